@@ -1,0 +1,1 @@
+"""The bot: models, adapters, store, watching, notices; `bot.app` joins them."""

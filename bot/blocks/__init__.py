@@ -1,0 +1,1 @@
+"""Messages as pure functions: a model in, Block Kit out."""

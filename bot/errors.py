@@ -1,0 +1,90 @@
+"""Everything that can go wrong and that a person is told about.
+
+`str(error)` is the sentence the person reads, `hint` what to do next. Neither ever holds a token or a vendor's raw body.
+"""
+
+
+class BotError(Exception):
+    """Something a person can be told in one sentence."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(BotError):
+    """The words do not say what to do. `usage` is the line of help that fits."""
+
+    def __init__(self, message: str, *, hint: str | None = None, usage: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.usage = usage
+
+
+class NotAllowed(BotError):
+    """The person may not do that here."""
+
+
+class NotLinked(BotError):
+    """Nothing that fits is linked to the channel."""
+
+
+class Ambiguous(BotError):
+    """Several things fit a name. `choices` are (label, the words that pick it)."""
+
+    def __init__(self, message: str, *, choices: tuple[tuple[str, str], ...], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.choices = choices
+
+
+class StoreError(BotError):
+    """The database refused, in words for the person who runs the bot."""
+
+
+class ProviderError(BotError):
+    """A CI system said no. `provider` is its label, `status` the HTTP status where there was one."""
+
+    def __init__(self, message: str, *, provider: str, status: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.provider = provider
+        self.status = status
+
+
+class AuthFailed(ProviderError):
+    """The credentials are wrong, expired or too small."""
+
+
+class NotFound(ProviderError):
+    """It is not there, or not visible to the connection."""
+
+
+class Rejected(ProviderError):
+    """The system understood and refused."""
+
+
+class Unsupported(ProviderError):
+    """The system cannot do that at all; the hint names the nearest thing that works."""
+
+
+class RateLimited(ProviderError):
+    """Too many requests. `retry_after` is how long to wait, in seconds."""
+
+    def __init__(
+        self, message: str, *, provider: str, retry_after: float, status: int | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, provider=provider, status=status, hint=hint)
+        self.retry_after = retry_after
+
+
+class Unavailable(ProviderError):
+    """No answer, or a fault on the other side. `acted` says that a request may have taken effect all the same."""
+
+    def __init__(
+        self, message: str, *, provider: str, status: int | None = None, hint: str | None = None, acted: bool = False
+    ) -> None:
+        super().__init__(message, provider=provider, status=status, hint=hint)
+        self.acted = acted
+
+
+class UnexpectedResponse(ProviderError):
+    """The answer does not read as documented: our reader or their page is wrong."""

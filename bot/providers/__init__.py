@@ -1,0 +1,1 @@
+"""The CI systems that Buildbell knows: kind -> adapter."""

@@ -1,0 +1,1 @@
+"""Slack itself: sending, installations, people."""

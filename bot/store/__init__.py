@@ -1,0 +1,1 @@
+"""The store: `Store` is the only door to the database."""
