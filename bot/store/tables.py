@@ -1,0 +1,440 @@
+"""The tables. Rows leave the store detached and are read only; `Store` is the only door.
+
+Times are aware UTC. `team` is Slack's team id, `connection` a connection's name, `pipeline` and `build` the ids that
+the provider's calls take. Rows are not validators: what goes in has been checked before.
+"""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from sqlalchemy import DateTime, Dialect, Index, MetaData, UniqueConstraint
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+from typing_extensions import override
+
+NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time: stored in UTC, aware when it comes back (SQLite forgets zones)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a time without a zone must not reach the store"
+            raise ValueError(message)
+        return value.astimezone(UTC)
+
+    @override
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Row(SQLModel):
+    """What every table shares: one metadata with a naming convention."""
+
+    metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMES)
+
+
+class InstallRow(Row, table=True):
+    """The bot in one workspace (or one organization: `team` is then empty). Tokens are sealed."""
+
+    __tablename__ = "install"
+    __table_args__ = (UniqueConstraint("enterprise", "team"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    enterprise: str = ""
+    team: str = ""
+    team_name: str = ""
+    app_id: str = ""
+    bot_user: str = ""
+    bot_id: str = ""
+    bot_token: str = ""
+    refresh_token: str = ""
+    token_expires_at: datetime | None = Field(default=None, sa_type=Moment)
+    scopes: str = ""
+    installed_by: str = ""
+    is_enterprise_install: bool = False
+    active: bool = True
+    installed_at: datetime = Field(sa_type=Moment)
+
+
+class ConnectionRow(Row, table=True):
+    """A connection made in Slack (`settings` sealed), or the health of one from the configuration file."""
+
+    __tablename__ = "connection"
+
+    name: str = Field(primary_key=True)
+    kind: str
+    team: str = ""
+    settings: str = ""
+    created_by: str = ""
+    created_at: datetime = Field(sa_type=Moment)
+    down_since: datetime | None = Field(default=None, sa_type=Moment)
+    told_at: datetime | None = Field(default=None, sa_type=Moment)
+    last_error: str = ""
+
+
+class PipelineRow(Row, table=True):
+    """What can be built, as last listed; names are searched here and not at the vendor."""
+
+    __tablename__ = "pipeline"
+    __table_args__ = (UniqueConstraint("connection", "pipeline"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    connection: str = Field(index=True)
+    pipeline: str
+    path: str
+    name: str
+    group: str = ""
+    default_branch: str = ""
+    repository: str = ""
+    web_url: str = ""
+    enabled: bool = True
+    seen_at: datetime = Field(sa_type=Moment)
+
+
+class LinkRow(Row, table=True):
+    """A channel follows a pipeline.
+
+    `filters` is the filter in the words a person would type (`--on failures --branch main,release/*`); `branch` is
+    the pinned branch. A paused link posts nothing; `paused_reason` says why.
+    """
+
+    __tablename__ = "link"
+    __table_args__ = (UniqueConstraint("team", "channel", "connection", "pipeline"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str = Field(index=True)
+    channel: str = Field(index=True)
+    connection: str = Field(index=True)
+    pipeline: str
+    path: str
+    name: str
+    alias: str = ""
+    is_default: bool = False
+    default_branch: str = ""
+    branch: str = ""
+    filters: str = ""
+    subscribed: bool = True
+    protected: str = ""
+    created_by: str
+    created_at: datetime = Field(sa_type=Moment)
+    paused_reason: str = ""
+
+
+class BuildRow(Row, table=True):
+    """A build as last seen. `data` is the whole `Build` as JSON; `round` counts its runs to the end, from 1."""
+
+    __tablename__ = "build"
+    __table_args__ = (
+        UniqueConstraint("connection", "pipeline", "build"),
+        Index("ix_build_open", "connection", "completed"),
+        Index("ix_build_commit_sha", "commit_sha"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    connection: str
+    pipeline: str
+    build: str
+    number: int | None = None
+    branch: str = ""
+    commit_sha: str = ""
+    completed: bool = False
+    round: int = 1
+    data: str
+    started_by: str = ""
+    started_team: str = ""
+    started_channel: str = ""
+    created_at: datetime | None = Field(default=None, sa_type=Moment)
+    completed_at: datetime | None = Field(default=None, sa_type=Moment)
+    seen_at: datetime = Field(sa_type=Moment, index=True)
+
+
+class RoundRow(Row, table=True):
+    """One run of a build to its end. `counts` is `IssueCounts` as JSON, empty while unknown."""
+
+    __tablename__ = "round"
+    __table_args__ = (
+        UniqueConstraint("connection", "pipeline", "build", "round"),
+        Index("ix_round_history", "connection", "pipeline", "branch", "completed_at"),
+        Index("ix_round_counts_due_at", "counts_due_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    connection: str
+    pipeline: str
+    build: str
+    round: int
+    number: int | None = None
+    branch: str = ""
+    commit_sha: str = ""
+    author: str = ""
+    conclusion: str = ""
+    counts: str = ""
+    counts_due_at: datetime | None = Field(default=None, sa_type=Moment)
+    counts_tries: int = 0
+    seconds: float | None = None
+    completed_at: datetime = Field(sa_type=Moment)
+    seen_at: datetime = Field(sa_type=Moment)
+
+
+class NoticeRow(Row, table=True):
+    """Something a channel (or a person) is to be told once.
+
+    `link` is 0 where no link but a watch or a start asked for it. `state`: pending, leased, sent, held, silent,
+    failed. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer.
+    """
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        UniqueConstraint("team", "channel", "link", "connection", "pipeline", "build", "round", "event"),
+        Index("ix_notice_due", "state", "due_at"),
+        Index("ix_notice_channel_order", "team", "channel", "state", "id"),
+        Index("ix_notice_build", "connection", "pipeline", "build"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    link: int = 0
+    connection: str
+    pipeline: str
+    build: str
+    round: int
+    event: str
+    state: str = "pending"
+    reason: str = ""
+    extra: str = "{}"
+    thread: str = ""
+    user: str = ""
+    due_at: datetime = Field(sa_type=Moment)
+    lease_owner: str = ""
+    lease_until: datetime | None = Field(default=None, sa_type=Moment)
+    tries: int = 0
+    unsure: bool = False
+    ts: str = ""
+    created_at: datetime = Field(sa_type=Moment)
+    sent_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
+class CardRow(Row, table=True):
+    """A message that shows a build in a channel and follows it. `live` until its round has ended."""
+
+    __tablename__ = "card"
+    __table_args__ = (
+        UniqueConstraint("team", "channel", "ts"),
+        Index("ix_card_build", "connection", "pipeline", "build"),
+        Index("ix_card_edit_due_at", "edit_due_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    ts: str
+    connection: str
+    pipeline: str
+    build: str
+    round: int
+    notice: int = 0
+    live: bool = True
+    edit_due_at: datetime | None = Field(default=None, sa_type=Moment)
+    edited_at: datetime | None = Field(default=None, sa_type=Moment)
+    lease_until: datetime | None = Field(default=None, sa_type=Moment)
+    shown: str = ""
+
+
+class LaneRow(Row, table=True):
+    """One poll: a connection, or its part that needs a poll of its own. `hints` is JSON: builds that taps named."""
+
+    __tablename__ = "lane"
+    __table_args__ = (UniqueConstraint("connection", "part"), Index("ix_lane_due_at", "due_at"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    connection: str
+    part: str = ""
+    cursor: str = ""
+    hints: str = "[]"
+    due_at: datetime = Field(sa_type=Moment)
+    poll_at: datetime = Field(sa_type=Moment)
+    interval_seconds: float = 0.0
+    lease_owner: str = ""
+    lease_until: datetime | None = Field(default=None, sa_type=Moment)
+    fence: int = 0
+    last_error: str = ""
+    failing_since: datetime | None = Field(default=None, sa_type=Moment)
+    told_at: datetime | None = Field(default=None, sa_type=Moment)
+    looked_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
+class WatchRow(Row, table=True):
+    """Somebody wants to hear the end of one build (`build` set), or follows a pipeline in person (`build` empty).
+
+    `channel` is where to tell: a channel, or a person's id for a direct message. `thread` answers in a thread.
+    """
+
+    __tablename__ = "watch"
+    __table_args__ = (
+        UniqueConstraint("team", "channel", "user", "connection", "pipeline", "build"),
+        Index("ix_watch_build", "connection", "pipeline", "build"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str = ""
+    thread: str = ""
+    filters: str = ""
+    why: str = ""
+    created_at: datetime = Field(sa_type=Moment)
+
+
+class PersonRow(Row, table=True):
+    """What the bot knows of a Slack user. `settings` is JSON: mentions, hours, plain text, last parameters."""
+
+    __tablename__ = "person"
+    __table_args__ = (UniqueConstraint("team", "user"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    user: str
+    name: str = ""
+    email: str = Field(default="", index=True)
+    tz: str = ""
+    is_admin: bool = False
+    deleted: bool = False
+    settings: str = "{}"
+    seen_at: datetime = Field(sa_type=Moment)
+
+
+class IdentityRow(Row, table=True):
+    """An e-mail address or a handle at a CI system, and whose it is; `user` is empty where Slack knows nobody."""
+
+    __tablename__ = "identity"
+    __table_args__ = (UniqueConstraint("team", "kind", "value"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    kind: str
+    value: str
+    user: str = ""
+    manual: bool = False
+    looked_at: datetime = Field(sa_type=Moment)
+
+
+class GrantRow(Row, table=True):
+    """A role given to somebody. `subject` is `user:U…`, `group:S…` or `channel:C…`; globs narrow it."""
+
+    __tablename__ = "grant"
+    __table_args__ = (UniqueConstraint("team", "channel", "role", "subject", "pipelines", "refs"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str = Field(index=True)
+    channel: str = ""
+    role: str
+    subject: str
+    pipelines: str = "*"
+    refs: str = "*"
+    granted_by: str
+    granted_at: datetime = Field(sa_type=Moment)
+
+
+class MuteRow(Row, table=True):
+    """Quiet: a mute until a time, or quiet hours that come back (`hours`). `target`: all, a pipeline, a person."""
+
+    __tablename__ = "mute"
+    __table_args__ = (UniqueConstraint("team", "channel", "target"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    target: str = "all"
+    until: datetime | None = Field(default=None, sa_type=Moment)
+    hours: str = ""
+    tz: str = ""
+    made_by: str
+    made_at: datetime = Field(sa_type=Moment)
+
+
+class ScheduleRow(Row, table=True):
+    """A command that is typed by the clock. `words` are what the person said, `cron` what they mean in `tz`."""
+
+    __tablename__ = "schedule"
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str = Field(index=True)
+    user: str
+    words: str
+    cron: str
+    tz: str
+    command: str
+    next_at: datetime = Field(sa_type=Moment, index=True)
+    last_at: datetime | None = Field(default=None, sa_type=Moment)
+    last_outcome: str = ""
+    created_at: datetime = Field(sa_type=Moment)
+
+
+class DigestRow(Row, table=True):
+    """A channel's regular summary; `sent_for` is the last period that was claimed, so that none goes out twice."""
+
+    __tablename__ = "digest"
+    __table_args__ = (UniqueConstraint("team", "channel", "period"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    period: str
+    cron: str
+    tz: str
+    next_at: datetime = Field(sa_type=Moment, index=True)
+    sent_for: str = ""
+    made_by: str
+    made_at: datetime = Field(sa_type=Moment)
+
+
+class AuditRow(Row, table=True):
+    """Who did what, when, with what outcome; refusals too."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_team_at", "team", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(sa_type=Moment, index=True)
+    team: str
+    channel: str = ""
+    user: str
+    verb: str
+    words: str = ""
+    connection: str = ""
+    pipeline: str = ""
+    build: str = ""
+    outcome: str = ""
+    detail: str = ""
+    source: str = ""
+
+
+class SeenRow(Row, table=True):
+    """A delivery that was handled, or a state that may be used once; forgotten after `until`."""
+
+    __tablename__ = "seen"
+
+    key: str = Field(primary_key=True)
+    until: datetime = Field(sa_type=Moment, index=True)
+    value: str = ""
