@@ -1,0 +1,209 @@
+"""Words as Slack takes them: escaping, links, durations, moments, and the mark of each state.
+
+Outside text (names, commits, branches, tests, logs) reaches mrkdwn through `safe`, `code`, `bold` or `link` alone:
+Slack would obey a `<!channel>` in a commit message. `Markup` is text that went through one of them.
+https://docs.slack.dev/messaging/formatting-message-text
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import assert_never
+from urllib.parse import quote
+
+from bot.models import Build, Conclusion, Status
+
+GRAVE = "\N{MODIFIER LETTER GRAVE ACCENT}"
+STAR = "\N{ASTERISK OPERATOR}"
+MINUS = "\N{MINUS SIGN}"
+DOT = "  ·  "
+
+# Control characters, and the invisible ones that hide text or turn its direction round.
+_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_UNSAFE_IN_URL = re.compile(r"[\s<>|\"`\\^{}\x00-\x20\x7f-\x9f]")
+_USER = re.compile(r"[UW][A-Z0-9]{1,20}")
+_GROUP = re.compile(r"S[A-Z0-9]{1,20}")
+
+
+class Markup(str):
+    """Mrkdwn whose outside parts are escaped already. Joining it to other text gives a plain `str` again."""
+
+    __slots__ = ()
+
+
+def escape(text: str) -> Markup:
+    """Return a text that Slack shows as it stands; its lines and its backticks stay."""
+    shown = _INVISIBLE.sub("", text)
+    return Markup(shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def clip(text: str, limit: int) -> str:
+    """Return at most `limit` characters of raw text, the last an ellipsis where something is left out."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most `limit` characters of mrkdwn, never ended inside an entity or a `<…>` form."""
+    if len(text) <= limit:
+        return text
+    end = limit - 1
+    opened = text.rfind("<", 0, end)
+    if opened > text.rfind(">", 0, end):
+        end = opened
+    entity = text.rfind("&", max(end - 4, 0), end)
+    if entity != -1 and ";" not in text[entity:end]:
+        end = entity
+    return text[:end].rstrip() + "…"
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Return raw text on one line, without characters nobody sees, at most `limit` long."""
+    return clip(" ".join(_INVISIBLE.sub("", text).split()), limit)
+
+
+def safe(text: str, limit: int = 200) -> Markup:
+    """Return outside text as one line of mrkdwn that can neither ping, nor link, nor open a code span."""
+    return escape(one_line(text, limit).replace("`", GRAVE))
+
+
+def markup(text: str, limit: int = 300) -> Markup:
+    """Return `Markup` as it is and anything else made safe."""
+    return text if isinstance(text, Markup) else safe(text, limit)
+
+
+def code(text: str, limit: int = 200) -> Markup:
+    """Return a text in a code span, on one line. A backtick cannot be escaped there, so it becomes a look-alike."""
+    return Markup(f"`{safe(text, limit) or '—'}`")
+
+
+def bold(text: str, limit: int = 200) -> Markup:
+    """Return a text in bold, on one line."""
+    return Markup(f"*{safe(text, limit).replace('*', STAR) or '—'}*")
+
+
+def clean_url(url: str | None) -> str | None:
+    """Return a web address fit for a button, None where it is no http(s) address or longer than Slack takes."""
+    if url is None or not url.lower().startswith(("http://", "https://")):
+        return None
+    cleaned = _UNSAFE_IN_URL.sub(lambda found: quote(found[0], safe=""), url)
+    return cleaned if len(cleaned) <= 3000 else None
+
+
+def link(url: str | None, label: str, limit: int = 200) -> Markup:
+    """Return a link, or the label alone where the address is missing or is not http(s)."""
+    words = safe(label, limit) or escape("—")
+    target = clean_url(url)
+    if target is None:
+        return words
+    return Markup(f"<{target.replace('&', '&amp;')}|{words.replace('|', '¦')}>")
+
+
+def mention(user: str) -> Markup:
+    """Return what makes Slack tell a person (`U…`, `W…`) or a user group (`S…`); anything else is only named."""
+    if _USER.fullmatch(user):
+        return Markup(f"<@{user}>")
+    if _GROUP.fullmatch(user):
+        return Markup(f"<!subteam^{user}>")
+    return safe(user, 80)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people read it: `40 s`, `12 m 03 s`, `2 h 10 m`, `3 d 4 h`."""
+    whole = max(round(seconds), 0)
+    minutes, rest = divmod(whole, 60)
+    hours, left = divmod(minutes, 60)
+    days, over = divmod(hours, 24)
+    if days:
+        return f"{days} d {over} h"
+    if hours:
+        return f"{hours} h {left:02} m"
+    return f"{minutes} m {rest:02} s" if minutes else f"{rest} s"
+
+
+def roughly(seconds: float) -> str:
+    """Return a duration to the minute (`9 m`), where seconds would pretend to be exact."""
+    return f"{round(seconds / 60)} m" if 60 <= seconds < 3570 else duration(seconds)
+
+
+def when(moment: datetime) -> Markup:
+    """Return a moment that each reader sees in their own time zone."""
+    spelled = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Markup(f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{spelled}>")
+
+
+def since(moment: datetime, now: datetime) -> float:
+    """Return the seconds from a moment to now, never below zero."""
+    return max((now - moment) / timedelta(seconds=1), 0.0)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago something was: `12 m ago`, `just now`."""
+    seconds = since(moment, now)
+    return "just now" if seconds < 5 else f"{roughly(seconds)} ago"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun: `1 build`, `2 builds`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def ordinal(number: int) -> str:
+    """Return `1st`, `2nd`, `3rd`, `4th`, `11th` …"""
+    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def signed(delta: int) -> str:
+    """Return a change with its sign, spelled so that screen readers say minus."""
+    return f"{MINUS}{-delta}" if delta < 0 else f"+{delta}"
+
+
+GREY, BLUE, AMBER, GREEN, RED = "#8D8D8D", "#1D6FE0", "#B37400", "#1B7F4B", "#C4314B"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How a state is shown: never by colour alone."""
+
+    word: str
+    shape: str
+    emoji: str
+    colour: str
+
+
+_QUEUED = Mark(word="Queued", shape="◌", emoji=":hourglass_flowing_sand:", colour=GREY)
+_RUNNING = Mark(word="Running", shape="▶", emoji=":arrow_forward:", colour=BLUE)
+_WAITING = Mark(word="Waiting for approval", shape="⏸", emoji=":raised_hand:", colour=AMBER)
+_ENDED = Mark(word="Ended", shape="•", emoji=":grey_question:", colour=GREY)
+_CONCLUSIONS = {
+    Conclusion.PASSED: Mark(word="Passed", shape="✓", emoji=":white_check_mark:", colour=GREEN),
+    Conclusion.PARTIAL: Mark(word="Partly passed", shape="◐", emoji=":warning:", colour=AMBER),
+    Conclusion.FAILED: Mark(word="Failed", shape="✕", emoji=":x:", colour=RED),
+    Conclusion.TIMEOUT: Mark(word="Timed out", shape="⏱", emoji=":alarm_clock:", colour=RED),
+    Conclusion.CANCELLED: Mark(word="Cancelled", shape="⊘", emoji=":no_entry_sign:", colour=GREY),
+    Conclusion.SKIPPED: Mark(word="Skipped", shape="»", emoji=":fast_forward:", colour=GREY),
+    Conclusion.RETRIED: Mark(word="Retried", shape="↻", emoji=":arrows_counterclockwise:", colour=GREY),
+}
+
+
+def mark_of(status: Status, conclusion: Conclusion | None = None, *, waiting: bool = False) -> Mark:
+    """Return how a state is shown. A build that waits for approval is never shown as passed or running."""
+    if waiting and conclusion is None:
+        return _WAITING
+    match status:
+        case Status.QUEUED:
+            return _QUEUED
+        case Status.IN_PROGRESS:
+            return _RUNNING
+        case Status.COMPLETED:
+            return _CONCLUSIONS[conclusion] if conclusion else _ENDED
+        case _:  # pragma: no cover - the states above are all there are
+            assert_never(status)
+
+
+def mark(build: Build, *, new_warnings: int = 0) -> Mark:
+    """Return how a build is shown; a green one that brought warnings says so."""
+    if build.conclusion is Conclusion.PASSED and new_warnings > 0:
+        word = f"Passed, +{plural(new_warnings, 'warning')}"
+        return Mark(word=word, shape="⚠", emoji=":warning:", colour=AMBER)
+    return mark_of(build.status, build.conclusion, waiting=build.waiting)
