@@ -1,0 +1,248 @@
+"""Each notice once: lease the row, post, remember. A post whose fate is unknown is looked for before it is repeated.
+
+Live cards are edited here too: the latest state wins, and the last edit is never dropped.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bot.blocks.message import Message
+from bot.clock import Clock
+from bot.errors import BotError
+from bot.slack.sender import GONE, REVOKED, UNFIT, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.store import Store
+from bot.store.tables import CardRow, NoticeRow
+from bot.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 90.0
+BATCH = 50
+MOST_AT_ONCE = 100
+LAST_WORDS_SECONDS = 5.0
+TICK_SECONDS = 0.5
+MOST_TRIES = 12
+RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class Posts(Protocol):
+    """What the outbox needs of `bot.slack.sender.Sender`."""
+
+    async def post(
+        self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
+    ) -> tuple[str, str]:
+        """Post a message and return (channel, ts)."""
+        ...
+
+    async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
+        """Replace a message."""
+        ...
+
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> str | None:
+        """Return the ts of the message that carries a key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A notice as it should look now. `live` says that it will change again; `card` that it shows a build."""
+
+    message: Message
+    live: bool = False
+    card: bool = False
+
+
+class Draw(Protocol):
+    """What a notice looks like now, or None where there is nothing left to say."""
+
+    async def __call__(self, notice: NoticeRow, *, repeated: bool) -> Drawn | None:
+        """Return the message; `repeated` says that it may stand in the channel already."""
+        ...
+
+
+Undelivered = Callable[[NoticeRow, SlackError, Drawn], Awaitable[None]]
+
+
+class Outbox:
+    """The sender of notices and the editor of cards.
+
+    `undelivered` is told of a channel that can't be posted to.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        slack: Posts,
+        *,
+        draw: Draw,
+        undelivered: Undelivered,
+        clock: Clock,
+        owner: str,
+        posted: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self._store = store
+        self._slack = slack
+        self._draw = draw
+        self._undelivered = undelivered
+        self._clock = clock
+        self._owner = owner
+        self._posted = posted
+        self._awake = asyncio.Event()
+        self._tasks = Tasks(MOST_AT_ONCE)
+
+    def wake(self) -> None:
+        """Look for work now rather than at the next tick."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; a slow channel holds up no other."""
+        try:
+            while True:
+                self._awake.clear()
+                await self.tick()
+                try:
+                    async with asyncio.timeout(TICK_SECONDS):
+                        await self._awake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await self._tasks.drain(LAST_WORDS_SECONDS)
+
+    async def tick(self) -> bool:
+        """Start what is due, one notice for each channel, and the edits of due cards; return whether there was any."""
+        now = self._clock()
+        room = min(self._tasks.free, BATCH)
+        if not room:
+            return False
+        notices = await self._store.claim_notices(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        cards = await self._store.claim_cards(now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        for notice in notices:
+            self._tasks.start(self._then_look_again(self._deliver(notice)), f"deliver {notice.id}")
+        for card in cards:
+            self._tasks.start(self._then_look_again(self._edit(card)), f"edit {card.id}")
+        return bool(notices or cards)
+
+    async def settle(self) -> None:
+        """Wait until everything started has ended."""
+        await self._tasks.drain()
+
+    async def _then_look_again(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except BotError as exc:
+            log.warning("a delivery failed and will be tried again", extra={"why": str(exc)})
+        finally:
+            self._awake.set()
+
+    async def _deliver(self, notice: NoticeRow) -> None:
+        key = key_of(notice)
+        repeated = False
+        if notice.unsure:
+            found, readable = await self._look(notice, key)
+            if found is not None:
+                await self._settled(notice, notice.channel, found, await self._draw(notice, repeated=False))
+                return
+            repeated = not readable
+        drawn = await self._draw(notice, repeated=repeated)
+        if drawn is None:
+            await self._store.fail_notice(_id(notice), "there was nothing left to say")
+            return
+        try:
+            channel, ts = await self._post(notice, drawn.message, key)
+        except SlackLimited as exc:
+            await self._later(notice, exc.retry_after, unsure=False)
+        except SlackUnreachable:
+            await self._later(notice, self._pause(notice), unsure=False)
+        except SlackUnsure:
+            await self._later(notice, self._pause(notice), unsure=True)
+        except SlackError as exc:
+            await self._refused(notice, exc, drawn)
+        else:
+            await self._settled(notice, channel, ts, drawn)
+
+    async def _post(self, notice: NoticeRow, message: Message, key: str) -> tuple[str, str]:
+        try:
+            return await self._slack.post(notice.team, notice.channel, message, thread=notice.thread, key=key)
+        except SlackError as exc:
+            if exc.code not in UNFIT:
+                raise
+            log.warning("Slack refused a message's blocks; posting its text", extra={"code": exc.code})
+            bare = Message(text=message.text)
+            return await self._slack.post(notice.team, notice.channel, bare, thread=notice.thread, key=key)
+
+    async def _look(self, notice: NoticeRow, key: str) -> tuple[str | None, bool]:
+        try:
+            found = await self._slack.find(notice.team, notice.channel, key, notice.created_at, thread=notice.thread)
+        except SlackError as exc:
+            log.info("a channel's history can't be read", extra={"code": exc.code})
+            return None, False
+        return found, True
+
+    async def _settled(self, notice: NoticeRow, channel: str, ts: str, drawn: Drawn | None) -> None:
+        now = self._clock()
+        card = None
+        if drawn is not None and drawn.card:
+            card = CardRow(
+                team=notice.team,
+                channel=channel,
+                ts=ts,
+                connection=notice.connection,
+                pipeline=notice.pipeline,
+                build=notice.build,
+                round=notice.round,
+                notice=_id(notice),
+                live=drawn.live,
+                shown=drawn.message.text,
+                edited_at=now,
+            )
+        await self._store.sent(_id(notice), ts=ts, card=card, now=now)
+        self._posted(max((now - notice.created_at) / timedelta(seconds=1), 0.0))
+
+    async def _later(self, notice: NoticeRow, seconds: float, *, unsure: bool) -> None:
+        if notice.tries >= MOST_TRIES:
+            await self._store.fail_notice(_id(notice), "Slack could not be reached for too long")
+            log.warning("a notice was given up", extra={"notice": notice.id, "tries": notice.tries})
+            return
+        due_at = self._clock() + timedelta(seconds=seconds)
+        await self._store.unsent(_id(notice), due_at=due_at, unsure=unsure)
+
+    def _pause(self, notice: NoticeRow) -> float:
+        return RETRY_SECONDS[min(notice.tries, len(RETRY_SECONDS)) - 1]
+
+    async def _refused(self, notice: NoticeRow, exc: SlackError, drawn: Drawn) -> None:
+        await self._store.fail_notice(_id(notice), f"Slack refused: {exc.code}")
+        log.warning("Slack refused a notice", extra={"code": exc.code, "channel": notice.channel})
+        if exc.code in GONE | REVOKED or exc.code.startswith("restricted_action"):
+            await self._undelivered(notice, exc, drawn)
+
+    async def _edit(self, card: CardRow) -> None:
+        now = self._clock()
+        notice = await self._store.notice(card.notice)
+        drawn = await self._draw(notice, repeated=False) if notice is not None else None
+        if drawn is None or card.id is None:
+            await self._store.drop_card(card.id or 0)
+            return
+        try:
+            await self._slack.update(card.team, card.channel, card.ts, drawn.message)
+        except SlackLimited as exc:
+            await self._store.touch_card(card.id, now + timedelta(seconds=exc.retry_after))
+        except (SlackUnsure, SlackUnreachable):
+            await self._store.touch_card(card.id, now + timedelta(seconds=5))
+        except SlackError as exc:
+            log.info("a card can't be edited any more", extra={"code": exc.code})
+            await self._store.drop_card(card.id)
+        else:
+            await self._store.card_edited(card.id, shown=drawn.message.text, live=drawn.live, now=now)
+
+
+def key_of(notice: NoticeRow) -> str:
+    """Return the key that a notice's message carries: opaque to readers, the same for every attempt."""
+    return f"n{notice.id}-r{notice.round}-{notice.event}"
+
+
+def _id(notice: NoticeRow) -> int:
+    return notice.id or 0

@@ -1,0 +1,185 @@
+"""Workspaces: whose token to use, sealed in the store, rotated in time.
+
+With one token in the settings there is one workspace and no store behind it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.clock import Clock
+from bot.errors import BotError
+from bot.store import Store
+from bot.store.tables import InstallRow
+from bot.transport import WIRE_FAULTS, Session
+
+ROTATE_BEFORE = timedelta(hours=2)
+FRESH_FOR = timedelta(minutes=5)
+
+
+class NotInstalled(BotError):
+    """The workspace has not installed the bot, or has removed it."""
+
+
+class Sealer(Protocol):
+    """What seals tokens at rest: `bot.vault.Vault`."""
+
+    def seal(self, plain: str, *, about: str) -> str:
+        """Return the sealed text."""
+        ...
+
+    def open(self, sealed: str, *, about: str) -> str:
+        """Return the plain text."""
+        ...
+
+
+class Installs:
+    """The bot's installations: a workspace's token, or an organization's as a fall-back."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        session: Session,
+        api_url: str,
+        clock: Clock,
+        vault: Sealer,
+        single_token: str = "",
+        client_id: str = "",
+        client_secret: str = "",
+    ) -> None:
+        self._store = store
+        self._session = session
+        self._api_url = api_url if api_url.endswith("/") else f"{api_url}/"
+        self._clock = clock
+        self._vault = vault
+        self._single = single_token
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._cache: dict[tuple[str, str], tuple[datetime, str, InstallRow | None]] = {}
+        self._lock = asyncio.Lock()
+        self.single_team = ""
+        self.bot_user = ""
+
+    async def introduce(self) -> Mapping[str, Any]:
+        """Ask Slack who we are (single token): team, bot user. Raises BotError in plain words."""
+        client = AsyncWebClient(token=self._single, base_url=self._api_url, session=self._session)
+        try:
+            said = (await client.auth_test()).data
+        except SlackApiError as exc:
+            code = str(exc.response.get("error"))
+            raise BotError(
+                f"Slack does not accept SLACK_BOT_TOKEN ({code}).", hint="Copy the bot token from the app's settings."
+            ) from exc
+        except WIRE_FAULTS as exc:
+            raise BotError("Slack can't be reached.", hint="Check the network and SLACK_API_URL.") from exc
+        if not isinstance(said, dict):
+            raise BotError("Slack answered auth.test in a form I don't know.")
+        self.single_team = str(said.get("team_id") or "")
+        self.bot_user = str(said.get("user_id") or "")
+        return said
+
+    async def teams(self) -> tuple[str, ...]:
+        """Return the workspaces where the bot is installed."""
+        if self._single:
+            return (self.single_team,) if self.single_team else ()
+        return tuple(row.team for row in await self._store.installs() if row.active and row.team)
+
+    async def token(self, team: str, enterprise: str = "") -> str:
+        """Return the bot token of a workspace, rotated first where it is about to end. Raises NotInstalled."""
+        return (await self._entry(team, enterprise))[0]
+
+    async def bot_user_of(self, team: str, enterprise: str = "") -> str:
+        """Return the bot's user id in a workspace."""
+        if self._single:
+            return self.bot_user
+        row = (await self._entry(team, enterprise))[1]
+        return row.bot_user if row else ""
+
+    async def _entry(self, team: str, enterprise: str) -> tuple[str, InstallRow | None]:
+        if self._single:
+            return self._single, None
+        now = self._clock()
+        cached = self._cache.get((team, enterprise))
+        if cached is not None and cached[0] > now:
+            return cached[1], cached[2]
+        async with self._lock:
+            row = await self._store.install(team, enterprise)
+            if row is None:
+                raise NotInstalled(
+                    "The bot is not installed in this workspace any more.", hint="Install it again from /slack/install."
+                )
+            if row.token_expires_at is not None and row.token_expires_at - now < ROTATE_BEFORE:
+                row = await self._rotated(row)
+            token = self._vault.open(row.bot_token, about=_about(row, "bot_token"))
+            self._cache[team, enterprise] = (now + FRESH_FOR, token, row)
+            return token, row
+
+    async def _rotated(self, row: InstallRow) -> InstallRow:
+        async with self._store.lock(f"rotate:{row.enterprise}:{row.team}"):
+            again = await self._store.install(row.team, row.enterprise, is_enterprise_install=row.is_enterprise_install)
+            now = self._clock()
+            if again is None or again.id is None:
+                raise NotInstalled("The bot was removed from this workspace.")
+            if again.token_expires_at is None or again.token_expires_at - now >= ROTATE_BEFORE:
+                return again
+            client = AsyncWebClient(base_url=self._api_url, session=self._session)
+            try:
+                said = await client.oauth_v2_access(
+                    client_id=self._client_id,
+                    client_secret=self._client_secret,
+                    grant_type="refresh_token",
+                    refresh_token=self._vault.open(again.refresh_token, about=_about(again, "refresh_token")),
+                )
+            except SlackApiError as exc:
+                if again.token_expires_at > now:
+                    return again
+                raise NotInstalled("Slack no longer renews the bot's token here.", hint="Install it again.") from exc
+            except WIRE_FAULTS:
+                return again
+            await self._store.rotated(
+                again.id,
+                bot_token=self._vault.seal(str(said["access_token"]), about=_about(again, "bot_token")),
+                refresh_token=self._vault.seal(str(said["refresh_token"]), about=_about(again, "refresh_token")),
+                expires_at=now + timedelta(seconds=int(said.get("expires_in") or 43200)),
+            )
+            fresh = await self._store.install(row.team, row.enterprise, is_enterprise_install=row.is_enterprise_install)
+            return fresh or again
+
+    async def save(self, answer: Mapping[str, Any]) -> InstallRow:
+        """Keep what `oauth.v2.access` answered, tokens sealed, and return the row."""
+        team = answer.get("team") or {}
+        enterprise = answer.get("enterprise") or {}
+        by_enterprise = bool(answer.get("is_enterprise_install"))
+        now = self._clock()
+        row = InstallRow(
+            enterprise=str(enterprise.get("id") or ""),
+            team="" if by_enterprise else str(team.get("id") or ""),
+            team_name=str((enterprise if by_enterprise else team).get("name") or ""),
+            app_id=str(answer.get("app_id") or ""),
+            bot_user=str(answer.get("bot_user_id") or ""),
+            scopes=str(answer.get("scope") or ""),
+            installed_by=str((answer.get("authed_user") or {}).get("id") or ""),
+            is_enterprise_install=by_enterprise,
+            installed_at=now,
+        )
+        row.bot_token = self._vault.seal(str(answer.get("access_token") or ""), about=_about(row, "bot_token"))
+        if answer.get("refresh_token"):
+            row.refresh_token = self._vault.seal(str(answer["refresh_token"]), about=_about(row, "refresh_token"))
+            row.token_expires_at = now + timedelta(seconds=int(answer.get("expires_in") or 43200))
+        await self._store.save_install(row)
+        self._cache.clear()
+        return row
+
+    async def end(self, team: str, enterprise: str = "") -> None:
+        """Forget a workspace's token; its links sleep until it installs the bot again."""
+        await self._store.end_install(team, enterprise)
+        self._cache.clear()
+
+
+def _about(row: InstallRow, field: str) -> str:
+    return f"install/{row.enterprise}/{row.team}/{field}"

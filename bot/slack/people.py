@@ -1,0 +1,116 @@
+"""Who is who in Slack, remembered for a while so that asking is rare."""
+
+from datetime import datetime, timedelta
+
+from bot.clock import Clock
+from bot.slack.sender import Sender, SlackError
+from bot.store import Store
+from bot.store.tables import IdentityRow, PersonRow
+
+PERSON_FRESH_FOR = timedelta(hours=1)
+EMAIL_FRESH_FOR = timedelta(days=1)
+GROUPS_FRESH_FOR = timedelta(minutes=5)
+MOST_MEMBERS_PAGES = 20
+
+
+class People:
+    """Users, e-mail addresses, user groups and memberships."""
+
+    def __init__(self, store: Store, sender: Sender, clock: Clock) -> None:
+        self._store = store
+        self._sender = sender
+        self._clock = clock
+        self._groups: dict[str, tuple[datetime, dict[str, frozenset[str]]]] = {}
+        self._members: dict[tuple[str, str], tuple[datetime, frozenset[str]]] = {}
+
+    async def person(self, team: str, user: str) -> PersonRow:
+        """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
+        now = self._clock()
+        known = await self._store.person(team, user)
+        if known is not None and now - known.seen_at < PERSON_FRESH_FOR:
+            return known
+        row = PersonRow(team=team, user=user, seen_at=now, settings=known.settings if known else "{}")
+        try:
+            said = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
+        except SlackError:
+            return known or row
+        profile = said.get("profile") or {}
+        row.name = str(profile.get("display_name") or said.get("real_name") or said.get("name") or "")
+        row.email = str(profile.get("email") or "").lower()
+        row.tz = str(said.get("tz") or "")
+        row.is_admin = bool(said.get("is_admin") or said.get("is_owner"))
+        row.deleted = bool(said.get("deleted"))
+        await self._store.save_person(row)
+        return row
+
+    async def is_admin(self, team: str, user: str) -> bool:
+        """Return whether a person administers the workspace."""
+        person = await self.person(team, user)
+        return person.is_admin and not person.deleted
+
+    async def name(self, team: str, user: str) -> str:
+        """Return a person's name, or their id."""
+        return (await self.person(team, user)).name or user
+
+    async def zone(self, team: str, user: str) -> str:
+        """Return a person's time zone, `UTC` where unknown."""
+        return (await self.person(team, user)).tz or "UTC"
+
+    async def user_for(self, team: str, email: str) -> str | None:
+        """Return the Slack user with an e-mail address; misses are remembered for a day."""
+        now = self._clock()
+        address = email.strip().lower()
+        if "@" not in address:
+            return None
+        known = await self._store.identity(team, "email", address)
+        if known is not None and (known.manual or now - known.looked_at < EMAIL_FRESH_FOR):
+            return await self._alive(team, known.user)
+        user = ""
+        try:
+            said = (await self._sender.call(team, "users.lookupByEmail", {"email": address})).get("user") or {}
+            user = "" if said.get("deleted") else str(said.get("id") or "")
+        except SlackError as exc:
+            if exc.code != "users_not_found":
+                return await self._alive(team, known.user) if known else None
+        await self._store.save_identity(IdentityRow(team=team, kind="email", value=address, user=user, looked_at=now))
+        return user or None
+
+    async def _alive(self, team: str, user: str) -> str | None:
+        if not user:
+            return None
+        return None if (await self.person(team, user)).deleted else user
+
+    async def groups(self, team: str, user: str) -> frozenset[str]:
+        """Return the user groups a person is in (one request each five minutes)."""
+        now = self._clock()
+        cached = self._groups.get(team)
+        if cached is None or now - cached[0] > GROUPS_FRESH_FOR:
+            found: dict[str, frozenset[str]] = {}
+            try:
+                said = await self._sender.call(team, "usergroups.list", {"include_users": True})
+                for group in said.get("usergroups") or []:
+                    found[str(group["id"])] = frozenset(group.get("users") or ())
+            except SlackError:
+                found = cached[1] if cached else {}
+            cached = self._groups[team] = (now, found)
+        return frozenset(group for group, members in cached[1].items() if user in members)
+
+    async def is_member(self, team: str, channel: str, user: str) -> bool:
+        """Return whether a person is in a channel (one request for each 200 members, each five minutes)."""
+        now = self._clock()
+        cached = self._members.get((team, channel))
+        if cached is None or now - cached[0] > GROUPS_FRESH_FOR:
+            members: set[str] = set()
+            cursor = ""
+            try:
+                for _page in range(MOST_MEMBERS_PAGES):
+                    asked = {"channel": channel, "limit": 200} | ({"cursor": cursor} if cursor else {})
+                    said = await self._sender.call(team, "conversations.members", asked)
+                    members.update(said.get("members") or ())
+                    cursor = str((said.get("response_metadata") or {}).get("next_cursor") or "")
+                    if not cursor:
+                        break
+            except SlackError:
+                return False
+            cached = self._members[team, channel] = (now, frozenset(members))
+        return user in cached[1]

@@ -1,0 +1,257 @@
+"""Everything that goes out to Slack: one message a second for each channel, no post sent twice by itself.
+
+The outbox decides what to do when a post's fate is unknown; here a fault only gets its name.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bot.blocks.message import Message
+from bot.errors import BotError
+from bot.transport import NEVER_SENT, WIRE_FAULTS, Session
+
+log = logging.getLogger(__name__)
+
+METADATA_EVENT = "buildbell_notice"
+SPACING_SECONDS = 1.0
+MOST_LANES = 4096
+HISTORY_PAGES = 3
+
+GONE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "channel_is_archived", "user_not_found"})
+REVOKED = frozenset(
+    {"token_revoked", "account_inactive", "invalid_auth", "not_authed", "token_expired", "org_login_required"}
+)
+UNFIT = frozenset(
+    {"invalid_blocks", "invalid_attachments", "msg_blocks_too_long", "msg_too_long", "metadata_too_large"}
+)
+
+Token = Callable[[str], Awaitable[str]]
+
+
+class SlackError(BotError):
+    """Slack refused; `code` is its word."""
+
+    def __init__(self, code: str, *, hint: str | None = None) -> None:
+        super().__init__(f"Slack refused: {code.replace('_', ' ')}.", hint=hint)
+        self.code = code
+
+
+class SlackLimited(SlackError):
+    """Slack asks to wait `retry_after` seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("ratelimited")
+        self.retry_after = retry_after
+
+
+class SlackUnsure(SlackError):
+    """No answer came: whether the call took effect is unknown."""
+
+    def __init__(self) -> None:
+        super().__init__("no_answer")
+
+
+class SlackUnreachable(SlackError):
+    """Nothing was sent: no connection."""
+
+    def __init__(self) -> None:
+        super().__init__("unreachable")
+
+
+@dataclass(slots=True)
+class _Lane:
+    lock: asyncio.Lock
+    free_at: float = 0.0
+    users: int = 0
+
+
+class Sender:
+    """Calls to Slack's Web API with each workspace's own token, over the process's one session.
+
+    `token` returns a workspace's bot token. Raises the errors of this module.
+    """
+
+    def __init__(self, token: Token, *, session: Session, api_url: str) -> None:
+        self._token = token
+        self._session = session
+        self._api_url = api_url if api_url.endswith("/") else f"{api_url}/"
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+
+    async def post(
+        self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
+    ) -> tuple[str, str]:
+        """Post a message and return (channel, ts) as Slack has them; `key` goes into the metadata to find it by."""
+        arguments: dict[str, Any] = {
+            "channel": channel,
+            "unfurl_links": False,
+            "unfurl_media": False,
+            **message.payload(),
+        }
+        if thread:
+            arguments["thread_ts"] = thread
+        if key:
+            arguments["metadata"] = {"event_type": METADATA_EVENT, "event_payload": {"key": key}}
+        async with self._turn(team, channel):
+            said = await self.call(team, "chat.postMessage", arguments)
+        return str(said.get("channel") or channel), str(said.get("ts") or "")
+
+    async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
+        """Replace a message: text, blocks and attachments together."""
+        async with self._turn(team, channel):
+            await self.call(team, "chat.update", {"channel": channel, "ts": ts, **message.payload()})
+
+    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
+        """Show a message to one person only."""
+        arguments: dict[str, Any] = {"channel": channel, "user": user, **message.payload()}
+        if thread:
+            arguments["thread_ts"] = thread
+        await self.call(team, "chat.postEphemeral", arguments)
+
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> str | None:
+        """Return the ts of the message whose metadata carries `key`, or None. Costs up to three requests.
+
+        Raises SlackError where the history may not be read.
+        """
+        method = "conversations.replies" if thread else "conversations.history"
+        arguments: dict[str, Any] = {
+            "channel": channel,
+            "oldest": f"{since.timestamp() - 60:.6f}",
+            "include_all_metadata": True,
+            "limit": 100,
+        }
+        if thread:
+            arguments["ts"] = thread
+        for _page in range(HISTORY_PAGES):
+            said = await self.call(team, method, arguments)
+            for message in said.get("messages") or []:
+                metadata = message.get("metadata") or {}
+                if (metadata.get("event_payload") or {}).get("key") == key:
+                    return str(message["ts"])
+            cursor = (said.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return None
+            arguments["cursor"] = cursor
+        return None
+
+    async def upload(
+        self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = ""
+    ) -> None:
+        """Put a file into a channel (three requests)."""
+        client = await self._client(team, retries=False)
+        try:
+            await client.files_upload_v2(
+                channel=channel, filename=name, content=content, title=title, thread_ts=thread or None
+            )
+        except SlackApiError as exc:
+            raise _named(exc) from exc
+        except NEVER_SENT as exc:
+            raise SlackUnreachable from exc
+        except WIRE_FAULTS as exc:
+            raise SlackUnsure from exc
+
+    async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
+        """Call a Web API method once (posts) or with one patient retry on 429 (everything else)."""
+        posts = method in {"chat.postMessage", "chat.update"}
+        client = await self._client(team, retries=not posts)
+        try:
+            said = (
+                await client.api_call(method, json=dict(arguments))
+                if _takes_json(method)
+                else await client.api_call(
+                    method, params={name: _param(value) for name, value in arguments.items()}, http_verb="GET"
+                )
+            )
+        except SlackApiError as exc:
+            raise _named(exc) from exc
+        except NEVER_SENT as exc:
+            raise SlackUnreachable from exc
+        except WIRE_FAULTS as exc:
+            raise SlackUnsure from exc
+        body = said.data
+        return body if isinstance(body, dict) else {}
+
+    async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
+        """Answer through a response_url and return whether Slack took it (it works five times within 30 minutes)."""
+        body: dict[str, Any] = {
+            "response_type": "in_channel" if public else "ephemeral",
+            "replace_original": replace,
+            **message.payload(),
+        }
+        webhook = AsyncWebhookClient(url, session=self._session, retry_handlers=[])
+        try:
+            said = await webhook.send_dict(body)
+        except WIRE_FAULTS:
+            log.warning("an answer could not be delivered through its response_url")
+            return False
+        return said.status_code == 200
+
+    async def _client(self, team: str, *, retries: bool) -> AsyncWebClient:
+        return AsyncWebClient(
+            token=await self._token(team),
+            base_url=self._api_url,
+            session=self._session,
+            retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=1)] if retries else [],
+        )
+
+    @asynccontextmanager
+    async def _turn(self, team: str, channel: str) -> AsyncIterator[None]:
+        lane = self._lanes.get((team, channel))
+        if lane is None:
+            lane = self._lanes[team, channel] = _Lane(lock=asyncio.Lock())
+            self._forget_idle_lanes()
+        loop = asyncio.get_running_loop()
+        lane.users += 1
+        try:
+            async with lane.lock:
+                wait = lane.free_at - loop.time()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                try:
+                    yield
+                except SlackLimited as exc:
+                    lane.free_at = loop.time() + exc.retry_after
+                    raise
+                lane.free_at = loop.time() + SPACING_SECONDS
+        finally:
+            lane.users -= 1
+
+    def _forget_idle_lanes(self) -> None:
+        if len(self._lanes) <= MOST_LANES:
+            return
+        now = asyncio.get_running_loop().time()
+        for place, lane in list(self._lanes.items()):
+            if not lane.users and lane.free_at < now:
+                del self._lanes[place]
+
+
+def _takes_json(method: str) -> bool:
+    return method.startswith(("chat.", "views.", "conversations.open", "conversations.join", "reactions."))
+
+
+def _param(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _named(exc: SlackApiError) -> SlackError:
+    answer = exc.response
+    status = getattr(answer, "status_code", 200)
+    headers = getattr(answer, "headers", {}) or {}
+    code = str(answer.get("error") or "") if hasattr(answer, "get") else ""
+    if status == 429 or code == "ratelimited":
+        wait = headers.get("Retry-After") or headers.get("retry-after") or "30"
+        return SlackLimited(float(wait) if str(wait).replace(".", "", 1).isdigit() else 30.0)
+    if status >= 500 or code in {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}:
+        return SlackUnsure()
+    return SlackError(code or f"http_{status}")
