@@ -596,7 +596,7 @@ def message_of(reply: Reply) -> str | None:
         text = reply.text.strip()
         return None if reply.is_page or "<" in text[:200] else _plain(text, reply.unsaid) or None
     words = _words(body)
-    if words is None or _PAGE.search(words):
+    if words is None or _PAGE.search(html.unescape(words)):
         return None
     return _plain(words, reply.unsaid) or None
 
@@ -636,7 +636,7 @@ def _plain(text: str, unsaid: Collection[str] = ()) -> str:
         text = text.replace(secret, "[…]")
     text = _TAG.sub(" ", html.unescape(text))
     text = _TOKEN.sub("[…]", _ADDRESS_QUERY.sub(r"\1\2", text))
-    line = re.sub(r"\s+", " ", text).strip().rstrip(".")
+    line = " ".join(text.split()).rstrip(". ")
     return line if len(line) <= 300 else f"{line[:299]}…"
 
 
