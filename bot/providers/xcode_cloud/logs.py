@@ -1,0 +1,89 @@
+"""The end of the log inside a LOG_BUNDLE: a zip of an action's logs, read in memory and with little trust.
+
+Nothing is written to disk and no member's name is used for anything but choosing. The archive's directory, the number
+of members and the unpacked size are all capped, so that no archive can fill the memory.
+"""
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+
+BUNDLE_BYTES = 64 * 1024 * 1024
+DIRECTORY_BYTES = 1024 * 1024
+MEMBERS = 5000
+UNPACKED_BYTES = 256 * 1024 * 1024
+CHUNK_BYTES = 256 * 1024
+SNIFF_BYTES = 4096
+
+_END_OF_DIRECTORY = b"PK\x05\x06"
+_END_BYTES = 22
+_LONGEST_COMMENT_BYTES = 65535
+_ENCRYPTED = 0x1
+_READABLE = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+
+
+class BadBundle(ValueError):
+    """The archive can't be read, or is larger than a log has any reason to be. The text is a sentence's second half."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """The end of a text. `truncated` says that there is more above."""
+
+    text: bytes
+    truncated: bool
+
+
+def bundle_tail(data: bytes, keep: int) -> Tail | None:
+    """Return the last `keep` bytes of the largest text, one named after xcodebuild first; None where there is no text.
+
+    Raises BadBundle.
+    """
+    _check_directory(data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+            members = bundle.infolist()
+            if len(members) > MEMBERS:
+                raise BadBundle(f"holds more than {MEMBERS} files")
+            readable = [
+                it
+                for it in members
+                if not it.is_dir() and it.file_size and not it.flag_bits & _ENCRYPTED and it.compress_type in _READABLE
+            ]
+            readable.sort(key=lambda it: ("xcodebuild" in it.filename.lower(), it.file_size), reverse=True)
+            for member in readable:
+                if (tail := _text_tail(bundle, member, keep)) is not None:
+                    return tail
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as exc:
+        raise BadBundle("is damaged") from exc
+    return None
+
+
+def _check_directory(data: bytes) -> None:
+    """Refuse an archive whose directory would not fit before `zipfile` reads all of it."""
+    end = data.rfind(_END_OF_DIRECTORY, max(len(data) - _LONGEST_COMMENT_BYTES - _END_BYTES, 0))
+    if end < 0 or len(data) < end + _END_BYTES:
+        raise BadBundle("is no zip archive")
+    if int.from_bytes(data[end + 12 : end + 16], "little") > DIRECTORY_BYTES:
+        raise BadBundle("holds too many files")
+
+
+def _text_tail(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, keep: int) -> Tail | None:
+    if member.file_size > UNPACKED_BYTES:
+        raise BadBundle(f"unpacks to more than {UNPACKED_BYTES // 1024**2} MiB")
+    got = 0
+    kept = bytearray()
+    with bundle.open(member) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            if got == 0 and b"\x00" in chunk[:SNIFF_BYTES]:
+                return None
+            got += len(chunk)
+            kept += chunk
+            if len(kept) > keep + CHUNK_BYTES:
+                del kept[:-keep]
+    text = bytes(kept[-keep:])
+    if got > len(text):
+        _, _, whole_lines = text.partition(b"\n")
+        return Tail(text=whole_lines or text, truncated=True)
+    return Tail(text=text, truncated=False)
