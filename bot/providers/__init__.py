@@ -1,1 +1,44 @@
-"""The CI systems that Buildbell knows: kind -> adapter."""
+"""The CI systems the bot speaks with: one line each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from bot.clock import Clock, Sleep, sleep
+from bot.errors import UsageError
+from bot.http import Api
+from bot.providers.base import Options, Provider
+from bot.providers.buildkite import Buildkite
+from bot.providers.xcode_cloud import XcodeCloud
+
+# Each class takes options of its own kind, and a mapping can't say that: hence Any.
+PROVIDERS: Mapping[str, type[Provider[Any]]] = {
+    "buildkite": Buildkite,
+    "xcode_cloud": XcodeCloud,
+}
+
+
+def open_provider(
+    connection: str, kind: str, options: Options, *, client: httpx.AsyncClient, clock: Clock, sleep: Sleep = sleep
+) -> Provider[Any]:
+    """Return the connection's provider, ready to ask; nothing is sent yet.
+
+    Raises UsageError for a kind that is not there and for options of another kind.
+    """
+    provider = PROVIDERS.get(kind)
+    if provider is None:
+        raise UsageError(f"I don't know the CI system `{kind}`.", hint=f"I know {', '.join(PROVIDERS)}.")
+    if not isinstance(options, provider.options_type):
+        raise UsageError(f"The options of {connection} are not those of {provider.label}.")
+    api = Api(
+        client,
+        base_url=provider.base_url(options),
+        provider=provider.label,
+        clock=clock,
+        auth=provider.auth(options, clock),
+        explain=provider.explain,
+        read_quota=provider.read_quota,
+        headers=provider.headers(options),
+    )
+    return provider(api, options, connection=connection, clock=clock, sleep=sleep)

@@ -1,0 +1,61 @@
+"""What every test runs under: no network beyond this machine, no Slack settings, no waiting between repeats."""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import stamina
+
+REPEATS = 3
+
+
+def _is_local(address: object) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a path: a socket of this machine
+    host = str(address[0])
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host in {"localhost", ""}
+
+
+def _guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: socket.socket, address: object) -> Any:
+        if self.family != socket.AF_UNIX and not _is_local(address):
+            # AssertionError: no mapping of network errors swallows it
+            raise AssertionError(f"a test tried to reach {address!r}")
+        return connect(self, address)
+
+    return guarded
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that leaves this machine."""
+    monkeypatch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
+    monkeypatch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
+
+
+@pytest.fixture(autouse=True)
+def no_slack_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the Slack settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("SLACK_")]:  # noqa: TID251 - to clear it
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting() -> Iterator[None]:
+    """Repeat failed reads at once."""
+    with stamina.set_testing(True, attempts=REPEATS, cap=True):
+        yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-expected",
+        action="store_true",
+        help="write missing or different *.expected.json files and fail, so that they are read before they are kept",
+    )
