@@ -17,6 +17,7 @@ GRAVE = "\N{MODIFIER LETTER GRAVE ACCENT}"
 STAR = "\N{ASTERISK OPERATOR}"
 MINUS = "\N{MINUS SIGN}"
 DOT = "  ·  "
+STEP = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
 # Control characters, and the invisible ones that hide text or turn its direction round.
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")

@@ -1,0 +1,142 @@
+"""A build as a card that lives with it, as one line, and as a list."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot.blocks.buttons import build_buttons
+from bot.blocks.lines import (
+    build_line,
+    build_words,
+    closing_line,
+    commit_line,
+    commit_words,
+    counts_line,
+    first_line,
+    gate_lines,
+    jobs_line,
+    lines_of,
+    progress_line,
+    raw_state_line,
+    spelled,
+    worst,
+)
+from bot.blocks.message import Block, Message, actions, button, context, section, sections
+from bot.blocks.text import bold, code, mark, markup, plural, safe
+from bot.models import Build, Gate
+
+__all__ = ["build_card", "build_line", "build_list", "commit_list"]
+
+
+def build_card(
+    build: Build,
+    *,
+    label: str,
+    now: datetime,
+    connection_label: str,
+    actions: frozenset[str] = frozenset(),
+    round: int = 1,  # noqa: A002 - the house word for one run of a build
+    headline: str | None = None,
+    usual_seconds: float | None = None,
+    gates: Sequence[Gate] = (),
+    note: str | None = None,
+    watched: bool = False,
+) -> Message:
+    """Return the live card of a build in whatever state it is.
+
+    `actions` are the verbs to offer. `headline` is the sentence of line 2 (who started it, what replaced it), `note`
+    one more below; both are plain text unless they are `Markup`. `usual_seconds` draws the ten cells while it runs.
+    """
+    shown = mark(build)
+    if build.completed:
+        middle = lines_of(counts_line(build.issues), raw_state_line(build))
+    else:
+        middle = lines_of(jobs_line(build), progress_line(build, usual_seconds=usual_seconds, now=now))
+    asked = [line for gate in gates[:5] for line in gate_lines(gate)] if not build.completed else []
+    body = lines_of(
+        markup(headline) if headline else "",
+        commit_line(build),
+        middle,
+        *asked,
+        markup(note, 500) if note else "",
+    )
+    small = closing_line(build, connection_label=connection_label, usual_seconds=usual_seconds, round=round, now=now)
+    text = ". ".join(
+        part
+        for part in (
+            spelled(build, label=label, word=shown.word),
+            markup(headline) if headline else "",
+            commit_words(build),
+        )
+        if part
+    )
+    buttons = build_buttons(
+        build, allowed=actions, round=round, gates=gates if not build.completed else (), watched=watched
+    )
+    return Message(
+        text=text,
+        blocks=(section(first_line(build, label=label, mark=shown)),),
+        attached=(
+            *((section(body),) if body else ()),
+            context(f"{small} · watched" if watched else small),
+            *buttons,
+        ),
+        colour=shown.colour,
+    )
+
+
+def build_list(
+    builds: Sequence[Build],
+    *,
+    title: str,
+    labels: Mapping[tuple[str, str], str],
+    now: datetime,
+    footer: str | None = None,
+    more_command: str | None = None,
+) -> Message:
+    """Return builds one a line, in the order given. `labels` names pipelines by (connection, pipeline)."""
+    lines = [build_line(build, label=_label(build, labels), now=now) for build in builds]
+    spoken_lines = [build_words(build, label=_label(build, labels)) for build in builds[:3]]
+    blocks: list[Block] = [section(bold(title)), *sections(lines or ["No builds."])]
+    if footer:
+        blocks.append(context(markup(footer)))
+    if more_command:
+        blocks.append(actions(button("More", more_command)))
+    return Message(text=". ".join([safe(title), *(spoken_lines or ["No builds"])]), blocks=tuple(blocks))
+
+
+def commit_list(
+    builds: Sequence[Build],
+    *,
+    commit: str,
+    labels: Mapping[tuple[str, str], str],
+    connection_labels: Mapping[str, str],
+    now: datetime,
+    footer: str | None = None,
+) -> Message:
+    """Return the builds of one commit as one card: a row for each system, its builds below."""
+    systems: dict[str, list[Build]] = {}
+    for build in builds:
+        systems.setdefault(build.connection, []).append(build)
+    rows: list[str] = []
+    for connection, mine in systems.items():
+        shown = worst(mine)
+        rows.append(f"{shown.shape} {bold(connection_labels.get(connection, connection), 60)}")
+        rows += [f"      {build_line(build, label=_label(build, labels), now=now)}" for build in mine]
+    known = next((build for build in builds if build.subject), None)
+    about = commit_line(known) if known else code(commit[:7])
+    counted = f"{plural(len(builds), 'build')} of {safe(commit[:7])}"
+    words = [build_words(build, label=_label(build, labels)) for build in builds[:3]]
+    blocks = (section(f"*{counted}*"), section(about))
+    small = (context(markup(footer)),) if footer else ()
+    if not builds:
+        return Message(text=f"No builds of {safe(commit[:7])}", blocks=(section(f"No builds of {about} here."), *small))
+    return Message(
+        text=". ".join([counted, *words]),
+        blocks=blocks,
+        attached=(*sections(rows), *small),
+        colour=worst(builds).colour,
+    )
+
+
+def _label(build: Build, labels: Mapping[tuple[str, str], str]) -> str:
+    return labels.get((build.connection, build.pipeline), build.name or build.pipeline)

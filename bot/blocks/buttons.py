@@ -1,0 +1,107 @@
+"""The buttons under a build: which ones, in which order, and the commands they carry.
+
+A button only offers: whether the person may is asked when it is pressed.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from bot.blocks.message import Block, actions, button, link_button, menu
+from bot.models import Build, Conclusion, Gate, spoken
+
+# Verbs that change something carry the round they were offered in, so that an old card cannot act on a newer round.
+_ACTING = frozenset({"cancel", "retry", "rebuild", "approve", "reject", "erase"})
+
+_RUNNING = ("cancel", "watch", "logs", "mute", "why", "tests", "issues", "settings")
+_WAITING = ("cancel", "watch", "logs", "mute", "settings")
+_RED = ("logs", "retry", "claim", "rebuild", "tests", "issues", "why", "mute", "artifacts", "settings", "erase")
+_GREEN = ("artifacts", "rebuild", "tests", "issues", "changes", "stats", "logs", "settings", "erase")
+_OTHER = ("rebuild", "retry", "logs", "artifacts", "tests", "issues", "settings", "erase")
+
+_LABELS = {
+    "cancel": "Cancel",
+    "watch": "Watch",
+    "unwatch": "Unwatch",
+    "logs": "Logs",
+    "mute": "Mute 2 h",
+    "why": "Why?",
+    "claim": "I'm on it",
+    "retry": "Retry",
+    "rebuild": "Rebuild",
+    "tests": "Tests",
+    "issues": "Issues",
+    "artifacts": "Artifacts",
+    "changes": "Changes",
+    "stats": "Stats",
+    "settings": "Settings",
+    "erase": "Erase",
+}
+
+
+def command(verb: str, build: Build, *, round: int = 1) -> str:  # noqa: A002 - the house word for one run of a build
+    """Return the words that do something with a build: `cancel bk:web#41 --round 1`."""
+    words = f"{verb} {spoken(build.connection, build.pipeline, number=build.number)}"
+    if build.number is None:
+        words += f" --id {shlex.quote(build.id)}"
+    return f"{words} --round {round}" if verb in _ACTING else words
+
+
+def build_buttons(
+    build: Build, *, allowed: frozenset[str], round: int = 1, gates: Sequence[Gate] = (), watched: bool = False
+) -> tuple[Block, ...]:
+    """Return the rows of buttons under a build: each gate's own, then Open, at most three more, the rest in `⋯`."""
+    if build.conclusion is Conclusion.RETRIED:
+        return (actions(link_button("Open", build.web_url)),)
+    deciding = _gate_rows(build, gates, allowed=allowed, round=round)
+    offered = [_offer(verb, build, round=round, watched=watched) for verb in _order(build) if verb in allowed]
+    visible = 2 if deciding else 3
+    shown = [button(label, words) for label, words in offered[:visible]]
+    row = actions(link_button("Open", build.web_url), *shown, menu(offered[visible : visible + 5]))
+    return (*deciding, row)
+
+
+def _order(build: Build) -> tuple[str, ...]:
+    if not build.completed or build.waiting:
+        return _WAITING if build.waiting else _RUNNING
+    if build.conclusion is None:
+        return _OTHER
+    if build.conclusion.is_red:
+        return _RED
+    return _GREEN if build.conclusion is Conclusion.PASSED else _OTHER
+
+
+def _offer(verb: str, build: Build, *, round: int, watched: bool) -> tuple[str, str]:
+    """Return a verb's (label, command) for this build."""
+    if verb == "watch" and watched:
+        verb = "unwatch"
+    label = _LABELS[verb]
+    if verb == "logs" and not build.completed:
+        label = "Logs so far"
+    elif verb == "retry" and build.conclusion is not None and build.conclusion.is_red:
+        label = "Retry failed"
+    if verb == "settings":
+        return label, verb
+    if verb == "mute":
+        return label, f"mute {spoken(build.connection, build.pipeline)} --for 2h"
+    if verb == "stats":
+        return label, f"stats {spoken(build.connection, build.pipeline)}"
+    return label, command(verb, build, round=round)
+
+
+def _gate_rows(build: Build, gates: Sequence[Gate], *, allowed: frozenset[str], round: int) -> tuple[Block, ...]:  # noqa: A002 - the house word for one run of a build
+    """Return Approve, Reject and Details for each of up to five gates; several are told apart by name."""
+    rows: list[Block] = []
+    for gate in gates[:5]:
+        named = f" {gate.name}" if len(gates) > 1 else ""
+        which = f" --gate {shlex.quote(gate.id)}"
+        elements: list[Block] = []
+        if "approve" in allowed:
+            words = command("approve", build, round=round) + which
+            elements.append(button(f"Approve{named}", words, style="primary"))
+        if "reject" in allowed and gate.can_reject:
+            words = command("reject", build, round=round) + which
+            elements.append(button(f"Reject{named}", words, style="danger"))
+        if gate is gates[0]:
+            elements.append(button("Details", command("show", build)))
+        rows.append(actions(*elements))
+    return tuple(rows)

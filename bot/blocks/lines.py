@@ -1,0 +1,242 @@
+"""The lines that cards, notices and lists share: each takes a build and gives one line of mrkdwn."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.blocks.redact import redact
+from bot.blocks.text import (
+    DOT,
+    Mark,
+    Markup,
+    code,
+    duration,
+    escape,
+    link,
+    mark,
+    one_line,
+    plural,
+    roughly,
+    safe,
+    signed,
+    since,
+    when,
+)
+from bot.models import Build, Conclusion, Gate, IssueCounts, Starter, Status, Transition, Trigger
+
+_TRIGGERS = {
+    Trigger.PUSH: "push",
+    Trigger.MERGE_REQUEST: "merge request",
+    Trigger.API: "API",
+    Trigger.CRON: "schedule",
+    Trigger.WEB: "by hand",
+}
+_OPEN_WORDS = frozenset({Status.QUEUED.value, Status.IN_PROGRESS.value})
+_JOB_WORDS = (
+    (Conclusion.FAILED.value, "failed"),
+    (Conclusion.TIMEOUT.value, "timed out"),
+    (Status.IN_PROGRESS.value, "running"),
+    (Status.QUEUED.value, "queued"),
+)
+
+
+def called(build: Build, label: str) -> str:
+    """Return what people call a build, as raw text: its pipeline's name and its number."""
+    return f"{label} #{build.number}" if build.number is not None else label
+
+
+def first_line(build: Build, *, label: str, mark: Mark) -> Markup:
+    """Return line 1: shape and word, the pipeline and number as a link, the branch."""
+    where = f"{DOT}{code(build.ref, 80)}" if build.ref else ""
+    return Markup(f"{mark.shape} *{escape(mark.word.upper())}*  {link(build.web_url, called(build, label))}{where}")
+
+
+def spelled(build: Build, *, label: str, word: str) -> str:
+    """Return line 1 in words, for notifications and screen readers."""
+    where = f" on {safe(build.ref, 80)}" if build.ref else ""
+    return f"{escape(word)}: {safe(called(build, label))}{where}"
+
+
+def author(build: Build) -> str | None:
+    """Return who made the commit, else who started the build, as raw text."""
+    if build.author and (build.author.name or build.author.login):
+        return build.author.name or f"@{build.author.login}"
+    return build.triggered_by or (build.author.email if build.author else None)
+
+
+def commit_line(build: Build) -> str:
+    """Return line 3: commit, its subject, who made it, what made the build start. Empty where none is known."""
+    what = " ".join(
+        part
+        for part in (
+            code(build.commit[:7]) if build.commit else "",
+            safe(build.subject, 72) if build.subject else "",
+        )
+        if part
+    )
+    who = author(build)
+    started = _TRIGGERS.get(build.trigger, "")
+    if build.triggered_by and build.triggered_by != who:
+        by = safe(build.triggered_by, 60)
+        bot = " (bot)" if build.triggered_by_type is Starter.BOT else ""
+        started = f"{started} by {by}{bot}".strip()
+    return DOT.join(part for part in (what, safe(who, 60) if who else "", started) if part)
+
+
+def commit_words(build: Build) -> str:
+    """Return line 3 in words. Empty where nothing is known."""
+    who = author(build)
+    subject = safe(build.subject, 72) if build.subject else ""
+    if not who:
+        return subject
+    return f"{subject}, by {safe(who, 60)}" if subject else f"By {safe(who, 60)}"
+
+
+def counts_line(counts: IssueCounts, transition: Transition | None = None) -> str:
+    """Return line 4: the known counts with what moved. Empty where nothing is known or everything is and was zero."""
+    moved = transition or Transition()
+    parts: list[str] = []
+    telling = False
+    for name, one, many in (
+        ("errors", "error", "errors"),
+        ("warnings", "warning", "warnings"),
+        ("test_failures", "", ""),
+        ("analyzer_warnings", "analyzer warning", "analyzer warnings"),
+    ):
+        count: int | None = getattr(counts, name)
+        if count is None:
+            continue
+        delta = moved.delta(counts, name)
+        telling = telling or bool(count or delta)
+        if name == "test_failures":
+            telling = telling or bool(counts.tests_total)
+            words = _tests(count, counts.tests_total)
+        else:
+            words = plural(count, one, many)
+        parts.append(f"{words} ({signed(delta)})" if delta else words)
+    return "    ".join(parts) if telling else ""
+
+
+def _tests(failed: int, total: int | None) -> str:
+    if failed == 0:
+        return f"{plural(total, 'test')} passed" if total else "0 tests failed"
+    return f"{failed:,} of {plural(total, 'test')} failed" if total else f"{plural(failed, 'test')} failed"
+
+
+def jobs_line(build: Build) -> str:
+    """Return how far the jobs have come: `3 of 5 jobs done · 1 running`. Empty where the system does not tell."""
+    if not build.jobs:
+        return ""
+    total = sum(build.jobs.values())
+    done = sum(count for word, count in build.jobs.items() if word not in _OPEN_WORDS)
+    more = [f"{count} {shown}" for word, shown in _JOB_WORDS if (count := build.jobs.get(word, 0))]
+    return " · ".join([f"{done} of {plural(total, 'job')} done", *more])
+
+
+def progress_line(build: Build, *, usual_seconds: float | None, now: datetime) -> str:
+    """Return how long a build has waited or run, with ten cells against the usual duration where that is known."""
+    if build.status is Status.QUEUED or build.started_at is None:
+        return f"waiting for {duration(since(build.created_at, now))}" if build.created_at else ""
+    elapsed = since(build.started_at, now)
+    if not usual_seconds:
+        return f"running for {duration(elapsed)}"
+    cells = min(int(10 * elapsed / usual_seconds), 10)
+    bar = "▰" * cells + "▱" * (10 - cells)
+    beyond = " — longer than usual" if elapsed > usual_seconds else ""
+    return f"{bar}  {duration(elapsed)} (usually {roughly(usual_seconds)}){beyond}"
+
+
+def closing_line(
+    build: Build, *, connection_label: str, usual_seconds: float | None = None, round: int = 1, now: datetime
+) -> str:
+    """Return line 6: duration, wait, attempt, the system, and when."""
+    parts: list[str] = []
+    if build.completed and build.seconds is not None:
+        usually = f" (usually {roughly(usual_seconds)})" if usual_seconds else ""
+        parts.append(f"{duration(build.seconds)}{usually}")
+    if build.waited_seconds is not None and build.waited_seconds >= 1:
+        parts.append(f"waited {duration(build.waited_seconds)}")
+    attempt = max(round, build.attempt or 1)
+    if attempt > 1:
+        parts.append(f"attempt {attempt}")
+    parts.append(safe(connection_label, 60))
+    moment = build.completed_at or build.started_at or build.created_at or now
+    parts.append(when(moment))
+    return " · ".join(parts)
+
+
+def gate_lines(gate: Gate) -> list[str]:
+    """Return what a gate asks: its name, who may decide, its instructions, its fields with what they hold by default."""
+    lines = [f"⏸ {link(gate.url, gate.name)}" + (f"{DOT}{safe(gate.job, 80)}" if gate.job else "")]
+    if gate.instructions:
+        lines.append(safe(redact(gate.instructions), 300))
+    if gate.approvers:
+        named = ", ".join(safe(name, 60) for name in gate.approvers[:10])
+        rest = f" and {len(gate.approvers) - 10} more" if len(gate.approvers) > 10 else ""
+        lines.append(f"May approve: {named}{rest}")
+    lines += [
+        f"{safe(asked.label or asked.name, 60)}: {code(asked.default, 80) if asked.default else '_to be filled in_'}"
+        for asked in gate.fields[:8]
+    ]
+    if len(gate.fields) > 8:
+        lines.append(f"… {len(gate.fields) - 8} more fields")
+    return lines
+
+
+def raw_state_line(build: Build) -> str:
+    """Return the system's own word where ours do not cover it."""
+    if build.completed and build.conclusion is None and build.raw_state:
+        return f"The system calls it {code(build.raw_state, 60)}"
+    return ""
+
+
+def build_line(build: Build, *, label: str, now: datetime) -> str:
+    """Return a build on one line of mrkdwn: shape, word, name, branch, subject, issues, and how long ago or how far."""
+    shown = mark(build)
+    if build.completed:
+        ran = [duration(build.seconds)] if build.seconds is not None else []
+        times = [*ran, when(build.completed_at)] if build.completed_at else ran
+    else:
+        times = [line] if (line := progress_line(build, usual_seconds=None, now=now)) else []
+    parts = [
+        f"{shown.shape} *{escape(shown.word)}*  {link(build.web_url, called(build, label), 120)}",
+        code(build.ref, 60) if build.ref else "",
+        safe(build.subject, 60) if build.subject else "",
+        counts_line(build.issues).replace("    ", ", "),
+        *times,
+    ]
+    return DOT.join(part for part in parts if part)
+
+
+def build_words(build: Build, *, label: str) -> str:
+    """Return a build in words, for notifications and screen readers."""
+    return spelled(build, label=label, word=mark(build).word)
+
+
+def failure_words(message: str, limit: int) -> str:
+    """Return an error's message as raw text on one line, its secrets masked."""
+    return one_line(redact(message), limit)
+
+
+def lines_of(*lines: str) -> str:
+    """Return the lines that say something, one below the other."""
+    return "\n".join(line for line in lines if line)
+
+
+def worst(builds: Sequence[Build]) -> Mark:
+    """Return the mark that speaks for several builds: red before running, running before green."""
+    return min((mark(build) for build in builds), key=lambda shown: _ORDER.index(shown.word))
+
+
+_ORDER = (
+    "Failed",
+    "Timed out",
+    "Partly passed",
+    "Waiting for approval",
+    "Running",
+    "Queued",
+    "Ended",
+    "Passed",
+    "Cancelled",
+    "Skipped",
+    "Retried",
+)
