@@ -16,7 +16,7 @@ from typing import Self
 import aiohttp
 import httpx
 import yarl
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import ResolveResult
 from typing_extensions import override
 
 TIMEOUT = httpx.Timeout(connect=5, read=20, write=10, pool=5)
@@ -26,8 +26,18 @@ KEEP_ALIVE_SECONDS = 30.0
 HEADER_BYTES = 64 * 1024
 CHUNK_BYTES = 64 * 1024
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+LAST_PORT = 65_535
 NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+Session = aiohttp.ClientSession
+"""One pool of connections, as the Slack client takes it."""
+
+WIRE_FAULTS = (aiohttp.ClientError, TimeoutError, OSError)
+"""What a call over a `Session` may raise when the wire fails."""
+
+NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""The wire faults after which nothing can have reached the other side."""
 
 AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 
@@ -60,25 +70,18 @@ class _PrivateAddressError(OSError):
         super().__init__(errno.EACCES, f"{where} is a private address; allow it with private_network = true")
 
 
-class _PublicNames(AbstractResolver):
+class _PublicNames(aiohttp.ThreadedResolver):
     """Answers names with their public addresses only."""
-
-    def __init__(self) -> None:
-        self._inner = aiohttp.ThreadedResolver()
 
     @override
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
+        found = await super().resolve(host, port, family)
         public = [one for one in found if is_public(one["host"])]
         if found and not public:
             raise _PrivateAddressError(f"{host} ({found[0]['host']})")
         return public
-
-    @override
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 def _public_socket(info: AddressInfo) -> socket.socket:
@@ -299,8 +302,8 @@ async def _sent_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 def _address(request: httpx.Request) -> yarl.URL:
     """Return the address byte for byte as httpx spells it, without credentials (httpx has made them a header)."""
     url = request.url
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise httpx.UnsupportedProtocol("the address is not an http:// or https:// one", request=request)
+    if url.scheme not in {"http", "https"} or not url.host or (url.port or 0) > LAST_PORT:
+        raise httpx.UnsupportedProtocol("the address is none of http:// or https://", request=request)
     path, _, query = url.raw_path.decode("ascii").partition("?")
     return yarl.URL.build(
         scheme=url.scheme, authority=url.netloc.decode("ascii"), path=path, query_string=query, encoded=True

@@ -867,8 +867,11 @@ async def test_a_token_that_the_vendor_echoes_is_not_repeated(
         assert "[…]" in str(caught.value)
 
 
-def test_an_odd_basic_header_does_no_harm() -> None:
-    assert message_of(reply(400, b'{"message":"x"}', unsaid=frozenset({"Basic !!"}))) == "x"
+async def test_credentials_in_an_odd_form_are_not_repeated_either(api_over: Make) -> None:
+    wire = Wire(httpx.Response(400, json={"message": "what is !!not-base64?"}))
+    with pytest.raises(Rejected, match=r"what is \[…\]\?") as caught:
+        await api_over(wire, auth=None, headers={"Authorization": "Basic !!not-base64"}).get("a")
+    assert "not-base64" not in str(caught.value)
 
 
 def test_signed_addresses_and_tokens_by_their_look_are_not_repeated() -> None:
