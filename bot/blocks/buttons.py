@@ -47,7 +47,12 @@ def command(verb: str, build: Build, *, round: int = 1) -> str:  # noqa: A002 - 
 
 
 def build_buttons(
-    build: Build, *, allowed: frozenset[str], round: int = 1, gates: Sequence[Gate] = (), watched: bool = False
+    build: Build,
+    *,
+    allowed: frozenset[str],
+    round: int = 1,
+    gates: Sequence[Gate] = (),
+    watched: bool = False,  # noqa: A002 - the house word for one run of a build
 ) -> tuple[Block, ...]:
     """Return the rows of buttons under a build: each gate's own, then Open, at most three more, the rest in `⋯`."""
     if build.conclusion is Conclusion.RETRIED:
@@ -70,7 +75,7 @@ def _order(build: Build) -> tuple[str, ...]:
     return _GREEN if build.conclusion is Conclusion.PASSED else _OTHER
 
 
-def _offer(verb: str, build: Build, *, round: int, watched: bool) -> tuple[str, str]:
+def _offer(verb: str, build: Build, *, round: int, watched: bool) -> tuple[str, str]:  # noqa: A002 - the house word for one run of a build
     """Return a verb's (label, command) for this build."""
     if verb == "watch" and watched:
         verb = "unwatch"

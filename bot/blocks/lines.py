@@ -146,7 +146,12 @@ def progress_line(build: Build, *, usual_seconds: float | None, now: datetime) -
 
 
 def closing_line(
-    build: Build, *, connection_label: str, usual_seconds: float | None = None, round: int = 1, now: datetime
+    build: Build,
+    *,
+    connection_label: str,
+    usual_seconds: float | None = None,
+    round: int = 1,
+    now: datetime,  # noqa: A002 - the house word for one run of a build
 ) -> str:
     """Return line 6: duration, wait, attempt, the system, and when."""
     parts: list[str] = []

@@ -1,0 +1,107 @@
+"""Help: the twelve lines that fit a channel, and all there is about one verb."""
+
+from collections.abc import Sequence
+
+from bot.blocks.message import Block, Message, actions, button, context, sections
+from bot.blocks.text import DOT, bold, clip, code, one_line, safe
+
+Group = tuple[str, Sequence[tuple[str, str]]]
+
+# How many verbs of a group get a line with their summary; the rest are named.
+SPOKEN = 2
+
+
+def help_message(
+    groups: Sequence[Group],
+    *,
+    channel_name: str,
+    example_pipeline: str | None = None,
+    branch: str | None = None,
+    slash: str = "/build",
+) -> Message:
+    """Return the help of a channel, at most twelve lines for four groups.
+
+    `groups` are (name, ((usage, summary), …)) with only the verbs the person may use. `example_pipeline` is how that
+    channel's pipeline is typed; the examples are filled with it and its branch.
+    """
+    where = f"#{channel_name}" if channel_name else "this channel"
+    about = f"{DOT}{safe(example_pipeline, 80)}" if example_pipeline else ""
+    default = f", default branch {code(branch, 60)}" if branch and example_pipeline else ""
+    lines = [f"*Builds in {safe(where, 80)}*{about}{default}"]
+    verbs: list[str] = []
+    for name, entries in groups:
+        named = [_verb(usage) for usage, _ in entries]
+        verbs += named
+        for position, (usage, summary) in enumerate(entries[:SPOKEN]):
+            head = bold(name, 30) if position == 0 else "      "
+            example = _example(_verb(usage), example_pipeline, branch)
+            lines.append(f"{head}  {code(f'{slash} {example}'.strip(), 150)}  {safe(summary, 120)}")
+        rest = named[SPOKEN:]
+        if rest:
+            lines[-1] += DOT + " · ".join(safe(verb, 30) for verb in rest)
+    lines.append(f"More: {code(f'{slash} help <verb>')}{DOT}in threads, mention me: `retry failed`")
+    wanted = [verb for verb in ("status", "logs", "run", "link") if verb in verbs]
+    tries = [
+        button(
+            "Run…" if verb == "run" else verb.capitalize(),
+            _example(verb, example_pipeline, branch) + (" --form" if verb == "run" else ""),
+        )
+        for verb in wanted
+    ]
+    return Message(
+        text=f"Builds in {safe(where, 80)}: " + ", ".join(safe(verb, 30) for verb in verbs),
+        blocks=(*sections(lines), actions(*tries, button("More…", "help all"))),
+    )
+
+
+def help_all(groups: Sequence[Group], *, slash: str = "/build") -> Message:
+    """Return every verb with its usage and summary, by group."""
+    blocks: list[Block] = []
+    for name, entries in groups:
+        rows = [f"{code(f'{slash} {usage}', 200)}  {safe(summary, 150)}" for usage, summary in entries]
+        blocks += sections([bold(name, 30), *rows])
+    return Message(text="Everything I understand", blocks=tuple(blocks))
+
+
+def verb_help(
+    usage: str,
+    summary: str,
+    flags: Sequence[tuple[str, str]],
+    examples: Sequence[str],
+    *,
+    inferred: str = "",
+    aliases: Sequence[str] = (),
+    slash: str = "/build",
+) -> Message:
+    """Return all there is about a verb: usage, every flag, examples that can be pressed, and what is inferred."""
+    lines = [f"*Usage*  {code(f'{slash} {usage}', 400)}", safe(summary, 400)]
+    if aliases:
+        lines.append("Also: " + ", ".join(code(alias, 40) for alias in aliases))
+    given = [f"{code(flag, 80)}  {safe(meaning, 200)}" for flag, meaning in flags]
+    shown = [code(f"{slash} {example}", 200) for example in examples]
+    blocks: list[Block] = [*sections(lines)]
+    if given:
+        blocks += sections(["*Flags*", *given])
+    if shown:
+        blocks += sections(["*Examples*", *shown])
+    if inferred:
+        blocks.append(context(f"Left out, I take: {safe(inferred, 500)}"))
+    harmless = [example for example in examples if _verb(example) in _READING]
+    blocks.append(actions(*(button(clip(example, 70), example) for example in harmless[:3])))
+    return Message(text=f"{safe(f'{slash} {usage}', 300)}: {safe(summary, 300)}", blocks=tuple(blocks))
+
+
+# Examples of these may be tried by pressing them; nothing happens but an answer.
+_READING = frozenset({"status", "last", "show", "list", "logs", "tests", "issues", "artifacts", "why", "stats", "help"})
+
+
+def _verb(usage: str) -> str:
+    return (one_line(usage, 200).split(maxsplit=1) or [""])[0]
+
+
+def _example(verb: str, pipeline: str | None, branch: str | None) -> str:
+    """Return a verb as one could type it in this channel; `status` needs no words at all."""
+    if verb == "run" and pipeline:
+        at = f"@{branch}" if branch and not any(c in pipeline for c in "@# ") and " " not in branch else ""
+        return f"run {pipeline}{at}"
+    return verb

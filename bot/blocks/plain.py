@@ -1,0 +1,87 @@
+"""A message's payload as plain text, for the terminal and for people who want no blocks."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import unescape
+from typing import Any
+
+_FORM = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
+_STYLED = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
+_ITALIC = re.compile(r"(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])")
+_CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+
+
+def as_text(payload: Mapping[str, Any], *, slash: str = "/build") -> str:
+    """Return a message (or a view) drawn as text: links as `label (url)`, buttons as `[Label: /build command]`."""
+    attachments = payload.get("attachments", ())
+    blocks = [*payload.get("blocks", ()), *(block for held in attachments for block in held.get("blocks", ()))]
+    title = payload.get("title")
+    drawn = [title["text"]] if title else []
+    drawn += [text for block in blocks if (text := _block(block, slash))]
+    return "\n".join(drawn) if drawn else mrkdwn(payload.get("text", ""))
+
+
+def mrkdwn(text: str) -> str:
+    """Return mrkdwn as people would read it, without its control forms and stars."""
+    return "".join(
+        unescape(part.strip("`")) if index % 2 else unescape(_unstyled(part))
+        for index, part in enumerate(_CODE.split(text))
+    )
+
+
+def _unstyled(text: str) -> str:
+    return _ITALIC.sub(r"\1", _STYLED.sub(r"\1", _FORM.sub(_form, text)))
+
+
+def _form(found: re.Match[str]) -> str:
+    """Return one `<…>` form as text."""
+    target, label = found[1], found[2]
+    if target.startswith(("@", "#")):
+        return f"{target[0]}{label or target[1:]}"
+    if target.startswith("!"):
+        return label or "@" + target[1:].partition("^")[2]
+    return f"{label} ({target})" if label and label != target else target
+
+
+def _block(block: Mapping[str, Any], slash: str) -> str:
+    match block["type"]:
+        case "header":
+            return f"== {block['text']['text']} =="
+        case "divider":
+            return "-" * 20
+        case "section":
+            parts = [_text(block["text"]), *(_text(field) for field in block.get("fields", ()))]
+            parts += [_element(block["accessory"], slash)] if "accessory" in block else []
+            return "\n".join(parts)
+        case "context":
+            return " · ".join(_text(element) for element in block["elements"])
+        case "actions":
+            return " ".join(_element(element, slash) for element in block["elements"])
+        case "rich_text":
+            return "\n".join(_rich(element) for element in block["elements"])
+        case "input":
+            return f"{block['label']['text']}: {_element(block['element'], slash)}"
+        case kind:
+            return f"({kind})"
+
+
+def _text(element: Mapping[str, Any]) -> str:
+    text: str = element["text"]
+    return mrkdwn(text) if element["type"] == "mrkdwn" else text
+
+
+def _rich(element: Mapping[str, Any]) -> str:
+    return "".join(part.get("text", "") for part in element["elements"])
+
+
+def _element(element: Mapping[str, Any], slash: str) -> str:
+    """Return a button, a menu or a field as text."""
+    if element["type"] == "button":
+        label = element["text"]["text"]
+        return f"[{label}: {slash} {element['value']}]" if "value" in element else f"[{label}: {element['url']}]"
+    options: Sequence[Mapping[str, Any]] = element.get("options", ())
+    if element.get("action_id") == "build.more":
+        return " ".join(f"[{option['text']['text']}: {slash} {option['value']}]" for option in options)
+    if options:
+        return " / ".join(option["text"]["text"] for option in options)
+    return f"({element.get('initial_value', '…')})"

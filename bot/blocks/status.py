@@ -1,0 +1,131 @@
+"""How the pipelines of a channel stand: the answer people want most, and what `/build` alone gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.blocks.lines import build_line, build_words, jobs_line, lines_of
+from bot.blocks.message import Block, Message, actions, button, context, divider, link_button, menu, section
+from bot.blocks.text import AMBER, BLUE, DOT, GREEN, GREY, RED, bold, code, mark, plural, safe, when
+from bot.models import Build, Conclusion, Ref, RefKind, Status, spoken
+
+MOST_ROWS = 15
+MOST_OPEN = 4
+SPARKS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRow:
+    """One linked pipeline. `recent` are finished builds, newest first; `green_at` is when it last ended green.
+
+    `open` are the unfinished builds, `actions` the verbs to offer, `paused_reason` why the link says nothing now.
+    """
+
+    label: str
+    connection: str
+    pipeline: str
+    path: str
+    branch: str | None = None
+    open: tuple[Build, ...] = ()
+    recent: tuple[Build, ...] = ()
+    green_at: datetime | None = None
+    paused_reason: str | None = None
+    actions: frozenset[str] = frozenset()
+
+
+def status_message(channel_name: str, rows: Sequence[StatusRow], now: datetime) -> Message:
+    """Return how each linked pipeline stands: what is open, the last result, the last ten, how long it has been red."""
+    where = f"#{channel_name}" if channel_name else "this channel"
+    if not rows:
+        line = f"No pipeline is linked to {safe(where, 80)} yet"
+        return Message(
+            text=line,
+            blocks=(
+                section(f"{line}. Paste the URL of any of its pages after `link`, or pick one."),
+                actions(button("Link a pipeline", "link", style="primary"), button("Help", "help")),
+            ),
+        )
+    shown = rows[:MOST_ROWS]
+    lone = len(rows) == 1
+    blocks: list[Block] = []
+    for row in shown:
+        if blocks:
+            blocks.append(divider())
+        blocks.append(section(_row(row, now), accessory=None if lone else menu(_offers(row))))
+    if len(rows) > len(shown):
+        blocks.append(context(f"… {plural(len(rows) - len(shown), 'more pipeline')}: `list links` shows them"))
+    offered = [button(label, words) for label, words in _offers(shown[0])[:3]] if lone else []
+    opened = [link_button("Open", shown[0].recent[0].web_url)] if lone and shown[0].recent else []
+    more = [] if lone else [button("Everything", "status all")]
+    words = [_words(row) for row in shown[:3]]
+    return Message(
+        text=". ".join([f"Builds in {safe(where, 80)}", *words]),
+        blocks=(section(f"*Builds in {safe(where, 80)}*"),),
+        attached=(*blocks, actions(*opened, *offered, *more, button("Help", "help"))),
+        colour=_colour(rows),
+    )
+
+
+def _row(row: StatusRow, now: datetime) -> str:
+    last = row.recent[0] if row.recent else None
+    running = sum(1 for build in row.open if build.status is Status.IN_PROGRESS and not build.waiting)
+    waiting = sum(1 for build in row.open if build.waiting)
+    queued = len(row.open) - running - waiting
+    counts = [
+        f"{count} {word}"
+        for count, word in ((running, "running"), (queued, "queued"), (waiting, "waiting for approval"))
+        if count
+    ]
+    title = bold(row.label, 120) + (f"{DOT}{code(row.branch, 80)}" if row.branch else "")
+    listed = [_open_line(build, row.label, now) for build in row.open[:MOST_OPEN]]
+    if len(row.open) > MOST_OPEN:
+        listed.append(f"… {len(row.open) - MOST_OPEN} more open")
+    return lines_of(
+        title + (f"{DOT}{', '.join(counts)}" if counts else ""),
+        f"⏸ paused: {safe(row.paused_reason, 200)}" if row.paused_reason else "",
+        *listed,
+        build_line(last, label=row.label, now=now) if last else "No finished build yet",
+        _health(row, last),
+    )
+
+
+def _open_line(build: Build, label: str, now: datetime) -> str:
+    jobs = jobs_line(build)
+    return build_line(build, label=label, now=now) + (f"{DOT}{jobs}" if jobs else "")
+
+
+def _health(row: StatusRow, last: Build | None) -> str:
+    """Return the last ten as shapes, oldest first, and since when there has been no green one."""
+    parts: list[str] = []
+    if len(row.recent) > 1:
+        parts.append("".join(mark(build).shape for build in reversed(row.recent[:SPARKS])))
+    if last is not None and last.conclusion is not Conclusion.PASSED:
+        parts.append(f"last green {when(row.green_at)}" if row.green_at else "no green build that I know of")
+    return DOT.join(parts)
+
+
+def _offers(row: StatusRow) -> list[tuple[str, str]]:
+    """Return (label, command) for the verbs a row offers."""
+    ref = Ref(kind=RefKind.BRANCH, name=row.branch) if row.branch else None
+    target = spoken(row.connection, row.path)
+    offers: list[tuple[str, str]] = []
+    if "run" in row.actions:
+        offers.append(("Run…", f"run {spoken(row.connection, row.path, ref=ref)} --form"))
+    if "logs" in row.actions:
+        offers.append(("Logs", f"logs {target}"))
+    if "cancel" in row.actions and row.open:
+        offers.append(("Cancel…", f"cancel {target}"))
+    offers.append(("Builds", f"list builds {target}"))
+    return offers
+
+
+def _words(row: StatusRow) -> str:
+    if row.open:
+        return build_words(row.open[0], label=row.label)
+    return build_words(row.recent[0], label=row.label) if row.recent else f"{safe(row.label, 120)}: no builds yet"
+
+
+def _colour(rows: Sequence[StatusRow]) -> str:
+    """Return the edge that speaks for all: a red one wins, then waiting, running, green."""
+    colours = {mark(build).colour for row in rows for build in (*row.recent[:1], *row.open)}
+    return next((colour for colour in (RED, AMBER, BLUE, GREEN) if colour in colours), GREY)
