@@ -7,7 +7,6 @@ from enum import IntEnum, StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from bot.blocks.message import Message, View
-
 from bot.clock import Clock
 from bot.errors import NotFound, NotLinked
 from bot.models import Build, BuildKey

@@ -1,0 +1,109 @@
+"""Stop a build that has not completed: /build cancel [build]."""
+
+from dataclasses import dataclass
+
+from bot.blocks.text import escape
+from bot.errors import UsageError
+from bot.models import Build
+from bot.providers.base import Capability
+from commands import acting
+from commands.grammar import Ask, Target, read
+from commands.permissions import require
+from commands.request import Answer, Command, Request, Role, Services
+from commands.resolve import Found, build
+
+USAGE = "cancel [target|mine] [--reason TEXT]"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Which build to stop."""
+
+    target: Target
+    ask: Ask
+    words: str
+
+
+def parse(words: str) -> Cancel:
+    """Read the words after `cancel`. Raises UsageError."""
+    ask = read(words, values=("reason",), switches=("yes",))
+    if len(ask.words) > 1:
+        raise UsageError("I stop one build at a time, or `mine`.", usage=USAGE)
+    return Cancel(target=ask.target(), ask=ask, words=words)
+
+
+async def run(ask: Cancel, request: Request, services: Services) -> Answer:
+    """Stop the build and say so in public; builds of others are asked about first."""
+    if ask.target.scope == "mine":
+        return await _mine(ask, request, services)
+    found = await build(ask.target, request, services, acting=True, verb="cancel", default="own-running")
+    acting.check_round(found, ask.ask)
+    await acting.may_act_on(found, f"Stopping builds of *{escape(found.place.label)}*", request, services)
+    name = _name(found)
+    if found.build.completed:
+        word = found.build.conclusion.value if found.build.conclusion else "over"
+        raise UsageError(f"{name} is already {word}.")
+    acting.must_be_able(found.place, Capability.CANCEL, found.build)
+    if not ask.ask.has("yes") and not await acting.is_own(found.build, request, services):
+        started = (
+            found.build.triggered_by or (found.build.author.name if found.build.author else None) or "somebody else"
+        )
+        words = f"cancel {found.place.spoken(number=found.build.number)}"
+        if found.build.number is None:
+            words += f" --id {found.build.id}"
+        return acting.asks_first(
+            f"Stop {name} on {found.build.ref or 'its branch'}?", f"It was started by {started}.", words, yes="Stop it"
+        )
+    after = await found.provider.cancel(found.build.pipeline, found.build.id)
+    await acting.look_again(after, found.place, services, request)
+    reason = f" ({escape(ask.ask.flag('reason') or '')})" if ask.ask.flag("reason") else ""
+    return acting.public_line(f"{acting.who(request)} stopped {escape(name)}{reason}", after, found.place)
+
+
+async def _mine(ask: Cancel, request: Request, services: Services) -> Answer:
+    mine = [known for known in await services.store.started_by(request.team, request.user, 50) if not known.completed]
+    stoppable: list[tuple[Build, Found]] = []
+    for known in mine:
+        provider = services.connections.get(request.team, known.connection)
+        if provider is None or not provider.can(Capability.CANCEL):
+            continue
+        found = await build(
+            Target(pipeline=f"{known.connection}:{known.pipeline}", id=known.id),
+            request,
+            services,
+            acting=True,
+            verb="cancel",
+        )
+        if not found.build.completed:
+            stoppable.append((found.build, found))
+    if not stoppable:
+        raise UsageError("None of your builds is running.")
+    names = ", ".join(_name(found) for _build, found in stoppable)
+    if len(stoppable) > 1:
+        await require(Role.APPROVE, "Stopping several builds at once", request, services)
+        if not ask.ask.has("yes"):
+            return acting.asks_first(f"Stop {len(stoppable)} builds?", names, "cancel mine", yes="Stop them all")
+    for known, found in stoppable:
+        after = await found.provider.cancel(known.pipeline, known.id)
+        await acting.look_again(after, found.place, services, request)
+    return acting.public_line(f"{acting.who(request)} stopped {escape(names)}")
+
+
+def _name(found: Found) -> str:
+    number = f" #{found.build.number}" if found.build.number is not None else ""
+    return f"{found.place.label}{number}"
+
+
+COMMAND = Command(
+    verb="cancel",
+    usage=USAGE,
+    summary="Stop a running build",
+    role=Role.RUN,
+    group="Act",
+    parse=parse,
+    run=run,
+    aliases=("stop", "abort"),
+    flags=(("--reason TEXT", "why, for the public line"),),
+    examples=("cancel", "cancel #412", "cancel mine"),
+    inferred="your own newest running build, else the newest running one",
+)

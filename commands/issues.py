@@ -1,0 +1,72 @@
+"""A build's errors, warnings, analyzer warnings and test failures: /build issues [target]."""
+
+from dataclasses import dataclass
+
+from bot.blocks.issues import issues_message
+
+from bot.errors import UsageError
+from bot.models import IssueKind
+from bot.providers.base import Capability
+from commands.acting import must_be_able
+from commands.builds import with_counts
+from commands.grammar import Ask, Target, read
+from commands.request import Answer, Command, Request, Role, Services
+from commands.resolve import build
+
+USAGE = "issues [target] [--severity error|warning|analyzer|test]"
+SEVERITIES = {
+    "error": IssueKind.ERROR,
+    "warning": IssueKind.WARNING,
+    "analyzer": IssueKind.ANALYZER_WARNING,
+    "test": IssueKind.TEST_FAILURE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Issues:
+    """Which build's issues, of which kind."""
+
+    target: Target
+    ask: Ask
+    kind: IssueKind | None
+
+
+def parse(words: str) -> Issues:
+    """Read the words after `issues`. Raises UsageError."""
+    ask = read(words, values=("severity",), switches=("public",))
+    if len(ask.words) > 1:
+        raise UsageError("I show one build's issues at a time.", usage=USAGE)
+    severity = (ask.flag("severity") or "").lower().removesuffix("s")
+    if severity and severity not in SEVERITIES:
+        raise UsageError(f"I know no severity `{severity}`.", hint=f"Severities: {', '.join(SEVERITIES)}.")
+    return Issues(target=ask.target(), ask=ask, kind=SEVERITIES.get(severity))
+
+
+async def run(ask: Issues, request: Request, services: Services) -> Answer:
+    """Return a build's issues, errors first, with its counts."""
+    found = await build(ask.target, request, services, acting=False, verb="issues")
+    must_be_able(found.place, Capability.ISSUES, found.build)
+    now = await with_counts(found)
+    issues = await found.provider.issues(found.build.pipeline, found.build.id)
+    wanted = tuple(issue for issue in issues if ask.kind is None or issue.kind is ask.kind)
+    return Answer(
+        message=issues_message(wanted, now.issues, build=now, label=found.place.label, now=request.now),
+        public=ask.ask.has("public"),
+        connection=now.connection,
+        pipeline=now.pipeline,
+        build=now.id,
+    )
+
+
+COMMAND = Command(
+    verb="issues",
+    usage=USAGE,
+    summary="Errors and warnings of a build",
+    role=Role.VIEW,
+    group="Look",
+    parse=parse,
+    run=run,
+    flags=(("--severity error", "error, warning, analyzer or test"), ("--public", "show it to the channel")),
+    examples=("issues", "issues #412 --severity error"),
+    inferred="the last build",
+)

@@ -1,0 +1,137 @@
+"""What a channel hears of a pipeline: /build subscribe [target] [filters], /build unsubscribe [target]."""
+
+from dataclasses import dataclass
+
+from bot.blocks.text import escape
+from bot.errors import UsageError
+from bot.notices import PRESETS, Filter, make_filter, read_filter
+from bot.store.tables import LinkRow
+from commands import acting
+from commands.grammar import Ask, Target, read
+from commands.link import would_have_posted
+from commands.permissions import require
+from commands.request import Answer, Command, Request, Role, Services
+from commands.resolve import Place, place
+
+USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
+FILTERS = ("on", "branch", "trigger", "by", "min-streak", "min-delta", "mention")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Which pipeline, heard how."""
+
+    target: Target
+    ask: Ask
+    given: dict[str, list[str]]
+
+
+def parse(words: str) -> Subscribe:
+    """Read the words after `subscribe`. Raises UsageError."""
+    ask = read(words, values=FILTERS, switches=("preview",))
+    given = {
+        name: [part for value in ask.flags[name] for part in value.split(",") if part]
+        for name in FILTERS
+        if ask.has(name)
+    }
+    rest = list(ask.words)
+    presets = [word for word in rest if word.lower() in PRESETS]
+    if presets:
+        given.setdefault("on", [presets[-1].lower()])
+        rest = [word for word in rest if word.lower() not in PRESETS]
+    if len(rest) > 1:
+        raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=USAGE)
+    make_filter({name: list(values) for name, values in given.items()})
+    return Subscribe(target=Ask(words=tuple(rest), flags=ask.flags).target(), ask=ask, given=given)
+
+
+async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
+    """Change what the channel hears; without filters, say what it hears now."""
+    where, row = await _linked(ask.target, request, services, "subscribe")
+    await require(Role.RUN, "Choosing what this channel hears", request, services, where)
+    before = read_filter(row.filters) if row.filters else Filter()
+    wanted = make_filter(_merged(before, ask.given))
+    default = row.branch or row.default_branch
+    count = await would_have_posted(row, wanted, request, services)
+    if ask.ask.has("preview"):
+        return acting.public_line(
+            f"{escape(where.label)} with this filter: {escape(wanted.in_words(default))}. It would have posted {count} times in the last 7 days.",
+            place=where,
+        )
+    await services.store.set_link(row.id or 0, filters=wanted.words(), subscribed=True)
+    return acting.public_line(
+        f"{acting.who(request)} set what this channel hears of {escape(where.label)}: {escape(wanted.in_words(default))}. "
+        f"It would have posted {count} times in the last 7 days.",
+        place=where,
+    )
+
+
+def _merged(before: Filter, given: dict[str, list[str]]) -> dict[str, list[str]]:
+    kept: dict[str, list[str]] = {
+        "on": list(before.events) or [before.preset],
+        "branch": list(before.branches),
+        "trigger": list(before.triggers),
+        "by": list(before.by),
+        "min-delta": [f"{name}:{least}" for name, least in before.min_delta],
+        "min-streak": [str(before.min_streak)],
+        "mention": [before.mention] if before.mention else [],
+    }
+    kept.update({name: list(values) for name, values in given.items()})
+    return {name: values for name, values in kept.items() if values}
+
+
+async def unsubscribe(ask: Subscribe, request: Request, services: Services) -> Answer:
+    """Hear nothing more of a pipeline; the link stays, so that commands still find it."""
+    where, row = await _linked(ask.target, request, services, "unsubscribe")
+    await require(Role.RUN, "Choosing what this channel hears", request, services, where)
+    await services.store.set_link(row.id or 0, subscribed=False)
+    return acting.public_line(
+        f"{acting.who(request)} unsubscribed this channel from {escape(where.label)}. It is still linked.", place=where
+    )
+
+
+async def _linked(target: Target, request: Request, services: Services, verb: str) -> tuple[Place, LinkRow]:
+    where = await place(target, request, services, acting=True, verb=verb)
+    if where.link is None:
+        raise UsageError(
+            f"{where.label} is not linked to this channel.", hint=f"First: `{services.command} link {where.spoken()}`."
+        )
+    return where, where.link
+
+
+SUBSCRIBE = Command(
+    verb="subscribe",
+    usage=USAGE,
+    summary="Choose what this channel hears",
+    role=Role.RUN,
+    group="Follow",
+    parse=parse,
+    run=run,
+    aliases=("sub",),
+    flags=(
+        ("--on EVENTS", "a preset or events: passed, failed, broken, fixed, blocked, …"),
+        ("--branch GLOBS", "branches such as main,release/*; !glob leaves out"),
+        ("--trigger WORDS", "push, merge_request, api, cron, web"),
+        ("--by NAMES", "who started it; bot; !name leaves out"),
+        ("--min-streak N", "still failing: only from the n-th failure in a row"),
+        ("--min-delta NAME:N", "only when a count grew, such as warnings:1"),
+        ("--mention WHO", "whom to mention when it breaks: author, @user, here"),
+        ("--preview", "only say how often it would have posted"),
+    ),
+    examples=(
+        "subscribe web edges",
+        "subscribe nightly --on failed,fixed --branch main,release/*",
+        "subscribe web all --preview",
+    ),
+    inferred="the channel's default pipeline",
+)
+UNSUBSCRIBE = Command(
+    verb="unsubscribe",
+    usage="unsubscribe [target]",
+    summary="Hear nothing more of a pipeline",
+    role=Role.RUN,
+    group="Follow",
+    parse=parse,
+    run=unsubscribe,
+    examples=("unsubscribe web",),
+)

@@ -1,0 +1,96 @@
+"""COMMANDS: every verb, in the order of the help text; and how words find theirs."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from bot.errors import UsageError
+from commands import (
+    artifacts,
+    builds,
+    cancel,
+    erase,
+    gate,
+    help,  # noqa: A004 - the verb's own name
+    issues,
+    link,
+    logs,
+    rebuild,
+    retry,
+    run,
+    status,
+    subscribe,
+    tests,
+    watch,
+    workflow,
+)
+from commands.request import Command
+
+COMMANDS: tuple[Command[Any], ...] = (
+    status.COMMAND,
+    builds.LAST,
+    builds.SHOW,
+    builds.LIST,
+    logs.COMMAND,
+    tests.COMMAND,
+    issues.COMMAND,
+    artifacts.COMMAND,
+    run.COMMAND,
+    cancel.COMMAND,
+    retry.COMMAND,
+    rebuild.COMMAND,
+    gate.APPROVE,
+    gate.REJECT,
+    erase.COMMAND,
+    watch.WATCH,
+    watch.UNWATCH,
+    subscribe.SUBSCRIBE,
+    subscribe.UNSUBSCRIBE,
+    link.LINK,
+    link.UNLINK,
+    workflow.COMMAND,
+    help.make(lambda: COMMANDS, lambda verb: find(verb)),
+    help.VERSION,
+)
+
+
+def find(verb: str) -> Command[Any] | None:
+    """Return the verb that a word names: its name, an alias, or a unique beginning of a reading verb."""
+    word = verb.lower()
+    for command in COMMANDS:
+        if word == command.verb or word in command.aliases:
+            return command
+    begins = [command for command in COMMANDS if command.reads and len(word) > 1 and command.verb.startswith(word)]
+    return begins[0] if len(begins) == 1 else None
+
+
+def split_verb(text: str) -> tuple[Command[Any], str]:
+    """Return the verb and the words after it; words that begin with no verb ask for a status.
+
+    Raises UsageError for a word that is neither, with the nearest verb.
+    """
+    head, _, rest = text.strip().partition(" ")
+    if not head:
+        return COMMANDS[0], ""
+    command = find(head)
+    if command is not None:
+        return command, rest.strip()
+    names = [name for known in COMMANDS for name in (known.verb, *known.aliases)]
+    near = get_close_matches(head.lower(), names, n=1, cutoff=0.6)
+    if near or not looks_like_a_target(head):
+        meant = find(near[0]) if near else None
+        raise UsageError(
+            f"I don't know `{head}`." + (f" Did you mean `{meant.verb}`?" if meant else ""),
+            hint="`help` lists everything.",
+        )
+    return COMMANDS[0], text.strip()
+
+
+def looks_like_a_target(word: str) -> bool:
+    """Return whether a word can only be a target: a URL, `@ref`, `#build`, `connection:path`."""
+    return (
+        word.startswith(("http://", "https://", "@", "#"))
+        or "@" in word
+        or "#" in word
+        or ":" in word
+        or word.lower() == "all"
+    )
