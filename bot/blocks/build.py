@@ -107,7 +107,7 @@ def build_list(
 def commit_list(
     builds: Sequence[Build],
     *,
-    commit: str,
+    sha: str,
     labels: Mapping[tuple[str, str], str],
     connection_labels: Mapping[str, str],
     now: datetime,
@@ -123,13 +123,13 @@ def commit_list(
         rows.append(f"{shown.shape} {bold(connection_labels.get(connection, connection), 60)}")
         rows += [f"      {build_line(build, label=_label(build, labels), now=now)}" for build in mine]
     known = next((build for build in builds if build.subject), None)
-    about = commit_line(known) if known else code(commit[:7])
-    counted = f"{plural(len(builds), 'build')} of {safe(commit[:7])}"
+    about = commit_line(known) if known else code(sha[:7])
+    counted = f"{plural(len(builds), 'build')} of {safe(sha[:7])}"
     words = [build_words(build, label=_label(build, labels)) for build in builds[:3]]
     blocks = (section(f"*{counted}*"), section(about))
     small = (context(markup(footer)),) if footer else ()
     if not builds:
-        return Message(text=f"No builds of {safe(commit[:7])}", blocks=(section(f"No builds of {about} here."), *small))
+        return Message(text=f"No builds of {safe(sha[:7])}", blocks=(section(f"No builds of {about} here."), *small))
     return Message(
         text=". ".join([counted, *words]),
         blocks=blocks,

@@ -50,9 +50,9 @@ def build_buttons(
     build: Build,
     *,
     allowed: frozenset[str],
-    round: int = 1,
+    round: int = 1,  # noqa: A002 - the house word for one run of a build
     gates: Sequence[Gate] = (),
-    watched: bool = False,  # noqa: A002 - the house word for one run of a build
+    watched: bool = False,
 ) -> tuple[Block, ...]:
     """Return the rows of buttons under a build: each gate's own, then Open, at most three more, the rest in `⋯`."""
     if build.conclusion is Conclusion.RETRIED:

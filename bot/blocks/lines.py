@@ -150,8 +150,8 @@ def closing_line(
     *,
     connection_label: str,
     usual_seconds: float | None = None,
-    round: int = 1,
-    now: datetime,  # noqa: A002 - the house word for one run of a build
+    round: int = 1,  # noqa: A002 - the house word for one run of a build
+    now: datetime,
 ) -> str:
     """Return line 6: duration, wait, attempt, the system, and when."""
     parts: list[str] = []

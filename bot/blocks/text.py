@@ -23,6 +23,7 @@ STEP = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _UNSAFE_IN_URL = re.compile(r"[\s<>|\"`\\^{}\x00-\x20\x7f-\x9f]")
 _USER = re.compile(r"[UW][A-Z0-9]{1,20}")
+_HARMLESS = re.compile(r"(<@[UW][A-Z0-9]{1,20}>|<!date\^\d+\^[^<>|^]*\|[^<>|]*>|&(?:amp|lt|gt);)")
 _GROUP = re.compile(r"S[A-Z0-9]{1,20}")
 
 
@@ -67,9 +68,20 @@ def safe(text: str, limit: int = 200) -> Markup:
     return escape(one_line(text, limit).replace("`", GRAVE))
 
 
-def markup(text: str, limit: int = 300) -> Markup:
-    """Return `Markup` as it is and anything else made safe."""
-    return text if isinstance(text, Markup) else safe(text, limit)
+def markup(text: str, limit: int = 400) -> Markup:
+    """Return a sentence of ours on one line: `Markup` as it is, else escaped but for what is harmless.
+
+    Kept are entities and the forms that name one person or a moment, for a sentence that came back from the store as
+    a plain `str`. A channel's ping or a forged link does not survive.
+    """
+    if isinstance(text, Markup):
+        return text
+    line = " ".join(_INVISIBLE.sub("", text).split())
+    return Markup(cut("".join(_kept(part) for part in _HARMLESS.split(line)), limit))
+
+
+def _kept(part: str) -> str:
+    return part if _HARMLESS.fullmatch(part) else escape(part)
 
 
 def code(text: str, limit: int = 200) -> Markup:

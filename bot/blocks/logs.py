@@ -1,0 +1,46 @@
+"""The end of a log, in a fixed font and without its secrets."""
+
+from datetime import datetime
+
+from bot.blocks.buttons import command
+from bot.blocks.lines import called
+from bot.blocks.message import Block, Message, actions, button, context, link_button, preformatted, section
+from bot.blocks.redact import redact
+from bot.blocks.text import (
+    DOT,
+    plural,
+    safe,
+    when,
+)
+from bot.models import Build, Log
+
+LOG_CHARACTERS = 2900
+
+
+def log_message(log: Log, *, build: Build, label: str, job: str | None, errors_only: bool, now: datetime) -> Message:
+    """Return the end of a log in a fixed font, its secrets masked. Too long a text loses its beginning, not its end."""
+    name = job or log.job
+    what = "Errors" if errors_only else "Log"
+    of = f" of {safe(name, 80)}" if name else ""
+    title = f"{what}{of}{DOT}{safe(called(build, label), 120)}"
+    body = redact(log.text).strip("\n")
+    shortened = len(body) > LOG_CHARACTERS
+    if shortened:
+        body = body[-LOG_CHARACTERS:]
+        body = body.partition("\n")[2] or body
+    if not body.strip():
+        empty = "No errors found in it." if errors_only else "It is empty."
+        shown: tuple[Block, ...] = (section(empty),)
+    else:
+        shown = (preformatted(body, LOG_CHARACTERS),)
+    small = ["the end of a longer log" if log.truncated or shortened else "", f"read {when(now)}"]
+    rest = [] if not errors_only else [button("Whole end", f"{command('logs', build)} --tail 200")]
+    return Message(
+        text=f"{title}: {plural(len(body.splitlines()), 'line')}",
+        blocks=(
+            section(f"*{title}*"),
+            *shown,
+            context(" · ".join(part for part in small if part)),
+            actions(link_button("Open", log.url or build.web_url), *rest),
+        ),
+    )
