@@ -17,7 +17,7 @@ def help_message(
     channel_name: str,
     example_pipeline: str | None = None,
     branch: str | None = None,
-    slash: str = "/build",
+    command: str = "/build",
 ) -> Message:
     """Return the help of a channel, at most twelve lines for four groups.
 
@@ -35,11 +35,11 @@ def help_message(
         for position, (usage, summary) in enumerate(entries[:SPOKEN]):
             head = bold(name, 30) if position == 0 else "      "
             example = _example(_verb(usage), example_pipeline, branch)
-            lines.append(f"{head}  {code(f'{slash} {example}'.strip(), 150)}  {safe(summary, 120)}")
+            lines.append(f"{head}  {code(f'{command} {example}'.strip(), 150)}  {safe(summary, 120)}")
         rest = named[SPOKEN:]
         if rest:
             lines[-1] += DOT + " · ".join(safe(verb, 30) for verb in rest)
-    lines.append(f"More: {code(f'{slash} help <verb>')}{DOT}in threads, mention me: `retry failed`")
+    lines.append(f"More: {code(f'{command} help <verb>')}{DOT}in threads, mention me: `retry failed`")
     wanted = [verb for verb in ("status", "logs", "run", "link") if verb in verbs]
     tries = [
         button(
@@ -50,17 +50,8 @@ def help_message(
     ]
     return Message(
         text=f"Builds in {safe(where, 80)}: " + ", ".join(safe(verb, 30) for verb in verbs),
-        blocks=(*sections(lines), actions(*tries, button("More…", "help all"))),
+        blocks=(*sections(lines), actions(*tries)),
     )
-
-
-def help_all(groups: Sequence[Group], *, slash: str = "/build") -> Message:
-    """Return every verb with its usage and summary, by group."""
-    blocks: list[Block] = []
-    for name, entries in groups:
-        rows = [f"{code(f'{slash} {usage}', 200)}  {safe(summary, 150)}" for usage, summary in entries]
-        blocks += sections([bold(name, 30), *rows])
-    return Message(text="Everything I understand", blocks=tuple(blocks))
 
 
 def verb_help(
@@ -71,24 +62,24 @@ def verb_help(
     *,
     inferred: str = "",
     aliases: Sequence[str] = (),
-    slash: str = "/build",
 ) -> Message:
-    """Return all there is about a verb: usage, every flag, examples that can be pressed, and what is inferred."""
-    lines = [f"*Usage*  {code(f'{slash} {usage}', 400)}", safe(summary, 400)]
+    """Return all there is about a verb: usage, every flag, examples (those that only read can be pressed), defaults.
+
+    `usage` and `examples` are whole lines, slash command included.
+    """
+    lines = [f"*Usage*  {code(usage, 400)}", safe(summary, 400)]
     if aliases:
         lines.append("Also: " + ", ".join(code(alias, 40) for alias in aliases))
-    given = [f"{code(flag, 80)}  {safe(meaning, 200)}" for flag, meaning in flags]
-    shown = [code(f"{slash} {example}", 200) for example in examples]
     blocks: list[Block] = [*sections(lines)]
-    if given:
-        blocks += sections(["*Flags*", *given])
-    if shown:
-        blocks += sections(["*Examples*", *shown])
+    if flags:
+        blocks += sections(["*Flags*", *(f"{code(flag, 80)}  {safe(meaning, 200)}" for flag, meaning in flags)])
+    if examples:
+        blocks += sections(["*Examples*", *(code(example, 200) for example in examples)])
     if inferred:
         blocks.append(context(f"Left out, I take: {safe(inferred, 500)}"))
-    harmless = [example for example in examples if _verb(example) in _READING]
-    blocks.append(actions(*(button(clip(example, 70), example) for example in harmless[:3])))
-    return Message(text=f"{safe(f'{slash} {usage}', 300)}: {safe(summary, 300)}", blocks=tuple(blocks))
+    bare = [example.partition(" ")[2] if example.startswith("/") else example for example in examples]
+    blocks.append(actions(*(button(clip(words, 70), words) for words in bare if _verb(words) in _READING)))
+    return Message(text=f"{safe(usage, 300)}: {safe(summary, 300)}", blocks=tuple(blocks))
 
 
 # Examples of these may be tried by pressing them; nothing happens but an answer.

@@ -11,13 +11,13 @@ _ITALIC = re.compile(r"(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])")
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 
 
-def as_text(payload: Mapping[str, Any], *, slash: str = "/build") -> str:
+def as_text(payload: Mapping[str, Any], *, command: str = "/build") -> str:
     """Return a message (or a view) drawn as text: links as `label (url)`, buttons as `[Label: /build command]`."""
     attachments = payload.get("attachments", ())
     blocks = [*payload.get("blocks", ()), *(block for held in attachments for block in held.get("blocks", ()))]
     title = payload.get("title")
     drawn = [title["text"]] if title else []
-    drawn += [text for block in blocks if (text := _block(block, slash))]
+    drawn += [text for block in blocks if (text := _block(block, command))]
     return "\n".join(drawn) if drawn else mrkdwn(payload.get("text", ""))
 
 
@@ -43,7 +43,7 @@ def _form(found: re.Match[str]) -> str:
     return f"{label} ({target})" if label and label != target else target
 
 
-def _block(block: Mapping[str, Any], slash: str) -> str:
+def _block(block: Mapping[str, Any], command: str) -> str:
     match block["type"]:
         case "header":
             return f"== {block['text']['text']} =="
@@ -51,16 +51,16 @@ def _block(block: Mapping[str, Any], slash: str) -> str:
             return "-" * 20
         case "section":
             parts = [_text(block["text"]), *(_text(field) for field in block.get("fields", ()))]
-            parts += [_element(block["accessory"], slash)] if "accessory" in block else []
+            parts += [_element(block["accessory"], command)] if "accessory" in block else []
             return "\n".join(parts)
         case "context":
             return " · ".join(_text(element) for element in block["elements"])
         case "actions":
-            return " ".join(_element(element, slash) for element in block["elements"])
+            return " ".join(_element(element, command) for element in block["elements"])
         case "rich_text":
             return "\n".join(_rich(element) for element in block["elements"])
         case "input":
-            return f"{block['label']['text']}: {_element(block['element'], slash)}"
+            return f"{block['label']['text']}: {_element(block['element'], command)}"
         case kind:
             return f"({kind})"
 
@@ -74,14 +74,14 @@ def _rich(element: Mapping[str, Any]) -> str:
     return "".join(part.get("text", "") for part in element["elements"])
 
 
-def _element(element: Mapping[str, Any], slash: str) -> str:
+def _element(element: Mapping[str, Any], command: str) -> str:
     """Return a button, a menu or a field as text."""
     if element["type"] == "button":
         label = element["text"]["text"]
-        return f"[{label}: {slash} {element['value']}]" if "value" in element else f"[{label}: {element['url']}]"
+        return f"[{label}: {command} {element['value']}]" if "value" in element else f"[{label}: {element['url']}]"
     options: Sequence[Mapping[str, Any]] = element.get("options", ())
     if element.get("action_id") == "build.more":
-        return " ".join(f"[{option['text']['text']}: {slash} {option['value']}]" for option in options)
+        return " ".join(f"[{option['text']['text']}: {command} {option['value']}]" for option in options)
     if options:
         return " / ".join(option["text"]["text"] for option in options)
     return f"({element.get('initial_value', '…')})"

@@ -41,8 +41,8 @@ def status_message(channel_name: str, rows: Sequence[StatusRow], now: datetime) 
         return Message(
             text=line,
             blocks=(
-                section(f"{line}. Paste the URL of any of its pages after `link`, or pick one."),
-                actions(button("Link a pipeline", "link", style="primary"), button("Help", "help")),
+                section(f"{line}. Paste the URL of any of its pages after `link`."),
+                actions(button("Pipelines", "list pipelines", style="primary"), button("Help", "help")),
             ),
         )
     shown = rows[:MOST_ROWS]
@@ -113,8 +113,6 @@ def _offers(row: StatusRow) -> list[tuple[str, str]]:
         offers.append(("Run…", f"run {spoken(row.connection, row.path, ref=ref)} --form"))
     if "logs" in row.actions:
         offers.append(("Logs", f"logs {target}"))
-    if "cancel" in row.actions and row.open:
-        offers.append(("Cancel…", f"cancel {target}"))
     offers.append(("Builds", f"list builds {target}"))
     return offers
 

@@ -1,0 +1,66 @@
+"""What a channel reads when a pipeline is linked to it."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from bot.blocks.lines import lines_of
+from bot.blocks.message import Message, actions, button, context, section
+from bot.blocks.redact import redact
+from bot.blocks.text import DOT, bold, code, mention, plural, safe
+
+_PRESETS: tuple[tuple[str, str, Literal["primary"] | None], ...] = (
+    ("edges", "Only changes", "primary"),
+    ("failures", "Only failures", None),
+)
+
+
+def link_confirmation(
+    *,
+    name: str,
+    pipeline: str,
+    connection_label: str,
+    user: str,
+    branch: str,
+    is_default: bool,
+    target: str,
+    would: Mapping[str, int],
+    enabled: bool = True,
+    trouble: str = "",
+    again: bool = False,
+    command: str = "/build",
+) -> Message:
+    """Return what a channel will hear of a pipeline from now on, and the buttons that narrow it.
+
+    `name` is how people type it here, `target` the words for commands. `would` says how many posts each preset (`all`,
+    `edges`, `failures`) would have made in the last seven days; `trouble` why its builds could not be read yet.
+    """
+    done = "is linked here already" if again else "is linked to this channel"
+    by = f" by {mention(user)}" if user and not again else ""
+    on = f" on {code(branch, 80)}" if branch else ""
+    past = f" In the last 7 days that would have been {plural(would['all'], 'post')}." if "all" in would else ""
+    body = lines_of(
+        f"✓ {bold(pipeline, 120)} ({safe(connection_label, 60)}) {done}{by}."
+        + ("" if name == pipeline else f" Here it is called {code(name, 80)}."),
+        f"This channel hears every finished build{on}.{past}",
+        "Commands without a pipeline mean this one." if is_default else "",
+        "It is disabled at the CI system, so it builds nothing for now." if not enabled else "",
+        f"⚠ I could not read its builds yet: {safe(redact(trouble), 300)}" if trouble else "",
+    )
+    narrower = [
+        button(
+            words + (f" ({would[preset]} in 7 days)" if preset in would else ""),
+            f"subscribe {target} --on {preset}",
+            style=style,
+        )
+        for preset, words, style in _PRESETS
+    ]
+    return Message(
+        text=f"{safe(pipeline, 120)} {done}{by}. This channel hears every finished build{on}",
+        blocks=(
+            section(body),
+            actions(*narrower, button("Status", f"status {target}"), button("Unlink", f"unlink {target}")),
+            context(
+                f"{code(f'{command} subscribe')} changes what is heard{DOT}{code(f'{command} help')} shows what I can do"
+            ),
+        ),
+    )
