@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
+from typing_extensions import override
+
 from bot.errors import UsageError
 
 
@@ -65,6 +67,7 @@ class Ref:
     name: str
     title: str | None = None
 
+    @override
     def __str__(self) -> str:
         """Return the ref as a person types it after `@`."""
         match self.kind:
@@ -72,8 +75,11 @@ class Ref:
                 return f"tag:{self.name}"
             case RefKind.PULL_REQUEST:
                 return f"pr:{self.name}"
-            case RefKind.BRANCH | RefKind.COMMIT:
-                return self.name
+            case RefKind.COMMIT:
+                return self.name if is_sha(self.name) else f"commit:{self.name}"
+            case RefKind.BRANCH:
+                read = parse_ref(self.name) if self.name.strip() else self
+                return self.name if (read.kind, read.name) == (self.kind, self.name) else f"branch:{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

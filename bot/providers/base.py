@@ -472,7 +472,7 @@ def state_from(raw: str | None, states: StateMap, *, finished: bool = False) -> 
     known = states.get(word) or states.get(word.lower()) or states.get(word.upper())
     if known is not None:
         return known
-    if word and word not in _UNKNOWN:
+    if word and word[:80] not in _UNKNOWN:
         _UNKNOWN.add(word[:80])
         log.warning("a CI system sent a state I don't know", extra={"state": word[:80]})
     return (Status.COMPLETED, None) if finished else (Status.IN_PROGRESS, None)
@@ -492,17 +492,16 @@ def moment(value: str | float | None) -> datetime | None:
     if value is None or value == "":
         return None
     try:
-        if not isinstance(value, str):
-            seconds = value / 1000 if value > 1e11 else value
-            return datetime.fromtimestamp(seconds, UTC)
-        text = _LONG_FRACTION.sub(r"\1", value.strip())
-        spaced = _SPACED_UTC.match(text)
-        read = datetime.fromisoformat(f"{spaced[1]}T{spaced[2]}+00:00" if spaced else text)
+        if isinstance(value, str):
+            text = _LONG_FRACTION.sub(r"\1", value.strip())
+            spaced = _SPACED_UTC.match(text)
+            read = datetime.fromisoformat(f"{spaced[1]}T{spaced[2]}+00:00" if spaced else text)
+            read = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+        else:
+            read = datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    if read.year < 1970:
-        return None
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    return read if read.year >= 1970 else None
 
 
 def latest(*moments: datetime | None) -> datetime | None:

@@ -1,0 +1,483 @@
+"""The helpers that all adapters share."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import ClassVar
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+from typing_extensions import override
+
+from bot.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, Unsupported
+from bot.http import Api
+from bot.models import (
+    Account,
+    Build,
+    BuildFilter,
+    BuildKey,
+    Conclusion,
+    Job,
+    Pipeline,
+    StartRequest,
+    Status,
+    Watched,
+)
+from bot.providers import base
+from bot.providers.base import (
+    OVERRIDES,
+    Capability,
+    Options,
+    Provider,
+    StateMap,
+    Wire,
+    clean_log,
+    fresh,
+    job_counts,
+    latest,
+    moment,
+    same_secret,
+    state_from,
+    with_jobs,
+)
+
+NOW = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
+
+STATES: StateMap = {
+    "created": (Status.QUEUED, None),
+    "success": (Status.COMPLETED, Conclusion.PASSED),
+    "ABORTED": (Status.COMPLETED, Conclusion.CANCELLED),
+}
+
+
+def build(number: int, **more: object) -> Build:
+    return Build(connection="own", pipeline="p", id=f"b{number}", number=number, **more)  # type: ignore[arg-type]
+
+
+class Hand(Provider[Options]):
+    """A system that knows what it is handed."""
+
+    kind = "hand"
+    label = "Hand"
+    default_url = "https://hand.example/"
+    states = STATES
+    options_type = Options
+    refusals: ClassVar = {
+        Capability.CANCEL: ("Hand cannot stop.", ""),
+        Capability.ERASE: ("Hand keeps all.", "Wait a year."),
+    }
+    known: tuple[Build, ...] = ()
+    read = 0
+
+    @override
+    async def check(self) -> Account:
+        return Account(name="hand")
+
+    @override
+    async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
+        yield await self.pipeline("p")
+
+    @override
+    async def pipeline(self, path: str) -> Pipeline:
+        return Pipeline(id=path, path=path, name=path)
+
+    @override
+    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+        for one in [one for one in self.known if one.pipeline == pipeline and wanted.admits(one)][: wanted.limit]:
+            self.read += 1
+            yield one
+
+    @override
+    async def build(self, pipeline: str, build: str) -> Build:
+        for one in self.known:
+            if one.id == build:
+                return one
+        raise NotFound("gone", provider=self.label)
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def hand(pauses: list[float]) -> Hand:
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    api = Api(httpx.AsyncClient(), base_url=Hand.base_url(Options()), provider=Hand.label, clock=lambda: NOW)
+    return Hand(api, Options(), connection="own", clock=lambda: NOW, sleep=sleep)
+
+
+# states
+
+
+@pytest.mark.parametrize(
+    ("raw", "finished", "state"),
+    [
+        ("created", False, (Status.QUEUED, None)),
+        (" Success ", False, (Status.COMPLETED, Conclusion.PASSED)),
+        ("aborted", True, (Status.COMPLETED, Conclusion.CANCELLED)),
+        ("created", True, (Status.QUEUED, None)),
+        ("frozen", False, (Status.IN_PROGRESS, None)),
+        ("frozen", True, (Status.COMPLETED, None)),
+        ("", False, (Status.IN_PROGRESS, None)),
+        (None, True, (Status.COMPLETED, None)),
+    ],
+)
+def test_a_vendors_state_is_read_as_ours(
+    raw: str | None, finished: bool, state: tuple[Status, Conclusion | None]
+) -> None:
+    assert state_from(raw, STATES, finished=finished) == state
+
+
+def test_an_unknown_state_is_logged_once_and_in_part(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_UNKNOWN", set())
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            state_from("melting", STATES)
+            state_from("very" * 100, STATES)
+            state_from("", STATES)
+    assert [record.__dict__["state"] for record in caplog.records] == ["melting", "very" * 20]
+
+
+# times
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2031-05-04T12:00:00Z",
+        "2031-05-04T12:00:00.000Z",
+        "2031-05-04T12:00:00.000000000Z",
+        "2031-05-04T12:00:00+00:00",
+        "2031-05-04T12:00:00.0000000+00:00",
+        "2031-05-04T14:00:00+02:00",
+        "2031-05-04T14:00:00+0200",
+        "2031-05-04T12:00:00",
+        "2031-05-04 12:00:00 UTC",
+        "2031-05-04 12:00:00.0 UTC",
+        "2031-05-04 12:00:00Z",
+        " 2031-05-04T12:00:00Z ",
+        "20310504T120000Z",
+        1935662400,
+        1935662400.0,
+        1935662400000,
+    ],
+)
+def test_times_are_read_in_every_form_vendors_send(value: str | float) -> None:
+    assert moment(value) == NOW
+    assert (moment(value) or NOW).utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "soon",
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+        "2031-13-01",
+        float("nan"),
+        float("inf"),
+        1e300,
+        -1e300,
+        -5,
+    ],
+)
+def test_what_is_no_time_is_none(value: str | float | None) -> None:
+    assert moment(value) is None
+
+
+@given(st.text(max_size=40) | st.floats() | st.integers() | st.none())
+def test_any_stamp_is_an_aware_time_or_none(value: str | float | None) -> None:
+    read = moment(value)
+    assert read is None or (read.utcoffset() == timedelta(0) and read.year >= 1970)
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)), st.integers(-840, 840))  # noqa: DTZ001 - zones follow
+def test_a_time_in_any_zone_is_the_same_moment(naive: datetime, minutes: int) -> None:
+    zoned = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    if zoned.astimezone(UTC).year >= 1970:
+        assert moment(zoned.isoformat()) == zoned
+
+
+def test_the_latest_known_time_counts() -> None:
+    assert latest(None, NOW, NOW - timedelta(days=1)) == NOW
+    assert latest(None) is None
+    assert latest() is None
+
+
+# webhooks
+
+
+def test_secrets_are_equal_or_not() -> None:
+    assert same_secret("hush", "hush")
+    assert not same_secret("hush", "hush ")
+    assert not same_secret("", "hush")
+    assert same_secret("häsch", "häsch")
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "is_fresh"),
+    [
+        (NOW.timestamp(), True),
+        (str(int(NOW.timestamp()) - 300), True),
+        (str(int(NOW.timestamp()) + 300), True),
+        (str(int(NOW.timestamp()) - 301), False),
+        (str(int(NOW.timestamp()) + 301), False),
+        (str(int(NOW.timestamp()) * 1000), False),
+        ("nan", False),
+        ("inf", False),
+        ("yesterday", False),
+        ("", False),
+        (0, False),
+        (None, False),
+    ],
+)
+def test_a_webhook_is_fresh_for_five_minutes_either_way(timestamp: str | float | None, is_fresh: bool) -> None:
+    assert fresh(timestamp, NOW) is is_fresh
+
+
+def test_a_path_secret_must_fit_and_must_be_set(hand: Hand) -> None:
+    with pytest.raises(AuthFailed, match="No webhook secret is set for own"):
+        hand.check_path_secret("x")
+    hand.options = Options(webhook_secret=SecretStr("hush"))
+    hand.check_path_secret("hush")
+    for other in (None, "", "Hush"):
+        with pytest.raises(AuthFailed, match="does not fit"):
+            hand.check_path_secret(other)
+    hand.options = Options(webhook_secret=SecretStr(""))
+    with pytest.raises(AuthFailed, match="No webhook secret"):
+        hand.check_path_secret("")
+
+
+# logs
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("plain\nlines\n", "plain\nlines\n"),
+        ("\x1b[31mred\x1b[0m and \x1b[1;38;5;12mblue\x1b[m", "red and blue"),
+        ("\x1b[2K\x1b[1Gline", "line"),
+        ("\x1b]8;;https://x.example\x07link\x1b]8;;\x07", "link"),
+        ("\x1b]0;title\x1b\\text", "text"),
+        ("\x1b_bk;t=1700000000000\x07step", "step"),
+        ("10%\r50%\r100%\ndone", "100%\ndone"),
+        ("one\r\ntwo\r\n", "one\ntwo\n"),
+        ("kept\r\nand kept\r", "kept\nand kept"),
+        ("tab\tstays, bell\x07 and nul\x00 go\x7f", "tab\tstays, bell and nul go"),
+        ("", ""),
+    ],
+)
+def test_a_log_loses_its_colours_and_overwritten_lines(raw: str, clean: str) -> None:
+    assert clean_log(raw) == clean
+    assert clean_log(raw.encode()) == clean
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_become_a_log_without_control_characters(data: bytes) -> None:
+    text = clean_log(data)
+    assert all(c in "\n\t" or c >= " " for c in text if c < "\x80")
+    assert "\x7f" not in text
+
+
+# jobs
+
+
+def test_jobs_are_counted_by_how_they_stand_without_superseded_ones() -> None:
+    def job(status: Status, conclusion: Conclusion | None = None, *, retried: bool = False) -> Job:
+        return Job(id="1", build="b1", pipeline="p", name="x", status=status, conclusion=conclusion, retried=retried)
+
+    jobs = [
+        job(Status.COMPLETED, Conclusion.PASSED),
+        job(Status.COMPLETED, Conclusion.PASSED),
+        job(Status.COMPLETED, Conclusion.FAILED),
+        job(Status.COMPLETED, Conclusion.FAILED, retried=True),
+        job(Status.IN_PROGRESS),
+        job(Status.COMPLETED),
+    ]
+    assert job_counts(jobs) == {"passed": 2, "failed": 1, "in_progress": 1, "completed": 1}
+    assert with_jobs(build(1), jobs).jobs == job_counts(jobs)
+    assert job_counts([]) == {}
+
+
+# wire models
+
+
+class _Thing(Wire):
+    id: int
+    name: str = ""
+    inner: "_Thing | None" = None
+
+
+def test_an_object_is_read_from_raw_bytes_or_decoded_json() -> None:
+    wanted = _Thing(id=1, inner=_Thing(id=2))
+    body = b'{"id":1,"inner":{"id":2,"extra":[]},"more":null}'
+    assert _Thing.of(body) == wanted
+    assert _Thing.of(msgspec.Raw(body)) == wanted
+    assert _Thing.of({"id": 1, "inner": {"id": 2}, "more": None}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (b'{"id":"x"}', r"a Thing in a form I don't know: .*`\$\.id`"),
+        (b'{"name":"x"}', "missing required field `id`"),
+        (b'{"id":1,"inner":{"id":null}}', r"`\$\.inner\.id`"),
+        (b"{", "truncated"),
+        (b"\xff", "form I don't know"),
+        ({"id": []}, r"`\$\.id`"),
+        (None, "Expected `object`"),
+        (7, "Expected `object`"),
+        (b'{"id":1,"inner":' * 5000, "form I don't know"),
+    ],
+)
+def test_an_odd_object_is_unexpected_and_names_the_field(payload: object, said: str) -> None:
+    with pytest.raises(UnexpectedResponse, match=said):
+        _Thing.of(payload)
+
+
+# options
+
+
+def test_options_refuse_unknown_names_and_do_not_show_what_was_put_in() -> None:
+    assert Options(url=" https://x ").url == "https://x"
+    with pytest.raises(ValidationError) as caught:
+        Options.model_validate({"tokn": "hush-hush"})
+    assert "hush-hush" not in str(caught.value)
+    assert Hand.base_url(Options()) == "https://hand.example"
+    assert Hand.base_url(Options(url="https://own.example/ci/")) == "https://own.example/ci"
+
+
+# what the base does by itself
+
+
+async def test_a_build_is_found_by_its_number_without_reading_past_it(hand: Hand) -> None:
+    hand.known = tuple(build(number) for number in range(50, 0, -1))
+    assert (await hand.build_by_number("p", 48)).id == "b48"
+    assert hand.read == 3
+    hand.known = (build(9), build(7))
+    with pytest.raises(NotFound, match="no build #8"):
+        await hand.build_by_number("p", 8)
+
+
+async def test_changes_are_the_newest_of_each_watched_pipeline_and_unfinished_stragglers(hand: Hand) -> None:
+    hand.known = tuple(build(number) for number in range(40, 0, -1))
+    gone = BuildKey(connection="own", pipeline="p", id="b99")
+    watched = Watched(pipelines=frozenset({"p", "q"}), unfinished=frozenset({build(3).key, build(39).key, gone}))
+    found = await hand.changes("c1", watched)
+    assert sorted(one.number or 0 for one in found.builds) == [3, *range(11, 41)]
+    assert found.cursor == "c1"
+    assert hand.lane("p") == ""
+
+
+async def test_what_is_not_overridden_is_refused_in_words(hand: Hand) -> None:
+    thing = build(1)
+    job = Job(id="1", build="b1", pipeline="p", name="x")
+    asked: list[Callable[[], Awaitable[object]]] = [
+        lambda: hand.parameters("p", None),
+        lambda: hand.start("p", StartRequest()),
+        lambda: hand.rebuild("p", "b1", StartRequest()),
+        lambda: hand.retry("p", "b1"),
+        lambda: hand.jobs("p", "b1"),
+        lambda: hand.log(job),
+        lambda: hand.artifacts("p", "b1"),
+        lambda: hand.tests("p", "b1"),
+        lambda: hand.issues("p", "b1"),
+        lambda: hand.counts(thing),
+        lambda: hand.gates("p", "b1"),
+    ]
+    for ask in asked:
+        with pytest.raises(Unsupported, match=r"^Hand can't .+ for me\.$"):
+            await ask()
+    with pytest.raises(Unsupported, match=r"^Hand cannot stop\.$"):
+        await hand.cancel("p", "b1")
+    with pytest.raises(Unsupported) as caught:
+        await hand.erase("p", "b1")
+    assert caught.value.hint == "Wait a year."
+    for plain in (lambda: hand.refs("p"), hand.pipeline_admin, lambda: hand.read_hook({}, b"")):
+        with pytest.raises(Unsupported):
+            plain()
+    assert hand.read_url("https://hand.example/p") is None
+    assert not hand.can(Capability.START)
+
+
+def test_a_refusal_tells_where_the_thing_can_be_done(hand: Hand) -> None:
+    url = "https://hand.example/p/1"
+    assert hand.unsupported(Capability.CANCEL, url).hint == f"Do it on its page: {url}"
+    assert hand.unsupported(Capability.ERASE, url).hint == f"Wait a year. {url}"
+    assert hand.unsupported(Capability.TESTS).hint is None
+
+
+@pytest.mark.parametrize("capability", list(Capability))
+def test_every_capability_has_its_words_and_its_method(capability: Capability) -> None:
+    assert callable(getattr(Provider, OVERRIDES[capability]))
+    assert base._NAMES[capability]
+
+
+# once
+
+
+class Deed:
+    """Something done once, and what a look for its effect finds in turn."""
+
+    def __init__(self, outcome: object, *looks: object) -> None:
+        self.outcome = outcome
+        self.looks = list(looks)
+        self.acts = self.looked = 0
+
+    async def act(self) -> str:
+        self.acts += 1
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return str(self.outcome)
+
+    async def look(self) -> str | None:
+        self.looked += 1
+        found = self.looks.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return None if found is None else str(found)
+
+
+UNSURE = Unavailable("no answer", provider="Hand", status=504, acted=True)
+
+
+async def test_a_deed_that_was_answered_is_not_looked_for(hand: Hand, pauses: list[float]) -> None:
+    deed = Deed("b7")
+    assert await hand.once(deed.act, deed.look) == "b7"
+    assert (deed.acts, deed.looked, pauses) == (1, 0, [])
+
+
+@pytest.mark.parametrize(
+    "refusal", [Rejected("no", provider="Hand"), Unavailable("down", provider="Hand"), NotFound("?", provider="Hand")]
+)
+async def test_a_deed_that_was_refused_is_not_looked_for(hand: Hand, refusal: Exception) -> None:
+    deed = Deed(refusal)
+    with pytest.raises(type(refusal)):
+        await hand.once(deed.act, deed.look)
+    assert (deed.acts, deed.looked) == (1, 0)
+
+
+async def test_a_deed_without_an_answer_is_looked_for_and_never_done_again(hand: Hand, pauses: list[float]) -> None:
+    deed = Deed(UNSURE, None, RateLimited("wait", provider="Hand", retry_after=1), "b7")
+    assert await hand.once(deed.act, deed.look) == "b7"
+    assert (deed.acts, deed.looked, pauses) == (1, 3, [0.5, 1.5, 3.0])
+
+
+async def test_a_deed_whose_effect_is_not_seen_is_told_as_uncertain(hand: Hand) -> None:
+    deed = Deed(UNSURE, None, None, None)
+    with pytest.raises(Unavailable, match=r"can't see whether it acted\. I did not try again") as caught:
+        await hand.once(deed.act, deed.look)
+    assert (deed.acts, caught.value.status) == (1, 504)
+    assert "before you repeat" in (caught.value.hint or "")
