@@ -1,1 +1,7 @@
-"""The store: `Store` is the only door to the database."""
+"""What the bot remembers, in SQLite or PostgreSQL, behind one door."""
+
+from bot.store.recording import Recorded
+from bot.store.rounds import unpack_counts
+from bot.store.store import Store
+
+__all__ = ["Recorded", "Store", "unpack_counts"]

@@ -7,7 +7,7 @@ the provider's calls take. Rows are not validators: what goes in has been checke
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sqlalchemy import DateTime, Dialect, Index, MetaData, UniqueConstraint
+from sqlalchemy import BigInteger, DateTime, Dialect, Index, MetaData, UniqueConstraint
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 from typing_extensions import override
@@ -150,7 +150,7 @@ class BuildRow(Row, table=True):
     connection: str
     pipeline: str
     build: str
-    number: int | None = None
+    number: int | None = Field(default=None, sa_type=BigInteger)
     branch: str = ""
     commit_sha: str = ""
     completed: bool = False
@@ -165,7 +165,11 @@ class BuildRow(Row, table=True):
 
 
 class RoundRow(Row, table=True):
-    """One run of a build to its end. `counts` is `IssueCounts` as JSON, empty while unknown."""
+    """One run of a build to its end.
+
+    `counts` is `IssueCounts` as JSON, empty while unknown; `failures` the first `Issue`s as a JSON list, and
+    `failures_total` how many there are.
+    """
 
     __tablename__ = "round"
     __table_args__ = (
@@ -179,7 +183,7 @@ class RoundRow(Row, table=True):
     pipeline: str
     build: str
     round: int
-    number: int | None = None
+    number: int | None = Field(default=None, sa_type=BigInteger)
     branch: str = ""
     commit_sha: str = ""
     author: str = ""
@@ -187,6 +191,8 @@ class RoundRow(Row, table=True):
     counts: str = ""
     counts_due_at: datetime | None = Field(default=None, sa_type=Moment)
     counts_tries: int = 0
+    failures: str = ""
+    failures_total: int = 0
     seconds: float | None = None
     completed_at: datetime = Field(sa_type=Moment)
     seen_at: datetime = Field(sa_type=Moment)
@@ -196,7 +202,8 @@ class NoticeRow(Row, table=True):
     """Something a channel (or a person) is to be told once.
 
     `link` is 0 where no link but a watch or a start asked for it. `state`: pending, leased, sent, held, silent,
-    failed. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer.
+    failed. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer. `moved`
+    says that the build has changed while the notice was being posted.
     """
 
     __tablename__ = "notice"
@@ -226,6 +233,7 @@ class NoticeRow(Row, table=True):
     lease_until: datetime | None = Field(default=None, sa_type=Moment)
     tries: int = 0
     unsure: bool = False
+    moved: bool = False
     ts: str = ""
     created_at: datetime = Field(sa_type=Moment)
     sent_at: datetime | None = Field(default=None, sa_type=Moment)

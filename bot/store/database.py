@@ -1,0 +1,349 @@
+"""The database below the store: one engine, set up so that no update is lost, and one transaction per question.
+
+SQLite's driver begins transactions late, so that two writers who read before they write lose updates without a word.
+Here the driver begins none: every transaction says itself what it is, and one that writes takes the lock at its start.
+"""
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Table, UpdateBase, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, StaticPool
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.clock import Clock
+from bot.errors import StoreError
+from bot.store.tables import Row
+
+POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
+SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
+BUSY_SECONDS = 10
+TERMS = 500  # keys in one IN list; both databases take 32,767 values in a statement
+MISSING = ("no such table", "no such column", "has no column named")  # SQLite has words where PostgreSQL has codes
+MISSING_STATES = {"42P01", "42703"}
+OURS = {"statement_cache_size", "prepared_statement_cache_size", "timeout", "command_timeout", "ssl"}
+UNSPOKEN = {"channel_binding", "gssencmode", "target_session_attrs"}  # libpq's words that asyncpg has no ear for
+NUMBERS = {"statement_cache_size": int, "timeout": float, "command_timeout": float}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """A statement that inserts, and knows what to do with a row that is there already; one for each database."""
+
+    sqlite: UpdateBase
+    postgresql: UpdateBase
+
+
+def put(
+    name: str, *, key: Sequence[str], keep: Iterable[str] = (), replace: bool = True, returning: Sequence[str] = ("id",)
+) -> Put:
+    """Return a statement that inserts into a table, or updates what the row with the same `key` holds.
+
+    Columns in `keep` are left as they are in an existing row; with `replace=False` such a row is left alone.
+    The statement returns some columns of each row it wrote, in no order.
+    """
+    into = table(name)
+    kept = {*key, *keep, *(column.name for column in into.primary_key)}
+    names = [column.name for column in into.columns if column.name not in kept]
+    told = [into.c[column] for column in returning]
+    lite, post = sqlite.insert(into), postgresql.insert(into)
+    if not replace:
+        return Put(
+            sqlite=lite.on_conflict_do_nothing(index_elements=key).returning(*told),
+            postgresql=post.on_conflict_do_nothing(index_elements=key).returning(*told),
+        )
+    return Put(
+        sqlite=lite.on_conflict_do_update(
+            index_elements=key, set_={column: lite.excluded[column] for column in names}
+        ).returning(*told),
+        postgresql=post.on_conflict_do_update(
+            index_elements=key, set_={column: post.excluded[column] for column in names}
+        ).returning(*told),
+    )
+
+
+def table(name: str) -> Table:
+    """Return a table by name, for statements over columns."""
+    return Row.metadata.tables[name]
+
+
+def values(row: Row) -> dict[str, object]:
+    """Return what an insert of a row takes: all but the id, which is the database's to give."""
+    return row.model_dump(exclude={"id"})
+
+
+def pages(terms: Iterable[T]) -> Iterable[list[T]]:
+    """Cut a list of search terms so that each part fits into one statement."""
+    whole = list(terms)
+    return (whole[start : start + TERMS] for start in range(0, len(whole), TERMS))
+
+
+def found(row: T | None, what: str) -> T:
+    """Return a row that has to be there."""
+    if row is None:
+        raise StoreError(f"{what} is not in the store any more.")
+    return row
+
+
+class Database:
+    """An engine, its transactions, its migrations. `Store` asks the questions."""
+
+    def __init__(self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._keepers = keepers
+        self._clock = clock
+        self._writing = engine.execution_options(sqlite_tx="IMMEDIATE")
+        self._reader = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
+        self._writer = async_sessionmaker(self._writing, class_=AsyncSession, expire_on_commit=False)
+        self._turns = asyncio.Lock()
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._shared_connection = isinstance(engine.pool, StaticPool)
+
+    @classmethod
+    async def open(cls, url: str, *, clock: Clock) -> Self:
+        """Return a store on the database that a URL names, reached once. Raises StoreError when that fails."""
+        where = _read_url(url)
+        store = cls(_engine(where), keepers=_engine(where, NullPool), clock=clock)
+        try:
+            await store.ping()
+        except StoreError:
+            await store.close()
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+        await self._keepers.dispose()
+
+    @property
+    def dialect(self) -> str:
+        """Return `sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    async def ping(self) -> None:
+        """Ask the database for nothing. Raises StoreError when it does not answer."""
+        async with self._read() as db:
+            await (await db.connection()).execute(text("SELECT 1"))
+
+    # migrations
+
+    async def migrate(self) -> None:
+        """Bring the tables up to date, in one transaction; of several processes one does it and the others wait."""
+        async with self._turn(), _told(), self._writing.begin() as connection:
+            if self.dialect == "postgresql":
+                await connection.execute(_XACT_LOCK, {"key": _number("migrate")})
+            await connection.run_sync(_upgrade)
+
+    async def revision(self) -> str | None:
+        """Return the revision the tables are at, or None where there are none."""
+        async with self._turn(), _told(), self._engine.connect() as connection:
+            return await connection.run_sync(_revision)
+
+    def head(self) -> str:
+        """Return the revision this version of the bot works with."""
+        return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+    # transactions and locks
+
+    @asynccontextmanager
+    async def _read(self) -> AsyncGenerator[AsyncSession]:
+        """Give a session to read in; rows stay usable after it."""
+        async with self._turn(reading=True), _told(), self._reader() as db:
+            yield db
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncGenerator[AsyncSession]:
+        """Give a session whose changes all happen, or none of them when the block raises."""
+        async with self._turn(), _told(), self._writer.begin() as db:
+            yield db
+
+    def _turn(self, *, reading: bool = False) -> AbstractAsyncContextManager[None]:
+        """Wait for one's turn: SQLite has one writer, and a database in memory has one connection.
+
+        A fair queue in front of SQLite's own lock: that one makes its waiters sleep, and serves them in no order.
+        """
+        if self.dialect != "sqlite" or (reading and not self._shared_connection):
+            return nullcontext()
+        return self._turns
+
+    async def _put(
+        self, db: AsyncSession, statement: Put, rows: Sequence[Row | dict[str, object]]
+    ) -> list[tuple[Any, ...]]:
+        """Insert rows as a statement says, and return what it tells of those it wrote."""
+        if not rows:
+            return []
+        words = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
+        params = [values(row) if isinstance(row, Row) else row for row in rows]
+        return [tuple(told) for told in await db.exec(words, params=params)]
+
+    async def _own(self, db: AsyncSession, names: Iterable[str]) -> None:
+        """Hold off others who want to write the same thing until the transaction ends; on SQLite that is so anyway."""
+        if self.dialect == "postgresql":
+            for name in sorted(set(names)):
+                await (await db.connection()).execute(_XACT_LOCK, {"key": _number(f"own {name}")})
+
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncGenerator[None]:
+        """Hold a lock that only one holder has: across processes on PostgreSQL, in this process on SQLite.
+
+        The connection that holds it stands outside the pool, so that holders cannot starve each other of one.
+        """
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            if self.dialect == "sqlite":
+                yield
+                return
+            async with _told(), self._keepers.connect() as connection:
+                idle = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await idle.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _number(name)})
+                yield
+
+
+_XACT_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+
+
+def _number(name: str) -> int:
+    """Return the 64-bit number that stands for a name in PostgreSQL's advisory locks."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+@asynccontextmanager
+async def _told() -> AsyncGenerator[None]:
+    """Put the faults that an operator can mend into words."""
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_missing(error):
+            raise StoreError(
+                "The database has no tables yet, or those of another version.", hint="Run `buildbell migrate`."
+            ) from error
+        if error.connection_invalidated:
+            raise StoreError("The connection to the database broke.") from error
+        raise
+    except OSError as error:
+        raise StoreError(
+            "The database cannot be reached.", hint="Look at DATABASE_URL, and whether the server runs."
+        ) from error
+
+
+def _is_missing(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    return state in MISSING_STATES or any(words in str(error.orig) for words in MISSING)
+
+
+def _read_url(url: str) -> URL:
+    """Read a database's URL as people and hosts write it."""
+    try:
+        read = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(
+            "DATABASE_URL cannot be read.", hint="Write `sqlite:///data/buildbell.db` or `postgresql://…`."
+        ) from error
+    if read.drivername in SQLITE_SCHEMES:
+        return read.set(drivername="sqlite+aiosqlite")
+    if read.drivername in POSTGRES_SCHEMES:
+        return read.set(drivername="postgresql+asyncpg")
+    raise StoreError(
+        f"The database `{read.drivername}` is not one the bot knows.",
+        hint="Use SQLite or PostgreSQL: `postgresql://…`.",
+    )
+
+
+def _engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
+    if url.drivername == "postgresql+asyncpg":
+        host, arguments = _postgres_arguments(url.query)
+        return create_async_engine(
+            url.set(query=host), connect_args=arguments, poolclass=pool, pool_pre_ping=True, pool_recycle=1800
+        )
+    memory = url.database in {None, "", ":memory:"} and not url.query
+    if not memory:
+        _make_folder(url.database or "")
+    engine = create_async_engine(url, connect_args={"isolation_level": None}, poolclass=StaticPool if memory else pool)
+    event.listen(engine.sync_engine, "connect", _prepare)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _postgres_arguments(
+    query: Mapping[str, str | tuple[str, ...]],
+) -> tuple[dict[str, str | tuple[str, ...]], dict[str, object]]:
+    """Sort what a URL's query says, in libpq's words, into what stays in the URL and what asyncpg is told."""
+    host = {name: query[name] for name in ("host", "port") if name in query}
+    arguments: dict[str, object] = {}
+    settings: dict[str, str] = {}
+    for name, value in query.items():
+        words = value if isinstance(value, str) else value[-1]
+        match name:
+            case "host" | "port" | "sslrootcert":
+                pass
+            case "sslmode":
+                arguments["ssl"] = words
+            case "connect_timeout":
+                arguments["timeout"] = float(words)
+            case _ if name in OURS:
+                arguments[name] = NUMBERS.get(name, str)(words)
+            case _ if name in UNSPOKEN:
+                pass
+            case _:
+                settings[name] = words
+    root = query.get("sslrootcert")
+    if isinstance(root, str) and arguments.get("ssl") in {"verify-ca", "verify-full"}:
+        context = ssl.create_default_context(cafile=None if root == "system" else root)
+        context.check_hostname = arguments["ssl"] == "verify-full"
+        arguments["ssl"] = context
+    if settings:
+        arguments["server_settings"] = settings
+    return host, arguments
+
+
+def _make_folder(path: str) -> None:
+    if not path.startswith("file:"):
+        Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
+
+
+def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_tx', 'DEFERRED')}")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,235 @@
+"""Notices on their way out, in order, each once; and the cards that came of them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, delete, not_, or_, update
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.models import BuildKey
+from bot.store.database import Database, put, values
+from bot.store.recording import ADD_NOTICE, CARD_PAUSE, of_build
+from bot.store.tables import CardRow, NoticeRow, RoundRow
+
+UNSENT = ("pending", "leased")
+ADD_CARD = put("card", key=("team", "channel", "ts"), replace=False)
+
+
+class Outbox(Database):
+    """What is to be said where, and what has been."""
+
+    async def notice(self, notice_id: int) -> NoticeRow | None:
+        """Return a notice, or None when it is forgotten."""
+        async with self._read() as db:
+            return await db.get(NoticeRow, notice_id)
+
+    async def add_notices(self, rows: Sequence[NoticeRow]) -> int:
+        """Write notices and return how many are new; one that is there already stays as it is."""
+        async with self._write() as db:
+            return len(await self._put(db, ADD_NOTICE, rows))
+
+    async def claim_notices(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[NoticeRow]:
+        """Lease notices that are due: of each channel the first unsent one, and only that.
+
+        One whose lease ran out comes back `unsure`: whoever had it may have posted it.
+        """
+        earlier = aliased(NoticeRow)
+        behind = (
+            select(col(earlier.id))
+            .where(
+                earlier.team == NoticeRow.team,
+                earlier.channel == NoticeRow.channel,
+                col(earlier.state).in_(UNSENT),
+                col(earlier.id) < col(NoticeRow.id),
+            )
+            .exists()
+        )
+        due = (
+            select(NoticeRow.id)
+            .where(
+                or_(
+                    and_(col(NoticeRow.state) == "pending", col(NoticeRow.due_at) <= now),
+                    and_(col(NoticeRow.state) == "leased", col(NoticeRow.lease_until) <= now),
+                ),
+                not_(behind),
+            )
+            .order_by(col(NoticeRow.due_at), col(NoticeRow.id))
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=NoticeRow)
+        )
+        claim = (
+            update(NoticeRow)
+            .where(col(NoticeRow.id).in_(due))
+            .values(
+                state="leased",
+                lease_owner=owner,
+                lease_until=now + timedelta(seconds=lease_seconds),
+                tries=col(NoticeRow.tries) + 1,
+                moved=False,
+                unsure=or_(col(NoticeRow.unsure), col(NoticeRow.state) == "leased"),
+            )
+            .returning(NoticeRow)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._write() as db:
+            rows: list[NoticeRow] = list((await db.exec(claim)).scalars())
+        return sorted(rows, key=lambda row: (row.due_at, row.id))
+
+    async def sent(self, notice_id: int, *, ts: str, card: CardRow | None, now: datetime) -> None:
+        """Remember that a notice was posted, and the card that it became.
+
+        Where the build moved between drawing and posting, the card is due for an edit.
+        """
+        asked = select(NoticeRow.moved).where(NoticeRow.id == notice_id).with_for_update()
+        async with self._write() as db:
+            moved = (await db.exec(asked)).first()
+            await self._set_notice(
+                db, col(NoticeRow.id) == notice_id, state="sent", ts=ts, sent_at=now, lease_until=None, unsure=False
+            )
+            if card is not None:
+                data = values(card) | {"notice": notice_id, "edited_at": card.edited_at or now}
+                if moved:
+                    data["edit_due_at"] = now + CARD_PAUSE
+                await self._put(db, ADD_CARD, [data])
+
+    async def unsent(self, notice_id: int, *, due_at: datetime, unsure: bool) -> None:
+        """Give a notice back for another try at a time. `unsure` says that the post may have arrived all the same."""
+        async with self._write() as db:
+            await self._set_notice(
+                db,
+                col(NoticeRow.id) == notice_id,
+                state="pending",
+                due_at=due_at,
+                unsure=unsure,
+                lease_owner="",
+                lease_until=None,
+            )
+
+    async def fail_notice(self, notice_id: int, reason: str) -> None:
+        """Give a notice up."""
+        async with self._write() as db:
+            await self._set_notice(db, col(NoticeRow.id) == notice_id, state="failed", reason=reason, lease_until=None)
+
+    async def hold_notices(self, team: str, channel: str, now: datetime, *, reason: str = "") -> int:
+        """Hold back what a channel has still to be told and nobody is sending; return how many notices that is."""
+        pending = and_(
+            col(NoticeRow.team) == team, col(NoticeRow.channel) == channel, col(NoticeRow.state) == "pending"
+        )
+        async with self._write() as db:
+            if reason:
+                return await self._set_notice(db, pending, state="held", due_at=now, reason=reason)
+            return await self._set_notice(db, pending, state="held", due_at=now)
+
+    async def release_held(self, team: str, channel: str, now: datetime) -> int:
+        """Let go what was held back from a channel, and return how many notices that is."""
+        held = and_(col(NoticeRow.team) == team, col(NoticeRow.channel) == channel, col(NoticeRow.state) == "held")
+        async with self._write() as db:
+            return await self._set_notice(db, held, state="pending", due_at=now)
+
+    async def notices_of(self, key: BuildKey, team: str | None = None) -> list[NoticeRow]:
+        """Return all that was decided about a build, oldest first."""
+        asked = select(NoticeRow).where(*of_build(NoticeRow, key)).order_by(col(NoticeRow.id))
+        if team is not None:
+            asked = asked.where(NoticeRow.team == team)
+        async with self._read() as db:
+            return list(await db.exec(asked))
+
+    async def notices_in(self, team: str, channel: str, since: datetime) -> list[NoticeRow]:
+        """Return all that was decided for a channel since a time, oldest first."""
+        asked = select(NoticeRow).where(
+            NoticeRow.team == team, NoticeRow.channel == channel, NoticeRow.created_at >= since
+        )
+        async with self._read() as db:
+            return list(await db.exec(asked.order_by(col(NoticeRow.id))))
+
+    async def notice_thread(self, team: str, channel: str, connection: str, pipeline: str, branch: str) -> str | None:
+        """Return the message that told a channel of a branch's present red streak, or None while there is none."""
+        asked = (
+            select(NoticeRow.event, NoticeRow.ts)
+            .join(
+                RoundRow,
+                and_(
+                    col(RoundRow.connection) == col(NoticeRow.connection),
+                    col(RoundRow.pipeline) == col(NoticeRow.pipeline),
+                    col(RoundRow.build) == col(NoticeRow.build),
+                    col(RoundRow.round) == col(NoticeRow.round),
+                ),
+            )
+            .where(
+                NoticeRow.team == team,
+                NoticeRow.channel == channel,
+                NoticeRow.state == "sent",
+                NoticeRow.connection == connection,
+                NoticeRow.pipeline == pipeline,
+                col(NoticeRow.event).in_(["broken", "fixed"]),
+                RoundRow.branch == branch,
+            )
+            .order_by(col(NoticeRow.id).desc())
+            .limit(1)
+        )
+        async with self._read() as db:
+            last = (await db.exec(asked)).first()
+        return last[1] if last and last[0] == "broken" else None
+
+    async def claim_cards(self, *, now: datetime, lease_seconds: float, limit: int) -> list[CardRow]:
+        """Lease the cards that are to be edited now.
+
+        The claim clears `edit_due_at`: what makes a card due while it is being edited is not lost with that edit.
+        """
+        free = or_(col(CardRow.lease_until).is_(None), col(CardRow.lease_until) <= now)
+        due = (
+            select(CardRow.id)
+            .where(or_(and_(col(CardRow.edit_due_at) <= now, free), col(CardRow.lease_until) <= now))
+            .order_by(col(CardRow.edit_due_at), col(CardRow.id))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        claim = (
+            update(CardRow)
+            .where(col(CardRow.id).in_(due))
+            .values(edit_due_at=None, edited_at=now, lease_until=now + timedelta(seconds=lease_seconds))
+            .returning(CardRow)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._write() as db:
+            rows: list[CardRow] = list((await db.exec(claim)).scalars())
+        return sorted(rows, key=lambda card: card.id or 0)
+
+    async def card_edited(self, card_id: int, *, shown: str, live: bool, now: datetime) -> None:
+        """Remember what a card shows now, and whether it still follows its build."""
+        async with self._write() as db:
+            await self._set_card(db, card_id, shown=shown, live=live, edited_at=now, lease_until=None)
+
+    async def touch_card(self, card_id: int, due_at: datetime) -> None:
+        """Make a card due at a time, whoever had it."""
+        async with self._write() as db:
+            await self._set_card(db, card_id, edit_due_at=due_at, lease_until=None)
+
+    async def drop_card(self, card_id: int) -> None:
+        """Forget a card whose message is gone."""
+        gone = delete(CardRow).where(col(CardRow.id) == card_id)
+        async with self._write() as db:
+            await db.exec(gone.execution_options(synchronize_session=False))
+
+    async def cards_of(self, key: BuildKey) -> list[CardRow]:
+        """Return the cards of a build, oldest first."""
+        async with self._read() as db:
+            return list(await db.exec(select(CardRow).where(*of_build(CardRow, key)).order_by(col(CardRow.id))))
+
+    async def card_at(self, team: str, channel: str, ts: str) -> CardRow | None:
+        """Return the card that a message is, or None."""
+        asked = select(CardRow).where(CardRow.team == team, CardRow.channel == channel, CardRow.ts == ts)
+        async with self._read() as db:
+            return (await db.exec(asked)).first()
+
+    async def _set_notice(
+        self, db: AsyncSession, which: ColumnElement[bool], **fields: str | bool | datetime | None
+    ) -> int:
+        changed = update(NoticeRow).where(which).values(**fields).execution_options(synchronize_session=False)
+        return (await db.exec(changed)).rowcount
+
+    async def _set_card(self, db: AsyncSession, card_id: int, **fields: str | bool | datetime | None) -> None:
+        changed = update(CardRow).where(col(CardRow.id) == card_id).values(**fields)
+        await db.exec(changed.execution_options(synchronize_session=False))

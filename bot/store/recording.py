@@ -1,0 +1,511 @@
+"""What the watcher finds, written down: builds, their rounds, and in the same breath who is to hear of them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, bindparam, delete, or_, tuple_, update
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.models import Build, BuildKey, IssueCounts
+from bot.store.database import Database, found, pages, put, table
+from bot.store.rounds import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
+from bot.store.tables import BuildRow, CardRow, LinkRow, MuteRow, NoticeRow, RoundRow, WatchRow
+
+KEEP_DAYS = 180
+HISTORY = 20
+CARD_PAUSE = timedelta(seconds=15)
+NO_RESULT = ("cancelled", "skipped")
+
+PUT_BUILD = put("build", key=("connection", "pipeline", "build"), returning=("id", "connection", "pipeline", "build"))
+ADD_ROUND = put(
+    "round",
+    key=("connection", "pipeline", "build", "round"),
+    replace=False,
+    returning=("id", "connection", "pipeline", "build", "round"),
+)
+ADD_NOTICE = put(
+    "notice",
+    key=("team", "channel", "link", "connection", "pipeline", "build", "round", "event"),
+    replace=False,
+)
+ADD_WATCH = put("watch", key=("team", "channel", "user", "connection", "pipeline", "build"), replace=False)
+CORRECT_ROUND = (
+    update(table("round"))
+    .where(
+        table("round").c.connection == bindparam("of_connection"),
+        table("round").c.pipeline == bindparam("of_pipeline"),
+        table("round").c.build == bindparam("of_build"),
+        table("round").c.round == bindparam("of_round"),
+    )
+    .values(conclusion=bindparam("to_conclusion"), counts=bindparam("to_counts"))
+)
+DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id")).values(edit_due_at=bindparam("to_due"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a look at a build changed, with all that is needed to decide who hears of it.
+
+    `build` is the look with what was known before filled in. `finished` is the round whose end this is.
+    `history` holds the results before it on its branch, newest first. `blocked` says that a gate has just opened.
+    """
+
+    build: Build
+    row: BuildRow
+    before: Build | None
+    first_seen: bool
+    round: int
+    finished: RoundRow | None
+    reopened: bool
+    blocked: bool
+    history: tuple[RoundRow, ...] = ()
+    links: tuple[LinkRow, ...] = ()
+    watches: tuple[WatchRow, ...] = ()
+    mutes: tuple[MuteRow, ...] = ()
+
+
+Decide = Callable[[Sequence[Recorded]], Sequence[NoticeRow]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """One step that is to be written."""
+
+    step: Step
+    known: Known | None
+    row: BuildRow
+
+    @property
+    def ends(self) -> bool:
+        """Whether this look is the first to see the end of its round."""
+        if not self.step.build.completed:
+            return False
+        return self.known is None or not self.known.ended or self.known.round != self.step.round
+
+
+class Recording(Database):
+    """Builds and rounds as the watcher writes them."""
+
+    async def record(
+        self, builds: Sequence[Build], decide: Decide, *, now: datetime, counts_after: timedelta | None = None
+    ) -> list[Recorded]:
+        """Write what a look found, with the notices that `decide` makes of it; return what was new, oldest end first.
+
+        All in one transaction, except that nothing is begun when nothing is new: that costs one question. A look
+        that is older than what is known is left out. `decide` is pure and quick, and is asked once; a notice that is
+        there already stays as it is. A round that ends without issue counts wants them after `counts_after`, if ever.
+        """
+        if not await self._has_news(builds):
+            return []
+        async with self._write() as db:
+            await self._own(db, {build.connection for build in builds})
+            entries = await self._entries(db, builds, now)
+            ids = {
+                BuildKey(connection=connection, pipeline=pipeline, id=build): number
+                for number, connection, pipeline, build in await self._put(
+                    db, PUT_BUILD, list({entry.step.build.key: entry.row for entry in entries}.values())
+                )
+            }
+            for entry in entries:
+                entry.row.id = ids[entry.step.build.key]
+            finished = await self._end_rounds(db, entries, now, counts_after)
+            await self._correct_rounds(db, entries)
+            await _wake_cards(db, entries, now)
+            await _mark_moved(db, {entry.step.build.key for entry in entries})
+            recorded = await _surroundings(db, [_recorded(entry, finished) for entry in entries])
+            await self._put(db, ADD_NOTICE, decide(recorded) if recorded else ())
+        return recorded
+
+    async def started(
+        self,
+        build: Build,
+        *,
+        team: str,
+        channel: str,
+        user: str,
+        notices: Callable[[BuildRow], Sequence[NoticeRow]],
+        watches: Sequence[WatchRow],
+        now: datetime,
+        reopened: bool = False,
+    ) -> BuildRow:
+        """Write a build that a person started here, with who is to hear of it, and return its row.
+
+        `reopened` says that an ended build runs again, even if the system still shows its old end. The end is never
+        written here, however fast it came: `record` does that when it sees the build the next time.
+        """
+        async with self._write() as db:
+            await self._own(db, {build.connection})
+            rows = await _rows(db, [build.key])
+            old = rows.get(build.key)
+            ends = await _last_ends(db, rows.values())
+            known = _known(old, ends)
+            if known is not None and known.ended and reopened:
+                taken: Step | None = restart(build, known)
+            else:
+                taken = step(build, known)
+            row = _row(taken, old, now) if taken else found(old, "The build")
+            row.completed = known is not None and known.ended and known.round == row.round
+            row.started_by, row.started_team, row.started_channel = user, team, channel
+            row.id = (await self._put(db, PUT_BUILD, [row]))[0][0]
+            await self._put(db, ADD_WATCH, watches)
+            await self._put(db, ADD_NOTICE, notices(row))
+        return row
+
+    async def forget_build(self, key: BuildKey) -> None:
+        """Ask no more about a build that its system has lost: nobody is told, its live cards stay as they are."""
+        async with self._write() as db:
+            await self._own(db, {key.connection})
+            for statement in (
+                update(BuildRow).where(*of_build(BuildRow, key)).values(completed=True),
+                delete(CardRow).where(*of_build(CardRow, key), col(CardRow.live).is_(True)),
+                delete(WatchRow).where(*of_build(WatchRow, key)),
+            ):
+                await db.exec(statement.execution_options(synchronize_session=False))
+
+    async def set_counts(
+        self,
+        key: BuildKey,
+        round: int,  # noqa: A002 - our word
+        counts: IssueCounts,
+        now: datetime,
+        *,
+        failures: str = "",
+        failures_total: int = 0,
+    ) -> None:
+        """Write what a round complained about; its waiting notices become due, its cards are edited."""
+        async with self._write() as db:
+            await self._own(db, {key.connection})
+            ended = (await db.exec(select(RoundRow).where(*of_build(RoundRow, key), RoundRow.round == round))).first()
+            if ended is None:
+                return
+            ended.counts = pack_counts(counts.filled(unpack_counts(ended.counts)))
+            ended.counts_due_at = None
+            ended.failures, ended.failures_total = failures, failures_total
+            db.add(ended)
+            row = (await db.exec(select(BuildRow).where(*of_build(BuildRow, key), BuildRow.round == round))).first()
+            if row is not None:
+                build = unpack(row.data)
+                row.data = pack(build.with_issues(counts.filled(build.issues)))
+                db.add(row)
+            await _release_waiting(db, key, round, now)
+            await db.exec(
+                update(CardRow)
+                .where(*of_build(CardRow, key), col(CardRow.round) == round)
+                .values(edit_due_at=now)
+                .execution_options(synchronize_session=False)
+            )
+            await _mark_moved(db, {key})
+
+    async def rounds_wanting_counts(self, now: datetime, limit: int, lease_seconds: float = 60) -> list[RoundRow]:
+        """Claim rounds whose issue counts are still to be read, newest first; unread ones come back after the lease."""
+        due = (
+            select(RoundRow.id)
+            .where(col(RoundRow.counts_due_at) <= now)
+            .order_by(col(RoundRow.completed_at).desc())
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        claim = (
+            update(RoundRow)
+            .where(col(RoundRow.id).in_(due))
+            .values(counts_due_at=now + timedelta(seconds=lease_seconds), counts_tries=col(RoundRow.counts_tries) + 1)
+            .returning(RoundRow)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._write() as db:
+            rows: list[RoundRow] = list((await db.exec(claim)).scalars())
+        return sorted(rows, key=lambda row: row.completed_at, reverse=True)
+
+    async def give_up_counts(self, round_id: int) -> None:
+        """Ask no more for a round's issue counts; its notices wait no longer."""
+        async with self._write() as db:
+            row = await db.get(RoundRow, round_id)
+            if row is None:
+                return
+            row.counts_due_at = None
+            db.add(row)
+            key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
+            await _release_waiting(db, key, row.round, self._clock())
+
+    async def _has_news(self, builds: Sequence[Build]) -> bool:
+        async with self._read() as db:
+            rows = await _rows(db, {build.key for build in builds})
+        for build in builds:
+            row = rows.get(build.key)
+            if row is None:
+                return True
+            if (row.completed != build.completed or row.data != pack(build)) and step(build, _known(row, {})):
+                return True
+        return False
+
+    async def _entries(self, db: AsyncSession, builds: Sequence[Build], now: datetime) -> list[_Entry]:
+        rows = await _rows(db, {build.key for build in builds})
+        ends = await _last_ends(db, rows.values())
+        entries = []
+        for build in sorted(builds, key=lambda build: _ended_at(build, now, first_seen=build.key not in rows)):
+            old = rows.get(build.key)
+            known = _known(old, ends)
+            taken = step(build, known)
+            if taken is None:
+                continue
+            row = rows[build.key] = _row(taken, old, now)
+            if taken.build.completed:
+                ends[build.key] = _ended_at(taken.build, now, first_seen=known is None)
+            entries.append(_Entry(step=taken, known=known, row=row))
+        return entries
+
+    async def _end_rounds(
+        self, db: AsyncSession, entries: Iterable[_Entry], now: datetime, counts_after: timedelta | None
+    ) -> dict[tuple[BuildKey, int], RoundRow]:
+        """Write the rounds that have ended, and return those that are news."""
+        rows = {
+            (entry.step.build.key, entry.step.round): _round(entry, now, counts_after)
+            for entry in entries
+            if entry.ends
+        }
+        finished = {}
+        for number, connection, pipeline, build, count in await self._put(db, ADD_ROUND, list(rows.values())):
+            place = (BuildKey(connection=connection, pipeline=pipeline, id=build), count)
+            row = rows[place]
+            row.id = number
+            # A build so old may have been told of and forgotten since.
+            if row.completed_at > now - timedelta(days=KEEP_DAYS):
+                finished[place] = row
+        return finished
+
+    async def _correct_rounds(self, db: AsyncSession, entries: Iterable[_Entry]) -> None:
+        """Write what a system says otherwise about a round that had ended already."""
+        corrections = [
+            {
+                "of_connection": entry.row.connection,
+                "of_pipeline": entry.row.pipeline,
+                "of_build": entry.row.build,
+                "of_round": entry.step.round,
+                "to_conclusion": entry.step.build.conclusion or "",
+                "to_counts": pack_counts(entry.step.build.issues),
+            }
+            for entry in entries
+            if entry.step.build.completed and not entry.ends
+        ]
+        if corrections:
+            await (await db.connection()).execute(CORRECT_ROUND, corrections)
+
+
+def of_build(
+    row: type[BuildRow | RoundRow | NoticeRow | CardRow | WatchRow], key: BuildKey
+) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a row is about a build."""
+    return (col(row.connection) == key.connection, col(row.pipeline) == key.pipeline, col(row.build) == key.id)
+
+
+async def _release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
+    """Make due the notices that waited for counts; one that was refused before keeps its own time."""
+    await db.exec(
+        update(NoticeRow)
+        .where(
+            *of_build(NoticeRow, key),
+            col(NoticeRow.round) == count,
+            col(NoticeRow.state) == "pending",
+            col(NoticeRow.tries) == 0,
+            col(NoticeRow.due_at) > now,
+        )
+        .values(due_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _known(row: BuildRow | None, ends: dict[BuildKey, datetime]) -> Known | None:
+    if row is None:
+        return None
+    build = unpack(row.data)
+    return Known(build=build, round=row.round, ended=row.completed, last_end=ends.get(build.key))
+
+
+def _row(taken: Step, old: BuildRow | None, now: datetime) -> BuildRow:
+    build = taken.build
+    return BuildRow(
+        id=old.id if old else None,
+        connection=build.connection,
+        pipeline=build.pipeline,
+        build=build.id,
+        number=build.number,
+        branch=build.branch or "",
+        commit_sha=(build.commit or "").lower(),
+        completed=build.completed,
+        round=taken.round,
+        data=pack(build),
+        started_by=old.started_by if old else "",
+        started_team=old.started_team if old else "",
+        started_channel=old.started_channel if old else "",
+        created_at=build.created_at,
+        completed_at=build.completed_at,
+        seen_at=now,
+    )
+
+
+def _round(entry: _Entry, now: datetime, counts_after: timedelta | None) -> RoundRow:
+    build = entry.step.build
+    author = build.author
+    return RoundRow(
+        connection=build.connection,
+        pipeline=build.pipeline,
+        build=build.id,
+        round=entry.step.round,
+        number=build.number,
+        branch=build.branch or "",
+        commit_sha=(build.commit or "").lower(),
+        author=(author.email or author.login or author.name or "") if author else "",
+        conclusion=build.conclusion or "",
+        counts=pack_counts(build.issues),
+        counts_due_at=None if build.issues.known or counts_after is None else now + counts_after,
+        seconds=build.seconds,
+        completed_at=_ended_at(build, now, first_seen=entry.known is None),
+        seen_at=now,
+    )
+
+
+def _ended_at(build: Build, now: datetime, *, first_seen: bool) -> datetime:
+    """Return when a build ended as well as is known; one that still runs comes after all that ended.
+
+    Lists without an end say when a build changed last. A build met for the first time at its end, and without even
+    that, may have ended long ago: when it began is the safer guess, so that nothing old is told as new.
+    """
+    if not build.completed:
+        return now
+    told = build.completed_at or build.updated_at
+    if told is None and first_seen:
+        told = build.started_at or build.created_at
+    return min(told, now) if told else now
+
+
+def _recorded(entry: _Entry, finished: dict[tuple[BuildKey, int], RoundRow]) -> Recorded:
+    taken, known = entry.step, entry.known
+    was_waiting = known is not None and known.build.waiting and known.round == taken.round
+    return Recorded(
+        build=taken.build,
+        row=entry.row,
+        before=known.build if known else None,
+        first_seen=known is None,
+        round=taken.round,
+        finished=finished.get((taken.build.key, taken.round)) if entry.ends else None,
+        reopened=taken.reopened,
+        blocked=taken.build.waiting and not was_waiting,
+    )
+
+
+async def _rows(db: AsyncSession, keys: Iterable[BuildKey]) -> dict[BuildKey, BuildRow]:
+    rows: dict[BuildKey, BuildRow] = {}
+    place = tuple_(col(BuildRow.connection), col(BuildRow.pipeline), col(BuildRow.build))
+    for page in pages(sorted(keys)):
+        wanted = [(key.connection, key.pipeline, key.id) for key in page]
+        for row in await db.exec(select(BuildRow).where(place.in_(wanted))):
+            rows[BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)] = row
+    db.expunge_all()
+    return rows
+
+
+async def _last_ends(db: AsyncSession, rows: Iterable[BuildRow]) -> dict[BuildKey, datetime]:
+    """Return when the builds that run again ended the last time."""
+    again = [(row.connection, row.pipeline, row.build) for row in rows if row.round > 1 and not row.completed]
+    ends: dict[BuildKey, datetime] = {}
+    columns = (col(RoundRow.connection), col(RoundRow.pipeline), col(RoundRow.build))
+    for page in pages(again):
+        asked = select(*columns, func.max(RoundRow.completed_at)).where(tuple_(*columns).in_(page)).group_by(*columns)
+        for connection, pipeline, build, ended_at in await db.exec(asked):
+            ends[BuildKey(connection=connection, pipeline=pipeline, id=build)] = ended_at
+    return ends
+
+
+async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime) -> None:
+    """Make the cards of changed builds due: at once for an end, else not more often than they may be edited."""
+    last = {entry.step.build.key: entry.step for entry in entries}
+    place = tuple_(col(CardRow.connection), col(CardRow.pipeline), col(CardRow.build))
+    due = []
+    for page in pages(last):
+        wanted = [(key.connection, key.pipeline, key.id) for key in page]
+        for card in await db.exec(select(CardRow).where(place.in_(wanted)).order_by(col(CardRow.id))):
+            taken = last[BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)]
+            if not card.live and card.round != taken.round:
+                continue
+            soon = now if taken.build.completed or not card.edited_at else max(now, card.edited_at + CARD_PAUSE)
+            if card.edit_due_at is None or soon < card.edit_due_at:
+                due.append({"of_id": card.id, "to_due": soon})
+    if due:
+        await (await db.connection()).execute(DUE_CARD, due)
+
+
+async def _mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
+    """Mark notices that are being posted now: they were drawn before this change, so their cards need another look."""
+    place = tuple_(col(NoticeRow.connection), col(NoticeRow.pipeline), col(NoticeRow.build))
+    for page in pages(sorted(keys)):
+        posting = update(NoticeRow).where(
+            place.in_([(key.connection, key.pipeline, key.id) for key in page]), col(NoticeRow.state) == "leased"
+        )
+        await db.exec(posting.values(moved=True).execution_options(synchronize_session=False))
+
+
+async def _surroundings(db: AsyncSession, recorded: Sequence[Recorded]) -> list[Recorded]:
+    """Return the records with links, watches, mutes and, for an end, the results before it."""
+    links: dict[tuple[str, str], list[LinkRow]] = {}
+    watches: dict[tuple[str, str], list[WatchRow]] = {}
+    mutes: dict[tuple[str, str], list[MuteRow]] = {}
+    pipelines = {(item.build.connection, item.build.pipeline) for item in recorded}
+    builds = {item.build.id for item in recorded}
+    followed = tuple_(col(LinkRow.connection), col(LinkRow.pipeline))
+    watched = tuple_(col(WatchRow.connection), col(WatchRow.pipeline))
+    muted = tuple_(col(MuteRow.team), col(MuteRow.channel))
+    for page in pages(pipelines):
+        for link in await db.exec(select(LinkRow).where(followed.in_(page)).order_by(col(LinkRow.id))):
+            links.setdefault((link.connection, link.pipeline), []).append(link)
+        for watch in await db.exec(select(WatchRow).where(watched.in_(page)).order_by(col(WatchRow.id))):
+            if not watch.build or watch.build in builds:
+                watches.setdefault((watch.connection, watch.pipeline), []).append(watch)
+    channels = {(link.team, link.channel) for rows in links.values() for link in rows}
+    channels |= {(watch.team, watch.channel) for rows in watches.values() for watch in rows}
+    for channel_page in pages(channels):
+        for mute in await db.exec(select(MuteRow).where(muted.in_(channel_page)).order_by(col(MuteRow.id))):
+            mutes.setdefault((mute.team, mute.channel), []).append(mute)
+    whole = []
+    for item in recorded:
+        pipeline = (item.build.connection, item.build.pipeline)
+        mine = tuple(links.get(pipeline, ()))
+        theirs = tuple(watch for watch in watches.get(pipeline, ()) if watch.build in {"", item.build.id})
+        concerned = dict.fromkeys([(link.team, link.channel) for link in mine])
+        concerned |= dict.fromkeys([(watch.team, watch.channel) for watch in theirs])
+        whole.append(
+            replace(
+                item,
+                history=await _history(db, item.build, item.finished) if item.finished else (),
+                links=mine,
+                watches=theirs,
+                mutes=tuple(mute for channel in concerned for mute in mutes.get(channel, ())),
+            )
+        )
+    return whole
+
+
+async def _history(db: AsyncSession, build: Build, finished: RoundRow) -> tuple[RoundRow, ...]:
+    """Return the results before a round on its branch; a pull request without any compares with its target."""
+    branches = [finished.branch]
+    if build.pull_request and build.target_branch and build.target_branch != finished.branch:
+        branches.append(build.target_branch)
+    for branch in branches:
+        asked = (
+            select(RoundRow)
+            .where(
+                RoundRow.connection == finished.connection,
+                RoundRow.pipeline == finished.pipeline,
+                RoundRow.branch == branch,
+                col(RoundRow.completed_at) <= finished.completed_at,
+                or_(col(RoundRow.completed_at) < finished.completed_at, col(RoundRow.id) < finished.id),
+                col(RoundRow.conclusion).not_in(NO_RESULT),
+            )
+            .order_by(col(RoundRow.completed_at).desc(), col(RoundRow.id).desc())
+            .limit(HISTORY)
+        )
+        rows = tuple(await db.exec(asked))
+        if rows:
+            return rows
+    return ()
