@@ -56,11 +56,12 @@ from bot.providers.base import (
     moment,
     same_secret,
 )
-from bot.providers.buildkite import wire
+from bot.providers.buildkite import limits, read, wire
+from bot.providers.buildkite.cursor import Cursor, short
 from bot.providers.buildkite.start import START_OPTIONS, again_body, pull_request_number, start_body
 
 ACTIVE = ("creating", "scheduled", "running", "failing", "canceling")
-BROKEN_JOBS: Query = {"state[]": wire.BROKEN, "include_retried_jobs": False}
+BROKEN_JOBS: Query = {"state[]": read.BROKEN, "include_retried_jobs": False}
 NEEDED_SCOPES = ("read_pipelines", "read_builds", "write_builds", "read_build_logs", "read_artifacts")
 LEAN: Query = {"exclude_jobs": True, "exclude_pipeline": True}
 
@@ -96,7 +97,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     label = "Buildkite"
     default_url = "https://api.buildkite.com"
     page = "https://buildkite.com/docs/apis/rest-api"
-    states = wire.STATES
+    states = read.STATES
     options_type = BuildkiteOptions
     capabilities = frozenset(
         {
@@ -125,7 +126,7 @@ class Buildkite(Provider[BuildkiteOptions]):
             "Give them as KEY=VALUE; they become environment variables of the build.",
         ),
         Capability.RETRY_ALL: (
-            "Buildkite runs only jobs that did not pass again.",
+            "Buildkite can run a job again only if it did not pass.",
             "To run all of them, build the same again: `/build rebuild`.",
         ),
         Capability.REJECT: (
@@ -161,7 +162,7 @@ class Buildkite(Provider[BuildkiteOptions]):
                     f"{cls.label} asks me to slow down.",
                     provider=cls.label,
                     status=429,
-                    retry_after=wire.wait_seconds(reply),
+                    retry_after=limits.wait_seconds(reply),
                 )
             case 403:
                 said = message_of(reply)
@@ -169,7 +170,7 @@ class Buildkite(Provider[BuildkiteOptions]):
                     f"{cls.label} does not let this connection do that{f': {said}' if said else ''}.",
                     provider=cls.label,
                     status=403,
-                    hint=f"The token may lack the scope {wire.scope_of(reply.url)}. An admin can replace it in App Home.",
+                    hint=f"The token may lack the scope {limits.scope_of(reply.url)}. An admin can replace it in App Home.",
                 )
             case _:
                 return None
@@ -177,14 +178,15 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     @classmethod
     def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        sets = [quota for prefix in wire.QUOTAS if (quota := wire.quota(headers, prefix, now)) is not None]
+        sets = [quota for prefix in limits.QUOTAS if (quota := limits.quota(headers, prefix, now)) is not None]
         return min(sets, key=lambda quota: quota.remaining / max(quota.limit, 1), default=None)
 
     @override
     async def check(self) -> Account:
         token = wire.Token.of((await self._api.get("v2/access-token")).raw)
-        organization = wire.Organization.of((await self._api.get(self._org)).raw)
         granted = frozenset(token.scopes)
+        if "read_pipelines" in granted:
+            await self._find_organization()
         warnings = []
         if "read_suites" not in granted:
             warnings.append("Without the scope read_suites I can't count test failures.")
@@ -193,7 +195,7 @@ class Buildkite(Provider[BuildkiteOptions]):
             warnings.append(f"The token ends on {ends:%Y-%m-%d}.")
         return Account(
             name=(token.user.name or token.user.email if token.user else None) or "a token",
-            detail=organization.name or self.options.organization,
+            detail=self.options.organization,
             missing=tuple(scope for scope in NEEDED_SCOPES if scope not in granted),
             warnings=tuple(warnings),
             expires_at=ends,
@@ -202,26 +204,28 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         async for page in self._api.pages(f"{self._org}/pipelines", {"name": query or None, "per_page": PER_PAGE}):
-            for pipeline in wire.readable(page, wire.PipelineWire.of):
+            for pipeline in read.readable(page, wire.PipelineWire.of):
                 if pipeline.archived_at is None:
-                    yield wire.read_pipeline(pipeline)
+                    yield read.pipeline(pipeline)
 
     @override
     async def pipeline(self, path: str) -> Pipeline:
-        return wire.read_pipeline(wire.PipelineWire.of((await self._api.get(self._at(path))).raw))
+        return read.pipeline(wire.PipelineWire.of((await self._api.get(self._at(path))).raw))
 
     @override
     async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
-        query = {
+        commit = (wanted.commit or "").lower()
+        is_whole = len(commit) == 40  # the list takes only whole ones; short ones are looked for here
+        query: Query = {
             **LEAN,
-            "per_page": min(max(wanted.limit, 1), PER_PAGE),
+            "per_page": min(max(wanted.limit, 1), PER_PAGE) if is_whole or not commit else PER_PAGE,
             "branch": wanted.branch,
-            "commit": wanted.commit if len(wanted.commit or "") == 40 else None,  # only whole ones are accepted
-            "state[]": sorted(wire.raw_states(wanted.states)),
+            "commit": commit if is_whole else None,
+            "state[]": sorted(read.raw_states(wanted.states)),
         }
         left = wanted.limit
         async for page in self._api.pages(f"{self._at(pipeline)}/builds", query, ceiling=SEARCH_PAGES):
-            for build in wire.readable(page, self._build):
+            for build in read.readable(page, self._build):
                 if left > 0 and wanted.admits(build):
                     left -= 1
                     yield build
@@ -243,7 +247,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         More only for long lists, and one for each unfinished build that no list shows (skipped, or waiting since).
         """
         now = self._clock()
-        at = wire.Cursor.read(cursor, now)
+        at = Cursor.read(cursor, now)
         found: dict[BuildKey, Build] = {}
         async for build in self._finished_since(at.since - OVERLAP):
             found[build.key] = build
@@ -253,7 +257,7 @@ class Buildkite(Provider[BuildkiteOptions]):
             recent: Query = {"state[]": ("blocked",), "created_from": (now - BACKLOG).isoformat()}
             async for build in self._listed(recent, ceiling=WAITING_PAGES):
                 found[build.key] = build
-        still_waiting = {key for key in watched.unfinished - found.keys() if wire.short(key) in at.waiting}
+        still_waiting = {key for key in watched.unfinished - found.keys() if short(key) in at.waiting}
         for key in sorted(watched.unfinished - found.keys() - still_waiting):
             straggler = await self.build_or_none(key)
             if straggler is not None:
@@ -261,8 +265,8 @@ class Buildkite(Provider[BuildkiteOptions]):
         builds = tuple(
             build for build in found.values() if build.pipeline in watched.pipelines or build.key in watched.unfinished
         )
-        waiting = {wire.short(key) for key in still_waiting} | {
-            wire.short(build.key) for build in builds if build.waiting and not build.completed
+        waiting = {short(key) for key in still_waiting} | {
+            short(build.key) for build in builds if build.waiting and not build.completed
         }
         return Changes(builds=builds, cursor=at.moved_on(now, waiting))
 
@@ -344,15 +348,17 @@ class Buildkite(Provider[BuildkiteOptions]):
             return self._build(reply.raw)
 
         async def look() -> Build | None:
+            if job is not None and not any(it.id == job and it.retried for it in await self.jobs(pipeline, build)):
+                return None
             now = await self.build(pipeline, build)
-            return None if now.completed else now
+            return None if now.completed and job is None else now
 
         return await self.once(act, look)
 
     @override
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
         found = await self._jobs(pipeline, build, {})
-        return tuple(wire.read_job(it, pipeline, build) for it in found if it.type != "waiter")
+        return tuple(read.job(it, pipeline, build) for it in found if it.type != "waiter")
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
@@ -381,7 +387,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         path = f"{self._at(pipeline, build)}/artifacts"
         async for page in self._api.pages(path, {"per_page": PER_PAGE}, ceiling=ARTIFACT_PAGES):
             found += [
-                wire.read_artifact(it, pipeline, build)
+                read.artifact(it, pipeline, build)
                 for it in map(wire.ArtifactWire.of, page)
                 if it.state not in {"deleted", "expired", "error"}
             ]
@@ -402,7 +408,7 @@ class Buildkite(Provider[BuildkiteOptions]):
             reasons = await self._reasons(it)
         except (AuthFailed, NotFound) as exc:
             raise self.unsupported(Capability.TESTS) from exc
-        cases = (wire.read_test(test, reasons.get(test.name or "")) for test in found)
+        cases = (read.test(test, reasons.get(test.name or "")) for test in found)
         return tuple(sorted(cases, key=lambda case: case.outcome is not Outcome.FAILED))
 
     @override
@@ -410,7 +416,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         """Failed jobs and annotations: Buildkite knows no single errors. Costs two requests."""
         jobs = await self._jobs(pipeline, build, BROKEN_JOBS)
         page = self._page(pipeline, build)
-        found = [wire.job_issue(it, page) for it in jobs if wire.ended_badly(it)]
+        found = [read.job_issue(it, page) for it in jobs if read.ended_badly(it)]
         for note in await self._annotations(pipeline, build):
             if note.style in {"error", "warning"}:
                 kind = IssueKind.ERROR if note.style == "error" else IssueKind.WARNING
@@ -426,8 +432,8 @@ class Buildkite(Provider[BuildkiteOptions]):
         it = await self._with_test_engine(build.pipeline, build.id)
         states = it.job_state_counts.states if it.job_state_counts else None
         jobs: list[wire.JobWire] = []
-        if states is None or any(states.get(state) for state in wire.BROKEN):
-            jobs = [job for job in await self._jobs(build.pipeline, build.id, BROKEN_JOBS) if wire.ended_badly(job)]
+        if states is None or any(states.get(state) for state in read.BROKEN):
+            jobs = [job for job in await self._jobs(build.pipeline, build.id, BROKEN_JOBS) if read.ended_badly(job)]
         notes = await self._annotations(build.pipeline, build.id)
         return IssueCounts(
             errors=sum(not job.soft_failed for job in jobs),
@@ -439,9 +445,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     async def gates(self, pipeline: str, build: str) -> tuple[Gate, ...]:
         found = await self._jobs(pipeline, build, {"state[]": ("blocked",), "include_retried_jobs": False})
         page = self._page(pipeline, build)
-        return tuple(
-            wire.read_gate(it, pipeline, build, page) for it in found if it.type == "manual" and it.unblockable
-        )
+        return tuple(read.gate(it, pipeline, build, page) for it in found if it.type == "manual" and it.unblockable)
 
     @override
     async def decide(
@@ -489,7 +493,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         hook = wire.Hook.of(body)
         if hook.build is None or not hook.event.startswith(("build.", "job.")):
             return None
-        place = wire.place(hook.build.url)
+        place = read.place(hook.build.url)
         if place is not None and place.organization.lower() != self.options.organization.lower():
             return None
         pipeline = (hook.pipeline.slug if hook.pipeline else None) or (place.pipeline if place else None)
@@ -511,15 +515,26 @@ class Buildkite(Provider[BuildkiteOptions]):
         organization = quote(self.options.organization, safe="")
         return f"https://buildkite.com/{organization}/{quote(pipeline, safe='')}/builds/{quote(build, safe='')}"
 
+    async def _find_organization(self) -> None:
+        try:
+            await self._api.get(f"{self._org}/pipelines", {"per_page": 1})
+        except NotFound as exc:
+            raise NotFound(
+                f"This token sees no organization {self.options.organization} at Buildkite.",
+                provider=self.label,
+                status=exc.status,
+                hint="`organization` is the slug in buildkite.com/SLUG; the token must be allowed for it.",
+            ) from exc
+
     # lists
 
     def _build(self, payload: msgspec.Raw) -> Build:
-        return wire.read_build(wire.BuildWire.of(payload), self.connection)
+        return read.build(wire.BuildWire.of(payload), self.connection)
 
     async def _listed(self, query: Query, *, ceiling: int = 100) -> AsyncIterator[Build]:
         whole: Query = {**LEAN, "per_page": PER_PAGE, **query}
         async for page in self._api.pages(f"{self._org}/builds", whole, ceiling=ceiling):
-            for build in wire.readable(page, self._build):
+            for build in read.readable(page, self._build):
                 yield build
 
     async def _finished_since(self, since: datetime) -> AsyncIterator[Build]:
@@ -546,7 +561,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         found: list[wire.JobWire] = []
         path = f"{self._at(pipeline, build)}/jobs"
         whole: Query = {"per_page": PER_PAGE, **query}
-        async for page in self._api.pages(path, whole, member="items", next_page=wire.next_jobs, ceiling=JOB_PAGES):
+        async for page in self._api.pages(path, whole, member="items", next_page=read.next_jobs, ceiling=JOB_PAGES):
             found += map(wire.JobWire.of, page)
         return found
 
@@ -628,10 +643,10 @@ class Buildkite(Provider[BuildkiteOptions]):
         reply = await self._api.get(f"{self._at(pipeline)}/builds", query)
         found = [
             it
-            for it in wire.readable(reply.items(), wire.BuildWire.of)
+            for it in read.readable(reply.items(), wire.BuildWire.of)
             if it.source == "api" and (not email or (it.creator and it.creator.email == email)) and fits(it)
         ]
-        return wire.read_build(found[0], self.connection) if len(found) == 1 else None
+        return read.build(found[0], self.connection) if len(found) == 1 else None
 
     async def _default_branch(self, pipeline: str) -> str:
         branch = (await self.pipeline(pipeline)).default_branch
@@ -645,7 +660,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         if branch:
             return {**body, "branch": branch}
         reply = await self._api.get(f"{self._at(pipeline)}/builds", {**LEAN, "per_page": PER_PAGE})
-        for it in wire.readable(reply.items(), wire.BuildWire.of):
+        for it in read.readable(reply.items(), wire.BuildWire.of):
             if it.branch and it.pull_request and str(it.pull_request.id) == number:
                 body["branch"] = it.branch
                 if it.pull_request.base:

@@ -47,7 +47,7 @@ class Sample:
     """How a sample body of `specs/samples/<kind>` is read: what to call, and what must then hold.
 
     `facts` asserts; `raises` is the error instead. `at` is the path to serve it at where the index names another
-    or none; `also` are payload files of ours that answer the call's other requests. A webhook has no `call`: `facts`
+    or none; `options` replace the case's; `also` are payload files of ours that answer the call's other requests. A webhook has no `call`: `facts`
     are about its tap.
     """
 
@@ -55,6 +55,7 @@ class Sample:
     facts: Callable[[Any], None] | None = None
     raises: type[BotError] | None = None
     at: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
     also: tuple[str, ...] = ()
 
 

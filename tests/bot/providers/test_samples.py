@@ -55,7 +55,7 @@ ENTRIES = entries()
 
 
 class Serving(httpx.AsyncBaseTransport):
-    """Serves the sample at its path, our own payloads elsewhere, 404 else."""
+    """Serves the sample at its path, our own payloads elsewhere (each exchange once), 404 else."""
 
     def __init__(self, entry: Entry, sample: Sample) -> None:
         self.entry = entry
@@ -74,7 +74,9 @@ class Serving(httpx.AsyncBaseTransport):
             headers = {"Content-Type": "application/json", **self.entry.about.get("headers", {})}
             return httpx.Response(self.entry.about["status"], headers=headers, content=self.entry.content)
         for exchange in self.also:
-            if exchange.request.method == request.method and exchange.request.path in {raw, path_of(request.url)}:
+            path = exchange.request.path.partition("?")[0]
+            if exchange.request.method == request.method and path in {raw, path_of(request.url)}:
+                self.also.remove(exchange)
                 return exchange.response()
         return httpx.Response(404, json={"message": "not here"})
 
@@ -96,7 +98,7 @@ async def test_sample_reads_as_documented(entry: Entry) -> None:
         return
     assert sample.call is not None
     transport = Serving(entry, sample)
-    async with opened(case, transport) as provider:
+    async with opened(case, transport, sample.options) as provider:
         if sample.raises is not None:
             with pytest.raises(sample.raises) as raised:
                 await result_of(sample.call(provider))
@@ -115,7 +117,7 @@ async def reads_hook(entry: Entry, sample: Sample) -> None:
     assert case.sign is not None
     given = {name.lower(): value for name, value in entry.about.get("headers", {}).items()}
     headers, path_secret = case.sign(entry.content, given)
-    async with opened(case, httpx.MockTransport(lambda _: httpx.Response(404))) as provider:
+    async with opened(case, httpx.MockTransport(lambda _: httpx.Response(404)), sample.options) as provider:
         tap = provider.read_hook({name.lower(): value for name, value in headers.items()}, entry.content, path_secret)
     assert sample.facts is not None
     sample.facts(tap)
