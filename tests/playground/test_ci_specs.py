@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jwt
+
 from tests.playground.ci_kit import Playground, Spec
 
 
@@ -58,4 +60,90 @@ async def test_buildkites_answers_fit_its_description() -> None:
     await ground.control("fault", system="buildkite", kind="429", count=1)
     await ask("GET", f"{org}/pipelines")
     assert len(spec.checked) >= 38
+    await ground.client.aclose()
+
+
+async def test_xcode_clouds_answers_fit_its_description() -> None:  # noqa: PLR0915 - a walk through every operation
+    spec, ground = Spec("xcode_cloud"), Playground()
+    options, now = ground.options["demo-xcode"], int(ground.clock())
+    claims = {"iss": options["issuer_id"], "iat": now, "exp": now + 1200, "aud": "appstoreconnect-v1"}
+    signed = jwt.encode(claims, str(options["private_key"]), algorithm="ES256", headers={"kid": str(options["key_id"])})
+    ground.client.headers["Authorization"] = f"Bearer {signed}"
+    mount = "/ci/xcode_cloud"
+
+    async def ask(method: str, path: str, **more: Any) -> Any:
+        response = await ground.client.request(method, f"{mount}/v1{path}", **more)
+        spec.check(mount, response)
+        return response.json()
+
+    runs_include = "workflow,product,sourceBranchOrTag,destinationBranch,pullRequest,builds"
+    product = (await ask("GET", "/ciProducts", params={"include": "app,bundleId,primaryRepositories"}))["data"][0]["id"]
+    await ask("GET", f"/ciProducts/{product}")
+    await ask("GET", "/ciProducts/none")
+    await ask("GET", "/apps/6448220113/ciProduct")
+    workflows = await ask("GET", f"/ciProducts/{product}/workflows", params={"include": "product,repository"})
+    await ask("GET", f"/ciProducts/{product}/additionalRepositories")
+    pulls_workflow = next(row for row in workflows["data"] if row["attributes"]["name"] == "Pull Requests")["id"]
+    release = next(row for row in workflows["data"] if row["attributes"]["name"] == "Release")["id"]
+    await ask("GET", f"/ciWorkflows/{release}", params={"include": "product,repository,xcodeVersion,macOsVersion"})
+    await ask(
+        "PATCH",
+        f"/ciWorkflows/{release}",
+        json={"data": {"type": "ciWorkflows", "id": release, "attributes": {"isEnabled": True}}},
+    )
+    await ask("PATCH", f"/ciWorkflows/{release}", json={"data": {"type": "ciWorkflows", "attributes": {"x": 1}}})
+    repository = (
+        await ask("GET", f"/ciWorkflows/{release}/repository", params={"include": "scmProvider,defaultBranch"})
+    )["data"]["id"]
+    for path in ("/scmProviders", "/scmRepositories", f"/ciProducts/{product}/primaryRepositories"):
+        await ask("GET", path)
+    await ask("GET", f"/scmRepositories/{repository}")
+    reference = (await ask("GET", f"/scmRepositories/{repository}/gitReferences", params={"include": "repository"}))[
+        "data"
+    ][1]["id"]
+    pull = (await ask("GET", f"/scmRepositories/{repository}/pullRequests"))["data"][0]["id"]
+    await ask("GET", f"/scmGitReferences/{reference}")
+    await ask("GET", f"/scmPullRequests/{pull}")
+    await ask("GET", "/ciBuildRuns/none")
+
+    def body(**points: tuple[str, str]) -> dict[str, Any]:
+        relations = {name: {"data": {"type": kind, "id": key}} for name, (kind, key) in points.items()}
+        return {"data": {"type": "ciBuildRuns", "relationships": relations}}
+
+    await ask("POST", "/ciBuildRuns", json={})
+    await ask("POST", "/ciBuildRuns", json=body(workflow=("ciWorkflows", release)))
+    one = await ask(
+        "POST",
+        "/ciBuildRuns",
+        json=body(workflow=("ciWorkflows", release), sourceBranchOrTag=("scmGitReferences", reference)),
+    )
+    other = await ask(
+        "POST",
+        "/ciBuildRuns",
+        json=body(workflow=("ciWorkflows", pulls_workflow), pullRequest=("scmPullRequests", pull)),
+    )
+    await ground.control("outcome", system="xcode_cloud", build=one["data"]["id"], outcome="pass")
+    await ground.control("outcome", system="xcode_cloud", build=other["data"]["id"], outcome="test_failure")
+    for _ in range(25):
+        ground.wait(5)
+        path = f"/ciProducts/{product}/buildRuns"
+        await ask("GET", path, params={"sort": "-number", "include": runs_include, "limit": 4})
+    await ask("GET", f"/ciWorkflows/{release}/buildRuns")
+    for run in (one, other):
+        key = run["data"]["id"]
+        await ask("GET", f"/ciBuildRuns/{key}", params={"include": runs_include})
+        await ask("GET", f"/ciBuildRuns/{key}/builds")
+        for action in (await ask("GET", f"/ciBuildRuns/{key}/actions", params={"include": "buildRun"}))["data"]:
+            path = f"/ciBuildActions/{action['id']}"
+            await ask("GET", path)
+            await ask("GET", f"{path}/buildRun")
+            for part, kind in (("artifacts", "ciArtifacts"), ("issues", "ciIssues"), ("testResults", "ciTestResults")):
+                found = (await ask("GET", f"{path}/{part}"))["data"]
+                if found:
+                    await ask("GET", f"/{kind}/{found[0]['id']}")
+    await ask("GET", "/ciProducts", params={"limit": 300})
+    await ask("GET", "/ciProducts", headers={"Authorization": "Bearer no"})
+    await ground.control("fault", system="xcode_cloud", kind="429", count=1)
+    await ask("GET", "/ciProducts")
+    assert len(spec.checked) > 35
     await ground.client.aclose()

@@ -10,8 +10,9 @@ from bot.playground.ci.engine import Engine
 from bot.playground.ci.scenario import populate
 from bot.playground.ci.system import System
 from bot.playground.ci.webhooks import Sender
+from bot.playground.ci.xcode_cloud import XcodeCloud
 
-SYSTEMS: tuple[type[System], ...] = (Buildkite,)
+SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud)
 
 
 class World(Engine):
