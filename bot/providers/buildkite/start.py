@@ -26,7 +26,6 @@ NO = frozenset({"no", "false", "0", "off"})
 def start_body(request: StartRequest) -> dict[str, object]:
     """Return the body but for `commit` and `branch`. Raises UsageError for an option that is not there."""
     body: dict[str, object] = {}
-    meta: dict[str, str] = {}
     for name, value in request.options.items():
         match name:
             case "branch":
@@ -42,14 +41,12 @@ def start_body(request: StartRequest) -> dict[str, object]:
             case "author":
                 body[name] = _author(value)
             case _ if name.startswith(META) and len(name) > len(META):
-                meta[name.removeprefix(META)] = value
+                body["meta_data"] = _meta(request.options)
             case _:
                 known = ", ".join(f"`{known}`" for known in START_OPTIONS)
                 raise UsageError(f"Buildkite has no option `{name}`.", hint=f"There are {known}.")
     if request.parameters:
         body["env"] = dict(request.parameters)
-    if meta:
-        body["meta_data"] = meta
     if request.message or request.requested_by:
         body["message"] = request.message or f"Started from Slack by {request.requested_by}"
     if request.requested_by:
@@ -72,14 +69,9 @@ def again_body(it: wire.BuildWire, request: StartRequest) -> dict[str, object]:
     asked = start_body(request)
     if not request.message:
         asked.pop("message", None)
-    for name, recorded in (("env", it.env), ("meta_data", it.meta_data)):
-        values = {key: str(value) for key, value in (recorded or {}).items() if value is not None}
-        changed = asked.pop(name, {})
-        if isinstance(changed, dict):
-            values |= changed
-        if values:
-            body[name] = values
-    return body | asked
+    env = {**_recorded(it.env), **request.parameters}
+    meta = {**_recorded(it.meta_data), **_meta(request.options)}
+    return body | asked | ({"env": env} if env else {}) | ({"meta_data": meta} if meta else {})
 
 
 def pull_request_number(text: str) -> int:
@@ -87,6 +79,14 @@ def pull_request_number(text: str) -> int:
     if not text.isdecimal() or len(text) > 12:
         raise UsageError(f"A pull request has a number; `{text[:40]}` is none.")
     return int(text)
+
+
+def _meta(options: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix(META): value for name, value in options.items() if name.startswith(META)}
+
+
+def _recorded(values: Mapping[str, object] | None) -> dict[str, str]:
+    return {name: str(value) for name, value in (values or {}).items() if value is not None}
 
 
 def _yes(name: str, value: str) -> bool:

@@ -156,6 +156,7 @@ CALLS: Mapping[str, Call] = {
     "start_tag": lambda p: p.start("ferry", StartRequest(ref=Ref(kind=RefKind.TAG, name="v2.1"))),
     "start_commit": lambda p: p.start("ferry", StartRequest(ref=Ref(kind=RefKind.COMMIT, name=OTHER_SHA))),
     "start_pull_request": lambda p: p.start("ferry", pull_request("77")),
+    "start_pull_request_bare": lambda p: p.start("ferry", pull_request("77")),
     "start_pull_request_named": lambda p: p.start("ferry", pull_request("78", branch="rails")),
     "start_pull_request_unknown": lambda p: p.start("ferry", pull_request("79")),
     "start_options": lambda p: p.start(
@@ -179,6 +180,7 @@ CALLS: Mapping[str, Call] = {
     "rebuild_with_values": lambda p: p.rebuild(
         "ferry", "41", StartRequest(parameters={"TIDE": "high"}, requested_by="Signe Holm")
     ),
+    "rebuild_with_message": lambda p: p.rebuild("ferry", "41", StartRequest(message="Once more")),
     "retry": lambda p: p.retry("ferry", "41"),
     "retry_nothing": lambda p: p.retry("ferry", "41"),
     "retry_all": lambda p: p.retry("ferry", "41", failed_only=False),
