@@ -59,7 +59,7 @@ class Drawn:
 class Draw(Protocol):
     """What a notice looks like now, or None where there is nothing left to say."""
 
-    async def __call__(self, notice: NoticeRow, *, repeated: bool) -> Drawn | None:
+    async def __call__(self, row: NoticeRow, /, *, repeated: bool) -> Drawn | None:
         """Return the message; `repeated` says that it may stand in the channel already."""
         ...
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -17,8 +17,8 @@ from bot import notices
 from bot.clock import Clock
 from bot.errors import BotError, NotFound, ProviderError, RateLimited
 from bot.http import Quota
-from bot.models import Build, BuildKey, Changes, Issue, Status, Watched
-from bot.providers.base import Capability, Provider
+from bot.models import Build, BuildKey, Changes, Issue, Watched
+from bot.providers.base import AnyProvider, Capability
 from bot.store import Recorded, Store
 from bot.store.tables import LaneRow, NoticeRow, RoundRow
 from bot.tasks import Tasks
@@ -74,7 +74,7 @@ class Watcher:
         self,
         store: Store,
         *,
-        provider_of: Callable[[str], Provider | None],
+        provider_of: Callable[[str], AnyProvider | None],
         pace: Pace,
         clock: Clock,
         owner: str,
@@ -176,7 +176,7 @@ class Watcher:
         if recorded:
             self._wake_outbox()
 
-    async def _ask(self, lane: LaneRow, provider: Provider, now: datetime) -> Changes:
+    async def _ask(self, lane: LaneRow, provider: AnyProvider, now: datetime) -> Changes:
         hinted = [
             BuildKey(connection=lane.connection, pipeline=p, id=b)
             for p, b in await self._store.take_hints(lane.id or 0)
@@ -201,7 +201,7 @@ class Watcher:
                 builds += await self._stragglers(provider, watched, builds)
         return Changes(builds=tuple(builds), cursor=cursor)
 
-    async def _stragglers(self, provider: Provider, watched: Watched, seen: Sequence[Build]) -> list[Build]:
+    async def _stragglers(self, provider: AnyProvider, watched: Watched, seen: Sequence[Build]) -> list[Build]:
         """Return unfinished builds that a poll of finished and active builds no longer lists: they ended unseen."""
         if not provider.can(Capability.ACCOUNT_POLL):
             return []
@@ -212,7 +212,7 @@ class Watcher:
             await self._store.forget_build(key)
         return [build for build in found if build is not None]
 
-    async def record(self, builds: Sequence[Build], provider: Provider) -> list[Recorded]:
+    async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
         """Write what was seen, with the notices it makes, and fetch the counts of rounds that have just ended."""
         if not builds:
             return []
@@ -254,7 +254,7 @@ class Watcher:
         )
         self._wake_outbox()
 
-    async def _failures(self, provider: Provider, build: Build) -> Sequence[Issue]:
+    async def _failures(self, provider: AnyProvider, build: Build) -> Sequence[Issue]:
         is_red = build.conclusion is not None and build.conclusion.is_red
         if not is_red or not provider.can(Capability.ISSUES):
             return ()
@@ -267,7 +267,7 @@ class Watcher:
             (issue for issue in found if issue.kind.value in kinds), key=lambda issue: kinds.index(issue.kind.value)
         )
 
-    async def _failed(self, lane: LaneRow, provider: Provider, said: str, exc: BotError | None) -> None:
+    async def _failed(self, lane: LaneRow, provider: AnyProvider, said: str, exc: BotError | None) -> None:
         now = self._clock()
         if lane.failing_since is None:
             log.info("a connection fails", extra={"connection": lane.connection, "why": said})
@@ -285,7 +285,7 @@ class Watcher:
             await self._tell(lane, since, said, over=False)
             await self._store.lane_told(lane.id or 0, now)
 
-    async def _recovered(self, lane: LaneRow, provider: Provider) -> None:
+    async def _recovered(self, lane: LaneRow, provider: AnyProvider) -> None:
         log.info("a connection works again", extra={"connection": lane.connection})
         if lane.told_at is not None and lane.failing_since is not None:
             await self._tell(lane, lane.failing_since, provider.label, over=True)
@@ -296,10 +296,3 @@ class Watcher:
         rows = notices.outage_rows(channels, lane.connection, since, said, over=over, now=self._clock())
         await self._store.add_notices(rows)
         self._wake_outbox()
-
-
-def as_queued(build: Build) -> Build:
-    """Return a build whose jobs run again as queued: systems that answer before they act still show the old end."""
-    if not build.completed:
-        return build
-    return replace(build, status=Status.QUEUED, conclusion=None, completed_at=None, started_at=None)

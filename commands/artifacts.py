@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bot.blocks.artifacts import artifacts_message
-
 from bot.errors import NotFound, UsageError
 from bot.models import Artifact
 from bot.providers.base import Capability

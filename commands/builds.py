@@ -1,6 +1,7 @@
 """Builds and lists of things: /build last, /build show, /build list."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -11,7 +12,7 @@ from bot.blocks.text import code, when
 from bot.errors import ProviderError, UsageError
 from bot.models import Build, BuildFilter, Gate
 from bot.notices import Filter, read_filter
-from bot.providers.base import Capability, Provider
+from bot.providers.base import AnyProvider, Capability
 from commands.acting import must_be_able
 from commands.grammar import Ask, Target, read
 from commands.request import Answer, Command, Request, Role, Services
@@ -49,7 +50,7 @@ _VERBS: tuple[tuple[str, Capability], ...] = (
 )
 
 
-def verbs_of(provider: Provider, build_: Build | None) -> frozenset[str]:
+def verbs_of(provider: AnyProvider, build_: Build | None) -> frozenset[str]:
     """Return the verbs that work on a build, so that no button offers another."""
     verbs = {verb for verb, capability in _VERBS if provider.can(capability)} | {"watch", "show"}
     if provider.can(Capability.RETRY_FAILED):
@@ -236,7 +237,7 @@ async def _pipelines(ask: Listing, request: Request, services: Services) -> Answ
     providers = list(services.connections.visible(request.team))
     rows = await services.store.pipelines(connections=[provider.connection for provider in providers])
     stale = {provider.connection for provider in providers} - {row.connection for row in rows}
-    troubles = {}
+    troubles: Mapping[str, str] = {}
     if stale or ask.ask.has("refresh"):
         wanted = [p for p in providers if ask.ask.has("refresh") or p.connection in stale]
         troubles = await refresh(wanted, request, services)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from bot.blocks.issues import issues_message
-
 from bot.errors import UsageError
 from bot.models import IssueKind
 from bot.providers.base import Capability

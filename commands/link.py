@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.blocks.link import link_confirmation
-
 from bot.blocks.text import escape
 from bot.errors import ProviderError, UsageError
 from bot.models import BuildFilter, BuildKey, Conclusion, Pipeline
@@ -126,7 +125,7 @@ async def would_have_posted(row: LinkRow, wanted: Filter, request: Request, serv
     since = request.now - timedelta(days=7)
     rounds = await services.store.rounds_since(row.connection, row.pipeline, since)
     trial = LinkRow(**{**row.model_dump(), "filters": wanted.words()})
-    return sum(1 for one in rounds if await _admitted(one, rounds, trial, services))
+    return len([one for one in rounds if await _admitted(one, rounds, trial, services)])
 
 
 async def _admitted(one: RoundRow, rounds: list[RoundRow], trial: LinkRow, services: Services) -> bool:

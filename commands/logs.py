@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass, replace
 
 from bot.blocks.logs import log_message
-
 from bot.blocks.redact import redact
 from bot.errors import NotFound, UsageError
 from bot.models import Job, Status

@@ -10,7 +10,7 @@ from bot.blocks.message import Message, View
 from bot.clock import Clock
 from bot.errors import NotFound, NotLinked
 from bot.models import Build, BuildKey
-from bot.providers.base import Provider
+from bot.providers.base import AnyProvider
 from bot.store import Store
 
 A = TypeVar("A")
@@ -99,11 +99,11 @@ class File:
 class Connections(Protocol):
     """The connections, as the roof hands them down."""
 
-    def visible(self, team: str) -> Sequence[Provider]:
+    def visible(self, team: str) -> Sequence[AnyProvider]:
         """Return the connections a workspace may see, by name."""
         ...
 
-    def get(self, team: str, name: str) -> Provider | None:
+    def get(self, team: str, name: str) -> AnyProvider | None:
         """Return one connection if the workspace may see it."""
         ...
 
@@ -111,7 +111,7 @@ class Connections(Protocol):
         """Return each visible connection's name with its CI system's."""
         ...
 
-    async def add(self, *, team: str, name: str, kind: str, settings: Mapping[str, object], user: str) -> Provider:
+    async def add(self, *, team: str, name: str, kind: str, settings: Mapping[str, object], user: str) -> AnyProvider:
         """Keep a connection made in Slack, sealed."""
         ...
 
@@ -197,7 +197,7 @@ class Services:
     wake_outbox: Callable[[], None] = lambda: None
     wake_watcher: Callable[[], None] = lambda: None
 
-    def provider(self, team: str, connection: str) -> Provider:
+    def provider(self, team: str, connection: str) -> AnyProvider:
         """Return a connection of the workspace. Raises NotLinked where it is gone."""
         found = self.connections.get(team, connection)
         if found is None:
@@ -207,7 +207,7 @@ class Services:
             )
         return found
 
-    async def latest(self, provider: Provider, key: BuildKey) -> Build:
+    async def latest(self, provider: AnyProvider, key: BuildKey) -> Build:
         """Return a build as the CI system has it now."""
         build = await provider.build_or_none(key)
         if build is None:

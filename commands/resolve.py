@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from bot.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
 from bot.models import Build, BuildFilter, BuildKey, Page, Ref, RefKind, spoken
-from bot.providers.base import Capability, Provider
+from bot.providers.base import AnyProvider, Capability
 from bot.store.tables import CardRow, LinkRow, PipelineRow
 from commands.grammar import Target
 from commands.request import Request, Services
@@ -26,7 +26,7 @@ MOST_PIPELINES = 5000
 class Place:
     """A pipeline as this channel knows it. `guessed` says what was inferred, for the answer's last line."""
 
-    provider: Provider
+    provider: AnyProvider
     pipeline: str
     path: str
     name: str
@@ -69,7 +69,7 @@ class Found:
     round: int = 1
 
     @property
-    def provider(self) -> Provider:
+    def provider(self) -> AnyProvider:
         """Return the build's connection."""
         return self.place.provider
 
@@ -226,7 +226,7 @@ def _of_link(link: LinkRow, request: Request, services: Services) -> Place:
     )
 
 
-def _of_row(row: PipelineRow, provider: Provider) -> Place:
+def _of_row(row: PipelineRow, provider: AnyProvider) -> Place:
     return Place(
         provider=provider,
         pipeline=row.pipeline,
@@ -238,7 +238,7 @@ def _of_row(row: PipelineRow, provider: Provider) -> Place:
     )
 
 
-async def _asked(provider: Provider, path: str, services: Services, request: Request) -> Place:
+async def _asked(provider: AnyProvider, path: str, services: Services, request: Request) -> Place:
     found = await provider.pipeline(path)
     await services.store.save_pipelines(provider.connection, [found], request.now)
     return Place(
@@ -323,16 +323,13 @@ def _several(name: str, fits: Sequence[tuple[str, str, str]], target: Target, ve
 
 
 def _rest(target: Target, connection: str, pipeline: str) -> str:
-    words = spoken(
-        connection, pipeline, ref=target.ref, number=int(target.build) if (target.build or "").isdigit() else None
-    )
-    if target.build is not None and not target.build.isdigit():
-        words += f" --build {target.build}"
-    return words
+    build = target.build or ""
+    words = spoken(connection, pipeline, ref=target.ref, number=int(build) if build.isdigit() else None)
+    return words if not build or build.isdigit() else f"{words} --build {build}"
 
 
 async def _nearest(
-    name: str, providers: Sequence[Provider], request: Request, services: Services, cause: NotFound | None
+    name: str, providers: Sequence[AnyProvider], request: Request, services: Services, cause: NotFound | None
 ) -> BotError:
     rows = await services.store.pipelines(connections=[provider.connection for provider in providers])
     names = {row.path: f"{row.connection}:{row.path}" for row in rows} | {
@@ -351,7 +348,7 @@ async def _nearest(
     return NotLinked(said, hint=hint or f"`{services.command} list pipelines` shows what there is.")
 
 
-def _connection(word: str, request: Request, services: Services) -> Provider | None:
+def _connection(word: str, request: Request, services: Services) -> AnyProvider | None:
     exact = services.connections.get(request.team, word)
     if exact is not None:
         return exact
@@ -365,10 +362,10 @@ def _connection(word: str, request: Request, services: Services) -> Provider | N
     return None
 
 
-async def refresh(providers: Sequence[Provider], request: Request, services: Services) -> Mapping[str, str]:
+async def refresh(providers: Sequence[AnyProvider], request: Request, services: Services) -> Mapping[str, str]:
     """List the pipelines of these connections anew and return what went wrong, by connection."""
 
-    async def one(provider: Provider) -> str:
+    async def one(provider: AnyProvider) -> str:
         listed = []
         try:
             async with asyncio.timeout(LISTING_SECONDS):

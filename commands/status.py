@@ -7,7 +7,7 @@ from bot.blocks.build import build_list, commit_list
 from bot.blocks.status import StatusRow, status_message
 from bot.errors import BotError, NotLinked, ProviderError, UsageError
 from bot.models import Build, BuildFilter, RefKind, is_sha
-from bot.providers.base import Provider
+from bot.providers.base import AnyProvider
 from commands.builds import verbs_of
 from commands.grammar import Ask, Target, read
 from commands.request import Answer, Command, Request, Role, Services
@@ -130,7 +130,7 @@ async def _commit(sha: str, request: Request, services: Services, *, public: boo
     found = {build.key: build for build in await services.store.builds_of_commit(sha, list(visible))}
     links = await services.store.links(request.team, request.channel)
 
-    async def ask(provider: Provider, pipeline: str) -> list[Build]:
+    async def ask(provider: AnyProvider, pipeline: str) -> list[Build]:
         try:
             async with asyncio.timeout(SECONDS):
                 return [build async for build in provider.builds(pipeline, BuildFilter(commit=sha, limit=5))]

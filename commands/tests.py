@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from bot.blocks.tests import tests_message
-
 from bot.errors import UsageError
 from bot.models import BuildFilter, Outcome, TestCase
 from bot.providers.base import Capability

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import httpx
 import msgspec
@@ -464,6 +464,10 @@ class Provider(ABC, Generic[O]):
                 hint="Set `webhook_secret` for the connection.",
             )
         return value
+
+
+AnyProvider = Provider[Any]
+"""A provider whatever its options: those who hold several can't say which."""
 
 
 def state_from(raw: str | None, states: StateMap, *, finished: bool = False) -> tuple[Status, Conclusion | None]:

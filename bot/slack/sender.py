@@ -143,9 +143,7 @@ class Sender:
             arguments["cursor"] = cursor
         return None
 
-    async def upload(
-        self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = ""
-    ) -> None:
+    async def upload(self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = "") -> None:
         """Put a file into a channel (three requests)."""
         client = await self._client(team, retries=False)
         try:
@@ -179,6 +177,18 @@ class Sender:
             raise SlackUnsure from exc
         body = said.data
         return body if isinstance(body, dict) else {}
+
+    async def scopes(self, team: str) -> frozenset[str]:
+        """Return the scopes of a workspace's token, as the headers of auth.test tell them; none where they don't."""
+        client = await self._client(team, retries=True)
+        try:
+            said = await client.auth_test()
+        except SlackApiError as exc:
+            raise _named(exc) from exc
+        except WIRE_FAULTS as exc:
+            raise SlackUnreachable from exc
+        listed = {name.lower(): str(value) for name, value in said.headers.items()}.get("x-oauth-scopes", "")
+        return frozenset(scope.strip() for scope in listed.split(",") if scope.strip())
 
     async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
         """Answer through a response_url and return whether Slack took it (it works five times within 30 minutes)."""

@@ -1,0 +1,390 @@
+"""The composition root: settings in, every object built and joined, one running App out."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import uvicorn
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from typing_extensions import override
+
+from bot import clock
+from bot.blocks.message import Message
+from bot.blocks.notice import delivery_problem
+from bot.cards import Cards
+from bot.connections import Connections, read_options
+from bot.errors import UsageError
+from bot.models import Tap
+from bot.notices import Event, Extra
+from bot.outbox import Drawn, Outbox
+from bot.providers.base import AnyProvider, Options
+from bot.schedule import Schedule
+from bot.settings import Settings
+from bot.slack.installs import Installs
+from bot.slack.people import People
+from bot.slack.sender import Sender, SlackError
+from bot.slack.socket_mode import SocketMode
+from bot.store import Store
+from bot.store.tables import NoticeRow
+from bot.transport import Network
+from bot.vault import Vault
+from bot.watcher import Pace, Watcher
+from bot.web import Doors, Web
+from commands.bolt import Front
+from commands.builds import verbs_of
+from commands.request import Access, File, Role, Services
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+STOP_SECONDS = 10
+PRUNE_SECONDS = 3600.0
+WATCHER_LATE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What the bot counts. Labels are kinds and outcomes, never pipelines or channels."""
+
+    registry: CollectorRegistry
+    looks: Counter
+    look_seconds: Histogram
+    delivery_seconds: Histogram
+    lanes: Gauge
+
+    @classmethod
+    def make(cls) -> "Metrics":
+        """Return fresh metrics with a registry of their own."""
+        registry = CollectorRegistry()
+        return cls(
+            registry,
+            Counter("buildbell_looks_total", "Looks at connections.", ["provider", "outcome"], registry=registry),
+            Histogram("buildbell_look_seconds", "How long a look took.", ["provider"], registry=registry),
+            Histogram("buildbell_delivery_seconds", "From a notice's making to its post.", registry=registry),
+            Gauge("buildbell_failing_lanes", "Lanes whose last look failed.", registry=registry),
+        )
+
+    def looked(self, kind: str, outcome: str, seconds: float) -> None:
+        """Count one look."""
+        self.looks.labels(kind, outcome).inc()
+        self.look_seconds.labels(kind).observe(seconds)
+
+    def text(self) -> tuple[bytes, str]:
+        """Return what /metrics answers."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+def read_connections(settings: Settings) -> dict[str, tuple[str, Options]]:
+    """Return the configured connections' options. Raises UsageError listing every problem of every connection."""
+    found: dict[str, tuple[str, Options]] = {}
+    problems: list[str] = []
+    for name, options in settings.connections.items():
+        try:
+            found[name] = read_options(name, options)
+        except UsageError as exc:
+            problems.append(f"{exc.message}{f' {exc.hint}' if exc.hint else ''}")
+    if problems:
+        raise UsageError("The connections have problems:\n" + "\n".join(f"- {problem}" for problem in problems))
+    return found
+
+
+class App:
+    """Every part of the bot, joined. `web` is the ASGI app; `work` runs the worker's loops."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        network: Network,
+        vault: Vault,
+        installs: Installs,
+        sender: Sender,
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.network = network
+        self.vault = vault
+        self.installs = installs
+        self.sender = sender
+        self.metrics = Metrics.make()
+        self.people = People(store, sender, now)
+        self._now = now
+        self._clients = {private: network.client(private=private) for private in (False, True)}
+        self.connections = Connections(
+            store,
+            vault=vault,
+            client=lambda private: self._clients[private],
+            clock=now,
+            teams=installs.teams,
+            configured=read_connections(settings),
+        )
+        owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.cards = Cards(store, provider_of=self.connections.by_name, verbs_of=verbs_of, clock=now)
+        self.outbox = Outbox(
+            store,
+            sender,
+            draw=self.cards.draw,
+            undelivered=self._undelivered,
+            clock=now,
+            owner=owner,
+            posted=self.metrics.delivery_seconds.observe,
+        )
+        self.watcher = Watcher(
+            store,
+            provider_of=self.connections.by_name,
+            pace=Pace(busy_seconds=settings.watch_busy_seconds, idle_seconds=settings.watch_idle_seconds),
+            clock=now,
+            owner=owner,
+            wake_outbox=self.outbox.wake,
+            looked=self.metrics.looked,
+        )
+        self.services = Services(
+            store=store,
+            connections=self.connections,
+            people=self.people,
+            slack=_Slack(sender),
+            clock=now,
+            access=Access(
+                admins=frozenset(settings.admins),
+                members=Role.VIEW if settings.members == "viewer" else Role.RUN,
+                protected=settings.protected,
+            ),
+            command=settings.command,
+            public_url=settings.public_url,
+            can_seal=vault.can_seal,
+            wake_outbox=self.outbox.wake,
+            wake_watcher=self.watcher.wake,
+        )
+        self.front = Front(self.services, sender, bot_user=lambda: installs.bot_user)
+        self.schedule = Schedule({"prune": (PRUNE_SECONDS, self._prune)})
+        self.web = self._web()
+        self._socket = (
+            SocketMode(
+                settings.slack_app_token.get_secret_value(),
+                session=network.session,
+                api_url=settings.slack_api_url,
+                dispatch=self.front.dispatch,
+            )
+            if settings.slack_app_token.get_secret_value()
+            else None
+        )
+        self._works = False
+
+    def _web(self) -> Starlette:
+        return Web(
+            Doors(
+                dispatch=self.front.dispatch,
+                signing_secrets=self.settings.signing_secrets,
+                provider_of=self.connections.by_name,
+                tapped=self._tapped,
+                ready={"database": self._database, "slack": self._slack_reachable, "scheduler": self._scheduler},
+                metrics=self.metrics.text,
+                clock=self._now,
+            )
+        ).app()
+
+    async def _database(self) -> str:
+        await self.store.ping()
+        return ""
+
+    async def _slack_reachable(self) -> str:
+        if self._socket is not None and not await self._socket.connected():
+            return "Socket Mode is not connected"
+        if self.installs.single_team:
+            return ""
+        if self.settings.by_oauth:
+            return ""
+        await self.installs.introduce()
+        return ""
+
+    async def _scheduler(self) -> str:
+        if not self._works:
+            return ""
+        last = self.watcher.last_tick
+        late = last is None or self._now() - last > WATCHER_LATE
+        return "the watcher has not ticked for a while" if late or not self.schedule.running else ""
+
+    async def _tapped(self, provider: AnyProvider, tap: Tap) -> None:
+        hints = [(tap.pipeline, tap.build)] if tap.pipeline and tap.build else []
+        part = provider.lane(tap.pipeline) if tap.pipeline else None
+        await self.store.tap(provider.connection, part, hints, full=not hints, now=self._now())
+        self.watcher.wake()
+
+    async def _prune(self) -> None:
+        await self.store.prune(self._now())
+
+    async def _undelivered(self, notice: NoticeRow, exc: SlackError, drawn: Drawn) -> None:
+        """Answer where the person is, pause what can't be posted, and tell who made it, once."""
+        url = Extra.of(notice.extra).response_url
+        if notice.event == Event.STARTED.value and url and await self.sender.respond(url, drawn.message, public=True):
+            return
+        paused = await self.store.pause_links(notice.team, notice.channel, exc.code.replace("_", " "))
+        makers: dict[str, list[str]] = {}
+        for link in paused:
+            makers.setdefault(link.created_by, []).append(link.alias or link.name)
+        if not paused and notice.user:
+            makers[notice.user] = []
+        for user, labels in makers.items():
+            with contextlib.suppress(SlackError):
+                await self.sender.post(
+                    notice.team, user, delivery_problem(notice.channel, exc.code.replace("_", " "), labels)
+                )
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Run the worker's loops: watching, delivering, the clock."""
+        self._works = True
+        self.schedule.start()
+        loops = [self.watcher.run(), self.outbox.run()]
+        async with _beside(*loops):
+            yield
+        self.schedule.stop()
+        self._works = False
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Follow what other processes change, and Socket Mode where it is set."""
+        loops: list[Awaitable[None]] = [self.connections.run()]
+        if self._socket is not None:
+            loops.append(self._socket.run())
+        async with _beside(*loops):
+            yield
+        await self.front.drain()
+
+    async def close(self) -> None:
+        """Close clients."""
+        for client in self._clients.values():
+            await client.aclose()
+
+
+class _Slack:
+    """The verbs' view of the sender."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    async def post(self, team: str, channel: str, message: Message, *, thread: str = "") -> str:
+        """Post a message and return its ts."""
+        return (await self._sender.post(team, channel, message, thread=thread))[1]
+
+    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
+        """Show a message to one person only."""
+        await self._sender.ephemeral(team, channel, user, message, thread=thread)
+
+    async def upload(self, team: str, channel: str, file: File, *, thread: str = "") -> None:
+        """Put a file into a channel."""
+        await self._sender.upload(team, channel, name=file.name, content=file.content, title=file.title, thread=thread)
+
+    async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """Call a Web API method."""
+        return await self._sender.call(team, method, arguments)
+
+
+@asynccontextmanager
+async def _beside(*loops: Awaitable[None]) -> AsyncIterator[None]:
+    """Run loops beside the caller; a loop that breaks ends the process's usefulness and is logged."""
+    tasks = [asyncio.ensure_future(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("a loop broke", exc_info=result)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, migrate: bool, now: clock.Clock = clock.now) -> AsyncIterator[App]:
+    """Build the App, its connections to the world open, and close all at the end."""
+    vault = Vault.from_text(settings.keys.get_secret_value()) if settings.keys.get_secret_value() else Vault.empty
+    store = await Store.open(settings.database_url, clock=now)
+    try:
+        if migrate:
+            await store.migrate()
+        async with Network() as network:
+            installs = Installs(
+                store,
+                session=network.session,
+                api_url=settings.slack_api_url,
+                clock=now,
+                vault=vault,
+                single_token=settings.slack_bot_token.get_secret_value(),
+                client_id=settings.slack_client_id,
+                client_secret=settings.slack_client_secret.get_secret_value(),
+            )
+            sender = Sender(installs.token, session=network.session, api_url=settings.slack_api_url)
+            app = App(settings, store=store, network=network, vault=vault, installs=installs, sender=sender, now=now)
+            try:
+                yield app
+            finally:
+                await app.close()
+    finally:
+        await store.close()
+
+
+async def introduced(app: App) -> None:
+    """Learn from Slack who we are and which connections there are. Raises BotError where Slack refuses the token."""
+    if app.settings.slack_bot_token.get_secret_value():
+        await app.installs.introduce()
+    await app.connections.refresh()
+
+
+class Server(uvicorn.Server):
+    """uvicorn that says when it listens, and on which port."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                self._ready(listening.getsockname()[1])
+                return
+
+
+async def serve(
+    settings: Settings,
+    *,
+    web: bool = True,
+    worker: bool = True,
+    ready: Callable[[int], None] = lambda _port: None,
+    now: clock.Clock = clock.now,
+) -> None:
+    """Serve until told to stop: requests, the watcher, or both. Raises BotError for settings that can't work."""
+    problems = settings.problems_for_serving(web=web)
+    if problems:
+        raise UsageError("The bot can't start:\n" + "\n".join(f"- {problem}" for problem in problems))
+    is_sqlite = settings.database_url.startswith("sqlite")
+    async with opened(settings, migrate=is_sqlite, now=now) as app:
+        await introduced(app)
+        async with contextlib.AsyncExitStack() as stack:
+            if worker:
+                await stack.enter_async_context(app.working())
+            await stack.enter_async_context(app.listening())
+            config = uvicorn.Config(
+                app.web,
+                host=settings.host,
+                port=settings.port,
+                backlog=BACKLOG,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+            await Server(config, ready).serve()

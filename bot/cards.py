@@ -1,0 +1,194 @@
+"""What a notice looks like now: gathers the build, its round, its gates and its first failure, and draws them.
+
+A card shows one build in one channel. Whatever was true when the notice was decided (`Extra`) stays; the build is
+always the latest known.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from statistics import median
+
+import msgspec
+
+from bot.blocks.build import build_card
+from bot.blocks.message import Message
+from bot.blocks.notice import gate_notice, notice, outage_notice, outage_over, summary_notice
+from bot.blocks.text import Markup
+from bot.clock import Clock
+from bot.errors import ProviderError
+from bot.models import Build, BuildKey, Conclusion, Gate, Issue, Status
+from bot.notices import Event, Extra
+from bot.outbox import Drawn
+from bot.providers.base import AnyProvider, Capability
+from bot.store import Store, unpack_counts
+from bot.store.tables import BuildRow, NoticeRow
+
+Verbs = Callable[[AnyProvider, Build | None], frozenset[str]]
+USUAL_OF = 10
+MOST_GATES = 5
+
+
+class Cards:
+    """Draws notices and cards. `verbs_of` says which verbs a system allows on a build."""
+
+    def __init__(
+        self, store: Store, *, provider_of: Callable[[str], AnyProvider | None], verbs_of: Verbs, clock: Clock
+    ) -> None:
+        self._store = store
+        self._provider_of = provider_of
+        self._verbs_of = verbs_of
+        self._clock = clock
+
+    async def draw(self, row: NoticeRow, *, repeated: bool) -> Drawn | None:
+        """Return what a notice looks like now, or None where its build or connection is gone."""
+        extra = Extra.of(row.extra)
+        event = Event(row.event)
+        match event:
+            case Event.OUTAGE | Event.OUTAGE_OVER:
+                return self._outage(row, extra, event)
+            case Event.SUMMARY:
+                return await self._summary(row, extra, repeated=repeated)
+            case Event.DIGEST:
+                return Drawn(message=Message(text=extra.text))
+            case Event.STARTED | Event.FINISHED | Event.BLOCKED:
+                return await self._build(row, extra, event, repeated=repeated)
+
+    async def _build(self, row: NoticeRow, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
+        known = await self._store.build(_key(row))
+        provider = self._provider_of(row.connection)
+        if known is None or provider is None:
+            return None
+        build, stored = known
+        label = await self._label(row, build)
+        is_over = stored.round > row.round
+        verbs = frozenset[str]() if is_over else self._verbs_of(provider, build)
+        now = self._clock()
+        match event:
+            case Event.STARTED:
+                note = None
+                if is_over:
+                    note = f"Attempt {stored.round} of this build has its own card."
+                card = build_card(
+                    build,
+                    label=label,
+                    now=now,
+                    connection_label=provider.label,
+                    actions=verbs,
+                    round=row.round,
+                    headline=Markup(extra.headline) if extra.headline else None,
+                    usual_seconds=await self._usual(build),
+                    gates=await self._gates(provider, build),
+                    note=note,
+                )
+                return Drawn(message=card, live=not build.completed and not is_over, card=True)
+            case Event.BLOCKED:
+                gates = await self._gates(provider, build)
+                card = gate_notice(
+                    build,
+                    gates,
+                    label=label,
+                    connection_label=provider.label,
+                    now=now,
+                    actions=verbs if gates else verbs - {"approve", "reject"},
+                    round=row.round,
+                    requester=stored.started_by or None,
+                    mention=extra.mention or None,
+                    decision=None if gates or build.waiting else "Nothing waits there any more.",
+                    reason=row.reason,
+                    repeated=repeated,
+                )
+                return Drawn(message=card, live=bool(gates), card=True)
+            case _:
+                return await self._finished(row, extra, provider, build, stored, label, repeated=repeated)
+
+    async def _finished(
+        self,
+        row: NoticeRow,
+        extra: Extra,
+        provider: AnyProvider,
+        build: Build,
+        stored: BuildRow,
+        label: str,
+        *,
+        repeated: bool,
+    ) -> Drawn:
+        round_ = await self._store.round(_key(row), row.round)
+        shown = build
+        failures: tuple[Issue, ...] = ()
+        total = 0
+        if round_ is not None:
+            counts = unpack_counts(round_.counts)
+            shown = replace(
+                build.with_issues(counts if round_.counts else build.issues),
+                completed_at=round_.completed_at,
+                conclusion=Conclusion(round_.conclusion) if round_.conclusion else None,
+                status=Status.COMPLETED,
+            )
+            if round_.failures:
+                failures = msgspec.json.decode(round_.failures, type=tuple[Issue, ...])
+                total = round_.failures_total
+        is_over = stored.round > row.round
+        message = notice(
+            shown,
+            transition=extra.transition,
+            label=label,
+            connection_label=provider.label,
+            reason=f"attempt {stored.round} replaces this one" if is_over else row.reason,
+            now=self._clock(),
+            actions=frozenset() if is_over else self._verbs_of(provider, build),
+            round=row.round,
+            first_failure=failures[0] if failures else None,
+            more_failures=max(total - 1, 0),
+            late=extra.late,
+            repeated=repeated,
+            mention=extra.mention or None,
+            counts_pending=round_ is not None and not round_.counts and round_.counts_due_at is not None,
+        )
+        return Drawn(message=message, card=True)
+
+    async def _summary(self, row: NoticeRow, extra: Extra, *, repeated: bool) -> Drawn | None:
+        builds: list[Build] = []
+        labels: dict[tuple[str, str], str] = {}
+        for connection, pipeline, id_ in extra.builds:
+            known = await self._store.build(BuildKey(connection=connection, pipeline=pipeline, id=id_))
+            if known is not None:
+                builds.append(known[0])
+                labels[connection, pipeline] = await self._label(row, known[0])
+        if not builds:
+            return None
+        return Drawn(
+            message=summary_notice(builds, labels=labels, now=self._clock(), reason=row.reason, repeated=repeated)
+        )
+
+    def _outage(self, row: NoticeRow, extra: Extra, event: Event) -> Drawn:
+        provider = self._provider_of(row.connection)
+        label = f"{provider.label} ({row.connection})" if provider else row.connection
+        since = datetime.fromisoformat(row.build)
+        if event is Event.OUTAGE:
+            return Drawn(message=outage_notice(label, since, extra.text))
+        return Drawn(message=outage_over(label, since, self._clock()))
+
+    async def _label(self, row: NoticeRow, build: Build) -> str:
+        for link in await self._store.links(row.team, row.channel):
+            if (link.connection, link.pipeline) == (build.connection, build.pipeline):
+                return link.alias or link.name
+        listed = await self._store.pipeline(build.connection, build.pipeline)
+        return listed.name if listed is not None else build.workflow or build.repo or build.pipeline
+
+    async def _usual(self, build: Build) -> float | None:
+        rounds = await self._store.history(build.connection, build.pipeline, build.branch or "", limit=USUAL_OF)
+        seconds = [one.seconds for one in rounds if one.seconds is not None and one.conclusion == "passed"]
+        return median(seconds) if seconds else None
+
+    async def _gates(self, provider: AnyProvider, build: Build) -> tuple[Gate, ...]:
+        if not build.waiting or not provider.can(Capability.GATES):
+            return ()
+        try:
+            return (await provider.gates(build.pipeline, build.id))[:MOST_GATES]
+        except ProviderError:
+            return ()
+
+
+def _key(row: NoticeRow) -> BuildKey:
+    return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)

@@ -1,0 +1,171 @@
+"""Which connections there are, and which workspace may see which.
+
+They come from the configuration, or were made in Slack (settings sealed in the store). A connection belongs to the
+workspaces named for it; without a name, to the only workspace that has installed the bot, else to nobody.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from bot.clock import Clock
+from bot.errors import BotError, NotAllowed, UsageError
+from bot.providers import PROVIDERS, open_provider
+from bot.providers.base import AnyProvider, Options
+from bot.store import Store
+from bot.store.tables import ConnectionRow
+from bot.vault import Vault
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 15.0
+
+
+def read_options(name: str, settings: Mapping[str, object]) -> tuple[str, Options]:
+    """Return a connection's kind and options. Raises UsageError listing every problem in plain words."""
+    rest = dict(settings)
+    kind = str(rest.pop("kind", "") or "")
+    if kind not in PROVIDERS:
+        known = ", ".join(PROVIDERS)
+        raise UsageError(
+            f"Connection `{name}`: `kind` is {f'`{kind}`' if kind else 'missing'}.", hint=f"Kinds: {known}."
+        )
+    try:
+        return kind, PROVIDERS[kind].options_type.model_validate(rest)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"`{'.'.join(str(part) for part in error['loc']) or kind}`: {_plain(error)}" for error in exc.errors()
+        )
+        raise UsageError(f"Connection `{name}`: {problems}.") from exc
+
+
+def _plain(error: Mapping[str, Any]) -> str:
+    match error["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "is not an option of this kind"
+        case _:
+            return str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+
+
+class Connections:
+    """The connections, open."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        vault: Vault,
+        client: Callable[[bool], httpx.AsyncClient],
+        clock: Clock,
+        teams: Callable[[], Awaitable[Sequence[str]]],
+        configured: Mapping[str, tuple[str, Options]],
+        allow_private: bool = False,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._client = client
+        self._clock = clock
+        self._teams = teams
+        self._allow_private = allow_private
+        self._configured = {name: self._open(name, kind, options) for name, (kind, options) in configured.items()}
+        self._made: dict[str, tuple[str, str, AnyProvider]] = {}
+        self._only_team = ""
+
+    def _open(self, name: str, kind: str, options: Options) -> AnyProvider:
+        return open_provider(name, kind, options, client=self._client(options.private_network), clock=self._clock)
+
+    async def refresh(self) -> None:
+        """Read again which connections were made in Slack and how many workspaces there are."""
+        teams = await self._teams()
+        self._only_team = teams[0] if len(teams) == 1 else ""
+        rows = {row.name: row for row in await self._store.connections() if row.settings}
+        for name in set(self._made) - rows.keys():
+            del self._made[name]
+        for name, row in rows.items():
+            if name in self._configured or self._made.get(name, ("", "", None))[1] == row.settings:
+                continue
+            try:
+                settings = json.loads(self._vault.open(row.settings, about=_about(name, row.kind)))
+                kind, options = read_options(name, {"kind": row.kind, **settings})
+                self._made[name] = (row.team, row.settings, self._open(name, kind, options))
+            except BotError as exc:
+                log.warning("a connection can't be opened", extra={"connection": name, "why": str(exc)})
+
+    async def run(self) -> None:
+        """Follow what other processes change, until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await self.refresh()
+
+    def by_name(self, name: str) -> AnyProvider | None:
+        """Return a connection whoever asks; for the watcher and for webhooks, never for people."""
+        if name in self._configured:
+            return self._configured[name]
+        made = self._made.get(name)
+        return made[2] if made else None
+
+    def get(self, team: str, name: str) -> AnyProvider | None:
+        """Return a connection if the workspace may see it."""
+        provider = self.by_name(name)
+        return provider if provider is not None and self._sees(team, name, provider) else None
+
+    def visible(self, team: str) -> tuple[AnyProvider, ...]:
+        """Return the connections a workspace may see, by name."""
+        names = sorted({*self._configured, *self._made})
+        return tuple(provider for name in names if (provider := self.get(team, name)) is not None)
+
+    def labels(self, team: str) -> dict[str, str]:
+        """Return each visible connection's name with its CI system's."""
+        return {provider.connection: provider.label for provider in self.visible(team)}
+
+    def names(self) -> tuple[str, ...]:
+        """Return every connection's name."""
+        return tuple(sorted({*self._configured, *self._made}))
+
+    def from_slack(self, name: str) -> bool:
+        """Return whether a connection was made in Slack (and can be removed there)."""
+        return name in self._made and name not in self._configured
+
+    async def add(self, *, team: str, name: str, kind: str, settings: Mapping[str, object], user: str) -> AnyProvider:
+        """Check a connection by a real call, keep it sealed, and return it. Raises BotError; then nothing is kept."""
+        if name in self._configured or (name in self._made and self._made[name][0] != team):
+            raise UsageError(f"The name `{name}` is taken.")
+        if settings.get("private_network") and not self._allow_private:
+            raise NotAllowed(
+                "Connections made in Slack may not use private addresses.",
+                hint="The operator can add it to buildbell.toml with `private_network = true`.",
+            )
+        kind, options = read_options(name, {"kind": kind, **settings})
+        provider = self._open(name, kind, options)
+        await provider.check()
+        sealed = self._vault.seal(json.dumps(dict(settings)), about=_about(name, kind))
+        await self._store.save_connection(
+            ConnectionRow(name=name, kind=kind, team=team, settings=sealed, created_by=user, created_at=self._clock())
+        )
+        self._made[name] = (team, sealed, provider)
+        return provider
+
+    async def remove(self, *, team: str, name: str) -> None:
+        """Forget a connection made in Slack, with its pipelines and links."""
+        made = self._made.get(name)
+        if made is None or made[0] != team:
+            raise UsageError(f"`{name}` was not connected in Slack, so I can't disconnect it here.")
+        await self._store.delete_connection(name)
+        del self._made[name]
+
+    def _sees(self, team: str, name: str, provider: AnyProvider) -> bool:
+        if name in self._made and name not in self._configured:
+            return self._made[name][0] == team
+        named = provider.options.workspaces
+        return team in named if named else bool(team) and team == self._only_team
+
+
+def _about(name: str, kind: str) -> str:
+    return f"connection/{name}/{kind}/settings"

@@ -1,0 +1,68 @@
+"""`buildbell demo`: the playground's Slack and CI systems, and the bot against them, unchanged, in one process."""
+
+import asyncio
+import contextlib
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bot.app import serve
+from bot.manifest import manifest
+from bot.playground import Playground
+from bot.playground.ci import World, ci_app
+from bot.settings import Settings
+from bot.vault import new_key
+
+SEED = 7
+BUSY_SECONDS = 2.0
+IDLE_SECONDS = 5.0
+
+
+async def play(*, port: int, speed: float, database: Path | None, say: Callable[[str], None]) -> None:
+    """Play until stopped. Nothing leaves this machine."""
+    world = World(seed=SEED, speed=speed)
+    signing_secret = secrets.token_hex(16)
+    bot_token = f"xoxb-{secrets.token_hex(16)}"
+    unfurl_domains = ("127.0.0.1", "localhost")
+    playground = Playground(
+        bot_url="",
+        signing_secret=signing_secret,
+        bot_token=bot_token,
+        port=port,
+        ci_app=ci_app(world),
+        manifest=manifest(unfurl_domains=unfurl_domains),
+    )
+    await playground.start()
+    with tempfile.TemporaryDirectory(prefix="buildbell-demo-") as folder:
+        file = database or Path(folder) / "demo.db"
+        settings = Settings(
+            slack_bot_token=bot_token,
+            slack_signing_secret=signing_secret,
+            slack_api_url=playground.slack_api_url,
+            database_url=f"sqlite:///{file}",
+            host="127.0.0.1",
+            port=0,
+            keys=new_key(),
+            watch_busy_seconds=BUSY_SECONDS,
+            watch_idle_seconds=IDLE_SECONDS,
+            unfurl_domains=unfurl_domains,
+            connections=world.connections(playground.address),
+        )
+        serving = asyncio.ensure_future(serve(settings, ready=lambda bot: _ready(playground, bot, say)))
+        try:
+            await serving
+        finally:
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+            await playground.stop()
+            await world.aclose()
+
+
+def _ready(playground: Playground, bot_port: int, say: Callable[[str], None]) -> None:
+    playground.bot_url = f"http://127.0.0.1:{bot_port}"
+    say("")
+    say(f"  Buildbell's playground: {playground.address}")
+    say("  Type /build help in the page. Ctrl-C ends it.")
+    say("")

@@ -1,0 +1,115 @@
+"""What is wrong, in plain words: settings, database, Slack, every connection; and sealing secrets with a new key."""
+
+from dataclasses import dataclass
+
+from bot import clock
+from bot.app import App, introduced, opened
+from bot.errors import BotError
+from bot.manifest import SCOPES
+from bot.settings import Settings
+from bot.slack.sender import SlackError
+from bot.store import Store
+from bot.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    fine: bool
+    said: str
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Return everything that can be checked without acting. Costs a few requests for each connection."""
+    found = [
+        Finding("settings", not (wrong := settings.problems_for_serving(web=True)), "; ".join(wrong) or "complete")
+    ]
+    async with opened(settings, migrate=False) as app:
+        found.append(await _database(app))
+        found += await _slack(app)
+        if not found[1].fine:
+            return found
+        for name in app.connections.names():
+            found.append(await _connection(app, name))
+        for lane in await app.store.lanes():
+            if lane.failing_since is not None:
+                where = f"{lane.connection}{f' ({lane.part})' if lane.part else ''}"
+                found.append(Finding(f"watching {where}", fine=False, said=lane.last_error))
+    return found
+
+
+async def _database(app: App) -> Finding:
+    try:
+        await app.store.ping()
+        revision, head = await app.store.revision(), app.store.head()
+    except BotError as exc:
+        return Finding("database", fine=False, said=str(exc))
+    if revision != head:
+        return Finding(
+            "database", fine=False, said=f"at {revision or 'no schema'}, not {head}: run `buildbell migrate`"
+        )
+    return Finding("database", fine=True, said=f"{app.store.dialect}, schema {head}")
+
+
+async def _slack(app: App) -> list[Finding]:
+    try:
+        await introduced(app)
+    except BotError as exc:
+        return [Finding("Slack", fine=False, said=f"{exc} {exc.hint or ''}".strip())]
+    found: list[Finding] = []
+    for team in await app.installs.teams():
+        try:
+            scopes = await app.sender.scopes(team)
+        except SlackError as exc:
+            found.append(Finding(f"Slack {team}", fine=False, said=str(exc)))
+            continue
+        missing = [scope for scope in SCOPES if scopes and scope not in scopes]
+        said = (
+            f"lacks the scopes {', '.join(missing)}: paste the manifest again and reinstall" if missing else "reachable"
+        )
+        found.append(Finding(f"Slack {team}", not missing, said))
+    return found or [Finding("Slack", fine=True, said="no workspace has installed the bot yet")]
+
+
+async def _connection(app: App, name: str) -> Finding:
+    provider = app.connections.by_name(name)
+    if provider is None:
+        return Finding(name, fine=False, said="can't be opened")
+    try:
+        account = await provider.check()
+    except BotError as exc:
+        return Finding(f"{name} ({provider.label})", fine=False, said=f"{exc} {exc.hint or ''}".strip())
+    parts = [account.name, account.detail or ""]
+    if account.missing:
+        parts.append(f"lacks {', '.join(account.missing)}")
+    if account.expires_at is not None:
+        parts.append(f"its token ends {account.expires_at:%Y-%m-%d}")
+    parts += account.warnings
+    if provider.options.webhook_secret is None:
+        parts.append("no webhook_secret: polled only")
+    return Finding(f"{name} ({provider.label})", not account.missing, ", ".join(part for part in parts if part))
+
+
+async def seal_again(settings: Settings, vault: Vault) -> str:
+    """Seal every stored secret with the first key and return how many there were."""
+    store = await Store.open(settings.database_url, clock=clock.now)
+    try:
+        done = 0
+        for row in await store.connections():
+            if row.settings:
+                row.settings = vault.reseal(row.settings, about=f"connection/{row.name}/{row.kind}/settings")
+                await store.save_connection(row)
+                done += 1
+        for install in await store.installs():
+            for field in ("bot_token", "refresh_token"):
+                sealed = getattr(install, field)
+                if sealed:
+                    about = f"install/{install.enterprise}/{install.team}/{field}"
+                    setattr(install, field, vault.reseal(sealed, about=about))
+                    done += 1
+            await store.save_install(install)
+    finally:
+        await store.close()
+    return f"{done} secrets are sealed with the key `{vault.current}`."

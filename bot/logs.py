@@ -1,0 +1,61 @@
+"""The log: structlog draws what the standard library's loggers say, for people or as JSON, without secrets."""
+
+import logging
+import re
+import sys
+
+import stamina.instrumentation
+import structlog
+from structlog.types import EventDict, WrappedLogger
+
+_SECRETS = re.compile(
+    r"xox[a-z]-[\w-]+|xapp-[\w-]+|xoxe[.\w-]*|glpat-[\w-]+|gh[pousr]_\w+|github_pat_\w+|bkua_\w+"
+    r"|eyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=Bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+)
+
+
+def masked(text: str) -> str:
+    """Return a line with whatever looks like a token masked."""
+    return _SECRETS.sub("…", text)
+
+
+def _mask(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    return {key: masked(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def set_up(level: str, form: str) -> None:
+    """Send every logger of the process to one place in one form."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    is_json = form == "json"
+    drawn: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, _mask, structlog.processors.JSONRenderer()]
+        if is_json
+        else [structlog.processors.format_exc_info, _mask, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *drawn]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for noisy in (
+        "slack_bolt",
+        "slack_sdk",
+        "aiohttp",
+        "httpx",
+        "httpcore",
+        "apscheduler",
+        "uvicorn.access",
+        "aiosqlite",
+        "alembic",
+    ):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(wrapper_class=structlog.stdlib.BoundLogger, logger_factory=structlog.stdlib.LoggerFactory())
+    stamina.instrumentation.set_on_retry_hooks([])

@@ -1,0 +1,218 @@
+"""Settings: the environment and `buildbell.toml`, read once by the roof; all problems are listed at once."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from bot.errors import UsageError
+
+SLACK_API = "https://slack.com/api/"
+FILE = "buildbell.toml"
+
+_ENVIRONMENT: Mapping[str, str] = {
+    "SLACK_BOT_TOKEN": "slack_bot_token",
+    "SLACK_SIGNING_SECRET": "slack_signing_secret",
+    "SLACK_APP_TOKEN": "slack_app_token",
+    "SLACK_CLIENT_ID": "slack_client_id",
+    "SLACK_CLIENT_SECRET": "slack_client_secret",
+    "SLACK_API_URL": "slack_api_url",
+    "DATABASE_URL": "database_url",
+    "HOST": "host",
+    "PORT": "port",
+    "PUBLIC_URL": "public_url",
+    "BUILDBELL_KEYS": "keys",
+    "WATCH_BUSY_SECONDS": "watch_busy_seconds",
+    "WATCH_IDLE_SECONDS": "watch_idle_seconds",
+    "LOG_LEVEL": "log_level",
+    "LOG_FORMAT": "log_format",
+}
+"""Each environment variable and the setting it gives."""
+
+_TABLES: Mapping[tuple[str, str], str] = {
+    ("watch", "busy_seconds"): "watch_busy_seconds",
+    ("watch", "idle_seconds"): "watch_idle_seconds",
+    ("slack", "command"): "command",
+    ("slack", "bot_token"): "slack_bot_token",
+    ("slack", "signing_secret"): "slack_signing_secret",
+    ("slack", "app_token"): "slack_app_token",
+    ("slack", "client_id"): "slack_client_id",
+    ("slack", "client_secret"): "slack_client_secret",
+    ("slack", "api_url"): "slack_api_url",
+    ("slack", "unfurl_domains"): "unfurl_domains",
+    ("access", "admins"): "admins",
+    ("access", "members"): "members",
+    ("access", "protected"): "protected",
+}
+"""Each key of the configuration file's tables and the setting it gives."""
+
+
+class Settings(BaseModel):
+    """Everything the operator can set, checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    slack_bot_token: SecretStr = Field(default=SecretStr(""), description="The bot token of a single workspace.")
+    slack_signing_secret: SecretStr = Field(
+        default=SecretStr(""), description="Signing secret; a comma separates two during a change of secret."
+    )
+    slack_app_token: SecretStr = Field(default=SecretStr(""), description="App-level token; present = Socket Mode.")
+    slack_client_id: str = Field(default="", description="For many workspaces, by OAuth.")
+    slack_client_secret: SecretStr = Field(default=SecretStr(""), description="For many workspaces, by OAuth.")
+    slack_api_url: str = Field(default=SLACK_API, description="Slack's Web API.")
+    database_url: str = Field(default="sqlite:///data/buildbell.db", description="SQLite or PostgreSQL.")
+    host: str = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - what a server in a container needs
+    port: int = Field(default=3000, ge=0, le=65535, description="Port to listen on.")
+    public_url: str = Field(default="", description="The address under which Slack and CI systems reach the bot.")
+    keys: SecretStr = Field(default=SecretStr(""), description="Encryption keys, `id:base64`; the first one seals.")
+    watch_busy_seconds: float = Field(default=10.0, gt=0, description="Poll interval while something builds.")
+    watch_idle_seconds: float = Field(default=60.0, gt=0, description="Poll interval while nothing builds.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much to log.")
+    log_format: Literal["console", "json"] = Field(default="console", description="How to log.")
+    command: str = Field(default="/build", pattern=r"^/[a-z0-9_-]{1,31}$", description="The slash command.")
+    unfurl_domains: tuple[str, ...] = Field(default=(), max_length=5, description="Hosts whose links get previews.")
+    admins: tuple[str, ...] = Field(default=(), description="Slack user ids who may do everything.")
+    members: Literal["viewer", "runner"] = Field(default="runner", description="What a channel's members may do.")
+    protected: tuple[str, ...] = Field(default=(), description="Refs (globs) that need a grant to build.")
+    connections: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict, description="CI systems, by name.")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("admins", "protected", "unfurl_domains", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("public_url", "slack_api_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            message = "must begin with http:// or https://"
+            raise ValueError(message)
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if bool(self.slack_client_id) != bool(self.slack_client_secret.get_secret_value()):
+            message = "SLACK_CLIENT_ID and SLACK_CLIENT_SECRET go together"
+            raise ValueError(message)
+        return self
+
+    @property
+    def signing_secrets(self) -> tuple[str, ...]:
+        """Return the secrets that a request may be signed with."""
+        return tuple(part.strip() for part in self.slack_signing_secret.get_secret_value().split(",") if part.strip())
+
+    @property
+    def by_oauth(self) -> bool:
+        """Whether workspaces install the bot by OAuth."""
+        return bool(self.slack_client_id)
+
+    def problems_for_serving(self, *, web: bool) -> list[str]:
+        """Return what is missing to serve, in plain words."""
+        found: list[str] = []
+        if not self.slack_bot_token.get_secret_value() and not self.by_oauth:
+            found.append("SLACK_BOT_TOKEN is missing (or SLACK_CLIENT_ID and SLACK_CLIENT_SECRET for many workspaces)")
+        if web and not self.signing_secrets and not self.slack_app_token.get_secret_value():
+            found.append("SLACK_SIGNING_SECRET is missing (HTTP mode), and there is no SLACK_APP_TOKEN (Socket Mode)")
+        if self.by_oauth and not self.keys.get_secret_value():
+            found.append("BUILDBELL_KEYS is missing: tokens of many workspaces are kept sealed")
+        return found
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], *, folder: Path | None = None) -> "Settings":
+        """Return the settings from an environment and its configuration file. Raises UsageError listing all problems."""
+        problems: list[str] = []
+        base = folder or Path()
+        named = environ.get("BUILDBELL_CONFIG", "")
+        path = base / (named or FILE)
+        values: dict[str, Any] = {}
+        if path.exists():
+            values, wrong = _from_file(path)
+            problems += wrong
+        elif named:
+            problems.append(f"BUILDBELL_CONFIG names {path}, which does not exist")
+        for name, setting in _ENVIRONMENT.items():
+            if (given := environ.get(name)) is not None and given != "":
+                values[setting] = given
+        _connections_from(environ, values)
+        problems += _read_files(values, path.parent)
+        made: Settings | None = None
+        try:
+            made = cls.model_validate(values)
+        except ValidationError as exc:
+            names = {setting: name for name, setting in _ENVIRONMENT.items()}
+            for error in exc.errors():
+                where = ".".join(str(part) for part in error["loc"])
+                said = str(error["msg"]).removeprefix("Value error, ")
+                problems.append(f"{names.get(where, where) or 'settings'}: {said}")
+        if problems or made is None:
+            raise UsageError("The settings have problems:\n" + "\n".join(f"- {problem}" for problem in problems))
+        return made
+
+
+def _from_file(path: Path) -> tuple[dict[str, Any], list[str]]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        return {}, [f"{path.name} can't be read: {exc}"]
+    values: dict[str, Any] = {"connections": {}}
+    problems: list[str] = []
+    for table, content in tables.items():
+        if not isinstance(content, dict):
+            problems.append(f"{path.name}: `{table}` is not a table")
+        elif table == "connections":
+            for name, options in content.items():
+                if isinstance(options, dict):
+                    values["connections"][name] = dict(options)
+                else:
+                    problems.append(f"{path.name}: `connections.{name}` is not a table")
+        else:
+            for key, value in content.items():
+                setting = _TABLES.get((table, key)) or _TABLES.get((table, key.removesuffix("_file")))
+                if setting is None:
+                    problems.append(f"{path.name}: I don't know `{key}` in `[{table}]`")
+                else:
+                    values[setting if (table, key) in _TABLES else f"{setting}_file"] = value
+    return values, problems
+
+
+def _connections_from(environ: Mapping[str, str], values: dict[str, Any]) -> None:
+    connections: dict[str, dict[str, Any]] = values.setdefault("connections", {})
+    spelled = {_folded(name): name for name in connections}
+    for variable, value in environ.items():
+        parts = variable.split("__")
+        if len(parts) != 3 or parts[0].upper() != "CONNECTIONS" or not parts[1] or not parts[2]:
+            continue
+        name = spelled.setdefault(_folded(parts[1]), parts[1].lower())
+        key = parts[2].lower()
+        connections.setdefault(name, {})[key] = (
+            [part.strip() for part in value.split(",") if part.strip()] if key == "workspaces" else value
+        )
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _read_files(values: dict[str, Any], folder: Path) -> list[str]:
+    """Replace every `x_file` by `x` with the file's content; return the files that can't be read."""
+    problems: list[str] = []
+    for options in [values, *(values.get("connections") or {}).values()]:
+        for key in [key for key in options if key.endswith("_file")]:
+            path = folder / str(options.pop(key))
+            try:
+                options[key.removesuffix("_file")] = path.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as exc:
+                problems.append(f"`{key}`: {path} can't be read ({exc.__class__.__name__})")
+    return problems

@@ -1,0 +1,88 @@
+"""Socket Mode: the same payloads over a websocket that we open, for bots that no one can reach from outside."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.transport import WIRE_FAULTS, Session
+
+log = logging.getLogger(__name__)
+
+PING_SECONDS = 10.0
+AGAIN_SECONDS = 5.0
+
+
+class Ack(Protocol):
+    """What goes back over the socket."""
+
+    @property
+    def body(self) -> str:
+        """The body."""
+        ...
+
+
+Dispatch = Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[Ack]]
+
+
+class SocketMode:
+    """One websocket to Slack, kept open; each payload goes through the same dispatch as over HTTP."""
+
+    def __init__(self, app_token: str, *, session: Session, api_url: str, dispatch: Dispatch) -> None:
+        self._app_token = app_token
+        self._session = session
+        self._api_url = api_url if api_url.endswith("/") else f"{api_url}/"
+        self._dispatch = dispatch
+        self._client: SocketModeClient | None = None
+        self._seen: dict[str, None] = {}
+
+    async def connected(self) -> bool:
+        """Return whether the socket is open."""
+        return self._client is not None and await self._client.is_connected()
+
+    async def run(self) -> None:
+        """Keep the socket open until cancelled."""
+        client = self._client = SocketModeClient(
+            app_token=self._app_token,
+            web_client=AsyncWebClient(base_url=self._api_url, session=self._session),
+            ping_interval=PING_SECONDS,
+            auto_reconnect_enabled=True,
+        )
+        client.socket_mode_request_listeners.append(self._take)
+        try:
+            while True:
+                try:
+                    if not await client.is_connected():
+                        await client.connect()  # type: ignore[no-untyped-call]
+                except (SlackApiError, *WIRE_FAULTS) as exc:
+                    log.warning("Socket Mode can't connect", extra={"why": type(exc).__name__})
+                await asyncio.sleep(AGAIN_SECONDS)
+        finally:
+            await client.close()  # type: ignore[no-untyped-call]
+
+    async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        if request.type == "hello" or not isinstance(request.payload, dict):
+            return
+        if request.envelope_id in self._seen:
+            await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+            return
+        self._seen[request.envelope_id] = None
+        while len(self._seen) > 10_000:
+            del self._seen[next(iter(self._seen))]
+        reply = await self._dispatch(request.payload, {})
+        payload: dict[str, Any] | None = None
+        if request.accepts_response_payload and reply.body:
+            try:
+                read = json.loads(reply.body)
+            except ValueError:
+                read = {"text": reply.body}
+            payload = read if isinstance(read, dict) and read else None
+        await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id, payload=payload))

@@ -1,0 +1,261 @@
+"""HTTP in: Slack's requests, CI systems' webhooks, health, metrics.
+
+Bytes are verified before anything is read from them; bad input gets 400 or 401, never 500. What is verified is
+handed on: `/slack/events` to Bolt's dispatch, webhooks to the lanes.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bot.clock import Clock
+from bot.errors import AuthFailed, BotError, ProviderError
+from bot.models import Tap
+from bot.providers.base import AnyProvider
+
+log = logging.getLogger(__name__)
+
+BODY_BYTES = 1024 * 1024
+HOOK_BYTES = 8 * 1024 * 1024
+WINDOW_SECONDS = 300
+MOST_FIELDS = 200
+REMEMBERED = 20_000
+SIGNATURE = "x-slack-signature"
+TIMESTAMP = "x-slack-request-timestamp"
+
+
+class Ack(Protocol):
+    """What goes back to Slack."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def body(self) -> str:
+        """The body."""
+        ...
+
+    @property
+    def content_type(self) -> str:
+        """The body's type."""
+        ...
+
+
+Dispatch = Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[Ack]]
+Tapped = Callable[[AnyProvider, Tap], Awaitable[None]]
+Check = Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What stands behind the routes. A check returns "" when all is well, else what is not."""
+
+    dispatch: Dispatch
+    signing_secrets: Sequence[str]
+    provider_of: Callable[[str], AnyProvider | None]
+    tapped: Tapped
+    ready: Mapping[str, Check]
+    metrics: Callable[[], tuple[bytes, str]]
+    clock: Clock
+    install: Callable[[Request], Awaitable[Response]] | None = None
+    oauth_redirect: Callable[[Request], Awaitable[Response]] | None = None
+
+
+class Seen:
+    """Deliveries of the last minutes, so that a repeated one is answered and not done again."""
+
+    def __init__(self, seconds: float = WINDOW_SECONDS * 2, most: int = REMEMBERED) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._at: OrderedDict[bytes, float] = OrderedDict()
+
+    def again(self, key: bytes) -> bool:
+        """Return whether this key was here before; remember it."""
+        now = time.monotonic()
+        while self._at and (len(self._at) > self._most or next(iter(self._at.values())) < now - self._seconds):
+            self._at.popitem(last=False)
+        if key in self._at:
+            return True
+        self._at[key] = now
+        return False
+
+
+def signed(secrets: Sequence[str], timestamp: bytes, body: bytes, signature: bytes) -> bool:
+    """Return whether Slack signed these bytes with one of the secrets; compared in constant time, on bytes."""
+    fits = False
+    for secret in secrets:
+        digest = hmac.new(secret.encode(), b"v0:" + timestamp + b":" + body, hashlib.sha256).hexdigest()
+        fits |= hmac.compare_digest(b"v0=" + digest.encode(), signature)
+    return fits
+
+
+class TooLarge(Exception):
+    """A body is larger than any that makes sense."""
+
+
+async def _body(request: Request, cap: int) -> bytes:
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > cap:
+        raise TooLarge
+    chunks: list[bytes] = []
+    got = 0
+    async for chunk in request.stream():
+        got += len(chunk)
+        if got > cap:
+            raise TooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _parse(body: bytes, content_type: str) -> dict[str, Any]:
+    """Return a Slack body as a dictionary. Raises ValueError for anything else."""
+    if content_type.startswith("application/json"):
+        read = json.loads(body)
+    else:
+        text = body.decode("utf-8")
+        fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
+        read = json.loads(fields["payload"]) if "payload" in fields else fields
+    if not isinstance(read, dict) or not read:
+        message = "not an object"
+        raise ValueError(message)
+    return read
+
+
+class Web:
+    """The routes."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._seen = Seen()
+        self._hooks_seen = Seen()
+
+    def app(self) -> Starlette:
+        """Return the ASGI app."""
+        routes = [
+            Route("/slack/events", self.slack, methods=["POST"]),
+            Route("/hooks/{connection}", self.hook, methods=["POST"]),
+            Route("/hooks/{connection}/{secret}", self.hook, methods=["POST"]),
+            Route("/healthz", self.healthz, methods=["GET"]),
+            Route("/readyz", self.readyz, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+        ]
+        if self._doors.install is not None and self._doors.oauth_redirect is not None:
+            routes.append(Route("/slack/install", self._doors.install, methods=["GET"]))
+            routes.append(Route("/slack/oauth_redirect", self._doors.oauth_redirect, methods=["GET"]))
+        return Starlette(routes=routes)
+
+    async def slack(self, request: Request) -> Response:
+        """Answer Slack: verify the bytes, parse, leave out what came before, ack."""
+        try:
+            body = await _body(request, BODY_BYTES)
+        except TooLarge:
+            return PlainTextResponse("too large", 413)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        headers = dict(request.scope["headers"])
+        timestamp = headers.get(TIMESTAMP.encode(), b"")
+        signature = headers.get(SIGNATURE.encode(), b"")
+        if not timestamp.isdigit() or len(timestamp) > 12:
+            return PlainTextResponse("no timestamp", 401)
+        if abs(self._doors.clock().timestamp() - int(timestamp)) > WINDOW_SECONDS:
+            return PlainTextResponse("too old", 401)
+        if not signed(self._doors.signing_secrets, timestamp, body, signature):
+            log.warning("a request to /slack/events had a wrong signature")
+            return PlainTextResponse("wrong signature", 401)
+        try:
+            read = _parse(body, request.headers.get("content-type", ""))
+        except (ValueError, RecursionError):
+            return PlainTextResponse("not readable", 400)
+        if read.get("type") == "url_verification":
+            return PlainTextResponse(str(read.get("challenge") or ""))
+        if str(read.get("ssl_check")) == "1":
+            return Response(status_code=200)
+        if self._seen.again(_delivery(read, signature)):
+            return Response(status_code=200)
+        reply = await self._doors.dispatch(read, _retry_headers(headers))
+        return Response(reply.body, reply.status, media_type=reply.content_type)
+
+    async def hook(self, request: Request) -> Response:
+        """Take a CI system's webhook: signature first; then only a hint which build to read by API."""
+        name = request.path_params["connection"]
+        provider = self._doors.provider_of(name)
+        if provider is None:
+            return PlainTextResponse("no such connection", 404)
+        try:
+            body = await _body(request, HOOK_BYTES)
+        except TooLarge:
+            return PlainTextResponse("too large", 413)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        try:
+            tap = provider.read_hook(headers, body, request.path_params.get("secret"))
+        except AuthFailed as exc:
+            log.warning("a webhook was refused", extra={"connection": name, "why": str(exc)})
+            return PlainTextResponse(str(exc), 401)
+        except ProviderError as exc:
+            log.info("a webhook could not be read", extra={"connection": name, "why": str(exc)})
+            return PlainTextResponse(str(exc), 400)
+        if tap is not None and not self._hooks_seen.again(f"{name}:{tap.delivery}".encode()):
+            await self._doors.tapped(provider, tap)
+        return PlainTextResponse("ok", 202 if tap is not None else 200)
+
+    async def healthz(self, _request: Request) -> Response:
+        """Say that the process is alive."""
+        return PlainTextResponse("ok")
+
+    async def readyz(self, _request: Request) -> Response:
+        """Say whether the bot can do its work, and what is in its way."""
+
+        async def one(check: Check) -> str:
+            try:
+                async with asyncio.timeout(5):
+                    return await check()
+            except BotError as exc:
+                return str(exc)
+            except TimeoutError:
+                return "no answer within 5 s"
+
+        names = list(self._doors.ready)
+        said = await asyncio.gather(*(one(self._doors.ready[name]) for name in names))
+        found = dict(zip(names, said, strict=True))
+        is_ready = not any(found.values())
+        return JSONResponse(
+            {"ready": is_ready, "checks": {name: words or "ok" for name, words in found.items()}},
+            200 if is_ready else 503,
+        )
+
+    async def metrics(self, _request: Request) -> Response:
+        """Return the metrics as Prometheus reads them."""
+        body, content_type = self._doors.metrics()
+        return Response(body, media_type=content_type)
+
+
+def _delivery(body: Mapping[str, Any], signature: bytes) -> bytes:
+    event_id = body.get("event_id")
+    if isinstance(event_id, str) and event_id:
+        return event_id.encode("utf-8", "replace")
+    return signature
+
+
+def _retry_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in headers.items()
+        if name.startswith(b"x-slack-retry")
+    }

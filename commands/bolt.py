@@ -1,0 +1,288 @@
+"""The only module that imports Bolt: acks at once, then has the work done beside it, and delivers the answers.
+
+One listener for each kind of payload with a pattern that fits all (Bolt asks its listeners in turn); what a payload
+is about is looked up here. `dispatch` takes a verified, parsed body, from HTTP and from Socket Mode alike.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
+from slack_bolt.authorization import AuthorizeResult
+
+from bot.blocks.message import Message
+from bot.slack.sender import SlackError
+from bot.tasks import Tasks
+from commands import desk
+from commands.request import Answer, File, Request, Services, Source
+
+log = logging.getLogger(__name__)
+
+Body = Mapping[str, Any]
+EVERYTHING = re.compile(".*", re.DOTALL)
+AT_ONCE = 64
+DRAIN_SECONDS = 20.0
+NOT_USED = "xoxb-each-call-brings-its-own"
+
+
+class Deliver(Protocol):
+    """What delivery needs of `bot.slack.sender.Sender`."""
+
+    async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
+        """Answer through a response_url."""
+        ...
+
+    async def post(
+        self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
+    ) -> tuple[str, str]:
+        """Post a message."""
+        ...
+
+    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
+        """Show a message to one person."""
+        ...
+
+    async def upload(self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = "") -> None:
+        """Put a file into a channel."""
+        ...
+
+    async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
+        """Call a Web API method."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back on the wire as the ack."""
+
+    status: int
+    body: str
+    content_type: str
+
+
+Event = Callable[[Body], Awaitable[None]]
+
+
+class Front:
+    """Bolt's app with our listeners, and the work behind them."""
+
+    def __init__(self, services: Services, sender: Deliver, *, bot_user: Callable[[], str]) -> None:
+        self._services = services
+        self._sender = sender
+        self._bot_user = bot_user
+        self._tasks = Tasks()
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self.events: dict[str, Event] = {"app_mention": self._mentioned, "message": self._messaged}
+        self.app = AsyncApp(
+            signing_secret="verified-before-bolt",  # noqa: S106 - requests are verified on their bytes in bot.web
+            token=None,
+            authorize=self._authorize,
+            process_before_response=True,
+            request_verification_enabled=False,
+            ignoring_self_events_enabled=False,
+            url_verification_enabled=False,
+            ssl_check_enabled=False,
+        )
+        self.app.command(EVERYTHING)(self._command)
+        self.app.action(EVERYTHING)(self._action)
+        self.app.event(EVERYTHING)(self._event)
+
+    async def dispatch(self, body: Body, headers: Mapping[str, str]) -> Reply:
+        """Return the ack of a verified payload. No vendor and no Slack call is made before it."""
+        answer = await self.app.async_dispatch(
+            AsyncBoltRequest(
+                mode="socket_mode", body=dict(body), headers={name: [value] for name, value in headers.items()}
+            )
+        )
+        kinds = answer.headers.get("content-type") or ["text/plain;charset=utf-8"]
+        return Reply(status=answer.status, body=answer.body, content_type=kinds[0])
+
+    async def drain(self) -> None:
+        """Let the work end that was acked."""
+        await self._tasks.drain(DRAIN_SECONDS)
+
+    async def settle(self) -> None:
+        """Wait until all work has ended, however long it takes."""
+        await self._tasks.drain()
+
+    async def _authorize(self, *, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
+        # Each later call brings its own token from the store; asking for it here would cost the ack a query.
+        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=NOT_USED)
+
+    async def _command(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        request = Request(
+            team=str(body.get("team_id") or ""),
+            enterprise=str(body.get("enterprise_id") or ""),
+            is_enterprise_install=str(body.get("is_enterprise_install")) == "true",
+            channel=str(body.get("channel_id") or ""),
+            channel_name=_channel_name(str(body.get("channel_name") or "")),
+            user=str(body.get("user_id") or ""),
+            text=str(body.get("text") or ""),
+            trigger=str(body.get("trigger_id") or ""),
+            response_url=str(body.get("response_url") or ""),
+            source=Source.SLASH,
+            now=self._services.clock(),
+        )
+        self._work(request)
+
+    async def _action(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        action = (body.get("actions") or [{}])[0]
+        text = _typed(action)
+        if not text:
+            return
+        container = body.get("container") or {}
+        message = body.get("message") or {}
+        request = Request(
+            team=_team(body),
+            enterprise=str((body.get("enterprise") or {}).get("id") or ""),
+            is_enterprise_install=bool(body.get("is_enterprise_install")),
+            channel=str((body.get("channel") or {}).get("id") or container.get("channel_id") or ""),
+            channel_name=_channel_name(str((body.get("channel") or {}).get("name") or "")),
+            user=str((body.get("user") or {}).get("id") or ""),
+            text=text,
+            thread=str(message.get("thread_ts") or container.get("thread_ts") or ""),
+            message=str(container.get("message_ts") or message.get("ts") or ""),
+            trigger=str(body.get("trigger_id") or ""),
+            response_url=str(body.get("response_url") or ""),
+            source=Source.BUTTON,
+            now=self._services.clock(),
+        )
+        key = f"action:{request.team}:{request.user}:{action.get('action_ts')}:{action.get('action_id')}"
+        self._work(request, once=key, from_ephemeral=bool(container.get("is_ephemeral")))
+
+    async def _event(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        event = body.get("event") or {}
+        handler = self.events.get(str(event.get("type") or ""))
+        if handler is not None:
+            self._tasks.start(self._guarded(handler(body)), f"event {event.get('type')}")
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            async with self._gate:
+                await work
+        except SlackError as exc:
+            log.info("Slack refused while an event was handled", extra={"code": exc.code})
+
+    async def _mentioned(self, body: Body) -> None:
+        event = body["event"]
+        text = re.sub(r"^\s*<@[A-Z0-9]+(?:\|[^>]*)?>", "", str(event.get("text") or ""))
+        await self._spoken(body, text, Source.MENTION)
+
+    async def _messaged(self, body: Body) -> None:
+        event = body["event"]
+        if event.get("channel_type") != "im" or event.get("subtype") or event.get("bot_id"):
+            return
+        await self._spoken(body, str(event.get("text") or ""), Source.DIRECT)
+
+    async def _spoken(self, body: Body, text: str, source: Source) -> None:
+        event = body["event"]
+        user = str(event.get("user") or "")
+        if not user or user == self._bot_user() or event.get("bot_id"):
+            return
+        request = Request(
+            team=str(body.get("team_id") or ""),
+            enterprise=str(body.get("enterprise_id") or ""),
+            channel=str(event.get("channel") or ""),
+            user=user,
+            text=text,
+            thread=str(event.get("thread_ts") or ""),
+            message=str(event.get("ts") or ""),
+            source=source,
+            now=self._services.clock(),
+        )
+        await self.answer(request)
+
+    def _work(self, request: Request, *, once: str = "", from_ephemeral: bool = False) -> None:
+        self._tasks.start(self._job(request, once, from_ephemeral=from_ephemeral), "request")
+
+    async def _job(self, request: Request, once: str, *, from_ephemeral: bool) -> None:
+        async with self._gate:
+            if once and await self._services.store.seen(once, seconds=600):
+                return
+            await self.answer(request, from_ephemeral=from_ephemeral)
+
+    async def answer(self, request: Request, *, from_ephemeral: bool = False) -> None:
+        """Handle a request and deliver what comes of it."""
+        handled = await desk.handle(request, self._services)
+        try:
+            await self.deliver(request, handled.answer, from_ephemeral=from_ephemeral)
+        except SlackError as exc:
+            log.warning("an answer could not be delivered", extra={"code": exc.code, "verb": handled.verb})
+
+    async def deliver(self, request: Request, answer: Answer, *, from_ephemeral: bool = False) -> None:
+        """Show an answer where the person is: a modal, the thread, the response_url, a message."""
+        if answer.view is not None and request.trigger:
+            await self._sender.call(
+                request.team, "views.open", {"trigger_id": request.trigger, "view": answer.view.payload()}
+            )
+        if answer.file is not None:
+            await self._upload(request, answer.file)
+        if from_ephemeral and (answer.public or answer.silent) and request.response_url:
+            done = Message(text="Done.")
+            await self._sender.respond(request.response_url, done, replace=True)
+        if answer.message is None or answer.silent:
+            return
+        await self._say(request, answer, answer.message, from_ephemeral=from_ephemeral)
+
+    async def _say(self, request: Request, answer: Answer, message: Message, *, from_ephemeral: bool) -> None:
+        if request.source is Source.DIRECT:
+            await self._sender.post(request.team, request.channel, message, thread=request.thread)
+            return
+        if request.source is Source.MENTION:
+            thread = request.thread or request.message
+            if answer.public:
+                await self._sender.post(request.team, request.channel, message, thread=thread)
+            else:
+                await self._sender.ephemeral(
+                    request.team, request.channel, request.user, message, thread=request.thread
+                )
+            return
+        replaces = not answer.public and (answer.replace or (from_ephemeral and _is_question(answer)))
+        if request.response_url and await self._sender.respond(
+            request.response_url, message, public=answer.public, replace=replaces
+        ):
+            return
+        if answer.public:
+            await self._sender.post(request.team, request.channel, message, thread=request.thread)
+        else:
+            await self._sender.ephemeral(request.team, request.channel, request.user, message, thread=request.thread)
+
+    async def _upload(self, request: Request, file: File) -> None:
+        thread = request.thread or (request.message if request.source is Source.BUTTON else "")
+        try:
+            await self._sender.upload(
+                request.team, request.channel, name=file.name, content=file.content, title=file.title, thread=thread
+            )
+        except SlackError as exc:
+            hint = (
+                " Invite me first: `/invite @Buildbell`." if exc.code in {"not_in_channel", "channel_not_found"} else ""
+            )
+            said = Message(text=f"I can't put a file into this channel ({exc.code.replace('_', ' ')}).{hint}")
+            await self._say(request, Answer(message=said), said, from_ephemeral=False)
+
+
+def _is_question(answer: Answer) -> bool:
+    return answer.message is not None and not answer.public
+
+
+def _typed(action: Mapping[str, Any]) -> str:
+    chosen = action.get("selected_option") or {}
+    name = str(action.get("action_id") or "")
+    if not name.startswith("build.") or name.startswith("build.open"):
+        return ""
+    return str(action.get("value") or chosen.get("value") or "")
+
+
+def _team(body: Body) -> str:
+    return str((body.get("team") or {}).get("id") or (body.get("user") or {}).get("team_id") or "")
+
+
+def _channel_name(name: str) -> str:
+    return "" if name in {"directmessage", "privategroup"} else name

@@ -1,0 +1,95 @@
+"""The desk where every request is handled the same way, whoever brings it: parse, run, answer, one audit row.
+
+Slash commands, buttons, mentions, direct messages, modals, schedules and the terminal all end here.
+"""
+
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from bot.blocks.error import error_message, surprise_message
+from bot.blocks.message import Message
+from bot.errors import BotError, NotAllowed, ProviderError, UsageError
+from bot.store.tables import AuditRow
+from commands.grammar import clean
+from commands.request import Answer, Command, Request, Services, Source
+from commands.table import split_verb
+
+log = logging.getLogger(__name__)
+
+REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+KEPT_WORDS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handled:
+    """An answer, and how it came about: `ok`, `refused`, `failed` or `broke`."""
+
+    answer: Answer
+    outcome: str
+    verb: str
+
+
+async def handle(request: Request, services: Services) -> Handled:
+    """Do what the request's text says and return what to tell the person. Never raises."""
+    command: Command[Any] | None = None
+    try:
+        typed = request.text if request.source is Source.BUTTON else clean(request.text)
+        command, words = split_verb(typed)
+        answer = await command.run(command.parse(words), request, services)
+    except BotError as exc:
+        outcome = "refused" if isinstance(exc, NotAllowed | UsageError) else "failed"
+        await _audit(request, services, command, outcome, str(exc))
+        if isinstance(exc, ProviderError):
+            log.info("a CI system refused", extra={"verb": command.verb if command else "", "why": str(exc)})
+        message = error_message(exc, command=services.command)
+        return Handled(answer=Answer(message=message), outcome=outcome, verb=command.verb if command else "")
+    except Exception:
+        reference = "".join(secrets.choice(REFERENCE_LETTERS) for _ in range(4))
+        log.exception("a request broke", extra={"reference": reference, "verb": command.verb if command else ""})
+        await _audit(request, services, command, "broke", f"reference {reference}")
+        return Handled(
+            answer=Answer(message=broken(reference, command)), outcome="broke", verb=command.verb if command else ""
+        )
+    if not command.reads:
+        asked = answer.message is not None and not answer.public and not answer.silent
+        await _audit(request, services, command, "asked" if asked else "ok", "", answer)
+    return Handled(answer=answer, outcome="ok", verb=command.verb)
+
+
+def broken(reference: str, command: Command[Any] | None) -> Message:
+    """Return what a person reads when something broke on our side; says whether anything was done."""
+    if command is None or command.reads:
+        acted = "Nothing was changed."
+    else:
+        acted = "I can't say whether it took effect: look before you repeat it."
+    return surprise_message(reference, acted)
+
+
+async def _audit(
+    request: Request,
+    services: Services,
+    command: Command[Any] | None,
+    outcome: str,
+    detail: str,
+    answer: Answer | None = None,
+) -> None:
+    if command is None or (command.reads and outcome != "refused"):
+        return
+    await services.store.audit(
+        AuditRow(
+            at=request.now,
+            team=request.team,
+            channel=request.channel,
+            user=request.user,
+            verb=command.verb,
+            words=request.text[:KEPT_WORDS],
+            connection=answer.connection if answer else "",
+            pipeline=answer.pipeline if answer else "",
+            build=answer.build if answer else "",
+            outcome=outcome,
+            detail=detail[:KEPT_WORDS],
+            source=request.source.value,
+        )
+    )
