@@ -147,3 +147,116 @@ async def test_xcode_clouds_answers_fit_its_description() -> None:  # noqa: PLR0
     await ask("GET", "/ciProducts")
     assert len(spec.checked) > 35
     await ground.client.aclose()
+
+
+async def test_gitlabs_answers_fit_its_description() -> None:
+    spec, ground = Spec("gitlab"), Playground()
+    ground.client.headers["Authorization"] = f"Bearer {ground.options['demo-gitlab']['token']}"
+    mount, v4 = "/ci/gitlab", "/api/v4"
+
+    async def ask(method: str, path: str, **more: Any) -> Any:
+        response = await ground.client.request(method, f"{mount}{v4}{path}", **more)
+        spec.check(mount, response)
+        return response.json() if "json" in response.headers.get("content-type", "") else None
+
+    one, other = "/projects/acme%2Fbackend", "/projects/acme%2Fapi-gateway"
+    for path in (
+        "/personal_access_tokens/self",
+        "/version",
+        "/metadata",
+        "/user",
+        "/projects",
+        "/groups/acme/projects",
+    ):
+        await ask("GET", path)
+    await ask("GET", "/groups")
+    for path in ("", "/repository/branches", "/repository/branches/main", "/repository/tags", "/hooks", "/deployments"):
+        await ask("GET", f"{one}{path}")
+    await ask("GET", "/projects/999")
+    started = await ask("POST", f"{one}/pipeline", json={"ref": "main", "variables": [{"key": "A", "value": "1"}]})
+    await ask("POST", f"{one}/pipeline", json={"ref": "nowhere"})
+    await ask("POST", f"{one}/pipeline", json={})
+    await ask("POST", f"{one}/merge_requests/41/pipelines")
+    await ask("GET", f"{one}/merge_requests/41/pipelines")
+    failing = await ground.push("gitlab", "backend", outcome="test_failure")
+    await ground.push("gitlab", "backend", outcome="warnings")
+    await ground.push("gitlab", "api-gateway", outcome="pass")
+    for _ in range(24):
+        ground.wait(5)
+        for project in (one, other):
+            latest = (await ask("GET", f"{project}/pipelines"))[0]["id"]
+            await ask("GET", f"{project}/pipelines/{latest}")
+            await ask("GET", f"{project}/pipelines/{latest}/jobs")
+    broken = ground.world.build("gitlab", failing["id"]).id  # type: ignore[union-attr]
+    run = f"{one}/pipelines/{broken}"
+    for part in ("", "/jobs", "/bridges", "/trigger_jobs", "/variables", "/test_report", "/test_report_summary"):
+        await ask("GET", f"{run}{part}")
+    await ask("GET", f"{one}/pipelines/{started['id']}/variables")
+    await ask("GET", f"{one}/repository/commits/{started['sha']}")
+    await ask("GET", f"{one}/repository/commits/{started['sha']}/statuses")
+    await ask("GET", f"{one}/pipelines/latest")
+    await ask("GET", f"{one}/jobs", params={"scope[]": "failed"})
+    failed = (await ask("GET", f"{run}/jobs", params={"scope[]": "failed"}))[0]["id"]
+    await ask("GET", f"{one}/jobs/{failed}")
+    await ask("GET", f"{one}/jobs/{failed}/trace")
+    await ask("POST", f"{one}/jobs/{failed}/retry")
+    await ask("POST", f"{run}/cancel")
+    ground.wait(5)
+    await ask("POST", f"{run}/retry")
+    gate = (await ask("GET", f"{other}/jobs", params={"scope[]": "manual"}))[0]["id"]
+    await ask("POST", f"{other}/jobs/{gate}/play")
+    await ask("POST", f"{other}/jobs/{gate}/cancel")
+    schedule = (await ask("GET", f"{one}/pipeline_schedules"))[0]["id"]
+    await ask("POST", f"{one}/pipeline_schedules/{schedule}/play")
+    await ask("POST", f"{one}/hooks", json={"url": "http://bot.test", "pipeline_events": True})
+    await ask("GET", "/user", headers={"Authorization": "Bearer no"})
+    await ground.control("fault", system="gitlab", kind="429", count=1)
+    await ask("GET", "/projects")
+    assert len(spec.checked) > 38
+    await ground.client.aclose()
+
+
+async def test_old_gitlabs_answers_fit_its_description() -> None:
+    spec, ground = Spec("gitlab_v3"), Playground()
+    ground.client.headers["PRIVATE-TOKEN"] = str(ground.options["demo-gitlab3"]["token"])
+    mount, v3 = "/ci/gitlab_v3", "/api/v3"
+
+    async def ask(method: str, path: str, **more: Any) -> Any:
+        response = await ground.client.request(method, f"{mount}{v3}{path}", **more)
+        spec.check(mount, response)
+        return response.json() if "json" in response.headers.get("content-type", "") else None
+
+    project = "/projects/legacy%2Fmonolith"
+    for path in ("/version", "/user", "/projects", "/projects/owned", "/projects/visible", "/projects/search/mono"):
+        await ask("GET", path)
+    for path in (
+        "",
+        "/repository/branches",
+        "/repository/branches/master",
+        "/repository/tags",
+        "/triggers",
+        "/pipelines",
+    ):
+        await ask("GET", f"{project}{path}")
+    started = await ask("POST", f"{project}/pipeline", data={"ref": "master"})
+    broken = await ground.push("gitlab_v3", "monolith", outcome="fail")
+    for _ in range(15):
+        ground.wait(6)
+        await ask("GET", f"{project}/builds")
+        await ask("GET", f"{project}/pipelines/{started['id']}")
+    sha = broken["commit"]
+    for part in ("", "/builds", "/statuses"):
+        await ask("GET", f"{project}/repository/commits/{sha}{part}")
+    builds = await ask("GET", f"{project}/builds", params={"scope": "failed"})
+    build = f"{project}/builds/{builds[0]['id']}"
+    await ask("GET", build)
+    await ask("GET", f"{build}/trace")
+    for act in ("retry", "cancel", "erase"):
+        await ask("POST", f"{build}/{act}")
+    for act in ("retry", "cancel"):
+        await ask("POST", f"{project}/pipelines/{started['id']}/{act}")
+    token = (await ask("POST", f"{project}/triggers"))["token"]
+    await ask("GET", f"{project}/triggers/{token}")
+    await ask("POST", f"{project}/trigger/builds", data={"token": token, "ref": "master"})
+    assert len(spec.checked) > 25
+    await ground.client.aclose()
