@@ -9,14 +9,15 @@ from bot.providers.buildkite import wire
 
 START_OPTIONS: Mapping[str, str] = {
     "branch": "the branch that a tag, commit or pull request is built under",
-    "clean_checkout": "yes to check the repository out afresh",
+    "clean": "yes to check the repository out afresh",
+    "clean_checkout": "the same in Buildkite's word",
     "ignore_pipeline_branch_filters": "yes to build a branch that the pipeline's filters leave out",
     "pull_request_id": "number of the pull request",
     "pull_request_base_branch": "the branch the pull request goes into",
     "pull_request_labels": "labels of the pull request, separated by commas",
     "pull_request_repository": "the repository the pull request comes from",
     "author": "who the build is for: a name, or `Name <address>`",
-    "meta_data.KEY": "a value in the build's meta-data",
+    "meta_data.": "and a key: a value in the build's meta-data",
 }
 META = "meta_data."
 YES = frozenset({"yes", "true", "1", "on", ""})
@@ -30,6 +31,8 @@ def start_body(request: StartRequest) -> dict[str, object]:
         match name:
             case "branch":
                 pass
+            case "clean":
+                body["clean_checkout"] = _yes(name, value)
             case "clean_checkout" | "ignore_pipeline_branch_filters":
                 body[name] = _yes(name, value)
             case "pull_request_id":

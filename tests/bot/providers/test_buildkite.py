@@ -294,9 +294,10 @@ def test_cursor_that_does_not_read_begins_now() -> None:
 
 def test_every_start_option_is_taken() -> None:
     body = start_body(StartRequest(options=EVERYTHING))
-    named = {"meta_data.KEY" if name.startswith("meta_data.") else name for name in EVERYTHING}
-    assert named == START_OPTIONS.keys()
+    named = {"meta_data." if name.startswith("meta_data.") else name for name in EVERYTHING}
+    assert {*named, "clean"} == START_OPTIONS.keys()
     assert {*body, "branch"} >= {name.partition(".")[0] for name in named}
+    assert start_body(StartRequest(options={"clean": "true"})) == {"clean_checkout": True}
 
 
 def test_author_without_an_address_is_a_name() -> None:
