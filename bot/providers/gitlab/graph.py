@@ -133,7 +133,7 @@ def instant(seconds: int) -> str:
 
 def _data(reply: Reply) -> msgspec.Raw:
     data = _Answer.of(reply.raw).data
-    if data is None or bytes(data) == b"null":
+    if bytes(data) == b"null":
         raise UnexpectedResponse("GitLab's GraphQL answered without data.", provider=reply.provider)
     return data
 
@@ -199,7 +199,7 @@ class _Error(Wire):
 
 
 class _Answer(Wire):
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
     errors: list[_Error] | None = None
 
 

@@ -12,7 +12,6 @@ from typing import ClassVar, Final, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
-import msgspec
 from pydantic import Field, SecretStr, field_validator
 from typing_extensions import override
 
@@ -140,7 +139,7 @@ class GitLabServer(Provider[GitLabOptions]):
                 "GitLab has no such branch or tag.",
                 provider=cls.label,
                 status=400,
-                hint="`/build start` takes the name of a branch or a tag.",
+                hint="`/build run` takes the name of a branch or a tag.",
             )
         if reply.status == 400 and "will not run for the selected trigger" in words:
             return Rejected(
@@ -156,8 +155,9 @@ class GitLabServer(Provider[GitLabOptions]):
                 status=403,
                 hint="Reading needs the scope `read_api`, acting needs `api`.",
             )
-        if reply.status == 403 and "job is not" in words:  # not retryable, not erasable
-            return Rejected(f"GitLab refused: {said.removeprefix('403 Forbidden - ')}.", provider=cls.label, status=403)
+        if "job is not" in words or "unplayable job" in words:  # retryable, erasable: the job's state, not our rights
+            reason = said.rpartition(" - ")[2].rstrip("!.")
+            return Rejected(f"GitLab refused: {reason}.", provider=cls.label, status=reply.status)
         return None
 
     @classmethod
@@ -334,31 +334,29 @@ class _HookPipeline(Wire):
     source: str | None = None
 
 
+class _Kind(Wire):
+    object_kind: str | None = None
+
+
 class _Hook(Wire):
     """Only what says where to look: variables may hold secrets and are never read."""
 
-    object_kind: str | None = None
     project: _HookProject | None = None
     project_id: int | None = None
-    object_attributes: msgspec.Raw | None = None
+    object_attributes: _HookPipeline | None = None
     pipeline_id: int | None = None
 
 
 def _tap(body: bytes, delivery: str) -> Tap | None:
+    kind = _Kind.of(body).object_kind
+    if kind not in {"pipeline", "build", "deployment"}:
+        return None
     it = _Hook.of(body)
-    known = it.project.id if it.project else it.project_id
-    project = str(known) if known is not None else None
-    match it.object_kind:
-        case "pipeline":
-            run = _HookPipeline.of(it.object_attributes) if it.object_attributes is not None else _HookPipeline()
-            if run.source == "parent_pipeline":  # the parent's own event says it all; lists leave children out too
-                return None
-            build = str(run.id) if run.id is not None and project else None
-            return Tap(delivery=delivery, pipeline=project, build=build)
-        case "build":
-            build = str(it.pipeline_id) if it.pipeline_id is not None and project else None
-            return Tap(delivery=delivery, pipeline=project, build=build)
-        case "deployment":
-            return Tap(delivery=delivery, pipeline=project)
-        case _:
-            return None
+    run = it.object_attributes or _HookPipeline()
+    if kind == "pipeline" and run.source == "parent_pipeline":
+        return None  # the parent's own event says it all; lists leave children out too
+    number = it.project.id if it.project else it.project_id
+    build = {"pipeline": run.id, "build": it.pipeline_id}.get(kind)
+    if number is None:
+        return Tap(delivery=delivery)
+    return Tap(delivery=delivery, pipeline=str(number), build=None if build is None else str(build))

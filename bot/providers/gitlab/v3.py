@@ -5,7 +5,7 @@ ours (see `groups`). Pages: the Builds API of GitLab 8.x, and `doc/api/v3_to_v4`
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar, Final
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from bot.models import (
     Artifact,
     Build,
     BuildFilter,
+    BuildKey,
     Changes,
     Conclusion,
     Gate,
@@ -40,6 +41,8 @@ from bot.providers.base import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, clean_l
 from bot.providers.gitlab import groups, wire
 from bot.providers.gitlab.server import PER_PAGE, GitLabOptions, GitLabServer
 
+OPEN: Final = frozenset({"created", "pending", "running"})
+ENDED: Final = frozenset({"success", "failed", "canceled", "skipped"})
 PIPELINES_SINCE: Final = (8, 11)
 CAPABILITIES: Final = frozenset(
     {
@@ -199,6 +202,40 @@ class GitLabV3(GitLabServer):
         raise NotFound("There are no builds of that commit and ref.", provider=self.label)
 
     @override
+    async def build_by_number(self, pipeline: str, number: int) -> Build:
+        """Return the build that holds a pipeline or a build of that number; v3 has no other numbers."""
+        project = await self._project(pipeline)
+        has_pipelines = await self._has_pipelines(project)
+        if has_pipelines:
+            found = await self.build_or_none(BuildKey(connection=self.connection, pipeline=project.id, id=str(number)))
+            if found is not None:
+                return found
+        try:
+            run = await self._single(project.id, str(number))
+        except NotFound as exc:
+            raise NotFound(f"There is no build #{number} in this project.", provider=self.label) from exc
+        if has_pipelines and run.pipeline is not None:
+            return await self.build(project.id, str(run.pipeline.id))
+        for each in groups.grouped([run]):
+            return await self.build(project.id, each.id)
+        raise NotFound(f"GitLab does not say what build #{number} was made from.", provider=self.label)
+
+    async def _single(self, pipeline: str, job: str) -> groups.BuildRun:
+        return groups.BuildRun.of((await self._api.get(self.at(pipeline, "builds", quote(job, safe="")))).raw)
+
+    async def _on_job(self, pipeline: str, job: str, word: str, done: Callable[[str], bool]) -> None:
+        """Do a thing to a single build; where no answer came, its state tells whether it took effect."""
+
+        async def act() -> bool | None:
+            await self.post(pipeline, "builds", quote(job, safe=""), word)
+            return True
+
+        async def look() -> bool | None:
+            return True if done((await self._single(pipeline, job)).word) else None
+
+        await self.once(act, look)
+
+    @override
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
         """Return what the newest page of each project shows anew, and unfinished builds that are not on it.
 
@@ -315,7 +352,15 @@ class GitLabV3(GitLabServer):
         form |= {f"variables[{key}]": value for key, value in variables.items()}
 
         async def act() -> Build | None:
-            await self.post(project.id, "trigger/builds", form=form)
+            try:
+                await self.post(project.id, "trigger/builds", form=form)
+            except NotFound as exc:
+                raise Rejected(
+                    "GitLab does not know the trigger token for this project.",
+                    provider=self.label,
+                    status=exc.status,
+                    hint="A trigger token belongs to one project; its Triggers page shows it.",
+                ) from exc
             return None
 
         async def look() -> Build | None:
@@ -358,11 +403,19 @@ class GitLabV3(GitLabServer):
     async def cancel(self, pipeline: str, build: str) -> Build:
         """Stop a build: its pipeline, or before 8.11 each open build of the group. Then reads until that shows."""
         if "@" not in build:
-            await self.post(pipeline, "pipelines", quote(build, safe=""), "cancel")
-            return await self.settled(pipeline, build)
+
+            async def act() -> Build:
+                await self.post(pipeline, "pipelines", quote(build, safe=""), "cancel")
+                return await self.settled(pipeline, build)
+
+            async def look() -> Build | None:
+                now = await self.build(pipeline, build)
+                return now if now.completed else None
+
+            return await self.once(act, look)
         is_open = {Status.QUEUED, Status.IN_PROGRESS}
         jobs = [each.id for each in await self.jobs(pipeline, build) if each.status in is_open]
-        await self.on_jobs(lambda job: self.post(pipeline, "builds", job, "cancel"), jobs, "cancelled")
+        await self.on_jobs(lambda job: self._on_job(pipeline, job, "cancel", ENDED.__contains__), jobs, "cancelled")
         return await self.settled(pipeline, build)
 
     @override
@@ -378,7 +431,7 @@ class GitLabV3(GitLabServer):
     async def retry(self, pipeline: str, build: str, *, failed_only: bool = True, job: str | None = None) -> Build:
         """Run jobs again: one, or those that failed or were cancelled."""
         if job is not None:
-            await self.post(pipeline, "builds", quote(job, safe=""), "retry")
+            await self._on_job(pipeline, job, "retry", OPEN.__contains__)
         elif not failed_only:
             raise self.unsupported(Capability.RETRY_ALL)
         elif "@" not in build:
@@ -390,7 +443,7 @@ class GitLabV3(GitLabServer):
             ]
             if not jobs:
                 raise Rejected("No job of that build has failed.", provider=self.label)
-            await self.on_jobs(lambda each: self.post(pipeline, "builds", each, "retry"), jobs, "restarted")
+            await self.on_jobs(lambda each: self._on_job(pipeline, each, "retry", OPEN.__contains__), jobs, "restarted")
         return await self.build(pipeline, build)
 
     @override
@@ -469,7 +522,7 @@ class GitLabV3(GitLabServer):
             raise self.unsupported(Capability.REJECT, gate.url)
         if fields:
             raise Unsupported("A GitLab this old takes no variables for a manual job.", provider=self.label)
-        await self.post(gate.pipeline, "builds", quote(gate.id.partition("/")[2], safe=""), "play")
+        await self._on_job(gate.pipeline, gate.id.partition("/")[2], "play", (OPEN | ENDED).__contains__)
         return await self.build(gate.pipeline, gate.build)
 
     # for ourselves

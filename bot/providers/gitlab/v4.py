@@ -48,6 +48,7 @@ REPORT_BYTES: Final = 8 * 1024 * 1024
 REMEMBERED: Final = 512
 NARROWED: Final[Mapping[frozenset[str], str]] = {
     frozenset({"passed"}): "success",
+    frozenset({"failed"}): "failed",
     frozenset({"cancelled"}): "canceled",
     frozenset({"skipped"}): "skipped",
     frozenset({"blocked"}): "manual",
@@ -412,7 +413,7 @@ class GitLabV4(GitLabServer):
                 "I may not read that build's variables, so I can't build the same again.",
                 provider=self.label,
                 status=exc.status,
-                hint="`/build start` starts the ref with variables of your own.",
+                hint="`/build run` starts the ref with variables of your own.",
             ) from exc
         return [wire.Variable.of(item) for item in reply.items()]
 
@@ -421,11 +422,13 @@ class GitLabV4(GitLabServer):
         """Run jobs again within the same pipeline, which keeps its id and number. Costs one request and a read."""
         if job is None and not failed_only:
             raise self.unsupported(Capability.RETRY_ALL)
-        path = ("jobs", quote(job, safe=""), "retry") if job else ("pipelines", quote(build, safe=""), "retry")
 
         async def act() -> Build:
-            await self.post(pipeline, *path)
-            return await self.build(pipeline, build)
+            if job is not None:
+                await self.post(pipeline, "jobs", quote(job, safe=""), "retry")
+                return await self.build(pipeline, build)
+            reply = await self.post(pipeline, "pipelines", quote(build, safe=""), "retry")
+            return await self.whole(wire.PipelineRun.of(reply.raw), pipeline)
 
         async def look() -> Build | None:
             now = await self.build(pipeline, build)

@@ -1,0 +1,836 @@
+"""What the payload pairs of GitLab don't show: polling, signatures, addresses, refusals, settings."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+from typing_extensions import override
+
+from bot.errors import AuthFailed, BotError, NotFound, Rejected, Unavailable, UnexpectedResponse, Unsupported
+from bot.http import Quota
+from bot.models import (
+    BuildFilter,
+    Changes,
+    Conclusion,
+    Page,
+    Ref,
+    RefKind,
+    Starter,
+    StartRequest,
+    Status,
+    Trigger,
+    Watched,
+)
+from bot.providers import open_provider
+from bot.providers.base import Capability
+from bot.providers.gitlab import GitLab, GitLabOptions, groups, wire
+from bot.providers.gitlab.poll import Cursor
+from bot.providers.gitlab.v3 import GitLabV3
+from bot.providers.gitlab.v4 import GitLabV4
+from tests.bot.providers.case import CONNECTION, NOW, clock, no_sleep, opened, result_of
+from tests.bot.providers.cases.gitlab import (
+    BLOCKED,
+    BUILD,
+    CASE,
+    MANUAL,
+    PROJECT,
+    REPORT,
+    ROOT,
+    SECRET,
+    key,
+    merge,
+    sign,
+)
+from tests.bot.providers.cases.gitlab_v3 import CASE as V3
+from tests.bot.providers.specs import ABSENT, FOLDER
+
+SAMPLES = FOLDER / "samples" / "gitlab"
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class Server(httpx.AsyncBaseTransport):
+    """Answers by a function and keeps what it was asked."""
+
+    def __init__(self, answer: Handler) -> None:
+        self.answer = answer
+        self.asked: list[httpx.Request] = []
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self.answer(request)
+
+    @property
+    def paths(self) -> list[str]:
+        return [f"{request.method} {request.url.path}" for request in self.asked]
+
+
+def nothing(_request: httpx.Request) -> httpx.Response:
+    return httpx.Response(404, json={"message": "404 Not Found"})
+
+
+def run(number: int, status: str = "success", project: int = 4711, **more: object) -> dict[str, object]:
+    return {
+        "id": number,
+        "iid": number - 90000,
+        "project_id": project,
+        "status": status,
+        "ref": "main",
+        "source": "push",
+        "updated_at": "2026-08-01T11:59:00.500Z",
+        **more,
+    }
+
+
+def graphql(nodes: list[dict[str, object]]) -> httpx.Response:
+    return httpx.Response(200, json={"data": {"projects": {"nodes": nodes}}})
+
+
+def node(project: int, *runs: dict[str, object], more: bool = False) -> dict[str, object]:
+    return {
+        "id": f"gid://gitlab/Project/{project}",
+        "pipelines": {"pageInfo": {"hasNextPage": more}, "nodes": list(runs)},
+    }
+
+
+def graph_run(number: int, status: str = "SUCCESS", at: str = "2026-08-01T11:59:00Z") -> dict[str, object]:
+    return {"id": f"gid://gitlab/Ci::Pipeline/{number}", "iid": str(number - 90000), "status": status, "updatedAt": at}
+
+
+def cursor(*projects: int, swept: datetime = NOW, seen: dict[str, str] | None = None) -> str:
+    at = {str(each): int(NOW.timestamp()) - 60 for each in projects}
+    return Cursor(at=at, seen=seen or {}, swept=int(swept.timestamp())).text()
+
+
+async def polled(server: Server, before: str | None, watched: Watched) -> Changes:
+    async with opened(CASE, server) as provider:
+        return await provider.changes(before, watched)
+
+
+def watching(*projects: int, unfinished: tuple[str, ...] = ()) -> Watched:
+    return Watched(
+        pipelines=frozenset(str(each) for each in projects), unfinished=frozenset(key(each) for each in unfinished)
+    )
+
+
+# the poll
+
+
+async def test_a_hundred_and_twenty_quiet_projects_cost_three_requests() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["variables"]["projects"]
+        return graphql([node(int(gid.rpartition("/")[2])) for gid in asked])
+
+    server = Server(answer)
+    projects = range(1, 121)
+    after = await polled(server, cursor(*projects), watching(*projects))
+    assert server.paths == ["POST /api/graphql"] * 3
+    assert not after.builds
+    assert len(Cursor.read(after.cursor).at) == 120
+
+
+async def test_a_build_seen_in_the_same_state_is_no_news_and_one_in_another_state_is() -> None:
+    mark = f"running {int(datetime(2026, 8, 1, 11, 59, tzinfo=UTC).timestamp())}"
+    before = cursor(1, seen={"90001": mark, "90002": mark})
+    server = Server(lambda _: graphql([node(1, graph_run(90001, "RUNNING"), graph_run(90002, "SUCCESS"))]))
+    after = await polled(server, before, watching(1))
+    assert [(build.id, build.conclusion) for build in after.builds] == [("90002", Conclusion.PASSED)]
+
+
+async def test_a_question_too_complex_is_halved() -> None:
+    sizes: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["variables"]["projects"]
+        sizes.append(len(asked))
+        if len(asked) > 3:
+            return httpx.Response(200, json={"errors": [{"message": "Query has complexity of 300, which exceeds max"}]})
+        return graphql([node(int(gid.rpartition("/")[2])) for gid in asked])
+
+    projects = range(1, 11)
+    await polled(Server(answer), cursor(*projects), watching(*projects))
+    assert sizes == [10, 5, 2, 2, 2, 2, 2]
+
+
+async def test_where_graphql_is_refused_rest_is_asked_and_graphql_left_alone_for_an_hour() -> None:
+    server = Server(lambda request: nothing(request) if "graphql" in request.url.path else httpx.Response(200, json=[]))
+    now = NOW
+    options = GitLabOptions.model_validate(dict(CASE.options))
+    async with httpx.AsyncClient(transport=server, trust_env=False) as client:
+        provider = open_provider(CONNECTION, "gitlab", options, client=client, clock=lambda: now, sleep=no_sleep)
+        first = await provider.changes(cursor(1), watching(1))
+        await provider.changes(first.cursor, watching(1))
+        assert [path.rpartition("/")[2] for path in server.paths] == ["graphql", "pipelines", "pipelines"]
+        now += timedelta(minutes=61)
+        await provider.changes(first.cursor, watching(1))
+        assert "POST /api/graphql" in server.paths[3:]
+
+
+async def test_a_project_with_more_changes_than_graphql_shows_and_a_hidden_one_are_asked_about_singly() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        match request.url.path:
+            case "/api/graphql":
+                return graphql([node(1, graph_run(90001), more=True)])
+            case "/api/v4/projects/1/pipelines":
+                return httpx.Response(200, json=[run(90001, project=1), run(90002, project=1)])
+            case "/api/v4/projects/1/pipelines/90001" | "/api/v4/projects/1/pipelines/90002" as path:
+                return httpx.Response(200, json=run(int(path[-5:]), project=1))
+            case _:
+                return nothing(request)
+
+    after = await polled(Server(answer), cursor(1, 2), watching(1, 2))
+    assert [build.id for build in after.builds] == ["90001", "90002"]
+    assert Cursor.read(after.cursor).at["2"] == Cursor.read(cursor(2)).at["2"], "what was not seen is asked again"
+
+
+async def test_unfinished_builds_without_news_are_read_once_a_minute_and_foreign_ones_at_every_tick() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "graphql" in request.url.path:
+            return graphql([node(4711)])
+        number = int(request.url.path.rpartition("/")[2])
+        return httpx.Response(200, json=run(number, "running", project=int(request.url.path.split("/")[4])))
+
+    foreign = replace(key("90009"), pipeline="9")
+    watched = replace(watching(4711), unfinished=frozenset({key("90001"), foreign}))
+    fresh = await polled(Server(answer), cursor(4711), watched)
+    assert [build.id for build in fresh.builds] == ["90009"]
+    due = await polled(Server(answer), cursor(4711, swept=NOW - timedelta(seconds=60)), watched)
+    assert sorted(build.id for build in due.builds) == ["90001", "90009"]
+    assert Cursor.read(due.cursor).swept == int(NOW.timestamp())
+
+
+async def test_one_project_out_of_reach_stops_no_other_and_all_of_them_is_an_error() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        match request.url.path:
+            case "/api/v4/projects/1/pipelines":
+                return httpx.Response(200, json=[])
+            case "/api/v4/projects/2/pipelines":
+                return httpx.Response(403, json={"message": "403 Forbidden"})
+            case _:
+                return nothing(request)
+
+    after = await polled(Server(answer), cursor(1, 2), watching(1, 2))
+    assert Cursor.read(after.cursor).at["1"] == int(NOW.timestamp())
+    with pytest.raises(AuthFailed):
+        await polled(Server(answer), cursor(2), watching(2))
+
+
+@pytest.mark.parametrize("before", [None, "", "no json", '{"at": 7}', "[]"])
+async def test_a_missing_or_unreadable_cursor_begins_anew(before: str | None) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/pipelines"):
+            assert request.url.params["per_page"] == "3"
+            return httpx.Response(200, json=[run(90001)])
+        return httpx.Response(200, json=run(90001)) if request.url.path.endswith("90001") else nothing(request)
+
+    after = await polled(Server(answer), before, watching(4711))
+    assert [build.id for build in after.builds] == ["90001"]
+
+
+async def test_the_cursor_goes_by_the_servers_clock() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=[], headers={"Date": "Sat, 01 Aug 2026 11:40:00 GMT"})
+
+    after = await polled(Server(answer), None, watching(4711))
+    assert Cursor.read(after.cursor).at == {"4711": int(datetime(2026, 8, 1, 11, 40, tzinfo=UTC).timestamp())}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": None},
+        {"data": {"projects": {"nodes": [{"id": "no number", "pipelines": {"nodes": []}}]}}},
+        {"data": {"projects": {"nodes": [node(1, {"id": "gid://gitlab/Ci::Pipeline/x"})]}}},
+        [],
+    ],
+)
+async def test_graphql_in_a_form_we_do_not_know_falls_back_to_rest(answer: object) -> None:
+    server = Server(lambda request: httpx.Response(200, json=answer if "graphql" in request.url.path else []))
+    after = await polled(server, cursor(1), watching(1))
+    assert server.paths == ["POST /api/graphql", "GET /api/v4/projects/1/pipelines"]
+    assert not after.builds
+
+
+async def test_an_outage_during_the_poll_is_told() -> None:
+    with pytest.raises(Unavailable):
+        await polled(Server(lambda _: httpx.Response(502)), cursor(1), watching(1))
+
+
+# webhooks
+
+
+def vectors() -> list[Any]:
+    file = SAMPLES / "signature_vectors.json"
+    return json.loads(file.read_bytes()) if file.exists() else []
+
+
+@pytest.mark.skipif(not SAMPLES.exists(), reason=ABSENT)
+@pytest.mark.parametrize("vector", vectors(), ids=lambda one: one.get("why", "signed"))
+async def test_signature_vectors_hold(vector: Mapping[str, Any]) -> None:
+    secrets = " ".join(vector[name] for name in ("signing_token", "secret_token") if name in vector)
+    headers = {name.lower(): value for name, value in vector["header"].items()}
+    body = (SAMPLES / vector["body_file"]).read_bytes()
+    at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC) + timedelta(seconds=30)
+    options = GitLabOptions.model_validate({**CASE.options, "webhook_secret": secrets})
+    async with httpx.AsyncClient(transport=Server(nothing), trust_env=False) as client:
+        provider = open_provider(CONNECTION, "gitlab", options, client=client, clock=lambda: at)
+        if not vector["valid"]:
+            with pytest.raises(AuthFailed):
+                provider.read_hook(headers, body)
+            return
+        tap = provider.read_hook(headers, body)
+        assert tap is not None
+        assert (tap.pipeline, tap.build, tap.delivery) == ("1", "31", headers["webhook-id"])
+
+
+HOOK = json.dumps({"object_kind": "pipeline", "object_attributes": {"id": 5}, "project": {"id": 6}}).encode()
+
+
+async def test_a_signed_hook_outside_the_window_is_refused() -> None:
+    headers, _ = sign(HOOK, {})
+    options = GitLabOptions.model_validate(dict(CASE.options))
+    at = NOW
+    async with httpx.AsyncClient(transport=Server(nothing), trust_env=False) as client:
+        provider = open_provider(CONNECTION, "gitlab", options, client=client, clock=lambda: at)
+        for shift in (-400, 400):
+            at = NOW + timedelta(seconds=shift)
+            with pytest.raises(AuthFailed, match="old"):
+                provider.read_hook(headers, HOOK)
+
+
+@pytest.mark.parametrize(
+    ("secret", "headers", "fits"),
+    [
+        ("plain", {"x-gitlab-token": "plain"}, True),
+        ("plain", {"x-gitlab-token": "other"}, False),
+        ("plain", {}, False),
+        ("old new", {"x-gitlab-token": "new"}, True),
+        ("old new", {"x-gitlab-token": "old new"}, False),
+        (SECRET, {"x-gitlab-token": SECRET}, False),
+        (f"{SECRET} plain", {"x-gitlab-token": "plain"}, True),
+        (f"{SECRET} plain", {"x-gitlab-token": "plain", "webhook-signature": "v1,bm8="}, False),
+        ("whsec_no-base64!", {"webhook-signature": "v1,"}, False),
+        (SECRET, {"webhook-signature": ""}, False),
+    ],
+)
+async def test_plain_tokens_and_signatures_are_kept_apart(secret: str, headers: dict[str, str], fits: bool) -> None:
+    given = {"webhook-id": "one", "webhook-timestamp": str(int(NOW.timestamp())), **headers}
+    async with opened(CASE, Server(nothing), {"webhook_secret": secret}) as provider:
+        if fits:
+            assert provider.read_hook(given, HOOK) is not None
+        else:
+            with pytest.raises(AuthFailed):
+                provider.read_hook(given, HOOK)
+
+
+async def test_the_same_delivery_bears_the_same_name_where_gitlab_gives_none() -> None:
+    async with opened(CASE, Server(nothing), {"webhook_secret": "plain"}) as provider:
+        first = provider.read_hook({"x-gitlab-token": "plain"}, HOOK)
+        again = provider.read_hook({"x-gitlab-token": "plain"}, HOOK)
+        other = provider.read_hook({"x-gitlab-token": "plain"}, HOOK.replace(b"5", b"7"))
+    assert first == again
+    assert first is not None
+    assert other is not None
+    assert first.delivery != other.delivery
+
+
+# addresses
+
+
+@pytest.mark.parametrize(
+    ("root", "url", "page"),
+    [
+        (ROOT, "/a/b/-/pipelines/7", Page(pipeline="a/b", build="7")),
+        (ROOT, "/a/b/-/pipelines/7/test_report?job=x#top", Page(pipeline="a/b", build="7")),
+        (ROOT, "/a/b/c/d/-/jobs/9", Page(pipeline="a/b/c/d", job="9")),
+        (ROOT, "/a/b/-/commit/5e1f9a3c", Page(pipeline="a/b")),
+        (ROOT, "/a/b/-/pipelines", Page(pipeline="a/b")),
+        (ROOT, "/a/b", Page(pipeline="a/b")),
+        (ROOT, "/a/b.git", Page(pipeline="a/b")),
+        (ROOT, "/a/b/pipelines/7", Page(pipeline="a/b", build="7")),
+        (ROOT, "/a/b/builds/9", Page(pipeline="a/b", job="9")),
+        (ROOT, "/a/pipelines", Page(pipeline="a/pipelines")),
+        (ROOT, "/a/b/merge_requests/3", Page(pipeline="a/b")),
+        (ROOT, "/a", None),
+        (ROOT, "/", None),
+        (ROOT, "/-/profile", None),
+        (ROOT, "/groups/a/-/settings", None),
+        (ROOT, "/users/sign_in", None),
+        (f"{ROOT}/gitlab", "/gitlab/a/b/-/pipelines/7", Page(pipeline="a/b", build="7")),
+        (f"{ROOT}/gitlab", "/gitlabber/a/b/-/pipelines/7", None),
+        (f"{ROOT}/gitlab", "/a/b/-/pipelines/7", None),
+    ],
+)
+async def test_pages_are_read_below_the_servers_root(root: str, url: str, page: Page | None) -> None:
+    async with opened(CASE, Server(nothing), {"url": root}) as provider:
+        assert provider.read_url(f"{ROOT}{url}") == page
+        assert provider.read_url(f"https://other.example{url}") is None
+        assert provider.read_url(f"ftp://git.harbour.example{url}") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("", "https://gitlab.com/api/v4"),
+        ("https://git.example", "https://git.example/api/v4"),
+        ("https://git.example/", "https://git.example/api/v4"),
+        ("https://git.example/api/v4/", "https://git.example/api/v4"),
+        ("https://git.example/api/v3", "https://git.example/api/v4"),
+        ("https://git.example/sub/api/graphql", "https://git.example/sub/api/v4"),
+        ("https://git.example/api", "https://git.example/api/v4"),
+        ("https://git.example/apiary", "https://git.example/apiary/api/v4"),
+    ],
+)
+def test_a_pasted_api_address_is_a_base_address(given: str, base: str) -> None:
+    assert GitLab.base_url(GitLabOptions.model_validate({"token": "t", "url": given})) == base
+
+
+def test_settings_are_checked() -> None:
+    for bad in ({}, {"token": "t", "api_version": "v5"}, {"token": "t", "grup": "x"}):
+        with pytest.raises(ValidationError):
+            GitLabOptions.model_validate(bad)
+    assert GitLabOptions.model_validate({"token": "t", "group": "/a/b/"}).group == "a/b"
+
+
+async def test_a_project_path_goes_into_the_address_whole() -> None:
+    server = Server(lambda _: httpx.Response(200, json={"id": 1, "path_with_namespace": "a b/c/d"}))
+    async with opened(CASE, server) as provider:
+        await provider.pipeline("a b/c/d")
+    assert server.asked[0].url.raw_path == b"/api/v4/projects/a%20b%2Fc%2Fd"
+
+
+async def test_a_group_narrows_the_projects() -> None:
+    server = Server(lambda _: httpx.Response(200, json=[{"id": 1, "path_with_namespace": "sea/lamps/c", "name": "C"}]))
+    async with opened(CASE, server, {"group": "sea/lamps"}) as provider:
+        assert [each.path for each in await result_of(provider.pipelines())] == ["sea/lamps/c"]  # type: ignore[attr-defined]
+        assert await result_of(provider.pipelines("lamp/xyz")) == []
+    assert server.asked[0].url.raw_path.startswith(b"/api/v4/groups/sea%2Flamps/projects?include_subgroups=true")
+    assert server.asked[1].url.params["search"] == "xyz"
+
+
+# credentials
+
+
+@pytest.mark.parametrize(("version", "name"), [("v4", "authorization"), ("v3", "private-token")])
+def test_each_api_has_its_own_header(version: str, name: str) -> None:
+    options = GitLabOptions.model_validate({"token": "secret-token", "api_version": version})
+    flow = GitLab.auth(options, clock).auth_flow(httpx.Request("GET", ROOT))
+    sent = next(flow)
+    assert "secret-token" in sent.headers[name]
+    assert {"authorization", "private-token"} & set(sent.headers) == {name}
+
+
+async def test_a_token_without_a_page_of_its_own_is_checked_by_its_user() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return (
+            httpx.Response(200, json={"username": "mara"}) if request.url.path.endswith("/user") else nothing(request)
+        )
+
+    async with opened(CASE, Server(answer)) as provider:
+        account = await provider.check()
+    assert (account.name, account.missing, account.detail) == ("mara", (), None)
+
+
+async def test_a_token_without_any_reading_scope_lacks_both() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/self"):
+            return httpx.Response(200, json={"scopes": ["read_user"], "expires_at": "2026-08-03"})
+        return httpx.Response(200, json={"username": "mara", "version": "18.1"})
+
+    async with opened(CASE, Server(answer)) as provider:
+        account = await provider.check()
+    assert len(account.missing) == 2
+    assert account.expires_at == datetime(2026, 8, 3, tzinfo=UTC)
+    assert account.warnings == ("The token ends on 03 August 2026.",)
+
+
+def test_quota_is_read_and_its_absence_is_none() -> None:
+    headers = httpx.Headers({"RateLimit-Limit": "2000", "RateLimit-Remaining": "12", "RateLimit-Reset": "1785585660"})
+    resets = datetime.fromtimestamp(1785585660, UTC)
+    assert GitLab.read_quota(headers, NOW) == Quota(limit=2000, remaining=12, resets_at=resets)
+    assert GitLab.read_quota(httpx.Headers({"RateLimit-Limit": "many"}), NOW) is None
+    assert GitLab.read_quota(httpx.Headers(), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (400, {"message": {"base": ["Reference not found"]}}, NotFound, "no such branch"),
+        (400, {"message": {"ref": ["is missing", "is empty"]}}, Rejected, "is missing"),
+        (400, {"error": "ref is missing"}, Rejected, "ref is missing"),
+        (401, {"error": "invalid_token", "error_description": "Token was revoked."}, AuthFailed, "revoked"),
+        (403, {"error": "insufficient_scope", "scope": "api"}, AuthFailed, "scope is too small"),
+        (403, {"message": "403 Forbidden"}, AuthFailed, "does not let"),
+        (409, {"message": "Conflict: branch is locked"}, Rejected, "locked"),
+    ],
+)
+async def test_the_families_of_refusals_become_sentences(
+    status: int, body: object, kind: type[BotError], words: str
+) -> None:
+    async with opened(CASE, Server(lambda _: httpx.Response(status, json=body))) as provider:
+        with pytest.raises(kind, match=words):
+            await provider.pipeline("4711")
+
+
+# starting and stopping
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (StartRequest(commit="5e1f9a3c7b2d4e6f8a0b1c2d3e4f5a6b7c8d9e0f"), "not single commits"),
+        (StartRequest(ref=Ref(kind=RefKind.COMMIT, name="5e1f9a3c")), "not single commits"),
+        (StartRequest(message="please"), "no message"),
+        (StartRequest(options={"clean": "true"}), "`clean`"),
+        (StartRequest(options={"input.": "x"}), "`input.`"),
+        (StartRequest(ref=merge(12), parameters={"A": "1"}), "merge request"),
+    ],
+)
+async def test_what_a_start_cannot_take_is_refused_by_name_and_nothing_is_sent(
+    request_: StartRequest, words: str
+) -> None:
+    server = Server(nothing)
+    async with opened(CASE, server) as provider:
+        with pytest.raises(Unsupported, match=words):
+            await provider.start(PROJECT, request_)
+    assert not server.asked
+
+
+async def test_a_trigger_token_starts_and_where_it_does_not_fit_the_access_token_does() -> None:
+    bodies: list[dict[str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json=[])
+        bodies.append(json.loads(request.content))
+        fits = request.url.path.endswith("/pipeline") and (len(bodies) != 2 or "trigger" not in request.url.path)
+        return httpx.Response(201, json=run(90001, "created")) if fits else nothing(request)
+
+    main = StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main"), parameters={"A": "1"})
+    server = Server(answer)
+    async with opened(CASE, server, {"trigger_token": "glptt-made-up"}) as provider:
+        build = await provider.start(PROJECT, main)
+        assert build.status is Status.QUEUED
+        assert bodies == [{"ref": "main", "token": "glptt-made-up", "variables": {"A": "1"}}]
+        await provider.start(PROJECT, main)
+    assert server.paths[-1] == "POST /api/v4/projects/4711/pipeline"
+    assert bodies[-1] == {"ref": "main", "variables": [{"key": "A", "value": "1"}]}
+
+
+async def test_a_start_without_answer_is_not_sent_twice_and_not_guessed_among_several() -> None:
+    listed = [run(90002, "pending", source="api"), run(90001, "pending", source="api"), run(90000)]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            raise httpx.ReadTimeout("timed out")
+        return httpx.Response(200, json=listed if "ref" in request.url.params else listed[2:])
+
+    server = Server(answer)
+    async with opened(CASE, server) as provider:
+        with pytest.raises(Unavailable, match="did not try again"):
+            await provider.start(PROJECT, StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main")))
+    assert sum(request.method == "POST" for request in server.asked) == 1
+
+
+async def test_a_project_without_a_default_branch_is_told() -> None:
+    server = Server(lambda _: httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b"}))
+    async with opened(CASE, server) as provider:
+        with pytest.raises(Rejected, match="no default branch"):
+            await provider.start(PROJECT, StartRequest())
+
+
+async def test_inputs_go_as_texts_where_their_types_are_not_told() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        match request.url.path:
+            case "/api/v4/projects/4711/pipelines":
+                return httpx.Response(200, json=[])
+            case "/api/v4/projects/4711/pipeline":
+                assert json.loads(request.content)["inputs"] == {"dry": "true"}
+                return httpx.Response(201, json=run(90001, "created"))
+            case "/api/v4/projects/4711":
+                return httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b", "default_branch": "main"})
+            case _:
+                return nothing(request)
+
+    async with opened(CASE, Server(answer)) as provider:
+        assert (await provider.start(PROJECT, StartRequest(options={"input.dry": "true"}))).id == "90001"
+
+
+async def test_a_post_redirected_within_the_same_project_is_not_repeated_for_ever() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(301, headers={"Location": f"{ROOT}/elsewhere"})
+        return httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b"})
+
+    server = Server(answer)
+    async with opened(CASE, server) as provider:
+        with pytest.raises(UnexpectedResponse):
+            await provider.cancel(PROJECT, BUILD)
+    assert server.paths.count("POST /api/v4/projects/4711/pipelines/90210/cancel") == 1
+
+
+async def test_retrying_all_rejecting_a_job_and_downloading_a_report_are_refused_without_a_request() -> None:
+    server = Server(nothing)
+    async with opened(CASE, server) as provider:
+        with pytest.raises(Unsupported) as refused:
+            await provider.retry(PROJECT, BUILD, failed_only=False)
+        assert "rebuild" in (refused.value.hint or "")
+        with pytest.raises(Unsupported):
+            await provider.decide(MANUAL, approve=False)
+        with pytest.raises(Unsupported) as report:
+            await result_of(provider.download(REPORT))
+        assert "/junit" in (report.value.hint or "")
+    assert not server.asked
+
+
+async def test_an_approval_that_is_not_there_is_told() -> None:
+    async with opened(CASE, Server(nothing)) as provider:
+        with pytest.raises(NotFound):
+            await provider.decide(BLOCKED, approve=True)
+
+
+async def test_a_report_that_is_too_big_is_refused_and_issues_do_without() -> None:
+    huge = b" " * (9 * 1024 * 1024)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("test_report"):
+            return httpx.Response(200, content=huge)
+        return httpx.Response(200, json=[{"id": 1, "name": "unit", "status": "failed"}])
+
+    async with opened(CASE, Server(answer)) as provider:
+        with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
+            await provider.tests(PROJECT, BUILD)
+        assert [issue.message for issue in await provider.issues(PROJECT, BUILD)] == ["Job unit: failed"]
+
+
+async def test_a_commit_is_asked_for_once() -> None:
+    sha = "5e1f9a3c7b2d4e6f8a0b1c2d3e4f5a6b7c8d9e0f"
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "commits" in request.url.path:
+            return httpx.Response(200, json={"id": sha, "title": "Trim"})
+        return httpx.Response(200, json=run(90001, sha=sha))
+
+    server = Server(answer)
+    async with opened(CASE, server) as provider:
+        for _ in range(3):
+            assert (await provider.build(PROJECT, "90001")).message == "Trim"
+    assert len(server.asked) == 4
+
+
+# readers
+
+
+@pytest.mark.parametrize(
+    ("source", "login", "starter", "trigger"),
+    [
+        ("push", "mara", Starter.USER, Trigger.PUSH),
+        ("push", "project_4711_bot_9f", Starter.BOT, Trigger.PUSH),
+        ("api", "group_3_bot", Starter.BOT, Trigger.API),
+        ("push", "project_lead", Starter.USER, Trigger.PUSH),
+        ("schedule", "mara", Starter.BOT, Trigger.CRON),
+        ("web", None, None, Trigger.WEB),
+        ("duo_workflow", "mara", Starter.USER, Trigger.UNKNOWN),
+        (None, None, None, Trigger.UNKNOWN),
+    ],
+)
+def test_who_started_a_build_and_why(
+    source: str | None, login: str | None, starter: Starter | None, trigger: Trigger
+) -> None:
+    user = wire.User(username=login) if login else None
+    build = wire.build(
+        wire.PipelineRun(id=1, status="running", source=source, user=user), connection="c", pipeline="1", root=ROOT
+    )
+    assert (build.triggered_by_type, build.trigger) == (starter, trigger)
+
+
+@pytest.mark.parametrize(
+    ("group", "errors", "warnings"),
+    [("success", 0, 0), ("success-with-warnings", 0, None), ("success_with_warnings", 0, None), (None, None, None)],
+)
+def test_what_a_pass_says_about_errors_and_warnings(
+    group: str | None, errors: int | None, warnings: int | None
+) -> None:
+    detailed = wire.Detailed(group=group) if group else None
+    it = wire.PipelineRun(id=1, status="SUCCESS", detailed_status=detailed)
+    build = wire.build(it, connection="c", pipeline="1", root=ROOT)
+    assert (build.issues.errors, build.issues.warnings) == (errors, warnings)
+    assert build.raw_state == "success"
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        (f"{ROOT}/a/b/-/pipelines/1", "a/b"),
+        (f"{ROOT}/a/b/pipelines/1", "a/b"),
+        (f"{ROOT}/a/b", None),
+        ("https://other.example/a/b/-/pipelines/1", None),
+        (None, None),
+    ],
+)
+def test_the_repository_is_read_from_the_page(url: str | None, path: str | None) -> None:
+    assert wire.repository(url, ROOT) == path
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("  text ", "text"),
+        ("", None),
+        (None, None),
+        (7, None),
+        ({"message": "m"}, "m"),
+        ({"message": "m", "type": "T"}, "T: m"),
+        ({"message": {"message": "deep"}}, "deep"),
+        ({}, None),
+        (["a", "", "b"], "a\nb"),
+        ([], None),
+    ],
+)
+def test_what_a_test_printed_reads_in_every_form(output: object, said: str | None) -> None:
+    assert wire.spoken(output) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("true", "BOOLEAN", True),
+        ("False", "boolean", False),
+        ("maybe", "BOOLEAN", "maybe"),
+        ("3", "NUMBER", 3),
+        ("3.5", "NUMBER", 3.5),
+        ("three", "NUMBER", "three"),
+        ('["a", 1]', "ARRAY", ["a", 1]),
+        ("a, b,", "ARRAY", ["a", "b"]),
+        ("3", "STRING", "3"),
+        ("true", None, "true"),
+    ],
+)
+def test_inputs_are_sent_as_their_type_wants_them(text: str, kind: str | None, value: object) -> None:
+    assert wire.typed(text, kind) == value
+
+
+# v3
+
+
+async def test_a_v3_connection_offers_less_and_says_so() -> None:
+    async with opened(V3, Server(nothing)) as old, opened(CASE, Server(nothing)) as new:
+        assert old.capabilities == GitLabV3.capabilities
+        assert new.capabilities == GitLabV4.capabilities
+        assert old.capabilities < new.capabilities
+        assert not old.can(Capability.TESTS)
+        for refused in (old.tests("31", "1"), old.parameters("31", None)):
+            with pytest.raises(Unsupported) as raised:
+                await refused
+            assert "old" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("version", "has"), [("8.10.9", False), ("8.11.0-ee", True), ("8.17.3", True), ("9.4.0", True), ("10.0.1", True)]
+)
+async def test_v3_finds_out_once_whether_the_server_has_pipelines(version: str, has: bool) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        match request.url.path.rpartition("/v3/")[2]:
+            case "version":
+                return httpx.Response(200, json={"version": version})
+            case "projects/31":
+                return httpx.Response(200, json={"id": 31, "path_with_namespace": "harbour/gate"})
+            case _:
+                return httpx.Response(200, json=[])
+
+    server = Server(answer)
+    async with opened(V3, server) as provider:
+        for _ in range(2):
+            assert await result_of(provider.builds("31", BuildFilter())) == []
+    assert [path.rpartition("/")[2] for path in server.paths] == [
+        "31",
+        "version",
+        *["pipelines" if has else "builds"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (StartRequest(message="x"), "takes no message"),
+        (StartRequest(options={"input.a": "b"}), "takes no .*`input.a`"),
+        (StartRequest(commit="abcdef12"), "only branches and tags"),
+        (StartRequest(ref=merge(1)), "only branches and tags"),
+    ],
+)
+async def test_what_v3_cannot_start_is_refused_by_name(request_: StartRequest, words: str) -> None:
+    server = Server(nothing)
+    async with opened(V3, server) as provider:
+        with pytest.raises(Unsupported, match=words):
+            await provider.start("31", request_)
+    assert not server.asked
+
+
+async def test_v3_without_a_trigger_token_says_what_is_missing() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/31"):
+            return httpx.Response(
+                200, json={"id": 31, "path_with_namespace": "harbour/gate", "default_branch": "master"}
+            )
+        return nothing(request)
+
+    async with opened(V3, Server(answer), {"trigger_token": None}) as provider:
+        with pytest.raises(Unsupported, match="trigger token"):
+            await provider.start("31", StartRequest(parameters={"A": "1"}))
+
+
+def old_run(number: int, status: str, name: str | None = None, **more: Any) -> groups.BuildRun:
+    return groups.BuildRun(
+        id=number, status=status, name=name or f"job {number}", ref="main", commit=wire.Commit(id="abc"), **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("success", "running", "failed"), (Status.IN_PROGRESS, None, "running")),
+        (("success", "canceling"), (Status.IN_PROGRESS, None, "running")),
+        (("failed", "pending"), (Status.QUEUED, None, "pending")),
+        (("created",), (Status.QUEUED, None, "pending")),
+        (("success", "failed", "canceled"), (Status.COMPLETED, Conclusion.FAILED, "failed")),
+        (("success", "canceled"), (Status.COMPLETED, Conclusion.CANCELLED, "canceled")),
+        (("skipped", "skipped"), (Status.COMPLETED, Conclusion.SKIPPED, "skipped")),
+        (("success", "skipped"), (Status.COMPLETED, Conclusion.PASSED, "success")),
+        (("success", "manual"), (Status.COMPLETED, Conclusion.PASSED, "success")),
+        (("success", "hibernating"), (Status.IN_PROGRESS, None, "hibernating")),
+    ],
+)
+def test_the_state_of_a_group(words: tuple[str, ...], wanted: tuple[Status, Conclusion | None, str]) -> None:
+    assert groups.state([old_run(n, word) for n, word in enumerate(words)]) == wanted
+
+
+def test_a_group_that_waits_after_some_of_it_ran_is_in_progress() -> None:
+    runs = [old_run(1, "success", started_at="2016-08-01T08:02:00Z"), old_run(2, "pending")]
+    assert groups.state(runs) == (Status.IN_PROGRESS, None, "pending")
+
+
+def test_a_finished_build_in_a_strange_state_leaves_the_conclusion_open() -> None:
+    runs = [old_run(1, "success"), old_run(2, "melted", finished_at="2016-08-01T08:02:00Z")]
+    assert groups.state(runs) == (Status.COMPLETED, None, "melted")
+
+
+def test_only_the_latest_try_counts_and_builds_without_a_commit_have_no_group() -> None:
+    runs = [
+        old_run(1, "failed", "unit"),
+        old_run(2, "success", "unit"),
+        old_run(3, "success", "unit", tag=True),
+        replace_commit(old_run(4, "failed")),
+    ]
+    found = groups.grouped(runs)
+    assert [(each.id, len(each.runs)) for each in found] == [("abc@tag:main", 1), ("abc@main", 2)]
+    assert groups.state(found[1].current)[1] is Conclusion.PASSED
+
+
+def replace_commit(it: groups.BuildRun) -> groups.BuildRun:
+    it.commit = None
+    return it
