@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.blocks.buttons import command
-from bot.blocks.lines import called, counts_line, failure_words
+from bot.blocks.lines import called, counts_words, failure_words
 from bot.blocks.message import Block, Message, actions, button, context, link_button, section, sections
 from bot.blocks.redact import redact
 from bot.blocks.text import (
@@ -36,7 +36,7 @@ _KINDS = (
 def issues_message(issues: Sequence[Issue], counts: IssueCounts, *, build: Build, label: str, now: datetime) -> Message:
     """Return the issues of a build by kind, the gravest first, under the system's own counts."""
     title = f"Issues of {safe(called(build, label), 120)}"
-    summary = counts_line(counts).replace("    ", ", ") or (plural(len(issues), "issue") if issues else "none")
+    summary = counts_words(counts) or (plural(len(issues), "issue") if issues else "none")
     blocks: list[Block] = [section(f"*{title}*{DOT}{summary}")]
     room = MOST
     for kind, shape, words in _KINDS:

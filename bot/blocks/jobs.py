@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.blocks.buttons import command
-from bot.blocks.lines import called, counts_line
+from bot.blocks.lines import called, counts_words
 from bot.blocks.message import Message, actions, button, link_button, section, sections
 from bot.blocks.redact import redact
 from bot.blocks.text import (
@@ -39,7 +39,7 @@ def jobs_lines(jobs: Sequence[Job], now: datetime) -> tuple[str, ...]:
             f"{shown.shape} {stage}{link(job.web_url, job.name, 100)}",
             escape(shown.word),
             duration(seconds) if seconds is not None else "",
-            counts_line(job.issues).replace("    ", ", "),
+            counts_words(job.issues),
             safe(redact(job.reason), 120) if job.reason else "",
             "allowed to fail" if job.tolerated else "",
             "tried again" if job.retried else "",

@@ -31,6 +31,7 @@ _TRIGGERS = {
     Trigger.WEB: "by hand",
 }
 _OPEN_WORDS = frozenset({Status.QUEUED.value, Status.IN_PROGRESS.value})
+GAP = "    "
 _JOB_WORDS = (
     (Conclusion.FAILED.value, "failed"),
     (Conclusion.TIMEOUT.value, "timed out"),
@@ -91,6 +92,11 @@ def commit_words(build: Build) -> str:
     return f"{subject}, by {safe(who, 60)}" if subject else f"By {safe(who, 60)}"
 
 
+def counts_words(counts: IssueCounts) -> str:
+    """Return the counts that are not zero, for a line among others. Empty where none is."""
+    return ", ".join(part for part in counts_line(counts).split(GAP) if not part.startswith("0 ") and part)
+
+
 def counts_line(counts: IssueCounts, transition: Transition | None = None) -> str:
     """Return line 4: the known counts with what moved. Empty where nothing is known or everything is and was zero."""
     moved = transition or Transition()
@@ -109,17 +115,22 @@ def counts_line(counts: IssueCounts, transition: Transition | None = None) -> st
         telling = telling or bool(count or delta)
         if name == "test_failures":
             telling = telling or bool(counts.tests_total)
-            words = _tests(count, counts.tests_total)
+            words = _tests(count, counts.tests_total, moved=bool(delta))
         else:
             words = plural(count, one, many)
         parts.append(f"{words} ({signed(delta)})" if delta else words)
-    return "    ".join(parts) if telling else ""
+    return GAP.join(parts) if telling else ""
 
 
-def _tests(failed: int, total: int | None) -> str:
-    if failed == 0:
-        return f"{plural(total, 'test')} passed" if total else "0 tests failed"
-    return f"{failed:,} of {plural(total, 'test')} failed" if total else f"{plural(failed, 'test')} failed"
+def _tests(failed: int, total: int | None, *, moved: bool) -> str:
+    if not total:
+        return f"{plural(failed, 'test')} failed"
+    # Beside a change the count that changed must stand: "812 tests passed (-3)" would mislead.
+    return (
+        f"{plural(total, 'test')} passed"
+        if failed == 0 and not moved
+        else f"{failed:,} of {plural(total, 'test')} failed"
+    )
 
 
 def jobs_line(build: Build) -> str:
@@ -206,7 +217,7 @@ def build_line(build: Build, *, label: str, now: datetime) -> str:
         f"{shown.shape} *{escape(shown.word)}*  {link(build.web_url, called(build, label), 120)}",
         code(build.ref, 60) if build.ref else "",
         safe(build.subject, 60) if build.subject else "",
-        counts_line(build.issues).replace("    ", ", "),
+        counts_words(build.issues),
         *times,
     ]
     return DOT.join(part for part in parts if part)

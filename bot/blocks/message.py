@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bot.blocks.text import GRAVE, clean_url, clip, cut, one_line, plural
+from bot.blocks.text import GRAVE, clean_url, clip, cut, one_line, plural, visible
 
 Block = dict[str, Any]
 
@@ -31,7 +31,7 @@ class Message:
 
     def payload(self) -> dict[str, Any]:
         """Return text, blocks and attachments, all three always: an edit must replace whatever stood there before."""
-        text = cut(self.text, 4000) or "—"
+        text = str(cut(self.text, 4000)) or "—"
         blocks = _whole(self.blocks)
         attached = _whole(self.attached)
         room = MESSAGE_BLOCKS - len(attached)
@@ -188,13 +188,13 @@ def confirm(title: str, text: str, yes: str, no: str = "Back") -> Block:
 
 def preformatted(text: str, limit: int = SECTION_TEXT) -> Block:
     """Return text as it stands, in a fixed font. Slack reads nothing into rich text, so nothing needs escaping."""
-    element = {"type": "text", "text": clip(text, limit) or "—"}
+    element = {"type": "text", "text": clip(visible(text), limit) or "—"}
     return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [element]}]}
 
 
 def code_block(text: str, limit: int = SECTION_TEXT) -> str:
     """Return mrkdwn for a block of code, of at most `limit` characters."""
-    inner = text.replace("`", GRAVE).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    inner = visible(text).replace("`", GRAVE).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"```{cut(inner, limit - 6)}```"
 
 
@@ -299,7 +299,7 @@ def _plain(text: str, limit: int) -> Block:
 
 def _mrkdwn(text: str, limit: int) -> Block:
     # Without `verbatim` Slack also turns bare `@here`, `#general` and addresses into mentions and links.
-    return {"type": "mrkdwn", "text": cut(text, limit) or "—", "verbatim": True}
+    return {"type": "mrkdwn", "text": str(cut(text, limit)) or "—", "verbatim": True}
 
 
 def _usable(element: Block) -> bool:

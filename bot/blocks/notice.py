@@ -136,7 +136,7 @@ def sentence_of(transition: Transition, build: Build) -> Markup:
             return _fixed(transition, build)
         case Change.STILL_FAILING:
             since = f", since #{transition.red_since}" if transition.red_since is not None else ""
-            tail = " — worse than before" if transition.worse else " — better than before" if transition.better else ""
+            tail = ", with more issues" if transition.worse else ", with fewer issues" if transition.better else ""
             return Markup(f"Still failing — {ordinal(transition.streak)} in a row{since}{tail}")
         case Change.STILL_PASSING:
             return Markup("Still green, with more issues" if transition.worse else "Still green")
@@ -150,7 +150,7 @@ def sentence_of(transition: Transition, build: Build) -> Markup:
 def _fixed(transition: Transition, build: Build) -> Markup:
     """Return the sentence of a build that is green again. Time runs from the end of the first red build."""
     took = f"{duration(transition.red_seconds)} and " if transition.red_seconds is not None else ""
-    by = code(build.commit[:7]) if build.commit else ""
+    by = safe(build.commit[:7]) if build.commit else ""
     person = build.author.name or build.author.login if build.author else None
     who = " ".join(part for part in (by, safe(person, 60) if person else "") if part)
     credit = f" · fixed by {who}" if who else ""

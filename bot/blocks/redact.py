@@ -12,9 +12,7 @@ _Found = re.Match[str]
 _KEY_BLOCK = re.compile(
     r"-----BEGIN (?P<kind>[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END (?P=kind)-----|\Z)", re.DOTALL
 )
-_KEY_TAIL = re.compile(
-    r"\A(?:[ \t]*[A-Za-z0-9+/=]{16,}[ \t]*\r?\n)*[^\n]{0,200}-----END [A-Z0-9 ]{0,40}PRIVATE KEY[^\n]*"
-)
+_KEY_TAIL = re.compile(r"\A(?:[ \t]*[A-Za-z0-9+/=]+[ \t]*\r?\n)*[^\n]{0,200}-----END [A-Z0-9 ]{0,40}PRIVATE KEY[^\n]*")
 
 _TOKENS = (
     ("AWS key", r"(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA)[A-Z0-9]{16}"),
@@ -45,7 +43,7 @@ _CREDENTIALS = re.compile(
 )
 _LONE_CREDENTIAL = re.compile(r"(?P<scheme>\bhttps?://)(?P<word>[A-Za-z0-9_.~+-]{16,500})@", re.IGNORECASE)
 _SIGNED = re.compile(
-    r"(?P<base>https?://[^\s?'\"<>]+)\?(?P<query>[^\s'\"<>]*(?:signature|\bsig|x-amz-credential|x-goog-credential|awsaccesskeyid"
+    r"(?P<base>https?://[^\s?'\"<>]{1,2000})\?(?P<query>[^\s'\"<>]{0,4000}?(?:signature|\bsig|x-amz-credential|x-goog-credential|awsaccesskeyid"
     r"|access_token|private_token|job_token|token|api_key|apikey|key-pair-id)=[^\s'\"<>]*)",
     re.IGNORECASE,
 )

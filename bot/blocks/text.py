@@ -19,9 +19,10 @@ MINUS = "\N{MINUS SIGN}"
 DOT = "  ·  "
 STEP = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
-# Control characters, and the invisible ones that hide text or turn its direction round.
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_UNSAFE_IN_URL = re.compile(r"[\s<>|\"`\\^{}\x00-\x20\x7f-\x9f]")
+# Control characters, halves of characters, and the invisible ones that hide text or turn its direction round.
+_UNSEEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
+_INVISIBLE = re.compile(f"[{_UNSEEN}]")
+_UNSAFE_IN_URL = re.compile(rf"[\s<>|\"`\\^{{}}{_UNSEEN}]")
 _USER = re.compile(r"[UW][A-Z0-9]{1,20}")
 _HARMLESS = re.compile(r"(<@[UW][A-Z0-9]{1,20}>|<!date\^\d+\^[^<>|^]*\|[^<>|]*>|&(?:amp|lt|gt);)")
 _GROUP = re.compile(r"S[A-Z0-9]{1,20}")
@@ -35,8 +36,7 @@ class Markup(str):
 
 def escape(text: str) -> Markup:
     """Return a text that Slack shows as it stands; its lines and its backticks stay."""
-    shown = _INVISIBLE.sub("", text)
-    return Markup(shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return Markup(visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
 def clip(text: str, limit: int) -> str:
@@ -58,9 +58,14 @@ def cut(text: str, limit: int) -> str:
     return text[:end].rstrip() + "…"
 
 
+def visible(text: str) -> str:
+    """Return raw text without the characters nobody sees; its lines stay."""
+    return _INVISIBLE.sub("", text)
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """Return raw text on one line, without characters nobody sees, at most `limit` long."""
-    return clip(" ".join(_INVISIBLE.sub("", text).split()), limit)
+    return clip(" ".join(visible(text).split()), limit)
 
 
 def safe(text: str, limit: int = 200) -> Markup:
@@ -76,7 +81,7 @@ def markup(text: str, limit: int = 400) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    line = " ".join(_INVISIBLE.sub("", text).split())
+    line = " ".join(visible(text).split())
     return Markup(cut("".join(_kept(part) for part in _HARMLESS.split(line)), limit))
 
 
@@ -98,7 +103,7 @@ def clean_url(url: str | None) -> str | None:
     """Return a web address fit for a button, None where it is no http(s) address or longer than Slack takes."""
     if url is None or not url.lower().startswith(("http://", "https://")):
         return None
-    cleaned = _UNSAFE_IN_URL.sub(lambda found: quote(found[0], safe=""), url)
+    cleaned = _UNSAFE_IN_URL.sub(lambda found: quote(found[0], safe="", errors="replace"), url)
     return cleaned if len(cleaned) <= 3000 else None
 
 
