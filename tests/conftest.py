@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 import stamina
 
+from tests.postgres import bare_postgres_url, migrated_postgres, postgres_server, postgres_url
+
+__all__ = ["bare_postgres_url", "migrated_postgres", "postgres_server", "postgres_url"]
+
 REPEATS = 3
 
 

@@ -1,0 +1,102 @@
+"""Rows and builds for the store's tests, with all that a test does not care about filled in."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bot.models import Build, BuildKey, Conclusion, Status
+from bot.store import Recorded
+from bot.store.tables import CardRow, LinkRow, NoticeRow, WatchRow
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+TEAM, CHANNEL = "T1", "C1"
+CONNECTION, PIPELINE = "works", "p-app"
+
+
+def ago(**past: float) -> datetime:
+    return NOW - timedelta(**past)
+
+
+def running(build: str = "b1", **fields: Any) -> Build:
+    made = Build(
+        connection=CONNECTION, pipeline=PIPELINE, id=build, branch="main", status=Status.IN_PROGRESS, created_at=NOW
+    )
+    return replace(made, **fields)
+
+
+def ended(build: str = "b1", **fields: Any) -> Build:
+    whole = {"status": Status.COMPLETED, "conclusion": Conclusion.PASSED, "completed_at": NOW, **fields}
+    return running(build, **whole)
+
+
+def key(build: str = "b1") -> BuildKey:
+    return BuildKey(connection=CONNECTION, pipeline=PIPELINE, id=build)
+
+
+def link(**fields: Any) -> LinkRow:
+    whole = {
+        "team": TEAM,
+        "channel": CHANNEL,
+        "connection": CONNECTION,
+        "pipeline": PIPELINE,
+        "path": "app",
+        "name": "App",
+        "created_by": "U1",
+        "created_at": NOW,
+        **fields,
+    }
+    return LinkRow(**whole)
+
+
+def notice(build: str = "b1", **fields: Any) -> NoticeRow:
+    whole = {
+        "team": TEAM,
+        "channel": CHANNEL,
+        "connection": CONNECTION,
+        "pipeline": PIPELINE,
+        "build": build,
+        "round": 1,
+        "event": "finished",
+        "due_at": NOW,
+        "created_at": NOW,
+        **fields,
+    }
+    return NoticeRow(**whole)
+
+
+def card(build: str = "b1", ts: str = "1.1", **fields: Any) -> CardRow:
+    whole = {
+        "team": TEAM,
+        "channel": CHANNEL,
+        "ts": ts,
+        "connection": CONNECTION,
+        "pipeline": PIPELINE,
+        "build": build,
+        "round": 1,
+        **fields,
+    }
+    return CardRow(**whole)
+
+
+def watch(build: str = "b1", **fields: Any) -> WatchRow:
+    whole = {
+        "team": TEAM,
+        "channel": "U1",
+        "user": "U1",
+        "connection": CONNECTION,
+        "pipeline": PIPELINE,
+        "build": build,
+        "created_at": NOW,
+        **fields,
+    }
+    return WatchRow(**whole)
+
+
+def nothing(_batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+    return ()
+
+
+def told(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+    """Decide as the simplest of channels would: every end is told."""
+    return [notice(item.build.id, round=item.round) for item in batch if item.finished]

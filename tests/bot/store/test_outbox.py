@@ -1,0 +1,202 @@
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.models import Conclusion
+from bot.store import Store
+from bot.store.tables import CardRow, NoticeRow
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, card, ended, key, nothing, notice
+
+MINUTE = timedelta(minutes=1)
+
+
+async def claim(store: Store, *, late: timedelta = timedelta(0), limit: int = 9) -> list[NoticeRow]:
+    return await store.claim_notices("w", now=NOW + late, lease_seconds=60, limit=limit)
+
+
+async def claim_cards(store: Store, *, late: timedelta = timedelta(0)) -> list[CardRow]:
+    return await store.claim_cards(now=NOW + late, lease_seconds=60, limit=9)
+
+
+async def with_card(store: Store, **fields: Any) -> int:
+    await store.add_notices([notice()])
+    await store.sent(1, ts="1.1", card=card(**fields), now=NOW)
+    (row,) = await store.cards_of(key())
+    assert row.id is not None
+    return row.id
+
+
+async def test_a_notice_is_written_once(store: Store, other: Store) -> None:
+    rows = [notice(), notice(round=2), notice(channel="C2"), notice(event="started"), notice(link=3)]
+    assert await store.add_notices(rows) == 5
+    assert await other.add_notices([notice(), notice("b2")]) == 1
+    assert await store.add_notices([]) == 0
+
+
+async def test_a_channel_hears_its_notices_one_after_the_other(store: Store) -> None:
+    await store.add_notices([notice("b1"), notice("b2"), notice("b1", channel="C2"), notice("b3", team="T2")])
+    assert [(row.team, row.channel, row.build) for row in await claim(store)] == [
+        (TEAM, CHANNEL, "b1"),
+        (TEAM, "C2", "b1"),
+        ("T2", CHANNEL, "b3"),
+    ]
+    assert await claim(store) == []
+    await store.sent(1, ts="1.1", card=None, now=NOW)
+    (second,) = await claim(store)
+    assert (second.build, second.tries, second.unsure, second.lease_owner) == ("b2", 1, False, "w")
+
+
+async def test_a_notice_that_waits_holds_up_the_later_ones_of_its_channel_only(store: Store) -> None:
+    await store.add_notices([notice("b1", due_at=NOW + MINUTE), notice("b2"), notice("b3", channel="C2")])
+    assert [row.build for row in await claim(store)] == ["b3"]
+    assert {row.build for row in await claim(store, late=MINUTE)} == {"b1", "b3"}
+
+
+@pytest.mark.parametrize("state", ["sent", "held", "silent", "failed"])
+async def test_what_is_not_to_be_said_now_holds_up_nothing(store: Store, state: str) -> None:
+    await store.add_notices([notice("b1", state=state), notice("b2")])
+    assert [row.build for row in await claim(store)] == ["b2"]
+
+
+async def test_two_senders_never_have_the_same_notice_and_keep_the_order(store: Store, other: Store) -> None:
+    await store.add_notices([notice(f"b{number}", channel=f"C{number % 4}") for number in range(40)])
+    said: dict[str, list[int]] = {}
+
+    async def send(where: Store) -> None:
+        while rows := await claim(where, limit=2):
+            for row in rows:
+                said.setdefault(row.channel, []).append(row.id or 0)
+                await where.sent(row.id or 0, ts=f"1.{row.id}", card=None, now=NOW)
+
+    await asyncio.gather(send(store), send(other), send(store), send(other))
+    await send(store)
+    ids = [number for numbers in said.values() for number in numbers]
+    assert sorted(ids) == list(range(1, 41))
+    assert all(numbers == sorted(numbers) for numbers in said.values())
+
+
+async def test_a_notice_whose_sender_went_away_comes_back_unsure(store: Store) -> None:
+    await store.add_notices([notice()])
+    await claim(store)
+    assert await claim(store, late=timedelta(seconds=59)) == []
+    (row,) = await claim(store, late=MINUTE)
+    assert (row.unsure, row.tries) == (True, 2)
+
+
+async def test_a_notice_given_back_comes_when_it_is_due_and_as_sure_as_it_was_said(store: Store) -> None:
+    await store.add_notices([notice()])
+    await claim(store)
+    await store.unsent(1, due_at=NOW + MINUTE, unsure=False)
+    assert await claim(store) == []
+    (row,) = await claim(store, late=MINUTE)
+    assert (row.unsure, row.tries) == (False, 2)
+    await store.unsent(1, due_at=NOW + MINUTE, unsure=True)
+    (row,) = await claim(store, late=MINUTE)
+    assert (row.unsure, row.tries) == (True, 3)
+
+
+async def test_a_sent_notice_is_remembered_with_its_card(store: Store) -> None:
+    await store.add_notices([notice()])
+    await claim(store)
+    given = card(shown="Build 1", edited_at=None)
+    await store.sent(1, ts="1.1", card=given, now=NOW)
+    row = await store.notice(1)
+    assert row is not None
+    assert (row.state, row.ts, row.sent_at, row.lease_until) == ("sent", "1.1", NOW, None)
+    kept = await store.card_at(TEAM, CHANNEL, "1.1")
+    assert kept is not None
+    assert (kept.notice, kept.shown, kept.edited_at, kept.edit_due_at, kept.live) == (1, "Build 1", NOW, None, True)
+    assert given.id is None
+    assert await store.card_at(TEAM, CHANNEL, "9.9") is None
+    assert await store.notice(99) is None
+
+
+async def test_a_failed_notice_keeps_its_reason_and_lets_the_next_one_go(store: Store) -> None:
+    await store.add_notices([notice("b1"), notice("b2")])
+    await claim(store)
+    await store.fail_notice(1, "Slack refused: is_archived")
+    assert [row.build for row in await claim(store)] == ["b2"]
+    (row,) = await store.notices_of(key())
+    assert (row.state, row.reason) == ("failed", "Slack refused: is_archived")
+
+
+async def test_notices_are_held_and_let_go(store: Store) -> None:
+    await store.add_notices([notice("b1"), notice("b2", reason="broken"), notice("b3", channel="C2"), notice("b4")])
+    await claim(store, limit=1)
+    assert await store.hold_notices(TEAM, CHANNEL, NOW) == 2
+    assert await store.hold_notices(TEAM, "C2", NOW, reason="quiet hours") == 1
+    states = [(row.state, row.reason) for row in await store.notices_in(TEAM, CHANNEL, ago(days=1))]
+    assert states == [("leased", ""), ("held", "broken"), ("held", "")]
+    assert await store.release_held(TEAM, CHANNEL, NOW + MINUTE) == 2
+    assert await store.release_held(TEAM, CHANNEL, NOW) == 0
+    await store.sent(1, ts="1.1", card=None, now=NOW)
+    assert [row.build for row in await claim(store, late=MINUTE)] == ["b2"]
+    (quiet,) = await store.notices_in(TEAM, "C2", ago(days=1))
+    assert (quiet.state, quiet.reason) == ("held", "quiet hours")
+
+
+async def test_notices_are_found_by_build_and_by_channel(store: Store) -> None:
+    await store.add_notices([notice(), notice(team="T2"), notice("b2"), notice("old", created_at=ago(days=2))])
+    assert [row.team for row in await store.notices_of(key())] == [TEAM, "T2"]
+    assert [row.team for row in await store.notices_of(key(), "T2")] == ["T2"]
+    assert [row.build for row in await store.notices_in(TEAM, CHANNEL, ago(days=1))] == ["b1", "b2"]
+
+
+async def test_the_thread_of_a_red_streak_is_the_message_that_began_it(store: Store) -> None:
+    async def thread() -> str | None:
+        return await store.notice_thread(TEAM, CHANNEL, CONNECTION, PIPELINE, "main")
+
+    await store.record(
+        [ended("b1", conclusion=Conclusion.FAILED), ended("b2"), ended("b3", branch="other")], nothing, now=NOW
+    )
+    await store.add_notices([notice("b1", event="broken"), notice("b2", event="fixed"), notice("b3", event="broken")])
+    assert await thread() is None
+    await store.sent(1, ts="1.1", card=None, now=NOW)
+    await store.sent(3, ts="3.3", card=None, now=NOW)
+    assert await thread() == "1.1"
+    await store.sent(2, ts="2.2", card=None, now=NOW)
+    assert await thread() is None
+
+
+async def test_a_due_card_is_leased_once_and_edited(store: Store, other: Store) -> None:
+    number = await with_card(store)
+    assert await claim_cards(store) == []
+    await store.touch_card(number, NOW)
+    (row,) = await claim_cards(store)
+    assert row.id == number
+    assert await claim_cards(other) == []
+    await store.card_edited(number, shown="Passed", live=False, now=NOW + MINUTE)
+    (row,) = await store.cards_of(key())
+    assert (row.shown, row.live, row.edited_at, row.lease_until, row.edit_due_at) == (
+        "Passed",
+        False,
+        NOW + MINUTE,
+        None,
+        None,
+    )
+    assert await claim_cards(store, late=timedelta(days=1)) == []
+
+
+async def test_a_change_during_an_edit_is_not_dropped_with_it(store: Store) -> None:
+    number = await with_card(store)
+    await store.touch_card(number, NOW)
+    await claim_cards(store)
+    await store.record([ended()], nothing, now=NOW)
+    assert await claim_cards(store) == []
+    await store.card_edited(number, shown="Running", live=True, now=NOW)
+    assert [row.id for row in await claim_cards(store)] == [number]
+
+
+async def test_a_card_whose_editor_went_away_is_edited_by_another(store: Store) -> None:
+    number = await with_card(store)
+    await store.touch_card(number, NOW)
+    await claim_cards(store)
+    assert await claim_cards(store, late=timedelta(seconds=59)) == []
+    assert [row.id for row in await claim_cards(store, late=MINUTE)] == [number]
+
+
+async def test_a_dropped_card_is_gone(store: Store) -> None:
+    await store.drop_card(await with_card(store))
+    assert await store.cards_of(key()) == []

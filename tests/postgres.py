@@ -1,0 +1,137 @@
+"""A real PostgreSQL server for the tests: its own folder, a Unix socket, no network, gone at the end."""
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncGenerator, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from bot import clock
+from bot.store import Store
+
+OWNER = "buildbell"
+SPEED = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=60", "listen_addresses=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresServer:
+    """A running server. `folder` holds its socket."""
+
+    folder: Path
+    names: Iterator[int] = field(default_factory=itertools.count)
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database as an operator writes it."""
+        return f"postgresql://{OWNER}@/{database}?host={self.folder}"
+
+    async def command(self, words: str) -> None:
+        """Have the server do something outside of any transaction."""
+        connection = await asyncpg.connect(user=OWNER, database="postgres", host=str(self.folder))
+        try:
+            await connection.execute(words)
+        finally:
+            await connection.close()
+
+    async def create(self, template: str = "template0") -> str:
+        """Return the name of a new database."""
+        name = f"t{next(self.names)}"
+        await self.command(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+
+def programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs, or None: PG_INITDB names one, else Debian's place, else pg_config."""
+    named = os.environ.get("PG_INITDB")  # noqa: TID251 - how a developer points the tests at a server
+    if named:
+        return Path(named).parent
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    if debian:
+        return debian[-1].parent
+    config = shutil.which("pg_config")
+    if config is None:
+        return None
+    folder = Path(subprocess.run([config, "--bindir"], check=True, capture_output=True, text=True).stdout.strip())  # noqa: S603 - found on the path
+    return folder if (folder / "initdb").exists() else None
+
+
+def _somebody() -> dict[str, Any]:
+    """Return who runs the server: PostgreSQL refuses to be root."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            account = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    pytest.fail("PostgreSQL does not run as root, and there is no account `postgres` or `nobody` on this machine.")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Generator[PostgresServer]:
+    """Start a server for all tests of the run. Without PostgreSQL its tests are skipped, except in CI: there they fail."""
+    found = programs()
+    if found is None:
+        why = "PostgreSQL's initdb was not found; install PostgreSQL, or set PG_INITDB to the path of initdb"
+        if os.environ.get("CI"):  # noqa: TID251 - CI must run these tests
+            pytest.fail(why)
+        pytest.skip(why)
+    who = _somebody()
+    folder = Path(tempfile.mkdtemp(prefix="bb-pg-"))
+    data = folder / "data"
+
+    def run(program: str, *arguments: str) -> None:
+        done = subprocess.run(  # noqa: S603 - the programs found above
+            [str(found / program), *arguments], cwd=folder, capture_output=True, text=True, check=False, **who
+        )
+        if done.returncode:
+            pytest.fail(f"{program} failed: {done.stdout}{done.stderr}")
+
+    try:
+        if who:
+            os.chown(folder, who["user"], who["group"])
+        run("initdb", "-A", "trust", "-U", OWNER, "--no-sync", "--locale=C", "--encoding=UTF8", "-D", str(data))
+        settings = " ".join(f"-c {setting}" for setting in SPEED)
+        start = ("-D", str(data), "-w", "-l", str(folder / "log"), "-o", f"-k {folder} {settings}")
+        # Its output goes to the log: a server that inherits our pipe would keep `run` waiting for its end.
+        run("pg_ctl", "start", *start)
+        try:
+            yield PostgresServer(folder=folder)
+        finally:
+            run("pg_ctl", "stop", "-D", str(data), "-w", "-m", "immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def migrated_postgres(postgres_server: PostgresServer) -> str:
+    """Return the name of a database with our tables, to be copied and never opened."""
+    name = await postgres_server.create()
+    store = await Store.open(postgres_server.url(name), clock=clock.now)
+    await store.migrate()
+    await store.close()
+    return name
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: PostgresServer, migrated_postgres: str) -> AsyncGenerator[str]:
+    """Return the URL of a database of the test's own, with our tables, empty."""
+    name = await postgres_server.create(migrated_postgres)
+    yield postgres_server.url(name)
+    await postgres_server.command(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def bare_postgres_url(postgres_server: PostgresServer) -> AsyncGenerator[str]:
+    """Return the URL of a database of the test's own without any table."""
+    name = await postgres_server.create()
+    yield postgres_server.url(name)
+    await postgres_server.command(f"DROP DATABASE {name} WITH (FORCE)")
