@@ -78,7 +78,6 @@ from bot.providers.xcode_cloud.credentials import (
 from bot.providers.xcode_cloud.logs import BUNDLE_BYTES, BadBundle, bundle_tail
 from bot.providers.xcode_cloud.starting import NO_PARAMETERS, OPTIONS, Starter
 from bot.providers.xcode_cloud.wire import (
-    HOME,
     SITE,
     STATES,
     Around,
@@ -191,7 +190,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         Capability.GATES: ("Xcode Cloud has no steps that wait for a person.", ""),
         Capability.DECIDE: ("Xcode Cloud has no steps that wait for a person.", ""),
         Capability.REJECT: ("Xcode Cloud has no steps that wait for a person.", ""),
-        Capability.ERASE: ("Apple's API cannot delete a build or its logs.", ""),
+        Capability.ERASE: ("Apple's API cannot delete an Xcode Cloud build or its logs.", ""),
         Capability.ACCOUNT_POLL: ("Apple's API has no list of all builds.", "I ask once for each product."),
     }
     start_options: ClassVar[Mapping[str, str]] = OPTIONS
@@ -204,7 +203,13 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         self._team = options.link_team
         self._catalogue = Catalogue(api, clock, self._ready, RUNS)
         self._starter = Starter(
-            api, self._catalogue, clock=clock, once=self.once, read=self._read, newest=self._newest_runs
+            api,
+            self._catalogue,
+            clock=clock,
+            once=self.once,
+            read=self._read,
+            newest=self._newest_runs,
+            whole=self.build,
         )
         if self._ready is not None:
             self.capabilities = self.with_ready_token
@@ -248,7 +253,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         if self._team is None:
             warnings.append("Without `team` I can't link to builds in App Store Connect.")
         return Account(
-            name=f"{'team' if self.options.issuer_id else 'individual'} key {self.options.key_id}",
+            name=f"{'Team' if self.options.issuer_id else 'Individual'} key {self.options.key_id}",
             detail=f"{total} product{'' if total == 1 else 's'}" if total is not None else None,
             warnings=tuple(warnings),
         )
@@ -316,7 +321,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         """Return the newest builds of the watched workflows, and whatever else is unfinished.
 
         Requests per tick: one for each product with a watched workflow, of so many runs that the oldest unfinished one
-        and all that came since the last tick are among them (at most 200 a page, ten pages after a long absence); one
+        and all that came since the last tick are among them (at most 200 a page; after a long absence one more and up to ten pages); one
         for each unfinished build further down. Once an hour the list of products; for a workflow not met before the
         workflows of the account. The cursor holds the newest and the oldest unfinished number of each product.
         """
@@ -367,7 +372,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
         self._needs(Capability.JOBS)
         known = self._catalogue.known(pipeline)
-        page = known.product.page(self._team, build) if known is not None else HOME
+        page = known.product.page(self._team, build) if known is not None else None
         found: list[Job] = []
         async for listing in self._catalogue.listing(f"v1/ciBuildRuns/{build}/actions", ACTIONS):
             found += [job_of(action, pipeline=pipeline, build=build, web_url=page) for action in listing.data]
@@ -392,7 +397,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
             raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
         if tail is None:
             raise NotFound(f"The log bundle of {job.name} holds no text.", provider=LABEL)
-        return Log(text=clean_log(tail.text), truncated=tail.truncated, job=job.id, url=job.web_url)
+        return Log(text=clean_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
@@ -516,7 +521,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         if ready.expires_at - self._clock() < TOKEN_WARNING:
             warnings.append("The token ends soon.")
         return Account(
-            name="ready-made token",
+            name="Ready-made token",
             detail=f"{len(products) - len(out_of_reach)} of {len(products)} products",
             missing=tuple(f"scope for {name}" for name in out_of_reach),
             warnings=tuple(warnings),
@@ -554,6 +559,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
             connection=self.connection,
             pipeline=pipeline,
             workflow=workflow.name if workflow is not None else None,
+            repository=workflow.repository.path if workflow is not None and workflow.repository is not None else None,
             product=product or (workflow.product if workflow is not None else None),
             team=self._team,
         )
@@ -575,24 +581,32 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         unfinished: set[str],
         found: dict[str, Build],
     ) -> tuple[int | None, int | None]:
-        """Put a product's runs into `found`, and return its newest number and the oldest that is not over."""
-        limit = FEWEST_RUNS if last is None else last.newest - last.floor + 1 + SPARE_RUNS
+        """Put a product's runs into `found`, and return its newest number and the oldest that is not over.
+
+        Where a short page does not reach down to the last look, the list is read again in full pages.
+        """
+        wanted = FEWEST_RUNS if last is None else last.newest - last.floor + 1 + SPARE_RUNS
+        limit = min(max(wanted, FEWEST_RUNS), PAGE_SIZE)
         newest: int | None = None
         oldest_open: int | None = None
-        async for page in self._product_runs(product, min(max(limit, FEWEST_RUNS), PAGE_SIZE)):
-            lowest: int | None = None
-            for run in page.data:
-                build = await self._read(run, page.around, run.to("workflow") or "")
-                if build.number is not None:
-                    newest = max(newest or 0, build.number)
-                    lowest = build.number
-                if build.pipeline not in pipelines and build.id not in unfinished:
-                    continue
-                found[build.id] = build
-                if not build.completed and build.number is not None:
-                    oldest_open = build.number
-            if last is None or lowest is None or lowest <= last.floor:
-                break
+        for size in sorted({limit, PAGE_SIZE}):
+            async for page in self._product_runs(product, size):
+                lowest: int | None = None
+                for run in page.data:
+                    build = await self._read(run, page.around, run.to("workflow") or "")
+                    if build.number is not None:
+                        newest = max(newest or 0, build.number)
+                        lowest = build.number
+                    if build.pipeline not in pipelines and build.id not in unfinished:
+                        continue
+                    found[build.id] = build
+                    if not build.completed and build.number is not None:
+                        oldest_open = build.number
+                is_last = page.links is None or page.links.next is None
+                if last is None or lowest is None or lowest <= last.floor or is_last:
+                    return newest, oldest_open
+                if size < PAGE_SIZE:
+                    break
         return newest, oldest_open
 
     async def _artifacts_of(self, job: Job) -> list[Artifact]:

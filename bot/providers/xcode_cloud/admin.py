@@ -276,9 +276,9 @@ class WorkflowAdmin(PipelineAdmin):
 
 def newness(version: Version) -> tuple[bool, tuple[int, ...], bool]:
     """Return what sorts versions by age; moving ones ("Latest Release") count as the newest, betas below releases."""
-    label = re.sub(r"\(.*?\)", "", version.name)
+    label, beta, _ = re.sub(r"\(.*?\)", "", version.name).casefold().partition("beta")
     numbers = tuple(int(part) for part in re.findall(r"\d+", label))
-    return (not numbers, numbers, "beta" not in label.casefold())
+    return (not numbers, numbers, not beta)
 
 
 def _chosen(versions: list[Version], words: str, what: str) -> Version:

@@ -61,7 +61,9 @@ GIT_REFERENCES: Mapping[str, str | int] = {
     "limit": PAGE_SIZE,
 }
 PULL_REQUESTS: Mapping[str, str | int] = {
-    "fields[scmPullRequests]": "number,title,sourceBranchName,isClosed",
+    "fields[scmPullRequests]": (
+        "number,title,sourceRepositoryOwner,sourceBranchName,destinationBranchName,isClosed,isCrossRepository"
+    ),
     "limit": PAGE_SIZE,
 }
 
@@ -116,13 +118,18 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a run can be started from. `relation` and `type` are Apple's words for it."""
+    """What a run can be started from. `relation` and `type` are Apple's words for it.
+
+    `branch` and `target` are a pull request's branches.
+    """
 
     id: str
     ref: Ref
     relation: str
     type: str
     canonical_name: str | None = None
+    branch: str | None = None
+    target: str | None = None
 
 
 class _Memory(Generic[T]):
@@ -328,7 +335,16 @@ class Catalogue:
                 if read.is_closed or read.number is None:
                     continue
                 ref = Ref(kind=RefKind.PULL_REQUEST, name=str(read.number), title=read.title)
-                found.append(Source(id=it.id, ref=ref, relation="pullRequest", type="scmPullRequests"))
+                found.append(
+                    Source(
+                        id=it.id,
+                        ref=ref,
+                        relation="pullRequest",
+                        type="scmPullRequests",
+                        branch=read.branch,
+                        target=read.destination_branch_name,
+                    )
+                )
         return tuple(found)
 
 

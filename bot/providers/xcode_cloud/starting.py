@@ -5,6 +5,7 @@ workflow named beside the old run, and a conflict (409) is told in one vague sen
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import httpx
@@ -19,6 +20,7 @@ from bot.providers.xcode_cloud.wire import Around, Document, Listing, Resource, 
 Once = Callable[[Callable[[], Awaitable[Build]], Callable[[], Awaitable[Build | None]]], Awaitable[Build]]
 ReadRun = Callable[[Resource, Around, str], Awaitable[Build]]
 NewestRuns = Callable[[str], Awaitable[Listing]]
+WholeRun = Callable[[str, str], Awaitable[Build]]
 
 OPTIONS: Mapping[str, str] = {"clean": "yes to build without cached files"}
 NO_PARAMETERS = (
@@ -42,6 +44,7 @@ class Starter:
         once: Once,
         read: ReadRun,
         newest: NewestRuns,
+        whole: WholeRun,
     ) -> None:
         self._api = api
         self._catalogue = catalogue
@@ -49,15 +52,17 @@ class Starter:
         self._once = once
         self._read = read
         self._newest = newest
+        self._whole = whole
 
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a run of the request's ref, or of the default branch, and return it."""
         attributes = start_attributes(request)
         source = await self._source(await self._catalogue.workflow(pipeline), request.ref)
-        return await self._create(pipeline, attributes, {source.relation: _to(source.type, source.id)}, source.id)
+        relations = {source.relation: _to(source.type, source.id)}
+        return _of_source(await self._create(pipeline, attributes, relations, source.id), source)
 
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
-        """Start a new run of an old run's source and return it."""
+        """Start a new run of an old run's source and return it, read again: the answer does not name the source."""
         attributes = start_attributes(request)
         if request.ref is not None:
             raise Unsupported(
@@ -65,7 +70,11 @@ class Starter:
                 provider=LABEL,
                 hint="Start a new build of that ref instead.",
             )
-        return await self._create(pipeline, attributes, {"buildRun": _to("ciBuildRuns", build)}, None)
+        made = await self._create(pipeline, attributes, {"buildRun": _to("ciBuildRuns", build)}, None)
+        try:
+            return await self._whole(pipeline, made.id)
+        except ProviderError:
+            return made
 
     async def repository(self, pipeline: str) -> str:
         """Return the id of a workflow's repository."""
@@ -87,7 +96,7 @@ class Starter:
                 raise Ambiguous(
                     f"`{wanted.name}` is the name of a branch and of a tag. Which one?",
                     choices=tuple((f"{it.ref.kind} {it.ref.name}", _clear(it)) for it in found),
-                    hint="Write the one you mean: " + " or ".join(f"`@{_clear(it)}`" for it in found),
+                    hint="Write the one you mean: " + " or ".join(f"`@{_clear(it)}`" for it in found) + ".",
                 )
             if found:
                 return found[0]
@@ -188,6 +197,22 @@ def _default_branch(workflow: Workflow) -> Ref:
     if branch is None:
         raise UsageError(f"Apple does not tell the default branch of {workflow.path}.", hint="Write one after `@`.")
     return Ref(kind=RefKind.BRANCH, name=f"refs/heads/{branch}")
+
+
+def _of_source(build: Build, source: Source) -> Build:
+    """Return a build with what it was started from, where the answer does not say it."""
+    match source.ref.kind:
+        case RefKind.TAG:
+            return replace(build, tag=build.tag or source.ref.name)
+        case RefKind.PULL_REQUEST:
+            return replace(
+                build,
+                pull_request=build.pull_request or source.ref.name,
+                branch=build.branch or source.branch,
+                target_branch=build.target_branch or source.target,
+            )
+        case RefKind.BRANCH | RefKind.COMMIT:
+            return replace(build, branch=build.branch or source.ref.name)
 
 
 def _clear(source: Source) -> str:

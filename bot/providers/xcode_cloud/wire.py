@@ -428,10 +428,11 @@ def build_of(
     connection: str,
     pipeline: str,
     workflow: str | None,
+    repository: str | None,
     product: Product | None,
     team: str | None,
 ) -> Build:
-    """Return a run as a build. `workflow` and `product` fill in what did not come with it."""
+    """Return a run as a build. `workflow`, `repository` and `product` fill in what did not come with it."""
     it = run.read(RunAttributes)
     raw, status, conclusion = state_of(
         it.execution_progress, it.completion_status, finished=it.finished_date is not None
@@ -453,7 +454,7 @@ def build_of(
         number=it.number,
         name=" ".join(label for label in labels if label) or None,
         workflow=name,
-        repo=product.repositories[0] if product is not None and product.repositories else None,
+        repo=repository or (product.repositories[0] if product is not None and product.repositories else None),
         branch=request.branch or (None if ref.kind == "TAG" else ref.name),
         tag=ref.name if ref.kind == "TAG" else None,
         pull_request=str(request.number) if request.number is not None else None,

@@ -1,0 +1,1140 @@
+"""Xcode Cloud: credentials, scopes, zips, what a tick costs, what is refused."""
+
+import base64
+import io
+import json
+import zipfile
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from pydantic import ValidationError
+from typing_extensions import override
+
+from bot.errors import Ambiguous, AuthFailed, ProviderError, Rejected, Unsupported, UsageError
+from bot.http import Reply
+from bot.models import (
+    Build,
+    BuildFilter,
+    Outcome,
+    Page,
+    Ref,
+    RefKind,
+    StartRequest,
+    Status,
+    Trigger,
+    Watched,
+    parse_ref,
+)
+from bot.providers import open_provider
+from bot.providers.base import Capability
+from bot.providers.xcode_cloud import RUNS, XcodeCloud, logs
+from bot.providers.xcode_cloud.admin import SETTINGS, Version, newness
+from bot.providers.xcode_cloud.answers import BURST_SECONDS, HOUR_SPENT_SECONDS, explain, quota_of
+from bot.providers.xcode_cloud.catalogue import (
+    PRODUCTS,
+    REPOSITORIES,
+    WORKFLOWS,
+    WORKFLOWS_LIFE,
+    Source,
+    product_runs_path,
+    workflows_path,
+)
+from bot.providers.xcode_cloud.credentials import (
+    LIFETIME_SECONDS,
+    KeyAuth,
+    ReadyToken,
+    XcodeCloudOptions,
+    scope_line,
+    signing_key,
+)
+from bot.providers.xcode_cloud.logs import BadBundle, bundle_tail
+from bot.providers.xcode_cloud.starting import fitting, start_attributes
+from bot.providers.xcode_cloud.wire import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, state_of
+from tests.bot.providers.case import NOW, Case, opened, result_of
+from tests.bot.providers.cases.xcode_cloud import (
+    APP,
+    BUNDLE_FILE,
+    CASE,
+    CHECKS,
+    NIGHTLY,
+    PEM,
+    RUN,
+    TEST_JOB,
+    branch,
+    key,
+)
+from tests.bot.providers.cases.xcode_cloud_token import CASE as TOKEN_CASE
+from tests.bot.providers.cases.xcode_cloud_token import SCOPE, TOKEN, token
+from tests.bot.providers.specs import ABSENT, documents
+
+PAGE = Path(__file__).parents[3] / "docs" / "providers" / "xcode_cloud.md"
+NEEDS_SPECS = pytest.mark.skipif(not documents("xcode_cloud"), reason=ABSENT)
+
+
+class Apple(httpx.AsyncBaseTransport):
+    """Answers by path; a callable is asked with the request. Remembers what was asked."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self.answers = answers
+        self.asked: list[httpx.Request] = []
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.answers.get(f"{request.method} {request.url.path}", self.answers.get(request.url.path))
+        if callable(answer):
+            answer = answer(request)
+        if isinstance(answer, httpx.Response):
+            return answer
+        return httpx.Response(404, json={}) if answer is None else httpx.Response(200, json=answer)
+
+    def count(self, ending: str) -> int:
+        return sum(request.url.path.endswith(ending) for request in self.asked)
+
+
+def resource(kind: str, id_: str, /, relations: Mapping[str, tuple[str, str]] | None = None, **more: object) -> Any:
+    links = {name: {"data": {"type": type_, "id": at}} for name, (type_, at) in (relations or {}).items()}
+    return {"type": kind, "id": id_, "attributes": more, "relationships": links}
+
+
+def run(number: int, progress: str = "COMPLETE", workflow: str = CHECKS, **more: object) -> Any:
+    relations = {"workflow": ("ciWorkflows", workflow), "product": ("ciProducts", APP)}
+    return resource("ciBuildRuns", f"run-{number}", relations, number=number, executionProgress=progress, **more)
+
+
+def account(**more: Any) -> dict[str, Any]:
+    """One product with two workflows; `more` are answers by the last part of the path."""
+    repository = ("scmRepositories", "repo")
+    answers: dict[str, Any] = {
+        "/v1/ciProducts": {"data": [resource("ciProducts", APP, {"app": ("apps", "99")}, name="Fernweh")]},
+        "/v1/scmRepositories": {"data": [resource("scmRepositories", "repo", ownerName="lumen", repositoryName="f")]},
+        f"/v1/ciProducts/{APP}/workflows": {
+            "data": [
+                resource("ciWorkflows", CHECKS, {"repository": repository}, name="Checks", isEnabled=True),
+                resource("ciWorkflows", NIGHTLY, {"repository": repository}, name="Nightly", isEnabled=True),
+            ]
+        },
+    }
+    nothing: dict[str, list[object]] = {"data": []}
+    lists = {f"/v1/scmRepositories/repo/{name}": nothing for name in ("gitReferences", "pullRequests")}
+    return {**answers, **lists, **more}
+
+
+RUNS_OF_APP = f"/v1/ciProducts/{APP}/buildRuns"
+
+
+def numbered(newest: int, open_: Collection[int] = ()) -> Callable[[httpx.Request], object]:
+    """A product's runs `newest` down to 1, in pages as asked for."""
+
+    def answer(request: httpx.Request) -> object:
+        limit = int(request.url.params["limit"])
+        top = int(request.url.params.get("cursor", newest))
+        data = [run(n, "RUNNING" if n in open_ else "COMPLETE") for n in range(top, max(top - limit, 0), -1)]
+        page: dict[str, object] = {"data": data}
+        if top > limit:
+            page["links"] = {"next": str(request.url.copy_set_param("cursor", str(top - limit)))}
+        return page
+
+    return answer
+
+
+async def failing(case: Case, transport: httpx.AsyncBaseTransport, call: Callable[[Any], object]) -> ProviderError:
+    async with opened(case, transport) as provider:
+        with pytest.raises(ProviderError) as raised:
+            await result_of(call(provider))
+    return raised.value
+
+
+# the key
+
+
+def pem(key_: Any, form: PrivateFormat = PrivateFormat.PKCS8) -> str:
+    text: str = key_.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+    return text
+
+
+ONE_LINE = "".join(PEM.splitlines()[1:-1])
+FORMS = {
+    "as it is": PEM,
+    "Windows line ends": PEM.replace("\n", "\r\n"),
+    "literal line breaks": PEM.strip().replace("\n", "\\n"),
+    "lost line breaks": PEM.strip().replace("\n", " "),
+    "base64 of the file": base64.b64encode(PEM.encode()).decode(),
+    "base64 of the file, folded": base64.encodebytes(PEM.encode()).decode(),
+    "the body alone": ONE_LINE,
+    "spaces around": f"\n  {PEM}  \n",
+}
+SEC1 = pem(load_pem_private_key(PEM.encode(), None), PrivateFormat.TraditionalOpenSSL)
+BAD_KEYS = {
+    "another curve": (pem(ec.generate_private_key(ec.SECP384R1())), "P-256"),
+    "RSA": (pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)), "P-256"),
+    "SEC 1": (SEC1, "EC PRIVATE KEY"),
+    "SEC 1 as bare base64": ("".join(SEC1.splitlines()[1:-1]), "PKCS#8"),
+    "RSA, traditional": (
+        pem(rsa.generate_private_key(public_exponent=65537, key_size=2048), PrivateFormat.TraditionalOpenSSL),
+        "RSA PRIVATE KEY",
+    ),
+    "a public key": ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "PUBLIC KEY"),
+    "cut off": (PEM[:120], "END PRIVATE KEY"),
+    "garbled": (PEM.replace(ONE_LINE[:8], "AAAAAAAA"), "cannot be read"),
+    "not base64": ("-----BEGIN PRIVATE KEY-----\n!?\n-----END PRIVATE KEY-----", "neither a PEM text nor base64"),
+    "a path": ("/etc/keys/AuthKey.p8", "neither a PEM text nor base64|PKCS#8"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_key_is_read_in_every_form_people_paste(form: str) -> None:
+    numbers = signing_key(FORMS[form]).private_numbers()
+    assert numbers == signing_key(PEM).private_numbers()
+    XcodeCloudOptions.model_validate({"key_id": "K", "private_key": FORMS[form]})
+
+
+@pytest.mark.parametrize("flaw", BAD_KEYS)
+def test_key_of_another_kind_is_refused_in_a_sentence_without_the_key(flaw: str) -> None:
+    text, words = BAD_KEYS[flaw]
+    with pytest.raises(ValidationError, match=words) as raised:
+        XcodeCloudOptions.model_validate({"key_id": "K", "private_key": text})
+    assert not [line for line in text.splitlines() if len(line) > 30 and line in str(raised.value)]
+
+
+@pytest.mark.parametrize("given", [{}, {"key_id": "K"}, {"private_key": PEM}, {"issuer_id": "i", "private_key": PEM}])
+def test_a_key_needs_its_id(given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="`key_id` and `private_key` are missing"):
+        XcodeCloudOptions.model_validate(given)
+
+
+class Hands:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def bearer(request: httpx.Request) -> str:
+    header: str = request.headers["authorization"]
+    return header.removeprefix("Bearer ")
+
+
+def claims(request: httpx.Request) -> dict[str, Any]:
+    public = signing_key(PEM).public_key()
+    said: dict[str, Any] = jwt.decode(
+        bearer(request),
+        public,
+        algorithms=["ES256"],
+        audience="appstoreconnect-v1",
+        options={"verify_exp": False, "verify_iat": False},
+    )
+    return said
+
+
+def first_request(auth: httpx.Auth) -> httpx.Request:
+    return next(auth.auth_flow(httpx.Request("GET", "https://api.example/v1/ciProducts")))
+
+
+def key_auth(clock: Hands, issuer: str = "issuer") -> KeyAuth:
+    return KeyAuth(signing_key(PEM), key_id="K7Q2ZP4W9L", issuer_id=issuer, clock=clock)
+
+
+def test_team_token_is_signed_as_apple_wants_it() -> None:
+    request = first_request(key_auth(Hands()))
+    assert jwt.get_unverified_header(bearer(request)) == {"alg": "ES256", "kid": "K7Q2ZP4W9L", "typ": "JWT"}
+    said = claims(request)
+    assert said.keys() == {"iss", "iat", "exp", "aud"}
+    assert said["iss"] == "issuer"
+    assert said["iat"] < NOW.timestamp()
+    assert 18 * 60 < said["exp"] - NOW.timestamp() <= 19 * 60
+    assert said["exp"] - said["iat"] <= 1200
+    signature = bearer(request).rpartition(".")[2]
+    assert len(base64.urlsafe_b64decode(signature + "==")) == 64
+
+
+def test_individual_token_names_the_user_and_no_issuer() -> None:
+    said = claims(first_request(key_auth(Hands(), issuer="")))
+    assert said.keys() == {"sub", "iat", "exp", "aud"}
+    assert said["sub"] == "user"
+
+
+def test_token_serves_until_a_minute_before_its_end() -> None:
+    clock = Hands()
+    auth = key_auth(clock)
+    first = bearer(first_request(auth))
+    clock.now = NOW + timedelta(seconds=LIFETIME_SECONDS - 30 - 61)
+    assert bearer(first_request(auth)) == first
+    clock.now = NOW + timedelta(seconds=LIFETIME_SECONDS - 30 - 60)
+    assert bearer(first_request(auth)) != first
+
+
+def test_a_refused_token_is_made_anew_once() -> None:
+    clock = Hands()
+    auth = key_auth(clock)
+    flow = auth.auth_flow(httpx.Request("GET", "https://api.example/"))
+    first = bearer(next(flow))
+    clock.now += timedelta(seconds=5)
+    second = bearer(flow.send(httpx.Response(401)))
+    assert second != first
+    with pytest.raises(StopIteration):
+        flow.send(httpx.Response(401))
+    assert bearer(first_request(auth)) == second
+
+
+def test_a_token_made_anew_by_another_request_is_used_after_a_refusal() -> None:
+    clock = Hands()
+    auth = key_auth(clock)
+    slow, quick = (auth.auth_flow(httpx.Request("GET", "https://api.example/")) for _ in range(2))
+    next(slow)
+    next(quick)
+    clock.now += timedelta(seconds=5)
+    renewed = bearer(quick.send(httpx.Response(401)))
+    clock.now += timedelta(seconds=5)
+    assert bearer(slow.send(httpx.Response(401))) == renewed
+
+
+def test_other_refusals_make_no_new_token() -> None:
+    flow = key_auth(Hands()).auth_flow(httpx.Request("GET", "https://api.example/"))
+    next(flow)
+    with pytest.raises(StopIteration):
+        flow.send(httpx.Response(403))
+
+
+# the ready-made token
+
+BAD_TOKENS = {
+    "no token at all": ("hello", "not a token for App Store Connect"),
+    "no end": (jwt.encode({"aud": "appstoreconnect-v1"}, PEM, algorithm="ES256"), "not a token"),
+    "another audience": (token(aud="somewhere"), "somewhere"),
+    "no scope": (token(scope=None), "20 minutes"),
+    "empty scope": (token(scope=()), "20 minutes"),
+    "an ordinary life": (token(days=-30 + 1 / 72), "20 minutes"),
+    "seven months": (token(days=200), "six months"),
+    "a start": (token(scope=(*SCOPE, "POST /v1/ciBuildRuns")), r"reads \(GET\) only"),
+    "artifacts": (token(scope=("GET /v1/ciBuildActions/1/artifacts",)), "not on Apple's list"),
+    "one artifact": (token(scope=("GET /v1/ciArtifacts/1",)), "not on Apple's list"),
+    "apps": (token(scope=("GET /v1/apps",)), "not on Apple's list"),
+}
+
+
+@pytest.mark.parametrize("flaw", BAD_TOKENS)
+def test_a_ready_token_that_cannot_serve_is_refused_with_the_reason(flaw: str) -> None:
+    text, words = BAD_TOKENS[flaw]
+    with pytest.raises(ValidationError, match=words) as raised:
+        XcodeCloudOptions.model_validate({"token": text})
+    assert "private_key" in str(raised.value)
+    assert text not in str(raised.value) or flaw == "no token at all"
+
+
+def test_a_key_and_a_ready_token_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="exclude each other"):
+        XcodeCloudOptions.model_validate({"token": TOKEN, "key_id": "K", "private_key": PEM})
+
+
+def test_scope_is_compared_as_apple_compares_it() -> None:
+    ready = ReadyToken.of(token(scope=("GET /v1/ciProducts?include=app&fields[ciProducts]=name&limit=5",)))
+    query = {"fields[ciProducts]": "name", "include": "app"}
+    assert ready.covers("v1/ciProducts", query)
+    assert ready.covers("v1/ciProducts", {**query, "limit": 200, "cursor": "x", "sort": "-number"})
+    assert not ready.covers("v1/ciProducts", {**query, "filter[productType]": "APP"})
+    assert not ready.covers("v1/ciProducts", {"include": "app"})
+    assert not ready.covers("v1/ciProducts/1", query)
+    unversioned = ReadyToken.of(token(scope=("GET /ciProducts?include=app&fields[ciProducts]=name",)))
+    assert unversioned.covers("v1/ciProducts", query)
+    assert (
+        scope_line("v1/ciProducts", {**query, "limit": 2}) == "GET /v1/ciProducts?fields[ciProducts]=name&include=app"
+    )
+    assert scope_line("v1/ciProducts", {"limit": 2}) == "GET /v1/ciProducts"
+
+
+async def checked(scope: tuple[str, ...], *, days: float = 90) -> tuple[ProviderError, Apple]:
+    transport = Apple(account())
+    async with opened(TOKEN_CASE, transport, {"token": token(scope=scope, days=days)}) as provider:
+        with pytest.raises(AuthFailed) as raised:
+            await provider.check()
+    return raised.value, transport
+
+
+async def test_check_refuses_a_scope_without_the_account_lists_and_names_them_without_asking() -> None:
+    refused, transport = await checked(SCOPE[1:])
+    assert SCOPE[0] in str(refused)
+    assert SCOPE[1] not in str(refused)
+    assert not transport.asked
+
+
+async def test_check_refuses_a_scope_that_reaches_no_product_and_names_what_is_missing() -> None:
+    refused, _ = await checked(SCOPE[:3])
+    assert SCOPE[3] in str(refused)
+    assert SCOPE[2] not in str(refused)
+    refused, _ = await checked(SCOPE[:2])
+    assert SCOPE[2] in str(refused)
+    assert SCOPE[3] in str(refused)
+
+
+async def test_check_says_when_the_token_has_ended_or_ends_soon() -> None:
+    refused, transport = await checked(SCOPE, days=-1)
+    assert "ended" in str(refused)
+    assert not transport.asked
+    async with opened(TOKEN_CASE, Apple(account()), {"token": token(days=3)}) as provider:
+        found = await provider.check()
+    assert "The token ends soon." in found.warnings
+    assert found.missing == ()
+    assert found.expires_at == NOW + timedelta(days=3)
+
+
+async def test_a_ready_token_narrows_what_the_connection_can_do_and_says_why() -> None:
+    async with opened(TOKEN_CASE, Apple({})) as provider:
+        assert provider.capabilities < XcodeCloud.capabilities
+        for gone in (Capability.START, Capability.REBUILD, Capability.ARTIFACTS, Capability.LOG):
+            assert not provider.can(gone)
+        with pytest.raises(Unsupported, match="ready-made token") as raised:
+            await provider.start(CHECKS, StartRequest())
+    assert "private_key" in (raised.value.hint or "")
+
+
+def test_the_page_lists_every_line_of_a_scope() -> None:
+    page = PAGE.read_text()
+    for line in (
+        scope_line("v1/ciProducts", PRODUCTS),
+        scope_line("v1/scmRepositories", REPOSITORIES),
+        scope_line(workflows_path("PRODUCT"), WORKFLOWS),
+        scope_line(product_runs_path("PRODUCT"), RUNS),
+    ):
+        assert line in page
+
+
+def test_the_page_names_every_option_and_every_setting_of_a_workflow() -> None:
+    page = PAGE.read_text()
+    for name in (*XcodeCloudOptions.model_fields.keys() - {"workspaces"}, *SETTINGS, *XcodeCloud.start_options):
+        assert f"`{name}`" in page, name
+
+
+# states
+
+
+@pytest.mark.parametrize(
+    ("progress", "completion", "raw", "status"),
+    [
+        ("PENDING", None, "PENDING", Status.QUEUED),
+        ("RUNNING", "SUCCEEDED", "RUNNING", Status.IN_PROGRESS),
+        ("COMPLETE", "ERRORED", "ERRORED", Status.COMPLETED),
+        ("COMPLETE", None, "COMPLETE", Status.COMPLETED),
+        (None, "FAILED", "FAILED", Status.COMPLETED),
+        ("PAUSED", None, "PAUSED", Status.IN_PROGRESS),
+        ("DONE", "SUCCEEDED", "SUCCEEDED", Status.COMPLETED),
+        (None, None, None, Status.IN_PROGRESS),
+    ],
+)
+def test_progress_counts_until_the_end_and_the_ending_after_it(
+    progress: str | None, completion: str | None, raw: str | None, status: Status
+) -> None:
+    assert state_of(progress, completion, finished=False)[:2] == (raw, status)
+
+
+@NEEDS_SPECS
+def test_every_word_of_the_description_is_known() -> None:
+    schemas = documents("xcode_cloud")[0].whole["components"]["schemas"]
+    run_attributes = schemas["CiBuildRun"]["properties"]["attributes"]["properties"]
+    assert {*schemas["CiExecutionProgress"]["enum"], *schemas["CiCompletionStatus"]["enum"]} == STATES.keys()
+    assert set(run_attributes["startReason"]["enum"]) == TRIGGERS.keys()
+    assert set(schemas["CiTestStatus"]["enum"]) == OUTCOMES.keys()
+    issue = schemas["CiIssue"]["properties"]["attributes"]["properties"]["issueType"]
+    assert set(issue["enum"]) == ISSUE_KINDS.keys()
+
+
+async def test_absent_counts_and_reasons_are_unknown() -> None:
+    transport = Apple(account(**{f"/v1/ciBuildRuns/{RUN}": {"data": run(5)}}))
+    async with opened(CASE, transport) as provider:
+        build = await provider.build(CHECKS, RUN)
+    assert not build.issues.known
+    assert build.issues.tests_total is None
+    assert build.trigger is Trigger.UNKNOWN
+    assert build.triggered_by is None
+    assert (
+        build.web_url == f"https://appstoreconnect.apple.com/teams/{CASE.options['issuer_id']}/apps/99/ci/builds/run-5"
+    )
+
+
+async def test_without_a_team_links_lead_to_the_front_page_and_check_says_so() -> None:
+    transport = Apple(account(**{f"/v1/ciBuildRuns/{RUN}": {"data": run(5)}}))
+    async with opened(CASE, transport, {"issuer_id": None}) as provider:
+        build = await provider.build(CHECKS, RUN)
+        found = await provider.check()
+    assert build.web_url == "https://appstoreconnect.apple.com/xcode-cloud"
+    assert any("`team`" in warning for warning in found.warnings)
+    assert found.name == "Individual key K7Q2ZP4W9L"
+
+
+async def test_check_warns_where_the_key_sees_no_product() -> None:
+    async with opened(CASE, Apple({"/v1/ciProducts": {"data": []}})) as provider:
+        assert "no product" in (await provider.check()).warnings[0]
+
+
+# a tick
+
+
+async def test_a_tick_costs_one_request_for_each_product() -> None:
+    transport = Apple(account(**{RUNS_OF_APP: numbered(300)}))
+    watched = Watched(pipelines=frozenset({CHECKS, NIGHTLY}))
+    async with opened(CASE, transport) as provider:
+        first = await provider.changes(None, watched)
+        before = len(transport.asked)
+        second = await provider.changes(first.cursor, watched)
+    assert len(transport.asked) - before == 1
+    assert transport.asked[-1].url.params["limit"] == "20"
+    assert [build.number for build in second.builds] == list(range(300, 280, -1))
+
+
+async def test_a_tick_reaches_down_to_the_oldest_unfinished_build() -> None:
+    transport = Apple(account(**{RUNS_OF_APP: numbered(300, {300, 252})}))
+    watched = Watched(pipelines=frozenset({CHECKS}), unfinished=frozenset({key("run-252")}))
+    async with opened(CASE, transport) as provider:
+        changes = await provider.changes(json.dumps({APP: {"newest": 299, "floor": 252}}), watched)
+        assert {300, 252} <= {build.number for build in changes.builds}
+        assert transport.asked[-1].url.params["limit"] == str(299 - 252 + 1 + 10)
+        assert json.loads(changes.cursor or "") == {APP: {"newest": 300, "floor": 252}}
+    assert transport.count("/buildRuns") == 1
+
+
+async def test_a_long_absence_is_caught_up_over_pages() -> None:
+    transport = Apple(account(**{RUNS_OF_APP: numbered(900)}))
+    watched = Watched(pipelines=frozenset({CHECKS}))
+    async with opened(CASE, transport) as provider:
+        changes = await provider.changes(json.dumps({APP: {"newest": 600, "floor": 600}}), watched)
+    assert {build.number for build in changes.builds} >= set(range(600, 901))
+    assert [request.url.params["limit"] for request in transport.asked[-3:]] == ["20", "200", "200"]
+
+
+async def test_a_build_that_hangs_for_ages_does_not_widen_every_tick() -> None:
+    transport = Apple(account(**{RUNS_OF_APP: numbered(900, {3})}))
+    async with opened(CASE, transport) as provider:
+        changes = await provider.changes(
+            json.dumps({APP: {"newest": 900, "floor": 3}}), Watched(pipelines=frozenset({CHECKS}))
+        )
+    assert json.loads(changes.cursor or "")[APP]["floor"] == 900 - 199
+
+
+async def test_a_product_with_fewer_builds_than_remembered_is_read_once() -> None:
+    transport = Apple(account(**{RUNS_OF_APP: numbered(12)}))
+    async with opened(CASE, transport) as provider:
+        await provider.changes(json.dumps({APP: {"newest": 9, "floor": 0}}), Watched(pipelines=frozenset({CHECKS})))
+    assert transport.count("/buildRuns") == 1
+
+
+async def test_catching_up_ends_after_ten_full_pages() -> None:
+    transport = Apple(account(**{RUNS_OF_APP: numbered(9000)}))
+    async with opened(CASE, transport) as provider:
+        changes = await provider.changes(
+            json.dumps({APP: {"newest": 10, "floor": 10}}), Watched(pipelines=frozenset({CHECKS}))
+        )
+    assert transport.count("/buildRuns") == 1 + 10
+    assert len(changes.builds) == 2000
+
+
+async def test_stragglers_are_read_one_by_one_and_gone_ones_left_out() -> None:
+    single = run(2, "RUNNING")
+    transport = Apple(account(**{RUNS_OF_APP: {"data": [run(300)]}, "/v1/ciBuildRuns/run-2": {"data": single}}))
+    watched = Watched(pipelines=frozenset({CHECKS}), unfinished=frozenset({key("run-2"), key("run-1"), key("run-300")}))
+    async with opened(CASE, transport) as provider:
+        changes = await provider.changes(None, watched)
+    assert {build.id for build in changes.builds} == {"run-300", "run-2"}
+    assert sum("/v1/ciBuildRuns/" in request.url.path for request in transport.asked) == 2
+
+
+async def test_a_deleted_workflow_costs_the_account_list_once_not_at_every_tick() -> None:
+    transport = Apple(account())
+    watched = Watched(pipelines=frozenset({"gone"}))
+    async with opened(CASE, transport) as provider:
+        await provider.changes(None, watched)
+        asked = len(transport.asked)
+        for _ in range(3):
+            assert (await provider.changes(None, watched)).builds == ()
+    assert len(transport.asked) == asked
+
+
+async def test_a_product_that_is_gone_does_not_stop_the_others() -> None:
+    transport = Apple(account())
+    watched = Watched(pipelines=frozenset({CHECKS}))
+    async with opened(CASE, transport) as provider:
+        changes = await provider.changes(
+            json.dumps({APP: {"newest": 5, "floor": 5}, "other": {"newest": 1, "floor": 1}}), watched
+        )
+    assert json.loads(changes.cursor or "") == {"other": {"newest": 1, "floor": 1}}
+
+
+@pytest.mark.parametrize("cursor", [None, "", "not json", "[]", '{"p": 3}', '{"p": {"newest": "x"}}'])
+async def test_a_cursor_that_cannot_be_read_counts_as_none(cursor: str | None) -> None:
+    async with opened(CASE, Apple(account(**{RUNS_OF_APP: numbered(30)}))) as provider:
+        changes = await provider.changes(cursor, Watched(pipelines=frozenset({CHECKS})))
+    assert len(changes.builds) == 20
+
+
+async def test_products_and_workflows_are_remembered_and_read_again_later() -> None:
+    clock = Hands()
+    transport = Apple(account())
+    async with httpx.AsyncClient(transport=transport) as client:
+        options = XcodeCloudOptions.model_validate(dict(CASE.options))
+        provider = open_provider("ci", "xcode_cloud", options, client=client, clock=clock)
+        for _ in range(3):
+            await result_of(provider.pipelines())
+        assert (transport.count("/workflows"), transport.count("/ciProducts")) == (1, 1)
+        clock.now += WORKFLOWS_LIFE
+        await result_of(provider.pipelines())
+        assert (transport.count("/workflows"), transport.count("/ciProducts")) == (2, 1)
+        clock.now += timedelta(hours=1)
+        await result_of(provider.pipelines())
+        assert transport.count("/ciProducts") == 2
+
+
+async def test_workflows_of_one_name_in_one_product_are_told_apart_by_id() -> None:
+    twins = {"data": [resource("ciWorkflows", "w1", name="Twin"), resource("ciWorkflows", "w2", name="twin")]}
+    async with opened(CASE, Apple(account(**{f"/v1/ciProducts/{APP}/workflows": twins}))) as provider:
+        with pytest.raises(Ambiguous) as raised:
+            await provider.pipeline("Fernweh/Twin")
+        assert [words for _, words in raised.value.choices] == ["w1", "w2"]
+        assert (await provider.pipeline("w2")).name == "twin"
+
+
+# starting
+
+REFUSED = {
+    "parameters": (StartRequest(parameters={"LANE": "beta", "FAST": "1"}), Unsupported, "`LANE`, `FAST`"),
+    "message": (StartRequest(message="please"), Unsupported, "message"),
+    "commit": (StartRequest(commit="deadbeef1"), Unsupported, "deadbeef1"),
+    "an option": (StartRequest(options={"speed": "11"}), UsageError, "`speed`"),
+    "clean": (StartRequest(options={"clean": "perhaps"}), UsageError, "perhaps"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_what_apple_does_not_take_is_refused_by_name_and_without_a_request(what: str) -> None:
+    request, error, words = REFUSED[what]
+    transport = Apple(account())
+    async with opened(CASE, transport) as provider:
+        for call in (provider.start(CHECKS, request), provider.rebuild(CHECKS, RUN, request)):
+            with pytest.raises(error, match=words):
+                await call
+    assert not transport.asked
+
+
+async def test_a_rebuild_takes_no_ref_and_a_start_no_commit() -> None:
+    transport = Apple(account())
+    async with opened(CASE, transport) as provider:
+        with pytest.raises(Unsupported, match="same source"):
+            await provider.rebuild(CHECKS, RUN, branch("main"))
+        with pytest.raises(Unsupported, match="only a branch, a tag or a pull request"):
+            await provider.start(CHECKS, StartRequest(ref=Ref(kind=RefKind.COMMIT, name="deadbeef1")))
+        with pytest.raises(UsageError, match="default branch"):
+            await provider.start(CHECKS, StartRequest())
+        with pytest.raises(ProviderError, match="no open pull request 7"):
+            await provider.start(CHECKS, StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="7")))
+    assert not [request for request in transport.asked if request.method == "POST"]
+
+
+@pytest.mark.parametrize(("word", "clean"), [("", True), ("yes", True), ("TRUE", True), ("no", False), ("0", False)])
+def test_clean_is_yes_or_no(word: str, *, clean: bool) -> None:
+    assert start_attributes(StartRequest(options={"clean": word})) == {"clean": clean}
+
+
+def test_nothing_asked_for_sends_no_attributes() -> None:
+    assert start_attributes(StartRequest()) == {}
+
+
+def source(kind: RefKind, name: str) -> Source:
+    folder = "tags" if kind is RefKind.TAG else "heads"
+    ref = Ref(kind=kind, name=name)
+    return Source(id=f"{kind}-{name}", ref=ref, relation="", type="", canonical_name=f"refs/{folder}/{name}")
+
+
+SOURCES = (
+    source(RefKind.BRANCH, "main"),
+    source(RefKind.BRANCH, "v1"),
+    source(RefKind.TAG, "v1"),
+    source(RefKind.TAG, "v2"),
+)
+
+
+@pytest.mark.parametrize(
+    ("ref", "found"),
+    [
+        (Ref(kind=RefKind.BRANCH, name="main"), ["branch-main"]),
+        (Ref(kind=RefKind.BRANCH, name="refs/heads/v1"), ["branch-v1"]),
+        (Ref(kind=RefKind.BRANCH, name="refs/tags/v1"), ["tag-v1"]),
+        (Ref(kind=RefKind.BRANCH, name="v1"), ["branch-v1", "tag-v1"]),
+        (Ref(kind=RefKind.BRANCH, name="v2"), ["tag-v2"]),
+        (Ref(kind=RefKind.TAG, name="v1"), ["tag-v1"]),
+        (Ref(kind=RefKind.TAG, name="main"), []),
+        (Ref(kind=RefKind.BRANCH, name="MAIN"), []),
+    ],
+)
+def test_a_ref_means_its_branch_or_its_tag(ref: Ref, found: list[str]) -> None:
+    assert [it.id for it in fitting(SOURCES, ref)] == found
+
+
+async def test_each_choice_between_branch_and_tag_leads_to_one_of_them() -> None:
+    refs = {
+        "data": [
+            resource("scmGitReferences", "b", name="v1", canonicalName="refs/heads/v1", kind="BRANCH"),
+            resource("scmGitReferences", "t", name="v1", canonicalName="refs/tags/v1", kind="TAG"),
+        ]
+    }
+    transport = Apple(account(**{"/v1/scmRepositories/repo/gitReferences": refs, "POST /v1/ciBuildRuns": started}))
+    async with opened(CASE, transport) as provider:
+        with pytest.raises(Ambiguous) as raised:
+            await provider.start(CHECKS, branch("v1"))
+        picked = []
+        for _, words in raised.value.choices:
+            picked.append(await provider.start(CHECKS, StartRequest(ref=parse_ref(words))))
+    assert [(build.branch, build.tag) for build in picked] == [("v1", None), (None, "v1")]
+
+
+def started(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(201, json={"data": run(301, "PENDING")})
+
+
+async def test_a_fresh_branch_is_looked_for_again_before_it_is_missing() -> None:
+    listings = iter(
+        [[], [resource("scmGitReferences", "b", name="new", canonicalName="refs/heads/new", kind="BRANCH")]]
+    )
+    clock = Hands()
+    path = "/v1/scmRepositories/repo/gitReferences"
+    transport = Apple(account(**{path: lambda _: {"data": next(listings)}, "POST /v1/ciBuildRuns": started}))
+    async with httpx.AsyncClient(transport=transport) as client:
+        options = XcodeCloudOptions.model_validate(dict(CASE.options))
+        provider = open_provider("ci", "xcode_cloud", options, client=client, clock=clock)
+        assert await result_of(provider.refs(CHECKS, "new")) == []
+        clock.now += timedelta(minutes=1)
+        build = await provider.start(CHECKS, branch("new"))
+    assert build.branch == "new"
+
+
+async def test_a_conflict_keeps_apples_words_where_the_workflow_cannot_be_read() -> None:
+    refusal = httpx.Response(
+        409, json={"errors": [{"status": "409", "code": "STATE_ERROR", "title": "No", "detail": "Busy"}]}
+    )
+    transport = Apple({"POST /v1/ciBuildRuns": refusal})
+    refused = await failing(CASE, transport, lambda p: p.rebuild(CHECKS, RUN, StartRequest()))
+    assert isinstance(refused, Rejected)
+    assert "Busy" in str(refused)
+    assert transport.count("/ciBuildRuns") == 1
+
+
+async def test_other_refusals_of_a_start_are_told_as_they_are() -> None:
+    refusal = httpx.Response(
+        422, json={"errors": [{"status": "422", "code": "X", "title": "No", "detail": "Bad entity"}]}
+    )
+    transport = Apple({"POST /v1/ciBuildRuns": refusal})
+    refused = await failing(CASE, transport, lambda p: p.rebuild(CHECKS, RUN, StartRequest()))
+    assert "Bad entity" in str(refused)
+    assert len(transport.asked) == 1
+
+
+async def test_cancel_is_refused_with_the_place_to_do_it() -> None:
+    async with opened(CASE, Apple({})) as provider:
+        with pytest.raises(Unsupported, match="Apple's API cannot cancel a build"):
+            await provider.cancel(CHECKS, RUN)
+        refusal = provider.unsupported(Capability.CANCEL, "https://apple.example/run")
+    assert refusal.hint == "Open it and stop it there: https://apple.example/run"
+
+
+@pytest.mark.parametrize("how", [{}, {"failed_only": False}, {"job": "j"}])
+async def test_retries_are_refused_and_rebuild_is_named(how: dict[str, Any]) -> None:
+    async with opened(CASE, Apple({})) as provider:
+        with pytest.raises(Unsupported) as raised:
+            await provider.retry(CHECKS, RUN, **how)
+    assert "`rebuild`" in (raised.value.hint or "")
+
+
+# logs and files
+
+
+def bundle(*members: tuple[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", how) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return whole.getvalue()
+
+
+def test_the_log_named_after_xcodebuild_is_preferred_then_the_largest_text() -> None:
+    other = ("notes/a.log", b"other\n" * 500)
+    found = bundle_tail(bundle(other, ("TEST/xcodebuild-test.log", b"one\ntwo\n")), 100)
+    assert found is not None
+    assert (found.text, found.truncated) == (b"one\ntwo\n", False)
+    found = bundle_tail(bundle(("b.log", b"small\n"), other), 12)
+    assert found is not None
+    assert (found.text, found.truncated) == (b"other\n", True)
+
+
+def test_a_long_line_is_shown_from_its_middle() -> None:
+    found = bundle_tail(bundle(("x.log", b"x" * 1000)), 10)
+    assert found is not None
+    assert (found.text, found.truncated) == (b"x" * 10, True)
+
+
+def test_only_the_end_of_a_large_log_is_kept() -> None:
+    lines = b"".join(b"line %d\n" % n for n in range(200_000))
+    found = bundle_tail(bundle(("x.log", lines)), 30)
+    assert found is not None
+    assert found.text.endswith(b"line 199999\n")
+    assert len(found.text) <= 30
+
+
+def test_binaries_folders_and_empty_members_are_passed_over() -> None:
+    data = bundle(
+        ("xcodebuild.xcactivitylog", b"\x00\x01" * 900), ("folder/", b""), ("empty.log", b""), ("a.txt", b"text")
+    )
+    found = bundle_tail(data, 100)
+    assert found is not None
+    assert found.text == b"text"
+    assert bundle_tail(bundle(("a.bin", b"\x00")), 100) is None
+    assert bundle_tail(bundle(), 100) is None
+
+
+def test_members_packed_in_other_ways_or_encrypted_are_passed_over() -> None:
+    assert bundle_tail(bundle(("a.log", b"text"), how=zipfile.ZIP_LZMA), 100) is None
+    data = bytearray(bundle(("a.log", b"text"), how=zipfile.ZIP_STORED))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    assert bundle_tail(bytes(data), 100) is None
+
+
+def flipped(data: bytes) -> bytes:
+    at = data.index(b"needle")
+    return data[:at] + b"n00dle" + data[at + 6 :]
+
+
+BAD_BUNDLES = {
+    "no zip": (b"nothing of the kind", "no zip archive"),
+    "empty": (b"", "no zip archive"),
+    "cut off": (bundle(("a.log", b"text" * 99))[:-10], "no zip archive"),
+    "damaged": (flipped(bundle(("a.log", b"needle"), how=zipfile.ZIP_STORED)), "damaged"),
+    "directory elsewhere": (
+        b"PK\x05\x06" + b"\x00" * 8 + b"\x40\x00\x00\x00" + b"\xff\xff\x00\x00" + b"\x00\x00",
+        "damaged",
+    ),
+    "endless directory": (b"PK\x05\x06" + b"\x00" * 8 + b"\xff\xff\xff\xff" + b"\x00" * 6, "too many files"),
+}
+
+
+@pytest.mark.parametrize("flaw", BAD_BUNDLES)
+def test_a_bundle_that_cannot_be_trusted_is_refused_in_words(flaw: str) -> None:
+    data, words = BAD_BUNDLES[flaw]
+    with pytest.raises(BadBundle, match=words):
+        bundle_tail(data, 100)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "UNPACKED_BYTES", 1024 * 1024)
+    with pytest.raises(BadBundle, match="unpacks to more than 1 MiB"):
+        bundle_tail(bundle(("a.log", b"0" * (1024 * 1024 + 1))), 100)
+    monkeypatch.setattr(logs, "MEMBERS", 2)
+    with pytest.raises(BadBundle, match="more than 2 files"):
+        bundle_tail(bundle(*((f"{n}.log", b"x") for n in range(3))), 100)
+
+
+SIGNED = "https://cvws.icloud-content.example/B/made-up?k=secret"
+BUNDLES = f"/v1/ciBuildActions/{TEST_JOB.id}/artifacts"
+ONE_FILE = f"/v1/ciArtifacts/{BUNDLE_FILE.id}"
+
+
+def with_file(url: str = SIGNED, content: bytes = b"") -> dict[str, Any]:
+    listed = resource("ciArtifacts", BUNDLE_FILE.id, fileType="LOG_BUNDLE", fileName="logs.zip", downloadUrl=SIGNED)
+    return {
+        BUNDLES: {"data": [listed]},
+        ONE_FILE: {"data": resource("ciArtifacts", BUNDLE_FILE.id, downloadUrl=url)},
+        httpx.URL(url).path: httpx.Response(200, content=content),
+    }
+
+
+async def test_the_signed_address_is_fetched_without_our_token_and_shown_to_nobody() -> None:
+    transport = Apple(with_file(content=bundle(("xcodebuild.log", b"\x1b[1mBuild\x1b[0m\nDone\n"))))
+    async with opened(CASE, transport) as provider:
+        log = await provider.log(TEST_JOB)
+    assert log.text == "Build\nDone\n"
+    assert log.job == TEST_JOB.name
+    assert SIGNED not in repr(log)
+    fetched = next(request for request in transport.asked if request.url.host == "cvws.icloud-content.example")
+    assert "authorization" not in fetched.headers
+
+
+async def test_artifacts_carry_no_address() -> None:
+    action = resource("ciBuildActions", TEST_JOB.id, executionProgress="COMPLETE")
+    transport = Apple({**with_file(), f"/v1/ciBuildRuns/{RUN}/actions": {"data": [action]}})
+    async with opened(CASE, transport) as provider:
+        (artifact,) = await provider.artifacts(CHECKS, RUN)
+    assert artifact.url is None
+    assert "icloud" not in repr(artifact)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://cvws.icloud-content.example/x", "ftp://host/x", "file:///etc/passwd", "//host/x", "x"]
+)
+async def test_a_file_at_an_address_that_is_not_https_is_not_fetched(url: str) -> None:
+    transport = Apple({ONE_FILE: {"data": resource("ciArtifacts", BUNDLE_FILE.id, downloadUrl=url)}})
+    refused = await failing(CASE, transport, lambda p: p.download(BUNDLE_FILE))
+    assert "address" in str(refused)
+    assert len(transport.asked) == 1
+
+
+async def test_plain_http_serves_where_the_connection_itself_is_plain() -> None:
+    transport = Apple(with_file("http://127.0.0.1:4001/file", b"bytes"))
+    async with opened(CASE, transport, {"url": "http://127.0.0.1:4001/v1"}) as provider:
+        assert await result_of(provider.download(BUNDLE_FILE)) == b"bytes"
+
+
+async def test_a_bundle_without_text_is_no_log() -> None:
+    refused = await failing(CASE, Apple(with_file(content=bundle(("a", b"\x00")))), lambda p: p.log(TEST_JOB))
+    assert "no text" in str(refused)
+
+
+# refusals, quota
+
+
+def reply(status: int, code: str = "X", headers: Mapping[str, str] | None = None) -> Reply:
+    body = {"errors": [{"status": str(status), "code": code, "title": "Title", "detail": "What Apple says."}]}
+    return Reply(
+        status=status, headers=httpx.Headers(headers), content=json.dumps(body).encode(), url="", provider="Xcode Cloud"
+    )
+
+
+def test_apples_codes_are_told_in_plain_words() -> None:
+    agreement = explain(reply(403, "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED.SOMETHING_NEW"))
+    assert isinstance(agreement, AuthFailed)
+    assert "agreement" in str(agreement)
+    assert "Account Holder" in (agreement.hint or "")
+    role = explain(reply(403, "FORBIDDEN_ERROR"))
+    assert isinstance(role, AuthFailed)
+    assert "What Apple says." in str(role)
+    assert "role" in (role.hint or "")
+    wrong = explain(reply(401, "NOT_AUTHORIZED"))
+    assert "clock" in (wrong.hint or "" if wrong else "")
+    assert explain(reply(404)) is None
+    assert explain(reply(409)) is None
+
+
+def test_a_429_with_quota_left_is_a_short_wait_and_without_a_long_one() -> None:
+    rate = "user-hour-lim:3600;user-hour-rem:{};"
+    short, long, bare = (
+        explain(reply(429, headers=headers))
+        for headers in ({"X-Rate-Limit": rate.format(12)}, {"X-Rate-Limit": rate.format(0)}, {})
+    )
+    assert getattr(short, "retry_after", 0) == getattr(bare, "retry_after", 0) == BURST_SECONDS
+    assert getattr(long, "retry_after", 0) == HOUR_SPENT_SECONDS
+    assert explain(reply(429, headers={"Retry-After": "7"})) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "left"),
+    [
+        ("user-hour-lim:3600;user-hour-rem:3121;", 3121),
+        ("user-hour-lim:3500;user-hour-rem:0", 0),
+        ("user-hour-rem:5; user-hour-lim:3500", 5),
+        ("user-hour-lim:3500;", None),
+        ("user-hour-lim:x;user-hour-rem:y;", None),
+        ("", None),
+    ],
+)
+def test_quota_is_read_from_the_header(header: str, left: int | None) -> None:
+    found = quota_of(httpx.Headers({"X-Rate-Limit": header}))
+    assert (found.remaining if found is not None else None) == left
+
+
+async def test_quota_is_known_after_an_answer() -> None:
+    answer = httpx.Response(200, json={"data": []}, headers={"X-Rate-Limit": "user-hour-lim:3600;user-hour-rem:77;"})
+    async with opened(CASE, Apple({"/v1/ciProducts": answer})) as provider:
+        await provider.check()
+        assert provider.quota is not None
+        assert provider.quota.remaining == 77
+
+
+# addresses and webhooks
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}", True),
+        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}/summary", True),
+        (f"/apps/1560012345/ci/builds/{RUN}", True),
+        (f"/teams/somebody-else/apps/1560012345/ci/builds/{RUN}", False),
+        ("/apps/1560012345/ci", False),
+        (f"/apps/x/ci/builds/{RUN}", False),
+    ],
+)
+async def test_a_builds_page_is_known(path: str, *, found: bool) -> None:
+    async with opened(CASE, Apple({})) as provider:
+        page = provider.read_url(f"https://appstoreconnect.apple.com{path}")
+        assert page == (Page(pipeline=f"run:{RUN}", build=RUN) if found else None)
+        assert provider.read_url(f"http://appstoreconnect.apple.com{path}") is None
+        assert provider.read_url(f"https://appstoreconnect.apple.com.example{path}") is None
+
+
+async def test_a_webhook_without_its_workflow_asks_to_look_at_everything() -> None:
+    body = {"metadata": {"attributes": {"eventType": "BUILD_STARTED"}}, "ciBuildRun": {"id": "r"}}
+    async with opened(CASE, Apple({})) as provider:
+        tap = provider.read_hook({}, json.dumps(body).encode(), str(CASE.options["webhook_secret"]))
+    assert tap is not None
+    assert (tap.delivery, tap.pipeline, tap.build) == ("r:BUILD_STARTED", None, None)
+
+
+# administration
+
+
+@NEEDS_SPECS
+async def test_a_created_workflow_fits_apples_description() -> None:
+    """The cut description has no request to create a workflow; a workflow's own attributes are the same."""
+    schemas = documents("xcode_cloud")[0].whole
+    payload = json.loads((CASE.payloads / "pipeline_admin_create.json").read_text())
+    sent = next(it["request"]["json"] for it in payload["exchanges"] if it["request"].get("method") == "POST")
+    workflow = {**sent["data"], "id": "new"}
+    schema = {"$ref": "#/components/schemas/CiWorkflow", "components": schemas["components"]}
+    jsonschema_rs.Draft4Validator(schema).validate(workflow)
+    assert sent["data"]["attributes"].keys() >= {
+        "name",
+        "description",
+        "actions",
+        "isEnabled",
+        "clean",
+        "containerFilePath",
+    }
+    assert sent["data"]["relationships"].keys() == {"product", "repository", "xcodeVersion", "macOsVersion"}
+    attributes = schemas["components"]["schemas"]["CiWorkflow"]["properties"]["attributes"]["properties"]
+    assert sent["data"]["attributes"].keys() <= attributes.keys() - {"lastModifiedDate"}
+
+
+ADMIN_REFUSALS = {
+    "an unknown setting": ({"name": "N", "colour": "red"}, "`colour`"),
+    "no name": ({"name": " "}, "name is missing"),
+    "a taken name": ({"name": "checks"}, "already has a workflow"),
+    "an unknown product": ({"name": "N", "product": "Nope"}, "No product"),
+    "yes or no": ({"name": "N", "enabled": "perhaps"}, "yes or no"),
+    "an unknown repository": ({"name": "N", "repository": "a/b"}, "no repository"),
+    "an unknown Xcode": ({"name": "N", "xcode": "9.9"}, "no Xcode called `9.9`"),
+}
+
+
+@pytest.mark.parametrize("what", ADMIN_REFUSALS)
+async def test_settings_that_cannot_be_are_refused_in_words_and_nothing_is_made(what: str) -> None:
+    settings, words = ADMIN_REFUSALS[what]
+    model = resource("ciWorkflows", CHECKS, {"repository": ("scmRepositories", "repo")}, name="Checks", actions=[])
+    primary = {"data": [resource("scmRepositories", "repo", ownerName="lumen", repositoryName="f")]}
+    transport = Apple(
+        account(
+            **{
+                f"/v1/ciWorkflows/{CHECKS}": {"data": model},
+                f"/v1/ciProducts/{APP}/primaryRepositories": primary,
+                "/v1/ciXcodeVersions": {"data": [resource("ciXcodeVersions", "x", version="26.1", name="Xcode 26.1")]},
+                "/v1/ciMacOsVersions": {"data": []},
+            }
+        )
+    )
+    async with opened(CASE, transport) as provider:
+        with pytest.raises(UsageError, match=words):
+            await provider.pipeline_admin().create(CHECKS, settings)
+    assert not [request for request in transport.asked if request.method != "GET"]
+
+
+async def test_a_deleted_workflow_is_forgotten() -> None:
+    transport = Apple(account(**{f"DELETE /v1/ciWorkflows/{NIGHTLY}": httpx.Response(204)}))
+    async with opened(CASE, transport) as provider:
+        assert len(await result_of(provider.pipelines())) == 2  # type: ignore[arg-type]
+        await provider.pipeline_admin().delete(NIGHTLY)
+        assert [it.id for it in await result_of(provider.pipelines())] == [CHECKS]  # type: ignore[attr-defined]
+
+
+async def test_a_workflow_may_keep_its_name_with_another_case() -> None:
+    answer = {"data": resource("ciWorkflows", CHECKS, name="CHECKS")}
+    transport = Apple(account(**{f"PATCH /v1/ciWorkflows/{CHECKS}": answer}))
+    async with opened(CASE, transport) as provider:
+        renamed = await provider.pipeline_admin().rename(CHECKS, "CHECKS")
+        same = await provider.pipeline_admin().rename(CHECKS, " CHECKS ")
+    assert renamed.path == same.path == "Fernweh/CHECKS"
+    assert renamed.enabled
+
+
+async def test_a_workflow_whose_creation_was_not_answered_and_is_not_there_is_not_made_twice() -> None:
+    relations = {
+        "repository": ("scmRepositories", "repo"),
+        "xcodeVersion": ("ciXcodeVersions", "x"),
+        "macOsVersion": ("ciMacOsVersions", "m"),
+    }
+
+    def silent(request: httpx.Request) -> object:
+        raise httpx.ReadTimeout("timed out")
+
+    model = {"data": resource("ciWorkflows", CHECKS, relations, name="Checks", actions=[])}
+    transport = Apple(account(**{f"/v1/ciWorkflows/{CHECKS}": model, "POST /v1/ciWorkflows": silent}))
+    refused = await failing(CASE, transport, lambda p: p.pipeline_admin().duplicate(CHECKS, "Twin"))
+    assert "did not try again" in str(refused)
+    assert len([request for request in transport.asked if request.method == "POST"]) == 1
+
+
+async def test_an_xcode_that_runs_on_no_macos_is_refused() -> None:
+    latest = resource("ciXcodeVersions", "x", version="26.1", name="Xcode 26.1")
+    latest["relationships"] = {"macOsVersions": {"data": []}}
+    model = resource("ciWorkflows", CHECKS, {"repository": ("scmRepositories", "repo")}, name="Checks", actions=[])
+    answers = {
+        f"/v1/ciWorkflows/{CHECKS}": {"data": model},
+        "/v1/ciXcodeVersions": {"data": [latest]},
+        "/v1/ciMacOsVersions": {"data": [resource("ciMacOsVersions", "m", name="macOS 15")]},
+    }
+    async with opened(CASE, Apple(account(**answers))) as provider:
+        with pytest.raises(UsageError, match="names no macOS version that runs Xcode"):
+            await provider.pipeline_admin().create(CHECKS, {"name": "N", "xcode": "26.1"})
+
+
+async def test_a_test_in_an_unknown_state_shows_its_word() -> None:
+    actions = {"data": [resource("ciBuildActions", "a", actionType="TEST", executionProgress="COMPLETE")]}
+    results = {"data": [resource("ciTestResults", "t", name="testX()", status="FLAKY")]}
+    answers = {f"/v1/ciBuildRuns/{RUN}/actions": actions, "/v1/ciBuildActions/a/testResults": results}
+    async with opened(CASE, Apple(answers)) as provider:
+        (case,) = await provider.tests(CHECKS, RUN)
+    assert (case.outcome, case.detail) == (Outcome.UNKNOWN, "FLAKY")
+
+
+def test_versions_are_sorted_newest_first() -> None:
+    names = ["Xcode 9.4", "Xcode 26.1 beta 3 (17B1)", "Xcode 26.1 (17B55)", "Latest Release", "Xcode 16.4 (16F6)"]
+    versions = [Version(id=name, name=name, version="") for name in names]
+    assert [it.name for it in sorted(versions, key=newness, reverse=True)] == [
+        "Latest Release",
+        "Xcode 26.1 (17B55)",
+        "Xcode 26.1 beta 3 (17B1)",
+        "Xcode 16.4 (16F6)",
+        "Xcode 9.4",
+    ]
+    assert versions[2].is_called("26.1")
+    assert versions[2].is_called("xcode 26.1")
+    assert not versions[2].is_called("26")
+    assert not versions[2].is_called("")
+
+
+# listings
+
+
+async def test_builds_are_as_many_as_asked_for_and_of_the_workflow() -> None:
+    path = f"/v1/ciWorkflows/{CHECKS}/buildRuns"
+    async with opened(CASE, Apple(account(**{path: numbered(900)}))) as provider:
+        found: list[Build] = await result_of(provider.builds(CHECKS, BuildFilter(limit=250)))  # type: ignore[assignment]
+    assert [build.number for build in found] == list(range(900, 650, -1))
+
+
+async def test_a_failed_action_that_is_not_required_is_tolerated_and_the_build_stays_passed() -> None:
+    actions = {
+        "data": [
+            resource(
+                "ciBuildActions", "a", executionProgress="COMPLETE", completionStatus="FAILED", isRequiredToPass=False
+            ),
+            resource("ciBuildActions", "b", name="Test", executionProgress="COMPLETE", completionStatus="SUCCEEDED"),
+        ]
+    }
+    async with opened(CASE, Apple({f"/v1/ciBuildRuns/{RUN}/actions": actions})) as provider:
+        loose, firm = await provider.jobs(CHECKS, RUN)
+    assert (loose.tolerated, firm.tolerated) == (True, False)
+    assert loose.name == "a"
