@@ -112,7 +112,7 @@ class Poll:
             for run, commit in look.runs
             if known.seen.get(str(run.id)) != _mark(run)
         ]
-        builds = {build.key: build for build in await self._reads.each(self._detail, news)}
+        builds = {build.key: build for build in await self._reads.each(self._detail, news) if build is not None}
         sweep = now - known.swept >= SWEEP_SECONDS
         missing = [
             key
@@ -127,11 +127,14 @@ class Poll:
         after = Cursor(at={**kept, **reached}, seen=seen, swept=now if sweep else known.swept)
         return Changes(builds=tuple(builds.values()), cursor=after.text())
 
-    async def _detail(self, news: tuple[str, wire.PipelineRun, wire.Commit | None]) -> Build:
+    async def _detail(self, news: tuple[str, wire.PipelineRun, wire.Commit | None]) -> Build | None:
         project, run, commit = news
-        if commit is not None:
-            return await self._reads.whole(run, project, commit)
-        return await self._reads.build(project, str(run.id))
+        try:
+            if commit is not None:
+                return await self._reads.whole(run, project, commit)
+            return await self._reads.build(project, str(run.id))
+        except NotFound:  # deleted since the list was made
+            return None
 
     async def _again(self, projects: list[str], known: Cursor) -> list[Looked]:
         """Look at projects looked at before, in fifties where GraphQL answers."""

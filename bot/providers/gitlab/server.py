@@ -18,17 +18,18 @@ from typing_extensions import override
 from bot.clock import Clock
 from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
 from bot.http import Quota, Reply, message_of
-from bot.models import Build, Page, Tap
+from bot.models import Build, Job, Log, Page, Tap
 from bot.providers.base import (
     Capability,
     Options,
     Provider,
     Wire,
+    clean_log,
     fresh,
     moment,
     same_secret,
 )
-from bot.providers.gitlab.wire import STATES
+from bot.providers.gitlab.wire import STATES, User, plain_log
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -241,6 +242,28 @@ class GitLabServer(Provider[GitLabOptions]):
             if moved.id == pipeline:
                 raise
             return await self._api.send("POST", self.at(moved.id, *rest), json=json, form=form)
+
+    async def whose(self, hint: str) -> User:
+        """Return the token's user. Raises NotFound, with a hint, where the server does not speak this API."""
+        try:
+            return User.of((await self._api.get("user")).raw)
+        except NotFound as exc:
+            raise NotFound(
+                f"There is no GitLab API {self.options.api_version} at this address.",
+                provider=self.label,
+                status=exc.status,
+                hint=f"Look at `url`. {hint}",
+            ) from exc
+
+    async def tail(self, path: str, job: Job, tail_bytes: int) -> Log:
+        """Return the end of a trace, whole lines, without colours and the runner's own marks."""
+        data, cut = await self._api.tail(path, keep=tail_bytes, headers={"Accept": "text/plain, */*"})
+        if not data:
+            raise NotFound("The job has written no log yet.", provider=self.label)
+        text = data.decode("utf-8", "replace")
+        if cut:
+            text = text.partition("\n")[2] or text
+        return Log(text=clean_log(plain_log(text)), truncated=cut, job=job.name, url=job.web_url)
 
     async def settled(self, pipeline: str, build: str) -> Build:
         """Return a build once a cancel shows in it. Up to five reads: GitLab says 200 whatever it has done."""

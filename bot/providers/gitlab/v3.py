@@ -37,7 +37,7 @@ from bot.models import (
     Status,
     Watched,
 )
-from bot.providers.base import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, clean_log
+from bot.providers.base import LOG_TAIL_BYTES, SEARCH_PAGES, Capability
 from bot.providers.gitlab import groups, wire
 from bot.providers.gitlab.server import PER_PAGE, GitLabOptions, GitLabServer
 
@@ -106,7 +106,7 @@ class GitLabV3(GitLabServer):
 
     @override
     async def check(self) -> Account:
-        user = wire.User.of((await self._api.get("user")).raw)
+        user = await self.whose("A server of 9.0 or later speaks v4: leave `api_version` out.")
         version = await self._version()
         return Account(
             name=user.username or user.name or "unknown",
@@ -243,15 +243,17 @@ class GitLabV3(GitLabServer):
         changed or is unfinished and off the page one or two more.
         """
         known = Seen.read(cursor).at
-        looks = await self.each(lambda each: self._look(each, known.get(each, {})), sorted(watched.pipelines))
-        if looks and all(isinstance(each, ProviderError) for each in looks):
-            raise next(each for each in looks if isinstance(each, ProviderError))
-        found: dict[str, Build] = {}
-        after = dict(known)
-        for project, look in zip(sorted(watched.pipelines), looks, strict=True):
-            if not isinstance(look, ProviderError):
-                after[project], news = look
-                found.update({f"{project} {build.id}": build for build in news})
+        projects = sorted(watched.pipelines)
+        looks = await self.each(lambda each: self._look(each, known.get(each, {})), projects)
+        errors = [error for _, _, error in looks if error is not None]
+        if errors and len(errors) == len(looks):
+            raise errors[0]
+        found = {
+            f"{project} {build.id}": build
+            for project, (_, news, _) in zip(projects, looks, strict=True)
+            for build in news
+        }
+        after = {project: marks for project, (marks, _, _) in zip(projects, looks, strict=True)}
         missing = [
             key
             for key in sorted(watched.unfinished)
@@ -264,12 +266,12 @@ class GitLabV3(GitLabServer):
                 if build is not None
             }
         )
-        kept = {project: marks for project, marks in after.items() if project in watched.pipelines}
-        return Changes(builds=tuple(found.values()), cursor=msgspec.json.encode(Seen(at=kept)).decode())
+        return Changes(builds=tuple(found.values()), cursor=msgspec.json.encode(Seen(at=after)).decode())
 
     async def _look(
-        self, pipeline: str, known: Mapping[str, str]
-    ) -> tuple[dict[str, str], list[Build]] | ProviderError:
+        self, pipeline: str, known: dict[str, str]
+    ) -> tuple[dict[str, str], list[Build], ProviderError | None]:
+        """Return what a project's newest page marks and what is new on it, or why it could not be seen."""
         try:
             project = await self._project(pipeline)
             if await self._has_pipelines(project):
@@ -281,13 +283,15 @@ class GitLabV3(GitLabServer):
                 page = [groups.BuildRun.of(item) for item in reply.items()]
                 marks = {each.id: each.mark for each in groups.grouped(page)}
             changed = [build for build, mark in marks.items() if known.get(build) != mark]
-            return marks, await self.each(lambda build: self.build(project.id, build), changed)
+            keys = [BuildKey(connection=self.connection, pipeline=project.id, id=build) for build in changed]
+            builds = await self.each(self.build_or_none, keys)
+            return marks, [build for build in builds if build is not None], None
         except NotFound as exc:
-            return exc
+            return known, [], exc
         except AuthFailed as exc:
             if exc.status != 403:
                 raise
-            return exc
+            return known, [], exc
 
     # what this one can do
 
@@ -471,14 +475,7 @@ class GitLabV3(GitLabServer):
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
-        path = self.at(job.pipeline, "builds", quote(job.id, safe=""), "trace")
-        data, cut = await self._api.tail(path, keep=tail_bytes, headers={"Accept": "text/plain, */*"})
-        if not data:
-            raise NotFound("The job has written no log yet.", provider=self.label)
-        text = data.decode("utf-8", "replace")
-        if cut:
-            text = text.partition("\n")[2] or text
-        return Log(text=clean_log(wire.plain_log(text)), truncated=cut, job=job.name, url=job.web_url)
+        return await self.tail(self.at(job.pipeline, "builds", quote(job.id, safe=""), "trace"), job, tail_bytes)
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:

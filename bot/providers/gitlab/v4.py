@@ -34,7 +34,7 @@ from bot.models import (
     TestCase,
     Watched,
 )
-from bot.providers.base import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, clean_log, moment
+from bot.providers.base import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, moment
 from bot.providers.gitlab import wire
 from bot.providers.gitlab.graph import Graph
 from bot.providers.gitlab.poll import Poll
@@ -79,7 +79,7 @@ class GitLabV4(GitLabServer):
         """Return whose token this is. Costs three requests; a server without one of the pages does without."""
         token = await self._or_none(self._api.get("personal_access_tokens/self"))
         about = wire.Token.of(token.raw) if token else wire.Token()
-        user = wire.User.of((await self._api.get("user")).raw)
+        user = await self.whose('An older server than 9.0 needs `api_version = "v3"`.')
         version = await self._or_none(self._api.get("version"))
         server = wire.Server.of(version.raw).version if version else None
         scopes = about.scopes or []
@@ -455,14 +455,7 @@ class GitLabV4(GitLabServer):
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
-        path = self.at(job.pipeline, "jobs", quote(job.id, safe=""), "trace")
-        data, cut = await self._api.tail(path, keep=tail_bytes, headers={"Accept": "text/plain, */*"})
-        if not data:
-            raise NotFound("The job has written no log yet.", provider=self.label)
-        text = data.decode("utf-8", "replace")
-        if cut:
-            text = text.partition("\n")[2] or text
-        return Log(text=clean_log(wire.plain_log(text)), truncated=cut, job=job.name, url=job.web_url)
+        return await self.tail(self.at(job.pipeline, "jobs", quote(job.id, safe=""), "trace"), job, tail_bytes)
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:

@@ -17,6 +17,7 @@ from bot.models import (
     BuildFilter,
     Changes,
     Conclusion,
+    IssueCounts,
     Page,
     Ref,
     RefKind,
@@ -32,7 +33,7 @@ from bot.providers.gitlab import GitLab, GitLabOptions, groups, wire
 from bot.providers.gitlab.poll import Cursor
 from bot.providers.gitlab.v3 import GitLabV3
 from bot.providers.gitlab.v4 import GitLabV4
-from tests.bot.providers.case import CONNECTION, NOW, clock, no_sleep, opened, result_of
+from tests.bot.providers.case import CONNECTION, NOW, Case, clock, no_sleep, opened, result_of
 from tests.bot.providers.cases.gitlab import (
     BLOCKED,
     BUILD,
@@ -44,6 +45,7 @@ from tests.bot.providers.cases.gitlab import (
     SECRET,
     key,
     merge,
+    red,
     sign,
 )
 from tests.bot.providers.cases.gitlab_v3 import CASE as V3
@@ -259,6 +261,30 @@ async def test_graphql_in_a_form_we_do_not_know_falls_back_to_rest(answer: objec
 async def test_an_outage_during_the_poll_is_told() -> None:
     with pytest.raises(Unavailable):
         await polled(Server(lambda _: httpx.Response(502)), cursor(1), watching(1))
+
+
+async def test_a_single_project_too_complex_for_graphql_is_asked_by_rest() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "graphql" in request.url.path:
+            return httpx.Response(200, json={"errors": [{"message": "Query has complexity of 300"}]})
+        return httpx.Response(200, json=[])
+
+    server = Server(answer)
+    await polled(server, cursor(1), watching(1))
+    assert server.paths == ["POST /api/graphql", "GET /api/v4/projects/1/pipelines"]
+
+
+async def test_a_build_deleted_between_list_and_look_is_left_out() -> None:
+    server = Server(
+        lambda r: httpx.Response(200, json=[run(90001)]) if r.url.path.endswith("pipelines") else nothing(r)
+    )
+    assert not (await polled(server, None, watching(4711))).builds
+
+
+@pytest.mark.parametrize("before", [None, cursor(1)])
+async def test_a_refused_token_is_told_by_the_poll(before: str | None) -> None:
+    with pytest.raises(AuthFailed):
+        await polled(Server(lambda _: httpx.Response(401, json={"message": "401 Unauthorized"})), before, watching(1))
 
 
 # webhooks
@@ -561,6 +587,14 @@ async def test_inputs_go_as_texts_where_their_types_are_not_told() -> None:
         assert (await provider.start(PROJECT, StartRequest(options={"input.dry": "true"}))).id == "90001"
 
 
+async def test_a_post_that_is_answered_in_an_unknown_form_is_not_repeated() -> None:
+    server = Server(lambda _: httpx.Response(200, text="<html>"))
+    async with opened(CASE, server) as provider:
+        with pytest.raises(UnexpectedResponse):
+            await provider.retry(PROJECT, BUILD)
+    assert server.paths == [f"POST /api/v4/projects/{PROJECT}/pipelines/{BUILD}/retry"]
+
+
 async def test_a_post_redirected_within_the_same_project_is_not_repeated_for_ever() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
@@ -621,6 +655,134 @@ async def test_a_commit_is_asked_for_once() -> None:
         for _ in range(3):
             assert (await provider.build(PROJECT, "90001")).message == "Trim"
     assert len(server.asked) == 4
+
+
+async def test_what_is_remembered_has_a_bound() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.path.rpartition("/")[2])
+        if "commits" in request.url.path:
+            return httpx.Response(200, json={"id": f"{number:040d}", "title": "Trim"})
+        return httpx.Response(200, json=run(number, sha=f"{number:040d}"))
+
+    server = Server(answer)
+    async with opened(CASE, server) as provider:
+        for number in (*range(1, 520), 1):
+            await provider.build(PROJECT, str(number))
+    assert sum("commits" in path for path in server.paths) == 520
+
+
+async def test_what_a_build_can_do_without_is_left_unknown_where_it_may_not_be_read() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/90001"):
+            return httpx.Response(
+                200, json=run(90001, "failed", ref="refs/merge-requests/3/head", sha="5e1f9a3c7b2d4e6f")
+            )
+        if request.url.path.endswith("/jobs"):
+            return httpx.Response(200, json=[{"id": 1, "name": "lint", "status": "failed", "allow_failure": True}])
+        return httpx.Response(403, json={"message": "403 Forbidden"})
+
+    async with opened(CASE, Server(answer)) as provider:
+        build = await provider.build(PROJECT, "90001")
+        assert (build.message, build.branch, build.pull_request) == (None, None, "3")
+        assert build.conclusion is Conclusion.FAILED
+        assert build.issues.errors is None, "a tolerated failure is not what failed the build"
+        assert [job.name for job in await provider.jobs(PROJECT, "90001")] == ["lint"]
+
+
+async def test_a_refused_token_is_told_and_not_taken_for_a_missing_page() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/jobs"):
+            return httpx.Response(200, json=[])
+        return httpx.Response(401, json={"message": "401 Unauthorized"})
+
+    async with opened(CASE, Server(answer)) as provider:
+        with pytest.raises(AuthFailed):
+            await provider.jobs(PROJECT, BUILD)
+
+
+async def test_counts_do_without_a_summary_and_without_a_number() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/jobs"):
+            return nothing(request)
+        kinds = [{"file_type": "junit"}, {"file_type": "codequality"}]
+        return httpx.Response(200, json=[{"id": 1, "name": "unit", "status": "success", "artifacts": kinds}])
+
+    async with opened(CASE, Server(answer)) as provider:
+        build = replace(red(), number=None, conclusion=Conclusion.PASSED)
+        assert await provider.counts(build) == IssueCounts(errors=0, warnings=0)
+
+
+async def test_a_build_by_number_is_sought_beyond_builds_that_have_none() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/pipelines"):
+            return httpx.Response(200, json=[{"id": 90003, "status": "success"}, run(90002)])
+        return httpx.Response(200, json=run(90002))
+
+    async with opened(CASE, Server(answer)) as provider:
+        assert (await provider.build_by_number(PROJECT, 2)).id == "90002"
+
+
+async def test_variables_that_gitlab_goes_on_computing_are_left_out() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "graphql" not in request.url.path:
+            return httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b"})
+        field = "ciConfigVariables" if b"ciConfigVariables" in request.content else "ciPipelineCreationInputs"
+        return httpx.Response(200, json={"data": {"project": {field: None}}})
+
+    server = Server(answer)
+    async with opened(CASE, server) as provider:
+        assert await provider.parameters(PROJECT, Ref(kind=RefKind.BRANCH, name="main")) == ()
+    assert sum("graphql" in path for path in server.paths) == 4
+
+
+async def test_where_only_one_kind_of_parameter_is_told_that_one_is_returned() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "graphql" not in request.url.path:
+            return httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b", "default_branch": "main"})
+        if b"ciConfigVariables" in request.content:
+            return httpx.Response(200, json={"errors": [{"message": "no"}]})
+        return httpx.Response(
+            200, json={"data": {"project": {"ciPipelineCreationInputs": [{"name": "dry", "type": "BOOLEAN"}]}}}
+        )
+
+    async with opened(CASE, Server(answer)) as provider:
+        assert [each.name for each in await provider.parameters(PROJECT, None)] == ["input.dry"]
+    assert wire.prefilled({"key": None, "value": "x"}) is None
+
+
+async def test_a_build_without_a_ref_is_not_rebuilt() -> None:
+    async with opened(CASE, Server(lambda _: httpx.Response(200, json=run(90001, ref=None)))) as provider:
+        with pytest.raises(Rejected, match="made from"):
+            await provider.rebuild(PROJECT, "90001", StartRequest())
+
+
+async def test_issues_of_a_sound_build_without_reports_are_none() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith(("/jobs", "/bridges")):
+            return httpx.Response(200, json=[])
+        return httpx.Response(200, json=run(90001)) if request.url.path.endswith("90001") else nothing(request)
+
+    async with opened(CASE, Server(answer)) as provider:
+        assert await provider.issues(PROJECT, "90001") == ()
+
+
+async def test_when_every_job_refuses_the_first_reason_is_given() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(403, json={"message": "403 Forbidden - Job is not erasable!"})
+        return httpx.Response(200, json=[{"id": 1, "name": "unit", "status": "success"}])
+
+    async with opened(CASE, Server(answer)) as provider:
+        with pytest.raises(Rejected, match=r"^GitLab refused: Job is not erasable\.$"):
+            await provider.erase(PROJECT, BUILD)
+
+
+@pytest.mark.parametrize(("case", "word"), [(CASE, "v3"), (V3, "v4")])
+async def test_an_address_without_the_api_says_which_other_to_try(case: Case, word: str) -> None:
+    async with opened(case, Server(nothing)) as provider:
+        with pytest.raises(NotFound) as raised:
+            await provider.check()
+    assert word in (raised.value.hint or "")
 
 
 # readers
@@ -834,3 +996,109 @@ def test_only_the_latest_try_counts_and_builds_without_a_commit_have_no_group() 
 def replace_commit(it: groups.BuildRun) -> groups.BuildRun:
     it.commit = None
     return it
+
+
+def gate_server(answers: Mapping[str, object]) -> Server:
+    """A v3 server with one project; `answers` are by the path below it, a number being a status."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path.partition("/api/v3/")[2]
+        if path == "projects/31":
+            return httpx.Response(200, json={"id": 31, "path_with_namespace": "harbour/gate"})
+        found = answers.get(path.removeprefix("projects/31/"), 404)
+        return (
+            httpx.Response(found, json={"message": "no"}) if isinstance(found, int) else httpx.Response(200, json=found)
+        )
+
+    return Server(answer)
+
+
+NEW_ENOUGH = {"version": {"version": "8.15.0"}}
+
+
+@pytest.mark.parametrize("before", [None, "no json", '{"at": 7}'])
+async def test_a_v3_poll_begins_anew_with_an_unreadable_cursor(before: str | None) -> None:
+    server = gate_server({**NEW_ENOUGH, "pipelines": [{"id": 5, "status": "success"}], "pipelines/5": {"id": 5}})
+    async with opened(V3, server) as provider:
+        after = await provider.changes(before, watching(31))
+    assert [build.id for build in after.builds] == ["5"]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_v3_project_out_of_reach_stops_no_other_and_all_of_them_is_an_error(status: int) -> None:
+    good = gate_server({**NEW_ENOUGH, "pipelines": []})
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, json={}) if "/projects/9" in request.url.path else good.answer(request)
+
+    async with opened(V3, Server(answer)) as provider:
+        assert not (await provider.changes(None, watching(9, 31))).builds
+        with pytest.raises((AuthFailed, NotFound)):
+            await provider.changes(None, watching(9))
+
+
+async def test_a_v3_poll_tells_of_a_refused_token() -> None:
+    async with opened(V3, Server(lambda _: httpx.Response(401, json={}))) as provider:
+        with pytest.raises(AuthFailed):
+            await provider.changes(None, watching(31))
+
+
+async def test_a_v3_list_ends_at_its_limit() -> None:
+    server = gate_server({**NEW_ENOUGH, "pipelines": [{"id": n, "status": "success"} for n in (3, 2, 1)]})
+    async with opened(V3, server) as provider:
+        assert len(await result_of(provider.builds("31", BuildFilter(limit=2)))) == 2  # type: ignore[arg-type]
+
+
+async def test_a_v3_list_with_paging_headers_follows_them() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.params.get("page") == "2":
+            return httpx.Response(200, json=[], headers={"X-Next-Page": ""})
+        body = [{"id": 1, "path_with_namespace": "harbour/a"}]
+        return httpx.Response(200, json=body, headers={"X-Next-Page": "2"})
+
+    server = Server(answer)
+    async with opened(V3, server) as provider:
+        await result_of(provider.pipelines())
+    assert len(server.asked) == 2
+
+
+async def test_what_v3_does_not_tell_is_said_and_not_guessed() -> None:
+    server = gate_server({**NEW_ENOUGH, "pipelines/5": {"id": 5}, "builds/7": {"id": 7}, "pipelines": []})
+    async with opened(V3, server) as provider:
+        with pytest.raises(Rejected, match="made from"):
+            await provider.rebuild("31", "5", StartRequest())
+        with pytest.raises(NotFound, match="made from"):
+            await provider.build_by_number("31", 7)
+        with pytest.raises(Rejected, match="no default branch"):
+            await provider.start("31", StartRequest())
+        assert await provider.jobs("31", "5") == ()
+        with pytest.raises(NotFound):
+            await provider.build("31", "abc@main")
+        with pytest.raises(Unsupported):
+            await provider.retry("31", "5", failed_only=False)
+        with pytest.raises(Unsupported, match="no variables"):
+            await provider.decide(MANUAL, approve=True, fields={"A": "1"})
+        with pytest.raises(Unsupported):
+            await provider.decide(MANUAL, approve=False)
+
+
+async def test_of_several_refs_of_a_commit_the_asked_one_is_shown() -> None:
+    commit = {"id": "abc"}
+    runs = [{"id": 2, "ref": "two", "status": "failed", "commit": commit}, {"id": 1, "ref": "one", "commit": commit}]
+    async with opened(V3, gate_server({"repository/commits/abc/builds": runs})) as provider:
+        assert (await provider.build("31", "abc@one")).branch == "one"
+
+
+async def test_a_v3_server_that_has_pipelines_and_hides_its_version_is_found_out() -> None:
+    async with opened(V3, gate_server({"pipelines": [{"id": 1, "status": "success"}]})) as provider:
+        assert [each.id for each in await result_of(provider.builds("31", BuildFilter()))] == ["1"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(405, Unsupported), (400, Rejected)])
+async def test_a_v3_start_that_is_not_there_falls_to_the_trigger_and_one_that_is_refused_does_not(
+    status: int, kind: type[BotError]
+) -> None:
+    server = gate_server({**NEW_ENOUGH, "pipelines": [], "pipeline": status})
+    async with opened(V3, server, {"trigger_token": None}) as provider:
+        with pytest.raises(kind):
+            await provider.start("31", StartRequest(ref=Ref(kind=RefKind.BRANCH, name="master")))
