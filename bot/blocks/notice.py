@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import assert_never
 
 from bot.blocks.buttons import build_buttons
 from bot.blocks.lines import (
@@ -145,6 +146,8 @@ def sentence_of(transition: Transition, build: Build) -> Markup:
             return Markup(f"First {known} on this {where}")
         case Change.NONE:
             return _neither(build)
+        case _:  # pragma: no cover - the changes above are all there are
+            assert_never(transition.change)
 
 
 def _fixed(transition: Transition, build: Build) -> Markup:

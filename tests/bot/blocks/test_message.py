@@ -84,6 +84,8 @@ def test_what_nobody_could_press_is_left_out() -> None:
     assert m.Message(text="x", blocks=(row,)).payload()["blocks"] == []
     assert "accessory" not in m.section("x", accessory=m.menu([]))
     assert "accessory" in m.section("x", accessory=m.menu([("a", "status")]))
+    picture = {"type": "image", "image_url": "https://ci.example/a.png", "alt_text": "a graph"}
+    assert m.section("x", accessory=picture)["accessory"] == picture
 
 
 def test_a_row_has_at_most_25_elements_and_a_menu_five() -> None:

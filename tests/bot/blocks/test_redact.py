@@ -80,6 +80,7 @@ def test_a_secret_is_masked_by_what_stands_around_it(line: str, shown: str) -> N
         "token expired",
         "error: the token is missing",
         "secret: see the wiki for how to ask for one",
+        "password: please ask Noor for it",
         "password=$DB_PASSWORD",
         "password=${{ secrets.DB }}",
         "token: <redacted>",
