@@ -42,10 +42,9 @@ _CREDENTIALS = re.compile(
     r"(?P<scheme>\b[a-z][a-z0-9+.-]{1,20}://)(?P<user>[^\s/@:'\"]{0,200}):(?P<word>[^\s/@'\"]{1,500})@", re.IGNORECASE
 )
 _LONE_CREDENTIAL = re.compile(r"(?P<scheme>\bhttps?://)(?P<word>[A-Za-z0-9_.~+-]{16,500})@", re.IGNORECASE)
+_QUERY = re.compile(r"(?P<base>https?://[^\s?'\"<>]{1,2000})\?(?P<query>[^\s'\"<>]+)", re.IGNORECASE)
 _SIGNED = re.compile(
-    r"(?P<base>https?://[^\s?'\"<>]{1,2000})\?(?P<query>[^\s'\"<>]{0,4000}?(?:signature|\bsig|x-amz-credential|x-goog-credential|awsaccesskeyid"
-    r"|access_token|private_token|job_token|token|api_key|apikey|key-pair-id)=[^\s'\"<>]*)",
-    re.IGNORECASE,
+    r"(?:signature|\bsig|x-amz-credential|x-goog-credential|awsaccesskeyid|token|api_?key|key-pair-id)=", re.IGNORECASE
 )
 _SCHEME = re.compile(r"(?P<head>\b(?:Bearer|Basic|Token|token)\s+)(?P<word>[A-Za-z0-9+/_.~=-]{16,})")
 _HEADER = re.compile(
@@ -54,7 +53,7 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _ASSIGNED = re.compile(
-    r"(?P<name>\b[A-Za-z0-9_.-]{0,60}?(?:passwor[dt]|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"(?P<name>\b[A-Za-z0-9_]{0,60}?(?:passwor[dt]|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key"
     r"|auth[_-]?token|access[_-]?token|refresh[_-]?token|_token|token|credentials?)(?:_?(?:id|key|value|base64))?)"
     r"(?P<sign>['\"]?\s*(?:=|:=|=>|:)\s*)(?P<value>\"[^\"\r\n]{4,}\"|'[^'\r\n]{4,}'|[^\s'\",;)&|\]}]{4,})",
     re.IGNORECASE,
@@ -92,6 +91,8 @@ def _credentials(found: _Found) -> str:
 
 
 def _signed(found: _Found) -> str:
+    if not _SIGNED.search(found["query"]):
+        return found[0]
     return f"{found['base']}?{_mask('signed query')}"
 
 
@@ -132,7 +133,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[_Found], str]], ...] = (
     (_KEY_BLOCK, lambda _: _mask("private key")),
     (_KEY_TAIL, lambda _: _mask("private key")),
     (_TOKEN, _token),
-    (_SIGNED, _signed),
+    (_QUERY, _signed),
     (_CREDENTIALS, _credentials),
     (_LONE_CREDENTIAL, _credentials),
     (_HEADER, _header),
