@@ -1,7 +1,7 @@
 """Xcode Cloud, over the App Store Connect API.
 
 Facts: Apple's OpenAPI document 4.4.1 and the pages "Xcode Cloud Workflows and Builds", "Generating Tokens for API
-Requests", "Identifying Rate Limits" and "Configuring webhooks in Xcode Cloud", read 2026-02. Limits: about 3,600
+Requests", "Identifying Rate Limits" and "Configuring webhooks in Xcode Cloud", checked 2026-11. Limits: about 3,600
 requests an hour for each key; lists of at most 200; no list of all builds; no cancel; no text logs; unsigned webhooks.
 """
 

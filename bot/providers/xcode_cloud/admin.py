@@ -1,6 +1,6 @@
 """Administration of workflows: on, off, new, copy, another name, gone.
 
-Facts: Apple's "Workflows", "Xcode Versions" and "macOS Versions" pages and the OpenAPI document 4.4.1, read 2026-02.
+Facts: Apple's "Workflows", "Xcode Versions" and "macOS Versions" pages and the OpenAPI document 4.4.1, checked 2026-11.
 A new workflow is always made after another one: its actions and start conditions are too many for words in a chat.
 """
 

@@ -1,6 +1,6 @@
 """What Apple's refusals and rate-limit headers mean.
 
-Facts: "Parsing the Error Response Code" and "Identifying Rate Limits", read 2026-02. Codes are dotted from general to
+Facts: "Parsing the Error Response Code" and "Identifying Rate Limits", checked 2026-11. Codes are dotted from general to
 specific, so prefixes count. A 429 comes while hourly quota is left, too: there is a shorter window that is not told.
 """
 

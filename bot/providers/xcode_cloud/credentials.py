@@ -1,6 +1,6 @@
 """Who we are to Apple: the connection's options, tokens signed with a key, and ready-made tokens with their scope.
 
-Facts: Apple's "Generating Tokens for API Requests" and "Creating API Keys", read 2026-02. An ordinary token lives at
+Facts: Apple's "Generating Tokens for API Requests" and "Creating API Keys", checked 2026-11. An ordinary token lives at
 most 20 minutes; up to six months only where its `scope` holds nothing but reads of the resources Apple lists.
 """
 

@@ -1,6 +1,6 @@
 """Starting builds, once: what Apple takes, which ref is meant, and what a refusal most likely means.
 
-Facts: "Start a Build" and the OpenAPI document 4.4.1, read 2026-02. There is no idempotency key, a rebuild wants its
+Facts: "Start a Build" and the OpenAPI document 4.4.1, checked 2026-11. There is no idempotency key, a rebuild wants its
 workflow named beside the old run, and a conflict (409) is told in one vague sentence.
 """
 
@@ -201,18 +201,16 @@ def _default_branch(workflow: Workflow) -> Ref:
 
 def _of_source(build: Build, source: Source) -> Build:
     """Return a build with what it was started from, where the answer does not say it."""
-    match source.ref.kind:
-        case RefKind.TAG:
-            return replace(build, tag=build.tag or source.ref.name)
-        case RefKind.PULL_REQUEST:
-            return replace(
-                build,
-                pull_request=build.pull_request or source.ref.name,
-                branch=build.branch or source.branch,
-                target_branch=build.target_branch or source.target,
-            )
-        case RefKind.BRANCH | RefKind.COMMIT:
-            return replace(build, branch=build.branch or source.ref.name)
+    if source.ref.kind is RefKind.TAG:
+        return replace(build, tag=build.tag or source.ref.name)
+    if source.ref.kind is RefKind.PULL_REQUEST:
+        return replace(
+            build,
+            pull_request=build.pull_request or source.ref.name,
+            branch=build.branch or source.branch,
+            target_branch=build.target_branch or source.target,
+        )
+    return replace(build, branch=build.branch or source.ref.name)
 
 
 def _clear(source: Source) -> str:

@@ -1,6 +1,6 @@
 """What Apple sends (JSON:API documents), the states it knows, and how both read as ours.
 
-Facts: Apple's OpenAPI document 4.4.1 and "Xcode Cloud webhook payload reference", read 2026-02. Attributes are left
+Facts: Apple's OpenAPI document 4.4.1 and "Xcode Cloud webhook payload reference", checked 2026-11. Attributes are left
 out rather than null, so every one is optional here.
 """
 

@@ -205,7 +205,15 @@ def test_key_of_another_kind_is_refused_in_a_sentence_without_the_key(flaw: str)
     assert not [line for line in text.splitlines() if len(line) > 30 and line in str(raised.value)]
 
 
-@pytest.mark.parametrize("given", [{}, {"key_id": "K"}, {"private_key": PEM}, {"issuer_id": "i", "private_key": PEM}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"key_id": "K", "private_key": None, "token": None},
+        {"private_key": PEM},
+        {"issuer_id": "i", "private_key": PEM},
+    ],
+)
 def test_a_key_needs_its_id(given: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="`key_id` and `private_key` are missing"):
         XcodeCloudOptions.model_validate(given)
