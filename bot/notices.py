@@ -283,7 +283,9 @@ def muted(mutes: Sequence[MuteRow], link: LinkRow | None, channel: str, now: dat
     for mute in mutes:
         if mute.channel != channel:
             continue
-        names = {"all"} | ({link.alias, link.name, link.path, f"{link.connection}:{link.pipeline}"} if link else set())
+        names = {"all", "hours"} | (
+            {link.alias, link.name, link.path, f"{link.connection}:{link.pipeline}"} if link else set()
+        )
         if mute.target not in names:
             continue
         if mute.until is not None and mute.until > now:

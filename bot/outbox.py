@@ -197,7 +197,6 @@ class Outbox:
                 notice=_id(notice),
                 live=drawn.live,
                 shown=drawn.message.text,
-                edited_at=now,
             )
         await self._store.sent(_id(notice), ts=ts, card=card, now=now)
         self._posted(max((now - notice.created_at) / timedelta(seconds=1), 0.0))

@@ -80,7 +80,7 @@ class Front:
         self.app = AsyncApp(
             signing_secret="verified-before-bolt",  # noqa: S106 - requests are verified on their bytes in bot.web
             token=None,
-            authorize=self._authorize,
+            authorize=_authorize,
             process_before_response=True,
             request_verification_enabled=False,
             ignoring_self_events_enabled=False,
@@ -108,10 +108,6 @@ class Front:
     async def settle(self) -> None:
         """Wait until all work has ended, however long it takes."""
         await self._tasks.drain()
-
-    async def _authorize(self, *, enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
-        # Each later call brings its own token from the store; asking for it here would cost the ack a query.
-        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=NOT_USED)
 
     async def _command(self, ack: AsyncAck, body: Body) -> None:
         await ack()
@@ -266,6 +262,11 @@ class Front:
             )
             said = Message(text=f"I can't put a file into this channel ({exc.code.replace('_', ' ')}).{hint}")
             await self._say(request, Answer(message=said), said, from_ephemeral=False)
+
+
+async def _authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
+    # Each later call brings its own token from the store; asking for it here would cost the ack a query.
+    return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=NOT_USED)
 
 
 def _is_question(answer: Answer) -> bool:

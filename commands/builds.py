@@ -52,12 +52,15 @@ _VERBS: tuple[tuple[str, Capability], ...] = (
 
 def verbs_of(provider: AnyProvider, build_: Build | None) -> frozenset[str]:
     """Return the verbs that work on a build, so that no button offers another."""
-    verbs = {verb for verb, capability in _VERBS if provider.can(capability)} | {"watch", "show"}
+    verbs = {verb for verb, capability in _VERBS if provider.can(capability)} | {"watch", "show", "mute", "stats"}
     if provider.can(Capability.RETRY_FAILED):
         verbs.add("retry")
     if provider.can(Capability.START):
         verbs.add("run")
     if build_ is not None and build_.completed:
+        verbs.add("changes")
+        if build_.conclusion is not None and build_.conclusion.is_red:
+            verbs |= {"claim", "why"}
         verbs -= {"cancel", "approve", "reject", "watch"}
     if build_ is not None and not build_.completed:
         verbs -= {"retry", "rebuild", "erase", "tests", "artifacts"}

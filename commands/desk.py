@@ -36,7 +36,7 @@ async def handle(request: Request, services: Services) -> Handled:
     command: Command[Any] | None = None
     try:
         typed = request.text if request.source is Source.BUTTON else clean(request.text)
-        command, words = split_verb(typed)
+        command, words = split_verb(typed, services.command)
         answer = await command.run(command.parse(words), request, services)
     except BotError as exc:
         outcome = "refused" if isinstance(exc, NotAllowed | UsageError) else "failed"

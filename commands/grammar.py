@@ -214,7 +214,7 @@ def read(text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (),
             if not equals or not parameters:
                 raise UsageError(f"After `--` I expect KEY=VALUE, not `{word}`.")
             given[name] = value
-        elif word.startswith("--") or word in {"-n"}:
+        elif word.startswith("--") or word == "-n":
             name, equals, value = ("n", "", "") if word == "-n" else word[2:].partition("=")
             name = _flag(name.lower(), known, switches)
             if name in switches:

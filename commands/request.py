@@ -12,6 +12,7 @@ from bot.errors import NotFound, NotLinked
 from bot.models import Build, BuildKey
 from bot.providers.base import AnyProvider
 from bot.store import Store
+from bot.store.tables import PersonRow
 
 A = TypeVar("A")
 
@@ -126,6 +127,10 @@ class Connections(Protocol):
 
 class People(Protocol):
     """Who is who in Slack."""
+
+    async def person(self, team: str, user: str) -> PersonRow:
+        """Return what is known of a user."""
+        ...
 
     async def is_admin(self, team: str, user: str) -> bool:
         """Return whether a person administers the workspace."""

@@ -71,7 +71,7 @@ async def begin(
         build = await where.provider.start(where.pipeline, start)
     except (NotFound, Rejected) as exc:
         near = await closest(where, wanted) if wanted.kind in {RefKind.BRANCH, RefKind.TAG} else ()
-        if near and wanted.name not in near and exc.hint is None:
+        if near and wanted.name not in near:
             exc.hint = f"Closest to `{wanted.name}`: {', '.join(f'`{name}`' for name in near)}."
         raise
     number = f"#{build.number}" if build.number is not None else "a build"

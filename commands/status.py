@@ -63,7 +63,7 @@ async def run(ask: Status, request: Request, services: Services) -> Answer:
     else:
         places = [await place(ask.target, request, services, acting=False, verb="status")]
     shown = [where for where in places if where is not None][:20]
-    rows_ = await asyncio.gather(*(_row(where, ask.target, request, services) for where in shown))
+    rows_ = await asyncio.gather(*(_row(where, ask.target, services) for where in shown))
     return Answer(message=status_message(request.channel_name, rows_, request.now), public=public)
 
 
@@ -75,7 +75,7 @@ async def _linked(connection: str, pipeline: str, request: Request, services: Se
         return None
 
 
-async def _row(where: Place, target: Target, request: Request, services: Services) -> StatusRow:
+async def _row(where: Place, target: Target, services: Services) -> StatusRow:
     branch = target.ref.name if target.ref else where.branch or None
     trouble = ""
     builds: list[Build] = []

@@ -29,20 +29,24 @@ class Subscribe:
 def parse(words: str) -> Subscribe:
     """Read the words after `subscribe`. Raises UsageError."""
     ask = read(words, values=FILTERS, switches=("preview",))
+    given, rest = filters_given(ask)
+    if len(rest) > 1:
+        raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=USAGE)
+    make_filter({name: list(values) for name, values in given.items()})
+    return Subscribe(target=Ask(words=tuple(rest), flags=ask.flags).target(), ask=ask, given=given)
+
+
+def filters_given(ask: Ask) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the filter that flags and a preset's name among the words ask for, and the words that are left."""
     given = {
         name: [part for value in ask.flags[name] for part in value.split(",") if part]
         for name in FILTERS
         if ask.has(name)
     }
-    rest = list(ask.words)
-    presets = [word for word in rest if word.lower() in PRESETS]
+    presets = [word for word in ask.words if word.lower() in PRESETS]
     if presets:
         given.setdefault("on", [presets[-1].lower()])
-        rest = [word for word in rest if word.lower() not in PRESETS]
-    if len(rest) > 1:
-        raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=USAGE)
-    make_filter({name: list(values) for name, values in given.items()})
-    return Subscribe(target=Ask(words=tuple(rest), flags=ask.flags).target(), ask=ask, given=given)
+    return given, [word for word in ask.words if word.lower() not in PRESETS]
 
 
 async def run(ask: Subscribe, request: Request, services: Services) -> Answer:

@@ -5,18 +5,26 @@ from typing import Any
 
 from bot.errors import UsageError
 from commands import (
+    access,
     artifacts,
     builds,
     cancel,
+    claim,
     erase,
+    explain,
+    follow,
     gate,
     help,  # noqa: A004 - the verb's own name
     issues,
     link,
     logs,
+    me,
+    mute,
     rebuild,
     retry,
     run,
+    schedule,
+    stats,
     status,
     subscribe,
     tests,
@@ -34,6 +42,10 @@ COMMANDS: tuple[Command[Any], ...] = (
     tests.COMMAND,
     issues.COMMAND,
     artifacts.COMMAND,
+    stats.CHANGES,
+    explain.WHY,
+    stats.STATS,
+    explain.EXPLAIN,
     run.COMMAND,
     cancel.COMMAND,
     retry.COMMAND,
@@ -44,11 +56,23 @@ COMMANDS: tuple[Command[Any], ...] = (
     watch.WATCH,
     watch.UNWATCH,
     subscribe.SUBSCRIBE,
+    follow.FOLLOW,
+    follow.UNFOLLOW,
     subscribe.UNSUBSCRIBE,
+    mute.MUTE,
+    mute.UNMUTE,
+    mute.QUIET,
+    stats.DIGEST,
+    schedule.COMMAND,
+    claim.CLAIM,
+    claim.UNCLAIM,
     link.LINK,
     link.UNLINK,
+    me.COMMAND,
+    access.ACCESS,
+    access.AUDIT,
     workflow.COMMAND,
-    help.make(lambda: COMMANDS, lambda verb: find(verb)),
+    help.make(lambda: COMMANDS, lambda verb: find(verb))  # noqa: PLW0108 - `find` stands below,
     help.VERSION,
 )
 
@@ -63,7 +87,7 @@ def find(verb: str) -> Command[Any] | None:
     return begins[0] if len(begins) == 1 else None
 
 
-def split_verb(text: str) -> tuple[Command[Any], str]:
+def split_verb(text: str, slash: str = "/build") -> tuple[Command[Any], str]:
     """Return the verb and the words after it; words that begin with no verb ask for a status.
 
     Raises UsageError for a word that is neither, with the nearest verb.
@@ -80,7 +104,7 @@ def split_verb(text: str) -> tuple[Command[Any], str]:
         meant = find(near[0]) if near else None
         raise UsageError(
             f"I don't know `{head}`." + (f" Did you mean `{meant.verb}`?" if meant else ""),
-            hint="`help` lists everything.",
+            hint=f"`{slash} help` lists everything.",
         )
     return COMMANDS[0], text.strip()
 

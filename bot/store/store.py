@@ -36,6 +36,13 @@ class Store(Installs, Connections, Links, Recording, Builds, Lanes, Outbox, Peop
         async with self._write() as db:
             return (await db.exec(remember, params=row)).first() is None
 
+    async def value(self, key: str) -> str | None:
+        """Return what is remembered under a key, or None when nothing is or its time is over."""
+        asked = select(SEEN.c.value).where(SEEN.c.key == key, SEEN.c.until > self._clock())
+        async with self._read() as db:
+            found: str | None = (await db.exec(asked)).scalar()
+        return found
+
     async def take(self, key: str) -> str | None:
         """Return what was remembered with a key, once; None when it is forgotten, or was taken before."""
         taken = delete(SEEN).where(SEEN.c.key == key, SEEN.c.until > self._clock()).returning(SEEN.c.value)
