@@ -72,7 +72,7 @@ COMMANDS: tuple[Command[Any], ...] = (
     access.ACCESS,
     access.AUDIT,
     workflow.COMMAND,
-    help.make(lambda: COMMANDS, lambda verb: find(verb))  # noqa: PLW0108 - `find` stands below,
+    help.make(lambda: COMMANDS, lambda verb: find(verb)),  # noqa: PLW0108 - `find` stands below
     help.VERSION,
 )
 
