@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import jwt
 
 from tests.playground.ci_kit import Playground, Spec
@@ -258,5 +259,98 @@ async def test_old_gitlabs_answers_fit_its_description() -> None:
     token = (await ask("POST", f"{project}/triggers"))["token"]
     await ask("GET", f"{project}/triggers/{token}")
     await ask("POST", f"{project}/trigger/builds", data={"token": token, "ref": "master"})
+    assert len(spec.checked) > 25
+    await ground.client.aclose()
+
+
+async def test_github_actions_answers_fit_its_description() -> None:
+    spec, ground = Spec("github_actions"), Playground()
+    ground.client.headers["Authorization"] = f"Bearer {ground.options['demo-github']['token']}"
+    mount, repo = "/ci/github_actions", "/repos/acme/storefront"
+
+    async def ask(method: str, path: str, **more: Any) -> Any:
+        response = await ground.client.request(method, f"{mount}{path}", **more)
+        spec.check(mount, response)
+        return response.json() if "json" in response.headers.get("content-type", "") else None
+
+    for path in ("/branches", "/tags", "/git/matching-refs/heads", "/actions/workflows", "/actions/runs", "/hooks"):
+        await ask("GET", f"{repo}{path}")
+    await ask("GET", "/orgs/acme/repos")
+    workflow = f"{repo}/actions/workflows/deploy.yml"
+    for path in ("", "/runs"):
+        await ask("GET", f"{workflow}{path}")
+    await ask("POST", f"{workflow}/dispatches", json={"ref": "main"})
+    body = {"ref": "main", "return_run_details": True}
+    gated = (await ask("POST", f"{workflow}/dispatches", json=body))["workflow_run_id"]
+    await ground.control("outcome", system="github_actions", build=str(gated), outcome="pass")
+    broken = await ground.push("github_actions", "CI", outcome="test_failure", branch="feature/gift-cards")
+    for _ in range(20):
+        ground.wait(5)
+        runs = await ask("GET", f"{repo}/actions/runs", params={"per_page": 3})
+        for run in runs["workflow_runs"]:
+            await ask("GET", f"{repo}/actions/runs/{run['id']}/jobs")
+    number = ground.world.build("github_actions", broken["id"]).id  # type: ignore[union-attr]
+    run = f"{repo}/actions/runs/{number}"
+    suite = (await ask("GET", run))["check_suite_id"]
+    for path in ("/attempts/1", "/attempts/1/jobs", "/artifacts", "/approvals", "/logs"):
+        await ask("GET", f"{run}{path}")
+    await ask("GET", f"{repo}/check-suites/{suite}/check-runs")
+    for job in (await ask("GET", f"{run}/jobs"))["jobs"]:
+        await ask("GET", f"{repo}/actions/jobs/{job['id']}")
+        if job["conclusion"] != "skipped":
+            await ask("GET", f"{repo}/actions/jobs/{job['id']}/logs")
+        await ask("GET", f"{repo}/check-runs/{job['id']}")
+        await ask("GET", f"{repo}/check-runs/{job['id']}/annotations")
+    artifact = (await ask("GET", f"{run}/artifacts"))["artifacts"][0]["id"]
+    await ask("GET", f"{repo}/actions/artifacts/{artifact}")
+    pending = (await ask("GET", f"{repo}/actions/runs/{gated}/pending_deployments"))[0]["environment"]["id"]
+    decision = {"environment_ids": [pending], "state": "approved", "comment": "By hand"}
+    await ask("POST", f"{repo}/actions/runs/{gated}/pending_deployments", json=decision)
+    await ask("GET", f"{repo}/actions/runs/{gated}/approvals")
+    await ask("POST", f"{run}/rerun-failed-jobs")
+    await ask("POST", f"{run}/cancel")
+    await ask("POST", f"{repo}/hooks", json={"config": {"url": "http://bot.test"}})
+    assert len(spec.checked) > 28
+    await ground.client.aclose()
+
+
+async def test_jenkins_answers_fit_its_description() -> None:
+    spec, ground = Spec("jenkins"), Playground()
+    options = ground.options["demo-jenkins"]
+    ground.client.auth = httpx.BasicAuth(str(options["user"]), str(options["token"]))
+    mount = "/ci/jenkins"
+
+    async def ask(method: str, path: str, **more: Any) -> httpx.Response:
+        response = await ground.client.request(method, f"{mount}{path}", **more)
+        spec.check(mount, response)
+        return response
+
+    for path in ("/api/json", "/whoAmI/api/json", "/crumbIssuer/api/json", "/computer/api/json", "/rssAll"):
+        await ask("GET", path)
+    job = "/job/nightly-regression"
+    for path in ("/api/json", "/lastBuild/api/json", "/wfapi/runs"):
+        await ask("GET", f"{job}{path}")
+    location = (await ask("POST", f"{job}/buildWithParameters", data={"SUITE": "full"})).headers["location"]
+    item = location.removeprefix(f"http://ci.test{mount}")
+    await ask("GET", "/queue/api/json")
+    broken = await ground.push("jenkins", "nightly-regression", outcome="test_failure")
+    for _ in range(25):
+        ground.wait(4)
+        await ask("GET", f"{item}api/json")
+        await ask("GET", f"{job}/wfapi/runs")
+        await ask("GET", f"{job}/lastBuild/api/json")
+    build = f"{job}/{broken['number']}"
+    for path in ("/api/json", "/wfapi/describe", "/wfapi/artifacts", "/wfapi/pendingInputActions", "/consoleText"):
+        await ask("GET", f"{build}{path}")
+    for path in ("/testReport/api/json", "/warnings-ng/api/json", "/compiler/all/api/json", "/restart/api/json"):
+        await ask("GET", f"{build}{path}")
+    node = (await ask("GET", f"{build}/wfapi/describe")).json()["stages"][-1]["id"]
+    await ask("GET", f"{build}/execution/node/{node}/wfapi/describe")
+    await ask("GET", f"{build}/execution/node/{node}/wfapi/log")
+    await ask("GET", f"{build}/logText/progressiveText")
+    await ask("POST", f"{build}/replay/rebuild")
+    await ask("POST", f"{build}/stop")
+    await ask("POST", "/queue/cancelItem", params={"id": "1"})
+    await ask("GET", "/job/nothing/api/json")
     assert len(spec.checked) > 25
     await ground.client.aclose()

@@ -242,6 +242,9 @@ class Engine:
         """
         now = self.now
         fresh = []
+        build.past[build.attempt] = (build.result, build.started_at, build.finished_at)
+        build.attempt += 1
+        first = min(build.pipeline.stages.index(job.step.stage) for job in jobs)
         for job in jobs:
             new = self._job(build, job.step, now, attempt=job.attempt + 1)
             if in_place:
@@ -251,14 +254,15 @@ class Engine:
                 job.retried, job.retried_in, job.retried_by = True, new.uid, by
                 new.retry_of = job.uid
                 build.jobs.append(new)
-            self._queue(new, now)
+            if job.step.stage == build.pipeline.stages[first]:
+                self._queue(new, now)
             fresh.append(new)
         for job in build.current:
-            if job.state is JobState.SKIPPED:
+            stopped = job.state is JobState.SKIPPED or (job.state is JobState.CANCELED and job.step.gate is not None)
+            if stopped and job not in fresh:
                 job.state, job.finished_at = JobState.CREATED, None
         order = {step.name: index for index, step in enumerate(build.pipeline.steps)}
         build.jobs.sort(key=lambda job: (order[job.step.name], job.attempt))
-        build.attempt += 1
         build.state, build.result, build.canceling, build.cancel_reason = BuildState.RUNNING, None, False, None
         build.failing_at, build.unattended = None, False
         build.attempt_started_at = build.updated_at = now
@@ -342,7 +346,7 @@ class Engine:
 
     def _job(self, build: Build, step: Step, at: float, attempt: int = 1) -> Job:
         number = self.next_id(f"{build.pipeline.system}/job", 90_210)
-        return Job(step=step, uid=self.uid(), number=number, attempt=attempt, created_at=at)
+        return Job(step=step, uid=self.uid(), number=number, attempt=attempt, round=build.attempt, created_at=at)
 
     def _reopen(self, build: Build, now: float) -> None:
         build.updated_at = now

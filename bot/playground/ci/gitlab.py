@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from bot.playground.ci import graphql
 from bot.playground.ci.engine import Engine, Refused, newest_first
-from bot.playground.ci.gitlab_server import GitLabServer, job_status, pipeline_status
+from bot.playground.ci.gitlab_server import GitLabServer, job_status, log_text, pipeline_status
 from bot.playground.ci.graphql import QueryError, Type
 from bot.playground.ci.model import (
     Build,
@@ -527,7 +527,14 @@ class GitLab(GitLabServer):
             if job.erased_at is None
         ]
         if job.finished_at is not None and job.started_at is not None and job.erased_at is None:
-            files.append({"file_type": "trace", "size": 2048, "filename": "job.log", "file_format": None})
+            files.append(
+                {
+                    "file_type": "trace",
+                    "size": len(log_text(build, job, self.engine.now).encode()),
+                    "filename": "job.log",
+                    "file_format": None,
+                }
+            )
         made: JSON = {
             "id": job.number,
             "status": job_status(job),

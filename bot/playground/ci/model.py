@@ -273,12 +273,13 @@ class Artifact:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
-    """A job of a build. Times in world seconds since the epoch; `ends_at` is planned while it runs."""
+    """A job of a build; `attempt` counts its own runs, `round` is the build's attempt it belongs to. Times in world seconds since the epoch; `ends_at` is planned while it runs."""
 
     step: Step
     uid: str
     number: int
     attempt: int
+    round: int
     created_at: float
     state: JobState = JobState.CREATED
     queued_at: float | None = None
@@ -316,7 +317,7 @@ class Job:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Build:
-    """One run of a pipeline. `round` counts finishes, `attempt` starts."""
+    """One run of a pipeline. `past` holds earlier attempts: how each ended, when it started and finished."""
 
     pipeline: Pipeline
     uid: str
@@ -350,6 +351,7 @@ class Build:
     rebuilt_from: "Build | None" = None
     unattended: bool = False
     queue_id: int = 0
+    past: dict[int, tuple[Result | None, float | None, float | None]] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:

@@ -7,14 +7,16 @@ import httpx
 
 from bot.playground.ci.buildkite import Buildkite
 from bot.playground.ci.engine import Engine
+from bot.playground.ci.github_actions import GitHubActions
 from bot.playground.ci.gitlab import GitLab
 from bot.playground.ci.gitlab_v3 import GitLabV3
+from bot.playground.ci.jenkins import Jenkins
 from bot.playground.ci.scenario import populate
 from bot.playground.ci.system import System
 from bot.playground.ci.webhooks import Sender
 from bot.playground.ci.xcode_cloud import XcodeCloud
 
-SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3)
+SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3, GitHubActions, Jenkins)
 
 
 class World(Engine):
