@@ -70,7 +70,7 @@ async def test_a_path_is_taken_only_when_encoded_whole(ground: Playground) -> No
 
 
 async def test_projects_page_by_keyset(ground: Playground) -> None:
-    query = {"membership": "true", "order_by": "id", "pagination": "keyset", "per_page": 1}
+    query: dict[str, str | int] = {"membership": "true", "order_by": "id", "pagination": "keyset", "per_page": 1}
     response = await ground.client.get(f"{V4}/projects", params=query)
     seen = [it["path_with_namespace"] for it in response.json()]
     while "next" in response.links:
