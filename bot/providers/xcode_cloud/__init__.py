@@ -78,7 +78,7 @@ from bot.providers.xcode_cloud.credentials import (
 from bot.providers.xcode_cloud.logs import BUNDLE_BYTES, BadBundle, bundle_tail
 from bot.providers.xcode_cloud.starting import NO_PARAMETERS, OPTIONS, Starter
 from bot.providers.xcode_cloud.wire import (
-    SITE,
+    APP_STORE_CONNECT,
     STATES,
     Around,
     ArtifactAttributes,
@@ -87,6 +87,7 @@ from bot.providers.xcode_cloud.wire import (
     Listing,
     Resource,
     RunAttributes,
+    Site,
     artifact_of,
     build_of,
     issue_of,
@@ -200,7 +201,8 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._ready = options.ready
-        self._team = options.link_team
+        base = self.base_url(options)
+        self._site = Site(team=options.link_team, root=base if base.startswith("http://") else APP_STORE_CONNECT)
         self._catalogue = Catalogue(api, clock, self._ready, RUNS)
         self._starter = Starter(
             api,
@@ -250,7 +252,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         warnings = []
         if not page.data:
             warnings.append("The key sees no product with Xcode Cloud.")
-        if self._team is None:
+        if self._site.team is None:
             warnings.append("Without `team` I can't link to builds in App Store Connect.")
         return Account(
             name=f"{'Team' if self.options.issuer_id else 'Individual'} key {self.options.key_id}",
@@ -264,7 +266,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         wanted = (query or "").strip().casefold()
         for workflow in (await self._catalogue.workflows()).values():
             if wanted in workflow.path.casefold():
-                yield workflow.pipeline(self._team)
+                yield workflow.pipeline(self._site)
 
     @override
     async def pipeline(self, path: str) -> Pipeline:
@@ -274,8 +276,8 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         """
         if path.startswith(RUN_PREFIX):
             run = (await self._run(path.removeprefix(RUN_PREFIX))).data
-            return (await self._catalogue.workflow(run.to("workflow") or "")).pipeline(self._team)
-        return (await self._catalogue.find(path)).pipeline(self._team)
+            return (await self._catalogue.workflow(run.to("workflow") or "")).pipeline(self._site)
+        return (await self._catalogue.find(path)).pipeline(self._site)
 
     @override
     async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
@@ -372,7 +374,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
         self._needs(Capability.JOBS)
         known = self._catalogue.known(pipeline)
-        page = known.product.page(self._team, build) if known is not None else None
+        page = self._site.page(known.product, build) if known is not None else None
         found: list[Job] = []
         async for listing in self._catalogue.listing(f"v1/ciBuildRuns/{build}/actions", ACTIONS):
             found += [job_of(action, pipeline=pipeline, build=build, web_url=page) for action in listing.data]
@@ -452,20 +454,19 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @override
     def pipeline_admin(self) -> PipelineAdmin:
         self._needs(Capability.PIPELINE_ADMIN)
-        return WorkflowAdmin(self._api, self._catalogue, team=self._team, once=self.once)
+        return WorkflowAdmin(self._api, self._catalogue, site=self._site, once=self.once)
 
     @override
     def read_url(self, url: str) -> Page | None:
         """Return the build of an address in App Store Connect; its workflow is asked for as `run:ID`."""
-        try:
-            parsed = httpx.URL(url.strip())
-        except (httpx.InvalidURL, ValueError):
+        address = url.strip().partition("?")[0].partition("#")[0]
+        if not address.startswith(f"{self._site.root}/"):
             return None
-        found = _PAGE_OF_A_BUILD.match(parsed.path)
-        if found is None or f"{parsed.scheme}://{parsed.host}" != SITE:
+        found = _PAGE_OF_A_BUILD.match(address.removeprefix(self._site.root))
+        if found is None:
             return None
         team, run = found["team"], found["run"]
-        if team and self._team and team.casefold() != self._team.casefold():
+        if team and self._site.team and team.casefold() != self._site.team.casefold():
             return None
         return Page(pipeline=f"{RUN_PREFIX}{run}", build=run)
 
@@ -561,7 +562,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
             workflow=workflow.name if workflow is not None else None,
             repository=workflow.repository.path if workflow is not None and workflow.repository is not None else None,
             product=product or (workflow.product if workflow is not None else None),
-            team=self._team,
+            site=self._site,
         )
 
     async def _products_of(self, pipelines: frozenset[str]) -> set[str]:

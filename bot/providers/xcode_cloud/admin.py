@@ -21,6 +21,7 @@ from bot.providers.xcode_cloud.wire import (
     Product,
     RepositoryAttributes,
     Resource,
+    Site,
     VersionAttributes,
     WorkflowAttributes,
 )
@@ -99,10 +100,10 @@ class Version:
 class WorkflowAdmin(PipelineAdmin):
     """Xcode Cloud's workflows, managed. Costs one request for each act, a copy or a new one three to seven."""
 
-    def __init__(self, api: Api, catalogue: Catalogue, *, team: str | None, once: Once) -> None:
+    def __init__(self, api: Api, catalogue: Catalogue, *, site: Site, once: Once) -> None:
         self._api = api
         self._catalogue = catalogue
-        self._team = team
+        self._site = site
         self._once = once
 
     @override
@@ -168,13 +169,13 @@ class WorkflowAdmin(PipelineAdmin):
                 enabled=bool(attributes["isEnabled"]),
             )
             self._catalogue.keep(workflow)
-            return workflow.pipeline(self._team)
+            return workflow.pipeline(self._site)
 
         async def look() -> Pipeline | None:
             self._catalogue.forget_workflows()
             for workflow in (await self._catalogue.workflows()).values():
                 if workflow.product.id == product.id and workflow.name == name:
-                    return workflow.pipeline(self._team)
+                    return workflow.pipeline(self._site)
             return None
 
         return await self._once(act, look)
@@ -203,7 +204,7 @@ class WorkflowAdmin(PipelineAdmin):
             old, name=now.name or old.name, enabled=old.enabled if now.is_enabled is None else now.is_enabled
         )
         self._catalogue.keep(workflow)
-        return workflow.pipeline(self._team)
+        return workflow.pipeline(self._site)
 
     async def _refuse_taken(self, product: Product, name: str, but: str | None = None) -> None:
         for it in (await self._catalogue.workflows()).values():

@@ -22,6 +22,7 @@ from bot.providers.xcode_cloud.wire import (
     PullRequestAttributes,
     RepositoryAttributes,
     Resource,
+    Site,
     WorkflowAttributes,
     next_page,
 )
@@ -102,7 +103,7 @@ class Workflow:
         """Return the name that is clear within the account."""
         return f"{self.product.name}/{self.name}"
 
-    def pipeline(self, team: str | None) -> Pipeline:
+    def pipeline(self, site: Site) -> Pipeline:
         """Return the workflow as a pipeline."""
         return Pipeline(
             id=self.id,
@@ -111,7 +112,7 @@ class Workflow:
             group=self.product.name,
             default_branch=self.repository.default_branch if self.repository is not None else None,
             repository=self.repository.path if self.repository is not None else None,
-            web_url=self.product.page(team),
+            web_url=site.page(self.product),
             enabled=self.enabled,
         )
 

@@ -65,8 +65,7 @@ ISSUE_KINDS: Mapping[str, IssueKind] = {
     "WARNING": IssueKind.WARNING,
 }
 
-SITE = "https://appstoreconnect.apple.com"
-HOME = f"{SITE}/xcode-cloud"
+APP_STORE_CONNECT = "https://appstoreconnect.apple.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +77,24 @@ class Product:
     app: str | None = None
     repositories: tuple[str, ...] = ()
 
-    def page(self, team: str | None, run: str | None = None) -> str:
-        """Return the product's page or that of one of its builds; Xcode Cloud's front page where parts are unknown."""
-        if team is None or self.app is None:
-            return HOME
-        page = f"{SITE}/teams/{team}/apps/{self.app}/ci"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where people look: App Store Connect, or a stand-in's own pages. `team` is part of its addresses."""
+
+    team: str | None
+    root: str = APP_STORE_CONNECT
+
+    @property
+    def home(self) -> str:
+        """Return Xcode Cloud's front page."""
+        return f"{self.root}/xcode-cloud"
+
+    def page(self, product: Product | None, run: str | None = None) -> str:
+        """Return a product's page or that of one of its builds; the front page where parts are unknown."""
+        if self.team is None or product is None or product.app is None:
+            return self.home
+        page = f"{self.root}/teams/{self.team}/apps/{product.app}/ci"
         return f"{page}/builds/{run}" if run else page
 
 
@@ -430,7 +442,7 @@ def build_of(
     workflow: str | None,
     repository: str | None,
     product: Product | None,
-    team: str | None,
+    site: Site,
 ) -> Build:
     """Return a run as a build. `workflow`, `repository` and `product` fill in what did not come with it."""
     it = run.read(RunAttributes)
@@ -470,7 +482,7 @@ def build_of(
         started_at=started,
         completed_at=finished,
         updated_at=latest(created, started, finished),
-        web_url=product.page(team, run.id) if product is not None else HOME,
+        web_url=site.page(product, run.id),
         issues=counts_of(it.issue_counts),
     )
 

@@ -984,6 +984,20 @@ async def test_a_builds_page_is_known(path: str, *, found: bool) -> None:
         assert provider.read_url(f"https://appstoreconnect.apple.com.example{path}") is None
 
 
+async def test_a_stand_in_on_plain_http_has_its_own_pages() -> None:
+    transport = Apple({f"/ci{path}": answer for path, answer in account().items()})
+    transport.answers = {**transport.answers, f"/ci/v1/ciBuildRuns/{RUN}": {"data": run(5)}}
+    async with opened(CASE, transport, {"url": "http://127.0.0.1:4001/ci"}) as provider:
+        build = await provider.build(CHECKS, RUN)
+        assert build.web_url == f"http://127.0.0.1:4001/ci/teams/{CASE.options['issuer_id']}/apps/99/ci/builds/run-5"
+        page = provider.read_url(build.web_url)
+        assert page == Page(pipeline="run:run-5", build="run-5")
+        assert (
+            provider.read_url(build.web_url.replace("http://127.0.0.1:4001/ci", "https://appstoreconnect.apple.com"))
+            is None
+        )
+
+
 async def test_a_webhook_without_its_workflow_asks_to_look_at_everything() -> None:
     body = {"metadata": {"attributes": {"eventType": "BUILD_STARTED"}}, "ciBuildRun": {"id": "r"}}
     async with opened(CASE, Apple({})) as provider:
