@@ -5,20 +5,24 @@ is about is looked up here. `dispatch` takes a verified, parsed body, from HTTP 
 """
 
 import asyncio
+import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 
-from bot.blocks.message import Message
+from bot.blocks.message import Message, section, suggestions
+from bot.errors import BotError
 from bot.slack.sender import SlackError
 from bot.tasks import Tasks
 from commands import desk
-from commands.request import Answer, File, Request, Services, Source
+from commands.forms import CHANNEL, THREAD, FieldError, Form, unpacked, values_of
+from commands.modals import FORMS
+from commands.request import Answer, File, Opening, Request, Services, Source
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,7 @@ Body = Mapping[str, Any]
 EVERYTHING = re.compile(".*", re.DOTALL)
 AT_ONCE = 64
 DRAIN_SECONDS = 20.0
+INLINE_SECONDS = 2.0
 NOT_USED = "xoxb-each-call-brings-its-own"
 
 
@@ -65,6 +70,7 @@ class Reply:
 
 
 Event = Callable[[Body], Awaitable[None]]
+Shortcut = Callable[[Body, Request], Awaitable[None]]
 
 
 class Front:
@@ -76,6 +82,7 @@ class Front:
         self._bot_user = bot_user
         self._tasks = Tasks()
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self.shortcuts: dict[str, Shortcut] = {}
         self.events: dict[str, Event] = {"app_mention": self._mentioned, "message": self._messaged}
         self.app = AsyncApp(
             signing_secret="verified-before-bolt",  # noqa: S106 - requests are verified on their bytes in bot.web
@@ -89,6 +96,10 @@ class Front:
         )
         self.app.command(EVERYTHING)(self._command)
         self.app.action(EVERYTHING)(self._action)
+        self.app.view(EVERYTHING)(self._submission)
+        self.app.view_closed(EVERYTHING)(self._closed)
+        self.app.options(EVERYTHING)(self._options)
+        self.app.shortcut(EVERYTHING)(self._shortcut)
         self.app.event(EVERYTHING)(self._event)
 
     async def dispatch(self, body: Body, headers: Mapping[str, str]) -> Reply:
@@ -129,6 +140,10 @@ class Front:
     async def _action(self, ack: AsyncAck, body: Body) -> None:
         await ack()
         action = (body.get("actions") or [{}])[0]
+        form = _form(body)
+        if form is not None and not str(action.get("action_id")).startswith("build."):
+            self._tasks.start(self._guarded(self._redraw(form, body, str(action.get("action_id")))), "form")
+            return
         text = _typed(action)
         if not text:
             return
@@ -151,6 +166,137 @@ class Front:
         )
         key = f"action:{request.team}:{request.user}:{action.get('action_ts')}:{action.get('action_id')}"
         self._work(request, once=key, from_ephemeral=bool(container.get("is_ephemeral")))
+
+    async def _submission(self, ack: AsyncAck, body: Body) -> None:
+        form = _form(body)
+        if form is None:
+            await ack()
+            return
+        view = body["view"]
+        arguments = unpacked(str(view.get("private_metadata") or ""))
+        request = self._form_request(body, arguments)
+        work = asyncio.ensure_future(self._submitted(form, view, arguments, request))
+        done, _waiting = await asyncio.wait({work}, timeout=INLINE_SECONDS)
+        if not done:
+            await ack(response_action="update", view=form.loading(arguments, "Working on it…").payload())
+            self._tasks.start(self._finish(form, view, arguments, request, work), "form")
+            return
+        answer, error = work.result()
+        if error is None:
+            await ack()
+            self._tasks.start(self._guarded(self._delivered(request, answer)), "form")
+        elif isinstance(error, FieldError) and error.field in _fields(view):
+            await ack(response_action="errors", errors={error.field: error.message})
+        else:
+            await ack(response_action="update", view=form.failed(arguments, error).payload())
+
+    async def _submitted(
+        self, form: Form, view: Body, arguments: Mapping[str, str], request: Request
+    ) -> tuple[Answer, BotError | None]:
+        values = values_of(view.get("state") or {})
+        return await desk.submit(form, values, arguments, request, self._services)
+
+    async def _finish(
+        self,
+        form: Form,
+        view: Body,
+        arguments: Mapping[str, str],
+        request: Request,
+        work: asyncio.Future[tuple[Answer, BotError | None]],
+    ) -> None:
+        answer, error = await work
+        done = form.view((section("✓ Done. You can close this."),), arguments, ready=False)
+        shown = form.failed(arguments, error) if error is not None else done
+        async with self._gate:
+            with contextlib.suppress(SlackError):
+                await self._sender.call(
+                    request.team, "views.update", {"view_id": str(view.get("id")), "view": shown.payload()}
+                )
+            if error is None:
+                await self._delivered(request, answer)
+
+    async def _delivered(self, request: Request, answer: Answer) -> None:
+        try:
+            await self.deliver(request, answer)
+        except SlackError as exc:
+            log.warning("an answer could not be delivered", extra={"code": exc.code})
+
+    async def _redraw(self, form: Form, body: Body, field: str) -> None:
+        view = body["view"]
+        arguments = unpacked(str(view.get("private_metadata") or ""))
+        request = self._form_request(body, arguments)
+        try:
+            drawn = await form.changed(field, values_of(view.get("state") or {}), arguments, request, self._services)
+        except BotError as exc:
+            drawn = form.failed(arguments, exc)
+        if drawn is not None:
+            await self._sender.call(
+                request.team,
+                "views.update",
+                {"view_id": str(view.get("id")), "hash": str(view.get("hash") or ""), "view": drawn.payload()},
+            )
+
+    async def _options(self, ack: AsyncAck, body: Body) -> None:
+        form = _form(body)
+        found: Sequence[tuple[str, str]] = ()
+        if form is not None:
+            view = body["view"]
+            arguments = unpacked(str(view.get("private_metadata") or ""))
+            try:
+                async with asyncio.timeout(INLINE_SECONDS + 0.4):
+                    found = await form.options(
+                        str(body.get("action_id") or ""),
+                        str(body.get("value") or ""),
+                        values_of(view.get("state") or {}),
+                        arguments,
+                        self._form_request(body, arguments),
+                        self._services,
+                    )
+            except (BotError, TimeoutError) as exc:
+                log.info("a list could not be filled", extra={"why": str(exc) or "time-out"})
+        await ack(**suggestions(found))
+
+    async def _closed(self, ack: AsyncAck) -> None:
+        await ack()
+
+    async def _shortcut(self, ack: AsyncAck, body: Body) -> None:
+        await ack()
+        handler = self.shortcuts.get(str(body.get("callback_id") or ""))
+        if handler is not None:
+            request = replace(self._form_request(body, {}), source=Source.SHORTCUT)
+            self._tasks.start(self._guarded(handler(body, request)), "shortcut")
+
+    def _form_request(self, body: Body, arguments: Mapping[str, str]) -> Request:
+        message = body.get("message") or {}
+        return Request(
+            team=str((body.get("view") or {}).get("app_installed_team_id") or "") or _team(body),
+            enterprise=str((body.get("enterprise") or {}).get("id") or ""),
+            is_enterprise_install=bool(body.get("is_enterprise_install")),
+            channel=arguments.get(CHANNEL) or str((body.get("channel") or {}).get("id") or ""),
+            channel_name=_channel_name(str((body.get("channel") or {}).get("name") or "")),
+            user=str((body.get("user") or {}).get("id") or ""),
+            thread=arguments.get(THREAD) or str(message.get("thread_ts") or ""),
+            message=str(message.get("ts") or ""),
+            trigger=str(body.get("trigger_id") or ""),
+            response_url=str(body.get("response_url") or ""),
+            source=Source.MODAL,
+            now=self._services.clock(),
+        )
+
+    async def _open(self, request: Request, opening: Opening) -> None:
+        """Open a form at once, empty, and fill it then: a trigger lives three seconds."""
+        form = FORMS[opening.form]
+        said = await self._sender.call(
+            request.team,
+            "views.open",
+            {"trigger_id": request.trigger, "view": form.loading(opening.arguments).payload()},
+        )
+        view_id = str((said.get("view") or {}).get("id") or "")
+        try:
+            drawn = await form.fill(opening.arguments, request, self._services)
+        except BotError as exc:
+            drawn = form.failed(opening.arguments, exc)
+        await self._sender.call(request.team, "views.update", {"view_id": view_id, "view": drawn.payload()})
 
     async def _event(self, ack: AsyncAck, body: Body) -> None:
         await ack()
@@ -214,10 +360,8 @@ class Front:
 
     async def deliver(self, request: Request, answer: Answer, *, from_ephemeral: bool = False) -> None:
         """Show an answer where the person is: a modal, the thread, the response_url, a message."""
-        if answer.view is not None and request.trigger:
-            await self._sender.call(
-                request.team, "views.open", {"trigger_id": request.trigger, "view": answer.view.payload()}
-            )
+        if answer.form is not None and request.trigger:
+            await self._open(request, answer.form)
         if answer.file is not None:
             await self._upload(request, answer.file)
         if from_ephemeral and (answer.public or answer.silent) and request.response_url:
@@ -240,6 +384,9 @@ class Front:
                     request.team, request.channel, request.user, message, thread=request.thread
                 )
             return
+        if request.source in {Source.MODAL, Source.SCHEDULE, Source.SHORTCUT}:
+            await self._aside(request, answer, message)
+            return
         replaces = not answer.public and (answer.replace or (from_ephemeral and _is_question(answer)))
         if request.response_url and await self._sender.respond(
             request.response_url, message, public=answer.public, replace=replaces
@@ -249,6 +396,19 @@ class Front:
             await self._sender.post(request.team, request.channel, message, thread=request.thread)
         else:
             await self._sender.ephemeral(request.team, request.channel, request.user, message, thread=request.thread)
+
+    async def _aside(self, request: Request, answer: Answer, message: Message) -> None:
+        """Say something where there is no response_url: in the channel, for the person only, or by direct message."""
+        where = request.channel or request.user
+        try:
+            if answer.public or request.source is Source.SCHEDULE or where == request.user:
+                await self._sender.post(request.team, where, message, thread=request.thread)
+            else:
+                await self._sender.ephemeral(request.team, where, request.user, message, thread=request.thread)
+        except SlackError:
+            if where == request.user:
+                raise
+            await self._sender.post(request.team, request.user, message)
 
     async def _upload(self, request: Request, file: File) -> None:
         thread = request.thread or (request.message if request.source is Source.BUTTON else "")
@@ -267,6 +427,14 @@ class Front:
 async def _authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
     # Each later call brings its own token from the store; asking for it here would cost the ack a query.
     return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=NOT_USED)
+
+
+def _form(body: Body) -> Form | None:
+    return FORMS.get(str((body.get("view") or {}).get("callback_id") or ""))
+
+
+def _fields(view: Body) -> frozenset[str]:
+    return frozenset(str(block.get("block_id")) for block in view.get("blocks") or ())
 
 
 def _is_question(answer: Answer) -> bool:

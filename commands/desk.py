@@ -4,7 +4,7 @@ Slash commands, buttons, mentions, direct messages, modals, schedules and the te
 """
 
 import logging
-import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from bot.blocks.error import error_message, surprise_message
 from bot.blocks.message import Message
 from bot.errors import BotError, NotAllowed, ProviderError, UsageError
 from bot.store.tables import AuditRow
+from commands.forms import Form, Values
 from commands.grammar import clean
 from commands.request import Answer, Command, Request, Services, Source
 from commands.table import split_verb
@@ -46,7 +47,7 @@ async def handle(request: Request, services: Services) -> Handled:
         message = error_message(exc, command=services.command)
         return Handled(answer=Answer(message=message), outcome=outcome, verb=command.verb if command else "")
     except Exception:
-        reference = "".join(secrets.choice(REFERENCE_LETTERS) for _ in range(4))
+        reference = _reference()
         log.exception("a request broke", extra={"reference": reference, "verb": command.verb if command else ""})
         await _audit(request, services, command, "broke", f"reference {reference}")
         return Handled(
@@ -58,6 +59,27 @@ async def handle(request: Request, services: Services) -> Handled:
     return Handled(answer=answer, outcome="ok", verb=command.verb)
 
 
+async def submit(
+    form: Form, values: Values, arguments: Mapping[str, str], request: Request, services: Services
+) -> tuple[Answer, BotError | None]:
+    """Do what a form says; return the answer, or what to show in the form. Never raises."""
+    try:
+        answer = await form.submit(values, arguments, request, services)
+    except BotError as exc:
+        await _audit_form(form, request, services, "refused" if isinstance(exc, NotAllowed) else "failed", str(exc))
+        return Answer(), exc
+    except Exception:
+        reference = _reference()
+        log.exception("a form broke", extra={"reference": reference, "form": form.name})
+        await _audit_form(form, request, services, "broke", f"reference {reference}")
+        return Answer(), BotError(
+            f"Something broke on my side. Reference {reference}, logged.",
+            hint="I can't say whether it took effect: look before you repeat it.",
+        )
+    await _audit_form(form, request, services, "ok", "", answer)
+    return answer, None
+
+
 def broken(reference: str, command: Command[Any] | None) -> Message:
     """Return what a person reads when something broke on our side; says whether anything was done."""
     if command is None or command.reads:
@@ -65,6 +87,31 @@ def broken(reference: str, command: Command[Any] | None) -> Message:
     else:
         acted = "I can't say whether it took effect: look before you repeat it."
     return surprise_message(reference, acted)
+
+
+def _reference() -> str:
+    return "".join(secrets.choice(REFERENCE_LETTERS) for _ in range(4))
+
+
+async def _audit_form(
+    form: Form, request: Request, services: Services, outcome: str, detail: str, answer: Answer | None = None
+) -> None:
+    await services.store.audit(
+        AuditRow(
+            at=request.now,
+            team=request.team,
+            channel=request.channel,
+            user=request.user,
+            verb=form.name,
+            words="(form)",
+            connection=answer.connection if answer else "",
+            pipeline=answer.pipeline if answer else "",
+            build=answer.build if answer else "",
+            outcome=outcome,
+            detail=detail[:KEPT_WORDS],
+            source=request.source.value,
+        )
+    )
 
 
 async def _audit(

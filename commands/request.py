@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from bot.blocks.message import Message, View
+from bot.blocks.message import Message
 from bot.clock import Clock
 from bot.errors import NotFound, NotLinked
 from bot.models import Build, BuildKey
@@ -69,19 +69,27 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A form to open, and what it is about."""
+
+    form: str
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a verb says back.
 
     Reads answer for the person only; an act says one public line. `replace` rewrites the message whose button was
     pressed (an ephemeral one). `silent` says that the channel already shows the effect (a card was posted or edited).
-    `view` opens a modal, where the request carries a trigger.
+    `form` opens a modal, where the request carries a trigger.
     """
 
     message: Message | None = None
     public: bool = False
     replace: bool = False
     silent: bool = False
-    view: View | None = None
+    form: Opening | None = None
     file: "File | None" = None
     connection: str = ""
     pipeline: str = ""

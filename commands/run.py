@@ -8,6 +8,7 @@ from bot.errors import NotFound, Rejected, UsageError
 from bot.models import Parameter, ParameterType, Ref, RefKind, StartRequest
 from bot.providers.base import Capability
 from commands import acting
+from commands.forms import opening
 from commands.grammar import Ask, Target, read
 from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
@@ -44,12 +45,17 @@ def parse(words: str) -> Run:
 
 async def run(ask: Run, request: Request, services: Services) -> Answer:
     """Start the build and post its card. Nothing is sent twice."""
+    if ask.ask.has("form") and request.trigger:
+        named = ask.target.pipeline or ""
+        return Answer(form=opening("run", request, pipeline=named, ref=str(ask.target.ref or "")))
     where = await place(ask.target, request, services, acting=True, verb="run")
     acting.must_be_able(where, Capability.START)
     wanted = await ref_of(where, ask.target.ref)
     await require(Role.RUN, f"Starting builds of *{escape(where.label)}*", request, services, where, wanted)
     start = start_request(ask.ask, where, wanted, request, await services.people.name(request.team, request.user))
     missing = await missing_parameters(where, wanted, start)
+    if missing and request.trigger:
+        return Answer(form=opening("run", request, pipeline=where.spoken(), ref=str(wanted)))
     if missing:
         raise UsageError(
             f"{where.label} needs {', '.join(f'`{parameter.name}`' for parameter in missing)}.",
@@ -142,6 +148,7 @@ COMMAND = Command(
         ("--option NAME=VALUE", "an option of the CI system's own, such as clean=true"),
         ("--no-watch", "don't tell me here when it ends"),
         ("--dry-run", "say what would be started"),
+        ("--form", "fill in a form"),
     ),
     examples=(
         "run nightly@main",
