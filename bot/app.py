@@ -20,9 +20,11 @@ from typing_extensions import override
 from bot import clock
 from bot.blocks.message import Message
 from bot.blocks.notice import delivery_problem
+from bot.blocks.welcome import welcome
 from bot.cards import Cards
 from bot.connections import Connections, read_options
 from bot.errors import UsageError
+from bot.manifest import SCOPES
 from bot.models import Tap
 from bot.notices import Event, Extra
 from bot.outbox import Drawn, Outbox
@@ -30,6 +32,7 @@ from bot.providers.base import AnyProvider, Options
 from bot.schedule import Schedule
 from bot.settings import Settings
 from bot.slack.installs import Installs
+from bot.slack.oauth import Oauth
 from bot.slack.people import People
 from bot.slack.sender import Sender, SlackError
 from bot.slack.socket_mode import SocketMode
@@ -191,8 +194,30 @@ class App:
                 ready={"database": self._database, "slack": self._slack_reachable, "scheduler": self._scheduler},
                 metrics=self.metrics.text,
                 clock=self._now,
+                oauth=self._oauth() if self.settings.by_oauth else None,
+                installed=self._installed,
             )
         ).app()
+
+    def _oauth(self) -> Oauth:
+        public = self.settings.public_url
+        return Oauth(
+            self.store,
+            self.installs,
+            session=self.network.session,
+            api_url=self.settings.slack_api_url,
+            client_id=self.settings.slack_client_id,
+            client_secret=self.settings.slack_client_secret.get_secret_value(),
+            redirect_url=f"{public}/slack/oauth_redirect" if public else "",
+            scopes=SCOPES,
+        )
+
+    async def _installed(self, team: str) -> None:
+        await self.connections.refresh()
+        row = await self.store.install(team)
+        if row is not None and row.installed_by:
+            with contextlib.suppress(SlackError):
+                await self.sender.post(team, row.installed_by, welcome(self.settings.command))
 
     async def _database(self) -> str:
         await self.store.ping()

@@ -11,6 +11,7 @@ from bot.app import serve
 from bot.manifest import manifest
 from bot.playground import Playground
 from bot.playground.ci import World, ci_app
+from bot.providers import PROVIDERS
 from bot.settings import Settings
 from bot.vault import new_key
 
@@ -47,7 +48,11 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
             watch_busy_seconds=BUSY_SECONDS,
             watch_idle_seconds=IDLE_SECONDS,
             unfurl_domains=unfurl_domains,
-            connections=world.connections(playground.address),
+            connections={
+                name: options
+                for name, options in world.connections(playground.address).items()
+                if options["kind"] in PROVIDERS
+            },
         )
         serving = asyncio.ensure_future(serve(settings, ready=lambda bot: _ready(playground, bot, say)))
         try:

@@ -7,6 +7,7 @@ handed on: `/slack/events` to Bolt's dispatch, webhooks to the lanes.
 import asyncio
 import hashlib
 import hmac
+import html
 import json
 import logging
 import time
@@ -18,13 +19,14 @@ from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from bot.clock import Clock
 from bot.errors import AuthFailed, BotError, ProviderError
 from bot.models import Tap
 from bot.providers.base import AnyProvider
+from bot.store.tables import InstallRow
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ WINDOW_SECONDS = 300
 MOST_FIELDS = 200
 REMEMBERED = 20_000
 SIGNATURE = "x-slack-signature"
+STATE_COOKIE = "slack-app-oauth-state"
 TIMESTAMP = "x-slack-request-timestamp"
 
 
@@ -61,6 +64,18 @@ Tapped = Callable[[AnyProvider, Tap], Awaitable[None]]
 Check = Callable[[], Awaitable[str]]
 
 
+class Oauth(Protocol):
+    """What stands behind the installation's two pages."""
+
+    async def begin(self) -> tuple[str, str]:
+        """Return a fresh state and the address of Slack's consent page."""
+        ...
+
+    async def finish(self, *, state: str, cookie: str, code: str) -> InstallRow:
+        """Exchange a code and return the installation."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """What stands behind the routes. A check returns "" when all is well, else what is not."""
@@ -72,8 +87,8 @@ class Doors:
     ready: Mapping[str, Check]
     metrics: Callable[[], tuple[bytes, str]]
     clock: Clock
-    install: Callable[[Request], Awaitable[Response]] | None = None
-    oauth_redirect: Callable[[Request], Awaitable[Response]] | None = None
+    oauth: Oauth | None = None
+    installed: Callable[[str], Awaitable[None]] | None = None
 
 
 class Seen:
@@ -154,9 +169,9 @@ class Web:
             Route("/readyz", self.readyz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
-        if self._doors.install is not None and self._doors.oauth_redirect is not None:
-            routes.append(Route("/slack/install", self._doors.install, methods=["GET"]))
-            routes.append(Route("/slack/oauth_redirect", self._doors.oauth_redirect, methods=["GET"]))
+        if self._doors.oauth is not None:
+            routes.append(Route("/slack/install", self.install, methods=["GET"]))
+            routes.append(Route("/slack/oauth_redirect", self.oauth_redirect, methods=["GET"]))
         return Starlette(routes=routes)
 
     async def slack(self, request: Request) -> Response:
@@ -215,6 +230,38 @@ class Web:
             await self._doors.tapped(provider, tap)
         return PlainTextResponse("ok", 202 if tap is not None else 200)
 
+    async def install(self, request: Request) -> Response:
+        """Send the browser to Slack's consent page, its state in a cookie."""
+        assert self._doors.oauth is not None  # noqa: S101 - the route exists only with it
+        state, address = await self._doors.oauth.begin()
+        answer = RedirectResponse(address, 302)
+        answer.set_cookie(
+            STATE_COOKIE, state, max_age=600, httponly=True, samesite="lax", secure=request.url.scheme == "https"
+        )
+        return answer
+
+    async def oauth_redirect(self, request: Request) -> Response:
+        """Finish an installation and say so in plain words."""
+        assert self._doors.oauth is not None  # noqa: S101 - the route exists only with it
+        refused = request.query_params.get("error")
+        if refused:
+            return _page("Not installed", f"Slack says: {refused}.", 400)
+        try:
+            row = await self._doors.oauth.finish(
+                state=request.query_params.get("state", ""),
+                cookie=request.cookies.get(STATE_COOKIE, ""),
+                code=request.query_params.get("code", ""),
+            )
+        except BotError as exc:
+            return _page("Not installed", f"{exc} {exc.hint or ''}", 400)
+        if self._doors.installed is not None:
+            await self._doors.installed(row.team)
+        answer = _page(
+            "Installed", f"Buildbell is installed in {row.team_name or 'your workspace'}. You can close this page.", 200
+        )
+        answer.delete_cookie(STATE_COOKIE)
+        return answer
+
     async def healthz(self, _request: Request) -> Response:
         """Say that the process is alive."""
         return PlainTextResponse("ok")
@@ -244,6 +291,11 @@ class Web:
         """Return the metrics as Prometheus reads them."""
         body, content_type = self._doors.metrics()
         return Response(body, media_type=content_type)
+
+
+def _page(title: str, text: str, status: int) -> HTMLResponse:
+    words = f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>"
+    return HTMLResponse(f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>{words}", status)
 
 
 def _delivery(body: Mapping[str, Any], signature: bytes) -> bytes:

@@ -4,6 +4,7 @@ Slash commands, buttons, mentions, direct messages, modals, schedules and the te
 """
 
 import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
