@@ -8,7 +8,7 @@ import hmac
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -552,3 +552,29 @@ def job_counts(jobs: Iterable[Job]) -> Mapping[str, int]:
 def with_jobs(build: Build, jobs: Iterable[Job]) -> Build:
     """Return the build with its jobs counted."""
     return replace(build, jobs=job_counts(jobs))
+
+
+_GIT_URL = re.compile(r"^(?:[a-z+]+://)?(?:[^@/]+@)?[^/:]+(?::\d+)?[/:](.+?)(?:\.git)?/?$")
+
+
+def repository(url: str | None) -> str | None:
+    """Return `owner/name` of a git address; what is no address stays as it is."""
+    found = _GIT_URL.match(url or "")
+    return found[1].lstrip("/") if found else url or None
+
+
+def readable(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> Iterator[T]:
+    """Yield what reads: one odd item spoils only itself. Raises the last error where nothing reads."""
+    odd: UnexpectedResponse | None = None
+    good = False
+    for item in items:
+        try:
+            it = read(item)
+        except UnexpectedResponse as exc:
+            odd = exc
+            log.warning("an item of a list does not read", extra={"error": str(exc)})
+            continue
+        good = True
+        yield it
+    if odd is not None and not good:
+        raise odd

@@ -54,6 +54,7 @@ from bot.providers.base import (
     clean_log,
     fresh,
     moment,
+    readable,
     same_secret,
 )
 from bot.providers.buildkite import limits, read, wire
@@ -204,7 +205,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         async for page in self._api.pages(f"{self._org}/pipelines", {"name": query or None, "per_page": PER_PAGE}):
-            for pipeline in read.readable(page, wire.PipelineWire.of):
+            for pipeline in readable(page, wire.PipelineWire.of):
                 if pipeline.archived_at is None:
                     yield read.pipeline(pipeline)
 
@@ -225,7 +226,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         }
         left = wanted.limit
         async for page in self._api.pages(f"{self._at(pipeline)}/builds", query, ceiling=SEARCH_PAGES):
-            for build in read.readable(page, self._build):
+            for build in readable(page, self._build):
                 if left > 0 and wanted.admits(build):
                     left -= 1
                     yield build
@@ -534,7 +535,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     async def _listed(self, query: Query, *, ceiling: int = 100) -> AsyncIterator[Build]:
         whole: Query = {**LEAN, "per_page": PER_PAGE, **query}
         async for page in self._api.pages(f"{self._org}/builds", whole, ceiling=ceiling):
-            for build in read.readable(page, self._build):
+            for build in readable(page, self._build):
                 yield build
 
     async def _finished_since(self, since: datetime) -> AsyncIterator[Build]:
@@ -643,7 +644,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         reply = await self._api.get(f"{self._at(pipeline)}/builds", query)
         found = [
             it
-            for it in read.readable(reply.items(), wire.BuildWire.of)
+            for it in readable(reply.items(), wire.BuildWire.of)
             if it.source == "api" and (not email or (it.creator and it.creator.email == email)) and fits(it)
         ]
         return read.build(found[0], self.connection) if len(found) == 1 else None
@@ -660,7 +661,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         if branch:
             return {**body, "branch": branch}
         reply = await self._api.get(f"{self._at(pipeline)}/builds", {**LEAN, "per_page": PER_PAGE})
-        for it in read.readable(reply.items(), wire.BuildWire.of):
+        for it in readable(reply.items(), wire.BuildWire.of):
             if it.branch and it.pull_request and str(it.pull_request.id) == number:
                 body["branch"] = it.branch
                 if it.pull_request.base:

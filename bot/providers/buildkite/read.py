@@ -1,14 +1,10 @@
 """Buildkite's objects in our words: pure readers and state maps."""
 
-import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
-from typing import TypeVar
 from urllib.parse import unquote
-
-import msgspec
 
 from bot.errors import UnexpectedResponse
 from bot.http import Reply
@@ -28,12 +24,8 @@ from bot.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base import StateMap, latest, moment, state_from
+from bot.providers.base import StateMap, latest, moment, repository, state_from
 from bot.providers.buildkite import wire
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 STATES: StateMap = {
     "creating": (Status.QUEUED, None),
@@ -119,15 +111,6 @@ def pipeline(it: wire.PipelineWire) -> Pipeline:
         web_url=it.web_url,
         enabled=it.archived_at is None,
     )
-
-
-_GIT_URL = re.compile(r"^(?:[a-z+]+://)?(?:[^@/]+@)?[^/:]+(?::\d+)?[/:](.+?)(?:\.git)?/?$")
-
-
-def repository(url: str | None) -> str | None:
-    """Return `owner/name` of a git address; what is no address stays as it is."""
-    found = _GIT_URL.match(url or "")
-    return found[1].lstrip("/") if found else url or None
 
 
 def build(it: wire.BuildWire, connection: str, pipeline: str | None = None) -> Build:
@@ -312,23 +295,6 @@ def test(it: wire.BuildTest, reason: str | None) -> TestCase:
         message=reason,
         file=it.location,
     )
-
-
-def readable(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> Iterator[T]:
-    """Yield what reads: one odd item spoils only itself. Raises the last error where nothing reads."""
-    odd: UnexpectedResponse | None = None
-    good = False
-    for item in items:
-        try:
-            it = read(item)
-        except UnexpectedResponse as exc:
-            odd = exc
-            log.warning("an item of Buildkite's list does not read", extra={"error": str(exc)})
-            continue
-        good = True
-        yield it
-    if odd is not None and not good:
-        raise odd
 
 
 def next_jobs(reply: Reply) -> str | None:

@@ -40,6 +40,8 @@ from bot.providers.base import (
     job_counts,
     latest,
     moment,
+    readable,
+    repository,
     same_secret,
     state_from,
     with_jobs,
@@ -481,3 +483,33 @@ async def test_a_deed_whose_effect_is_not_seen_is_told_as_uncertain(hand: Hand) 
         await hand.once(deed.act, deed.look)
     assert (deed.acts, caught.value.status) == (1, 504)
     assert "before you repeat" in (caught.value.hint or "")
+
+
+# lists and addresses
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("git@github.com:harbor/ferry.git", "harbor/ferry"),
+        ("https://github.com/harbor/ferry", "harbor/ferry"),
+        ("ssh://git@git.harbor.example:7999/coast/ferry.git", "coast/ferry"),
+        ("ferry", "ferry"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_repository_is_named_by_owner_and_name(address: str | None, name: str | None) -> None:
+    assert repository(address) == name
+
+
+def test_odd_item_spoils_only_itself_unless_nothing_reads(caplog: pytest.LogCaptureFixture) -> None:
+    class Thing(Wire):
+        name: str
+
+    good, odd = msgspec.Raw(b'{"name": "quay"}'), msgspec.Raw(b'{"name": 7}')
+    assert [it.name for it in readable([odd, good], Thing.of)] == ["quay"]
+    assert "does not read" in caplog.text
+    assert list(readable([], Thing.of)) == []
+    with pytest.raises(UnexpectedResponse):
+        list(readable([odd], Thing.of))

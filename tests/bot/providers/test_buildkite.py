@@ -140,21 +140,6 @@ async def test_pages_read(url: str, page: Page | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "name"),
-    [
-        ("git@github.com:harbor/ferry.git", "harbor/ferry"),
-        ("https://github.com/harbor/ferry", "harbor/ferry"),
-        ("ssh://git@git.harbor.example:7999/coast/ferry.git", "coast/ferry"),
-        ("ferry", "ferry"),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_repository_is_named_by_owner_and_name(address: str | None, name: str | None) -> None:
-    assert read.repository(address) == name
-
-
-@pytest.mark.parametrize(
     ("path", "scope"),
     [
         ("/v2/organizations/harbor/pipelines", "read_pipelines"),
