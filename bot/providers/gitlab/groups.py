@@ -54,13 +54,18 @@ class Group:
     @property
     def current(self) -> list[BuildRun]:
         """Return the latest try of each build."""
-        newest = {(run.stage, run.name): run for run in self.runs}
-        return sorted(newest.values(), key=lambda run: run.id)
+        return newest(self.runs)
 
     @property
     def mark(self) -> str:
         """Return what tells one state of the group from the next."""
         return " ".join(f"{run.id}:{run.word}" for run in self.current)
+
+
+def newest(runs: Iterable[BuildRun]) -> list[BuildRun]:
+    """Return the latest try of each build, oldest first."""
+    latest_try = {(run.stage, run.name): run for run in sorted(runs, key=lambda each: each.id)}
+    return sorted(latest_try.values(), key=lambda run: run.id)
 
 
 def grouped(runs: Iterable[BuildRun]) -> list[Group]:
@@ -134,8 +139,8 @@ def build(it: Group, *, connection: str, project: Pipeline, root: str) -> Build:
 def jobs(runs: Iterable[BuildRun], *, build_id: str, project: Pipeline) -> tuple[Job, ...]:
     """Return builds as jobs, oldest first, those superseded by a later try marked as retried."""
     listed = sorted(runs, key=lambda run: run.id)
-    newest = {(run.stage, run.name): run.id for run in listed}
-    return tuple(_job(run, newest[run.stage, run.name] != run.id, build_id, project) for run in listed)
+    current = {run.id for run in newest(listed)}
+    return tuple(_job(run, run.id not in current, build_id, project) for run in listed)
 
 
 def files(run: BuildRun, *, build_id: str, project: Pipeline) -> list[Artifact]:

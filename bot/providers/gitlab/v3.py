@@ -480,7 +480,7 @@ class GitLabV3(GitLabServer):
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
         project = await self._project(pipeline)
-        members = await self._members(project, build)
+        members = groups.newest(await self._members(project, build))
         return tuple(each for run in members for each in groups.files(run, build_id=build, project=project))
 
     @override

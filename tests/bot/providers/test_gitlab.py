@@ -1102,3 +1102,11 @@ async def test_a_v3_start_that_is_not_there_falls_to_the_trigger_and_one_that_is
     async with opened(V3, server, {"trigger_token": None}) as provider:
         with pytest.raises(kind):
             await provider.start("31", StartRequest(ref=Ref(kind=RefKind.BRANCH, name="master")))
+
+
+async def test_v3_lists_the_files_of_the_latest_tries_oldest_first() -> None:
+    file, commit = {"filename": "a.zip", "size": 1}, {"id": "abc"}
+    about = {"ref": "main", "status": "success", "commit": commit, "artifacts_file": file}
+    runs = [{"id": number, "name": name, **about} for number, name in ((9, "pack"), (8, "unit"), (7, "pack"))]
+    async with opened(V3, gate_server({"repository/commits/abc/builds": runs})) as provider:
+        assert [each.id for each in await provider.artifacts("31", "abc@main")] == ["8/archive", "9/archive"]
