@@ -24,7 +24,7 @@ from bot.blocks.welcome import welcome
 from bot.cards import Cards
 from bot.connections import Connections, read_options
 from bot.errors import UsageError
-from bot.manifest import SCOPES
+from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
 from bot.models import Tap
 from bot.notices import Event, Extra
 from bot.outbox import Drawn, Outbox
@@ -45,12 +45,15 @@ from bot.web import Doors, Web
 from commands.bolt import Front
 from commands.builds import verbs_of
 from commands.request import Access, File, Role, Services
+from commands.surroundings import Surroundings
+from commands.timed import Timed
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 STOP_SECONDS = 10
 PRUNE_SECONDS = 3600.0
+TIMED_SECONDS = 10.0
 WATCHER_LATE = timedelta(seconds=60)
 
 
@@ -170,7 +173,17 @@ class App:
             wake_watcher=self.watcher.wake,
         )
         self.front = Front(self.services, sender, bot_user=lambda: installs.bot_user)
-        self.schedule = Schedule({"prune": (PRUNE_SECONDS, self._prune)})
+        self.surroundings = Surroundings(self.services, installs, self.front.answer)
+        self.front.events |= self.surroundings.events
+        self.front.shortcuts |= dict.fromkeys(
+            [id_ for id_, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)], self.surroundings.shortcut
+        )
+        self.schedule = Schedule(
+            {
+                "prune": (PRUNE_SECONDS, self._prune),
+                "timed": (TIMED_SECONDS, Timed(self.services, self.front.deliver).tick),
+            }
+        )
         self.web = self._web()
         self._socket = (
             SocketMode(

@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 
 from bot.blocks.build import build_card
-from bot.blocks.message import Message
+from bot.blocks.message import Message, sections
 from bot.blocks.notice import gate_notice, notice, outage_notice, outage_over, summary_notice
 from bot.blocks.text import Markup
 from bot.clock import Clock
@@ -50,7 +50,7 @@ class Cards:
             case Event.SUMMARY:
                 return await self._summary(row, extra, repeated=repeated)
             case Event.DIGEST:
-                return Drawn(message=Message(text=extra.text))
+                return Drawn(message=Message(text=extra.text, blocks=sections(extra.lines)))
             case Event.STARTED | Event.FINISHED | Event.BLOCKED:
                 return await self._build(row, extra, event, repeated=repeated)
 

@@ -189,6 +189,7 @@ class Extra:
     response_url: str = ""
     builds: tuple[tuple[str, str, str], ...] = ()
     text: str = ""
+    lines: tuple[str, ...] = ()
 
     def as_json(self) -> str:
         """Return the text for `NoticeRow.extra`."""

@@ -384,7 +384,7 @@ class Front:
                     request.team, request.channel, request.user, message, thread=request.thread
                 )
             return
-        if request.source in {Source.MODAL, Source.SCHEDULE, Source.SHORTCUT}:
+        if request.source in {Source.MODAL, Source.SCHEDULE, Source.SHORTCUT} or not request.response_url:
             await self._aside(request, answer, message)
             return
         replaces = not answer.public and (answer.replace or (from_ephemeral and _is_question(answer)))
