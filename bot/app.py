@@ -401,9 +401,13 @@ async def serve(
     web: bool = True,
     worker: bool = True,
     ready: Callable[[int], None] = lambda _port: None,
+    stop: asyncio.Event | None = None,
     now: clock.Clock = clock.now,
 ) -> None:
-    """Serve until told to stop: requests, the watcher, or both. Raises BotError for settings that can't work."""
+    """Serve until told to stop, by a signal or by `stop`: requests, the watcher, or both.
+
+    Raises BotError for settings that can't work.
+    """
     problems = settings.problems_for_serving(web=web)
     if problems:
         raise UsageError("The bot can't start:\n" + "\n".join(f"- {problem}" for problem in problems))
@@ -425,4 +429,12 @@ async def serve(
                 server_header=False,
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
-            await Server(config, ready).serve()
+            server = Server(config, ready)
+            if stop is not None:
+                await stack.enter_async_context(_beside(_told(server, stop)))
+            await server.serve()
+
+
+async def _told(server: Server, stop: asyncio.Event) -> None:
+    await stop.wait()
+    server.should_exit = True

@@ -114,6 +114,7 @@ class Cards:
         repeated: bool,
     ) -> Drawn:
         round_ = await self._store.round(_key(row), row.round)
+        is_over = stored.round > row.round
         shown = build
         failures: tuple[Issue, ...] = ()
         total = 0
@@ -121,14 +122,14 @@ class Cards:
             counts = unpack_counts(round_.counts)
             shown = replace(
                 build.with_issues(counts if round_.counts else build.issues),
-                completed_at=round_.completed_at,
+                started_at=None if is_over else build.started_at,
+                completed_at=round_.completed_at if is_over else build.completed_at or round_.completed_at,
                 conclusion=Conclusion(round_.conclusion) if round_.conclusion else None,
                 status=Status.COMPLETED,
             )
             if round_.failures:
                 failures = msgspec.json.decode(round_.failures, type=tuple[Issue, ...])
                 total = round_.failures_total
-        is_over = stored.round > row.round
         message = notice(
             shown,
             transition=extra.transition,

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from bot.errors import UsageError
+from bot.models import is_sha
 from commands import (
     access,
     artifacts,
@@ -98,23 +99,18 @@ def split_verb(text: str, slash: str = "/build") -> tuple[Command[Any], str]:
     command = find(head)
     if command is not None:
         return command, rest.strip()
+    if looks_like_a_target(head):
+        return COMMANDS[0], text.strip()
     names = [name for known in COMMANDS for name in (known.verb, *known.aliases)]
     near = get_close_matches(head.lower(), names, n=1, cutoff=0.6)
-    if near or not looks_like_a_target(head):
-        meant = find(near[0]) if near else None
-        raise UsageError(
-            f"I don't know `{head}`." + (f" Did you mean `{meant.verb}`?" if meant else ""),
-            hint=f"`{slash} help` lists everything.",
-        )
-    return COMMANDS[0], text.strip()
+    meant = find(near[0]) if near else None
+    raise UsageError(
+        f"I don't know `{head}`." + (f" Did you mean `{meant.verb}`?" if meant else ""),
+        hint=f"`{slash} help` lists everything.",
+    )
 
 
 def looks_like_a_target(word: str) -> bool:
     """Return whether a word can only be a target: a URL, `@ref`, `#build`, `connection:path`."""
-    return (
-        word.startswith(("http://", "https://", "@", "#"))
-        or "@" in word
-        or "#" in word
-        or ":" in word
-        or word.lower() == "all"
-    )
+    begins = word.startswith(("http://", "https://", "@", "#"))
+    return begins or any(sign in word for sign in "@#:") or word.lower() in {"all", "mine", "this"} or is_sha(word)

@@ -1,0 +1,175 @@
+"""The whole product on loopback: the playground's Slack and CI systems, and the bot against them over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bot.app import serve
+from bot.blocks.plain import as_text
+from bot.manifest import manifest
+from bot.playground import Playground
+from bot.playground.ci import World, ci_app
+from bot.providers import PROVIDERS
+from bot.settings import Settings
+from bot.vault import new_key
+
+PATIENCE_SECONDS = 20.0
+LOOK_SECONDS = 0.02
+
+
+class Stage:
+    """What a test sees of it, and what it can do."""
+
+    def __init__(self, playground: Playground, world: World, settings: Settings) -> None:
+        self.playground = playground
+        self.world = world
+        self.settings = settings
+        self.me = next(user.id for user in playground.workspace.users.values() if user.is_admin and not user.is_bot)
+        self.channels = {channel.name: channel.id for channel in playground.workspace.channels.values()}
+        self.control = httpx.AsyncClient(base_url=playground.address, timeout=10)
+        self._serving: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+
+    async def start_bot(self) -> None:
+        """Start the bot and wait until it listens."""
+        up: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._stop = asyncio.Event()
+        self._serving = asyncio.ensure_future(serve(self.settings, ready=up.set_result, stop=self._stop))
+        done, _ = await asyncio.wait({up, self._serving}, return_when=asyncio.FIRST_COMPLETED)
+        if self._serving in done:
+            await self._serving
+        self.playground.bot_url = f"http://127.0.0.1:{up.result()}"
+
+    async def stop_bot(self) -> None:
+        """Stop the bot as a deployment would, in the middle of whatever it does."""
+        if self._serving is not None:
+            self._stop.set()
+            await self._serving
+            self._serving = None
+
+    async def says(self, text: str, channel: str = "ios", user: str = "") -> dict[str, Any]:
+        """Type a command and return what the local Slack made of the ack."""
+        answer: dict[str, Any] = await self.playground.people.command(
+            user=user or self.me, channel=self.channels[channel], text=text
+        )
+        assert answer["ok"], answer
+        return answer
+
+    def shown(self, channel: str = "ios") -> list[str]:
+        """Return every message of a channel, ephemeral ones too, as text, oldest first."""
+        found = self.playground.workspace.messages.get(self.channels[channel], {})
+        return [as_text(self._payload(message)) for message in found.values()]
+
+    def _payload(self, message: Any) -> dict[str, Any]:
+        return {"text": message.text, "blocks": message.blocks or [], "attachments": message.attachments or []}
+
+    async def until(self, found: Callable[[], Any], what: str) -> Any:
+        """Wait until something is true and return it."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not (value := found()):
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            shown = "\n---\n".join(text for name in self.channels for text in self.shown(name))
+            raise AssertionError(f"never happened: {what}\n{shown}") from None
+        return value
+
+    async def sees(self, words: str, channel: str = "ios") -> str:
+        """Wait until a message holds words and return it."""
+        seen: str = await self.until(
+            lambda: next((text for text in self.shown(channel) if words in text), ""), f"`{words}` in #{channel}"
+        )
+        return seen
+
+    def posts(self, words: str, channel: str = "ios") -> list[str]:
+        """Return the messages that hold words."""
+        return [text for text in self.shown(channel) if words in text]
+
+    async def ci(self, act: str, **body: Any) -> dict[str, Any]:
+        """Push the CI systems' side."""
+        answer = await self.control.post(f"/control/{act}", json=body)
+        assert answer.is_success, answer.text
+        read: dict[str, Any] = answer.json()
+        return read
+
+    async def newest(self, system: str, pipeline: str) -> dict[str, Any]:
+        """Return the newest build of a pipeline as the CI system has it."""
+        state = (await self.control.get("/control/state")).json()
+        found: dict[str, Any] = next(
+            one["builds"][0]
+            for each in state["systems"]
+            if each["system"] == system
+            for one in each["pipelines"]
+            if one["pipeline"] == pipeline
+        )
+        return found
+
+    async def press(self, label: str, words: str, channel: str = "ios", user: str = "") -> None:
+        """Press the button with a label on the newest message that holds words."""
+        found = self.playground.workspace.messages[self.channels[channel]]
+        message = next(one for one in reversed(list(found.values())) if words in as_text(self._payload(one)))
+        rows = [*(message.blocks or []), *(block for one in message.attachments or [] for block in one["blocks"])]
+        element = next(
+            one
+            for block in rows
+            if block["type"] == "actions"
+            for one in block["elements"]
+            if one.get("text", {}).get("text") == label
+        )
+        answer = await self.playground.people.action(
+            user=user or self.me,
+            action_id=element["action_id"],
+            channel=self.channels[channel],
+            ts=message.ts,
+            text=label,
+        )
+        assert answer["ok"], answer
+
+
+@asynccontextmanager
+async def staged(folder: Path, *, socket: bool = False, database: str = "", **settings: Any) -> AsyncIterator[Stage]:
+    """Set everything up on free ports, the bot running; take it down at the end."""
+    world = World(seed=11, speed=1.0)
+    playground = Playground(
+        bot_url="",
+        signing_secret="e2e-signing-secret",
+        bot_token="xoxb-e2e",
+        app_token="xapp-e2e" if socket else "",
+        ci_app=ci_app(world),
+        manifest=manifest(unfurl_domains=("127.0.0.1",), socket=socket),
+    )
+    await playground.start()
+    stage = Stage(
+        playground,
+        world,
+        Settings(
+            slack_bot_token="xoxb-e2e",
+            slack_signing_secret="e2e-signing-secret",
+            slack_app_token="xapp-e2e" if socket else "",
+            slack_api_url=playground.slack_api_url,
+            database_url=database or f"sqlite:///{folder / 'e2e.db'}",
+            host="127.0.0.1",
+            port=0,
+            keys=new_key(),
+            watch_busy_seconds=0.1,
+            watch_idle_seconds=0.2,
+            connections={
+                name: options
+                for name, options in world.connections(playground.address).items()
+                if options["kind"] in PROVIDERS
+            },
+            **settings,
+        ),
+    )
+    try:
+        await stage.start_bot()
+        yield stage
+    finally:
+        await stage.stop_bot()
+        await stage.control.aclose()
+        await playground.stop()
+        await world.aclose()
