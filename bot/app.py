@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from bot.blocks.notice import delivery_problem
 from bot.blocks.welcome import welcome
 from bot.cards import Cards
 from bot.connections import Connections, read_options
-from bot.errors import UsageError
+from bot.errors import BotError, UsageError
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
 from bot.models import Tap
 from bot.notices import Event, Extra
@@ -31,7 +32,7 @@ from bot.outbox import Drawn, Outbox
 from bot.providers.base import AnyProvider, Options
 from bot.schedule import Schedule
 from bot.settings import Settings
-from bot.slack.installs import Installs
+from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
 from bot.slack.people import People
 from bot.slack.sender import Sender, SlackError
@@ -54,6 +55,7 @@ BACKLOG = 2048
 STOP_SECONDS = 10
 PRUNE_SECONDS = 3600.0
 TIMED_SECONDS = 10.0
+AGAIN_SECONDS = 3.0
 WATCHER_LATE = timedelta(seconds=60)
 
 
@@ -291,14 +293,28 @@ class App:
         self._works = False
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Follow what other processes change, and Socket Mode where it is set."""
+    async def listening(self, *, web: bool = True) -> AsyncIterator[None]:
+        """Follow what other processes change, and Socket Mode where it is set (the web's business)."""
         loops: list[Awaitable[None]] = [self.connections.run()]
-        if self._socket is not None:
+        if self.settings.slack_bot_token.get_secret_value() and not self.installs.single_team:
+            loops.append(self._introduce())
+        if self._socket is not None and web:
             loops.append(self._socket.run())
         async with _beside(*loops):
             yield
         await self.front.drain()
+
+    async def _introduce(self) -> None:
+        """Ask Slack again who we are until it answers."""
+        while not self.installs.single_team:
+            await asyncio.sleep(AGAIN_SECONDS)
+            try:
+                await introduced(self)
+            except SlackAway:
+                continue
+            except BotError as exc:
+                log.warning("Slack does not accept the bot", extra={"why": str(exc)})
+        log.info("Slack can be reached again")
 
     async def close(self) -> None:
         """Close clients."""
@@ -413,11 +429,17 @@ async def serve(
         raise UsageError("The bot can't start:\n" + "\n".join(f"- {problem}" for problem in problems))
     is_sqlite = settings.database_url.startswith("sqlite")
     async with opened(settings, migrate=is_sqlite, now=now) as app:
-        await introduced(app)
+        try:
+            await introduced(app)
+        except SlackAway as exc:
+            log.warning("Slack can't be reached at the start; I keep trying", extra={"why": str(exc)})
         async with contextlib.AsyncExitStack() as stack:
             if worker:
                 await stack.enter_async_context(app.working())
-            await stack.enter_async_context(app.listening())
+            await stack.enter_async_context(app.listening(web=web))
+            if not web:
+                await _until_told(stop or asyncio.Event())
+                return
             config = uvicorn.Config(
                 app.web,
                 host=settings.host,
@@ -433,6 +455,15 @@ async def serve(
             if stop is not None:
                 await stack.enter_async_context(_beside(_told(server, stop)))
             await server.serve()
+
+
+async def _until_told(stop: asyncio.Event) -> None:
+    """Wait for `stop` or for a signal: a worker listens on no port."""
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    log.info("the worker works")
+    await stop.wait()
 
 
 async def _told(server: Server, stop: asyncio.Event) -> None:

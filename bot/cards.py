@@ -94,7 +94,11 @@ class Cards:
                     round=row.round,
                     requester=stored.started_by or None,
                     mention=extra.mention or None,
-                    decision=None if gates or build.waiting else "Nothing waits there any more.",
+                    decision=None
+                    if gates or build.waiting
+                    else Markup(extra.text)
+                    if extra.text
+                    else "Nothing waits there any more.",
                     reason=row.reason,
                     repeated=repeated,
                 )

@@ -3,6 +3,7 @@
 Every field but a key may be unknown. Unknown is `None`, never zero and never a guess.
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -495,3 +496,54 @@ def is_sha(text: str) -> bool:
         and all(c in "0123456789abcdefABCDEF" for c in text)
         and (any(c.isdigit() for c in text) or len(text) == 40)
     )
+
+
+class Change(StrEnum):
+    """How a round compares with the one before it on the same pipeline and branch."""
+
+    FIRST = "first"
+    BROKEN = "broken"
+    FIXED = "fixed"
+    STILL_FAILING = "still-failing"
+    STILL_PASSING = "still-passing"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """What a finished round means beside the earlier ones of its pipeline and branch.
+
+    `baseline` are the counts of the last finished, not cancelled round (None: there is none). `streak` counts red
+    rounds in a row with this one while it is red; on BROKEN it counts the green ones before, on FIXED the red ones.
+    `red_since` is the number of the first red build of the streak, `red_seconds` the time since its end.
+    `usual_seconds` is the median duration of earlier passed rounds.
+    """
+
+    change: Change = Change.NONE
+    baseline: IssueCounts | None = None
+    streak: int = 0
+    red_since: int | None = None
+    red_seconds: float | None = None
+    usual_seconds: float | None = None
+    worse: bool = False
+    better: bool = False
+
+    def delta(self, now: IssueCounts, name: str) -> int | None:
+        """Return how much a count (`errors`, `warnings`, …) moved against the baseline, None where either is unknown."""
+        after: int | None = getattr(now, name)
+        before: int | None = getattr(self.baseline, name) if self.baseline else None
+        return None if after is None or before is None else after - before
+
+
+def spoken(connection: str, pipeline: str, *, ref: Ref | None = None, number: int | None = None) -> str:
+    """Return a target as one could type it: `connection:pipeline@ref#number`, in long flags where a name needs them."""
+    name = f"{connection}:{pipeline}"
+    plain = not any(c in name or (ref is not None and c in str(ref)) for c in "@#\"'\\ =<>&—")
+    if plain:
+        return name + (f"@{ref}" if ref else "") + (f"#{number}" if number is not None else "")
+    words = [f"--pipeline {shlex.quote(name)}"]
+    if ref:
+        words.append(f"--ref {shlex.quote(str(ref))}")
+    if number is not None:
+        words.append(f"--build {number}")
+    return " ".join(words)

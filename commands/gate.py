@@ -1,11 +1,12 @@
 """Decide a step that waits: /build approve [target] [gate], /build reject [target] [gate]."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from bot.blocks.text import escape
+from bot.blocks.text import escape, when
 from bot.errors import Ambiguous, NotFound, UsageError
 from bot.models import Gate
+from bot.notices import Event, Extra
 from bot.providers.base import Capability
 from commands import acting
 from commands.grammar import Ask, Target, read
@@ -70,10 +71,22 @@ async def run(ask: Decide, request: Request, services: Services) -> Answer:
     after = await found.provider.decide(
         gate, approve=ask.approve, fields=_with_defaults(gate, ask.ask), comment=_signed(comment, request, services)
     )
+    await _note(found, ask, comment, request, services)
     await acting.look_again(after, found.place, services, request)
     number = f" #{found.build.number}" if found.build.number is not None else ""
     said = f"{acting.who(request)} {'approved' if ask.approve else 'rejected'} {escape(gate.name)} of {escape(found.place.label)}{number}"
     return acting.public_line(f"{said}: {escape(comment)}" if comment else said, after, found.place)
+
+
+async def _note(found: Found, ask: Decide, comment: str | None, request: Request, services: Services) -> None:
+    """Write on the gate's cards who decided, and when."""
+    said = f"{'Approved' if ask.approve else 'Rejected'} by {acting.who(request)} · {when(request.now)}"
+    said += f" · “{escape(comment)}”" if comment else ""
+    for row in await services.store.notices_of(found.build.key):
+        if row.event == Event.BLOCKED.value and row.id is not None:
+            extra = replace(Extra.of(row.extra), text=said).as_json()
+            await services.store.revise_notice(row.id, extra, request.now)
+    services.wake_outbox()
 
 
 def _with_defaults(gate: Gate, ask: Ask) -> dict[str, str]:

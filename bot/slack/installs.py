@@ -25,6 +25,10 @@ class NotInstalled(BotError):
     """The workspace has not installed the bot, or has removed it."""
 
 
+class SlackAway(BotError):
+    """Slack can't be reached now; it may be later."""
+
+
 class Sealer(Protocol):
     """What seals tokens at rest: `bot.vault.Vault`."""
 
@@ -76,7 +80,7 @@ class Installs:
                 f"Slack does not accept SLACK_BOT_TOKEN ({code}).", hint="Copy the bot token from the app's settings."
             ) from exc
         except WIRE_FAULTS as exc:
-            raise BotError("Slack can't be reached.", hint="Check the network and SLACK_API_URL.") from exc
+            raise SlackAway("Slack can't be reached.", hint="Check the network and SLACK_API_URL.") from exc
         if not isinstance(said, dict):
             raise BotError("Slack answered auth.test in a form I don't know.")
         self.single_team = str(said.get("team_id") or "")
