@@ -225,6 +225,8 @@ class Watcher:
         recorded = await self._store.record(builds, decide, now=now, counts_after=timedelta(0) if can_count else None)
         if recorded:
             self._wake_outbox()
+        if any(one.finished is not None for one in recorded):
+            self._awake.set()  # their counts are due now
         return recorded
 
     async def _count(self, round_: RoundRow) -> None:
