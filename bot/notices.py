@@ -21,6 +21,7 @@ from bot.transitions import PastRound, compare
 LATE_AFTER = timedelta(minutes=10)
 BEFORE_THE_LINK = timedelta(minutes=2)
 COUNTS_PATIENCE = timedelta(seconds=30)
+FAILURES_PATIENCE = timedelta(seconds=5)
 MOST_LATE = 5
 
 
@@ -372,23 +373,24 @@ def transition_of(recorded: Recorded) -> Transition:
     )
 
 
-def decide(batch: Sequence[Recorded], *, now: datetime, can_count: bool) -> list[NoticeRow]:
+def decide(batch: Sequence[Recorded], *, now: datetime, can_count: bool, can_list: bool = False) -> list[NoticeRow]:
     """Return the notices that a batch of changed builds makes; late ones beyond five a channel become one summary.
 
-    `can_count` says that the CI system may tell issue counts later: such notices wait for them, at most 30 s.
+    `can_count` says that the CI system may tell issue counts later: such notices wait for them, at most 30 s. `can_list` says
+    that it lists issues: a red build's notice waits for the first of them, at most 5 s.
     """
-    rows = [row for recorded in batch for row in _decide_one(recorded, now=now, can_count=can_count)]
+    rows = [row for recorded in batch for row in _decide_one(recorded, now=now, can_count=can_count, can_list=can_list)]
     return list(_collapse(rows, now))
 
 
-def _decide_one(recorded: Recorded, *, now: datetime, can_count: bool) -> Iterator[NoticeRow]:
+def _decide_one(recorded: Recorded, *, now: datetime, can_count: bool, can_list: bool) -> Iterator[NoticeRow]:
     if recorded.finished is None and not recorded.blocked:
         return
     event = Event.FINISHED if recorded.finished is not None else Event.BLOCKED
     build = recorded.build
     transition = transition_of(recorded) if recorded.finished else Transition()
     late = event is Event.FINISHED and build.completed_at is not None and now - build.completed_at > LATE_AFTER
-    patience = COUNTS_PATIENCE if event is Event.FINISHED and can_count and not build.issues.known else timedelta()
+    patience = _patience(build, can_count=can_count, can_list=can_list) if event is Event.FINISHED else timedelta()
     told: set[tuple[str, str]] = set()
     asked = {(watch.team, watch.channel): watch for watch in recorded.watches if watch.build}
     for link in recorded.links:
@@ -458,6 +460,13 @@ def _decide_one(recorded: Recorded, *, now: datetime, can_count: bool) -> Iterat
                 due_at=now + patience,
                 extra=Extra(transition=transition, late=late),
             )
+
+
+def _patience(build: Build, *, can_count: bool, can_list: bool) -> timedelta:
+    if can_count and not build.issues.known:
+        return COUNTS_PATIENCE
+    is_red = build.conclusion is not None and build.conclusion.is_red
+    return FAILURES_PATIENCE if is_red and can_list else timedelta()
 
 
 def _asked(watch: WatchRow) -> str:

@@ -217,12 +217,14 @@ class Watcher:
         if not builds:
             return []
         now = self._clock()
-        can_count = provider.can(Capability.COUNTS)
+        can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
 
         def decide(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
-            return notices.decide(batch, now=now, can_count=can_count)
+            return notices.decide(batch, now=now, can_count=can_count, can_list=can_list)
 
-        recorded = await self._store.record(builds, decide, now=now, counts_after=timedelta(0) if can_count else None)
+        recorded = await self._store.record(
+            builds, decide, now=now, counts_after=timedelta(0) if can_count or can_list else None
+        )
         if recorded:
             self._wake_outbox()
         if any(one.finished is not None for one in recorded):
@@ -239,7 +241,7 @@ class Watcher:
         build = known[0]
         try:
             async with asyncio.timeout(COUNTS_SECONDS):
-                counts = await provider.counts(build)
+                counts = await provider.counts(build) if provider.can(Capability.COUNTS) else build.issues
                 failures = await self._failures(provider, build)
         except (ProviderError, TimeoutError) as exc:
             log.info("issue counts could not be read", extra={"connection": round_.connection, "why": str(exc)})

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, bindparam, delete, or_, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, delete, or_, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.models import Build, BuildKey, IssueCounts
-from bot.store.database import Database, found, pages, put, table
+from bot.store.database import Database, among, found, put, table
 from bot.store.rounds import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
 from bot.store.tables import BuildRow, CardRow, LinkRow, MuteRow, NoticeRow, RoundRow, WatchRow
 
@@ -95,7 +95,7 @@ class Recording(Database):
 
         All in one transaction, except that nothing is begun when nothing is new: that costs one question. A look
         that is older than what is known is left out. `decide` is pure and quick, and is asked once; a notice that is
-        there already stays as it is. A round that ends without issue counts wants them after `counts_after`, if ever.
+        there already stays as it is. A round that ends without issue counts, or red, wants a second look after `counts_after`, if ever.
         """
         if not await self._has_news(builds):
             return []
@@ -300,6 +300,14 @@ def of_build(
     return (col(row.connection) == key.connection, col(row.pipeline) == key.pipeline, col(row.build) == key.id)
 
 
+def _about(
+    db: AsyncSession, row: type[BuildRow | NoticeRow | CardRow], keys: Iterable[BuildKey]
+) -> ColumnElement[bool]:
+    """Return the condition that a row is about one of some builds."""
+    columns = (col(row.connection), col(row.pipeline), col(row.build))
+    return among(db, columns, [(key.connection, key.pipeline, key.id) for key in keys])
+
+
 async def _release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
     """Make due the notices that waited for counts; one that was refused before keeps its own time."""
     await db.exec(
@@ -348,6 +356,7 @@ def _row(taken: Step, old: BuildRow | None, now: datetime) -> BuildRow:
 def _round(entry: _Entry, now: datetime, counts_after: timedelta | None) -> RoundRow:
     build = entry.step.build
     author = build.author
+    is_red = build.conclusion is not None and build.conclusion.is_red
     return RoundRow(
         connection=build.connection,
         pipeline=build.pipeline,
@@ -359,7 +368,7 @@ def _round(entry: _Entry, now: datetime, counts_after: timedelta | None) -> Roun
         author=(author.email or author.login or author.name or "") if author else "",
         conclusion=build.conclusion or "",
         counts=pack_counts(build.issues),
-        counts_due_at=None if build.issues.known or counts_after is None else now + counts_after,
+        counts_due_at=None if counts_after is None or (build.issues.known and not is_red) else now + counts_after,
         seconds=build.seconds,
         completed_at=_ended_at(build, now, first_seen=entry.known is None),
         seen_at=now,
@@ -397,11 +406,8 @@ def _recorded(entry: _Entry, finished: dict[tuple[BuildKey, int], RoundRow]) -> 
 
 async def _rows(db: AsyncSession, keys: Iterable[BuildKey]) -> dict[BuildKey, BuildRow]:
     rows: dict[BuildKey, BuildRow] = {}
-    place = tuple_(col(BuildRow.connection), col(BuildRow.pipeline), col(BuildRow.build))
-    for page in pages(sorted(keys)):
-        wanted = [(key.connection, key.pipeline, key.id) for key in page]
-        for row in await db.exec(select(BuildRow).where(place.in_(wanted))):
-            rows[BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)] = row
+    for row in await db.exec(select(BuildRow).where(_about(db, BuildRow, keys))):
+        rows[BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)] = row
     db.expunge_all()
     return rows
 
@@ -409,41 +415,35 @@ async def _rows(db: AsyncSession, keys: Iterable[BuildKey]) -> dict[BuildKey, Bu
 async def _last_ends(db: AsyncSession, rows: Iterable[BuildRow]) -> dict[BuildKey, datetime]:
     """Return when the builds that run again ended the last time."""
     again = [(row.connection, row.pipeline, row.build) for row in rows if row.round > 1 and not row.completed]
-    ends: dict[BuildKey, datetime] = {}
+    if not again:
+        return {}
     columns = (col(RoundRow.connection), col(RoundRow.pipeline), col(RoundRow.build))
-    for page in pages(again):
-        asked = select(*columns, func.max(RoundRow.completed_at)).where(tuple_(*columns).in_(page)).group_by(*columns)
-        for connection, pipeline, build, ended_at in await db.exec(asked):
-            ends[BuildKey(connection=connection, pipeline=pipeline, id=build)] = ended_at
-    return ends
+    asked = select(*columns, func.max(RoundRow.completed_at)).where(among(db, columns, again)).group_by(*columns)
+    return {
+        BuildKey(connection=connection, pipeline=pipeline, id=build): ended_at
+        for connection, pipeline, build, ended_at in await db.exec(asked)
+    }
 
 
 async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime) -> None:
     """Make the cards of changed builds due: at once for an end, else not more often than they may be edited."""
     last = {entry.step.build.key: entry.step for entry in entries}
-    place = tuple_(col(CardRow.connection), col(CardRow.pipeline), col(CardRow.build))
     due = []
-    for page in pages(last):
-        wanted = [(key.connection, key.pipeline, key.id) for key in page]
-        for card in await db.exec(select(CardRow).where(place.in_(wanted)).order_by(col(CardRow.id))):
-            taken = last[BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)]
-            if not card.live and card.round != taken.round:
-                continue
-            soon = now if taken.build.completed or not card.edited_at else max(now, card.edited_at + CARD_PAUSE)
-            if card.edit_due_at is None or soon < card.edit_due_at:
-                due.append({"of_id": card.id, "to_due": soon})
+    for card in await db.exec(select(CardRow).where(_about(db, CardRow, last)).order_by(col(CardRow.id))):
+        taken = last[BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)]
+        if not card.live and card.round != taken.round:
+            continue
+        soon = now if taken.build.completed or not card.edited_at else max(now, card.edited_at + CARD_PAUSE)
+        if card.edit_due_at is None or card.edit_due_at == card.lease_until or soon < card.edit_due_at:
+            due.append({"of_id": card.id, "to_due": soon})
     if due:
         await (await db.connection()).execute(DUE_CARD, due)
 
 
 async def _mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
     """Mark notices that are being posted now: they were drawn before this change, so their cards need another look."""
-    place = tuple_(col(NoticeRow.connection), col(NoticeRow.pipeline), col(NoticeRow.build))
-    for page in pages(sorted(keys)):
-        posting = update(NoticeRow).where(
-            place.in_([(key.connection, key.pipeline, key.id) for key in page]), col(NoticeRow.state) == "leased"
-        )
-        await db.exec(posting.values(moved=True).execution_options(synchronize_session=False))
+    posting = update(NoticeRow).where(_about(db, NoticeRow, keys), col(NoticeRow.state) == "leased")
+    await db.exec(posting.values(moved=True).execution_options(synchronize_session=False))
 
 
 async def _surroundings(db: AsyncSession, recorded: Sequence[Recorded]) -> list[Recorded]:
@@ -453,19 +453,18 @@ async def _surroundings(db: AsyncSession, recorded: Sequence[Recorded]) -> list[
     mutes: dict[tuple[str, str], list[MuteRow]] = {}
     pipelines = {(item.build.connection, item.build.pipeline) for item in recorded}
     builds = {item.build.id for item in recorded}
-    followed = tuple_(col(LinkRow.connection), col(LinkRow.pipeline))
-    watched = tuple_(col(WatchRow.connection), col(WatchRow.pipeline))
-    muted = tuple_(col(MuteRow.team), col(MuteRow.channel))
-    for page in pages(pipelines):
-        for link in await db.exec(select(LinkRow).where(followed.in_(page)).order_by(col(LinkRow.id))):
-            links.setdefault((link.connection, link.pipeline), []).append(link)
-        for watch in await db.exec(select(WatchRow).where(watched.in_(page)).order_by(col(WatchRow.id))):
-            if not watch.build or watch.build in builds:
-                watches.setdefault((watch.connection, watch.pipeline), []).append(watch)
+    followed = among(db, (col(LinkRow.connection), col(LinkRow.pipeline)), pipelines)
+    watched = among(db, (col(WatchRow.connection), col(WatchRow.pipeline)), pipelines)
+    for link in await db.exec(select(LinkRow).where(followed).order_by(col(LinkRow.id))):
+        links.setdefault((link.connection, link.pipeline), []).append(link)
+    for watch in await db.exec(select(WatchRow).where(watched).order_by(col(WatchRow.id))):
+        if not watch.build or watch.build in builds:
+            watches.setdefault((watch.connection, watch.pipeline), []).append(watch)
     channels = {(link.team, link.channel) for rows in links.values() for link in rows}
     channels |= {(watch.team, watch.channel) for rows in watches.values() for watch in rows}
-    for channel_page in pages(channels):
-        for mute in await db.exec(select(MuteRow).where(muted.in_(channel_page)).order_by(col(MuteRow.id))):
+    muted = among(db, (col(MuteRow.team), col(MuteRow.channel)), channels)
+    if channels:
+        for mute in await db.exec(select(MuteRow).where(muted).order_by(col(MuteRow.id))):
             mutes.setdefault((mute.team, mute.channel), []).append(mute)
     whole = []
     for item in recorded:
