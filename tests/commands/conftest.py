@@ -1,0 +1,178 @@
+"""A workspace in memory: one CI system called `works` with the pipeline `app`, a channel, Ana and an admin.
+
+`say` does what a person typed; `services`, `works`, `sender` and `store` show what came of it.
+"""
+
+import shutil
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot import clock
+from bot.models import Build, Pipeline
+from bot.slack.people import People
+from bot.slack.sender import Sender
+from bot.store import Store
+from bot.store.tables import LinkRow
+from commands import desk
+from commands.bolt import Front
+from commands.desk import Handled
+from commands.request import Request, Services
+from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender, Slack
+
+
+class SetClock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go(self, **ahead: float) -> datetime:
+        """Go ahead, and return the time then."""
+        self.now += timedelta(**ahead)
+        return self.now
+
+
+@pytest.fixture
+def set_clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture(scope="session")
+async def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file with our tables and nothing in them."""
+    path = tmp_path_factory.mktemp("commands") / "store.db"
+    store = await Store.open(f"sqlite:///{path}", clock=clock.now)
+    await store.migrate()
+    await store.close()
+    return path
+
+
+@pytest.fixture
+async def store(empty_database: Path, tmp_path: Path, set_clock: SetClock) -> AsyncGenerator[Store]:
+    path = tmp_path / "store.db"
+    shutil.copy(empty_database, path)
+    opened = await Store.open(f"sqlite:///{path}", clock=set_clock)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def works() -> FakeProvider:
+    """Return the CI system `works` with the pipeline `app` (id `p-app`, default branch main)."""
+    made = FakeProvider()
+    made.add("app")
+    return made
+
+
+@pytest.fixture
+def app(works: FakeProvider) -> Pipeline:
+    return works.known["p-app"]
+
+
+@pytest.fixture
+def connections(works: FakeProvider) -> FakeConnections:
+    return FakeConnections(works)
+
+
+@pytest.fixture
+def sender() -> RecordingSender:
+    """Return a Slack where Ana (U1) is a member and UADMIN administers the workspace."""
+    made = RecordingSender()
+    made.person(USER, "Ana")
+    made.person(ADMIN, "Boss", is_admin=True)
+    return made
+
+
+@pytest.fixture
+def services(store: Store, connections: FakeConnections, sender: RecordingSender, set_clock: SetClock) -> Services:
+    return Services(
+        store=store,
+        connections=connections,
+        people=People(store, cast("Sender", sender), set_clock),
+        slack=Slack(sender),
+        clock=set_clock,
+        public_url="https://bell.example",
+    )
+
+
+@pytest.fixture
+async def front(services: Services, sender: RecordingSender) -> AsyncGenerator[Front]:
+    """Return Bolt's side of the bot; `dispatch` it payloads, then `settle`."""
+    made = Front(services, sender, bot_user=lambda: "UBOT")
+    yield made
+    await made.settle()
+
+
+@pytest.fixture
+def request_of(set_clock: SetClock) -> Callable[..., Request]:
+    """Return what makes a request of Ana's in the channel."""
+
+    def made(text: str = "", **fields: Any) -> Request:
+        plain = Request(
+            team=TEAM, channel=CHANNEL, channel_name="ios", user=USER, now=set_clock(), text=text, trigger=""
+        )
+        return replace(plain, **fields)
+
+    return made
+
+
+@pytest.fixture
+def say(request_of: Callable[..., Request], services: Services) -> Callable[..., Awaitable[Handled]]:
+    """Return what does as typed: `await say("cancel #41", user=ADMIN)`."""
+
+    async def said(text: str, **fields: Any) -> Handled:
+        return await desk.handle(request_of(text, **fields), services)
+
+    return said
+
+
+@pytest.fixture
+def linked(store: Store, works: FakeProvider, app: Pipeline) -> Callable[..., Awaitable[LinkRow]]:
+    """Return what links a pipeline (`app`, unless told) to the channel."""
+
+    async def made(pipeline: Pipeline = app, **fields: Any) -> LinkRow:
+        row = LinkRow(
+            team=TEAM,
+            channel=CHANNEL,
+            connection=works.connection,
+            pipeline=pipeline.id,
+            path=pipeline.path,
+            name=pipeline.name,
+            default_branch=pipeline.default_branch or "",
+            created_by=USER,
+            created_at=NOW - timedelta(days=30),
+        )
+        await store.save_pipelines(works.connection, [pipeline], NOW)
+        return await store.save_link(LinkRow(**{**row.model_dump(exclude={"id"}), **fields}))
+
+    return made
+
+
+@pytest.fixture
+def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]]:
+    """Return what lets the store know builds, as if the watcher had seen them."""
+
+    async def done(*builds: Build, started_by: str = "") -> None:
+        for build in builds:
+            works.put(build)
+            if started_by:
+                await store.started(
+                    build,
+                    team=TEAM,
+                    channel=CHANNEL,
+                    user=started_by,
+                    notices=lambda _row: (),
+                    watches=(),
+                    now=NOW,
+                )
+        await store.record(builds, lambda _batch: (), now=NOW)
+
+    return done
