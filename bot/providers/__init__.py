@@ -10,12 +10,14 @@ from bot.errors import UsageError
 from bot.http import Api
 from bot.providers.base import Options, Provider
 from bot.providers.buildkite import Buildkite
+from bot.providers.github_actions import GitHubActions
 from bot.providers.gitlab import GitLab
 from bot.providers.xcode_cloud import XcodeCloud
 
 # Each class takes options of its own kind, and a mapping can't say that: hence Any.
 PROVIDERS: Mapping[str, type[Provider[Any]]] = {
     "buildkite": Buildkite,
+    "github_actions": GitHubActions,
     "gitlab": GitLab,
     "xcode_cloud": XcodeCloud,
 }
