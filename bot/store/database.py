@@ -6,6 +6,7 @@ Here the driver begins none: every transaction says itself what it is, and one t
 
 import asyncio
 import hashlib
+import json
 import ssl
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -17,7 +18,21 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Table, UpdateBase, event, make_url, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    UpdateBase,
+    bindparam,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -27,12 +42,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.clock import Clock
 from bot.errors import StoreError
+from bot.store.sqlite import connect
 from bot.store.tables import Row
 
 POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
 BUSY_SECONDS = 10
-TERMS = 500  # keys in one IN list; both databases take 32,767 values in a statement
+TERMS = 500  # values in one IN list; both databases take 32,767 in a statement
 MISSING = ("no such table", "no such column", "has no column named")  # SQLite has words where PostgreSQL has codes
 MISSING_STATES = {"42P01", "42703"}
 OURS = {"statement_cache_size", "prepared_statement_cache_size", "timeout", "command_timeout", "ssl"}
@@ -92,6 +108,25 @@ def pages(terms: Iterable[T]) -> Iterable[list[T]]:
     """Cut a list of search terms so that each part fits into one statement."""
     whole = list(terms)
     return (whole[start : start + TERMS] for start in range(0, len(whole), TERMS))
+
+
+def among(db: AsyncSession, columns: Sequence[Any], terms: Iterable[Sequence[str]]) -> ColumnElement[bool]:
+    """Return the condition that columns hold one of some tuples.
+
+    The tuples go in as one value, so that the statement is the same however many there are. SQLite would read the
+    whole table for a plain list of tuples, where it looks up each of these in the index.
+    """
+    rows = [list(term) for term in terms]
+    if db.get_bind().dialect.name == "sqlite":
+        each = func.json_each(json.dumps(rows)).table_valued("value")
+        listed = select(*(func.json_extract(each.c.value, f"$[{place}]") for place in range(len(columns))))
+    else:
+        arrays = [
+            bindparam(None, [row[place] for row in rows], type_=postgresql.ARRAY(Text)) for place in range(len(columns))
+        ]
+        each = func.unnest(*arrays).table_valued(*(f"term{place}" for place in range(len(columns)))).render_derived()
+        listed = select(*each.c)
+    return tuple_(*columns).in_(listed)
 
 
 def found(row: T | None, what: str) -> T:
@@ -274,7 +309,11 @@ def _engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
     memory = url.database in {None, "", ":memory:"} and not url.query
     if not memory:
         _make_folder(url.database or "")
-    engine = create_async_engine(url, connect_args={"isolation_level": None}, poolclass=StaticPool if memory else pool)
+    engine = create_async_engine(
+        url,
+        connect_args={"isolation_level": None, "async_creator_fn": connect},
+        poolclass=StaticPool if memory else pool,
+    )
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine

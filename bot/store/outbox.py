@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, not_, or_, update
+from sqlalchemy import ColumnElement, and_, case, delete, not_, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -176,12 +177,16 @@ class Outbox(Database):
     async def claim_cards(self, *, now: datetime, lease_seconds: float, limit: int) -> list[CardRow]:
         """Lease the cards that are to be edited now.
 
-        The claim clears `edit_due_at`: what makes a card due while it is being edited is not lost with that edit.
+        A leased card is due when its lease ends, for others to take over. What makes it due at another time while it
+        is being edited is not lost with that edit.
         """
-        free = or_(col(CardRow.lease_until).is_(None), col(CardRow.lease_until) <= now)
+        lease_until = now + timedelta(seconds=lease_seconds)
         due = (
             select(CardRow.id)
-            .where(or_(and_(col(CardRow.edit_due_at) <= now, free), col(CardRow.lease_until) <= now))
+            .where(
+                col(CardRow.edit_due_at) <= now,
+                or_(col(CardRow.lease_until).is_(None), col(CardRow.lease_until) <= now),
+            )
             .order_by(col(CardRow.edit_due_at), col(CardRow.id))
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -189,7 +194,7 @@ class Outbox(Database):
         claim = (
             update(CardRow)
             .where(col(CardRow.id).in_(due))
-            .values(edit_due_at=None, edited_at=now, lease_until=now + timedelta(seconds=lease_seconds))
+            .values(edit_due_at=lease_until, edited_at=now, lease_until=lease_until)
             .returning(CardRow)
             .execution_options(synchronize_session=False)
         )
@@ -200,12 +205,21 @@ class Outbox(Database):
     async def card_edited(self, card_id: int, *, shown: str, live: bool, now: datetime) -> None:
         """Remember what a card shows now, and whether it still follows its build."""
         async with self._write() as db:
-            await self._set_card(db, card_id, shown=shown, live=live, edited_at=now, lease_until=None)
+            untouched = col(CardRow.edit_due_at) == col(CardRow.lease_until)
+            due = case((untouched, None), else_=col(CardRow.edit_due_at))
+            await self._set_card(db, card_id, shown=shown, live=live, edited_at=now, edit_due_at=due, lease_until=None)
 
     async def touch_card(self, card_id: int, due_at: datetime) -> None:
         """Make a card due at a time, whoever had it."""
         async with self._write() as db:
             await self._set_card(db, card_id, edit_due_at=due_at, lease_until=None)
+
+    async def revise_notice(self, notice_id: int, extra: str, now: datetime) -> None:
+        """Replace what the renderer knows of a notice, and have its card drawn anew."""
+        async with self._write() as db:
+            await self._set_notice(db, col(NoticeRow.id) == notice_id, extra=extra)
+            due = update(CardRow).where(col(CardRow.notice) == notice_id).values(edit_due_at=now)
+            await db.exec(due.execution_options(synchronize_session=False))
 
     async def drop_card(self, card_id: int) -> None:
         """Forget a card whose message is gone."""
@@ -230,6 +244,8 @@ class Outbox(Database):
         changed = update(NoticeRow).where(which).values(**fields).execution_options(synchronize_session=False)
         return (await db.exec(changed)).rowcount
 
-    async def _set_card(self, db: AsyncSession, card_id: int, **fields: str | bool | datetime | None) -> None:
+    async def _set_card(
+        self, db: AsyncSession, card_id: int, **fields: str | bool | datetime | ColumnElement[Any] | None
+    ) -> None:
         changed = update(CardRow).where(col(CardRow.id) == card_id).values(**fields)
         await db.exec(changed.execution_options(synchronize_session=False))

@@ -40,7 +40,7 @@ class Store(Installs, Connections, Links, Recording, Builds, Lanes, Outbox, Peop
         """Return what is remembered under a key, or None when nothing is or its time is over."""
         asked = select(SEEN.c.value).where(SEEN.c.key == key, SEEN.c.until > self._clock())
         async with self._read() as db:
-            found: str | None = (await db.exec(asked)).scalar()
+            found: str | None = await db.scalar(asked)
         return found
 
     async def take(self, key: str) -> str | None:

@@ -200,3 +200,12 @@ async def test_a_card_whose_editor_went_away_is_edited_by_another(store: Store) 
 async def test_a_dropped_card_is_gone(store: Store) -> None:
     await store.drop_card(await with_card(store))
     assert await store.cards_of(key()) == []
+
+
+async def test_a_revised_notice_is_drawn_anew(store: Store) -> None:
+    await with_card(store)
+    await store.revise_notice(1, '{"by":"U1"}', NOW + MINUTE)
+    row = await store.notice(1)
+    assert row is not None
+    assert row.extra == '{"by":"U1"}'
+    assert [one.notice for one in await claim_cards(store, late=MINUTE)] == [1]

@@ -3,11 +3,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
+from sqlmodel import select
 
 from bot.models import BuildKey, Conclusion, IssueCounts, Person
 from bot.store import Recorded, Store, unpack_counts
-from bot.store.tables import MuteRow, NoticeRow
+from bot.store.recording import _about
+from bot.store.tables import BuildRow, CardRow, MuteRow, NoticeRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
@@ -309,6 +311,7 @@ async def test_rounds_that_want_counts_are_claimed_newest_first_and_come_back_af
             ended("old", completed_at=ago(minutes=2)),
             ended("new", completed_at=ago(minutes=1)),
             ended("known", issues=IssueCounts(errors=0)),
+            ended("red", completed_at=ago(minutes=3), conclusion=Conclusion.FAILED, issues=IssueCounts(errors=1)),
             running("runs"),
         ],
         nothing,
@@ -316,10 +319,11 @@ async def test_rounds_that_want_counts_are_claimed_newest_first_and_come_back_af
         counts_after=timedelta(0),
     )
     assert [row.build for row in await store.rounds_wanting_counts(NOW, 1)] == ["new"]
-    assert [row.build for row in await other.rounds_wanting_counts(NOW, 9)] == ["old"]
+    # Whose counts are known is asked about all the same when it is red: its first failure is wanted.
+    assert [row.build for row in await other.rounds_wanting_counts(NOW, 9)] == ["old", "red"]
     assert await store.rounds_wanting_counts(NOW, 9) == []
     again = await store.rounds_wanting_counts(NOW + MINUTE, 9)
-    assert [(row.build, row.counts_tries) for row in again] == [("new", 2), ("old", 2)]
+    assert [(row.build, row.counts_tries) for row in again] == [("new", 2), ("old", 2), ("red", 2)]
 
 
 async def test_no_counts_are_wanted_where_nobody_asks_for_them(store: Store) -> None:
@@ -468,3 +472,21 @@ async def test_a_lost_build_is_asked_about_no_more(store: Store) -> None:
 async def test_two_connections_in_one_page_are_kept_apart(store: Store) -> None:
     items = await store.record([ended(), ended(connection="other")], told, now=NOW)
     assert {item.build.key for item in items} == {key(), BuildKey(connection="other", pipeline=PIPELINE, id="b1")}
+
+
+@pytest.mark.parametrize("row", [BuildRow, NoticeRow, CardRow])
+async def test_builds_are_looked_up_in_an_index(store: Store, row: type[BuildRow | NoticeRow | CardRow]) -> None:
+    async with store._read() as db:
+        asked = select(row).where(_about(db, row, [key()]))
+        if store.dialect == "postgresql":
+            assert list(await db.exec(asked)) == []
+            return
+        words = asked.compile(dialect=store._engine.dialect, compile_kwargs={"literal_binds": True})
+        plan = (await (await db.connection()).execute(text(f"EXPLAIN QUERY PLAN {words}"))).all()
+    assert plan[0][3].startswith("SEARCH")
+
+
+async def test_builds_with_odd_names_are_found_again(store: Store) -> None:
+    builds = [ended(build, pipeline="group/ünï \"'{}[],") for build in ("a,b", 'a"b', "a'b", "{a}", "[a]", "\\a", "ä☃")]
+    assert len(await store.record(builds, told, now=NOW)) == len(builds)
+    assert await store.record(builds, told, now=NOW) == []

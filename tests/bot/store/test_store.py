@@ -65,3 +65,11 @@ async def test_what_is_kept_for_fewer_days_is_forgotten_sooner(store: Store) -> 
 async def test_the_store_answers(store: Store) -> None:
     await store.ping()
     assert store.dialect in {"sqlite", "postgresql"}
+
+
+async def test_a_remembered_value_can_be_read_until_its_time_is_over(store: Store, set_clock: SetClock) -> None:
+    await store.seen("k", seconds=60, value="v")
+    assert await store.value("k") == await store.value("k") == "v"
+    assert await store.value("other") is None
+    set_clock.go(seconds=60)
+    assert await store.value("k") is None
