@@ -43,6 +43,9 @@ types: $(VENV)/.ready
 floors: $(VENV)/.ready
 	$(BIN)/lint-imports
 
+docs: setup ## write the pages that are made from the code
+	$(BIN)/python docs/build.py
+
 bench: setup ## measure speed and size against the targets of the design
 	$(BIN)/python bench/run.py
 

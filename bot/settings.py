@@ -12,7 +12,7 @@ from bot.errors import UsageError
 SLACK_API = "https://slack.com/api/"
 FILE = "buildbell.toml"
 
-_ENVIRONMENT: Mapping[str, str] = {
+ENVIRONMENT: Mapping[str, str] = {
     "SLACK_BOT_TOKEN": "slack_bot_token",
     "SLACK_SIGNING_SECRET": "slack_signing_secret",
     "SLACK_APP_TOKEN": "slack_app_token",
@@ -31,7 +31,7 @@ _ENVIRONMENT: Mapping[str, str] = {
 }
 """Each environment variable and the setting it gives."""
 
-_TABLES: Mapping[tuple[str, str], str] = {
+TABLES: Mapping[tuple[str, str], str] = {
     ("watch", "busy_seconds"): "watch_busy_seconds",
     ("watch", "idle_seconds"): "watch_idle_seconds",
     ("slack", "command"): "command",
@@ -142,7 +142,7 @@ class Settings(BaseModel):
             problems += wrong
         elif named:
             problems.append(f"BUILDBELL_CONFIG names {path}, which does not exist")
-        for name, setting in _ENVIRONMENT.items():
+        for name, setting in ENVIRONMENT.items():
             if (given := environ.get(name)) is not None and given != "":
                 values[setting] = given
         _connections_from(environ, values)
@@ -151,7 +151,7 @@ class Settings(BaseModel):
         try:
             made = cls.model_validate(values)
         except ValidationError as exc:
-            names = {setting: name for name, setting in _ENVIRONMENT.items()}
+            names = {setting: name for name, setting in ENVIRONMENT.items()}
             for error in exc.errors():
                 where = ".".join(str(part) for part in error["loc"])
                 said = str(error["msg"]).removeprefix("Value error, ")
@@ -179,11 +179,11 @@ def _from_file(path: Path) -> tuple[dict[str, Any], list[str]]:
                     problems.append(f"{path.name}: `connections.{name}` is not a table")
         else:
             for key, value in content.items():
-                setting = _TABLES.get((table, key)) or _TABLES.get((table, key.removesuffix("_file")))
+                setting = TABLES.get((table, key)) or TABLES.get((table, key.removesuffix("_file")))
                 if setting is None:
                     problems.append(f"{path.name}: I don't know `{key}` in `[{table}]`")
                 else:
-                    values[setting if (table, key) in _TABLES else f"{setting}_file"] = value
+                    values[setting if (table, key) in TABLES else f"{setting}_file"] = value
     return values, problems
 
 
