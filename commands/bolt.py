@@ -164,7 +164,7 @@ class Front:
             source=Source.BUTTON,
             now=self._services.clock(),
         )
-        key = f"action:{request.team}:{request.user}:{action.get('action_ts')}:{action.get('action_id')}"
+        key = f"action:{request.team}:{request.user}:{request.message}:{action.get('action_ts')}:{text}"
         self._work(request, once=key, from_ephemeral=bool(container.get("is_ephemeral")))
 
     async def _submission(self, ack: AsyncAck, body: Body) -> None:

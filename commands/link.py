@@ -17,7 +17,7 @@ from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
 from commands.resolve import Place, place
 
-LINK_USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH]"
+LINK_USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
 UNLINK_USAGE = "unlink [pipeline]"
 SEED_BUILDS = 30
 SEED_SECONDS = 20
@@ -34,7 +34,7 @@ class Link:
 
 def parse_link(words: str) -> Link:
     """Read the words after `link`. Raises UsageError."""
-    ask = read(words, values=("branch",), switches=("default", "yes"))
+    ask = read(words, values=("branch", "protected"), switches=("default", "yes"))
     target = ask.target()
     if target.empty:
         raise UsageError("Which pipeline? Paste any of its pages' URLs, or type a part of its name.", usage=LINK_USAGE)
@@ -54,8 +54,13 @@ async def link(ask: Link, request: Request, services: Services) -> Answer:
     where = await place(ask.target, request, services, acting=True, verb="link")
     found = await where.provider.pipeline(where.pipeline)
     await services.store.save_pipelines(where.connection, [found], request.now)
+    protected = ask.ask.flag("protected")
+    if protected is not None:
+        await require(Role.ADMIN, "Protecting refs", request, services, where)
     links = await services.store.links(request.team, request.channel)
     before = next((row for row in links if (row.connection, row.pipeline) == (where.connection, found.id)), None)
+    if protected is None:
+        protected = before.protected if before else ""
     row = await services.store.save_link(
         LinkRow(
             team=request.team,
@@ -70,7 +75,7 @@ async def link(ask: Link, request: Request, services: Services) -> Answer:
             branch=ask.ask.flag("branch")
             or (ask.target.ref.name if ask.target.ref else before.branch if before else ""),
             filters=before.filters if before else "",
-            protected=before.protected if before else "",
+            protected=protected,
             created_by=before.created_by if before else request.user,
             created_at=before.created_at if before else request.now,
         )
@@ -176,6 +181,7 @@ LINK = Command(
     flags=(
         ("--default", "what is meant here when no pipeline is named"),
         ("--branch BRANCH", "pin another branch than the default one"),
+        ("--protected GLOBS", "refs that need a grant to build here, such as main,release/*"),
     ),
     examples=("link https://gitlab.com/acme/api/-/pipelines/7", "link bk:web as web --default", "link nightly"),
 )
