@@ -35,6 +35,24 @@ class Installs(Protocol):
 Answer = Callable[[Request], Awaitable[None]]
 
 
+HANDLED = {
+    "app_home_opened": "_home",
+    "link_shared": "_links",
+    "reaction_added": "_reaction",
+    "channel_archive": "_archived",
+    "group_archive": "_archived",
+    "channel_unarchive": "_back",
+    "group_unarchive": "_back",
+    "channel_rename": "_renamed",
+    "group_rename": "_renamed",
+    "member_left_channel": "_left",
+    "member_joined_channel": "_joined",
+    "app_uninstalled": "_removed",
+    "tokens_revoked": "_revoked",
+}
+"""The events that are handled here, by the name of their handler."""
+
+
 class Surroundings:
     """Handlers of the events that are no commands. `answer` handles a request as if it had been typed."""
 
@@ -42,21 +60,7 @@ class Surroundings:
         self._services = services
         self._installs = installs
         self._answer = answer
-        self.events: dict[str, Handler] = {
-            "app_home_opened": self._home,
-            "link_shared": self._links,
-            "reaction_added": self._reaction,
-            "channel_archive": self._archived,
-            "group_archive": self._archived,
-            "channel_unarchive": self._back,
-            "group_unarchive": self._back,
-            "channel_rename": self._renamed,
-            "group_rename": self._renamed,
-            "member_left_channel": self._left,
-            "member_joined_channel": self._joined,
-            "app_uninstalled": self._removed,
-            "tokens_revoked": self._revoked,
-        }
+        self.events: dict[str, Handler] = {event: getattr(self, name) for event, name in HANDLED.items()}
 
     def _request(self, body: Body, *, user: str, channel: str = "", source: Source = Source.SHORTCUT) -> Request:
         return Request(

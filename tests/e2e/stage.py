@@ -39,8 +39,8 @@ class Stage:
         up: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._serving = asyncio.ensure_future(serve(self.settings, ready=up.set_result, stop=self._stop))
-        done, _ = await asyncio.wait({up, self._serving}, return_when=asyncio.FIRST_COMPLETED)
-        if self._serving in done:
+        await asyncio.wait([up, self._serving], return_when=asyncio.FIRST_COMPLETED)
+        if self._serving.done():
             await self._serving
         self.playground.bot_url = f"http://127.0.0.1:{up.result()}"
 
@@ -71,7 +71,7 @@ class Stage:
         """Wait until something is true and return it."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while not (value := found()):
+                while not (value := found()):  # noqa: ASYNC110 - what it waits for happens over HTTP
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             shown = "\n---\n".join(text for name in self.channels for text in self.shown(name))
