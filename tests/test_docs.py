@@ -38,7 +38,7 @@ def test_every_provider_has_its_page_and_describes_its_options(kind: str) -> Non
 
 
 def test_readme_names_settings_that_exist() -> None:
-    named = set(re.findall(r"`([A-Z][A-Z_]{2,})`", read("README.md")))
+    named = set(re.findall(r"`([A-Z]+_[A-Z_]+|HOST|PORT)`", read("README.md")))
     assert named
     assert named <= {*ENVIRONMENT, "BUILDBELL_CONFIG"}
 

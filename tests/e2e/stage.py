@@ -39,7 +39,8 @@ class Stage:
         up: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._serving = asyncio.ensure_future(serve(self.settings, ready=up.set_result, stop=self._stop))
-        await asyncio.wait([up, self._serving], return_when=asyncio.FIRST_COMPLETED)
+        waited: list[asyncio.Future[Any]] = [up, self._serving]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if self._serving.done():
             await self._serving
         self.playground.bot_url = f"http://127.0.0.1:{up.result()}"
