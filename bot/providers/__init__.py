@@ -12,6 +12,7 @@ from bot.providers.base import Options, Provider
 from bot.providers.buildkite import Buildkite
 from bot.providers.github_actions import GitHubActions
 from bot.providers.gitlab import GitLab
+from bot.providers.jenkins import Jenkins
 from bot.providers.xcode_cloud import XcodeCloud
 
 # Each class takes options of its own kind, and a mapping can't say that: hence Any.
@@ -19,6 +20,7 @@ PROVIDERS: Mapping[str, type[Provider[Any]]] = {
     "buildkite": Buildkite,
     "github_actions": GitHubActions,
     "gitlab": GitLab,
+    "jenkins": Jenkins,
     "xcode_cloud": XcodeCloud,
 }
 
