@@ -1,6 +1,7 @@
 """The local Slack's HTTP face: the Web API, response URLs, uploads, OAuth, Socket Mode, and what the page asks."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import logging
@@ -164,7 +165,7 @@ class SlackApp:
 
     def _answered(self, request: Request, method: str, token: str, args: Json) -> Json:
         if method == "oauth.v2.access":
-            return self._oauth_access(args)
+            return self._oauth_access(args | _client_of(request))
         if method in ("api.test", "blocks.validate"):
             return call(self.workspace, method, args)
         if not token:
@@ -466,6 +467,18 @@ def _parts(request: Request, body: bytes) -> dict[str, bytes]:
         if isinstance(name, str) and isinstance(content, bytes):
             found[name] = content
     return found
+
+
+def _client_of(request: Request) -> Json:
+    """Return the app's id and secret where they come as basic credentials, as Slack's own clients send them."""
+    kind, _, coded = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "basic":
+        return {}
+    try:
+        client_id, _, client_secret = base64.b64decode(coded, validate=True).decode().partition(":")
+    except (ValueError, UnicodeDecodeError):
+        return {}
+    return {"client_id": client_id, "client_secret": client_secret}
 
 
 async def _arguments(request: Request) -> Json:

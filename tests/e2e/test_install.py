@@ -1,0 +1,64 @@
+"""A workspace installs the bot by OAuth, uses it, and removes it."""
+
+from pathlib import Path
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bot.app import introduced, opened
+from bot.playground import Playground
+from bot.settings import Settings
+from bot.vault import new_key
+
+
+async def test_install_use_and_remove(tmp_path: Path) -> None:
+    playground = Playground(bot_url="", signing_secret="s", bot_token="xoxb-installed")
+    await playground.start()
+    settings = Settings(
+        slack_client_id="1.2",
+        slack_client_secret="client-secret",
+        slack_signing_secret="s",
+        slack_api_url=playground.slack_api_url,
+        database_url=f"sqlite:///{tmp_path / 'oauth.db'}",
+        public_url="http://127.0.0.1:9",
+        keys=new_key(),
+    )
+    try:
+        async with opened(settings, migrate=True) as app:
+            await introduced(app)
+            assert await app.installs.teams() == ()
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(app.web), base_url="http://127.0.0.1:9"
+            ) as browser:
+                begun = await browser.get("/slack/install")
+                assert begun.status_code == 302
+                async with httpx.AsyncClient() as outside:
+                    consented = await outside.get(begun.headers["location"])
+                back = consented.headers["location"]
+                assert back.startswith("http://127.0.0.1:9/slack/oauth_redirect?")
+                async with httpx.AsyncClient(
+                    transport=httpx.ASGITransport(app.web), base_url="http://127.0.0.1:9"
+                ) as other_browser:
+                    assert (await other_browser.get(back)).status_code == 400
+                done = await browser.get(back)
+                assert done.status_code == 200, done.text
+                assert "Installed" in done.text
+                assert (await browser.get(back)).status_code == 400
+                refused = await browser.get("/slack/oauth_redirect?error=access_denied")
+                assert refused.status_code == 400
+            team = playground.workspace.team_id
+            assert await app.installs.teams() == (team,)
+            token = await app.installs.token(team)
+            assert token.startswith("xox")
+            welcomed = [call for call in playground.calls if call.method == "chat.postMessage"]
+            assert "Three steps" in str(welcomed[0].args["text"])
+            engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'oauth.db'}")
+            async with engine.connect() as db:
+                stored = (await db.execute(text("select * from install"))).all()
+            await engine.dispose()
+            assert token not in str(stored)
+            await app.installs.end(team)
+            assert await app.installs.teams() == ()
+    finally:
+        await playground.stop()
