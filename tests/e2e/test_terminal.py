@@ -1,0 +1,97 @@
+"""The command line: the same grammar in a terminal, the doctor, migrations, the manifest."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from tests.e2e.stage import Stage
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def buildbell(*words: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        *words,
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "PATH": os.defpath, "HOME": str(cwd), **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+def environment(stage: Stage, folder: Path) -> dict[str, str]:
+    lines = []
+    for name, options in stage.settings.connections.items():
+        if options["kind"] != "buildkite":
+            continue
+        lines.append(f"[connections.{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in options.items()]
+    (folder / "bell.toml").write_text("\n".join(lines), encoding="utf-8")
+    return {
+        "SLACK_BOT_TOKEN": "xoxb-e2e",
+        "SLACK_SIGNING_SECRET": "e2e-signing-secret",
+        "SLACK_API_URL": stage.playground.slack_api_url,
+        "DATABASE_URL": stage.settings.database_url,
+        "BUILDBELL_CONFIG": "bell.toml",
+    }
+
+
+async def test_the_terminal_speaks_the_same_grammar(stage: Stage, tmp_path: Path) -> None:
+    await stage.says("link demo-buildkite:web --default", "web")
+    await stage.sees("is linked", "web")
+    known = environment(stage, tmp_path)
+    code, out, err = await buildbell("ask", "status", "--channel", "#web", cwd=tmp_path, **known)
+    assert code == 0, err
+    assert "Web" in out
+    assert "main" in out
+    code, out, err = await buildbell("ask", "/build rnu web", "--channel", "#web", cwd=tmp_path, **known)
+    assert code == 1
+    assert "Did you mean run?" in out
+    code, out, err = await buildbell("ask", "run web@main", "--channel", "#web", cwd=tmp_path, **known)
+    assert code == 0, err
+    assert "started #" in out
+
+
+async def test_the_doctor_says_what_is_wrong(stage: Stage, tmp_path: Path) -> None:
+    known = environment(stage, tmp_path)
+    code, out, err = await buildbell("doctor", cwd=tmp_path, **known)
+    assert code == 0, out + err
+    assert "demo-buildkite (Buildkite)" in out
+    config = tmp_path / "bell.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace("token = ", 'token = "wrong" # '), encoding="utf-8")
+    code, out, _ = await buildbell("doctor", cwd=tmp_path, **known)
+    assert code == 1
+    assert "refused the credentials" in out
+    code, out, _ = await buildbell("doctor", cwd=tmp_path, **{**known, "SLACK_BOT_TOKEN": "xoxb-other"})
+    assert code == 1
+    assert "does not accept SLACK_BOT_TOKEN" in out
+
+
+async def test_settings_problems_are_listed_together(tmp_path: Path) -> None:
+    (tmp_path / "buildbell.toml").write_text('[connections.a]\nkind = "gitlab"\n[connections.b]\nkind = "gitlba"\n')
+    code, _, err = await buildbell("serve", cwd=tmp_path, SLACK_BOT_TOKEN="xoxb-1", SLACK_SIGNING_SECRET="s")
+    assert code == 2
+    assert "Connection `a`" in err
+    assert "Connection `b`" in err
+    code, _, err = await buildbell("serve", cwd=tmp_path, PORT="many", LOG_LEVEL="loud")
+    assert code == 2
+    assert "PORT" in err
+    assert "LOG_LEVEL" in err
+
+
+async def test_migrate_and_manifest(tmp_path: Path) -> None:
+    code, out, err = await buildbell("migrate", cwd=tmp_path, DATABASE_URL=f"sqlite:///{tmp_path / 'm.db'}")
+    assert code == 0, err
+    assert "The database is at 0001" in out
+    code, out, _ = await buildbell("manifest", "--url", "https://bell.example", cwd=tmp_path)
+    assert code == 0
+    assert json.loads(out)["features"]["slash_commands"][0]["url"] == "https://bell.example/slack/events"
+    code, out, _ = await buildbell("manifest", "--socket", cwd=tmp_path)
+    assert json.loads(out)["settings"]["socket_mode_enabled"] is True
