@@ -176,3 +176,18 @@ async def test_another_channel_hears_nothing(stage: Stage) -> None:
     assert not stage.shown("random")
     await stage.says(f"explain web#{pushed['number']}", "web")
     await stage.sees("is not among the branches this channel hears", "web")
+
+
+@pytest.mark.postgres
+async def test_the_same_way_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    async with staged(tmp_path, database=postgres_url) as stage:
+        await stage.says("link demo-buildkite:web --default", "web")
+        await stage.sees("is linked", "web")
+        await stage.says("run web@main", "web")
+        await stage.sees("started #", "web")
+        build = await stage.newest("buildkite", "web")
+        await stage.ci("advance", seconds=8)
+        await stage.ci("finish", system="buildkite", build=build["id"], outcome="fail")
+        await stage.sees("Posted because", "web")
+        await stage.until(lambda: "FAILED" in stage.posts("started #", "web")[0], "the card's last edit")
+        assert len(stage.posts("Posted because", "web")) == 1
