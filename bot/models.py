@@ -111,6 +111,10 @@ class IssueCounts:
         )
 
 
+ISSUE_COUNTS = ("errors", "warnings", "analyzer_warnings", "test_failures")
+"""The counts that say how much is wrong with a build."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """Somebody as a CI system or git names them."""
@@ -533,6 +537,17 @@ class Transition:
         after: int | None = getattr(now, name)
         before: int | None = getattr(self.baseline, name) if self.baseline else None
         return None if after is None or before is None else after - before
+
+    def with_counts(self, counts: IssueCounts) -> "Transition":
+        """Return this with `worse` and `better` as counts say: worse where one grew, better where one fell, none grew.
+
+        A round that says nothing about the code is neither.
+        """
+        if self.change is Change.NONE:
+            return self
+        deltas = [delta for name in ISSUE_COUNTS if (delta := self.delta(counts, name))]
+        worse = any(delta > 0 for delta in deltas)
+        return replace(self, worse=worse, better=bool(deltas) and not worse)
 
 
 def spoken(connection: str, pipeline: str, *, ref: Ref | None = None, number: int | None = None) -> str:

@@ -13,7 +13,6 @@ from statistics import median
 
 from bot.models import Change, Conclusion, IssueCounts, Transition
 
-_COUNTS = ("errors", "warnings", "analyzer_warnings", "test_failures")
 _SILENT = frozenset({Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIED})
 
 
@@ -62,9 +61,6 @@ def compare(
         red_seconds = (completed_at - first_red.completed_at) / timedelta(seconds=1) if completed_at else None
     elif conclusion.is_red:
         red_since, red_seconds = number, 0.0
-    moved = Transition(baseline=baseline)
-    deltas = [delta for name in _COUNTS if (delta := moved.delta(counts, name))]
-    worse = any(delta > 0 for delta in deltas)
     return Transition(
         change=change,
         baseline=baseline,
@@ -72,9 +68,7 @@ def compare(
         red_since=red_since,
         red_seconds=red_seconds,
         usual_seconds=usual,
-        worse=worse,
-        better=bool(deltas) and not worse,
-    )
+    ).with_counts(counts)
 
 
 def _change(conclusion: Conclusion, *, red: int, green: int) -> tuple[Change, int]:
