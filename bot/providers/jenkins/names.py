@@ -71,13 +71,11 @@ def branch_name(branch: str) -> str:
 
 def job_names(ref: Ref) -> tuple[str, ...]:
     """Return which jobs of a multibranch project may build a ref."""
-    match ref.kind:
-        case RefKind.BRANCH | RefKind.TAG:
-            return (branch_name(ref.name),)
-        case RefKind.PULL_REQUEST:
-            return tuple(f"PR-{ref.name}{end}" for end in ("", "-merge", "-head"))
-        case RefKind.COMMIT:
-            return ()
+    if ref.kind is RefKind.COMMIT:
+        return ()
+    if ref.kind is RefKind.PULL_REQUEST:
+        return tuple(f"PR-{ref.name}{end}" for end in ("", "-merge", "-head"))
+    return (branch_name(ref.name),)
 
 
 def ref_of_job(name: str) -> Ref:

@@ -292,7 +292,7 @@ def report_counts(it: wire.Report) -> IssueCounts:
 
 def is_compiler(tool: str) -> bool:
     """Return whether a tool's warnings are a compiler's rather than an analyzer's."""
-    return tool.lower() in COMPILERS
+    return tool.lower() in COMPILERS or "compiler" in tool.lower()
 
 
 def warning_counts(tools: Iterable[wire.Tool]) -> IssueCounts:

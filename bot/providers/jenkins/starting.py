@@ -61,20 +61,18 @@ def placed(declared: Sequence[wire.Definition], request: StartRequest, ref: Ref 
 
 
 def _ref_value(declared: Sequence[wire.Definition], ref: Ref) -> tuple[str, str]:
-    match ref.kind:
-        case RefKind.BRANCH:
-            name = _named(declared, BRANCH_PARAMETERS, f"the branch {ref.name}")
-            has_remote = (branch_default(declared, keep_remote=True) or "").startswith(_REMOTE)
-            return name, f"{_REMOTE}{ref.name}" if has_remote else ref.name
-        case RefKind.TAG:
-            own = find(declared, TAG_PARAMETERS)
-            if own is not None:
-                return own.name, ref.name
-            return _named(declared, BRANCH_PARAMETERS, f"the tag {ref.name}"), f"refs/tags/{ref.name}"
-        case RefKind.PULL_REQUEST:
-            return _named(declared, PULL_REQUEST_PARAMETERS, f"pull request {ref.name}"), ref.name
-        case RefKind.COMMIT:
-            return _named(declared, COMMIT_PARAMETERS, f"the commit {ref.name[:12]}"), ref.name
+    if ref.kind is RefKind.COMMIT:
+        return _named(declared, COMMIT_PARAMETERS, f"the commit {ref.name[:12]}"), ref.name
+    if ref.kind is RefKind.PULL_REQUEST:
+        return _named(declared, PULL_REQUEST_PARAMETERS, f"pull request {ref.name}"), ref.name
+    if ref.kind is RefKind.TAG:
+        own = find(declared, TAG_PARAMETERS)
+        if own is not None:
+            return own.name, ref.name
+        return _named(declared, BRANCH_PARAMETERS, f"the tag {ref.name}"), f"refs/tags/{ref.name}"
+    name = _named(declared, BRANCH_PARAMETERS, f"the branch {ref.name}")
+    has_remote = (branch_default(declared, keep_remote=True) or "").startswith(_REMOTE)
+    return name, f"{_REMOTE}{ref.name}" if has_remote else ref.name
 
 
 def find(declared: Iterable[wire.Definition], names: Sequence[str]) -> wire.Definition | None:
