@@ -134,6 +134,19 @@ class Lanes(Database):
         async with self._read() as db:
             return list(await db.exec(select(LaneRow).order_by(col(LaneRow.connection), col(LaneRow.part))))
 
+    async def free_lanes(self) -> None:
+        """End the leases of lanes: whoever had them is gone for certain."""
+        leased = update(LaneRow).where(col(LaneRow.lease_until).is_not(None)).values(lease_until=None, lease_owner="")
+        async with self._write() as db:
+            await db.exec(leased.execution_options(synchronize_session=False))
+
+    async def watched_pipelines(self) -> list[tuple[str, str]]:
+        """Return every (connection, pipeline) that a link, a follower or a watch of a build wants to hear of."""
+        linked = select(LinkRow.connection, LinkRow.pipeline).where(LinkRow.paused_reason != REMOVED).distinct()
+        watched = select(WatchRow.connection, WatchRow.pipeline).distinct()
+        async with self._read() as db:
+            return sorted({*await db.exec(linked), *await db.exec(watched)})
+
     async def lane_told(self, lane_id: int, now: datetime) -> None:
         """Remember that the channels have heard of a lane's outage."""
         told = update(LaneRow).where(col(LaneRow.id) == lane_id).values(told_at=now)

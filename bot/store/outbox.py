@@ -11,8 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.models import BuildKey
 from bot.store.database import Database, put, values
-from bot.store.recording import ADD_NOTICE, CARD_PAUSE, of_build
-from bot.store.tables import CardRow, NoticeRow, RoundRow
+from bot.store.recording import ADD_NOTICE, of_build
+from bot.store.tables import CardRow, NoticeRow
 
 UNSENT = ("pending", "leased")
 ADD_CARD = put("card", key=("team", "channel", "ts"), replace=False)
@@ -81,7 +81,8 @@ class Outbox(Database):
     async def sent(self, notice_id: int, *, ts: str, card: CardRow | None, now: datetime) -> None:
         """Remember that a notice was posted, and the card that it became.
 
-        Where the build moved between drawing and posting, the card is due for an edit.
+        Where the build moved between drawing and posting, the card is due for an edit. A card's first edit is not
+        held up by its posting.
         """
         asked = select(NoticeRow.moved).where(NoticeRow.id == notice_id).with_for_update()
         async with self._write() as db:
@@ -90,17 +91,20 @@ class Outbox(Database):
                 db, col(NoticeRow.id) == notice_id, state="sent", ts=ts, sent_at=now, lease_until=None, unsure=False
             )
             if card is not None:
-                data = values(card) | {"notice": notice_id, "edited_at": card.edited_at or now}
+                data = values(card) | {"notice": notice_id}
                 if moved:
-                    data["edit_due_at"] = now + CARD_PAUSE
+                    data["edit_due_at"] = now
                 await self._put(db, ADD_CARD, [data])
 
     async def unsent(self, notice_id: int, *, due_at: datetime, unsure: bool) -> None:
-        """Give a notice back for another try at a time. `unsure` says that the post may have arrived all the same."""
+        """Give a notice back for another try at a time. `unsure` says that the post may have arrived all the same.
+
+        One that somebody else has sent meanwhile, because this lease ran out, stays sent.
+        """
         async with self._write() as db:
             await self._set_notice(
                 db,
-                col(NoticeRow.id) == notice_id,
+                _leased(notice_id),
                 state="pending",
                 due_at=due_at,
                 unsure=unsure,
@@ -109,25 +113,66 @@ class Outbox(Database):
             )
 
     async def fail_notice(self, notice_id: int, reason: str) -> None:
-        """Give a notice up."""
-        async with self._write() as db:
-            await self._set_notice(db, col(NoticeRow.id) == notice_id, state="failed", reason=reason, lease_until=None)
+        """Give a leased notice up."""
+        await self._end_lease(notice_id, "failed", reason)
 
-    async def hold_notices(self, team: str, channel: str, now: datetime, *, reason: str = "") -> int:
-        """Hold back what a channel has still to be told and nobody is sending; return how many notices that is."""
-        pending = and_(
-            col(NoticeRow.team) == team, col(NoticeRow.channel) == channel, col(NoticeRow.state) == "pending"
-        )
-        async with self._write() as db:
-            if reason:
-                return await self._set_notice(db, pending, state="held", due_at=now, reason=reason)
-            return await self._set_notice(db, pending, state="held", due_at=now)
+    async def silence_notice(self, notice_id: int, reason: str) -> None:
+        """Leave a leased notice unsaid."""
+        await self._end_lease(notice_id, "silent", reason)
 
-    async def release_held(self, team: str, channel: str, now: datetime) -> int:
-        """Let go what was held back from a channel, and return how many notices that is."""
-        held = and_(col(NoticeRow.team) == team, col(NoticeRow.channel) == channel, col(NoticeRow.state) == "held")
+    async def hold_notice(self, notice_id: int, reason: str) -> None:
+        """Hold a leased notice back."""
+        await self._end_lease(notice_id, "held", reason)
+
+    async def readdress(self, notice_id: int, channel: str, now: datetime) -> bool:
+        """Give a leased notice to another channel (or person), and return False where that has been told already."""
+        row_key = ("team", "link", "connection", "pipeline", "build", "round", "event")
+        other = aliased(NoticeRow)
+        same = [getattr(other, name) == getattr(NoticeRow, name) for name in row_key]
+        told = select(col(other.id)).where(*same, other.channel == channel, NoticeRow.id == notice_id)
         async with self._write() as db:
-            return await self._set_notice(db, held, state="pending", due_at=now)
+            await self._own(db, [f"notices of {channel}"])
+            if (await db.exec(told)).first() is not None:
+                return False
+            await self._set_notice(
+                db, _leased(notice_id), channel=channel, state="pending", due_at=now, lease_until=None, tries=0
+            )
+        return True
+
+    async def held_places(self) -> list[tuple[str, str]]:
+        """Return the (team, channel)s from which something is held back."""
+        asked = select(NoticeRow.team, NoticeRow.channel).where(NoticeRow.state == "held").distinct()
+        async with self._read() as db:
+            return sorted(await db.exec(asked))
+
+    async def held(self, team: str, channel: str) -> list[NoticeRow]:
+        """Return what is held back from a channel, oldest first."""
+        asked = select(NoticeRow).where(NoticeRow.state == "held", NoticeRow.team == team, NoticeRow.channel == channel)
+        async with self._read() as db:
+            return list(await db.exec(asked.order_by(col(NoticeRow.id))))
+
+    async def release(
+        self, free: Sequence[int], silent: Sequence[tuple[int, str]], summary: NoticeRow | None, now: datetime
+    ) -> None:
+        """Let held notices go: some as they are, some unsaid with a reason, told by a summary if there is one.
+
+        All at once, and of what is still held: of two processes that do this, one does it.
+        """
+        async with self._write() as db:
+            moved = 0
+            for notice_id in free:
+                moved += await self._set_notice(db, _held(notice_id), state="pending", due_at=now)
+            for notice_id, reason in silent:
+                moved += await self._set_notice(db, _held(notice_id), state="silent", reason=reason)
+            if moved and summary is not None:
+                await self._put(db, ADD_NOTICE, [summary])
+
+    async def free_notices(self, now: datetime) -> None:
+        """End the leases of notices and cards: whoever had them is gone for certain."""
+        async with self._write() as db:
+            await self._set_notice(db, col(NoticeRow.state) == "leased", lease_until=now)
+            leased = update(CardRow).where(col(CardRow.lease_until).is_not(None))
+            await db.exec(leased.values(lease_until=None, edit_due_at=now).execution_options(synchronize_session=False))
 
     async def notices_of(self, key: BuildKey, team: str | None = None) -> list[NoticeRow]:
         """Return all that was decided about a build, oldest first."""
@@ -144,35 +189,6 @@ class Outbox(Database):
         )
         async with self._read() as db:
             return list(await db.exec(asked.order_by(col(NoticeRow.id))))
-
-    async def notice_thread(self, team: str, channel: str, connection: str, pipeline: str, branch: str) -> str | None:
-        """Return the message that told a channel of a branch's present red streak, or None while there is none."""
-        asked = (
-            select(NoticeRow.event, NoticeRow.ts)
-            .join(
-                RoundRow,
-                and_(
-                    col(RoundRow.connection) == col(NoticeRow.connection),
-                    col(RoundRow.pipeline) == col(NoticeRow.pipeline),
-                    col(RoundRow.build) == col(NoticeRow.build),
-                    col(RoundRow.round) == col(NoticeRow.round),
-                ),
-            )
-            .where(
-                NoticeRow.team == team,
-                NoticeRow.channel == channel,
-                NoticeRow.state == "sent",
-                NoticeRow.connection == connection,
-                NoticeRow.pipeline == pipeline,
-                col(NoticeRow.event).in_(["broken", "fixed"]),
-                RoundRow.branch == branch,
-            )
-            .order_by(col(NoticeRow.id).desc())
-            .limit(1)
-        )
-        async with self._read() as db:
-            last = (await db.exec(asked)).first()
-        return last[1] if last and last[0] == "broken" else None
 
     async def claim_cards(self, *, now: datetime, lease_seconds: float, limit: int) -> list[CardRow]:
         """Lease the cards that are to be edited now.
@@ -202,11 +218,16 @@ class Outbox(Database):
             rows: list[CardRow] = list((await db.exec(claim)).scalars())
         return sorted(rows, key=lambda card: card.id or 0)
 
-    async def card_edited(self, card_id: int, *, shown: str, live: bool, now: datetime) -> None:
-        """Remember what a card shows now, and whether it still follows its build."""
+    async def card_edited(
+        self, card_id: int, *, shown: str, live: bool, now: datetime, again_at: datetime | None = None
+    ) -> None:
+        """Remember what a card shows now, and whether it still follows its build.
+
+        `again_at` is when to draw it anew if nothing happens before, for time moves on a card as well.
+        """
         async with self._write() as db:
             untouched = col(CardRow.edit_due_at) == col(CardRow.lease_until)
-            due = case((untouched, None), else_=col(CardRow.edit_due_at))
+            due = case((untouched, again_at), else_=col(CardRow.edit_due_at))
             await self._set_card(db, card_id, shown=shown, live=live, edited_at=now, edit_due_at=due, lease_until=None)
 
     async def touch_card(self, card_id: int, due_at: datetime) -> None:
@@ -238,8 +259,12 @@ class Outbox(Database):
         async with self._read() as db:
             return (await db.exec(asked)).first()
 
+    async def _end_lease(self, notice_id: int, state: str, reason: str) -> None:
+        async with self._write() as db:
+            await self._set_notice(db, _leased(notice_id), state=state, reason=reason, lease_until=None)
+
     async def _set_notice(
-        self, db: AsyncSession, which: ColumnElement[bool], **fields: str | bool | datetime | None
+        self, db: AsyncSession, which: ColumnElement[bool], **fields: str | int | datetime | None
     ) -> int:
         changed = update(NoticeRow).where(which).values(**fields).execution_options(synchronize_session=False)
         return (await db.exec(changed)).rowcount
@@ -249,3 +274,11 @@ class Outbox(Database):
     ) -> None:
         changed = update(CardRow).where(col(CardRow.id) == card_id).values(**fields)
         await db.exec(changed.execution_options(synchronize_session=False))
+
+
+def _leased(notice_id: int) -> ColumnElement[bool]:
+    return and_(col(NoticeRow.id) == notice_id, col(NoticeRow.state) == "leased")
+
+
+def _held(notice_id: int) -> ColumnElement[bool]:
+    return and_(col(NoticeRow.id) == notice_id, col(NoticeRow.state) == "held")

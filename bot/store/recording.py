@@ -190,12 +190,7 @@ class Recording(Database):
                 row.data = pack(build.with_issues(counts.filled(build.issues)))
                 db.add(row)
             await _release_waiting(db, key, round, now)
-            await db.exec(
-                update(CardRow)
-                .where(*of_build(CardRow, key), col(CardRow.round) == round)
-                .values(edit_due_at=now)
-                .execution_options(synchronize_session=False)
-            )
+            await _redraw(db, key, round, now)
             await _mark_moved(db, {key})
 
     async def rounds_wanting_counts(self, now: datetime, limit: int, lease_seconds: float = 60) -> list[RoundRow]:
@@ -219,7 +214,7 @@ class Recording(Database):
         return sorted(rows, key=lambda row: row.completed_at, reverse=True)
 
     async def give_up_counts(self, round_id: int) -> None:
-        """Ask no more for a round's issue counts; its notices wait no longer."""
+        """Ask no more for a round's issue counts; its notices wait no longer, and its cards say so."""
         async with self._write() as db:
             row = await db.get(RoundRow, round_id)
             if row is None:
@@ -227,7 +222,9 @@ class Recording(Database):
             row.counts_due_at = None
             db.add(row)
             key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
-            await _release_waiting(db, key, row.round, self._clock())
+            now = self._clock()
+            await _release_waiting(db, key, row.round, now)
+            await _redraw(db, key, row.round, now)
 
     async def _has_news(self, builds: Sequence[Build]) -> bool:
         async with self._read() as db:
@@ -306,6 +303,12 @@ def _about(
     """Return the condition that a row is about one of some builds."""
     columns = (col(row.connection), col(row.pipeline), col(row.build))
     return among(db, columns, [(key.connection, key.pipeline, key.id) for key in keys])
+
+
+async def _redraw(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
+    """Make the cards of a round due."""
+    cards = update(CardRow).where(*of_build(CardRow, key), col(CardRow.round) == count).values(edit_due_at=now)
+    await db.exec(cards.execution_options(synchronize_session=False))
 
 
 async def _release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:

@@ -9,7 +9,7 @@ from bot.store.builds import Builds
 from bot.store.connections import Connections
 from bot.store.database import table
 from bot.store.installs import Installs
-from bot.store.lanes import Lanes
+from bot.store.lanes import ABANDONED, Lanes
 from bot.store.links import Links
 from bot.store.outbox import Outbox
 from bot.store.people import People
@@ -53,10 +53,12 @@ class Store(Installs, Connections, Links, Recording, Builds, Lanes, Outbox, Peop
     async def prune(self, now: datetime, *, keep_days: int = KEEP_DAYS, batch: int = 500) -> int:
         """Forget what is older than `keep_days` or has run out, in small transactions; return how many rows that is."""
         oldest = now - timedelta(days=keep_days)
-        card, mute = table("card"), table("mute")
+        card, mute, notice, watch = table("card"), table("mute"), table("notice"), table("watch")
         old: tuple[tuple[Table, ColumnElement[bool]], ...] = (
-            (table("notice"), table("notice").c.created_at < oldest),
+            (notice, notice.c.created_at < oldest),
             (card, and_(card.c.edited_at < oldest, card.c.edit_due_at.is_(None))),
+            (card, and_(card.c.edited_at.is_(None), card.c.notice.not_in(select(notice.c.id)))),
+            (watch, and_(watch.c.build != "", watch.c.created_at < min(oldest, now - ABANDONED))),
             (table("round"), table("round").c.seen_at < oldest),
             (table("build"), table("build").c.seen_at < oldest),
             (table("audit"), table("audit").c.at < oldest),

@@ -227,3 +227,19 @@ async def test_links_of_a_workspace_that_removed_the_bot_are_not_asked_about(sto
     await store.save_link(link())
     await store.end_install(TEAM)
     assert await store.watched(CONNECTION) == (frozenset(), frozenset())
+
+
+async def test_lanes_of_one_who_is_gone_are_free_at_once(store: Store) -> None:
+    await store.want_lane(CONNECTION, "", now=NOW)
+    await claim(store)
+    assert await claim(store, owner="next") == []
+    await store.free_lanes()
+    assert [lane.lease_owner for lane in await claim(store, owner="next")] == ["next"]
+
+
+async def test_what_is_watched_is_known_by_pipeline(store: Store) -> None:
+    await store.save_link(link())
+    await store.save_link(link(channel="C2"))
+    await store.add_watch(watch(pipeline="p-web"))
+    await store.add_watch(watch("", connection="other"))
+    assert await store.watched_pipelines() == [("other", PIPELINE), (CONNECTION, PIPELINE), (CONNECTION, "p-web")]

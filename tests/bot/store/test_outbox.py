@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from bot.models import Conclusion
 from bot.store import Store
 from bot.store.tables import CardRow, NoticeRow
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, card, ended, key, nothing, notice
+from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, card, ended, key, nothing, notice
 
 MINUTE = timedelta(minutes=1)
 
@@ -107,7 +106,7 @@ async def test_a_sent_notice_is_remembered_with_its_card(store: Store) -> None:
     assert (row.state, row.ts, row.sent_at, row.lease_until) == ("sent", "1.1", NOW, None)
     kept = await store.card_at(TEAM, CHANNEL, "1.1")
     assert kept is not None
-    assert (kept.notice, kept.shown, kept.edited_at, kept.edit_due_at, kept.live) == (1, "Build 1", NOW, None, True)
+    assert (kept.notice, kept.shown, kept.edited_at, kept.edit_due_at, kept.live) == (1, "Build 1", None, None, True)
     assert given.id is None
     assert await store.card_at(TEAM, CHANNEL, "9.9") is None
     assert await store.notice(99) is None
@@ -122,19 +121,66 @@ async def test_a_failed_notice_keeps_its_reason_and_lets_the_next_one_go(store: 
     assert (row.state, row.reason) == ("failed", "Slack refused: is_archived")
 
 
-async def test_notices_are_held_and_let_go(store: Store) -> None:
-    await store.add_notices([notice("b1"), notice("b2", reason="broken"), notice("b3", channel="C2"), notice("b4")])
-    await claim(store, limit=1)
-    assert await store.hold_notices(TEAM, CHANNEL, NOW) == 2
-    assert await store.hold_notices(TEAM, "C2", NOW, reason="quiet hours") == 1
-    states = [(row.state, row.reason) for row in await store.notices_in(TEAM, CHANNEL, ago(days=1))]
-    assert states == [("leased", ""), ("held", "broken"), ("held", "")]
-    assert await store.release_held(TEAM, CHANNEL, NOW + MINUTE) == 2
-    assert await store.release_held(TEAM, CHANNEL, NOW) == 0
+async def test_a_notice_that_another_has_sent_meanwhile_stays_sent(store: Store) -> None:
+    await store.add_notices([notice()])
+    await claim(store)
     await store.sent(1, ts="1.1", card=None, now=NOW)
-    assert [row.build for row in await claim(store, late=MINUTE)] == ["b2"]
-    (quiet,) = await store.notices_in(TEAM, "C2", ago(days=1))
-    assert (quiet.state, quiet.reason) == ("held", "quiet hours")
+    await store.unsent(1, due_at=NOW, unsure=True)
+    await store.fail_notice(1, "too late")
+    await store.hold_notice(1, "too late")
+    row = await store.notice(1)
+    assert row is not None
+    assert (row.state, row.ts) == ("sent", "1.1")
+
+
+async def test_a_leased_notice_is_held_or_left_unsaid(store: Store) -> None:
+    await store.add_notices([notice("b1"), notice("b2", channel="C2"), notice("b3", channel="U9")])
+    await claim(store)
+    await store.hold_notice(1, "quiet hours")
+    await store.silence_notice(2, "nobody asked")
+    await store.hold_notice(3, "outside working hours")
+    assert await store.held_places() == [(TEAM, CHANNEL), (TEAM, "U9")]
+    (row,) = await store.held(TEAM, CHANNEL)
+    assert (row.build, row.reason, row.lease_until) == ("b1", "quiet hours", None)
+    silent = await store.notice(2)
+    assert silent is not None
+    assert (silent.state, silent.reason) == ("silent", "nobody asked")
+
+
+async def test_held_notices_are_let_go_once(store: Store, other: Store) -> None:
+    await store.add_notices([notice("b1", state="held"), notice("b2", state="held"), notice("b3", state="held")])
+    summary = notice("held-3", event="summary")
+    await store.release([1], [(2, "in the summary"), (3, "in the summary")], summary, NOW)
+    await other.release([1], [(2, "again"), (3, "again")], notice("held-3b", event="summary"), NOW)
+    rows = await store.notices_in(TEAM, CHANNEL, ago(days=1))
+    assert [(row.build, row.state, row.reason) for row in rows] == [
+        ("b1", "pending", ""),
+        ("b2", "silent", "in the summary"),
+        ("b3", "silent", "in the summary"),
+        ("held-3", "pending", ""),
+    ]
+
+
+async def test_a_notice_is_readdressed_unless_its_new_reader_was_told(store: Store) -> None:
+    await store.add_notices([notice(channel="@author"), notice("b2", channel="@author"), notice("b2", channel="U7")])
+    await claim(store)
+    assert await store.readdress(1, "U7", NOW)
+    assert not await store.readdress(2, "U7", NOW)
+    row = await store.notice(1)
+    assert row is not None
+    assert (row.channel, row.state, row.tries) == ("U7", "pending", 0)
+
+
+async def test_leases_of_one_who_is_gone_are_ended(store: Store) -> None:
+    number = await with_card(store)
+    await store.touch_card(number, NOW)
+    await claim_cards(store)
+    await store.add_notices([notice("b2")])
+    await claim(store)
+    await store.free_notices(NOW)
+    assert [row.id for row in await claim_cards(store)] == [number]
+    (row,) = await claim(store)
+    assert (row.build, row.unsure) == ("b2", True)
 
 
 async def test_notices_are_found_by_build_and_by_channel(store: Store) -> None:
@@ -142,22 +188,6 @@ async def test_notices_are_found_by_build_and_by_channel(store: Store) -> None:
     assert [row.team for row in await store.notices_of(key())] == [TEAM, "T2"]
     assert [row.team for row in await store.notices_of(key(), "T2")] == ["T2"]
     assert [row.build for row in await store.notices_in(TEAM, CHANNEL, ago(days=1))] == ["b1", "b2"]
-
-
-async def test_the_thread_of_a_red_streak_is_the_message_that_began_it(store: Store) -> None:
-    async def thread() -> str | None:
-        return await store.notice_thread(TEAM, CHANNEL, CONNECTION, PIPELINE, "main")
-
-    await store.record(
-        [ended("b1", conclusion=Conclusion.FAILED), ended("b2"), ended("b3", branch="other")], nothing, now=NOW
-    )
-    await store.add_notices([notice("b1", event="broken"), notice("b2", event="fixed"), notice("b3", event="broken")])
-    assert await thread() is None
-    await store.sent(1, ts="1.1", card=None, now=NOW)
-    await store.sent(3, ts="3.3", card=None, now=NOW)
-    assert await thread() == "1.1"
-    await store.sent(2, ts="2.2", card=None, now=NOW)
-    assert await thread() is None
 
 
 async def test_a_due_card_is_leased_once_and_edited(store: Store, other: Store) -> None:
@@ -177,6 +207,15 @@ async def test_a_due_card_is_leased_once_and_edited(store: Store, other: Store) 
         None,
     )
     assert await claim_cards(store, late=timedelta(days=1)) == []
+
+
+async def test_a_card_may_be_drawn_anew_when_nothing_happens(store: Store) -> None:
+    number = await with_card(store)
+    await store.touch_card(number, NOW)
+    await claim_cards(store)
+    await store.card_edited(number, shown="Running", live=True, now=NOW, again_at=NOW + MINUTE)
+    assert await claim_cards(store) == []
+    assert [row.id for row in await claim_cards(store, late=MINUTE)] == [number]
 
 
 async def test_a_change_during_an_edit_is_not_dropped_with_it(store: Store) -> None:

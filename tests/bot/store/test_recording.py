@@ -299,7 +299,7 @@ async def test_a_change_while_a_notice_is_posted_makes_its_card_due(store: Store
     await store.sent(1, ts="1.1", card=card(), now=NOW)
     await store.sent(2, ts="2.2", card=card("b2", "2.2"), now=NOW)
     (moved,), (still,) = await store.cards_of(key()), await store.cards_of(key("b2"))
-    assert moved.edit_due_at == NOW + timedelta(seconds=15)
+    assert moved.edit_due_at == NOW
     assert still.edit_due_at is None
 
 
@@ -383,6 +383,15 @@ async def test_counts_are_given_up_and_the_notice_waits_no_longer(store: Store, 
     await store.give_up_counts(999)
     assert await store.rounds_wanting_counts(NOW + timedelta(days=1), 9) == []
     assert (await store.notices_of(key()))[0].due_at == NOW + timedelta(seconds=1)
+
+
+async def test_cards_learn_that_no_counts_will_come(store: Store) -> None:
+    await store.record([ended()], told, now=NOW, counts_after=timedelta(0))
+    await store.sent(1, ts="1.1", card=card(), now=NOW)
+    (row,) = await store.rounds_wanting_counts(NOW, 9)
+    assert row.id is not None
+    await store.give_up_counts(row.id)
+    assert [made.edit_due_at for made in await store.cards_of(key())] == [NOW]
 
 
 async def test_a_started_build_is_watched_and_its_end_told_however_fast_it_came(store: Store) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from bot.store import Store
 from bot.store.tables import AuditRow, MuteRow
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, card, ended, key, nothing, notice
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, card, ended, key, nothing, notice, watch
 
 
 async def test_a_delivery_is_new_to_one_of_all_who_ask(store: Store, other: Store) -> None:
@@ -60,6 +60,20 @@ async def test_what_is_kept_for_fewer_days_is_forgotten_sooner(store: Store) -> 
     await store.record([ended()], nothing, now=ago(days=3))
     assert await store.prune(NOW, keep_days=4) == 0
     assert await store.prune(NOW, keep_days=2) == 2
+
+
+async def test_cards_that_were_never_edited_and_watches_of_lost_builds_are_forgotten(store: Store) -> None:
+    old = ago(days=181)
+    await store.add_notices([notice("old-1", created_at=old), notice()])
+    await store.sent(1, ts="1.1", card=card("old-1"), now=old)
+    await store.sent(2, ts="2.2", card=card(ts="2.2"), now=NOW)
+    await store.add_watch(watch(created_at=old))
+    await store.add_watch(watch("", created_at=old))
+    await store.add_watch(watch("b2"))
+    assert await store.prune(NOW) == 1 + 1 + 1
+    assert await store.cards_of(key("old-1")) == []
+    assert len(await store.cards_of(key())) == 1
+    assert [row.build for row in await store.watches(TEAM, "U1")] == ["", "b2"]
 
 
 async def test_the_store_answers(store: Store) -> None:
