@@ -8,7 +8,9 @@ import httpx
 from bot.clock import Clock, Sleep, sleep
 from bot.errors import UsageError
 from bot.http import Api
+from bot.providers.azure_devops import AzureDevOps
 from bot.providers.base import Options, Provider
+from bot.providers.bitbucket import Bitbucket
 from bot.providers.buildkite import Buildkite
 from bot.providers.github_actions import GitHubActions
 from bot.providers.gitlab import GitLab
@@ -17,6 +19,8 @@ from bot.providers.xcode_cloud import XcodeCloud
 
 # Each class takes options of its own kind, and a mapping can't say that: hence Any.
 PROVIDERS: Mapping[str, type[Provider[Any]]] = {
+    "azure_devops": AzureDevOps,
+    "bitbucket": Bitbucket,
     "buildkite": Buildkite,
     "github_actions": GitHubActions,
     "gitlab": GitLab,
@@ -46,5 +50,6 @@ def open_provider(
         explain=provider.explain,
         read_quota=provider.read_quota,
         headers=provider.headers(options),
+        trusted=provider.trusted(options),
     )
     return provider(api, options, connection=connection, clock=clock, sleep=sleep)
