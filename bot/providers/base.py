@@ -244,6 +244,11 @@ class Provider(ABC, Generic[O]):
         return (options.url or cls.default_url).rstrip("/")
 
     @classmethod
+    def trusted(cls, options: O) -> tuple[str, ...]:
+        """Return the origins beside the API's root that get the credentials, too."""
+        return ()
+
+    @classmethod
     def explain(cls, reply: Reply) -> ProviderError | None:
         """Return an error where the vendor uses a status in its own way."""
         return None
