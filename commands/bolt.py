@@ -15,12 +15,13 @@ from typing import Any, Protocol
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 
-from bot.blocks.message import Message, section, suggestions
+from bot.blocks.message import Message, View, section, suggestions
+from bot.blocks.text import escape
 from bot.errors import BotError
 from bot.slack.sender import SlackError
 from bot.tasks import Tasks
 from commands import desk
-from commands.forms import CHANNEL, THREAD, FieldError, Form, unpacked, values_of
+from commands.forms import CHANNEL, THREAD, FieldError, Form, fields_of, unpacked, values_of
 from commands.modals import FORMS
 from commands.request import Answer, File, Opening, Request, Services, Source
 
@@ -185,10 +186,10 @@ class Front:
         if error is None:
             await ack()
             self._tasks.start(self._guarded(self._delivered(request, answer)), "form")
-        elif isinstance(error, FieldError) and error.field in _fields(view):
-            await ack(response_action="errors", errors={error.field: error.message})
+        elif isinstance(error, FieldError) and error.errors.keys() <= (fields := fields_of(view)).keys():
+            await ack(response_action="errors", errors={fields[name]: said for name, said in error.errors.items()})
         else:
-            await ack(response_action="update", view=form.failed(arguments, error).payload())
+            await ack(response_action="update", view=form.again(view, arguments, error).payload())
 
     async def _submitted(
         self, form: Form, view: Body, arguments: Mapping[str, str], request: Request
@@ -206,12 +207,9 @@ class Front:
     ) -> None:
         answer, error = await work
         done = form.view((section("✓ Done. You can close this."),), arguments, ready=False)
-        shown = form.failed(arguments, error) if error is not None else done
+        shown = form.again(view, arguments, error) if error is not None else done
         async with self._gate:
-            with contextlib.suppress(SlackError):
-                await self._sender.call(
-                    request.team, "views.update", {"view_id": str(view.get("id")), "view": shown.payload()}
-                )
+            await self._show(request.team, str(view.get("id") or ""), shown)
             if error is None:
                 await self._delivered(request, answer)
 
@@ -225,16 +223,20 @@ class Front:
         view = body["view"]
         arguments = unpacked(str(view.get("private_metadata") or ""))
         request = self._form_request(body, arguments)
-        try:
-            drawn = await form.changed(field, values_of(view.get("state") or {}), arguments, request, self._services)
-        except BotError as exc:
-            drawn = form.failed(arguments, exc)
+        values = values_of(view.get("state") or {})
+        drawn, error = await desk.draw(form, form.changed(field, values, arguments, request, self._services))
+        if error is not None:
+            drawn = form.again(view, arguments, error)
         if drawn is not None:
-            await self._sender.call(
-                request.team,
-                "views.update",
-                {"view_id": str(view.get("id")), "hash": str(view.get("hash") or ""), "view": drawn.payload()},
-            )
+            await self._show(request.team, str(view.get("id") or ""), drawn, version=str(view.get("hash") or ""))
+
+    async def _show(self, team: str, view_id: str, view: View, *, version: str = "") -> None:
+        """Show something else in an open view; nobody misses it where the person has closed it meanwhile."""
+        arguments = {"view_id": view_id, "view": view.payload()} | ({"hash": version} if version else {})
+        try:
+            await self._sender.call(team, "views.update", arguments)
+        except SlackError as exc:
+            log.info("a form was not changed", extra={"form": view.callback_id, "code": exc.code})
 
     async def _options(self, ack: AsyncAck, body: Body) -> None:
         form = _form(body)
@@ -242,9 +244,9 @@ class Front:
         if form is not None:
             view = body["view"]
             arguments = unpacked(str(view.get("private_metadata") or ""))
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(INLINE_SECONDS + 0.4):
-                    found = await form.options(
+                    offered = form.options(
                         str(body.get("action_id") or ""),
                         str(body.get("value") or ""),
                         values_of(view.get("state") or {}),
@@ -252,8 +254,7 @@ class Front:
                         self._form_request(body, arguments),
                         self._services,
                     )
-            except (BotError, TimeoutError) as exc:
-                log.info("a list could not be filled", extra={"why": str(exc) or "time-out"})
+                    found = await desk.suggest(form, offered)
         await ack(**suggestions(found))
 
     async def _closed(self, ack: AsyncAck) -> None:
@@ -286,17 +287,25 @@ class Front:
     async def _open(self, request: Request, opening: Opening) -> None:
         """Open a form at once, empty, and fill it then: a trigger lives three seconds."""
         form = FORMS[opening.form]
-        said = await self._sender.call(
-            request.team,
-            "views.open",
-            {"trigger_id": request.trigger, "view": form.loading(opening.arguments).payload()},
-        )
-        view_id = str((said.get("view") or {}).get("id") or "")
+        loading = form.loading(opening.arguments).payload()
         try:
-            drawn = await form.fill(opening.arguments, request, self._services)
-        except BotError as exc:
-            drawn = form.failed(opening.arguments, exc)
-        await self._sender.call(request.team, "views.update", {"view_id": view_id, "view": drawn.payload()})
+            said = await self._sender.call(request.team, "views.open", {"trigger_id": request.trigger, "view": loading})
+        except SlackError as exc:
+            log.info("a form was not opened", extra={"form": form.name, "code": exc.code})
+            await self._not_opened(request, exc)
+            return
+        view_id = str((said.get("view") or {}).get("id") or "")
+        drawn, error = await desk.draw(form, form.fill(opening.arguments, request, self._services))
+        if drawn is None:
+            drawn = form.failed(opening.arguments, error or BotError("There is nothing to fill in."))
+        await self._show(request.team, view_id, drawn)
+
+    async def _not_opened(self, request: Request, exc: SlackError) -> None:
+        late = "trigger" in exc.code
+        why = "I was too slow for Slack, which opens forms within three seconds only" if late else exc.message
+        text = f"The form did not open: {escape(why.rstrip('.'))}. Nothing was changed; please try again."
+        said = Message(text=text, blocks=(section(text),))
+        await self._say(request, Answer(message=said), said, from_ephemeral=False)
 
     async def _event(self, ack: AsyncAck, body: Body) -> None:
         await ack()
@@ -431,10 +440,6 @@ async def _authorize(enterprise_id: str | None, team_id: str | None) -> Authoriz
 
 def _form(body: Body) -> Form | None:
     return FORMS.get(str((body.get("view") or {}).get("callback_id") or ""))
-
-
-def _fields(view: Body) -> frozenset[str]:
-    return frozenset(str(block.get("block_id")) for block in view.get("blocks") or ())
 
 
 def _is_question(answer: Answer) -> bool:

@@ -1,12 +1,13 @@
 """Stop a build that has not completed: /build cancel [build]."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.blocks.text import escape
-from bot.errors import UsageError
-from bot.models import Build
+from bot.errors import ProviderError, UsageError
 from bot.providers.base import Capability
 from commands import acting
+from commands.forms import can_open, opening
 from commands.grammar import Ask, Target, read
 from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
@@ -26,7 +27,7 @@ class Cancel:
 
 def parse(words: str) -> Cancel:
     """Read the words after `cancel`. Raises UsageError."""
-    ask = read(words, values=("reason",), switches=("yes",))
+    ask = read(words, values=("reason",), switches=("yes", "form"))
     if len(ask.words) > 1:
         raise UsageError("I stop one build at a time, or `mine`.", usage=USAGE)
     return Cancel(target=ask.target(), ask=ask, words=words)
@@ -34,8 +35,12 @@ def parse(words: str) -> Cancel:
 
 async def run(ask: Cancel, request: Request, services: Services) -> Answer:
     """Stop the build and say so in public; builds of others are asked about first."""
+    if ask.ask.has("form") and can_open(request):
+        return Answer(form=opening("cancel", request, reason=ask.ask.flag("reason") or ""))
     if ask.target.scope == "mine":
         return await _mine(ask, request, services)
+    if ask.target.empty and can_open(request) and not await _has_default(request, services):
+        return Answer(form=opening("cancel", request, reason=ask.ask.flag("reason") or ""))
     found = await build(ask.target, request, services, acting=True, verb="cancel", default="own-running")
     acting.check_round(found, ask.ask)
     await acting.may_act_on(found, f"Stopping builds of *{escape(found.place.label)}*", request, services)
@@ -54,15 +59,41 @@ async def run(ask: Cancel, request: Request, services: Services) -> Answer:
         return acting.asks_first(
             f"Stop {name} on {found.build.ref or 'its branch'}?", f"It was started by {started}.", words, yes="Stop it"
         )
-    after = await found.provider.cancel(found.build.pipeline, found.build.id)
-    await acting.look_again(after, found.place, services, request)
-    reason = f" ({escape(ask.ask.flag('reason') or '')})" if ask.ask.flag("reason") else ""
-    return acting.public_line(f"{acting.who(request)} stopped {escape(name)}{reason}", after, found.place)
+    return await stop([found], ask.ask.flag("reason") or "", request, services)
+
+
+async def _has_default(request: Request, services: Services) -> bool:
+    """Return whether it is clear which pipeline is meant where none is named."""
+    links = await services.store.links(request.team, request.channel)
+    return bool(request.thread or request.message) or len(links) == 1 or any(link.is_default for link in links)
+
+
+async def stop(builds: Sequence[Found], reason: str, request: Request, services: Services) -> Answer:
+    """Stop builds that have been asked about, and say so in one public line; what failed is said there too."""
+    stopped: list[str] = []
+    failed: list[str] = []
+    last: ProviderError | None = None
+    for found in builds:
+        try:
+            after = await found.provider.cancel(found.build.pipeline, found.build.id)
+        except ProviderError as exc:
+            last = exc
+            failed.append(f"{escape(_name(found))}: {escape(str(exc))}")
+            continue
+        await acting.look_again(after, found.place, services, request)
+        stopped.append(escape(_name(found)))
+    if last is not None and not stopped:
+        raise last
+    why = f" ({escape(reason)})" if reason else ""
+    trouble = "".join(f"\n✕ {line}" for line in failed)
+    place = builds[0].place if len(builds) == 1 else None
+    build_ = builds[0].build if len(builds) == 1 else None
+    return acting.public_line(f"{acting.who(request)} stopped {', '.join(stopped)}{why}{trouble}", build_, place)
 
 
 async def _mine(ask: Cancel, request: Request, services: Services) -> Answer:
     mine = [known for known in await services.store.started_by(request.team, request.user, 50) if not known.completed]
-    stoppable: list[tuple[Build, Found]] = []
+    stoppable: list[Found] = []
     for known in mine:
         provider = services.connections.get(request.team, known.connection)
         if provider is None or not provider.can(Capability.CANCEL):
@@ -75,18 +106,15 @@ async def _mine(ask: Cancel, request: Request, services: Services) -> Answer:
             verb="cancel",
         )
         if not found.build.completed:
-            stoppable.append((found.build, found))
+            stoppable.append(found)
     if not stoppable:
         raise UsageError("None of your builds is running.")
-    names = ", ".join(_name(found) for _build, found in stoppable)
+    names = ", ".join(_name(found) for found in stoppable)
     if len(stoppable) > 1:
         await require(Role.APPROVE, "Stopping several builds at once", request, services)
         if not ask.ask.has("yes"):
             return acting.asks_first(f"Stop {len(stoppable)} builds?", names, "cancel mine", yes="Stop them all")
-    for known, found in stoppable:
-        after = await found.provider.cancel(known.pipeline, known.id)
-        await acting.look_again(after, found.place, services, request)
-    return acting.public_line(f"{acting.who(request)} stopped {escape(names)}")
+    return await stop(stoppable, ask.ask.flag("reason") or "", request, services)
 
 
 def _name(found: Found) -> str:
@@ -103,7 +131,7 @@ COMMAND = Command(
     parse=parse,
     run=run,
     aliases=("stop", "abort"),
-    flags=(("--reason TEXT", "why, for the public line"),),
+    flags=(("--reason TEXT", "why, for the public line"), ("--form", "choose among the running builds in a form")),
     examples=("cancel", "cancel #412", "cancel mine"),
     inferred="your own newest running build, else the newest running one",
 )

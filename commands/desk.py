@@ -5,12 +5,12 @@ Slash commands, buttons, mentions, direct messages, modals, schedules and the te
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bot.blocks.error import error_message, surprise_message
-from bot.blocks.message import Message
+from bot.blocks.message import Message, View
 from bot.errors import BotError, NotAllowed, ProviderError, UsageError
 from bot.store.tables import AuditRow
 from commands.forms import Form, Values
@@ -79,6 +79,30 @@ async def submit(
         )
     await _audit_form(form, request, services, "ok", "", answer)
     return answer, None
+
+
+async def draw(form: Form, drawing: Awaitable[View | None]) -> tuple[View | None, BotError | None]:
+    """Return the form as drawn, or why it could not be drawn. Never raises."""
+    try:
+        return await drawing, None
+    except BotError as exc:
+        return None, exc
+    except Exception:
+        reference = _reference()
+        log.exception("a form could not be drawn", extra={"reference": reference, "form": form.name})
+        said = f"Something broke on my side. Reference {reference}, logged."
+        return None, BotError(said, hint="Nothing was changed.")
+
+
+async def suggest(form: Form, found: Awaitable[Sequence[tuple[str, str]]]) -> Sequence[tuple[str, str]]:
+    """Return what a list offers while a person types, nothing where that fails. Never raises."""
+    try:
+        return await found
+    except BotError as exc:
+        log.info("a list could not be filled", extra={"form": form.name, "why": str(exc)})
+    except Exception:
+        log.exception("a list could not be filled", extra={"form": form.name})
+    return ()
 
 
 def broken(reference: str, command: Command[Any] | None) -> Message:

@@ -4,14 +4,15 @@ A form's `arguments` travel in the view's private metadata: short strings, never
 """
 
 import json
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from bot.blocks.message import View, context, section
+from bot.blocks.message import Block, View, context, section
 from bot.blocks.text import escape
-from bot.errors import BotError, UsageError
-from commands.request import Answer, Opening, Request, Services
+from bot.errors import Ambiguous, BotError, Unavailable, UsageError
+from commands.request import Answer, Opening, Request, Services, Source
 
 Values = Mapping[str, str | tuple[str, ...]]
 """What the fields hold, by name: a text, or the values picked."""
@@ -19,14 +20,16 @@ Values = Mapping[str, str | tuple[str, ...]]
 CHANNEL = "channel"
 THREAD = "thread"
 METADATA = 3000
+TROUBLE = "trouble"
 
 
 class FieldError(BotError):
-    """What a person typed into a field can't be; shown under that field."""
+    """What a person typed into a field can't be; shown under that field, and further messages under `others`."""
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, *, others: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.errors: Mapping[str, str] = {field: message, **(others or {})}
 
 
 class Form(ABC):
@@ -75,14 +78,93 @@ class Form(ABC):
 
     def failed(self, arguments: Mapping[str, str], error: BotError) -> View:
         """Return what is shown when the form can't be filled or what it says can't be done."""
-        hint = (context(escape(error.hint)),) if error.hint else ()
-        return self.view((section(f"✕ {escape(error.message)}"), *hint), arguments, ready=False)
+        return self.view(_trouble(error, {}), arguments, ready=False)
+
+    def again(self, shown: Mapping[str, Any], arguments: Mapping[str, str], error: BotError) -> View:
+        """Return the form as the person left it, with what is wrong above, so that nothing has to be typed twice.
+
+        Where the act may have taken effect, the form is not offered again.
+        """
+        if type(error) is BotError or (isinstance(error, Unavailable) and error.acted):
+            return self.failed(arguments, error)
+        values = (shown.get("state") or {}).get("values") or {}
+        blocks = [block for block in shown.get("blocks") or () if not str(block.get("block_id")).startswith(TROUBLE)]
+        refilled = [_refilled(block, values.get(block.get("block_id")) or {}) for block in blocks]
+        return self.view((*_trouble(error, labels_of(shown)), *refilled), arguments)
+
+
+def _trouble(error: BotError, labels: Mapping[str, str]) -> tuple[Block, ...]:
+    errors = error.errors if isinstance(error, FieldError) else {"": error.message}
+    lines = [
+        f"✕ {f'*{escape(labels[name])}*: ' if name in labels else ''}{escape(said)}" for name, said in errors.items()
+    ]
+    if isinstance(error, Ambiguous):
+        lines += [f"• {escape(label)}" for label, _words in error.choices[:20]]
+    hint = (context(escape(error.hint)),) if error.hint else ()
+    return tuple(
+        {**block, "block_id": f"{TROUBLE}{index}"} for index, block in enumerate((section("\n".join(lines)), *hint))
+    )
+
+
+_INITIAL = {
+    "value": "initial_value",
+    "selected_option": "initial_option",
+    "selected_options": "initial_options",
+    "selected_user": "initial_user",
+}
+
+
+def _refilled(block: Block, fields: Mapping[str, Any]) -> Block:
+    """Return an input block that begins with what stands in it now."""
+    element = block.get("element") or {}
+    typed = fields.get(str(element.get("action_id")))
+    if block.get("type") != "input" or not isinstance(typed, dict):
+        return block
+    plain = {name: value for name, value in element.items() if name not in _INITIAL.values()}
+    held = {initial: typed[name] for name, initial in _INITIAL.items() if typed.get(name)}
+    return {**block, "element": {**plain, **held}}
 
 
 def opening(form: str, request: Request, **arguments: str) -> Opening:
-    """Return what an answer says to open a form from a request."""
+    """Return what an answer says to open a form from a request. Raises UsageError where the words are too long."""
     kept = {name: value for name, value in arguments.items() if value}
-    return Opening(form=form, arguments={CHANNEL: request.channel, THREAD: request.thread, **kept})
+    opens = {CHANNEL: request.channel, THREAD: request.thread, **kept}
+    packed(opens)
+    return Opening(form=form, arguments=opens)
+
+
+def can_open(request: Request) -> bool:
+    """Return whether a request may be answered with a form: somebody pressed or typed something, not in a form."""
+    return bool(request.trigger) and request.source is not Source.MODAL
+
+
+def renewed(blocks: Iterable[Block], *about: str) -> list[Block]:
+    """Return fields under block ids of their own for what they are about.
+
+    Slack keeps what stands in a field whose block id comes again, whatever its new initial value says.
+    """
+    mark = f"~{zlib.crc32(chr(0).join(about).encode()):08x}"
+    return [
+        {**block, "block_id": f"{block['block_id'][:240]}{mark}"} if "block_id" in block else block for block in blocks
+    ]
+
+
+def fields_of(view: Mapping[str, Any]) -> dict[str, str]:
+    """Return the block id of each field of a view, by the field's name."""
+    return {
+        str(block["element"].get("action_id")): str(block.get("block_id"))
+        for block in view.get("blocks") or ()
+        if block.get("type") == "input" and isinstance(block.get("element"), dict)
+    }
+
+
+def labels_of(view: Mapping[str, Any]) -> dict[str, str]:
+    """Return the label of each field of a view, by the field's name."""
+    return {
+        str(block["element"].get("action_id")): str((block.get("label") or {}).get("text") or "")
+        for block in view.get("blocks") or ()
+        if block.get("type") == "input" and isinstance(block.get("element"), dict)
+    }
 
 
 def packed(arguments: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from bot.models import Gate
 from bot.notices import Event, Extra
 from bot.providers.base import Capability
 from commands import acting
+from commands.forms import can_open, opening
 from commands.grammar import Ask, Target, read
 from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
@@ -39,7 +40,7 @@ def parse_reject(words: str) -> Decide:
 
 
 def _parse(words: str, *, approve: bool) -> Decide:
-    ask = read(words, values=("comment", "gate"), switches=("yes",), parameters=approve)
+    ask = read(words, values=("comment", "gate"), switches=("yes", "form"), parameters=approve)
     return Decide(target=ask.target(), gate=ask.flag("gate") or " ".join(ask.words[1:]), approve=approve, ask=ask)
 
 
@@ -57,9 +58,21 @@ async def run(ask: Decide, request: Request, services: Services) -> Answer:
     missing = [
         field
         for field in gate.fields
-        if field.required and field.name not in ask.ask.parameters and field.default is None
+        if ask.approve and field.required and field.name not in ask.ask.parameters and field.default is None
     ]
-    if ask.approve and missing:
+    if (missing or ask.ask.has("form")) and can_open(request):
+        return Answer(
+            form=opening(
+                "decide",
+                request,
+                pipeline=f"{found.place.connection}:{found.build.pipeline}",
+                build=found.build.id,
+                gate=gate.id,
+                decision=verb,
+                comment=ask.ask.flag("comment") or "",
+            )
+        )
+    if missing:
         raise UsageError(
             f"{gate.name} asks for {', '.join(f'`{field.name}`' for field in missing)}.",
             hint=f"Add {' '.join(f'{field.name}=…' for field in missing)}.",
@@ -123,7 +136,10 @@ async def open_gate(found: Found, name: str, verb: str) -> Gate:
     return chosen[0]
 
 
-_FLAGS: Final = (("--comment TEXT", "why, for the public line and the CI system"),)
+_FLAGS: Final = (
+    ("--comment TEXT", "why, for the public line and the CI system"),
+    ("--form", "decide in a form, with the step's fields"),
+)
 
 APPROVE = Command(
     verb="approve",

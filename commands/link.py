@@ -2,18 +2,18 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
 
 from bot.blocks.link import link_confirmation
 from bot.blocks.text import escape
 from bot.errors import ProviderError, UsageError
-from bot.models import BuildFilter, BuildKey, Conclusion, Pipeline
-from bot.notices import Event, Filter, Verdict, judge, past
-from bot.store.tables import LinkRow, RoundRow
-from bot.transitions import compare
+from bot.models import BuildFilter, Pipeline
+from bot.notices import Filter
+from bot.store.tables import LinkRow
 from commands import acting
+from commands.forms import can_open, opening
 from commands.grammar import Ask, Target, read
 from commands.permissions import require
+from commands.replay import posted, replayed
 from commands.request import Answer, Command, Request, Role, Services
 from commands.resolve import Place, place
 
@@ -36,20 +36,27 @@ def parse_link(words: str) -> Link:
     """Read the words after `link`. Raises UsageError."""
     ask = read(words, values=("branch", "protected"), switches=("default", "yes"))
     target = ask.target()
-    if target.empty:
-        raise UsageError("Which pipeline? Paste any of its pages' URLs, or type a part of its name.", usage=LINK_USAGE)
     alias = ""
     if len(ask.words) >= 2:
         if ask.words[1].lower() != "as" or len(ask.words) != 3:
             raise UsageError(f"I don't know what `{ask.words[1]}` should be.", usage=LINK_USAGE)
         alias = ask.words[2]
-        if any(char in alias for char in "@#:\"' ") or len(alias) > 60:
-            raise UsageError("An alias has no spaces, quotes, `@`, `#` or `:` in it, and at most 60 characters.")
+        check_alias(alias)
     return Link(target=target, alias=alias, ask=ask)
+
+
+def check_alias(alias: str) -> None:
+    """Raise UsageError unless a link may have this alias."""
+    if any(char in alias for char in "@#:\"' ") or len(alias) > 60:
+        raise UsageError("An alias has no spaces, quotes, `@`, `#` or `:` in it, and at most 60 characters.")
 
 
 async def link(ask: Link, request: Request, services: Services) -> Answer:
     """Link, remember what has been built so far, and offer to narrow what is heard."""
+    if ask.target.empty and can_open(request):
+        return Answer(form=opening("link", request))
+    if ask.target.empty:
+        raise UsageError("Which pipeline? Paste any of its pages' URLs, or type a part of its name.", usage=LINK_USAGE)
     await require(Role.RUN, "Linking pipelines", request, services)
     where = await place(ask.target, request, services, acting=True, verb="link")
     found = await where.provider.pipeline(where.pipeline)
@@ -83,10 +90,8 @@ async def link(ask: Link, request: Request, services: Services) -> Answer:
     trouble = await seed(where, found, services, request)
     await services.store.want_lane(where.connection, where.provider.lane(found.id), now=request.now)
     services.wake_watcher()
-    would = {
-        preset: await would_have_posted(row, Filter(preset=preset), request, services)
-        for preset in ("all", "edges", "failures")
-    }
+    pasts = await replayed(row, request, services)
+    would = {preset: len(posted(pasts, row, Filter(preset=preset))) for preset in ("all", "edges", "failures")}
     name = row.alias or row.name
     message = link_confirmation(
         name=name,
@@ -123,35 +128,6 @@ async def seed(where: Place, found: Pipeline, services: Services, request: Reque
         return f"{where.provider.label} has not answered for {SEED_SECONDS} s; I will keep asking."
     await services.store.record(builds, lambda _batch: (), now=request.now, counts_after=None)
     return ""
-
-
-async def would_have_posted(row: LinkRow, wanted: Filter, request: Request, services: Services) -> int:
-    """Return how many notices a filter would have made in the last seven days, from the stored rounds."""
-    since = request.now - timedelta(days=7)
-    rounds = await services.store.rounds_since(row.connection, row.pipeline, since)
-    trial = LinkRow(**{**row.model_dump(), "filters": wanted.words()})
-    return len([one for one in rounds if await _admitted(one, rounds, trial, services)])
-
-
-async def _admitted(one: RoundRow, rounds: list[RoundRow], trial: LinkRow, services: Services) -> bool:
-    known = await services.store.build(BuildKey(connection=one.connection, pipeline=one.pipeline, id=one.build))
-    if known is None:
-        return False
-    earlier = sorted(
-        (
-            r
-            for r in rounds
-            if r.branch == one.branch
-            and r.completed_at < one.completed_at
-            and r.conclusion not in {"cancelled", "skipped"}
-        ),
-        key=lambda r: r.completed_at,
-        reverse=True,
-    )
-    mine = past([one])[0]
-    conclusion = Conclusion(one.conclusion) if one.conclusion else None
-    transition = compare(conclusion, mine.counts, one.completed_at, one.number, past(earlier))
-    return judge(known[0], transition, trial, Event.FINISHED).verdict is Verdict.POST
 
 
 def parse_unlink(words: str) -> Link:

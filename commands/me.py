@@ -8,10 +8,11 @@ from bot.blocks.message import Message, sections
 from bot.blocks.text import code, escape
 from bot.errors import UsageError
 from bot.store.tables import IdentityRow, PersonRow
+from commands.forms import can_open, opening
 from commands.grammar import clean, split
 from commands.request import Answer, Command, Request, Role, Services
 
-USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off]"
+USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | --form]"
 SWITCHES = {
     "mentions": "mentions in channels",
     "broken": "a direct message when your commit breaks a build",
@@ -32,6 +33,8 @@ def parse(words: str) -> Me:
     parts = split(clean(words))
     if not parts:
         return Me(act="", value="")
+    if parts == ["--form"]:
+        return Me(act="form", value="")
     act, value = parts[0].lower(), " ".join(parts[1:]).strip()
     if act in SWITCHES and value.lower() in {"on", "off"}:
         return Me(act=act, value=value.lower())
@@ -56,6 +59,8 @@ def settings_of(person: PersonRow | None) -> dict[str, str]:
 
 async def run(ask: Me, request: Request, services: Services) -> Answer:
     """Show or change what the bot knows of the person."""
+    if ask.act == "form" and can_open(request):
+        return Answer(form=opening("me", request))
     match ask.act:
         case "email" | "link":
             kind, _, value = ("email", "", ask.value) if ask.act == "email" else ask.value.partition(":")
@@ -69,12 +74,12 @@ async def run(ask: Me, request: Request, services: Services) -> Answer:
             )
         case "forget":
             kind, colon, value = ask.value.partition(":")
-            gone = await services.store.delete_identity(
-                request.team, kind if colon else "email", value if colon else ask.value.lower()
-            )
-            if not gone:
+            kind, value = (kind, value) if colon else ("email", ask.value.lower())
+            known = await services.store.identity(request.team, kind, value)
+            if known is None or known.user != request.user:
                 raise UsageError(f"I know no `{ask.value}` of yours.")
-        case "":
+            await services.store.delete_identity(request.team, kind, value)
+        case "" | "form":
             pass
         case _:
             await services.people.person(request.team, request.user)

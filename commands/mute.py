@@ -9,6 +9,7 @@ from bot.errors import UsageError
 from bot.notices import check_hours
 from bot.store.tables import MuteRow
 from commands import acting
+from commands.forms import can_open, opening
 from commands.grammar import Ask, Target, parse_duration, read
 from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
@@ -33,7 +34,7 @@ class Mute:
 
 def parse(words: str) -> Mute:
     """Read the words after `mute` or `unmute`. Raises UsageError."""
-    ask = read(words, values=("for", "until"))
+    ask = read(words, values=("for", "until"), switches=("form",))
     given = ask.words[1:] if ask.has("until") else ()
     rest = Ask(words=ask.words[:1], flags=ask.flags)
     if len(ask.words) > 1 and not given:
@@ -48,6 +49,8 @@ def parse(words: str) -> Mute:
 
 async def mute(ask: Mute, request: Request, services: Services) -> Answer:
     """Hold notices until a time; anyone may for up to 8 hours. What was held comes as one summary."""
+    if ask.ask.has("form") and can_open(request):
+        return Answer(form=opening("mute", request))
     zone = await services.people.zone(request.team, request.user)
     until = _until(ask.ask, request.now, zone)
     if until - request.now > ANYONE:
@@ -120,16 +123,17 @@ def at(words: str, now: datetime, zone: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """The hours, or "" to end them."""
+    """The hours, or "" to end them. `asked` says that none were typed."""
 
     hours: str
+    asked: bool = False
 
 
 def parse_quiet(words: str) -> Quiet:
     """Read the words after `quiet`. Raises UsageError."""
     text = " ".join(words.lower().split())
-    if not text:
-        raise UsageError("Which hours?", usage=QUIET_USAGE)
+    if not text or text == "--form":
+        return Quiet(hours="", asked=True)
     if text == "off":
         return Quiet(hours="")
     check_hours(text)
@@ -138,6 +142,10 @@ def parse_quiet(words: str) -> Quiet:
 
 async def quiet(ask: Quiet, request: Request, services: Services) -> Answer:
     """Set or end the channel's quiet hours, in the time zone of the person who sets them."""
+    if ask.asked and can_open(request):
+        return Answer(form=opening("quiet", request))
+    if ask.asked:
+        raise UsageError("Which hours?", usage=QUIET_USAGE)
     await require(Role.RUN, "Setting quiet hours", request, services)
     if not ask.hours:
         if not await services.store.end_mute(request.team, request.channel, "hours"):
@@ -168,7 +176,11 @@ MUTE = Command(
     group="Follow",
     parse=parse,
     run=mute,
-    flags=(("--for 2h", "how long; anyone may up to 8 h"), ("--until fri 9:00", "until when, in your time zone")),
+    flags=(
+        ("--for 2h", "how long; anyone may up to 8 h"),
+        ("--until fri 9:00", "until when, in your time zone"),
+        ("--form", "choose in a form"),
+    ),
     examples=("mute", "mute web --for 4h", "mute all --until tomorrow 9:00"),
     inferred="everything, for 2 hours",
 )
@@ -191,4 +203,5 @@ QUIET = Command(
     parse=parse_quiet,
     run=quiet,
     examples=("quiet 22:00-07:00", "quiet 18:00-09:00 mon-fri", "quiet off"),
+    inferred="a form, where no hours are typed",
 )

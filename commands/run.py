@@ -1,22 +1,22 @@
 """Start a build: /build run [pipeline][@ref] [KEY=VALUE …]."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 
 from bot.blocks.message import Message, section
-from bot.blocks.text import escape
+from bot.blocks.text import code, escape
 from bot.errors import NotFound, Rejected, UsageError
 from bot.models import Parameter, ParameterType, Ref, RefKind, StartRequest
 from bot.providers.base import Capability
 from commands import acting
-from commands.forms import opening
+from commands.forms import can_open, opening
 from commands.grammar import Ask, Target, read
 from commands.permissions import require
+from commands.presets import forget_preset, preset
 from commands.request import Answer, Command, Request, Role, Services
 from commands.resolve import Place, closest, place, ref_of
 
-USAGE = (
-    "run [pipeline][@ref] [KEY=VALUE …] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--no-watch] [--dry-run]"
-)
+USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--dry-run]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def parse(words: str) -> Run:
     """Read the words after `run`. Raises UsageError."""
     ask = read(
         words,
-        values=("message", "commit", "option", "preset"),
+        values=("message", "commit", "option", "preset", "forget-preset"),
         switches=("watch", "no-watch", "dry-run", "clean", "form", "yes"),
         parameters=True,
     )
@@ -45,17 +45,37 @@ def parse(words: str) -> Run:
 
 async def run(ask: Run, request: Request, services: Services) -> Answer:
     """Start the build and post its card. Nothing is sent twice."""
-    if ask.ask.has("form") and request.trigger:
-        named = ask.target.pipeline or ""
-        return Answer(form=opening("run", request, pipeline=named, ref=str(ask.target.ref or "")))
+    chosen = ask.ask.flag("preset") or ""
+    if ask.ask.has("form") and can_open(request):
+        return Answer(form=opening("run", request, pipeline=_named(ask), ref=str(ask.target.ref or ""), preset=chosen))
     where = await place(ask.target, request, services, acting=True, verb="run")
     acting.must_be_able(where, Capability.START)
     wanted = await ref_of(where, ask.target.ref)
     await require(Role.RUN, f"Starting builds of *{escape(where.label)}*", request, services, where, wanted)
+    if gone := ask.ask.flag("forget-preset"):
+        await forget_preset(gone, where, request, services)
+        return acting.public_line(
+            f"{acting.who(request)} removed the preset {code(gone)} of {escape(where.label)}", place=where
+        )
     start = start_request(ask.ask, where, wanted, request, await services.people.name(request.team, request.user))
+    if chosen:
+        values = await preset(chosen, where, request, services)
+        start = replace(start, parameters={**values, **start.parameters})
     missing = await missing_parameters(where, wanted, start)
-    if missing and request.trigger:
-        return Answer(form=opening("run", request, pipeline=where.spoken(), ref=str(wanted)))
+    if missing and can_open(request):
+        typed = json.dumps(dict(start.parameters)) if start.parameters else ""
+        named = f"{where.connection}:{where.pipeline}"
+        return Answer(
+            form=opening(
+                "run",
+                request,
+                pipeline=named,
+                ref=str(wanted),
+                preset=chosen,
+                given=typed,
+                message=start.message or "",
+            )
+        )
     if missing:
         raise UsageError(
             f"{where.label} needs {', '.join(f'`{parameter.name}`' for parameter in missing)}.",
@@ -67,6 +87,11 @@ async def run(ask: Run, request: Request, services: Services) -> Answer:
     if not await acting.first_click(f"run {where.spoken(ref=wanted)}", request, services):
         return Answer(silent=True)
     return await begin(where, wanted, start, request, services, watch=not ask.ask.has("no-watch"))
+
+
+def _named(ask: Run) -> str:
+    """Return the pipeline as the form takes it: a name or an address."""
+    return ask.target.pipeline or ask.target.url or ""
 
 
 async def begin(
@@ -146,6 +171,8 @@ COMMAND = Command(
         ("--message TEXT", "the build's message, where the CI system takes one"),
         ("--commit SHA", "an exact commit, where the CI system can build one"),
         ("--option NAME=VALUE", "an option of the CI system's own, such as clean=true"),
+        ("--preset NAME", "values this channel keeps under a name; the form saves them"),
+        ("--forget-preset NAME", "remove such values; nothing is started"),
         ("--no-watch", "don't tell me here when it ends"),
         ("--dry-run", "say what would be started"),
         ("--form", "fill in a form"),

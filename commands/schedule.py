@@ -2,24 +2,25 @@
 
 from dataclasses import dataclass
 
-from bot.blocks.message import Message, section
+from bot.blocks.message import Message, actions, button, sections
 from bot.blocks.text import code, escape, when
 from bot.errors import UsageError
 from bot.schedule import cron_of, next_times
 from bot.store.tables import ScheduleRow
 from commands import acting
+from commands.forms import can_open, opening
 from commands.grammar import clean, split
 from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
 
-USAGE = 'schedule "weekdays 7:00" <command> | list | remove N'
+USAGE = 'schedule "weekdays 7:00" <command> | list | remove N | --form'
 ALLOWED = ("run", "rebuild", "retry", "status", "last", "stats", "digest")
 MOST = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What to do: `add` with words and a command, `list`, or `remove` with a number."""
+    """What to do: `add` with words and a command, `list`, `remove` with a number, or `form`."""
 
     act: str
     words: str = ""
@@ -32,6 +33,8 @@ def parse(words: str) -> Schedule:
     parts = split(words)
     if not parts or parts[0].lower() == "list":
         return Schedule(act="list")
+    if parts[0].lower() == "--form":
+        return Schedule(act="form")
     if parts[0].lower() == "remove":
         if len(parts) != 2 or not parts[1].isdigit():
             raise UsageError("Which one? `schedule list` shows their numbers.", usage=USAGE)
@@ -42,16 +45,25 @@ def parse(words: str) -> Schedule:
     rest = words.strip()[1:]
     quoted = words.strip()[:1] in "\"'"
     command = rest.partition(words.strip()[0])[2].strip() if quoted else words.strip().partition(" ")[2].strip()
+    check_command(command)
+    return Schedule(act="add", words=parts[0], command=command)
+
+
+def check_command(command: str) -> None:
+    """Raise UsageError unless a command may be typed by the clock."""
     verb = command.partition(" ")[0].lower()
     if verb not in ALLOWED:
         raise UsageError(
             f"I can't schedule `{verb or 'nothing'}`.", hint=f"I can schedule {', '.join(ALLOWED)}.", usage=USAGE
         )
-    return Schedule(act="add", words=parts[0], command=command)
 
 
 async def run(ask: Schedule, request: Request, services: Services) -> Answer:
     """Add, list or remove; a scheduled command acts with the rights of who scheduled it, asked when it runs."""
+    if ask.act == "form" and can_open(request):
+        return Answer(form=opening("schedule", request))
+    if ask.act == "form":
+        raise UsageError("No form can be opened from here.", usage=USAGE)
     if ask.act == "list":
         rows = await services.store.schedules(request.team, request.channel)
         lines = [
@@ -59,7 +71,8 @@ async def run(ask: Schedule, request: Request, services: Services) -> Answer:
             for row in rows
         ]
         text = "\n".join(lines) or "Nothing is scheduled in this channel."
-        return Answer(message=Message(text=text, blocks=(section(text),)))
+        new = actions(button("New schedule", "schedule --form"))
+        return Answer(message=Message(text=text, blocks=(*sections(lines or [text]), new)))
     await require(Role.RUN, "Scheduling", request, services)
     if ask.act == "remove":
         if not await services.store.remove_schedule(ask.number, request.team, request.channel):

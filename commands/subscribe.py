@@ -1,15 +1,17 @@
 """What a channel hears of a pipeline: /build subscribe [target] [filters], /build unsubscribe [target]."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.blocks.text import escape
 from bot.errors import UsageError
-from bot.notices import PRESETS, Filter, make_filter, read_filter
+from bot.notices import PRESETS, Filter, filter_of, make_filter
 from bot.store.tables import LinkRow
 from commands import acting
+from commands.forms import can_open, opening
 from commands.grammar import Ask, Target, read
-from commands.link import would_have_posted
 from commands.permissions import require
+from commands.replay import posted, replayed
 from commands.request import Answer, Command, Request, Role, Services
 from commands.resolve import Place, place
 
@@ -50,13 +52,15 @@ def filters_given(ask: Ask) -> tuple[dict[str, list[str]], list[str]]:
 
 
 async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
-    """Change what the channel hears; without filters, say what it hears now."""
+    """Change what the channel hears; without filters a form opens, or where none can, say what it hears now."""
+    if not ask.given and not ask.ask.has("preview") and can_open(request):
+        return Answer(form=opening("subscribe", request, pipeline=ask.target.pipeline or ask.target.url or ""))
     where, row = await _linked(ask.target, request, services, "subscribe")
     await require(Role.RUN, "Choosing what this channel hears", request, services, where)
-    before = read_filter(row.filters) if row.filters else Filter()
-    wanted = make_filter(_merged(before, ask.given))
+    before = filter_of(row)
+    wanted = merged(before, ask.given)
     default = row.branch or row.default_branch
-    count = await would_have_posted(row, wanted, request, services)
+    count = len(posted(await replayed(row, request, services, starters=bool(wanted.by)), row, wanted))
     if ask.ask.has("preview"):
         return acting.public_line(
             f"{escape(where.label)} with this filter: {escape(wanted.in_words(default))}. It would have posted {count} times in the last 7 days.",
@@ -70,7 +74,8 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
     )
 
 
-def _merged(before: Filter, given: dict[str, list[str]]) -> dict[str, list[str]]:
+def merged(before: Filter, given: Mapping[str, Sequence[str]]) -> Filter:
+    """Return a filter with some conditions replaced; an empty one is dropped. Raises UsageError."""
     kept: dict[str, list[str]] = {
         "on": list(before.events) or [before.preset],
         "branch": list(before.branches),
@@ -81,7 +86,7 @@ def _merged(before: Filter, given: dict[str, list[str]]) -> dict[str, list[str]]
         "mention": [before.mention] if before.mention else [],
     }
     kept.update({name: list(values) for name, values in given.items()})
-    return {name: values for name, values in kept.items() if values}
+    return make_filter({name: values for name, values in kept.items() if values})
 
 
 async def unsubscribe(ask: Subscribe, request: Request, services: Services) -> Answer:
@@ -111,7 +116,7 @@ SUBSCRIBE = Command(
     group="Follow",
     parse=parse,
     run=run,
-    aliases=("sub",),
+    aliases=("sub", "settings"),
     flags=(
         ("--on EVENTS", "a preset or events: passed, failed, broken, fixed, blocked, …"),
         ("--branch GLOBS", "branches such as main,release/*; !glob leaves out"),
@@ -119,7 +124,7 @@ SUBSCRIBE = Command(
         ("--by NAMES", "who started it; bot; !name leaves out"),
         ("--min-streak N", "still failing: only from the n-th failure in a row"),
         ("--min-delta NAME:N", "only when a count grew, such as warnings:1"),
-        ("--mention WHO", "whom to mention when it breaks: author, @user, here"),
+        ("--mention WHO", "whom to mention when it newly breaks: author (the usual), @user, @group, none"),
         ("--preview", "only say how often it would have posted"),
     ),
     examples=(
@@ -127,7 +132,7 @@ SUBSCRIBE = Command(
         "subscribe nightly --on failed,fixed --branch main,release/*",
         "subscribe web all --preview",
     ),
-    inferred="the channel's default pipeline",
+    inferred="the channel's default pipeline; without filters a form opens",
 )
 UNSUBSCRIBE = Command(
     verb="unsubscribe",
