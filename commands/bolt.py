@@ -32,6 +32,7 @@ EVERYTHING = re.compile(".*", re.DOTALL)
 AT_ONCE = 64
 DRAIN_SECONDS = 20.0
 INLINE_SECONDS = 2.0
+PATIENCE_SECONDS = 4.0
 NOT_USED = "xoxb-each-call-brings-its-own"
 
 
@@ -361,11 +362,24 @@ class Front:
 
     async def answer(self, request: Request, *, from_ephemeral: bool = False) -> None:
         """Handle a request and deliver what comes of it."""
-        handled = await desk.handle(request, self._services)
+        work = asyncio.ensure_future(desk.handle(request, self._services))
+        asked_for_patience = await self._ask_for_patience(request, work)
+        handled = await work
+        answer = replace(handled.answer, replace=True) if asked_for_patience else handled.answer
         try:
-            await self.deliver(request, handled.answer, from_ephemeral=from_ephemeral)
+            await self.deliver(request, answer, from_ephemeral=from_ephemeral or asked_for_patience)
         except SlackError as exc:
             log.warning("an answer could not be delivered", extra={"code": exc.code, "verb": handled.verb})
+
+    async def _ask_for_patience(self, request: Request, work: asyncio.Future[desk.Handled]) -> bool:
+        """Say after a few seconds that a slash command is being worked on; return whether that was said."""
+        if request.source is not Source.SLASH or not request.response_url:
+            return False
+        done, _waiting = await asyncio.wait({work}, timeout=PATIENCE_SECONDS)
+        if done:
+            return False
+        waiting = Message(text="The CI system takes its time. I'm on it, and will answer here.")
+        return await self._sender.respond(request.response_url, waiting)
 
     async def deliver(self, request: Request, answer: Answer, *, from_ephemeral: bool = False) -> None:
         """Show an answer where the person is: a modal, the thread, the response_url, a message."""
@@ -396,7 +410,7 @@ class Front:
         if request.source in {Source.MODAL, Source.SCHEDULE, Source.SHORTCUT} or not request.response_url:
             await self._aside(request, answer, message)
             return
-        replaces = not answer.public and (answer.replace or (from_ephemeral and _is_question(answer)))
+        replaces = answer.replace and not answer.public
         if request.response_url and await self._sender.respond(
             request.response_url, message, public=answer.public, replace=replaces
         ):
@@ -440,10 +454,6 @@ async def _authorize(enterprise_id: str | None, team_id: str | None) -> Authoriz
 
 def _form(body: Body) -> Form | None:
     return FORMS.get(str((body.get("view") or {}).get("callback_id") or ""))
-
-
-def _is_question(answer: Answer) -> bool:
-    return answer.message is not None and not answer.public
 
 
 def _typed(action: Mapping[str, Any]) -> str:
