@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import uvicorn
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -43,7 +44,7 @@ from bot.transport import Network
 from bot.vault import Vault
 from bot.watcher import Pace, Watcher
 from bot.web import Doors, Web
-from commands.bolt import Front
+from commands.bolt import Front, Reply
 from commands.builds import verbs_of
 from commands.request import Access, File, Role, Services
 from commands.surroundings import Surroundings
@@ -54,6 +55,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 2048
 STOP_SECONDS = 10
 PRUNE_SECONDS = 3600.0
+RELEASE_SECONDS = 60.0
 TIMED_SECONDS = 10.0
 AGAIN_SECONDS = 3.0
 WATCHER_LATE = timedelta(seconds=60)
@@ -93,6 +95,13 @@ class Metrics:
 
 def read_connections(settings: Settings) -> dict[str, tuple[str, Options]]:
     """Return the configured connections' options. Raises UsageError listing every problem of every connection."""
+    found, problems = _connections_and_problems(settings)
+    if problems:
+        raise UsageError("The connections have problems:\n" + "\n".join(f"- {problem}" for problem in problems))
+    return found
+
+
+def _connections_and_problems(settings: Settings) -> tuple[dict[str, tuple[str, Options]], list[str]]:
     found: dict[str, tuple[str, Options]] = {}
     problems: list[str] = []
     for name, options in settings.connections.items():
@@ -100,9 +109,7 @@ def read_connections(settings: Settings) -> dict[str, tuple[str, Options]]:
             found[name] = read_options(name, options)
         except UsageError as exc:
             problems.append(f"{exc.message}{f' {exc.hint}' if exc.hint else ''}")
-    if problems:
-        raise UsageError("The connections have problems:\n" + "\n".join(f"- {problem}" for problem in problems))
-    return found
+    return found, problems
 
 
 class App:
@@ -138,10 +145,14 @@ class App:
             configured=read_connections(settings),
         )
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.cards = Cards(store, provider_of=self.connections.by_name, verbs_of=verbs_of, clock=now)
+        self.cards = Cards(
+            store, provider_of=self.connections.serving, people=self.people, verbs_of=verbs_of, clock=now
+        )
         self.outbox = Outbox(
             store,
             sender,
+            people=self.people,
+            kind_of=self.connections.kind,
             draw=self.cards.draw,
             undelivered=self._undelivered,
             clock=now,
@@ -151,6 +162,7 @@ class App:
         self.watcher = Watcher(
             store,
             provider_of=self.connections.by_name,
+            sees=lambda team, name: self.connections.serving(team, name) is not None,
             pace=Pace(busy_seconds=settings.watch_busy_seconds, idle_seconds=settings.watch_idle_seconds),
             clock=now,
             owner=owner,
@@ -183,6 +195,7 @@ class App:
         self.schedule = Schedule(
             {
                 "prune": (PRUNE_SECONDS, self._prune),
+                "release": (RELEASE_SECONDS, self.outbox.release),
                 "timed": (TIMED_SECONDS, Timed(self.services, self.front.deliver).tick),
             }
         )
@@ -192,7 +205,7 @@ class App:
                 settings.slack_app_token.get_secret_value(),
                 session=network.session,
                 api_url=settings.slack_api_url,
-                dispatch=self.front.dispatch,
+                dispatch=self._dispatch,
             )
             if settings.slack_app_token.get_secret_value()
             else None
@@ -202,7 +215,7 @@ class App:
     def _web(self) -> Starlette:
         return Web(
             Doors(
-                dispatch=self.front.dispatch,
+                dispatch=self._dispatch,
                 signing_secrets=self.settings.signing_secrets,
                 provider_of=self.connections.by_name,
                 tapped=self._tapped,
@@ -213,6 +226,14 @@ class App:
                 installed=self._installed,
             )
         ).app()
+
+    async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
+        team, enterprise = body.get("team") or {}, body.get("enterprise") or {}
+        self.installs.met(
+            str(body.get("team_id") or team.get("id") or ""),
+            str(body.get("enterprise_id") or enterprise.get("id") or ""),
+        )
+        return await self.front.dispatch(body, headers)
 
     def _oauth(self) -> Oauth:
         public = self.settings.public_url
@@ -269,6 +290,10 @@ class App:
         url = Extra.of(notice.extra).response_url
         if notice.event == Event.STARTED.value and url and await self.sender.respond(url, drawn.message, public=True):
             return
+        if notice.user and notice.user != notice.channel:
+            # Somebody asked to hear of this build: where the channel can't be told, they are.
+            with contextlib.suppress(SlackError):
+                await self.sender.post(notice.team, notice.user, drawn.message)
         paused = await self.store.pause_links(notice.team, notice.channel, exc.code.replace("_", " "))
         makers: dict[str, list[str]] = {}
         for link in paused:
@@ -424,7 +449,7 @@ async def serve(
 
     Raises BotError for settings that can't work.
     """
-    problems = settings.problems_for_serving(web=web)
+    problems = [*settings.problems_for_serving(web=web), *_connections_and_problems(settings)[1]]
     if problems:
         raise UsageError("The bot can't start:\n" + "\n".join(f"- {problem}" for problem in problems))
     is_sqlite = settings.database_url.startswith("sqlite")

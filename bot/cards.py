@@ -8,17 +8,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from statistics import median
+from typing import Protocol
 
 import msgspec
 
 from bot.blocks.build import build_card
-from bot.blocks.message import Message, sections
+from bot.blocks.message import Message, context, sections
 from bot.blocks.notice import gate_notice, notice, outage_notice, outage_over, summary_notice
 from bot.blocks.text import Markup
 from bot.clock import Clock
 from bot.errors import ProviderError
-from bot.models import Build, BuildKey, Conclusion, Gate, Issue, Status
-from bot.notices import Event, Extra
+from bot.models import Build, BuildKey, Conclusion, Gate, Issue, Person, Status
+from bot.notices import AUTHOR, Event, Extra
 from bot.outbox import Drawn
 from bot.providers.base import AnyProvider, Capability
 from bot.store import Store, unpack_counts
@@ -29,14 +30,37 @@ USUAL_OF = 10
 MOST_GATES = 5
 
 
+class Folk(Protocol):
+    """What is needed of `bot.slack.people.People`."""
+
+    async def author(self, team: str, author: Person, kind: str) -> str | None:
+        """Return the Slack user that a commit's author is."""
+        ...
+
+    async def may_mention(self, team: str, user: str) -> bool:
+        """Return whether somebody wants to be told by name."""
+        ...
+
+
 class Cards:
-    """Draws notices and cards. `verbs_of` says which verbs a system allows on a build."""
+    """Draws notices and cards.
+
+    `provider_of` returns a connection (by workspace and name) where the workspace may see it; `verbs_of` says which
+    verbs a system allows on a build.
+    """
 
     def __init__(
-        self, store: Store, *, provider_of: Callable[[str], AnyProvider | None], verbs_of: Verbs, clock: Clock
+        self,
+        store: Store,
+        *,
+        provider_of: Callable[[str, str], AnyProvider | None],
+        people: Folk,
+        verbs_of: Verbs,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._provider_of = provider_of
+        self._people = people
         self._verbs_of = verbs_of
         self._clock = clock
 
@@ -46,17 +70,18 @@ class Cards:
         event = Event(row.event)
         match event:
             case Event.OUTAGE | Event.OUTAGE_OVER:
-                return self._outage(row, extra, event)
+                return Drawn(message=_marked(self._outage(row, extra, event), repeated=repeated))
             case Event.SUMMARY:
                 return await self._summary(row, extra, repeated=repeated)
             case Event.DIGEST:
-                return Drawn(message=Message(text=extra.text, blocks=sections(extra.lines)))
+                digest = Message(text=extra.text, blocks=sections(extra.lines))
+                return Drawn(message=_marked(digest, repeated=repeated))
             case Event.STARTED | Event.FINISHED | Event.BLOCKED:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NoticeRow, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
         known = await self._store.build(_key(row))
-        provider = self._provider_of(row.connection)
+        provider = self._provider_of(row.team, row.connection)
         if known is None or provider is None:
             return None
         build, stored = known
@@ -81,7 +106,13 @@ class Cards:
                     gates=await self._gates(provider, build),
                     note=note,
                 )
-                return Drawn(message=card, live=not build.completed and not is_over, card=True)
+                live = not build.completed and not is_over
+                return Drawn(
+                    message=_marked(card, repeated=repeated),
+                    live=live,
+                    card=True,
+                    moves=live and build.status is Status.IN_PROGRESS and not build.waiting,
+                )
             case Event.BLOCKED:
                 gates = await self._gates(provider, build)
                 card = gate_notice(
@@ -93,7 +124,7 @@ class Cards:
                     actions=verbs if gates else verbs - {"approve", "reject"},
                     round=row.round,
                     requester=stored.started_by or None,
-                    mention=extra.mention or None,
+                    mention=await self._mention(row, extra, provider, build),
                     decision=None
                     if gates or build.waiting
                     else Markup(extra.text)
@@ -125,7 +156,7 @@ class Cards:
         if round_ is not None:
             counts = unpack_counts(round_.counts)
             shown = replace(
-                build.with_issues(counts if round_.counts else build.issues),
+                build.with_issues(counts if round_.counts or is_over else build.issues),
                 started_at=None if is_over else build.started_at,
                 completed_at=round_.completed_at if is_over else build.completed_at or round_.completed_at,
                 conclusion=Conclusion(round_.conclusion) if round_.conclusion else None,
@@ -136,10 +167,10 @@ class Cards:
                 total = round_.failures_total
         message = notice(
             shown,
-            transition=extra.transition,
+            transition=extra.transition.with_counts(shown.issues),
             label=label,
             connection_label=provider.label,
-            reason=f"attempt {stored.round} replaces this one" if is_over else row.reason,
+            reason=f"{row.reason}. Attempt {stored.round} has replaced it" if is_over else row.reason,
             now=self._clock(),
             actions=frozenset() if is_over else self._verbs_of(provider, build),
             round=row.round,
@@ -147,8 +178,11 @@ class Cards:
             more_failures=max(total - 1, 0),
             late=extra.late,
             repeated=repeated,
-            mention=extra.mention or None,
-            counts_pending=round_ is not None and not round_.counts and round_.counts_due_at is not None,
+            mention=await self._mention(row, extra, provider, build),
+            counts_pending=provider.can(Capability.COUNTS)
+            and round_ is not None
+            and not round_.counts
+            and round_.counts_due_at is not None,
         )
         return Drawn(message=message, card=True)
 
@@ -157,22 +191,34 @@ class Cards:
         labels: dict[tuple[str, str], str] = {}
         for connection, pipeline, id_ in extra.builds:
             known = await self._store.build(BuildKey(connection=connection, pipeline=pipeline, id=id_))
-            if known is not None:
+            if known is not None and self._provider_of(row.team, connection) is not None:
                 builds.append(known[0])
                 labels[connection, pipeline] = await self._label(row, known[0])
         if not builds:
             return None
         return Drawn(
-            message=summary_notice(builds, labels=labels, now=self._clock(), reason=row.reason, repeated=repeated)
+            message=summary_notice(
+                builds, labels=labels, now=self._clock(), reason=row.reason, repeated=repeated, quiet=extra.quiet
+            )
         )
 
-    def _outage(self, row: NoticeRow, extra: Extra, event: Event) -> Drawn:
-        provider = self._provider_of(row.connection)
+    def _outage(self, row: NoticeRow, extra: Extra, event: Event) -> Message:
+        provider = self._provider_of(row.team, row.connection)
         label = f"{provider.label} ({row.connection})" if provider else row.connection
         since = datetime.fromisoformat(row.build)
         if event is Event.OUTAGE:
-            return Drawn(message=outage_notice(label, since, extra.text))
-        return Drawn(message=outage_over(label, since, self._clock()))
+            return outage_notice(label, since, extra.text)
+        return outage_over(label, since, row.created_at)
+
+    async def _mention(self, row: NoticeRow, extra: Extra, provider: AnyProvider, build: Build) -> str | None:
+        """Return whom the notice tells by name, in Slack's id, if anybody: nobody who has left or wants none of it."""
+        who: str | None = extra.mention or None
+        if who == AUTHOR:
+            who = await self._people.author(row.team, build.author, provider.kind) if build.author else None
+        if who is None or who == row.channel:
+            return None
+        is_person = who.startswith(("U", "W"))
+        return who if not is_person or await self._people.may_mention(row.team, who) else None
 
     async def _label(self, row: NoticeRow, build: Build) -> str:
         for link in await self._store.links(row.team, row.channel):
@@ -197,3 +243,12 @@ class Cards:
 
 def _key(row: NoticeRow) -> BuildKey:
     return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
+
+
+def _marked(message: Message, *, repeated: bool) -> Message:
+    """Return a message that says, where that is so, that it may stand in the channel already."""
+    if not repeated:
+        return message
+    return replace(
+        message, blocks=(*message.blocks, context("Possibly repeated: Slack did not say whether it took it"))
+    )

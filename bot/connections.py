@@ -76,7 +76,9 @@ class Connections:
         self._allow_private = allow_private
         self._configured = {name: self._open(name, kind, options) for name, (kind, options) in configured.items()}
         self._made: dict[str, tuple[str, str, AnyProvider]] = {}
+        self._unfit: dict[str, str] = {}
         self._only_team = ""
+        self._no_team_known = True
 
     def _open(self, name: str, kind: str, options: Options) -> AnyProvider:
         return open_provider(name, kind, options, client=self._client(options.private_network), clock=self._clock)
@@ -85,24 +87,34 @@ class Connections:
         """Read again which connections were made in Slack and how many workspaces there are."""
         teams = await self._teams()
         self._only_team = teams[0] if len(teams) == 1 else ""
+        self._no_team_known = not teams
         rows = {row.name: row for row in await self._store.connections() if row.settings}
         for name in set(self._made) - rows.keys():
             del self._made[name]
         for name, row in rows.items():
-            if name in self._configured or self._made.get(name, ("", "", None))[1] == row.settings:
+            known = self._made.get(name)
+            is_same = known is not None and known[:2] == (row.team, row.settings)
+            if name in self._configured or is_same or self._unfit.get(name) == row.settings:
                 continue
+            # What was open under this name may be another workspace's by now.
+            self._made.pop(name, None)
             try:
                 settings = json.loads(self._vault.open(row.settings, about=_about(name, row.kind)))
                 kind, options = read_options(name, {"kind": row.kind, **settings})
                 self._made[name] = (row.team, row.settings, self._open(name, kind, options))
+                self._unfit.pop(name, None)
             except BotError as exc:
+                self._unfit[name] = row.settings
                 log.warning("a connection can't be opened", extra={"connection": name, "why": str(exc)})
 
     async def run(self) -> None:
-        """Follow what other processes change, until cancelled."""
+        """Follow what other processes change, until cancelled; a database that is away only delays."""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except BotError as exc:
+                log.warning("connections can't be read", extra={"why": str(exc)})
 
     def by_name(self, name: str) -> AnyProvider | None:
         """Return a connection whoever asks; for the watcher and for webhooks, never for people."""
@@ -110,6 +122,16 @@ class Connections:
             return self._configured[name]
         made = self._made.get(name)
         return made[2] if made else None
+
+    def serving(self, team: str, name: str) -> AnyProvider | None:
+        """Return a connection if a workspace's notices may come from it.
+
+        As `get`, except that before Slack has said which workspaces there are, nobody's news is withheld.
+        """
+        provider = self._configured.get(name) if self._no_team_known else None
+        if provider is not None and not provider.options.workspaces:
+            return provider
+        return self.get(team, name)
 
     def get(self, team: str, name: str) -> AnyProvider | None:
         """Return a connection if the workspace may see it."""
@@ -124,6 +146,11 @@ class Connections:
     def labels(self, team: str) -> dict[str, str]:
         """Return each visible connection's name with its CI system's."""
         return {provider.connection: provider.label for provider in self.visible(team)}
+
+    def kind(self, name: str) -> str:
+        """Return a connection's kind, or an empty text where there is none of that name."""
+        provider = self.by_name(name)
+        return provider.kind if provider else ""
 
     def names(self) -> tuple[str, ...]:
         """Return every connection's name."""

@@ -4,28 +4,35 @@ Live cards are edited here too: the latest state wins, and the last edit is neve
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from bot import notices
 from bot.blocks.message import Message
 from bot.clock import Clock
 from bot.errors import BotError
+from bot.models import BuildKey, Person
+from bot.notices import AUTHOR, Event, Extra
 from bot.slack.sender import GONE, REVOKED, UNFIT, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
-from bot.store import Store
+from bot.store import Store, unpack_counts
 from bot.store.tables import CardRow, NoticeRow
 from bot.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 90.0
+WORK_SECONDS = 60.0
 BATCH = 50
 MOST_AT_ONCE = 100
 LAST_WORDS_SECONDS = 5.0
 TICK_SECONDS = 0.5
 MOST_TRIES = 12
+MOVES_SECONDS = 60.0
+EDIT_AGAIN_SECONDS = 15.0
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
 
@@ -47,13 +54,33 @@ class Posts(Protocol):
         ...
 
 
+class Folk(Protocol):
+    """What is needed of `bot.slack.people.People`."""
+
+    async def author(self, team: str, author: Person, kind: str) -> str | None:
+        """Return the Slack user that a commit's author is."""
+        ...
+
+    async def wants_broken(self, team: str, user: str) -> bool:
+        """Return whether somebody asked to hear when their commit breaks a build."""
+        ...
+
+    async def off_hours(self, team: str, user: str, now: datetime) -> str:
+        """Return why somebody is not to be sent a direct message now, or an empty text."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """A notice as it should look now. `live` says that it will change again; `card` that it shows a build."""
+    """A notice as it should look now.
+
+    `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build.
+    """
 
     message: Message
     live: bool = False
     card: bool = False
+    moves: bool = False
 
 
 class Draw(Protocol):
@@ -70,7 +97,7 @@ Undelivered = Callable[[NoticeRow, SlackError, Drawn], Awaitable[None]]
 class Outbox:
     """The sender of notices and the editor of cards.
 
-    `undelivered` is told of a channel that can't be posted to.
+    `undelivered` is told of a channel that can't be posted to, `kind_of` returns the kind of a connection by name.
     """
 
     def __init__(
@@ -78,6 +105,8 @@ class Outbox:
         store: Store,
         slack: Posts,
         *,
+        people: Folk,
+        kind_of: Callable[[str], str],
         draw: Draw,
         undelivered: Undelivered,
         clock: Clock,
@@ -86,6 +115,8 @@ class Outbox:
     ) -> None:
         self._store = store
         self._slack = slack
+        self._people = people
+        self._kind_of = kind_of
         self._draw = draw
         self._undelivered = undelivered
         self._clock = clock
@@ -99,16 +130,22 @@ class Outbox:
         self._awake.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled; a slow channel holds up no other."""
+        """Deliver until cancelled; a slow channel holds up no other, and a database that is away only delays."""
+        fresh = True
         try:
             while True:
                 self._awake.clear()
-                await self.tick()
                 try:
+                    if fresh and self._store.dialect == "sqlite":
+                        # SQLite has one worker: whoever leased something before this start is gone.
+                        await self._store.free_notices(self._clock())
+                    fresh = False
+                    await self.tick()
+                except BotError as exc:
+                    log.warning("the outbox can't look for work", extra={"why": str(exc)})
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_SECONDS):
                         await self._awake.wait()
-                except TimeoutError:
-                    pass
         finally:
             await self._tasks.drain(LAST_WORDS_SECONDS)
 
@@ -118,13 +155,13 @@ class Outbox:
         room = min(self._tasks.free, BATCH)
         if not room:
             return False
-        notices = await self._store.claim_notices(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        due = await self._store.claim_notices(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
         cards = await self._store.claim_cards(now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        for notice in notices:
+        for notice in due:
             self._tasks.start(self._then_look_again(self._deliver(notice)), f"deliver {notice.id}")
         for card in cards:
             self._tasks.start(self._then_look_again(self._edit(card)), f"edit {card.id}")
-        return bool(notices or cards)
+        return bool(due or cards)
 
     async def settle(self) -> None:
         """Wait until everything started has ended."""
@@ -138,15 +175,86 @@ class Outbox:
         finally:
             self._awake.set()
 
+    async def release(self) -> None:
+        """Let go what was held back from channels and people who may be told again: several as one summary."""
+        for team, channel in await self._store.held_places():
+            now = self._clock()
+            held = await self._store.held(team, channel)
+            ready = [row for row in held if not await self._quiet(row, now)]
+            unwanted = [(_id(row), why) for row in ready if (why := await self._unwanted(row))]
+            gone = {number for number, _why in unwanted}
+            done = notices.release([row for row in ready if _id(row) not in gone], now)
+            if ready:
+                await self._store.release(done.free, (*unwanted, *done.silent), done.summary, now)
+                self._awake.set()
+
+    async def _quiet(self, row: NoticeRow, now: datetime) -> str:
+        if _is_person(row.channel):
+            return await self._people.off_hours(row.team, row.channel, now)
+        link = await self._store.link(row.link) if row.link else None
+        return notices.muted(await self._store.mutes(row.team, row.channel), link, row.channel, now) or ""
+
+    async def _unwanted(self, notice: NoticeRow) -> str:
+        """Return why a notice that waited for issue counts is not wanted, now that they are known, if it is not."""
+        if not notice.link or not Extra.of(notice.extra).undecided:
+            return ""
+        link = await self._store.link(notice.link)
+        key = BuildKey(connection=notice.connection, pipeline=notice.pipeline, id=notice.build)
+        known, round_ = await self._store.build(key), await self._store.round(key, notice.round)
+        if link is None or known is None or round_ is None:
+            return ""
+        counts = unpack_counts(round_.counts)
+        return notices.reconsidered(notice, link, known[0], counts, started_by=known[1].started_by)
+
+    async def _address(self, notice: NoticeRow) -> None:
+        """Find out who the author of a commit is here, and hand the notice to them if they want it."""
+        key = BuildKey(connection=notice.connection, pipeline=notice.pipeline, id=notice.build)
+        known = await self._store.build(key)
+        author = known[0].author if known else None
+        user = await self._people.author(notice.team, author, self._kind_of(notice.connection)) if author else None
+        if user is None:
+            await self._store.silence_notice(_id(notice), "nobody here is known as the commit's author")
+        elif not await self._people.wants_broken(notice.team, user):
+            await self._store.silence_notice(_id(notice), f"<@{user}> did not ask to hear of it")
+        elif not await self._store.readdress(_id(notice), user, self._clock()):
+            await self._store.silence_notice(_id(notice), f"<@{user}> hears of it anyway")
+
     async def _deliver(self, notice: NoticeRow) -> None:
+        try:
+            async with asyncio.timeout(WORK_SECONDS):
+                await self._try(notice)
+        except TimeoutError:
+            await self._later(notice, self._pause(notice), unsure=True)
+
+    async def _try(self, notice: NoticeRow) -> None:
+        if notice.channel == AUTHOR:
+            await self._address(notice)
+            return
         key = key_of(notice)
         repeated = False
         if notice.unsure:
-            found, readable = await self._look(notice, key)
+            try:
+                found, readable = await self._look(notice, key)
+            except SlackLimited as exc:
+                await self._later(notice, exc.retry_after, unsure=True)
+                return
+            except (SlackUnsure, SlackUnreachable):
+                await self._later(notice, self._pause(notice), unsure=True)
+                return
             if found is not None:
                 await self._settled(notice, notice.channel, found, await self._draw(notice, repeated=False))
                 return
             repeated = not readable
+        elif why := await self._unwanted(notice):
+            await self._store.silence_notice(_id(notice), why)
+            return
+        elif (
+            notice.event != Event.STARTED
+            and _is_person(notice.channel)
+            and (why := await self._quiet(notice, self._clock()))
+        ):
+            await self._store.hold_notice(_id(notice), why)
+            return
         drawn = await self._draw(notice, repeated=repeated)
         if drawn is None:
             await self._store.fail_notice(_id(notice), "there was nothing left to say")
@@ -170,13 +278,22 @@ class Outbox:
         except SlackError as exc:
             if exc.code not in UNFIT:
                 raise
-            log.warning("Slack refused a message's blocks; posting its text", extra={"code": exc.code})
-            bare = Message(text=message.text)
+            bare = _bare(message, exc)
             return await self._slack.post(notice.team, notice.channel, bare, thread=notice.thread, key=key)
+
+    async def _update(self, card: CardRow, message: Message) -> None:
+        try:
+            await self._slack.update(card.team, card.channel, card.ts, message)
+        except SlackError as exc:
+            if exc.code not in UNFIT:
+                raise
+            await self._slack.update(card.team, card.channel, card.ts, _bare(message, exc))
 
     async def _look(self, notice: NoticeRow, key: str) -> tuple[str | None, bool]:
         try:
             found = await self._slack.find(notice.team, notice.channel, key, notice.created_at, thread=notice.thread)
+        except (SlackLimited, SlackUnsure, SlackUnreachable):
+            raise
         except SlackError as exc:
             log.info("a channel's history can't be read", extra={"code": exc.code})
             return None, False
@@ -197,6 +314,7 @@ class Outbox:
                 notice=_id(notice),
                 live=drawn.live,
                 shown=drawn.message.text,
+                edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
             )
         await self._store.sent(_id(notice), ts=ts, card=card, now=now)
         self._posted(max((now - notice.created_at) / timedelta(seconds=1), 0.0))
@@ -219,23 +337,42 @@ class Outbox:
             await self._undelivered(notice, exc, drawn)
 
     async def _edit(self, card: CardRow) -> None:
-        now = self._clock()
+        try:
+            async with asyncio.timeout(WORK_SECONDS):
+                await self._redraw(card)
+        except TimeoutError:
+            await self._store.touch_card(card.id or 0, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+
+    async def _redraw(self, card: CardRow) -> None:
+        number = card.id or 0
         notice = await self._store.notice(card.notice)
         drawn = await self._draw(notice, repeated=False) if notice is not None else None
-        if drawn is None or card.id is None:
-            await self._store.drop_card(card.id or 0)
+        if drawn is None:
+            await self._store.drop_card(number)
             return
         try:
-            await self._slack.update(card.team, card.channel, card.ts, drawn.message)
+            await self._update(card, drawn.message)
         except SlackLimited as exc:
-            await self._store.touch_card(card.id, now + timedelta(seconds=exc.retry_after))
+            await self._store.touch_card(number, self._clock() + timedelta(seconds=exc.retry_after))
         except (SlackUnsure, SlackUnreachable):
-            await self._store.touch_card(card.id, now + timedelta(seconds=5))
+            await self._store.touch_card(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
         except SlackError as exc:
             log.info("a card can't be edited any more", extra={"code": exc.code})
-            await self._store.drop_card(card.id)
+            await self._store.drop_card(number)
         else:
-            await self._store.card_edited(card.id, shown=drawn.message.text, live=drawn.live, now=now)
+            now = self._clock()
+            again_at = now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None
+            await self._store.card_edited(number, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at)
+
+
+def _bare(message: Message, exc: SlackError) -> Message:
+    """Return a message's text alone, where Slack takes its blocks for unfit."""
+    log.warning("Slack refused a message's blocks; its text goes out alone", extra={"code": exc.code})
+    return Message(text=message.text)
+
+
+def _is_person(channel: str) -> bool:
+    return channel.startswith(("U", "W"))
 
 
 def key_of(notice: NoticeRow) -> str:

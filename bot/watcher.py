@@ -5,6 +5,7 @@ the store. A tap and a tick both end in `look`.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Sequence
@@ -32,7 +33,9 @@ BATCH = 50
 MOST_AT_ONCE = 200
 TICK_SECONDS = 0.5
 OUTAGE_AFTER = timedelta(minutes=10)
-COUNTS_AGAIN = (15.0, 60.0, 300.0)
+COUNTS_TRIES = 3
+GONE_SECONDS = 60.0
+ENSURE_SECONDS = 300.0
 SHARE_OF_QUOTA = 0.5
 LONGEST_PAUSE_SECONDS = 900.0
 FAILURES_KEPT = 3
@@ -68,7 +71,10 @@ def pause_seconds(pace: Pace, *, busy: bool, quota: Quota | None, spent: int, no
 
 
 class Watcher:
-    """The poller. `provider_of` returns a connection by name (None where it is gone)."""
+    """The poller.
+
+    `provider_of` returns a connection by name (None where it is gone), `sees` says whether a workspace may see one.
+    """
 
     def __init__(
         self,
@@ -79,6 +85,7 @@ class Watcher:
         clock: Clock,
         owner: str,
         wake_outbox: Callable[[], None],
+        sees: Callable[[str, str], bool] = lambda _team, _connection: True,
         looked: Callable[[str, str, float], None] = lambda _kind, _outcome, _seconds: None,
     ) -> None:
         self._store = store
@@ -87,7 +94,9 @@ class Watcher:
         self._clock = clock
         self._owner = owner
         self._wake_outbox = wake_outbox
+        self._sees = sees
         self._looked = looked
+        self._ensure_at: datetime | None = None
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
         self._jitter = random.Random()  # noqa: S311 - spreads polls, hides nothing
@@ -98,17 +107,25 @@ class Watcher:
         self._awake.set()
 
     async def run(self) -> None:
-        """Watch until cancelled; a slow look holds up no other."""
+        """Watch until cancelled; a slow look holds up no other, and a database that is away only delays."""
+        fresh = True
         try:
             while True:
                 self._awake.clear()
-                if await self.tick() and self._tasks.free:
-                    continue
+                found = False
                 try:
+                    if fresh and self._store.dialect == "sqlite":
+                        # SQLite has one worker: whoever leased a lane before this start is gone.
+                        await self._store.free_lanes()
+                    fresh = False
+                    found = await self.tick()
+                except BotError as exc:
+                    log.warning("the watcher can't look for work", extra={"why": str(exc)})
+                if found and self._tasks.free:
+                    continue
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_SECONDS):
                         await self._awake.wait()
-                except TimeoutError:
-                    pass
         finally:
             await self._tasks.drain(0)
 
@@ -116,6 +133,9 @@ class Watcher:
         """Start a look at every due lane and the fetching of due counts; return whether there was anything to do."""
         now = self._clock()
         self.last_tick = now
+        if self._ensure_at is None or now >= self._ensure_at:
+            self._ensure_at = now + timedelta(seconds=ENSURE_SECONDS)
+            await self.ensure_lanes()
         room = min(self._tasks.free, BATCH)
         if not room:
             return False
@@ -127,16 +147,34 @@ class Watcher:
             self._tasks.start(self._count(round_), f"count {round_.connection}")
         return bool(lanes or owed)
 
+    async def ensure_lanes(self) -> None:
+        """Make the lanes that are missing for what is watched, as after a change of the configuration."""
+        there = {(lane.connection, lane.part) for lane in await self._store.lanes()}
+        for connection, pipeline in await self._store.watched_pipelines():
+            provider = self._provider_of(connection)
+            if provider is not None and (place := (connection, provider.lane(pipeline))) not in there:
+                there.add(place)
+                await self._store.want_lane(*place, now=self._clock())
+
     async def settle(self) -> None:
         """Wait until everything started has ended."""
         await self._tasks.drain()
 
     async def look(self, lane: LaneRow) -> None:
         """Look at one claimed lane: what taps named, and the whole poll where that is due."""
+        try:
+            await self._look(lane)
+        except asyncio.CancelledError:
+            # A stop: whoever starts next need not wait for the lease to end.
+            now = self._clock()
+            await self._give_back(lane, now, now, error=lane.last_error or None)
+            raise
+
+    async def _look(self, lane: LaneRow) -> None:
         started = self._clock()
         provider = self._provider_of(lane.connection)
         if provider is None:
-            await self._store.drop_lane(lane.connection, lane.part)
+            await self._gone(lane, started)
             return
         before = provider.requests
         try:
@@ -148,20 +186,19 @@ class Watcher:
         except ProviderError as exc:
             await self._failed(lane, provider, str(exc), exc)
             return
-        recorded = await self.record(changes.builds, provider)
-        pipelines, unfinished = await self._store.watched(lane.connection)
+        await self.record(changes.builds, provider)
+        watched = await self._watched(lane, provider)
+        if not watched.pipelines and not watched.unfinished:
+            await self._drop(lane, provider)
+            return
         now = self._clock()
-        mine = [key for key in unfinished if provider.lane(key.pipeline) == lane.part]
-        busy = bool(mine)
         polled = changes.cursor is not None or lane.poll_at <= started
         spent = provider.requests - before
-        seconds = pause_seconds(self._pace, busy=busy, quota=provider.quota, spent=spent, now=now)
+        seconds = pause_seconds(self._pace, busy=bool(watched.unfinished), quota=provider.quota, spent=spent, now=now)
         seconds *= self._jitter.uniform(0.9, 1.1)
-        poll_at = now + timedelta(seconds=seconds) if polled else min(lane.poll_at, now + timedelta(seconds=seconds))
-        if not pipelines and not unfinished:
-            await self._store.drop_lane(lane.connection, lane.part)
-            return
-        await self._store.release_lane(
+        next_at = now + timedelta(seconds=seconds)
+        poll_at = next_at if polled else min(lane.poll_at, next_at)
+        mine = await self._store.release_lane(
             lane,
             cursor=changes.cursor,
             due_at=poll_at,
@@ -170,36 +207,75 @@ class Watcher:
             error=None,
             now=now,
         )
-        if lane.failing_since is not None:
+        if mine and lane.failing_since is not None:
             await self._recovered(lane, provider)
         self._looked(provider.kind, "ok", (now - started) / timedelta(seconds=1))
-        if recorded:
-            self._wake_outbox()
+
+    async def _watched(self, lane: LaneRow, provider: AnyProvider) -> Watched:
+        """Return what is watched of a lane."""
+        pipelines, unfinished = await self._store.watched(lane.connection)
+        return Watched(
+            pipelines=frozenset(p for p in pipelines if provider.lane(p) == lane.part),
+            unfinished=frozenset(key for key in unfinished if provider.lane(key.pipeline) == lane.part),
+        )
+
+    async def _gone(self, lane: LaneRow, now: datetime) -> None:
+        """Leave a lane alone whose connection this process does not know: it was taken out, or has just been made."""
+        pipelines, unfinished = await self._store.watched(lane.connection)
+        if not pipelines and not unfinished:
+            await self._store.drop_lane(lane.connection, lane.part)
+            return
+        await self._give_back(
+            lane, now, now + timedelta(seconds=GONE_SECONDS), error=f"There is no connection `{lane.connection}`."
+        )
+
+    async def _drop(self, lane: LaneRow, provider: AnyProvider) -> None:
+        """Forget a lane that nobody wants, unless somebody began to want it just now."""
+        await self._store.drop_lane(lane.connection, lane.part)
+        watched = await self._watched(lane, provider)
+        if watched.pipelines or watched.unfinished:
+            await self._store.want_lane(lane.connection, lane.part, now=self._clock())
+
+    async def _give_back(self, lane: LaneRow, now: datetime, due_at: datetime, *, error: str | None) -> bool:
+        return await self._store.release_lane(
+            lane,
+            cursor=None,
+            due_at=due_at,
+            poll_at=due_at,
+            interval_seconds=max((due_at - now) / timedelta(seconds=1), 0.0),
+            error=error,
+            now=now,
+        )
 
     async def _ask(self, lane: LaneRow, provider: AnyProvider, now: datetime) -> Changes:
-        hinted = [
-            BuildKey(connection=lane.connection, pipeline=p, id=b)
-            for p, b in await self._store.take_hints(lane.id or 0)
-        ]
+        hints = await self._store.take_hints(lane.id or 0)
+        is_due = lane.poll_at <= now
+        if not hints and not is_due:
+            return Changes(builds=(), cursor=None)
+        watched = await self._watched(lane, provider)
         builds: list[Build] = []
-        for key in hinted:
-            build = await provider.build_or_none(key)
+        for pipeline, id_ in hints:
+            key = BuildKey(connection=lane.connection, pipeline=pipeline, id=id_)
+            build = await provider.build_or_none(key) if await self._matters(key, watched) else None
             if build is not None:
                 builds.append(build)
         cursor: str | None = None
-        if lane.poll_at <= now:
-            pipelines, unfinished = await self._store.watched(lane.connection)
-            watched = Watched(
-                pipelines=frozenset(p for p in pipelines if provider.lane(p) == lane.part),
-                unfinished=frozenset(key for key in unfinished if provider.lane(key.pipeline) == lane.part),
-            )
-            if watched.pipelines or watched.unfinished:
-                changes = await provider.changes(lane.cursor or None, watched)
-                keep = watched.pipelines | {key.pipeline for key in watched.unfinished}
-                builds += [build for build in changes.builds if build.pipeline in keep]
-                cursor = changes.cursor or ""
-                builds += await self._stragglers(provider, watched, builds)
+        if is_due and (watched.pipelines or watched.unfinished):
+            changes = await provider.changes(lane.cursor or None, watched)
+            builds += [
+                build
+                for build in changes.builds
+                if build.pipeline in watched.pipelines or build.key in watched.unfinished
+            ]
+            cursor = changes.cursor or ""
+            builds += await self._stragglers(provider, watched, builds)
         return Changes(builds=tuple(builds), cursor=cursor)
+
+    async def _matters(self, key: BuildKey, watched: Watched) -> bool:
+        """Return whether a build that a tap names is any of ours: webhooks of a whole account tell of all its builds."""
+        if key.pipeline in watched.pipelines or key in watched.unfinished:
+            return True
+        return await self._store.build(key) is not None
 
     async def _stragglers(self, provider: AnyProvider, watched: Watched, seen: Sequence[Build]) -> list[Build]:
         """Return unfinished builds that a poll of finished and active builds no longer lists: they ended unseen."""
@@ -220,14 +296,23 @@ class Watcher:
         can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
 
         def decide(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
-            return notices.decide(batch, now=now, can_count=can_count, can_list=can_list)
+            return notices.decide(
+                batch,
+                now=now,
+                can_count=can_count,
+                can_list=can_list,
+                sees=lambda team: self._sees(team, provider.connection),
+            )
 
         recorded = await self._store.record(
             builds, decide, now=now, counts_after=timedelta(0) if can_count or can_list else None
         )
         if recorded:
             self._wake_outbox()
-        if any(one.finished is not None for one in recorded):
+        ended = [one for one in recorded if one.finished is not None]
+        for key in {one.build.key for one in ended if any(watch.build for watch in one.watches)}:
+            await self._store.end_watches(key)
+        if ended:
             self._awake.set()  # their counts are due now
         return recorded
 
@@ -235,7 +320,7 @@ class Watcher:
         provider = self._provider_of(round_.connection)
         key = BuildKey(connection=round_.connection, pipeline=round_.pipeline, id=round_.build)
         known = await self._store.build(key)
-        if provider is None or known is None:
+        if provider is None or known is None or known[1].round != round_.round:
             await self._store.give_up_counts(round_.id or 0)
             return
         build = known[0]
@@ -245,7 +330,7 @@ class Watcher:
                 failures = await self._failures(provider, build)
         except (ProviderError, TimeoutError) as exc:
             log.info("issue counts could not be read", extra={"connection": round_.connection, "why": str(exc)})
-            if round_.counts_tries >= len(COUNTS_AGAIN) or isinstance(exc, NotFound):
+            if round_.counts_tries >= COUNTS_TRIES or isinstance(exc, NotFound):
                 await self._store.give_up_counts(round_.id or 0)
             return
         await self._store.set_counts(
@@ -273,30 +358,56 @@ class Watcher:
 
     async def _failed(self, lane: LaneRow, provider: AnyProvider, said: str, exc: BotError | None) -> None:
         now = self._clock()
-        if lane.failing_since is None:
-            log.info("a connection fails", extra={"connection": lane.connection, "why": said})
         since = lane.failing_since or now
         failing = (now - since) / timedelta(seconds=1)
         seconds = min(max(self._pace.busy_seconds, failing / 4), 60.0) * self._jitter.uniform(0.9, 1.1)
         if isinstance(exc, RateLimited):
             seconds = max(seconds, min(exc.retry_after, LONGEST_PAUSE_SECONDS) * self._jitter.uniform(1.0, 1.1))
-        due = now + timedelta(seconds=seconds)
-        await self._store.release_lane(
-            lane, cursor=None, due_at=due, poll_at=due, interval_seconds=seconds, error=said, now=now
-        )
         self._looked(provider.kind, type(exc).__name__ if exc else "timeout", 0.0)
+        if not await self._give_back(lane, now, now + timedelta(seconds=seconds), error=said):
+            return
+        if lane.failing_since is None:
+            log.info("a connection fails", extra={"connection": lane.connection, "part": lane.part, "why": said})
         if lane.told_at is None and now - since >= OUTAGE_AFTER:
-            await self._tell(lane, since, said, over=False)
+            others = [one.failing_since for one in await self._failing(lane) if one.failing_since is not None]
+            # One connection's lanes fail together: the channels that several of them serve are told once.
+            await self._tell(lane, provider, min([since, *others]), said, over=False)
             await self._store.lane_told(lane.id or 0, now)
 
     async def _recovered(self, lane: LaneRow, provider: AnyProvider) -> None:
-        log.info("a connection works again", extra={"connection": lane.connection})
+        log.info("a connection works again", extra={"connection": lane.connection, "part": lane.part})
         if lane.told_at is not None and lane.failing_since is not None:
-            await self._tell(lane, lane.failing_since, provider.label, over=True)
+            await self._tell(lane, provider, lane.failing_since, provider.label, over=True)
 
-    async def _tell(self, lane: LaneRow, since: datetime, said: str, *, over: bool) -> None:
-        links = [link for link in await self._store.all_links() if link.connection == lane.connection]
-        channels = sorted({(link.team, link.channel) for link in links if link.subscribed and not link.paused_reason})
-        rows = notices.outage_rows(channels, lane.connection, since, said, over=over, now=self._clock())
+    async def _failing(self, lane: LaneRow) -> list[LaneRow]:
+        """Return the other lanes of the same connection that fail."""
+        lanes = [one for one in await self._store.lanes() if one.connection == lane.connection and one.id != lane.id]
+        return [one for one in lanes if one.failing_since is not None]
+
+    async def _tell(self, lane: LaneRow, provider: AnyProvider, since: datetime, said: str, *, over: bool) -> None:
+        """Tell the channels that a lane serves; that it is over, those which no other failing lane serves as well."""
+        still = {one.part for one in await self._failing(lane) if one.told_at is not None} if over else set[str]()
+        links = [
+            link
+            for link in await self._store.all_links()
+            if link.connection == lane.connection
+            and link.subscribed
+            and not link.paused_reason
+            and self._sees(link.team, link.connection)
+        ]
+        waiting = {(link.team, link.channel) for link in links if provider.lane(link.pipeline) in still}
+        served = {(link.team, link.channel) for link in links if provider.lane(link.pipeline) == lane.part}
+        channels = sorted(served - waiting)
+        now = self._clock()
+        mutes = {place: await self._store.mutes(*place) for place in channels}
+        rows = notices.outage_rows(
+            channels,
+            lane.connection,
+            since,
+            said,
+            over=over,
+            now=now,
+            quiet=lambda team, channel: notices.muted(mutes[team, channel], None, channel, now),
+        )
         await self._store.add_notices(rows)
         self._wake_outbox()

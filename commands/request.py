@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from bot.blocks.message import Message
 from bot.clock import Clock
 from bot.errors import NotFound, NotLinked
-from bot.models import Build, BuildKey
+from bot.models import Build, BuildKey, Person
 from bot.providers.base import AnyProvider
 from bot.store import Store
 from bot.store.tables import PersonRow
@@ -162,6 +162,14 @@ class People(Protocol):
 
     async def user_for(self, team: str, email: str) -> str | None:
         """Return the Slack user with an e-mail address; None where there is none or the account is deactivated."""
+        ...
+
+    async def author(self, team: str, author: Person, kind: str) -> str | None:
+        """Return the Slack user that a commit's author is, by address or by their handle at a kind of CI system."""
+        ...
+
+    async def may_mention(self, team: str, user: str) -> bool:
+        """Return whether somebody wants to be told by name."""
         ...
 
 

@@ -190,11 +190,15 @@ def summary_notice(
     now: datetime,
     reason: str = "",
     repeated: bool = False,
+    quiet: bool = False,
 ) -> Message:
-    """Return one message for several builds that finished while the bot was away, in the order given."""
+    """Return one message for several builds that finished while the bot was away, in the order given.
+
+    With `quiet` they were not missed but held back, while the channel was muted; gates may be among them.
+    """
     shown = builds[:SUMMARY_LINES]
     named = [(build, labels.get((build.connection, build.pipeline), build.name or build.pipeline)) for build in shown]
-    title = f"{plural(len(builds), 'build')} finished while I was away"
+    title = f"{plural(len(builds), 'build')} {'while this was muted' if quiet else 'finished while I was away'}"
     lines = [build_line(build, label=label, now=now) for build, label in named]
     if len(builds) > len(shown):
         lines.append(f"… {len(builds) - len(shown)} more")

@@ -3,7 +3,6 @@
 With one token in the settings there is one workspace and no store behind it.
 """
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -13,16 +12,21 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.clock import Clock
 from bot.errors import BotError
+from bot.slack.sender import SlackError
 from bot.store import Store
 from bot.store.tables import InstallRow
 from bot.transport import WIRE_FAULTS, Session
 
 ROTATE_BEFORE = timedelta(hours=2)
 FRESH_FOR = timedelta(minutes=5)
+REMEMBERED_SECONDS = 400 * 86400.0
 
 
-class NotInstalled(BotError):
+class NotInstalled(SlackError):
     """The workspace has not installed the bot, or has removed it."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__("not_installed", message=message, hint=hint)
 
 
 class SlackAway(BotError):
@@ -65,7 +69,7 @@ class Installs:
         self._client_id = client_id
         self._client_secret = client_secret
         self._cache: dict[tuple[str, str], tuple[datetime, str, InstallRow | None]] = {}
-        self._lock = asyncio.Lock()
+        self._enterprises: dict[str, str] = {}
         self.single_team = ""
         self.bot_user = ""
 
@@ -111,17 +115,39 @@ class Installs:
         cached = self._cache.get((team, enterprise))
         if cached is not None and cached[0] > now:
             return cached[1], cached[2]
-        async with self._lock:
-            row = await self._store.install(team, enterprise)
-            if row is None:
-                raise NotInstalled(
-                    "The bot is not installed in this workspace any more.", hint="Install it again from /slack/install."
-                )
-            if row.token_expires_at is not None and row.token_expires_at - now < ROTATE_BEFORE:
-                row = await self._rotated(row)
-            token = self._vault.open(row.bot_token, about=_about(row, "bot_token"))
-            self._cache[team, enterprise] = (now + FRESH_FOR, token, row)
-            return token, row
+        row = await self._serving(team, enterprise)
+        if row.token_expires_at is not None and row.token_expires_at - now < ROTATE_BEFORE:
+            row = await self._rotated(row)
+        token = self._vault.open(row.bot_token, about=_about(row, "bot_token"))
+        self._cache[team, enterprise] = (now + FRESH_FOR, token, row)
+        return token, row
+
+    async def _serving(self, team: str, enterprise: str) -> InstallRow:
+        """Return the install that serves a workspace: its own, else its organization's.
+
+        Notices know only the workspace. Which organization it belongs to is remembered from its requests; where there
+        is but one organization, it is that one.
+        """
+        known = f"organization:{team}"
+        enterprise = enterprise or self._enterprises.get(team, "")
+        row = await self._store.install(team, enterprise)
+        if row is None and not enterprise:
+            remembered = await self._store.value(known)
+            orgs = [one for one in await self._store.installs() if not one.team]
+            if remembered or len(orgs) == 1:
+                row = await self._store.install(team, remembered or orgs[0].enterprise)
+        elif row is not None and not row.team and team:
+            await self._store.seen(known, seconds=REMEMBERED_SECONDS, value=row.enterprise)
+        if row is None:
+            raise NotInstalled(
+                "The bot is not installed in this workspace any more.", hint="Install it again from /slack/install."
+            )
+        return row
+
+    def met(self, team: str, enterprise: str) -> None:
+        """Remember which organization a workspace belongs to, as a request has just told."""
+        if team and enterprise and not self._single:
+            self._enterprises[team] = enterprise
 
     async def _rotated(self, row: InstallRow) -> InstallRow:
         async with self._store.lock(f"rotate:{row.enterprise}:{row.team}"):

@@ -1,8 +1,11 @@
-"""Who is who in Slack, remembered for a while so that asking is rare."""
+"""Who is who in Slack, remembered for a while so that asking is rare; and when and how people want to be told."""
 
+import json
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from bot.clock import Clock
+from bot.models import Person
 from bot.slack.sender import Sender, SlackError
 from bot.store import Store
 from bot.store.tables import IdentityRow, PersonRow
@@ -11,6 +14,9 @@ PERSON_FRESH_FOR = timedelta(hours=1)
 EMAIL_FRESH_FOR = timedelta(days=1)
 GROUPS_FRESH_FOR = timedelta(minutes=5)
 MOST_MEMBERS_PAGES = 20
+MOST_CHANNELS = 2000
+SHORT = {"github_actions": ("gh", "github"), "gitlab": ("gl",), "buildkite": ("bk",), "bitbucket": ("bb",)}
+"""What people call a CI system when they say their handle there, beside its kind."""
 
 
 class People:
@@ -80,6 +86,33 @@ class People:
             return None
         return None if (await self.person(team, user)).deleted else user
 
+    async def author(self, team: str, author: Person, kind: str) -> str | None:
+        """Return the Slack user that a commit's author is: by e-mail address, else by a handle they told of."""
+        if author.email and (user := await self.user_for(team, author.email)):
+            return user
+        for name in (kind, *SHORT.get(kind, ())):
+            for handle in filter(None, (author.login, author.name)):
+                known = await self._store.identity(team, name, handle)
+                if known is not None and known.user:
+                    return await self._alive(team, known.user)
+        return None
+
+    async def may_mention(self, team: str, user: str) -> bool:
+        """Return whether somebody wants to be told by name in channels; who has left Slack is not."""
+        person = await self.person(team, user)
+        return not person.deleted and own_settings(person).get("mentions") != "off"
+
+    async def wants_broken(self, team: str, user: str) -> bool:
+        """Return whether somebody asked for a direct message when their commit breaks a build."""
+        person = await self.person(team, user)
+        return not person.deleted and own_settings(person).get("broken") == "on"
+
+    async def off_hours(self, team: str, user: str, now: datetime) -> str:
+        """Return why somebody is not to be sent a direct message now, or an empty text."""
+        person = await self.person(team, user)
+        hours = own_settings(person).get("hours", "off")
+        return "" if at_work(hours, person.tz, now) else f"outside your working hours ({hours})"
+
     async def groups(self, team: str, user: str) -> frozenset[str]:
         """Return the user groups a person is in (one request each five minutes)."""
         now = self._clock()
@@ -112,5 +145,31 @@ class People:
                         break
             except SlackError:
                 return False
+            while len(self._members) >= MOST_CHANNELS:
+                del self._members[next(iter(self._members))]
             cached = self._members[team, channel] = (now, frozenset(members))
         return user in cached[1]
+
+
+def own_settings(person: PersonRow) -> dict[str, str]:
+    """Return what a person set for themselves."""
+    try:
+        read = json.loads(person.settings or "{}")
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in read.items()} if isinstance(read, dict) else {}
+
+
+def at_work(hours: str, tz: str, now: datetime) -> bool:
+    """Return whether a time lies in working hours such as `9-18` (or `22-6`) in a time zone; `off` is always."""
+    start, dash, end = hours.partition("-")
+    if not (dash and start.isdigit() and end.isdigit()) or start == end:
+        return True
+    try:
+        zone = ZoneInfo(tz or "UTC")
+    except (KeyError, ValueError, OSError):
+        zone = ZoneInfo("UTC")
+    hour = now.astimezone(zone).hour
+    if int(start) < int(end):
+        return int(start) <= hour < int(end)
+    return hour >= int(start) or hour < int(end)

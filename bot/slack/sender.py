@@ -26,10 +26,20 @@ METADATA_EVENT = "buildbell_notice"
 SPACING_SECONDS = 1.0
 MOST_LANES = 4096
 HISTORY_PAGES = 3
+MOST_WAIT_SECONDS = 20.0
 
 GONE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "channel_is_archived", "user_not_found"})
 REVOKED = frozenset(
-    {"token_revoked", "account_inactive", "invalid_auth", "not_authed", "token_expired", "org_login_required"}
+    {
+        "token_revoked",
+        "account_inactive",
+        "invalid_auth",
+        "not_authed",
+        "not_installed",
+        "token_expired",
+        "org_login_required",
+        "team_access_not_granted",
+    }
 )
 UNFIT = frozenset(
     {"invalid_blocks", "invalid_attachments", "msg_blocks_too_long", "msg_too_long", "metadata_too_large"}
@@ -41,8 +51,8 @@ Token = Callable[[str], Awaitable[str]]
 class SlackError(BotError):
     """Slack refused; `code` is its word."""
 
-    def __init__(self, code: str, *, hint: str | None = None) -> None:
-        super().__init__(f"Slack refused: {code.replace('_', ' ')}.", hint=hint)
+    def __init__(self, code: str, *, message: str = "", hint: str | None = None) -> None:
+        super().__init__(message or f"Slack refused: {code.replace('_', ' ')}.", hint=hint)
         self.code = code
 
 
@@ -78,7 +88,8 @@ class _Lane:
 class Sender:
     """Calls to Slack's Web API with each workspace's own token, over the process's one session.
 
-    `token` returns a workspace's bot token. Raises the errors of this module.
+    `token` returns a workspace's bot token. Raises the errors of this module. What a channel has to wait for longer
+    than 20 s (others are before it, or Slack asked for a pause) is SlackLimited at once: nobody's lease runs out here.
     """
 
     def __init__(self, token: Token, *, session: Session, api_url: str) -> None:
@@ -120,8 +131,11 @@ class Sender:
     async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> str | None:
         """Return the ts of the message whose metadata carries `key`, or None. Costs up to three requests.
 
-        Raises SlackError where the history may not be read.
+        Direct messages, named by their reader, cost one more. Raises SlackError where the history may not be read.
         """
+        if channel.startswith(("U", "W")):
+            opened = (await self.call(team, "conversations.open", {"users": channel})).get("channel") or {}
+            channel = str(opened.get("id") or channel)
         method = "conversations.replies" if thread else "conversations.history"
         arguments: dict[str, Any] = {
             "channel": channel,
@@ -208,6 +222,7 @@ class Sender:
     async def _client(self, team: str, *, retries: bool) -> AsyncWebClient:
         return AsyncWebClient(
             token=await self._token(team),
+            team_id=team or None,
             base_url=self._api_url,
             session=self._session,
             retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=1)] if retries else [],
@@ -220,6 +235,9 @@ class Sender:
             lane = self._lanes[team, channel] = _Lane(lock=asyncio.Lock())
             self._forget_idle_lanes()
         loop = asyncio.get_running_loop()
+        expected = max(lane.free_at - loop.time(), 0.0) + lane.users * SPACING_SECONDS
+        if expected > MOST_WAIT_SECONDS:
+            raise SlackLimited(expected)
         lane.users += 1
         try:
             async with lane.lock:
@@ -261,7 +279,7 @@ def _named(exc: SlackApiError) -> SlackError:
     code = str(answer.get("error") or "") if hasattr(answer, "get") else ""
     if status == 429 or code == "ratelimited":
         wait = headers.get("Retry-After") or headers.get("retry-after") or "30"
-        return SlackLimited(float(wait) if str(wait).replace(".", "", 1).isdigit() else 30.0)
+        return SlackLimited(float(wait) if str(wait).isascii() and str(wait).isdigit() else 30.0)
     if status >= 500 or code in {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}:
         return SlackUnsure()
     return SlackError(code or f"http_{status}")
