@@ -8,6 +8,7 @@ up to 12,500 for an App's installation (unchanged lists are free), bursts limite
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 from urllib.parse import parse_qs, quote
@@ -16,7 +17,7 @@ import httpx
 from typing_extensions import override
 
 from bot.clock import Clock, Sleep, sleep
-from bot.errors import AuthFailed, NotFound, ProviderError, RateLimited, Rejected, Unsupported, UsageError
+from bot.errors import AuthFailed, NotFound, ProviderError, RateLimited, Rejected, Unavailable, Unsupported, UsageError
 from bot.http import Api, Query, Quota, Reply, message_of
 from bot.models import (
     Account,
@@ -579,9 +580,10 @@ class GitHubActions(Provider[GitHubOptions]):
     async def _started(self, pipeline: str, ref: Ref, sent: Sent) -> Build:
         """Return the run that was started. It may not be there to read in its first second: then as far as known."""
         if sent.run is None:
-            raise Rejected(
+            raise Unavailable(
                 "GitHub took the start and does not tell which run it made. I did not start it again.",
                 provider=self.label,
+                acted=True,
                 hint="This server is too old to name it, and several or none fit. Look at the workflow's page.",
             )
         build = str(sent.run)
@@ -591,7 +593,9 @@ class GitHubActions(Provider[GitHubOptions]):
             except ProviderError:
                 await self._sleep(pause + 0.5)
             else:
-                return self.plain(run, self._named(pipeline, run))
+                it = self.plain(run, self._named(pipeline, run))
+                # a run does not say that its ref is a tag
+                return replace(it, branch=None, tag=ref.name) if ref.kind is RefKind.TAG else it
         return Build(
             connection=self.connection,
             pipeline=pipeline,

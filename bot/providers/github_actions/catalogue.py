@@ -57,7 +57,8 @@ class Catalogue:
         repository = await self._repository(where)
         word = where.workflow
         if word.startswith("runs/"):
-            run = await self._api.get(f"{where.root}/actions/{word}")
+            number = quote(word.removeprefix("runs/"), safe="")
+            run = await self._api.get(f"{where.root}/actions/runs/{number}")
             word = str(wire.Run.of(run.raw).workflow_id or "")
         if word and "/" not in word:
             try:

@@ -7,6 +7,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Protocol
 
 import httpx
@@ -72,30 +73,20 @@ class Complaints:
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
         """Return a run's errors, then its warnings; a failed job without errors of its own is one."""
         noted = await self._annotated(pipeline, build)
-        if noted is None:
-            found = await self._from_logs(pipeline, build)
-        else:
-            found = []
-            for one in noted:
-                mine = one.issues()
-                if one.is_red and not _errors(mine):
-                    reason = (one.run.conclusion or "").replace("_", " ")
-                    mine.append(read.failed_issue(one.run.name, reason, one.run.html_url))
-                found += mine
+        found = _noted_issues(noted) if noted is not None else await self._logged_issues(pipeline, build)
         return tuple(sorted(found, key=lambda issue: issue.kind is not IssueKind.ERROR))
 
     async def counts(self, pipeline: str, build: str, conclusion: Conclusion | None) -> IssueCounts:
-        """Return a run's errors, at least one for each failed job, and its warnings; unknown what was not all read."""
+        """Return how many errors and warnings `issues` has; unknown what was not all read."""
         noted = await self._annotated(pipeline, build)
         if noted is None:
             return await self._counted_from_logs(pipeline, build, conclusion)
         if not noted and conclusion is not Conclusion.PASSED:
             return IssueCounts()  # a workflow that does not even start has no checks
-        issues = [issue for one in noted for issue in one.issues()]
+        issues = _noted_issues(noted)
         unread = [one for one in noted if not one.was_read]
-        errors = max(_errors(issues), sum(one.is_red for one in noted))
         return IssueCounts(
-            errors=None if any(one.is_red for one in unread) else errors,
+            errors=None if any(one.is_red for one in unread) else _errors(issues),
             warnings=None if unread else len(issues) - _errors(issues),
         )
 
@@ -130,15 +121,9 @@ class Complaints:
         pages = self._api.pages(path, {"per_page": PER_PAGE}, ceiling=ANNOTATION_PAGES)
         return tuple([wire.Annotation.of(it) async for page in pages for it in page])
 
-    async def _from_logs(self, pipeline: str, build: str) -> list[Issue]:
-        found: list[Issue] = []
+    async def _logged_issues(self, pipeline: str, build: str) -> list[Issue]:
         failed = _failed(await self._reads.jobs(pipeline, build))
-        logs = await self._logs(failed)
-        for job, marked in zip(failed, [*logs, *([None] * (len(failed) - len(logs)))], strict=True):
-            if not _errors(marked or []):
-                found.append(read.failed_issue(job.name, job.reason, job.web_url))
-            found += marked or []
-        return found
+        return _marked_issues(failed, await self._logs(failed))
 
     async def _counted_from_logs(self, pipeline: str, build: str, conclusion: Conclusion | None) -> IssueCounts:
         """Return errors from the failed jobs' logs; warnings only where these were all the logs there are."""
@@ -147,10 +132,10 @@ class Complaints:
             return IssueCounts()
         failed = _failed(jobs)
         logs = await self._logs(failed)
-        issues = [issue for marked in logs for issue in marked or ()]
+        issues = _marked_issues(failed, logs)
         is_all = len(logs) == len(jobs) and None not in logs
         return IssueCounts(
-            errors=max(_errors(issues), len(failed)) if len(failed) == len(logs) else None,
+            errors=_errors(issues) if len(failed) == len(logs) else None,
             warnings=len(issues) - _errors(issues) if is_all else None,
         )
 
@@ -171,6 +156,27 @@ class Complaints:
         except (NotFound, AuthFailed):
             return None
         return [*found, *_of_lines([rest], job)]
+
+
+def _noted_issues(noted: list[_Noted]) -> list[Issue]:
+    found: list[Issue] = []
+    for one in noted:
+        mine = one.issues()
+        if one.is_red and not _errors(mine):
+            reason = (one.run.conclusion or "").replace("_", " ")
+            mine.append(read.failed_issue(one.run.name, reason, one.run.html_url))
+        found += mine
+    return found
+
+
+def _marked_issues(failed: list[Job], logs: list[list[Issue] | None]) -> list[Issue]:
+    found: list[Issue] = []
+    for job, marked in zip_longest(failed, logs):
+        mine = marked or []
+        if not _errors(mine):
+            found.append(read.failed_issue(job.name, job.reason, job.web_url))
+        found += mine
+    return found
 
 
 def _errors(issues: list[Issue]) -> int:

@@ -10,6 +10,7 @@ import binascii
 import re
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -97,6 +98,7 @@ class GitHubOptions(Options):
         return self.token is None
 
 
+@lru_cache(maxsize=16)  # checking a key takes as long as a request, and options are read again and again
 def signing_key(text: str) -> RSAPrivateKey:
     """Return the key in a .pem file's text, also with its line breaks lost or written as letters, or all as base64.
 
@@ -209,7 +211,7 @@ class AppAuth(httpx.Auth):
             url=self._tokens,
             provider=LABEL,
         )
-        if reply.status != httpx.codes.CREATED:
+        if not response.is_success:
             raise _no_token(reply)
         granted = wire.InstallationToken.of(reply.raw)
         now = self._clock()

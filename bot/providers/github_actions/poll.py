@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -83,7 +84,7 @@ class _Repository:
     def path(self) -> str:
         """Return the list to ask: of the only watched workflow, else of all."""
         if len(self.wanted) == 1:
-            return f"{self.place.root}/actions/workflows/{next(iter(self.wanted))}/runs"
+            return f"{self.place.root}/actions/workflows/{quote(next(iter(self.wanted)), safe='')}/runs"
         return f"{self.place.root}/actions/runs"
 
     def pipeline_of(self, run: wire.Run) -> str | None:
@@ -205,7 +206,7 @@ class Poll:
         return list(found.values())
 
     async def _single(self, key: BuildKey, before: Single, builds: dict[BuildKey, Build]) -> Single:
-        at = f"{self._reads.place(key.pipeline).root}/actions/runs/{key.id}"
+        at = f"{self._reads.place(key.pipeline).root}/actions/runs/{quote(key.id, safe='')}"
         try:
             reply = await self._api.get_if_changed(at, None, before.etag)
         except NotFound:

@@ -301,6 +301,7 @@ _STAMP = re.compile(r"^\ufeff?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z ?", re.M
 _MARK = re.compile(
     r"^(?:##\[|::)(group|endgroup|error|warning|notice|debug|command|section)(?: [^\]:\n]*)?(?:\]|::)", re.MULTILINE
 )
+_GROUP_END = re.compile(r"^##\[endgroup\]\n?", re.MULTILINE)
 _ERROR, _WARNING = "##[error]", "##[warning]"
 
 
@@ -310,7 +311,7 @@ def plain_log(data: bytes) -> str:
     def word(found: re.Match[str]) -> str:
         return {"error": "Error: ", "warning": "Warning: "}.get(found[1], "")
 
-    return _MARK.sub(word, _STAMP.sub("", clean_log(data)))
+    return _MARK.sub(word, _GROUP_END.sub("", _STAMP.sub("", clean_log(data))))
 
 
 def marked(line: bytes) -> tuple[IssueKind, str] | None:

@@ -46,6 +46,7 @@ class Dispatcher:
         self._sleep = sleep
         self._login = login
         self._locks: dict[str, asyncio.Lock] = {}
+        self._last: dict[str, int] = {}
         self._tells = True
 
     async def send(self, at: str, ref: Ref, inputs: Mapping[str, str], once: Once) -> Sent:
@@ -55,7 +56,8 @@ class Dispatcher:
         more. Starts of one workflow wait for each other, so that our own are never taken for one another.
         """
         async with self._locks.setdefault(at, asyncio.Lock()):
-            newest = await self._newest(at)
+            # a list may lag behind what we started a moment ago
+            newest = max(await self._newest(at), self._last.get(at, 0))
             since = self._clock()
 
             async def act() -> Sent:
@@ -65,7 +67,9 @@ class Dispatcher:
             async def look() -> Sent | None:
                 return await self._ours(at, ref, newest, since)
 
-            return await once(act, look)
+            sent = await once(act, look)
+            self._last[at] = max(newest, sent.run or 0)
+            return sent
 
     async def _newest(self, at: str) -> int:
         reply = await self._api.get(f"{at}/runs", {"event": EVENT, "per_page": 1})

@@ -82,9 +82,10 @@ class Case:
     samples         specs/samples file -> how it is read
     unread          specs/samples file -> why the adapter never meets it
     unlisted        path (with `{names}`) that the API description lacks -> why the adapter asks it all the same
-    undeclared      query parameter that the API description lacks -> why it is sent all the same
+    undeclared      query parameter that the API description lacks or describes wrongly -> why it is sent all the same
     spec_path       turns a request's path into the one the description knows (nested folders)
     check_answers   whether our own payload bodies are held to the description, too
+    first           what answers before any question does (a token made for the occasion), where nothing else answers
     faults          (operation, fault) -> another error than the usual one, or None where the adapter does without
     """
 
@@ -105,6 +106,7 @@ class Case:
     undeclared: Mapping[str, str] = field(default_factory=dict)
     spec_path: Callable[[str], str] = str
     check_answers: bool = True
+    first: tuple[Answer, ...] = ()
     faults: Mapping[tuple[str, str], type[BotError] | None] = field(default_factory=dict)
 
     @override

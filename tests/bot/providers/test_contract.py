@@ -324,7 +324,7 @@ async def test_nothing_watched_costs_few_requests(case: Case) -> None:
 @EVERY_CASE
 async def test_a_build_that_is_gone_is_none(case: Case) -> None:
     key = BuildKey(connection=CONNECTION, pipeline=case.pipeline, id=case.build)
-    async with opened(case, serving(())) as provider:
+    async with opened(case, serving(case.first)) as provider:
         assert await provider.build_or_none(key) is None
 
 
