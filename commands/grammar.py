@@ -17,14 +17,20 @@ from bot.models import Ref, parse_ref
 
 _FORM = re.compile(r"<([^<>\s][^<>]*)>")
 _MENTION = re.compile(r"^<([@#])([A-Z0-9]+)(?:\|([^>]*))?>")
+_SPOKEN_AS = re.compile(r"<(?:[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+|!(?:here|channel|everyone))(?:\|([^>]*))?>")
+_BROADCAST = re.compile(r"<!(here|channel|everyone)(?:\|[^>]*)?>")
 _PARAMETER = re.compile(r"^([A-Za-z_][\w.\-]*)=(.*)$", re.DOTALL)
-_BUILD = re.compile(r"#(\d+|last|running|failed|green|-\d+)$", re.IGNORECASE)
+_BUILD = re.compile(r"#(\d+|last|running|failed|green|-\d+)$", re.IGNORECASE | re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
+_LONGEST = timedelta(days=3660)
 _BUILD_WORDS = frozenset({"last", "running", "failed", "green"})
-_LONG_DASH = re.compile(r"(?<!\S)[—–](?=[A-Za-z])")
-_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "‘": "'", "‚": "'", "‛": "'"})
+_LONG_DASH = re.compile(r"(?<!\S)[—–](?=[A-Za-z]|\s+[A-Za-z_][\w.\-]*=)")
+_QUOTES = str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "‛": "'"}
+)
 _SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u2060\ufeff]")
-_TIME = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)$")
+_TIME = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d|w)$", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -71,7 +77,7 @@ class Ask:
         value = self.flag(name)
         if value is None:
             return default
-        if not value.isdigit() or not 1 <= int(value) <= most:
+        if not _NUMBER.fullmatch(value) or not 1 <= int(value) <= most:
             raise UsageError(f"`--{name}` takes a number from 1 to {most}, not `{value}`.")
         return int(value)
 
@@ -80,7 +86,7 @@ class Ask:
         word = self.words[position] if len(self.words) > position else ""
         read = parse_target(word) if word else Target()
         ref, build = self.flag("ref"), self.flag("build")
-        if build is not None and not (build.removeprefix("-").isdigit() or build.lower() in _BUILD_WORDS):
+        if build is not None and not (_NUMBER.fullmatch(build) or build.lower() in _BUILD_WORDS):
             raise UsageError(f"`--build` takes a number, `last`, `running`, `failed`, `green` or `-N`, not `{build}`.")
         return Target(
             pipeline=self.flag("pipeline") or read.pipeline,
@@ -116,8 +122,8 @@ def _typed(form: re.Match[str]) -> str:
         return f"<{inside}|{label.replace(' ', '_')}>" if label else f"<{inside}>"
     if inside.startswith("!"):
         return form[0].replace(" ", "_")
-    if inside.startswith("mailto:"):
-        return label or inside.removeprefix("mailto:")
+    if inside.startswith(("mailto:", "tel:")):
+        return label or inside.partition(":")[2]
     if label and inside.removeprefix("https://").removeprefix("http://").rstrip("/") == label.rstrip("/"):
         return label if not label.startswith("http") else inside
     return inside
@@ -128,15 +134,16 @@ def plain(word: str) -> str:
 
     Raises UsageError where Slack dropped that text.
     """
-    while (at := re.search(r"<[@#][A-Z0-9]+(?:\|[^>]*)?>", word)) is not None:
-        form = _MENTION.match(at[0])
-        label = form[3] if form else None
-        if form is None or not label:
+    while (at := _SPOKEN_AS.search(word)) is not None:
+        broadcast = _BROADCAST.fullmatch(at[0])
+        label = broadcast[1] if broadcast else at[1]
+        if not label:
             raise UsageError(
                 "Slack turned a part of that into a mention, and I can't see what you typed.",
                 hint="Write it in the long form: `--pipeline NAME --ref NAME --build N`.",
             )
-        word = word[: at.start()] + form[1] + label + word[at.end() :]
+        sign = "#" if at[0].startswith("<#") else "@"
+        word = word[: at.start()] + sign + label.removeprefix("@") + word[at.end() :]
     return word
 
 
@@ -159,34 +166,38 @@ def mentioned_group(word: str) -> str | None:
 
 
 def split(text: str) -> list[str]:
-    """Return the words of a line, quoted as in a shell; a quote inside a word (`don't`) is a letter."""
+    """Return the words of a line, quoted as in a shell; a quote inside a word (`don't`) is a letter.
+
+    Raises UsageError where a quote is not closed.
+    """
     words: list[str] = []
     word: list[str] | None = None
     quote = ""
     escaped = False
-    previous = " "
+    may_open = True
     for char in text:
+        if word is None:
+            if char.isspace():
+                continue
+            word = []
+        opens, may_open = may_open, False
         if escaped:
-            word = [*(word or []), char]
+            word.append(char)
             escaped = False
         elif char == "\\" and quote != "'":
             escaped = True
-            word = word or []
+        elif char == quote:
+            quote, may_open = "", True
         elif quote:
-            if char == quote:
-                quote = ""
-            else:
-                word = [*(word or []), char]
-        elif char in "\"'" and previous in " \t\n=:@,":
+            word.append(char)
+        elif char in "\"'" and opens:
             quote = char
-            word = word or []
         elif char.isspace():
-            if word is not None:
-                words.append("".join(word))
-            word = None
+            words.append("".join(word))
+            word, may_open = None, True
         else:
-            word = [*(word or []), char]
-        previous = char
+            word.append(char)
+            may_open = char in "=:@,"
     if quote:
         raise UsageError(f"A quote ({quote}) is not closed.")
     if word is not None:
@@ -211,7 +222,7 @@ def read(text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (),
             continue
         if only_parameters:
             name, equals, value = word.partition("=")
-            if not equals or not parameters:
+            if not name or not equals or not parameters:
                 raise UsageError(f"After `--` I expect KEY=VALUE, not `{word}`.")
             given[name] = value
         elif word.startswith("--") or word == "-n":
@@ -223,8 +234,8 @@ def read(text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (),
                 flags[name] = ()
                 continue
             if not equals:
-                if position >= len(words):
-                    raise UsageError(f"`--{name}` needs a value.")
+                if position >= len(words) or words[position].startswith("--"):
+                    raise UsageError(f"`--{name}` needs a value.", hint=f"One that begins with dashes: `--{name}=…`.")
                 value = words[position]
                 position += 1
             flags[name] = (*flags.get(name, ()), value)
@@ -243,19 +254,21 @@ def _flag(name: str, values: Sequence[str], switches: Sequence[str]) -> str:
 
 
 def parse_target(word: str) -> Target:
-    """Read `[pipeline][@ref][#build]`, a page's URL, `mine`, `this`, or a build word alone."""
+    """Read `[pipeline][@ref][#build]`, a page's URL, `mine`, `this`, or a build word alone. Raises UsageError."""
     if word.startswith(("http://", "https://")):
         return Target(url=word)
     text = plain(word)
     lowered = text.lower()
     if lowered in {"mine", "this"}:
         return Target(scope=lowered)
-    if lowered in _BUILD_WORDS or re.fullmatch(r"\d+|-\d+", text):
+    if lowered in _BUILD_WORDS or _NUMBER.fullmatch(text):
         return Target(build=lowered)
     build: str | None = None
     if (at := _BUILD.search(text)) is not None:
         build = at[1].lower()
         text = text[: at.start()]
+        if build not in _BUILD_WORDS and not _NUMBER.fullmatch(build):
+            raise UsageError(f"No build has a number of {len(build)} figures.")
     name, sign, ref = text.partition("@")
     if sign and not ref:
         raise UsageError("A ref is missing after `@`.", hint="Write `nightly@main`, `@tag:v1.4` or `@pr:42`.")
@@ -263,11 +276,10 @@ def parse_target(word: str) -> Target:
 
 
 def parse_duration(words: str) -> timedelta:
-    """Read `30m`, `2h`, `3d`, `1w`."""
+    """Read `30m`, `2h`, `3d`, `1w`; ten years at most. Raises UsageError."""
     found = _TIME.match(words.strip().lower())
     if found is None or float(found[1]) <= 0:
         raise UsageError(f"I don't understand the time `{words}`.", hint="Write `30m`, `2h` or `3d`.")
-    try:
-        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
-    except OverflowError as exc:
-        raise UsageError(f"`{words}` is longer than I can count.") from exc
+    if (seconds := float(found[1]) * _UNITS[found[2]]) > _LONGEST / timedelta(seconds=1):
+        raise UsageError(f"`{words}` is longer than ten years.")
+    return timedelta(seconds=seconds)
