@@ -228,7 +228,7 @@ class App:
         ).app()
 
     async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
-        team, enterprise = body.get("team") or {}, body.get("enterprise") or {}
+        team, enterprise = body.get("team") or {}, body.get("enterprise") or {}  # objects: the web has looked
         self.installs.met(
             str(body.get("team_id") or team.get("id") or ""),
             str(body.get("enterprise_id") or enterprise.get("id") or ""),

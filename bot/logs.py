@@ -9,8 +9,11 @@ import structlog
 from structlog.types import EventDict, WrappedLogger
 
 _SECRETS = re.compile(
-    r"xox[a-z]-[\w-]+|xapp-[\w-]+|xoxe[.\w-]*|glpat-[\w-]+|gh[pousr]_\w+|github_pat_\w+|bkua_\w+"
-    r"|eyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=Bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"xox[a-z]-[\w-]+|xapp-[\w-]+|xoxe[.\w-]*|glpat-[\w-]+|gh[pousr]_\w+|github_pat_\w+|bkua_\w+|ATATT\w[\w=-]+"
+    r"|eyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=Bearer )\S+|(?<=Basic )[\w+/=]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?<=hooks\.slack\.com/)[\w/-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END).)*"
+    r"|(?i:(?<=token=)|(?<=signature=)|(?<=secret=)|(?<=[?&]sig=))[^&\s\"']+",
+    re.DOTALL,
 )
 
 
@@ -19,8 +22,22 @@ def masked(text: str) -> str:
     return _SECRETS.sub("…", text)
 
 
+def _masked(value: object) -> object:
+    match value:
+        case str():
+            return masked(value)
+        case dict():
+            return {name: _masked(one) for name, one in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_masked(one) for one in value]
+        case int() | float() | None:
+            return value
+        case _:
+            return masked(str(value))
+
+
 def _mask(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    return {key: masked(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: _masked(value) if not key.startswith("_") else value for key, value in event.items()}
 
 
 def set_up(level: str, form: str) -> None:

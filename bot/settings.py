@@ -1,5 +1,6 @@
 """Settings: the environment and `buildbell.toml`, read once by the roof; all problems are listed at once."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,9 @@ TABLES: Mapping[tuple[str, str], str] = {
 """Each key of the configuration file's tables and the setting it gives."""
 
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
 class Settings(BaseModel):
     """Everything the operator can set, checked."""
 
@@ -62,7 +66,7 @@ class Settings(BaseModel):
     slack_client_id: str = Field(default="", description="For many workspaces, by OAuth.")
     slack_client_secret: SecretStr = Field(default=SecretStr(""), description="For many workspaces, by OAuth.")
     slack_api_url: str = Field(default=SLACK_API, description="Slack's Web API.")
-    database_url: str = Field(default="sqlite:///data/buildbell.db", description="SQLite or PostgreSQL.")
+    database_url: str = Field(default="sqlite:///data/buildbell.db", repr=False, description="SQLite or PostgreSQL.")
     host: str = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - what a server in a container needs
     port: int = Field(default=3000, ge=0, le=65535, description="Port to listen on.")
     public_url: str = Field(default="", description="The address under which Slack and CI systems reach the bot.")
@@ -76,7 +80,9 @@ class Settings(BaseModel):
     admins: tuple[str, ...] = Field(default=(), description="Slack user ids who may do everything.")
     members: Literal["viewer", "runner"] = Field(default="runner", description="What a channel's members may do.")
     protected: tuple[str, ...] = Field(default=(), description="Refs (globs) that need a grant to build.")
-    connections: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict, description="CI systems, by name.")
+    connections: Mapping[str, Mapping[str, Any]] = Field(
+        default_factory=dict, repr=False, description="CI systems, by name."
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -142,23 +148,71 @@ class Settings(BaseModel):
             problems += wrong
         elif named:
             problems.append(f"BUILDBELL_CONFIG names {path}, which does not exist")
-        for name, setting in ENVIRONMENT.items():
-            if (given := environ.get(name)) is not None and given != "":
-                values[setting] = given
-        _connections_from(environ, values)
+        problems += _from_environment(environ, values)
         problems += _read_files(values, path.parent)
         made: Settings | None = None
         try:
             made = cls.model_validate(values)
         except ValidationError as exc:
-            names = {setting: name for name, setting in ENVIRONMENT.items()}
-            for error in exc.errors():
-                where = ".".join(str(part) for part in error["loc"])
-                said = str(error["msg"]).removeprefix("Value error, ")
-                problems.append(f"{names.get(where, where) or 'settings'}: {said}")
+            problems += [_plain(error) for error in exc.errors()]
         if problems or made is None:
             raise UsageError("The settings have problems:\n" + "\n".join(f"- {problem}" for problem in problems))
         return made
+
+
+def _plain(error: Mapping[str, Any]) -> str:
+    """Return one of pydantic's complaints in plain words, by the name under which the operator set it."""
+    names = {setting: name for name, setting in ENVIRONMENT.items()}
+    names |= {setting: f"[{table}] {key}" for (table, key), setting in TABLES.items() if setting not in names}
+    where = str(error["loc"][0]) if error["loc"] else ""
+    said = str(error["msg"]).removeprefix("Value error, ")
+    match error["type"]:
+        case "string_pattern_mismatch":
+            said = "must be a slash and then small letters, digits, `-` or `_`, at most 32 in all"
+        case "int_parsing" | "int_type" | "int_from_float" | "float_parsing" | "float_type":
+            said = "must be a number"
+        case "string_type" | "tuple_type" | "list_type" | "mapping_type" | "dict_type":
+            said = "has a value of the wrong kind"
+        case "literal_error":
+            said = f"must be {error['ctx']['expected']}"
+        case "too_long":
+            said = f"takes at most {error['ctx']['max_length']}"
+        case _:
+            said = said.replace("Input should", "must")
+    return f"{names[where]}: {said}" if where in names else said
+
+
+def _from_environment(environ: Mapping[str, str], values: dict[str, Any]) -> list[str]:
+    """Take over what the environment says, over what the file says; return what is wrong with it."""
+    problems: list[str] = []
+    for name, setting in ENVIRONMENT.items():
+        given, file = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
+        if given and file:
+            problems.append(f"{name} and {name}_FILE exclude each other")
+        elif given:
+            values.pop(f"{setting}_file", None)
+            values[setting] = given
+        elif file:
+            values.pop(setting, None)
+            values[f"{setting}_file"] = file
+    connections: dict[str, dict[str, Any]] = values.setdefault("connections", {})
+    spelled = {_folded(name): name for name in connections}
+    for variable, value in environ.items():
+        head, *parts = variable.split("__")
+        if head.upper() != "CONNECTIONS" or not parts:
+            continue
+        if len(parts) != 2 or not all(parts):
+            problems.append(f"{variable}: I don't know what that sets; write CONNECTIONS__NAME__KEY")
+            continue
+        name = spelled.setdefault(_folded(parts[0]), parts[0].lower())
+        options, key = connections.setdefault(name, {}), parts[1].lower()
+        options.pop(key.removesuffix("_file") if key.endswith("_file") else f"{key}_file", None)
+        options[key] = (
+            [part.strip() for part in value.split(",") if part.strip()] if key == "workspaces" else value.strip()
+        )
+    unfit = [name for name in connections if NAME.fullmatch(name) is None]
+    problems += [f"connections.{name}: a name is up to 63 letters, digits, `-`, `_` and `.`" for name in unfit]
+    return problems
 
 
 def _from_file(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -187,32 +241,22 @@ def _from_file(path: Path) -> tuple[dict[str, Any], list[str]]:
     return values, problems
 
 
-def _connections_from(environ: Mapping[str, str], values: dict[str, Any]) -> None:
-    connections: dict[str, dict[str, Any]] = values.setdefault("connections", {})
-    spelled = {_folded(name): name for name in connections}
-    for variable, value in environ.items():
-        parts = variable.split("__")
-        if len(parts) != 3 or parts[0].upper() != "CONNECTIONS" or not parts[1] or not parts[2]:
-            continue
-        name = spelled.setdefault(_folded(parts[1]), parts[1].lower())
-        key = parts[2].lower()
-        connections.setdefault(name, {})[key] = (
-            [part.strip() for part in value.split(",") if part.strip()] if key == "workspaces" else value
-        )
-
-
 def _folded(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
 def _read_files(values: dict[str, Any], folder: Path) -> list[str]:
-    """Replace every `x_file` by `x` with the file's content; return the files that can't be read."""
+    """Replace every `x_file` by `x` with the file's content; return what is wrong with them."""
     problems: list[str] = []
-    for options in [values, *(values.get("connections") or {}).values()]:
+    places = [("", values), *((f"connections.{name}: ", it) for name, it in (values.get("connections") or {}).items())]
+    for place, options in places:
         for key in [key for key in options if key.endswith("_file")]:
-            path = folder / str(options.pop(key))
+            path, target = folder / str(options.pop(key)), key.removesuffix("_file")
+            if target in options:
+                problems.append(f"{place}`{target}` and `{key}` exclude each other")
+                continue
             try:
-                options[key.removesuffix("_file")] = path.read_text(encoding="utf-8").strip()
+                options[target] = path.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as exc:
-                problems.append(f"`{key}`: {path} can't be read ({exc.__class__.__name__})")
+                problems.append(f"{place}`{key}`: {path} can't be read ({exc.__class__.__name__})")
     return problems

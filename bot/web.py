@@ -10,7 +10,6 @@ import hmac
 import html
 import json
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from bot.clock import Clock
-from bot.errors import AuthFailed, BotError, ProviderError
+from bot.errors import AuthFailed, BotError, ProviderError, StoreError
 from bot.models import Tap
 from bot.providers.base import AnyProvider
 from bot.store.tables import InstallRow
@@ -35,6 +34,8 @@ HOOK_BYTES = 8 * 1024 * 1024
 WINDOW_SECONDS = 300
 MOST_FIELDS = 200
 REMEMBERED = 20_000
+OBJECTS = ("channel", "container", "enterprise", "event", "message", "state", "team", "user", "view")
+LISTS = ("actions", "authorizations")
 SIGNATURE = "x-slack-signature"
 SSL_CHECK_BYTES = 500
 STATE_COOKIE = "slack-app-oauth-state"
@@ -95,20 +96,25 @@ class Doors:
 class Seen:
     """Deliveries of the last minutes, so that a repeated one is answered and not done again."""
 
-    def __init__(self, seconds: float = WINDOW_SECONDS * 2, most: int = REMEMBERED) -> None:
+    def __init__(self, clock: Clock, *, seconds: float = WINDOW_SECONDS * 2, most: int = REMEMBERED) -> None:
+        self._clock = clock
         self._seconds = seconds
         self._most = most
         self._at: OrderedDict[bytes, float] = OrderedDict()
 
     def again(self, key: bytes) -> bool:
         """Return whether this key was here before; remember it."""
-        now = time.monotonic()
+        now = self._clock().timestamp()
         while self._at and (len(self._at) > self._most or next(iter(self._at.values())) < now - self._seconds):
             self._at.popitem(last=False)
         if key in self._at:
             return True
         self._at[key] = now
         return False
+
+    def forget(self, key: bytes) -> None:
+        """Let a delivery that could not be handled come again."""
+        self._at.pop(key, None)
 
 
 def signed(secrets: Sequence[str], timestamp: bytes, body: bytes, signature: bytes) -> bool:
@@ -140,16 +146,23 @@ async def _body(request: Request, cap: int) -> bytes:
 
 def _parse(body: bytes, content_type: str) -> dict[str, Any]:
     """Return a Slack body as a dictionary. Raises ValueError for anything else."""
-    if content_type.startswith("application/json"):
+    if content_type.lower().startswith("application/json"):
         read = json.loads(body)
     else:
         text = body.decode("utf-8")
         fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
         read = json.loads(fields["payload"]) if "payload" in fields else fields
-    if not isinstance(read, dict) or not read:
-        message = "not an object"
-        raise ValueError(message)
+    if not isinstance(read, dict) or not read or not _is_shaped(read):
+        raise ValueError("not an object as Slack sends them")
     return read
+
+
+def _is_shaped(read: Mapping[str, Any]) -> bool:
+    """Return whether the parts that everybody looks into are what they are taken for."""
+    lists = [read[name] for name in LISTS if name in read]
+    objects = [read[name] for name in OBJECTS if read.get(name) is not None]
+    objects += [each for one in lists if isinstance(one, list) for each in one]
+    return all(isinstance(one, list) for one in lists) and all(isinstance(one, dict) for one in objects)
 
 
 class Web:
@@ -157,8 +170,8 @@ class Web:
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
-        self._seen = Seen()
-        self._hooks_seen = Seen()
+        self._seen = Seen(doors.clock)
+        self._hooks_seen = Seen(doors.clock)
 
     def app(self) -> Starlette:
         """Return the ASGI app."""
@@ -203,9 +216,12 @@ class Web:
             return PlainTextResponse(str(read.get("challenge") or ""))
         if str(read.get("ssl_check")) == "1":
             return Response(status_code=200)
-        if self._seen.again(_delivery(read, signature)):
+        delivery = _delivery(read, signature)
+        if self._seen.again(delivery):
             return Response(status_code=200)
         reply = await self._doors.dispatch(read, _retry_headers(headers))
+        if reply.status >= 500:
+            self._seen.forget(delivery)
         return Response(reply.body, reply.status, media_type=reply.content_type)
 
     async def hook(self, request: Request) -> Response:
@@ -229,9 +245,18 @@ class Web:
         except ProviderError as exc:
             log.info("a webhook could not be read", extra={"connection": name, "why": str(exc)})
             return PlainTextResponse(str(exc), 400)
-        if tap is not None and not self._hooks_seen.again(f"{name}:{tap.delivery}".encode()):
+        if tap is None:
+            return PlainTextResponse("ok", 200)
+        delivery = f"{name}:{tap.delivery}".encode("utf-8", "replace")
+        if tap.delivery and self._hooks_seen.again(delivery):
+            return PlainTextResponse("ok", 202)
+        try:
             await self._doors.tapped(provider, tap)
-        return PlainTextResponse("ok", 202 if tap is not None else 200)
+        except StoreError as exc:
+            self._hooks_seen.forget(delivery)
+            log.warning("a webhook could not be kept", extra={"connection": name, "why": str(exc)})
+            return PlainTextResponse("try again later", 503)
+        return PlainTextResponse("ok", 202)
 
     async def install(self, request: Request) -> Response:
         """Send the browser to Slack's consent page, its state in a cookie."""
@@ -258,7 +283,10 @@ class Web:
         except BotError as exc:
             return _page("Not installed", f"{exc} {exc.hint or ''}", 400)
         if self._doors.installed is not None:
-            await self._doors.installed(row.team)
+            try:
+                await self._doors.installed(row.team)
+            except BotError as exc:
+                log.warning("what follows an installation failed", extra={"why": str(exc)})
         answer = _page(
             "Installed", f"Buildbell is installed in {row.team_name or 'your workspace'}. You can close this page.", 200
         )

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 PING_SECONDS = 10.0
 AGAIN_SECONDS = 5.0
+REMEMBERED = 10_000
 
 
 class Ack(Protocol):
@@ -71,11 +72,13 @@ class SocketMode:
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         if request.type == "hello" or not isinstance(request.payload, dict):
             return
-        if request.envelope_id in self._seen:
+        # A repeated event comes in an envelope of its own.
+        delivery = str(request.payload.get("event_id") or request.envelope_id)
+        if delivery in self._seen:
             await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
             return
-        self._seen[request.envelope_id] = None
-        while len(self._seen) > 10_000:
+        self._seen[delivery] = None
+        while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
         reply = await self._dispatch(request.payload, {})
         payload: dict[str, Any] | None = None
