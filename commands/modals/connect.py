@@ -25,8 +25,8 @@ KIND, NAME = "kind", "name"
 PREFIX = "o:"
 OURS = frozenset({"webhook_secret", "workspaces", "private_network"})
 DOING = "Connecting a CI system"
-SECRET_HINT = (
-    "Slack has no fields that hide what you type: look who sees your screen. It is sealed, and shown to nobody."  # noqa: S105 - words
+OPENLY = (
+    "Slack has no fields that hide what you type: look who sees your screen. It is kept sealed, and shown to nobody."
 )
 WORDS = {"url": "Address", "api_version": "API version"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -61,7 +61,7 @@ class ConnectForm(Form):
             *(_field(name, field, PROVIDERS[kind].default_url) for name, field in _asked(PROVIDERS[kind].options_type)),
         ]
         note = "The account is asked who it is before anything is kept."
-        return self.view([system, *renewed(fields, kind), context(note)], {**arguments, KIND: kind})
+        return self.view([system, *renewed(fields, kind), context(OPENLY, note)], {**arguments, KIND: kind})
 
     @override
     async def changed(
@@ -136,7 +136,7 @@ def _plain_type(field: FieldInfo) -> Any:
 
 def _field(name: str, field: FieldInfo, default_url: str) -> Block:
     kind = _plain_type(field)
-    hint = field.description or ""
+    hint = (field.description or "").replace("`", "")
     needed = field.is_required() or (name == "url" and not default_url)
     initial = field.default if isinstance(field.default, str) and field.default else None
     if get_origin(kind) is Literal:
@@ -145,7 +145,7 @@ def _field(name: str, field: FieldInfo, default_url: str) -> Block:
         element, needed = checkboxes([("on", "true")], initial=("true",) if field.default is True else ()), False
     elif kind is SecretStr:
         element = text_field(multiline=name.endswith("private_key"))
-        hint = f"{hint} {SECRET_HINT}"
+        hint = f"{hint} It stays readable while you type."
     else:
         element = text_field(initial=initial, placeholder=default_url if name == "url" and default_url else None)
     label = WORDS.get(name) or name.replace("_", " ").capitalize()

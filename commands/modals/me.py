@@ -47,7 +47,7 @@ class MeForm(Form):
                 hint="One a line, as kind:name.",
             ),
             input_block(
-                "Tell me by",
+                "I want",
                 checkboxes([(words, name) for name, words in SWITCHES.items()], initial=ticked),
                 name=SWITCH,
                 optional=True,

@@ -21,7 +21,7 @@ from bot.blocks.message import (
 from bot.blocks.text import escape, plural
 from bot.cards import Cards
 from bot.errors import NotLinked
-from bot.notices import PRESETS, Event, Extra, Filter, Verdict, filter_of
+from bot.notices import EVENTS, PRESETS, Event, Extra, Filter, filter_of
 from bot.store.tables import LinkRow, NoticeRow
 from commands.forms import FieldError, Form, Values, picked, renewed, text
 from commands.grammar import Ask, Target
@@ -108,8 +108,21 @@ class SubscribeForm(Form):
         if field == LINK:
             return await self._drawn(links, chosen, before, arguments, request, services)
         custom = text(values, PRESET) == CHOSEN
-        wanted = merged(before, _given(values)) if not custom or _events(values) else merged(before, {**_given(values), "on": ["quiet"]})
-        return await self._drawn(links, chosen, wanted, arguments, request, services, custom=custom)
+        given = _given(values)
+        if custom and not given["on"]:
+            known = [event for event in before.wanted if event in EVENTS] if field == PRESET else []
+            given["on"] = known or ["quiet"]
+        wanted = merged(before, given)
+        return await self._drawn(
+            links,
+            chosen,
+            wanted,
+            arguments,
+            request,
+            services,
+            custom=custom,
+            somebody=text(values, MENTION) == SOMEBODY,
+        )
 
     async def _drawn(
         self,
@@ -121,6 +134,7 @@ class SubscribeForm(Form):
         services: Services,
         *,
         custom: bool = False,
+        somebody: bool = False,
     ) -> View:
         shown = CHOSEN if wanted.events or custom else wanted.preset
         listed = [(link.alias or link.name, str(link.id)) for link in links]
@@ -146,13 +160,15 @@ class SubscribeForm(Form):
                 optional=True,
                 dispatch=True,
             ),
-            *_mention_fields(wanted.mention),
+            *_mention_fields(wanted.mention, somebody=somebody),
         ]
+        times, newest = await _preview(chosen, wanted, request, services)
         blocks = [
             input_block("Pipeline", select(listed, initial=str(chosen.id)), name=LINK, dispatch=True),
+            times,
             *renewed(fields, str(chosen.id)),
             divider(),
-            *await _preview(chosen, wanted, request, services),
+            *newest,
         ]
         return self.view(blocks, arguments)
 
@@ -212,20 +228,19 @@ def _event_fields(wanted: Filter) -> list[Block]:
     ]
 
 
-def _mention_fields(mention: str) -> list[Block]:
+def _mention_fields(mention: str, *, somebody: bool) -> list[Block]:
     is_person = bool(_PERSON.fullmatch(mention))
-    options = [("the author of the change", AUTHOR), ("nobody", NOBODY), ("the person below", SOMEBODY)]
+    options = [("the author of the change", AUTHOR), ("nobody", NOBODY), ("a person", SOMEBODY)]
     if mention and mention != NOBODY and not is_person:
         options.append(("the group, as before", mention))
-    person: Block = {"type": "users_select"}
-    return [
-        input_block(
-            "Mention when it newly breaks",
-            select(options, initial=SOMEBODY if is_person else mention or AUTHOR),
-            name=MENTION,
-        ),
-        input_block("Person", person | ({"initial_user": mention} if is_person else {}), name=PERSON, optional=True),
-    ]
+    person: Block = {"type": "users_select"} | ({"initial_user": mention} if is_person else {})
+    whom = input_block(
+        "Mention when it newly breaks",
+        select(options, initial=SOMEBODY if is_person or somebody else mention or AUTHOR),
+        name=MENTION,
+        dispatch=True,
+    )
+    return [whom, input_block("Person", person, name=PERSON)] if is_person or somebody else [whom]
 
 
 def _events(values: Values) -> list[str]:
@@ -246,24 +261,20 @@ def _given(values: Values) -> dict[str, Sequence[str]]:
     return given
 
 
-async def _preview(link: LinkRow, wanted: Filter, request: Request, services: Services) -> list[Block]:
+async def _preview(link: LinkRow, wanted: Filter, request: Request, services: Services) -> tuple[Block, list[Block]]:
     """Return how often the filter would have posted, and one real build as it would look."""
     default = link.branch or link.default_branch
     pasts = await replayed(link, request, services, starters=bool(wanted.by))
     hits = posted(pasts, link, wanted)
     times = plural(len(hits), "time", "times")
-    said = [section(f"*{escape(wanted.in_words(default))}*\nWould have posted *{times}* in the last 7 days.")]
+    said = section(f"*{escape(wanted.in_words(default))}*\nWould have posted *{times}* in the last 7 days.")
     if not pasts:
-        return [*said, context("Nothing ended there in these days.")]
-    shown = hits[-1] if hits else pasts[-1]
-    decision = judged(shown, link, wanted)
-    if decision.verdict is not Verdict.POST:
-        return [*said, context(f"Not even the newest build: {escape(decision.reason)}.")]
-    return [
-        *said,
-        context("The newest of them:"),
-        *await _drawn_notice(shown, link, decision.reason, request, services),
-    ]
+        return said, [context("Nothing ended there in these days.")]
+    if not hits:
+        return said, [context(f"Not even the newest build: {escape(judged(pasts[-1], link, wanted).reason)}.")]
+    shown = hits[-1]
+    drawn = await _drawn_notice(shown, link, judged(shown, link, wanted).reason, request, services)
+    return said, [context("The newest of them:"), *drawn]
 
 
 async def _drawn_notice(shown: Past, link: LinkRow, reason: str, request: Request, services: Services) -> list[Block]:
