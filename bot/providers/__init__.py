@@ -12,6 +12,7 @@ from bot.providers.azure_devops import AzureDevOps
 from bot.providers.base import Options, Provider
 from bot.providers.bitbucket import Bitbucket
 from bot.providers.buildkite import Buildkite
+from bot.providers.circleci import CircleCI
 from bot.providers.github_actions import GitHubActions
 from bot.providers.gitlab import GitLab
 from bot.providers.jenkins import Jenkins
@@ -22,6 +23,7 @@ PROVIDERS: Mapping[str, type[Provider[Any]]] = {
     "azure_devops": AzureDevOps,
     "bitbucket": Bitbucket,
     "buildkite": Buildkite,
+    "circleci": CircleCI,
     "github_actions": GitHubActions,
     "gitlab": GitLab,
     "jenkins": Jenkins,
