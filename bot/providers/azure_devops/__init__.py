@@ -351,7 +351,7 @@ class AzureDevOps(Provider[AzureOptions]):
     async def retry(self, pipeline: str, build: str, *, failed_only: bool = True, job: str | None = None) -> Build:
         """Run failed jobs again, under the same id. For a job it is the failed jobs of its stage, or that stage's only."""
         if job is None and not failed_only:
-            raise self.unsupported(Capability.RETRY_ALL, self._service.page(*self._service.split(pipeline)[:1], build))
+            raise self.unsupported(Capability.RETRY_ALL, self._service.page(self.lane(pipeline), build))
         project, _ = self._service.split(pipeline)
         path = self._service.at(project, "build/builds", build)
         query: Query = {"retry": True}
@@ -482,6 +482,8 @@ class AzureDevOps(Provider[AzureOptions]):
             try:
                 await self._service.send("PATCH", path, [decision])
             except (Rejected, AuthFailed) as exc:
+                if exc.status == httpx.codes.UNAUTHORIZED:
+                    raise
                 hint = f"This connection must be one of the approvers; others decide on the page: {gate.url}"
                 raise type(exc)(exc.message, provider=self.label, status=exc.status, hint=hint) from exc
 
@@ -522,7 +524,7 @@ class AzureDevOps(Provider[AzureOptions]):
 
     async def _find_project(self, project: str) -> None:
         try:
-            await self._service.get(f"_apis/projects/{quote(project, safe='')}")
+            wire.Project.of((await self._service.get(f"_apis/projects/{quote(project, safe='')}")).raw)
         except NotFound as exc:
             raise NotFound(
                 f"These credentials see no project {project} in {self.options.organization}.",

@@ -513,3 +513,7 @@ def test_odd_item_spoils_only_itself_unless_nothing_reads(caplog: pytest.LogCapt
     assert list(readable([], Thing.of)) == []
     with pytest.raises(UnexpectedResponse):
         list(readable([odd], Thing.of))
+
+
+def test_no_origin_beside_the_root_gets_the_credentials_unless_an_adapter_names_it() -> None:
+    assert Hand.trusted(Options()) == ()
