@@ -2,10 +2,10 @@
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.blocks.message import Message, section
+from bot.blocks.message import Message, sections
 from bot.blocks.text import code, escape, when
 from bot.errors import UsageError
 from bot.store.tables import AuditRow, GrantRow
@@ -69,7 +69,10 @@ async def access(ask: Access, request: Request, services: Services) -> Answer:
     """Show the grants that count here and the person's own role, or change them."""
     if not ask.act:
         return await _shown(request, services)
-    await require(Role.ADMIN, "Changing who may do what", request, services)
+    # Who administers one channel only may give nothing that counts in others.
+    scope = replace(request, channel="") if ask.everywhere else request
+    await require(Role.ADMIN, "Changing who may do what", scope, services)
+    ask = replace(ask, pipelines=await _unaliased(ask.pipelines, request, services))
     channel = "" if ask.everywhere else request.channel
     narrowed = "" if ask.pipelines == "*" else f" for {code(ask.pipelines)}"
     narrowed += "" if ask.refs == "*" else f" on {code(ask.refs)}"
@@ -118,8 +121,14 @@ async def _shown(request: Request, services: Services) -> Answer:
         )
     if services.access.protected:
         lines.append(f"Protected refs: {', '.join(code(glob) for glob in services.access.protected)}")
-    text = "\n".join(lines)
-    return Answer(message=Message(text=text, blocks=(section(text),)))
+    return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
+
+
+async def _unaliased(glob: str, request: Request, services: Services) -> str:
+    """Return what a glob says, an alias of this channel's as the pipeline it stands for now: aliases can be moved."""
+    links = await services.store.links(request.team, request.channel)
+    fits = (f"{link.connection}:{link.path}" for link in links if link.alias and link.alias.lower() == glob.lower())
+    return next(fits, glob)
 
 
 def _article(word: str) -> str:
@@ -161,15 +170,19 @@ async def audit(ask: Audit, request: Request, services: Services) -> Answer:
     await require(Role.ADMIN, "Reading the audit log", request, services)
     since = request.now - ask.since
     limit = EXPORTED if ask.ask.has("csv") else SHOWN
-    rows = await services.store.audits(request.team, since=since, user=ask.user, limit=limit)
+    everywhere = await role_of(replace(request, channel=""), services) >= Role.ADMIN
+    rows = await services.store.audits(
+        request.team, since=since, user=ask.user, limit=limit if everywhere else EXPORTED
+    )
+    rows = [row for row in rows if everywhere or row.channel == request.channel][:limit]
     if ask.ask.has("csv"):
         return Answer(file=File(name="buildbell-audit.csv", content=_as_csv(rows), title="Audit"))
     lines = [
         f"{when(row.at)} <@{row.user}> {code(row.words or row.verb, 80)} · {row.outcome}{f' ({escape(row.detail[:80])})' if row.detail else ''}"
         for row in rows
     ]
-    text = "\n".join(lines) or "Nothing was done in that time."
-    return Answer(message=Message(text=text, blocks=(section(text),)))
+    lines = lines or ["Nothing was done in that time."]
+    return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
 
 
 COLUMNS = ("at", "user", "channel", "source", "verb", "words", "connection", "pipeline", "build", "outcome", "detail")
@@ -182,7 +195,7 @@ def _as_csv(rows: list[AuditRow]) -> bytes:
     for row in rows:
         cells = [row.at.isoformat(), *(str(getattr(row, name)) for name in COLUMNS[1:])]
         # A cell that begins like a formula would be run by a spreadsheet.
-        writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@"} else cell for cell in cells])
+        writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell for cell in cells])
     return out.getvalue().encode()
 
 
@@ -195,6 +208,7 @@ ACCESS = Command(
     parse=parse,
     run=access,
     flags=(("--refs GLOB", "only on these branches or tags"), ("--everywhere", "in every channel, not only this one")),
+    acts=lambda ask: bool(ask.act),
     examples=("access", "access grant approver @ana deploy", "access revoke runner #random"),
 )
 AUDIT = Command(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot.blocks.message import Message, actions, button, section
+from bot.blocks.message import Message, actions, button, context, section
 from bot.blocks.text import escape
 from bot.errors import UsageError
 from bot.models import Build, Status
@@ -155,6 +155,15 @@ def public_line(text: str, build: Build | None = None, place: Place | None = Non
     )
 
 
+def noted(message: Message, place: Place) -> Message:
+    """Return an answer that says which pipeline was meant where none, or a name that fits several, was typed."""
+    if not place.guessed:
+        return message
+    return replace(
+        message, blocks=(*message.blocks, context(f"Shown: {escape(place.label)}, {escape(place.guessed)}."))
+    )
+
+
 def who(request: Request) -> str:
     """Return the acting person as a mention."""
     return f"<@{request.user}>" if request.source is not Source.TERMINAL else "The terminal"
@@ -162,4 +171,4 @@ def who(request: Request) -> str:
 
 async def may_act_on(found: Found, doing: str, request: Request, services: Services) -> None:
     """Raise NotAllowed unless the person may cancel, retry or rebuild this build here."""
-    await require(Role.RUN, doing, request, services, found.place, found.build.branch)
+    await require(Role.RUN, doing, request, services, found.place, found.build.branch or found.build.tag)

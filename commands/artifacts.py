@@ -8,7 +8,7 @@ from bot.blocks.artifacts import artifacts_message
 from bot.errors import NotFound, UsageError
 from bot.models import Artifact
 from bot.providers.base import Capability
-from commands.acting import must_be_able
+from commands.acting import must_be_able, noted
 from commands.grammar import Ask, Target, read
 from commands.request import Answer, Command, File, Request, Role, Services
 from commands.resolve import Found, build
@@ -51,7 +51,7 @@ async def run(ask: Artifacts, request: Request, services: Services) -> Answer:
     if ask.ask.has("upload"):
         return await _upload(fits, ask, found)
     return Answer(
-        message=artifacts_message(fits, build=found.build, label=found.place.label),
+        message=noted(artifacts_message(fits, build=found.build, label=found.place.label), found.place),
         public=ask.ask.has("public"),
         connection=found.place.connection,
         pipeline=found.place.pipeline,

@@ -7,20 +7,20 @@ from fnmatch import fnmatchcase
 
 from bot.blocks.build import build_card, build_list
 from bot.blocks.lists import branches_message, connections_message, links_message, pipelines_message
-from bot.blocks.message import Message, section
-from bot.blocks.text import code, when
+from bot.blocks.message import Message, sections
+from bot.blocks.text import code, escape, when
 from bot.errors import ProviderError, UsageError
-from bot.models import Build, BuildFilter, Gate
+from bot.models import Build, Gate
 from bot.notices import Filter, read_filter
 from bot.providers.base import AnyProvider, Capability
 from commands.acting import must_be_able
 from commands.grammar import Ask, Target, read
 from commands.request import Answer, Command, Request, Role, Services
-from commands.resolve import Found, build, place, refresh
+from commands.resolve import Found, build, listed, place, refresh
 
 LAST_USAGE = "last [target] [-n 5]"
 SHOW_USAGE = "show [build]"
-LIST_USAGE = "list [pipelines|builds|branches|links|connections] [pattern] [--state WORD]"
+LIST_USAGE = "list [pipelines|builds|branches|links|connections|schedules] [pattern] [--state WORD]"
 WHAT = ("pipelines", "builds", "branches", "links", "connections", "schedules")
 PAGE = 25
 STATES = (
@@ -106,16 +106,12 @@ async def _builds(target: Target, ask: Ask, request: Request, services: Services
     for state in states - set(STATES):
         raise UsageError(f"I know no state `{state}`.", hint=f"States: {', '.join(STATES)}.")
     states = frozenset("in_progress" if state == "running" else state for state in states)
-    branch = target.ref.name if target.ref else None
-    found = [
-        one
-        async for one in where.provider.builds(where.pipeline, BuildFilter(branch=branch, states=states, limit=limit))
-    ]
-    title = f"{where.label}{f' on {branch}' if branch else ''}"
+    found = [one async for one in listed(where, target.ref, states=states, limit=limit)]
+    title = f"{where.label}{f' on {target.ref}' if target.ref else ''}"
     footer = f"Shown: {where.guessed}." if where.guessed else None
     return Answer(
         message=build_list(
-            found[:limit],
+            found,
             title=title,
             labels={(where.connection, where.pipeline): where.label},
             now=request.now,
@@ -189,7 +185,7 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
             return await _pipelines(ask, request, services)
         case "builds":
             return await _builds(
-                read(f"'{ask.pattern}'").target() if ask.pattern else ask.ask.target(99),
+                ask.ask.target(1),
                 ask.ask,
                 request,
                 services,
@@ -231,9 +227,9 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
 
 async def _schedules(request: Request, services: Services) -> Answer:
     rows = await services.store.schedules(request.team, request.channel)
-    lines = [f"{row.id} · {row.words} · {code(row.command)} · next {when(row.next_at)}" for row in rows]
-    text = "\n".join(lines) or "Nothing is scheduled here."
-    return Answer(message=Message(text=text, blocks=(section(text),)))
+    lines = [f"{row.id} · {escape(row.words)} · {code(row.command)} · next {when(row.next_at)}" for row in rows]
+    lines = lines or ["Nothing is scheduled here."]
+    return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
 
 
 async def _pipelines(ask: Listing, request: Request, services: Services) -> Answer:
@@ -258,7 +254,7 @@ async def _pipelines(ask: Listing, request: Request, services: Services) -> Answ
 
 
 async def _branches(ask: Listing, request: Request, services: Services) -> Answer:
-    target = read(f"'{ask.pattern}'").target() if ask.pattern else Target(pipeline=ask.ask.flag("pipeline"))
+    target = ask.ask.target(1)
     where = await place(Target(pipeline=target.pipeline), request, services, acting=False, verb="list branches")
     must_be_able(where, Capability.REFS)
     names = []

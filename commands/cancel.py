@@ -1,5 +1,6 @@
 """Stop a build that has not completed: /build cancel [build]."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ async def run(ask: Cancel, request: Request, services: Services) -> Answer:
     found = await build(ask.target, request, services, acting=True, verb="cancel", default="own-running")
     acting.check_round(found, ask.ask)
     await acting.may_act_on(found, f"Stopping builds of *{escape(found.place.label)}*", request, services)
-    name = _name(found)
+    name = found.name
     if found.build.completed:
         word = found.build.conclusion.value if found.build.conclusion else "over"
         raise UsageError(f"{name} is already {word}.")
@@ -53,12 +54,12 @@ async def run(ask: Cancel, request: Request, services: Services) -> Answer:
         started = (
             found.build.triggered_by or (found.build.author.name if found.build.author else None) or "somebody else"
         )
-        words = f"cancel {found.place.spoken(number=found.build.number)}"
-        if found.build.number is None:
-            words += f" --id {found.build.id}"
+        words = f"cancel {found.spoken} --round {found.round}{_because(ask.ask)}"
         return acting.asks_first(
             f"Stop {name} on {found.build.ref or 'its branch'}?", f"It was started by {started}.", words, yes="Stop it"
         )
+    if not await acting.first_click(f"cancel {found.build.key}", request, services):
+        return Answer(silent=True)
     return await stop([found], ask.ask.flag("reason") or "", request, services)
 
 
@@ -78,10 +79,10 @@ async def stop(builds: Sequence[Found], reason: str, request: Request, services:
             after = await found.provider.cancel(found.build.pipeline, found.build.id)
         except ProviderError as exc:
             last = exc
-            failed.append(f"{escape(_name(found))}: {escape(str(exc))}")
+            failed.append(f"{escape(found.name)}: {escape(str(exc))}")
             continue
         await acting.look_again(after, found.place, services, request)
-        stopped.append(escape(_name(found)))
+        stopped.append(escape(found.name))
     if last is not None and not stopped:
         raise last
     why = f" ({escape(reason)})" if reason else ""
@@ -94,32 +95,36 @@ async def stop(builds: Sequence[Found], reason: str, request: Request, services:
 async def _mine(ask: Cancel, request: Request, services: Services) -> Answer:
     mine = [known for known in await services.store.started_by(request.team, request.user, 50) if not known.completed]
     stoppable: list[Found] = []
+    trouble: ProviderError | None = None
     for known in mine:
         provider = services.connections.get(request.team, known.connection)
         if provider is None or not provider.can(Capability.CANCEL):
             continue
-        found = await build(
-            Target(pipeline=f"{known.connection}:{known.pipeline}", id=known.id),
-            request,
-            services,
-            acting=True,
-            verb="cancel",
-        )
+        try:
+            target = Target(pipeline=f"{known.connection}:{known.pipeline}", id=known.id)
+            found = await build(target, request, services, acting=True, verb="cancel")
+        except ProviderError as exc:
+            trouble = exc
+            continue
         if not found.build.completed:
+            await acting.may_act_on(found, f"Stopping builds of *{escape(found.place.label)}*", request, services)
             stoppable.append(found)
     if not stoppable:
-        raise UsageError("None of your builds is running.")
-    names = ", ".join(_name(found) for found in stoppable)
+        raise trouble or UsageError("None of your builds is running.")
+    names = ", ".join(found.name for found in stoppable)
     if len(stoppable) > 1:
         await require(Role.APPROVE, "Stopping several builds at once", request, services)
         if not ask.ask.has("yes"):
-            return acting.asks_first(f"Stop {len(stoppable)} builds?", names, "cancel mine", yes="Stop them all")
+            words = f"cancel mine{_because(ask.ask)}"
+            return acting.asks_first(f"Stop {len(stoppable)} builds?", names, words, yes="Stop them all")
+    if not await acting.first_click("cancel mine", request, services):
+        return Answer(silent=True)
     return await stop(stoppable, ask.ask.flag("reason") or "", request, services)
 
 
-def _name(found: Found) -> str:
-    number = f" #{found.build.number}" if found.build.number is not None else ""
-    return f"{found.place.label}{number}"
+def _because(ask: Ask) -> str:
+    reason = ask.flag("reason")
+    return f" --reason={shlex.quote(reason)}" if reason else ""
 
 
 COMMAND = Command(

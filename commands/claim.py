@@ -31,7 +31,7 @@ async def claim(ask: Claim, request: Request, services: Services) -> Answer:
     """Say in public that the person looks after a red build; the first one counts."""
     found = await build(ask.target, request, services, acting=True, verb="claim", default="failed")
     key = f"claim:{request.team}:{found.build.connection}:{found.build.pipeline}:{found.build.id}"
-    name = f"{found.place.label} #{found.build.number or found.build.id}"
+    name = found.name
     if await services.store.seen(key, seconds=CLAIM_SECONDS, value=request.user):
         holder = await services.store.value(key)
         raise UsageError(f"{'You are' if holder == request.user else f'<@{holder}> is'} on {name} already.")
@@ -42,7 +42,7 @@ async def unclaim(ask: Claim, request: Request, services: Services) -> Answer:
     """Give it back."""
     found = await build(ask.target, request, services, acting=True, verb="unclaim", default="failed")
     key = f"claim:{request.team}:{found.build.connection}:{found.build.pipeline}:{found.build.id}"
-    name = f"{found.place.label} #{found.build.number or found.build.id}"
+    name = found.name
     if await services.store.value(key) != request.user:
         raise UsageError(f"You are not on {name}.")
     await services.store.take(key)
@@ -57,6 +57,7 @@ CLAIM = Command(
     group="Follow",
     parse=parse,
     run=claim,
+    acts=lambda _ask: True,
     examples=("claim", "claim web#412"),
     inferred="the last failed build",
 )
@@ -68,5 +69,6 @@ UNCLAIM = Command(
     group="Follow",
     parse=parse,
     run=unclaim,
+    acts=lambda _ask: True,
     examples=("unclaim",),
 )

@@ -15,13 +15,15 @@ from bot.errors import BotError, NotAllowed, ProviderError, UsageError
 from bot.store.tables import AuditRow
 from commands.forms import Form, Values
 from commands.grammar import clean
-from commands.request import Answer, Command, Request, Services, Source
+from commands.request import Answer, Command, Request, Role, Services, Source
 from commands.table import split_verb
 
 log = logging.getLogger(__name__)
 
 REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 KEPT_WORDS = 300
+WRITTEN = frozenset({Source.BUTTON, Source.SCHEDULE})
+"""Where the words are ours, or were cleaned when they were kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +38,18 @@ class Handled:
 async def handle(request: Request, services: Services) -> Handled:
     """Do what the request's text says and return what to tell the person. Never raises."""
     command: Command[Any] | None = None
+    changes = True
     try:
-        typed = request.text if request.source is Source.BUTTON else clean(request.text)
+        typed = request.text if request.source in WRITTEN else clean(request.text)
         command, words = split_verb(typed, services.command)
-        answer = await command.run(command.parse(words), request, services)
+        changes = not command.reads
+        ask = command.parse(words)
+        changes = command.changes(ask)
+        answer = await command.run(ask, request, services)
     except BotError as exc:
         outcome = "refused" if isinstance(exc, NotAllowed | UsageError) else "failed"
-        await _audit(request, services, command, outcome, str(exc))
+        if changes or isinstance(exc, NotAllowed):
+            await _audit(request, services, command, outcome, str(exc))
         if isinstance(exc, ProviderError):
             log.info("a CI system refused", extra={"verb": command.verb if command else "", "why": str(exc)})
         message = error_message(exc, command=services.command)
@@ -50,12 +57,16 @@ async def handle(request: Request, services: Services) -> Handled:
     except Exception:
         reference = _reference()
         log.exception("a request broke", extra={"reference": reference, "verb": command.verb if command else ""})
-        await _audit(request, services, command, "broke", f"reference {reference}")
+        if changes:
+            await _audit(request, services, command, "broke", f"reference {reference}")
         return Handled(
-            answer=Answer(message=broken(reference, command)), outcome="broke", verb=command.verb if command else ""
+            answer=Answer(message=broken(reference, acted=command is not None and changes)),
+            outcome="broke",
+            verb=command.verb if command else "",
         )
-    if not command.reads:
-        asked = answer.message is not None and not answer.public and not answer.silent
+    if changes:
+        said_more = answer.message is not None and not answer.public and not answer.silent and command.role > Role.VIEW
+        asked = answer.form is not None or said_more
         await _audit(request, services, command, "asked" if asked else "ok", "", answer)
     return Handled(answer=answer, outcome="ok", verb=command.verb)
 
@@ -105,13 +116,11 @@ async def suggest(form: Form, found: Awaitable[Sequence[tuple[str, str]]]) -> Se
     return ()
 
 
-def broken(reference: str, command: Command[Any] | None) -> Message:
-    """Return what a person reads when something broke on our side; says whether anything was done."""
-    if command is None or command.reads:
-        acted = "Nothing was changed."
-    else:
-        acted = "I can't say whether it took effect: look before you repeat it."
-    return surprise_message(reference, acted)
+def broken(reference: str, *, acted: bool) -> Message:
+    """Return what a person reads when something broke on our side; `acted` says that something may have been done."""
+    if not acted:
+        return surprise_message(reference, "Nothing was changed.")
+    return surprise_message(reference, "I can't say whether it took effect: look before you repeat it.")
 
 
 def _reference() -> str:
@@ -121,7 +130,7 @@ def _reference() -> str:
 async def _audit_form(
     form: Form, request: Request, services: Services, outcome: str, detail: str, answer: Answer | None = None
 ) -> None:
-    await services.store.audit(
+    await _written(
         AuditRow(
             at=request.now,
             team=request.team,
@@ -135,7 +144,8 @@ async def _audit_form(
             outcome=outcome,
             detail=detail[:KEPT_WORDS],
             source=request.source.value,
-        )
+        ),
+        services,
     )
 
 
@@ -147,9 +157,9 @@ async def _audit(
     detail: str,
     answer: Answer | None = None,
 ) -> None:
-    if command is None or (command.reads and outcome != "refused"):
+    if command is None:
         return
-    await services.store.audit(
+    await _written(
         AuditRow(
             at=request.now,
             team=request.team,
@@ -163,5 +173,14 @@ async def _audit(
             outcome=outcome,
             detail=detail[:KEPT_WORDS],
             source=request.source.value,
-        )
+        ),
+        services,
     )
+
+
+async def _written(row: AuditRow, services: Services) -> None:
+    """Write an audit row; where that fails the person still gets their answer, and the log keeps the row's words."""
+    try:
+        await services.store.audit(row)
+    except Exception:
+        log.exception("an audit row was not written", extra={"verb": row.verb, "outcome": row.outcome})

@@ -41,12 +41,14 @@ async def run(ask: Erase, request: Request, services: Services) -> Answer:
         request,
         services,
         found.place,
-        found.build.branch,
+        found.build.branch or found.build.tag,
     )
-    name = f"{found.place.label} #{found.build.number}" if found.build.number is not None else found.place.label
+    name = found.name
     if not ask.ask.has("yes"):
-        words = f"erase {found.place.spoken(number=found.build.number)} --id {found.build.id}"
+        words = f"erase {found.spoken}"
         return acting.asks_first(f"Erase {name}?", "Its logs and artifacts will be gone for good.", words, yes="Erase")
+    if not await acting.first_click(f"erase {found.build.key}", request, services):
+        return Answer(silent=True)
     after = await found.provider.erase(found.build.pipeline, found.build.id)
     await acting.look_again(after, found.place, services, request)
     return acting.public_line(

@@ -8,7 +8,7 @@ from bot.blocks.text import bold, code, escape, when
 from bot.errors import ProviderError, UsageError
 from bot.models import Build, BuildFilter, Conclusion, Issue, IssueKind
 from bot.providers.base import Capability
-from commands.builds import with_counts
+from commands.builds import verbs_of, with_counts
 from commands.grammar import Target, read
 from commands.request import Answer, Command, Request, Role, Services
 from commands.resolve import Found, build
@@ -64,7 +64,11 @@ def parse(words: str) -> Explain:
 async def explain(ask: Explain, request: Request, services: Services) -> Answer:
     """Return every decision that was made about a build in this workspace, with its reason."""
     found = await build(ask.target, request, services, acting=False, verb="explain")
-    rows = await services.store.notices_of(found.build.key, request.team)
+    rows = [
+        row
+        for row in await services.store.notices_of(found.build.key, request.team)
+        if row.channel in {request.channel, request.user} or not row.channel.startswith(("D", "U", "W"))
+    ]
     lines: list[str] = []
     for row in rows:
         what = EVENTS.get(row.event, row.event)
@@ -107,6 +111,7 @@ async def why(ask: Explain, request: Request, services: Services) -> Answer:
     if now.conclusion is None or not now.conclusion.is_red:
         raise UsageError(f"{found.place.label} #{now.number or now.id} did not fail.")
     issues = await _issues(found)
+    offered = verbs_of(found.provider, now)
     streak, green = await _streak(found)
     lines = [f"*Likely:* {likely(now, issues)}"]
     if issues:
@@ -124,7 +129,6 @@ async def why(ask: Explain, request: Request, services: Services) -> Answer:
         lines.append(f"*Changed by:* {', '.join(escape(name) for name, _count in named.most_common(5))}")
     if len(streak) > 1:
         lines.append(f"*Red builds in a row:* {len(streak)}, since #{streak[-1].number or streak[-1].id}")
-    target = found.place.spoken(number=now.number)
     title = f"Why {found.place.label} #{now.number or now.id} failed"
     return Answer(
         message=Message(
@@ -132,7 +136,13 @@ async def why(ask: Explain, request: Request, services: Services) -> Answer:
             blocks=(
                 section(bold(title)),
                 *sections(lines),
-                actions(button("Logs", f"logs {target}"), button("Tests", f"tests {target}")),
+                actions(
+                    *(
+                        button(verb.capitalize(), f"{verb} {found.spoken}")
+                        for verb in ("logs", "tests")
+                        if verb in offered
+                    )
+                ),
                 context("Read from the build, its issues and the builds before it; a guess, not a verdict."),
             ),
         )

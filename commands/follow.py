@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bot.blocks.message import Message, section
 from bot.blocks.text import escape
+from bot.errors import UsageError
 from bot.notices import make_filter, read_filter
 from bot.store.tables import WatchRow
 from commands.grammar import Ask, Target, read
@@ -29,6 +30,8 @@ def parse(words: str) -> Follow:
     ask = read(words, values=FILTERS)
     given, rest = filters_given(ask)
     make_filter({name: list(values) for name, values in given.items()})
+    if len(rest) > 1:
+        raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=FOLLOW_USAGE)
     everything = bool(rest) and rest[0].lower() == "all"
     target = Target() if everything else Ask(words=tuple(rest), flags=ask.flags).target()
     return Follow(target=target, given=given, everything=everything)
@@ -88,6 +91,7 @@ FOLLOW = Command(
     group="Follow",
     parse=parse,
     run=follow,
+    acts=lambda _ask: True,
     examples=("follow web", "follow nightly failures --branch main"),
     inferred="changes only, on the default branch",
 )
@@ -99,5 +103,6 @@ UNFOLLOW = Command(
     group="Follow",
     parse=parse,
     run=unfollow,
+    acts=lambda _ask: True,
     examples=("unfollow web", "unfollow all"),
 )

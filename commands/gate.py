@@ -1,5 +1,6 @@
 """Decide a step that waits: /build approve [target] [gate], /build reject [target] [gate]."""
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -47,11 +48,11 @@ def _parse(words: str, *, approve: bool) -> Decide:
 async def run(ask: Decide, request: Request, services: Services) -> Answer:
     """Approve or reject one gate, and say so in public."""
     verb = "approve" if ask.approve else "reject"
-    found = await build(ask.target, request, services, acting=True, verb=verb, default="running")
+    found = await build(ask.target, request, services, acting=True, verb=verb, default="waiting")
     acting.must_be_able(found.place, Capability.GATES, found.build)
     acting.must_be_able(found.place, Capability.DECIDE if ask.approve else Capability.REJECT, found.build)
     doing = f"{'Approving' if ask.approve else 'Rejecting'} steps of *{escape(found.place.label)}*"
-    await require(Role.APPROVE, doing, request, services, found.place, found.build.branch)
+    await require(Role.APPROVE, doing, request, services, found.place, found.build.branch or found.build.tag)
     gate = await open_gate(found, ask.gate, verb)
     if not ask.approve and not gate.can_reject:
         raise found.provider.unsupported(Capability.REJECT, gate.url or found.build.web_url)
@@ -128,10 +129,9 @@ async def open_gate(found: Found, name: str, verb: str) -> Gate:
             hint=waiting,
         )
     if len(chosen) > 1:
-        target = found.place.spoken(number=found.build.number)
         raise Ambiguous(
             f"{len(chosen)} steps wait in {found.place.label}. Which one?",
-            choices=tuple((gate.name, f"{verb} {target} --gate '{gate.id}'") for gate in chosen),
+            choices=tuple((gate.name, f"{verb} {found.spoken} --gate {shlex.quote(gate.id)}") for gate in chosen),
         )
     return chosen[0]
 
@@ -152,7 +152,7 @@ APPROVE = Command(
     aliases=("unblock", "play"),
     flags=_FLAGS,
     examples=("approve", "approve deploy#88", 'approve deploy#88 production --comment "hotfix"'),
-    inferred="the newest running build, and its only open step",
+    inferred="the newest build that waits, and its only open step",
 )
 REJECT = Command(
     verb="reject",
@@ -164,5 +164,5 @@ REJECT = Command(
     run=run,
     flags=_FLAGS,
     examples=("reject deploy#88", 'reject deploy#88 --comment "not before Monday"'),
-    inferred="the newest running build, and its only open step",
+    inferred="the newest build that waits, and its only open step",
 )

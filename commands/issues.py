@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from bot.blocks.issues import issues_message
 from bot.errors import UsageError
-from bot.models import IssueKind
+from bot.models import Issue, IssueKind
 from bot.providers.base import Capability
-from commands.acting import must_be_able
+from commands.acting import must_be_able, noted
 from commands.builds import with_counts
 from commands.grammar import Ask, Target, read
 from commands.request import Answer, Command, Request, Role, Services
-from commands.resolve import build
+from commands.resolve import Found, build, build_before
 
-USAGE = "issues [target] [--severity error|warning|analyzer|test]"
+USAGE = "issues [target] [--new] [--severity error|warning|analyzer|test]"
 SEVERITIES = {
     "error": IssueKind.ERROR,
     "warning": IssueKind.WARNING,
@@ -32,7 +32,7 @@ class Issues:
 
 def parse(words: str) -> Issues:
     """Read the words after `issues`. Raises UsageError."""
-    ask = read(words, values=("severity",), switches=("public",))
+    ask = read(words, values=("severity",), switches=("new", "public"))
     if len(ask.words) > 1:
         raise UsageError("I show one build's issues at a time.", usage=USAGE)
     severity = (ask.flag("severity") or "").lower().removesuffix("s")
@@ -48,13 +48,30 @@ async def run(ask: Issues, request: Request, services: Services) -> Answer:
     now = await with_counts(found)
     issues = await found.provider.issues(found.build.pipeline, found.build.id)
     wanted = tuple(issue for issue in issues if ask.kind is None or issue.kind is ask.kind)
+    if ask.ask.has("new"):
+        before = await _before(found)
+        wanted = tuple(issue for issue in wanted if _same(issue) not in before)
     return Answer(
-        message=issues_message(wanted, now.issues, build=now, label=found.place.label, now=request.now),
+        message=noted(
+            issues_message(wanted, now.issues, build=now, label=found.place.label, now=request.now), found.place
+        ),
         public=ask.ask.has("public"),
         connection=now.connection,
         pipeline=now.pipeline,
         build=now.id,
     )
+
+
+async def _before(found: Found) -> frozenset[tuple[IssueKind, str, str]]:
+    earlier = await build_before(found)
+    if earlier is None:
+        return frozenset()
+    return frozenset(_same(issue) for issue in await found.provider.issues(earlier.pipeline, earlier.id))
+
+
+def _same(issue: Issue) -> tuple[IssueKind, str, str]:
+    """Return what makes an issue the same one in another build: not its line, which moves."""
+    return issue.kind, issue.message, issue.file or ""
 
 
 COMMAND = Command(
@@ -65,7 +82,11 @@ COMMAND = Command(
     group="Look",
     parse=parse,
     run=run,
-    flags=(("--severity error", "error, warning, analyzer or test"), ("--public", "show it to the channel")),
+    flags=(
+        ("--new", "only those that the build before did not have"),
+        ("--severity error", "error, warning, analyzer or test"),
+        ("--public", "show it to the channel"),
+    ),
     examples=("issues", "issues #412 --severity error"),
     inferred="the last build",
 )

@@ -142,6 +142,8 @@ async def unlink(ask: Link, request: Request, services: Services) -> Answer:
     where = await place(ask.target, request, services, acting=True, verb="unlink")
     if where.link is None or where.link.id is None:
         raise UsageError(f"{where.label} is not linked to this channel.")
+    if where.link.protected:
+        await require(Role.ADMIN, "Unlinking a pipeline with protected refs", request, services, where)
     await services.store.unlink(where.link.id)
     return acting.public_line(f"{acting.who(request)} unlinked {escape(where.label)} from this channel", place=where)
 
@@ -157,7 +159,7 @@ LINK = Command(
     flags=(
         ("--default", "what is meant here when no pipeline is named"),
         ("--branch BRANCH", "pin another branch than the default one"),
-        ("--protected GLOBS", "refs that need a grant to build here, such as main,release/*"),
+        ("--protected GLOBS", "refs that need a grant to build, such as main,release/*"),
     ),
     examples=("link https://gitlab.com/acme/api/-/pipelines/7", "link bk:web as web --default", "link nightly"),
 )

@@ -8,7 +8,7 @@ from bot.blocks.redact import redact
 from bot.errors import NotFound, UsageError
 from bot.models import Job, Status
 from bot.providers.base import Capability
-from commands.acting import must_be_able
+from commands.acting import must_be_able, noted
 from commands.grammar import Ask, Target, read
 from commands.request import Answer, Command, File, Request, Role, Services
 from commands.resolve import Found, build
@@ -43,7 +43,8 @@ async def run(ask: Logs, request: Request, services: Services) -> Answer:
     """Return the lines that matter, secrets masked. Costs the jobs' list and one log."""
     found = await build(ask.target, request, services, acting=False, verb="logs", default="failed")
     must_be_able(found.place, Capability.LOG, found.build)
-    job = await job_named(found, ask.job) if ask.job else await _telling(found)
+    wanted = ask.job or found.job
+    job = await job_named(found, wanted) if wanted else await _telling(found)
     if job.status is not Status.COMPLETED and not found.provider.can(Capability.LIVE_LOG):
         raise found.provider.unsupported(Capability.LIVE_LOG, found.build.web_url)
     if ask.ask.has("file"):
@@ -65,8 +66,16 @@ async def run(ask: Logs, request: Request, services: Services) -> Answer:
         lines = errors_in(lines) or lines[-20:]
     shown = replace(log, text="\n".join(lines[-tail:]), truncated=log.truncated or len(lines) > tail, job=job.name)
     return Answer(
-        message=log_message(
-            shown, build=found.build, label=found.place.label, job=job.name, errors_only=errors_only, now=request.now
+        message=noted(
+            log_message(
+                shown,
+                build=found.build,
+                label=found.place.label,
+                job=job.name,
+                errors_only=errors_only,
+                now=request.now,
+            ),
+            found.place,
         ),
         public=ask.ask.has("public"),
         connection=found.place.connection,

@@ -9,7 +9,7 @@ from bot.blocks.text import code, escape
 from bot.errors import UsageError
 from bot.store.tables import IdentityRow, PersonRow
 from commands.forms import can_open, opening
-from commands.grammar import clean, split
+from commands.grammar import split
 from commands.request import Answer, Command, Request, Role, Services
 
 USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | --form]"
@@ -30,7 +30,7 @@ class Me:
 
 def parse(words: str) -> Me:
     """Read the words after `me`. Raises UsageError."""
-    parts = split(clean(words))
+    parts = split(words)
     if not parts:
         return Me(act="", value="")
     if parts == ["--form"]:
@@ -67,6 +67,8 @@ async def run(ask: Me, request: Request, services: Services) -> Answer:
             taken = await services.store.identity(request.team, kind, value)
             if taken is not None and taken.manual and taken.user not in {"", request.user}:
                 raise UsageError(f"{value} belongs to <@{taken.user}> already.")
+            if kind == "email" and await services.people.user_for(request.team, value) not in {None, request.user}:
+                raise UsageError(f"{value} is somebody else's address in this workspace.")
             await services.store.save_identity(
                 IdentityRow(
                     team=request.team, kind=kind, value=value, user=request.user, manual=True, looked_at=request.now
@@ -121,5 +123,6 @@ COMMAND = Command(
     group="Set up",
     parse=parse,
     run=run,
+    acts=lambda ask: ask.act not in {"", "form"},
     examples=("me", "me email ana@acme.example", "me mentions off", "me hours 9-18"),
 )

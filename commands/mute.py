@@ -1,5 +1,6 @@
 """Quiet: /build mute [target|all] [--for 2h], /build unmute, /build quiet 22:00-07:00 [mon-fri]."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,11 +16,13 @@ from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
 from commands.resolve import place
 
-MUTE_USAGE = "mute [target|all] [--for 2h | --until fri 9:00]"
+MUTE_USAGE = "mute [target|all] [2h | --until fri 9:00]"
 UNMUTE_USAGE = "unmute [target|all]"
 QUIET_USAGE = "quiet 22:00-07:00 [mon-fri] | off"
 ANYONE = timedelta(hours=8)
 USUAL = timedelta(hours=2)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}", re.ASCII)
+_SPAN = re.compile(r"\d{1,9}(?:\.\d+)?(?:m|min|h|d|w)", re.ASCII | re.IGNORECASE)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -35,16 +38,20 @@ class Mute:
 def parse(words: str) -> Mute:
     """Read the words after `mute` or `unmute`. Raises UsageError."""
     ask = read(words, values=("for", "until"), switches=("form",))
-    given = ask.words[1:] if ask.has("until") else ()
-    rest = Ask(words=ask.words[:1], flags=ask.flags)
-    if len(ask.words) > 1 and not given:
+    flags = dict(ask.flags)
+    named = list(ask.words)
+    if (day := ask.flag("until")) is not None:
+        # The clock of `--until fri 9:00` stands among the words.
+        clock = next((word for word in named if _CLOCK.fullmatch(word)), "")
+        named = [word for word in named if word != clock]
+        flags["until"] = (f"{day} {clock}".strip(),)
+    elif not ask.has("for") and named and _SPAN.fullmatch(named[-1]):
+        flags["for"] = (named.pop(),)
+    if len(named) > 1:
         raise UsageError("I mute one target at a time, or `all`.", usage=MUTE_USAGE)
-    until = " ".join((ask.flag("until") or "", *given)).strip()
-    flags = {**ask.flags, "until": (until,)} if until else ask.flags
-    everything = not ask.words or ask.words[0].lower() == "all"
-    return Mute(
-        target=Target() if everything else rest.target(), everything=everything, ask=Ask(words=rest.words, flags=flags)
-    )
+    rest = Ask(words=tuple(named), flags=flags)
+    everything = named[0].lower() == "all" if named else rest.target().empty
+    return Mute(target=Target() if everything else rest.target(), everything=everything, ask=rest)
 
 
 async def mute(ask: Mute, request: Request, services: Services) -> Answer:
@@ -103,9 +110,9 @@ def at(words: str, now: datetime, zone: str) -> datetime:
     """Return the next time that `fri 9:00`, `9:00` or `tomorrow 9:00` means in a time zone. Raises UsageError."""
     parts = words.lower().split()
     clock = parts[-1] if parts else ""
-    hour, colon, minute = clock.partition(":")
+    hour, _, minute = clock.partition(":")
     day = parts[0][:3] if len(parts) == 2 else ""
-    fits = colon and hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60
+    fits = _CLOCK.fullmatch(clock) and int(hour) < 24 and int(minute) < 60
     if not fits or len(parts) > 2 or (day and day not in {*DAYS, "tom"}):
         raise UsageError(
             f"I don't understand the time `{words}`.", hint="Write `18:00`, `fri 9:00` or `tomorrow 9:00`."
@@ -177,11 +184,12 @@ MUTE = Command(
     parse=parse,
     run=mute,
     flags=(
-        ("--for 2h", "how long; anyone may up to 8 h"),
+        ("--for 2h", "how long, also without the flag; anyone may up to 8 h"),
         ("--until fri 9:00", "until when, in your time zone"),
         ("--form", "choose in a form"),
     ),
-    examples=("mute", "mute web --for 4h", "mute all --until tomorrow 9:00"),
+    acts=lambda ask: not ask.ask.has("form"),
+    examples=("mute", "mute 4h", "mute web --for 4h", "mute all --until tomorrow 9:00"),
     inferred="everything, for 2 hours",
 )
 UNMUTE = Command(
@@ -192,6 +200,7 @@ UNMUTE = Command(
     group="Follow",
     parse=parse,
     run=unmute,
+    acts=lambda _ask: True,
     examples=("unmute", "unmute web"),
 )
 QUIET = Command(

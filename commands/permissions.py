@@ -1,5 +1,6 @@
 """May this person do that here? Asked when the act happens, on the acting person's id."""
 
+import re
 from fnmatch import fnmatchcase
 
 from bot.errors import NotAllowed
@@ -7,6 +8,8 @@ from bot.models import Ref
 from bot.store.tables import GrantRow
 from commands.request import Request, Role, Services, Source
 from commands.resolve import Place
+
+_FULL_REF = re.compile(r"^(?:refs/)?(?:heads|tags)/")
 
 
 async def role_of(request: Request, services: Services, place: Place | None = None, ref: str = "") -> Role:
@@ -39,7 +42,7 @@ async def require(
 ) -> None:
     """Raise NotAllowed unless the person holds the role here; a protected ref asks for a grant that names it."""
     branch = ref.name if isinstance(ref, Ref) else ref or ""
-    is_protected = role >= Role.RUN and bool(branch) and protected(branch, place, services)
+    is_protected = role >= Role.RUN and bool(branch) and await is_protected_ref(branch, place, request, services)
     if not is_protected and role <= services.access.members:
         return
     if await is_admin(request, services):
@@ -55,10 +58,14 @@ async def require(
     )
 
 
-def protected(branch: str, place: Place | None, services: Services) -> bool:
-    """Return whether a ref is protected, by the operator or by the link."""
-    own = place.link.protected.split(",") if place and place.link and place.link.protected else []
-    return any(fnmatchcase(branch, glob.strip()) for glob in (*services.access.protected, *own) if glob.strip())
+async def is_protected_ref(name: str, place: Place | None, request: Request, services: Services) -> bool:
+    """Return whether a ref is protected: by the operator, or by a link of the pipeline in any of the workspace's channels."""
+    globs = list(services.access.protected)
+    if place is not None:
+        links = await services.store.links_of(place.connection, place.pipeline)
+        globs += [glob for link in links if link.team == request.team for glob in link.protected.split(",")]
+    short = _FULL_REF.sub("", name)
+    return any(fnmatchcase(spelled, glob.strip()) for glob in globs if glob.strip() for spelled in {name, short})
 
 
 async def _granted(request: Request, services: Services, place: Place | None, ref: str) -> list[tuple[Role, GrantRow]]:
@@ -94,9 +101,13 @@ def _covers(grant: GrantRow, place: Place | None, ref: str) -> bool:
         return True
     if place is None:
         return False
-    names = {place.name, place.path, place.pipeline, f"{place.connection}:{place.path}"}
-    if place.link is not None:
-        names |= {place.link.alias, place.link.name}
+    # Not its alias: anybody may link anything under any alias, and would so widen their own grant.
+    names = {
+        place.path,
+        place.pipeline,
+        f"{place.connection}:{place.path}",
+        place.link.name if place.link else place.name,
+    }
     return any(fnmatchcase(name.lower(), grant.pipelines.lower()) for name in names if name)
 
 
@@ -106,7 +117,9 @@ def _role(word: str) -> Role:
 
 async def _who_can_grant(request: Request, services: Services, role: Role) -> str:
     admins = sorted(services.access.admins)
-    install = await services.store.install(request.team, request.enterprise)
+    install = await services.store.install(
+        request.team, request.enterprise, is_enterprise_install=request.is_enterprise_install
+    )
     if install is not None and install.installed_by:
         admins = [*admins, install.installed_by]
     who = " and ".join(f"<@{user}>" for user in dict.fromkeys(admins[:3])) or "A workspace admin"

@@ -26,7 +26,7 @@ async def preset(name: str, where: Place, request: Request, services: Services) 
         names = ", ".join(f"`{one}`" for one in sorted(known))
         raise UsageError(
             f"{where.label} has no preset `{name}` in this channel.",
-            hint=f"It has {names}." if known else "A preset is saved in the form: `run --form`.",
+            hint=f"It has {names}." if known else f"A preset is saved in the form: `{services.command} run --form`.",
         )
     return known[name]
 
@@ -45,7 +45,7 @@ async def save_preset(name: str, values: Mapping[str, str], where: Place, reques
         if name not in known and len(known) >= MOST:
             raise UsageError(
                 f"{where.label} has {MOST} presets in this channel already.",
-                hint="`run --forget-preset NAME` ends one.",
+                hint=f"`{services.command} run --forget-preset NAME` ends one.",
             )
         await _write({**known, name: dict(values)}, where, request, services)
 

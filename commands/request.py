@@ -238,7 +238,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Generic[A]):
-    """A verb. `prefix` lets a unique beginning stand for it (reading verbs only)."""
+    """A verb. `acts` says whether what a viewer may ask for changes something (their own watch, a mute, a claim)."""
 
     verb: str
     usage: str
@@ -251,8 +251,13 @@ class Command(Generic[A]):
     flags: tuple[tuple[str, str], ...] = ()
     examples: tuple[str, ...] = ()
     inferred: str = ""
+    acts: Callable[[A], bool] | None = None
 
     @property
     def reads(self) -> bool:
-        """Whether the verb only looks."""
-        return self.role is Role.VIEW
+        """Whether the verb only looks; a unique beginning stands for such a one."""
+        return self.role is Role.VIEW and self.acts is None
+
+    def changes(self, ask: A) -> bool:
+        """Return whether what is asked for changes something, and is written down."""
+        return self.acts(ask) if self.acts is not None else self.role is not Role.VIEW

@@ -5,12 +5,13 @@ never guess; reading verbs guess and say so.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 
-from bot.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
+from bot.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError
 from bot.models import Build, BuildFilter, BuildKey, Page, Ref, RefKind, spoken
 from bot.providers.base import AnyProvider, Capability
 from bot.store.tables import CardRow, LinkRow, PipelineRow
@@ -20,6 +21,7 @@ from commands.request import Request, Services
 REFRESH_AFTER = timedelta(minutes=10)
 LISTING_SECONDS = 20
 MOST_PIPELINES = 5000
+RECENT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +64,33 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A build and the pipeline it belongs to."""
+    """A build and the pipeline it belongs to. `job` is the one whose page was pasted."""
 
     place: Place
     build: Build
     round: int = 1
+    job: str = ""
 
     @property
     def provider(self) -> AnyProvider:
         """Return the build's connection."""
         return self.place.provider
+
+    @property
+    def number(self) -> str:
+        """Return the build's number as people write it, or its id where it has none."""
+        return f"#{self.build.number}" if self.build.number is not None else self.build.id
+
+    @property
+    def name(self) -> str:
+        """Return the pipeline's readable name with the build's number."""
+        return f"{self.place.label} #{self.build.number}" if self.build.number is not None else self.place.label
+
+    @property
+    def spoken(self) -> str:
+        """Return the target that names this build wherever it is typed."""
+        words = self.place.spoken(number=self.build.number)
+        return words if self.build.number is not None else f"{words} --id {shlex.quote(self.build.id)}"
 
 
 async def place(target: Target, request: Request, services: Services, *, acting: bool, verb: str) -> Place:
@@ -87,7 +106,7 @@ async def place(target: Target, request: Request, services: Services, *, acting:
     default = [link for link in links if link.is_default] or (links if len(links) == 1 else [])
     if default:
         how = "the channel's default" if default[0].is_default else "the only pipeline linked here"
-        return replace(_of_link(default[0], request, services), guessed=how)
+        return replace(of_link(default[0], request, services), guessed=how)
     if not links:
         raise NotLinked(
             f"No pipeline is linked to {_here(request)} yet.",
@@ -98,7 +117,7 @@ async def place(target: Target, request: Request, services: Services, *, acting:
         choices=tuple(
             (link.alias or link.name, f"{verb} {_rest(target, link.connection, link.pipeline)}") for link in links
         ),
-        hint="Make one the default with `link NAME --default`.",
+        hint=f"Make one the default with `{services.command} link NAME --default`.",
     )
 
 
@@ -109,13 +128,13 @@ async def build(
     if target.url is not None:
         where, page = await _from_url(target.url, request, services)
         if page.build is None and page.number is None:
-            return Found(place=where, build=await _pick(where, target, default, request, services))
+            return await _with_round(where, await _pick(where, target, default, request, services), services)
         number = page.number if page.build is None else None
         if page.build is not None:
             found = await where.provider.build(where.pipeline, page.build)
         else:
             found = await _numbered(where, number or 0, services)
-        return await _with_round(where, found, services)
+        return replace(await _with_round(where, found, services), job=page.job or "")
     names_nothing = target.build is None and target.id is None and target.ref is None
     if target.pipeline is None and names_nothing and (card := await _card(request, services)) is not None:
         links = list(await services.store.links(request.team, request.channel))
@@ -136,16 +155,17 @@ async def _pick(where: Place, target: Target, default: str, request: Request, se
     word = target.build or default
     if word.isdigit():
         return await _numbered(where, int(word), services)
-    wanted = BuildFilter(limit=50)
-    if target.ref is not None:
-        wanted = _of_ref(target.ref)
     seen = 0
     skip = int(word) * -1 if word.startswith("-") else 0
-    running_of_mine = await _mine_running(where, request, services) if word == "own-running" else None
+    running: Build | None = None
+    running_of_mine = await _mine_running(where, target.ref, request, services) if word == "own-running" else None
     if running_of_mine is not None:
         return running_of_mine
-    async for candidate in where.provider.builds(where.pipeline, wanted):
+    async for candidate in listed(where, target.ref):
         match word:
+            case "waiting":
+                fits = candidate.waiting
+                running = running or (None if candidate.completed else candidate)
             case "running" | "own-running":
                 fits = not candidate.completed
             case "failed":
@@ -157,13 +177,17 @@ async def _pick(where: Place, target: Target, default: str, request: Request, se
         seen += 1
         if fits:
             return candidate
+    if running is not None:
+        return running
     raise NotFound(_none_fits(where, word, target.ref), provider=where.provider.label)
 
 
-async def _mine_running(where: Place, request: Request, services: Services) -> Build | None:
+async def _mine_running(where: Place, ref: Ref | None, request: Request, services: Services) -> Build | None:
     for mine in await services.store.started_by(request.team, request.user, 20):
         if (mine.connection, mine.pipeline) == (where.connection, where.pipeline) and not mine.completed:
             now = await where.provider.build_or_none(mine.key)
+            if now is not None and ref is not None and not _built(now, ref):
+                continue
             if now is not None and not now.completed:
                 return now
     return None
@@ -172,6 +196,8 @@ async def _mine_running(where: Place, request: Request, services: Services) -> B
 def _none_fits(where: Place, word: str, ref: Ref | None) -> str:
     on = f" on {ref}" if ref else ""
     match word:
+        case "waiting":
+            return f"Nothing waits for approval in {where.label}{on}."
         case "running" | "own-running":
             return f"Nothing is running in {where.label}{on}."
         case "failed":
@@ -182,12 +208,49 @@ def _none_fits(where: Place, word: str, ref: Ref | None) -> str:
             return f"{where.label} has no builds{on} yet."
 
 
-def _of_ref(ref: Ref) -> BuildFilter:
+async def listed(
+    where: Place, ref: Ref | None = None, *, states: frozenset[str] = frozenset(), limit: int = RECENT
+) -> AsyncIterator[Build]:
+    """Yield a pipeline's builds of a ref, newest first. Costs one listing.
+
+    CI systems list by branch or by commit; builds of a tag or a pull request are looked for among the newest.
+    """
+    branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
+    commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else None
+    sought = ref is not None and ref.kind in {RefKind.TAG, RefKind.PULL_REQUEST}
+    wanted = BuildFilter(branch=branch, commit=commit, states=states, limit=max(limit, RECENT) if sought else limit)
+    yielded = 0
+    async for one in where.provider.builds(where.pipeline, wanted):
+        if ref is not None and sought and not _built(one, ref):
+            continue
+        yield one
+        yielded += 1
+        if yielded == limit:
+            return
+
+
+async def build_before(found: Found) -> Build | None:
+    """Return the finished build with a result before this one on the same branch. Costs one listing."""
+    reached = False
+    branch = found.build.branch
+    async for one in found.provider.builds(found.build.pipeline, BuildFilter(branch=branch, limit=RECENT)):
+        if one.id == found.build.id:
+            reached = True
+        elif reached and one.completed and one.conclusion not in {"cancelled", "skipped", "retried"}:
+            return one
+    return None
+
+
+def _built(build: Build, ref: Ref) -> bool:
     match ref.kind:
         case RefKind.COMMIT:
-            return BuildFilter(commit=ref.name, limit=50)
-        case RefKind.BRANCH | RefKind.TAG | RefKind.PULL_REQUEST:
-            return BuildFilter(branch=ref.name, limit=50)
+            return (build.commit or "").startswith(ref.name)
+        case RefKind.TAG:
+            return ref.name in {build.tag, build.branch}
+        case RefKind.PULL_REQUEST:
+            return build.pull_request == ref.name
+        case RefKind.BRANCH:
+            return build.branch == ref.name
 
 
 async def _numbered(where: Place, number: int, services: Services) -> Build:
@@ -209,21 +272,10 @@ async def _of_key(
 ) -> Place:
     for link in links:
         if (link.connection, link.pipeline) == (connection, pipeline):
-            return _of_link(link, request, services)
+            return of_link(link, request, services)
     provider = services.provider(request.team, connection)
     row = await services.store.pipeline(connection, pipeline)
     return _of_row(row, provider) if row is not None else await _asked(provider, pipeline, services, request)
-
-
-def _of_link(link: LinkRow, request: Request, services: Services) -> Place:
-    return Place(
-        provider=services.provider(request.team, link.connection),
-        pipeline=link.pipeline,
-        path=link.path,
-        name=link.alias or link.name,
-        link=link,
-        default_branch=link.default_branch,
-    )
 
 
 def _of_row(row: PipelineRow, provider: AnyProvider) -> Place:
@@ -261,7 +313,7 @@ async def _named(
     if provider is not None and path:
         for link in links:
             if link.connection == provider.connection and path in {link.pipeline, link.path}:
-                return _of_link(link, request, services)
+                return of_link(link, request, services)
         row = await services.store.pipeline(provider.connection, path)
         if row is not None:
             return _of_row(row, provider)
@@ -274,7 +326,7 @@ async def _named(
     chosen = exact or fits
     if len(chosen) == 1 or (chosen and not acting):
         guess = f"`{name}` also fits {len(chosen) - 1} more" if len(chosen) > 1 else ""
-        return replace(_of_link(chosen[0], request, services), guessed=guess)
+        return replace(of_link(chosen[0], request, services), guessed=guess)
     if chosen:
         raise _several(
             name, [(link.alias or link.name, link.connection, link.pipeline) for link in chosen], target, verb
@@ -392,7 +444,7 @@ async def _from_url(url: str, request: Request, services: Services) -> tuple[Pla
             continue
         for link in links:
             if link.connection == provider.connection and page.pipeline in {link.pipeline, link.path}:
-                return _of_link(link, request, services), page
+                return of_link(link, request, services), page
         row = await services.store.pipeline(provider.connection, page.pipeline)
         where = _of_row(row, provider) if row else await _asked(provider, page.pipeline, services, request)
         return where, page
@@ -402,8 +454,20 @@ async def _from_url(url: str, request: Request, services: Services) -> tuple[Pla
     )
 
 
-async def ref_of(where: Place, wanted: Ref | None) -> Ref:
-    """Return the ref to build: the one named, else the pinned or default branch. Raises UsageError without either.
+def of_link(link: LinkRow, request: Request, services: Services) -> Place:
+    """Return the pipeline of a link. Raises NotLinked where its connection is gone."""
+    return Place(
+        provider=services.provider(request.team, link.connection),
+        pipeline=link.pipeline,
+        path=link.path,
+        name=link.alias or link.name,
+        link=link,
+        default_branch=link.default_branch,
+    )
+
+
+async def ref_of(where: Place, wanted: Ref | None) -> Ref | None:
+    """Return the ref to build: the one named, else the pinned or default branch; None where the CI system decides.
 
     A branch that does not exist is caught by the CI system; `closest` then names its neighbours.
     """
@@ -412,11 +476,7 @@ async def ref_of(where: Place, wanted: Ref | None) -> Ref:
     if where.branch:
         return Ref(kind=RefKind.BRANCH, name=where.branch)
     found = await where.provider.pipeline(where.pipeline)
-    if found.default_branch:
-        return Ref(kind=RefKind.BRANCH, name=found.default_branch)
-    raise UsageError(
-        f"{where.label} has no default branch that I know of. Which one?", hint=f"Write `{where.name}@BRANCH`."
-    )
+    return Ref(kind=RefKind.BRANCH, name=found.default_branch) if found.default_branch else None
 
 
 async def closest(where: Place, ref: Ref) -> tuple[str, ...]:

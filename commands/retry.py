@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.blocks.text import escape
 from bot.errors import NotFound, UsageError
-from bot.models import Job, StartRequest
+from bot.models import Conclusion, Job, StartRequest
 from bot.providers.base import Capability
 from commands import acting
 from commands.grammar import Ask, Target, read
@@ -12,6 +12,7 @@ from commands.request import Answer, Command, Request, Role, Services
 from commands.resolve import Found, build
 
 USAGE = "retry [target] [--failed|--all|--job NAME]"
+_ENDED = {Conclusion.SKIPPED: "was skipped", Conclusion.RETRIED: "was retried"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ async def run(ask: Retry, request: Request, services: Services) -> Answer:
     found = await build(ask.target, request, services, acting=True, verb="retry", default="failed")
     acting.check_round(found, ask.ask)
     await acting.may_act_on(found, f"Retrying builds of *{escape(found.place.label)}*", request, services)
-    if not await acting.first_click(f"retry {found.build.key}", request, services):
-        return Answer(silent=True)
     provider, place = found.provider, found.place
     number = f"#{found.build.number}" if found.build.number is not None else "a build"
     wanted = ask.ask.flag("job")
+    if wanted is None and not ask.ask.has("all") and provider.can(Capability.RETRY_FAILED):
+        _must_have_failed(found, services)
+    if not await acting.first_click(f"retry {found.build.key} {wanted}", request, services):
+        return Answer(silent=True)
     if wanted is not None:
         acting.must_be_able(place, Capability.RETRY_JOB, found.build)
         job = await job_named(found, wanted)
@@ -52,13 +55,6 @@ async def run(ask: Retry, request: Request, services: Services) -> Answer:
         after = await provider.retry(found.build.pipeline, found.build.id, failed_only=False)
         what = f"all jobs of {number}"
     elif provider.can(Capability.RETRY_FAILED):
-        if found.build.completed and not (
-            found.build.conclusion is None or found.build.conclusion.is_red or found.build.conclusion == "cancelled"
-        ):
-            raise UsageError(
-                f"{place.label} {number} {found.build.conclusion}: there is nothing to retry.",
-                hint="To build it once more: `rebuild`.",
-            )
         after = await provider.retry(found.build.pipeline, found.build.id, failed_only=True)
         what = f"the failed jobs of {number}"
     else:
@@ -68,17 +64,27 @@ async def run(ask: Retry, request: Request, services: Services) -> Answer:
             return acting.asks_first(
                 f"{refusal} Rebuild all of {number} instead?",
                 "",
-                f"rebuild {place.spoken(number=found.build.number)}",
+                f"rebuild {found.spoken}",
                 yes="Rebuild",
                 danger=False,
             )
-        after = await provider.rebuild(found.build.pipeline, found.build.id, StartRequest(requested_by=request.user))
+        name = await services.people.name(request.team, request.user)
+        after = await provider.rebuild(found.build.pipeline, found.build.id, StartRequest(requested_by=name))
         headline = f"{acting.who(request)} rebuilt {number} of {escape(place.label)}"
         return await acting.announce(after, place, request, services, headline=headline)
     headline = f"{acting.who(request)} retried {what} ({escape(place.label)})"
     same = after.id == found.build.id
     shown = acting.reopened(after) if same else after
     return await acting.announce(shown, place, request, services, headline=headline, reopened=same)
+
+
+def _must_have_failed(found: Found, services: Services) -> None:
+    ended = found.build.conclusion
+    if found.build.completed and not (ended is None or ended.is_red or ended is Conclusion.CANCELLED):
+        raise UsageError(
+            f"{found.name} {_ENDED.get(ended, ended.value)}: there is nothing to retry.",
+            hint=f"To build it once more: `{services.command} rebuild {found.spoken}`.",
+        )
 
 
 async def job_named(found: Found, wanted: str) -> Job:

@@ -39,7 +39,7 @@ def parse(words: str) -> Run:
         raise UsageError(f"I don't know what `{ask.words[1]}` should be.", hint="Parameters are written KEY=VALUE.")
     target = ask.target()
     if target.build is not None:
-        raise UsageError("`run` starts a new build.", hint="To build an old one again: `rebuild #412`.")
+        raise UsageError("`run` starts a new build.", hint="To build an old one again: `/build rebuild #412`.")
     return Run(target=target, ask=ask)
 
 
@@ -70,7 +70,7 @@ async def run(ask: Run, request: Request, services: Services) -> Answer:
                 "run",
                 request,
                 pipeline=named,
-                ref=str(wanted),
+                ref=str(wanted or ""),
                 preset=chosen,
                 given=typed,
                 message=start.message or "",
@@ -95,22 +95,27 @@ def _named(ask: Run) -> str:
 
 
 async def begin(
-    where: Place, wanted: Ref, start: StartRequest, request: Request, services: Services, *, watch: bool = True
+    where: Place, wanted: Ref | None, start: StartRequest, request: Request, services: Services, *, watch: bool = True
 ) -> Answer:
     """Start a build that has been checked, and post its card."""
     try:
         build = await where.provider.start(where.pipeline, start)
     except (NotFound, Rejected) as exc:
-        near = await closest(where, wanted) if wanted.kind in {RefKind.BRANCH, RefKind.TAG} else ()
-        if near and wanted.name not in near:
+        named = wanted is not None and wanted.kind in {RefKind.BRANCH, RefKind.TAG}
+        near = await closest(where, wanted) if wanted is not None and named else ()
+        if wanted is not None and near and wanted.name not in near:
             exc.hint = f"Closest to `{wanted.name}`: {', '.join(f'`{name}`' for name in near)}."
         raise
     number = f"#{build.number}" if build.number is not None else "a build"
-    headline = f"{acting.who(request)} started {number} of {escape(where.label)} on {escape(str(wanted))}"
+    headline = f"{acting.who(request)} started {number} of {escape(where.label)}{_on(wanted)}"
     return await acting.announce(build, where, request, services, headline=headline, watch=watch)
 
 
-def start_request(ask: Ask, where: Place, wanted: Ref, request: Request, name: str) -> StartRequest:
+def _on(wanted: Ref | None) -> str:
+    return f" on {escape(str(wanted))}" if wanted is not None else ""
+
+
+def start_request(ask: Ask, where: Place, wanted: Ref | None, request: Request, name: str) -> StartRequest:
     """Return what to ask the CI system for. Raises UsageError for options it does not have."""
     options: dict[str, str] = {}
     for pair in ask.flags.get("option", ()):
@@ -137,7 +142,7 @@ def start_request(ask: Ask, where: Place, wanted: Ref, request: Request, name: s
     )
 
 
-async def missing_parameters(where: Place, wanted: Ref, start: StartRequest) -> tuple[Parameter, ...]:
+async def missing_parameters(where: Place, wanted: Ref | None, start: StartRequest) -> tuple[Parameter, ...]:
     """Return the required parameters that were neither given nor have a default (a request where the system tells)."""
     if not where.provider.can(Capability.PARAMETERS):
         return ()
@@ -152,9 +157,9 @@ async def missing_parameters(where: Place, wanted: Ref, start: StartRequest) -> 
     return tuple(p for p in known if p.required and p.default is None and p.name not in start.parameters)
 
 
-def _dry(where: Place, wanted: Ref, start: StartRequest) -> Message:
+def _dry(where: Place, wanted: Ref | None, start: StartRequest) -> Message:
     given = [f"• `{escape(name)}` = `{escape(value)}`" for name, value in start.parameters.items()]
-    text = f"Would start {escape(where.label)} on {escape(str(wanted))} ({escape(where.provider.label)}). Nothing was started."
+    text = f"Would start {escape(where.label)}{_on(wanted)} ({escape(where.provider.label)}). Nothing was started."
     return Message(text=text, blocks=(section("\n".join([text, *given])),))
 
 

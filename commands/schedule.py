@@ -9,7 +9,7 @@ from bot.schedule import cron_of, next_times
 from bot.store.tables import ScheduleRow
 from commands import acting
 from commands.forms import can_open, opening
-from commands.grammar import clean, split
+from commands.grammar import split
 from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
 
@@ -37,7 +37,7 @@ def parse(words: str) -> Schedule:
         return Schedule(act="form")
     if parts[0].lower() == "remove":
         if len(parts) != 2 or not parts[1].isdigit():
-            raise UsageError("Which one? `schedule list` shows their numbers.", usage=USAGE)
+            raise UsageError("Which one? `/build schedule list` shows their numbers.", usage=USAGE)
         return Schedule(act="remove", number=int(parts[1]))
     if " " not in parts[0] and parts[0].lower() != "hourly":
         raise UsageError("Put the time in quotes.", usage=USAGE)
@@ -91,7 +91,7 @@ async def run(ask: Schedule, request: Request, services: Services) -> Answer:
             words=ask.words,
             cron=cron,
             tz=zone,
-            command=clean(ask.command),
+            command=ask.command,
             next_at=times[0],
             created_at=request.now,
         )
@@ -111,6 +111,7 @@ COMMAND = Command(
     group="Follow",
     parse=parse,
     run=run,
+    acts=lambda ask: ask.act in {"add", "remove"},
     examples=('schedule "weekdays 7:00" run nightly@main', "schedule list", "schedule remove 3"),
     inferred="your time zone",
 )

@@ -8,7 +8,7 @@ from statistics import median
 from bot.blocks.message import Message, section, sections
 from bot.blocks.text import bold, code, duration, escape, link, plural, when
 from bot.errors import UsageError
-from bot.models import Build, BuildFilter, IssueCounts
+from bot.models import Build, IssueCounts
 from bot.schedule import cron_of, next_times
 from bot.store import unpack_counts
 from bot.store.tables import DigestRow, LinkRow, RoundRow
@@ -17,7 +17,7 @@ from commands.builds import with_counts
 from commands.grammar import Ask, Target, parse_duration, read
 from commands.permissions import require
 from commands.request import Answer, Command, Request, Role, Services
-from commands.resolve import Found, build, place
+from commands.resolve import Found, build, build_before, place
 
 STATS_USAGE = "stats [target] [--since 30d]"
 CHANGES_USAGE = "changes [target]"
@@ -114,7 +114,7 @@ async def changes(ask: Changes, request: Request, services: Services) -> Answer:
     """Return commits and count deltas between a build and the finished one before it on the same branch."""
     found = await build(ask.target, request, services, acting=False, verb="changes")
     now = await with_counts(found)
-    before = await _before(found)
+    before = await build_before(found)
     if before is None:
         raise UsageError(
             f"{_number(now)} is the first build of {found.place.label} on {now.ref or 'its branch'} that I can see."
@@ -129,16 +129,6 @@ async def changes(ask: Changes, request: Request, services: Services) -> Answer:
     if before.web_url and now.web_url:
         lines.append(f"{link(before.web_url, _number(before))} · {link(now.web_url, _number(now))}")
     return Answer(message=Message(text=lines[0], blocks=sections(lines)))
-
-
-async def _before(found: Found) -> Build | None:
-    reached = False
-    async for one in found.provider.builds(found.build.pipeline, BuildFilter(branch=found.build.branch, limit=30)):
-        if one.id == found.build.id:
-            reached = True
-        elif reached and one.completed and one.conclusion not in {"cancelled", "skipped"}:
-            return one
-    return None
 
 
 def _number(build_: Build) -> str:

@@ -1,20 +1,24 @@
 """What is running, what came out last: /build [status] [target|all|SHA]."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.blocks.build import build_list, commit_list
+from bot.blocks.message import context
 from bot.blocks.status import StatusRow, status_message
-from bot.errors import BotError, NotLinked, ProviderError, UsageError
-from bot.models import Build, BuildFilter, RefKind, is_sha
+from bot.errors import NotLinked, ProviderError, UsageError
+from bot.models import Build, BuildFilter, Ref, RefKind, is_sha
 from bot.providers.base import AnyProvider
+from bot.store.tables import LinkRow
+from commands.acting import noted
 from commands.builds import verbs_of
 from commands.grammar import Ask, Target, read
 from commands.request import Answer, Command, Request, Role, Services
-from commands.resolve import Place, place
+from commands.resolve import Place, listed, of_link, place
 
 USAGE = "status [target|all|mine|SHA]"
 RECENT = 10
+MOST = 20
 SECONDS = 20
 
 
@@ -55,41 +59,52 @@ async def run(ask: Status, request: Request, services: Services) -> Answer:
                 f"No pipeline is linked to {'#' + request.channel_name if request.channel_name else 'this channel'} yet.",
                 hint=f"Paste a page's URL after `{services.command} link`, or `{services.command} list pipelines`.",
             )
-        places = [await _linked(link.connection, link.pipeline, request, services) for link in links]
+        linked = links
     elif ask.everything:
-        rows = await services.store.all_links(request.team)
-        keys = dict.fromkeys((row.connection, row.pipeline) for row in rows)
-        places = [await _linked(connection, pipeline, request, services) for connection, pipeline in keys]
+        every = {(row.connection, row.pipeline): row for row in await services.store.all_links(request.team)}
+        linked = list((every | {(row.connection, row.pipeline): row for row in links}).values())
     else:
-        places = [await place(ask.target, request, services, acting=False, verb="status")]
-    shown = [where for where in places if where is not None][:20]
-    rows_ = await asyncio.gather(*(_row(where, ask.target, services) for where in shown))
-    return Answer(message=status_message(request.channel_name, rows_, request.now), public=public)
+        where = await place(ask.target, request, services, acting=False, verb="status")
+        row = await _row(where, ask.target, services)
+        message = status_message(request.channel_name, [row], request.now)
+        return Answer(message=noted(message, where), public=public)
+    rows = await asyncio.gather(*(_linked(link, ask.target, request, services) for link in linked[:MOST]))
+    message = status_message(request.channel_name, rows, request.now)
+    if len(linked) > MOST:
+        more = context(f"… {len(linked) - MOST} more: `{services.command} status <pipeline>` shows one.")
+        message = replace(message, blocks=(*message.blocks, more))
+    return Answer(message=message, public=public)
 
 
-async def _linked(connection: str, pipeline: str, request: Request, services: Services) -> Place | None:
+async def _linked(link: LinkRow, target: Target, request: Request, services: Services) -> StatusRow:
+    """Return a link's row; one whose connection is gone says so."""
     try:
-        target = Target(pipeline=f"{connection}:{pipeline}")
-        return await place(target, request, services, acting=False, verb="status")
-    except BotError:
-        return None
+        where = of_link(link, request, services)
+    except NotLinked as exc:
+        return StatusRow(
+            label=link.alias or link.name,
+            connection=link.connection,
+            pipeline=link.pipeline,
+            path=link.path,
+            branch=link.branch or link.default_branch,
+            paused_reason=str(exc),
+        )
+    return await _row(where, target, services)
 
 
 async def _row(where: Place, target: Target, services: Services) -> StatusRow:
-    branch = target.ref.name if target.ref else where.branch or None
+    ref = target.ref or (Ref(kind=RefKind.BRANCH, name=where.branch) if where.branch else None)
     trouble = ""
     builds: list[Build] = []
     try:
         async with asyncio.timeout(SECONDS):
-            builds = [
-                build
-                async for build in where.provider.builds(where.pipeline, BuildFilter(branch=branch, limit=RECENT + 5))
-            ]
+            builds = [build async for build in listed(where, ref, limit=RECENT + 5)]
     except ProviderError as exc:
         trouble = str(exc)
     except TimeoutError:
         trouble = f"{where.provider.label} has not answered for {SECONDS} s."
     if trouble:
+        branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
         builds = await services.store.builds_of(where.connection, where.pipeline, branch=branch, limit=RECENT + 5)
     recent = tuple(build for build in builds if build.completed)[:RECENT]
     green = next((build for build in recent if build.conclusion == "passed"), None)
@@ -99,7 +114,7 @@ async def _row(where: Place, target: Target, services: Services) -> StatusRow:
         connection=where.connection,
         pipeline=where.pipeline,
         path=where.path,
-        branch=branch or "",
+        branch=str(ref or ""),
         open=tuple(build for build in builds if not build.completed),
         recent=recent,
         green_at=green.completed_at if green else None,
@@ -138,8 +153,8 @@ async def _commit(sha: str, request: Request, services: Services, *, public: boo
             return []
 
     asked = [ask(visible[link.connection], link.pipeline) for link in links if link.connection in visible]
-    for listed in await asyncio.gather(*asked):
-        found.update({build.key: build for build in listed})
+    for builds_ in await asyncio.gather(*asked):
+        found.update({build.key: build for build in builds_})
     if not found:
         raise UsageError(f"I know no build of commit `{sha[:12]}`.", hint="Only linked pipelines are looked through.")
     builds = list(found.values())

@@ -96,7 +96,8 @@ def split_verb(text: str, slash: str = "/build") -> tuple[Command[Any], str]:
 
     Raises UsageError for a word that is neither, with the nearest verb.
     """
-    head, _, rest = text.strip().partition(" ")
+    head, *more = text.split(maxsplit=1) or [""]
+    rest = more[0] if more else ""
     if not head:
         return COMMANDS[0], ""
     command = find(head)
@@ -109,7 +110,8 @@ def split_verb(text: str, slash: str = "/build") -> tuple[Command[Any], str]:
     meant = find(near[0]) if near else None
     raise UsageError(
         f"I don't know `{head}`." + (f" Did you mean `{meant.verb}`?" if meant else ""),
-        hint=f"`{slash} help` lists everything.",
+        hint=f"`{slash} help` lists everything."
+        + ("" if meant else f" A pipeline of that name: `{slash} status {head}`."),
     )
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from bot.blocks.tests import tests_message
 from bot.errors import UsageError
-from bot.models import BuildFilter, Outcome, TestCase
+from bot.models import Outcome, TestCase
 from bot.providers.base import Capability
-from commands.acting import must_be_able
+from commands.acting import must_be_able, noted
 from commands.grammar import Ask, Target, read
 from commands.request import Answer, Command, Request, Role, Services
-from commands.resolve import Found, build
+from commands.resolve import Found, build, build_before
 
 USAGE = "tests [target] [--new|--slow|--all]"
 
@@ -44,7 +44,9 @@ async def run(ask: Tests, request: Request, services: Services) -> Answer:
         tests = tuple(sorted(tests, key=lambda test: test.seconds or 0.0, reverse=True))
         note = "Slowest first."
     return Answer(
-        message=tests_message(tests, build=found.build, label=found.place.label, now=request.now, note=note),
+        message=noted(
+            tests_message(tests, build=found.build, label=found.place.label, now=request.now, note=note), found.place
+        ),
         public=ask.ask.has("public"),
         connection=found.place.connection,
         pipeline=found.place.pipeline,
@@ -53,16 +55,11 @@ async def run(ask: Tests, request: Request, services: Services) -> Answer:
 
 
 async def _failed_before(found: Found) -> frozenset[tuple[str, str]]:
-    wanted = BuildFilter(branch=found.build.branch, limit=20)
-    seen = False
-    async for earlier in found.provider.builds(found.build.pipeline, wanted):
-        if earlier.id == found.build.id:
-            seen = True
-            continue
-        if seen and earlier.completed and earlier.conclusion not in {"cancelled", "skipped"}:
-            tests = await found.provider.tests(earlier.pipeline, earlier.id)
-            return frozenset(_name(test) for test in tests if test.outcome is Outcome.FAILED)
-    return frozenset()
+    earlier = await build_before(found)
+    if earlier is None:
+        return frozenset()
+    tests = await found.provider.tests(earlier.pipeline, earlier.id)
+    return frozenset(_name(test) for test in tests if test.outcome is Outcome.FAILED)
 
 
 def _name(test: TestCase) -> tuple[str, str]:

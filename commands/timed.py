@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from bot.notices import Event, Extra
 from bot.schedule import next_times
+from bot.slack.sender import SlackError
 from bot.store.tables import DigestRow, NoticeRow, ScheduleRow
 from commands.desk import handle
 from commands.request import Answer, Request, Services, Source
@@ -39,7 +40,10 @@ class Timed:
         handled = await handle(request, self._services)
         log.info("a schedule ran", extra={"schedule": row.id, "outcome": handled.outcome})
         await self._services.store.schedule_done(row.id or 0, handled.outcome)
-        await self._deliver(request, handled.answer)
+        try:
+            await self._deliver(request, handled.answer)
+        except SlackError as exc:
+            log.warning("a schedule's answer was not delivered", extra={"schedule": row.id, "code": exc.code})
 
     async def _digest(self, row: DigestRow, now: datetime) -> None:
         request = Request(team=row.team, channel=row.channel, user=row.made_by, source=Source.SCHEDULE, now=now)

@@ -103,6 +103,7 @@ WATCH = Command(
     parse=parse,
     run=watch,
     flags=(("--here", "tell the channel, not me alone"),),
+    acts=lambda _ask: True,
     examples=("watch", "watch #412", "watch web#running --here"),
     inferred="the newest running build",
 )
@@ -114,5 +115,6 @@ UNWATCH = Command(
     group="Follow",
     parse=parse,
     run=unwatch,
+    acts=lambda _ask: True,
     examples=("unwatch #412", "unwatch all"),
 )

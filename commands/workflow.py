@@ -1,8 +1,9 @@
 """Administer workflows where the CI system lets one (Xcode Cloud): /build workflow <what> <pipeline>."""
 
+import shlex
 from dataclasses import dataclass
 
-from bot.blocks.message import Message, section
+from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, code, escape
 from bot.errors import UsageError
 from bot.models import Pipeline, spoken
@@ -53,8 +54,8 @@ async def run(ask: Workflow, request: Request, services: Services) -> Answer:
             f"{bold(name)}: {escape(', '.join(values[:12]))}"
             for name, values in (await admin.choices(where.pipeline)).items()
         ]
-        text = "\n".join(lines) or "There is nothing to choose."
-        return Answer(message=Message(text=text, blocks=(section(text),)))
+        lines = lines or ["There is nothing to choose."]
+        return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
     if not ask.ask.has("yes"):
         return acting.asks_first(
             *_question(ask, where),
@@ -62,6 +63,8 @@ async def run(ask: Workflow, request: Request, services: Services) -> Answer:
             yes=ask.act.capitalize(),
             danger=ask.act in {"delete", "disable"},
         )
+    if not await acting.first_click(f"workflow {ask.act} {where.pipeline} {ask.name}", request, services):
+        return Answer(silent=True)
     changed: Pipeline | None = None
     match ask.act:
         case "enable" | "disable":
@@ -103,8 +106,8 @@ def _question(ask: Workflow, where: Place) -> tuple[str, str]:
 
 
 def _words(ask: Workflow, where: Place) -> str:
-    name = f" --name '{ask.name}'" if ask.name else ""
-    pairs = "".join(f" '{key}={value}'" for key, value in ask.ask.parameters.items())
+    name = f" --name={shlex.quote(ask.name)}" if ask.name else ""
+    pairs = "".join(f" {shlex.quote(f'{key}={value}')}" for key, value in ask.ask.parameters.items())
     return f"workflow {ask.act} {spoken(where.connection, where.pipeline)}{name}{pairs}"
 
 

@@ -9,6 +9,8 @@ from bot.errors import Ambiguous, BotError, RateLimited, Unavailable, UsageError
 
 # Up to this many choices are buttons; more are a list.
 MOST_BUTTONS = 5
+OURS = "/build"
+"""The slash command as sentences spell it that do not know the one in use."""
 
 
 def error_message(error: BotError, *, usage: str | None = None, command: str = "/build") -> Message:
@@ -16,9 +18,9 @@ def error_message(error: BotError, *, usage: str | None = None, command: str = "
 
     The error's backticks stay (they are ours); everything else is shown as it stands.
     """
-    said = _said(error.message)
+    said = _said(error.message, command)
     given = usage or (error.usage if isinstance(error, UsageError) else None)
-    hint = _said(error.hint) if error.hint else ""
+    hint = _said(error.hint, command) if error.hint else ""
     wait = ""
     if isinstance(error, RateLimited) and error.retry_after > 0:
         wait = f"It asks me to wait {duration(error.retry_after)}."
@@ -41,9 +43,9 @@ def surprise_message(reference: str, acted: str) -> Message:
     return Message(text=line, blocks=(section(line),))
 
 
-def _said(text: str) -> Markup:
+def _said(text: str, command: str = OURS) -> Markup:
     """Return a sentence of ours: it may name commands in backticks, and vendors' words inside it stay harmless."""
-    return escape(clip(text.strip(), 1500))
+    return escape(clip(text.strip().replace(f"`{OURS} ", f"`{command} "), 1500))
 
 
 def _choices(choices: Sequence[tuple[str, str]]) -> tuple[Block, ...]:
