@@ -1,0 +1,100 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from bot import logs
+
+
+@pytest.fixture
+def put_back() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+
+
+def drawn(form: str, level: str = "INFO") -> tuple[logging.Logger, io.StringIO]:
+    logs.set_up(level, form)
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    written = io.StringIO()
+    handler.setStream(written)
+    return logging.getLogger("bot.test"), written
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "xoxb-12-ab",
+        "xoxe.xoxb-1-Mi0yLT",
+        "xapp-1-A0-b",
+        "glpat-abc_DEF-1",
+        "ghp_abcdef",
+        "github_pat_11AB_cd",
+        "bkua_0123456789",
+        "eyJhbGciOi.eyJpc3Mi.c2lnbmF0",
+        "ATATT3xFfGF0-abc=1",
+    ],
+)
+def test_tokens_are_masked_wherever_they_stand(secret: str) -> None:
+    assert logs.masked(f"sent {secret}, refused") == "sent …, refused"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("Authorization: Bearer abc.def", "Authorization: Bearer …"),
+        ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic …"),
+        ("postgres://bot:pa55@db/x", "postgres://…@db/x"),
+        ("GET /x?access_token=abc&page=2", "GET /x?access_token=…&page=2"),
+        ("GET /x?X-Amz-Signature=abc", "GET /x?X-Amz-Signature=…"),
+        ("https://hooks.slack.com/commands/T1/2/abc", "https://hooks.slack.com/…"),
+        ("-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----", "…-----END PRIVATE KEY-----"),
+        ("nothing to hide: eyJ, Bearer, token", "nothing to hide: eyJ, Bearer, token"),
+    ],
+)
+def test_other_secrets_are_masked_by_their_place(line: str, shown: str) -> None:
+    assert logs.masked(line) == shown
+
+
+def test_json_lines_carry_values_and_no_secrets(put_back: None) -> None:
+    log, written = drawn("json")
+    try:
+        int("xoxb-1-hush")
+    except ValueError:
+        log.exception(
+            "a post failed for %s",
+            "xoxb-2-hush",
+            extra={
+                "channel": "C1",
+                "tries": 3,
+                "seen": ["xapp-1-hush", {"token": "ghp_hush"}],
+                "odd": KeyError("glpat-hush"),
+            },
+        )
+    line = json.loads(written.getvalue())
+    assert line["event"] == "a post failed for …"
+    assert (line["level"], line["channel"], line["tries"], line["seen"]) == ("error", "C1", 3, ["…", {"token": "…"}])
+    assert line["timestamp"].endswith("Z")
+    assert "ValueError: invalid literal" in line["exception"]
+    assert "hush" not in written.getvalue()
+
+
+def test_people_read_lines_with_the_same_care(put_back: None) -> None:
+    log, written = drawn("console")
+    log.warning("a webhook was refused", extra={"connection": "works", "why": "Bearer abc"})
+    assert "a webhook was refused" in written.getvalue()
+    assert "works" in written.getvalue()
+    assert "abc" not in written.getvalue()
+
+
+def test_libraries_are_quiet_unless_it_matters(put_back: None) -> None:
+    _log, written = drawn("json", "DEBUG")
+    logging.getLogger("slack_bolt").info("a body nobody should log")
+    logging.getLogger("httpx").debug("a request")
+    assert written.getvalue() == ""
+    logging.getLogger("slack_bolt").warning("something is off")
+    assert "something is off" in written.getvalue()
