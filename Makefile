@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := bot commands tests bench
+SOURCES := bot commands tests bench docs
 
 .PHONY: help setup demo test check format lint types floors docs bench clean
 

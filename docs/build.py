@@ -51,7 +51,7 @@ def commands() -> Iterator[str]:
     """Yield the page of the verbs."""
     yield from ("# Commands", "", MADE, "")
     yield "Everything works as `/build …`, as a mention `@Buildbell …` (in a card's thread about that build), as a direct"
-    yield "message, from a button, a form or a shortcut, and in a terminal: `buildbell ask \"…\" --channel C…`."
+    yield 'message, from a button, a form or a shortcut, and in a terminal: `buildbell ask "…" --channel C…`.'
     yield ""
     yield "A target is `[pipeline][@ref][#build]`, any page's URL, `mine` or `this`. A pipeline is an alias, a unique part of"
     yield "its name, or `connection:path` (quoted when it holds spaces). A ref is a branch, `tag:NAME`, `pr:N` (or `!N`) or a"
@@ -97,7 +97,13 @@ def settings() -> Iterator[str]:
     yield from ("", "## Connections", "")
     yield "`[connections.NAME]` with `kind` and the options below; the same keys as `CONNECTIONS__NAME__KEY` in the environment."
     for kind, provider in PROVIDERS.items():
-        yield from ("", f"### {provider.label}: `kind = \"{kind}\"`", "", "| option | default | meaning |", "|---|---|---|")
+        yield from (
+            "",
+            f'### {provider.label}: `kind = "{kind}"`',
+            "",
+            "| option | default | meaning |",
+            "|---|---|---|",
+        )
         for option, field in provider.options_type.model_fields.items():
             default = "required" if field.is_required() else _default(option, field.default, provider.default_url)
             yield f"| `{option}` | {default} | {_cell(field.description or '')} |"

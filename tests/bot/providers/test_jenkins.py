@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 from pydantic import ValidationError
+from typing_extensions import override
 
 from bot.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
 from bot.models import (
@@ -39,6 +41,10 @@ NEEDS_SAMPLES = pytest.mark.skipif(not FOLDER.exists(), reason=ABSENT)
 OURS = [{"causes": [{"_class": "hudson.model.Cause$UserIdCause", "userId": "bell-bot", "userName": "Bell Bot"}]}]
 
 
+def _later(span: timedelta) -> datetime:
+    return NOW + span
+
+
 class Scripted(httpx.AsyncBaseTransport):
     """Answers by method and path, 404 else, and remembers what was asked."""
 
@@ -46,6 +52,7 @@ class Scripted(httpx.AsyncBaseTransport):
         self.answers = dict(answers)
         self.asked: list[str] = []
 
+    @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         asked = f"{request.method} {request.url.raw_path.decode().partition('?')[0]}"
         self.asked.append(asked)
@@ -386,11 +393,11 @@ async def test_asked_again_later_a_pipeline_is_stopped_more_firmly_and_a_plain_j
         ("hudson.model.FreeStyleBuild", ["stop"] * 5),
     ):
         run = {**a_build(42), "_class": kind, "building": True, "result": None}
-        posts = {f"POST /job/sweep/42/{verb}": {} for verb in ("stop", "term", "kill")}
+        posts: dict[str, object] = {f"POST /job/sweep/42/{verb}": {} for verb in ("stop", "term", "kill")}
         transport = Scripted({"GET /job/sweep/42/api/json": run, **posts})
         async with opened(CASE, transport) as jenkins:
             for seconds in (0, 5, 16, 40, 60):
-                jenkins._clock = lambda at=seconds: NOW + timedelta(seconds=at)
+                jenkins._clock = partial(_later, timedelta(seconds=seconds))
                 assert (await jenkins.cancel(SWEEP, "42")).status is Status.IN_PROGRESS
         assert [asked.rpartition("/")[2] for asked in transport.asked if asked.startswith("POST")] == wanted
 
@@ -491,7 +498,7 @@ async def test_plugin_that_is_not_there_is_not_asked_for_again_for_an_hour() -> 
     async with opened(CASE, transport) as jenkins:
         assert isinstance(jenkins, Jenkins)
         for later in (timedelta(0), timedelta(minutes=59), ABSENT_FOR):
-            jenkins._stages._clock = lambda at=later: NOW + at
+            jenkins._stages._clock = partial(_later, later)
             assert [job.name for job in await jenkins.jobs(MAIN, "41")] == ["Trim"]
         job = Job(id="6", build="41", pipeline=MAIN, name="Trim")
         transport.answers[f"GET {path}/logText/progressiveText"] = lambda _: httpx.Response(200, text="all of it")
