@@ -16,6 +16,7 @@ from bot.providers.circleci import CircleCI
 from bot.providers.github_actions import GitHubActions
 from bot.providers.gitlab import GitLab
 from bot.providers.jenkins import Jenkins
+from bot.providers.travis import Travis
 from bot.providers.xcode_cloud import XcodeCloud
 
 # Each class takes options of its own kind, and a mapping can't say that: hence Any.
@@ -27,6 +28,7 @@ PROVIDERS: Mapping[str, type[Provider[Any]]] = {
     "github_actions": GitHubActions,
     "gitlab": GitLab,
     "jenkins": Jenkins,
+    "travis": Travis,
     "xcode_cloud": XcodeCloud,
 }
 
