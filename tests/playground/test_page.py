@@ -1,31 +1,19 @@
 """The playground's page in Chromium, with a bot of a few lines behind it."""
 
-import os
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
-from bot.playground import PAGE, Playground
+from bot.playground import Playground
 from bot.playground.ci import World, ci_app
+from tests.chromium import NEEDS_CHROMIUM, chromium
 from tests.playground.fake_bot import APP_TOKEN, BOT_TOKEN, SECRET
 from tests.playground.serving import serving
 from tests.playground.stage_bot import StageBot
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run"]  # fmt: skip
-IN_CI = bool(os.environ.get("CI"))  # noqa: TID251 - whether a missing browser is a failure
-MISSING = [
-    name for name, path in (("Chromium", Path(CHROMIUM)), ("the built page", PAGE / "index.html")) if not path.exists()
-]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(bool(MISSING) and not IN_CI, reason=f"not here: {', '.join(MISSING)}"),
-]
+pytestmark = [*NEEDS_CHROMIUM]
 
 MANIFEST = {
     "features": {
@@ -41,10 +29,8 @@ MANIFEST = {
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        it = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with chromium() as it:
         yield it
-        await it.close()
 
 
 @pytest.fixture
