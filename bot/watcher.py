@@ -186,6 +186,8 @@ class Watcher:
         except ProviderError as exc:
             await self._failed(lane, provider, str(exc), exc)
             return
+        if lane.failing_since is not None:
+            await self._recovered(lane, provider)  # said before what finished meanwhile
         await self.record(changes.builds, provider)
         watched = await self._watched(lane, provider)
         if not watched.pipelines and not watched.unfinished:
@@ -198,7 +200,7 @@ class Watcher:
         seconds *= self._jitter.uniform(0.9, 1.1)
         next_at = now + timedelta(seconds=seconds)
         poll_at = next_at if polled else min(lane.poll_at, next_at)
-        mine = await self._store.release_lane(
+        await self._store.release_lane(
             lane,
             cursor=changes.cursor,
             due_at=poll_at,
@@ -207,8 +209,6 @@ class Watcher:
             error=None,
             now=now,
         )
-        if mine and lane.failing_since is not None:
-            await self._recovered(lane, provider)
         self._looked(provider.kind, "ok", (now - started) / timedelta(seconds=1))
 
     async def _watched(self, lane: LaneRow, provider: AnyProvider) -> Watched:

@@ -1,0 +1,76 @@
+"""A CI system for the watcher: the fake of the commands' tests, with lanes, a quota and counts of what was asked."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from typing_extensions import override
+
+from bot.http import Quota
+from bot.models import Build, BuildKey, Changes, IssueCounts, Watched
+from bot.providers.base import Capability
+from tests.bot.store.rows import CONNECTION
+from tests.commands.fakes import FakeProvider
+
+PLAIN = frozenset({Capability.JOBS, Capability.GATES})
+
+
+class Works(FakeProvider):
+    """`asked` lists every request as (method, pipeline, build). `lanes` maps a pipeline to its lane.
+
+    What `brought` holds comes along with every list; nothing does unless builds are `listed`.
+    """
+
+    def __init__(
+        self, now: Callable[[], datetime], *, connection: str = CONNECTION, can: frozenset[Capability] = PLAIN
+    ) -> None:
+        super().__init__(connection, capabilities=can)
+        self._clock = now
+        self.asked: list[tuple[str, str, str]] = []
+        self.looks: list[tuple[str | None, Watched]] = []
+        self.lanes: dict[str, str] = {}
+        self.cursor: str | None = None
+        self.read_counts: dict[str, IssueCounts] = {}
+        self.left: Quota | None = None
+        self.listed = True
+        self.brought: tuple[Build, ...] = ()
+        self.before_answer: Callable[[], Any] | None = None
+
+    @property
+    @override
+    def quota(self) -> Quota | None:
+        return self.left
+
+    @property
+    @override
+    def requests(self) -> int:
+        return len(self.asked)
+
+    @override
+    def lane(self, pipeline: str) -> str:
+        return self.lanes.get(pipeline, "")
+
+    @override
+    async def changes(self, cursor: str | None, watched: Watched) -> Changes:
+        self.asked.append(("changes", "", ""))
+        self.looks.append((cursor, watched))
+        self._trouble("changes")
+        if self.before_answer is not None:
+            await self.before_answer()
+        found = tuple(build for pipeline in sorted(watched.pipelines) for build in reversed(self.history[pipeline]))
+        return Changes(builds=(*found, *self.brought) if self.listed else (), cursor=self.cursor)
+
+    @override
+    async def build_or_none(self, key: BuildKey) -> Build | None:
+        self.asked.append(("build", key.pipeline, key.id))
+        return await super().build_or_none(key)
+
+    @override
+    async def counts(self, build: Build) -> IssueCounts:
+        self.asked.append(("counts", build.pipeline, build.id))
+        self._trouble("counts")
+        return self.read_counts.get(build.id, IssueCounts())
+
+    def took(self, method: str) -> list[str]:
+        """Return the builds that a method was asked for."""
+        return [build for name, _pipeline, build in self.asked if name == method]
