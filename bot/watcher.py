@@ -36,6 +36,7 @@ OUTAGE_AFTER = timedelta(minutes=10)
 COUNTS_TRIES = 3
 GONE_SECONDS = 60.0
 ENSURE_SECONDS = 300.0
+REMEMBERED = timedelta(days=1)
 SHARE_OF_QUOTA = 0.5
 LONGEST_PAUSE_SECONDS = 900.0
 FAILURES_KEPT = 3
@@ -371,22 +372,35 @@ class Watcher:
         if lane.told_at is None and now - since >= OUTAGE_AFTER:
             others = [one.failing_since for one in await self._failing(lane) if one.failing_since is not None]
             # One connection's lanes fail together: the channels that several of them serve are told once.
-            await self._tell(lane, provider, min([since, *others]), said, over=False)
+            first = min([since, *others])
+            await self._tell(await self._served(lane, provider, set()), lane, lambda _place: first, said, over=False)
             await self._store.lane_told(lane.id or 0, now)
 
     async def _recovered(self, lane: LaneRow, provider: AnyProvider) -> None:
+        """Say that a lane works again, to those channels that were told of its outage and hear by no other failing lane."""
+        if not await self._store.lane_works(lane):
+            return
         log.info("a connection works again", extra={"connection": lane.connection, "part": lane.part})
-        if lane.told_at is not None and lane.failing_since is not None:
-            await self._tell(lane, provider, lane.failing_since, provider.label, over=True)
+        if lane.told_at is None:
+            return
+        still = {one.part for one in await self._failing(lane) if one.told_at is not None}
+        told: dict[tuple[str, str], datetime] = {}
+        for team, channel in await self._served(lane, provider, still):
+            rows = await self._store.notices_in(team, channel, lane.told_at - REMEMBERED)
+            since = [
+                one.build for one in rows if one.event == notices.Event.OUTAGE and one.connection == lane.connection
+            ]
+            if since:
+                told[team, channel] = datetime.fromisoformat(since[-1])
+        await self._tell(list(told), lane, told.__getitem__, provider.label, over=True)
 
     async def _failing(self, lane: LaneRow) -> list[LaneRow]:
         """Return the other lanes of the same connection that fail."""
         lanes = [one for one in await self._store.lanes() if one.connection == lane.connection and one.id != lane.id]
         return [one for one in lanes if one.failing_since is not None]
 
-    async def _tell(self, lane: LaneRow, provider: AnyProvider, since: datetime, said: str, *, over: bool) -> None:
-        """Tell the channels that a lane serves; that it is over, those which no other failing lane serves as well."""
-        still = {one.part for one in await self._failing(lane) if one.told_at is not None} if over else set[str]()
+    async def _served(self, lane: LaneRow, provider: AnyProvider, but: set[str]) -> list[tuple[str, str]]:
+        """Return the channels that hear by a lane, and by none of the parts in `but`."""
         links = [
             link
             for link in await self._store.all_links()
@@ -395,19 +409,25 @@ class Watcher:
             and not link.paused_reason
             and self._sees(link.team, link.connection)
         ]
-        waiting = {(link.team, link.channel) for link in links if provider.lane(link.pipeline) in still}
-        served = {(link.team, link.channel) for link in links if provider.lane(link.pipeline) == lane.part}
-        channels = sorted(served - waiting)
-        now = self._clock()
-        mutes = {place: await self._store.mutes(*place) for place in channels}
-        rows = notices.outage_rows(
-            channels,
-            lane.connection,
-            since,
-            said,
-            over=over,
-            now=now,
-            quiet=lambda team, channel: notices.muted(mutes[team, channel], None, channel, now),
+        others = {(link.team, link.channel) for link in links if provider.lane(link.pipeline) in but}
+        return sorted(
+            {(link.team, link.channel) for link in links if provider.lane(link.pipeline) == lane.part} - others
         )
-        await self._store.add_notices(rows)
+
+    async def _tell(
+        self,
+        channels: Sequence[tuple[str, str]],
+        lane: LaneRow,
+        since: Callable[[tuple[str, str]], datetime],
+        said: str,
+        *,
+        over: bool,
+    ) -> None:
+        now = self._clock()
+        for place in channels:
+            quiet = notices.muted(await self._store.mutes(*place), None, place[1], now)
+            row = notices.outage_row(
+                *place, connection=lane.connection, since=since(place), error=said, over=over, quiet=quiet, now=now
+            )
+            await self._store.add_notices([row])
         self._wake_outbox()

@@ -387,34 +387,32 @@ def started_row(
     )
 
 
-def outage_rows(
-    channels: Iterable[tuple[str, str]],
+def outage_row(
+    team: str,
+    channel: str,
+    *,
     connection: str,
     since: datetime,
     error: str,
-    *,
     over: bool,
     now: datetime,
-    quiet: Callable[[str, str], str | None] = lambda _team, _channel: None,
-) -> list[NoticeRow]:
-    """Return one notice for each affected channel that a connection has failed for a while, or works again.
+    quiet: str | None = None,
+) -> NoticeRow:
+    """Return the notice to a channel that a connection has failed for a while, or works again.
 
-    `quiet` says why a channel is not to be disturbed now: its notice is held.
+    `quiet` is why the channel is not to be disturbed now: the notice is held.
     """
-    return [
-        NoticeRow(
-            team=team,
-            channel=channel,
-            connection=connection,
-            pipeline="",
-            build=since.isoformat(),
-            round=1,
-            event=(Event.OUTAGE_OVER if over else Event.OUTAGE).value,
-            state="held" if quiet(team, channel) else "pending",
-            reason=quiet(team, channel) or "a connection fails or works again",
-            extra=Extra(text=error).as_json(),
-            due_at=now,
-            created_at=now,
-        )
-        for team, channel in channels
-    ]
+    return NoticeRow(
+        team=team,
+        channel=channel,
+        connection=connection,
+        pipeline="",
+        build=since.isoformat(),
+        round=1,
+        event=(Event.OUTAGE_OVER if over else Event.OUTAGE).value,
+        state=STATES[Verdict.HOLD if quiet else Verdict.POST],
+        reason=quiet or "a connection fails or works again",
+        extra=Extra(text=error).as_json(),
+        due_at=now,
+        created_at=now,
+    )

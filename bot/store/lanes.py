@@ -134,6 +134,13 @@ class Lanes(Database):
         async with self._read() as db:
             return list(await db.exec(select(LaneRow).order_by(col(LaneRow.connection), col(LaneRow.part))))
 
+    async def lane_works(self, lane: LaneRow) -> bool:
+        """Remember that a lane fails no more, and return whether it was still the caller's to say so."""
+        well = update(LaneRow).where(col(LaneRow.id) == lane.id, col(LaneRow.fence) == lane.fence)
+        well = well.values(failing_since=None, told_at=None, last_error="")
+        async with self._write() as db:
+            return bool((await db.exec(well.execution_options(synchronize_session=False))).rowcount)
+
     async def free_lanes(self) -> None:
         """End the leases of lanes: whoever had them is gone for certain."""
         leased = update(LaneRow).where(col(LaneRow.lease_until).is_not(None)).values(lease_until=None, lease_owner="")

@@ -25,7 +25,7 @@ from bot.notices import (
     judge,
     make_filter,
     muted,
-    outage_rows,
+    outage_row,
     read_filter,
     reconsidered,
     release,
@@ -768,23 +768,13 @@ def test_a_started_build_has_a_card_to_be() -> None:
     assert Extra.of(row.extra).response_url == "https://hooks.example/1"
 
 
-def test_an_outage_is_told_to_each_channel_and_held_where_it_is_quiet() -> None:
-    rows = outage_rows(
-        [(TEAM, "C1"), (TEAM, "C2")],
-        CONNECTION,
-        NOW,
-        "It is down.",
-        over=False,
-        now=NOW,
-        quiet=lambda _team, channel: "quiet hours" if channel == "C2" else None,
-    )
-    assert [(row.channel, row.event, row.state) for row in rows] == [
-        ("C1", "outage", "pending"),
-        ("C2", "outage", "held"),
-    ]
-    assert Extra.of(rows[0].extra).text == "It is down."
-    over = outage_rows([(TEAM, "C1")], CONNECTION, NOW, "", over=True, now=NOW)
-    assert (over[0].event, over[0].build) == ("outage-over", rows[0].build)
+def test_an_outage_is_told_and_held_where_it_is_quiet() -> None:
+    told = outage_row(TEAM, "C1", connection=CONNECTION, since=NOW, error="It is down.", over=False, now=NOW)
+    quiet = outage_row(TEAM, "C2", connection=CONNECTION, since=NOW, error="", over=True, now=NOW, quiet="quiet hours")
+    assert [(row.event, row.state) for row in (told, quiet)] == [("outage", "pending"), ("outage-over", "held")]
+    assert Extra.of(told.extra).text == "It is down."
+    assert (told.build, told.reason) == (quiet.build, "a connection fails or works again")
+    assert quiet.reason == "quiet hours"
 
 
 def test_what_the_renderer_needs_survives_the_store() -> None:
