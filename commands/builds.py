@@ -246,7 +246,10 @@ async def _pipelines(ask: Listing, request: Request, services: Services) -> Answ
     shown = [
         (row.connection, row.path, row.name, row.enabled, row.web_url)
         for row in rows
-        if fnmatchcase(row.name.lower(), glob) or fnmatchcase(f"{row.connection}:{row.path}".lower(), glob)
+        if any(
+            fnmatchcase(name.lower(), glob)
+            for name in (row.name, f"{row.connection}:{row.path}" if ":" in pattern else row.path)
+        )
     ]
     return Answer(
         message=pipelines_message(shown, pattern=ask.pattern, troubles=troubles), public=ask.ask.has("public")
