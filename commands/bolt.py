@@ -188,7 +188,10 @@ class Front:
             await ack()
             self._tasks.start(self._guarded(self._delivered(request, answer)), "form")
         elif isinstance(error, FieldError) and error.errors.keys() <= (fields := fields_of(view)).keys():
-            await ack(response_action="errors", errors={fields[name]: said for name, said in error.errors.items()})
+            await ack(
+                response_action="errors",
+                errors={fields[name]: said.replace("`", "") for name, said in error.errors.items()},
+            )
         else:
             await ack(response_action="update", view=form.again(view, arguments, error).payload())
 

@@ -38,6 +38,7 @@ class Form(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     submit_label: ClassVar[str] = "OK"
+    close_label: ClassVar[str] = "Cancel"
 
     @abstractmethod
     async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
@@ -68,7 +69,7 @@ class Form(ABC):
             blocks=tuple(blocks),
             callback_id=self.name,
             submit=self.submit_label if ready else None,
-            close="Cancel",
+            close=self.close_label,
             private_metadata=packed(arguments),
         )
 

@@ -13,7 +13,7 @@ from commands import acting
 from commands.forms import can_open, opening
 from commands.grammar import Ask, Target, read
 from commands.permissions import require
-from commands.request import Answer, Command, Request, Role, Services
+from commands.request import Answer, Command, Opening, Request, Role, Services
 from commands.resolve import Found, build
 
 APPROVE_USAGE = "approve [target] [gate] [KEY=VALUE …] [--comment TEXT]"
@@ -48,6 +48,8 @@ def _parse(words: str, *, approve: bool) -> Decide:
 async def run(ask: Decide, request: Request, services: Services) -> Answer:
     """Approve or reject one gate, and say so in public."""
     verb = "approve" if ask.approve else "reject"
+    if ask.ask.has("form") and can_open(request):
+        return Answer(form=_opened(ask, request))
     found = await build(ask.target, request, services, acting=True, verb=verb, default="waiting")
     acting.must_be_able(found.place, Capability.GATES, found.build)
     acting.must_be_able(found.place, Capability.DECIDE if ask.approve else Capability.REJECT, found.build)
@@ -61,18 +63,9 @@ async def run(ask: Decide, request: Request, services: Services) -> Answer:
         for field in gate.fields
         if ask.approve and field.required and field.name not in ask.ask.parameters and field.default is None
     ]
-    if (missing or ask.ask.has("form")) and can_open(request):
-        return Answer(
-            form=opening(
-                "decide",
-                request,
-                pipeline=f"{found.place.connection}:{found.build.pipeline}",
-                build=found.build.id,
-                gate=gate.id,
-                decision=verb,
-                comment=ask.ask.flag("comment") or "",
-            )
-        )
+    if missing and can_open(request):
+        this = Target(pipeline=f"{found.place.connection}:{found.build.pipeline}", id=found.build.id)
+        return Answer(form=_opened(replace(ask, target=this, gate=gate.id), request))
     if missing:
         raise UsageError(
             f"{gate.name} asks for {', '.join(f'`{field.name}`' for field in missing)}.",
@@ -90,6 +83,20 @@ async def run(ask: Decide, request: Request, services: Services) -> Answer:
     number = f" #{found.build.number}" if found.build.number is not None else ""
     said = f"{acting.who(request)} {'approved' if ask.approve else 'rejected'} {escape(gate.name)} of {escape(found.place.label)}{number}"
     return acting.public_line(f"{said}: {escape(comment)}" if comment else said, after, found.place)
+
+
+def _opened(ask: Decide, request: Request) -> Opening:
+    """Return the form of a decision. It shows what waits to anybody; the role is asked when it is sent."""
+    return opening(
+        "decide",
+        request,
+        pipeline=ask.target.pipeline or ask.target.url or "",
+        build=ask.target.id or "",
+        number=ask.target.build or "",
+        gate=ask.gate,
+        decision="approve" if ask.approve else "reject",
+        comment=ask.ask.flag("comment") or "",
+    )
 
 
 async def _note(found: Found, ask: Decide, comment: str | None, request: Request, services: Services) -> None:

@@ -107,6 +107,7 @@ def _gate_rows(build: Build, gates: Sequence[Gate], *, allowed: frozenset[str], 
             words = command("reject", build, round=round) + which
             elements.append(button(f"Reject{named}", words, style="danger"))
         if gate is gates[0]:
-            elements.append(button("Details", command("show", build)))
+            form = command("approve", build, round=round) + which + " --form"
+            elements.append(button("Details", form if "approve" in allowed else command("show", build)))
         rows.append(actions(*elements))
     return tuple(rows)

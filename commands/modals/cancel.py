@@ -29,6 +29,7 @@ class CancelForm(Form):
     name = "cancel"
     title = "Stop builds"
     submit_label = "Stop them"
+    close_label = "Back"
 
     @override
     async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:

@@ -1,6 +1,7 @@
 """The form to approve or reject a step that waits: which step, what it asks for, and why."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -13,11 +14,11 @@ from commands.forms import FieldError, Form, Values, renewed, text
 from commands.gate import Decide
 from commands.gate import run as decide
 from commands.grammar import Ask, Target
-from commands.modals.fields import PREFIX, parameter_field, parameters_given
+from commands.modals.fields import PREFIX, parameter_field, parameters_given, target_of
 from commands.request import Answer, Request, Services
 from commands.resolve import Found, build
 
-PIPELINE, BUILD, GATE, DECISION, COMMENT = "pipeline", "build", "gate", "decision", "comment"
+PIPELINE, BUILD, NUMBER, GATE, DECISION, COMMENT = "pipeline", "build", "number", "gate", "decision", "comment"
 APPROVE, REJECT = "approve", "reject"
 
 
@@ -37,7 +38,7 @@ class DecideForm(Form):
     async def _open(
         self, arguments: Mapping[str, str], request: Request, services: Services
     ) -> tuple[Found, tuple[Gate, ...]]:
-        found = await build(_target(arguments), request, services, acting=True, verb="approve", default="running")
+        found = await build(_target(arguments), request, services, acting=True, verb="approve", default="waiting")
         gates = await found.provider.gates(found.build.pipeline, found.build.id)
         if not gates:
             raise NotFound(
@@ -77,7 +78,12 @@ class DecideForm(Form):
             ),
             *([context(link(gate.url, "See it there"))] if gate.url else []),
         ]
-        kept = {PIPELINE: f"{found.place.connection}:{found.build.pipeline}", BUILD: found.build.id, GATE: gate.id}
+        kept = {
+            PIPELINE: f"{found.place.connection}:{found.build.pipeline}",
+            BUILD: found.build.id,
+            NUMBER: "",
+            GATE: gate.id,
+        }
         return self.view(blocks, {**arguments, **kept})
 
     @override
@@ -119,8 +125,8 @@ class DecideForm(Form):
 
 
 def _target(arguments: Mapping[str, str]) -> Target:
-    named, number = arguments.get(PIPELINE), arguments.get(BUILD)
-    return Target(pipeline=named, id=number) if named and number else Target(pipeline=named)
+    named = target_of(arguments.get(PIPELINE, ""))
+    return replace(named, id=arguments.get(BUILD) or None, build=arguments.get(NUMBER) or None)
 
 
 def _named(gates: tuple[Gate, ...], name: str) -> Gate:

@@ -55,13 +55,16 @@ def target_of(named: str) -> Target:
 
 
 def ref_field(where: Place, wanted: str, *, name: str, dispatch: bool = False) -> Block:
-    """Return the field for a branch or tag: a list where the system has one, else a text."""
+    """Return the field for a branch or tag: a list where the system has one, else a text.
+
+    Without a branch of its own a pipeline may build without one, as Jenkins jobs do: then it may stay empty.
+    """
     if where.provider.can(Capability.REFS):
         chosen = (wanted, wanted) if wanted else None
         element = external_select(initial=chosen, placeholder="Type a part of its name")
     else:
         element = text_field(initial=wanted or None)
-    return input_block("Branch or tag", element, name=name, dispatch=dispatch)
+    return input_block("Branch or tag", element, name=name, dispatch=dispatch, optional=not where.branch)
 
 
 def parameter_field(parameter: Parameter, known: str | None) -> Block:

@@ -27,7 +27,7 @@ from commands.modals.fields import (
 from commands.permissions import require
 from commands.presets import presets, save_preset
 from commands.request import Answer, Request, Role, Services
-from commands.resolve import Place, place
+from commands.resolve import Place, place, ref_of
 from commands.run import begin, missing_parameters
 
 PIPELINE, REF, MESSAGE, EXTRA, PRESET, SAVE = "pipeline", "ref", "message", "extra", "preset", "save"
@@ -104,7 +104,7 @@ class RunForm(Form):
         return self.view(blocks, {**arguments, PIPELINE: pipeline_value(where), REF: ref, PRESET: chosen})
 
     async def _preview(self, where: Place, ref: str, services: Services) -> str:
-        said = f"Will start {escape(where.label)} on {escape(ref or '?')}"
+        said = f"Will start {escape(where.label)}{f' on {escape(ref)}' if ref else ''}"
         last = await services.store.builds_of(where.connection, where.pipeline, branch=ref or None, limit=1)
         if not last:
             return f"{said}."
@@ -169,10 +169,8 @@ class RunForm(Form):
             raise FieldError(PIPELINE, "Its fields were still on their way. Look them through and press Start again.")
         where = await place(Target(pipeline=named), request, services, acting=True, verb="run")
         acting.must_be_able(where, Capability.START)
-        ref_text = text(values, REF) or where.branch
-        if not ref_text:
-            raise FieldError(REF, "Which branch?")
-        ref = parse_ref(ref_text)
+        typed = text(values, REF)
+        ref = await ref_of(where, parse_ref(typed) if typed else None)
         try:
             await require(Role.RUN, f"Starting builds of {where.label}", request, services, where, ref)
         except NotAllowed as exc:
@@ -202,7 +200,7 @@ class RunForm(Form):
             await services.store.seen(_memory(where, request), seconds=LAST_USED, value=json.dumps(kept))
         return answer
 
-    async def _known(self, where: Place, ref: Ref) -> tuple[Parameter, ...]:
+    async def _known(self, where: Place, ref: Ref | None) -> tuple[Parameter, ...]:
         if not where.provider.can(Capability.PARAMETERS):
             return ()
         return await where.provider.parameters(where.pipeline, ref)

@@ -1,12 +1,13 @@
 """The form to approve or reject a step that waits."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
 from bot.models import Build, Gate, Parameter, ParameterType, Pipeline
 from bot.store import Store
-from bot.store.tables import GrantRow
+from bot.store.tables import GrantRow, LinkRow
 from commands.bolt import Front
 from commands.request import Access, Role, Services
 from tests.commands.fakes import ADMIN, NOW, TEAM, FakeProvider
@@ -118,4 +119,23 @@ async def test_the_role_is_asked_when_the_form_is_sent(
         replace(services, access=Access(admins=frozenset({"U2"}))), modal.sender, bot_user=lambda: "UBOT"
     )
     await modal.submit()
+    assert works.acts[0][:2] == ("approve", "g2")
+
+
+async def test_details_show_what_waits_to_anybody(modal: Modal, works: FakeProvider, waiting: Build) -> None:
+    await modal.press("approve works:p-app#88 --gate g1 --form")
+    assert "Look at the" in modal.text
+    await modal.submit({"p:reason": "because"})
+    assert "needs the approver role here" in modal.text
+    assert not works.acts
+
+
+async def test_without_words_the_newest_waiting_build_is_meant(
+    approver: Modal, works: FakeProvider, waiting: Build, linked: Callable[..., Awaitable[LinkRow]]
+) -> None:
+    await linked()
+    await approver.open("approve --form")
+    assert "App #88" in approver.text
+    await approver.change("gate", "g2")
+    await approver.submit()
     assert works.acts[0][:2] == ("approve", "g2")

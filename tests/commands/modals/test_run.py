@@ -239,3 +239,33 @@ async def test_more_parameters_than_fit_are_named(modal: Modal, works: FakeProvi
     await modal.open("run app --form")
     assert "Only in a typed command" in modal.text
     assert len(modal.shown["blocks"]) <= 100
+
+
+async def test_a_job_without_branches_starts_without_one(modal: Modal, works: FakeProvider) -> None:
+    works.add("nightly", default_branch=None)
+    await modal.open("run nightly --form")
+    assert "Will start Nightly." in modal.text
+    assert await modal.submit() == {}
+    assert works.acts[0][2].ref is None
+
+
+async def test_a_pipeline_that_went_away_meanwhile_is_said_above(modal: Modal, works: FakeProvider) -> None:
+    await modal.open("run app --form")
+    works.add("app2")
+    await modal.change("pipeline", "works:p-gone")
+    assert "I know no pipeline" in modal.text
+    assert modal.value("pipeline") == "works:p-gone"
+
+
+async def test_a_long_or_broken_default_is_left_to_the_system(modal: Modal, works: FakeProvider, app: Pipeline) -> None:
+    many = tuple((f"v{n}", "") for n in range(101))
+    works.known_parameters[app.id] = (
+        Parameter(name="LONG", default="x" * 3001),
+        Parameter(name="LINES", default="a\nb"),
+        Parameter(name="MANY", type=ParameterType.CHOICE, choices=many),
+    )
+    await modal.open("run app --form")
+    assert modal.value("p:LONG") is None
+    assert modal.block("p:LINES")["element"]["multiline"] is True
+    assert modal.block("p:MANY")["element"]["type"] == "plain_text_input"
+    assert "One of v0, v1" in modal.block("p:MANY")["hint"]["text"]
