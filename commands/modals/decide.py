@@ -56,7 +56,8 @@ class DecideForm(Form):
         title = (
             f"*{escape(found.place.label)}{_number(found)}*{f' · {escape(found.build.ref)}' if found.build.ref else ''}"
         )
-        about: list[Block] = [section(f"{title}\n{escape(gate.instructions)}" if gate.instructions else title)]
+        lines = [title, escape(gate.name) if len(gates) == 1 else "", escape(gate.instructions or "")]
+        about: list[Block] = [section("\n".join(line for line in lines if line))]
         fields: list[Block] = []
         if shown == APPROVE:
             fields = [parameter_field(field, None) for field in gate.fields[:80]]

@@ -95,6 +95,7 @@ async def test_a_step_that_was_decided_elsewhere_is_not_mistaken_for_another(
 ) -> None:
     await approver.open("approve works:p-app#88 --gate g2 --form")
     works.open_gates[waiting.id] = works.open_gates[waiting.id][:1]
+    assert "does not wait any more" not in approver.text
     await approver.submit()
     assert "does not wait any more" in approver.text
     works.open_gates[waiting.id] = ()
@@ -139,3 +140,10 @@ async def test_without_words_the_newest_waiting_build_is_meant(
     await approver.change("gate", "g2")
     await approver.submit()
     assert works.acts[0][:2] == ("approve", "g2")
+
+
+async def test_the_only_step_is_named(approver: Modal, works: FakeProvider, waiting: Build) -> None:
+    works.open_gates[waiting.id] = works.open_gates[waiting.id][:1]
+    await approver.open("approve works:p-app#88 --form")
+    assert "gate" not in approver.fields()
+    assert "Production" in approver.text
