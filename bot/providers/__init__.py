@@ -17,6 +17,7 @@ from bot.providers.github_actions import GitHubActions
 from bot.providers.gitlab import GitLab
 from bot.providers.jenkins import Jenkins
 from bot.providers.travis import Travis
+from bot.providers.truto import Truto
 from bot.providers.xcode_cloud import XcodeCloud
 
 # Each class takes options of its own kind, and a mapping can't say that: hence Any.
@@ -29,6 +30,7 @@ PROVIDERS: Mapping[str, type[Provider[Any]]] = {
     "gitlab": GitLab,
     "jenkins": Jenkins,
     "travis": Travis,
+    "truto": Truto,
     "xcode_cloud": XcodeCloud,
 }
 
