@@ -16,6 +16,7 @@ from commands.request import Answer, Command, Request, Role, Services
 from commands.resolve import Place, place
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
+KEPT_SECONDS = 10 * 365 * 86_400.0
 FILTERS = ("on", "branch", "trigger", "by", "min-streak", "min-delta", "mention")
 
 
@@ -30,7 +31,9 @@ class Subscribe:
 
 def parse(words: str) -> Subscribe:
     """Read the words after `subscribe`. Raises UsageError."""
-    ask = read(words, values=FILTERS, switches=("preview",))
+    ask = read(words, values=(*FILTERS, "reactions"), switches=("preview",))
+    if ask.has("reactions") and ask.flag("reactions") not in {"on", "off"}:
+        raise UsageError("`--reactions` is `on` or `off`.", usage=USAGE)
     given, rest = filters_given(ask)
     if len(rest) > 1:
         raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=USAGE)
@@ -53,6 +56,8 @@ def filters_given(ask: Ask) -> tuple[dict[str, list[str]], list[str]]:
 
 async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
     """Change what the channel hears; without filters a form opens, or where none can, say what it hears now."""
+    if ask.ask.has("reactions"):
+        return await _reactions(ask.ask.flag("reactions") == "on", request, services)
     if not ask.given and not ask.ask.has("preview") and can_open(request):
         return Answer(form=opening("subscribe", request, pipeline=ask.target.pipeline or ask.target.url or ""))
     where, row = await _linked(ask.target, request, services, "subscribe")
@@ -72,6 +77,23 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
         f"It would have posted {count} times in the last 7 days.",
         place=where,
     )
+
+
+async def _reactions(wanted: bool, request: Request, services: Services) -> Answer:  # noqa: FBT001
+    await require(Role.RUN, "Choosing what reactions do here", request, services)
+    key = reactions_key(request.team, request.channel)
+    await services.store.take(key)
+    if not wanted:
+        return acting.public_line(f"{acting.who(request)} made reactions on cards mean nothing here")
+    await services.store.seen(key, seconds=KEPT_SECONDS, value="on")
+    return acting.public_line(
+        f"{acting.who(request)} made reactions on cards act here: :repeat: retries, :eyes: watches, :no_bell: mutes for 2 h"
+    )
+
+
+def reactions_key(team: str, channel: str) -> str:
+    """Return under which key the store holds that reactions on cards act in a channel."""
+    return f"reactions:{team}:{channel}"
 
 
 def merged(before: Filter, given: Mapping[str, Sequence[str]]) -> Filter:
@@ -125,6 +147,7 @@ SUBSCRIBE = Command(
         ("--min-streak N", "still failing: only from the n-th failure in a row"),
         ("--min-delta NAME:N", "only when a count grew, such as warnings:1"),
         ("--mention WHO", "whom to mention when it newly breaks: author (the usual), @user, @group, none"),
+        ("--reactions on|off", "whether :repeat: :eyes: :no_bell: on a card retry, watch and mute here (off)"),
         ("--preview", "only say how often it would have posted"),
     ),
     examples=(

@@ -13,6 +13,7 @@ from bot.store.tables import LinkRow
 from commands import shortcuts
 from commands.home import FRESH_SECONDS, home
 from commands.request import Request, Services, Source
+from commands.subscribe import reactions_key
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Surroundings:
         channel = str((event.get("item") or {}).get("channel") or "")
         user = str(event.get("user") or "")
         request = self._request(body, user=user, channel=channel)
-        if not await self._services.store.value(f"reactions:{request.team}:{channel}"):
+        if not await self._services.store.value(reactions_key(request.team, channel)):
             return
         words = await shortcuts.reacted(event, request, self._services)
         if words and user != await self._installs.bot_user_of(request.team, request.enterprise):

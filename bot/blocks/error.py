@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bot.blocks.lines import lines_of
 from bot.blocks.message import Block, Message, actions, button, context, picker, section
-from bot.blocks.text import Markup, clip, code, duration, escape
+from bot.blocks.text import Markup, clip, code, duration, harmless
 from bot.errors import Ambiguous, BotError, RateLimited, Unavailable, UsageError
 
 # Up to this many choices are buttons; more are a list.
@@ -44,8 +44,8 @@ def surprise_message(reference: str, acted: str) -> Message:
 
 
 def _said(text: str, command: str = OURS) -> Markup:
-    """Return a sentence of ours: it may name commands in backticks, and vendors' words inside it stay harmless."""
-    return escape(clip(text.strip().replace(f"`{OURS} ", f"`{command} "), 1500))
+    """Return a sentence of ours: it may name commands and a person, and vendors' words inside it stay harmless."""
+    return harmless(clip(text.strip().replace(f"`{OURS} ", f"`{command} "), 1500))
 
 
 def _choices(choices: Sequence[tuple[str, str]]) -> tuple[Block, ...]:

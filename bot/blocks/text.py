@@ -81,8 +81,12 @@ def markup(text: str, limit: int = 400) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    line = " ".join(visible(text).split())
-    return Markup(cut("".join(_kept(part) for part in _HARMLESS.split(line)), limit))
+    return Markup(cut(harmless(" ".join(visible(text).split())), limit))
+
+
+def harmless(text: str) -> Markup:
+    """Return a text escaped but for entities and the forms that name one person or a moment; its lines stay."""
+    return Markup("".join(_kept(part) for part in _HARMLESS.split(text)))
 
 
 def _kept(part: str) -> str:
