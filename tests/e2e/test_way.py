@@ -62,11 +62,11 @@ async def test_buildkite_cancels_retries_and_unblocks(stage: Stage) -> None:
     await stage.ci("advance", seconds=120)
     again = await stage.until(lambda: [t for t in stage.posts("Posted because", "web") if "attempt 2" in t], "round 2")
     assert len(again) == 1
-    await stage.says("run deploy@main", "web")
+    await stage.says("run demo-buildkite:deploy@main", "web")
     await stage.sees("of Deploy on main", "web")
     await stage.ci("advance", seconds=120)
     await stage.sees("WAITING FOR APPROVAL", "web")
-    await stage.says("approve deploy", "web")
+    await stage.says("approve demo-buildkite:deploy", "web")
     await stage.sees("approved Deploy to production", "web")
     await stage.ci("advance", seconds=120)
     await stage.until(lambda: [t for t in stage.posts("PASSED", "web") if "Deploy #" in t], "the deployment's end")
