@@ -1,18 +1,19 @@
-"""CircleCI, API v2, with v1.1 for what v2 lacks (logs, followed projects).
+"""CircleCI, API v2, with three reads of v1.1 for what v2 lacks: followed projects, recent jobs, steps and their output.
 
-Pages: https://circleci.com/docs/api/v2 and https://circleci.com/docs/webhooks, read in August 2026. A pipeline with its
-workflows is one build: the newest workflow of each name gives the result, so a rerun is another round of the same build.
-A project's slug (`gh/acme/web`) is the pipeline's id. Limits are not published; pages hold some 20 items.
+Pages: https://circleci.com/docs/api/v2 and https://circleci.com/docs/outbound-webhooks-reference, read in August 2026.
+A pipeline with its workflows is one build, whose id is the pipeline's; the newest workflow of each name gives the
+result, so a rerun is another round of the same build. A project's short slug (`gh/acme/web`) is the pipeline's id.
+Limits are not published; a page holds some 20 items.
 """
 
 import asyncio
 import hashlib
 import hmac
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import ClassVar, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -20,15 +21,15 @@ from pydantic import Field, SecretStr
 from typing_extensions import override
 
 from bot.clock import Clock
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, UsageError
-from bot.http import Query, Quota, Reply
+from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
+from bot.http import Query, Quota, Reply, message_of
 from bot.models import (
     Account,
     Artifact,
     Build,
     BuildFilter,
-    BuildKey,
     Changes,
+    Conclusion,
     Gate,
     Issue,
     IssueCounts,
@@ -36,12 +37,15 @@ from bot.models import (
     Log,
     Outcome,
     Page,
+    Parameter,
     Pipeline,
     Ref,
     RefKind,
     StartRequest,
+    Status,
     Tap,
     TestCase,
+    Trigger,
     Watched,
 )
 from bot.providers.base import (
@@ -55,45 +59,52 @@ from bot.providers.base import (
     readable,
     same_secret,
 )
-from bot.providers.circleci import read, wire
+from bot.providers.circleci import places, read, start, wire
+from bot.providers.circleci.cursor import Cursor
+from bot.providers.circleci.declared import declared, typed
 
 V2 = "api/v2"
 V1 = "api/v1.1"
-PER_READ = 8
-"""How many pipelines' workflows are asked for at once."""
-TEST_PAGES = 20
-TEST_JOBS = 20
-ARTIFACT_JOBS = 30
-CHANGE_PAGES = 5
-OVERLAP = timedelta(minutes=5)
-REST_EVERY = 10
-"""Every how many ticks finished builds on the newest page are read again: a rerun adds a workflow to an old pipeline."""
 FILES = "https://output.circle-artifacts.com"
+AT_ONCE = 8
+PROJECT_PAGES = 3
+MOST_PROJECTS = 50
+CHANGE_PAGES = 10
+RECENT_JOBS = 100
+MOST_RERUNS = 20
+WORKFLOW_PAGES = 10
+JOB_PAGES = 10
+MOST_JOBS = 40
+"""Of how many jobs the tests and artifacts are read; broken jobs come first."""
+FILE_PAGES = 20
+LOG_STEPS = 3
+
+T = TypeVar("T")
 
 
 class CircleCIOptions(Options):
     """What a connection to CircleCI needs."""
 
     organization: str = Field(
-        min_length=1,
-        pattern=r"^[^/\s]+/[^/\s]+$",
-        description="The organization's slug, such as gh/acme, bb/acme or circleci/ID.",
+        pattern=r"^(?:gh|github|bb|bitbucket|circleci)/[^/\s]+$",
+        description="The organization's slug: gh/NAME, bb/NAME, or circleci/ID for the GitHub App and GitLab.",
     )
     token: SecretStr = Field(min_length=1, description="Personal API token; project tokens can't use API v2.")
 
 
 class CircleCI(Provider[CircleCIOptions]):
-    """One organization at CircleCI."""
+    """One organization at CircleCI, or on a CircleCI Server."""
 
     kind = "circleci"
     label = "CircleCI"
-    default_url = "https://circleci.com"
+    default_url = places.CLOUD
     page = "https://circleci.com/docs/api/v2"
     states = read.STATES
     options_type = CircleCIOptions
     capabilities = frozenset(
         {
             Capability.REFS,
+            Capability.PARAMETERS,
             Capability.START,
             Capability.CANCEL,
             Capability.REBUILD,
@@ -114,22 +125,24 @@ class CircleCI(Provider[CircleCIOptions]):
         }
     )
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {
-        Capability.PARAMETERS: (
-            "CircleCI does not tell which parameters a pipeline declares.",
-            "Give them as KEY=VALUE; undeclared ones are refused.",
-        ),
         Capability.REJECT: (
             "CircleCI can approve a waiting job, but not reject it.",
             "Leave it waiting, or cancel the build.",
         ),
-        Capability.LIVE_LOG: ("CircleCI hands out a step's log only when the step is over.", "Open it on its page"),
-        Capability.ERASE: ("CircleCI's API deletes no logs or artifacts.", "They go when their retention ends."),
+        Capability.LIVE_LOG: (
+            "CircleCI hands out a step's output only when the step is over.",
+            "Watch it on the job's page.",
+        ),
+        Capability.ERASE: (
+            "CircleCI's API deletes no logs or artifacts.",
+            "They go when the organization's retention time ends.",
+        ),
         Capability.PIPELINE_ADMIN: (
             "CircleCI's projects are managed on their own pages.",
             "Open the project's settings.",
         ),
     }
-    start_options: ClassVar[Mapping[str, str]] = {"definition_id": "another pipeline definition than the default one"}
+    start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
 
     @override
     @classmethod
@@ -139,50 +152,77 @@ class CircleCI(Provider[CircleCIOptions]):
     @override
     @classmethod
     def trusted(cls, options: CircleCIOptions) -> tuple[str, ...]:
-        return (FILES,)
+        return (FILES,) if places.is_cloud(cls.base_url(options)) else ()
+
+    @override
+    @classmethod
+    def explain(cls, reply: Reply) -> ProviderError | None:
+        if reply.status != httpx.codes.NOT_FOUND:
+            return None
+        said = message_of(reply)
+        return NotFound(
+            f"{cls.label} has no such thing, or this connection may not see it{f': {said}' if said else '.'}",
+            provider=cls.label,
+            status=reply.status,
+            hint="It answers so for the wrong kind of token, too: only a personal token of somebody with access works.",
+        )
 
     @override
     @classmethod
     def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        limit, remaining = headers.get("ratelimit-limit", ""), headers.get("ratelimit-remaining", "")
-        reset = headers.get("ratelimit-reset", "")
-        if not (limit.isdigit() and remaining.isdigit()):
-            return None
-        resets_at = now + timedelta(seconds=int(reset)) if reset.isdigit() and int(reset) < 86_400 else None
-        return Quota(limit=int(limit), remaining=int(remaining), resets_at=resets_at)
+        return read.quota(headers, now)
 
     @override
     async def check(self) -> Account:
         me = wire.Me.of((await self._api.get(f"{V2}/me")).raw)
+        organizations = readable((await self._api.get(f"{V2}/me/collaborations")).items(), wire.Organization.of)
+        if not any(places.fold(it.slug or "") == places.fold(self._organization) for it in organizations):
+            raise NotFound(
+                f"This token's owner belongs to no organization {self._organization} at CircleCI.",
+                provider=self.label,
+                hint="`organization` is the slug on the organization's settings page.",
+            )
         return Account(name=me.name or me.login or me.id, detail=self._organization)
 
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
-        """Yield the projects that the token's owner follows: CircleCI lists no others. Costs one request."""
+        """Yield followed projects, then others that built of late: v1.1 may leave out those of the GitHub App and GitLab.
+
+        Costs two to four requests, and one for each project of the second kind.
+        """
         wanted = (query or "").lower()
-        for it in await self._followed():
-            found = read.followed(it)
-            if found.path.startswith(f"{self._organization}/") and wanted in found.path.lower():
+        seen: set[str] = set()
+        for it in readable((await self._api.get(f"{V1}/projects")).items(), wire.V1Project.of):
+            found = read.followed(it, self._pages_at)
+            if found is not None and self._is_ours(found.id) and places.fold(found.id) not in seen:
+                seen.add(places.fold(found.id))
+                if wanted in f"{found.path} {found.name}".lower():
+                    yield found
+        others: dict[str, str] = {}
+        async for page in self._listed(f"{V2}/pipeline", {"org-slug": self._organization}, PROJECT_PAGES):
+            for build in page:
+                if self._is_ours(build.project_slug) and places.fold(build.project_slug) not in seen:
+                    others.setdefault(places.fold(build.project_slug), build.project_slug)
+        for found in await _all(self._project_or_none(slug) for slug in list(others.values())[:MOST_PROJECTS]):
+            if found is not None and wanted in f"{found.path} {found.name}".lower():
                 yield found
 
     @override
     async def pipeline(self, path: str) -> Pipeline:
-        return read.project(wire.Project.of((await self._api.get(f"{V2}/project/{self._slug(path)}")).raw))
+        return read.project(await self._project(self._slug(path)), self._pages_at)
 
     @override
     async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
-        """Each build costs one request more for its workflows; eight are asked for at once."""
-        path = f"{V2}/project/{self._slug(pipeline)}/pipeline"
+        """Each build costs one request more, for its workflows; eight are asked for at once."""
+        path = f"{self._at(pipeline)}/pipeline"
         left = wanted.limit
-        async for page in self._listed(path, {"branch": wanted.branch}, ceiling=SEARCH_PAGES):
-            hits = [it for it in page if not wanted.commit or self._of_commit(it, wanted.commit)]
-            for start in range(0, len(hits), PER_READ):
-                if left <= 0:
-                    return
-                for build in await asyncio.gather(
-                    *(self._whole(it, pipeline) for it in hits[start : start + PER_READ])
-                ):
-                    if left > 0 and wanted.admits(build):
+        async for page in self._listed(path, {"branch": wanted.branch}, SEARCH_PAGES):
+            short = (wanted.commit or "").lower()
+            hits = [it for it in page if (read.commit(it) or "").startswith(short)]
+            while hits and left > 0:
+                batch, hits = hits[: min(AT_ONCE, left)], hits[min(AT_ONCE, left) :]
+                for build in await _all(self._whole(it) for it in batch):
+                    if wanted.admits(build):
                         left -= 1
                         yield build
             if left <= 0:
@@ -190,404 +230,623 @@ class CircleCI(Provider[CircleCIOptions]):
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:
-        reply = await self._api.get(f"{V2}/pipeline/{quote(build, safe='')}")
-        return await self._whole(wire.PipelineWire.of(reply.raw), pipeline)
+        """Costs two requests, and one more for each workflow that is failing: a job of it may wait for a person."""
+        return await self._whole(await self._recorded(pipeline, build), thorough=True)
 
     @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:
-        reply = await self._api.get(f"{V2}/project/{self._slug(pipeline)}/pipeline/{number}")
-        return await self._whole(wire.PipelineWire.of(reply.raw), pipeline)
+        reply = await self._api.get(f"{self._at(pipeline)}/pipeline/{number}")
+        return await self._whole(wire.PipelineWire.of(reply.raw), thorough=True)
 
     @override
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
-        """One request a tick for the organization's newest builds, and one for each new or unfinished one.
+        """Two requests a tick for the whole organization, and one for each watched build that is new or unfinished.
 
-        Every tenth tick the finished builds of that page are read again, because a rerun adds to an old one.
+        An unfinished build that has left the list of the newest costs one more. A rerun of a finished one does not
+        move it in that list: it shows as a workflow not known yet among the recent jobs, and costs three requests once.
         """
-        at = _Cursor.read(cursor, self._clock())
-        listed: dict[str, wire.PipelineWire] = {}
-        query: Query = {"org-slug": self._organization}
-        async for page in self._listed(f"{V2}/pipeline", query, ceiling=CHANGE_PAGES):
-            for it in page:
-                listed[it.id] = it
-            ages = [created for it in page if (created := moment(it.created_at)) is not None]
-            if not ages or min(ages) < at.since - OVERLAP:
-                break
-        found: dict[BuildKey, Build] = {}
+        if not watched.pipelines and not watched.unfinished:
+            return Changes(builds=(), cursor=cursor)
+        at = Cursor.read(cursor, self._clock())
+        names = {places.fold(pipeline) for pipeline in watched.pipelines | {it.pipeline for it in watched.unfinished}}
+        listed = await self._newest(at)
         open_ids = {key.id for key in watched.unfinished}
-        everything = at.tick % REST_EVERY == 0
-        for it in listed.values():
-            slug = read.short_slug(it.project_slug or "")
-            created = moment(it.created_at)
-            is_new = created is None or created >= at.since - OVERLAP
-            if slug in watched.pipelines and (is_new or everything or it.id in open_ids):
-                build = await self._whole(it, slug)
-                found[build.key] = build
-        for key in sorted(watched.unfinished - found.keys()):
-            straggler = await self.build_or_none(key)
+        due = [
+            it for it in listed if places.fold(it.project_slug) in names and (it.id in open_ids or self._is_new(it, at))
+        ]
+        found: dict[str, Build] = {}
+        runs: set[str] = set()
+        for it, workflows in zip(due, await _all(self._workflows(it.id) for it in due), strict=True):
+            found[it.id] = await self._told(it, workflows, thorough=True)
+            runs.update(one.id for one in workflows)
+        missing = sorted(key for key in watched.unfinished if key.id not in found)
+        for straggler in await _all(self.build_or_none(key) for key in missing):
             if straggler is not None:
-                found[key] = straggler
-        seen = [created for it in listed.values() if (created := moment(it.created_at)) is not None]
-        return Changes(builds=tuple(found.values()), cursor=at.moved_on(max(seen, default=at.since)))
+                found[straggler.id] = straggler
+        recent = await self._recent_runs(names)
+        reruns = sorted(recent - runs - at.runs)[:MOST_RERUNS] if at.runs is not None else []
+        for build in await _all(self._of_run(run, names, frozenset(found)) for run in reruns):
+            if build is not None:
+                found[build.id] = build
+        left_over = (recent - runs - at.runs) - set(reruns) if at.runs is not None else set()
+        created = [when for it in listed if (when := moment(it.created_at)) is not None]
+        moved = Cursor(since=max([at.since, *created]), runs=frozenset((recent | runs) - left_over))
+        seen = frozenset(it.id for it in listed if (moment(it.created_at) or moved.since) >= moved.oldest)
+        builds = tuple(self._as_watched(build, watched) for build in found.values())
+        return Changes(builds=builds, cursor=msgspec.structs.replace(moved, seen=seen).text)
 
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
-        """Yield the branches that CircleCI has built; it has no other list."""
+        """Yield the default branch, the branches that ran of late, and what the newest page of builds was made of.
+
+        CircleCI has no list of branches or tags.
+        """
         wanted = (query or "").lower()
-        slug = read.short_slug(unquote(self._slug(pipeline)))
-        for it in await self._followed():
-            found = read.followed(it)
-            if found.id != slug:
-                continue
-            names = [found.default_branch, *(unquote(name) for name in it.branches or {})]
-            for name in dict.fromkeys(name for name in names if name):
-                if wanted in name.lower():
-                    yield Ref(kind=RefKind.BRANCH, name=name)
+        seen: set[Ref] = set()
+        async for ref in self._refs(pipeline):
+            if ref not in seen and wanted in ref.name.lower():
+                seen.add(ref)
+                yield ref
+
+    @override
+    async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
+        """Return what the configuration of the newest build of `ref` declares. Costs two requests."""
+        branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
+        tag = ref.name if ref is not None and ref.kind is RefKind.TAG else None
+        async for page in self._listed(f"{self._at(pipeline)}/pipeline", {"branch": branch}, 1):
+            for it in page:
+                if it.state != "errored" and tag in {None, read.tag(it)}:
+                    path = f"{V2}/pipeline/{quote(it.id, safe='')}/config"
+                    config = wire.Config.of((await self._api.get(path)).raw)
+                    return declared(config.setup_config or config.source or "")
+        return ()
 
     @override
     async def start(self, pipeline: str, request: StartRequest) -> Build:
-        if request.commit or request.message:
-            what = "an exact commit" if request.commit else "a message"
-            raise UsageError(f"CircleCI can't take {what} for a build.", hint="Name a branch, or `tag:NAME`.")
-        source = await self._source(pipeline, request.ref)
-        body: dict[str, Any] = {"config": source, "checkout": source}
-        if request.parameters:
-            body["parameters"] = {name: _typed(value) for name, value in request.parameters.items()}
-        if request.options.get("definition_id"):
-            body["definition_id"] = request.options["definition_id"]
-        known = {it.id async for page in self._mine(pipeline) for it in page}
-
-        async def act() -> Build:
-            reply = await self._post_run(pipeline, body, source)
-            created = wire.Created.of(reply.raw)
-            if created.id is None:
-                raise Rejected(
-                    f"CircleCI started nothing: {created.message or 'it gave no reason'}",
-                    provider=self.label,
-                    status=200,
-                )
-            return await self.build(pipeline, created.id)
-
-        async def look() -> Build | None:
-            fresh = [it async for page in self._mine(pipeline) for it in page if it.id not in known]
-            return await self._whole(fresh[0], pipeline) if len(fresh) == 1 else None
-
-        return await self.once(act, look)
+        """Costs three requests, and those that a missing ref, parameters or a definition's name make necessary."""
+        start.check(request)
+        ref = request.ref or await self._default_branch(pipeline)
+        wanted = start.source(ref, self._slug(pipeline), request.options)
+        kinds = {it.name: it.type for it in await self.parameters(pipeline, ref)} if request.parameters else {}
+        return await self._start(pipeline, wanted, typed(request.parameters, kinds), request.options)
 
     @override
     async def cancel(self, pipeline: str, build: str) -> Build:
-        """Stop every workflow of the build that is not over. Costs one request each, and two to look."""
-        workflows = read.newest(await self._workflows(build))
-        open_ = [it for it in workflows if read.STATES.get(it.status or "", (None, None))[1] is None]
-        if not open_:
-            raise Rejected("No workflow of this build is running.", provider=self.label)
-        for it in open_:
-            await self._acts(f"{V2}/workflow/{it.id}/cancel", None, build, pipeline)
+        """Stop every workflow that is not over. Costs one request for each, and four."""
+        it = await self._recorded(pipeline, build)
+        going = [one for one in read.newest(await self._workflows(build)) if read.is_open(one)]
+        if not going:
+            raise Rejected(
+                f"No workflow of build {_called(it)} is running.",
+                provider=self.label,
+                hint="If it has only just begun, its workflows are still to come: try again in a moment.",
+            )
+        refused: list[Rejected] = []
+        for one in going:
+            try:
+                await self._act(f"{V2}/workflow/{quote(one.id, safe='')}/cancel", None, self._has_ended(one.id))
+            except Rejected as exc:  # it may have ended by itself in between
+                refused.append(exc)
+        if len(refused) == len(going):
+            raise refused[0]
         return await self.build(pipeline, build)
 
     @override
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
-        """CircleCI has no such call: a new pipeline of the same branch or tag builds its present head."""
-        old = await self.build(pipeline, build)
-        if old.tag is None and old.branch is None:
-            raise Rejected("I don't know which branch this build was of.", provider=self.label)
-        ref = Ref(kind=RefKind.TAG, name=old.tag) if old.tag else Ref(kind=RefKind.BRANCH, name=old.branch or "")
-        return await self.start(pipeline, StartRequest(ref=ref, parameters=request.parameters, options=request.options))
+        """A new pipeline of the same branch or tag, with the parameters of the old one: it builds the newest commit.
+
+        The same commit runs again with `retry`; a configuration that did not read has nothing to retry.
+        """
+        start.check(request)
+        it = await self._recorded(pipeline, build)
+        ref = request.ref or start.again(it)
+        if ref is None:
+            raise Rejected(
+                f"CircleCI does not say of which branch build {_called(it)} was.",
+                provider=self.label,
+                hint="Start one: `/build run` with a branch.",
+            )
+        kinds = {one.name: one.type for one in await self.parameters(pipeline, ref)} if request.parameters else {}
+        values = {**await self._values(build), **typed(request.parameters, kinds)}
+        return await self._start(
+            pipeline, start.source(ref, self._slug(pipeline), request.options), values, request.options
+        )
 
     @override
     async def retry(self, pipeline: str, build: str, *, failed_only: bool = True, job: str | None = None) -> Build:
-        """Rerun workflows of the build: failed jobs, all jobs, or one job and what depends on it."""
-        if job is not None:
-            workflow, own, *_rest = [*job.split("/"), "", ""]
-            await self._acts(f"{V2}/workflow/{workflow}/rerun", {"jobs": [own]}, build, pipeline)
-            return await self.build(pipeline, build)
-        workflows = read.newest(await self._workflows(build))
-        again = [it for it in workflows if not failed_only or it.status in {"failed", "error", "unauthorized"}]
-        if not again:
-            raise Rejected("No workflow of this build failed, so there is nothing to retry.", provider=self.label)
-        for it in again:
-            await self._acts(
-                f"{V2}/workflow/{it.id}/rerun", {"from_failed": True} if failed_only else {}, build, pipeline
+        """A rerun is a new workflow in the same build, on the same commit. One job brings those that depend on it."""
+        it = await self._recorded(pipeline, build)
+        workflows = await self._workflows(build)
+        listed = read.current(workflows)
+        if not listed:
+            raise Rejected(
+                f"Build {_called(it)} has no workflow to run again.",
+                provider=self.label,
+                hint="Build the same again: `/build rebuild`.",
             )
+        body: dict[str, object]
+        if job is not None:
+            workflow, one = await self._find_job(listed, job)
+            chosen, body = [workflow], {"jobs": [one.id]}
+        elif failed_only:
+            ended = {
+                word: [one for one in listed if read.STATES.get(one.status or "") == (Status.COMPLETED, word)]
+                for word in (Conclusion.FAILED, Conclusion.CANCELLED)
+            }
+            chosen, body = ended[Conclusion.FAILED] or ended[Conclusion.CANCELLED], {"from_failed": True}
+        else:
+            chosen, body = [one for one in listed if not read.is_open(one)], {}
+        if not chosen:
+            why = "has failed" if failed_only else "is over"
+            raise Rejected(f"No workflow of build {_called(it)} {why}, so there is none to run.", provider=self.label)
+        known = frozenset(one.id for one in workflows)
+        for one_workflow in chosen:
+            path = f"{V2}/workflow/{quote(one_workflow.id, safe='')}/rerun"
+            await self._act(path, body, self._runs_again(build, one_workflow.name, known))
         return await self.build(pipeline, build)
 
     @override
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        number, pairs = await self._jobs(pipeline, build)
-        return tuple(
-            read.job(it, workflow, pipeline=pipeline, build_id=build, number=number)
-            for workflow, it in pairs
-            if it.type != "approval"
-        )
+        """Costs two requests, and one for each workflow. Jobs of workflows that ran again are left out."""
+        it = await self._recorded(pipeline, build)
+        return await self._jobs(it, await self._workflows(build))
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
-        """Return the output of the step that failed, else of the last one that said something. Costs two requests."""
-        number = read.job_number(job.id)
-        if not number:
+        """Return the output of the step that failed, else of the last three. Costs one request and one for each."""
+        if not read.is_number(job.id):
             raise NotFound(f"{job.name} has not started, so it has no log.", provider=self.label)
-        slug = read.long_slug(read.short_slug(job.pipeline))
-        steps = wire.Steps.of((await self._api.get(f"{V1}/project/{quote(slug)}/{number}")).raw)
-        actions = [it for step in steps.steps or [] for it in step.actions if it.output_url]
-        failed = sorted((it for it in actions if it.failed), key=lambda it: it.index or 0)
-        told = failed[:1] or actions[-1:]
-        if not told:
+        at = f"{V1}/project/{places.encoded(self._slug(job.pipeline))}/{job.id}"
+        steps = wire.V1Job.of((await self._api.get(at)).raw).steps or []
+        actions, is_more = read.telling(steps, LOG_STEPS)
+        if not actions:
             raise NotFound(f"{job.name} has no log yet.", provider=self.label)
-        # The address is signed and on another host: it gets no token.
-        data = b"".join([chunk async for chunk in self._api.download(told[0].output_url or "", credentials=False)])
-        try:
-            pieces = [wire.Output.of(it).message for it in msgspec.json.decode(data, type=list[msgspec.Raw])]
-            text = "".join(pieces)
-        except msgspec.MsgspecError:
-            text = data.decode("utf-8", "replace")
-        cleaned = clean_log(text)
-        return Log(text=cleaned[-tail_bytes:], truncated=len(cleaned) > tail_bytes, job=job.name, url=job.web_url)
+        parts = [
+            f"== {it.name or 'a step without a name'} ==\n{await self._output(at, it, tail_bytes)}".rstrip()
+            for it in actions
+        ]
+        whole = "\n\n".join(parts).encode()
+        text = whole[-tail_bytes:].decode("utf-8", "ignore")
+        is_cut = len(whole) > tail_bytes
+        return Log(
+            text=text.partition("\n")[2] if is_cut and "\n" in text else text,
+            truncated=is_cut or is_more,
+            job=job.name,
+            url=job.web_url,
+        )
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
-        """Costs one request for each job, thirty at most, beside those for the jobs."""
-        found: list[Artifact] = []
-        for job in [it for it in await self.jobs(pipeline, build) if read.job_number(it.id)][:ARTIFACT_JOBS]:
-            path = f"{V2}/project/{self._slug(pipeline)}/{read.job_number(job.id)}/artifacts"
-            async for items in self._pages(path, {}, ceiling=TEST_PAGES):
-                found += [read.artifact(it, job) for it in readable(items, wire.ArtifactWire.of)]
-        return tuple(found)
+        """Costs one request for each job that ran, forty at most, beside those for the jobs."""
+        ran = _ran(await self.jobs(pipeline, build))[:MOST_JOBS]
+        listed = await _all(self._artifacts(pipeline, job.id) for job in ran)
+        return tuple(read.artifact(it, job) for job, files in zip(ran, listed, strict=True) for it in files)
 
     @override
-    def download(self, artifact: Artifact) -> AsyncIterator[bytes]:
-        return self._api.download(artifact.id)
+    async def download(self, artifact: Artifact) -> AsyncIterator[bytes]:
+        """Ask where the file lies, then fetch it: two requests. Its address alone is never taken from outside."""
+        job = artifact.id.partition("/")[0]
+        files = await self._artifacts(artifact.pipeline, job) if read.is_number(job) else []
+        url = next((it.url for it in files if read.artifact_id(job, it) == artifact.id), None)
+        if url is None:
+            raise NotFound(f"There is no artifact {artifact.name} any more.", provider=self.label)
+        async for chunk in self._api.download(url):
+            yield chunk
 
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:
-        """Costs one request for each job and page, twenty jobs at most, beside those for the jobs."""
-        found = await self._tests(await self.jobs(pipeline, build))
+        """Costs a request for each job that ran and each page, beside those for the jobs."""
+        found = await self._tests(_ran(await self.jobs(pipeline, build))[:MOST_JOBS])
         return tuple(sorted(found, key=lambda case: case.outcome is not Outcome.FAILED))
 
     @override
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
-        jobs = await self.jobs(pipeline, build)
-        broken = [read.job_issue(it) for it in jobs if it.raw_state in read.BROKEN]
-        failed = [it for it in await self._tests(jobs) if it.outcome is Outcome.FAILED]
-        return (*broken, *(read.test_issue(it) for it in failed))
+        """Jobs that ended badly, what kept the pipeline from being set up, and the tests that failed."""
+        it = await self._recorded(pipeline, build)
+        faults = [read.fault(one, _page_of(it, self._pages_at)) for one in it.errors or ()]
+        broken = [job for job in await self._jobs(it, await self._workflows(build)) if _is_broken(job)]
+        failed = [one for one in await self._tests(_ran(broken)[:MOST_JOBS]) if one.outcome is Outcome.FAILED]
+        return (*faults, *map(read.job_issue, broken), *map(read.test_issue, failed))
 
     @override
     async def counts(self, build: Build) -> IssueCounts:
-        """Errors are broken jobs; failed tests are unknown, not none, where no job stored any results."""
-        jobs = await self.jobs(build.pipeline, build.id)
-        tests = await self._tests(jobs)
+        """Errors are jobs that ended badly and faults of the configuration; CircleCI knows no warnings.
+
+        Failed tests are unknown, not none, where no job stored its results.
+        """
+        it = await self._recorded(build.pipeline, build.id)
+        jobs = await self._jobs(it, await self._workflows(build.id))
+        ran = _ran(jobs)
+        tests = await self._tests(ran[:MOST_JOBS])
         return IssueCounts(
-            errors=sum(1 for it in jobs if it.raw_state in read.BROKEN),
-            test_failures=sum(1 for it in tests if it.outcome is Outcome.FAILED) if tests else None,
-            tests_total=len(tests) or None,
+            errors=sum(map(_is_broken, jobs)) + len(it.errors or ()),
+            test_failures=sum(one.outcome is Outcome.FAILED for one in tests) if tests else None,
+            tests_total=len(tests) if tests and len(ran) <= MOST_JOBS else None,
         )
 
     @override
     async def gates(self, pipeline: str, build: str) -> tuple[Gate, ...]:
-        number, pairs = await self._jobs(pipeline, build)
-        page = f"https://app.circleci.com/pipelines/{read.long_slug(pipeline)}/{number}" if number else None
-        return tuple(
-            read.gate(it, workflow, pipeline=pipeline, build_id=build, page=page)
-            for workflow, it in pairs
-            if it.type == "approval" and it.status == "on_hold"
-        )
+        it = await self._recorded(pipeline, build)
+        return tuple(read.gate(job, workflow, it, self._pages_at) for workflow, job in await self._held(build))
 
     @override
     async def decide(
         self, gate: Gate, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
     ) -> Build:
+        """CircleCI takes no comment, and records the token's owner as the one who approved."""
         if not approve:
             raise self.unsupported(Capability.REJECT, gate.url)
-        workflow, _, request = gate.id.partition("/")
-        path = f"{V2}/workflow/{quote(workflow, safe='')}/approve/{quote(request, safe='')}"
-        await self._acts(path, None, gate.build, gate.pipeline)
+        await self._recorded(gate.pipeline, gate.build)
+        held = await self._held(gate.build)
+        workflow = next((one for one, job in held if (job.approval_request_id or job.id) == gate.id), None)
+        if workflow is None:
+            raise Rejected(f"{gate.name} does not wait for anybody any more.", provider=self.label)
+
+        async def is_let_go() -> bool:
+            left = await self._held(gate.build)
+            return all((job.approval_request_id or job.id) != gate.id for _, job in left)
+
+        await self._act(
+            f"{V2}/workflow/{quote(workflow.id, safe='')}/approve/{quote(gate.id, safe='')}", None, is_let_go
+        )
         return await self.build(gate.pipeline, gate.build)
 
     @override
     def read_url(self, url: str) -> Page | None:
-        parts = urlsplit(url)
-        own = urlsplit(self.base_url(self.options)).netloc
-        if parts.netloc not in {"app.circleci.com", "circleci.com", own}:
-            return None
-        path = [unquote(part) for part in parts.path.split("/") if part]
-        if path and path[0] == "pipelines":
-            path = path[1:]
-            if len(path) < 3:
-                return None
-            number = int(path[3]) if len(path) > 3 and path[3].isdigit() else None
-            job = path[7] if len(path) > 7 and path[6] == "jobs" else None
-            slug = read.short_slug("/".join(path[:3]))
-        elif len(path) >= 3 and path[0] in {"gh", "bb", "github", "bitbucket", "circleci"}:
-            number, job = None, path[3] if len(path) > 3 else None
-            slug = read.short_slug("/".join(path[:3]))
-        else:
-            return None
-        return Page(pipeline=slug, number=number, job=job) if slug.startswith(f"{self._organization}/") else None
+        return places.read_page(url, self._organization, self.base_url(self.options))
 
     @override
     def read_hook(self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None) -> Tap | None:
-        """Verify `circleci-signature` (HMAC-SHA256 of the body, version v1 among others) before anything is read."""
-        secret = self.webhook_secret()
-        wanted = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        """The header may hold signatures of several schemes; `v1` is HMAC-SHA256 of the body. It holds no time."""
+        signed = hmac.new(self.webhook_secret().encode(), body, hashlib.sha256).hexdigest()
         given = [part.strip().partition("=") for part in headers.get("circleci-signature", "").split(",")]
-        if not any(version == "v1" and same_secret(value, wanted) for version, _, value in given):
+        if not any(scheme == "v1" and same_secret(value, signed) for scheme, _, value in given):
             raise AuthFailed("The webhook's signature does not fit.", provider=self.label, status=401)
         hook = wire.Hook.of(body)
         if hook.type not in {"workflow-completed", "job-completed"} or hook.pipeline is None or hook.project is None:
             return None
-        slug = read.short_slug(hook.project.slug) if hook.project.slug else None
-        return Tap(delivery=hook.id or f"{hook.pipeline.id} {hook.type}", pipeline=slug, build=hook.pipeline.id)
+        if not self._is_ours(hook.project.slug):
+            return None
+        return Tap(delivery=hook.id or signed, pipeline=places.short(hook.project.slug), build=hook.pipeline.id)
+
+    # where things are
 
     @property
     def _organization(self) -> str:
-        return read.short_slug(self.options.organization)
+        return places.short(self.options.organization)
+
+    @property
+    def _pages_at(self) -> str:
+        return places.pages(self.base_url(self.options))
+
+    def _is_ours(self, slug: str) -> bool:
+        return places.is_within(slug, self._organization)
 
     def _slug(self, path: str) -> str:
-        """Return a project's slug for a path, its parts percent-encoded. A bare name is one of the organization's."""
-        text = path.strip("/")
-        whole = text if text.count("/") >= 2 else f"{self._organization}/{text.rsplit('/', 1)[-1]}"
-        return "/".join(quote(part, safe="") for part in read.short_slug(whole).split("/"))
+        """Return the slug that a path means; a bare name is one of the organization's. Raises NotFound for others'."""
+        text = path.strip().strip("/")
+        slug = text if "/" in text else f"{self._organization}/{text}"
+        if not self._is_ours(slug):
+            raise NotFound(
+                f"{path} is no project of {self._organization}.",
+                provider=self.label,
+                hint=f"Write `{self._organization}/NAME`.",
+            )
+        return places.short(slug)
 
-    async def _followed(self) -> list[wire.Followed]:
-        reply = await self._api.get(f"{V1}/projects")
-        return list(readable(reply.items(), wire.Followed.of))
+    def _at(self, pipeline: str) -> str:
+        return f"{V2}/project/{places.encoded(self._slug(pipeline))}"
 
-    async def _pages(self, path: str, query: Query, *, ceiling: int) -> AsyncIterator[list[msgspec.Raw]]:
-        """Yield a v2 listing page by page; the token of the next page goes into the query. A repeated one ends it."""
+    async def _project(self, slug: str) -> wire.Project:
+        return wire.Project.of((await self._api.get(f"{V2}/project/{places.encoded(slug)}")).raw)
+
+    async def _project_or_none(self, slug: str) -> Pipeline | None:
+        try:
+            return read.project(await self._project(slug), self._pages_at)
+        except NotFound:
+            return None
+
+    # lists
+
+    async def _pages(self, path: str, query: Query, ceiling: int) -> AsyncIterator[list[msgspec.Raw]]:
+        """Yield a listing page by page. A token that comes again ends it."""
         token: str | None = None
-        seen: set[str] = set()
-        for _page in range(ceiling):
+        seen: set[str | None] = set()
+        while token not in seen and len(seen) < ceiling:
+            seen.add(token)
             reply = await self._api.get(path, {**query, "page-token": token})
             yield reply.items("items")
-            following = reply.decode(_NextPage).next_page_token
-            if not following or following in seen:
-                return
-            seen.add(following)
-            token = following
+            token = wire.NextPage.of(reply.raw).next_page_token or None
 
-    async def _listed(self, path: str, query: Query, *, ceiling: int) -> AsyncIterator[list[wire.PipelineWire]]:
-        async for items in self._pages(path, query, ceiling=ceiling):
-            yield list(readable(items, wire.PipelineWire.of))
-
-    def _mine(self, pipeline: str) -> AsyncIterator[list[wire.PipelineWire]]:
-        return self._listed(f"{V2}/project/{self._slug(pipeline)}/pipeline/mine", {}, ceiling=1)
+    async def _listed(self, path: str, query: Query, ceiling: int) -> AsyncIterator[list[wire.PipelineWire]]:
+        async for page in self._pages(path, query, ceiling):
+            yield list(readable(page, wire.PipelineWire.of))
 
     async def _workflows(self, build: str) -> list[wire.Workflow]:
-        found: list[wire.Workflow] = []
-        async for items in self._pages(f"{V2}/pipeline/{quote(build, safe='')}/workflow", {}, ceiling=SEARCH_PAGES):
-            found += readable(items, wire.Workflow.of)
-        return found
+        path = f"{V2}/pipeline/{quote(build, safe='')}/workflow"
+        return [wire.Workflow.of(it) async for page in self._pages(path, {}, WORKFLOW_PAGES) for it in page]
 
-    async def _whole(self, it: wire.PipelineWire, pipeline: str) -> Build:
-        workflows = [] if it.state == "errored" else await self._workflows(it.id)
-        return read.build(
-            it, workflows, connection=self.connection, pipeline=read.short_slug(pipeline), now=self._clock()
+    async def _jobs_of(self, workflow: wire.Workflow) -> list[wire.JobWire]:
+        path = f"{V2}/workflow/{quote(workflow.id, safe='')}/job"
+        return [wire.JobWire.of(it) async for page in self._pages(path, {}, JOB_PAGES) for it in page]
+
+    async def _jobs(self, it: wire.PipelineWire, workflows: Sequence[wire.Workflow]) -> tuple[Job, ...]:
+        listed = read.newest(workflows)
+        jobs = await _all(self._jobs_of(one) for one in listed)
+        return tuple(
+            read.job(job, one, it, self._pages_at) for one, its in zip(listed, jobs, strict=True) for job in its
         )
 
-    async def _jobs(self, pipeline: str, build: str) -> tuple[int | None, list[tuple[wire.Workflow, wire.JobWire]]]:
-        workflows = await self._workflows(build)
-        number = wire.PipelineWire.of((await self._api.get(f"{V2}/pipeline/{quote(build, safe='')}")).raw).number
-        found: list[tuple[wire.Workflow, wire.JobWire]] = []
-        for workflow in read.newest(workflows):
-            path = f"{V2}/workflow/{quote(workflow.id, safe='')}/job"
-            async for items in self._pages(path, {}, ceiling=SEARCH_PAGES):
-                found += [(workflow, it) for it in readable(items, wire.JobWire.of)]
-        return number, found
+    async def _find_job(self, workflows: Sequence[wire.Workflow], wanted: str) -> tuple[wire.Workflow, wire.JobWire]:
+        for workflow, jobs in zip(workflows, await _all(self._jobs_of(one) for one in workflows), strict=True):
+            for job in jobs:
+                if wanted in {read.job_id(job), job.id}:
+                    return workflow, job
+        raise NotFound("This build has no such job any more.", provider=self.label)
+
+    async def _held(self, build: str) -> list[tuple[wire.Workflow, wire.JobWire]]:
+        """Return the jobs that wait for a person, with their workflows. A failing workflow may have some, too."""
+        going = [one for one in read.current(await self._workflows(build)) if read.is_open(one)]
+        jobs = await _all(self._jobs_of(one) for one in going)
+        return [(one, job) for one, its in zip(going, jobs, strict=True) for job in its if read.is_gate(job)]
+
+    async def _artifacts(self, pipeline: str, job: str) -> list[wire.ArtifactWire]:
+        path = f"{self._at(pipeline)}/{job}/artifacts"
+        return [it async for page in self._pages(path, {}, FILE_PAGES) for it in readable(page, wire.ArtifactWire.of)]
 
     async def _tests(self, jobs: Sequence[Job]) -> list[TestCase]:
-        found: list[TestCase] = []
-        for job in [it for it in jobs if read.job_number(it.id)][:TEST_JOBS]:
-            path = f"{V2}/project/{self._slug(job.pipeline)}/{read.job_number(job.id)}/tests"
-            async for items in self._pages(path, {}, ceiling=TEST_PAGES):
-                found += [read.test(it, job) for it in readable(items, wire.TestWire.of)]
+        async def of(job: Job) -> list[TestCase]:
+            path = f"{self._at(job.pipeline)}/{job.id}/tests"
+            return [
+                read.test(it, job)
+                async for page in self._pages(path, {}, FILE_PAGES)
+                for it in readable(page, wire.TestWire.of)
+            ]
+
+        return [test for found in await _all(of(job) for job in jobs) for test in found]
+
+    async def _output(self, at: str, it: wire.V1Action, keep: int) -> str:
+        """Return a step's output. Its signed address needs no token; what does not read there is asked for as text."""
+        if it.output_url:
+            try:
+                reply = await self._api.get(it.output_url)
+                return clean_log("".join(wire.Output.of(piece).message or "" for piece in reply.items()))
+            except (NotFound, UnexpectedResponse):
+                if it.step is None:
+                    raise
+        if it.step is None:
+            return ""
+        data, _ = await self._api.tail(f"{at}/output/{it.step}/{it.index or 0}", {"file": True}, keep=keep)
+        return clean_log(data)
+
+    # builds
+
+    async def _recorded(self, pipeline: str, build: str) -> wire.PipelineWire:
+        """Return a build without its workflows. Raises NotFound for another project's: an id alone names any."""
+        slug = self._slug(pipeline)
+        it = wire.PipelineWire.of((await self._api.get(f"{V2}/pipeline/{quote(build, safe='')}")).raw)
+        if places.fold(it.project_slug) != places.fold(slug):
+            raise NotFound(f"{slug} has no such build.", provider=self.label)
+        return it
+
+    async def _whole(self, it: wire.PipelineWire, *, thorough: bool = False) -> Build:
+        return await self._told(it, await self._workflows(it.id), thorough=thorough)
+
+    async def _told(self, it: wire.PipelineWire, workflows: Sequence[wire.Workflow], *, thorough: bool) -> Build:
+        failing = [one for one in read.current(workflows) if one.status == "failing"] if thorough else []
+        held = any(read.is_gate(job) for jobs in await _all(map(self._jobs_of, failing)) for job in jobs)
+        return read.build(it, workflows, connection=self.connection, page=self._pages_at, now=self._clock(), held=held)
+
+    # the poll
+
+    async def _newest(self, at: Cursor) -> list[wire.PipelineWire]:
+        """Return the organization's newest builds, back to those that cannot be news any more."""
+        found: list[wire.PipelineWire] = []
+        async for page in self._listed(f"{V2}/pipeline", {"org-slug": self._organization}, CHANGE_PAGES):
+            found += page
+            created = [when for it in page if (when := moment(it.created_at)) is not None]
+            if not created or min(created) < at.oldest:
+                break
         return found
 
-    async def _source(self, pipeline: str, ref: Ref | None) -> dict[str, str]:
-        match ref:
-            case Ref(kind=RefKind.TAG, name=name):
-                return {"tag": name}
-            case Ref(kind=RefKind.BRANCH, name=name):
-                return {"branch": name}
-            case Ref(kind=RefKind.PULL_REQUEST, name=name):
-                return {"branch": f"pull/{name}/head"}
-            case Ref():
-                raise UsageError("CircleCI can't build a commit.", hint="Name a branch, or `tag:NAME`.")
-            case None:
-                default = (await self.pipeline(pipeline)).default_branch
-                if not default:
-                    raise UsageError("Which branch? CircleCI does not tell the project's default.")
-                return {"branch": default}
+    def _is_new(self, it: wire.PipelineWire, at: Cursor) -> bool:
+        return it.id not in at.seen and (moment(it.created_at) or at.since) >= at.oldest
 
-    async def _post_run(self, pipeline: str, body: Mapping[str, Any], source: Mapping[str, str]) -> Reply:
-        """Send the start; projects that the newer call does not know are started by the older one (nothing began yet)."""
-        slug = self._slug(pipeline)
+    async def _recent_runs(self, names: set[str]) -> set[str]:
+        """Return the workflows of the recent jobs of watched projects, and of projects that v1.1 does not tell by id."""
         try:
-            return await self._api.post(f"{V2}/project/{slug}/pipeline/run", json=body)
-        except NotFound:
-            if slug.startswith("circleci/"):
-                raise
-            older = {**source, **({"parameters": body["parameters"]} if "parameters" in body else {})}
-            return await self._api.post(f"{V2}/project/{slug}/pipeline", json=older)
+            reply = await self._api.get(f"{V1}/recent-builds", {"limit": RECENT_JOBS, "shallow": True})
+        except NotFound:  # a server may not have it: then reruns are known by webhook only
+            return set()
+        found: set[str] = set()
+        for it in readable(reply.items(), wire.V1Recent.of):
+            slug = places.v1_slug(it.vcs_type, it.username, it.reponame, it.vcs_url)
+            if it.workflows and it.workflows.workflow_id and (slug is None or places.fold(slug) in names):
+                found.add(it.workflows.workflow_id)
+        return found
 
-    async def _acts(self, path: str, body: object, build: str, pipeline: str) -> None:
-        """Send an act on a workflow once; where no answer came, look whether the build moved."""
-        before = await self.build(pipeline, build)
-
-        async def act() -> None:
-            await self._api.send("POST", path, json=body)
-
-        async def look() -> None:
-            after = await self.build(pipeline, build)
-            if (after.raw_state, after.attempt, after.updated_at) == (
-                before.raw_state,
-                before.attempt,
-                before.updated_at,
-            ):
-                raise NotFound("nothing moved", provider=self.label)
-
-        await self._once_seen(act, look)
-
-    async def _once_seen(self, act: Callable[[], Awaitable[None]], look: Callable[[], Awaitable[None]]) -> None:
-        async def done() -> bool:
-            await act()
-            return True
-
-        async def moved() -> bool | None:
-            try:
-                await look()
-            except ProviderError:
+    async def _of_run(self, run: str, names: set[str], known: frozenset[str]) -> Build | None:
+        """Return the build that a workflow belongs to, unless it is no watched project's or known already."""
+        try:
+            it = wire.Workflow.of((await self._api.get(f"{V2}/workflow/{quote(run, safe='')}")).raw)
+            if not it.pipeline_id or it.pipeline_id in known or places.fold(it.project_slug or "") not in names:
                 return None
+            return await self.build(it.project_slug or "", it.pipeline_id)
+        except NotFound:
+            return None
+
+    def _as_watched(self, build: Build, watched: Watched) -> Build:
+        """Return the build under the name by which its project is watched: its case may differ."""
+        names = {places.fold(key): key for key in {it.pipeline for it in watched.unfinished} | watched.pipelines}
+        return replace(build, pipeline=names.get(places.fold(build.pipeline), build.pipeline))
+
+    # starting
+
+    async def _refs(self, pipeline: str) -> AsyncIterator[Ref]:
+        default = (await self.pipeline(pipeline)).default_branch
+        if default:
+            yield Ref(kind=RefKind.BRANCH, name=default)
+        try:
+            path = f"{V2}/insights/{places.encoded(self._slug(pipeline))}/branches"
+            names = wire.Branches.of((await self._api.get(path)).raw).branches or []
+        except NotFound:
+            names = []
+        for name in names:
+            yield Ref(kind=RefKind.BRANCH, name=name)
+        async for page in self._listed(f"{self._at(pipeline)}/pipeline", {}, 1):
+            for it in page:
+                ref = start.again(it)
+                if ref is not None:
+                    yield ref
+
+    async def _default_branch(self, pipeline: str) -> Ref:
+        branch = (await self.pipeline(pipeline)).default_branch
+        if not branch:
+            raise UsageError(f"{pipeline} has no default branch.", hint="Name one: `@BRANCH`.")
+        return Ref(kind=RefKind.BRANCH, name=branch)
+
+    async def _definition(self, pipeline: str, wanted: str) -> str:
+        """Return the id of the pipeline definition that a name means."""
+        if start.is_uuid(wanted):
+            return wanted
+        project = await self._project(self._slug(pipeline))
+        reply = await self._api.get(f"{V2}/projects/{quote(project.id or '', safe='')}/pipeline-definitions")
+        listed = list(readable(reply.items("items"), wire.Definition.of))
+        fits = [it.id for it in listed if (it.name or "").lower() == wanted.strip().lower()]
+        if len(fits) != 1:
+            known = ", ".join(f"`{it.name}`" for it in listed if it.name) or "none"
+            raise UsageError(f"No one pipeline definition is called `{wanted[:80]}`.", hint=f"There are: {known}.")
+        return fits[0]
+
+    async def _values(self, build: str) -> dict[str, str | int | bool]:
+        """Return the parameters that a build was given; they go back to CircleCI and are shown to nobody."""
+        reply = await self._api.get(f"{V2}/pipeline/{quote(build, safe='')}/values")
+        prefix = "pipeline.parameters."
+        values = reply.decode(dict[str, object])
+        return {
+            name.removeprefix(prefix): value
+            for name, value in values.items()
+            if name.startswith(prefix) and isinstance(value, str | int | bool)
+        }
+
+    async def _start(
+        self,
+        pipeline: str,
+        wanted: Mapping[str, str],
+        values: Mapping[str, str | int | bool],
+        options: Mapping[str, str],
+    ) -> Build:
+        """Start a pipeline once; after a time-out it is looked for among the owner's own that were not there before."""
+        config = {"branch": options["config_branch"]} if options.get("config_branch") else wanted
+        body: dict[str, object] = {"config": config, "checkout": wanted}
+        if options.get("definition"):
+            body["definition_id"] = await self._definition(pipeline, options["definition"])
+        if values:
+            body["parameters"] = dict(values)
+        mine = f"{self._at(pipeline)}/pipeline/mine"
+        before = {it.id async for page in self._listed(mine, {}, 1) for it in page}
+
+        async def act() -> Build:
+            it = wire.Started.of((await self._run(pipeline, body, wanted, is_plain=not options)).raw)
+            if not it.id:
+                raise Rejected(
+                    f"CircleCI started nothing: {it.message or 'it does not say why'}",
+                    provider=self.label,
+                    hint="A commit whose message says so is skipped.",
+                )
+            return self._begun(pipeline, it, wanted)
+
+        async def look() -> Build | None:
+            found = [
+                it
+                async for page in self._listed(mine, {}, 1)
+                for it in page
+                if it.id not in before and start.fits(it, wanted)
+            ]
+            return await self._whole(found[0]) if len(found) == 1 else None
+
+        return await self.once(act, look)
+
+    async def _run(
+        self, pipeline: str, body: Mapping[str, object], wanted: Mapping[str, str], *, is_plain: bool
+    ) -> Reply:
+        """Send the start. Where the newer call is not there (older servers), nothing began and the older one is asked."""
+        try:
+            return await self._api.post(f"{self._at(pipeline)}/pipeline/run", json=body)
+        except NotFound:
+            if not is_plain or self._slug(pipeline).startswith("circleci/"):
+                raise
+        values = {"parameters": body["parameters"]} if "parameters" in body else {}
+        return await self._api.post(f"{self._at(pipeline)}/pipeline", json={**wanted, **values})
+
+    def _begun(self, pipeline: str, it: wire.Started, wanted: Mapping[str, str]) -> Build:
+        """Return a pipeline as its start tells it: no look afterwards can make a start that worked seem to fail."""
+        recorded = wire.PipelineWire(
+            id=it.id or "",
+            project_slug=self._slug(pipeline),
+            number=it.number,
+            state=it.state,
+            created_at=it.created_at,
+            trigger=wire.TriggerWire(type=Trigger.API.value),
+            vcs=wire.Vcs(branch=wanted.get("branch"), tag=wanted.get("tag")),
+        )
+        return read.build(recorded, (), connection=self.connection, page=self._pages_at, now=self._clock())
+
+    # acting
+
+    async def _act(self, path: str, body: object, has_happened: Callable[[], Awaitable[bool]]) -> None:
+        """Send an act once; after a time-out look whether it has happened."""
+
+        async def act() -> bool:
+            await self._api.post(path, json=body)
             return True
 
-        await self.once(done, moved)
+        async def look() -> bool | None:
+            return await has_happened() or None
 
-    def _of_commit(self, it: wire.PipelineWire, commit: str) -> bool:
-        revision = it.vcs.revision if it.vcs else None
-        return (revision or "").startswith(commit.lower())
+        await self.once(act, look)
+
+    def _has_ended(self, workflow: str) -> Callable[[], Awaitable[bool]]:
+        async def has_ended() -> bool:
+            return not read.is_open(
+                wire.Workflow.of((await self._api.get(f"{V2}/workflow/{quote(workflow, safe='')}")).raw)
+            )
+
+        return has_ended
+
+    def _runs_again(self, build: str, name: str | None, known: frozenset[str]) -> Callable[[], Awaitable[bool]]:
+        async def runs_again() -> bool:
+            return any(it.id not in known and it.name == name for it in await self._workflows(build))
+
+        return runs_again
 
 
-class _NextPage(msgspec.Struct):
-    next_page_token: str | None = None
+def _called(it: wire.PipelineWire) -> str:
+    return it.id if it.number is None else f"#{it.number}"
 
 
-class _Cursor(msgspec.Struct):
-    """Where the poll stands: the newest build's creation, and how many ticks there were."""
+def _page_of(it: wire.PipelineWire, at: str) -> str | None:
+    return None if it.number is None else f"{places.project_page(at, it.project_slug)}/{it.number}"
 
-    since: datetime
-    tick: int = 0
 
-    @classmethod
-    def read(cls, text: str | None, now: datetime) -> "_Cursor":
-        """Return the cursor from its text; without one, from an hour ago."""
-        if text:
-            try:
-                return msgspec.json.decode(text, type=cls)
-            except msgspec.MsgspecError:
-                pass
-        return cls(since=now - timedelta(hours=1))
+def _is_broken(job: Job) -> bool:
+    return job.conclusion in {Conclusion.FAILED, Conclusion.TIMEOUT}
 
-    def moved_on(self, since: datetime) -> str:
-        """Return the text of the next cursor."""
-        return msgspec.json.encode(_Cursor(since=max(since, self.since), tick=self.tick + 1)).decode()
+
+def _ran(jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs that may have left something, broken ones first."""
+    ran = [job for job in jobs if read.is_number(job.id) and job.conclusion is not Conclusion.SKIPPED]
+    return sorted(ran, key=lambda job: not _is_broken(job))
+
+
+async def _all(asked: Iterable[Awaitable[T]]) -> list[T]:
+    """Return all answers in order. The first error is raised only when the others are in: none goes on unseen."""
+    found: list[T] = []
+    for answer in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        found.append(answer)
+    return found
 
 
 class _Bearer(httpx.Auth):
@@ -598,10 +857,3 @@ class _Bearer(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
         yield request
-
-
-def _typed(value: str) -> str | int | bool:
-    """Return a parameter as CircleCI's declared types want it: true and false are booleans, whole numbers integers."""
-    if value in {"true", "false"}:
-        return value == "true"
-    return int(value) if re.fullmatch(r"-?\d{1,15}", value) else value

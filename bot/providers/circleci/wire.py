@@ -1,6 +1,4 @@
-"""What CircleCI sends, as far as it is read: API v2, and the two reads of v1.1 that v2 lacks."""
-
-from typing import Any
+"""CircleCI's objects as they come: only the fields that are read. `V1…` are of API v1.1."""
 
 import msgspec
 
@@ -15,15 +13,10 @@ class Me(Wire):
     name: str | None = None
 
 
-class Followed(Wire):
-    """A project as v1.1 lists it."""
+class Organization(Wire):
+    """An organization that the token's owner belongs to."""
 
-    reponame: str
-    username: str
-    vcs_type: str | None = None
-    vcs_url: str | None = None
-    default_branch: str | None = None
-    branches: dict[str, Any] | None = None
+    slug: str | None = None
 
 
 class VcsInfo(Wire):
@@ -34,13 +27,23 @@ class VcsInfo(Wire):
 
 
 class Project(Wire):
-    """A project as v2 shows it."""
+    """A project: our pipeline."""
 
     slug: str
     id: str | None = None
     name: str | None = None
     organization_name: str | None = None
     vcs_info: VcsInfo | None = None
+
+
+class V1Project(Wire):
+    """A project that the token's owner follows."""
+
+    vcs_type: str | None = None
+    vcs_url: str | None = None
+    username: str | None = None
+    reponame: str | None = None
+    default_branch: str | None = None
 
 
 class Actor(Wire):
@@ -64,43 +67,94 @@ class CommitWire(Wire):
 
 
 class Vcs(Wire):
-    """What was built; missing for projects of the GitHub App and of GitLab."""
+    """What was built; missing for projects of the GitHub App, GitLab and Bitbucket Data Center."""
 
     revision: str | None = None
     branch: str | None = None
     tag: str | None = None
     review_id: str | None = None
     review_url: str | None = None
+    target_repository_url: str | None = None
     commit: CommitWire | None = None
 
 
+class GitParameters(Wire):
+    """What was built, where `vcs` is missing. Empty texts stand for nothing."""
+
+    branch: str | None = None
+    tag: str | None = None
+    checkout_sha: str | None = None
+    checkout_url: str | None = None
+
+
+class HostParameters(Wire):
+    """The commit, as the GitHub App and GitLab tell it."""
+
+    commit_title: str | None = None
+    commit_message: str | None = None
+    commit_author_name: str | None = None
+    commit_author_email: str | None = None
+
+
+class EventParameters(Wire):
+    """What happened at the repository's host."""
+
+    event_type: str | None = None
+
+
+class TriggerParameters(Wire):
+    """What came with the event that started a pipeline."""
+
+    git: GitParameters | None = None
+    github_app: HostParameters | None = None
+    gitlab: HostParameters | None = None
+    circleci: EventParameters | None = None
+
+
 class Fault(Wire):
-    """Why a pipeline has no workflows."""
+    """Why a pipeline could not be set up."""
 
     type: str | None = None
     message: str | None = None
 
 
 class PipelineWire(Wire):
-    """A pipeline: our build."""
+    """A pipeline: our build, without its workflows."""
 
     id: str
+    project_slug: str
     number: int | None = None
     state: str | None = None
-    project_slug: str | None = None
     created_at: str | None = None
     updated_at: str | None = None
     errors: list[Fault] | None = None
     trigger: TriggerWire | None = None
     vcs: Vcs | None = None
-    trigger_parameters: dict[str, Any] | None = None
+    trigger_parameters: TriggerParameters | None = None
 
 
-class Created(Wire):
-    """The answer to a start: a pipeline, or only the reason why none was started."""
+class Started(Wire):
+    """The answer to a start: the pipeline, or only words where none was started."""
 
     id: str | None = None
+    number: int | None = None
+    state: str | None = None
+    created_at: str | None = None
     message: str | None = None
+
+
+class Config(Wire):
+    """A pipeline's configuration as it was in the repository."""
+
+    source: str | None = None
+    setup_config: str | None = msgspec.field(default=None, name="setup-config")
+
+
+class Definition(Wire):
+    """A pipeline definition of a project."""
+
+    id: str
+    name: str | None = None
 
 
 class Workflow(Wire):
@@ -109,15 +163,23 @@ class Workflow(Wire):
     id: str
     name: str | None = None
     status: str | None = None
+    tag: str | None = None
+    pipeline_id: str | None = None
+    project_slug: str | None = None
     created_at: str | None = None
     stopped_at: str | None = None
-    tag: str | None = None
     auto_rerun_number: int | None = None
     max_auto_reruns: int | None = None
 
 
+class Rerun(Wire):
+    """The answer to a rerun."""
+
+    workflow_id: str | None = None
+
+
 class JobWire(Wire):
-    """A job of a workflow; approval jobs and jobs not yet started have no number."""
+    """A job of a workflow; approval jobs and jobs that have not started have no number."""
 
     id: str
     name: str | None = None
@@ -138,7 +200,7 @@ class ArtifactWire(Wire):
 
 
 class TestWire(Wire):
-    """A test of a job."""
+    """A test of a job. `run_time` is in seconds."""
 
     name: str | None = None
     classname: str | None = None
@@ -148,40 +210,74 @@ class TestWire(Wire):
     message: str | None = None
 
 
-class Action(Wire):
-    """A step on one machine, as v1.1 shows it."""
+class Branches(Wire):
+    """The branches that ran."""
+
+    branches: list[str] | None = None
+
+
+class NextPage(Wire):
+    """Where a listing goes on."""
+
+    next_page_token: str | None = None
+
+
+class V1Workflows(Wire):
+    """Which workflow a job belongs to."""
+
+    workflow_id: str | None = None
+
+
+class V1Recent(Wire):
+    """A job in the list of all projects' recent ones."""
+
+    vcs_type: str | None = None
+    vcs_url: str | None = None
+    username: str | None = None
+    reponame: str | None = None
+    workflows: V1Workflows | None = None
+
+
+class V1Action(Wire):
+    """A step on one machine."""
 
     name: str | None = None
     index: int | None = None
+    step: int | None = None
+    status: str | None = None
     failed: bool | None = None
     has_output: bool | None = None
     output_url: str | None = None
 
 
-class Step(Wire):
-    """A step of a job."""
+class V1Step(Wire):
+    """A step of a job, on all its machines."""
 
-    name: str | None = None
-    actions: list[Action] = msgspec.field(default_factory=list)
+    actions: list[V1Action] | None = None
 
 
-class Steps(Wire):
-    """A job with its steps, as v1.1 shows it."""
+class V1Job(Wire):
+    """A job with its steps."""
 
-    steps: list[Step] | None = None
+    steps: list[V1Step] | None = None
 
 
 class Output(Wire):
     """A piece of a step's output."""
 
-    message: str = ""
+    message: str | None = None
 
 
-class HookPart(Wire):
-    """A thing that a webhook names."""
+class HookPipeline(Wire):
+    """A pipeline as a webhook names it."""
 
-    id: str | None = None
-    slug: str | None = None
+    id: str
+
+
+class HookProject(Wire):
+    """A project as a webhook names it, in the long form."""
+
+    slug: str
 
 
 class Hook(Wire):
@@ -189,5 +285,5 @@ class Hook(Wire):
 
     type: str
     id: str | None = None
-    pipeline: HookPart | None = None
-    project: HookPart | None = None
+    pipeline: HookPipeline | None = None
+    project: HookProject | None = None
