@@ -3,19 +3,21 @@
 With one token in the settings there is one workspace and no store behind it.
 """
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.clock import Clock
 from bot.errors import BotError
-from bot.slack.sender import SlackError
+from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure, faults
 from bot.store import Store
 from bot.store.tables import InstallRow
-from bot.transport import WIRE_FAULTS, Session
+from bot.transport import Session
+
+log = logging.getLogger(__name__)
 
 ROTATE_BEFORE = timedelta(hours=2)
 FRESH_FOR = timedelta(minutes=5)
@@ -77,14 +79,15 @@ class Installs:
         """Ask Slack who we are (single token): team, bot user. Raises BotError in plain words."""
         client = AsyncWebClient(token=self._single, base_url=self._api_url, session=self._session)
         try:
-            said = (await client.auth_test()).data
-        except SlackApiError as exc:
-            code = str(exc.response.get("error"))
-            raise BotError(
-                f"Slack does not accept SLACK_BOT_TOKEN ({code}).", hint="Copy the bot token from the app's settings."
-            ) from exc
-        except WIRE_FAULTS as exc:
+            with faults():
+                said = (await client.auth_test()).data
+        except (SlackUnsure, SlackUnreachable, SlackLimited) as exc:
             raise SlackAway("Slack can't be reached.", hint="Check the network and SLACK_API_URL.") from exc
+        except SlackError as exc:
+            raise BotError(
+                f"Slack does not accept SLACK_BOT_TOKEN ({exc.code}).",
+                hint="Copy the bot token from the app's settings.",
+            ) from exc
         if not isinstance(said, dict):
             raise BotError("Slack answered auth.test in a form I don't know.")
         self.single_team = str(said.get("team_id") or "")
@@ -159,18 +162,18 @@ class Installs:
                 return again
             client = AsyncWebClient(base_url=self._api_url, session=self._session)
             try:
-                said = await client.oauth_v2_access(
-                    client_id=self._client_id,
-                    client_secret=self._client_secret,
-                    grant_type="refresh_token",
-                    refresh_token=self._vault.open(again.refresh_token, about=_about(again, "refresh_token")),
-                )
-            except SlackApiError as exc:
+                with faults():
+                    said = await client.oauth_v2_access(
+                        client_id=self._client_id,
+                        client_secret=self._client_secret,
+                        grant_type="refresh_token",
+                        refresh_token=self._vault.open(again.refresh_token, about=_about(again, "refresh_token")),
+                    )
+            except SlackError as exc:
                 if again.token_expires_at > now:
+                    log.warning("a bot token could not be renewed yet", extra={"team": again.team, "code": exc.code})
                     return again
                 raise NotInstalled("Slack no longer renews the bot's token here.", hint="Install it again.") from exc
-            except WIRE_FAULTS:
-                return again
             await self._store.rotated(
                 again.id,
                 bot_token=self._vault.seal(str(said["access_token"]), about=_about(again, "bot_token")),

@@ -4,14 +4,14 @@ import secrets
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
 from bot.slack.installs import Installs
+from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure, faults
 from bot.store import Store
 from bot.store.tables import InstallRow
-from bot.transport import WIRE_FAULTS, Session
+from bot.transport import Session
 
 STATE_SECONDS = 600
 AUTHORIZE = "https://slack.com/oauth/v2/authorize"
@@ -67,16 +67,17 @@ class Oauth:
             )
         client = AsyncWebClient(base_url=self._api_url, session=self._session, retry_handlers=[])
         try:
-            said = await client.oauth_v2_access(
-                client_id=self._client_id,
-                client_secret=self._client_secret,
-                code=code,
-                redirect_uri=self._redirect_url or None,
-            )
-        except SlackApiError as exc:
-            raise BotError(f"Slack refused the installation: {exc.response.get('error')}.") from exc
-        except WIRE_FAULTS as exc:
+            with faults():
+                said = await client.oauth_v2_access(
+                    client_id=self._client_id,
+                    client_secret=self._client_secret,
+                    code=code,
+                    redirect_uri=self._redirect_url or None,
+                )
+        except (SlackUnsure, SlackUnreachable, SlackLimited) as exc:
             raise BotError("Slack can't be reached.", hint="Try again in a minute.") from exc
+        except SlackError as exc:
+            raise BotError(f"Slack refused the installation: {exc.code.replace('_', ' ')}.") from exc
         answer = said.data
         if not isinstance(answer, dict) or not answer.get("access_token"):
             raise BotError("Slack answered without a token.")

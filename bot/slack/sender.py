@@ -5,8 +5,9 @@ The outbox decides what to do when a post's fate is unknown; here a fault only g
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.blocks.message import Message
+from bot.clock import Sleep, sleep
 from bot.errors import BotError
 from bot.transport import NEVER_SENT, WIRE_FAULTS, Session
 
@@ -92,8 +94,18 @@ class Sender:
     than 20 s (others are before it, or Slack asked for a pause) is SlackLimited at once: nobody's lease runs out here.
     """
 
-    def __init__(self, token: Token, *, session: Session, api_url: str) -> None:
+    def __init__(
+        self,
+        token: Token,
+        *,
+        session: Session,
+        api_url: str,
+        sleep: Sleep = sleep,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._token = token
+        self._sleep = sleep
+        self._timer = timer
         self._session = session
         self._api_url = api_url if api_url.endswith("/") else f"{api_url}/"
         self._lanes: dict[tuple[str, str], _Lane] = {}
@@ -160,22 +172,16 @@ class Sender:
     async def upload(self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = "") -> None:
         """Put a file into a channel (three requests)."""
         client = await self._client(team, retries=False)
-        try:
+        with faults():
             await client.files_upload_v2(
                 channel=channel, filename=name, content=content, title=title, thread_ts=thread or None
             )
-        except SlackApiError as exc:
-            raise _named(exc) from exc
-        except NEVER_SENT as exc:
-            raise SlackUnreachable from exc
-        except WIRE_FAULTS as exc:
-            raise SlackUnsure from exc
 
     async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
         """Call a Web API method once (posts) or with one patient retry on 429 (everything else)."""
         posts = method in {"chat.postMessage", "chat.update"}
         client = await self._client(team, retries=not posts)
-        try:
+        with faults():
             said = (
                 await client.api_call(method, json=dict(arguments))
                 if _takes_json(method)
@@ -183,24 +189,14 @@ class Sender:
                     method, params={name: _param(value) for name, value in arguments.items()}, http_verb="GET"
                 )
             )
-        except SlackApiError as exc:
-            raise _named(exc) from exc
-        except NEVER_SENT as exc:
-            raise SlackUnreachable from exc
-        except WIRE_FAULTS as exc:
-            raise SlackUnsure from exc
         body = said.data
         return body if isinstance(body, dict) else {}
 
     async def scopes(self, team: str) -> frozenset[str]:
         """Return the scopes of a workspace's token, as the headers of auth.test tell them; none where they don't."""
         client = await self._client(team, retries=True)
-        try:
+        with faults():
             said = await client.auth_test()
-        except SlackApiError as exc:
-            raise _named(exc) from exc
-        except WIRE_FAULTS as exc:
-            raise SlackUnreachable from exc
         listed = {name.lower(): str(value) for name, value in said.headers.items()}.get("x-oauth-scopes", "")
         return frozenset(scope.strip() for scope in listed.split(",") if scope.strip())
 
@@ -234,29 +230,28 @@ class Sender:
         if lane is None:
             lane = self._lanes[team, channel] = _Lane(lock=asyncio.Lock())
             self._forget_idle_lanes()
-        loop = asyncio.get_running_loop()
-        expected = max(lane.free_at - loop.time(), 0.0) + lane.users * SPACING_SECONDS
+        expected = max(lane.free_at - self._timer(), 0.0) + lane.users * SPACING_SECONDS
         if expected > MOST_WAIT_SECONDS:
             raise SlackLimited(expected)
         lane.users += 1
         try:
             async with lane.lock:
-                wait = lane.free_at - loop.time()
+                wait = lane.free_at - self._timer()
                 if wait > 0:
-                    await asyncio.sleep(wait)
+                    await self._sleep(wait)
                 try:
                     yield
                 except SlackLimited as exc:
-                    lane.free_at = loop.time() + exc.retry_after
+                    lane.free_at = self._timer() + exc.retry_after
                     raise
-                lane.free_at = loop.time() + SPACING_SECONDS
+                lane.free_at = self._timer() + SPACING_SECONDS
         finally:
             lane.users -= 1
 
     def _forget_idle_lanes(self) -> None:
         if len(self._lanes) <= MOST_LANES:
             return
-        now = asyncio.get_running_loop().time()
+        now = self._timer()
         for place, lane in list(self._lanes.items()):
             if not lane.users and lane.free_at < now:
                 del self._lanes[place]
@@ -272,14 +267,31 @@ def _param(value: object) -> str:
     return str(value)
 
 
+@contextmanager
+def faults() -> Iterator[None]:
+    """Give what may go wrong with a call its name among the errors of this module."""
+    try:
+        yield
+    except SlackApiError as exc:
+        raise _named(exc) from exc
+    except NEVER_SENT as exc:
+        raise SlackUnreachable from exc
+    except (*WIRE_FAULTS, AttributeError) as exc:
+        # The SDK (3.47) asks an answer in plain text for its members.
+        raise SlackUnsure from exc
+
+
 def _named(exc: SlackApiError) -> SlackError:
     answer = exc.response
-    status = getattr(answer, "status_code", 200)
+    body = getattr(answer, "data", None)
+    status = int(getattr(answer, "status_code", 0) or getattr(answer, "status", 0) or 0)
     headers = getattr(answer, "headers", {}) or {}
-    code = str(answer.get("error") or "") if hasattr(answer, "get") else ""
+    code = str(body.get("error") or "") if isinstance(body, dict) else ""
     if status == 429 or code == "ratelimited":
-        wait = headers.get("Retry-After") or headers.get("retry-after") or "30"
-        return SlackLimited(float(wait) if str(wait).isascii() and str(wait).isdigit() else 30.0)
+        wait = str(headers.get("Retry-After") or headers.get("retry-after") or "30")
+        return SlackLimited(float(wait) if wait.isascii() and wait.isdigit() else 30.0)
     if status >= 500 or code in {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}:
+        return SlackUnsure()
+    if not code and status < 400:
         return SlackUnsure()
     return SlackError(code or f"http_{status}")

@@ -1,0 +1,312 @@
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bot.blocks.message import Message, section
+from bot.slack import sender as module
+from bot.slack.installs import NotInstalled
+from bot.slack.sender import MOST_WAIT_SECONDS, Sender, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.transport import Network
+from tests.bot.slack.conftest import LocalSlack, Timer, token
+from tests.playground.serving import serving
+
+HELLO = Message(text="hello", blocks=(section("hello"),))
+TEAM = "T1"
+
+
+def since(slack: LocalSlack) -> datetime:
+    return datetime.fromtimestamp(slack.time, UTC)
+
+
+# posting
+
+
+async def test_a_post_goes_out_with_text_blocks_key_and_without_previews(sender: Sender, slack: LocalSlack) -> None:
+    channel, ts = await sender.post(TEAM, slack.ios, HELLO, key="n1")
+    assert channel == slack.ios
+    assert ts in slack.workspace.messages[slack.ios]
+    (call,) = slack.calls("chat.postMessage")
+    assert (call["text"], call["unfurl_links"], call["unfurl_media"]) == ("hello", False, False)
+    assert call["metadata"] == {"event_type": "buildbell_notice", "event_payload": {"key": "n1"}}
+    assert call["blocks"] == [section("hello")]
+
+
+async def test_a_reply_goes_into_its_thread(sender: Sender, slack: LocalSlack) -> None:
+    _channel, ts = await sender.post(TEAM, slack.ios, HELLO)
+    _channel, reply = await sender.post(TEAM, slack.ios, HELLO, thread=ts)
+    assert slack.workspace.messages[slack.ios][reply].thread_ts == ts
+
+
+async def test_a_person_is_posted_to_by_their_id_and_the_channel_comes_back(sender: Sender, slack: LocalSlack) -> None:
+    channel, _ts = await sender.post(TEAM, slack.mika, HELLO)
+    assert channel.startswith("D")
+
+
+async def test_every_edit_sends_text_blocks_and_attachments_together(sender: Sender, slack: LocalSlack) -> None:
+    _channel, ts = await sender.post(TEAM, slack.ios, HELLO)
+    await sender.update(TEAM, slack.ios, ts, Message(text="over"))
+    (call,) = slack.calls("chat.update")
+    assert {"text", "blocks", "attachments"} <= call.keys()
+    assert slack.workspace.messages[slack.ios][ts].text == "over"
+
+
+async def test_only_one_person_sees_what_is_ephemeral(sender: Sender, slack: LocalSlack) -> None:
+    _channel, ts = await sender.post(TEAM, slack.ios, HELLO)
+    await sender.ephemeral(TEAM, slack.ios, slack.ana, HELLO, thread=ts)
+    (call,) = slack.calls("chat.postEphemeral")
+    assert (call["user"], call["thread_ts"]) == (slack.ana, ts)
+
+
+async def test_a_file_goes_out_in_three_requests(sender: Sender, slack: LocalSlack) -> None:
+    await sender.upload(TEAM, slack.ios, name="build.log", content=b"all good", title="Log")
+    (upload,) = slack.workspace.uploads.values()
+    assert upload.content == b"all good"
+
+
+# faults by name
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"kind": "429", "retry_after": 7}, SlackLimited),
+        ({"kind": "500"}, SlackUnsure),
+        ({"kind": "drop"}, SlackUnsure),
+        ({"kind": "drop", "after": True}, SlackUnsure),
+        ({"kind": "error", "error": "internal_error"}, SlackUnsure),
+        ({"kind": "error", "error": "is_archived"}, SlackError),
+        ({"kind": "error", "error": "ratelimited"}, SlackLimited),
+    ],
+)
+async def test_a_post_is_never_repeated_by_itself(
+    sender: Sender, slack: LocalSlack, fault: dict[str, Any], error: type[SlackError]
+) -> None:
+    slack.fails("chat.postMessage", **fault)
+    with pytest.raises(SlackError) as raised:
+        await sender.post(TEAM, slack.ios, HELLO)
+    assert type(raised.value) is error
+    assert len(slack.calls("chat.postMessage")) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "error"),
+    [
+        (200, "text/plain", "a proxy's page", SlackUnsure),
+        (200, "text/html", "<h1>a proxy's page</h1>", SlackUnsure),
+        (200, "application/json", "{", SlackUnsure),
+        (200, "application/json", "{}", SlackUnsure),
+        (502, "text/html", "bad gateway", SlackUnsure),
+        (403, "text/html", "forbidden", SlackError),
+        (429, "text/plain", "slow down", SlackLimited),
+    ],
+)
+async def test_an_answer_that_is_not_slacks_leaves_a_post_uncertain(
+    network: Network, status: int, kind: str, body: str, error: type[SlackError]
+) -> None:
+    async def answer(_request: Request) -> Response:
+        return Response(body, status, media_type=kind)
+
+    async with serving(Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])) as address:
+        with pytest.raises(SlackError) as raised:
+            await Sender(token, session=network.session, api_url=address).post(TEAM, "C1", HELLO)
+    assert type(raised.value) is error
+
+
+async def test_how_long_slack_asks_to_wait_is_kept(sender: Sender, slack: LocalSlack) -> None:
+    slack.fails("chat.postMessage", "429", retry_after=7)
+    with pytest.raises(SlackLimited) as raised:
+        await sender.post(TEAM, slack.ios, HELLO)
+    assert raised.value.retry_after == 7
+    slack.fails("chat.update", "error", error="ratelimited")
+    with pytest.raises(SlackLimited) as raised:
+        await sender.update(TEAM, slack.channel("web"), "1.1", HELLO)
+    assert raised.value.retry_after == 30
+
+
+async def test_a_refusal_has_slacks_word_and_plain_ones(sender: Sender, slack: LocalSlack) -> None:
+    with pytest.raises(SlackError, match=r"Slack refused: channel not found\.") as raised:
+        await sender.post(TEAM, "C0NOWHERE", HELLO)
+    assert raised.value.code == "channel_not_found"
+
+
+async def test_where_nobody_listens_nothing_was_sent(network: Network) -> None:
+    alone = Sender(token, session=network.session, api_url="http://127.0.0.1:9/api")
+    for call in (
+        alone.post(TEAM, "C1", HELLO),
+        alone.call(TEAM, "users.info", {"user": "U1"}),
+        alone.upload(TEAM, "C1", name="x", content=b"x", title="x"),
+        alone.scopes(TEAM),
+    ):
+        with pytest.raises(SlackUnreachable):
+            await call
+
+
+async def test_a_workspace_without_the_bot_is_a_refusal_like_any_other(network: Network) -> None:
+    async def none(_team: str) -> str:
+        raise NotInstalled("The bot is not installed in this workspace any more.", hint="Install it again.")
+
+    with pytest.raises(SlackError, match="not installed") as raised:
+        await Sender(none, session=network.session, api_url="http://127.0.0.1:9/").post(TEAM, "C1", HELLO)
+    assert (raised.value.code, raised.value.hint) == ("not_installed", "Install it again.")
+
+
+async def test_reading_waits_out_a_429_once(sender: Sender, slack: LocalSlack) -> None:
+    slack.fails("users.info", "429", retry_after=0)
+    said = await sender.call(TEAM, "users.info", {"user": slack.ana})
+    assert said["user"]["id"] == slack.ana
+    slack.fails("users.info", "429", retry_after=0, count=2)
+    with pytest.raises(SlackLimited):
+        await sender.call(TEAM, "users.info", {"user": slack.ana})
+
+
+async def test_uploads_have_the_same_faults(sender: Sender, slack: LocalSlack) -> None:
+    slack.fails("files.getUploadURLExternal", "error", error="missing_scope")
+    with pytest.raises(SlackError) as raised:
+        await sender.upload(TEAM, slack.ios, name="x", content=b"x", title="x")
+    assert raised.value.code == "missing_scope"
+    slack.fails("files.getUploadURLExternal", "drop")
+    with pytest.raises(SlackUnsure):
+        await sender.upload(TEAM, slack.ios, name="x", content=b"x", title="x")
+
+
+# one message a second for each channel
+
+
+async def test_a_channel_gets_one_message_a_second_and_no_other_waits_for_it(
+    sender: Sender, slack: LocalSlack, timer: Timer
+) -> None:
+    for _post in range(3):
+        await sender.post(TEAM, slack.ios, HELLO)
+    assert timer.slept == [1.0, 1.0]
+    await sender.post(TEAM, slack.channel("web"), HELLO)
+    await sender.post("T2", slack.ios, HELLO)
+    assert timer.slept == [1.0, 1.0]
+
+
+async def test_posts_that_come_together_go_out_in_the_order_they_came(
+    sender: Sender, slack: LocalSlack, timer: Timer
+) -> None:
+    await asyncio.gather(*(sender.post(TEAM, slack.ios, Message(text=str(n))) for n in range(5)))
+    assert [call["text"] for call in slack.calls("chat.postMessage")] == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_429_pauses_its_channel(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
+    slack.fails("chat.postMessage", "429", retry_after=5)
+    with pytest.raises(SlackLimited):
+        await sender.post(TEAM, slack.ios, HELLO)
+    await sender.post(TEAM, slack.channel("web"), HELLO)
+    assert timer.slept == []
+    await sender.post(TEAM, slack.ios, HELLO)
+    assert timer.slept == [5.0]
+
+
+async def test_what_would_wait_too_long_is_told_so_at_once(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
+    slack.fails("chat.postMessage", "429", retry_after=300)
+    with pytest.raises(SlackLimited):
+        await sender.post(TEAM, slack.ios, HELLO)
+    with pytest.raises(SlackLimited) as raised:
+        await sender.update(TEAM, slack.ios, "1.1", HELLO)
+    assert raised.value.retry_after == 300
+    assert timer.slept == []
+    timer.now += 300
+    await sender.post(TEAM, slack.ios, HELLO)
+    waiting = [asyncio.ensure_future(sender.post(TEAM, slack.ios, HELLO)) for _n in range(30)]
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    refused = [one for one in ended if isinstance(one, SlackLimited)]
+    assert len(refused) == 30 - int(MOST_WAIT_SECONDS) - 1
+
+
+async def test_channels_that_are_quiet_are_forgotten(
+    sender: Sender, slack: LocalSlack, timer: Timer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_LANES", 1)
+    for channel in (slack.ios, slack.channel("web"), slack.mika):
+        await sender.post(TEAM, channel, HELLO)
+        timer.now += 5
+    assert len(sender._lanes) == 1
+
+
+# looking for a message
+
+
+async def test_a_message_is_found_by_its_key(sender: Sender, slack: LocalSlack) -> None:
+    await sender.post(TEAM, slack.ios, HELLO, key="n1")
+    _channel, ts = await sender.post(TEAM, slack.ios, HELLO, key="n2")
+    await sender.post(TEAM, slack.ios, HELLO)
+    assert await sender.find(TEAM, slack.ios, "n2", since(slack)) == ts
+    assert await sender.find(TEAM, slack.ios, "n9", since(slack)) is None
+
+
+async def test_a_reply_is_found_in_its_thread(sender: Sender, slack: LocalSlack) -> None:
+    _channel, parent = await sender.post(TEAM, slack.ios, HELLO)
+    _channel, ts = await sender.post(TEAM, slack.ios, HELLO, thread=parent, key="n3")
+    assert await sender.find(TEAM, slack.ios, "n3", since(slack), thread=parent) == ts
+
+
+async def test_a_direct_message_is_found_by_its_reader(sender: Sender, slack: LocalSlack) -> None:
+    _channel, ts = await sender.post(TEAM, slack.mika, HELLO, key="n4")
+    assert await sender.find(TEAM, slack.mika, "n4", since(slack)) == ts
+    assert slack.calls("conversations.open")[0]["users"] == slack.mika
+
+
+async def test_a_message_further_back_is_found_on_a_later_page(sender: Sender, slack: LocalSlack) -> None:
+    _channel, ts = await sender.post(TEAM, slack.ios, HELLO, key="n5")
+    for number in range(120):
+        await slack.post(text=str(number))
+    assert await sender.find(TEAM, slack.ios, "n5", since(slack)) == ts
+    assert len(slack.calls("conversations.history")) == 2
+
+
+async def test_the_search_ends_after_three_pages(sender: Sender, slack: LocalSlack) -> None:
+    await sender.post(TEAM, slack.ios, HELLO, key="n6")
+    for number in range(320):
+        await slack.post(text=str(number))
+    assert await sender.find(TEAM, slack.ios, "n6", since(slack)) is None
+    assert len(slack.calls("conversations.history")) == 3
+
+
+async def test_a_history_that_may_not_be_read_is_an_error(sender: Sender, slack: LocalSlack) -> None:
+    slack.fails("conversations.history", "error", error="missing_scope")
+    with pytest.raises(SlackError) as raised:
+        await sender.find(TEAM, slack.ios, "n7", since(slack))
+    assert raised.value.code == "missing_scope"
+
+
+# response URLs, scopes
+
+
+async def test_an_answer_goes_through_a_response_url(sender: Sender, slack: LocalSlack) -> None:
+    url = f"{slack.address}/response/gone/x"
+    assert not await sender.respond(url, HELLO, public=True)
+    slack.fails("response_url", "500")
+    assert not await sender.respond(url, HELLO)
+    assert not await sender.respond("http://127.0.0.1:9/response", HELLO)
+    kinds = [(call["response_type"], call["replace_original"]) for call in slack.calls("response_url")]
+    assert kinds == [("in_channel", False), ("ephemeral", False)]
+
+
+async def test_a_response_url_that_works_shows_the_message(sender: Sender, slack: LocalSlack) -> None:
+    await slack.people.command(user=slack.ana, channel=slack.ios, text="status")
+    url = slack.bot.last("command")["response_url"]
+    assert await sender.respond(url, HELLO, public=True)
+    assert "hello" in [message.text for message in slack.workspace.messages[slack.ios].values()]
+
+
+async def test_the_scopes_of_the_token_are_read_from_the_headers(sender: Sender, slack: LocalSlack) -> None:
+    assert await sender.scopes(TEAM) == slack.workspace.scopes
+    slack.fails("auth.test", "error", error="invalid_auth")
+    with pytest.raises(SlackError) as raised:
+        await sender.scopes(TEAM)
+    assert raised.value.code == "invalid_auth"
+
+
+async def test_calls_name_their_workspace(sender: Sender, slack: LocalSlack) -> None:
+    await sender.call(TEAM, "usergroups.list", {"include_users": True})
+    (call,) = slack.calls("usergroups.list")
+    assert (call["team_id"], call["include_users"]) == (TEAM, "true")
