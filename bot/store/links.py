@@ -103,7 +103,7 @@ class Links(Database):
         """Hold a channel to one default and to distinct aliases, now that one of its links was written."""
         row = await db.get(LinkRow, link_id, populate_existing=True)
         if row is None:
-            raise NotLinked("That pipeline is not linked any more.", hint="`/build links` shows what is.")
+            raise NotLinked("That pipeline is not linked any more.", hint="`/build list links` shows what is.")
         others = (col(LinkRow.team) == row.team, col(LinkRow.channel) == row.channel, col(LinkRow.id) != link_id)
         if row.alias:
             taken = select(LinkRow.path).where(*others, func.lower(LinkRow.alias) == row.alias.lower())
