@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bot.app import serve
+from bot.errors import BotError
 from bot.manifest import manifest
 from bot.playground import Playground
 from bot.playground.ci import World, ci_app
@@ -34,7 +35,13 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
         ci_app=ci_app(world),
         manifest=manifest(unfurl_domains=unfurl_domains),
     )
-    await playground.start()
+    try:
+        await playground.start()
+    except OSError as exc:
+        raise BotError(
+            f"The page can't be served on port {port}: {exc.strerror or 'it is taken'}.",
+            hint="Try `buildbell demo --port 0`.",
+        ) from exc
     with tempfile.TemporaryDirectory(prefix="buildbell-demo-") as folder:
         file = database or Path(folder) / "demo.db"
         settings = Settings(
