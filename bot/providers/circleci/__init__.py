@@ -307,8 +307,8 @@ class CircleCI(Provider[CircleCIOptions]):
         start.check(request)
         ref = request.ref or await self._default_branch(pipeline)
         wanted = start.source(ref, self._slug(pipeline), request.options)
-        kinds = {it.name: it.type for it in await self.parameters(pipeline, ref)} if request.parameters else {}
-        return await self._start(pipeline, wanted, typed(request.parameters, kinds), request.options)
+        values = await self._typed(pipeline, ref, request.parameters)
+        return await self._start(pipeline, wanted, values, request.options)
 
     @override
     async def cancel(self, pipeline: str, build: str) -> Build:
@@ -346,8 +346,8 @@ class CircleCI(Provider[CircleCIOptions]):
                 provider=self.label,
                 hint="Start one: `/build run` with a branch.",
             )
-        kinds = {one.name: one.type for one in await self.parameters(pipeline, ref)} if request.parameters else {}
-        values = {**await self._values(build), **typed(request.parameters, kinds)}
+        given = await self._typed(pipeline, ref, request.parameters)
+        values = {**await self._values(build), **given}
         return await self._start(
             pipeline, start.source(ref, self._slug(pipeline), request.options), values, request.options
         )
@@ -717,6 +717,14 @@ class CircleCI(Provider[CircleCIOptions]):
             known = ", ".join(f"`{it.name}`" for it in listed if it.name) or "none"
             raise UsageError(f"No one pipeline definition is called `{wanted[:80]}`.", hint=f"There are: {known}.")
         return fits[0]
+
+    async def _typed(self, pipeline: str, ref: Ref, given: Mapping[str, str]) -> dict[str, str | int | bool]:
+        """Return parameters in the types that the newest configuration declares, as far as it is known."""
+        try:
+            known = await self.parameters(pipeline, ref) if given else ()
+        except NotFound:
+            known = ()
+        return typed(given, {it.name: it.type for it in known})
 
     async def _values(self, build: str) -> dict[str, str | int | bool]:
         """Return the parameters that a build was given; they go back to CircleCI and are shown to nobody."""

@@ -18,6 +18,8 @@ _TYPES = {
     "integer": ParameterType.NUMBER,
     "enum": ParameterType.CHOICE,
 }
+_ON = frozenset({"true", "yes", "on"})
+_OFF = frozenset({"false", "no", "off"})
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
 
 
@@ -43,11 +45,14 @@ def declared(config: str) -> tuple[Parameter, ...]:
 def _parameter(name: str, about: object) -> Parameter:
     told = about if isinstance(about, dict) else {}
     choices = told.get("enum")
+    kind = _TYPES.get(str(told.get("type")), ParameterType.TEXT)
     default = told.get("default")
+    if kind is ParameterType.BOOLEAN and isinstance(default, str):
+        default = "true" if default.lower() in _ON else "false"
     described = told.get("description")
     return Parameter(
         name=name,
-        type=_TYPES.get(str(told.get("type")), ParameterType.TEXT),
+        type=kind,
         choices=tuple((str(one), str(one)) for one in choices) if isinstance(choices, list) else (),
         default=default if isinstance(default, str) else None,
         required=default is None,
@@ -71,9 +76,9 @@ def _typed(name: str, value: str, kind: ParameterType | None) -> str | int | boo
     word = value.strip().lower()
     match kind:
         case ParameterType.BOOLEAN:
-            if word not in {"true", "false", "yes", "no", "on", "off"}:
+            if word not in _ON | _OFF:
                 raise UsageError(f"`{name}` is true or false, not `{value[:40]}`.")
-            return word in {"true", "yes", "on"}
+            return word in _ON
         case ParameterType.NUMBER:
             if not _WHOLE.fullmatch(word):
                 raise UsageError(f"`{name}` is a whole number, not `{value[:40]}`.")

@@ -140,11 +140,6 @@ def is_open(it: wire.Workflow) -> bool:
     return state_from(it.status, STATES, finished=bool(it.stopped_at))[0] is not Status.COMPLETED
 
 
-def has_failed(it: wire.Workflow) -> bool:
-    """Return whether a workflow ended badly."""
-    return state_from(it.status, STATES, finished=bool(it.stopped_at))[1] is Conclusion.FAILED
-
-
 def will_rerun(it: wire.Workflow, now: datetime) -> bool:
     """Return whether CircleCI is about to run a failed workflow again by itself, as its configuration asks."""
     stopped = moment(it.stopped_at)

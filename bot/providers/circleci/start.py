@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from bot.errors import UsageError
 from bot.models import Ref, RefKind, StartRequest
-from bot.providers.base import moment
 from bot.providers.circleci import places, read, wire
 
 START_OPTIONS: Mapping[str, str] = {
@@ -73,7 +72,7 @@ def fits(it: wire.PipelineWire, wanted: Mapping[str, str]) -> bool:
         it.trigger.type if it.trigger else None,
         it.trigger_parameters.circleci.event_type if it.trigger_parameters and it.trigger_parameters.circleci else None,
     )
-    if any(kind and _BY_ITSELF.search(kind) for kind in kinds) or moment(it.created_at) is None:
+    if any(kind and _BY_ITSELF.search(kind) for kind in kinds):
         return False
     if "tag" in wanted:
         return read.tag(it) == wanted["tag"]
