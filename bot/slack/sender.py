@@ -258,7 +258,7 @@ class Sender:
 
 
 def _takes_json(method: str) -> bool:
-    return method.startswith(("chat.", "views.", "conversations.open", "conversations.join", "reactions."))
+    return method.startswith(("chat.", "views.", "conversations.open"))
 
 
 def _param(value: object) -> str:

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.transport import WIRE_FAULTS, Session
+from bot.slack.sender import SlackError, faults
+from bot.transport import Session
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +58,20 @@ class SocketMode:
             auto_reconnect_enabled=True,
         )
         client.socket_mode_request_listeners.append(self._take)
+        is_away = False
         try:
             while True:
                 try:
                     if not await client.is_connected():
-                        await client.connect()  # type: ignore[no-untyped-call]
-                except (SlackApiError, *WIRE_FAULTS) as exc:
-                    log.warning("Socket Mode can't connect", extra={"why": type(exc).__name__})
+                        # Asked for here: the client itself would go on asking without a word to us.
+                        with faults():
+                            client.wss_uri = await client.issue_new_wss_url()
+                            await client.connect()  # type: ignore[no-untyped-call]
+                    is_away = False
+                except SlackError as exc:
+                    if not is_away:
+                        log.warning("Socket Mode can't connect", extra={"code": exc.code})
+                    is_away = True
                 await asyncio.sleep(AGAIN_SECONDS)
         finally:
             await client.close()  # type: ignore[no-untyped-call]

@@ -484,7 +484,7 @@ def user_json(slack: Workspace, user: User) -> Json:
     if user.email and "users:read.email" in slack.scopes:
         profile["email"] = user.email
     return {
-        "id": user.id, "team_id": slack.team_id, "name": user.name, "deleted": False, "real_name": user.real_name,
+        "id": user.id, "team_id": slack.team_id, "name": user.name, "deleted": user.deleted, "real_name": user.real_name,
         "color": user.color.lstrip("#"), "tz": user.tz, "tz_label": user.tz_label, "tz_offset": user.tz_offset,
         "profile": profile, "is_admin": user.is_admin, "is_owner": user.is_owner, "is_primary_owner": user.is_owner,
         "is_restricted": False, "is_ultra_restricted": False, "is_bot": user.is_bot, "is_app_user": False, "updated": 0,

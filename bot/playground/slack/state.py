@@ -57,6 +57,7 @@ class User:
     is_admin: bool = False
     is_owner: bool = False
     is_bot: bool = False
+    deleted: bool = False
 
     @property
     def initials(self) -> str:

@@ -1,0 +1,117 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bot.slack.socket_mode import SocketMode
+from bot.transport import Network
+from tests.bot.slack.conftest import LocalSlack
+from tests.playground.fake_bot import APP_TOKEN
+
+
+@dataclass
+class Reply:
+    """What the bot answers."""
+
+    body: str = ""
+
+
+class Bot:
+    """Remembers what comes over the socket and answers as told."""
+
+    def __init__(self) -> None:
+        self.heard: list[Mapping[str, Any]] = []
+        self.reply = Reply()
+        self.arrived = asyncio.Event()
+
+    async def dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
+        assert headers == {}
+        self.heard.append(body)
+        self.arrived.set()
+        return self.reply
+
+
+@pytest.fixture
+def bot() -> Bot:
+    return Bot()
+
+
+@pytest.fixture
+async def socket(slack: LocalSlack, network: Network, bot: Bot) -> AsyncIterator[SocketMode]:
+    made = SocketMode(APP_TOKEN, session=network.session, api_url=slack.api_url, dispatch=bot.dispatch)
+    task = asyncio.ensure_future(made.run())
+    async with asyncio.timeout(10):
+        while not await made.connected():  # noqa: ASYNC110 - it connects in a task of its own
+            await asyncio.sleep(0)
+    yield made
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_command_comes_over_the_socket_and_its_ack_goes_back(
+    slack: LocalSlack, socket: SocketMode, bot: Bot
+) -> None:
+    answer = await slack.people.command(user=slack.ana, channel=slack.ios, text="run payload-service")
+    assert answer["ok"], answer
+    assert [(body["text"], body["user_id"]) for body in bot.heard] == [("run payload-service", slack.ana)]
+    assert slack.bot.heard == []
+
+
+@pytest.mark.parametrize("body", ['{"text": "on it"}', "on it"])
+async def test_what_the_ack_says_is_shown(slack: LocalSlack, socket: SocketMode, bot: Bot, body: str) -> None:
+    bot.reply = Reply(body=body)
+    await slack.people.command(user=slack.ana, channel=slack.ios, text="status")
+    assert "on it" in [message.text for message in slack.workspace.messages[slack.ios].values()]
+
+
+async def test_an_event_that_comes_again_in_another_envelope_is_answered_and_not_done_again(
+    slack: LocalSlack, socket: SocketMode, bot: Bot
+) -> None:
+    sent: list[str] = []
+
+    class Client:
+        """The SDK's client, as far as answers go."""
+
+        async def send_socket_mode_response(self, response: Any) -> None:
+            sent.append(response.envelope_id)
+
+    @dataclass
+    class Envelope:
+        """What the SDK hands over."""
+
+        envelope_id: str
+        payload: Any
+        type: str = "events_api"
+        accepts_response_payload: bool = False
+
+    client: Any = Client()
+    event = {"type": "event_callback", "event_id": "Ev1", "event": {"type": "app_mention"}}
+    for envelope in (Envelope("e1", event), Envelope("e2", event), Envelope("e3", {"type": "x"}), Envelope("e3", {})):
+        given: Any = envelope
+        await socket._take(client, given)
+    hello: Any = Envelope("e0", {}, type="hello")
+    await socket._take(client, hello)
+    odd: Any = Envelope("e4", "text")
+    await socket._take(client, odd)
+    assert sent == ["e1", "e2", "e3", "e3"]
+    assert [body.get("event_id") for body in bot.heard] == ["Ev1", None]
+
+
+async def test_without_a_connection_it_says_so_and_keeps_trying(
+    network: Network, bot: Bot, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = SocketMode("xapp-x", session=network.session, api_url="http://127.0.0.1:9/api", dispatch=bot.dispatch)
+    assert not await made.connected()
+    task = asyncio.ensure_future(made.run())
+    async with asyncio.timeout(10):
+        while "Socket Mode can't connect" not in caplog.messages:  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0)
+    assert not task.done()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert "xapp-x" not in caplog.text
