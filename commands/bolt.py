@@ -16,12 +16,14 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 
 from bot.blocks.message import Message, View, section, suggestions
+from bot.blocks.plain import plainly
 from bot.blocks.text import escape
 from bot.errors import BotError
 from bot.slack.sender import SlackError
 from bot.tasks import Tasks
 from commands import desk
 from commands.forms import CHANNEL, THREAD, FieldError, Form, fields_of, unpacked, values_of
+from commands.me import settings_of
 from commands.modals import FORMS
 from commands.request import Answer, File, Opening, Request, Services, Source
 
@@ -395,7 +397,15 @@ class Front:
             await self._sender.respond(request.response_url, done, replace=True)
         if answer.message is None or answer.silent:
             return
-        await self._say(request, answer, answer.message, from_ephemeral=from_ephemeral)
+        message = answer.message if answer.public else await self._as_wanted(request, answer.message)
+        await self._say(request, answer, message, from_ephemeral=from_ephemeral)
+
+    async def _as_wanted(self, request: Request, message: Message) -> Message:
+        """Return what only the person sees as they want it: plain text for who asked for that."""
+        person = await self._services.store.person(request.team, request.user)
+        if settings_of(person).get("plain") != "on":
+            return message
+        return plainly(message, command=self._services.command)
 
     async def _say(self, request: Request, answer: Answer, message: Message, *, from_ephemeral: bool) -> None:
         if request.source is Source.DIRECT:

@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from html import unescape
 from typing import Any
 
+from bot.blocks.message import Message
+from bot.blocks.text import cut, escape
+
 _FORM = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 _STYLED = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
 _ITALIC = re.compile(r"(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])")
+_PERSON = re.compile(r"(?<!\w)@([UW][A-Z0-9]{5,})\b")
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 
 
@@ -19,6 +23,12 @@ def as_text(payload: Mapping[str, Any], *, command: str = "/build") -> str:
     drawn = [title["text"]] if title else []
     drawn += [text for block in blocks if (text := _block(block, command))]
     return "\n".join(drawn) if drawn else mrkdwn(payload.get("text", ""))
+
+
+def plainly(message: Message, *, command: str = "/build") -> Message:
+    """Return a message as text alone: nothing in it is told by colour, shape or layout; mentions stay mentions."""
+    drawn = escape(as_text(message.payload(), command=command))
+    return Message(text=cut(_PERSON.sub(r"<@\1>", drawn), 4000))
 
 
 def mrkdwn(text: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.blocks import message as m
-from bot.blocks.plain import as_text, mrkdwn
+from bot.blocks.plain import as_text, mrkdwn, plainly
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,19 @@ def test_a_form_shows_its_fields() -> None:
         "Tag: (…)",
         "(image)",
     ]
+
+
+def test_plainly_keeps_everything_in_words_and_pings_nobody_new() -> None:
+    message = m.Message(
+        text="Failed",
+        blocks=(m.section("*FAILED* <https://ci.example/|web #3> by <@U0ANAVIDAL> &lt;!channel&gt;"),),
+        attached=(m.actions(m.button("Logs", "logs web#3")),),
+        colour="#C4314B",
+    )
+    payload = plainly(message, command="/ci").payload()
+    assert payload["blocks"] == []
+    assert payload["attachments"] == []
+    assert (
+        payload["text"]
+        == "FAILED web #3 (https://ci.example/) by <@U0ANAVIDAL> &lt;!channel&gt;\n[Logs: /ci logs web#3]"
+    )
