@@ -243,3 +243,15 @@ async def test_what_is_watched_is_known_by_pipeline(store: Store) -> None:
     await store.add_watch(watch(pipeline="p-web"))
     await store.add_watch(watch("", connection="other"))
     assert await store.watched_pipelines() == [("other", PIPELINE), (CONNECTION, PIPELINE), (CONNECTION, "p-web")]
+
+
+async def test_a_lane_that_works_again_is_told_once_by_who_has_it(store: Store) -> None:
+    await store.want_lane(CONNECTION, "", now=NOW)
+    (lane,) = await claim(store)
+    await release(store, lane, error="It is down.")
+    (again,) = await claim(store, late=MINUTE)
+    assert again.failing_since == NOW
+    assert not await store.lane_works(lane)
+    assert await store.lane_works(again)
+    (row,) = await store.lanes()
+    assert (row.failing_since, row.told_at, row.last_error) == (None, None, "")
