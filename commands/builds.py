@@ -52,7 +52,13 @@ _VERBS: tuple[tuple[str, Capability], ...] = (
 
 def verbs_of(provider: AnyProvider, build_: Build | None) -> frozenset[str]:
     """Return the verbs that work on a build, so that no button offers another."""
-    verbs = {verb for verb, capability in _VERBS if provider.can(capability)} | {"watch", "show", "mute", "stats", "settings"}
+    verbs = {verb for verb, capability in _VERBS if provider.can(capability)} | {
+        "watch",
+        "show",
+        "mute",
+        "stats",
+        "settings",
+    }
     if provider.can(Capability.RETRY_FAILED):
         verbs.add("retry")
     if provider.can(Capability.START):
