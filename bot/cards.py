@@ -196,6 +196,7 @@ class Cards:
                 labels[connection, pipeline] = await self._label(row, known[0])
         if not builds:
             return None
+        builds.sort(key=lambda build: build.completed_at or self._clock())
         return Drawn(
             message=summary_notice(
                 builds, labels=labels, now=self._clock(), reason=row.reason, repeated=repeated, quiet=extra.quiet

@@ -206,6 +206,17 @@ class Outbox:
         counts = unpack_counts(round_.counts)
         return notices.reconsidered(notice, link, known[0], counts, started_by=known[1].started_by)
 
+    async def _gathered(self, notice: NoticeRow) -> bool:
+        """Return whether a late notice went into a summary with others that wait for its channel."""
+        if not Extra.of(notice.extra).late:
+            return False
+        waiting = await self._store.pending_in(notice.team, notice.channel)
+        together = notices.gathered(notice, waiting, self._clock())
+        if together is None:
+            return False
+        await self._store.gather(*together)
+        return True
+
     async def _address(self, notice: NoticeRow) -> None:
         """Find out who the author of a commit is here, and hand the notice to them if they want it."""
         key = BuildKey(connection=notice.connection, pipeline=notice.pipeline, id=notice.build)
@@ -229,38 +240,52 @@ class Outbox:
     async def _try(self, notice: NoticeRow) -> None:
         if notice.channel == AUTHOR:
             await self._address(notice)
-            return
-        key = key_of(notice)
-        repeated = False
-        if notice.unsure:
-            try:
-                found, readable = await self._look(notice, key)
-            except SlackLimited as exc:
-                await self._later(notice, exc.retry_after, unsure=True)
-                return
-            except (SlackUnsure, SlackUnreachable):
-                await self._later(notice, self._pause(notice), unsure=True)
-                return
-            if found is not None:
-                await self._settled(notice, notice.channel, found, await self._draw(notice, repeated=False))
-                return
-            repeated = not readable
-        elif why := await self._unwanted(notice):
+        elif notice.unsure:
+            repeated = await self._doubted(notice)
+            if repeated is not None:
+                await self._say(notice, repeated=repeated)
+        elif not await self._kept_back(notice):
+            await self._say(notice, repeated=False)
+
+    async def _doubted(self, notice: NoticeRow) -> bool | None:
+        """Look for a notice that may have been posted; return None where it was found or can't be looked for now.
+
+        Else it is to be posted, and `True` says that it may stand in the channel already.
+        """
+        try:
+            found, readable = await self._look(notice)
+        except SlackLimited as exc:
+            await self._later(notice, exc.retry_after, unsure=True)
+            return None
+        except (SlackUnsure, SlackUnreachable):
+            await self._later(notice, self._pause(notice), unsure=True)
+            return None
+        if found is None:
+            return not readable
+        await self._settled(notice, notice.channel, found, await self._draw(notice, repeated=False))
+        return None
+
+    async def _kept_back(self, notice: NoticeRow) -> bool:
+        """Return whether a notice is not to be posted now, or not as it is, after all."""
+        if why := await self._unwanted(notice):
             await self._store.silence_notice(_id(notice), why)
-            return
-        elif (
-            notice.event != Event.STARTED
-            and _is_person(notice.channel)
-            and (why := await self._quiet(notice, self._clock()))
-        ):
-            await self._store.hold_notice(_id(notice), why)
-            return
+            return True
+        if notice.event == Event.FINISHED and await self._gathered(notice):
+            return True
+        if notice.event != Event.STARTED and _is_person(notice.channel):
+            why = await self._quiet(notice, self._clock())
+            if why:
+                await self._store.hold_notice(_id(notice), why)
+            return bool(why)
+        return False
+
+    async def _say(self, notice: NoticeRow, *, repeated: bool) -> None:
         drawn = await self._draw(notice, repeated=repeated)
         if drawn is None:
             await self._store.fail_notice(_id(notice), "there was nothing left to say")
             return
         try:
-            channel, ts = await self._post(notice, drawn.message, key)
+            channel, ts = await self._post(notice, drawn.message)
         except SlackLimited as exc:
             await self._later(notice, exc.retry_after, unsure=False)
         except SlackUnreachable:
@@ -272,7 +297,8 @@ class Outbox:
         else:
             await self._settled(notice, channel, ts, drawn)
 
-    async def _post(self, notice: NoticeRow, message: Message, key: str) -> tuple[str, str]:
+    async def _post(self, notice: NoticeRow, message: Message) -> tuple[str, str]:
+        key = key_of(notice)
         try:
             return await self._slack.post(notice.team, notice.channel, message, thread=notice.thread, key=key)
         except SlackError as exc:
@@ -289,7 +315,8 @@ class Outbox:
                 raise
             await self._slack.update(card.team, card.channel, card.ts, _bare(message, exc))
 
-    async def _look(self, notice: NoticeRow, key: str) -> tuple[str | None, bool]:
+    async def _look(self, notice: NoticeRow) -> tuple[str | None, bool]:
+        key = key_of(notice)
         try:
             found = await self._slack.find(notice.team, notice.channel, key, notice.created_at, thread=notice.thread)
         except (SlackLimited, SlackUnsure, SlackUnreachable):

@@ -3,6 +3,7 @@
 from bot.notices.deciding import (
     Release,
     decide,
+    gathered,
     outage_row,
     past,
     reconsidered,
@@ -17,6 +18,6 @@ from bot.notices.quiet import check_hours, in_quiet_hours, muted, zone_of
 
 __all__ = [
     "AUTHOR", "EVENTS", "PRESETS", "Decision", "Event", "Extra", "Filter", "Release", "Verdict", "check_hours",
-    "decide", "filter_of", "in_quiet_hours", "judge", "make_filter", "muted", "outage_row", "past", "read_filter",
+    "decide", "filter_of", "gathered", "in_quiet_hours", "judge", "make_filter", "muted", "outage_row", "past", "read_filter",
     "reconsidered", "release", "started_row", "summary_row", "transition_of", "zone_of",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ LATE_AFTER = timedelta(minutes=10)
 BEFORE_THE_LINK = timedelta(minutes=2)
 COUNTS_PATIENCE = timedelta(seconds=30)
 FAILURES_PATIENCE = timedelta(seconds=5)
+LATE_PATIENCE = timedelta(seconds=5)
 MOST_LATE = 5
 
 STATES = {Verdict.POST: "pending", Verdict.HOLD: "held", Verdict.SILENT: "silent"}
@@ -106,13 +107,16 @@ class _Case:
                 counts_to_come=False,
             )
         ended = build.completed_at or build.updated_at
+        late = ended is not None and now - ended > LATE_AFTER
+        patience = _patience(build, can_count=can_count, can_list=can_list)
         return cls(
             recorded=recorded,
             event=Event.FINISHED,
             transition=transition_of(recorded),
             now=now,
-            late=ended is not None and now - ended > LATE_AFTER,
-            due_at=now + _patience(build, can_count=can_count, can_list=can_list),
+            late=late,
+            # Other systems have late news as well: they may become one summary.
+            due_at=now + (max(patience, LATE_PATIENCE) if late else patience),
             counts_to_come=can_count and not build.issues.known,
         )
 
@@ -292,11 +296,32 @@ def _collapse(rows: Sequence[NoticeRow], now: datetime) -> Iterator[NoticeRow]:
     for row in rows:
         if id(row) in gone:
             row.state = "silent"
-            others = len(crowds[row.team, row.channel]) - 1
-            row.reason = f"told in one summary with {others} others that finished while I was away"
+            row.reason = _told_with(len(crowds[row.team, row.channel]))
         yield row
     for group in crowds.values():
-        yield summary_row(group, f"{len(group)} builds finished while I was away", now)
+        yield summary_row(group, _while_away(len(group)), now)
+
+
+def gathered(
+    row: NoticeRow, waiting: Sequence[NoticeRow], now: datetime
+) -> tuple[tuple[int, ...], str, NoticeRow] | None:
+    """Return which late notices of a channel become one summary with this one, why, and the summary; None for none.
+
+    `decide` sees the news of one connection at a time: after a downtime several have late news for the same channel.
+    """
+    late = [row, *(one for one in waiting if one.event == Event.FINISHED and Extra.of(one.extra).late)]
+    if not Extra.of(row.extra).late or len(late) <= MOST_LATE:
+        return None
+    group = sorted(late, key=lambda one: one.id or 0)
+    return tuple(one.id or 0 for one in group), _told_with(len(group)), summary_row(group, _while_away(len(group)), now)
+
+
+def _told_with(count: int) -> str:
+    return f"told in one summary with {count - 1} others that finished while I was away"
+
+
+def _while_away(count: int) -> str:
+    return f"{count} builds finished while I was away"
 
 
 def summary_row(group: Sequence[NoticeRow], reason: str, now: datetime, *, quiet: bool = False) -> NoticeRow:

@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, StaticPool
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -270,6 +270,10 @@ async def _told() -> AsyncGenerator[None]:
             ) from error
         if error.connection_invalidated:
             raise StoreError("The connection to the database broke.") from error
+        if isinstance(error, OperationalError | InterfaceError):
+            raise StoreError(
+                "The database can't be used now.", hint="It may be locked, full or about to stop."
+            ) from error
         raise
     except OSError as error:
         raise StoreError(

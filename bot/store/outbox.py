@@ -167,6 +167,21 @@ class Outbox(Database):
             if moved and summary is not None:
                 await self._put(db, ADD_NOTICE, [summary])
 
+    async def pending_in(self, team: str, channel: str) -> list[NoticeRow]:
+        """Return what a channel has still to be told and nobody is sending, oldest first."""
+        asked = select(NoticeRow).where(
+            NoticeRow.state == "pending", NoticeRow.team == team, NoticeRow.channel == channel
+        )
+        async with self._read() as db:
+            return list(await db.exec(asked.order_by(col(NoticeRow.id))))
+
+    async def gather(self, members: Sequence[int], reason: str, summary: NoticeRow) -> None:
+        """Leave unsent notices unsaid, each with the reason, and have one summary said instead."""
+        unsent = and_(col(NoticeRow.id).in_(members), col(NoticeRow.state).in_(UNSENT))
+        async with self._write() as db:
+            await self._set_notice(db, unsent, state="silent", reason=reason, lease_until=None)
+            await self._put(db, ADD_NOTICE, [summary])
+
     async def free_notices(self, now: datetime) -> None:
         """End the leases of notices and cards: whoever had them is gone for certain."""
         async with self._write() as db:

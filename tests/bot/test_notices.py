@@ -21,6 +21,7 @@ from bot.notices import (
     check_hours,
     decide,
     filter_of,
+    gathered,
     in_quiet_hours,
     judge,
     make_filter,
@@ -642,6 +643,22 @@ def test_news_is_late_after_ten_minutes(minutes: int, late: bool) -> None:
 def test_without_an_end_the_last_change_says_whether_news_is_late() -> None:
     (row,) = decided(finished(ended(completed_at=None, updated_at=ago(hours=1))))
     assert Extra.of(row.extra).late
+
+
+def test_late_news_of_several_systems_are_gathered_and_given_time_to_come() -> None:
+    rows = [row for n in range(6) for row in decided(*late_batch(1, connection=f"c{n}"))]
+    for number, row in enumerate(rows, 1):
+        row.id = number
+    assert {row.due_at for row in rows} == {NOW + timedelta(seconds=5)}
+    fresh = held("new", id=99, state="pending")
+    assert gathered(rows[0], [*rows[1:5], fresh], NOW) is None
+    assert gathered(fresh, rows, NOW) is None
+    together = gathered(rows[0], [*rows[:0:-1], fresh], NOW)
+    assert together is not None
+    members, reason, summary = together
+    assert members == (1, 2, 3, 4, 5, 6)
+    assert reason == "told in one summary with 5 others that finished while I was away"
+    assert summary.reason == "6 builds finished while I was away"
 
 
 # mutes and quiet hours

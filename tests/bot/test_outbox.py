@@ -534,6 +534,16 @@ async def test_a_mute_of_one_pipeline_holds_back_that_one_only(desk: Desk) -> No
     assert [row.build for row in await desk.store.held(TEAM, CHANNEL)] == ["b2"]
 
 
+async def test_late_news_that_wait_together_come_as_one_summary(desk: Desk) -> None:
+    late = Extra(late=True).as_json()
+    await desk.store.add_notices([notice(f"b{n}", connection=f"c{n}", extra=late) for n in range(6)])
+    await desk.store.add_notices([notice("new"), notice("b0", channel="C2", extra=late)])
+    await desk.tick()
+    keys = [(channel, key_) for channel, _text, _thread, key_ in desk.slack.posts]
+    assert keys == [("C2", "n8-r1-finished"), (CHANNEL, "n7-r1-finished"), (CHANNEL, "n9-r1-summary")]
+    assert {(await desk.row(n)).state for n in range(1, 7)} == {"silent"}
+
+
 # counts that decide
 
 

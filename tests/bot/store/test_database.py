@@ -8,12 +8,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bot import clock
 from bot.errors import StoreError
 from bot.store import Store
-from bot.store.database import _postgres_arguments, _read_url
+from bot.store.database import _postgres_arguments, _read_url, _told
 from bot.store.tables import LaneRow, Row
 from tests.bot.store.rows import CONNECTION, NOW, ended, link, told
 
@@ -235,3 +235,9 @@ def test_the_wheel_holds_the_migrations() -> None:
         cwd=ROOT,
     )
     assert (Path(listed.stdout.strip()) / "versions" / "0001_first_tables.py").exists()
+
+
+async def test_a_database_that_is_locked_or_full_is_told_in_words() -> None:
+    with pytest.raises(StoreError, match="can't be used now"):
+        async with _told():
+            raise OperationalError("UPDATE", {}, Exception("database is locked"))
