@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bot.blocks.message import Message, sections
 from bot.blocks.text import code, escape
 from bot.errors import UsageError
+from bot.slack.people import own_settings
 from bot.store.tables import IdentityRow, PersonRow
 from commands.forms import can_open, opening
 from commands.grammar import split
@@ -53,8 +54,7 @@ def parse(words: str) -> Me:
 
 def settings_of(person: PersonRow | None) -> dict[str, str]:
     """Return a person's own settings."""
-    read = json.loads(person.settings) if person and person.settings else {}
-    return {str(name): str(value) for name, value in read.items()} if isinstance(read, dict) else {}
+    return own_settings(person) if person else {}
 
 
 async def run(ask: Me, request: Request, services: Services) -> Answer:

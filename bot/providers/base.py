@@ -8,7 +8,7 @@ import hmac
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import httpx
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from typing_extensions import override
 
 from bot.clock import Clock, Sleep, sleep
 from bot.errors import (
@@ -177,6 +178,18 @@ class Wire(msgspec.Struct):
             raise UnexpectedResponse(
                 f"The CI system sent a {name} in a form I don't know: {exc}.", provider=cls.__module__.split(".")[2]
             ) from exc
+
+
+class Bearer(httpx.Auth):
+    """Adds `Authorization: Bearer`."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    @override
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        yield request
 
 
 class PipelineAdmin(ABC):

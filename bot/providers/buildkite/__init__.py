@@ -8,7 +8,7 @@ minute for the organization and 50 for the token's user; 100 items a page; logs 
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
 from urllib.parse import quote, unquote, urlsplit
@@ -48,6 +48,7 @@ from bot.models import (
 from bot.providers.base import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
+    Bearer,
     Capability,
     Options,
     Provider,
@@ -152,7 +153,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     @classmethod
     def auth(cls, options: BuildkiteOptions, clock: Clock) -> httpx.Auth:
-        return _Bearer(options.token)
+        return Bearer(options.token)
 
     @override
     @classmethod
@@ -697,13 +698,3 @@ class Buildkite(Provider[BuildkiteOptions]):
 
 _SIGNATURE = re.compile(r"timestamp=(\d{1,12}),signature=([0-9a-f]{64})")
 _JOB_IN_URL = re.compile(r"(?:#|jid=)([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
-
-
-class _Bearer(httpx.Auth):
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        yield request

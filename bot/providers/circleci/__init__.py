@@ -9,7 +9,7 @@ Limits are not published; a page holds some 20 items.
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar, TypeVar
@@ -51,6 +51,7 @@ from bot.models import (
 from bot.providers.base import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
+    Bearer,
     Capability,
     Options,
     Provider,
@@ -147,7 +148,7 @@ class CircleCI(Provider[CircleCIOptions]):
     @override
     @classmethod
     def auth(cls, options: CircleCIOptions, clock: Clock) -> httpx.Auth:
-        return _Bearer(options.token)
+        return Bearer(options.token)
 
     @override
     @classmethod
@@ -855,13 +856,3 @@ async def _all(asked: Iterable[Awaitable[T]]) -> list[T]:
             raise answer
         found.append(answer)
     return found
-
-
-class _Bearer(httpx.Auth):
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        yield request

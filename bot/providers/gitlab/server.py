@@ -20,6 +20,7 @@ from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, Unexpected
 from bot.http import Quota, Reply, message_of
 from bot.models import Build, Job, Log, Page, Tap
 from bot.providers.base import (
+    Bearer,
     Capability,
     Options,
     Provider,
@@ -67,18 +68,6 @@ class GitLabOptions(Options):
     @classmethod
     def _bare_group(cls, group: str) -> str:
         return group.strip("/")
-
-
-class Bearer(httpx.Auth):
-    """Adds `Authorization: Bearer`."""
-
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        yield request
 
 
 class PrivateToken(httpx.Auth):

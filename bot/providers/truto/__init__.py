@@ -8,7 +8,7 @@ goes through the unified model; what acts is a request of the system's own that 
 
 import hashlib
 import hmac
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +17,6 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
-from pydantic import SecretStr
 from typing_extensions import override
 
 from bot.clock import Clock, Sleep, sleep
@@ -59,6 +58,7 @@ from bot.models import (
 from bot.providers.base import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
+    Bearer,
     Capability,
     Provider,
     clean_log,
@@ -121,7 +121,7 @@ class Truto(Provider[TrutoOptions]):
     @override
     @classmethod
     def auth(cls, options: TrutoOptions, clock: Clock) -> httpx.Auth:
-        return _Bearer(options.token)
+        return Bearer(options.token)
 
     @override
     @classmethod
@@ -730,13 +730,3 @@ async def _items(replies: AsyncGenerator[Reply, None]) -> AsyncGenerator[list[ms
     async with aclosing(replies):
         async for reply in replies:
             yield listing.items(reply)
-
-
-class _Bearer(httpx.Auth):
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        yield request
