@@ -2,14 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := bot commands tests bench docs
+SOURCES := bot commands playground tests bench docs
 
-.PHONY: help setup demo test check format lint types floors docs bench clean
+.PHONY: help setup demo test check format lint types layers docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.ready bot/playground/page/dist/index.html ## install everything into .venv and build the page
+setup: $(VENV)/.ready playground/page/dist/index.html ## install everything into .venv and build the page
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Buildbell needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -18,9 +18,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-PAGE := $(wildcard bot/playground/page/src/*) bot/playground/page/package-lock.json bot/playground/page/package.json bot/playground/page/index.html bot/playground/page/build.py
-bot/playground/page/dist/index.html: $(VENV)/.ready $(PAGE)
-	$(BIN)/python bot/playground/page/build.py
+PAGE := $(wildcard playground/page/src/*) playground/page/package-lock.json playground/page/package.json playground/page/index.html playground/page/build.py
+playground/page/dist/index.html: $(VENV)/.ready $(PAGE)
+	$(BIN)/python playground/page/build.py
 	touch $@
 
 demo: setup ## play: a local Slack in the browser, local CI systems, the bot
@@ -29,7 +29,7 @@ demo: setup ## play: a local Slack in the browser, local CI systems, the bot
 test: setup ## run the tests (PostgreSQL and Chromium tests run where those are installed)
 	$(BIN)/pytest -q
 
-check: setup format lint types floors test ## what CI runs: format, lint, types, floors, tests
+check: setup format lint types layers test ## what CI runs: format, lint, types, layers, tests
 
 format: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet $(SOURCES)
@@ -38,9 +38,9 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check --quiet $(SOURCES)
 
 types: $(VENV)/.ready
-	$(BIN)/mypy --no-error-summary bot commands tests bench
+	$(BIN)/mypy --no-error-summary bot commands playground tests bench
 
-floors: $(VENV)/.ready
+layers: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 docs: setup ## write the pages that are made from the code
@@ -50,4 +50,4 @@ bench: setup ## measure speed and size against the targets of the design
 	$(BIN)/python bench/run.py
 
 clean: ## remove what setup made
-	rm -rf $(VENV) bot/playground/page/dist bot/playground/page/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) playground/page/dist playground/page/node_modules .mypy_cache .ruff_cache .pytest_cache

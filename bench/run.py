@@ -27,16 +27,16 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from bot import clock
 from bot.app import App, introduced, opened
-from bot.models import Build, Changes, Conclusion, Pipeline, Status
-from bot.playground import Playground
-from bot.playground.ci import World, ci_app
+from bot.core import clock
+from bot.core.models import Build, Changes, Conclusion, Pipeline, Status
+from bot.monitoring.poller import Pace, Watcher
+from bot.security.vault import new_key
 from bot.settings import Settings
 from bot.store import Store
 from bot.store.tables import LinkRow
-from bot.vault import new_key
-from bot.watcher import Pace, Watcher
+from playground import Playground
+from playground.ci import World, ci_app
 
 SECRET = "bench-signing-secret"
 SECONDS = 4.0

@@ -11,18 +11,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from bot import clock, logs
+from bot import logs
 from bot.app import App, introduced, opened, read_connections, serve
 from bot.blocks.plain import as_text
+from bot.core import clock
+from bot.core.errors import BotError
 from bot.demo import play
 from bot.doctor import examine, seal_again
-from bot.errors import BotError
 from bot.manifest import manifest
+from bot.security.vault import Vault, new_key
 from bot.settings import Settings
 from bot.store import Store
-from bot.vault import Vault, new_key
-from commands import desk
-from commands.request import Request, Source
+from commands.core import executor as desk
+from commands.core.context import Request, Source
 
 cli = typer.Typer(name="buildbell", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(highlight=False, soft_wrap=True)

@@ -19,19 +19,22 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from typing_extensions import override
 
-from bot import clock
 from bot.blocks.message import Message
 from bot.blocks.notice import delivery_problem
 from bot.blocks.welcome import welcome
-from bot.cards import Cards
 from bot.connections import Connections, read_options
-from bot.errors import BotError, UsageError
+from bot.core import clock
+from bot.core.errors import BotError, UsageError
+from bot.core.models import Tap
+from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
-from bot.models import Tap
-from bot.notices import Event, Extra
-from bot.outbox import Drawn, Outbox
-from bot.providers.base import AnyProvider, Options
-from bot.schedule import Schedule
+from bot.monitoring.poller import Pace, Watcher
+from bot.notifications.cards import Cards
+from bot.notifications.notification import Event, Extra
+from bot.notifications.outbox import Drawn, Outbox
+from bot.providers.base.provider import AnyProvider, Options
+from bot.scheduler import Schedule
+from bot.security.vault import Vault
 from bot.settings import Settings
 from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
@@ -40,15 +43,12 @@ from bot.slack.sender import Sender, SlackError
 from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.tables import NoticeRow
-from bot.transport import Network
-from bot.vault import Vault
-from bot.watcher import Pace, Watcher
-from bot.web import Doors, Web
-from commands.bolt import Front, Reply
-from commands.builds import verbs_of
-from commands.request import Access, File, Role, Services
-from commands.surroundings import Surroundings
-from commands.timed import Timed
+from bot.web.app import Doors, Web
+from commands.core.context import Access, File, Role, Services
+from commands.look.builds import verbs_of
+from commands.scheduled import Timed
+from commands.slack.app import Front, Reply
+from commands.slack.events import Surroundings
 
 log = logging.getLogger(__name__)
 

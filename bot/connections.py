@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from bot.clock import Clock
-from bot.errors import BotError, NotAllowed, UsageError
+from bot.core.clock import Clock
+from bot.core.errors import BotError, NotAllowed, UsageError
 from bot.providers import PROVIDERS, open_provider
-from bot.providers.base import AnyProvider, Options
+from bot.providers.base.provider import AnyProvider, Options
+from bot.security.vault import Vault
 from bot.store import Store
 from bot.store.tables import ConnectionRow
-from bot.vault import Vault
 
 log = logging.getLogger(__name__)
 

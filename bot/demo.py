@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bot.app import serve
-from bot.errors import BotError
+from bot.core.errors import BotError
 from bot.manifest import manifest
-from bot.playground import Playground
-from bot.playground.ci import World, ci_app
 from bot.providers import PROVIDERS
+from bot.security.vault import new_key
 from bot.settings import Settings
-from bot.vault import new_key
+from playground import Playground
+from playground.ci import World, ci_app
 
 SEED = 7
 BUSY_SECONDS = 2.0

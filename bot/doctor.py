@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from bot import clock
 from bot.app import App, introduced, opened
-from bot.errors import BotError
+from bot.core import clock
+from bot.core.errors import BotError
 from bot.manifest import SCOPES
+from bot.security.vault import Vault
 from bot.settings import Settings
 from bot.slack.sender import SlackError
 from bot.store import Store
-from bot.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)

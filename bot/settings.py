@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 
 SLACK_API = "https://slack.com/api/"
 FILE = "buildbell.toml"

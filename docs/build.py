@@ -12,10 +12,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bot.providers import PROVIDERS
-from bot.providers.base import Capability
+from bot.providers.base.provider import Capability
 from bot.settings import ENVIRONMENT, TABLES, Settings
-from commands.help import GROUPS
-from commands.table import COMMANDS
+from commands.registry import COMMANDS
+from commands.setup.help import GROUPS
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- Made by docs/build.py from the code; change it there. -->"

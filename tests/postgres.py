@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from bot import clock
+from bot.core import clock
 from bot.store import Store
 
 OWNER = "buildbell"

@@ -12,8 +12,8 @@ import yaml
 from bot.manifest import EVENTS, GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, manifest
 from bot.providers import PROVIDERS
 from bot.settings import ENVIRONMENT
-from commands.surroundings import HANDLED
-from commands.table import COMMANDS
+from commands.registry import COMMANDS
+from commands.slack.events import HANDLED
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,7 +12,7 @@ from bot.blocks.text import (
     plural,
     safe,
 )
-from bot.models import (
+from bot.core.models import (
     Artifact,
     Build,
 )

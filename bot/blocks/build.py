@@ -22,7 +22,7 @@ from bot.blocks.lines import (
 )
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
 from bot.blocks.text import bold, code, mark, markup, plural, safe
-from bot.models import Build, Gate
+from bot.core.models import Build, Gate
 
 __all__ = ["build_card", "build_line", "build_list", "commit_list"]
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from bot.blocks.message import Block, actions, button, link_button, menu
-from bot.models import Build, Conclusion, Gate, spoken
+from bot.core.models import Build, Conclusion, Gate, spoken
 
 # Verbs that change something carry the round they were offered in, so that an old card cannot act on a newer round.
 _ACTING = frozenset({"cancel", "retry", "rebuild", "approve", "reject", "erase"})

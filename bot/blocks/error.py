@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bot.blocks.lines import lines_of
 from bot.blocks.message import Block, Message, actions, button, context, picker, section
 from bot.blocks.text import Markup, clip, code, duration, harmless
-from bot.errors import Ambiguous, BotError, RateLimited, Unavailable, UsageError
+from bot.core.errors import Ambiguous, BotError, RateLimited, Unavailable, UsageError
 
 # Up to this many choices are buttons; more are a list.
 MOST_BUTTONS = 5

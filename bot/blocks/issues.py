@@ -6,7 +6,6 @@ from datetime import datetime
 from bot.blocks.buttons import command
 from bot.blocks.lines import called, counts_words, failure_words
 from bot.blocks.message import Block, Message, actions, button, context, link_button, section, sections
-from bot.blocks.redact import redact
 from bot.blocks.text import (
     DOT,
     clean_url,
@@ -16,12 +15,13 @@ from bot.blocks.text import (
     safe,
     when,
 )
-from bot.models import (
+from bot.core.models import (
     Build,
     Issue,
     IssueCounts,
     IssueKind,
 )
+from bot.security.redaction import redact
 
 MOST = 25
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from bot.blocks.buttons import command
 from bot.blocks.lines import called, counts_words
 from bot.blocks.message import Message, actions, button, link_button, section, sections
-from bot.blocks.redact import redact
 from bot.blocks.text import (
     DOT,
     STEP,
@@ -18,10 +17,11 @@ from bot.blocks.text import (
     safe,
     since,
 )
-from bot.models import (
+from bot.core.models import (
     Build,
     Job,
 )
+from bot.security.redaction import redact
 
 MOST = 50
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.blocks.redact import redact
 from bot.blocks.text import (
     DOT,
     Mark,
@@ -21,7 +20,8 @@ from bot.blocks.text import (
     since,
     when,
 )
-from bot.models import Build, Conclusion, Gate, IssueCounts, Starter, Status, Transition, Trigger
+from bot.core.models import Build, Conclusion, Gate, IssueCounts, Starter, Status, Transition, Trigger
+from bot.security.redaction import redact
 
 _TRIGGERS = {
     Trigger.PUSH: "push",

@@ -5,8 +5,8 @@ from typing import Literal
 
 from bot.blocks.lines import lines_of
 from bot.blocks.message import Message, actions, button, context, section
-from bot.blocks.redact import redact
 from bot.blocks.text import DOT, bold, code, mention, plural, safe
+from bot.security.redaction import redact
 
 _PRESETS: tuple[tuple[str, str, Literal["primary"] | None], ...] = (
     ("edges", "Only changes", "primary"),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from bot.blocks.message import Message, actions, button, section, sections
-from bot.blocks.redact import redact
 from bot.blocks.text import (
     DOT,
     bold,
@@ -11,10 +10,11 @@ from bot.blocks.text import (
     link,
     safe,
 )
-from bot.models import (
+from bot.core.models import (
     Ref,
     spoken,
 )
+from bot.security.redaction import redact
 
 MOST = 50
 

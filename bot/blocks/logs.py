@@ -5,14 +5,14 @@ from datetime import datetime
 from bot.blocks.buttons import command
 from bot.blocks.lines import called
 from bot.blocks.message import Block, Message, actions, button, context, link_button, preformatted, section
-from bot.blocks.redact import redact
 from bot.blocks.text import (
     DOT,
     plural,
     safe,
     when,
 )
-from bot.models import Build, Log
+from bot.core.models import Build, Log
+from bot.security.redaction import redact
 
 LOG_CHARACTERS = 2900
 

@@ -21,7 +21,6 @@ from bot.blocks.lines import (
     worst,
 )
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
-from bot.blocks.redact import redact
 from bot.blocks.text import (
     AMBER,
     DOT,
@@ -51,7 +50,8 @@ from bot.blocks.text import (
 from bot.blocks.text import (
     since as elapsed,
 )
-from bot.models import Build, Change, Conclusion, Gate, Issue, Status, Transition
+from bot.core.models import Build, Change, Conclusion, Gate, Issue, Status, Transition
+from bot.security.redaction import redact
 
 SUMMARY_LINES = 20
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from bot.blocks.lines import build_line, build_words, jobs_line, lines_of
 from bot.blocks.message import Block, Message, actions, button, context, divider, link_button, menu, section
 from bot.blocks.text import AMBER, BLUE, DOT, GREEN, GREY, RED, bold, code, mark, plural, safe, when
-from bot.models import Build, Conclusion, Ref, RefKind, Status, spoken
+from bot.core.models import Build, Conclusion, Ref, RefKind, Status, spoken
 
 MOST_ROWS = 15
 MOST_OPEN = 4

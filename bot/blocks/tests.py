@@ -14,7 +14,7 @@ from bot.blocks.text import (
     safe,
     when,
 )
-from bot.models import (
+from bot.core.models import (
     Build,
     Outcome,
     TestCase,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 from urllib.parse import quote
 
-from bot.models import Build, Conclusion, Status
+from bot.core.models import Build, Conclusion, Status
 
 GRAVE = "\N{MODIFIER LETTER GRAVE ACCENT}"
 STAR = "\N{ASTERISK OPERATOR}"

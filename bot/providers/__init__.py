@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import UsageError
-from bot.http import Api
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import UsageError
+from bot.http.client import Api
 from bot.providers.azure_devops import AzureDevOps
-from bot.providers.base import Options, Provider
+from bot.providers.base.provider import Options, Provider
 from bot.providers.bitbucket import Bitbucket
 from bot.providers.buildkite import Buildkite
 from bot.providers.circleci import CircleCI

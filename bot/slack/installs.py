@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.clock import Clock
-from bot.errors import BotError
+from bot.core.clock import Clock
+from bot.core.errors import BotError
+from bot.http.transport import Session
 from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure, faults
 from bot.store import Store
 from bot.store.tables import InstallRow
-from bot.transport import Session
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class SlackAway(BotError):
 
 
 class Sealer(Protocol):
-    """What seals tokens at rest: `bot.vault.Vault`."""
+    """What seals tokens at rest: `bot.security.vault.Vault`."""
 
     def seal(self, plain: str, *, about: str) -> str:
         """Return the sealed text."""

@@ -6,12 +6,12 @@ from urllib.parse import urlencode
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import BotError
+from bot.core.errors import BotError
+from bot.http.transport import Session
 from bot.slack.installs import Installs
 from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure, faults
 from bot.store import Store
 from bot.store.tables import InstallRow
-from bot.transport import Session
 
 STATE_SECONDS = 600
 AUTHORIZE = "https://slack.com/oauth/v2/authorize"

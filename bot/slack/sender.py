@@ -18,9 +18,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.blocks.message import Message
-from bot.clock import Sleep, sleep
-from bot.errors import BotError
-from bot.transport import NEVER_SENT, WIRE_FAULTS, Session
+from bot.core.clock import Sleep, sleep
+from bot.core.errors import BotError
+from bot.http.transport import NEVER_SENT, WIRE_FAULTS, Session
 
 log = logging.getLogger(__name__)
 

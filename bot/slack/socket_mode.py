@@ -12,8 +12,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.http.transport import Session
 from bot.slack.sender import SlackError, faults
-from bot.transport import Session
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from sqlmodel import col, func, select
 
-from bot.models import Build, BuildKey
+from bot.core.models import Build, BuildKey
+from bot.store.attempts import unpack
 from bot.store.database import Database
 from bot.store.recording import NO_RESULT, of_build
-from bot.store.rounds import unpack
 from bot.store.tables import BuildRow, RoundRow
 
 MANY = 500

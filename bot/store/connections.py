@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, update
 from sqlmodel import col, select
 
-from bot.models import Pipeline
+from bot.core.models import Pipeline
 from bot.store.database import Database, pages, put
 from bot.store.tables import ConnectionRow, LaneRow, PipelineRow
 

@@ -40,8 +40,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, StaticPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.clock import Clock
-from bot.errors import StoreError
+from bot.core.clock import Clock
+from bot.core.errors import StoreError
 from bot.store.sqlite import connect
 from bot.store.tables import Row
 

@@ -6,7 +6,7 @@ from sqlalchemy import update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.errors import NotLinked, UsageError
+from bot.core.errors import NotLinked, UsageError
 from bot.store.database import Database, put
 from bot.store.tables import LinkRow, NoticeRow
 

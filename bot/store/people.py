@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete
 from sqlmodel import col, or_, select
 
-from bot.models import BuildKey
+from bot.core.models import BuildKey
 from bot.store.database import Database, put
 from bot.store.recording import ADD_WATCH, of_build
 from bot.store.tables import AuditRow, GrantRow, IdentityRow, MuteRow, PersonRow, WatchRow

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, bindparam, delete, or_, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.models import Build, BuildKey, IssueCounts
+from bot.core.models import Build, BuildKey, IssueCounts
+from bot.store.attempts import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
 from bot.store.database import Database, among, found, put, table
-from bot.store.rounds import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
 from bot.store.tables import BuildRow, CardRow, LinkRow, MuteRow, NoticeRow, RoundRow, WatchRow
 
 KEEP_DAYS = 180

@@ -9,12 +9,12 @@ from bot.store.builds import Builds
 from bot.store.connections import Connections
 from bot.store.database import table
 from bot.store.installs import Installs
-from bot.store.lanes import ABANDONED, Lanes
 from bot.store.links import Links
-from bot.store.outbox import Outbox
+from bot.store.notifications import Outbox
 from bot.store.people import People
+from bot.store.polling import ABANDONED, Lanes
 from bot.store.recording import KEEP_DAYS, Recording
-from bot.store.timetable import Timetable
+from bot.store.schedules import Timetable
 
 SEEN = table("seen")
 LITE, POST = sqlite.insert(SEEN), postgresql.insert(SEEN)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import clock
+from bot.core import clock
 from bot.store import Store
 from tests.bot.store.conftest import SetClock
 

@@ -5,11 +5,11 @@ import httpx
 import pytest
 
 from bot.connections import Connections, read_options
-from bot.errors import AuthFailed, NotAllowed, UsageError
-from bot.providers.base import Options
+from bot.core.errors import AuthFailed, NotAllowed, UsageError
+from bot.providers.base.provider import Options
+from bot.security.vault import Vault, new_key
 from bot.store import Store
 from bot.store.tables import ConnectionRow
-from bot.vault import Vault, new_key
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
 

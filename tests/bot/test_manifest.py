@@ -8,8 +8,8 @@ import jsonschema_rs
 import pytest
 
 from bot.manifest import EVENTS, GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES, manifest
-from commands import shortcuts
-from commands.surroundings import HANDLED
+from commands.slack import shortcuts
+from commands.slack.events import HANDLED
 
 ROOT = Path(__file__).parents[2]
 SPECS = Path(os.environ.get("BUILDBELL_SPECS", str(ROOT.parent / "shared" / "specs"))) / "slack"  # noqa: TID251 - where the descriptions are, for tests alone

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 from bot.settings import SLACK_API, Settings
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what a server in a container needs

@@ -6,9 +6,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from bot.http import Quota
-from bot.models import Build, BuildKey, Changes, IssueCounts, Watched
-from bot.providers.base import Capability
+from bot.core.models import Build, BuildKey, Changes, IssueCounts, Watched
+from bot.http.client import Quota
+from bot.providers.base.provider import Capability
 from tests.bot.store.rows import CONNECTION
 from tests.commands.fakes import FakeProvider
 

@@ -12,17 +12,18 @@ from typing import Any, cast
 
 import pytest
 
-from bot import clock
-from bot.models import Build, Pipeline
+from bot.core import clock
+from bot.core.models import Build, Pipeline
 from bot.slack.people import People
 from bot.slack.sender import Sender
 from bot.store import Store
 from bot.store.tables import LinkRow
-from commands import desk
-from commands.bolt import Front
-from commands.desk import Handled
-from commands.request import Request, Services
+from commands.core import executor as desk
+from commands.core.context import Request, Services
+from commands.core.executor import Handled
+from commands.slack.app import Front
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender, Slack
+from tests.commands.modals import Modal
 
 
 class SetClock:
@@ -176,3 +177,8 @@ def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]
         await store.record(builds, lambda _batch: (), now=NOW)
 
     return done
+
+
+@pytest.fixture
+def modal(front: Front, sender: RecordingSender) -> Modal:
+    return Modal(front, sender)

@@ -13,9 +13,8 @@ import httpx
 from typing_extensions import override
 
 from bot.blocks.message import Message
-from bot.errors import BotError, NotFound, UsageError
-from bot.http import Api
-from bot.models import (
+from bot.core.errors import BotError, NotFound, UsageError
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -37,9 +36,18 @@ from bot.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base import LOG_TAIL_BYTES, Capability, Options, PipelineAdmin, Provider, StateMap, same_secret
+from bot.http.client import Api
+from bot.providers.base.provider import (
+    LOG_TAIL_BYTES,
+    Capability,
+    Options,
+    PipelineAdmin,
+    Provider,
+    StateMap,
+    same_secret,
+)
 from bot.slack.sender import SlackError
-from commands.request import File
+from commands.core.context import File
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 TEAM, CHANNEL, USER, ADMIN = "T1", "C1", "U1", "UADMIN"

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from bot.store.tables import LinkRow
-from commands.desk import Handled
+from commands.core.executor import Handled
 
 Say = Callable[..., Awaitable[Handled]]
 Linked = Callable[..., Awaitable[LinkRow]]

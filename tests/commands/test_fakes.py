@@ -3,10 +3,10 @@
 import inspect
 from collections.abc import Awaitable, Callable
 
-from bot.models import Build, BuildFilter, Pipeline
-from bot.providers.base import OVERRIDES, Capability, Provider
+from bot.core.models import Build, BuildFilter, Pipeline
+from bot.providers.base.provider import OVERRIDES, Capability, Provider
 from bot.store.tables import LinkRow
-from commands.desk import Handled
+from commands.core.executor import Handled
 from tests.commands.fakes import EVERYTHING, FakeProvider, RecordingSender
 
 Say = Callable[..., Awaitable[Handled]]

@@ -11,11 +11,11 @@ import httpx
 from bot.app import serve
 from bot.blocks.plain import as_text
 from bot.manifest import manifest
-from bot.playground import Playground
-from bot.playground.ci import World, ci_app
 from bot.providers import PROVIDERS
+from bot.security.vault import new_key
 from bot.settings import Settings
-from bot.vault import new_key
+from playground import Playground
+from playground.ci import World, ci_app
 
 PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.02

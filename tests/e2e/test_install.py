@@ -7,9 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.app import introduced, opened
-from bot.playground import Playground
+from bot.security.vault import new_key
 from bot.settings import Settings
-from bot.vault import new_key
+from playground import Playground
 
 
 async def test_install_use_and_remove(tmp_path: Path) -> None:

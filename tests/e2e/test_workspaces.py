@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from bot.app import App, introduced, opened
-from bot.playground import Playground
-from bot.playground.ci import World, ci_app
+from bot.security.vault import new_key
 from bot.settings import Settings
-from bot.vault import new_key
-from commands.desk import handle
-from commands.request import Request, Source
+from commands.core.context import Request, Source
+from commands.core.executor import handle
+from playground import Playground
+from playground.ci import World, ci_app
 
 SECRET = "workspaces-secret"
 HERE, THERE = "T0PLAYGRND", "T0OTHER"

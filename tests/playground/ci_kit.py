@@ -10,7 +10,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from bot.playground.ci import World, ci_app
+from playground.ci import World, ci_app
 
 BASE = "http://ci.test"
 EPOCH = 1_780_000_000.0

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.playground.slack import Delivery, SlackApp, Workspace, slack_app
+from playground.slack import Delivery, SlackApp, Workspace, slack_app
 
 SECRET = "a-secret-of-the-playground"
 BOT_TOKEN = "xoxb-playground"

@@ -3,7 +3,7 @@
 import httpx
 from starlette.responses import Response
 
-from bot.playground import Playground
+from playground import Playground
 from tests.playground.fake_bot import FakeBot, Json, actions, button, field, modal, option, section
 
 PNG = "data:image/png;base64,iVBORw0KGgo="

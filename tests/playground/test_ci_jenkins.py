@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.playground.ci.jenkins_tree import BadTree, parse, prune
+from playground.ci.jenkins_tree import BadTree, parse, prune
 from tests.playground.ci_kit import Playground
 
 ROOT = "/ci/jenkins"

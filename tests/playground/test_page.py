@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from bot.playground import Playground
-from bot.playground.ci import World, ci_app
+from playground import Playground
+from playground.ci import World, ci_app
 from tests.chromium import NEEDS_CHROMIUM, chromium
 from tests.playground.fake_bot import APP_TOKEN, BOT_TOKEN, SECRET
 from tests.playground.serving import serving

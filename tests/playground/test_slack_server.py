@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from bot.playground import Playground
+from playground import Playground
 from tests.playground.fake_bot import APP_TOKEN, BOT_TOKEN, SECRET
 
 ANA = "U0ANAVIDAL"

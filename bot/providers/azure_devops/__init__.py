@@ -18,8 +18,8 @@ import msgspec
 from pydantic import SecretStr
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import (
     AuthFailed,
     NotFound,
     ProviderError,
@@ -27,8 +27,7 @@ from bot.errors import (
     UnexpectedResponse,
     UsageError,
 )
-from bot.http import Api, Query, Quota, Reply
-from bot.models import (
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -54,6 +53,7 @@ from bot.models import (
     TestCase,
     Watched,
 )
+from bot.http.client import Api, Query, Quota, Reply
 from bot.providers.azure_devops import limits, places, read, wire
 from bot.providers.azure_devops.credentials import LABEL, AzureOptions, EntraAuth, TokenAuth
 from bot.providers.azure_devops.places import Place
@@ -62,7 +62,7 @@ from bot.providers.azure_devops.read import HEADS, TAGS
 from bot.providers.azure_devops.results import FAILED_OUTCOMES, Tests
 from bot.providers.azure_devops.service import GONE, PER_PAGE, SERVICES, TEST_RESULTS, Service, is_services, signed_out
 from bot.providers.azure_devops.starting import START_OPTIONS, Wish, again, wish
-from bot.providers.base import (
+from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
     Capability,

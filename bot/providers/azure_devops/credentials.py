@@ -15,11 +15,11 @@ import httpx
 from pydantic import Field, SecretStr, model_validator
 from typing_extensions import override
 
-from bot.clock import Clock
-from bot.errors import AuthFailed, ProviderError, RateLimited, Unavailable
-from bot.http import Reply, message_of, retry_after
+from bot.core.clock import Clock
+from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable
+from bot.http.client import Reply, message_of, retry_after
 from bot.providers.azure_devops import wire
-from bot.providers.base import Options
+from bot.providers.base.provider import Options
 
 LABEL = "Azure DevOps"
 LOGIN = "https://login.microsoftonline.com"

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from bot.http import Quota, retry_after
-from bot.providers.base import moment
+from bot.http.client import Quota, retry_after
+from bot.providers.base.provider import moment
 
 UNITS = 200
 

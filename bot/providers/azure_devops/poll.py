@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-from bot.errors import AuthFailed
-from bot.http import Query
-from bot.models import Build, BuildKey, Changes, Status, Watched
+from bot.core.errors import AuthFailed
+from bot.core.models import Build, BuildKey, Changes, Status, Watched
+from bot.http.client import Query
 from bot.providers.azure_devops import read, wire
 from bot.providers.azure_devops.cursor import Cursor
 from bot.providers.azure_devops.service import GONE, PER_PAGE, Service
-from bot.providers.base import readable
+from bot.providers.base.provider import readable
 
 BUILD_IDS = 100
 JUDGED = 50

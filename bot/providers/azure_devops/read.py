@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from bot.errors import UnexpectedResponse
-from bot.models import (
+from bot.core.errors import UnexpectedResponse
+from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
@@ -25,7 +25,7 @@ from bot.models import (
 from bot.providers.azure_devops import wire
 from bot.providers.azure_devops.credentials import LABEL
 from bot.providers.azure_devops.places import GUID
-from bot.providers.base import StateMap, job_counts, latest, moment, state_from
+from bot.providers.base.provider import StateMap, job_counts, latest, moment, state_from
 
 STATES: StateMap = {
     "none": (Status.QUEUED, None),

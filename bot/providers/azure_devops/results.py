@@ -1,10 +1,10 @@
 """Test results: runs as they were published, and the count of all of a build's tests."""
 
-from bot.http import Query
-from bot.models import IssueCounts
+from bot.core.models import IssueCounts
+from bot.http.client import Query
 from bot.providers.azure_devops import read, wire
 from bot.providers.azure_devops.service import GONE, Service
-from bot.providers.base import readable
+from bot.providers.base.provider import readable
 
 RESULTS = 1000
 FAILED_OUTCOMES = "Failed,Error,Timeout,Aborted"

@@ -7,9 +7,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from bot.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
-from bot.http import Api, Query, Reply
-from bot.models import Build
+from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
+from bot.core.models import Build
+from bot.http.client import Api, Query, Reply
 from bot.providers.azure_devops import places, read, wire
 from bot.providers.azure_devops.credentials import LABEL, AzureOptions
 from bot.providers.azure_devops.read import Tree

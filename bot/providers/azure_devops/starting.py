@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bot.errors import UsageError
-from bot.models import Ref, RefKind, StartRequest
+from bot.core.errors import UsageError
+from bot.core.models import Ref, RefKind, StartRequest
 from bot.providers.azure_devops import wire
 from bot.providers.azure_devops.places import is_number
 from bot.providers.azure_devops.read import HEADS, TAGS

@@ -21,10 +21,9 @@ import msgspec
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import AuthFailed, NotFound, ProviderError, RateLimited, Rejected, UsageError
-from bot.http import Api, Query, Quota, Reply
-from bot.models import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, Rejected, UsageError
+from bot.core.models import (
     Account,
     Build,
     BuildFilter,
@@ -48,7 +47,8 @@ from bot.models import (
     TestCase,
     Watched,
 )
-from bot.providers.base import (
+from bot.http.client import Api, Query, Quota, Reply
+from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
     Capability,

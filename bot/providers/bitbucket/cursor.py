@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.models import Build
+from bot.core.models import Build
 
 
 def mark(build: Build) -> str:

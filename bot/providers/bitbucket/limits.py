@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from bot.http import Quota
+from bot.http.client import Quota
 
 WINDOW = timedelta(hours=1)
 USUAL_LIMIT = 1000

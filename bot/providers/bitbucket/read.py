@@ -6,8 +6,7 @@ from dataclasses import replace
 from email.utils import parseaddr
 from urllib.parse import quote
 
-from bot.http import Reply
-from bot.models import (
+from bot.core.models import (
     Build,
     Conclusion,
     Gate,
@@ -22,7 +21,8 @@ from bot.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base import StateMap, moment, state_from, with_jobs
+from bot.http.client import Reply
+from bot.providers.base.provider import StateMap, moment, state_from, with_jobs
 from bot.providers.bitbucket import wire
 
 SITE = "https://bitbucket.org"

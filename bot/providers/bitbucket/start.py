@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from bot.errors import Rejected, UsageError
-from bot.models import StartRequest
+from bot.core.errors import Rejected, UsageError
+from bot.core.models import StartRequest
 from bot.providers.bitbucket import wire
 
 SELECTOR = "selector"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from bot.errors import UnexpectedResponse
-from bot.models import Parameter, ParameterType
+from bot.core.errors import UnexpectedResponse
+from bot.core.models import Parameter, ParameterType
 from bot.providers.bitbucket.start import SELECTOR
 
 FILE = "bitbucket-pipelines.yml"

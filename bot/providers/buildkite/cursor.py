@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from bot.models import BuildKey
+from bot.core.models import BuildKey
 
 
 def short(key: BuildKey) -> str:

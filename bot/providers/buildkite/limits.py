@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from bot.http import Quota, Reply
-from bot.providers.base import Wire
+from bot.http.client import Quota, Reply
+from bot.providers.base.provider import Wire
 
 QUOTAS = ("RateLimit-", "RateLimit-User-")
 """The two sets of limit headers: the organization's and the user's. Both hold."""

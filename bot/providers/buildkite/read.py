@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from urllib.parse import unquote
 
-from bot.errors import UnexpectedResponse
-from bot.http import Reply
-from bot.models import (
+from bot.core.errors import UnexpectedResponse
+from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
@@ -24,7 +23,8 @@ from bot.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base import StateMap, latest, moment, repository, state_from
+from bot.http.client import Reply
+from bot.providers.base.provider import StateMap, latest, moment, repository, state_from
 from bot.providers.buildkite import wire
 
 STATES: StateMap = {

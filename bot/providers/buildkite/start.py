@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from email.utils import parseaddr
 
-from bot.errors import UsageError
-from bot.models import StartRequest
+from bot.core.errors import UsageError
+from bot.core.models import StartRequest
 from bot.providers.buildkite import wire
 
 START_OPTIONS: Mapping[str, str] = {

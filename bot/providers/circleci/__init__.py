@@ -20,10 +20,9 @@ import msgspec
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
-from bot.clock import Clock
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
-from bot.http import Query, Quota, Reply, message_of
-from bot.models import (
+from bot.core.clock import Clock
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -48,7 +47,8 @@ from bot.models import (
     Trigger,
     Watched,
 )
-from bot.providers.base import (
+from bot.http.client import Query, Quota, Reply, message_of
+from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
     Bearer,

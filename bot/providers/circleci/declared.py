@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import yaml
 
-from bot.errors import UsageError
-from bot.models import Parameter, ParameterType
+from bot.core.errors import UsageError
+from bot.core.models import Parameter, ParameterType
 
 CONFIG_CHARACTERS = 512 * 1024
 MOST_PARAMETERS = 100

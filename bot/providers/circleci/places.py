@@ -3,7 +3,7 @@
 import re
 from urllib.parse import quote, unquote, urlsplit
 
-from bot.models import Page
+from bot.core.models import Page
 
 CLOUD = "https://circleci.com"
 CLOUD_PAGES = "https://app.circleci.com"

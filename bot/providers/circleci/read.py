@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from bot.http import Quota
-from bot.models import (
+from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
@@ -23,7 +22,8 @@ from bot.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base import StateMap, latest, moment, repository, state_from
+from bot.http.client import Quota
+from bot.providers.base.provider import StateMap, latest, moment, repository, state_from
 from bot.providers.circleci import places, wire
 
 STATES: StateMap = {

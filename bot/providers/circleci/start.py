@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from bot.errors import UsageError
-from bot.models import Ref, RefKind, StartRequest
+from bot.core.errors import UsageError
+from bot.core.models import Ref, RefKind, StartRequest
 from bot.providers.circleci import places, read, wire
 
 START_OPTIONS: Mapping[str, str] = {

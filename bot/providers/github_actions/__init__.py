@@ -16,10 +16,18 @@ from urllib.parse import parse_qs, quote
 import httpx
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import AuthFailed, NotFound, ProviderError, RateLimited, Rejected, Unavailable, Unsupported, UsageError
-from bot.http import Api, Query, Quota, Reply, message_of
-from bot.models import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import (
+    AuthFailed,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    Unsupported,
+    UsageError,
+)
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -40,7 +48,8 @@ from bot.models import (
     Tap,
     Watched,
 )
-from bot.providers.base import (
+from bot.http.client import Api, Query, Quota, Reply, message_of
+from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
     Capability,

@@ -8,10 +8,10 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from bot.errors import AuthFailed, NotFound, ProviderError, UsageError
-from bot.http import Api, Query
-from bot.models import Parameter, Pipeline, Ref, RefKind
-from bot.providers.base import SEARCH_PAGES, readable
+from bot.core.errors import AuthFailed, NotFound, ProviderError, UsageError
+from bot.core.models import Parameter, Pipeline, Ref, RefKind
+from bot.http.client import Api, Query
+from bot.providers.base.provider import SEARCH_PAGES, readable
 from bot.providers.github_actions import inputs, places, read, wire
 from bot.providers.github_actions.credentials import LABEL, GitHubOptions
 from bot.providers.github_actions.places import Place

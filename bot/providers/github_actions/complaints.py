@@ -12,10 +12,10 @@ from typing import Protocol
 
 import httpx
 
-from bot.clock import Clock
-from bot.errors import AuthFailed, NotFound
-from bot.http import Api, Query
-from bot.models import Conclusion, Issue, IssueCounts, IssueKind, Job
+from bot.core.clock import Clock
+from bot.core.errors import AuthFailed, NotFound
+from bot.core.models import Conclusion, Issue, IssueCounts, IssueKind, Job
+from bot.http.client import Api, Query
 from bot.providers.github_actions import read, wire
 from bot.providers.github_actions.places import Place
 

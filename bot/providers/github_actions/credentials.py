@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import override
 
-from bot.clock import Clock
-from bot.errors import AuthFailed, ProviderError, RateLimited, Unavailable
-from bot.http import Reply, message_of
-from bot.providers.base import Options, moment
+from bot.core.clock import Clock
+from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable
+from bot.http.client import Reply, message_of
+from bot.providers.base.provider import Options, moment
 from bot.providers.github_actions import limits, wire
 
 LABEL = "GitHub Actions"

@@ -5,11 +5,11 @@ from urllib.parse import quote
 
 import httpx
 
-from bot.clock import Clock
-from bot.errors import AuthFailed, NotFound
-from bot.http import Api
-from bot.models import Account
-from bot.providers.base import moment
+from bot.core.clock import Clock
+from bot.core.errors import AuthFailed, NotFound
+from bot.core.models import Account
+from bot.http.client import Api
+from bot.providers.base.provider import moment
 from bot.providers.github_actions import wire
 from bot.providers.github_actions.credentials import LABEL, GitHubOptions
 

@@ -2,7 +2,7 @@
 
 import yaml
 
-from bot.models import Parameter, ParameterType
+from bot.core.models import Parameter, ParameterType
 
 FILE_BYTES = 512 * 1024
 """GitHub takes no larger workflow."""

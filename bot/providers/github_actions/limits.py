@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from bot.http import Quota, Reply, message_of, retry_after
+from bot.http.client import Quota, Reply, message_of, retry_after
 
 VERSION_HEADER = "x-github-api-version"
 SECONDARY_SECONDS = 60.0

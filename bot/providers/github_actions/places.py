@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import quote, unquote, urlsplit
 
-from bot.models import Page
+from bot.core.models import Page
 
 WORKFLOWS = ".github/workflows/"
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from bot.errors import NotFound, ProviderError
-from bot.http import Api, Reply, link_next
-from bot.models import Build, BuildKey, Changes, Watched
-from bot.providers.base import SEARCH_PAGES, readable
+from bot.core.errors import NotFound, ProviderError
+from bot.core.models import Build, BuildKey, Changes, Watched
+from bot.http.client import Api, Reply, link_next
+from bot.providers.base.provider import SEARCH_PAGES, readable
 from bot.providers.github_actions import read, wire
 from bot.providers.github_actions.places import Place
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
-from bot.models import (
+from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
@@ -20,7 +20,7 @@ from bot.models import (
     Status,
     Trigger,
 )
-from bot.providers.base import StateMap, clean_log, latest, moment, state_from, with_jobs
+from bot.providers.base.provider import StateMap, clean_log, latest, moment, state_from, with_jobs
 from bot.providers.github_actions import wire
 from bot.providers.github_actions.places import WORKFLOWS
 

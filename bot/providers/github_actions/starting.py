@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from bot.clock import Clock, Sleep
-from bot.errors import ProviderError, Rejected, UnexpectedResponse
-from bot.http import Api, Query
-from bot.models import Ref, RefKind
-from bot.providers.base import moment, readable
+from bot.core.clock import Clock, Sleep
+from bot.core.errors import ProviderError, Rejected, UnexpectedResponse
+from bot.core.models import Ref, RefKind
+from bot.http.client import Api, Query
+from bot.providers.base.provider import moment, readable
 from bot.providers.github_actions import wire
 
 EVENT = "workflow_dispatch"

@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator, Mapping
 
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.http import Api
-from bot.models import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -33,7 +32,8 @@ from bot.models import (
     TestCase,
     Watched,
 )
-from bot.providers.base import LOG_TAIL_BYTES
+from bot.http.client import Api
+from bot.providers.base.provider import LOG_TAIL_BYTES
 from bot.providers.gitlab.server import GitLabOptions, GitLabServer
 from bot.providers.gitlab.v3 import GitLabV3
 from bot.providers.gitlab.v4 import GitLabV4

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from bot.errors import Rejected, UnexpectedResponse
-from bot.http import Api, Reply
-from bot.providers.base import Wire
+from bot.core.errors import Rejected, UnexpectedResponse
+from bot.http.client import Api, Reply
+from bot.providers.base.provider import Wire
 from bot.providers.gitlab.wire import Commit, Detailed, Input, PipelineRun, User
 
 PROJECTS_AT_ONCE: Final = 50  # the server refuses more

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.models import Artifact, Build, Conclusion, Job, Pipeline, Status
-from bot.providers.base import Wire, latest, moment
+from bot.core.models import Artifact, Build, Conclusion, Job, Pipeline, Status
+from bot.providers.base.provider import Wire, latest, moment
 from bot.providers.gitlab import wire
 
 

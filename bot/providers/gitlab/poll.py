@@ -7,11 +7,11 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from bot.clock import Clock
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
-from bot.http import Api
-from bot.models import Build, BuildKey, Changes, Watched
-from bot.providers.base import SEARCH_PAGES, moment
+from bot.core.clock import Clock
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
+from bot.core.models import Build, BuildKey, Changes, Watched
+from bot.http.client import Api
+from bot.providers.base.provider import SEARCH_PAGES, moment
 from bot.providers.gitlab import wire
 from bot.providers.gitlab.graph import PROJECTS_AT_ONCE, Found, Graph, TooComplex, instant, server_time
 

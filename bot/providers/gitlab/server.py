@@ -15,11 +15,11 @@ import httpx
 from pydantic import Field, SecretStr, field_validator
 from typing_extensions import override
 
-from bot.clock import Clock
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
-from bot.http import Quota, Reply, message_of
-from bot.models import Build, Job, Log, Page, Tap
-from bot.providers.base import (
+from bot.core.clock import Clock
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
+from bot.core.models import Build, Job, Log, Page, Tap
+from bot.http.client import Quota, Reply, message_of
+from bot.providers.base.provider import (
     Bearer,
     Capability,
     Options,

@@ -13,10 +13,9 @@ from urllib.parse import quote
 import msgspec
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable, Unsupported
-from bot.http import Api, Reply
-from bot.models import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable, Unsupported
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -37,7 +36,8 @@ from bot.models import (
     Status,
     Watched,
 )
-from bot.providers.base import LOG_TAIL_BYTES, SEARCH_PAGES, Capability
+from bot.http.client import Api, Reply
+from bot.providers.base.provider import LOG_TAIL_BYTES, SEARCH_PAGES, Capability
 from bot.providers.gitlab import groups, wire
 from bot.providers.gitlab.server import PER_PAGE, GitLabOptions, GitLabServer
 

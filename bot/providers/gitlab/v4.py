@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse, Unsupported
-from bot.http import Api, Query, Reply
-from bot.models import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse, Unsupported
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -34,7 +33,8 @@ from bot.models import (
     TestCase,
     Watched,
 )
-from bot.providers.base import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, moment
+from bot.http.client import Api, Query, Reply
+from bot.providers.base.provider import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, moment
 from bot.providers.gitlab import wire
 from bot.providers.gitlab.graph import Graph
 from bot.providers.gitlab.poll import Poll

@@ -11,8 +11,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from bot.http import Reply, link_next
-from bot.models import (
+from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
@@ -28,7 +27,8 @@ from bot.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base import StateMap, Wire, moment, state_from
+from bot.http.client import Reply, link_next
+from bot.providers.base.provider import StateMap, Wire, moment, state_from
 
 STATES: Final[StateMap] = MappingProxyType(
     {  # pipelines and jobs share the words; GraphQL sends them in capitals

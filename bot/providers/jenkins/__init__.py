@@ -20,10 +20,9 @@ import msgspec
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
-from bot.http import Api, Reply
-from bot.models import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -50,7 +49,8 @@ from bot.models import (
     TestCase,
     Watched,
 )
-from bot.providers.base import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, Options, Provider, clean_log, readable
+from bot.http.client import Api, Reply
+from bot.providers.base.provider import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, Options, Provider, clean_log, readable
 from bot.providers.jenkins import names, parts, poll, read, starting, wire
 from bot.providers.jenkins.catalogue import Catalogue, sibling
 from bot.providers.jenkins.queue import Again, Queue

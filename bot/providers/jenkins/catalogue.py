@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from bot.errors import NotFound
-from bot.models import Pipeline, Ref, RefKind
-from bot.providers.base import readable
+from bot.core.errors import NotFound
+from bot.core.models import Pipeline, Ref, RefKind
+from bot.providers.base.provider import readable
 from bot.providers.jenkins import names, read, starting, wire
 from bot.providers.jenkins.server import Server
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from bot.errors import NotFound
-from bot.models import Page, Ref, RefKind
+from bot.core.errors import NotFound
+from bot.core.models import Page, Ref, RefKind
 
 LABEL = "Jenkins"
 QUEUED = "queue-"

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from urllib.parse import unquote
 
-from bot.models import Conclusion, Gate, IssueCounts, Job, Outcome, Status, TestCase
-from bot.providers.base import StateMap, moment, state_from
+from bot.core.models import Conclusion, Gate, IssueCounts, Job, Outcome, Status, TestCase
+from bot.providers.base.provider import StateMap, moment, state_from
 from bot.providers.jenkins import wire
 from bot.providers.jenkins.read import STATES, ended_at, parameter, state
 

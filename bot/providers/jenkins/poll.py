@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from bot.providers.base import readable
+from bot.providers.base.provider import readable
 from bot.providers.jenkins import wire
 
 _LAST = "name,fullName,property[_class],lastBuild[number,building,result,timestamp,duration]"

@@ -6,10 +6,10 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from bot.clock import Clock, Sleep
-from bot.errors import NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
-from bot.models import Build, StartRequest
-from bot.providers.base import moment, readable
+from bot.core.clock import Clock, Sleep
+from bot.core.errors import NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
+from bot.core.models import Build, StartRequest
+from bot.providers.base.provider import moment, readable
 from bot.providers.jenkins import names, read, starting, wire
 from bot.providers.jenkins.server import Server, keep
 

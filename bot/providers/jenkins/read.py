@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from bot.errors import UnexpectedResponse
-from bot.models import (
+from bot.core.errors import UnexpectedResponse
+from bot.core.models import (
     Build,
     Conclusion,
     IssueCounts,
@@ -22,7 +22,7 @@ from bot.models import (
     Status,
     Trigger,
 )
-from bot.providers.base import StateMap, moment, repository, state_from
+from bot.providers.base.provider import StateMap, moment, repository, state_from
 from bot.providers.jenkins import wire
 from bot.providers.jenkins.names import QUEUED, parent, pull_request, readable_name
 

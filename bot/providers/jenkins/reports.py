@@ -2,8 +2,8 @@
 
 from urllib.parse import quote
 
-from bot.errors import UnexpectedResponse
-from bot.models import Issue, IssueCounts, IssueKind, Outcome, TestCase
+from bot.core.errors import UnexpectedResponse
+from bot.core.models import Issue, IssueCounts, IssueKind, Outcome, TestCase
 from bot.providers.jenkins import parts, read, wire
 from bot.providers.jenkins.names import build_path
 from bot.providers.jenkins.server import Server, keep

@@ -8,8 +8,8 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable
-from bot.http import Api, Query, Reply, message_of
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable
+from bot.http.client import Api, Query, Reply, message_of
 from bot.providers.jenkins import wire
 from bot.providers.jenkins.names import LABEL, build_path, job_path
 from bot.providers.jenkins.read import Around, is_branch_job, plain

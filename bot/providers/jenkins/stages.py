@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from bot.clock import Clock
-from bot.errors import NotFound, Rejected
-from bot.http import Api
-from bot.models import Job
+from bot.core.clock import Clock
+from bot.core.errors import NotFound, Rejected
+from bot.core.models import Job
+from bot.http.client import Api
 from bot.providers.jenkins import parts, wire
 from bot.providers.jenkins.names import blue_path, build_path
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bot.errors import UsageError
-from bot.models import ParameterType, Ref, RefKind, StartRequest
+from bot.core.errors import UsageError
+from bot.core.models import ParameterType, Ref, RefKind, StartRequest
 from bot.providers.jenkins import wire
 from bot.providers.jenkins.read import is_file, is_yes, parameter_type, text_of
 

@@ -19,10 +19,9 @@ import msgspec
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable, UnexpectedResponse
-from bot.http import Api, Query, Reply, message_of
-from bot.models import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable, UnexpectedResponse
+from bot.core.models import (
     Account,
     Build,
     BuildFilter,
@@ -42,7 +41,8 @@ from bot.models import (
     Tap,
     Watched,
 )
-from bot.providers.base import (
+from bot.http.client import Api, Query, Reply, message_of
+from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
     Capability,

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import httpx
 
-from bot.http import Reply
-from bot.models import Build, Conclusion, Issue, IssueKind, Job, Person, Pipeline, Starter, Status, Trigger
-from bot.providers.base import StateMap, clean_log, moment, state_from
+from bot.core.models import Build, Conclusion, Issue, IssueKind, Job, Person, Pipeline, Starter, Status, Trigger
+from bot.http.client import Reply
+from bot.providers.base.provider import StateMap, clean_log, moment, state_from
 from bot.providers.travis import wire
 
 STATES: StateMap = {

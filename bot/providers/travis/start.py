@@ -4,8 +4,8 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from bot.errors import Rejected, UsageError
-from bot.models import RefKind, StartRequest
+from bot.core.errors import Rejected, UsageError
+from bot.core.models import RefKind, StartRequest
 from bot.providers.travis import wire
 
 MERGE_MODES = ("deep_merge_append", "deep_merge_prepend", "deep_merge", "merge", "replace")

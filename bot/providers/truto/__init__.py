@@ -19,8 +19,8 @@ import httpx
 import msgspec
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import (
     AuthFailed,
     NotFound,
     ProviderError,
@@ -31,8 +31,7 @@ from bot.errors import (
     Unsupported,
     UsageError,
 )
-from bot.http import Api, Query, Quota, Reply, message_of
-from bot.models import (
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -55,7 +54,8 @@ from bot.models import (
     Trigger,
     Watched,
 )
-from bot.providers.base import (
+from bot.http.client import Api, Query, Quota, Reply, message_of
+from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
     Bearer,

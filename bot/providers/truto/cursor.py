@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from bot.models import Build
+from bot.core.models import Build
 
 
 class Cursor(msgspec.Struct, frozen=True):

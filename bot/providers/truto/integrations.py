@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from bot.providers.base import Capability
+from bot.providers.base.provider import Capability
 
 
 class Integration(StrEnum):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import httpx
 import msgspec
 
-from bot.http import Quota, Reply
+from bot.http.client import Quota, Reply
 from bot.providers.truto import wire
 
 FALLBACK_WAIT_SECONDS = 10.0

@@ -8,7 +8,7 @@ from enum import StrEnum
 import httpx
 import msgspec
 
-from bot.http import Query, Reply
+from bot.http.client import Query, Reply
 from bot.providers.truto import wire
 
 

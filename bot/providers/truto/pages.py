@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote, urlsplit
 
-from bot.models import Page
+from bot.core.models import Page
 from bot.providers.truto.integrations import Integration
 from bot.providers.truto.read import Place
 

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from bot.errors import UsageError
-from bot.http import Query
-from bot.models import Build, Ref, RefKind, StartRequest
+from bot.core.errors import UsageError
+from bot.core.models import Build, Ref, RefKind, StartRequest
+from bot.http.client import Query
 from bot.providers.truto import wire
 from bot.providers.truto.integrations import LABELS, Integration
 from bot.providers.truto.read import Place, Remote

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bot.models import (
+from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
@@ -21,7 +21,7 @@ from bot.models import (
     Status,
     Trigger,
 )
-from bot.providers.base import moment, readable, repository, state_from
+from bot.providers.base.provider import moment, readable, repository, state_from
 from bot.providers.truto import wire
 from bot.providers.truto.integrations import Integration
 from bot.providers.truto.states import REMOTE, SET_UP, STATES, TRIGGERS, WAITING

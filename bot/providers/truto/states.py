@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from bot.models import Conclusion, Status, Trigger
-from bot.providers.base import StateMap
+from bot.core.models import Conclusion, Status, Trigger
+from bot.providers.base.provider import StateMap
 from bot.providers.truto.integrations import Integration
 
 _UNIFIED: StateMap = {

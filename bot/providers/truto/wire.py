@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.providers.base import Wire
+from bot.providers.base.provider import Wire
 
 
 class Envelope(Wire):

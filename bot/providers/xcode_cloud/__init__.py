@@ -15,16 +15,15 @@ import httpx
 import msgspec
 from typing_extensions import override
 
-from bot.clock import Clock, Sleep, sleep
-from bot.errors import (
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import (
     AuthFailed,
     NotFound,
     ProviderError,
     UnexpectedResponse,
     Unsupported,
 )
-from bot.http import DOWNLOAD_BYTES, Api, Quota, Reply
-from bot.models import (
+from bot.core.models import (
     Account,
     Artifact,
     Build,
@@ -45,7 +44,8 @@ from bot.models import (
     TestCase,
     Watched,
 )
-from bot.providers.base import (
+from bot.http.client import DOWNLOAD_BYTES, Api, Quota, Reply
+from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
     Capability,

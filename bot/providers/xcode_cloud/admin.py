@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import msgspec
 from typing_extensions import override
 
-from bot.errors import UsageError
-from bot.http import Api
-from bot.models import Pipeline
-from bot.providers.base import PipelineAdmin
+from bot.core.errors import UsageError
+from bot.core.models import Pipeline
+from bot.http.client import Api
+from bot.providers.base.provider import PipelineAdmin
 from bot.providers.xcode_cloud.catalogue import LABEL, PAGE_SIZE, Catalogue, Workflow
 from bot.providers.xcode_cloud.wire import (
     Document,

@@ -8,8 +8,8 @@ import re
 
 import httpx
 
-from bot.errors import AuthFailed, ProviderError, RateLimited, UnexpectedResponse
-from bot.http import Quota, Reply, message_of
+from bot.core.errors import AuthFailed, ProviderError, RateLimited, UnexpectedResponse
+from bot.http.client import Quota, Reply, message_of
 from bot.providers.xcode_cloud.catalogue import LABEL
 from bot.providers.xcode_cloud.wire import Fault, Faults
 

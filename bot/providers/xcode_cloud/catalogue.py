@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
-from bot.clock import Clock
-from bot.errors import Ambiguous, NotFound
-from bot.http import Api, Query
-from bot.models import Pipeline, Ref, RefKind
+from bot.core.clock import Clock
+from bot.core.errors import Ambiguous, NotFound
+from bot.core.models import Pipeline, Ref, RefKind
+from bot.http.client import Api, Query
 from bot.providers.xcode_cloud.credentials import ReadyToken
 from bot.providers.xcode_cloud.wire import (
     GitRefAttributes,

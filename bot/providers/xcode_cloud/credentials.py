@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import override
 
-from bot.clock import Clock
-from bot.providers.base import Options
+from bot.core.clock import Clock
+from bot.providers.base.provider import Options
 
 AUDIENCE = "appstoreconnect-v1"
 BACKDATED_SECONDS = 30

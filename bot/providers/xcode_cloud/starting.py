@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from bot.clock import Clock
-from bot.errors import Ambiguous, NotFound, ProviderError, Rejected, Unsupported, UsageError
-from bot.http import Api
-from bot.models import Build, Ref, RefKind, StartRequest
+from bot.core.clock import Clock
+from bot.core.errors import Ambiguous, NotFound, ProviderError, Rejected, Unsupported, UsageError
+from bot.core.models import Build, Ref, RefKind, StartRequest
+from bot.http.client import Api
 from bot.providers.xcode_cloud.catalogue import JUST_READ, LABEL, Catalogue, Source, Workflow
 from bot.providers.xcode_cloud.wire import Around, Document, Listing, Resource, RunAttributes
 

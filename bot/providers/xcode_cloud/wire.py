@@ -10,8 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bot.http import Reply
-from bot.models import (
+from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
@@ -25,7 +24,8 @@ from bot.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base import StateMap, Wire, latest, moment, state_from
+from bot.http.client import Reply
+from bot.providers.base.provider import StateMap, Wire, latest, moment, state_from
 
 W = TypeVar("W", bound=Wire)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.models import (
+from bot.core.models import (
     Artifact,
     Build,
     Change,

@@ -18,8 +18,8 @@ from bot.blocks.logs import log_message
 from bot.blocks.message import Message
 from bot.blocks.notice import delivery_problem, gate_notice, notice, outage_notice, sentence_of, summary_notice
 from bot.blocks.plain import as_text
-from bot.errors import BotError, RateLimited, Unavailable, UsageError
-from bot.models import (
+from bot.core.errors import BotError, RateLimited, Unavailable, UsageError
+from bot.core.models import (
     Build,
     Change,
     Conclusion,

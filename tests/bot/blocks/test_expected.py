@@ -21,8 +21,8 @@ from bot.blocks.notice import gate_notice, notice, outage_notice, outage_over, s
 from bot.blocks.plain import as_text
 from bot.blocks.status import StatusRow, status_message
 from bot.blocks.text import Markup, mention
-from bot.errors import Ambiguous
-from bot.models import Change, Conclusion, IssueCounts, Status, Transition
+from bot.core.errors import Ambiguous
+from bot.core.models import Change, Conclusion, IssueCounts, Status, Transition
 from tests.bot.blocks import samples as s
 from tests.bot.blocks.checks import check
 

@@ -31,8 +31,8 @@ from bot.blocks.notice import (
 from bot.blocks.plain import as_text
 from bot.blocks.status import StatusRow, status_message
 from bot.blocks.text import Markup
-from bot.errors import AuthFailed, UsageError
-from bot.models import (
+from bot.core.errors import AuthFailed, UsageError
+from bot.core.models import (
     Artifact,
     Build,
     Conclusion,

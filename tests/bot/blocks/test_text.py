@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.blocks import text
 from bot.blocks.message import code_block
-from bot.models import Conclusion, Status
+from bot.core.models import Conclusion, Status
 from tests.bot.blocks import samples as s
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 from typing_extensions import override
 
-from bot.errors import BotError
+from bot.core.errors import BotError
 from bot.providers import PROVIDERS, open_provider
-from bot.providers.base import Provider
+from bot.providers.base.provider import Provider
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)

@@ -11,8 +11,19 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from bot.errors import AuthFailed, NotFound, UnexpectedResponse, UsageError
-from bot.models import BuildFilter, IssueCounts, Outcome, Page, Ref, RefKind, Starter, StartRequest, Trigger, Watched
+from bot.core.errors import AuthFailed, NotFound, UnexpectedResponse, UsageError
+from bot.core.models import (
+    BuildFilter,
+    IssueCounts,
+    Outcome,
+    Page,
+    Ref,
+    RefKind,
+    Starter,
+    StartRequest,
+    Trigger,
+    Watched,
+)
 from bot.providers.azure_devops import AzureDevOps, places, read, wire
 from bot.providers.azure_devops.credentials import AzureOptions, EntraAuth, TokenAuth
 from bot.providers.azure_devops.cursor import Cursor

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 from typing_extensions import override
 
-from bot.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, Unsupported
-from bot.http import Api
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, Unsupported
+from bot.core.models import (
     Account,
     Build,
     BuildFilter,
@@ -27,8 +26,9 @@ from bot.models import (
     Status,
     Watched,
 )
-from bot.providers import base
-from bot.providers.base import (
+from bot.http.client import Api
+from bot.providers.base import provider as base
+from bot.providers.base.provider import (
     OVERRIDES,
     Capability,
     Options,

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from bot.errors import AuthFailed, UnexpectedResponse
-from bot.http import Quota
-from bot.models import Build, Conclusion, Page, ParameterType, StartRequest, Status, Watched
+from bot.core.errors import AuthFailed, UnexpectedResponse
+from bot.core.models import Build, Conclusion, Page, ParameterType, StartRequest, Status, Watched
+from bot.http.client import Quota
 from bot.providers import PROVIDERS
 from bot.providers.bitbucket import Bitbucket, limits, read, start, wire, yml
 from tests.bot.providers.case import NOW, opened

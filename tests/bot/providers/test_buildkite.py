@@ -9,9 +9,9 @@ import httpx
 import msgspec
 import pytest
 
-from bot.errors import AuthFailed, UnexpectedResponse
-from bot.http import Api, Reply
-from bot.models import BuildFilter, Conclusion, Page, StartRequest, Status, Watched
+from bot.core.errors import AuthFailed, UnexpectedResponse
+from bot.core.models import BuildFilter, Conclusion, Page, StartRequest, Status, Watched
+from bot.http.client import Api, Reply
 from bot.providers.buildkite import Buildkite, limits, read, wire
 from bot.providers.buildkite.cursor import Cursor
 from bot.providers.buildkite.start import START_OPTIONS, start_body

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot.errors import AuthFailed, NotFound, UsageError
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, UsageError
+from bot.core.models import (
     BuildFilter,
     Conclusion,
     IssueCounts,

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from typing_extensions import override
 
-from bot.errors import (
+from bot.core.errors import (
     AuthFailed,
     BotError,
     NotFound,
@@ -20,10 +20,10 @@ from bot.errors import (
     Unsupported,
     UsageError,
 )
-from bot.http import ANSWER_BYTES
-from bot.models import Artifact, Build, BuildFilter, BuildKey, Conclusion, Gate, Job, StartRequest, Status, Watched
+from bot.core.models import Artifact, Build, BuildFilter, BuildKey, Conclusion, Gate, Job, StartRequest, Status, Watched
+from bot.http.client import ANSWER_BYTES
 from bot.providers import PROVIDERS, open_provider
-from bot.providers.base import OVERRIDES, Capability, Options, Provider
+from bot.providers.base.provider import OVERRIDES, Capability, Options, Provider
 from tests.bot.providers.case import CONNECTION, Answer, Call, Case, cases, clock, opened, result_of
 from tests.bot.providers.replay import same_origin
 from tests.bot.providers.specs import fits

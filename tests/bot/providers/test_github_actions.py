@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.errors import AuthFailed, NotFound, RateLimited, Unavailable
-from bot.http import Reply
-from bot.models import BuildFilter, Conclusion, IssueKind, Page, Parameter, ParameterType, StartRequest, Watched
-from bot.providers.base import Capability
+from bot.core.errors import AuthFailed, NotFound, RateLimited, Unavailable
+from bot.core.models import BuildFilter, Conclusion, IssueKind, Page, Parameter, ParameterType, StartRequest, Watched
+from bot.http.client import Reply
+from bot.providers.base.provider import Capability
 from bot.providers.github_actions import GitHubActions, inputs, limits, places, read, wire
 from bot.providers.github_actions.complaints import MOST_ANNOTATED
 from bot.providers.github_actions.credentials import AppAuth, GitHubOptions, signing_key

@@ -11,9 +11,8 @@ import pytest
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.errors import AuthFailed, BotError, NotFound, Rejected, Unavailable, UnexpectedResponse, Unsupported
-from bot.http import Quota
-from bot.models import (
+from bot.core.errors import AuthFailed, BotError, NotFound, Rejected, Unavailable, UnexpectedResponse, Unsupported
+from bot.core.models import (
     BuildFilter,
     Changes,
     Conclusion,
@@ -27,8 +26,9 @@ from bot.models import (
     Trigger,
     Watched,
 )
+from bot.http.client import Quota
 from bot.providers import open_provider
-from bot.providers.base import Capability
+from bot.providers.base.provider import Capability
 from bot.providers.gitlab import GitLab, GitLabOptions, groups, wire
 from bot.providers.gitlab.poll import Cursor
 from bot.providers.gitlab.v3 import GitLabV3

@@ -13,8 +13,8 @@ import pytest
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
+from bot.core.models import (
     BuildFilter,
     BuildKey,
     Conclusion,

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot.errors import AuthFailed, BotError
+from bot.core.errors import AuthFailed, BotError
 from bot.providers import PROVIDERS
-from bot.providers.base import OVERRIDES, Capability
+from bot.providers.base.provider import OVERRIDES, Capability
 from tests.bot.providers.case import Call, Case, cases, opened, result_of
 from tests.bot.providers.gnaw import gnawed
 from tests.bot.providers.replay import Exchange, Hook, Replay, as_json, read_exchanges, read_hook_file

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bot.errors import AuthFailed, BotError, NotFound
-from bot.models import BuildFilter, Conclusion, Page, Starter, StartRequest, Status, Watched
+from bot.core.errors import AuthFailed, BotError, NotFound
+from bot.core.models import BuildFilter, Conclusion, Page, Starter, StartRequest, Status, Watched
 from bot.providers.travis import read, start, wire
 from bot.providers.travis.cursor import Cursor, build_of, mark
 from bot.providers.travis.hook import DOUBT, LASTS, HookKey, payload_of

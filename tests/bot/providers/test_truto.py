@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from bot.connections import read_options
-from bot.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse, Unsupported, UsageError
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse, Unsupported, UsageError
+from bot.core.models import (
     Build,
     BuildFilter,
     BuildKey,
@@ -29,7 +29,7 @@ from bot.models import (
     Trigger,
     Watched,
 )
-from bot.providers.base import Capability
+from bot.providers.base.provider import Capability
 from bot.providers.truto import Truto, limits, passing, read, wire
 from bot.providers.truto.cursor import Cursor, moved_on
 from bot.providers.truto.integrations import PASSED_ON, READS, WHY_NOT, Integration, integration_of

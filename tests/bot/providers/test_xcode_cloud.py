@@ -18,9 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.errors import Ambiguous, AuthFailed, ProviderError, Rejected, Unsupported, UsageError
-from bot.http import Reply
-from bot.models import (
+from bot.core.errors import Ambiguous, AuthFailed, ProviderError, Rejected, Unsupported, UsageError
+from bot.core.models import (
     Build,
     BuildFilter,
     Outcome,
@@ -33,8 +32,9 @@ from bot.models import (
     Watched,
     parse_ref,
 )
+from bot.http.client import Reply
 from bot.providers import open_provider
-from bot.providers.base import Capability
+from bot.providers.base.provider import Capability
 from bot.providers.xcode_cloud import RUNS, XcodeCloud, logs
 from bot.providers.xcode_cloud.admin import SETTINGS, Version, newness
 from bot.providers.xcode_cloud.answers import BURST_SECONDS, HOUR_SPENT_SECONDS, explain, quota_of

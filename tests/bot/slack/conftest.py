@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.playground.slack import Fault, slack_app
+from bot.http.transport import Network
 from bot.slack.sender import Sender
-from bot.transport import Network
+from playground.slack import Fault, slack_app
 from tests.playground.fake_bot import BOT_TOKEN, Stage
 from tests.playground.serving import serving
 

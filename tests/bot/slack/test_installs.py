@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bot.errors import BotError
+from bot.core.errors import BotError
+from bot.http.transport import Network
+from bot.security.vault import Vault, new_key
 from bot.slack.installs import Installs, NotInstalled, SlackAway
 from bot.slack.oauth import AUTHORIZE, Oauth
 from bot.slack.sender import SlackError
 from bot.store import Store
-from bot.transport import Network
-from bot.vault import Vault, new_key
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
 from tests.playground.serving import serving

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.models import Person
+from bot.core.models import Person
 from bot.slack import people as module
 from bot.slack.people import People, at_work, own_settings
 from bot.slack.sender import Sender

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.blocks.message import Message, section
+from bot.http.transport import Network
 from bot.slack import sender as module
 from bot.slack.installs import NotInstalled
 from bot.slack.sender import MOST_WAIT_SECONDS, Sender, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
-from bot.transport import Network
 from tests.bot.slack.conftest import LocalSlack, Timer, token
 from tests.playground.serving import serving
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bot.http.transport import Network
 from bot.slack.socket_mode import SocketMode
-from bot.transport import Network
 from tests.bot.slack.conftest import LocalSlack
 from tests.playground.fake_bot import APP_TOKEN
 

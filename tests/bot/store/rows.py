@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.models import Build, BuildKey, Conclusion, Status
+from bot.core.models import Build, BuildKey, Conclusion, Status
 from bot.store import Recorded
 from bot.store.tables import CardRow, LinkRow, NoticeRow, WatchRow
 

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from bot.models import Conclusion
+from bot.core.models import Conclusion
 from bot.store import Store
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, nothing, running
 

@@ -1,7 +1,7 @@
 from datetime import timedelta
 from typing import Any
 
-from bot.models import Pipeline
+from bot.core.models import Pipeline
 from bot.store import Store
 from bot.store.tables import ConnectionRow
 from tests.bot.store.rows import CONNECTION, NOW

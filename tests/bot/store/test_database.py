@@ -10,8 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from bot import clock
-from bot.errors import StoreError
+from bot.core import clock
+from bot.core.errors import StoreError
 from bot.store import Store
 from bot.store.database import _postgres_arguments, _read_url, _told
 from bot.store.tables import LaneRow, Row
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 TAPPER = """
 import asyncio, sys
 from datetime import UTC, datetime
-from bot import clock
+from bot.core import clock
 from bot.store import Store
 
 async def main(url, name, count):

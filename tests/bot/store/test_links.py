@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from bot.errors import NotLinked, UsageError
+from bot.core.errors import NotLinked, UsageError
 from bot.store import Store
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key, link, notice
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlmodel import select
 
-from bot.models import BuildKey, Conclusion, IssueCounts, Person
+from bot.core.models import BuildKey, Conclusion, IssueCounts, Person
 from bot.store import Recorded, Store, unpack_counts
 from bot.store.recording import _about
 from bot.store.tables import BuildRow, CardRow, MuteRow, NoticeRow

@@ -2,8 +2,8 @@
 
 import httpx
 
-from bot.errors import AuthFailed
-from bot.models import BuildFilter
+from bot.core.errors import AuthFailed
+from bot.core.models import BuildFilter
 from tests.bot.providers.case import Answer, Case, Endless
 from tests.bot.providers.cases import azure_devops as token_case
 from tests.bot.providers.cases.azure_devops import BUILDS, FERRY, PROJECT, SECRET, a_build, page

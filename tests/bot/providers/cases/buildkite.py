@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from bot.errors import NotFound, RateLimited, Rejected
-from bot.models import (
+from bot.core.errors import NotFound, RateLimited, Rejected
+from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from bot.errors import AuthFailed, NotFound, RateLimited
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, RateLimited
+from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from bot.errors import AuthFailed, NotFound, RateLimited, Rejected
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected
+from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,

@@ -4,8 +4,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bot.errors import AuthFailed, NotFound
-from bot.models import BuildFilter, Gate
+from bot.core.errors import AuthFailed, NotFound
+from bot.core.models import BuildFilter, Gate
 from tests.bot.providers.case import Answer, Case, Endless, Sample
 from tests.bot.providers.cases import github_actions as token_case
 from tests.bot.providers.cases.github_actions import BUILD, a_run, as_facts, page

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import httpx
 
-from bot.errors import AuthFailed, NotFound, RateLimited, Rejected
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected
+from bot.core.models import (
     Account,
     Artifact,
     Build,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import httpx
 
-from bot.models import (
+from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,

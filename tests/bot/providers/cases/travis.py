@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bot.errors import AuthFailed, NotFound, Rejected
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, Rejected
+from bot.core.models import (
     Build,
     BuildFilter,
     BuildKey,

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from bot.errors import AuthFailed, RateLimited, Rejected
-from bot.models import (
+from bot.core.errors import AuthFailed, RateLimited, Rejected
+from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,
@@ -22,7 +22,7 @@ from bot.models import (
     Trigger,
     Watched,
 )
-from bot.providers.base import Provider
+from bot.providers.base.provider import Provider
 from bot.providers.truto import Truto
 from bot.providers.truto.listing import BuildQuery
 from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample

@@ -1,6 +1,6 @@
 """Truto before Bitbucket in the common tests."""
 
-from bot.models import BuildFilter, Job, Ref, RefKind, StartRequest
+from bot.core.models import BuildFilter, Job, Ref, RefKind, StartRequest
 from tests.bot.providers.case import Answer, Case, Endless
 from tests.bot.providers.cases import truto
 from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, SHA, TOKEN, branch, page

@@ -1,6 +1,6 @@
 """Truto before Jenkins in the common tests."""
 
-from bot.models import Artifact, Build, BuildFilter, Job, StartRequest, Watched
+from bot.core.models import Artifact, Build, BuildFilter, Job, StartRequest, Watched
 from tests.bot.providers.case import CONNECTION, Answer, Case, Endless
 from tests.bot.providers.cases import truto
 from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, TOKEN, page

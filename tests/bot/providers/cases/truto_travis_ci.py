@@ -1,6 +1,6 @@
 """Truto before Travis CI in the common tests."""
 
-from bot.models import Build, BuildFilter, Job, Ref, RefKind, StartRequest
+from bot.core.models import Build, BuildFilter, Job, Ref, RefKind, StartRequest
 from tests.bot.providers.case import CONNECTION, Answer, Case, Endless
 from tests.bot.providers.cases import truto
 from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, SHA, TOKEN, branch, page

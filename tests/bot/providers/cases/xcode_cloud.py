@@ -7,8 +7,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bot.errors import AuthFailed, NotFound, RateLimited
-from bot.models import (
+from bot.core.errors import AuthFailed, NotFound, RateLimited
+from bot.core.models import (
     Account,
     Artifact,
     Build,

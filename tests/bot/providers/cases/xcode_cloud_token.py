@@ -3,7 +3,7 @@
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
-from bot.models import Build, BuildFilter, IssueCounts, Watched
+from bot.core.models import Build, BuildFilter, IssueCounts, Watched
 from bot.providers.xcode_cloud import RUNS
 from bot.providers.xcode_cloud.catalogue import PRODUCTS, REPOSITORIES, WORKFLOWS, product_runs_path, workflows_path
 from bot.providers.xcode_cloud.credentials import scope_line

@@ -1,0 +1,564 @@
+"""What the bot talks about: builds and their parts, free of any CI system's words.
+
+Every field but a key may be unknown. Unknown is `None`, never zero and never a guess.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from typing_extensions import override
+
+from bot.core.errors import UsageError
+
+
+class Status(StrEnum):
+    """How far a build or a job has come."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+
+
+class Conclusion(StrEnum):
+    """How a completed build or job ended. `None` beside COMPLETED: in a word we do not know."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    SKIPPED = "skipped"
+    RETRIED = "retried"
+    PARTIAL = "partial"
+
+    @property
+    def is_red(self) -> bool:
+        """Whether somebody has to mend something."""
+        return self in {Conclusion.FAILED, Conclusion.TIMEOUT, Conclusion.PARTIAL}
+
+
+class Trigger(StrEnum):
+    """What made a build start."""
+
+    PUSH = "push"
+    MERGE_REQUEST = "merge_request"
+    API = "api"
+    CRON = "cron"
+    WEB = "web"
+    UNKNOWN = "unknown"
+
+
+class RefKind(StrEnum):
+    """The kinds of places in a repository that can be built."""
+
+    BRANCH = "branch"
+    TAG = "tag"
+    COMMIT = "commit"
+    PULL_REQUEST = "pull_request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ref:
+    """A place in a repository. `name` is a branch, a tag, a SHA or a pull request's number."""
+
+    kind: RefKind
+    name: str
+    title: str | None = None
+
+    @override
+    def __str__(self) -> str:
+        """Return the ref as a person types it after `@`."""
+        match self.kind:
+            case RefKind.TAG:
+                return f"tag:{self.name}"
+            case RefKind.PULL_REQUEST:
+                return f"pr:{self.name}"
+            case RefKind.COMMIT:
+                return self.name if is_sha(self.name) else f"commit:{self.name}"
+            case RefKind.BRANCH:
+                read = parse_ref(self.name) if self.name.strip() else self
+                return self.name if (read.kind, read.name) == (self.kind, self.name) else f"branch:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueCounts:
+    """Counts of what a build complained about; `None` where the system does not tell."""
+
+    errors: int | None = None
+    warnings: int | None = None
+    analyzer_warnings: int | None = None
+    test_failures: int | None = None
+    tests_total: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether any count is known."""
+        return any(
+            count is not None for count in (self.errors, self.warnings, self.analyzer_warnings, self.test_failures)
+        )
+
+    def filled(self, other: Self) -> Self:
+        """Return these counts with the unknown ones taken from `other`."""
+        return type(self)(
+            errors=self.errors if self.errors is not None else other.errors,
+            warnings=self.warnings if self.warnings is not None else other.warnings,
+            analyzer_warnings=self.analyzer_warnings if self.analyzer_warnings is not None else other.analyzer_warnings,
+            test_failures=self.test_failures if self.test_failures is not None else other.test_failures,
+            tests_total=self.tests_total if self.tests_total is not None else other.tests_total,
+        )
+
+
+ISSUE_COUNTS = ("errors", "warnings", "analyzer_warnings", "test_failures")
+"""The counts that say how much is wrong with a build."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody as a CI system or git names them."""
+
+    name: str | None = None
+    email: str | None = None
+    login: str | None = None
+
+
+class Starter(StrEnum):
+    """Whether a person or a machine started a build."""
+
+    USER = "user"
+    BOT = "bot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What can be built: an Xcode Cloud workflow, a GitLab project, a Jenkins job.
+
+    `id` is what the provider's own calls take and does not change when somebody renames the thing (where the
+    system has such an id). `path` is what people type after `connection:`. `group` is the product, folder or
+    project it stands in.
+    """
+
+    id: str
+    path: str
+    name: str
+    group: str | None = None
+    default_branch: str | None = None
+    repository: str | None = None
+    web_url: str | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One run of a pipeline.
+
+    `id` is what the provider's calls take, `number` what people say. `attempt` counts rounds where the system
+    does. `raw_state` is the vendor's own word. `waiting` says that a gate is open. `jobs` counts jobs by the
+    words of `Status` and `Conclusion`.
+    """
+
+    connection: str
+    pipeline: str
+    id: str
+    number: int | None = None
+    attempt: int | None = None
+    name: str | None = None
+    workflow: str | None = None
+    repo: str | None = None
+    branch: str | None = None
+    tag: str | None = None
+    pull_request: str | None = None
+    target_branch: str | None = None
+    commit: str | None = None
+    message: str | None = None
+    author: Person | None = None
+    status: Status = Status.QUEUED
+    conclusion: Conclusion | None = None
+    raw_state: str | None = None
+    waiting: bool = False
+    trigger: Trigger = Trigger.UNKNOWN
+    triggered_by: str | None = None
+    triggered_by_type: Starter | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    updated_at: datetime | None = None
+    web_url: str | None = None
+    issues: IssueCounts = field(default_factory=IssueCounts)
+    jobs: Mapping[str, int] | None = None
+
+    @property
+    def key(self) -> "BuildKey":
+        """Return what names this build everywhere in the bot."""
+        return BuildKey(connection=self.connection, pipeline=self.pipeline, id=self.id)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the build has come to its end (it may reopen)."""
+        return self.status is Status.COMPLETED
+
+    @property
+    def subject(self) -> str | None:
+        """Return the first line of the commit message."""
+        lines = (self.message or "").strip().splitlines()
+        return lines[0].strip() if lines else None
+
+    @property
+    def ref(self) -> str | None:
+        """Return what was built as people read it: a branch, else a tag, else a pull request, else a short SHA."""
+        if self.branch:
+            return self.branch
+        if self.tag:
+            return self.tag
+        if self.pull_request:
+            return f"!{self.pull_request}"
+        return self.commit[:8] if self.commit else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how long the build ran, from its start to its end."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return max((self.completed_at - self.started_at) / timedelta(seconds=1), 0.0)
+
+    @property
+    def waited_seconds(self) -> float | None:
+        """Return how long the build stood in the queue."""
+        if self.created_at is None or self.started_at is None:
+            return None
+        return max((self.started_at - self.created_at) / timedelta(seconds=1), 0.0)
+
+    def with_issues(self, issues: IssueCounts) -> "Build":
+        """Return this build with other issue counts."""
+        return replace(self, issues=issues)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class BuildKey:
+    """What names a build: its connection, its pipeline's id and its own id."""
+
+    connection: str
+    pipeline: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A part of a build: a GitLab job, an Xcode Cloud action, a Jenkins stage."""
+
+    id: str
+    build: str
+    pipeline: str
+    name: str
+    stage: str | None = None
+    status: Status = Status.QUEUED
+    conclusion: Conclusion | None = None
+    raw_state: str | None = None
+    tolerated: bool = False
+    retried: bool = False
+    reason: str | None = None
+    issues: IssueCounts = field(default_factory=IssueCounts)
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    web_url: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how long the job ran."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return max((self.completed_at - self.started_at) / timedelta(seconds=1), 0.0)
+
+
+class IssueKind(StrEnum):
+    """The four kinds of issues a build reports."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    ANALYZER_WARNING = "analyzer_warning"
+    TEST_FAILURE = "test_failure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One complaint of a build."""
+
+    kind: IssueKind
+    message: str
+    job: str | None = None
+    file: str | None = None
+    line: int | None = None
+    url: str | None = None
+
+
+class Outcome(StrEnum):
+    """How one test ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestCase:
+    """One test of a build. `seconds` is its duration, `detail` where it ran (device, job, suite)."""
+
+    __test__ = False
+
+    name: str
+    outcome: Outcome
+    class_name: str | None = None
+    detail: str | None = None
+    seconds: float | None = None
+    message: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file that a build left. `kind` is the vendor's word; `url` only where a person's browser may open it."""
+
+    id: str
+    build: str
+    pipeline: str
+    name: str
+    job: str | None = None
+    size_bytes: int | None = None
+    kind: str | None = None
+    url: str | None = None
+
+
+class ParameterType(StrEnum):
+    """How a parameter is asked for."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    CHOICE = "choice"
+    MULTIPLE = "multiple"
+    SECRET = "secret"  # noqa: S105 - the name of a kind of field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A value that a pipeline or a gate takes. `choices` are (value, label)."""
+
+    name: str
+    type: ParameterType = ParameterType.TEXT
+    label: str | None = None
+    choices: tuple[tuple[str, str], ...] = ()
+    default: str | None = None
+    required: bool = False
+    help: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A step that waits for a person."""
+
+    id: str
+    build: str
+    pipeline: str
+    name: str
+    job: str | None = None
+    fields: tuple[Parameter, ...] = ()
+    approvers: tuple[str, ...] = ()
+    can_reject: bool = False
+    instructions: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """What a person asks to be built.
+
+    `parameters` are the KEY=VALUE pairs as typed. `options` are the provider's named extras (`clean`,
+    `pull_request`, …) as `Provider.start_options` lists them; an adapter refuses one it does not know by name.
+    """
+
+    ref: Ref | None = None
+    commit: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    message: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    requested_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFilter:
+    """Which builds of a pipeline to list, newest first. Providers filter at the vendor where they can, else here."""
+
+    branch: str | None = None
+    commit: str | None = None
+    states: frozenset[str] = frozenset()
+    limit: int = 30
+
+    def admits(self, build: Build) -> bool:
+        """Return whether a build passes. A short SHA matches the start of a commit."""
+        if self.branch is not None and build.branch != self.branch:
+            return False
+        if self.commit is not None and not (build.commit or "").startswith(self.commit.lower()):
+            return False
+        if not self.states:
+            return True
+        words = {build.status.value, build.conclusion.value if build.conclusion else "unknown"}
+        if build.waiting:
+            words.add("blocked")
+        return bool(words & self.states)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What a check of a connection found: whose token it is, what it lacks, when it ends."""
+
+    name: str
+    detail: str | None = None
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The end of a job's log, oldest line first, cleaned of colours. `truncated` says that there is more above."""
+
+    text: str
+    truncated: bool = False
+    job: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tap:
+    """What a webhook says: look at this build (or, without one, at this pipeline; without either, at everything)."""
+
+    delivery: str
+    pipeline: str | None = None
+    build: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What a lane is asked about: pipelines by id, and the builds known to be unfinished in each."""
+
+    pipelines: frozenset[str]
+    unfinished: frozenset[BuildKey] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Builds that may have changed since the cursor, and the cursor to come back with."""
+
+    builds: tuple[Build, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a pasted URL points at. `pipeline` is a path or id as `Provider.pipeline` takes it."""
+
+    pipeline: str
+    build: str | None = None
+    number: int | None = None
+    job: str | None = None
+
+
+def parse_ref(words: str) -> Ref:
+    """Read a ref as a person types it: a branch, `tag:NAME`, `pr:N` or `!N`, or a SHA of 7 to 40 hex digits."""
+    text = words.strip()
+    if not text:
+        message = "A ref is missing after `@`."
+        raise UsageError(message, hint="Write a branch, `tag:NAME`, `pr:N` or a commit's SHA.")
+    if text.startswith("!") and text[1:].isdigit():
+        return Ref(kind=RefKind.PULL_REQUEST, name=text[1:])
+    head, colon, rest = text.partition(":")
+    if colon and rest:
+        match head.lower():
+            case "tag":
+                return Ref(kind=RefKind.TAG, name=rest)
+            case "pr" | "mr":
+                return Ref(kind=RefKind.PULL_REQUEST, name=rest.removeprefix("#").removeprefix("!"))
+            case "branch":
+                return Ref(kind=RefKind.BRANCH, name=rest)
+            case "commit" | "sha":
+                return Ref(kind=RefKind.COMMIT, name=rest)
+            case _:
+                pass
+    if is_sha(text):
+        return Ref(kind=RefKind.COMMIT, name=text.lower())
+    return Ref(kind=RefKind.BRANCH, name=text)
+
+
+def is_sha(text: str) -> bool:
+    """Return whether a text reads as a commit: 7 to 40 hex digits, one of them a figure (`deadbeef` is a branch)."""
+    return (
+        7 <= len(text) <= 40
+        and all(c in "0123456789abcdefABCDEF" for c in text)
+        and (any(c.isdigit() for c in text) or len(text) == 40)
+    )
+
+
+class Change(StrEnum):
+    """How a round compares with the one before it on the same pipeline and branch."""
+
+    FIRST = "first"
+    BROKEN = "broken"
+    FIXED = "fixed"
+    STILL_FAILING = "still-failing"
+    STILL_PASSING = "still-passing"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """What a finished round means beside the earlier ones of its pipeline and branch.
+
+    `baseline` are the counts of the last finished, not cancelled round (None: there is none). `streak` counts red
+    rounds in a row with this one while it is red; on BROKEN it counts the green ones before, on FIXED the red ones.
+    `red_since` is the number of the first red build of the streak, `red_seconds` the time since its end.
+    `usual_seconds` is the median duration of earlier passed rounds.
+    """
+
+    change: Change = Change.NONE
+    baseline: IssueCounts | None = None
+    streak: int = 0
+    red_since: int | None = None
+    red_seconds: float | None = None
+    usual_seconds: float | None = None
+    worse: bool = False
+    better: bool = False
+
+    def delta(self, now: IssueCounts, name: str) -> int | None:
+        """Return how much a count (`errors`, `warnings`, …) moved against the baseline, None where either is unknown."""
+        after: int | None = getattr(now, name)
+        before: int | None = getattr(self.baseline, name) if self.baseline else None
+        return None if after is None or before is None else after - before
+
+    def with_counts(self, counts: IssueCounts) -> "Transition":
+        """Return this with `worse` and `better` as counts say: worse where one grew, better where one fell, none grew.
+
+        A round that says nothing about the code is neither.
+        """
+        if self.change is Change.NONE:
+            return self
+        deltas = [delta for name in ISSUE_COUNTS if (delta := self.delta(counts, name))]
+        worse = any(delta > 0 for delta in deltas)
+        return replace(self, worse=worse, better=bool(deltas) and not worse)
+
+
+def spoken(connection: str, pipeline: str, *, ref: Ref | None = None, number: int | None = None) -> str:
+    """Return a target as one could type it: `connection:pipeline@ref#number`, in long flags where a name needs them."""
+    name = f"{connection}:{pipeline}"
+    plain = not any(c in name or (ref is not None and c in str(ref)) for c in "@#\"'\\ =<>&—")
+    if plain:
+        return name + (f"@{ref}" if ref else "") + (f"#{number}" if number is not None else "")
+    words = [f"--pipeline {shlex.quote(name)}"]
+    if ref:
+        words.append(f"--ref {shlex.quote(str(ref))}")
+    if number is not None:
+        words.append(f"--build {number}")
+    return " ".join(words)

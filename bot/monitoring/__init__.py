@@ -1,0 +1,1 @@
+"""Polls the providers and records what changed."""

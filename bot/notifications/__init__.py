@@ -1,0 +1,1 @@
+"""Decides which build changes are posted where, and delivers them once."""

@@ -1,0 +1,1 @@
+"""What every provider shares: the base class and the mechanisms that no provider writes again."""

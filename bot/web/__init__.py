@@ -1,0 +1,1 @@
+"""The HTTP routes: Slack, webhooks, installation, health and metrics."""

@@ -1,0 +1,1 @@
+"""Commands that act on builds: run, cancel, retry, rebuild, approve, reject, erase."""

@@ -1,0 +1,69 @@
+"""Presets: parameter values a channel keeps under a name for a pipeline, without its secrets."""
+
+import json
+import re
+from collections.abc import Mapping
+
+from bot.core.errors import UsageError
+from commands.core.context import Request, Services
+from commands.core.resolve import Place
+
+MOST = 20
+KEPT_SECONDS = 10 * 365 * 86_400.0
+_NAME = re.compile(r"[\w.-]{1,40}")
+
+
+async def presets(where: Place, request: Request, services: Services) -> dict[str, dict[str, str]]:
+    """Return the channel's presets of a pipeline, by name."""
+    kept = json.loads(await services.store.value(_key(where, request)) or "{}")
+    return {str(name): {str(key): str(value) for key, value in values.items()} for name, values in kept.items()}
+
+
+async def preset(name: str, where: Place, request: Request, services: Services) -> dict[str, str]:
+    """Return one preset's values. Raises UsageError naming the ones there are."""
+    known = await presets(where, request, services)
+    if name not in known:
+        names = ", ".join(f"`{one}`" for one in sorted(known))
+        raise UsageError(
+            f"{where.label} has no preset `{name}` in this channel.",
+            hint=f"It has {names}." if known else f"A preset is saved in the form: `{services.command} run --form`.",
+        )
+    return known[name]
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError unless a preset may have this name."""
+    if not _NAME.fullmatch(name):
+        raise UsageError("A preset's name has letters, figures, `.`, `_` and `-` in it, at most 40.")
+
+
+async def save_preset(name: str, values: Mapping[str, str], where: Place, request: Request, services: Services) -> None:
+    """Keep values under a name, in place of what stood there. Raises UsageError where there are too many."""
+    check_name(name)
+    async with services.store.lock(_key(where, request)):
+        known = await presets(where, request, services)
+        if name not in known and len(known) >= MOST:
+            raise UsageError(
+                f"{where.label} has {MOST} presets in this channel already.",
+                hint=f"`{services.command} run --forget-preset NAME` ends one.",
+            )
+        await _write({**known, name: dict(values)}, where, request, services)
+
+
+async def forget_preset(name: str, where: Place, request: Request, services: Services) -> None:
+    """Forget a preset. Raises UsageError where there is none of that name."""
+    async with services.store.lock(_key(where, request)):
+        await preset(name, where, request, services)
+        known = await presets(where, request, services)
+        await _write({other: values for other, values in known.items() if other != name}, where, request, services)
+
+
+async def _write(known: Mapping[str, Mapping[str, str]], where: Place, request: Request, services: Services) -> None:
+    key = _key(where, request)
+    await services.store.take(key)
+    if known:
+        await services.store.seen(key, seconds=KEPT_SECONDS, value=json.dumps(known))
+
+
+def _key(where: Place, request: Request) -> str:
+    return f"presets:{request.team}:{request.channel}:{where.connection}:{where.pipeline}"

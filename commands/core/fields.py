@@ -1,0 +1,152 @@
+"""Fields that several forms have: a pipeline, a ref, what a parameter is asked with."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+
+from bot.blocks.message import (
+    Block,
+    checkboxes,
+    external_select,
+    input_block,
+    multi_select,
+    number_field,
+    select,
+    text_field,
+)
+from bot.core.errors import ProviderError
+from bot.core.models import Parameter, ParameterType, RefKind
+from bot.providers.base.provider import Capability
+from commands.core.context import Request, Services
+from commands.core.forms import Values
+from commands.core.grammar import Target
+from commands.core.resolve import Place, place, refresh
+
+PREFIX = "p:"
+MOST_CHOICES = 100
+LONGEST_CHOICE = 150
+LONGEST_TEXT = 3000
+REF_SECONDS = 1.5
+TRUE = frozenset({"true", "1", "yes", "on"})
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def pipeline_field(where: Place | None, *, name: str, optional: bool = False, hint: str | None = None) -> Block:
+    """Return the list of pipelines, which asks while a person types."""
+    chosen = (f"{where.label} ({where.connection})", pipeline_value(where)) if where else None
+    return input_block(
+        "Pipeline",
+        external_select(initial=chosen, placeholder="Type a part of its name"),
+        name=name,
+        dispatch=True,
+        optional=optional,
+        hint=hint,
+    )
+
+
+def pipeline_value(where: Place) -> str:
+    """Return what the list of pipelines holds for one."""
+    return f"{where.connection}:{where.pipeline}"
+
+
+def target_of(named: str) -> Target:
+    """Return the target that a form was opened with: a name, an address, or nothing."""
+    return Target(url=named) if named.startswith(("http://", "https://")) else Target(pipeline=named or None)
+
+
+def ref_field(where: Place, wanted: str, *, name: str, dispatch: bool = False) -> Block:
+    """Return the field for a branch or tag: a list where the system has one, else a text.
+
+    Without a branch of its own a pipeline may build without one, as Jenkins jobs do: then it may stay empty.
+    """
+    if where.provider.can(Capability.REFS):
+        chosen = (wanted, wanted) if wanted else None
+        element = external_select(initial=chosen, placeholder="Type a part of its name")
+    else:
+        element = text_field(initial=wanted or None)
+    return input_block("Branch or tag", element, name=name, dispatch=dispatch, optional=not where.branch)
+
+
+def parameter_field(parameter: Parameter, known: str | None) -> Block:
+    """Return the field that asks for a parameter; `known` is the value it begins with instead of the default."""
+    initial = parameter.default if known is None else known
+    choices = [(shown or value, value) for value, shown in parameter.choices]
+    fits = 0 < len(choices) <= MOST_CHOICES and all(0 < len(value) <= LONGEST_CHOICE for _shown, value in choices)
+    optional = not parameter.required or parameter.default is not None
+    hint = parameter.help
+    element: Block
+    match parameter.type:
+        case ParameterType.BOOLEAN:
+            ticked = ("true",) if (initial or "").lower() in TRUE else ()
+            element = checkboxes([("on", "true")], initial=ticked)
+            optional = True
+        case ParameterType.CHOICE if fits:
+            element = select(choices, initial=initial)
+        case ParameterType.MULTIPLE if fits:
+            element = multi_select(choices, initial=(initial or "").split(","))
+        case ParameterType.NUMBER:
+            element = number_field(initial=initial if _NUMBER.fullmatch(initial or "") else None)
+        case ParameterType.SECRET:
+            element = text_field()
+            hint = f"{hint or ''} Shown while you type; it is not kept.".strip()
+        case _:
+            # A longer one would come back cut; left out, the CI system takes its own default.
+            whole = initial if len(initial or "") <= LONGEST_TEXT else None
+            element = text_field(initial=whole, multiline="\n" in (whole or ""))
+            if choices:
+                hint = f"{hint or ''} One of {', '.join(value for _shown, value in choices[:20])} …".strip()
+    label = (parameter.label or parameter.name)[:75]
+    return input_block(label, element, name=f"{PREFIX}{parameter.name}", hint=hint, optional=optional)
+
+
+def parameters_given(values: Values, known: Iterable[Parameter]) -> dict[str, str]:
+    """Return the parameters that fields hold; a box that was left empty is `false`."""
+    given = {
+        name.removeprefix(PREFIX): value if isinstance(value, str) else ",".join(value)
+        for name, value in values.items()
+        if name.startswith(PREFIX)
+    }
+    for parameter in known:
+        if parameter.type is ParameterType.BOOLEAN:
+            given.setdefault(parameter.name, "false")
+    return {name: value for name, value in given.items() if value}
+
+
+async def pipeline_options(typed: str, request: Request, services: Services) -> list[tuple[str, str]]:
+    """Return the pipelines that fit what is typed, those linked to the channel first."""
+    providers = {provider.connection: provider for provider in services.connections.visible(request.team)}
+    rows = await services.store.pipelines(connections=list(providers))
+    if not rows:
+        await refresh(list(providers.values()), request, services)
+        rows = await services.store.pipelines(connections=list(providers))
+    linked: Mapping[tuple[str, str], str] = {
+        (row.connection, row.pipeline): row.alias for row in await services.store.links(request.team, request.channel)
+    }
+    wanted = typed.lower()
+    fits = [
+        row
+        for row in rows
+        if row.enabled
+        and wanted in f"{row.connection}:{row.path} {row.name} {linked.get((row.connection, row.pipeline), '')}".lower()
+    ]
+    fits.sort(key=lambda row: ((row.connection, row.pipeline) not in linked, row.name.lower()))
+    return [(f"{row.name} ({row.connection})", f"{row.connection}:{row.pipeline}") for row in fits[:100]]
+
+
+async def ref_options(pipeline: str, typed: str, request: Request, services: Services) -> list[tuple[str, str]]:
+    """Return the branches, tags and pull requests that fit, what is typed itself first. Takes two seconds at most."""
+    found: list[tuple[str, str]] = [(typed, typed)] if typed else []
+    if not pipeline:
+        return found
+    where = await place(Target(pipeline=pipeline), request, services, acting=True, verb="run")
+    try:
+        async with asyncio.timeout(REF_SECONDS):
+            async for ref in where.provider.refs(where.pipeline, typed or None):
+                kind = "" if ref.kind is RefKind.BRANCH else f"{ref.kind.value.replace('_', ' ')}: "
+                if str(ref) != typed:
+                    found.append((f"{kind}{ref.title or ref.name}", str(ref)))
+                if len(found) >= MOST_CHOICES:
+                    break
+    except (ProviderError, TimeoutError):
+        pass
+    return found

@@ -1,0 +1,285 @@
+"""The grammar of what people type: words, flags, parameters, targets.
+
+    [verb] [target] [KEY=VALUE …] [--flags]
+    target := [pipeline][@ref][#build] | URL | mine | this
+
+Slack changes text before it reaches us (links, mentions, entities, curly quotes, long dashes); `clean` undoes that.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from difflib import get_close_matches
+
+from bot.core.errors import UsageError
+from bot.core.models import Ref, parse_ref
+
+_FORM = re.compile(r"<([^<>\s][^<>]*)>")
+_MENTION = re.compile(r"^<([@#])([A-Z0-9]+)(?:\|([^>]*))?>")
+_SPOKEN_AS = re.compile(r"<(?:[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+|!(?:here|channel|everyone))(?:\|([^>]*))?>")
+_BROADCAST = re.compile(r"<!(here|channel|everyone)(?:\|[^>]*)?>")
+_PARAMETER = re.compile(r"^([A-Za-z_][\w.\-]*)=(.*)$", re.DOTALL)
+_BUILD = re.compile(r"#(\d+|last|running|failed|green|-\d+)$", re.IGNORECASE | re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
+_LONGEST = timedelta(days=3660)
+_BUILD_WORDS = frozenset({"last", "running", "failed", "green"})
+_LONG_DASH = re.compile(r"(?<!\S)[—–](?=[A-Za-z]|\s+[A-Za-z_][\w.\-]*=)")
+_QUOTES = str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "‛": "'"}
+)
+_SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u2060\ufeff]")
+_TIME = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d|w)$", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a command is about, as typed; every part may be missing.
+
+    `build` is a number, `last`, `running`, `failed`, `green` or `-N`; `id` a vendor's build id (buttons of builds
+    without a number carry it). `scope` is `mine` or `this`.
+    """
+
+    pipeline: str | None = None
+    ref: Ref | None = None
+    build: str | None = None
+    id: str | None = None
+    url: str | None = None
+    scope: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was named."""
+        return not any((self.pipeline, self.ref, self.build, self.id, self.url, self.scope))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What stood after a verb: plain words, KEY=VALUE parameters, and flags with their values."""
+
+    words: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Return whether a flag was given."""
+        return name in self.flags
+
+    def flag(self, name: str) -> str | None:
+        """Return a flag's last value."""
+        values = self.flags.get(name)
+        return values[-1] if values else None
+
+    def number(self, name: str, *, default: int, most: int) -> int:
+        """Return a flag's value as a number from 1 to `most`."""
+        value = self.flag(name)
+        if value is None:
+            return default
+        if not _NUMBER.fullmatch(value) or not 1 <= int(value) <= most:
+            raise UsageError(f"`--{name}` takes a number from 1 to {most}, not `{value}`.")
+        return int(value)
+
+    def target(self, position: int = 0) -> Target:
+        """Return the target among the plain words; the long flags replace its parts."""
+        word = self.words[position] if len(self.words) > position else ""
+        read = parse_target(word) if word else Target()
+        ref, build = self.flag("ref"), self.flag("build")
+        if build is not None and not (_NUMBER.fullmatch(build) or build.lower() in _BUILD_WORDS):
+            raise UsageError(f"`--build` takes a number, `last`, `running`, `failed`, `green` or `-N`, not `{build}`.")
+        return Target(
+            pipeline=self.flag("pipeline") or read.pipeline,
+            ref=parse_ref(ref) if ref else read.ref,
+            build=build.lower() if build else read.build,
+            id=self.flag("id"),
+            url=read.url,
+            scope=read.scope,
+        )
+
+
+TARGET_FLAGS = ("pipeline", "ref", "build", "id", "round")
+
+
+def clean(text: str) -> str:
+    """Return what the person typed, before Slack and their phone changed it.
+
+    Links become their address, auto-linked names the name; mentions stay as `<@U1|name>`; entities are undone once.
+    """
+    text = _INVISIBLE.sub("", _SPACES.sub(" ", text))
+    text = _FORM.sub(_typed, text)
+    kept = re.split(r"(<[@#!][^<>]*>)", text)
+    text = "".join(
+        part if index % 2 else part.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        for index, part in enumerate(kept)
+    )
+    return _LONG_DASH.sub("--", text.translate(_QUOTES)).strip()
+
+
+def _typed(form: re.Match[str]) -> str:
+    inside, _, label = form[1].partition("|")
+    if inside.startswith(("@", "#")):
+        return f"<{inside}|{label.replace(' ', '_')}>" if label else f"<{inside}>"
+    if inside.startswith("!"):
+        return form[0].replace(" ", "_")
+    if inside.startswith(("mailto:", "tel:")):
+        return label or inside.partition(":")[2]
+    if label and inside.removeprefix("https://").removeprefix("http://").rstrip("/") == label.rstrip("/"):
+        return label if not label.startswith("http") else inside
+    return inside
+
+
+def plain(word: str) -> str:
+    """Return a word with mentions turned back into the text they were made from.
+
+    Raises UsageError where Slack dropped that text.
+    """
+    while (at := _SPOKEN_AS.search(word)) is not None:
+        broadcast = _BROADCAST.fullmatch(at[0])
+        label = broadcast[1] if broadcast else at[1]
+        if not label:
+            raise UsageError(
+                "Slack turned a part of that into a mention, and I can't see what you typed.",
+                hint="Write it in the long form: `--pipeline NAME --ref NAME --build N`.",
+            )
+        sign = "#" if at[0].startswith("<#") else "@"
+        word = word[: at.start()] + sign + label.removeprefix("@") + word[at.end() :]
+    return word
+
+
+def mentioned_user(word: str) -> str | None:
+    """Return the user id of a mention."""
+    form = _MENTION.match(word)
+    return form[2] if form and form[1] == "@" else None
+
+
+def mentioned_channel(word: str) -> str | None:
+    """Return the channel id of a channel link."""
+    form = _MENTION.match(word)
+    return form[2] if form and form[1] == "#" else None
+
+
+def mentioned_group(word: str) -> str | None:
+    """Return the id of a user group's mention."""
+    form = re.match(r"^<!subteam\^([A-Z0-9]+)", word)
+    return form[1] if form else None
+
+
+def split(text: str) -> list[str]:
+    """Return the words of a line, quoted as in a shell; a quote inside a word (`don't`) is a letter.
+
+    Raises UsageError where a quote is not closed.
+    """
+    words: list[str] = []
+    word: list[str] | None = None
+    quote = ""
+    escaped = False
+    may_open = True
+    for char in text:
+        if word is None:
+            if char.isspace():
+                continue
+            word = []
+        opens, may_open = may_open, False
+        if escaped:
+            word.append(char)
+            escaped = False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif char == quote:
+            quote, may_open = "", True
+        elif quote:
+            word.append(char)
+        elif char in "\"'" and opens:
+            quote = char
+        elif char.isspace():
+            words.append("".join(word))
+            word, may_open = None, True
+        else:
+            word.append(char)
+            may_open = char in "=:@,"
+    if quote:
+        raise UsageError(f"A quote ({quote}) is not closed.")
+    if word is not None:
+        words.append("".join(word))
+    return words
+
+
+def read(text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (), parameters: bool = False) -> Ask:
+    """Return the words of a command, its flags (`values` take one, `switches` none) and, if wanted, its parameters."""
+    known = (*TARGET_FLAGS, *values)
+    plain_words: list[str] = []
+    given: dict[str, str] = {}
+    flags: dict[str, tuple[str, ...]] = {}
+    words = split(text)
+    position = 0
+    only_parameters = False
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if word == "--" and not only_parameters:
+            only_parameters = True
+            continue
+        if only_parameters:
+            name, equals, value = word.partition("=")
+            if not name or not equals or not parameters:
+                raise UsageError(f"After `--` I expect KEY=VALUE, not `{word}`.")
+            given[name] = value
+        elif word.startswith("--") or word == "-n":
+            name, equals, value = ("n", "", "") if word == "-n" else word[2:].partition("=")
+            name = _flag(name.lower(), known, switches)
+            if name in switches:
+                if equals:
+                    raise UsageError(f"`--{name}` takes no value.")
+                flags[name] = ()
+                continue
+            if not equals:
+                if position >= len(words) or words[position].startswith("--"):
+                    raise UsageError(f"`--{name}` needs a value.", hint=f"One that begins with dashes: `--{name}=…`.")
+                value = words[position]
+                position += 1
+            flags[name] = (*flags.get(name, ()), value)
+        elif parameters and not word.startswith(("http://", "https://")) and (pair := _PARAMETER.match(word)):
+            given[pair[1]] = pair[2]
+        else:
+            plain_words.append(word)
+    return Ask(words=tuple(plain_words), parameters=given, flags=flags)
+
+
+def _flag(name: str, values: Sequence[str], switches: Sequence[str]) -> str:
+    if name in values or name in switches:
+        return name
+    near = get_close_matches(name, [*values, *switches], n=1)
+    raise UsageError(f"I don't know `--{name}` here." + (f" Did you mean `--{near[0]}`?" if near else ""))
+
+
+def parse_target(word: str) -> Target:
+    """Read `[pipeline][@ref][#build]`, a page's URL, `mine`, `this`, or a build word alone. Raises UsageError."""
+    if word.startswith(("http://", "https://")):
+        return Target(url=word)
+    text = plain(word)
+    lowered = text.lower()
+    if lowered in {"mine", "this"}:
+        return Target(scope=lowered)
+    if lowered in _BUILD_WORDS or _NUMBER.fullmatch(text):
+        return Target(build=lowered)
+    build: str | None = None
+    if (at := _BUILD.search(text)) is not None:
+        build = at[1].lower()
+        text = text[: at.start()]
+        if build not in _BUILD_WORDS and not _NUMBER.fullmatch(build):
+            raise UsageError(f"No build has a number of {len(build)} figures.")
+    name, sign, ref = text.partition("@")
+    if sign and not ref:
+        raise UsageError("A ref is missing after `@`.", hint="Write `nightly@main`, `@tag:v1.4` or `@pr:42`.")
+    return Target(pipeline=name or None, ref=parse_ref(ref) if ref else None, build=build)
+
+
+def parse_duration(words: str) -> timedelta:
+    """Read `30m`, `2h`, `3d`, `1w`; ten years at most. Raises UsageError."""
+    found = _TIME.match(words.strip().lower())
+    if found is None or float(found[1]) <= 0:
+        raise UsageError(f"I don't understand the time `{words}`.", hint="Write `30m`, `2h` or `3d`.")
+    if (seconds := float(found[1]) * _UNITS[found[2]]) > _LONGEST / timedelta(seconds=1):
+        raise UsageError(f"`{words}` is longer than ten years.")
+    return timedelta(seconds=seconds)

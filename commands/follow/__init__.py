@@ -1,0 +1,1 @@
+"""Commands that choose what a channel or a person is notified about."""

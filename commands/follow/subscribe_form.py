@@ -1,0 +1,308 @@
+"""The form for what a channel hears of a pipeline, with a look at what it would have heard in the last days."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from typing_extensions import override
+
+from bot.blocks.message import (
+    Block,
+    View,
+    checkboxes,
+    context,
+    divider,
+    input_block,
+    multi_select,
+    radios,
+    section,
+    select,
+    text_field,
+)
+from bot.blocks.text import escape, plural
+from bot.core.errors import NotLinked
+from bot.notifications.cards import Cards
+from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of
+from bot.notifications.notification import Event, Extra
+from bot.store.tables import LinkRow, NoticeRow
+from commands.core.context import Answer, Request, Services
+from commands.core.fields import target_of
+from commands.core.forms import FieldError, Form, Values, picked, renewed, text
+from commands.core.grammar import Ask, Target
+from commands.core.resolve import place
+from commands.follow.replay import Past, judged, posted, replayed
+from commands.follow.subscribe import Subscribe, merged
+from commands.follow.subscribe import run as subscribe
+
+PIPELINE, LINK, PRESET, RESULT, CHANGE = "pipeline", "link", "preset", "results", "changes"
+BRANCH, TRIGGER, MENTION, PERSON = "branch", "trigger", "mention", "person"
+CHOSEN = "chosen"
+AUTHOR, NOBODY, SOMEBODY = "author", "none", "person"
+PRESET_WORDS = {
+    "all": "Every finished build",
+    "edges": "Only changes: newly broken, fixed, waiting for approval",
+    "failures": "Only failures",
+    "release": "Releases: changes, and tags that passed",
+    "quiet": "Nothing; digests only",
+    CHOSEN: "What I tick below",
+}
+RESULT_WORDS = {
+    "passed": "passed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "timeout": "timed out",
+    "skipped": "skipped",
+    "partial": "partly passed",
+    "unknown": "ended in another way",
+}
+CHANGE_WORDS = {
+    "broken": "newly broken",
+    "fixed": "fixed",
+    "still-failing": "still failing",
+    "worse": "more issues than before",
+    "better": "fewer issues than before",
+    "blocked": "waits for approval",
+}
+TRIGGER_WORDS = {
+    "push": "a push",
+    "merge_request": "a merge request",
+    "api": "the API (this bot too)",
+    "cron": "a schedule",
+    "web": "the CI system's pages",
+}
+_PERSON = re.compile(r"[UW][A-Z0-9]+")
+
+
+class SubscribeForm(Form):
+    """Choose what the channel hears."""
+
+    name = "subscribe"
+    title = "What this channel hears"
+    submit_label = "Save"
+
+    @override
+    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+        """Return the form for the pipeline that was named or is meant, else for the first one linked."""
+        links = await _links(request, services)
+        chosen = links[0]
+        target = target_of(arguments.get(PIPELINE, ""))
+        if not target.empty or len(links) == 1 or request.thread or request.message:
+            where = await place(target, request, services, acting=False, verb="subscribe")
+            if where.link is None and not target.empty:
+                raise NotLinked(
+                    f"{where.label} is not linked to this channel.",
+                    hint=f"First: {services.command} link {where.spoken()}",
+                )
+            chosen = where.link or chosen
+        else:
+            chosen = next((link for link in links if link.is_default), chosen)
+        before = filter_of(chosen)
+        return await self._drawn(links, chosen, before, arguments, request, services)
+
+    @override
+    async def changed(
+        self, field: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
+    ) -> View | None:
+        """Return the form with the preview of what stands in it, or of another pipeline."""
+        links = await _links(request, services)
+        chosen = _chosen(links, text(values, LINK))
+        before = filter_of(chosen)
+        if field == LINK:
+            return await self._drawn(links, chosen, before, arguments, request, services)
+        custom = text(values, PRESET) == CHOSEN
+        given = _given(values)
+        if custom and not given["on"]:
+            known = [event for event in before.wanted if event in EVENTS] if field == PRESET else []
+            given["on"] = known or ["quiet"]
+        wanted = merged(before, given)
+        return await self._drawn(
+            links,
+            chosen,
+            wanted,
+            arguments,
+            request,
+            services,
+            custom=custom,
+            somebody=text(values, MENTION) == SOMEBODY,
+        )
+
+    async def _drawn(
+        self,
+        links: Sequence[LinkRow],
+        chosen: LinkRow,
+        wanted: Filter,
+        arguments: Mapping[str, str],
+        request: Request,
+        services: Services,
+        *,
+        custom: bool = False,
+        somebody: bool = False,
+    ) -> View:
+        shown = CHOSEN if wanted.events or custom else wanted.preset
+        listed = [(link.alias or link.name, str(link.id)) for link in links]
+        fields = [
+            input_block("Tell about", radios(_turned(PRESET_WORDS), initial=shown), name=PRESET, dispatch=True),
+        ]
+        if shown == CHOSEN:
+            fields += _event_fields(wanted)
+        default = chosen.branch or chosen.default_branch
+        fields += [
+            input_block(
+                "Branches",
+                text_field(initial=", ".join(wanted.branches) or None, placeholder=default or "every branch"),
+                name=BRANCH,
+                optional=True,
+                dispatch=True,
+                hint="main, release/*; !wip/* leaves out. tag:* and pr:* for tags and pull requests. Enter shows the effect.",
+            ),
+            input_block(
+                "Only when started by",
+                multi_select(_turned(TRIGGER_WORDS), initial=wanted.triggers, placeholder="anything"),
+                name=TRIGGER,
+                optional=True,
+                dispatch=True,
+            ),
+            *_mention_fields(wanted.mention, somebody=somebody),
+        ]
+        times, newest = await _preview(chosen, wanted, request, services)
+        blocks = [
+            input_block("Pipeline", select(listed, initial=str(chosen.id)), name=LINK, dispatch=True),
+            times,
+            *renewed(fields, str(chosen.id)),
+            divider(),
+            *newest,
+        ]
+        return self.view(blocks, arguments)
+
+    @override
+    async def submit(
+        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
+    ) -> Answer:
+        """Set the filter, as `subscribe` does."""
+        chosen = _chosen(await _links(request, services), text(values, LINK))
+        if text(values, PRESET) == CHOSEN and not _events(values):
+            raise FieldError(RESULT, "Tick at least one, here or below.")
+        if text(values, MENTION) == SOMEBODY and not text(values, PERSON):
+            raise FieldError(PERSON, "Whom?")
+        given = {name: list(them) for name, them in _given(values).items()}
+        target = Target(pipeline=f"{chosen.connection}:{chosen.pipeline}")
+        return await subscribe(Subscribe(target=target, ask=Ask(), given=given), request, services)
+
+
+async def _links(request: Request, services: Services) -> list[LinkRow]:
+    visible = services.connections.labels(request.team)
+    links = [link for link in await services.store.links(request.team, request.channel) if link.connection in visible]
+    if not links:
+        raise NotLinked(
+            "No pipeline is linked to this channel yet.", hint=f"First: {services.command} link, with a page's address."
+        )
+    return links[:100]
+
+
+def _chosen(links: Sequence[LinkRow], number: str) -> LinkRow:
+    for link in links:
+        if str(link.id) == number:
+            return link
+    raise FieldError(LINK, "It is not linked here any more.")
+
+
+def _turned(words: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(label, value) for value, label in words.items()]
+
+
+def _event_fields(wanted: Filter) -> list[Block]:
+    ticked = wanted.events or PRESETS[wanted.preset]
+    return [
+        input_block(
+            "When a build …",
+            checkboxes(_turned(RESULT_WORDS), initial=ticked),
+            name=RESULT,
+            optional=True,
+            dispatch=True,
+        ),
+        input_block(
+            "… or its branch is …",
+            checkboxes(_turned(CHANGE_WORDS), initial=ticked),
+            name=CHANGE,
+            optional=True,
+            dispatch=True,
+        ),
+    ]
+
+
+def _mention_fields(mention: str, *, somebody: bool) -> list[Block]:
+    is_person = bool(_PERSON.fullmatch(mention))
+    options = [("the author of the change", AUTHOR), ("nobody", NOBODY), ("a person", SOMEBODY)]
+    if mention and mention != NOBODY and not is_person:
+        options.append(("the group, as before", mention))
+    person: Block = {"type": "users_select"} | ({"initial_user": mention} if is_person else {})
+    whom = input_block(
+        "Mention when it newly breaks",
+        select(options, initial=SOMEBODY if is_person or somebody else mention or AUTHOR),
+        name=MENTION,
+        dispatch=True,
+    )
+    return [whom, input_block("Person", person, name=PERSON)] if is_person or somebody else [whom]
+
+
+def _events(values: Values) -> list[str]:
+    return [*picked(values, RESULT), *picked(values, CHANGE)]
+
+
+def _given(values: Values) -> dict[str, Sequence[str]]:
+    """Return the conditions that stand in the fields; an empty one ends what stood there."""
+    preset = text(values, PRESET) or "all"
+    mention = text(values, MENTION) or AUTHOR
+    branches = [part for part in re.split(r"[,\s]+", text(values, BRANCH)) if part]
+    given: dict[str, Sequence[str]] = {
+        "on": _events(values) if preset == CHOSEN else [preset],
+        "branch": branches,
+        "trigger": picked(values, TRIGGER),
+        "mention": [text(values, PERSON) or AUTHOR if mention == SOMEBODY else mention],
+    }
+    return given
+
+
+async def _preview(link: LinkRow, wanted: Filter, request: Request, services: Services) -> tuple[Block, list[Block]]:
+    """Return how often the filter would have posted, and one real build as it would look."""
+    default = link.branch or link.default_branch
+    pasts = await replayed(link, request, services, starters=bool(wanted.by))
+    hits = posted(pasts, link, wanted)
+    times = plural(len(hits), "time", "times")
+    said = section(f"*{escape(wanted.in_words(default))}*\nWould have posted *{times}* in the last 7 days.")
+    if not pasts:
+        return said, [context("Nothing ended there in these days.")]
+    if not hits:
+        return said, [context(f"Not even the newest build: {escape(judged(pasts[-1], link, wanted).reason)}.")]
+    shown = hits[-1]
+    drawn = await _drawn_notice(shown, link, judged(shown, link, wanted).reason, request, services)
+    return said, [context("The newest of them:"), *drawn]
+
+
+async def _drawn_notice(shown: Past, link: LinkRow, reason: str, request: Request, services: Services) -> list[Block]:
+    """Return a notice as the channel would see it, without its buttons: they would act."""
+    cards = Cards(
+        services.store,
+        provider_of=services.connections.get,
+        people=services.people,
+        verbs_of=lambda _provider, _build: frozenset(),
+        clock=services.clock,
+    )
+    row = NoticeRow(
+        team=request.team,
+        channel=request.channel,
+        link=link.id or 0,
+        connection=link.connection,
+        pipeline=link.pipeline,
+        build=shown.build.id,
+        round=shown.round.round,
+        event=Event.FINISHED.value,
+        reason=reason,
+        extra=Extra(transition=shown.transition).as_json(),
+        due_at=request.now,
+        created_at=request.now,
+    )
+    drawn = await cards.draw(row, repeated=False)
+    if drawn is None:
+        return []
+    blocks = (*drawn.message.blocks, *drawn.message.attached)
+    return [block for block in blocks if block["type"] in {"section", "context"}]

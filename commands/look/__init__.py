@@ -1,0 +1,1 @@
+"""Commands that read: status, lists, logs, tests, issues, artifacts, statistics."""

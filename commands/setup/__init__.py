@@ -1,0 +1,1 @@
+"""Commands that set up links, connections, people and access."""

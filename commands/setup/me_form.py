@@ -1,0 +1,121 @@
+"""The form for who one is to the bot: addresses, handles, mentions, hours."""
+
+import re
+from collections.abc import Mapping
+
+from typing_extensions import override
+
+from bot.blocks.message import View, checkboxes, context, input_block, text_field
+from bot.blocks.text import escape
+from bot.core.errors import UsageError
+from commands.core.context import Answer, Request, Services
+from commands.core.forms import FieldError, Form, Values, picked, text
+from commands.setup.me import SWITCHES, Me, parse, settings_of
+from commands.setup.me import run as me
+
+EMAILS, HANDLES, SWITCH, HOURS = "emails", "handles", "switches", "hours"
+ON_AT_FIRST = frozenset({"mentions"})
+
+
+class MeForm(Form):
+    """Who I am."""
+
+    name = "me"
+    title = "You and your builds"
+    submit_label = "Save"
+
+    @override
+    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+        """Return the form with what is known."""
+        person = await services.people.person(request.team, request.user)
+        emails, handles, settings = await _known(request, services)
+        own = f"Slack tells me {person.email}; only others are needed here." if person.email else None
+        ticked = [name for name in SWITCHES if _is_on(settings, name)]
+        blocks = [
+            input_block(
+                "E-mail addresses you commit with",
+                text_field(initial="\n".join(emails) or None, multiline=True, placeholder="one a line"),
+                name=EMAILS,
+                optional=True,
+                hint=own,
+            ),
+            input_block(
+                "Your names at CI systems",
+                text_field(initial="\n".join(handles) or None, multiline=True, placeholder="github:ana"),
+                name=HANDLES,
+                optional=True,
+                hint="One a line, as kind:name.",
+            ),
+            input_block(
+                "I want",
+                checkboxes([(words, name) for name, words in SWITCHES.items()], initial=ticked),
+                name=SWITCH,
+                optional=True,
+            ),
+            input_block(
+                "Working hours for direct messages",
+                text_field(initial=_hours(settings) or None, placeholder="9-18"),
+                name=HOURS,
+                optional=True,
+                hint="Left empty, at any time.",
+            ),
+            context(f"Your time zone: {escape(person.tz or 'UTC')}, as in your Slack profile."),
+        ]
+        return self.view(blocks, arguments)
+
+    @override
+    async def submit(
+        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
+    ) -> Answer:
+        """Change what differs, as `me` does; nothing is changed where a field can't be."""
+        emails, handles, settings = await _known(request, services)
+        wanted_emails = [word.lower() for word in re.split(r"[,;\s]+", text(values, EMAILS)) if word]
+        wanted_handles = [word for word in re.split(r"[,;\s]+", text(values, HANDLES)) if word]
+        ticked = picked(values, SWITCH)
+        hours = re.sub(r"\s*[-–—]+\s*", "-", text(values, HOURS))
+        typed: list[tuple[str, str]] = [
+            *((EMAILS, f"email {word}") for word in wanted_emails if word not in emails),
+            *((HANDLES, f"link {word}") for word in wanted_handles if word not in handles),
+            *(
+                (SWITCH, f"{name} {'on' if name in ticked else 'off'}")
+                for name in SWITCHES
+                if _is_on(settings, name) != (name in ticked)
+            ),
+            *([(HOURS, f"hours {hours or 'off'}")] if hours != _hours(settings) else []),
+        ]
+        asks = [(field, _read(field, words)) for field, words in typed]
+        gone = [word for word in (*emails, *handles) if word not in (*wanted_emails, *wanted_handles)]
+        asks += [(EMAILS, Me(act="forget", value=word)) for word in gone]
+        answer = Answer()
+        for field, ask in asks or [(EMAILS, Me(act="", value=""))]:
+            try:
+                answer = await me(ask, request, services)
+            except UsageError as exc:
+                raise FieldError(field, exc.message) from exc
+        return answer
+
+
+def _read(field: str, words: str) -> Me:
+    try:
+        return parse(words)
+    except UsageError as exc:
+        value = words.partition(" ")[2]
+        like = {EMAILS: "ana@acme.example", HANDLES: "github:ana", HOURS: "9-18"}.get(field, "on or off")
+        raise FieldError(field, f"“{value}” does not read as {like}.") from exc
+
+
+async def _known(request: Request, services: Services) -> tuple[list[str], list[str], dict[str, str]]:
+    """Return a person's own addresses, handles and settings."""
+    rows = [row for row in await services.store.identities(request.team, request.user) if row.manual]
+    emails = sorted(row.value for row in rows if row.kind == "email")
+    handles = sorted(f"{row.kind}:{row.value}" for row in rows if row.kind != "email")
+    return emails, handles, settings_of(await services.store.person(request.team, request.user))
+
+
+def _is_on(settings: Mapping[str, str], name: str) -> bool:
+    return settings.get(name, "on" if name in ON_AT_FIRST else "off") == "on"
+
+
+def _hours(settings: Mapping[str, str]) -> str:
+    hours = settings.get("hours", "off")
+    return "" if hours == "off" else hours

@@ -1,0 +1,1 @@
+"""The Bolt app: listeners for commands, actions, views, shortcuts and events."""

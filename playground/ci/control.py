@@ -1,0 +1,294 @@
+"""The hand that plays the CI systems' side: the world's state as JSON, and levers. The README describes both."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from playground.ci.engine import Refused, ends_in, newest_first
+from playground.ci.model import Build, IssueKind, Outcome, Pipeline, Source, iso
+from playground.ci.system import FAULTS, JSON, Fault, System, answer, whole
+from playground.ci.world import World
+
+SHOWN_BUILDS = 8
+FASTEST = 1000.0
+
+
+class Bad(Exception):
+    """A request that makes no sense, with the status to answer."""
+
+    def __init__(self, said: str, status: int = 400) -> None:
+        super().__init__(said)
+        self.status = status
+
+
+class Control:
+    """The control interface of one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes, all below `/control`."""
+        return [
+            self._route("/control/state", self._state, "GET"),
+            self._route("/control/requests", self._requests, "GET", "DELETE"),
+            self._route("/control/push", self._push, "POST"),
+            self._route("/control/outcome", self._outcome, "POST"),
+            self._route("/control/finish", self._finish, "POST"),
+            self._route("/control/gate", self._gate, "POST"),
+            self._route("/control/advance", self._advance, "POST"),
+            self._route("/control/speed", self._speed, "POST"),
+            self._route("/control/fault", self._fault, "POST"),
+            self._route("/control/webhooks", self._webhooks, "POST"),
+        ]
+
+    def _route(self, path: str, handler: Callable[[Request, JSON], Awaitable[Response]], *methods: str) -> Route:
+        async def endpoint(request: Request) -> Response:
+            self._world.settle()
+            try:
+                return await handler(request, await _body(request))
+            except Bad as exc:
+                return answer({"error": str(exc)}, exc.status)
+            except Refused as exc:
+                return answer({"error": str(exc)}, 400)
+
+        return Route(path, endpoint, methods=list(methods))
+
+    # looking
+
+    async def _state(self, request: Request, _body: JSON) -> Response:
+        world, shown = self._world, whole(request.query_params.get("builds"), SHOWN_BUILDS, most=200)
+        origin = f"{request.url.scheme}://{request.url.netloc}"
+        return answer(
+            {
+                "now": iso(world.now),
+                "speed": world.speed,
+                "advanced": world.advanced,
+                "webhooks": {
+                    "on": world.sender.on,
+                    "bot_url": world.sender.bot_url,
+                    "delivered": world.sender.delivered,
+                    "failed": world.sender.failed,
+                },
+                "authors": [{"name": person.name, "email": person.email} for person in world.people],
+                "outcomes": [outcome.value for outcome in Outcome],
+                "systems": [
+                    {
+                        "system": system.name,
+                        "label": system.label,
+                        "connection": system.connection,
+                        "requests": system.requests,
+                        "fault": system.fault.as_json() if system.fault else None,
+                        "pipelines": [
+                            {
+                                "pipeline": pipeline.path,
+                                "default_branch": pipeline.repo.default_branch,
+                                "branches": sorted(pipeline.repo.branches),
+                                "builds": [
+                                    self._build(build, origin) for build in newest_first(pipeline.builds)[:shown]
+                                ],
+                            }
+                            for pipeline in world.of_system(system.name)
+                        ],
+                    }
+                    for system in world.systems.values()
+                ],
+            }
+        )
+
+    def _build(self, build: Build, origin: str) -> JSON:
+        now, system = self._world.now, self._world.systems[build.pipeline.system]
+        return {
+            "id": build.uid,
+            "number": build.number,
+            "branch": build.branch,
+            "tag": build.tag,
+            "commit": build.commit.sha,
+            "message": build.message,
+            "author": build.commit.author.name,
+            "state": build.state.value,
+            "result": build.result.value if build.result else None,
+            "attempt": build.attempt,
+            "created_at": iso(build.created_at),
+            "started_at": iso(build.started_at),
+            "finished_at": iso(build.finished_at) if build.finished else None,
+            "web_url": f"{origin}{system.mount}{system.web_path(build)}",
+            "counts": {
+                "errors": build.count(IssueKind.ERROR),
+                "warnings": build.count(IssueKind.WARNING),
+                "test_failures": build.count(IssueKind.TEST_FAILURE),
+                "analyzer_warnings": build.count(IssueKind.ANALYZER_WARNING),
+                "tests": sum(1 for _ in build.tests()),
+            },
+            "jobs": [
+                {
+                    "id": job.uid,
+                    "name": job.step.name,
+                    "stage": job.step.stage,
+                    "state": job.state.value,
+                    "seconds": None
+                    if job.started_at is None
+                    else round((now if job.finished_at is None else job.finished_at) - job.started_at, 1),
+                }
+                for job in build.current
+            ],
+            "gates": [{"id": job.uid, "name": job.step.name} for job in build.gates],
+            "outcome": build.outcome.value,
+            "ends_in": ends_in(build, now),
+        }
+
+    async def _requests(self, request: Request, _body: JSON) -> Response:
+        world = self._world
+        if request.method == "DELETE":
+            world.requests.clear()
+        wanted, since = request.query_params.get("system"), whole(request.query_params.get("since"), 0, least=0)
+        gone = world.requests_total - len(world.requests)
+        kept = list(world.requests)[max(since - gone, 0) :]
+        return answer(
+            {
+                "requests": [entry for entry in kept if wanted in {None, entry["system"]}],
+                "total": world.requests_total,
+            }
+        )
+
+    # finding
+
+    def _system(self, body: JSON) -> System:
+        found = self._world.systems.get(str(body.get("system")))
+        if found is None:
+            raise Bad(f"There is no system {body.get('system')!r}; there are {', '.join(self._world.systems)}.", 404)
+        return found
+
+    def _pipeline(self, body: JSON) -> Pipeline:
+        system, wanted = self._system(body), str(body.get("pipeline"))
+        pipelines = self._world.of_system(system.name)
+        found = [pipeline for pipeline in pipelines if pipeline.path == wanted] or [
+            pipeline for pipeline in pipelines if wanted in {pipeline.path.rpartition("/")[2], pipeline.name}
+        ]
+        if len(found) != 1:
+            raise Bad(f"There is no one pipeline {wanted!r}; there are {', '.join(it.path for it in pipelines)}.", 404)
+        return found[0]
+
+    def _find(self, body: JSON) -> Build:
+        system, key = self._system(body), str(body.get("build"))
+        if key.startswith("#"):
+            for build in self._pipeline(body).builds:
+                if f"#{build.number}" == key:
+                    return build
+        elif (known := self._world.build(system.name, key)) is not None:
+            return known
+        raise Bad(f"There is no build {key!r}.", 404)
+
+    def _answer(self, request: Request, build: Build, status: int = 200) -> Response:
+        self._world.settle()
+        return answer(self._build(build, f"{request.url.scheme}://{request.url.netloc}"), status)
+
+    # acting
+
+    async def _push(self, request: Request, body: JSON) -> Response:
+        world, pipeline = self._world, self._pipeline(body)
+        author = world.person(
+            str(body.get("author_name") or world.people[0].name), str(body.get("author_email") or world.people[0].email)
+        )
+        branch = str(body.get("branch") or pipeline.repo.default_branch)
+        commit = world.commit(pipeline.repo, branch, str(body.get("message") or "Try something new"), author)
+        pull = next((it for it in pipeline.repo.pulls.values() if it.branch == branch and not it.closed), None)
+        by_pull = pull is not None and Source.PULL in pipeline.sources
+        build = world.start(
+            pipeline,
+            commit=commit,
+            source=Source.PULL if by_pull else Source.PUSH,
+            branch=branch,
+            pull=pull if by_pull else None,
+            creator=author,
+            outcome=_outcome(body, needed=False),
+        )
+        return self._answer(request, build, 201)
+
+    async def _outcome(self, request: Request, body: JSON) -> Response:
+        build, outcome = self._find(body), _outcome(body, needed=True)
+        if outcome is not None:
+            self._world.decide_outcome(build, outcome)
+        return self._answer(request, build)
+
+    async def _finish(self, request: Request, body: JSON) -> Response:
+        build = self._find(body)
+        self._world.finish(build, _outcome(body, needed=False))
+        return self._answer(request, build)
+
+    async def _gate(self, request: Request, body: JSON) -> Response:
+        build, approve = self._find(body), body.get("approve")
+        if not isinstance(approve, bool):
+            raise Bad("`approve` must be true or false.")
+        if not build.gates:
+            raise Bad("Nothing waits for a person here.")
+        decide = self._world.approve if approve else self._world.reject
+        decide(build, build.gates[0], self._world.people[-1])
+        return self._answer(request, build)
+
+    async def _advance(self, _request: Request, body: JSON) -> Response:
+        self._world.advance(_number(body, "seconds", 0.0, 30 * 24 * 3600.0))
+        return answer({"now": iso(self._world.now)})
+
+    async def _speed(self, _request: Request, body: JSON) -> Response:
+        self._world.set_speed(_number(body, "factor", 0.0, FASTEST))
+        return answer({"now": iso(self._world.now), "speed": self._world.speed})
+
+    async def _fault(self, _request: Request, body: JSON) -> Response:
+        system, kind = self._system(body), str(body.get("kind"))
+        if kind not in FAULTS:
+            raise Bad(f"`kind` must be one of {', '.join(FAULTS)}.")
+        fault = Fault(kind=kind)
+        if body.get("count") is not None:
+            fault.count = int(_number(body, "count", 1, 10_000))
+        if body.get("retry_after") is not None:
+            fault.retry_after = _number(body, "retry_after", 0, 86_400)
+        if body.get("seconds") is not None:
+            fault.seconds = _number(body, "seconds", 0, 600)
+        system.fault = None if kind == "off" else fault
+        return answer({"system": system.name, "fault": system.fault.as_json() if system.fault else None})
+
+    async def _webhooks(self, _request: Request, body: JSON) -> Response:
+        sender, on, bot_url = self._world.sender, body.get("on"), body.get("bot_url")
+        if not isinstance(on, bool):
+            raise Bad("`on` must be true or false.")
+        if on:
+            if not isinstance(bot_url, str) or not bot_url.startswith(("http://", "https://")):
+                raise Bad("`bot_url` must be the bot's address.")
+            sender.switch_on(bot_url)
+        else:
+            await sender.switch_off()
+        return answer({"on": sender.on, "bot_url": sender.bot_url})
+
+
+async def _body(request: Request) -> JSON:
+    raw = await request.body()
+    if not raw.strip():
+        return {}
+    try:
+        read = json.loads(raw)
+    except ValueError as exc:
+        raise Bad("The body is not JSON.") from exc
+    if not isinstance(read, dict):
+        raise Bad("The body is not a JSON object.")
+    return read
+
+
+def _number(body: JSON, name: str, least: float, most: float) -> float:
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise Bad(f"`{name}` must be a number from {least:g} to {most:g}.")
+    return float(value)
+
+
+def _outcome(body: JSON, *, needed: bool) -> Outcome | None:
+    value = body.get("outcome")
+    if value is None and not needed:
+        return None
+    try:
+        return Outcome(str(value))
+    except ValueError as exc:
+        raise Bad(f"`outcome` must be one of {', '.join(Outcome)}.") from exc

@@ -1,0 +1,363 @@
+"""What a GitLab server of any age has: tokens, users, projects, branches, commits, paging, rate limits."""
+
+import hashlib
+import hmac
+import json
+from abc import abstractmethod
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from typing_extensions import override
+
+from playground.ci import matter
+from playground.ci.engine import Engine
+from playground.ci.model import (
+    Build,
+    BuildState,
+    Commit,
+    Job,
+    JobState,
+    Person,
+    Pipeline,
+    Repo,
+    Result,
+    stamp,
+)
+from playground.ci.system import JSON, Call, Meter, Refusal, System, answer, link_header, whole
+
+PER_MINUTE = 2000
+
+
+class GitLabServer(System):
+    """A GitLab server."""
+
+    old = False
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.token = "glpat-" + hashlib.sha256(f"{engine.seed}/{self.name}".encode()).hexdigest()[:20]
+        self._meter = Meter(round(PER_MINUTE * engine.quota), 60)
+
+    @property
+    def owner(self) -> Person:
+        """Return whose token it is."""
+        return self.engine.people[0]
+
+    @property
+    @abstractmethod
+    def api_path(self) -> str:
+        """Return the path of the API below the mount."""
+
+    # credentials, limits, errors
+
+    @override
+    def authenticate(self, call: Call) -> Response | None:
+        scheme, _, bearer = call.header("authorization").partition(" ")
+        given = call.header("private-token") or (bearer if scheme == "Bearer" else "")
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
+            return self.failure(401, "401 Unauthorized")
+        return None
+
+    @override
+    def meters(self) -> list[Meter]:
+        return [self._meter]
+
+    @override
+    def rate_headers(self, now: float) -> dict[str, str]:
+        meter = self._meter
+        return {
+            "RateLimit-Limit": str(meter.limit),
+            "RateLimit-Observed": str(meter.used),
+            "RateLimit-Remaining": str(meter.left()),
+            "RateLimit-Reset": str(meter.resets_at),
+            "RateLimit-Name": "throttle_authenticated_api",
+        }
+
+    @override
+    def failure(self, status: int, message: str) -> Response:
+        said = {401: "401 Unauthorized", 429: "Retry later", 500: "500 Internal Server Error"}.get(status, message)
+        return answer({"message": said}, status)
+
+    def refuse(self, status: int, message: object) -> Refusal:
+        """Return a refusal whose body holds `message`."""
+        return Refusal(answer({"message": message}, status))
+
+    def wrong(self, error: str) -> Refusal:
+        """Return the refusal of a parameter."""
+        return Refusal(answer({"error": error}, 400))
+
+    # reading requests
+
+    def given(self, call: Call) -> JSON:
+        """Return the parameters of a write: its JSON, its form, or its query."""
+        kind = call.header("content-type").partition(";")[0]
+        if kind == "application/x-www-form-urlencoded":
+            return dict(parse_qsl(call.body.decode()))
+        if kind and kind != "application/json" and call.body:
+            raise Refusal(answer({"error": "The provided content-type is not supported."}, 415))
+        return {**call.query, **self.body(call)}
+
+    def paged(self, call: Call, items: list[Any]) -> tuple[list[Any], dict[str, str]]:
+        """Return a page of a listing and its headers."""
+        page, size = whole(call.query.get("page"), 1), whole(call.query.get("per_page"), 20, most=100)
+        last = max(-(-len(items) // size), 1)
+        pages: dict[str, dict[str, str | int]] = {"first": {"page": 1, "per_page": size}}
+        if page > 1:
+            pages["prev"] = {"page": page - 1, "per_page": size}
+        if page < last:
+            pages["next"] = {"page": page + 1, "per_page": size}
+        pages["last"] = {"page": last, "per_page": size}
+        headers = {
+            "Link": link_header(call, pages),
+            "X-Page": str(page),
+            "X-Per-Page": str(size),
+            "X-Next-Page": str(page + 1) if page < last else "",
+            "X-Prev-Page": str(page - 1) if page > 1 else "",
+            "X-Total": str(len(items)),
+            "X-Total-Pages": str(last),
+        }
+        return items[(page - 1) * size : page * size], headers
+
+    def listing(self, call: Call, items: list[Any]) -> Response:
+        """Return a page of a listing."""
+        page, headers = self.paged(call, items)
+        return answer(page, headers=headers)
+
+    def project(self, call: Call) -> Pipeline:
+        """Return the project that a path names by its number or by its path, encoded whole."""
+        wanted = call.at("id")
+        for pipeline in self.engine.of_system(self.name):
+            encoded = f"/{quote(pipeline.path, safe='')}".lower() in call.raw_path.lower()
+            if wanted == str(pipeline.repo.number) or (wanted == pipeline.path and encoded):
+                return pipeline
+        raise self.refuse(404, "404 Project Not Found")
+
+    def build_of(self, call: Call, name: str = "pipeline_id") -> Build:
+        """Return the build whose id a path holds."""
+        pipeline = self.project(call)
+        for build in pipeline.builds:
+            if str(build.id) == call.at(name):
+                return build
+        raise self.refuse(404, "404 Not Found")
+
+    def job_of(self, call: Call, name: str = "job_id") -> tuple[Build, Job]:
+        """Return the job whose id a path holds."""
+        pipeline = self.project(call)
+        for build in reversed(pipeline.builds):
+            for job in build.jobs:
+                if str(job.number) == call.at(name):
+                    return build, job
+        raise self.refuse(404, "404 Not Found")
+
+    def newest_job(self, pipeline: Pipeline, ref: str, name: str | None) -> Job:
+        """Return the newest passed job of a ref with a name that left artifacts."""
+        for build in reversed(pipeline.builds):
+            for job in build.current:
+                if build.ref == ref and job.step.name == name and job.artifacts and build.result is Result.PASSED:
+                    return job
+        raise self.refuse(404, "404 Not Found")
+
+    # writing answers
+
+    def user(self, person: Person, call: Call | None = None) -> JSON:
+        """Return a person as GitLab writes users."""
+        root = self.root(call)
+        return {
+            "id": person.number,
+            "username": person.login,
+            "name": person.name,
+            "state": "active",
+            "avatar_url": f"{root}/uploads/{person.login}.png",
+            "web_url": f"{root}/{person.login}",
+        }
+
+    def commit(self, commit: Commit, repo: Repo, call: Call | None = None) -> JSON:
+        """Return a commit."""
+        at = stamp(commit.at).replace("Z", "+00:00")
+        made: JSON = {
+            "id": commit.sha,
+            "short_id": commit.sha[:8],
+            "title": commit.title,
+            "message": commit.message,
+            "created_at": at,
+            "author_name": commit.author.name,
+            "author_email": commit.author.email,
+        }
+        if not self.old:
+            made |= {
+                "parent_ids": [commit.parent],
+                "authored_date": at,
+                "committer_name": commit.author.name,
+                "committer_email": commit.author.email,
+                "committed_date": at,
+                "web_url": f"{self.root(call)}/{repo.slug}/-/commit/{commit.sha}",
+            }
+        return made
+
+    def branches(self, call: Call) -> Response:
+        """Return a project's branches; `search` knows `^x` and `x$`."""
+        pipeline = self.project(call)
+        found = [name for name in sorted(pipeline.repo.branches) if _fits(name, call.query.get("search"))]
+        return self.listing(call, [self.branch(call, pipeline, name) for name in found])
+
+    def branch(self, call: Call, pipeline: Pipeline, name: str) -> JSON:
+        """Return a branch."""
+        repo = pipeline.repo
+        default = name == repo.default_branch
+        made: JSON = {
+            "name": name,
+            "commit": self.commit(repo.branches[name], repo, call),
+            "merged": False,
+            "protected": default,
+            "developers_can_push": False,
+            "developers_can_merge": False,
+        }
+        if not self.old:
+            made |= {
+                "can_push": True,
+                "default": default,
+                "web_url": f"{self.root(call)}/{pipeline.path}/-/tree/{name}",
+            }
+        return made
+
+    def one_branch(self, call: Call) -> Response:
+        """Return one branch."""
+        pipeline = self.project(call)
+        if call.at("branch") not in pipeline.repo.branches:
+            raise self.refuse(404, "404 Branch Not Found")
+        return answer(self.branch(call, pipeline, call.at("branch")))
+
+    def tags(self, call: Call) -> Response:
+        """Return a project's tags."""
+        repo = self.project(call).repo
+        found = [
+            {
+                "name": name,
+                "message": "",
+                "target": commit.sha,
+                "commit": self.commit(commit, repo, call),
+                "release": {"tag_name": name, "description": f"Release {name}"},
+            }
+            for name, commit in sorted(repo.tags.items(), reverse=True)
+            if _fits(name, call.query.get("search"))
+        ]
+        return self.listing(call, found)
+
+    def find_commit(self, call: Call, pipeline: Pipeline) -> Commit:
+        """Return the commit that a path names."""
+        found = pipeline.repo.find(call.at("sha"))
+        if found is None:
+            raise self.refuse(404, "404 Commit Not Found")
+        return found[0]
+
+    def statuses(self, call: Call) -> Response:
+        """Return the jobs of a commit as statuses."""
+        pipeline = self.project(call)
+        commit = self.find_commit(call, pipeline)
+        found = [
+            {
+                "id": job.number,
+                "sha": commit.sha,
+                "ref": build.ref,
+                "status": job_status(job),
+                "name": job.step.name,
+                "target_url": None,
+                "description": None,
+                "created_at": stamp(job.created_at),
+                "started_at": stamp(job.started_at) if job.started_at else None,
+                "finished_at": stamp(job.finished_at) if job.finished_at else None,
+                "allow_failure": job.step.tolerated,
+                "author": self.user(build.creator or self.owner, call),
+            }
+            for build in pipeline.builds
+            if build.commit is commit
+            for job in build.current
+        ]
+        return self.listing(call, found)
+
+    def trace(self, call: Call) -> Response:
+        """Return a job's log, with GitLab's section marks."""
+        build, job = self.job_of(call)
+        return PlainTextResponse(log_text(build, job, self.engine.now))
+
+    def archive(self, call: Call, job: Job) -> Response:
+        """Return the redirect to a job's archive."""
+        found = next((artifact for artifact in job.artifacts if artifact.kind == "archive"), None)
+        if found is None or job.erased_at is not None:
+            raise self.refuse(404, "404 Not Found")
+        url = self.presigned(call, found)
+        return Response(None, 302, headers={"Location": url})
+
+    async def web_page(self, request: Request) -> Response:
+        """Return the page of a build."""
+        self.engine.settle()
+        build = self.engine.build(self.name, request.path_params["key"])
+        return self.page(build) if build else Response("No such page", 404)
+
+    def signed_json(self, payload: JSON) -> bytes:
+        """Return a webhook's body."""
+        return json.dumps(payload).encode()
+
+
+def _fits(name: str, wanted: str | None) -> bool:
+    if not wanted:
+        return True
+    head, tail = wanted.startswith("^"), wanted.endswith("$")
+    core = wanted.removeprefix("^").removesuffix("$").lower()
+    name = name.lower()
+    if head and not name.startswith(core):
+        return False
+    if tail and not name.endswith(core):
+        return False
+    return core in name
+
+
+def pipeline_status(build: Build) -> str:
+    """Return a pipeline's state in GitLab's words."""
+    match build.state:
+        case BuildState.QUEUED:
+            return "pending"
+        case BuildState.RUNNING:
+            if build.canceling:
+                return "canceling"
+            return "running" if build.started_at and build.attempt_started_at is None else "pending"
+        case BuildState.WAITING:
+            return "manual"
+        case BuildState.FINISHED:
+            return {Result.PASSED: "success", Result.CANCELED: "canceled"}.get(build.result or Result.FAILED, "failed")
+
+
+def job_status(job: Job) -> str:
+    """Return a job's state in GitLab's words."""
+    match job.state:
+        case JobState.QUEUED:
+            return "pending"
+        case JobState.RUNNING:
+            return "canceling" if job.canceling else "running"
+        case JobState.PASSED | JobState.UNBLOCKED:
+            return "success"
+        case JobState.TIMEOUT:
+            return "failed"
+        case JobState.CREATED | JobState.FAILED | JobState.CANCELED | JobState.SKIPPED | JobState.MANUAL:
+            return job.state.value
+
+
+def log_text(build: Build, job: Job, now: float) -> str:
+    """Return a job's log as far as it is written."""
+    written, section = [], ""
+    start = job.started_at or 0.0
+    end = job.finished_at or job.ends_at or now
+    for line in matter.visible(build, job, now):
+        at = round(start + line.share * (end - start))
+        if line.kind == "section":
+            if section:
+                written.append(f"section_end:{at}:{section}\r\x1b[0K")
+            section = line.text.lower().replace(" ", "_").replace(":", "_")
+            written.append(f"section_start:{at}:{section}\r\x1b[0K{line.coloured}\n")
+        else:
+            written.append(f"{line.coloured}\n")
+    if section and job.state.final:
+        written.append(f"section_end:{round(end)}:{section}\r\x1b[0K")
+    return "".join(written)

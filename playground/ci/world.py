@@ -1,0 +1,55 @@
+"""The world that the playground shows: the simulation, filled, with a server of each CI system in front of it."""
+
+import time
+from collections.abc import Callable
+
+import httpx
+
+from playground.ci.buildkite import Buildkite
+from playground.ci.engine import Engine
+from playground.ci.github_actions import GitHubActions
+from playground.ci.gitlab import GitLab
+from playground.ci.gitlab_v3 import GitLabV3
+from playground.ci.jenkins import Jenkins
+from playground.ci.scenario import populate
+from playground.ci.system import System
+from playground.ci.webhooks import Sender
+from playground.ci.xcode_cloud import XcodeCloud
+
+SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3, GitHubActions, Jenkins)
+
+
+class World(Engine):
+    """A filled simulation and its servers. `quota` multiplies the vendors' rate limits (1.0: theirs)."""
+
+    def __init__(
+        self,
+        seed: int = 1,
+        speed: float = 1.0,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        quota: float = 10.0,
+    ) -> None:
+        super().__init__(seed, speed, monotonic=monotonic, wall=wall, quota=quota)
+        populate(self)
+        self.systems: dict[str, System] = {kind.name: kind(self) for kind in SYSTEMS}
+        self.sender = Sender(self, self.systems)
+
+    @property
+    def transport(self) -> httpx.AsyncBaseTransport | None:
+        """Return what webhooks are sent through; None: the network."""
+        return self.sender.transport
+
+    @transport.setter
+    def transport(self, transport: httpx.AsyncBaseTransport | None) -> None:
+        self.sender.transport = transport
+
+    def connections(self, base: str) -> dict[str, dict[str, object]]:
+        """Return the bot's connection options by connection name, for servers reached at `base`."""
+        self.base = base.rstrip("/")
+        return {system.connection: system.options(self.base) for system in self.systems.values()}
+
+    async def aclose(self) -> None:
+        """Stop what runs in the background."""
+        await self.sender.switch_off()

@@ -1,0 +1,11 @@
+"""A stand-in of Slack for one machine: its Web API, its requests to an app, and the acts of its people."""
+
+from playground.slack.app import Call, Fault, SlackApp, slack_app
+from playground.slack.delivery import Answer, Delivery, signature
+from playground.slack.people import People
+from playground.slack.state import Channel, Message, SlackError, User, View, Workspace
+
+__all__ = [
+    "Answer", "Call", "Channel", "Delivery", "Fault", "Message", "People", "SlackApp", "SlackError", "User", "View",
+    "Workspace", "signature", "slack_app",
+]  # fmt: skip

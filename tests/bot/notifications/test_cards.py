@@ -1,0 +1,355 @@
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from bot.blocks.plain import as_text
+from bot.core.errors import Unavailable
+from bot.core.models import Build, Change, Conclusion, Gate, Issue, IssueCounts, IssueKind, Person, Transition
+from bot.notifications.cards import Cards
+from bot.notifications.decisions import outage_row, started_row, summary_row
+from bot.notifications.notification import AUTHOR, Event, Extra
+from bot.notifications.outbox import Drawn
+from bot.providers.base.provider import AnyProvider, Capability
+from bot.store import Store
+from bot.store.tables import NoticeRow
+from tests.bot.store.conftest import SetClock
+from tests.bot.store.rows import (
+    CHANNEL,
+    CONNECTION,
+    NOW,
+    PIPELINE,
+    TEAM,
+    ago,
+    ended,
+    key,
+    link,
+    nothing,
+    notice,
+    running,
+)
+from tests.bot.works import PLAIN, Works
+
+RED = Conclusion.FAILED
+VERBS = frozenset({"cancel", "approve", "reject", "rebuild"})
+
+
+class Folk:
+    """Ana wrote the commit; Bo wants no mentions."""
+
+    async def author(self, team: str, author: Person, kind: str) -> str | None:
+        return "UANA" if (team, author.email, kind) == (TEAM, "ana@acme.example", "works") else None
+
+    async def may_mention(self, team: str, user: str) -> bool:
+        return user != "UBO"
+
+
+class Desk:
+    """Cards with everything they draw from."""
+
+    def __init__(self, store: Store, clock: SetClock) -> None:
+        self.store = store
+        self.clock = clock
+        self.works = Works(clock, can=PLAIN | {Capability.COUNTS, Capability.ISSUES})
+        self.seen_by = {TEAM}
+        self.asked_verbs: list[Build | None] = []
+        self.cards = Cards(
+            store,
+            provider_of=lambda team, name: self.works if team in self.seen_by and name == CONNECTION else None,
+            people=Folk(),
+            verbs_of=self._verbs,
+            clock=clock,
+        )
+
+    def _verbs(self, _provider: AnyProvider, build: Build | None) -> frozenset[str]:
+        self.asked_verbs.append(build)
+        return VERBS
+
+    async def record(self, *builds: Build) -> None:
+        """Write builds as the watcher does."""
+        for build in builds:
+            await self.store.record([build], nothing, now=self.clock(), counts_after=timedelta(0))
+
+    async def drawn(self, row: NoticeRow, *, repeated: bool = False) -> Drawn:
+        """Draw a notice that has something to say."""
+        found = await self.cards.draw(row, repeated=repeated)
+        assert found is not None
+        return found
+
+    async def text(self, row: NoticeRow, *, repeated: bool = False) -> str:
+        """Return a drawn notice as text."""
+        return as_text((await self.drawn(row, repeated=repeated)).message.payload())
+
+
+@pytest.fixture
+def desk(store: Store, set_clock: SetClock) -> Desk:
+    return Desk(store, set_clock)
+
+
+def about(event: Event = Event.FINISHED, *, round_: int = 1, reason: str = "it is wanted", **extra: Any) -> NoticeRow:
+    return notice(event=event.value, round=round_, reason=reason, extra=Extra(**extra).as_json())
+
+
+def started(**fields: Any) -> NoticeRow:
+    whole: dict[str, Any] = {
+        "team": TEAM,
+        "channel": CHANNEL,
+        "user": "U1",
+        "round_": 1,
+        "headline": "<@U1> started it",
+        "response_url": "",
+        "thread": "",
+        "now": NOW,
+        **fields,
+    }
+    return started_row(running(), **whole)
+
+
+# a started build
+
+
+async def test_a_live_card_shows_the_build_as_it_is_now(desk: Desk) -> None:
+    await desk.store.save_link(link(alias="ios"))
+    await desk.record(running(number=7, started_at=NOW))
+    shown = await desk.drawn(started())
+    assert (shown.card, shown.live, shown.moves) == (True, True, True)
+    text = as_text(shown.message.payload())
+    assert "RUNNING" in text
+    assert "ios" in text
+    assert "@U1 started it" in text
+    await desk.record(ended(number=7))
+    over = await desk.drawn(started())
+    assert (over.live, over.moves) == (False, False)
+    assert "PASSED" in as_text(over.message.payload())
+
+
+async def test_a_queued_or_waiting_card_does_not_move_by_itself(desk: Desk) -> None:
+    await desk.record(running(waiting=True))
+    shown = await desk.drawn(started())
+    assert (shown.live, shown.moves) == (True, False)
+
+
+async def test_a_card_of_an_earlier_round_has_no_buttons_and_says_why(desk: Desk) -> None:
+    await desk.record(ended(), running())
+    shown = await desk.drawn(started())
+    assert not shown.live
+    text = as_text(shown.message.payload())
+    assert "Attempt 2 of this build has its own card." in text
+    assert "/build cancel" not in text
+    assert desk.asked_verbs == []
+
+
+async def test_the_usual_time_is_the_median_of_what_passed(desk: Desk) -> None:
+    spans = ((60, Conclusion.PASSED), (120, Conclusion.PASSED), (600, Conclusion.PASSED), (9, RED))
+    for number, (seconds, conclusion) in enumerate(spans):
+        end = ago(minutes=50 - number)
+        await desk.record(
+            ended(f"old-{number}", conclusion=conclusion, started_at=end - timedelta(seconds=seconds), completed_at=end)
+        )
+    await desk.record(running(started_at=ago(seconds=30)))
+    assert "usually 2 m" in await desk.text(started())
+
+
+# a finished build
+
+
+async def test_a_notice_is_drawn_with_counts_deltas_and_the_first_failure(desk: Desk) -> None:
+    await desk.record(ended(conclusion=RED))
+    failures = [Issue(kind=IssueKind.TEST_FAILURE, message=f"test {n} failed") for n in range(3)]
+    await desk.store.set_counts(
+        key(),
+        1,
+        IssueCounts(errors=2, test_failures=5),
+        NOW,
+        failures=msgspec.json.encode(failures).decode(),
+        failures_total=5,
+    )
+    transition = Transition(change=Change.STILL_FAILING, streak=3, red_since=409, baseline=IssueCounts(errors=1))
+    text = await desk.text(about(transition=transition))
+    assert "2 errors (+1)" in text
+    assert "Still failing — 3rd in a row, since #409, with more issues" in text
+    assert "test 0 failed" in text
+    assert "+4 more" in text
+    assert "Posted because it is wanted" in text
+
+
+async def test_counts_that_may_still_come_are_announced_and_unknown_ones_are_no_zeros(desk: Desk) -> None:
+    await desk.record(ended())
+    text = await desk.text(about())
+    assert "counting issues" in text
+    assert "0 errors" not in text
+    round_ = await desk.store.round(key(), 1)
+    assert round_ is not None
+    await desk.store.give_up_counts(round_.id or 0)
+    text = await desk.text(about())
+    assert "counting issues" not in text
+    assert "errors" not in text
+
+
+async def test_a_system_that_counts_nothing_announces_nothing(desk: Desk) -> None:
+    desk.works.capabilities = PLAIN | {Capability.ISSUES}
+    await desk.record(ended(conclusion=RED))
+    assert "counting issues" not in await desk.text(about())
+
+
+async def test_late_and_repeated_news_say_so(desk: Desk) -> None:
+    await desk.record(ended())
+    text = await desk.text(about(late=True), repeated=True)
+    assert "late news, I was away" in text
+    assert "Possibly repeated" in text
+
+
+async def test_a_round_that_was_replaced_keeps_its_result_and_loses_its_buttons(desk: Desk) -> None:
+    await desk.record(ended(conclusion=RED, issues=IssueCounts(errors=1)), running())
+    text = await desk.text(about(reason="this channel hears every finished build on main"))
+    assert "FAILED" in text
+    assert "1 error" in text
+    assert "Attempt 2 has replaced it" in text
+    assert "/build" not in text
+
+
+async def test_a_later_rounds_counts_are_not_an_earlier_ones(desk: Desk) -> None:
+    await desk.record(ended(), running(), ended(issues=IssueCounts(errors=9), completed_at=NOW + timedelta(hours=1)))
+    assert "9 errors" not in await desk.text(about())
+
+
+async def test_a_result_in_a_word_nobody_knows_is_neither_red_nor_green(desk: Desk) -> None:
+    await desk.record(ended(conclusion=None, raw_state="exploded"))
+    text = await desk.text(about())
+    assert "exploded" in text
+    assert "PASSED" not in text
+
+
+# who is named
+
+
+@pytest.mark.parametrize(
+    ("mention", "email", "named"),
+    [
+        ("U7", None, "U7"),
+        ("UBO", None, ""),
+        ("S0IOS", None, "S0IOS"),
+        (AUTHOR, "ana@acme.example", "UANA"),
+        (AUTHOR, "bo@acme.example", ""),
+        (AUTHOR, None, ""),
+        ("", "ana@acme.example", ""),
+        (CHANNEL, None, ""),
+    ],
+)
+async def test_people_are_named_who_want_to_be(desk: Desk, mention: str, email: str | None, named: str) -> None:
+    await desk.record(ended(conclusion=RED, author=Person(name="Ana", email=email) if email else None))
+    message = (await desk.drawn(about(mention=mention))).message
+    body = str(message.payload())
+    assert [who for who in ("U7", "UBO", "S0IOS", "UANA") if f"<@{who}>" in body or f"<!subteam^{who}>" in body] == (
+        [named] if named else []
+    )
+
+
+async def test_a_commit_can_not_ping_a_channel(desk: Desk) -> None:
+    hostile = "<!channel> <@U999> <https://evil.example|Approve>"
+    await desk.record(ended(message=hostile, branch=hostile, author=Person(name=hostile)))
+    body = str((await desk.drawn(about())).message.payload())
+    assert "<!channel>" not in body
+    assert "<@U999>" not in body
+    assert "<https://evil" not in body
+
+
+# gates
+
+
+async def test_an_open_gate_offers_its_buttons_until_it_is_decided(desk: Desk) -> None:
+    await desk.record(running(waiting=True))
+    desk.works.open_gates["b1"] = (Gate(id="g1", build="b1", pipeline=PIPELINE, name="Deploy to production"),)
+    shown = await desk.drawn(about(Event.BLOCKED))
+    assert (shown.card, shown.live) == (True, True)
+    text = as_text(shown.message.payload())
+    assert "Deploy to production" in text
+    assert "approve" in text
+    await desk.record(running(waiting=False))
+    over = await desk.drawn(about(Event.BLOCKED))
+    assert not over.live
+    text = as_text(over.message.payload())
+    assert "Nothing waits there any more." in text
+    assert "approve" not in text
+
+
+async def test_who_decided_stands_on_the_card(desk: Desk) -> None:
+    await desk.record(running())
+    assert "Approved by @U7" in await desk.text(about(Event.BLOCKED, text="Approved by <@U7>"))
+
+
+@pytest.mark.parametrize("can", [PLAIN, PLAIN - {Capability.GATES}])
+async def test_a_gate_that_can_not_be_read_is_told_without_buttons(desk: Desk, can: frozenset[Capability]) -> None:
+    desk.works.capabilities = can
+    desk.works.troubles["gates"] = Unavailable("The works do not answer.", provider="The Works")
+    await desk.record(running(waiting=True))
+    text = await desk.text(about(Event.BLOCKED))
+    assert "WAITING FOR APPROVAL" in text.upper()
+    assert "/build approve" not in text
+
+
+# summaries, outages, digests
+
+
+async def test_a_summary_lists_builds_in_order_under_their_names(desk: Desk) -> None:
+    await desk.store.save_link(link(alias="ios"))
+    await desk.record(ended(number=1), ended("b2", number=2, conclusion=RED))
+    rows = [notice(), notice("b2"), notice("lost")]
+    text = await desk.text(summary_row(rows, "3 builds finished while I was away", NOW), repeated=True)
+    assert text.index("#1") < text.index("#2")
+    assert "2 builds finished while I was away" in text
+    assert "ios" in text
+    assert "Possibly repeated" in text
+    quiet = await desk.text(summary_row(rows, "quiet hours held back 2 notices", NOW, quiet=True))
+    assert "2 builds while this was muted" in quiet
+
+
+async def test_a_summary_of_what_is_gone_says_nothing(desk: Desk) -> None:
+    assert await desk.cards.draw(summary_row([notice("lost")], "", NOW), repeated=False) is None
+
+
+async def test_an_outage_and_its_end_name_the_connection(desk: Desk) -> None:
+    since = ago(minutes=30)
+
+    def row(connection: str, *, over: bool, now: datetime = NOW) -> NoticeRow:
+        return outage_row(
+            TEAM, CHANNEL, connection=connection, since=since, error="token xoxb-1-secret", over=over, now=now
+        )
+
+    text = await desk.text(row(CONNECTION, over=False), repeated=True)
+    assert "I cannot reach The Works (works)" in text
+    assert "xoxb" not in text
+    assert "Possibly repeated" in text
+    assert "The Works (works) answers again after 30 m" in await desk.text(row(CONNECTION, over=True))
+    desk.clock.go(hours=1)
+    assert "after 30 m" in await desk.text(row(CONNECTION, over=True))
+    assert "I cannot reach gone" in await desk.text(row("gone", over=False))
+
+
+async def test_a_digest_is_drawn_as_it_was_made(desk: Desk) -> None:
+    row = about(Event.DIGEST, text="3 builds this week", lines=("*3 builds*", "• web"))
+    assert await desk.text(row) == as_text((await desk.drawn(row)).message.payload())
+    assert "• web" in await desk.text(row)
+    assert "Possibly repeated" in await desk.text(row, repeated=True)
+
+
+# what is not drawn
+
+
+async def test_a_build_nobody_knows_is_not_drawn(desk: Desk) -> None:
+    assert await desk.cards.draw(about(), repeated=False) is None
+
+
+async def test_a_workspace_that_may_not_see_the_connection_is_shown_nothing(desk: Desk) -> None:
+    await desk.record(ended())
+    desk.seen_by.clear()
+    assert await desk.cards.draw(about(), repeated=False) is None
+    assert await desk.cards.draw(summary_row([notice()], "", NOW), repeated=False) is None
+
+
+async def test_without_a_link_a_pipeline_is_called_by_its_listed_name_or_what_the_build_says(desk: Desk) -> None:
+    await desk.record(ended(workflow="Nightly"))
+    assert "Nightly" in await desk.text(about())
+    await desk.store.save_pipelines(CONNECTION, [desk.works.add("app", name="The App")], NOW)
+    assert "The App" in await desk.text(about())

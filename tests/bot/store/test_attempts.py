@@ -1,0 +1,180 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.models import Build, Conclusion, IssueCounts, Person, Status, Trigger
+from bot.store.attempts import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
+from tests.bot.store.rows import NOW, ended, running
+
+LATER = NOW + timedelta(minutes=5)
+
+
+def known(build: Build, *, round: int = 1, is_ended: bool | None = None, last_end: datetime | None = None) -> Known:  # noqa: A002
+    return Known(build=build, round=round, ended=build.completed if is_ended is None else is_ended, last_end=last_end)
+
+
+@pytest.mark.parametrize(
+    ("build", "before", "expected"),
+    [
+        pytest.param(running(), None, (1, False), id="a build met for the first time is in its first round"),
+        pytest.param(ended(), None, (1, False), id="so is one met at its end"),
+        pytest.param(running(attempt=3), None, (3, False), id="unless its system counts attempts"),
+        pytest.param(ended(), known(running()), (1, False), id="an end belongs to the round that ran"),
+        pytest.param(running(), known(ended()), (2, True), id="an ended build that runs again is in a new round"),
+        pytest.param(running(attempt=2), known(ended(attempt=1)), (2, True), id="and an attempt is one round"),
+        pytest.param(running(attempt=4), known(ended(attempt=1)), (4, True), id="also when some were missed"),
+        pytest.param(running(attempt=1), known(ended(attempt=1)), (2, True), id="or when the count stood still"),
+        pytest.param(ended(attempt=2), known(ended(attempt=1)), (2, False), id="a new attempt's end, its start unseen"),
+        pytest.param(ended(attempt=2), known(running(attempt=1)), (2, False), id="and the end before unseen too"),
+        pytest.param(running(attempt=2), known(running(attempt=1)), (2, False), id="a new attempt, the end unseen"),
+        pytest.param(ended(completed_at=LATER), known(ended()), (2, False), id="another end is another round"),
+        pytest.param(
+            ended(attempt=1, completed_at=LATER, raw_state="x"),
+            known(ended(attempt=1)),
+            (1, False),
+            id="but not where the system says it is the same attempt",
+        ),
+        pytest.param(
+            ended(completed_at=NOW + timedelta(milliseconds=999), raw_state="x"),
+            known(ended()),
+            (1, False),
+            id="a fraction of a second is no other end",
+        ),
+        pytest.param(
+            ended(completed_at=None, raw_state="x"), known(ended()), (1, False), id="an end without a time is no other"
+        ),
+        pytest.param(
+            ended(raw_state="x"), known(ended(completed_at=None)), (1, False), id="a time learned later is no other end"
+        ),
+        pytest.param(
+            ended(conclusion=Conclusion.FAILED), known(ended()), (1, False), id="a corrected result is the same round"
+        ),
+        pytest.param(
+            ended(), known(ended(), is_ended=False), (1, False), id="an end that a start brought is still to be written"
+        ),
+        pytest.param(
+            ended(completed_at=LATER),
+            known(running(), round=2, last_end=NOW),
+            (2, False),
+            id="a reopened build's new end",
+        ),
+    ],
+)
+def test_a_look_is_put_into_its_round(build: Build, before: Known | None, expected: tuple[int, bool]) -> None:
+    taken = step(build, before)
+    assert taken is not None
+    assert (taken.round, taken.reopened) == expected
+
+
+@pytest.mark.parametrize(
+    ("build", "before"),
+    [
+        pytest.param(running(), known(running()), id="the same"),
+        pytest.param(ended(), known(ended()), id="the same end"),
+        pytest.param(
+            running(updated_at=NOW), known(running(updated_at=LATER, raw_state="x")), id="an update before the last one"
+        ),
+        pytest.param(
+            running(updated_at=NOW), known(ended(updated_at=LATER)), id="running, in an update before its end"
+        ),
+        pytest.param(ended(attempt=1), known(running(attempt=2)), id="the attempt before"),
+        pytest.param(running(attempt=1), known(ended(attempt=2)), id="the attempt before, running"),
+        pytest.param(ended(), known(running(), round=2, last_end=NOW), id="the end of the round before"),
+        pytest.param(
+            ended(completed_at=NOW - timedelta(seconds=1)),
+            known(running(), round=2, last_end=NOW),
+            id="an end before the end of the round before",
+        ),
+        pytest.param(
+            running(branch=None, commit=None, author=None, web_url=None),
+            known(running(commit="abc1234", author=Person(name="Ada"), web_url="https://ci.example/1")),
+            id="the same with less said",
+        ),
+    ],
+)
+def test_what_is_old_or_the_same_adds_nothing(build: Build, before: Known) -> None:
+    assert step(build, before) is None
+
+
+def test_what_a_list_leaves_out_is_kept_from_a_fuller_answer() -> None:
+    full = running(commit="abc1234", message="Fix", trigger=Trigger.PUSH, jobs={"passed": 1}, attempt=1, updated_at=NOW)
+    short = running(branch=None, raw_state="still_running", created_at=None)
+    assert step(short, known(full)) == Step(build=replace(full, raw_state="still_running"), round=1)
+
+
+def test_job_counts_of_another_state_are_not_kept() -> None:
+    taken = step(ended(), known(running(jobs={"in_progress": 2})))
+    assert taken is not None
+    assert taken.build.jobs is None
+
+
+def test_issue_counts_of_an_ended_round_are_kept() -> None:
+    counted = ended(issues=IssueCounts(errors=2))
+    assert step(ended(), known(counted)) is None
+
+
+def test_issue_counts_of_a_running_build_are_not_taken_for_its_result() -> None:
+    taken = step(ended(), known(running(issues=IssueCounts(errors=0))))
+    assert taken is not None
+    assert not taken.build.issues.known
+
+
+def test_issue_counts_of_one_round_are_not_taken_into_the_next() -> None:
+    taken = step(running(), known(ended(issues=IssueCounts(errors=2), started_at=NOW)))
+    assert taken is not None
+    assert not taken.build.issues.known
+    assert taken.build.started_at is None
+    assert taken.build.completed_at is None
+
+
+def test_the_first_time_told_of_an_end_stays() -> None:
+    nearly = NOW + timedelta(milliseconds=300)
+    assert step(ended(completed_at=nearly), known(ended())) is None
+
+
+def test_a_restarted_build_is_in_a_new_round_even_if_it_still_looks_ended() -> None:
+    assert restart(ended(), known(ended(commit="abc1234"), round=3)) == Step(
+        build=ended(commit="abc1234"), round=4, reopened=True
+    )
+
+
+def test_builds_come_back_as_they_were_and_equal_ones_are_equal_text() -> None:
+    build = ended(
+        author=Person(name="Ada"), issues=IssueCounts(errors=1), jobs={"passed": 2, "failed": 1}, trigger=Trigger.CRON
+    )
+    assert unpack(pack(build)) == build
+    assert pack(build) == pack(replace(build, jobs={"failed": 1, "passed": 2}))
+
+
+def test_unknown_counts_are_empty_text_and_come_back_unknown() -> None:
+    assert pack_counts(IssueCounts(tests_total=3)) == ""
+    assert unpack_counts("") == IssueCounts()
+    assert unpack_counts(pack_counts(IssueCounts(errors=0))) == IssueCounts(errors=0)
+
+
+looks = st.builds(
+    lambda status, attempt, end, updated: running(
+        status=status,
+        attempt=attempt,
+        completed_at=NOW + timedelta(seconds=end) if end is not None and status is Status.COMPLETED else None,
+        updated_at=NOW + timedelta(seconds=updated) if updated is not None else None,
+    ),
+    st.sampled_from(Status),
+    st.none() | st.integers(1, 3),
+    st.none() | st.integers(0, 30),
+    st.none() | st.integers(0, 30),
+)
+
+
+@given(st.lists(looks, max_size=8))
+def test_rounds_never_go_back_and_the_same_look_twice_adds_nothing(seen: list[Build]) -> None:
+    before: Known | None = None
+    for build in seen:
+        taken = step(build, before)
+        if taken is not None:
+            assert before is None or taken.round >= before.round
+            before = Known(build=taken.build, round=taken.round, ended=taken.build.completed)
+        assert step(build, before) is None

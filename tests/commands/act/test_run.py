@@ -1,0 +1,110 @@
+"""A build is started as asked, once, and its card tells the channel."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bot.core.models import Parameter, ParameterType, Pipeline
+from bot.providers.base.provider import Capability
+from bot.store import Store
+from commands.act.presets import presets, save_preset
+from commands.core.context import Request, Services, Source
+from commands.core.grammar import Target
+from commands.core.resolve import place
+from tests.commands.fakes import ADMIN, EVERYTHING, TEAM, USER, FakeProvider
+from tests.commands.reading import Say, first, said
+
+
+async def test_a_build_starts_with_what_was_typed_and_its_card_is_posted(
+    say: Say, works: FakeProvider, store: Store
+) -> None:
+    handled = await say("run app@release/2.1 A=1 B='x, y=z' --message 'Try again' --commit a1b2c3d --clean")
+    assert handled.answer.silent
+    verb, pipeline, start = works.acts[0]
+    assert (verb, pipeline, str(start.ref), start.commit) == ("start", "p-app", "release/2.1", "a1b2c3d")
+    assert start.parameters == {"A": "1", "B": "x, y=z"}
+    assert (start.message, start.options, start.requested_by) == ("Try again", {"clean": "true"}, "Ana")
+    rows = await store.notices_of(works.history["p-app"][0].key)
+    assert [row.event for row in rows] == ["started"]
+    assert "<@U1> started #1 of App on release/2.1" in rows[0].extra
+    assert [row.build for row in await store.watches(TEAM, USER)] == ["b1"]
+
+
+async def test_who_does_not_want_to_watch_does_not(say: Say, store: Store) -> None:
+    await say("run app --no-watch")
+    assert await store.watches(TEAM, USER) == []
+
+
+async def test_a_dry_run_starts_nothing(say: Say, works: FakeProvider) -> None:
+    handled = await say("run app A=1 --dry-run")
+    assert "Would start App on main (The Works). Nothing was started." in first(handled)
+    assert "`A` = `1`" in said(handled)
+    assert works.acts == []
+
+
+async def test_a_second_click_starts_nothing(say: Say, works: FakeProvider) -> None:
+    for _ in range(2):
+        await say("run works:p-app@main", source=Source.BUTTON)
+    await say("run works:p-app@other", source=Source.BUTTON)
+    assert len(works.acts) == 2
+
+
+async def test_parameters_that_are_missing_are_asked_for(say: Say, works: FakeProvider, app: Pipeline) -> None:
+    works.known_parameters[app.id] = (
+        Parameter(name="ENV", type=ParameterType.CHOICE, choices=(("qa", "QA"), ("live", "Live")), required=True),
+        Parameter(name="NOTE", required=True, default="none"),
+    )
+    handled = await say("run app")
+    assert "App needs `ENV`." in first(handled)
+    assert "Add ENV=…." in first(handled)
+    assert "`ENV` can't be `prod`." in first(await say("run app ENV=prod"))
+    form = await say("run app X=1 --message hi", trigger="t1")
+    assert form.answer.form is not None
+    assert form.answer.form.form == "run"
+    assert works.acts == []
+    assert (await say("run app ENV=qa")).outcome == "ok"
+    works.capabilities = EVERYTHING - {Capability.PARAMETERS}
+    assert (await say("run app")).outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("run app web", "I don't know what `web` should be"),
+        ("run app#4", "`/build rebuild #412`"),
+        ("run app --option fast", "takes NAME=VALUE"),
+        ("run app --option fast=1", "It has: `clean`."),
+        ("run app --preset nope", "has no preset `nope`"),
+        ("run app --forget-preset nope", "has no preset `nope`"),
+    ],
+)
+async def test_words_that_make_no_sense_are_refused(say: Say, works: FakeProvider, words: str, told: str) -> None:
+    assert told in first(await say(words))
+    assert works.acts == []
+
+
+async def test_a_system_that_cannot_start_says_so(say: Say, works: FakeProvider) -> None:
+    works.capabilities = EVERYTHING - {Capability.START}
+    assert (await say("run app")).outcome == "failed"
+
+
+async def test_presets_fill_in_what_was_not_typed_and_are_forgotten_on_request(
+    say: Say, works: FakeProvider, request_of: Callable[..., Request], services: Services
+) -> None:
+    where = await place(Target(pipeline="works:app"), request_of(), services, acting=True, verb="run")
+    await save_preset("qa", {"ENV": "qa", "A": "1"}, where, request_of(), services)
+    await say("run app A=2 --preset qa")
+    assert works.acts[0][2].parameters == {"ENV": "qa", "A": "2"}
+    assert "removed the preset" in first(await say("run app --forget-preset qa"))
+    assert await presets(where, request_of(), services) == {}
+    assert len(works.acts) == 1
+
+
+async def test_the_form_opens_where_it_can(say: Say) -> None:
+    assert (await say("run app --form", trigger="t1")).answer.form is not None
+    assert (await say("run app --form")).answer.form is None
+
+
+async def test_one_pipeline_follows_another_workspace_never(say: Say, works: FakeProvider) -> None:
+    assert (await say("run works:app", team="T2", user=ADMIN)).outcome == "failed"
+    assert works.acts == []

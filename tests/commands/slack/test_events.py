@@ -1,0 +1,310 @@
+"""Around the commands: schedules by the clock, App Home, shortcuts, previews, reactions, channels that come and go."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.core.errors import NotFound
+from bot.core.models import Conclusion, Pipeline
+from bot.slack.sender import SlackError
+from bot.store import Store
+from bot.store.tables import CardRow, NoticeRow
+from commands.core.context import Answer, Request, Services
+from commands.scheduled import Timed
+from commands.slack.events import Surroundings
+from commands.slack.home import home
+from commands.slack.shortcuts import words_for
+from tests.commands.conftest import SetClock
+from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender
+from tests.commands.reading import Linked, Recorded, Say
+
+TS = "1770000000.000001"
+
+
+class Installs:
+    """The installation of one workspace, whose bot is UBOT."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    async def end(self, team: str, enterprise: str = "") -> None:
+        """Forget a workspace."""
+        self.ended.append(team)
+
+    async def bot_user_of(self, team: str, enterprise: str = "") -> str:
+        """Return the bot's user id."""
+        return "UBOT"
+
+
+@pytest.fixture
+def installs() -> Installs:
+    return Installs()
+
+
+@pytest.fixture
+def asked() -> list[Request]:
+    return []
+
+
+@pytest.fixture
+def around(services: Services, installs: Installs, asked: list[Request]) -> Surroundings:
+    async def answer(request: Request) -> None:
+        asked.append(request)
+
+    return Surroundings(services, installs, answer)
+
+
+@pytest.fixture
+def happens(around: Surroundings) -> Callable[..., Awaitable[None]]:
+    async def done(kind: str, team: str = TEAM, **event: Any) -> None:
+        await around.events[kind]({"team_id": team, "event": {"type": kind, **event}})
+
+    return done
+
+
+Happens = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recorded) -> None:
+    """Let #5's card stand in the channel."""
+    build = works.build_of(app, 5, conclusion=Conclusion.FAILED)
+    await recorded(build)
+    row = NoticeRow(
+        team=TEAM,
+        channel=CHANNEL,
+        connection="works",
+        pipeline=app.id,
+        build="b5",
+        round=1,
+        event="finished",
+        reason="it broke",
+        due_at=NOW,
+        created_at=NOW,
+    )
+    await store.add_notices([row])
+    claimed = (await store.claim_notices("w", now=NOW, lease_seconds=60, limit=1))[0]
+    await store.sent(
+        claimed.id or 0,
+        ts=TS,
+        now=NOW,
+        card=CardRow(
+            team=TEAM,
+            channel=CHANNEL,
+            ts=TS,
+            notice=claimed.id or 0,
+            connection="works",
+            pipeline=app.id,
+            build="b5",
+            round=1,
+        ),
+    )
+
+
+# channels
+
+
+async def test_an_archived_channel_pauses_its_links_and_tells_who_made_them(
+    happens: Happens, store: Store, linked: Linked, sender: RecordingSender
+) -> None:
+    await linked()
+    await happens("channel_archive", channel=CHANNEL)
+    assert [link.paused_reason for link in await store.links(TEAM, CHANNEL)] == ["the channel was archived"]
+    assert sender.last.arguments["channel"] == USER
+    assert "because the channel was archived" in sender.last.text
+    await happens("channel_unarchive", channel=CHANNEL)
+    assert [link.paused_reason for link in await store.links(TEAM, CHANNEL)] == [""]
+
+
+async def test_the_bots_own_leaving_pauses_and_its_return_resumes(
+    happens: Happens, store: Store, linked: Linked, sender: RecordingSender
+) -> None:
+    await linked()
+    await happens("member_left_channel", channel=CHANNEL, user="U2")
+    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+    sender.refusals["chat.postMessage"] = "cannot_dm_bot"
+    await happens("member_left_channel", channel=CHANNEL, user="UBOT")
+    assert (await store.links(TEAM, CHANNEL))[0].paused_reason
+    await happens("member_joined_channel", channel=CHANNEL, user="U2")
+    assert (await store.links(TEAM, CHANNEL))[0].paused_reason
+    await happens("member_joined_channel", channel=CHANNEL, user="UBOT")
+    await happens("channel_rename", channel={"id": CHANNEL, "name": "mac"})
+    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+
+
+async def test_another_workspaces_channel_of_the_same_id_changes_nothing(
+    happens: Happens, store: Store, linked: Linked
+) -> None:
+    await linked()
+    await happens("channel_archive", team="T2", channel=CHANNEL)
+    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+
+
+async def test_an_uninstalled_app_is_forgotten(happens: Happens, installs: Installs) -> None:
+    await happens("tokens_revoked", tokens={"oauth": ["U1"]})
+    assert installs.ended == []
+    await happens("tokens_revoked", tokens={"bot": ["UBOT"]})
+    await happens("app_uninstalled")
+    assert installs.ended == [TEAM, TEAM]
+
+
+# reactions
+
+
+@pytest.mark.usefixtures("card")
+async def test_reactions_do_nothing_until_the_channel_wants_them(
+    happens: Happens, say: Say, asked: list[Request]
+) -> None:
+    async def react(name: str = "repeat", user: str = USER, ts: str = TS) -> None:
+        await happens(
+            "reaction_added", reaction=name, user=user, item={"type": "message", "channel": CHANNEL, "ts": ts}
+        )
+
+    await react()
+    assert asked == []
+    assert (await say("subscribe --reactions maybe")).outcome == "refused"
+    assert (await say("subscribe --reactions on")).answer.public
+    for name in ("repeat", "eyes", "no_bell", "tada"):
+        await react(name)
+    await react(user="UBOT")
+    await react(ts="1.1")
+    assert [one.text for one in asked] == ["retry works:p-app#5", "watch works:p-app#5", "mute works:p-app --for 2h"]
+    assert {one.user for one in asked} == {USER}
+    await say("subscribe --reactions off")
+    await react()
+    assert len(asked) == 3
+
+
+# shortcuts
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize(
+    ("callback", "message", "words"),
+    [
+        ("start_build", {}, "run --form"),
+        ("unknown", {}, ""),
+        ("retry_build", {"ts": TS}, "retry works:p-app#5"),
+        (
+            "show_logs",
+            {"ts": "1.1", "text": "see <https://ci.example/works/app/builds/7>"},
+            "logs https://ci.example/works/app/builds/7",
+        ),
+        ("why_failed", {"ts": "1.1", "text": "https://elsewhere.example"}, "why --build last"),
+        ("retry_build", {"ts": "1.1"}, "retry"),
+    ],
+)
+async def test_a_shortcut_types_words_about_its_message(
+    around: Surroundings,
+    asked: list[Request],
+    request_of: Callable[..., Request],
+    services: Services,
+    callback: str,
+    message: dict[str, str],
+    words: str,
+) -> None:
+    body = {"callback_id": callback, "message": message}
+    assert await words_for(callback, body, request_of(), services) == words
+    await around.shortcut(body, request_of())
+    assert [one.text for one in asked] == ([words] if words else [])
+
+
+# previews
+
+
+async def test_build_pages_are_previewed_in_their_own_workspace_only(
+    happens: Happens, works: FakeProvider, app: Pipeline, sender: RecordingSender
+) -> None:
+    build = works.build_of(app, 5, conclusion=Conclusion.FAILED)
+    links = [{"url": build.web_url}, {"url": app.web_url}, {"url": "https://elsewhere.example"}]
+    await happens("link_shared", team="T2", user=USER, channel=CHANNEL, message_ts=TS, links=links)
+    assert sender.of("chat.unfurl") == []
+    await happens("link_shared", user=USER, channel=CHANNEL, message_ts=TS, links=links)
+    given = sender.of("chat.unfurl")[0].arguments
+    assert list(given["unfurls"]) == [build.web_url]
+    assert "#5" in str(given["unfurls"])
+    assert (given["channel"], given["ts"]) == (CHANNEL, TS)
+    await happens("link_shared", user=USER, channel="COMPOSER", unfurl_id="u1", source="composer", links=links)
+    assert sender.of("chat.unfurl")[1].arguments["unfurl_id"] == "u1"
+    works.troubles["build_by_number"] = works.troubles["pipeline"] = NotFound("Gone.", provider="The Works")
+    await happens("link_shared", user=USER, channel=CHANNEL, message_ts=TS, links=links)
+    assert len(sender.of("chat.unfurl")) == 2
+
+
+# home
+
+
+async def test_home_is_published_at_most_once_a_moment(
+    happens: Happens, sender: RecordingSender, set_clock: SetClock
+) -> None:
+    await happens("app_home_opened", user=USER, tab="messages")
+    await happens("app_home_opened", user=USER, tab="home")
+    await happens("app_home_opened", user=USER, tab="home")
+    assert len(sender.of("views.publish")) == 1
+    set_clock.go(seconds=30)
+    await happens("app_home_opened", user=USER, tab="home")
+    assert len(sender.of("views.publish")) == 2
+
+
+async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_connections(
+    services: Services,
+    request_of: Callable[..., Request],
+    works: FakeProvider,
+    app: Pipeline,
+    linked: Linked,
+    recorded: Recorded,
+    say: Say,
+    connections: FakeConnections,
+    store: Store,
+) -> None:
+    async def shown(user: str = USER, team: str = TEAM) -> str:
+        return str((await home(request_of(user=user, team=team, channel=""), services)).payload()["blocks"])
+
+    assert "Three steps" in await shown()
+    await linked()
+    await recorded(works.running(app, 5, waiting=True), started_by=USER)
+    await say("follow app")
+    text = await shown()
+    for part in ("#5", "Channels I set up", "You watch", "App"):
+        assert part in text
+    assert "'text': 'Waiting for approval'" not in text
+    assert "Admin" not in text
+    await store.pause_links(TEAM, CHANNEL, "the channel was archived")
+    admins = await shown(ADMIN)
+    for part in ("'text': 'Waiting for approval'", "Admin", "the channel was archived", "The Works"):
+        assert part in admins
+    assert "#5" not in await shown(team="T2")
+    connections.open.clear()
+    assert "Connect a CI system" in await shown()
+
+
+# the clock
+
+
+async def test_due_schedules_and_digests_run_once_and_one_that_cannot_be_told_stops_no_other(
+    say: Say, services: Services, store: Store, works: FakeProvider, set_clock: SetClock, linked: Linked
+) -> None:
+    await linked()
+    await say('schedule "daily 14:00" run app A="x y"')
+    await say('schedule "daily 14:00" status')
+    await say("digest daily 14:00")
+    delivered: list[str] = []
+
+    async def deliver(request: Request, _answer: Answer) -> None:
+        delivered.append(request.text)
+        if request.text.startswith("run"):
+            raise SlackError("not_in_channel")
+
+    timed = Timed(services, deliver)
+    await timed.tick()
+    assert delivered == []
+    set_clock.go(hours=2)
+    await timed.tick()
+    await timed.tick()
+    assert sorted(delivered) == ['run app A="x y"', "status"]
+    assert works.acts[0][2].parameters == {"A": "x y"}
+    digests = [row for row in await store.notices_in(TEAM, CHANNEL, NOW - timedelta(days=1)) if row.event == "digest"]
+    assert len(digests) == 1
+    assert "nothing was built" in digests[0].extra
