@@ -14,7 +14,7 @@ from bot.providers import PROVIDERS
 from bot.security.vault import new_key
 from bot.settings import Settings
 from playground import Playground
-from playground.ci import World, ci_app
+from playground.ci import LocalCi, ci_app
 
 SEED = 7
 BUSY_SECONDS = 2.0
@@ -23,7 +23,7 @@ IDLE_SECONDS = 5.0
 
 async def play(*, port: int, speed: float, database: Path | None, say: Callable[[str], None]) -> None:
     """Play until stopped. Nothing leaves this machine."""
-    world = World(seed=SEED, speed=speed)
+    world = LocalCi(seed=SEED, speed=speed)
     signing_secret = secrets.token_hex(16)
     bot_token = f"xoxb-{secrets.token_hex(16)}"
     unfurl_domains = ("127.0.0.1", "localhost")

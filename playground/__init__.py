@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from typing_extensions import override
 
-from playground.slack import Call, Delivery, People, SlackApp, Workspace, slack_app
+from playground.slack import Call, Delivery, SlackApp, UserActions, Workspace, slack_app
 
 PAGE = Path(__file__).parent / "page" / "dist"
 SHUTDOWN_SECONDS = 5.0
@@ -95,9 +95,9 @@ class Playground:
         return self.slack.calls
 
     @property
-    def people(self) -> People:
+    def user_actions(self) -> UserActions:
         """What the people at the page can do, without the page."""
-        return self.slack.people
+        return self.slack.user_actions
 
     @property
     def address(self) -> str:

@@ -1,4 +1,4 @@
-"""A stand-in of Buildkite's REST API v2 and Test Engine for one organization, `demo`."""
+"""A stand-in of Buildkite's REST API v2 and Test Simulation for one organization, `demo`."""
 
 import fnmatch
 import hashlib
@@ -13,8 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from typing_extensions import override
 
-from playground.ci import matter
-from playground.ci.engine import Engine, Refused, newest_first
+from playground.ci import job_output
 from playground.ci.model import (
     Artifact,
     Build,
@@ -34,6 +33,7 @@ from playground.ci.model import (
     iso,
     spaced,
 )
+from playground.ci.simulation import Refused, Simulation, newest_first
 from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer, link_header, whole
 
 ORG = "demo"
@@ -107,17 +107,17 @@ class Buildkite(System):
     label = "Buildkite"
     connection = "demo-buildkite"
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self.token = "bkua_" + hashlib.sha256(f"{engine.seed}/buildkite".encode()).hexdigest()[:40]
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self.token = "bkua_" + hashlib.sha256(f"{simulation.seed}/buildkite".encode()).hexdigest()[:40]
         self.services: list[JSON] = []
-        self._organization_meter = Meter(round(PER_MINUTE * engine.quota), 60)
-        self._user_meter = Meter(round(PER_MINUTE_USER * engine.quota), 60)
+        self._organization_meter = Meter(round(PER_MINUTE * simulation.quota), 60)
+        self._user_meter = Meter(round(PER_MINUTE_USER * simulation.quota), 60)
 
     @property
     def owner(self) -> Person:
         """Return whose token it is."""
-        return self.engine.people[0]
+        return self.simulation.people[0]
 
     @override
     def options(self, base: str) -> dict[str, object]:
@@ -176,8 +176,8 @@ class Buildkite(System):
             ]
 
         async def page(request: Request) -> Response:
-            self.engine.settle()
-            for pipeline in self.engine.of_system(self.name):
+            self.simulation.settle()
+            for pipeline in self.simulation.of_system(self.name):
                 for found in pipeline.builds:
                     if (pipeline.path, found.number) == (request.path_params["slug"], request.path_params["number"]):
                         return self.page(found)
@@ -250,7 +250,7 @@ class Buildkite(System):
 
     def _find_pipeline(self, call: Call) -> Pipeline:
         self._in_org(call, {})
-        for pipeline in self.engine.of_system(self.name):
+        for pipeline in self.simulation.of_system(self.name):
             if pipeline.path == call.at("pipeline"):
                 return pipeline
         raise self._refuse(404, "No pipeline found")
@@ -263,7 +263,7 @@ class Buildkite(System):
 
     def _find_job(self, call: Call) -> tuple[Build, Job]:
         self._in_org(call, {})
-        found = self.engine.job(self.name, call.at("job"))
+        found = self.simulation.job(self.name, call.at("job"))
         if found is None or ("number" in call.request.path_params and self._find_build(call) is not found[0]):
             raise self._refuse(404, "No job found")
         return found
@@ -299,7 +299,7 @@ class Buildkite(System):
                 "uuid": "f0b3c1de-52a1-4f0e-9d4b-7f1c2a9e6b05",
                 "scopes": list(SCOPES),
                 "description": "Buildbell playground",
-                "created_at": spaced(self.engine.of_system(self.name)[0].created_at),
+                "created_at": spaced(self.simulation.of_system(self.name)[0].created_at),
                 "expires_at": None,
                 "user": {"name": self.owner.name, "email": self.owner.email},
             }
@@ -332,7 +332,7 @@ class Buildkite(System):
 
     def _rate_limit(self, call: Call) -> Response:
         self._in_org(call, {})
-        now, meter = self.engine.wall(), self._organization_meter
+        now, meter = self.simulation.wall(), self._organization_meter
         rest = {"limit": meter.limit, "current": meter.used, "reset": meter.reset_in(now)}
         graphql = {"limit": 20_000, "current": 0, "reset": 300}
         return answer(
@@ -354,7 +354,7 @@ class Buildkite(System):
         settings = body.get("settings")
         if body.get("provider") != "webhook" or not isinstance(settings, dict) or not settings.get("url"):
             return answer({"message": "Validation Failed", "errors": [{"field": "settings", "code": "invalid"}]}, 422)
-        uid = self.engine.uid()
+        uid = self.simulation.uid()
         service = {
             "id": uid,
             "graphql_id": None,
@@ -364,7 +364,7 @@ class Buildkite(System):
             "enabled": True,
             "scope": "organization",
             "settings": {name: value for name, value in settings.items() if name != "token"},
-            "created_at": iso(self.engine.now),
+            "created_at": iso(self.simulation.now),
             "created_by": self._user(self.owner),
         }
         self.services.append(service)
@@ -376,7 +376,7 @@ class Buildkite(System):
         self._in_org(call, {})
         found = [
             pipeline
-            for pipeline in self.engine.of_system(self.name)
+            for pipeline in self.simulation.of_system(self.name)
             if call.query.get("name", "").lower() in pipeline.name.lower()
             and call.query.get("repository", "").lower() in f"git@demo.example:{pipeline.repo.slug}.git"
         ]
@@ -425,7 +425,7 @@ class Buildkite(System):
         else:
             if "org" in params:
                 self._in_org(call, {})
-            builds = [build for pipeline in self.engine.of_system(self.name) for build in pipeline.builds]
+            builds = [build for pipeline in self.simulation.of_system(self.name) for build in pipeline.builds]
         found = [build for build in newest_first(builds) if self._admits(call, build)]
         page, headers = self._paged(call, found)
         return answer([self._build(call, build) for build in page], headers=headers)
@@ -590,12 +590,12 @@ class Buildkite(System):
         if found is None or found[0] is None:
             # The service knows no repository: it accepts any name, and the checkout fails on the machine.
             commit = Commit(
-                sha=wanted, message=f"Build of {branch}", author=self.owner, at=self.engine.now, parent="0" * 40
+                sha=wanted, message=f"Build of {branch}", author=self.owner, at=self.simulation.now, parent="0" * 40
             )
             outcome = Outcome.FAIL
         else:
             commit = found[0]
-        build = self.engine.start(
+        build = self.simulation.start(
             pipeline,
             commit=commit,
             source=Source.API,
@@ -617,12 +617,12 @@ class Buildkite(System):
         build = self._find_build(call)
         if _state(build) not in {"scheduled", "running", "failing"}:
             raise self._refuse(422, f"Build can't be canceled because it's already {_state(build)}.")
-        self.engine.cancel(build)
+        self.simulation.cancel(build)
         return answer(self._build(call, build))
 
     def _rebuild(self, call: Call) -> Response:
         old = self._find_build(call)
-        build = self.engine.start(
+        build = self.simulation.start(
             old.pipeline,
             commit=old.commit,
             source=Source.REBUILD,
@@ -650,7 +650,7 @@ class Buildkite(System):
             and ("soft_failed" if job.soft_failed else _job_state(job)) in words
         ]
         if jobs:
-            self.engine.retry(build, jobs, self.owner)
+            self.simulation.retry(build, jobs, self.owner)
         return answer({**self._build(call, build), "retried_jobs_count": len(jobs)}, 202)
 
     # jobs
@@ -756,7 +756,7 @@ class Buildkite(System):
             raise self._refuse(422, "Jobs of a canceled build can't be retried")
         if job.retried or not (job.state.bad or job.state is JobState.CANCELED) or job.step.gate is GateKind.INSTANT:
             raise self._refuse(400, "Only failed, timed out or canceled jobs can be retried, and only once")
-        (fresh,) = self.engine.retry(build, [job], self.owner)
+        (fresh,) = self.simulation.retry(build, [job], self.owner)
         return answer(self._job(call, build, fresh))
 
     def _unblock(self, call: Call) -> Response:
@@ -776,9 +776,9 @@ class Buildkite(System):
                 raise self._refuse(422, f"{wanted.label} must be one of {', '.join(wanted.options)}")
             if value:
                 values[wanted.key] = value
-        by = next((person for person in self.engine.people if person.uid == body.get("unblocker")), self.owner)
+        by = next((person for person in self.simulation.people if person.uid == body.get("unblocker")), self.owner)
         try:
-            self.engine.approve(build, job, by)
+            self.simulation.approve(build, job, by)
         except Refused as exc:
             raise self._refuse(422, "This job is not blocked") from exc
         build.meta.update(values)
@@ -786,7 +786,7 @@ class Buildkite(System):
 
     def _log(self, call: Call) -> Response:
         build, job = self._find_job(call)
-        text = _log_text(build, job, self.engine.now)
+        text = _log_text(build, job, self.simulation.now)
         data = text.encode()
         plain = call.raw_path.endswith(".txt") or call.header("accept").startswith("text/plain")
         if not plain and "range" not in call.request.headers and call.request.method != "HEAD":
@@ -882,11 +882,11 @@ class Buildkite(System):
         url = self.presigned(call, self._find_artifact(call)[2])
         return answer({"url": url}, 302, {"Location": url})
 
-    # Test Engine
+    # Test Simulation
 
     def _tests(self, call: Call) -> Response:
         self._in_org(call, {})
-        build = self.engine.build(self.name, call.at("uid"))
+        build = self.simulation.build(self.name, call.at("uid"))
         if build is None:
             raise self._refuse(404, "No build found")
         wanted = call.query.get("tags", "")
@@ -920,7 +920,7 @@ class Buildkite(System):
 
     def _suite_builds(self, call: Call) -> list[Build]:
         self._in_org(call, {})
-        for pipeline in self.engine.of_system(self.name):
+        for pipeline in self.simulation.of_system(self.name):
             if pipeline.path == call.at("suite"):
                 return [build for build in newest_first(pipeline.builds) if any(job.tests for job in build.current)]
         raise self._refuse(404, "No suite found")
@@ -1002,7 +1002,7 @@ class Buildkite(System):
                 "sender": {"id": self.owner.uid, "name": self.owner.name},
             }
         ).encode()
-        at = int(self.engine.wall())
+        at = int(self.simulation.wall())
         signature = hmac.new(self.webhook_secret.encode(), f"{at}.".encode() + body, "sha256").hexdigest()
         return [
             Hook(
@@ -1010,7 +1010,7 @@ class Buildkite(System):
                     "Content-Type": "application/json",
                     "User-Agent": "Buildkite-Request",
                     "X-Buildkite-Event": name,
-                    "X-Buildkite-Request": self.engine.uid(),
+                    "X-Buildkite-Request": self.simulation.uid(),
                     "X-Buildkite-Signature": f"timestamp={at},signature={signature}",
                 },
                 body=body,
@@ -1062,7 +1062,7 @@ def _log_text(build: Build, job: Job, now: float) -> str:
     written = []
     start = job.started_at or 0.0
     end = job.finished_at or job.ends_at or now
-    for line in matter.visible(build, job, now):
+    for line in job_output.visible(build, job, now):
         at = round((start + line.share * (end - start)) * 1000)
         text = f"~~~ {line.text}" if line.kind == "section" else line.coloured
         written.append(f"\x1b_bk;t={at}\x07{text}\r\n")

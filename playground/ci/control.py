@@ -1,4 +1,4 @@
-"""The hand that plays the CI systems' side: the world's state as JSON, and levers. The README describes both."""
+"""The hand that plays the CI systems' side: the ci's state as JSON, and levers. The README describes both."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from playground.ci.engine import Refused, ends_in, newest_first
+from playground.ci.local_ci import LocalCi
 from playground.ci.model import Build, IssueKind, Outcome, Pipeline, Source, iso
+from playground.ci.simulation import Refused, ends_in, newest_first
 from playground.ci.system import FAULTS, JSON, Fault, System, answer, whole
-from playground.ci.world import World
 
 SHOWN_BUILDS = 8
 FASTEST = 1000.0
@@ -25,10 +25,10 @@ class Bad(Exception):
 
 
 class Control:
-    """The control interface of one world."""
+    """The control interface of one ci."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, ci: LocalCi) -> None:
+        self._ci = ci
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes, all below `/control`."""
@@ -47,7 +47,7 @@ class Control:
 
     def _route(self, path: str, handler: Callable[[Request, JSON], Awaitable[Response]], *methods: str) -> Route:
         async def endpoint(request: Request) -> Response:
-            self._world.settle()
+            self._ci.settle()
             try:
                 return await handler(request, await _body(request))
             except Bad as exc:
@@ -60,20 +60,20 @@ class Control:
     # looking
 
     async def _state(self, request: Request, _body: JSON) -> Response:
-        world, shown = self._world, whole(request.query_params.get("builds"), SHOWN_BUILDS, most=200)
+        ci, shown = self._ci, whole(request.query_params.get("builds"), SHOWN_BUILDS, most=200)
         origin = f"{request.url.scheme}://{request.url.netloc}"
         return answer(
             {
-                "now": iso(world.now),
-                "speed": world.speed,
-                "advanced": world.advanced,
+                "now": iso(ci.now),
+                "speed": ci.speed,
+                "advanced": ci.advanced,
                 "webhooks": {
-                    "on": world.sender.on,
-                    "bot_url": world.sender.bot_url,
-                    "delivered": world.sender.delivered,
-                    "failed": world.sender.failed,
+                    "on": ci.sender.on,
+                    "bot_url": ci.sender.bot_url,
+                    "delivered": ci.sender.delivered,
+                    "failed": ci.sender.failed,
                 },
-                "authors": [{"name": person.name, "email": person.email} for person in world.people],
+                "authors": [{"name": person.name, "email": person.email} for person in ci.people],
                 "outcomes": [outcome.value for outcome in Outcome],
                 "systems": [
                     {
@@ -91,16 +91,16 @@ class Control:
                                     self._build(build, origin) for build in newest_first(pipeline.builds)[:shown]
                                 ],
                             }
-                            for pipeline in world.of_system(system.name)
+                            for pipeline in ci.of_system(system.name)
                         ],
                     }
-                    for system in world.systems.values()
+                    for system in ci.systems.values()
                 ],
             }
         )
 
     def _build(self, build: Build, origin: str) -> JSON:
-        now, system = self._world.now, self._world.systems[build.pipeline.system]
+        now, system = self._ci.now, self._ci.systems[build.pipeline.system]
         return {
             "id": build.uid,
             "number": build.number,
@@ -141,30 +141,30 @@ class Control:
         }
 
     async def _requests(self, request: Request, _body: JSON) -> Response:
-        world = self._world
+        ci = self._ci
         if request.method == "DELETE":
-            world.requests.clear()
+            ci.requests.clear()
         wanted, since = request.query_params.get("system"), whole(request.query_params.get("since"), 0, least=0)
-        gone = world.requests_total - len(world.requests)
-        kept = list(world.requests)[max(since - gone, 0) :]
+        gone = ci.requests_total - len(ci.requests)
+        kept = list(ci.requests)[max(since - gone, 0) :]
         return answer(
             {
                 "requests": [entry for entry in kept if wanted in {None, entry["system"]}],
-                "total": world.requests_total,
+                "total": ci.requests_total,
             }
         )
 
     # finding
 
     def _system(self, body: JSON) -> System:
-        found = self._world.systems.get(str(body.get("system")))
+        found = self._ci.systems.get(str(body.get("system")))
         if found is None:
-            raise Bad(f"There is no system {body.get('system')!r}; there are {', '.join(self._world.systems)}.", 404)
+            raise Bad(f"There is no system {body.get('system')!r}; there are {', '.join(self._ci.systems)}.", 404)
         return found
 
     def _pipeline(self, body: JSON) -> Pipeline:
         system, wanted = self._system(body), str(body.get("pipeline"))
-        pipelines = self._world.of_system(system.name)
+        pipelines = self._ci.of_system(system.name)
         found = [pipeline for pipeline in pipelines if pipeline.path == wanted] or [
             pipeline for pipeline in pipelines if wanted in {pipeline.path.rpartition("/")[2], pipeline.name}
         ]
@@ -178,26 +178,26 @@ class Control:
             for build in self._pipeline(body).builds:
                 if f"#{build.number}" == key:
                     return build
-        elif (known := self._world.build(system.name, key)) is not None:
+        elif (known := self._ci.build(system.name, key)) is not None:
             return known
         raise Bad(f"There is no build {key!r}.", 404)
 
     def _answer(self, request: Request, build: Build, status: int = 200) -> Response:
-        self._world.settle()
+        self._ci.settle()
         return answer(self._build(build, f"{request.url.scheme}://{request.url.netloc}"), status)
 
     # acting
 
     async def _push(self, request: Request, body: JSON) -> Response:
-        world, pipeline = self._world, self._pipeline(body)
-        author = world.person(
-            str(body.get("author_name") or world.people[0].name), str(body.get("author_email") or world.people[0].email)
+        ci, pipeline = self._ci, self._pipeline(body)
+        author = ci.person(
+            str(body.get("author_name") or ci.people[0].name), str(body.get("author_email") or ci.people[0].email)
         )
         branch = str(body.get("branch") or pipeline.repo.default_branch)
-        commit = world.commit(pipeline.repo, branch, str(body.get("message") or "Try something new"), author)
+        commit = ci.commit(pipeline.repo, branch, str(body.get("message") or "Try something new"), author)
         pull = next((it for it in pipeline.repo.pulls.values() if it.branch == branch and not it.closed), None)
         by_pull = pull is not None and Source.PULL in pipeline.sources
-        build = world.start(
+        build = ci.start(
             pipeline,
             commit=commit,
             source=Source.PULL if by_pull else Source.PUSH,
@@ -211,12 +211,12 @@ class Control:
     async def _outcome(self, request: Request, body: JSON) -> Response:
         build, outcome = self._find(body), _outcome(body, needed=True)
         if outcome is not None:
-            self._world.decide_outcome(build, outcome)
+            self._ci.decide_outcome(build, outcome)
         return self._answer(request, build)
 
     async def _finish(self, request: Request, body: JSON) -> Response:
         build = self._find(body)
-        self._world.finish(build, _outcome(body, needed=False))
+        self._ci.finish(build, _outcome(body, needed=False))
         return self._answer(request, build)
 
     async def _gate(self, request: Request, body: JSON) -> Response:
@@ -225,17 +225,17 @@ class Control:
             raise Bad("`approve` must be true or false.")
         if not build.gates:
             raise Bad("Nothing waits for a person here.")
-        decide = self._world.approve if approve else self._world.reject
-        decide(build, build.gates[0], self._world.people[-1])
+        decide = self._ci.approve if approve else self._ci.reject
+        decide(build, build.gates[0], self._ci.people[-1])
         return self._answer(request, build)
 
     async def _advance(self, _request: Request, body: JSON) -> Response:
-        self._world.advance(_number(body, "seconds", 0.0, 30 * 24 * 3600.0))
-        return answer({"now": iso(self._world.now)})
+        self._ci.advance(_number(body, "seconds", 0.0, 30 * 24 * 3600.0))
+        return answer({"now": iso(self._ci.now)})
 
     async def _speed(self, _request: Request, body: JSON) -> Response:
-        self._world.set_speed(_number(body, "factor", 0.0, FASTEST))
-        return answer({"now": iso(self._world.now), "speed": self._world.speed})
+        self._ci.set_speed(_number(body, "factor", 0.0, FASTEST))
+        return answer({"now": iso(self._ci.now), "speed": self._ci.speed})
 
     async def _fault(self, _request: Request, body: JSON) -> Response:
         system, kind = self._system(body), str(body.get("kind"))
@@ -252,7 +252,7 @@ class Control:
         return answer({"system": system.name, "fault": system.fault.as_json() if system.fault else None})
 
     async def _webhooks(self, _request: Request, body: JSON) -> Response:
-        sender, on, bot_url = self._world.sender, body.get("on"), body.get("bot_url")
+        sender, on, bot_url = self._ci.sender, body.get("on"), body.get("bot_url")
         if not isinstance(on, bool):
             raise Bad("`on` must be true or false.")
         if on:

@@ -14,8 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from typing_extensions import override
 
-from playground.ci import matter
-from playground.ci.engine import Engine, newest_first
+from playground.ci import job_output
 from playground.ci.model import (
     Artifact,
     Build,
@@ -31,6 +30,7 @@ from playground.ci.model import (
     Result,
     Source,
 )
+from playground.ci.simulation import Simulation, newest_first
 from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer, link_header, whole
 
 OWNER = "acme"
@@ -116,17 +116,17 @@ class GitHubActions(System):
     label = "GitHub Actions"
     connection = "demo-github"
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self.token = "ghp_" + hashlib.sha256(f"{engine.seed}/github".encode()).hexdigest()[:36]
-        self._meter = Meter(round(PER_HOUR * engine.quota), 3600)
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self.token = "ghp_" + hashlib.sha256(f"{simulation.seed}/github".encode()).hexdigest()[:36]
+        self._meter = Meter(round(PER_HOUR * simulation.quota), 3600)
         self._decisions: dict[str, list[JSON]] = {}
         self._hooks: list[JSON] = []
 
     @property
     def owner(self) -> Person:
         """Return whose token it is."""
-        return self.engine.people[0]
+        return self.simulation.people[0]
 
     @override
     def options(self, base: str) -> dict[str, object]:
@@ -196,8 +196,8 @@ class GitHubActions(System):
         ]
 
     async def _page(self, request: Any) -> Response:
-        self.engine.settle()
-        build = self.engine.build(self.name, request.path_params["key"])
+        self.simulation.settle()
+        build = self.simulation.build(self.name, request.path_params["key"])
         return self.page(build) if build else Response("No such run", 404)
 
     # credentials, limits, errors
@@ -272,7 +272,7 @@ class GitHubActions(System):
     # finding
 
     def _repos(self) -> list[Repo]:
-        found = {pipeline.repo.slug: pipeline.repo for pipeline in self.engine.of_system(self.name)}
+        found = {pipeline.repo.slug: pipeline.repo for pipeline in self.simulation.of_system(self.name)}
         return list(found.values())
 
     def _repo(self, call: Call) -> Repo:
@@ -283,7 +283,7 @@ class GitHubActions(System):
 
     def _of_repo(self, call: Call) -> list[Pipeline]:
         repo = self._repo(call)
-        return [pipeline for pipeline in self.engine.of_system(self.name) if pipeline.repo is repo]
+        return [pipeline for pipeline in self.simulation.of_system(self.name) if pipeline.repo is repo]
 
     def _find_workflow(self, call: Call) -> Pipeline:
         for pipeline in self._of_repo(call):
@@ -609,7 +609,7 @@ class GitHubActions(System):
                 )
         if not pipeline.enabled:
             raise self._refuse(422, "Cannot trigger a 'workflow_dispatch' on a disabled workflow")
-        build = self.engine.start(
+        build = self.simulation.start(
             pipeline,
             commit=repo.tags[name] if tag else repo.branches[name],
             source=Source.API,
@@ -627,7 +627,7 @@ class GitHubActions(System):
         build = self._find_run(call)
         if build.finished:
             raise self._refuse(409, "Cannot cancel a workflow run that is completed.")
-        self.engine.cancel(build)
+        self.simulation.cancel(build)
         return answer({}, 202)
 
     def _again(self, build: Build, jobs: list[Job]) -> Response:
@@ -635,7 +635,7 @@ class GitHubActions(System):
             raise self._refuse(403, "This workflow is already running")
         if not jobs:
             raise self._refuse(403, "This workflow run has no failed jobs to rerun")
-        self.engine.retry(build, jobs, self.owner)
+        self.simulation.retry(build, jobs, self.owner)
         return answer({}, 201)
 
     def _rerun(self, call: Call) -> Response:
@@ -744,8 +744,8 @@ class GitHubActions(System):
         return self._to_storage(call, self._logs(build))
 
     def _log(self, build: Build, job: Job) -> Artifact:
-        times = matter.log_times(build, job, self.engine.now)
-        shown = matter.visible(build, job, self.engine.now)
+        times = job_output.log_times(build, job, self.simulation.now)
+        shown = job_output.visible(build, job, self.simulation.now)
         text = "".join(f"{at} {_log_line(line)}\n" for at, line in zip(times, shown, strict=True))
         return Artifact(
             uid=job.uid, number=0, path=f"{job.step.name}.txt", kind="log", mime="text/plain", content=text.encode()
@@ -762,10 +762,10 @@ class GitHubActions(System):
 
     @override
     def artifact(self, uid: str) -> Artifact | None:
-        build = self.engine.build(self.name, uid)
+        build = self.simulation.build(self.name, uid)
         if build is not None:
             return self._logs(build)
-        found = self.engine.job(self.name, uid)
+        found = self.simulation.job(self.name, uid)
         return self._log(*found) if found else super().artifact(uid)
 
     # artifacts
@@ -924,10 +924,10 @@ class GitHubActions(System):
                 "comment": comment,
             }
             self._decisions.setdefault(build.uid, []).append(decision)
-            decide = self.engine.approve if state == "approved" else self.engine.reject
+            decide = self.simulation.approve if state == "approved" else self.simulation.reject
             decide(build, job, self.owner, comment)
             url = f"{self.root(call)}/repos/{repo.slug}/deployments/{job.number}"
-            at = _time(self.engine.now)
+            at = _time(self.simulation.now)
             made.append(
                 {
                     "id": job.number,
@@ -960,7 +960,7 @@ class GitHubActions(System):
             raise self._refuse(422, "Validation Failed")
         number = len(self._hooks) + 1
         url = f"{self.root(call)}/repos/{repo.slug}/hooks/{number}"
-        at = _time(self.engine.now)
+        at = _time(self.simulation.now)
         hook = {
             "type": "Repository",
             "id": number,
@@ -1105,6 +1105,6 @@ def _annotated(job: Job) -> list[Issue]:
     return [*failures, *warnings]
 
 
-def _log_line(line: matter.Line) -> str:
+def _log_line(line: job_output.Line) -> str:
     prefix = {"section": "##[group]", "command": "##[command]", "warning": "##[warning]", "error": "##[error]"}
     return f"{prefix.get(line.kind, '')}{line.text if line.kind in prefix else line.coloured}"

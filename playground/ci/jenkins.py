@@ -14,8 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from typing_extensions import override
 
-from playground.ci import matter
-from playground.ci.engine import Engine, Refused, newest_first
+from playground.ci import job_output
 from playground.ci.jenkins_tree import BadTree, parse, prune
 from playground.ci.model import (
     Build,
@@ -31,6 +30,7 @@ from playground.ci.model import (
     Source,
     stamp,
 )
+from playground.ci.simulation import Refused, Simulation, newest_first
 from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer
 
 LEFT_ITEMS_SECONDS = 300
@@ -78,15 +78,15 @@ class Jenkins(System):
     label = "Jenkins"
     connection = "demo-jenkins"
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        digest = hashlib.sha256(f"{engine.seed}/jenkins".encode()).hexdigest()
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        digest = hashlib.sha256(f"{simulation.seed}/jenkins".encode()).hexdigest()
         self.token, self.password, self._crumb = digest[:34], digest[34:50], digest[50:]
 
     @property
     def owner(self) -> Person:
         """Return whose token it is."""
-        return self.engine.people[0]
+        return self.simulation.people[0]
 
     @override
     def options(self, base: str) -> dict[str, object]:
@@ -144,8 +144,8 @@ class Jenkins(System):
         ]
 
     async def _page(self, request: Request) -> Response:
-        self.engine.settle()
-        for pipeline in self.engine.of_system(self.name):
+        self.simulation.settle()
+        for pipeline in self.simulation.of_system(self.name):
             for build in pipeline.builds:
                 if (_url_path(pipeline), build.number) == (
                     f"job/{request.path_params['path']}",
@@ -203,7 +203,7 @@ class Jenkins(System):
     # finding
 
     def _pipelines(self) -> list[Pipeline]:
-        return self.engine.of_system(self.name)
+        return self.simulation.of_system(self.name)
 
     def _find(self, call: Call) -> Pipeline:
         for pipeline in self._pipelines():
@@ -478,7 +478,7 @@ class Jenkins(System):
     def _queue_item(self, call: Call) -> Response:
         for pipeline in self._pipelines():
             for build in pipeline.builds:
-                fresh = not build.finished or self.engine.now - (build.finished_at or 0) < LEFT_ITEMS_SECONDS
+                fresh = not build.finished or self.simulation.now - (build.finished_at or 0) < LEFT_ITEMS_SECONDS
                 if str(build.queue_id) == call.at("item") and fresh:
                     return self._tree(call, self._queued(call, build))
         raise self._refuse(404, "Not Found")
@@ -489,7 +489,7 @@ class Jenkins(System):
                 if str(build.queue_id) == call.query.get("id"):
                     if build.state is not BuildState.QUEUED:
                         raise self._refuse(422, "The item cannot be cancelled")
-                    self.engine.cancel(build)
+                    self.simulation.cancel(build)
                     return Response(status_code=204)
         raise self._refuse(404, "Not Found")
 
@@ -514,7 +514,7 @@ class Jenkins(System):
             if build.state is BuildState.QUEUED and build.env == env:
                 return build, True
         branch = pipeline.repo.default_branch
-        build = self.engine.start(
+        build = self.simulation.start(
             pipeline,
             commit=pipeline.repo.branches[branch],
             source=Source.WEB,
@@ -558,12 +558,12 @@ class Jenkins(System):
     def _stop(self, call: Call) -> Response:
         build = self._find_run(call)
         if not build.finished:
-            self.engine.cancel(build)
+            self.simulation.cancel(build)
         return self._redirect(call, build)
 
     def _replay(self, call: Call) -> Response:
         old = self._pipeline_run(call)
-        self.engine.start(
+        self.simulation.start(
             old.pipeline,
             commit=old.commit,
             source=Source.REBUILD,
@@ -640,14 +640,14 @@ class Jenkins(System):
 
     def _approve(self, build: Build, job: Job) -> Response:
         try:
-            self.engine.approve(build, job, self.owner)
+            self.simulation.approve(build, job, self.owner)
         except Refused as exc:
             raise self._refuse(400, "This input has been already given") from exc
         return Response(status_code=200)
 
     def _abort(self, call: Call) -> Response:
         build, job = self._gate(call)
-        self.engine.reject(build, job, self.owner)
+        self.simulation.reject(build, job, self.owner)
         return Response(status_code=200)
 
     # stage view
@@ -657,7 +657,7 @@ class Jenkins(System):
             f"{self.mount}/{_url_path(build.pipeline)}/{build.number}/execution/node/{_node_id(index)}/wfapi/describe"
         )
         started = job.started_at or (build.updated_at if job.open_gate else job.finished_at) or build.created_at
-        ended = job.finished_at or self.engine.now
+        ended = job.finished_at or self.simulation.now
         made: JSON = {
             "_links": {"self": {"href": path}},
             "id": str(_node_id(index)),
@@ -680,7 +680,7 @@ class Jenkins(System):
     def _describe(self, build: Build) -> JSON:
         path = f"{self.mount}/{_url_path(build.pipeline)}/{build.number}"
         started = build.started_at or build.queued_until
-        ended = build.finished_at if build.finished and build.finished_at else self.engine.now
+        ended = build.finished_at if build.finished and build.finished_at else self.simulation.now
         status = {"SUCCESS": "SUCCESS", "UNSTABLE": "UNSTABLE", "FAILURE": "FAILED", "ABORTED": "ABORTED"}.get(
             _result(build) or "", "PAUSED_PENDING_INPUT" if build.gates else "IN_PROGRESS"
         )
@@ -735,7 +735,7 @@ class Jenkins(System):
 
     def _node_log(self, call: Call) -> Response:
         build, index, job = self._find_node(call)
-        text = "".join(f"{line.text}\n" for line in matter.visible(build, job, self.engine.now))
+        text = "".join(f"{line.text}\n" for line in job_output.visible(build, job, self.simulation.now))
         cut = text[-10_240:]
         return answer(
             {
@@ -772,7 +772,7 @@ class Jenkins(System):
         for job in build.current:
             if job.started_at is not None:
                 written.append(f"[Pipeline] {{ ({job.step.stage})")
-                written += [line.coloured for line in matter.visible(build, job, self.engine.now)]
+                written += [line.coloured for line in job_output.visible(build, job, self.simulation.now)]
         if build.result is Result.TIMEOUT:
             written.append("Timeout has been exceeded")
         if build.finished:

@@ -1,8 +1,7 @@
-"""What stands in the world at start: repositories, pipelines, and about twelve finished builds of each."""
+"""What stands in the simulation at start: repositories, pipelines, and about twelve finished builds of each."""
 
 from dataclasses import dataclass
 
-from playground.ci.engine import Engine
 from playground.ci.model import (
     Build,
     Field,
@@ -15,6 +14,7 @@ from playground.ci.model import (
     Source,
     Step,
 )
+from playground.ci.simulation import Simulation
 
 HISTORY = 12
 HOUR = 3600.0
@@ -58,44 +58,44 @@ class _Entry:
     index: int
 
 
-def populate(world: Engine) -> None:
-    """Fill a new world. Everything but the private key and the times follows from its seed."""
+def populate(simulation: Simulation) -> None:
+    """Fill a new simulation. Everything but the private key and the times follows from its seed."""
     for name, email in (
         ("Mika Lind", "mika@demo.example"),
         ("Ana Duarte", "ana@demo.example"),
         ("Bo Nyberg", "bo@demo.example"),
     ):
-        world.person(name, email)
-    start = world.now
-    world.pipelines = [
-        *_buildkite(world),
-        *_xcode_cloud(world),
-        *_gitlab(world),
-        *_gitlab_v3(world),
-        *_github_actions(world),
-        *_jenkins(world),
+        simulation.person(name, email)
+    start = simulation.now
+    simulation.pipelines = [
+        *_buildkite(simulation),
+        *_xcode_cloud(simulation),
+        *_gitlab(simulation),
+        *_gitlab_v3(simulation),
+        *_github_actions(simulation),
+        *_jenkins(simulation),
     ]
-    for pipeline in world.pipelines:
+    for pipeline in simulation.pipelines:
         pipeline.created_at = start - 400 * 24 * HOUR
-    for entry in sorted(_history(world, start), key=lambda entry: entry.at):
-        _play(world, entry)
-    for pipeline in world.pipelines:
-        _play_out(world, pipeline)
+    for entry in sorted(_history(simulation, start), key=lambda entry: entry.at):
+        _play(simulation, entry)
+    for pipeline in simulation.pipelines:
+        _play_out(simulation, pipeline)
 
 
-def _history(world: Engine, start: float) -> list[_Entry]:
+def _history(simulation: Simulation, start: float) -> list[_Entry]:
     entries = []
-    for pipeline in world.pipelines:
-        at = start - world.rng.uniform(0.3, 1.2) * HOUR
+    for pipeline in simulation.pipelines:
+        at = start - simulation.rng.uniform(0.3, 1.2) * HOUR
         for index, outcome in enumerate(reversed(pipeline.pattern[:HISTORY])):
             entries.append(_Entry(at=at, pipeline=pipeline, outcome=outcome, index=HISTORY - 1 - index))
-            at -= world.rng.uniform(1.5, 5.0) * HOUR
+            at -= simulation.rng.uniform(1.5, 5.0) * HOUR
     return entries
 
 
-def _play(world: Engine, entry: _Entry) -> None:
-    pipeline, repo, rng = entry.pipeline, entry.pipeline.repo, world.rng
-    author = rng.choice(world.people)
+def _play(simulation: Simulation, entry: _Entry) -> None:
+    pipeline, repo, rng = entry.pipeline, entry.pipeline.repo, simulation.rng
+    author = rng.choice(simulation.people)
     source = pipeline.sources[entry.index % len(pipeline.sources)]
     message = rng.choice(MESSAGES)
     pull: Pull | None = None
@@ -105,8 +105,8 @@ def _play(world: Engine, entry: _Entry) -> None:
     else:
         branch = repo.default_branch if entry.index % 4 else rng.choice(sorted(repo.branches))
     old = source is Source.SCHEDULE
-    commit = repo.branches[branch] if old else world.commit(repo, branch, message, author, entry.at - 40)
-    world.start(
+    commit = repo.branches[branch] if old else simulation.commit(repo, branch, message, author, entry.at - 40)
+    simulation.start(
         pipeline,
         commit=commit,
         source=source,
@@ -117,28 +117,30 @@ def _play(world: Engine, entry: _Entry) -> None:
         unattended=True,
         at=entry.at,
     )
-    world.settle()
+    simulation.settle()
 
 
-def _play_out(world: Engine, pipeline: Pipeline) -> None:
+def _play_out(simulation: Simulation, pipeline: Pipeline) -> None:
     unfinished: list[Build] = [build for build in pipeline.builds if not build.finished]
     for build in unfinished:
-        world.finish(build, build.outcome)
+        simulation.finish(build, build.outcome)
 
 
-def _repo(world: Engine, owner: str, name: str, *, default: str = "main", topics: tuple[str, ...]) -> Repo:
-    repo = Repo(owner=owner, name=name, number=world.next_id("repo", 20), uid=world.uid(), default_branch=default)
-    people: list[Person] = world.people
-    at = world.now - 90 * HOUR
-    world.commit(repo, default, "Start the week from a green build", people[0], at)
+def _repo(simulation: Simulation, owner: str, name: str, *, default: str = "main", topics: tuple[str, ...]) -> Repo:
+    repo = Repo(
+        owner=owner, name=name, number=simulation.next_id("repo", 20), uid=simulation.uid(), default_branch=default
+    )
+    people: list[Person] = simulation.people
+    at = simulation.now - 90 * HOUR
+    simulation.commit(repo, default, "Start the week from a green build", people[0], at)
     for index, topic in enumerate(topics):
         author = people[index % len(people)]
         branch = f"feature/{topic}"
         title = topic.replace("-", " ").capitalize()
-        world.commit(repo, branch, title, author, at + (index + 1) * HOUR)
-        number = world.next_id(f"pull/{repo.slug}", 41)
+        simulation.commit(repo, branch, title, author, at + (index + 1) * HOUR)
+        number = simulation.next_id(f"pull/{repo.slug}", 41)
         repo.pulls[number] = Pull(
-            number=number, title=title, branch=branch, target=default, author=author, uid=world.uid()
+            number=number, title=title, branch=branch, target=default, author=author, uid=simulation.uid()
         )
     for tag in ("v2.3.0", "v2.4.0"):
         repo.tags[tag] = repo.branches[default]
@@ -149,8 +151,8 @@ def _classes(ending: str, folder: str, *names: str) -> tuple[tuple[str, str], ..
     return tuple((name, f"{folder}/{name}{ending}") for name in names)
 
 
-def _buildkite(world: Engine) -> list[Pipeline]:
-    web = _repo(world, "demo", "web", topics=("checkout", "dark-mode"))
+def _buildkite(simulation: Simulation) -> list[Pipeline]:
+    web = _repo(simulation, "demo", "web", topics=("checkout", "dark-mode"))
     classes = _classes(".test.ts", "src", "basket", "session", "price", "search")
     return [
         Pipeline(
@@ -158,7 +160,7 @@ def _buildkite(world: Engine) -> list[Pipeline]:
             path="web",
             name="Web",
             number=1,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=web,
             language="typescript",
             test_classes=classes,
@@ -199,7 +201,7 @@ def _buildkite(world: Engine) -> list[Pipeline]:
             path="deploy",
             name="Deploy",
             number=2,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=web,
             language="typescript",
             test_classes=classes,
@@ -239,8 +241,8 @@ def _buildkite(world: Engine) -> list[Pipeline]:
             path="flaky-tests",
             name="Flaky tests",
             number=3,
-            uid=world.uid(),
-            repo=_repo(world, "demo", "flaky", topics=("quarantine",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "demo", "flaky", topics=("quarantine",)),
             language="ruby",
             test_classes=_classes("_spec.rb", "spec", "importer", "mailer", "clock"),
             pattern=(T, P, P, T, P, T, T, P, O, P, T, P),
@@ -258,8 +260,8 @@ def _buildkite(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _xcode_cloud(world: Engine) -> list[Pipeline]:
-    repo = _repo(world, "acme", "aurora-ios", topics=("widgets", "passkeys", "live-activities"))
+def _xcode_cloud(simulation: Simulation) -> list[Pipeline]:
+    repo = _repo(simulation, "acme", "aurora-ios", topics=("widgets", "passkeys", "live-activities"))
     classes = _classes(".swift", "AuroraTests", "BasketTests", "LoginTests", "MoneyTests", "SearchTests")
     build = Step(
         name="Build - iOS",
@@ -320,7 +322,7 @@ def _xcode_cloud(world: Engine) -> list[Pipeline]:
             group="Aurora iOS",
             counter="xcode_cloud/Aurora iOS",
             number=index + 1,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=repo,
             language="swift",
             test_classes=classes,
@@ -333,15 +335,15 @@ def _xcode_cloud(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _gitlab(world: Engine) -> list[Pipeline]:
+def _gitlab(simulation: Simulation) -> list[Pipeline]:
     return [
         Pipeline(
             system="gitlab",
             path="acme/backend",
             name="backend",
             number=21,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "backend", topics=("invoices", "rate-limits")),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "backend", topics=("invoices", "rate-limits")),
             language="ruby",
             test_classes=_classes("_spec.rb", "spec/models", "invoice", "charge", "customer"),
             pattern=(P, P, T, T, P, P, W, P, F, P, P, T),
@@ -373,8 +375,8 @@ def _gitlab(world: Engine) -> list[Pipeline]:
             path="acme/api-gateway",
             name="api-gateway",
             number=22,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "api-gateway", topics=("mtls",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "api-gateway", topics=("mtls",)),
             language="go",
             test_classes=_classes("_test.go", "internal", "limiter", "proxy", "router"),
             pattern=(P, P, P, P, T, P, P, F, P, P, P, P),
@@ -402,15 +404,15 @@ def _gitlab(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _gitlab_v3(world: Engine) -> list[Pipeline]:
+def _gitlab_v3(simulation: Simulation) -> list[Pipeline]:
     return [
         Pipeline(
             system="gitlab_v3",
             path="legacy/monolith",
             name="monolith",
             number=7,
-            uid=world.uid(),
-            repo=_repo(world, "legacy", "monolith", default="master", topics=("soap",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "legacy", "monolith", default="master", topics=("soap",)),
             language="java",
             test_classes=_classes(".java", "src/test/java/demo", "OrderServiceTest", "StockTest"),
             pattern=(P, F, P, P, P, T, P, P, P, F, F, P),
@@ -438,8 +440,8 @@ def _gitlab_v3(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _github_actions(world: Engine) -> list[Pipeline]:
-    repo = _repo(world, "acme", "storefront", topics=("gift-cards", "checkout-v2"))
+def _github_actions(simulation: Simulation) -> list[Pipeline]:
+    repo = _repo(simulation, "acme", "storefront", topics=("gift-cards", "checkout-v2"))
     classes = _classes(".test.ts", "tests", "cart", "account", "catalog")
     return [
         Pipeline(
@@ -447,7 +449,7 @@ def _github_actions(world: Engine) -> list[Pipeline]:
             path="acme/storefront/ci.yml",
             name="CI",
             number=5101,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=repo,
             language="typescript",
             test_classes=classes,
@@ -487,7 +489,7 @@ def _github_actions(world: Engine) -> list[Pipeline]:
             path="acme/storefront/deploy.yml",
             name="Deploy",
             number=5102,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=repo,
             language="typescript",
             test_classes=classes,
@@ -515,7 +517,7 @@ def _github_actions(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _jenkins(world: Engine) -> list[Pipeline]:
+def _jenkins(simulation: Simulation) -> list[Pipeline]:
     classes = _classes(".java", "src/test/java/demo", "demo.orders.OrderTest", "demo.stock.StockTest")
     return [
         Pipeline(
@@ -523,8 +525,8 @@ def _jenkins(world: Engine) -> list[Pipeline]:
             path="nightly-regression",
             name="nightly-regression",
             number=1,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "orders", topics=("refunds",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "orders", topics=("refunds",)),
             language="java",
             test_classes=classes,
             pattern=(P, T, P, P, T, T, P, P, W, P, P, T),
@@ -549,8 +551,8 @@ def _jenkins(world: Engine) -> list[Pipeline]:
             name="publish",
             group="release",
             number=2,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "publisher", topics=("signing",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "publisher", topics=("signing",)),
             language="java",
             test_classes=classes,
             pattern=(P, P, P, F, P, P, P, P, P, P, F, P),
@@ -579,8 +581,8 @@ def _jenkins(world: Engine) -> list[Pipeline]:
             path="docs",
             name="docs",
             number=3,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "docs", topics=("search",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "docs", topics=("search",)),
             language="typescript",
             test_classes=classes,
             pattern=(P, P, P, P, P, F, P, P, P, P, P, P),

@@ -18,8 +18,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from playground.ci.engine import Engine
 from playground.ci.model import Artifact, Build, stamp
+from playground.ci.simulation import Simulation
 
 JSON = dict[str, Any]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -148,11 +148,11 @@ class System(ABC):
     label: ClassVar[str]
     connection: ClassVar[str]
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation = simulation
         self.fault: Fault | None = None
         self.requests = 0
-        self.webhook_secret = hashlib.sha256(f"{engine.seed}/{self.name}/hook".encode()).hexdigest()[:32]
+        self.webhook_secret = hashlib.sha256(f"{simulation.seed}/{self.name}/hook".encode()).hexdigest()[:32]
 
     # what a vendor says
 
@@ -203,7 +203,7 @@ class System(ABC):
 
     def root(self, call: Call | None = None) -> str:
         """Return this server's address as the client, or the last one told of it, knows it."""
-        return f"{call.origin if call else self.engine.base or 'http://localhost'}{self.mount}"
+        return f"{call.origin if call else self.simulation.base or 'http://localhost'}{self.mount}"
 
     def web_url(self, build: Build, call: Call | None = None) -> str:
         """Return the address of a build's page."""
@@ -220,18 +220,18 @@ class System(ABC):
         return Route(path, endpoint, methods=list(methods or ("GET",)))
 
     async def _serve(self, call: Call, handler: Handler, *, open_to_all: bool) -> Response:
-        self.engine.settle()
+        self.simulation.settle()
         self.requests += 1
         entry = {
-            "at": stamp(self.engine.wall()),
+            "at": stamp(self.simulation.wall()),
             "system": self.name,
             "method": call.request.method,
             "path": call.raw_path,
             "query": call.request.url.query,
             "status": 0,
         }
-        self.engine.requests.append(entry)
-        self.engine.requests_total += 1
+        self.simulation.requests.append(entry)
+        self.simulation.requests_total += 1
         fault = self._spend_fault()
         response = await self._answer(call, handler, fault, open_to_all=open_to_all)
         entry["status"] = response.status_code
@@ -258,7 +258,7 @@ class System(ABC):
                 pass
         if not open_to_all and (refused := self.authenticate(call)) is not None:
             return refused
-        now = self.engine.wall()
+        now = self.simulation.wall()
         if not all([meter.hit(now) for meter in self.meters()]):  # noqa: C419 - each meter counts, whatever another says
             response = self.limited(max(meter.reset_in(now) for meter in self.meters() if not meter.left()))
         else:
@@ -305,14 +305,14 @@ class System(ABC):
 
     def presigned(self, call: Call, artifact: Artifact) -> str:
         """Return an address that hands out a file without a token for a minute, on another origin where there is one."""
-        until = int(self.engine.wall()) + DOWNLOAD_SECONDS
+        until = int(self.simulation.wall()) + DOWNLOAD_SECONDS
         path = f"/ci/storage/{self.name}/{artifact.uid}/{quote(artifact.path.rpartition('/')[2])}"
-        signed = urlencode({"expires": until, "signature": sign(self.engine, path, until)})
+        signed = urlencode({"expires": until, "signature": sign(self.simulation, path, until)})
         return f"{other_origin(call)}{path}?{signed}"
 
     def artifact(self, uid: str) -> Artifact | None:
         """Return a file of this system by its UUID."""
-        for pipeline in self.engine.of_system(self.name):
+        for pipeline in self.simulation.of_system(self.name):
             for build in pipeline.builds:
                 for job in build.jobs:
                     for artifact in job.artifacts:
@@ -328,9 +328,9 @@ def other_origin(call: Call) -> str:
     return f"{url.scheme}://{other}{f':{url.port}' if url.port else ''}" if other else call.origin
 
 
-def sign(engine: Engine, path: str, until: int) -> str:
+def sign(simulation: Simulation, path: str, until: int) -> str:
     """Return the signature of a download's address."""
-    return hmac.new(engine.signing_key, f"{path}\n{until}".encode(), "sha256").hexdigest()
+    return hmac.new(simulation.signing_key, f"{path}\n{until}".encode(), "sha256").hexdigest()
 
 
 def answer(

@@ -6,8 +6,8 @@ from collections import deque
 
 import httpx
 
-from playground.ci.engine import Engine
 from playground.ci.model import Build
+from playground.ci.simulation import Simulation
 from playground.ci.system import Hook, System
 
 LOOK_SECONDS = 0.1
@@ -20,17 +20,17 @@ class Sender:
     While it is on, a task looks at the world every tenth of a second, so that what happens by the clock alone is told too.
     """
 
-    def __init__(self, engine: Engine, systems: dict[str, System]) -> None:
+    def __init__(self, simulation: Simulation, systems: dict[str, System]) -> None:
         self.bot_url: str | None = None
         self.transport: httpx.AsyncBaseTransport | None = None
         self.delivered = 0
         self.failed = 0
-        self._engine = engine
+        self._engine = simulation
         self._systems = systems
         self._waiting: deque[tuple[str, Hook]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
-        engine.listeners.append(self._hear)
+        simulation.listeners.append(self._hear)
 
     @property
     def on(self) -> bool:

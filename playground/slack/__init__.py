@@ -2,10 +2,22 @@
 
 from playground.slack.app import Call, Fault, SlackApp, slack_app
 from playground.slack.delivery import Answer, Delivery, signature
-from playground.slack.people import People
-from playground.slack.state import Channel, Message, SlackError, User, View, Workspace
+from playground.slack.user_actions import UserActions
+from playground.slack.workspace import Channel, Message, SlackError, User, View, Workspace
 
 __all__ = [
-    "Answer", "Call", "Channel", "Delivery", "Fault", "Message", "People", "SlackApp", "SlackError", "User", "View",
-    "Workspace", "signature", "slack_app",
+    "Answer",
+    "Call",
+    "Channel",
+    "Delivery",
+    "Fault",
+    "Message",
+    "SlackApp",
+    "SlackError",
+    "User",
+    "UserActions",
+    "View",
+    "Workspace",
+    "signature",
+    "slack_app",
 ]  # fmt: skip

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from playground.slack import posting
-from playground.slack.checks import message_problems, view_problems
+from playground.slack.block_kit import message_problems, view_problems
 from playground.slack.posting import truth
-from playground.slack.state import (
+from playground.slack.workspace import (
     VIEW_STACK,
     Channel,
     Json,

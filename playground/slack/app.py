@@ -26,8 +26,8 @@ from typing_extensions import override
 from playground.slack import posting
 from playground.slack.api import call
 from playground.slack.delivery import Delivery
-from playground.slack.people import People
-from playground.slack.state import Json, Message, SlackError, Workspace
+from playground.slack.user_actions import UserActions
+from playground.slack.workspace import Json, Message, SlackError, Workspace
 
 LONGEST_BODY = 5 * 1024 * 1024
 SHOWN_MESSAGES = 300
@@ -93,7 +93,7 @@ class SlackApp:
     ) -> None:
         self.workspace = workspace
         self.delivery = delivery
-        self.people = People(workspace, delivery)
+        self.user_actions = UserActions(workspace, delivery)
         self.calls: list[Call] = []
         self.faults = Faults()
         self._bot_token = bot_token
@@ -301,17 +301,17 @@ class SlackApp:
 
     async def _act(self, request: Request) -> Response:
         acts: Mapping[str, Callable[..., Awaitable[Json]]] = {
-            "command": self.people.command,
-            "message": self.people.message,
-            "action": self.people.action,
-            "options": self.people.options,
-            "shortcut": self.people.shortcut,
-            "submit": self.people.submit,
-            "close": self.people.close,
-            "home": self.people.home,
-            "reaction": self.people.reaction,
-            "channel": self.people.channel,
-            "uninstall": self.people.uninstall,
+            "command": self.user_actions.command,
+            "message": self.user_actions.message,
+            "action": self.user_actions.action,
+            "options": self.user_actions.options,
+            "shortcut": self.user_actions.shortcut,
+            "submit": self.user_actions.submit,
+            "close": self.user_actions.close,
+            "home": self.user_actions.home,
+            "reaction": self.user_actions.reaction,
+            "channel": self.user_actions.channel,
+            "uninstall": self.user_actions.uninstall,
         }
         act = acts.get(request.path_params["act"])
         if act is None:

@@ -1,7 +1,7 @@
 """What the bot posts: arguments of chat.* calls, response URLs and command answers become messages."""
 
-from playground.slack.checks import message_problems
-from playground.slack.state import (
+from playground.slack.block_kit import message_problems
+from playground.slack.workspace import (
     RESPONSE_URL_SECONDS,
     RESPONSE_URL_USES,
     Channel,

@@ -10,7 +10,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from playground.ci import World, ci_app
+from playground.ci import LocalCi, ci_app
 
 BASE = "http://ci.test"
 EPOCH = 1_780_000_000.0
@@ -32,7 +32,7 @@ class Playground:
 
     def __init__(self, seed: int = 7, quota: float = 1000.0) -> None:
         self.clock = Clock()
-        self.world = World(seed, monotonic=self.clock, wall=self.clock, quota=quota)
+        self.world = LocalCi(seed, monotonic=self.clock, wall=self.clock, quota=quota)
         self.options = self.world.connections(BASE)
         self.app = ci_app(self.world)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=BASE)

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from playground import Playground
-from playground.ci import World, ci_app
+from playground.ci import LocalCi, ci_app
 from tests.chromium import NEEDS_CHROMIUM, chromium
 from tests.playground.fake_bot import APP_TOKEN, BOT_TOKEN, SECRET
 from tests.playground.serving import serving
@@ -39,7 +39,7 @@ async def bot() -> AsyncIterator[StageBot]:
     async with serving(it.app) as url:
         it.playground = Playground(
             bot_url=url, signing_secret=SECRET, bot_token=BOT_TOKEN, app_token=APP_TOKEN, manifest=MANIFEST,
-            ci_app=ci_app(World(seed=7)),
+            ci_app=ci_app(LocalCi(seed=7)),
         )  # fmt: skip
         await it.playground.start()
         yield it

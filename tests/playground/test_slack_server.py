@@ -86,7 +86,7 @@ async def test_a_taken_port_is_an_oserror(playground: Playground) -> None:
 
 
 async def test_a_bot_that_is_not_there_is_a_failed_dispatch(playground: Playground) -> None:
-    answer = await playground.people.command(user=ANA, channel=ios(playground), text="status")
+    answer = await playground.user_actions.command(user=ANA, channel=ios(playground), text="status")
     assert answer == {"ok": False, "error": "dispatch_failed"}
 
 
@@ -138,14 +138,14 @@ async def test_socket_mode_hands_over_commands_and_takes_their_answers(playgroun
     async with aiohttp.ClientSession() as session:
         socket = await open_socket(playground, session)
         assert json.loads(await socket.receive_str())["type"] == "hello"
-        typed = asyncio.create_task(playground.people.command(user=ANA, channel=ios(playground), text="status"))
+        typed = asyncio.create_task(playground.user_actions.command(user=ANA, channel=ios(playground), text="status"))
         envelope = json.loads(await socket.receive_str())
         assert envelope["type"] == "slash_commands"
         assert envelope["payload"]["text"] == "status"
         await socket.send_json({"envelope_id": envelope["envelope_id"], "payload": {"text": "by socket"}})
         assert (await typed)["ok"]
         assert [it.text for it in playground.workspace.listed(ios(playground))] == ["by socket"]
-        opened = asyncio.create_task(playground.people.home(user=ANA))
+        opened = asyncio.create_task(playground.user_actions.home(user=ANA))
         event = json.loads(await socket.receive_str())
         assert (event["type"], event["accepts_response_payload"]) == ("events_api", False)
         assert event["payload"]["event"]["type"] == "app_home_opened"

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import httpx
 
 from playground.ci.buildkite import Buildkite
-from playground.ci.engine import Engine
 from playground.ci.github_actions import GitHubActions
 from playground.ci.gitlab import GitLab
 from playground.ci.gitlab_v3 import GitLabV3
 from playground.ci.jenkins import Jenkins
 from playground.ci.scenario import populate
+from playground.ci.simulation import Simulation
 from playground.ci.system import System
 from playground.ci.webhooks import Sender
 from playground.ci.xcode_cloud import XcodeCloud
@@ -19,7 +19,7 @@ from playground.ci.xcode_cloud import XcodeCloud
 SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3, GitHubActions, Jenkins)
 
 
-class World(Engine):
+class LocalCi(Simulation):
     """A filled simulation and its servers. `quota` multiplies the vendors' rate limits (1.0: theirs)."""
 
     def __init__(

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from playground.slack import posting
-from playground.slack.checks import option_problems, view_problems
+from playground.slack.block_kit import option_problems, view_problems
 from playground.slack.delivery import Answer, Delivery
-from playground.slack.state import (
+from playground.slack.workspace import (
     VIEW_STACK,
     Channel,
     Json,
@@ -88,7 +88,7 @@ def form_values(blocks: list[Json], given: Json) -> Json:
     return values
 
 
-class People:
+class UserActions:
     """The acts of the people at the page. `user` is always the id of the one who acts."""
 
     def __init__(self, workspace: Workspace, delivery: Delivery) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from playground.ci import matter
+from playground.ci import job_output
 from playground.ci.model import (
     Build,
     BuildState,
@@ -40,7 +40,7 @@ class Refused(Exception):
     """What was asked cannot be done to a build as it stands."""
 
 
-class Engine:
+class Simulation:
     """All systems' builds on one clock, and what their API servers share.
 
     `quota` multiplies the vendors' rate limits (1.0: theirs), so that impatient tests and hands do not run into them.
@@ -412,11 +412,11 @@ class Engine:
         else:
             job.state = JobState.FAILED
             job.reason = "infrastructure" if build.outcome is Outcome.ERROR else "script"
-        job.tests = matter.tests(build, job)
-        job.issues = matter.issues(build, job)
+        job.tests = job_output.tests(build, job)
+        job.issues = job_output.issues(build, job)
         if job.state in {JobState.PASSED, JobState.FAILED}:
             first = self.next_id(f"{build.pipeline.system}/artifact", 31_000)
-            job.artifacts = matter.artifacts(build, job, first)
+            job.artifacts = job_output.artifacts(build, job, first)
             for _ in job.artifacts[1:]:
                 self.next_id(f"{build.pipeline.system}/artifact")
         if job.state.bad and not job.step.tolerated and build.failing_at is None:
