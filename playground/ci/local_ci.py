@@ -6,11 +6,11 @@ from collections.abc import Callable
 import httpx
 
 from playground.ci.buildkite import Buildkite
+from playground.ci.demo_history import fill
 from playground.ci.github_actions import GitHubActions
 from playground.ci.gitlab import GitLab
 from playground.ci.gitlab_v3 import GitLabV3
 from playground.ci.jenkins import Jenkins
-from playground.ci.scenario import populate
 from playground.ci.simulation import Simulation
 from playground.ci.system import System
 from playground.ci.webhooks import Sender
@@ -32,7 +32,7 @@ class LocalCi(Simulation):
         quota: float = 10.0,
     ) -> None:
         super().__init__(seed, speed, monotonic=monotonic, wall=wall, quota=quota)
-        populate(self)
+        fill(self)
         self.systems: dict[str, System] = {kind.name: kind(self) for kind in SYSTEMS}
         self.sender = Sender(self, self.systems)
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from html import escape as html_escape
 from typing import Any
 
+from playground.team import TEAM
+
 Json = dict[str, Any]
 
 TRIGGER_SECONDS = 3.0
@@ -162,17 +164,22 @@ class Scheduled:
     args: Json
 
 
-def _people() -> list[User]:
+def _users() -> list[User]:
     return [
-        User(id="U0ANAVIDAL", name="ana", real_name="Ana Vidal", email="ana@playground.test", tz="Europe/Madrid",
-             tz_label="Central European Time", tz_offset=3600, color="#7a4fb5", is_admin=True, is_owner=True),
-        User(id="U0MIKASATO", name="mika", real_name="Mika Sato", email="mika@playground.test", tz="Asia/Tokyo",
-             tz_label="Japan Standard Time", tz_offset=32400, color="#1d6fe0"),
-        User(id="U0BOLINDEN", name="bo", real_name="Bo Lindén", email="bo@playground.test", tz="Europe/Stockholm",
-             tz_label="Central European Time", tz_offset=3600, color="#b3541e"),
-        User(id="U0NOORKHAN", name="noor", real_name="Noor Khan", email="noor@playground.test",
-             tz="America/New_York", tz_label="Eastern Time", tz_offset=-18000, color="#1b7f4b"),
-    ]  # fmt: skip
+        User(
+            id=member.slack_id,
+            name=member.handle,
+            real_name=member.name,
+            email=member.email,
+            tz=member.tz,
+            tz_label=member.tz_label,
+            tz_offset=member.tz_offset,
+            color=member.color,
+            is_admin=member.is_admin,
+            is_owner=member.is_admin,
+        )
+        for member in TEAM
+    ]
 
 
 _LINK = re.compile(r"https?://[^\s<>|]+")
@@ -210,7 +217,7 @@ class Workspace:
         self.scopes = frozenset(scopes if scopes is not None else asked or DEFAULT_SCOPES)
         bot_name = features.get("bot_user", {}).get("display_name", "Buildbell")
 
-        self.users = {user.id: user for user in _people()}
+        self.users = {user.id: user for user in _users()}
         self.users[self.bot_user] = User(
             id=self.bot_user, name=re.sub(r"[^a-z0-9]+", "_", bot_name.lower()), real_name=bot_name, email="",
             tz="UTC", tz_label="UTC", tz_offset=0, color="#20242c", is_bot=True,

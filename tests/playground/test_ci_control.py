@@ -60,13 +60,13 @@ async def test_every_connection_names_its_server_and_allows_loopback(ground: Pla
 
 async def test_a_push_shows_in_the_state_with_what_will_happen(ground: Playground) -> None:
     made = await ground.push(
-        "gitlab", "backend", message="Mend it", author_name="Bo Nyberg", author_email="bo@demo.example", outcome="fail"
+        "gitlab", "backend", message="Mend it", author_name="Bo Lindén", author_email="bo@playground.test", outcome="fail"
     )
     shown = await newest(ground, "gitlab", "acme/backend")
     assert shown["id"] == made["id"]
     assert (shown["message"], shown["author"], shown["outcome"], shown["state"]) == (
         "Mend it",
-        "Bo Nyberg",
+        "Bo Lindén",
         "fail",
         "queued",
     )
