@@ -8,9 +8,8 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci import job_output
@@ -34,7 +33,7 @@ from playground.ci.model import (
     spaced,
 )
 from playground.ci.simulation import Refused, Simulation, newest_first
-from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer, link_header, whole
+from playground.ci.system import JSON, Call, Hook, Meter, Refusal, System, answer, link_header, whole
 
 ORG = "demo"
 ORG_UID = "6a0d64a5-7a3a-4a6e-9d33-0f2a5c1b9e10"
@@ -175,18 +174,9 @@ class Buildkite(System):
                 self.api(f"{job}/artifacts/{{artifact}}/download", self._download),
             ]
 
-        async def page(request: Request) -> Response:
-            self.simulation.settle()
-            for pipeline in self.simulation.of_system(self.name):
-                for found in pipeline.builds:
-                    if (pipeline.path, found.number) == (request.path_params["slug"], request.path_params["number"]):
-                        return self.page(found)
-            return Response("No such build", 404)
-
         return [
             *routes,
-            Route(f"/{ORG}/{{slug}}/builds/{{number:int}}", page, methods=["GET"]),
-            self.api("/{rest:path}", lambda _call: self.failure(404, "Not Found"), *METHODS),
+            self.other_paths(),
         ]
 
     # credentials, limits, errors
@@ -561,7 +551,11 @@ class Buildkite(System):
 
     @override
     def web_path(self, build: Build) -> str:
-        return f"/{ORG}/{build.pipeline.path}/builds/{build.number}"
+        return f"{self.pipeline_web_path(build.pipeline)}/builds/{build.number}"
+
+    @override
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/{ORG}/{pipeline.path}"
 
     def _create(self, call: Call) -> Response:
         pipeline, body = self._find_pipeline(call), self.body(call)

@@ -85,6 +85,7 @@ class Control:
                         "pipelines": [
                             {
                                 "pipeline": pipeline.path,
+                                "web_url": f"{origin}{system.mount}{system.pipeline_web_path(pipeline)}",
                                 "default_branch": pipeline.repo.default_branch,
                                 "branches": sorted(pipeline.repo.branches),
                                 "builds": [

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci import job_output
@@ -31,7 +31,7 @@ from playground.ci.model import (
     Source,
 )
 from playground.ci.simulation import Simulation, newest_first
-from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer, link_header, whole
+from playground.ci.system import JSON, Call, Hook, Meter, Refusal, System, answer, link_header, whole
 
 OWNER = "acme"
 PER_HOUR = 5000
@@ -190,15 +190,8 @@ class GitHubActions(System):
             api(f"{repo}/check-runs/{{job:int}}/annotations", self._annotations),
             api(f"{repo}/hooks", lambda _call: answer(self._hooks)),
             api(f"{repo}/hooks", self._create_hook, "POST"),
-            Route("/{owner}/{repo}/actions/runs/{key}", self._page, methods=["GET"]),
-            Route("/{owner}/{repo}/actions/runs/{key}/{rest:path}", self._page, methods=["GET"]),
-            api("/{rest:path}", lambda _call: self.failure(404, "Not Found"), *METHODS),
+            self.other_paths(),
         ]
-
-    async def _page(self, request: Any) -> Response:
-        self.simulation.settle()
-        build = self.simulation.build(self.name, request.path_params["key"])
-        return self.page(build) if build else Response("No such run", 404)
 
     # credentials, limits, errors
 
@@ -983,6 +976,10 @@ class GitHubActions(System):
     @override
     def web_path(self, build: Build) -> str:
         return f"/{build.pipeline.repo.slug}/actions/runs/{build.id}"
+
+    @override
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/{pipeline.repo.slug}/actions/workflows/{_file(pipeline)}"
 
     @override
     def hooks(self, event: str, build: Build) -> list[Hook]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci import graphql
@@ -31,7 +31,7 @@ from playground.ci.model import (
     stamp,
 )
 from playground.ci.simulation import Refused, Simulation, newest_first
-from playground.ci.system import JSON, METHODS, Call, Hook, answer, link_header, whole
+from playground.ci.system import JSON, Call, Hook, answer, link_header, whole
 
 VERSION = "19.1.0-ee"
 SOURCES = {
@@ -149,9 +149,7 @@ class GitLab(GitLabServer):
             api(f"{project}/hooks", self._list_hooks),
             api(f"{project}/hooks", self._create_hook, "POST"),
             api(project, lambda call: answer(self._project(call, self.project(call)))),
-            Route("/{project:path}/-/pipelines/{key}", self.web_page, methods=["GET"]),
-            Route("/{project:path}/-/pipelines/{key}/test_report", self.web_page, methods=["GET"]),
-            api("/{rest:path}", lambda _call: answer({"error": "404 Not Found"}, 404), *METHODS),
+            self.other_paths(),
         ]
 
     # account and projects
@@ -960,6 +958,10 @@ class GitLab(GitLabServer):
     @override
     def web_path(self, build: Build) -> str:
         return f"/{build.pipeline.path}/-/pipelines/{build.id}"
+
+    @override
+    def job_web_path(self, build: Build, job: Job) -> str:
+        return f"/{build.pipeline.path}/-/jobs/{job.number}"
 
     @override
     def hooks(self, event: str, build: Build) -> list[Hook]:

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from typing_extensions import override
 
@@ -290,11 +289,13 @@ class GitLabServer(System):
         url = self.presigned(call, found)
         return Response(None, 302, headers={"Location": url})
 
-    async def web_page(self, request: Request) -> Response:
-        """Return the page of a build."""
-        self.simulation.settle()
-        build = self.simulation.build(self.name, request.path_params["key"])
-        return self.page(build) if build else Response("No such page", 404)
+    @override
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/{pipeline.path}"
+
+    @override
+    def unknown_path(self, call: Call) -> Response:
+        return answer({"error": "404 Not Found"}, 404)
 
     def signed_json(self, payload: JSON) -> bytes:
         """Return a webhook's body."""

@@ -5,13 +5,13 @@ import hmac
 from typing import Any
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci.gitlab_server import GitLabServer, job_status, pipeline_status
 from playground.ci.model import Build, Job, JobState, Pipeline, Source, iso, spaced, stamp
 from playground.ci.simulation import Refused, Simulation, newest_first
-from playground.ci.system import JSON, METHODS, Call, Hook, answer
+from playground.ci.system import JSON, Call, Hook, answer
 
 SCOPES = frozenset({"pending", "running", "failed", "success", "canceled"})
 
@@ -84,8 +84,7 @@ class GitLabV3(GitLabServer):
             api(f"{project}/triggers/{{token}}", self._get_trigger),
             api(f"{project}/trigger/builds", self._trigger, "POST", open_to_all=True),
             api(project, lambda call: answer(self._project(call, self.project(call)))),
-            Route("/{project:path}/pipelines/{key}", self.web_page, methods=["GET"]),
-            api("/{rest:path}", lambda _call: answer({"error": "404 Not Found"}, 404), *METHODS),
+            self.other_paths(),
         ]
 
     # account and projects
@@ -376,6 +375,10 @@ class GitLabV3(GitLabServer):
     @override
     def web_path(self, build: Build) -> str:
         return f"/{build.pipeline.path}/pipelines/{build.id}"
+
+    @override
+    def job_web_path(self, build: Build, job: Job) -> str:
+        return f"/{build.pipeline.path}/builds/{job.number}"
 
     @override
     def hooks(self, event: str, build: Build) -> list[Hook]:

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci import job_output
@@ -31,7 +30,7 @@ from playground.ci.model import (
     stamp,
 )
 from playground.ci.simulation import Refused, Simulation, newest_first
-from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer
+from playground.ci.system import JSON, Call, Hook, Meter, Refusal, System, answer
 
 LEFT_ITEMS_SECONDS = 300
 SHOWN_BUILDS = 100
@@ -137,24 +136,9 @@ class Jenkins(System):
             api(f"{job}/wfapi/runs", self._wf_runs),
             api(f"{job}/build", self._build, "POST"),
             api(f"{job}/buildWithParameters", self._build_with_parameters, "POST"),
-            Route(f"{build}/", self._page, methods=["GET"]),
-            Route(f"{build}/{{rest:path}}", self._page, methods=["GET"]),
             api(f"{job}/api/json", self._item),
-            api("/{rest:path}", lambda _call: self.failure(404, "Not Found"), *METHODS),
+            self.other_paths(),
         ]
-
-    async def _page(self, request: Request) -> Response:
-        self.simulation.settle()
-        for pipeline in self.simulation.of_system(self.name):
-            for build in pipeline.builds:
-                if (_url_path(pipeline), build.number) == (
-                    f"job/{request.path_params['path']}",
-                    request.path_params["number"],
-                ):
-                    rest = request.path_params.get("rest", "")
-                    known = rest in {"", "console", "input/", "testReport/"}
-                    return self.page(build) if known else Response("Not Found", 404)
-        return Response("Not Found", 404)
 
     # credentials and errors
 
@@ -914,6 +898,14 @@ class Jenkins(System):
     @override
     def web_path(self, build: Build) -> str:
         return f"/{_url_path(build.pipeline)}/{build.number}/"
+
+    @override
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/{_url_path(pipeline)}/"
+
+    @override
+    def shows(self, rest: str) -> bool:
+        return rest.strip("/") in {"console", "input", "testReport"}
 
     @override
     def hooks(self, event: str, build: Build) -> list[Hook]:

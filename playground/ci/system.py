@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import hmac
-import html
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -18,7 +17,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from playground.ci.model import Artifact, Build, stamp
+from playground.ci import web_pages
+from playground.ci.model import Artifact, Build, Job, Pipeline, stamp
 from playground.ci.simulation import Simulation
 
 JSON = dict[str, Any]
@@ -185,6 +185,10 @@ class System(ABC):
         """Return the path of a build's page below the mount."""
 
     @abstractmethod
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        """Return the path of a pipeline's page below the mount."""
+
+    @abstractmethod
     def hooks(self, event: str, build: Build) -> list[Hook]:
         """Return the webhooks that an event makes."""
 
@@ -289,17 +293,56 @@ class System(ABC):
             raise Refusal(self.failure(400, "The body is not a JSON object"))
         return read
 
-    # people's pages
+    # pages for people
 
-    def page(self, build: Build) -> Response:
-        """Return a small page about a build."""
-        rows = "".join(f"<li>{html.escape(job.step.name)}: {job.state.value}</li>" for job in build.current)
-        state = build.result.value if build.result else build.state.value
-        return HTMLResponse(
-            f"<!doctype html><title>{html.escape(build.pipeline.path)} #{build.number}</title>"
-            f"<h1>{html.escape(self.label)}: {html.escape(build.pipeline.path)} #{build.number}</h1>"
-            f"<p>{state} &middot; {html.escape(build.ref)} &middot; {html.escape(build.commit.title)}</p><ul>{rows}</ul>"
-        )
+    def shows(self, rest: str) -> bool:
+        """Return whether a build has a page at `rest` below its own, such as a job's or its console's."""
+        return True
+
+    def web_page(self, path: str) -> str | None:
+        """Return the HTML of the page at a path below the mount, None where there is none."""
+        wanted = path.strip("/")
+        pipelines = self.simulation.of_system(self.name)
+        if not wanted:
+            return web_pages.overview(
+                self.label, [(it, f"{self.mount}{quote(self.pipeline_web_path(it))}") for it in pipelines]
+            )
+        for pipeline in pipelines:
+            home = self.pipeline_web_path(pipeline).strip("/")
+            if wanted == home:
+                builds = [(it, f"{self.mount}{quote(self.web_path(it))}") for it in web_pages.latest(pipeline)]
+                return web_pages.pipeline_page(self.label, pipeline, f"{self.mount}/", builds)
+            for build in pipeline.builds:
+                if self._is_page_of(build, wanted):
+                    return web_pages.build_page(self.label, build, f"{self.mount}/{quote(home)}")
+        return None
+
+    def _is_page_of(self, build: Build, wanted: str) -> bool:
+        own = self.web_path(build).strip("/")
+        if wanted == own or (wanted.startswith(f"{own}/") and self.shows(wanted.removeprefix(f"{own}/"))):
+            return True
+        return any(wanted == self.job_web_path(build, job).strip("/") for job in build.jobs)
+
+    def job_web_path(self, build: Build, job: Job) -> str:
+        """Return the path of a job's page below the mount; the build's own where the vendor has none."""
+        return self.web_path(build)
+
+    def other_paths(self) -> Route:
+        """Return the last route: a page for people, else the API's refusal of an unknown path."""
+
+        async def endpoint(request: Request) -> Response:
+            self.simulation.settle()
+            page = self.web_page(request.path_params["rest"]) if request.method == "GET" else None
+            if page is not None:
+                return HTMLResponse(page)
+            call = Call(request, await request.body())
+            return await self._serve(call, lambda _call: self.unknown_path(call), open_to_all=False)
+
+        return Route("/{rest:path}", endpoint, methods=list(METHODS))
+
+    def unknown_path(self, call: Call) -> Response:
+        """Return the API's refusal of a path that it does not have."""
+        return self.failure(404, "Not Found")
 
     # downloads
 

@@ -10,9 +10,8 @@ from urllib.parse import urlencode
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci.model import (
@@ -35,7 +34,7 @@ from playground.ci.model import (
     stamp,
 )
 from playground.ci.simulation import Simulation, newest_first
-from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer
+from playground.ci.system import JSON, Call, Hook, Meter, Refusal, System, answer
 
 AUDIENCE = "appstoreconnect-v1"
 LONGEST_TOKEN_SECONDS = 1200
@@ -124,11 +123,6 @@ class XcodeCloud(System):
         product, workflow, run = "/v1/ciProducts/{id}", "/v1/ciWorkflows/{id}", "/v1/ciBuildRuns/{id}"
         action, repository = "/v1/ciBuildActions/{id}", "/v1/scmRepositories/{id}"
 
-        async def page(request: Request) -> Response:
-            self.simulation.settle()
-            build = self.simulation.build(self.name, request.path_params["run"])
-            return self.page(build) if build else Response("No such build", 404)
-
         return [
             api("/v1/ciProducts", self._products),
             api(product, lambda call: self._one(call, self._the_product(call), "app,bundleId,primaryRepositories")),
@@ -186,8 +180,7 @@ class XcodeCloud(System):
                 "/v1/scmPullRequests/{id}",
                 lambda call: self._one(call, self._find_pull(call, call.at("id")), "repository"),
             ),
-            Route("/teams/{team}/apps/{app}/ci/builds/{run}", page, methods=["GET"]),
-            api("/{rest:path}", self._no_path, *METHODS),
+            self.other_paths(),
         ]
 
     # credentials, limits, errors
@@ -283,7 +276,8 @@ class XcodeCloud(System):
             f"The resource '{kind}' does not allow 'GET_COLLECTION'. Allowed operations are: {allowed}",
         )
 
-    def _no_path(self, call: Call) -> Response:
+    @override
+    def unknown_path(self, call: Call) -> Response:
         return self._error(
             404, "PATH_ERROR", "The URL path is not valid", f"The resource '{call.at('rest')}' does not exist"
         )
@@ -1111,6 +1105,15 @@ class XcodeCloud(System):
     @override
     def web_path(self, build: Build) -> str:
         return f"/teams/{self.issuer_id}/apps/{APP_ID}/ci/builds/{build.uid}"
+
+    @override
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/teams/{self.issuer_id}/apps/{APP_ID}/ci/workflows/{pipeline.uid}"
+
+    @override
+    def web_page(self, path: str) -> str | None:
+        app = f"teams/{self.issuer_id}/apps/{APP_ID}/ci"  # the bot links an app's page where a workflow has none
+        return super().web_page("" if path.strip("/") == app else path)
 
     @override
     def hooks(self, event: str, build: Build) -> list[Hook]:

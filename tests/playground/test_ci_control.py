@@ -60,7 +60,12 @@ async def test_every_connection_names_its_server_and_allows_loopback(ground: Pla
 
 async def test_a_push_shows_in_the_state_with_what_will_happen(ground: Playground) -> None:
     made = await ground.push(
-        "gitlab", "backend", message="Mend it", author_name="Bo Lindén", author_email="bo@playground.test", outcome="fail"
+        "gitlab",
+        "backend",
+        message="Mend it",
+        author_name="Bo Lindén",
+        author_email="bo@playground.test",
+        outcome="fail",
     )
     shown = await newest(ground, "gitlab", "acme/backend")
     assert shown["id"] == made["id"]

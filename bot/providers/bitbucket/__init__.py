@@ -14,7 +14,7 @@ import re
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import httpx
 import msgspec
@@ -48,6 +48,7 @@ from bot.core.models import (
     Watched,
 )
 from bot.http.client import Api, Query, Quota, Reply
+from bot.providers.base.pages import page_below
 from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
@@ -62,6 +63,7 @@ from bot.providers.bitbucket import limits, read, start, wire, yml
 from bot.providers.bitbucket.cursor import Cursor, mark
 from bot.providers.bitbucket.start import Body
 
+PAGES = ("https://bitbucket.org", "https://www.bitbucket.org")
 PER_PAGE = 100
 POLL_PAGE = 30
 POLL_PAGES = 10
@@ -473,12 +475,9 @@ class Bitbucket(Provider[BitbucketOptions]):
 
     @override
     def read_url(self, url: str) -> Page | None:
-        try:
-            address = urlsplit(url.strip())
-        except ValueError:
-            return None
-        parts = [unquote(part) for part in address.path.split("/") if part]
-        if address.hostname not in {"bitbucket.org", "www.bitbucket.org"} or len(parts) < 2:
+        address = page_below(url, *PAGES, self.options.url)
+        parts = [unquote(part) for part in address.path.split("/") if part] if address else []
+        if address is None or len(parts) < 2:
             return None
         if parts[0].lower() != self.options.workspace.lower() or parts[1] == "workspace":
             return None

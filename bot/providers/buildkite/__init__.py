@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import httpx
 import msgspec
@@ -45,6 +45,7 @@ from bot.core.models import (
     is_sha,
 )
 from bot.http.client import Query, Quota, Reply, message_of
+from bot.providers.base.pages import page_below
 from bot.providers.base.provider import (
     LOG_TAIL_BYTES,
     SEARCH_PAGES,
@@ -67,6 +68,7 @@ BROKEN_JOBS: Query = {"state[]": read.BROKEN, "include_retried_jobs": False}
 NEEDED_SCOPES = ("read_pipelines", "read_builds", "write_builds", "read_build_logs", "read_artifacts")
 LEAN: Query = {"exclude_jobs": True, "exclude_pipeline": True}
 
+PAGES = ("https://buildkite.com", "https://www.buildkite.com")
 PER_PAGE = 100
 JOB_PAGES = 40
 ARTIFACT_PAGES = 10
@@ -475,14 +477,9 @@ class Buildkite(Provider[BuildkiteOptions]):
 
     @override
     def read_url(self, url: str) -> Page | None:
-        try:
-            address = urlsplit(url.strip())
-        except ValueError:
-            return None
-        parts = [unquote(part) for part in address.path.split("/") if part]
-        if address.hostname not in {"buildkite.com", "www.buildkite.com"} or len(parts) < 2:
-            return None
-        if parts[0].lower() != self.options.organization.lower():
+        address = page_below(url, *PAGES, self.options.url)
+        parts = [unquote(part) for part in address.path.split("/") if part] if address else []
+        if address is None or len(parts) < 2 or parts[0].lower() != self.options.organization.lower():
             return None
         if len(parts) < 4 or parts[2] != "builds" or not parts[3].isdecimal():
             return Page(pipeline=parts[1])

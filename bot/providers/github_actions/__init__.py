@@ -428,7 +428,7 @@ class GitHubActions(Provider[GitHubOptions]):
 
     @override
     def read_url(self, url: str) -> Page | None:
-        return places.page(url, self.options.owner, self._web)
+        return places.page(url, self.options.owner, self._web, self.options.url)
 
     @override
     def read_hook(self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None) -> Tap | None:
