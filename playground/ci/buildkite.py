@@ -322,7 +322,7 @@ class Buildkite(System):
 
     def _rate_limit(self, call: Call) -> Response:
         self._in_org(call, {})
-        now, meter = self.simulation.wall(), self._organization_meter
+        now, meter = self.simulation.now, self._organization_meter
         rest = {"limit": meter.limit, "current": meter.used, "reset": meter.reset_in(now)}
         graphql = {"limit": 20_000, "current": 0, "reset": 300}
         return answer(
@@ -996,7 +996,7 @@ class Buildkite(System):
                 "sender": {"id": self.owner.uid, "name": self.owner.name},
             }
         ).encode()
-        at = int(self.simulation.wall())
+        at = int(self.simulation.now)
         signature = hmac.new(self.webhook_secret.encode(), f"{at}.".encode() + body, "sha256").hexdigest()
         return [
             Hook(

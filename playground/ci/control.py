@@ -66,7 +66,7 @@ class Control:
             {
                 "now": iso(ci.now),
                 "speed": ci.speed,
-                "advanced": ci.advanced,
+                "advanced": ci.clock.ahead,
                 "webhooks": {
                     "on": ci.sender.on,
                     "bot_url": ci.sender.bot_url,
@@ -138,7 +138,7 @@ class Control:
             ],
             "gates": [{"id": job.uid, "name": job.step.name} for job in build.gates],
             "outcome": build.outcome.value,
-            "ends_in": ends_in(build, now),
+            "ends_in": ends_in(build, now, self._ci.pace),
         }
 
     async def _requests(self, request: Request, _body: JSON) -> Response:

@@ -177,7 +177,7 @@ class GitLab(GitLabServer):
                 "user_id": self.owner.number,
                 "last_used_at": stamp(self.simulation.now),
                 "active": True,
-                "expires_at": datetime.fromtimestamp(self.simulation.wall() + 200 * 86_400, UTC).date().isoformat(),
+                "expires_at": datetime.fromtimestamp(self.simulation.now + 200 * 86_400, UTC).date().isoformat(),
                 "last_used_ips": [],
             }
         )
@@ -970,7 +970,7 @@ class GitLab(GitLabServer):
             return []
         self._told[build.uid] = f"{status}/{build.attempt}"
         body = self.signed_json(self._hook_body(build))
-        key, at = self.simulation.uid(), str(int(self.simulation.wall()))
+        key, at = self.simulation.uid(), str(int(self.simulation.now))
         signed = hmac.new(self._signing_key, f"{key}.{at}.".encode() + body, "sha256").digest()
         return [
             Hook(

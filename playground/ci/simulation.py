@@ -6,7 +6,6 @@ somebody looks; so what is read never depends on how often one reads.
 
 import random
 import secrets
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -29,6 +28,7 @@ from playground.ci.model import (
     Step,
     new_uid,
 )
+from playground.clock import Clock
 
 Listener = Callable[[str, Build], None]
 
@@ -51,16 +51,14 @@ class Simulation:
         seed: int = 1,
         speed: float = 1.0,
         *,
-        monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clock: Clock | None = None,
         quota: float = 10.0,
     ) -> None:
         self.seed = seed
+        self.clock = clock or Clock()
         self.rng = random.Random(seed)  # noqa: S311 - a simulation
-        self.wall = wall
         self.quota = quota
-        self.speed = speed
-        self.advanced = 0.0
+        self.pace = speed
         self.signing_key = secrets.token_bytes(32)
         self.pipelines: list[Pipeline] = []
         self.builds: list[Build] = []
@@ -69,9 +67,7 @@ class Simulation:
         self.requests_total = 0
         self.base: str | None = None
         self.listeners: list[Listener] = []
-        self._monotonic = monotonic
-        self._anchor_real = monotonic()
-        self._anchor_world = wall()
+        self._paused_at: float | None = None
         self._numbers: dict[str, int] = {}
         self._ids: dict[str, int] = {}
         self._active: list[Build] = []
@@ -81,19 +77,28 @@ class Simulation:
 
     @property
     def now(self) -> float:
-        """Return the world's time in seconds since the epoch."""
-        return self._anchor_world + (self._monotonic() - self._anchor_real) * self.speed
+        """Return the clock's time in seconds since 1970."""
+        return self.clock()
+
+    @property
+    def speed(self) -> float:
+        """Return how many times faster than usual builds run; 0 while they are paused."""
+        return 0.0 if self._paused_at is not None else self.pace
 
     def advance(self, seconds: float) -> None:
-        """Let the clock jump ahead and play what happens meanwhile."""
-        self._anchor_world += seconds
-        self.advanced += seconds
+        """Move the clock ahead and play what happens meanwhile."""
+        self.clock.advance(seconds)
         self.settle()
 
     def set_speed(self, factor: float) -> None:
-        """Let the clock run `factor` times as fast as the real one from now on."""
-        self._anchor_world, self._anchor_real = self.now, self._monotonic()
-        self.speed = factor
+        """Let builds run `factor` times as fast as usual from now on; 0 pauses them. The clock itself goes on as before."""
+        self.settle()
+        now, pace = self.now, factor or self.pace
+        for build in self._active:
+            since = now if self._paused_at is None else max(self._paused_at, build.created_at)
+            _reschedule(build, since, now, self.pace / pace)
+        self.pace = pace
+        self._paused_at = None if factor else now
 
     # identities
 
@@ -186,7 +191,7 @@ class Simulation:
             creator=creator,
             created_at=created,
             updated_at=created,
-            queued_until=created + rng.uniform(2.0, 5.0),
+            queued_until=created + rng.uniform(2.0, 5.0) / self.pace,
             outcome=outcome or rng.choices(kinds, weights)[0],
             branch=branch,
             tag=tag,
@@ -329,8 +334,8 @@ class Simulation:
     # playing
 
     def settle(self) -> None:
-        """Play every event due by now, each at its own time."""
-        if self._settling:
+        """Play every event due by now, each at its own time; none while builds are paused."""
+        if self._settling or self._paused_at is not None:
             return
         self._settling = True
         try:
@@ -378,7 +383,7 @@ class Simulation:
 
     def _queue(self, job: Job, at: float) -> None:
         job.state, job.queued_at = JobState.QUEUED, at
-        job.starts_at = at + random.Random(job.uid).uniform(0.4, 1.6)  # noqa: S311 - a simulation
+        job.starts_at = at + random.Random(job.uid).uniform(0.4, 1.6) / self.pace  # noqa: S311 - a simulation
 
     def _step(self, build: Build, at: float) -> None:
         if build.state is BuildState.QUEUED and at >= build.queued_until:
@@ -389,7 +394,7 @@ class Simulation:
             if job.state is JobState.QUEUED and job.starts_at is not None and job.starts_at <= at:
                 rng = random.Random(f"{job.uid}/run")  # noqa: S311 - a simulation
                 job.state, job.started_at = JobState.RUNNING, at
-                job.ends_at = at + rng.uniform(*job.step.seconds)
+                job.ends_at = at + rng.uniform(*job.step.seconds) / self.pace
                 build.updated_at = at
                 if build.started_at is None or build.attempt_started_at is not None:
                     build.started_at = at
@@ -487,8 +492,22 @@ def next_at(build: Build) -> float | None:
     return min((at for at in times if at is not None), default=None)
 
 
-def ends_in(build: Build, now: float) -> float | None:
-    """Return about how many seconds a build still runs, None where it has ended or waits."""
+def _reschedule(build: Build, since: float, now: float, ratio: float) -> None:
+    """Move what is planned for a build: what was `x` seconds after `since` comes `x * ratio` seconds after `now`."""
+
+    def moved(at: float) -> float:
+        return now + max(at - since, 0.0) * ratio
+
+    build.queued_until = moved(build.queued_until)
+    for job in build.current:
+        if job.state is JobState.QUEUED and job.starts_at is not None:
+            job.starts_at = moved(job.starts_at)
+        elif job.state is JobState.RUNNING and job.ends_at is not None:
+            job.ends_at = moved(job.ends_at)
+
+
+def ends_in(build: Build, now: float, pace: float) -> float | None:
+    """Return about how many seconds a build still runs at a pace, None where it has ended or waits."""
     if build.finished or build.state is BuildState.WAITING:
         return None
     left = max(build.queued_until - now, 0.0) if build.state is BuildState.QUEUED else 0.0
@@ -500,7 +519,7 @@ def ends_in(build: Build, now: float) -> float | None:
             if job.state is JobState.RUNNING:
                 longest = max(longest, (job.ends_at or now) - now)
             elif job.step.gate is not GateKind.INSTANT:
-                longest = max(longest, sum(job.step.seconds) / 2 + 1.0)
+                longest = max(longest, (sum(job.step.seconds) / 2 + 1.0) / pace)
         left += longest
     return round(max(left, 0.0), 1)
 

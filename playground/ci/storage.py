@@ -32,7 +32,7 @@ def storage_route(simulation: Simulation, systems: dict[str, System]) -> Route:
         path = raw.decode("latin-1").partition("?")[0]
         if not until.isdigit() or not hmac.compare_digest(given, sign(simulation, path, int(until))):
             return _Refused("SignatureDoesNotMatch", 403)
-        if int(until) < simulation.wall():
+        if int(until) < simulation.now:
             return _Refused("AccessDenied", 403)
         system = systems.get(request.path_params["system"])
         artifact = system.artifact(request.path_params["uid"]) if system else None

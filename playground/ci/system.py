@@ -227,7 +227,7 @@ class System(ABC):
         self.simulation.settle()
         self.requests += 1
         entry = {
-            "at": stamp(self.simulation.wall()),
+            "at": stamp(self.simulation.now),
             "system": self.name,
             "method": call.request.method,
             "path": call.raw_path,
@@ -262,7 +262,7 @@ class System(ABC):
                 pass
         if not open_to_all and (refused := self.authenticate(call)) is not None:
             return refused
-        now = self.simulation.wall()
+        now = self.simulation.now
         if not all([meter.hit(now) for meter in self.meters()]):  # noqa: C419 - each meter counts, whatever another says
             response = self.limited(max(meter.reset_in(now) for meter in self.meters() if not meter.left()))
         else:
@@ -348,7 +348,7 @@ class System(ABC):
 
     def presigned(self, call: Call, artifact: Artifact) -> str:
         """Return an address that hands out a file without a token for a minute, on another origin where there is one."""
-        until = int(self.simulation.wall()) + DOWNLOAD_SECONDS
+        until = int(self.simulation.now) + DOWNLOAD_SECONDS
         path = f"/ci/storage/{self.name}/{artifact.uid}/{quote(artifact.path.rpartition('/')[2])}"
         signed = urlencode({"expires": until, "signature": sign(self.simulation, path, until)})
         return f"{other_origin(call)}{path}?{signed}"

@@ -199,7 +199,7 @@ class XcodeCloud(System):
             )
         except jwt.PyJWTError:
             return self._unauthorized()
-        issued, ends, now = claims["iat"], claims["exp"], self.simulation.wall()
+        issued, ends, now = claims["iat"], claims["exp"], self.simulation.now
         numbers = all(isinstance(at, int | float) for at in (issued, ends))
         by_team = claims.get("iss") == self.issuer_id and "sub" not in claims
         alone = claims.get("sub") == "user" and "iss" not in claims

@@ -38,7 +38,9 @@ class Stage:
         """Start the bot and wait until it listens."""
         up: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
-        self._serving = asyncio.ensure_future(serve(self.settings, ready=up.set_result, stop=self._stop))
+        self._serving = asyncio.ensure_future(
+            serve(self.settings, ready=up.set_result, stop=self._stop, now=self.world.clock.utc)
+        )
         waited: list[asyncio.Future[Any]] = [up, self._serving]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if self._serving.done():
@@ -142,6 +144,7 @@ async def staged(folder: Path, *, socket: bool = False, database: str = "", **se
         app_token="xapp-e2e" if socket else "",
         ci_app=ci_app(world),
         manifest=manifest(unfurl_domains=("127.0.0.1",), socket=socket),
+        clock=world.clock,
     )
     await playground.start()
     stage = Stage(

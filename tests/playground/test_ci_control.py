@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.playground.ci_kit import BASE, Playground
+from tests.playground.ci_kit import BASE, EPOCH, Playground
 
 PIPELINES = "/ci/buildkite/v2/organizations/demo/pipelines"
 
@@ -121,13 +121,35 @@ async def test_a_gate_is_approved_or_rejected(ground: Playground) -> None:
         assert (await newest(ground, "buildkite", "deploy"))["result"] == result
 
 
-async def test_the_clock_jumps_and_runs_faster(ground: Playground) -> None:
-    before = ground.world.now
+async def test_the_clock_moves_ahead_for_everybody_who_reads_it(ground: Playground) -> None:
+    before = ground.world.clock.utc()
     await ground.control("advance", seconds=300)
-    assert ground.world.now == before + 300
+    assert ground.world.now == EPOCH + 300
+    assert (ground.world.clock.utc() - before).total_seconds() == 300
+
+
+async def test_builds_run_faster_while_the_clock_goes_on_as_before(ground: Playground) -> None:
+    made = await ground.push("buildkite", "web", outcome="pass")
+    usual = (await newest(ground, "buildkite", "web"))["ends_in"]
     await ground.control("speed", factor=10)
-    ground.wait(5)
-    assert ground.world.now == pytest.approx(before + 350)
+    assert (await newest(ground, "buildkite", "web"))["ends_in"] == pytest.approx(usual / 10, rel=0.2)
+    ground.wait(usual / 5)
+    shown = await newest(ground, "buildkite", "web")
+    assert (shown["id"], shown["state"]) == (made["id"], "finished")
+    assert ground.world.now == EPOCH + usual / 5
+
+
+async def test_paused_builds_wait_and_then_take_the_time_they_had_left(ground: Playground) -> None:
+    await ground.push("buildkite", "web", outcome="pass")
+    ground.wait(10)
+    before = await newest(ground, "buildkite", "web")
+    assert (await ground.control("speed", factor=0))["speed"] == 0
+    ground.wait(3600)
+    paused = await newest(ground, "buildkite", "web")
+    assert (paused["state"], paused["jobs"]) != ("finished", [])
+    assert [job["state"] for job in paused["jobs"]] == [job["state"] for job in before["jobs"]]
+    await ground.control("speed", factor=1)
+    assert (await newest(ground, "buildkite", "web"))["ends_in"] == pytest.approx(before["ends_in"], abs=0.2)
 
 
 @pytest.mark.parametrize(
