@@ -123,9 +123,16 @@ class Playground:
         self._port = listener.getsockname()[1]
         self.workspace.base_url = self.address
         config = uvicorn.Config(
-            slack_app(self.slack, also=self._routes()), log_level="warning", access_log=False, lifespan="off",
-            proxy_headers=False, server_header=False, timeout_graceful_shutdown=1, ws="websockets-sansio",
-        )  # fmt: skip
+            slack_app(self.slack, also=self._routes()),
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            ws="websockets-sansio",
+        )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         await self._server.up.wait()

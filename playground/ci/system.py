@@ -14,12 +14,11 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
-from typing_extensions import override
 
 from playground.ci import web_pages
 from playground.ci.model import Artifact, Build, Job, Pipeline, stamp
 from playground.ci.simulation import Simulation
+from playground.dropped import Dropped
 
 JSON = dict[str, Any]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -130,15 +129,6 @@ class Meter:
     def resets_at(self) -> int:
         """Return when the window ends, in seconds since the epoch."""
         return ceil(self._until)
-
-
-class Dropped(Response):
-    """A connection that breaks off before the answer is through."""
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
-        raise ConnectionResetError("The playground was asked to drop this connection.")
 
 
 class System(ABC):

@@ -10,19 +10,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.types import Message as AsgiMessage
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
-from typing_extensions import override
 
+from playground.dropped import DropConnections, Dropped
 from playground.slack import posting
 from playground.slack.api import call
 from playground.slack.delivery import Delivery
@@ -405,40 +403,6 @@ class SlackApp:
                 self.workspace.unwatch(event)
 
         return StreamingResponse(versions(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
-
-class Dropped(Response):
-    """Ends the connection without an answer."""
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Say `playground.drop`, which `DropConnections` turns into a closed socket."""
-        await send({"type": "playground.drop"})
-
-
-class DropConnections:
-    """The outermost layer: closes the TCP connection where a `Dropped` answer asks for it.
-
-    ASGI has no word for this; uvicorn's `send` belongs to an object that holds the transport.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-
-        async def watching(message: AsgiMessage) -> None:
-            if message["type"] != "playground.drop":
-                await send(message)
-                return
-            cycle: Any = getattr(send, "__self__", None)
-            cycle.transport.abort()
-            with contextlib.suppress(ClientDisconnect):
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-
-        await self._app(scope, receive, watching)
 
 
 async def _body(request: Request) -> bytes:
