@@ -344,6 +344,7 @@ class SlackApp:
         channels = [it for it in slack.channels.values() if user in it.members]
         return {
             "version": slack.version,
+            "now": slack.now(),
             "team": {"id": slack.team_id, "name": slack.team_name},
             "me": user,
             "bot": slack.bot_user,

@@ -255,7 +255,7 @@ async def test_the_panel_pushes_and_finishes_builds(page: Page) -> None:
     await page.get_by_role("menuitem", name="Pass now").click()
     await expect(build.get_by_text("Passed", exact=True)).to_be_visible()
     await panel.get_by_role("button", name="+1 h").click()
-    await expect(page.get_by_text("The clock jumped +1 h")).to_be_visible()
+    await expect(page.get_by_text("The clock of the CI systems, Slack and the bot moved +1 h")).to_be_visible()
 
 
 async def test_the_wire_shows_calls_and_payloads(page: Page) -> None:
