@@ -5,7 +5,7 @@ import { Blocks } from "./blocks.jsx";
 import { Menu } from "./controls.jsx";
 import { Dialog, useSurface } from "./surface.jsx";
 import { Emoji, emoji } from "./emoji.jsx";
-import { Mrkdwn, dateText } from "./text.jsx";
+import { Mrkdwn, When, dateText } from "./text.jsx";
 
 const REACTIONS = ["repeat", "eyes", "no_bell", "white_check_mark", "+1", "tada"];
 
@@ -135,7 +135,7 @@ export const Message = memo(
           {message.reply_count > 0 && !inThread && (
             <button type="button" className="replies" onClick={() => onThread(message.ts)}>
               {message.reply_count === 1 ? "1 reply" : `${message.reply_count} replies`}
-              <small>Last {dateText("{ago}", Number(message.latest_reply), "")}</small>
+              <small>Last <When format="{ago}" seconds={Number(message.latest_reply)} fallback="" /></small>
             </button>
           )}
         </div>

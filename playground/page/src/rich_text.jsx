@@ -1,6 +1,6 @@
 // The rich_text block: sections, lists, quotes and preformatted text.
 import { Emoji, withSigns } from "./emoji.jsx";
-import { Link, Mention, dateText } from "./text.jsx";
+import { Link, Mention, When } from "./text.jsx";
 
 function styled(content, style = {}) {
   let shown = content;
@@ -34,8 +34,8 @@ function Inline({ element }) {
     case "broadcast":
       return <Mention kind="all" id={element.range} />;
     case "date": {
-      const shown = dateText(element.format, element.timestamp, element.fallback ?? "");
-      return styled(element.url ? <Link url={element.url}>{shown}</Link> : <time title={element.fallback}>{shown}</time>, element.style);
+      const shown = <When format={element.format} seconds={element.timestamp} fallback={element.fallback ?? ""} />;
+      return styled(element.url ? <Link url={element.url}>{shown}</Link> : shown, element.style);
     }
     case "color":
       return <span className="color"><i style={{ background: element.value }} />{element.value}</span>;

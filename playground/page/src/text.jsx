@@ -1,6 +1,6 @@
 // Slack's mrkdwn as React elements. Nothing is ever put in as HTML.
 import { Fragment, createContext, useContext } from "react";
-import { now } from "./clock.js";
+import { now, useMinute } from "./clock.js";
 import { Emoji, emoji, withSigns } from "./emoji.jsx";
 
 export const People = createContext({ users: [], channels: [], usergroups: [], open: () => {} });
@@ -43,6 +43,16 @@ export function dateText(format, seconds, fallback) {
   return format.replace(/\{(\w+)\}/g, (whole, token) => tokens[token]?.() ?? whole);
 }
 
+// A time in one of Slack's formats; "today" and "5 minutes ago" stay true while the page is open.
+export function When({ format, seconds, fallback }) {
+  useMinute();
+  return (
+    <time dateTime={new Date(seconds * 1000 || 0).toISOString()} title={fallback}>
+      {dateText(format, seconds, fallback)}
+    </time>
+  );
+}
+
 export function Mention({ kind, id, label }) {
   const { users, channels, usergroups, open } = useContext(People);
   if (kind === "#") {
@@ -76,8 +86,7 @@ function angle(body) {
   if (head.startsWith("#")) return <Mention kind="#" id={head.slice(1)} label={unescape(label)} />;
   if (head.startsWith("!date^")) {
     const [, seconds, format, url] = head.split("^");
-    const shown = dateText(unescape(format ?? ""), Number(seconds), unescape(label));
-    const when = <time dateTime={new Date(Number(seconds) * 1000 || 0).toISOString()} title={unescape(label)}>{shown}</time>;
+    const when = <When format={unescape(format ?? "")} seconds={Number(seconds)} fallback={unescape(label)} />;
     return url ? <Link url={unescape(url)}>{when}</Link> : when;
   }
   if (head.startsWith("!subteam^")) return <Mention kind="group" id={head.slice(9)} label={unescape(label)} />;
