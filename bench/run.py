@@ -248,8 +248,8 @@ async def notice_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
     took: list[float] = []
     async with staged(folder, "notice") as (app, playground, _world):
         channel = next(one.id for one in playground.workspace.channels.values() if one.name == "web")
-        await app.store.save_link(link(app, "web", channel))
-        await app.store.want_lane("demo-buildkite", "", now=clock.now())
+        await app.store.links.save(link(app, "web", channel))
+        await app.store.polling.ensure("demo-buildkite", "", now=clock.now())
         async with app.working(), httpx.AsyncClient(base_url=playground.address, trust_env=False) as control:
             for _ in range(12):
                 pushed = (
@@ -263,7 +263,9 @@ async def notice_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
                     "/control/finish", json={"system": "buildkite", "build": pushed["id"], "outcome": "pass"}
                 )
                 began = time.perf_counter()
-                await app.store.tap("demo-buildkite", "", [("web", str(pushed["number"]))], full=False, now=clock.now())
+                await app.store.polling.request(
+                    "demo-buildkite", "", [("web", str(pushed["number"]))], full=False, now=clock.now()
+                )
                 app.watcher.wake()
                 while len([call for call in playground.calls if call.method == "chat.postMessage"]) == before:
                     await asyncio.sleep(0.002)
@@ -284,15 +286,15 @@ async def poll_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
     """Count the requests of a tick over 1,000 linked pipelines of one Buildkite organization."""
     async with staged(folder, "poll") as (app, _playground, _world):
         for number in range(1000):
-            await app.store.save_link(link(app, f"pipeline-{number}", f"C{number:06}"))
-        await app.store.want_lane("demo-buildkite", "", now=clock.now())
+            await app.store.links.save(link(app, f"pipeline-{number}", f"C{number:06}"))
+        await app.store.polling.ensure("demo-buildkite", "", now=clock.now())
         provider = app.connections.by_name("demo-buildkite")
         await app.watcher.tick()
         await app.watcher.settle()
         counts = []
         for _ in range(4):
             before = provider.requests
-            await app.store.tap("demo-buildkite", "", [], full=True, now=clock.now())
+            await app.store.polling.request("demo-buildkite", "", [], full=True, now=clock.now())
             await app.watcher.tick()
             await app.watcher.settle()
             counts.append(provider.requests - before)
@@ -366,11 +368,11 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
             for index in range(each)
         ]
         providers[name] = Quiet(name, builds)
-        await store.save_pipelines(
+        await store.pipelines.save(
             name, [Pipeline(id=f"p{i}", path=f"p{i}", name=f"p{i}") for i in range(each)], clock.now()
         )
         for index in range(each):
-            await store.save_link(
+            await store.links.save(
                 LinkRow(
                     team="T",
                     channel=f"C{index}",
@@ -383,7 +385,7 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
                     created_at=clock.now(),
                 )
             )
-        await store.want_lane(name, "", now=clock.now())
+        await store.polling.ensure(name, "", now=clock.now())
     watcher = Watcher(
         store,
         provider_of=lambda name: cast("Any", providers.get(name)),
@@ -397,7 +399,7 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
     gc.collect()
     cpu = time.process_time()
     for name in providers:
-        await store.tap(name, "", [], full=True, now=clock.now())
+        await store.polling.request(name, "", [], full=True, now=clock.now())
     while await watcher.tick():
         await watcher.settle()
     spent = time.process_time() - cpu

@@ -250,7 +250,7 @@ class App:
 
     async def _installed(self, team: str) -> None:
         await self.connections.refresh()
-        row = await self.store.install(team)
+        row = await self.store.installs.get(team)
         if row is not None and row.installed_by:
             with contextlib.suppress(SlackError):
                 await self.sender.post(team, row.installed_by, welcome(self.settings.command))
@@ -279,7 +279,7 @@ class App:
     async def _tapped(self, provider: AnyProvider, tap: Tap) -> None:
         hints = [(tap.pipeline, tap.build)] if tap.pipeline and tap.build else []
         part = provider.lane(tap.pipeline) if tap.pipeline else None
-        await self.store.tap(provider.connection, part, hints, full=not hints, now=self._now())
+        await self.store.polling.request(provider.connection, part, hints, full=not hints, now=self._now())
         self.watcher.wake()
 
     async def _prune(self) -> None:
@@ -294,7 +294,7 @@ class App:
             # Somebody asked to hear of this build: where the channel can't be told, they are.
             with contextlib.suppress(SlackError):
                 await self.sender.post(notice.team, notice.user, drawn.message)
-        paused = await self.store.pause_links(notice.team, notice.channel, exc.code.replace("_", " "))
+        paused = await self.store.links.pause(notice.team, notice.channel, exc.code.replace("_", " "))
         makers: dict[str, list[str]] = {}
         for link in paused:
             makers.setdefault(link.created_by, []).append(link.alias or link.name)

@@ -88,7 +88,7 @@ class Connections:
         teams = await self._teams()
         self._only_team = teams[0] if len(teams) == 1 else ""
         self._no_team_known = not teams
-        rows = {row.name: row for row in await self._store.connections() if row.settings}
+        rows = {row.name: row for row in await self._store.connections.all() if row.settings}
         for name in set(self._made) - rows.keys():
             del self._made[name]
         for name, row in rows.items():
@@ -173,7 +173,7 @@ class Connections:
         provider = self._open(name, kind, options)
         await provider.check()
         sealed = self._vault.seal(json.dumps(dict(settings)), about=_about(name, kind))
-        await self._store.save_connection(
+        await self._store.connections.save(
             ConnectionRow(name=name, kind=kind, team=team, settings=sealed, created_by=user, created_at=self._clock())
         )
         self._made[name] = (team, sealed, provider)
@@ -184,7 +184,7 @@ class Connections:
         made = self._made.get(name)
         if made is None or made[0] != team:
             raise UsageError(f"`{name}` was not connected in Slack, so I can't disconnect it here.")
-        await self._store.delete_connection(name)
+        await self._store.connections.delete(name)
         del self._made[name]
 
     def _sees(self, team: str, name: str, provider: AnyProvider) -> bool:

@@ -28,9 +28,9 @@ class Timed:
     async def tick(self) -> None:
         """Do everything that is due."""
         now = self._services.clock()
-        for row in await self._services.store.claim_schedules(now, BATCH, lambda due: _next(due, now)):
+        for row in await self._services.store.schedules.claim(now, BATCH, lambda due: _next(due, now)):
             await self._run(row, now)
-        for digest in await self._services.store.claim_digests(now, BATCH, lambda due: _next(due, now)):
+        for digest in await self._services.store.digests.claim(now, BATCH, lambda due: _next(due, now)):
             await self._digest(digest, now)
 
     async def _run(self, row: ScheduleRow, now: datetime) -> None:
@@ -39,7 +39,7 @@ class Timed:
         )
         handled = await handle(request, self._services)
         log.info("a schedule ran", extra={"schedule": row.id, "outcome": handled.outcome})
-        await self._services.store.schedule_done(row.id or 0, handled.outcome)
+        await self._services.store.schedules.set_outcome(row.id or 0, handled.outcome)
         try:
             await self._deliver(request, handled.answer)
         except SlackError as exc:
@@ -62,7 +62,7 @@ class Timed:
             due_at=now,
             created_at=now,
         )
-        await self._services.store.add_notices([notice])
+        await self._services.store.notifications.add([notice])
         self._services.wake_outbox()
 
 

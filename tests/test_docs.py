@@ -73,6 +73,6 @@ def test_every_verb_has_examples_that_parse() -> None:
 
 
 def test_the_page_lock_names_no_addresses() -> None:
-    lock = json.loads(read("bot/playground/page/package-lock.json"))
+    lock = json.loads(read("playground/page/package-lock.json"))
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]
     assert "://" not in re.sub(r"#.*", "", read("requirements.lock"))

@@ -118,7 +118,7 @@ class Watcher:
                 try:
                     if fresh and self._store.dialect == "sqlite":
                         # SQLite has one worker: whoever leased a lane before this start is gone.
-                        await self._store.free_lanes()
+                        await self._store.polling.release_leases()
                     fresh = False
                     found = await self.tick()
                 except BotError as exc:
@@ -141,8 +141,8 @@ class Watcher:
         room = min(self._tasks.free, BATCH)
         if not room:
             return False
-        lanes = await self._store.claim_lanes(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        owed = await self._store.rounds_wanting_counts(now, room)
+        lanes = await self._store.polling.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        owed = await self._store.attempts.claim_uncounted(now, room)
         for lane in lanes:
             self._tasks.start(self.look(lane), f"look at {lane.connection}")
         for round_ in owed:
@@ -151,12 +151,12 @@ class Watcher:
 
     async def ensure_lanes(self) -> None:
         """Make the lanes that are missing for what is watched, as after a change of the configuration."""
-        there = {(lane.connection, lane.part) for lane in await self._store.lanes()}
-        for connection, pipeline in await self._store.watched_pipelines():
+        there = {(lane.connection, lane.part) for lane in await self._store.polling.targets()}
+        for connection, pipeline in await self._store.polling.watched_pipelines():
             provider = self._provider_of(connection)
             if provider is not None and (place := (connection, provider.lane(pipeline))) not in there:
                 there.add(place)
-                await self._store.want_lane(*place, now=self._clock())
+                await self._store.polling.ensure(*place, now=self._clock())
 
     async def settle(self) -> None:
         """Wait until everything started has ended."""
@@ -202,7 +202,7 @@ class Watcher:
         seconds *= self._jitter.uniform(0.9, 1.1)
         next_at = now + timedelta(seconds=seconds)
         poll_at = next_at if polled else min(lane.poll_at, next_at)
-        await self._store.release_lane(
+        await self._store.polling.release(
             lane,
             cursor=changes.cursor,
             due_at=poll_at,
@@ -215,7 +215,7 @@ class Watcher:
 
     async def _watched(self, lane: LaneRow, provider: AnyProvider) -> Watched:
         """Return what is watched of a lane."""
-        pipelines, unfinished = await self._store.watched(lane.connection)
+        pipelines, unfinished = await self._store.polling.watched(lane.connection)
         return Watched(
             pipelines=frozenset(p for p in pipelines if provider.lane(p) == lane.part),
             unfinished=frozenset(key for key in unfinished if provider.lane(key.pipeline) == lane.part),
@@ -223,9 +223,9 @@ class Watcher:
 
     async def _gone(self, lane: LaneRow, now: datetime) -> None:
         """Leave a lane alone whose connection this process does not know: it was taken out, or has just been made."""
-        pipelines, unfinished = await self._store.watched(lane.connection)
+        pipelines, unfinished = await self._store.polling.watched(lane.connection)
         if not pipelines and not unfinished:
-            await self._store.drop_lane(lane.connection, lane.part)
+            await self._store.polling.drop(lane.connection, lane.part)
             return
         await self._give_back(
             lane, now, now + timedelta(seconds=GONE_SECONDS), error=f"There is no connection `{lane.connection}`."
@@ -233,13 +233,13 @@ class Watcher:
 
     async def _drop(self, lane: LaneRow, provider: AnyProvider) -> None:
         """Forget a lane that nobody wants, unless somebody began to want it just now."""
-        await self._store.drop_lane(lane.connection, lane.part)
+        await self._store.polling.drop(lane.connection, lane.part)
         watched = await self._watched(lane, provider)
         if watched.pipelines or watched.unfinished:
-            await self._store.want_lane(lane.connection, lane.part, now=self._clock())
+            await self._store.polling.ensure(lane.connection, lane.part, now=self._clock())
 
     async def _give_back(self, lane: LaneRow, now: datetime, due_at: datetime, *, error: str | None) -> bool:
-        return await self._store.release_lane(
+        return await self._store.polling.release(
             lane,
             cursor=None,
             due_at=due_at,
@@ -250,7 +250,7 @@ class Watcher:
         )
 
     async def _ask(self, lane: LaneRow, provider: AnyProvider, now: datetime) -> Changes:
-        hints = await self._store.take_hints(lane.id or 0)
+        hints = await self._store.polling.take_hints(lane.id or 0)
         is_due = lane.poll_at <= now
         if not hints and not is_due:
             return Changes(builds=(), cursor=None)
@@ -277,7 +277,7 @@ class Watcher:
         """Return whether a build that a tap names is any of ours: webhooks of a whole account tell of all its builds."""
         if key.pipeline in watched.pipelines or key in watched.unfinished:
             return True
-        return await self._store.build(key) is not None
+        return await self._store.builds.get(key) is not None
 
     async def _stragglers(self, provider: AnyProvider, watched: Watched, seen: Sequence[Build]) -> list[Build]:
         """Return unfinished builds that a poll of finished and active builds no longer lists: they ended unseen."""
@@ -287,7 +287,7 @@ class Watcher:
         found = [await provider.build_or_none(key) for key in missing]
         gone = [key for key, build in zip(missing, found, strict=True) if build is None]
         for key in gone:
-            await self._store.forget_build(key)
+            await self._store.recording.stop_tracking(key)
         return [build for build in found if build is not None]
 
     async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
@@ -306,14 +306,14 @@ class Watcher:
                 sees=lambda team: self._sees(team, provider.connection),
             )
 
-        recorded = await self._store.record(
+        recorded = await self._store.recording.record(
             builds, decide, now=now, counts_after=timedelta(0) if can_count or can_list else None
         )
         if recorded:
             self._wake_outbox()
         ended = [one for one in recorded if one.finished is not None]
         for key in {one.build.key for one in ended if any(watch.build for watch in one.watches)}:
-            await self._store.end_watches(key)
+            await self._store.watches.end(key)
         if ended:
             self._awake.set()  # their counts are due now
         return recorded
@@ -321,9 +321,9 @@ class Watcher:
     async def _count(self, round_: RoundRow) -> None:
         provider = self._provider_of(round_.connection)
         key = BuildKey(connection=round_.connection, pipeline=round_.pipeline, id=round_.build)
-        known = await self._store.build(key)
+        known = await self._store.builds.get(key)
         if provider is None or known is None or known[1].round != round_.round:
-            await self._store.give_up_counts(round_.id or 0)
+            await self._store.attempts.give_up_counts(round_.id or 0)
             return
         build = known[0]
         try:
@@ -333,9 +333,9 @@ class Watcher:
         except (ProviderError, TimeoutError) as exc:
             log.info("issue counts could not be read", extra={"connection": round_.connection, "why": str(exc)})
             if round_.counts_tries >= COUNTS_TRIES or isinstance(exc, NotFound):
-                await self._store.give_up_counts(round_.id or 0)
+                await self._store.attempts.give_up_counts(round_.id or 0)
             return
-        await self._store.set_counts(
+        await self._store.attempts.set_counts(
             key,
             round_.round,
             counts,
@@ -375,11 +375,11 @@ class Watcher:
             # One connection's lanes fail together: the channels that several of them serve are told once.
             first = min([since, *others])
             await self._tell(await self._served(lane, provider, set()), lane, lambda _place: first, said, over=False)
-            await self._store.lane_told(lane.id or 0, now)
+            await self._store.polling.set_outage_notified(lane.id or 0, now)
 
     async def _recovered(self, lane: LaneRow, provider: AnyProvider) -> None:
         """Say that a lane works again, to those channels that were told of its outage and hear by no other failing lane."""
-        if not await self._store.lane_works(lane):
+        if not await self._store.polling.clear_failure(lane):
             return
         log.info("a connection works again", extra={"connection": lane.connection, "part": lane.part})
         if lane.told_at is None:
@@ -387,7 +387,7 @@ class Watcher:
         still = {one.part for one in await self._failing(lane) if one.told_at is not None}
         told: dict[tuple[str, str], datetime] = {}
         for team, channel in await self._served(lane, provider, still):
-            rows = await self._store.notices_in(team, channel, lane.told_at - REMEMBERED)
+            rows = await self._store.notifications.in_channel(team, channel, lane.told_at - REMEMBERED)
             since = [one.build for one in rows if one.event == Event.OUTAGE and one.connection == lane.connection]
             if since:
                 told[team, channel] = datetime.fromisoformat(since[-1])
@@ -395,14 +395,18 @@ class Watcher:
 
     async def _failing(self, lane: LaneRow) -> list[LaneRow]:
         """Return the other lanes of the same connection that fail."""
-        lanes = [one for one in await self._store.lanes() if one.connection == lane.connection and one.id != lane.id]
+        lanes = [
+            one
+            for one in await self._store.polling.targets()
+            if one.connection == lane.connection and one.id != lane.id
+        ]
         return [one for one in lanes if one.failing_since is not None]
 
     async def _served(self, lane: LaneRow, provider: AnyProvider, but: set[str]) -> list[tuple[str, str]]:
         """Return the channels that hear by a lane, and by none of the parts in `but`."""
         links = [
             link
-            for link in await self._store.all_links()
+            for link in await self._store.links.all()
             if link.connection == lane.connection
             and link.subscribed
             and not link.paused_reason
@@ -424,9 +428,9 @@ class Watcher:
     ) -> None:
         now = self._clock()
         for place in channels:
-            quiet = quiet_hours.muted(await self._store.mutes(*place), None, place[1], now)
+            quiet = quiet_hours.muted(await self._store.mutes.of_channel(*place), None, place[1], now)
             row = decisions.outage_row(
                 *place, connection=lane.connection, since=since(place), error=said, over=over, quiet=quiet, now=now
             )
-            await self._store.add_notices([row])
+            await self._store.notifications.add([row])
         self._wake_outbox()

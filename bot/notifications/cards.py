@@ -80,7 +80,7 @@ class Cards:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NoticeRow, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
-        known = await self._store.build(_key(row))
+        known = await self._store.builds.get(_key(row))
         provider = self._provider_of(row.team, row.connection)
         if known is None or provider is None:
             return None
@@ -148,7 +148,7 @@ class Cards:
         *,
         repeated: bool,
     ) -> Drawn:
-        round_ = await self._store.round(_key(row), row.round)
+        round_ = await self._store.attempts.get(_key(row), row.round)
         is_over = stored.round > row.round
         shown = build
         failures: tuple[Issue, ...] = ()
@@ -190,7 +190,7 @@ class Cards:
         builds: list[Build] = []
         labels: dict[tuple[str, str], str] = {}
         for connection, pipeline, id_ in extra.builds:
-            known = await self._store.build(BuildKey(connection=connection, pipeline=pipeline, id=id_))
+            known = await self._store.builds.get(BuildKey(connection=connection, pipeline=pipeline, id=id_))
             if known is not None and self._provider_of(row.team, connection) is not None:
                 builds.append(known[0])
                 labels[connection, pipeline] = await self._label(row, known[0])
@@ -222,14 +222,16 @@ class Cards:
         return who if not is_person or await self._people.may_mention(row.team, who) else None
 
     async def _label(self, row: NoticeRow, build: Build) -> str:
-        for link in await self._store.links(row.team, row.channel):
+        for link in await self._store.links.of_channel(row.team, row.channel):
             if (link.connection, link.pipeline) == (build.connection, build.pipeline):
                 return link.alias or link.name
-        listed = await self._store.pipeline(build.connection, build.pipeline)
+        listed = await self._store.pipelines.get(build.connection, build.pipeline)
         return listed.name if listed is not None else build.workflow or build.repo or build.pipeline
 
     async def _usual(self, build: Build) -> float | None:
-        rounds = await self._store.history(build.connection, build.pipeline, build.branch or "", limit=USUAL_OF)
+        rounds = await self._store.attempts.history(
+            build.connection, build.pipeline, build.branch or "", limit=USUAL_OF
+        )
         seconds = [one.seconds for one in rounds if one.seconds is not None and one.conclusion == "passed"]
         return median(seconds) if seconds else None
 

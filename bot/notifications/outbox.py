@@ -138,7 +138,7 @@ class Outbox:
                 try:
                     if fresh and self._store.dialect == "sqlite":
                         # SQLite has one worker: whoever leased something before this start is gone.
-                        await self._store.free_notices(self._clock())
+                        await self._store.notifications.release_leases(self._clock())
                     fresh = False
                     await self.tick()
                 except BotError as exc:
@@ -155,8 +155,8 @@ class Outbox:
         room = min(self._tasks.free, BATCH)
         if not room:
             return False
-        due = await self._store.claim_notices(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        cards = await self._store.claim_cards(now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        due = await self._store.notifications.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        cards = await self._store.cards.claim(now=now, lease_seconds=LEASE_SECONDS, limit=room)
         for notice in due:
             self._tasks.start(self._then_look_again(self._deliver(notice)), f"deliver {notice.id}")
         for card in cards:
@@ -177,30 +177,32 @@ class Outbox:
 
     async def release(self) -> None:
         """Let go what was held back from channels and people who may be told again: several as one summary."""
-        for team, channel in await self._store.held_places():
+        for team, channel in await self._store.notifications.held_channels():
             now = self._clock()
-            held = await self._store.held(team, channel)
+            held = await self._store.notifications.held(team, channel)
             ready = [row for row in held if not await self._quiet(row, now)]
             unwanted = [(_id(row), why) for row in ready if (why := await self._unwanted(row))]
             gone = {number for number, _why in unwanted}
             done = decisions.release([row for row in ready if _id(row) not in gone], now)
             if ready:
-                await self._store.release(done.free, (*unwanted, *done.silent), done.summary, now)
+                await self._store.notifications.release(done.free, (*unwanted, *done.silent), done.summary, now)
                 self._awake.set()
 
     async def _quiet(self, row: NoticeRow, now: datetime) -> str:
         if _is_person(row.channel):
             return await self._people.off_hours(row.team, row.channel, now)
-        link = await self._store.link(row.link) if row.link else None
-        return quiet_hours.muted(await self._store.mutes(row.team, row.channel), link, row.channel, now) or ""
+        link = await self._store.links.get(row.link) if row.link else None
+        return (
+            quiet_hours.muted(await self._store.mutes.of_channel(row.team, row.channel), link, row.channel, now) or ""
+        )
 
     async def _unwanted(self, notice: NoticeRow) -> str:
         """Return why a notice that waited for issue counts is not wanted, now that they are known, if it is not."""
         if not notice.link or not Extra.of(notice.extra).undecided:
             return ""
-        link = await self._store.link(notice.link)
+        link = await self._store.links.get(notice.link)
         key = BuildKey(connection=notice.connection, pipeline=notice.pipeline, id=notice.build)
-        known, round_ = await self._store.build(key), await self._store.round(key, notice.round)
+        known, round_ = await self._store.builds.get(key), await self._store.attempts.get(key, notice.round)
         if link is None or known is None or round_ is None:
             return ""
         counts = unpack_counts(round_.counts)
@@ -210,25 +212,25 @@ class Outbox:
         """Return whether a late notice went into a summary with others that wait for its channel."""
         if not Extra.of(notice.extra).late:
             return False
-        waiting = await self._store.pending_in(notice.team, notice.channel)
+        waiting = await self._store.notifications.pending_in(notice.team, notice.channel)
         together = decisions.gathered(notice, waiting, self._clock())
         if together is None:
             return False
-        await self._store.gather(*together)
+        await self._store.notifications.gather(*together)
         return True
 
     async def _address(self, notice: NoticeRow) -> None:
         """Find out who the author of a commit is here, and hand the notice to them if they want it."""
         key = BuildKey(connection=notice.connection, pipeline=notice.pipeline, id=notice.build)
-        known = await self._store.build(key)
+        known = await self._store.builds.get(key)
         author = known[0].author if known else None
         user = await self._people.author(notice.team, author, self._kind_of(notice.connection)) if author else None
         if user is None:
-            await self._store.silence_notice(_id(notice), "nobody here is known as the commit's author")
+            await self._store.notifications.silence(_id(notice), "nobody here is known as the commit's author")
         elif not await self._people.wants_broken(notice.team, user):
-            await self._store.silence_notice(_id(notice), f"<@{user}> did not ask to hear of it")
-        elif not await self._store.readdress(_id(notice), user, self._clock()):
-            await self._store.silence_notice(_id(notice), f"<@{user}> hears of it anyway")
+            await self._store.notifications.silence(_id(notice), f"<@{user}> did not ask to hear of it")
+        elif not await self._store.notifications.readdress(_id(notice), user, self._clock()):
+            await self._store.notifications.silence(_id(notice), f"<@{user}> hears of it anyway")
 
     async def _deliver(self, notice: NoticeRow) -> None:
         try:
@@ -268,21 +270,21 @@ class Outbox:
     async def _kept_back(self, notice: NoticeRow) -> bool:
         """Return whether a notice is not to be posted now, or not as it is, after all."""
         if why := await self._unwanted(notice):
-            await self._store.silence_notice(_id(notice), why)
+            await self._store.notifications.silence(_id(notice), why)
             return True
         if notice.event == Event.FINISHED and await self._gathered(notice):
             return True
         if notice.event != Event.STARTED and _is_person(notice.channel):
             why = await self._quiet(notice, self._clock())
             if why:
-                await self._store.hold_notice(_id(notice), why)
+                await self._store.notifications.hold(_id(notice), why)
             return bool(why)
         return False
 
     async def _say(self, notice: NoticeRow, *, repeated: bool) -> None:
         drawn = await self._draw(notice, repeated=repeated)
         if drawn is None:
-            await self._store.fail_notice(_id(notice), "there was nothing left to say")
+            await self._store.notifications.fail(_id(notice), "there was nothing left to say")
             return
         try:
             channel, ts = await self._post(notice, drawn.message)
@@ -343,22 +345,22 @@ class Outbox:
                 shown=drawn.message.text,
                 edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
             )
-        await self._store.sent(_id(notice), ts=ts, card=card, now=now)
+        await self._store.notifications.set_sent(_id(notice), ts=ts, card=card, now=now)
         self._posted(max((now - notice.created_at) / timedelta(seconds=1), 0.0))
 
     async def _later(self, notice: NoticeRow, seconds: float, *, unsure: bool) -> None:
         if notice.tries >= MOST_TRIES:
-            await self._store.fail_notice(_id(notice), "Slack could not be reached for too long")
+            await self._store.notifications.fail(_id(notice), "Slack could not be reached for too long")
             log.warning("a notice was given up", extra={"notice": notice.id, "tries": notice.tries})
             return
         due_at = self._clock() + timedelta(seconds=seconds)
-        await self._store.unsent(_id(notice), due_at=due_at, unsure=unsure)
+        await self._store.notifications.requeue(_id(notice), due_at=due_at, unsure=unsure)
 
     def _pause(self, notice: NoticeRow) -> float:
         return RETRY_SECONDS[min(notice.tries, len(RETRY_SECONDS)) - 1]
 
     async def _refused(self, notice: NoticeRow, exc: SlackError, drawn: Drawn) -> None:
-        await self._store.fail_notice(_id(notice), f"Slack refused: {exc.code}")
+        await self._store.notifications.fail(_id(notice), f"Slack refused: {exc.code}")
         log.warning("Slack refused a notice", extra={"code": exc.code, "channel": notice.channel})
         if exc.code in GONE | REVOKED or exc.code.startswith("restricted_action"):
             await self._undelivered(notice, exc, drawn)
@@ -368,28 +370,30 @@ class Outbox:
             async with asyncio.timeout(WORK_SECONDS):
                 await self._redraw(card)
         except TimeoutError:
-            await self._store.touch_card(card.id or 0, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            await self._store.cards.touch(card.id or 0, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
 
     async def _redraw(self, card: CardRow) -> None:
         number = card.id or 0
-        notice = await self._store.notice(card.notice)
+        notice = await self._store.notifications.get(card.notice)
         drawn = await self._draw(notice, repeated=False) if notice is not None else None
         if drawn is None:
-            await self._store.drop_card(number)
+            await self._store.cards.delete(number)
             return
         try:
             await self._update(card, drawn.message)
         except SlackLimited as exc:
-            await self._store.touch_card(number, self._clock() + timedelta(seconds=exc.retry_after))
+            await self._store.cards.touch(number, self._clock() + timedelta(seconds=exc.retry_after))
         except (SlackUnsure, SlackUnreachable):
-            await self._store.touch_card(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
         except SlackError as exc:
             log.info("a card can't be edited any more", extra={"code": exc.code})
-            await self._store.drop_card(number)
+            await self._store.cards.delete(number)
         else:
             now = self._clock()
             again_at = now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None
-            await self._store.card_edited(number, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at)
+            await self._store.cards.set_edited(
+                number, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at
+            )
 
 
 def _bare(message: Message, exc: SlackError) -> Message:

@@ -32,7 +32,7 @@ class People:
     async def person(self, team: str, user: str) -> PersonRow:
         """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
         now = self._clock()
-        known = await self._store.person(team, user)
+        known = await self._store.people.get(team, user)
         if known is not None and now - known.seen_at < PERSON_FRESH_FOR:
             return known
         row = PersonRow(team=team, user=user, seen_at=now, settings=known.settings if known else "{}")
@@ -46,7 +46,7 @@ class People:
         row.tz = str(said.get("tz") or "")
         row.is_admin = bool(said.get("is_admin") or said.get("is_owner"))
         row.deleted = bool(said.get("deleted"))
-        await self._store.save_person(row)
+        await self._store.people.save(row)
         return row
 
     async def is_admin(self, team: str, user: str) -> bool:
@@ -68,7 +68,7 @@ class People:
         address = email.strip().lower()
         if "@" not in address:
             return None
-        known = await self._store.identity(team, "email", address)
+        known = await self._store.people.identity(team, "email", address)
         if known is not None and (known.manual or now - known.looked_at < EMAIL_FRESH_FOR):
             return await self._alive(team, known.user)
         user = ""
@@ -78,7 +78,9 @@ class People:
         except SlackError as exc:
             if exc.code != "users_not_found":
                 return await self._alive(team, known.user) if known else None
-        await self._store.save_identity(IdentityRow(team=team, kind="email", value=address, user=user, looked_at=now))
+        await self._store.people.save_identity(
+            IdentityRow(team=team, kind="email", value=address, user=user, looked_at=now)
+        )
         return user or None
 
     async def _alive(self, team: str, user: str) -> str | None:
@@ -92,7 +94,7 @@ class People:
             return user
         for name in (kind, *SHORT.get(kind, ())):
             for handle in filter(None, (author.login, author.name)):
-                known = await self._store.identity(team, name, handle)
+                known = await self._store.people.identity(team, name, handle)
                 if known is not None and known.user:
                     return await self._alive(team, known.user)
         return None

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, not_, or_, update
+from sqlalchemy import ColumnElement, and_, not_, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.core.models import BuildKey
-from bot.store.database import Database, put, values
+from bot.store.database import Repository, put, values
 from bot.store.recording import ADD_NOTICE, of_build
 from bot.store.tables import CardRow, NoticeRow
 
@@ -18,20 +17,20 @@ UNSENT = ("pending", "leased")
 ADD_CARD = put("card", key=("team", "channel", "ts"), replace=False)
 
 
-class Outbox(Database):
-    """What is to be said where, and what has been."""
+class Notifications(Repository):
+    """Notifications on their way out, in order, each once."""
 
-    async def notice(self, notice_id: int) -> NoticeRow | None:
+    async def get(self, notice_id: int) -> NoticeRow | None:
         """Return a notice, or None when it is forgotten."""
         async with self._read() as db:
             return await db.get(NoticeRow, notice_id)
 
-    async def add_notices(self, rows: Sequence[NoticeRow]) -> int:
+    async def add(self, rows: Sequence[NoticeRow]) -> int:
         """Write notices and return how many are new; one that is there already stays as it is."""
         async with self._write() as db:
             return len(await self._put(db, ADD_NOTICE, rows))
 
-    async def claim_notices(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[NoticeRow]:
+    async def claim(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[NoticeRow]:
         """Lease notices that are due: of each channel the first unsent one, and only that.
 
         One whose lease ran out comes back `unsure`: whoever had it may have posted it.
@@ -78,7 +77,7 @@ class Outbox(Database):
             rows: list[NoticeRow] = list((await db.exec(claim)).scalars())
         return sorted(rows, key=lambda row: (row.due_at, row.id))
 
-    async def sent(self, notice_id: int, *, ts: str, card: CardRow | None, now: datetime) -> None:
+    async def set_sent(self, notice_id: int, *, ts: str, card: CardRow | None, now: datetime) -> None:
         """Remember that a notice was posted, and the card that it became.
 
         Where the build moved between drawing and posting, the card is due for an edit. A card's first edit is not
@@ -96,7 +95,7 @@ class Outbox(Database):
                     data["edit_due_at"] = now
                 await self._put(db, ADD_CARD, [data])
 
-    async def unsent(self, notice_id: int, *, due_at: datetime, unsure: bool) -> None:
+    async def requeue(self, notice_id: int, *, due_at: datetime, unsure: bool) -> None:
         """Give a notice back for another try at a time. `unsure` says that the post may have arrived all the same.
 
         One that somebody else has sent meanwhile, because this lease ran out, stays sent.
@@ -112,15 +111,15 @@ class Outbox(Database):
                 lease_until=None,
             )
 
-    async def fail_notice(self, notice_id: int, reason: str) -> None:
+    async def fail(self, notice_id: int, reason: str) -> None:
         """Give a leased notice up."""
         await self._end_lease(notice_id, "failed", reason)
 
-    async def silence_notice(self, notice_id: int, reason: str) -> None:
+    async def silence(self, notice_id: int, reason: str) -> None:
         """Leave a leased notice unsaid."""
         await self._end_lease(notice_id, "silent", reason)
 
-    async def hold_notice(self, notice_id: int, reason: str) -> None:
+    async def hold(self, notice_id: int, reason: str) -> None:
         """Hold a leased notice back."""
         await self._end_lease(notice_id, "held", reason)
 
@@ -139,7 +138,7 @@ class Outbox(Database):
             )
         return True
 
-    async def held_places(self) -> list[tuple[str, str]]:
+    async def held_channels(self) -> list[tuple[str, str]]:
         """Return the (team, channel)s from which something is held back."""
         asked = select(NoticeRow.team, NoticeRow.channel).where(NoticeRow.state == "held").distinct()
         async with self._read() as db:
@@ -182,14 +181,14 @@ class Outbox(Database):
             await self._set_notice(db, unsent, state="silent", reason=reason, lease_until=None)
             await self._put(db, ADD_NOTICE, [summary])
 
-    async def free_notices(self, now: datetime) -> None:
+    async def release_leases(self, now: datetime) -> None:
         """End the leases of notices and cards: whoever had them is gone for certain."""
         async with self._write() as db:
             await self._set_notice(db, col(NoticeRow.state) == "leased", lease_until=now)
             leased = update(CardRow).where(col(CardRow.lease_until).is_not(None))
             await db.exec(leased.values(lease_until=None, edit_due_at=now).execution_options(synchronize_session=False))
 
-    async def notices_of(self, key: BuildKey, team: str | None = None) -> list[NoticeRow]:
+    async def of_build(self, key: BuildKey, team: str | None = None) -> list[NoticeRow]:
         """Return all that was decided about a build, oldest first."""
         asked = select(NoticeRow).where(*of_build(NoticeRow, key)).order_by(col(NoticeRow.id))
         if team is not None:
@@ -197,7 +196,7 @@ class Outbox(Database):
         async with self._read() as db:
             return list(await db.exec(asked))
 
-    async def notices_in(self, team: str, channel: str, since: datetime) -> list[NoticeRow]:
+    async def in_channel(self, team: str, channel: str, since: datetime) -> list[NoticeRow]:
         """Return all that was decided for a channel since a time, oldest first."""
         asked = select(NoticeRow).where(
             NoticeRow.team == team, NoticeRow.channel == channel, NoticeRow.created_at >= since
@@ -205,74 +204,12 @@ class Outbox(Database):
         async with self._read() as db:
             return list(await db.exec(asked.order_by(col(NoticeRow.id))))
 
-    async def claim_cards(self, *, now: datetime, lease_seconds: float, limit: int) -> list[CardRow]:
-        """Lease the cards that are to be edited now.
-
-        A leased card is due when its lease ends, for others to take over. What makes it due at another time while it
-        is being edited is not lost with that edit.
-        """
-        lease_until = now + timedelta(seconds=lease_seconds)
-        due = (
-            select(CardRow.id)
-            .where(
-                col(CardRow.edit_due_at) <= now,
-                or_(col(CardRow.lease_until).is_(None), col(CardRow.lease_until) <= now),
-            )
-            .order_by(col(CardRow.edit_due_at), col(CardRow.id))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            update(CardRow)
-            .where(col(CardRow.id).in_(due))
-            .values(edit_due_at=lease_until, edited_at=now, lease_until=lease_until)
-            .returning(CardRow)
-            .execution_options(synchronize_session=False)
-        )
-        async with self._write() as db:
-            rows: list[CardRow] = list((await db.exec(claim)).scalars())
-        return sorted(rows, key=lambda card: card.id or 0)
-
-    async def card_edited(
-        self, card_id: int, *, shown: str, live: bool, now: datetime, again_at: datetime | None = None
-    ) -> None:
-        """Remember what a card shows now, and whether it still follows its build.
-
-        `again_at` is when to draw it anew if nothing happens before, for time moves on a card as well.
-        """
-        async with self._write() as db:
-            untouched = col(CardRow.edit_due_at) == col(CardRow.lease_until)
-            due = case((untouched, again_at), else_=col(CardRow.edit_due_at))
-            await self._set_card(db, card_id, shown=shown, live=live, edited_at=now, edit_due_at=due, lease_until=None)
-
-    async def touch_card(self, card_id: int, due_at: datetime) -> None:
-        """Make a card due at a time, whoever had it."""
-        async with self._write() as db:
-            await self._set_card(db, card_id, edit_due_at=due_at, lease_until=None)
-
-    async def revise_notice(self, notice_id: int, extra: str, now: datetime) -> None:
+    async def revise(self, notice_id: int, extra: str, now: datetime) -> None:
         """Replace what the renderer knows of a notice, and have its card drawn anew."""
         async with self._write() as db:
             await self._set_notice(db, col(NoticeRow.id) == notice_id, extra=extra)
             due = update(CardRow).where(col(CardRow.notice) == notice_id).values(edit_due_at=now)
             await db.exec(due.execution_options(synchronize_session=False))
-
-    async def drop_card(self, card_id: int) -> None:
-        """Forget a card whose message is gone."""
-        gone = delete(CardRow).where(col(CardRow.id) == card_id)
-        async with self._write() as db:
-            await db.exec(gone.execution_options(synchronize_session=False))
-
-    async def cards_of(self, key: BuildKey) -> list[CardRow]:
-        """Return the cards of a build, oldest first."""
-        async with self._read() as db:
-            return list(await db.exec(select(CardRow).where(*of_build(CardRow, key)).order_by(col(CardRow.id))))
-
-    async def card_at(self, team: str, channel: str, ts: str) -> CardRow | None:
-        """Return the card that a message is, or None."""
-        asked = select(CardRow).where(CardRow.team == team, CardRow.channel == channel, CardRow.ts == ts)
-        async with self._read() as db:
-            return (await db.exec(asked)).first()
 
     async def _end_lease(self, notice_id: int, state: str, reason: str) -> None:
         async with self._write() as db:
@@ -283,12 +220,6 @@ class Outbox(Database):
     ) -> int:
         changed = update(NoticeRow).where(which).values(**fields).execution_options(synchronize_session=False)
         return (await db.exec(changed)).rowcount
-
-    async def _set_card(
-        self, db: AsyncSession, card_id: int, **fields: str | bool | datetime | ColumnElement[Any] | None
-    ) -> None:
-        changed = update(CardRow).where(col(CardRow.id) == card_id).values(**fields)
-        await db.exec(changed.execution_options(synchronize_session=False))
 
 
 def _leased(notice_id: int) -> ColumnElement[bool]:

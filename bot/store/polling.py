@@ -8,7 +8,7 @@ from sqlalchemy import case, delete, or_, update
 from sqlmodel import col, func, select
 
 from bot.core.models import BuildKey
-from bot.store.database import Database, put
+from bot.store.database import Repository, put
 from bot.store.links import REMOVED
 from bot.store.tables import BuildRow, LaneRow, LinkRow, WatchRow
 
@@ -20,15 +20,15 @@ ADD_LANE = put("lane", key=("connection", "part"), replace=False)
 _hints = msgspec.json.Decoder(list[tuple[str, str]])
 
 
-class Lanes(Database):
-    """One row for each poll; a worker leases it, looks, and gives it back with the next time."""
+class Polling(Repository):
+    """Poll targets: what is polled when, and by whom."""
 
-    async def want_lane(self, connection: str, part: str, *, now: datetime) -> None:
+    async def ensure(self, connection: str, part: str, *, now: datetime) -> None:
         """Make sure that a lane is there; a new one is due at once."""
         async with self._write() as db:
             await self._put(db, ADD_LANE, [LaneRow(connection=connection, part=part, due_at=now, poll_at=now)])
 
-    async def drop_lane(self, connection: str, part: str | None = None) -> None:
+    async def drop(self, connection: str, part: str | None = None) -> None:
         """Forget one lane of a connection, or all of them."""
         gone = delete(LaneRow).where(col(LaneRow.connection) == connection)
         if part is not None:
@@ -36,7 +36,7 @@ class Lanes(Database):
         async with self._write() as db:
             await db.exec(gone.execution_options(synchronize_session=False))
 
-    async def claim_lanes(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[LaneRow]:
+    async def claim(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[LaneRow]:
         """Lease the lanes that are due and nobody looks at, the longest due first."""
         due = (
             select(LaneRow.id)
@@ -60,7 +60,7 @@ class Lanes(Database):
             rows: list[LaneRow] = list((await db.exec(claim)).scalars())
         return sorted(rows, key=lambda lane: (lane.due_at, lane.id))
 
-    async def release_lane(
+    async def release(
         self,
         lane: LaneRow,
         *,
@@ -95,7 +95,7 @@ class Lanes(Database):
             db.add(row)
         return True
 
-    async def tap(
+    async def request(
         self, connection: str, part: str | None, hints: Sequence[tuple[str, str]], *, full: bool, now: datetime
     ) -> bool:
         """Make a lane (or with no part all of a connection's) due now, and return whether there is any.
@@ -129,19 +129,19 @@ class Lanes(Database):
             db.add(lane)
         return hints
 
-    async def lanes(self) -> list[LaneRow]:
+    async def targets(self) -> list[LaneRow]:
         """Return every lane, by connection and part."""
         async with self._read() as db:
             return list(await db.exec(select(LaneRow).order_by(col(LaneRow.connection), col(LaneRow.part))))
 
-    async def lane_works(self, lane: LaneRow) -> bool:
+    async def clear_failure(self, lane: LaneRow) -> bool:
         """Remember that a lane fails no more, and return whether it was still the caller's to say so."""
         well = update(LaneRow).where(col(LaneRow.id) == lane.id, col(LaneRow.fence) == lane.fence)
         well = well.values(failing_since=None, told_at=None, last_error="")
         async with self._write() as db:
             return bool((await db.exec(well.execution_options(synchronize_session=False))).rowcount)
 
-    async def free_lanes(self) -> None:
+    async def release_leases(self) -> None:
         """End the leases of lanes: whoever had them is gone for certain."""
         leased = update(LaneRow).where(col(LaneRow.lease_until).is_not(None)).values(lease_until=None, lease_owner="")
         async with self._write() as db:
@@ -154,7 +154,7 @@ class Lanes(Database):
         async with self._read() as db:
             return sorted({*await db.exec(linked), *await db.exec(watched)})
 
-    async def lane_told(self, lane_id: int, now: datetime) -> None:
+    async def set_outage_notified(self, lane_id: int, now: datetime) -> None:
         """Remember that the channels have heard of a lane's outage."""
         told = update(LaneRow).where(col(LaneRow.id) == lane_id).values(told_at=now)
         async with self._write() as db:

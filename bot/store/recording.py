@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, bindparam, delete, or_, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.core.models import Build, BuildKey, IssueCounts
-from bot.store.attempts import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
-from bot.store.database import Database, among, found, put, table
+from bot.core.models import Build, BuildKey
+from bot.store.database import Repository, among, found, put, table
+from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack
 from bot.store.tables import BuildRow, CardRow, LinkRow, MuteRow, NoticeRow, RoundRow, WatchRow
 
 KEEP_DAYS = 180
@@ -85,8 +85,8 @@ class _Entry:
         return self.known is None or not self.known.ended or self.known.round != self.step.round
 
 
-class Recording(Database):
-    """Builds and rounds as the watcher writes them."""
+class Recording(Repository):
+    """Builds, attempts and notifications as the poller writes them."""
 
     async def record(
         self, builds: Sequence[Build], decide: Decide, *, now: datetime, counts_after: timedelta | None = None
@@ -113,12 +113,12 @@ class Recording(Database):
             finished = await self._end_rounds(db, entries, now, counts_after)
             await self._correct_rounds(db, entries)
             await _wake_cards(db, entries, now)
-            await _mark_moved(db, {entry.step.build.key for entry in entries})
+            await mark_moved(db, {entry.step.build.key for entry in entries})
             recorded = await _surroundings(db, [_recorded(entry, finished) for entry in entries])
             await self._put(db, ADD_NOTICE, decide(recorded) if recorded else ())
         return recorded
 
-    async def started(
+    async def record_start(
         self,
         build: Build,
         *,
@@ -153,7 +153,7 @@ class Recording(Database):
             await self._put(db, ADD_NOTICE, notices(row))
         return row
 
-    async def forget_build(self, key: BuildKey) -> None:
+    async def stop_tracking(self, key: BuildKey) -> None:
         """Ask no more about a build that its system has lost: nobody is told, its live cards stay as they are."""
         async with self._write() as db:
             await self._own(db, {key.connection})
@@ -163,68 +163,6 @@ class Recording(Database):
                 delete(WatchRow).where(*of_build(WatchRow, key)),
             ):
                 await db.exec(statement.execution_options(synchronize_session=False))
-
-    async def set_counts(
-        self,
-        key: BuildKey,
-        round: int,  # noqa: A002 - our word
-        counts: IssueCounts,
-        now: datetime,
-        *,
-        failures: str = "",
-        failures_total: int = 0,
-    ) -> None:
-        """Write what a round complained about; its waiting notices become due, its cards are edited."""
-        async with self._write() as db:
-            await self._own(db, {key.connection})
-            ended = (await db.exec(select(RoundRow).where(*of_build(RoundRow, key), RoundRow.round == round))).first()
-            if ended is None:
-                return
-            ended.counts = pack_counts(counts.filled(unpack_counts(ended.counts)))
-            ended.counts_due_at = None
-            ended.failures, ended.failures_total = failures, failures_total
-            db.add(ended)
-            row = (await db.exec(select(BuildRow).where(*of_build(BuildRow, key), BuildRow.round == round))).first()
-            if row is not None:
-                build = unpack(row.data)
-                row.data = pack(build.with_issues(counts.filled(build.issues)))
-                db.add(row)
-            await _release_waiting(db, key, round, now)
-            await _redraw(db, key, round, now)
-            await _mark_moved(db, {key})
-
-    async def rounds_wanting_counts(self, now: datetime, limit: int, lease_seconds: float = 60) -> list[RoundRow]:
-        """Claim rounds whose issue counts are still to be read, newest first; unread ones come back after the lease."""
-        due = (
-            select(RoundRow.id)
-            .where(col(RoundRow.counts_due_at) <= now)
-            .order_by(col(RoundRow.completed_at).desc())
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            update(RoundRow)
-            .where(col(RoundRow.id).in_(due))
-            .values(counts_due_at=now + timedelta(seconds=lease_seconds), counts_tries=col(RoundRow.counts_tries) + 1)
-            .returning(RoundRow)
-            .execution_options(synchronize_session=False)
-        )
-        async with self._write() as db:
-            rows: list[RoundRow] = list((await db.exec(claim)).scalars())
-        return sorted(rows, key=lambda row: row.completed_at, reverse=True)
-
-    async def give_up_counts(self, round_id: int) -> None:
-        """Ask no more for a round's issue counts; its notices wait no longer, and its cards say so."""
-        async with self._write() as db:
-            row = await db.get(RoundRow, round_id)
-            if row is None:
-                return
-            row.counts_due_at = None
-            db.add(row)
-            key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
-            now = self._clock()
-            await _release_waiting(db, key, row.round, now)
-            await _redraw(db, key, row.round, now)
 
     async def _has_news(self, builds: Sequence[Build]) -> bool:
         async with self._read() as db:
@@ -305,13 +243,13 @@ def _about(
     return among(db, columns, [(key.connection, key.pipeline, key.id) for key in keys])
 
 
-async def _redraw(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
+async def redraw_cards(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
     """Make the cards of a round due."""
     cards = update(CardRow).where(*of_build(CardRow, key), col(CardRow.round) == count).values(edit_due_at=now)
     await db.exec(cards.execution_options(synchronize_session=False))
 
 
-async def _release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
+async def release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
     """Make due the notices that waited for counts; one that was refused before keeps its own time."""
     await db.exec(
         update(NoticeRow)
@@ -443,7 +381,7 @@ async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime
         await (await db.connection()).execute(DUE_CARD, due)
 
 
-async def _mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
+async def mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
     """Mark notices that are being posted now: they were drawn before this change, so their cards need another look."""
     posting = update(NoticeRow).where(_about(db, NoticeRow, keys), col(NoticeRow.state) == "leased")
     await db.exec(posting.values(moved=True).execution_options(synchronize_session=False))

@@ -65,7 +65,7 @@ async def run(ask: Cancel, request: Request, services: Services) -> Answer:
 
 async def _has_default(request: Request, services: Services) -> bool:
     """Return whether it is clear which pipeline is meant where none is named."""
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     return bool(request.thread or request.message) or len(links) == 1 or any(link.is_default for link in links)
 
 
@@ -93,7 +93,9 @@ async def stop(builds: Sequence[Found], reason: str, request: Request, services:
 
 
 async def _mine(ask: Cancel, request: Request, services: Services) -> Answer:
-    mine = [known for known in await services.store.started_by(request.team, request.user, 50) if not known.completed]
+    mine = [
+        known for known in await services.store.builds.started_by(request.team, request.user, 50) if not known.completed
+    ]
     stoppable: list[Found] = []
     trouble: ProviderError | None = None
     for known in mine:

@@ -103,10 +103,10 @@ async def _note(found: Found, ask: Decide, comment: str | None, request: Request
     """Write on the gate's cards who decided, and when."""
     said = f"{'Approved' if ask.approve else 'Rejected'} by {acting.who(request)} · {when(request.now)}"
     said += f" · “{escape(comment)}”" if comment else ""
-    for row in await services.store.notices_of(found.build.key):
+    for row in await services.store.notifications.of_build(found.build.key):
         if row.event == Event.BLOCKED.value and row.id is not None:
             extra = replace(Extra.of(row.extra), text=said).as_json()
-            await services.store.revise_notice(row.id, extra, request.now)
+            await services.store.notifications.revise(row.id, extra, request.now)
     services.wake_outbox()
 
 

@@ -15,7 +15,7 @@ _NAME = re.compile(r"[\w.-]{1,40}")
 
 async def presets(where: Place, request: Request, services: Services) -> dict[str, dict[str, str]]:
     """Return the channel's presets of a pipeline, by name."""
-    kept = json.loads(await services.store.value(_key(where, request)) or "{}")
+    kept = json.loads(await services.store.inbox.value(_key(where, request)) or "{}")
     return {str(name): {str(key): str(value) for key, value in values.items()} for name, values in kept.items()}
 
 
@@ -60,9 +60,9 @@ async def forget_preset(name: str, where: Place, request: Request, services: Ser
 
 async def _write(known: Mapping[str, Mapping[str, str]], where: Place, request: Request, services: Services) -> None:
     key = _key(where, request)
-    await services.store.take(key)
+    await services.store.inbox.take(key)
     if known:
-        await services.store.seen(key, seconds=KEPT_SECONDS, value=json.dumps(known))
+        await services.store.inbox.is_duplicate(key, seconds=KEPT_SECONDS, value=json.dumps(known))
 
 
 def _key(where: Place, request: Request) -> str:

@@ -105,7 +105,7 @@ class RunForm(Form):
 
     async def _preview(self, where: Place, ref: str, services: Services) -> str:
         said = f"Will start {escape(where.label)}{f' on {escape(ref)}' if ref else ''}"
-        last = await services.store.builds_of(where.connection, where.pipeline, branch=ref or None, limit=1)
+        last = await services.store.builds.of_pipeline(where.connection, where.pipeline, branch=ref or None, limit=1)
         if not last:
             return f"{said}."
         who = last[0].triggered_by or (last[0].author.name if last[0].author else None)
@@ -128,7 +128,7 @@ class RunForm(Form):
         return [*fields, context(f"Only in a typed command: {', '.join(left)}")] if left else fields
 
     async def _last_used(self, where: Place, request: Request, services: Services) -> dict[str, str]:
-        kept = await services.store.value(_memory(where, request))
+        kept = await services.store.inbox.value(_memory(where, request))
         read = json.loads(kept) if kept else {}
         return {str(name): str(value) for name, value in read.items()}
 
@@ -196,8 +196,8 @@ class RunForm(Form):
                 raise FieldError(SAVE, exc.message) from exc
         answer = await begin(where, ref, start, request, services)
         if known:
-            await services.store.take(_memory(where, request))
-            await services.store.seen(_memory(where, request), seconds=LAST_USED, value=json.dumps(kept))
+            await services.store.inbox.take(_memory(where, request))
+            await services.store.inbox.is_duplicate(_memory(where, request), seconds=LAST_USED, value=json.dumps(kept))
         return answer
 
     async def _known(self, where: Place, ref: Ref | None) -> tuple[Parameter, ...]:

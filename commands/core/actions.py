@@ -40,12 +40,12 @@ async def first_click(what: str, request: Request, services: Services) -> bool:
     if request.source is not Source.BUTTON:
         return True
     key = f"click:{request.team}:{request.user}:{request.channel}:{what}"
-    return not await services.store.seen(key, seconds=DOUBLE_CLICK_SECONDS)
+    return not await services.store.inbox.is_duplicate(key, seconds=DOUBLE_CLICK_SECONDS)
 
 
 async def is_own(build: Build, request: Request, services: Services) -> bool:
     """Return whether a person started a build themselves through the bot."""
-    known = await services.store.build(build.key)
+    known = await services.store.builds.get(build.key)
     return known is not None and known[1].started_by == request.user
 
 
@@ -109,7 +109,7 @@ async def announce(
             created_at=request.now,
         )
     ]
-    await services.store.started(
+    await services.store.recording.record_start(
         build,
         team=request.team,
         channel=where,
@@ -119,7 +119,7 @@ async def announce(
         now=request.now,
         reopened=reopened,
     )
-    await services.store.want_lane(place.connection, place.provider.lane(place.pipeline), now=request.now)
+    await services.store.polling.ensure(place.connection, place.provider.lane(place.pipeline), now=request.now)
     await look_again(build, place, services, request)
     services.wake_outbox()
     return Answer(silent=True, connection=place.connection, pipeline=place.pipeline, build=build.id)
@@ -127,7 +127,7 @@ async def announce(
 
 async def look_again(build: Build, place: Place, services: Services, request: Request) -> None:
     """Have the watcher read a build again now, so that its cards follow."""
-    await services.store.tap(
+    await services.store.polling.request(
         place.connection,
         place.provider.lane(place.pipeline),
         [(build.pipeline, build.id)],

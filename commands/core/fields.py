@@ -115,12 +115,13 @@ def parameters_given(values: Values, known: Iterable[Parameter]) -> dict[str, st
 async def pipeline_options(typed: str, request: Request, services: Services) -> list[tuple[str, str]]:
     """Return the pipelines that fit what is typed, those linked to the channel first."""
     providers = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    rows = await services.store.pipelines(connections=list(providers))
+    rows = await services.store.pipelines.all(connections=list(providers))
     if not rows:
         await refresh(list(providers.values()), request, services)
-        rows = await services.store.pipelines(connections=list(providers))
+        rows = await services.store.pipelines.all(connections=list(providers))
     linked: Mapping[tuple[str, str], str] = {
-        (row.connection, row.pipeline): row.alias for row in await services.store.links(request.team, request.channel)
+        (row.connection, row.pipeline): row.alias
+        for row in await services.store.links.of_channel(request.team, request.channel)
     }
     wanted = typed.lower()
     fits = [

@@ -24,7 +24,7 @@ async def is_admin(request: Request, services: Services) -> bool:
     """Return whether a person is an admin: by configuration, in Slack, the installer, or the terminal's user."""
     if request.source is Source.TERMINAL or request.user in services.access.admins:
         return True
-    install = await services.store.install(
+    install = await services.store.installs.get(
         request.team, request.enterprise, is_enterprise_install=request.is_enterprise_install
     )
     if install is not None and install.installed_by == request.user != "":
@@ -62,14 +62,14 @@ async def is_protected_ref(name: str, place: Place | None, request: Request, ser
     """Return whether a ref is protected: by the operator, or by a link of the pipeline in any of the workspace's channels."""
     globs = list(services.access.protected)
     if place is not None:
-        links = await services.store.links_of(place.connection, place.pipeline)
+        links = await services.store.links.of_pipeline(place.connection, place.pipeline)
         globs += [glob for link in links if link.team == request.team for glob in link.protected.split(",")]
     short = _FULL_REF.sub("", name)
     return any(fnmatchcase(spelled, glob.strip()) for glob in globs if glob.strip() for spelled in {name, short})
 
 
 async def _granted(request: Request, services: Services, place: Place | None, ref: str) -> list[tuple[Role, GrantRow]]:
-    rows = await services.store.grants(request.team)
+    rows = await services.store.grants.all(request.team)
     found: list[tuple[Role, GrantRow]] = []
     groups: frozenset[str] | None = None
     for grant in rows:
@@ -117,7 +117,7 @@ def _role(word: str) -> Role:
 
 async def _who_can_grant(request: Request, services: Services, role: Role) -> str:
     admins = sorted(services.access.admins)
-    install = await services.store.install(
+    install = await services.store.installs.get(
         request.team, request.enterprise, is_enterprise_install=request.is_enterprise_install
     )
     if install is not None and install.installed_by:

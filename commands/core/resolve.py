@@ -97,7 +97,7 @@ async def place(target: Target, request: Request, services: Services, *, acting:
     """Return the pipeline a target names, or the one that is meant. Raises Ambiguous, NotLinked, NotFound."""
     if target.url is not None:
         return (await _from_url(target.url, request, services))[0]
-    links = list(await services.store.links(request.team, request.channel))
+    links = list(await services.store.links.of_channel(request.team, request.channel))
     if target.pipeline is not None:
         return await _named(target, links, request, services, acting=acting, verb=verb)
     card = await _card(request, services)
@@ -137,7 +137,7 @@ async def build(
         return replace(await _with_round(where, found, services), job=page.job or "")
     names_nothing = target.build is None and target.id is None and target.ref is None
     if target.pipeline is None and names_nothing and (card := await _card(request, services)) is not None:
-        links = list(await services.store.links(request.team, request.channel))
+        links = list(await services.store.links.of_channel(request.team, request.channel))
         where = await _of_key(card.connection, card.pipeline, links, request, services)
         return await _with_round(where, await where.provider.build(card.pipeline, card.build), services)
     where = await place(target, request, services, acting=acting, verb=verb)
@@ -147,7 +147,7 @@ async def build(
 
 
 async def _with_round(where: Place, found: Build, services: Services) -> Found:
-    stored = await services.store.build(found.key)
+    stored = await services.store.builds.get(found.key)
     return Found(place=where, build=found, round=stored[1].round if stored else found.attempt or 1)
 
 
@@ -183,7 +183,7 @@ async def _pick(where: Place, target: Target, default: str, request: Request, se
 
 
 async def _mine_running(where: Place, ref: Ref | None, request: Request, services: Services) -> Build | None:
-    for mine in await services.store.started_by(request.team, request.user, 20):
+    for mine in await services.store.builds.started_by(request.team, request.user, 20):
         if (mine.connection, mine.pipeline) == (where.connection, where.pipeline) and not mine.completed:
             now = await where.provider.build_or_none(mine.key)
             if now is not None and ref is not None and not _built(now, ref):
@@ -254,7 +254,7 @@ def _built(build: Build, ref: Ref) -> bool:
 
 
 async def _numbered(where: Place, number: int, services: Services) -> Build:
-    known = await services.store.build_by_number(where.connection, where.pipeline, number)
+    known = await services.store.builds.by_number(where.connection, where.pipeline, number)
     if known is not None:
         return await where.provider.build(where.pipeline, known.id)
     return await where.provider.build_by_number(where.pipeline, number)
@@ -262,7 +262,7 @@ async def _numbered(where: Place, number: int, services: Services) -> Build:
 
 async def _card(request: Request, services: Services) -> CardRow | None:
     for ts in (request.thread, request.message):
-        if ts and (card := await services.store.card_at(request.team, request.channel, ts)) is not None:
+        if ts and (card := await services.store.cards.at(request.team, request.channel, ts)) is not None:
             return card
     return None
 
@@ -274,7 +274,7 @@ async def _of_key(
         if (link.connection, link.pipeline) == (connection, pipeline):
             return of_link(link, request, services)
     provider = services.provider(request.team, connection)
-    row = await services.store.pipeline(connection, pipeline)
+    row = await services.store.pipelines.get(connection, pipeline)
     return _of_row(row, provider) if row is not None else await _asked(provider, pipeline, services, request)
 
 
@@ -292,7 +292,7 @@ def _of_row(row: PipelineRow, provider: AnyProvider) -> Place:
 
 async def _asked(provider: AnyProvider, path: str, services: Services, request: Request) -> Place:
     found = await provider.pipeline(path)
-    await services.store.save_pipelines(provider.connection, [found], request.now)
+    await services.store.pipelines.save(provider.connection, [found], request.now)
     return Place(
         provider=provider,
         pipeline=found.id,
@@ -314,7 +314,7 @@ async def _named(
         for link in links:
             if link.connection == provider.connection and path in {link.pipeline, link.path}:
                 return of_link(link, request, services)
-        row = await services.store.pipeline(provider.connection, path)
+        row = await services.store.pipelines.get(provider.connection, path)
         if row is not None:
             return _of_row(row, provider)
         try:
@@ -338,11 +338,11 @@ async def _anywhere(
     name: str, target: Target, request: Request, services: Services, *, acting: bool, verb: str
 ) -> Place:
     providers = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    rows = await services.store.pipelines(connections=list(providers))
+    rows = await services.store.pipelines.all(connections=list(providers))
     fits = _among(name, rows)
     if not fits:
         await refresh(list(providers.values()), request, services)
-        rows = await services.store.pipelines(connections=list(providers))
+        rows = await services.store.pipelines.all(connections=list(providers))
         fits = _among(name, rows)
     if len(fits) == 1 or (fits and not acting):
         guess = f"`{name}` also fits {len(fits) - 1} more" if len(fits) > 1 else ""
@@ -383,7 +383,7 @@ def _rest(target: Target, connection: str, pipeline: str) -> str:
 async def _nearest(
     name: str, providers: Sequence[AnyProvider], request: Request, services: Services, cause: NotFound | None
 ) -> BotError:
-    rows = await services.store.pipelines(connections=[provider.connection for provider in providers])
+    rows = await services.store.pipelines.all(connections=[provider.connection for provider in providers])
     names = {row.path: f"{row.connection}:{row.path}" for row in rows} | {
         row.name: f"{row.connection}:{row.path}" for row in rows
     }
@@ -429,7 +429,7 @@ async def refresh(providers: Sequence[AnyProvider], request: Request, services: 
             return str(exc)
         except TimeoutError:
             return f"{provider.label} took too long to list its pipelines."
-        await services.store.save_pipelines(provider.connection, listed, request.now)
+        await services.store.pipelines.save(provider.connection, listed, request.now)
         return ""
 
     said = await asyncio.gather(*(one(provider) for provider in providers))
@@ -437,7 +437,7 @@ async def refresh(providers: Sequence[AnyProvider], request: Request, services: 
 
 
 async def _from_url(url: str, request: Request, services: Services) -> tuple[Place, Page]:
-    links = list(await services.store.links(request.team, request.channel))
+    links = list(await services.store.links.of_channel(request.team, request.channel))
     for provider in services.connections.visible(request.team):
         page = provider.read_url(url)
         if page is None:
@@ -445,7 +445,7 @@ async def _from_url(url: str, request: Request, services: Services) -> tuple[Pla
         for link in links:
             if link.connection == provider.connection and page.pipeline in {link.pipeline, link.path}:
                 return of_link(link, request, services), page
-        row = await services.store.pipeline(provider.connection, page.pipeline)
+        row = await services.store.pipelines.get(provider.connection, page.pipeline)
         where = _of_row(row, provider) if row else await _asked(provider, page.pipeline, services, request)
         return where, page
     raise NotLinked(

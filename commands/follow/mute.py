@@ -63,7 +63,7 @@ async def mute(ask: Mute, request: Request, services: Services) -> Answer:
     if until - request.now > ANYONE:
         await require(Role.ADMIN, "Muting for more than 8 hours", request, services)
     target, label = await _named(ask, request, services, "mute")
-    await services.store.set_mute(
+    await services.store.mutes.set(
         MuteRow(
             team=request.team,
             channel=request.channel,
@@ -82,7 +82,7 @@ async def mute(ask: Mute, request: Request, services: Services) -> Answer:
 async def unmute(ask: Mute, request: Request, services: Services) -> Answer:
     """End a mute; what was held is told now."""
     target, label = await _named(ask, request, services, "unmute")
-    ended = await services.store.end_mute(request.team, request.channel, target)
+    ended = await services.store.mutes.end(request.team, request.channel, target)
     if not ended:
         raise UsageError(f"{label.capitalize() if target == 'all' else label} is not muted here.")
     services.wake_outbox()
@@ -155,11 +155,11 @@ async def quiet(ask: Quiet, request: Request, services: Services) -> Answer:
         raise UsageError("Which hours?", usage=QUIET_USAGE)
     await require(Role.RUN, "Setting quiet hours", request, services)
     if not ask.hours:
-        if not await services.store.end_mute(request.team, request.channel, "hours"):
+        if not await services.store.mutes.end(request.team, request.channel, "hours"):
             raise UsageError("This channel has no quiet hours.")
         return acting.public_line(f"{acting.who(request)} ended the quiet hours here")
     zone = await services.people.zone(request.team, request.user)
-    await services.store.set_mute(
+    await services.store.mutes.set(
         MuteRow(
             team=request.team,
             channel=request.channel,

@@ -37,11 +37,11 @@ class MuteForm(Form):
     @override
     async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
         """Return the form with the channel's pipelines, and what is muted already."""
-        links = await services.store.links(request.team, request.channel)
+        links = await services.store.links.of_channel(request.team, request.channel)
         listed = [("Everything in this channel", ALL)]
         listed += [(link.alias or link.name, f"{link.connection}:{link.pipeline}") for link in links]
         zone = await services.people.zone(request.team, request.user)
-        mutes = await services.store.mutes(request.team, request.channel)
+        mutes = await services.store.mutes.of_channel(request.team, request.channel)
         names = {value: label for label, value in listed} | {ALL: "everything"}
         now = [
             f"Muted now: {escape(names.get(one.target, one.target))} until {when(one.until)}"
@@ -90,7 +90,7 @@ class QuietForm(Form):
     @override
     async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
         """Return the form with the hours as they are."""
-        mutes = await services.store.mutes(request.team, request.channel)
+        mutes = await services.store.mutes.of_channel(request.team, request.channel)
         hours = next((one.hours for one in mutes if one.hours), "")
         span, _, days = hours.partition(" ")
         zone = await services.people.zone(request.team, request.user)

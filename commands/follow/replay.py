@@ -33,8 +33,8 @@ async def replayed(link: LinkRow, request: Request, services: Services, *, start
 
     With `starters` each says who started it through the bot, for filters that ask; that is a question for each.
     """
-    rounds = await services.store.rounds_since(link.connection, link.pipeline, request.now - WINDOW - BASELINE)
-    listed = await services.store.builds_of(link.connection, link.pipeline, limit=len(rounds) + 1)
+    rounds = await services.store.attempts.since(link.connection, link.pipeline, request.now - WINDOW - BASELINE)
+    listed = await services.store.builds.of_pipeline(link.connection, link.pipeline, limit=len(rounds) + 1)
     builds = {build.id: build for build in listed}
     earlier: dict[str, list[RoundRow]] = {}
     found: list[Past] = []
@@ -52,7 +52,7 @@ async def replayed(link: LinkRow, request: Request, services: Services, *, start
 
 
 async def _stored(one: RoundRow, services: Services) -> tuple[Build | None, str]:
-    known = await services.store.build(BuildKey(connection=one.connection, pipeline=one.pipeline, id=one.build))
+    known = await services.store.builds.get(BuildKey(connection=one.connection, pipeline=one.pipeline, id=one.build))
     return (known[0], known[1].started_by) if known else (None, "")
 
 

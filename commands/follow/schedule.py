@@ -65,7 +65,7 @@ async def run(ask: Schedule, request: Request, services: Services) -> Answer:
     if ask.act == "form":
         raise UsageError("No form can be opened from here.", usage=USAGE)
     if ask.act == "list":
-        rows = await services.store.schedules(request.team, request.channel)
+        rows = await services.store.schedules.of_channel(request.team, request.channel)
         lines = [
             f"*{row.id}* · {escape(row.words)} · {code(row.command)} · next {when(row.next_at)} · by <@{row.user}>"
             for row in rows
@@ -75,15 +75,15 @@ async def run(ask: Schedule, request: Request, services: Services) -> Answer:
         return Answer(message=Message(text=text, blocks=(*sections(lines or [text]), new)))
     await require(Role.RUN, "Scheduling", request, services)
     if ask.act == "remove":
-        if not await services.store.remove_schedule(ask.number, request.team, request.channel):
+        if not await services.store.schedules.remove(ask.number, request.team, request.channel):
             raise UsageError(f"There is no schedule {ask.number} in this channel.")
         return acting.public_line(f"{acting.who(request)} removed schedule {ask.number}")
-    if len(await services.store.schedules(request.team, request.channel)) >= MOST:
+    if len(await services.store.schedules.of_channel(request.team, request.channel)) >= MOST:
         raise UsageError(f"This channel has {MOST} schedules already.")
     zone = await services.people.zone(request.team, request.user)
     cron = cron_of(ask.words)
     times = next_times(cron, zone, request.now, 3)
-    row = await services.store.add_schedule(
+    row = await services.store.schedules.add(
         ScheduleRow(
             team=request.team,
             channel=request.channel,

@@ -32,10 +32,10 @@ class ScheduleForm(Form):
 
     async def _drawn(self, words: str, arguments: Mapping[str, str], request: Request, services: Services) -> View:
         zone = await services.people.zone(request.team, request.user)
-        links = await services.store.links(request.team, request.channel)
+        links = await services.store.links.of_channel(request.team, request.channel)
         usual = next((link for link in links if link.is_default), links[0] if links else None)
         named = (usual.alias or usual.name.lower()) if usual else "nightly"
-        rows = await services.store.schedules(request.team, request.channel)
+        rows = await services.store.schedules.of_channel(request.team, request.channel)
         known = [f"{row.id} · {escape(row.words)} · {code(row.command)} · next {when(row.next_at)}" for row in rows]
         blocks = [
             input_block(

@@ -71,7 +71,7 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
             f"{escape(where.label)} with this filter: {escape(wanted.in_words(default))}. It would have posted {count} times in the last 7 days.",
             place=where,
         )
-    await services.store.set_link(row.id or 0, filters=wanted.words(), subscribed=True)
+    await services.store.links.update(row.id or 0, filters=wanted.words(), subscribed=True)
     return acting.public_line(
         f"{acting.who(request)} set what this channel hears of {escape(where.label)}: {escape(wanted.in_words(default))}. "
         f"It would have posted {count} times in the last 7 days.",
@@ -82,10 +82,10 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
 async def _reactions(wanted: bool, request: Request, services: Services) -> Answer:  # noqa: FBT001
     await require(Role.RUN, "Choosing what reactions do here", request, services)
     key = reactions_key(request.team, request.channel)
-    await services.store.take(key)
+    await services.store.inbox.take(key)
     if not wanted:
         return acting.public_line(f"{acting.who(request)} made reactions on cards mean nothing here")
-    await services.store.seen(key, seconds=KEPT_SECONDS, value="on")
+    await services.store.inbox.is_duplicate(key, seconds=KEPT_SECONDS, value="on")
     return acting.public_line(
         f"{acting.who(request)} made reactions on cards act here: :repeat: retries, :eyes: watches, :no_bell: mutes for 2 h"
     )
@@ -115,7 +115,7 @@ async def unsubscribe(ask: Subscribe, request: Request, services: Services) -> A
     """Hear nothing more of a pipeline; the link stays, so that commands still find it."""
     where, row = await _linked(ask.target, request, services, "unsubscribe")
     await require(Role.RUN, "Choosing what this channel hears", request, services, where)
-    await services.store.set_link(row.id or 0, subscribed=False)
+    await services.store.links.update(row.id or 0, subscribed=False)
     return acting.public_line(
         f"{acting.who(request)} unsubscribed this channel from {escape(where.label)}. It is still linked.", place=where
     )

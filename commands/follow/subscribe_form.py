@@ -190,7 +190,11 @@ class SubscribeForm(Form):
 
 async def _links(request: Request, services: Services) -> list[LinkRow]:
     visible = services.connections.labels(request.team)
-    links = [link for link in await services.store.links(request.team, request.channel) if link.connection in visible]
+    links = [
+        link
+        for link in await services.store.links.of_channel(request.team, request.channel)
+        if link.connection in visible
+    ]
     if not links:
         raise NotLinked(
             "No pipeline is linked to this channel yet.", hint=f"First: {services.command} link, with a page's address."

@@ -38,8 +38,8 @@ async def watch(ask: Watch, request: Request, services: Services) -> Answer:
         word = found.build.conclusion.value if found.build.conclusion else "over"
         raise UsageError(f"{_name(found)} is already {word}.")
     channel = request.channel if ask.ask.has("here") else request.user
-    await services.store.record([found.build], lambda _batch: (), now=request.now, counts_after=None)
-    added = await services.store.add_watch(
+    await services.store.recording.record([found.build], lambda _batch: (), now=request.now, counts_after=None)
+    added = await services.store.watches.add(
         WatchRow(
             team=request.team,
             channel=channel,
@@ -51,7 +51,9 @@ async def watch(ask: Watch, request: Request, services: Services) -> Answer:
             created_at=request.now,
         )
     )
-    await services.store.want_lane(found.place.connection, found.provider.lane(found.build.pipeline), now=request.now)
+    await services.store.polling.ensure(
+        found.place.connection, found.provider.lane(found.build.pipeline), now=request.now
+    )
     services.wake_watcher()
     where = "here" if ask.ask.has("here") else "by direct message"
     said = (
@@ -64,10 +66,10 @@ async def watch(ask: Watch, request: Request, services: Services) -> Answer:
 
 async def unwatch(ask: Watch, request: Request, services: Services) -> Answer:
     """Forget a watch, or all of the person's."""
-    mine = [row for row in await services.store.watches(request.team, request.user) if row.build]
+    mine = [row for row in await services.store.watches.of_user(request.team, request.user) if row.build]
     if ask.target.scope == "all" or ask.target.empty:
         for row in mine:
-            await services.store.remove_watch(row.id or 0)
+            await services.store.watches.delete(row.id or 0)
         said = f"You watch nothing any more ({len(mine)} forgotten)." if mine else "You watched nothing."
         return Answer(message=Message(text=said, blocks=(section(said),)))
     found = await build(ask.target, request, services, acting=False, verb="unwatch", default="running")
@@ -77,7 +79,7 @@ async def unwatch(ask: Watch, request: Request, services: Services) -> Answer:
         if (row.connection, row.pipeline, row.build) == (found.build.connection, found.build.pipeline, found.build.id)
     ]
     for row in gone:
-        await services.store.remove_watch(row.id or 0)
+        await services.store.watches.delete(row.id or 0)
     return _answer(f"You {'no longer' if gone else 'did not'} watch {escape(_name(found))}.", found)
 
 

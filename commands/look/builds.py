@@ -200,7 +200,7 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
         case "branches":
             return await _branches(ask, request, services)
         case "connections":
-            rows = {row.name: row for row in await services.store.connections()}
+            rows = {row.name: row for row in await services.store.connections.all()}
             shown = [
                 (
                     provider.connection,
@@ -213,7 +213,7 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
         case "schedules":
             return await _schedules(request, services)
         case _:
-            links = await services.store.links(request.team, request.channel)
+            links = await services.store.links.of_channel(request.team, request.channel)
             rows_ = [
                 (
                     link.connection,
@@ -232,7 +232,7 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
 
 
 async def _schedules(request: Request, services: Services) -> Answer:
-    rows = await services.store.schedules(request.team, request.channel)
+    rows = await services.store.schedules.of_channel(request.team, request.channel)
     lines = [f"{row.id} · {escape(row.words)} · {code(row.command)} · next {when(row.next_at)}" for row in rows]
     lines = lines or ["Nothing is scheduled here."]
     return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
@@ -240,13 +240,13 @@ async def _schedules(request: Request, services: Services) -> Answer:
 
 async def _pipelines(ask: Listing, request: Request, services: Services) -> Answer:
     providers = list(services.connections.visible(request.team))
-    rows = await services.store.pipelines(connections=[provider.connection for provider in providers])
+    rows = await services.store.pipelines.all(connections=[provider.connection for provider in providers])
     stale = {provider.connection for provider in providers} - {row.connection for row in rows}
     troubles: Mapping[str, str] = {}
     if stale or ask.ask.has("refresh"):
         wanted = [p for p in providers if ask.ask.has("refresh") or p.connection in stale]
         troubles = await refresh(wanted, request, services)
-        rows = await services.store.pipelines(connections=[provider.connection for provider in providers])
+        rows = await services.store.pipelines.all(connections=[provider.connection for provider in providers])
     pattern = ask.pattern.lower()
     glob = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
     shown = [

@@ -66,7 +66,7 @@ async def explain(ask: Explain, request: Request, services: Services) -> Answer:
     found = await build(ask.target, request, services, acting=False, verb="explain")
     rows = [
         row
-        for row in await services.store.notices_of(found.build.key, request.team)
+        for row in await services.store.notifications.of_build(found.build.key, request.team)
         if row.channel in {request.channel, request.user} or not row.channel.startswith(("D", "U", "W"))
     ]
     lines: list[str] = []
@@ -92,8 +92,8 @@ async def explain(ask: Explain, request: Request, services: Services) -> Answer:
                 fate = "about to be posted"
         lines.append(f"• {what} (attempt {row.round}) {where}: {fate}, because {escape(row.reason)}")
     if not lines:
-        known = await services.store.build(found.build.key)
-        links = await services.store.links_of(found.build.connection, found.build.pipeline)
+        known = await services.store.builds.get(found.build.key)
+        links = await services.store.links.of_pipeline(found.build.connection, found.build.pipeline)
         if not any(link.team == request.team for link in links):
             lines = ["Nothing was decided: no channel of this workspace follows the pipeline."]
         elif known is None or not known[0].completed:

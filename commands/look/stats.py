@@ -51,7 +51,7 @@ async def stats(ask: Stats, request: Request, services: Services) -> Answer:
     """Count the stored rounds of a pipeline: how many, how red, how long, how flaky."""
     where = await place(ask.target, request, services, acting=False, verb="stats")
     since = request.now - ask.since
-    rounds = await services.store.rounds_since(where.connection, where.pipeline, since)
+    rounds = await services.store.attempts.since(where.connection, where.pipeline, since)
     branch = ask.target.ref.name if ask.target.ref else ""
     kept = [one for one in rounds if not branch or one.branch == branch]
     if not kept:
@@ -175,13 +175,13 @@ async def digest(ask: Digest, request: Request, services: Services) -> Answer:
         return Answer(message=await digest_message(request, services, timedelta(days=1)), public=True)
     await require(Role.RUN, "Setting the digest", request, services)
     if ask.act == "off":
-        if not await services.store.remove_digest(request.team, request.channel):
+        if not await services.store.digests.remove(request.team, request.channel):
             raise UsageError("This channel has no digest.")
         return acting.public_line(f"{acting.who(request)} ended the digest here")
     zone = await services.people.zone(request.team, request.user)
     cron = cron_of(ask.words)
     first = next_times(cron, zone, request.now)[0]
-    await services.store.set_digest(
+    await services.store.digests.set(
         DigestRow(
             team=request.team,
             channel=request.channel,
@@ -200,7 +200,7 @@ async def digest(ask: Digest, request: Request, services: Services) -> Answer:
 
 async def digest_message(request: Request, services: Services, span: timedelta) -> Message:
     """Return what the channel's pipelines did in a span of time."""
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     since = request.now - span
     lines: list[str] = []
     for one in links:
@@ -212,7 +212,7 @@ async def digest_message(request: Request, services: Services, span: timedelta) 
 
 
 async def _digest_lines(one: LinkRow, since: datetime, services: Services) -> list[str]:
-    rounds = await services.store.rounds_since(one.connection, one.pipeline, since)
+    rounds = await services.store.attempts.since(one.connection, one.pipeline, since)
     wanted = one.branch or one.default_branch
     kept = [r for r in rounds if not wanted or r.branch == wanted]
     if not kept:

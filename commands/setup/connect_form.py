@@ -102,7 +102,7 @@ class ConnectForm(Form):
             raise FieldError(NAME, exc.message) from exc
         account = await _account(provider)
         trouble = (await refresh([provider], request, services)).get(name, "")
-        listed = await services.store.pipelines(connection=name)
+        listed = await services.store.pipelines.all(connection=name)
         message = _connected(provider, account, len(listed), trouble, secret, services)
         return Answer(message=message, connection=name)
 

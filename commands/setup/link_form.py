@@ -34,8 +34,8 @@ class LinkForm(Form):
 
     async def _drawn(self, chosen: str, arguments: Mapping[str, str], request: Request, services: Services) -> View:
         connection, _, pipeline = chosen.partition(":")
-        known = await services.store.pipeline(connection, pipeline) if pipeline else None
-        links = await services.store.links(request.team, request.channel)
+        known = await services.store.pipelines.get(connection, pipeline) if pipeline else None
+        links = await services.store.links.of_channel(request.team, request.channel)
         is_first = not links
         branch = input_block(
             "Branch",

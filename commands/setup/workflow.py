@@ -82,9 +82,9 @@ async def run(ask: Workflow, request: Request, services: Services) -> Answer:
         case _:
             await admin.delete(where.pipeline)
             said = f"deleted the workflow {escape(where.label)}"
-            await services.store.forget_pipeline(where.connection, where.pipeline)
+            await services.store.pipelines.delete(where.connection, where.pipeline)
     if changed is not None:
-        await services.store.save_pipelines(where.connection, [changed], request.now)
+        await services.store.pipelines.save(where.connection, [changed], request.now)
     return acting.public_line(f"{acting.who(request)} {said} ({code(where.connection)})", place=where)
 
 

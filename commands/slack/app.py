@@ -361,7 +361,7 @@ class Front:
 
     async def _job(self, request: Request, once: str, *, from_ephemeral: bool) -> None:
         async with self._gate:
-            if once and await self._services.store.seen(once, seconds=600):
+            if once and await self._services.store.inbox.is_duplicate(once, seconds=600):
                 return
             await self.answer(request, from_ephemeral=from_ephemeral)
 
@@ -402,7 +402,7 @@ class Front:
 
     async def _as_wanted(self, request: Request, message: Message) -> Message:
         """Return what only the person sees as they want it: plain text for who asked for that."""
-        person = await self._services.store.person(request.team, request.user)
+        person = await self._services.store.people.get(request.team, request.user)
         if settings_of(person).get("plain") != "on":
             return message
         return plainly(message, command=self._services.command)

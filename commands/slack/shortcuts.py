@@ -28,9 +28,9 @@ async def words_for(callback: str, body: Mapping[str, Any], request: Request, se
     if not verb:
         return ""
     message = body.get("message") or {}
-    card = await services.store.card_at(request.team, request.channel, str(message.get("ts") or ""))
+    card = await services.store.cards.at(request.team, request.channel, str(message.get("ts") or ""))
     if card is not None:
-        known = await services.store.build(_key(card))
+        known = await services.store.builds.get(_key(card))
         if known is not None:
             return f"{verb} {target_of(known[0])}"
     for url in _URL.findall(str(message)):
@@ -55,8 +55,8 @@ async def reacted(event: Mapping[str, Any], request: Request, services: Services
     item = event.get("item") or {}
     if not verb or item.get("type") != "message":
         return ""
-    card = await services.store.card_at(request.team, str(item.get("channel") or ""), str(item.get("ts") or ""))
-    known = await services.store.build(_key(card)) if card is not None else None
+    card = await services.store.cards.at(request.team, str(item.get("channel") or ""), str(item.get("ts") or ""))
+    known = await services.store.builds.get(_key(card)) if card is not None else None
     if known is None:
         return ""
     if verb == "mute":

@@ -151,8 +151,8 @@ def linked(store: Store, works: FakeProvider, app: Pipeline) -> Callable[..., Aw
             created_by=USER,
             created_at=NOW - timedelta(days=30),
         )
-        await store.save_pipelines(works.connection, [pipeline], NOW)
-        return await store.save_link(LinkRow(**{**row.model_dump(exclude={"id"}), **fields}))
+        await store.pipelines.save(works.connection, [pipeline], NOW)
+        return await store.links.save(LinkRow(**{**row.model_dump(exclude={"id"}), **fields}))
 
     return made
 
@@ -165,7 +165,7 @@ def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]
         for build in builds:
             works.put(build)
             if started_by:
-                await store.started(
+                await store.recording.record_start(
                     build,
                     team=TEAM,
                     channel=CHANNEL,
@@ -174,7 +174,7 @@ def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]
                     watches=(),
                     now=NOW,
                 )
-        await store.record(builds, lambda _batch: (), now=NOW)
+        await store.recording.record(builds, lambda _batch: (), now=NOW)
 
     return done
 

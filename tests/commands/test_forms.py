@@ -88,7 +88,7 @@ async def test_a_bug_while_sending_says_to_look_before_repeating(
     await modal.submit()
     assert "look before you repeat it" in modal.text
     assert modal.fields() == []
-    assert [row.outcome for row in await store.audits(TEAM, since=NOW)] == ["broke", "asked"]
+    assert [row.outcome for row in await store.audit.since(TEAM, since=NOW)] == ["broke", "asked"]
 
 
 async def test_a_slow_act_shows_that_it_is_under_way_and_then_that_it_is_done(

@@ -55,10 +55,10 @@ class Desk:
 
     async def follow(self, **fields: Any) -> None:
         """Link the pipeline to a channel, long ago, and want its lane."""
-        row = await self.store.save_link(link(**{"created_at": ago(days=30), "default_branch": "main", **fields}))
+        row = await self.store.links.save(link(**{"created_at": ago(days=30), "default_branch": "main", **fields}))
         provider = self.open.get(row.connection)
         part = provider.lane(row.pipeline) if provider else ""
-        await self.store.want_lane(row.connection, part, now=self.clock())
+        await self.store.polling.ensure(row.connection, part, now=self.clock())
 
     async def tick(self, **ahead: float) -> bool:
         """Go ahead in time, tick, and wait for what that started."""
@@ -69,12 +69,12 @@ class Desk:
 
     async def lane(self, part: str = "", connection: str = CONNECTION) -> LaneRow:
         """Return a lane as it stands."""
-        (row,) = [one for one in await self.store.lanes() if (one.connection, one.part) == (connection, part)]
+        (row,) = [one for one in await self.store.polling.targets() if (one.connection, one.part) == (connection, part)]
         return row
 
     async def notices(self, channel: str = CHANNEL) -> list[NoticeRow]:
         """Return what was decided for a channel."""
-        return await self.store.notices_in(TEAM, channel, ago(days=99))
+        return await self.store.notifications.in_channel(TEAM, channel, ago(days=99))
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ async def test_the_cursor_goes_with_the_lane(desk: Desk) -> None:
 
 async def test_only_linked_pipelines_and_watched_builds_are_asked_about(desk: Desk) -> None:
     await desk.follow()
-    await desk.store.add_watch(watch("b9", pipeline="p-other"))
+    await desk.store.watches.add(watch("b9", pipeline="p-other"))
     desk.works.history["p-other"] = []
     desk.works.put(running("b9", pipeline="p-other"))
     desk.works.put(running("b8", pipeline="p-other"))
@@ -171,16 +171,16 @@ async def test_only_linked_pipelines_and_watched_builds_are_asked_about(desk: De
 async def test_a_watched_build_of_an_unlinked_pipeline_is_told_to_its_end(desk: Desk) -> None:
     desk.works.capabilities = PLAIN | {Capability.ACCOUNT_POLL}
     desk.works.put(running("b9"))
-    await desk.store.add_watch(watch("b9"))
-    await desk.store.want_lane(CONNECTION, "", now=NOW)
+    await desk.store.watches.add(watch("b9"))
+    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
     await desk.tick()
     desk.works.put(ended("b9"))
     await desk.tick(seconds=12)
     (row,) = await desk.notices("U1")
     assert (row.build, row.reason) == ("b9", "you asked to hear its end")
-    assert await desk.store.watches_of(key("b9")) == []
+    assert await desk.store.watches.of_build(key("b9")) == []
     await desk.tick(seconds=70)
-    assert await desk.store.lanes() == []
+    assert await desk.store.polling.targets() == []
 
 
 async def test_builds_that_a_list_no_longer_shows_are_read_one_by_one(desk: Desk) -> None:
@@ -212,8 +212,8 @@ async def test_builds_of_other_pipelines_that_a_list_brings_along_are_left_out(d
     desk.works.put(ended())
     desk.works.brought = (ended("b7", pipeline="p-secret"),)
     await desk.tick()
-    assert await desk.store.build(BuildKey(connection=CONNECTION, pipeline="p-secret", id="b7")) is None
-    assert await desk.store.build(key()) is not None
+    assert await desk.store.builds.get(BuildKey(connection=CONNECTION, pipeline="p-secret", id="b7")) is None
+    assert await desk.store.builds.get(key()) is not None
 
 
 async def test_a_workspace_that_may_not_see_a_connection_any_more_hears_nothing(desk: Desk) -> None:
@@ -235,7 +235,7 @@ async def test_a_tap_reads_only_the_build_it_names(desk: Desk) -> None:
     before = (await desk.lane()).poll_at
     desk.works.put(ended())
     desk.clock.go(seconds=1)
-    await desk.store.tap(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
+    await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
     await desk.tick()
     assert desk.works.took("build") == ["b1"]
     assert len(desk.works.looks) == 1
@@ -247,7 +247,7 @@ async def test_taps_about_builds_that_nobody_follows_cost_no_request(desk: Desk)
     await desk.follow()
     await desk.tick()
     desk.works.put(running("b5", pipeline="p-secret"))
-    await desk.store.tap(CONNECTION, "", [("p-secret", "b5")], full=False, now=desk.clock())
+    await desk.store.polling.request(CONNECTION, "", [("p-secret", "b5")], full=False, now=desk.clock())
     await desk.tick()
     assert desk.works.took("build") == []
     assert len(desk.works.looks) == 1
@@ -256,7 +256,7 @@ async def test_taps_about_builds_that_nobody_follows_cost_no_request(desk: Desk)
 async def test_a_tap_without_a_build_has_the_whole_lane_polled(desk: Desk) -> None:
     await desk.follow()
     await desk.tick()
-    await desk.store.tap(CONNECTION, None, [], full=True, now=desk.clock())
+    await desk.store.polling.request(CONNECTION, None, [], full=True, now=desk.clock())
     await desk.tick(seconds=1)
     assert len(desk.works.looks) == 2
 
@@ -267,7 +267,7 @@ async def test_a_tap_that_comes_while_a_look_runs_is_not_lost(desk: Desk) -> Non
 
     async def tap() -> None:
         desk.works.before_answer = None
-        await desk.store.tap(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
+        await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
 
     desk.works.before_answer = tap
     await desk.tick()
@@ -283,7 +283,7 @@ async def test_a_tap_whose_look_fails_is_made_good_by_the_poll_after_it(desk: De
     desk.works.put(running())
     await desk.tick()
     desk.works.put(ended())
-    await desk.store.tap(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
+    await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
     desk.works.troubles["build"] = DOWN
     await desk.tick()
     assert await desk.notices() == []
@@ -296,9 +296,9 @@ async def test_a_tap_whose_look_fails_is_made_good_by_the_poll_after_it(desk: De
 
 
 async def test_a_lane_that_nobody_wants_is_dropped_and_comes_back(desk: Desk) -> None:
-    await desk.store.want_lane(CONNECTION, "", now=NOW)
+    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
     await desk.tick()
-    assert await desk.store.lanes() == []
+    assert await desk.store.polling.targets() == []
     await desk.follow()
     await desk.tick(seconds=1)
     assert len(desk.works.looks) == 1
@@ -311,22 +311,22 @@ async def test_each_part_of_a_connection_is_polled_for_itself(desk: Desk) -> Non
     await desk.follow(channel="C2", pipeline="p-web")
     await desk.tick()
     assert sorted(next(iter(watched.pipelines)) for _cursor, watched in desk.works.looks) == [PIPELINE, "p-web"]
-    (web,) = [row for row in await desk.store.all_links() if row.pipeline == "p-web"]
-    await desk.store.unlink(web.id or 0)
+    (web,) = [row for row in await desk.store.links.all() if row.pipeline == "p-web"]
+    await desk.store.links.delete(web.id or 0)
     await desk.tick(seconds=70)
-    assert [lane.part for lane in await desk.store.lanes()] == ["one"]
+    assert [lane.part for lane in await desk.store.polling.targets()] == ["one"]
 
 
 async def test_lanes_that_are_missing_for_what_is_watched_are_made(desk: Desk) -> None:
-    await desk.store.save_link(link(created_at=ago(days=1)))
-    await desk.store.save_link(link(connection="gone"))
+    await desk.store.links.save(link(created_at=ago(days=1)))
+    await desk.store.links.save(link(connection="gone"))
     assert await desk.tick()
-    assert [lane.connection for lane in await desk.store.lanes()] == [CONNECTION]
-    await desk.store.drop_lane(CONNECTION)
+    assert [lane.connection for lane in await desk.store.polling.targets()] == [CONNECTION]
+    await desk.store.polling.drop(CONNECTION)
     await desk.tick(seconds=299)
-    assert await desk.store.lanes() == []
+    assert await desk.store.polling.targets() == []
     await desk.tick(seconds=1)
-    assert len(await desk.store.lanes()) == 1
+    assert len(await desk.store.polling.targets()) == 1
 
 
 async def test_a_connection_that_vanished_is_left_alone_until_it_is_back(desk: Desk) -> None:
@@ -343,14 +343,14 @@ async def test_a_connection_that_vanished_is_left_alone_until_it_is_back(desk: D
 
 
 async def test_a_connection_that_vanished_with_its_links_takes_its_lane_along(desk: Desk) -> None:
-    await desk.store.want_lane("gone", "", now=NOW)
+    await desk.store.polling.ensure("gone", "", now=NOW)
     await desk.tick()
-    assert await desk.store.lanes() == []
+    assert await desk.store.polling.targets() == []
 
 
 async def test_a_link_made_while_its_lane_is_dropped_gets_it_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    await desk.store.want_lane(CONNECTION, "", now=NOW)
-    drop = desk.store.drop_lane
+    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
+    drop = desk.store.polling.drop
 
     async def just_before(connection: str, part: str | None = None) -> None:
         await desk.follow()
@@ -358,12 +358,12 @@ async def test_a_link_made_while_its_lane_is_dropped_gets_it_back(desk: Desk, mo
 
     monkeypatch.setattr(desk.store, "drop_lane", just_before)
     await desk.tick()
-    assert len(await desk.store.lanes()) == 1
+    assert len(await desk.store.polling.targets()) == 1
 
 
 async def test_a_lane_is_one_workers_until_its_lease_ends(desk: Desk) -> None:
     await desk.follow()
-    (lane,) = await desk.store.claim_lanes("dead", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
+    (lane,) = await desk.store.polling.claim("dead", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
     assert not await desk.tick(seconds=LEASE_SECONDS - 1)
     assert await desk.tick(seconds=1)
     assert len(desk.works.looks) == 1
@@ -416,8 +416,8 @@ async def test_the_loop_begins_by_freeing_what_a_crash_left_leased_and_survives_
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await desk.follow()
-    await desk.store.claim_lanes("crashed", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
-    claim = desk.store.claim_lanes
+    await desk.store.polling.claim("crashed", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
+    claim = desk.store.polling.claim
     faults = [StoreError("The connection to the database broke.")]
 
     async def fragile(*args: Any, **kwargs: Any) -> Any:
@@ -501,7 +501,7 @@ async def test_a_channel_hears_once_of_a_connection_whose_lanes_all_fail(desk: D
 async def test_an_outage_is_held_where_a_channel_is_muted(desk: Desk) -> None:
     await desk.follow()
     mute = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=8), made_by="U1", made_at=NOW)
-    await desk.store.set_mute(mute)
+    await desk.store.mutes.set(mute)
     await fail_for(desk, 16)
     (row,) = await desk.notices()
     assert (row.event, row.state) == ("outage", "held")
@@ -560,7 +560,7 @@ async def test_counts_are_read_at_once_and_release_the_notice(desk: Desk) -> Non
     await desk.tick(seconds=1)
     (row,) = await desk.notices()
     assert row.due_at == desk.clock()
-    known = await desk.store.build(key())
+    known = await desk.store.builds.get(key())
     assert known is not None
     assert known[0].issues == IssueCounts(errors=2)
 
@@ -572,7 +572,7 @@ async def test_a_red_build_whose_counts_are_known_still_gets_its_first_failures(
     desk.works.put(ended(conclusion=RED, issues=IssueCounts(errors=3)))
     await desk.tick()
     await desk.tick(seconds=1)
-    round_ = await desk.store.round(key(), 1)
+    round_ = await desk.store.attempts.get(key(), 1)
     assert round_ is not None
     assert round_.failures_total == 4
     assert round_.failures.startswith('[{"kind":"test_failure"')
@@ -584,15 +584,15 @@ async def test_counts_that_can_not_be_read_are_tried_three_times(desk: Desk, cap
     desk.works.troubles["counts"] = DOWN
     desk.works.put(ended())
     await desk.tick()
-    await desk.store.claim_notices("o", now=desk.clock() + timedelta(seconds=30), lease_seconds=60, limit=9)
-    await desk.store.sent(1, ts="1.1", card=card(), now=desk.clock())
+    await desk.store.notifications.claim("o", now=desk.clock() + timedelta(seconds=30), lease_seconds=60, limit=9)
+    await desk.store.notifications.set_sent(1, ts="1.1", card=card(), now=desk.clock())
     for _try in range(5):
         await desk.tick(seconds=61)
     assert desk.works.took("counts") == ["b1"] * 3
-    round_ = await desk.store.round(key(), 1)
+    round_ = await desk.store.attempts.get(key(), 1)
     assert round_ is not None
     assert (round_.counts, round_.counts_due_at) == ("", None)
-    (shown,) = await desk.store.cards_of(key())
+    (shown,) = await desk.store.cards.of_build(key())
     assert shown.edit_due_at is not None
 
 
@@ -610,7 +610,7 @@ async def test_counts_of_a_round_that_a_newer_one_replaced_are_not_read(desk: De
     await counting(desk, Capability.COUNTS)
     desk.works.put(ended())
     await desk.tick()
-    await desk.store.record([running()], lambda _batch: (), now=desk.clock())
+    await desk.store.recording.record([running()], lambda _batch: (), now=desk.clock())
     await desk.tick(seconds=1)
     assert desk.works.took("counts") == []
 
@@ -631,6 +631,6 @@ async def test_the_first_failures_may_be_missing(desk: Desk) -> None:
     desk.works.put(ended(conclusion=RED))
     await desk.tick()
     await desk.tick(seconds=1)
-    round_ = await desk.store.round(key(), 1)
+    round_ = await desk.store.attempts.get(key(), 1)
     assert round_ is not None
     assert (round_.failures, round_.counts_due_at) == ("", None)

@@ -69,7 +69,7 @@ class Desk:
     async def record(self, *builds: Build) -> None:
         """Write builds as the watcher does."""
         for build in builds:
-            await self.store.record([build], nothing, now=self.clock(), counts_after=timedelta(0))
+            await self.store.recording.record([build], nothing, now=self.clock(), counts_after=timedelta(0))
 
     async def drawn(self, row: NoticeRow, *, repeated: bool = False) -> Drawn:
         """Draw a notice that has something to say."""
@@ -110,7 +110,7 @@ def started(**fields: Any) -> NoticeRow:
 
 
 async def test_a_live_card_shows_the_build_as_it_is_now(desk: Desk) -> None:
-    await desk.store.save_link(link(alias="ios"))
+    await desk.store.links.save(link(alias="ios"))
     await desk.record(running(number=7, started_at=NOW))
     shown = await desk.drawn(started())
     assert (shown.card, shown.live, shown.moves) == (True, True, True)
@@ -157,7 +157,7 @@ async def test_the_usual_time_is_the_median_of_what_passed(desk: Desk) -> None:
 async def test_a_notice_is_drawn_with_counts_deltas_and_the_first_failure(desk: Desk) -> None:
     await desk.record(ended(conclusion=RED))
     failures = [Issue(kind=IssueKind.TEST_FAILURE, message=f"test {n} failed") for n in range(3)]
-    await desk.store.set_counts(
+    await desk.store.attempts.set_counts(
         key(),
         1,
         IssueCounts(errors=2, test_failures=5),
@@ -179,9 +179,9 @@ async def test_counts_that_may_still_come_are_announced_and_unknown_ones_are_no_
     text = await desk.text(about())
     assert "counting issues" in text
     assert "0 errors" not in text
-    round_ = await desk.store.round(key(), 1)
+    round_ = await desk.store.attempts.get(key(), 1)
     assert round_ is not None
-    await desk.store.give_up_counts(round_.id or 0)
+    await desk.store.attempts.give_up_counts(round_.id or 0)
     text = await desk.text(about())
     assert "counting issues" not in text
     assert "errors" not in text
@@ -293,7 +293,7 @@ async def test_a_gate_that_can_not_be_read_is_told_without_buttons(desk: Desk, c
 
 
 async def test_a_summary_lists_builds_in_order_under_their_names(desk: Desk) -> None:
-    await desk.store.save_link(link(alias="ios"))
+    await desk.store.links.save(link(alias="ios"))
     await desk.record(ended(number=1), ended("b2", number=2, conclusion=RED))
     rows = [notice(), notice("b2"), notice("lost")]
     text = await desk.text(summary_row(rows, "3 builds finished while I was away", NOW), repeated=True)
@@ -351,5 +351,5 @@ async def test_a_workspace_that_may_not_see_the_connection_is_shown_nothing(desk
 async def test_without_a_link_a_pipeline_is_called_by_its_listed_name_or_what_the_build_says(desk: Desk) -> None:
     await desk.record(ended(workflow="Nightly"))
     assert "Nightly" in await desk.text(about())
-    await desk.store.save_pipelines(CONNECTION, [desk.works.add("app", name="The App")], NOW)
+    await desk.store.pipelines.save(CONNECTION, [desk.works.add("app", name="The App")], NOW)
     assert "The App" in await desk.text(about())

@@ -14,7 +14,7 @@ from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of, judge,
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict
 from bot.notifications.quiet_hours import check_hours, in_quiet_hours, muted
 from bot.store import Recorded
-from bot.store.attempts import pack, pack_counts
+from bot.store.steps import pack, pack_counts
 from bot.store.tables import BuildRow, LinkRow, MuteRow, NoticeRow, RoundRow, WatchRow
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, link, notice, running, watch
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.models import Build, Conclusion, IssueCounts, Person, Status, Trigger
-from bot.store.attempts import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
+from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
 from tests.bot.store.rows import NOW, ended, running
 
 LATER = NOW + timedelta(minutes=5)

@@ -108,7 +108,7 @@ async def test_the_role_is_asked_when_the_form_is_sent(
     modal: Modal, works: FakeProvider, waiting: Build, store: Store, services: Services
 ) -> None:
     grant = GrantRow(team=TEAM, role=Role.APPROVE.word, subject="user:U1", granted_by=ADMIN, granted_at=NOW)
-    await store.add_grant(grant)
+    await store.grants.add(grant)
     await modal.open("approve works:p-app#88 --gate g2 --form")
     assert modal.fields() == ["gate", "decision", "comment"]
     modal.user = "U2"

@@ -18,7 +18,7 @@ from tests.commands.reading import Linked, Say, first, said
 
 
 async def audits(store: Store) -> list[AuditRow]:
-    return await store.audits(TEAM, since=NOW)
+    return await store.audit.since(TEAM, since=NOW)
 
 
 async def test_an_unknown_verb_is_answered_with_the_nearest(say: Say) -> None:

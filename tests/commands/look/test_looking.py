@@ -372,7 +372,7 @@ async def test_explain_tells_each_decision_but_not_other_peoples_messages(
             user=channel,
         )
 
-    await store.add_notices(
+    await store.notifications.add(
         [
             row(CHANNEL, "nobody asked", "silent"),
             row("C9", "it broke", "pending"),

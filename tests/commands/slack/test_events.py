@@ -84,9 +84,9 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
         due_at=NOW,
         created_at=NOW,
     )
-    await store.add_notices([row])
-    claimed = (await store.claim_notices("w", now=NOW, lease_seconds=60, limit=1))[0]
-    await store.sent(
+    await store.notifications.add([row])
+    claimed = (await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1))[0]
+    await store.notifications.set_sent(
         claimed.id or 0,
         ts=TS,
         now=NOW,
@@ -111,11 +111,11 @@ async def test_an_archived_channel_pauses_its_links_and_tells_who_made_them(
 ) -> None:
     await linked()
     await happens("channel_archive", channel=CHANNEL)
-    assert [link.paused_reason for link in await store.links(TEAM, CHANNEL)] == ["the channel was archived"]
+    assert [link.paused_reason for link in await store.links.of_channel(TEAM, CHANNEL)] == ["the channel was archived"]
     assert sender.last.arguments["channel"] == USER
     assert "because the channel was archived" in sender.last.text
     await happens("channel_unarchive", channel=CHANNEL)
-    assert [link.paused_reason for link in await store.links(TEAM, CHANNEL)] == [""]
+    assert [link.paused_reason for link in await store.links.of_channel(TEAM, CHANNEL)] == [""]
 
 
 async def test_the_bots_own_leaving_pauses_and_its_return_resumes(
@@ -123,15 +123,15 @@ async def test_the_bots_own_leaving_pauses_and_its_return_resumes(
 ) -> None:
     await linked()
     await happens("member_left_channel", channel=CHANNEL, user="U2")
-    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert not (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
     sender.refusals["chat.postMessage"] = "cannot_dm_bot"
     await happens("member_left_channel", channel=CHANNEL, user="UBOT")
-    assert (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
     await happens("member_joined_channel", channel=CHANNEL, user="U2")
-    assert (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
     await happens("member_joined_channel", channel=CHANNEL, user="UBOT")
     await happens("channel_rename", channel={"id": CHANNEL, "name": "mac"})
-    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert not (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
 
 
 async def test_another_workspaces_channel_of_the_same_id_changes_nothing(
@@ -139,7 +139,7 @@ async def test_another_workspaces_channel_of_the_same_id_changes_nothing(
 ) -> None:
     await linked()
     await happens("channel_archive", team="T2", channel=CHANNEL)
-    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert not (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
 
 
 async def test_an_uninstalled_app_is_forgotten(happens: Happens, installs: Installs) -> None:
@@ -271,7 +271,7 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
         assert part in text
     assert "'text': 'Waiting for approval'" not in text
     assert "Admin" not in text
-    await store.pause_links(TEAM, CHANNEL, "the channel was archived")
+    await store.links.pause(TEAM, CHANNEL, "the channel was archived")
     admins = await shown(ADMIN)
     for part in ("'text': 'Waiting for approval'", "Admin", "the channel was archived", "The Works"):
         assert part in admins
@@ -305,6 +305,10 @@ async def test_due_schedules_and_digests_run_once_and_one_that_cannot_be_told_st
     await timed.tick()
     assert sorted(delivered) == ['run app A="x y"', "status"]
     assert works.acts[0][2].parameters == {"A": "x y"}
-    digests = [row for row in await store.notices_in(TEAM, CHANNEL, NOW - timedelta(days=1)) if row.event == "digest"]
+    digests = [
+        row
+        for row in await store.notifications.in_channel(TEAM, CHANNEL, NOW - timedelta(days=1))
+        if row.event == "digest"
+    ]
     assert len(digests) == 1
     assert "nothing was built" in digests[0].extra
