@@ -356,7 +356,7 @@ async def test_a_link_made_while_its_lane_is_dropped_gets_it_back(desk: Desk, mo
         await desk.follow()
         await drop(connection, part)
 
-    monkeypatch.setattr(desk.store, "drop_lane", just_before)
+    monkeypatch.setattr(desk.store.polling, "drop", just_before)
     await desk.tick()
     assert len(await desk.store.polling.targets()) == 1
 
@@ -425,7 +425,7 @@ async def test_the_loop_begins_by_freeing_what_a_crash_left_leased_and_survives_
             raise faults.pop()
         return await claim(*args, **kwargs)
 
-    monkeypatch.setattr(desk.store, "claim_lanes", fragile)
+    monkeypatch.setattr(desk.store.polling, "claim", fragile)
     looked = asyncio.Event()
 
     async def seen() -> None:

@@ -604,7 +604,7 @@ async def test_the_loop_takes_over_what_a_crash_left_and_survives_a_lost_databas
             raise faults.pop()
         return await claim(*args, **kwargs)
 
-    monkeypatch.setattr(desk.store, "claim_notices", fragile)
+    monkeypatch.setattr(desk.store.notifications, "claim", fragile)
     task = asyncio.ensure_future(desk.outbox.run())
     async with asyncio.timeout(10):
         while (await desk.row()).state != "sent":
@@ -626,7 +626,7 @@ async def test_a_database_that_is_away_while_delivering_is_no_crash(
     async def away(*_args: Any, **_fields: Any) -> None:
         raise StoreError("The connection to the database broke.")
 
-    monkeypatch.setattr(desk.store, "sent", away)
+    monkeypatch.setattr(desk.store.notifications, "set_sent", away)
     await desk.outbox.tick()
     await desk.outbox.settle()
     assert "a delivery failed and will be tried again" in caplog.messages

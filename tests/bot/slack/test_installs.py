@@ -218,7 +218,7 @@ async def test_tokens_are_read_from_the_store_every_five_minutes_only(
         reads.append(args[0])
         return await read(*args, **more)
 
-    monkeypatch.setattr(store, "install", counted)
+    monkeypatch.setattr(store.installs, "get", counted)
     for seconds in (0, 299, 1):
         set_clock.go(seconds=seconds)
         await installs.token("T1")

@@ -147,7 +147,7 @@ async def test_an_answer_comes_even_where_it_cannot_be_written_down(
     async def full(_row: AuditRow) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(store, "audit", full)
+    monkeypatch.setattr(store.audit, "add", full)
     handled = await say("run app --no-watch")
     assert handled.outcome == "ok"
     assert works.acts[0][0] == "start"
