@@ -30,7 +30,7 @@ from rich.table import Table
 from bot.app import App, introduced, opened
 from bot.core import clock
 from bot.core.models import Build, Changes, Conclusion, Pipeline, Status
-from bot.monitoring.poller import Pace, Watcher
+from bot.monitoring.poller import Pace, Poller
 from bot.security.vault import new_key
 from bot.settings import Settings
 from bot.store import Store
@@ -243,8 +243,8 @@ def link(app: App, pipeline: str, channel: str) -> LinkRow:
     )
 
 
-async def notice_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """Measure from a build's end at the vendor to its post at Slack, with a tap."""
+async def notification_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Measure from a build's end at the vendor to its post at Slack, with a webhook event."""
     took: list[float] = []
     async with staged(folder, "notice") as (app, playground, _world):
         channel = next(one.id for one in playground.workspace.channels.values() if one.name == "web")
@@ -266,7 +266,7 @@ async def notice_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
                 await app.store.polling.request(
                     "demo-buildkite", "", [("web", str(pushed["number"]))], full=False, now=clock.now()
                 )
-                app.watcher.wake()
+                app.poller.wake()
                 while len([call for call in playground.calls if call.method == "chat.postMessage"]) == before:
                     await asyncio.sleep(0.002)
                     assert time.perf_counter() - began < 10, "no post"
@@ -289,14 +289,14 @@ async def poll_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
             await app.store.links.save(link(app, f"pipeline-{number}", f"C{number:06}"))
         await app.store.polling.ensure("demo-buildkite", "", now=clock.now())
         provider = app.connections.by_name("demo-buildkite")
-        await app.watcher.tick()
-        await app.watcher.settle()
+        await app.poller.tick()
+        await app.poller.settle()
         counts = []
         for _ in range(4):
             before = provider.requests
             await app.store.polling.request("demo-buildkite", "", [], full=True, now=clock.now())
-            await app.watcher.tick()
-            await app.watcher.settle()
+            await app.poller.tick()
+            await app.poller.settle()
             counts.append(provider.requests - before)
     return iter(
         [("requests a tick, 1,000 pipelines of one Buildkite organization", "2", f"{statistics.median(counts):.0f}")]
@@ -316,7 +316,7 @@ class Quiet:
         self._builds = builds
         self._tick = 0
 
-    def lane(self, _pipeline: str) -> str:
+    def poll_target(self, _pipeline: str) -> str:
         """Say that one poll covers all."""
         return ""
 
@@ -386,7 +386,7 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
                 )
             )
         await store.polling.ensure(name, "", now=clock.now())
-    watcher = Watcher(
+    poller = Poller(
         store,
         provider_of=lambda name: cast("Any", providers.get(name)),
         pace=Pace(busy_seconds=10, idle_seconds=60),
@@ -394,14 +394,14 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
         owner="bench",
         wake_outbox=lambda: None,
     )
-    while await watcher.tick():
-        await watcher.settle()
+    while await poller.tick():
+        await poller.settle()
     gc.collect()
     cpu = time.process_time()
     for name in providers:
         await store.polling.request(name, "", [], full=True, now=clock.now())
-    while await watcher.tick():
-        await watcher.settle()
+    while await poller.tick():
+        await poller.settle()
     spent = time.process_time() - cpu
     await store.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -423,7 +423,7 @@ async def main() -> None:
     parts: tuple[Callable[[Path], Awaitable[Iterator[tuple[str, str, str]]]], ...] = (
         load_rows,
         ack_rows,
-        notice_rows,
+        notification_rows,
         poll_rows,
     )
     for part in parts:

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from bot.core.clock import Clock
 from bot.core.errors import BotError, NotAllowed, UsageError
 from bot.providers import PROVIDERS, open_provider
-from bot.providers.base.provider import AnyProvider, Options
+from bot.providers.base.options import Options
+from bot.providers.base.provider import AnyProvider
 from bot.security.vault import Vault
 from bot.store import Store
 from bot.store.tables import ConnectionRow
@@ -117,14 +118,14 @@ class Connections:
                 log.warning("connections can't be read", extra={"why": str(exc)})
 
     def by_name(self, name: str) -> AnyProvider | None:
-        """Return a connection whoever asks; for the watcher and for webhooks, never for people."""
+        """Return a connection whoever asks; for the poller and for webhooks, never for people."""
         if name in self._configured:
             return self._configured[name]
         made = self._made.get(name)
         return made[2] if made else None
 
     def serving(self, team: str, name: str) -> AnyProvider | None:
-        """Return a connection if a workspace's notices may come from it.
+        """Return a connection if a workspace's notifications may come from it.
 
         As `get`, except that before Slack has said which workspaces there are, nobody's news is withheld.
         """

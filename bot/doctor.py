@@ -33,10 +33,10 @@ async def examine(settings: Settings) -> list[Finding]:
             return found
         for name in app.connections.names():
             found.append(await _connection(app, name))
-        for lane in await app.store.polling.targets():
-            if lane.failing_since is not None:
-                where = f"{lane.connection}{f' ({lane.part})' if lane.part else ''}"
-                found.append(Finding(f"watching {where}", fine=False, said=lane.last_error))
+        for poll_target in await app.store.polling.targets():
+            if poll_target.failing_since is not None:
+                where = f"{poll_target.connection}{f' ({poll_target.part})' if poll_target.part else ''}"
+                found.append(Finding(f"watching {where}", fine=False, said=poll_target.last_error))
     return found
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from bot.notifications.notification import Event, Extra
 from bot.scheduler import next_times
 from bot.slack.sender import SlackError
-from bot.store.tables import DigestRow, NoticeRow, ScheduleRow
+from bot.store.tables import DigestRow, NotificationRow, ScheduleRow
 from commands.core.context import Answer, Request, Services, Source
 from commands.core.executor import handle
 from commands.look.stats import digest_message
@@ -49,20 +49,20 @@ class Timed:
         request = Request(team=row.team, channel=row.channel, user=row.made_by, source=Source.SCHEDULE, now=now)
         span = timedelta(days=7 if row.period == "weekly" else 1)
         message = await digest_message(request, self._services, span)
-        notice = NoticeRow(
+        notification = NotificationRow(
             team=row.team,
             channel=row.channel,
             connection="",
             pipeline="",
             build=f"{row.period} {now:%Y-%m-%d %H:%M}",
-            round=1,
+            attempt_no=1,
             event=Event.DIGEST.value,
             reason=f"the {row.period} digest",
             extra=Extra(text=message.text, lines=_lines(message.blocks)).as_json(),
             due_at=now,
             created_at=now,
         )
-        await self._services.store.notifications.add([notice])
+        await self._services.store.notifications.add([notification])
         self._services.wake_outbox()
 
 

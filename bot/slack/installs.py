@@ -128,7 +128,7 @@ class Installs:
     async def _serving(self, team: str, enterprise: str) -> InstallRow:
         """Return the install that serves a workspace: its own, else its organization's.
 
-        Notices know only the workspace. Which organization it belongs to is remembered from its requests; where there
+        Notifications know only the workspace. Which organization it belongs to is remembered from its requests; where there
         is but one organization, it is that one.
         """
         known = f"organization:{team}"

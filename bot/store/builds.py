@@ -1,4 +1,4 @@
-"""Builds and rounds as people and commands ask for them."""
+"""Builds and attempts as people and commands ask for them."""
 
 from collections.abc import Sequence
 

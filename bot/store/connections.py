@@ -6,9 +6,9 @@ from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from bot.store.database import Repository, put
-from bot.store.tables import ConnectionRow, LaneRow, PipelineRow
+from bot.store.tables import ConnectionRow, PipelineRow, PollTargetRow
 
-PUT_CONNECTION = put("connection", key=("name",), keep=("down_since", "told_at", "last_error"), returning=("name",))
+PUT_CONNECTION = put("connection", key=("name",), keep=("down_since", "notified_at", "last_error"), returning=("name",))
 ADD_CONNECTION = put("connection", key=("name",), replace=False, returning=("name",))
 
 
@@ -26,11 +26,11 @@ class Connections(Repository):
             await self._put(db, PUT_CONNECTION, [row])
 
     async def delete(self, name: str) -> None:
-        """Forget a connection, its pipelines and its lanes."""
+        """Forget a connection, its pipelines and its poll targets."""
         gone = (
             delete(ConnectionRow).where(col(ConnectionRow.name) == name),
             delete(PipelineRow).where(col(PipelineRow.connection) == name),
-            delete(LaneRow).where(col(LaneRow.connection) == name),
+            delete(PollTargetRow).where(col(PollTargetRow.connection) == name),
         )
         async with self._write() as db:
             for statement in gone:
@@ -51,7 +51,7 @@ class Connections(Repository):
         well = (
             update(ConnectionRow)
             .where(col(ConnectionRow.name) == name, col(ConnectionRow.down_since).is_not(None))
-            .values(down_since=None, told_at=None, last_error="")
+            .values(down_since=None, notified_at=None, last_error="")
         )
         async with self._write() as db:
             await db.exec(well.execution_options(synchronize_session=False))

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.core.errors import NotLinked, UsageError
 from bot.store.database import Repository, put
-from bot.store.tables import LinkRow, NoticeRow
+from bot.store.tables import LinkRow, NotificationRow
 
 REMOVED = "the bot was removed from this workspace"
 UNLINKED = "the pipeline was unlinked from this channel"
@@ -79,8 +79,8 @@ class Links(Repository):
             if row is None:
                 return
             await db.delete(row)
-            unsaid = update(NoticeRow).where(
-                col(NoticeRow.link) == link_id, col(NoticeRow.state).in_(["pending", "held"])
+            unsaid = update(NotificationRow).where(
+                col(NotificationRow.link) == link_id, col(NotificationRow.state).in_(["pending", "held"])
             )
             await db.exec(unsaid.values(state="silent", reason=UNLINKED).execution_options(synchronize_session=False))
 

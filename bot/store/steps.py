@@ -1,4 +1,4 @@
-"""What a look at a build adds to what is known of it, and which round it is in: pure."""
+"""What a look at a build adds to what is known of it, and which attempt it is in: pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ import msgspec
 
 from bot.core.models import Build, IssueCounts, Trigger
 
-# One end told by two of a system's pages may differ by its fraction of a second; a round takes longer than that.
+# One end told by two of a system's pages may differ by its fraction of a second; an attempt takes longer than that.
 SAME_END = timedelta(seconds=1)
 
 LASTING = (
@@ -36,39 +36,39 @@ _counts_decoder = msgspec.json.Decoder(IssueCounts)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the store knows of a build. `ended` says that the end of `round` is written, `last_end` when the one before ended."""
+    """What the store knows of a build. `ended` says that the end of `attempt` is written, `last_end` when the one before ended."""
 
     build: Build
-    round: int
+    attempt_no: int
     ended: bool
     last_end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What comes of a look: the build with all that is known, its round, and whether it had ended and runs again."""
+    """What comes of a look: the build with all that is known, its attempt, and whether it had ended and runs again."""
 
     build: Build
-    round: int
+    attempt_no: int
     reopened: bool = False
 
 
 def step(build: Build, known: Known | None) -> Step | None:
     """Return what a look at a build adds, or None when it is older than what is known or adds nothing."""
     if known is None:
-        return Step(build=build, round=build.attempt or 1)
+        return Step(build=build, attempt_no=build.attempt or 1)
     if _is_older(build, known):
         return None
-    rounds = _rounds_since(build, known)
-    whole = _filled(build, known.build, same_round=not rounds)
-    if whole == known.build and not rounds and whole.completed == known.ended:
+    attempts = _attempts_since(build, known)
+    whole = _filled(build, known.build, same_attempt=not attempts)
+    if whole == known.build and not attempts and whole.completed == known.ended:
         return None
-    return Step(build=whole, round=known.round + rounds, reopened=known.ended and not build.completed)
+    return Step(build=whole, attempt_no=known.attempt_no + attempts, reopened=known.ended and not build.completed)
 
 
 def restart(build: Build, known: Known) -> Step:
     """Return what comes of making an ended build run again, whatever the system shows of it yet."""
-    return Step(build=_filled(build, known.build, same_round=False), round=known.round + 1, reopened=True)
+    return Step(build=_filled(build, known.build, same_attempt=False), attempt_no=known.attempt_no + 1, reopened=True)
 
 
 def _is_older(build: Build, known: Known) -> bool:
@@ -77,7 +77,7 @@ def _is_older(build: Build, known: Known) -> bool:
         return True
     if before.attempt is not None and build.attempt is not None and before.attempt > build.attempt:
         return True
-    # The end of the round before, told again by a page that has not heard of the new round.
+    # The end of the attempt before, told again by a page that has not heard of the new attempt.
     return (
         not known.ended
         and build.completed
@@ -87,8 +87,8 @@ def _is_older(build: Build, known: Known) -> bool:
     )
 
 
-def _rounds_since(build: Build, known: Known) -> int:
-    """Return how many rounds have begun since the last look."""
+def _attempts_since(build: Build, known: Known) -> int:
+    """Return how many attempts have begun since the last look."""
     before = known.build
     more = 0
     if build.attempt is not None and before.attempt is not None:
@@ -102,13 +102,13 @@ def _rounds_since(build: Build, known: Known) -> int:
     return int(build.completed_at - before.completed_at > SAME_END)
 
 
-def _filled(build: Build, before: Build, *, same_round: bool) -> Build:
+def _filled(build: Build, before: Build, *, same_attempt: bool) -> Build:
     """Return a build with what the look left out taken from before."""
     lasting = {name: getattr(before, name) for name in LASTING if getattr(build, name) is None}
     if build.trigger is Trigger.UNKNOWN:
         lasting["trigger"] = before.trigger
     whole = replace(build, **lasting)
-    if not same_round:
+    if not same_attempt:
         return whole
     alike = build.status is before.status
     both_ended = build.completed and before.completed

@@ -54,13 +54,13 @@ class Store(Database):
     async def prune(self, now: datetime, *, keep_days: int = KEEP_DAYS, batch: int = 500) -> int:
         """Forget what is older than `keep_days` or has run out, in small transactions; return how many rows that is."""
         oldest = now - timedelta(days=keep_days)
-        card, mute, notice, watch = table("card"), table("mute"), table("notice"), table("watch")
+        card, mute, notification, watch = table("card"), table("mute"), table("notification"), table("watch")
         old: tuple[tuple[Table, ColumnElement[bool]], ...] = (
-            (notice, notice.c.created_at < oldest),
+            (notification, notification.c.created_at < oldest),
             (card, and_(card.c.edited_at < oldest, card.c.edit_due_at.is_(None))),
-            (card, and_(card.c.edited_at.is_(None), card.c.notice.not_in(select(notice.c.id)))),
+            (card, and_(card.c.edited_at.is_(None), card.c.notification.not_in(select(notification.c.id)))),
             (watch, and_(watch.c.build != "", watch.c.created_at < min(oldest, now - ABANDONED))),
-            (table("round"), table("round").c.seen_at < oldest),
+            (table("attempt"), table("attempt").c.seen_at < oldest),
             (table("build"), table("build").c.seen_at < oldest),
             (table("audit"), table("audit").c.at < oldest),
             (mute, mute.c.until <= now),

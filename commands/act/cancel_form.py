@@ -8,14 +8,14 @@ from bot.blocks.message import Block, View, checkboxes, context, input_block, se
 from bot.blocks.text import plural, roughly, since
 from bot.core.errors import NotLinked
 from bot.core.models import Build
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.act.cancel import stop
 from commands.core import actions as acting
 from commands.core.context import Answer, Request, Role, Services
 from commands.core.forms import FieldError, Form, Values, picked, text
 from commands.core.grammar import Target
 from commands.core.permissions import require
-from commands.core.resolve import Found, build
+from commands.core.resolve import BuildMatch, build
 
 BUILDS, REASON = "builds", "reason"
 EACH = 10
@@ -68,7 +68,7 @@ class CancelForm(Form):
             raise FieldError(f"{BUILDS}:0", "Tick at least one.")
         if len(chosen) > 1:
             await require(Role.APPROVE, "Stopping several builds at once", request, services)
-        founds: list[Found] = []
+        founds: list[BuildMatch] = []
         for value in chosen:
             connection, pipeline, number = (*value.split("\n"), "", "")[:3]
             target = Target(pipeline=f"{connection}:{pipeline}", id=number)

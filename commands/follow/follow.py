@@ -8,7 +8,7 @@ from bot.core.errors import UsageError
 from bot.notifications.filters import make_filter, read_filter
 from bot.store.tables import WatchRow
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.resolve import place
 from commands.follow.subscribe import FILTERS, filters_given
 
@@ -33,7 +33,7 @@ def parse(words: str) -> Follow:
     if len(rest) > 1:
         raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=FOLLOW_USAGE)
     everything = bool(rest) and rest[0].lower() == "all"
-    target = Target() if everything else Ask(words=tuple(rest), flags=ask.flags).target()
+    target = Target() if everything else ParsedArgs(words=tuple(rest), flags=ask.flags).target()
     return Follow(target=target, given=given, everything=everything)
 
 
@@ -59,8 +59,8 @@ async def follow(ask: Follow, request: Request, services: Services) -> Answer:
             created_at=request.now,
         )
     )
-    await services.store.polling.ensure(where.connection, where.provider.lane(where.pipeline), now=request.now)
-    services.wake_watcher()
+    await services.store.polling.ensure(where.connection, where.provider.poll_target(where.pipeline), now=request.now)
+    services.wake_poller()
     return _said(f"You follow {escape(where.label)}: I'll tell you {escape(wanted.in_words(''))} by direct message.")
 
 

@@ -12,7 +12,7 @@ from bot.store.tables import MuteRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.forms import can_open, opening
-from commands.core.grammar import Ask, Target, parse_duration, read
+from commands.core.grammar import ParsedArgs, Target, parse_duration, read
 from commands.core.permissions import require
 from commands.core.resolve import place
 
@@ -32,7 +32,7 @@ class Mute:
 
     target: Target
     everything: bool
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Mute:
@@ -49,13 +49,13 @@ def parse(words: str) -> Mute:
         flags["for"] = (named.pop(),)
     if len(named) > 1:
         raise UsageError("I mute one target at a time, or `all`.", usage=MUTE_USAGE)
-    rest = Ask(words=tuple(named), flags=flags)
+    rest = ParsedArgs(words=tuple(named), flags=flags)
     everything = named[0].lower() == "all" if named else rest.target().empty
     return Mute(target=Target() if everything else rest.target(), everything=everything, ask=rest)
 
 
 async def mute(ask: Mute, request: Request, services: Services) -> Answer:
-    """Hold notices until a time; anyone may for up to 8 hours. What was held comes as one summary."""
+    """Hold notifications until a time; anyone may for up to 8 hours. What was held comes as one summary."""
     if ask.ask.has("form") and can_open(request):
         return Answer(form=opening("mute", request))
     zone = await services.people.zone(request.team, request.user)
@@ -96,7 +96,7 @@ async def _named(ask: Mute, request: Request, services: Services, verb: str) -> 
     return f"{where.connection}:{where.pipeline}", where.label
 
 
-def _until(ask: Ask, now: datetime, zone: str) -> datetime:
+def _until(ask: ParsedArgs, now: datetime, zone: str) -> datetime:
     if ask.has("for") and ask.has("until"):
         raise UsageError("`--for` and `--until` exclude each other.", usage=MUTE_USAGE)
     span = ask.flag("for")

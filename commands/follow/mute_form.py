@@ -10,7 +10,7 @@ from bot.blocks.text import escape, when
 from bot.core.errors import UsageError
 from commands.core.context import Answer, Request, Services
 from commands.core.forms import FieldError, Form, Values, picked, text
-from commands.core.grammar import Ask, Target
+from commands.core.grammar import ParsedArgs, Target
 from commands.follow.mute import DAYS, Mute, Quiet, mute, parse_quiet, quiet
 
 TARGET, SPAN, UNTIL, HOURS, WEEKDAYS = "target", "for", "until", "hours", "days"
@@ -75,7 +75,9 @@ class MuteForm(Form):
         flags = {"until": (until,)} if span == OTHER else {"for": (span,)}
         target = Target() if what == ALL else Target(pipeline=what)
         try:
-            return await mute(Mute(target=target, everything=what == ALL, ask=Ask(flags=flags)), request, services)
+            return await mute(
+                Mute(target=target, everything=what == ALL, ask=ParsedArgs(flags=flags)), request, services
+            )
         except UsageError as exc:
             raise FieldError(UNTIL if span == OTHER else SPAN, _whole(exc)) from exc
 

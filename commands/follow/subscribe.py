@@ -10,9 +10,9 @@ from bot.store.tables import LinkRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.forms import can_open, opening
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.permissions import require
-from commands.core.resolve import Place, place
+from commands.core.resolve import PipelineMatch, place
 from commands.follow.replay import posted, replayed
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
@@ -25,7 +25,7 @@ class Subscribe:
     """Which pipeline, heard how."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
     given: dict[str, list[str]]
 
 
@@ -38,10 +38,10 @@ def parse(words: str) -> Subscribe:
     if len(rest) > 1:
         raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=USAGE)
     make_filter({name: list(values) for name, values in given.items()})
-    return Subscribe(target=Ask(words=tuple(rest), flags=ask.flags).target(), ask=ask, given=given)
+    return Subscribe(target=ParsedArgs(words=tuple(rest), flags=ask.flags).target(), ask=ask, given=given)
 
 
-def filters_given(ask: Ask) -> tuple[dict[str, list[str]], list[str]]:
+def filters_given(ask: ParsedArgs) -> tuple[dict[str, list[str]], list[str]]:
     """Return the filter that flags and a preset's name among the words ask for, and the words that are left."""
     given = {
         name: [part for value in ask.flags[name] for part in value.split(",") if part]
@@ -121,7 +121,7 @@ async def unsubscribe(ask: Subscribe, request: Request, services: Services) -> A
     )
 
 
-async def _linked(target: Target, request: Request, services: Services, verb: str) -> tuple[Place, LinkRow]:
+async def _linked(target: Target, request: Request, services: Services, verb: str) -> tuple[PipelineMatch, LinkRow]:
     where = await place(target, request, services, acting=True, verb=verb)
     if where.link is None:
         raise UsageError(

@@ -7,8 +7,8 @@ from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from bot.store.tables import WatchRow
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Found, build
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import BuildMatch, build
 
 WATCH_USAGE = "watch [target] [--here]"
 UNWATCH_USAGE = "unwatch [target|all]"
@@ -19,7 +19,7 @@ class Watch:
     """Which build, and where to tell."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Watch:
@@ -52,9 +52,9 @@ async def watch(ask: Watch, request: Request, services: Services) -> Answer:
         )
     )
     await services.store.polling.ensure(
-        found.place.connection, found.provider.lane(found.build.pipeline), now=request.now
+        found.place.connection, found.provider.poll_target(found.build.pipeline), now=request.now
     )
-    services.wake_watcher()
+    services.wake_poller()
     where = "here" if ask.ask.has("here") else "by direct message"
     said = (
         f"I'll tell you {where} when {escape(_name(found))} ends."
@@ -83,7 +83,7 @@ async def unwatch(ask: Watch, request: Request, services: Services) -> Answer:
     return _answer(f"You {'no longer' if gone else 'did not'} watch {escape(_name(found))}.", found)
 
 
-def _answer(said: str, found: Found) -> Answer:
+def _answer(said: str, found: BuildMatch) -> Answer:
     return Answer(
         message=Message(text=said, blocks=(section(said),)),
         connection=found.build.connection,
@@ -92,7 +92,7 @@ def _answer(said: str, found: Found) -> Answer:
     )
 
 
-def _name(found: Found) -> str:
+def _name(found: BuildMatch) -> str:
     return f"{found.place.label} #{found.build.number}" if found.build.number is not None else found.place.label
 
 

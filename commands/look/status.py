@@ -12,8 +12,8 @@ from bot.providers.base.provider import AnyProvider
 from bot.store.tables import LinkRow
 from commands.core.actions import noted
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Place, listed, of_link, place
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import PipelineMatch, listed, of_link, place
 from commands.look.builds import verbs_of
 
 USAGE = "status [target|all|mine|SHA]"
@@ -27,7 +27,7 @@ class Status:
     """Whose status."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
     everything: bool = False
 
 
@@ -92,7 +92,7 @@ async def _linked(link: LinkRow, target: Target, request: Request, services: Ser
     return await _row(where, target, services)
 
 
-async def _row(where: Place, target: Target, services: Services) -> StatusRow:
+async def _row(where: PipelineMatch, target: Target, services: Services) -> StatusRow:
     ref = target.ref or (Ref(kind=RefKind.BRANCH, name=where.branch) if where.branch else None)
     trouble = ""
     builds: list[Build] = []

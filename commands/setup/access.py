@@ -11,7 +11,7 @@ from bot.core.errors import UsageError
 from bot.store.tables import AuditRow, GrantRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, File, Request, Role, Services
-from commands.core.grammar import Ask, mentioned_channel, mentioned_group, mentioned_user, parse_duration, read
+from commands.core.grammar import ParsedArgs, mentioned_channel, mentioned_group, mentioned_user, parse_duration, read
 from commands.core.permissions import require, role_of
 
 ACCESS_USAGE = "access [grant|revoke ROLE @user|@group|#channel [pipeline-glob] [--refs GLOB] [--everywhere]]"
@@ -150,7 +150,7 @@ def _who(subject: str) -> str:
 class Audit:
     """Whose acts, since when, in which form."""
 
-    ask: Ask
+    ask: ParsedArgs
     since: timedelta
     user: str | None
 

@@ -12,9 +12,9 @@ from bot.store.tables import LinkRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.forms import can_open, opening
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.permissions import require
-from commands.core.resolve import Place, place
+from commands.core.resolve import PipelineMatch, place
 from commands.follow.replay import posted, replayed
 
 LINK_USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
@@ -29,7 +29,7 @@ class Link:
 
     target: Target
     alias: str
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse_link(words: str) -> Link:
@@ -88,8 +88,8 @@ async def link(ask: Link, request: Request, services: Services) -> Answer:
         )
     )
     trouble = await seed(where, found, services, request)
-    await services.store.polling.ensure(where.connection, where.provider.lane(found.id), now=request.now)
-    services.wake_watcher()
+    await services.store.polling.ensure(where.connection, where.provider.poll_target(found.id), now=request.now)
+    services.wake_poller()
     pasts = await replayed(row, request, services)
     would = {preset: len(posted(pasts, row, Filter(preset=preset))) for preset in ("all", "edges", "failures")}
     name = row.alias or row.name
@@ -117,7 +117,7 @@ def full_name(pipeline: Pipeline) -> str:
     return pipeline.name
 
 
-async def seed(where: Place, found: Pipeline, services: Services, request: Request) -> str:
+async def seed(where: PipelineMatch, found: Pipeline, services: Services, request: Request) -> str:
     """Store the newest builds without announcing them: the baseline of the next one. Costs one listing."""
     try:
         async with asyncio.timeout(SEED_SECONDS):

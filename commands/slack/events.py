@@ -54,7 +54,7 @@ HANDLED = {
 """The events that are handled here, by the name of their handler."""
 
 
-class Surroundings:
+class SlackEvents:
     """Handlers of the events that are no commands. `answer` handles a request as if it had been typed."""
 
     def __init__(self, services: Services, installs: Installs, answer: Answer) -> None:
@@ -142,7 +142,7 @@ class Surroundings:
 
     async def _back(self, body: Body) -> None:
         await self._services.store.links.resume(str(body.get("team_id") or ""), _channel(body))
-        self._services.wake_watcher()
+        self._services.wake_poller()
 
     async def _joined(self, body: Body) -> None:
         event = body["event"]

@@ -74,11 +74,13 @@ async def home(request: Request, services: Services) -> View:
 
 async def _banners(request: Request, services: Services, visible: Mapping[str, Any], role: Role) -> list[Block]:
     blocks: list[Block] = []
-    for lane in await services.store.polling.targets():
-        if lane.connection in visible and lane.failing_since is not None:
-            what = f"{visible[lane.connection].label} ({code(lane.connection)})"
+    for poll_target in await services.store.polling.targets():
+        if poll_target.connection in visible and poll_target.failing_since is not None:
+            what = f"{visible[poll_target.connection].label} ({code(poll_target.connection)})"
             blocks.append(
-                section(f"⚠ {what} has not answered since {when(lane.failing_since)}: {escape(lane.last_error)}")
+                section(
+                    f"⚠ {what} has not answered since {when(poll_target.failing_since)}: {escape(poll_target.last_error)}"
+                )
             )
     if role >= Role.ADMIN:
         paused = [link for link in await services.store.links.all(request.team) if link.paused_reason]
@@ -120,7 +122,9 @@ def _first_steps(services: Services, *, has_connection: bool, has_link: bool) ->
 
 async def _admin(services: Services, visible: Mapping[str, Any]) -> list[Block]:
     failing = {
-        lane.connection: lane for lane in await services.store.polling.targets() if lane.failing_since is not None
+        poll_target.connection: poll_target
+        for poll_target in await services.store.polling.targets()
+        if poll_target.failing_since is not None
     }
     lines = []
     for name, provider in visible.items():

@@ -34,7 +34,7 @@ async def words_for(callback: str, body: Mapping[str, Any], request: Request, se
         if known is not None:
             return f"{verb} {target_of(known[0])}"
     for url in _URL.findall(str(message)):
-        if any(provider.read_url(url) for provider in services.connections.visible(request.team)):
+        if any(provider.parse_url(url) for provider in services.connections.visible(request.team)):
             return f"{verb} {url}"
     return f"{verb} --build last" if verb in {"why", "logs"} else verb
 
@@ -70,7 +70,7 @@ async def previews(event: Mapping[str, Any], request: Request, services: Service
     for shared in (event.get("links") or [])[:MOST_LINKS]:
         url = str(shared.get("url") or "").replace("&amp;", "&")
         for provider in services.connections.visible(request.team):
-            page = provider.read_url(url)
+            page = provider.parse_url(url)
             if page is None or (page.build is None and page.number is None):
                 continue
             try:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.connections import Connections, read_options
 from bot.core.errors import AuthFailed, NotAllowed, UsageError
-from bot.providers.base.provider import Options
+from bot.providers.base.options import Options
 from bot.security.vault import Vault, new_key
 from bot.store import Store
 from bot.store.tables import ConnectionRow

@@ -158,5 +158,5 @@ async def test_a_signed_button_of_one_workspace_acts_only_there(app: App) -> Non
             },
         )
     assert answer.status_code == 200
-    await app.front.settle()
+    await app.slack_app.settle()
     assert theirs.requests == before

@@ -67,7 +67,7 @@ async def test_open_builds_are_those_not_completed(store: Store) -> None:
 async def test_what_somebody_started_is_theirs_in_their_workspace(store: Store) -> None:
     for build, team, user in (("b1", TEAM, "U1"), ("b2", TEAM, "U2"), ("b3", "T2", "U1")):
         await store.recording.record_start(
-            running(build), team=team, channel=CHANNEL, user=user, notices=lambda _: (), watches=[], now=NOW
+            running(build), team=team, channel=CHANNEL, user=user, notifications=lambda _: (), watches=[], now=NOW
         )
     assert [build.id for build in await store.builds.started_by(TEAM, "U1", 9)] == ["b1"]
     assert await store.builds.started_by(TEAM, "U1", 0) == []
@@ -86,7 +86,7 @@ async def test_history_of_a_branch_ends_before_a_time(store: Store) -> None:
     assert await store.attempts.history(CONNECTION, PIPELINE, "other") == []
 
 
-async def test_rounds_since_a_time_come_oldest_first_with_all_that_ended(store: Store) -> None:
+async def test_attempts_since_a_time_come_oldest_first_with_all_that_ended(store: Store) -> None:
     await store.recording.record(
         [
             ended("b1", completed_at=ago(days=8)),

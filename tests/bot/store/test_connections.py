@@ -33,7 +33,7 @@ async def test_the_health_of_a_connection_from_the_configuration_is_kept_too(sto
     assert (row.name, row.kind, row.settings, row.down_since) == (CONNECTION, "", "", NOW)
 
 
-async def test_a_deleted_connection_takes_its_pipelines_and_lanes_with_it(store: Store) -> None:
+async def test_a_deleted_connection_takes_its_pipelines_and_poll_targets_with_it(store: Store) -> None:
     for name in ("a", "b"):
         await store.connections.save(ConnectionRow(name=name, kind="gitlab", created_at=NOW))
         await store.pipelines.save(name, [pipeline("app")], NOW)

@@ -14,7 +14,7 @@ from bot.core import clock
 from bot.core.errors import StoreError
 from bot.store import Store
 from bot.store.database import _postgres_arguments, _read_url, _told
-from bot.store.tables import LaneRow, Row
+from bot.store.tables import PollTargetRow, Row
 from tests.bot.store.rows import CONNECTION, NOW, ended, link, told
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 
 async def test_two_processes_and_many_tasks_lose_no_update(store: Store, database_url: str) -> None:
     await store.polling.ensure(CONNECTION, "", now=NOW)
-    # Each tap reads the hints, adds one and writes them: what SQLite's default transactions lose without a word.
+    # Each webhook event reads the hints, adds one and writes them: what SQLite's default transactions lose without a word.
     processes = [
         await asyncio.create_subprocess_exec(sys.executable, "-c", TAPPER, database_url, name, "60", cwd=ROOT)
         for name in ("one", "two")
@@ -47,8 +47,8 @@ async def test_two_processes_and_many_tasks_lose_no_update(store: Store, databas
         *(store.polling.request(CONNECTION, "", [("three", str(number))], full=False, now=NOW) for number in range(60))
     )
     assert [await process.wait() for process in processes] == [0, 0]
-    (lane,) = await store.polling.targets()
-    hints = await store.polling.take_hints(lane.id or 0)
+    (poll_target,) = await store.polling.targets()
+    hints = await store.polling.take_hints(poll_target.id or 0)
     assert len(hints) == 180
     assert {name for name, _ in hints} == {"one", "two", "three"}
 
@@ -94,9 +94,9 @@ async def test_without_tables_the_operator_is_told_to_migrate(bare_url: str) -> 
 async def test_other_faults_of_the_database_are_not_hidden_and_undo_what_was_done(store: Store) -> None:
     async def twice() -> None:
         async with store.write() as db:
-            db.add(LaneRow(connection="a", due_at=NOW, poll_at=NOW))
+            db.add(PollTargetRow(connection="a", due_at=NOW, poll_at=NOW))
             await db.flush()
-            db.add(LaneRow(connection="a", due_at=NOW, poll_at=NOW))
+            db.add(PollTargetRow(connection="a", due_at=NOW, poll_at=NOW))
 
     with pytest.raises(IntegrityError):
         await twice()
@@ -108,7 +108,7 @@ async def test_a_store_in_memory_serves_many_tasks() -> None:
     await store.migrate()
     await asyncio.gather(*(store.polling.ensure(CONNECTION, str(part), now=NOW) for part in range(20)))
     counts = await asyncio.gather(*(store.polling.targets() for _ in range(20)))
-    assert {len(lanes) for lanes in counts} == {20}
+    assert {len(poll_targets) for poll_targets in counts} == {20}
     await store.close()
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.errors import NotLinked, UsageError
 from bot.store import Store
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key, link, notice
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key, link, notification
 
 
 async def test_what_a_channel_follows_comes_oldest_first(store: Store) -> None:
@@ -78,10 +78,10 @@ async def test_an_unlinked_pipeline_has_nothing_more_to_say(store: Store) -> Non
     row = await store.links.save(link())
     await store.notifications.add(
         [
-            notice(link=row.id),
-            notice("b2", link=row.id, state="held"),
-            notice("b3", link=row.id, state="sent"),
-            notice("b4", link=77),
+            notification(link=row.id),
+            notification("b2", link=row.id, state="held"),
+            notification("b3", link=row.id, state="sent"),
+            notification("b4", link=77),
         ]
     )
     await store.links.delete(row.id or 0)

@@ -9,7 +9,7 @@ from sqlmodel import select
 from bot.core.models import BuildKey, Conclusion, IssueCounts, Person
 from bot.store import Recorded, Store, unpack_counts
 from bot.store.recording import _about
-from bot.store.tables import BuildRow, CardRow, MuteRow, NoticeRow
+from bot.store.tables import BuildRow, CardRow, MuteRow, NotificationRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
@@ -23,7 +23,7 @@ from tests.bot.store.rows import (
     key,
     link,
     nothing,
-    notice,
+    notification,
     running,
     told,
     watch,
@@ -44,7 +44,7 @@ def statements(store: Store) -> list[str]:
 
 async def test_a_build_that_runs_is_written_and_told_of_to_nobody(store: Store) -> None:
     (item,) = await store.recording.record([running()], told, now=NOW)
-    assert (item.first_seen, item.before, item.finished, item.round) == (True, None, None, 1)
+    assert (item.first_seen, item.before, item.finished, item.attempt_no) == (True, None, None, 1)
     assert item.row.id
     found = await store.builds.get(key())
     assert found is not None
@@ -53,7 +53,7 @@ async def test_a_build_that_runs_is_written_and_told_of_to_nobody(store: Store) 
     assert await store.notifications.of_build(key()) == []
 
 
-async def test_an_end_is_a_finished_round_with_a_notice_in_the_same_breath(store: Store) -> None:
+async def test_an_end_is_a_finished_attempt_with_a_notification_in_the_same_breath(store: Store) -> None:
     await store.recording.record([running()], told, now=NOW)
     build = ended(
         conclusion=Conclusion.FAILED, author=Person(name="Ada", email="ada@example.com"), started_at=ago(seconds=90)
@@ -91,7 +91,7 @@ async def test_a_page_full_of_news_costs_as_many_questions_as_a_page_with_one(st
 
 
 async def test_a_decision_that_fails_leaves_nothing_behind(store: Store) -> None:
-    def fail(_batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+    def fail(_batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
@@ -103,7 +103,7 @@ async def test_a_decision_that_fails_leaves_nothing_behind(store: Store) -> None
 async def test_a_batch_is_decided_at_once_in_the_order_of_its_ends(store: Store) -> None:
     asked: list[list[str]] = []
 
-    def decide(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+    def decide(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
         asked.append([item.build.id for item in batch])
         return told(batch)
 
@@ -123,24 +123,24 @@ async def test_a_batch_is_decided_at_once_in_the_order_of_its_ends(store: Store)
 async def test_a_reopened_build_ends_anew_and_its_old_end_is_not_news(store: Store) -> None:
     await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW)
     (again,) = await store.recording.record([running()], told, now=NOW + MINUTE)
-    assert (again.reopened, again.round, again.finished) == (True, 2, None)
+    assert (again.reopened, again.attempt_no, again.finished) == (True, 2, None)
     assert await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW + MINUTE) == []
     (end,) = await store.recording.record([ended(completed_at=NOW + MINUTE)], told, now=NOW + 2 * MINUTE)
     assert end.finished is not None
-    assert end.finished.round == 2
-    assert [row.round for row in end.history] == [1]
-    assert [row.round for row in await store.notifications.of_build(key())] == [1, 2]
+    assert end.finished.attempt_no == 2
+    assert [row.attempt_no for row in end.history] == [1]
+    assert [row.attempt_no for row in await store.notifications.of_build(key())] == [1, 2]
 
 
-async def test_both_rounds_of_a_build_in_one_page_are_told(store: Store) -> None:
+async def test_both_attempts_of_a_build_in_one_page_are_told(store: Store) -> None:
     first = ended(attempt=1, conclusion=Conclusion.FAILED, completed_at=ago(minutes=9))
     second = ended(attempt=2, completed_at=ago(minutes=3))
     items = await store.recording.record([second, first], told, now=NOW)
-    assert [(item.round, item.first_seen) for item in items] == [(1, True), (2, False)]
-    assert [row.round for row in await store.notifications.of_build(key())] == [1, 2]
+    assert [(item.attempt_no, item.first_seen) for item in items] == [(1, True), (2, False)]
+    assert [row.attempt_no for row in await store.notifications.of_build(key())] == [1, 2]
     found = await store.builds.get(key())
     assert found is not None
-    assert found[1].round == 2
+    assert found[1].attempt_no == 2
     assert [row.conclusion for row in items[1].history] == ["failed"]
 
 
@@ -152,7 +152,7 @@ async def test_older_knowledge_is_left_out(store: Store) -> None:
     assert found[0].completed
 
 
-async def test_a_corrected_result_changes_the_round_and_is_not_news(store: Store) -> None:
+async def test_a_corrected_result_changes_the_attempt_and_is_not_news(store: Store) -> None:
     await store.recording.record([ended(conclusion=None, raw_state="odd")], told, now=NOW)
     (item,) = await store.recording.record(
         [ended(conclusion=Conclusion.FAILED, raw_state="failed", issues=IssueCounts(errors=3))], told, now=NOW
@@ -165,7 +165,7 @@ async def test_a_corrected_result_changes_the_round_and_is_not_news(store: Store
     assert len(await store.notifications.of_build(key())) == 1
 
 
-async def test_an_opening_gate_is_news_once(store: Store) -> None:
+async def test_an_opening_approval_is_news_once(store: Store) -> None:
     (item,) = await store.recording.record([running(waiting=True)], told, now=NOW)
     assert item.blocked
     (item,) = await store.recording.record([running(waiting=True, raw_state="x")], told, now=NOW)
@@ -266,7 +266,7 @@ async def test_more_builds_than_fit_into_one_statement_are_recorded(store: Store
 
 async def test_cards_follow_their_build_no_more_often_than_they_may_and_at_once_at_its_end(store: Store) -> None:
     await store.recording.record([running()], nothing, now=NOW)
-    await store.notifications.add([notice()])
+    await store.notifications.add([notification()])
     await store.notifications.set_sent(1, ts="1.1", card=card(edited_at=NOW), now=NOW)
 
     async def due() -> object:
@@ -282,18 +282,18 @@ async def test_cards_follow_their_build_no_more_often_than_they_may_and_at_once_
     assert await due() == NOW + timedelta(seconds=6)
 
 
-async def test_a_card_of_a_round_that_is_over_stays_as_it_is(store: Store) -> None:
+async def test_a_card_of_a_attempt_that_is_over_stays_as_it_is(store: Store) -> None:
     await store.recording.record([ended()], nothing, now=NOW)
-    await store.notifications.add([notice()])
+    await store.notifications.add([notification()])
     await store.notifications.set_sent(1, ts="1.1", card=card(live=False), now=NOW)
     await store.recording.record([running()], nothing, now=NOW + MINUTE)
     (row,) = await store.cards.of_build(key())
     assert row.edit_due_at is None
 
 
-async def test_a_change_while_a_notice_is_posted_makes_its_card_due(store: Store) -> None:
+async def test_a_change_while_a_notification_is_posted_makes_its_card_due(store: Store) -> None:
     await store.recording.record([running()], nothing, now=NOW)
-    await store.notifications.add([notice(event="started"), notice("b2", channel="C2", event="started")])
+    await store.notifications.add([notification(event="started"), notification("b2", channel="C2", event="started")])
     assert len(await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=9)) == 2
     await store.recording.record([running(raw_state="x")], nothing, now=NOW)
     await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
@@ -303,7 +303,7 @@ async def test_a_change_while_a_notice_is_posted_makes_its_card_due(store: Store
     assert still.edit_due_at is None
 
 
-async def test_rounds_that_want_counts_are_claimed_newest_first_and_come_back_after_the_lease(
+async def test_attempts_that_want_counts_are_claimed_newest_first_and_come_back_after_the_lease(
     store: Store, other: Store
 ) -> None:
     await store.recording.record(
@@ -331,14 +331,14 @@ async def test_no_counts_are_wanted_where_nobody_asks_for_them(store: Store) -> 
     assert await store.attempts.claim_uncounted(NOW, 9) == []
 
 
-async def test_counts_fill_the_round_release_its_notice_and_edit_its_cards(store: Store) -> None:
+async def test_counts_fill_the_attempt_release_its_notification_and_edit_its_cards(store: Store) -> None:
     later = NOW + timedelta(seconds=30)
 
-    def patient(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
-        return [notice(round=item.round, due_at=later) for item in batch]
+    def patient(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
+        return [notification(attempt_no=item.attempt_no, due_at=later) for item in batch]
 
     await store.recording.record([ended()], patient, now=NOW, counts_after=timedelta(0))
-    await store.notifications.add([notice(event="started", channel="C2", due_at=later, state="sent")])
+    await store.notifications.add([notification(event="started", channel="C2", due_at=later, state="sent")])
     await store.notifications.set_sent(2, ts="2.2", card=card(channel="C2", ts="2.2"), now=NOW)
     await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW + MINUTE, failures="[]", failures_total=4)
     row = await store.attempts.get(key(), 1)
@@ -353,17 +353,17 @@ async def test_counts_fill_the_round_release_its_notice_and_edit_its_cards(store
     assert await store.recording.record([ended()], told, now=NOW + MINUTE) == []
 
 
-async def test_counts_make_a_waiting_notice_due_but_not_a_refused_one(store: Store) -> None:
+async def test_counts_make_a_waiting_notification_due_but_not_a_refused_one(store: Store) -> None:
     later = NOW + timedelta(seconds=30)
     await store.recording.record([ended()], nothing, now=NOW)
-    await store.notifications.add([notice(due_at=later), notice(channel="C2", due_at=NOW)])
+    await store.notifications.add([notification(due_at=later), notification(channel="C2", due_at=NOW)])
     await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1)
     await store.notifications.requeue(2, due_at=later, unsure=False)
     await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW)
     assert [row.due_at for row in await store.notifications.of_build(key())] == [NOW, later]
 
 
-async def test_counts_of_a_round_that_is_over_do_not_touch_the_build_that_runs_again(store: Store) -> None:
+async def test_counts_of_a_attempt_that_is_over_do_not_touch_the_build_that_runs_again(store: Store) -> None:
     await store.recording.record([ended()], nothing, now=NOW)
     await store.recording.record([running()], nothing, now=NOW)
     await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW)
@@ -373,9 +373,9 @@ async def test_counts_of_a_round_that_is_over_do_not_touch_the_build_that_runs_a
     assert not found[0].issues.known
 
 
-async def test_counts_are_given_up_and_the_notice_waits_no_longer(store: Store, set_clock: SetClock) -> None:
+async def test_counts_are_given_up_and_the_notification_waits_no_longer(store: Store, set_clock: SetClock) -> None:
     await store.recording.record([ended()], nothing, now=NOW, counts_after=timedelta(0))
-    await store.notifications.add([notice(due_at=NOW + timedelta(seconds=30))])
+    await store.notifications.add([notification(due_at=NOW + timedelta(seconds=30))])
     (row,) = await store.attempts.claim_uncounted(NOW, 9)
     assert row.id is not None
     set_clock.go(seconds=1)
@@ -400,11 +400,11 @@ async def test_a_started_build_is_watched_and_its_end_told_however_fast_it_came(
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notices=lambda made: [notice(event="started", round=made.round)],
+        notifications=lambda made: [notification(event="started", attempt_no=made.attempt_no)],
         watches=[watch()],
         now=NOW,
     )
-    assert (row.round, row.completed, row.started_by, row.started_channel) == (1, False, "U1", CHANNEL)
+    assert (row.attempt_no, row.completed, row.started_by, row.started_channel) == (1, False, "U1", CHANNEL)
     assert row.id
     assert await store.polling.watched(CONNECTION) == (frozenset(), frozenset({key()}))
     (item,) = await store.recording.record([ended()], told, now=NOW)
@@ -421,11 +421,11 @@ async def test_a_build_the_watcher_saw_first_is_marked_as_started_and_keeps_what
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notices=lambda _: (),
+        notifications=lambda _: (),
         watches=[],
         now=NOW,
     )
-    assert (row.round, row.commit_sha, row.started_team) == (1, "abc1234", TEAM)
+    assert (row.attempt_no, row.commit_sha, row.started_team) == (1, "abc1234", TEAM)
     assert [build.id for build in await store.builds.started_by(TEAM, "U1", 5)] == ["b1"]
 
 
@@ -436,40 +436,40 @@ async def test_an_end_that_was_told_already_stays_told_when_the_start_is_written
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notices=lambda _: (),
+        notifications=lambda _: (),
         watches=[],
         now=NOW,
     )
-    assert (row.completed, row.round, row.started_by) == (True, 1, "U1")
+    assert (row.completed, row.attempt_no, row.started_by) == (True, 1, "U1")
     assert await store.recording.record([ended(updated_at=NOW)], told, now=NOW) == []
 
 
-async def test_a_retried_build_is_in_a_new_round_before_its_system_shows_it(store: Store) -> None:
+async def test_a_retried_build_is_in_a_new_attempt_before_its_system_shows_it(store: Store) -> None:
     await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW)
     row = await store.recording.record_start(
         ended(conclusion=Conclusion.FAILED),
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notices=lambda made: [notice(event="started", round=made.round)],
+        notifications=lambda made: [notification(event="started", attempt_no=made.attempt_no)],
         watches=[watch()],
         now=NOW,
         reopened=True,
     )
-    assert (row.round, row.completed) == (2, False)
+    assert (row.attempt_no, row.completed) == (2, False)
     assert await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW) == []
     (item,) = await store.recording.record([running()], told, now=NOW)
-    assert (item.round, item.reopened) == (2, False)
+    assert (item.attempt_no, item.reopened) == (2, False)
     (item,) = await store.recording.record([ended(completed_at=NOW + MINUTE)], told, now=NOW + MINUTE)
     assert item.finished is not None
-    assert item.finished.round == 2
+    assert item.finished.attempt_no == 2
 
 
 async def test_a_lost_build_is_asked_about_no_more(store: Store) -> None:
     await store.links.save(link())
     await store.recording.record([running(), running("b2")], nothing, now=NOW)
     await store.watches.add(watch())
-    await store.notifications.add([notice(event="started")])
+    await store.notifications.add([notification(event="started")])
     await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
     await store.recording.stop_tracking(key())
     assert await store.polling.watched(CONNECTION) == (frozenset({PIPELINE}), frozenset({key("b2")}))
@@ -483,8 +483,8 @@ async def test_two_connections_in_one_page_are_kept_apart(store: Store) -> None:
     assert {item.build.key for item in items} == {key(), BuildKey(connection="other", pipeline=PIPELINE, id="b1")}
 
 
-@pytest.mark.parametrize("row", [BuildRow, NoticeRow, CardRow])
-async def test_builds_are_looked_up_in_an_index(store: Store, row: type[BuildRow | NoticeRow | CardRow]) -> None:
+@pytest.mark.parametrize("row", [BuildRow, NotificationRow, CardRow])
+async def test_builds_are_looked_up_in_an_index(store: Store, row: type[BuildRow | NotificationRow | CardRow]) -> None:
     async with store.read() as db:
         asked = select(row).where(_about(db, row, [key()]))
         if store.dialect == "postgresql":

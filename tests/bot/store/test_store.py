@@ -4,7 +4,20 @@ from datetime import timedelta
 from bot.store import Store
 from bot.store.tables import AuditRow, MuteRow
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, card, ended, key, nothing, notice, watch
+from tests.bot.store.rows import (
+    CHANNEL,
+    CONNECTION,
+    NOW,
+    PIPELINE,
+    TEAM,
+    ago,
+    card,
+    ended,
+    key,
+    nothing,
+    notification,
+    watch,
+)
 
 
 async def test_a_delivery_is_new_to_one_of_all_who_ask(store: Store, other: Store) -> None:
@@ -35,7 +48,7 @@ async def test_what_is_old_is_forgotten_in_small_batches_and_the_rest_kept(store
     old = ago(days=181)
     await store.recording.record([ended(f"old-{number}", completed_at=old) for number in range(7)], nothing, now=old)
     await store.recording.record([ended()], nothing, now=NOW)
-    await store.notifications.add([notice("old-1", created_at=old), notice()])
+    await store.notifications.add([notification("old-1", created_at=old), notification()])
     await store.notifications.set_sent(1, ts="1.1", card=card("old-1", edited_at=old), now=old)
     await store.notifications.set_sent(2, ts="2.2", card=card(ts="2.2"), now=NOW)
     await store.audit.add(AuditRow(at=old, team=TEAM, user="U1", verb="run"))
@@ -64,7 +77,7 @@ async def test_what_is_kept_for_fewer_days_is_forgotten_sooner(store: Store) -> 
 
 async def test_cards_that_were_never_edited_and_watches_of_lost_builds_are_forgotten(store: Store) -> None:
     old = ago(days=181)
-    await store.notifications.add([notice("old-1", created_at=old), notice()])
+    await store.notifications.add([notification("old-1", created_at=old), notification()])
     await store.notifications.set_sent(1, ts="1.1", card=card("old-1"), now=old)
     await store.notifications.set_sent(2, ts="2.2", card=card(ts="2.2"), now=NOW)
     await store.watches.add(watch(created_at=old))

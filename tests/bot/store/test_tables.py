@@ -10,9 +10,9 @@ from tests.bot.store.rows import CONNECTION, NOW
 async def test_times_come_back_aware_and_in_utc(store: Store) -> None:
     berlin = NOW.astimezone(timezone(timedelta(hours=2)))
     await store.polling.ensure(CONNECTION, "", now=berlin)
-    (lane,) = await store.polling.targets()
-    assert lane.due_at == NOW
-    assert lane.due_at.tzinfo is UTC
+    (poll_target,) = await store.polling.targets()
+    assert poll_target.due_at == NOW
+    assert poll_target.due_at.tzinfo is UTC
 
 
 async def test_a_time_without_a_zone_is_refused(store: Store) -> None:

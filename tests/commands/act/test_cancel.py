@@ -6,7 +6,7 @@ import pytest
 
 from bot.core.errors import Unavailable
 from bot.core.models import Conclusion, Pipeline
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.core.context import Source
 from tests.commands.fakes import ADMIN, EVERYTHING, NOW, USER, FakeProvider
@@ -133,10 +133,10 @@ async def test_after_stopping_the_watcher_looks_again(
     say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded, store: Store
 ) -> None:
     await recorded(works.running(app, 7), started_by=USER)
-    await store.polling.ensure("works", works.lane(app.id), now=NOW)
+    await store.polling.ensure("works", works.poll_target(app.id), now=NOW)
     await say("cancel app#7")
-    lane = next(iter(await store.polling.targets()))
-    assert await store.polling.take_hints(lane.id or 0) == [(app.id, "b7")]
+    poll_target = next(iter(await store.polling.targets()))
+    assert await store.polling.take_hints(poll_target.id or 0) == [(app.id, "b7")]
 
 
 @pytest.mark.parametrize("words", ["cancel a b", "cancel --reason"])

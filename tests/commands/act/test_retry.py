@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.models import Conclusion, Job, Pipeline, Status
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.core.context import Source
 from tests.commands.fakes import EVERYTHING, FakeProvider
@@ -54,7 +54,7 @@ async def test_a_retry_is_told_once_by_its_card(say: Say, works: FakeProvider, a
     build, row = await store.builds.get(works.history[app.id][0].key) or (None, None)
     assert build is not None
     assert row is not None
-    assert (build.status, row.round) == (Status.QUEUED, 2)
+    assert (build.status, row.attempt_no) == (Status.QUEUED, 2)
     started = [one for one in await store.notifications.of_build(build.key) if one.event == "started"]
     assert len(started) == 1
     assert "retried the failed jobs of #5" in started[0].extra

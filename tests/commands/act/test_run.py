@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.core.models import Parameter, ParameterType, Pipeline
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.act.presets import presets, save_preset
 from commands.core.context import Request, Services, Source

@@ -16,7 +16,7 @@ from bot.store import Store
 from bot.store.tables import LinkRow
 from commands.core.context import Services
 from commands.core.executor import Handled
-from commands.slack.app import Front
+from commands.slack.app import SlackApp
 from tests.commands.fakes import ADMIN, NOW, TEAM, FakeConnections, FakeProvider
 from tests.commands.modals import Modal
 
@@ -184,14 +184,14 @@ async def test_only_admins_see_and_send_the_form(modal: Modal, store: Store) -> 
 
 
 async def test_without_a_key_the_form_tells_how_to_make_one(admin: Modal, services: Services) -> None:
-    admin.front = Front(replace(services, can_seal=False), admin.sender, bot_user=lambda: "UBOT")
+    admin.slack_app = SlackApp(replace(services, can_seal=False), admin.sender, bot_user=lambda: "UBOT")
     await admin.open("connect")
     assert "buildbell doctor --new-key" in admin.text
     assert admin.fields() == []
 
 
 async def test_without_a_public_address_no_webhook_is_promised(admin: Modal, services: Services) -> None:
-    admin.front = Front(replace(services, public_url=""), admin.sender, bot_user=lambda: "UBOT")
+    admin.slack_app = SlackApp(replace(services, public_url=""), admin.sender, bot_user=lambda: "UBOT")
     await filled(admin)
     assert "Webhook" not in admin.sender.last.text
 

@@ -8,7 +8,7 @@ import pytest
 from bot.store import Store
 from bot.store.tables import LinkRow
 from commands.core.context import Services
-from commands.slack.app import Front
+from commands.slack.app import SlackApp
 from tests.commands.fakes import CHANNEL, NOW, SITE, TEAM, FakeConnections, FakeProvider
 from tests.commands.modals import Modal
 
@@ -78,7 +78,7 @@ async def test_an_alias_that_is_taken_stands_above_the_form_as_it_was_left(
 
 
 async def test_without_a_connection_the_form_says_who_can_make_one(modal: Modal, services: Services) -> None:
-    modal.front = Front(replace(services, connections=FakeConnections()), modal.sender, bot_user=lambda: "UBOT")
+    modal.slack_app = SlackApp(replace(services, connections=FakeConnections()), modal.sender, bot_user=lambda: "UBOT")
     await modal.open("link")
     assert "No CI system is connected" in modal.text
     assert "/build connect" in modal.text

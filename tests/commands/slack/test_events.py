@@ -10,10 +10,10 @@ from bot.core.errors import NotFound
 from bot.core.models import Conclusion, Pipeline
 from bot.slack.sender import SlackError
 from bot.store import Store
-from bot.store.tables import CardRow, NoticeRow
+from bot.store.tables import CardRow, NotificationRow
 from commands.core.context import Answer, Request, Services
 from commands.scheduled import Timed
-from commands.slack.events import Surroundings
+from commands.slack.events import SlackEvents
 from commands.slack.home import home
 from commands.slack.shortcuts import words_for
 from tests.commands.conftest import SetClock
@@ -49,15 +49,15 @@ def asked() -> list[Request]:
 
 
 @pytest.fixture
-def around(services: Services, installs: Installs, asked: list[Request]) -> Surroundings:
+def around(services: Services, installs: Installs, asked: list[Request]) -> SlackEvents:
     async def answer(request: Request) -> None:
         asked.append(request)
 
-    return Surroundings(services, installs, answer)
+    return SlackEvents(services, installs, answer)
 
 
 @pytest.fixture
-def happens(around: Surroundings) -> Callable[..., Awaitable[None]]:
+def happens(around: SlackEvents) -> Callable[..., Awaitable[None]]:
     async def done(kind: str, team: str = TEAM, **event: Any) -> None:
         await around.events[kind]({"team_id": team, "event": {"type": kind, **event}})
 
@@ -72,13 +72,13 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
     """Let #5's card stand in the channel."""
     build = works.build_of(app, 5, conclusion=Conclusion.FAILED)
     await recorded(build)
-    row = NoticeRow(
+    row = NotificationRow(
         team=TEAM,
         channel=CHANNEL,
         connection="works",
         pipeline=app.id,
         build="b5",
-        round=1,
+        attempt_no=1,
         event="finished",
         reason="it broke",
         due_at=NOW,
@@ -94,11 +94,11 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
             team=TEAM,
             channel=CHANNEL,
             ts=TS,
-            notice=claimed.id or 0,
+            notification=claimed.id or 0,
             connection="works",
             pipeline=app.id,
             build="b5",
-            round=1,
+            attempt_no=1,
         ),
     )
 
@@ -197,7 +197,7 @@ async def test_reactions_do_nothing_until_the_channel_wants_them(
     ],
 )
 async def test_a_shortcut_types_words_about_its_message(
-    around: Surroundings,
+    around: SlackEvents,
     asked: list[Request],
     request_of: Callable[..., Request],
     services: Services,
