@@ -219,6 +219,21 @@ class Build:
         return self.commit[:8] if self.commit else None
 
     @property
+    def history_ref(self) -> Ref | None:
+        """Return the ref whose history this build belongs to, or None where it belongs to none.
+
+        A pull request's build never belongs to a branch, whatever its branch is called; a fork's build that names no
+        pull request belongs to none. A build without any ref has no history.
+        """
+        if self.pull_request:
+            return Ref(kind=RefKind.PULL_REQUEST, name=self.pull_request)
+        if self.from_fork:
+            return None
+        if self.tag:
+            return Ref(kind=RefKind.TAG, name=self.tag)
+        return Ref(kind=RefKind.BRANCH, name=self.branch) if self.branch else None
+
+    @property
     def seconds(self) -> float | None:
         """Return how long the build ran, from its start to its end."""
         if self.started_at is None or self.completed_at is None:
@@ -388,6 +403,19 @@ class StartRequest:
     message: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     requested_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTarget:
+    """What a start request makes the CI system build: the names as they will be sent, None where not sent.
+
+    Permissions are judged on this, not on what was typed. A bare commit is sent under a branch: that one is named.
+    """
+
+    branch: str | None = None
+    tag: str | None = None
+    commit: str | None = None
+    pull_request: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,9 @@ from bot.core.models import (
     Parameter,
     Pipeline,
     Ref,
+    RefKind,
     StartRequest,
+    StartTarget,
     TestCase,
     Watched,
     WebhookEvent,
@@ -178,6 +180,21 @@ class Provider(ABC, Generic[O]):
                 break
         raise NotFound(f"There is no build #{number} in this pipeline.", provider=self.label)
 
+    async def build_by_label(self, pipeline: str, label: str) -> Build:
+        """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds."""
+        async for build in self.builds(pipeline, BuildFilter(limit=300)):
+            if build.label == label:
+                return build
+        raise NotFound(f"There is no build #{label} in this pipeline.", provider=self.label)
+
+    async def build_of_job(self, pipeline: str, job: str) -> Build:
+        """Return the build that a job belongs to, for systems whose job pages do not name it. Raises NotFound."""
+        raise NotFound(
+            f"{self.label} does not tell which build this job belongs to.",
+            provider=self.label,
+            hint="Paste the build's own page.",
+        )
+
     def poll_target(self, pipeline: str) -> str:
         """Return which of the connection's polls covers a pipeline; "" where one poll covers all."""
         return ""
@@ -214,6 +231,22 @@ class Provider(ABC, Generic[O]):
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
         """Return what a build of `ref` can be given."""
         raise self.unsupported(Capability.PARAMETERS)
+
+    async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
+        """Return what `start` would make the system build, as it will be sent. Costs a request for the default branch.
+
+        The plain version: the `branch` option wins over the ref; a commit or nothing goes under the default branch.
+        """
+        ref = request.ref
+        branch = request.options.get("branch")
+        if branch is None and ref is not None and ref.kind is RefKind.BRANCH:
+            branch = ref.name
+        tag = ref.name if ref is not None and ref.kind is RefKind.TAG else None
+        pull_request = ref.name if ref is not None and ref.kind is RefKind.PULL_REQUEST else None
+        if branch is None and tag is None and pull_request is None:
+            branch = (await self.pipeline(pipeline)).default_branch
+        commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else request.commit
+        return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=pull_request)
 
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a build and return the one the vendor says it started. Never sent twice."""
