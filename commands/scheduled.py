@@ -106,16 +106,17 @@ class Timed:
     async def _pull_back(self, now: datetime) -> None:
         """Bring back next runs that were computed while the clock was ahead.
 
-        A run that took place in what is now the future is not repeated.
+        A run that took place in what is now the future is not repeated: a clock set back by minutes, or another
+        process whose clock is ahead, moves nothing.
         """
         schedules, digests = self._services.store.schedules, self._services.store.digests
         for row in await schedules.claimed_after(now):
             following = next_due(row, now)
             if row.last_at is not None and following < row.next_at and row.last_at - following > LATEST:
-                await schedules.reschedule(row.id or 0, following)
-        for digest in await digests.claimed_after(now):
+                await schedules.reschedule(row.id or 0, following, instead_of=row.next_at)
+        for digest in await digests.claimed_after(now + LATEST):
             if (following := next_due(digest, now)) < digest.next_at:
-                await digests.reschedule(digest.id or 0, following)
+                await digests.reschedule(digest.id or 0, following, instead_of=digest.next_at)
 
     async def _digest(self, row: DigestRow, now: datetime) -> None:
         request = Request(team=row.team, channel=row.channel, user=row.made_by, source=Source.SCHEDULE, now=now)

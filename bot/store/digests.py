@@ -66,8 +66,9 @@ class Digests(Repository):
         async with self._read() as db:
             return list(await db.exec(ahead.order_by(col(DigestRow.id))))
 
-    async def reschedule(self, digest_id: int, next_at: datetime) -> None:
-        """Set when a digest is due next."""
-        moved = update(DigestRow).where(col(DigestRow.id) == digest_id).values(next_at=next_at)
+    async def reschedule(self, digest_id: int, next_at: datetime, *, instead_of: datetime) -> None:
+        """Set when a digest is due next, unless it was moved on meanwhile."""
+        moved = update(DigestRow).where(col(DigestRow.id) == digest_id, col(DigestRow.next_at) == instead_of)
+        moved = moved.values(next_at=next_at)
         async with self._write() as db:
             await db.exec(moved.execution_options(synchronize_session=False))

@@ -65,8 +65,9 @@ class Schedules(Repository):
         async with self._read() as db:
             return list(await db.exec(ahead.order_by(col(ScheduleRow.id))))
 
-    async def reschedule(self, schedule_id: int, next_at: datetime) -> None:
-        """Set when a schedule is due next."""
-        moved = update(ScheduleRow).where(col(ScheduleRow.id) == schedule_id).values(next_at=next_at)
+    async def reschedule(self, schedule_id: int, next_at: datetime, *, instead_of: datetime) -> None:
+        """Set when a schedule is due next, unless it was moved on meanwhile."""
+        moved = update(ScheduleRow).where(col(ScheduleRow.id) == schedule_id, col(ScheduleRow.next_at) == instead_of)
+        moved = moved.values(next_at=next_at)
         async with self._write() as db:
             await db.exec(moved.execution_options(synchronize_session=False))

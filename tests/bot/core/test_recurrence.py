@@ -324,7 +324,7 @@ def runs_of(states: list[bool]) -> Iterator[tuple[int, bool]]:
 @pytest.mark.parametrize("name", ODD_ZONES)
 def test_quiet_hours_begin_and_end_once_a_night_whatever_the_clocks_do(name: str) -> None:
     zone = ZoneInfo(name)
-    for change in changes_of(name):
+    for change in changes_of(name)[:4]:
         for hours in (parse_hours("22:00-07:00"), parse_hours("02:15-05:00"), parse_hours("23:30-00:30")):
             start = instant_of((change - 2 * DAY).astimezone(zone).date(), time(12), zone)
             states = inside(hours, start.isoformat()[:16], name, 4 * 24 * 4)

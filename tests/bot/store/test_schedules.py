@@ -110,7 +110,9 @@ async def test_what_was_claimed_by_a_clock_that_ran_ahead_is_found_and_brought_b
     (ahead,) = await store.schedules.claimed_after(NOW)
     (sent,) = await store.digests.claimed_after(NOW - DAY)
     assert (ahead.command, sent.channel) == ("run 0", "C0")
-    await store.schedules.reschedule(ahead.id or 0, NOW)
-    await store.digests.reschedule(sent.id or 0, NOW + DAY)
+    await store.schedules.reschedule(ahead.id or 0, NOW - DAY, instead_of=NOW)
+    await store.schedules.reschedule(ahead.id or 0, NOW, instead_of=ahead.next_at)
+    await store.digests.reschedule(sent.id or 0, NOW - DAY, instead_of=NOW)
+    await store.digests.reschedule(sent.id or 0, NOW + DAY, instead_of=sent.next_at)
     assert sorted(row.next_at for row in await store.schedules.of_channel(TEAM, CHANNEL)) == [NOW, NOW + 9 * DAY]
     assert [row.next_at for row in await store.digests.of_channel(TEAM, "C0")] == [NOW + DAY]
