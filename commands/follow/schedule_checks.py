@@ -6,12 +6,12 @@ from typing import Any
 
 from bot.core.errors import Ambiguous, BotError, NotFound, UsageError
 from bot.core.models import Ref, RefKind, is_sha
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.act import rebuild, retry, run
 from commands.core import actions as acting
 from commands.core.context import Command, Request, Role, Services, Source
 from commands.core.permissions import require
-from commands.core.resolve import LISTING_SECONDS, Place, closest, place
+from commands.core.resolve import LISTING_SECONDS, PipelineMatch, closest, place
 from commands.look import builds, stats, status
 
 SCHEDULABLE: tuple[Command[Any], ...] = (
@@ -82,7 +82,7 @@ async def _check(known: Command[Any], args: Any, command: str, request: Request,
         await known.run(known.parse(f"--dry-run {words}"), request, services)
 
 
-async def check_ref(where: Place, ref: Ref | None) -> None:
+async def check_ref(where: PipelineMatch, ref: Ref | None) -> None:
     """Raise NotFound, with the nearest names, for a branch or tag that the CI system says it does not have.
 
     A system that does not list every ref of that kind cannot tell, nor can one that does not answer now.

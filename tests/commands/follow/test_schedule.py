@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.errors import Unavailable
 from bot.core.models import Parameter, Ref, RefKind
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from bot.store.tables import LinkRow
 from commands.core.executor import Handled
