@@ -1,11 +1,11 @@
 """Who is who in Slack, remembered for a while so that asking is rare; and when and how people want to be told."""
 
 import json
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, time, timedelta
 
 from bot.core.clock import Clock
 from bot.core.models import Person
+from bot.core.recurrence import Hours, zone_of
 from bot.slack.sender import Sender, SlackError
 from bot.store import Store
 from bot.store.tables import IdentityRow, PersonRow
@@ -165,13 +165,7 @@ def own_settings(person: PersonRow) -> dict[str, str]:
 def at_work(hours: str, tz: str, now: datetime) -> bool:
     """Return whether a time lies in working hours such as `9-18` (or `22-6`) in a time zone; `off` is always."""
     start, dash, end = hours.partition("-")
-    if not (dash and start.isdigit() and end.isdigit()) or start == end:
+    if not (dash and start.isdigit() and end.isdigit()) or start == end or max(int(start), int(end)) > 24:
         return True
-    try:
-        zone = ZoneInfo(tz or "UTC")
-    except (KeyError, ValueError, OSError):
-        zone = ZoneInfo("UTC")
-    hour = now.astimezone(zone).hour
-    if int(start) < int(end):
-        return int(start) <= hour < int(end)
-    return hour >= int(start) or hour < int(end)
+    span = Hours(time(int(start) % 24), time(int(end) % 24))
+    return span.start == span.end or span.contain(now, zone_of(tz))

@@ -1,7 +1,7 @@
 """Digests that a channel gets."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import delete, update
 from sqlmodel import col, select
@@ -59,3 +59,16 @@ class Digests(Repository):
                 moved = moved.values(next_at=next_at(row), sent_for=period)
                 await db.exec(moved.execution_options(synchronize_session=False))
         return claimed
+
+    async def claimed_after(self, instant: datetime) -> list[DigestRow]:
+        """Return the digests sent for a time later than an instant: asked about now, those of a clock that ran ahead."""
+        ahead = select(DigestRow).where(col(DigestRow.sent_for) > instant.astimezone(UTC).isoformat())
+        async with self._read() as db:
+            return list(await db.exec(ahead.order_by(col(DigestRow.id))))
+
+    async def reschedule(self, digest_id: int, next_at: datetime, *, instead_of: datetime) -> None:
+        """Set when a digest is due next, unless it was moved on meanwhile."""
+        moved = update(DigestRow).where(col(DigestRow.id) == digest_id, col(DigestRow.next_at) == instead_of)
+        moved = moved.values(next_at=next_at)
+        async with self._write() as db:
+            await db.exec(moved.execution_options(synchronize_session=False))

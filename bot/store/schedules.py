@@ -1,4 +1,4 @@
-"""What the clock starts: scheduled commands and digests. A claim moves the row on, so that two cannot both act."""
+"""Scheduled commands. A claim moves the row on, so that two cannot both act."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -58,3 +58,16 @@ class Schedules(Repository):
         done = update(ScheduleRow).where(col(ScheduleRow.id) == schedule_id).values(last_outcome=outcome)
         async with self._write() as db:
             await db.exec(done.execution_options(synchronize_session=False))
+
+    async def claimed_after(self, instant: datetime) -> list[ScheduleRow]:
+        """Return the schedules claimed later than an instant: asked about now, those of a clock that ran ahead."""
+        ahead = select(ScheduleRow).where(col(ScheduleRow.last_at) > instant)
+        async with self._read() as db:
+            return list(await db.exec(ahead.order_by(col(ScheduleRow.id))))
+
+    async def reschedule(self, schedule_id: int, next_at: datetime, *, instead_of: datetime) -> None:
+        """Set when a schedule is due next, unless it was moved on meanwhile."""
+        moved = update(ScheduleRow).where(col(ScheduleRow.id) == schedule_id, col(ScheduleRow.next_at) == instead_of)
+        moved = moved.values(next_at=next_at)
+        async with self._write() as db:
+            await db.exec(moved.execution_options(synchronize_session=False))

@@ -391,7 +391,11 @@ class MuteRow(Row, table=True):
 
 
 class ScheduleRow(Row, table=True):
-    """A command that is typed by the clock. `words` are what the person said, `cron` what they mean in `tz`."""
+    """A command that runs on a schedule.
+
+    `words` are what the person typed, `cron` the rule they mean, as `bot.core.recurrence` stores it (`30 7 * * mon,fri`
+    in `tz`, `@every 45m`). `next_at` is when it is due, `last_at` when it was claimed last.
+    """
 
     __tablename__ = "schedule"
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bot.blocks.message import Message, actions, button, context, section
-from bot.blocks.text import escape
+from bot.blocks.text import Markup, escape
 from bot.core.errors import UsageError
 from bot.core.models import Build, Status
 from bot.notifications.decisions import started_row
@@ -50,12 +50,16 @@ async def is_own(build: Build, request: Request, services: Services) -> bool:
 
 
 def asks_first(question: str, effect: str, words: str, *, yes: str, danger: bool = True) -> Answer:
-    """Return the question that stands before an act, with a button that types the same words and `--yes`."""
+    """Return the question that stands before an act, with a button that types the same words and `--yes`.
+
+    Question and effect are escaped, unless they are `Markup` already.
+    """
+    question, effect = (text if isinstance(text, Markup) else escape(text) for text in (question, effect))
     return Answer(
         message=Message(
             text=f"{question} {effect}".strip(),
             blocks=(
-                section(f"{escape(question)}\n{escape(effect)}" if effect else escape(question)),
+                section(f"{question}\n{effect}" if effect else question),
                 actions(
                     button(yes, f"{words} --yes", style="danger" if danger else "primary"),
                     button("Never mind", "help --dismiss"),

@@ -234,7 +234,10 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
 
 async def _schedules(request: Request, services: Services) -> Answer:
     rows = await services.store.schedules.of_channel(request.team, request.channel)
-    lines = [f"{row.id} · {escape(row.words)} · {code(row.command)} · next {when(row.next_at)}" for row in rows]
+    lines = [
+        f"{row.id} · {escape(row.words)} ({escape(row.tz)}) · {code(row.command)} · next {when(row.next_at)}"
+        for row in rows
+    ]
     lines = lines or ["Nothing is scheduled here."]
     return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
 

@@ -9,7 +9,8 @@ from bot.blocks.message import Message, section, sections
 from bot.blocks.text import bold, code, duration, escape, link, plural, when
 from bot.core.errors import UsageError
 from bot.core.models import Build, IssueCounts
-from bot.scheduler import cron_of, next_times
+from bot.core.recurrence import zone_of
+from bot.core.recurrence_words import parse_recurrence
 from bot.store import unpack_counts
 from bot.store.tables import AttemptRow, DigestRow, LinkRow
 from commands.core import actions as acting
@@ -165,7 +166,7 @@ def parse_digest(words: str) -> Digest:
     period = text.partition(" ")[0]
     if period not in {"daily", "weekly"}:
         raise UsageError("When?", usage=DIGEST_USAGE)
-    cron_of(text)
+    parse_recurrence(text)
     return Digest(act=period, words=text)
 
 
@@ -178,23 +179,23 @@ async def digest(ask: Digest, request: Request, services: Services) -> Answer:
         if not await services.store.digests.remove(request.team, request.channel):
             raise UsageError("This channel has no digest.")
         return acting.public_line(f"{acting.who(request)} ended the digest here")
-    zone = await services.people.zone(request.team, request.user)
-    cron = cron_of(ask.words)
-    first = next_times(cron, zone, request.now)[0]
+    zone = zone_of(await services.people.zone(request.team, request.user))
+    rule = parse_recurrence(ask.words)
+    first = rule.next_after(request.now, zone)
     await services.store.digests.set(
         DigestRow(
             team=request.team,
             channel=request.channel,
             period=ask.act,
-            cron=cron,
-            tz=zone,
+            cron=str(rule),
+            tz=zone.key,
             next_at=first,
             made_by=request.user,
             made_at=request.now,
         )
     )
     return acting.public_line(
-        f"{acting.who(request)} set a digest here: {escape(ask.words)} ({escape(zone)}). The first comes {when(first)}."
+        f"{acting.who(request)} set a digest here: {escape(ask.words)} ({escape(zone.key)}). The first comes {when(first)}."
     )
 
 

@@ -122,6 +122,7 @@ class AzureDevOps(Provider[AzureOptions]):
         ),
     }
     start_options: ClassVar[Mapping[str, str]] = START_OPTIONS
+    lists_all_refs = frozenset({RefKind.BRANCH})
 
     def __init__(self, api: Api, options: AzureOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)

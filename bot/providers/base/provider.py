@@ -99,6 +99,8 @@ class Provider(ABC, Generic[O]):
     capabilities: frozenset[Capability] = frozenset()
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {}
     start_options: ClassVar[Mapping[str, str]] = {}
+    lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
+    """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
 
     def __init__(self, api: Api, options: O, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         self.connection = connection

@@ -144,6 +144,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         ),
     }
     start_options: ClassVar[Mapping[str, str]] = START_OPTIONS
+    lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     @override
     @classmethod

@@ -140,6 +140,7 @@ class CircleCI(Provider[CircleCIOptions]):
         ),
     }
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     @override
     @classmethod

@@ -135,6 +135,7 @@ class Jenkins(Provider[JenkinsOptions]):
         Capability.PIPELINE_ADMIN: ("Jenkins' jobs are managed on their own pages.", "Open the job's configuration."),
     }
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(
         self, api: Api, options: JenkinsOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep

@@ -132,6 +132,7 @@ class Travis(Provider[TravisOptions]):
         ),
     }
     start_options: ClassVar[Mapping[str, str]] = START_OPTIONS
+    lists_all_refs = frozenset[RefKind]()  # Travis knows a branch by its first build
 
     def __init__(
         self, api: Api, options: TravisOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep

@@ -106,11 +106,14 @@ class Truto(Provider[TrutoOptions]):
     capabilities = frozenset({Capability.WEBHOOK}).union(*READS.values(), *PASSED_ON.values())
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = NEVER
     start_options: ClassVar[Mapping[str, str]] = proxy.START_OPTIONS
+    lists_all_refs = frozenset({RefKind.BRANCH})
 
     def __init__(self, api: Api, options: TrutoOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self.integration = options.integration
         self.capabilities = READS[self.integration] | PASSED_ON[self.integration] | {Capability.WEBHOOK}
+        if self.integration is Integration.TRAVIS:
+            self.lists_all_refs = frozenset()
         self._passes_on = True
         self._refused_at: datetime | None = None
 

@@ -97,3 +97,22 @@ async def test_a_digest_goes_out_once_for_its_time_even_when_it_is_set_again(sto
     assert await store.digests.claim(NOW, 9, tomorrow) == []
     (row,) = await store.digests.claim(NOW + DAY, 9, tomorrow)
     assert row.next_at == NOW + DAY
+
+
+async def test_what_was_claimed_by_a_clock_that_ran_ahead_is_found_and_brought_back(store: Store) -> None:
+    for number in range(2):
+        await store.schedules.add(schedule(command=f"run {number}", next_at=NOW + number * 9 * DAY))
+        await store.digests.set(digest(channel=f"C{number}", next_at=NOW + number * 9 * DAY))
+    await store.schedules.claim(NOW + DAY, 9, lambda row: row.next_at + 2 * DAY)
+    await store.digests.claim(NOW + DAY, 9, lambda row: row.next_at + 2 * DAY)
+    assert await store.schedules.claimed_after(NOW + DAY) == []
+    assert await store.digests.claimed_after(NOW) == []
+    (ahead,) = await store.schedules.claimed_after(NOW)
+    (sent,) = await store.digests.claimed_after(NOW - DAY)
+    assert (ahead.command, sent.channel) == ("run 0", "C0")
+    await store.schedules.reschedule(ahead.id or 0, NOW - DAY, instead_of=NOW)
+    await store.schedules.reschedule(ahead.id or 0, NOW, instead_of=ahead.next_at)
+    await store.digests.reschedule(sent.id or 0, NOW - DAY, instead_of=NOW)
+    await store.digests.reschedule(sent.id or 0, NOW + DAY, instead_of=sent.next_at)
+    assert sorted(row.next_at for row in await store.schedules.of_channel(TEAM, CHANNEL)) == [NOW, NOW + 9 * DAY]
+    assert [row.next_at for row in await store.digests.of_channel(TEAM, "C0")] == [NOW + DAY]

@@ -239,6 +239,20 @@ async def test_a_digest_is_set_shown_and_ended(
     assert (await say("digest daily 99:00")).outcome == "refused"
 
 
+@pytest.mark.parametrize(
+    ("words", "now", "until"),
+    [
+        ("2:30", "2026-10-25T00:30", "2026-10-26T01:30"),  # Berlin shows 2:30 again an hour later: not meant
+        ("2:30", "2026-10-25T01:30", "2026-10-26T01:30"),
+        ("tomorrow 2:30", "2026-03-28T12:00", "2026-03-29T01:00"),  # left out: the end of the gap
+        ("sun 2:30", "2026-03-28T12:00", "2026-03-29T01:00"),
+    ],
+)
+def test_until_a_time_holds_when_the_clocks_change(words: str, now: str, until: str) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert at(words, moment, "Europe/Berlin") == datetime.fromisoformat(until).replace(tzinfo=UTC)
+
+
 # schedule
 
 
