@@ -30,7 +30,7 @@ from rich.table import Table
 from bot.app import App, introduced, opened
 from bot.core import clock
 from bot.core.models import Build, Changes, Conclusion, Pipeline, Status
-from bot.monitoring.poller import Pace, Watcher
+from bot.monitoring.poller import Pace, Poller
 from bot.security.vault import new_key
 from bot.settings import Settings
 from bot.store import Store
@@ -243,13 +243,13 @@ def link(app: App, pipeline: str, channel: str) -> LinkRow:
     )
 
 
-async def notice_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """Measure from a build's end at the vendor to its post at Slack, with a tap."""
+async def notification_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Measure from a build's end at the vendor to its post at Slack, with a webhook event."""
     took: list[float] = []
     async with staged(folder, "notice") as (app, playground, _world):
         channel = next(one.id for one in playground.workspace.channels.values() if one.name == "web")
-        await app.store.save_link(link(app, "web", channel))
-        await app.store.want_lane("demo-buildkite", "", now=clock.now())
+        await app.store.links.save(link(app, "web", channel))
+        await app.store.polling.ensure("demo-buildkite", "", now=clock.now())
         async with app.working(), httpx.AsyncClient(base_url=playground.address, trust_env=False) as control:
             for _ in range(12):
                 pushed = (
@@ -263,8 +263,10 @@ async def notice_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
                     "/control/finish", json={"system": "buildkite", "build": pushed["id"], "outcome": "pass"}
                 )
                 began = time.perf_counter()
-                await app.store.tap("demo-buildkite", "", [("web", str(pushed["number"]))], full=False, now=clock.now())
-                app.watcher.wake()
+                await app.store.polling.request(
+                    "demo-buildkite", "", [("web", str(pushed["number"]))], full=False, now=clock.now()
+                )
+                app.poller.wake()
                 while len([call for call in playground.calls if call.method == "chat.postMessage"]) == before:
                     await asyncio.sleep(0.002)
                     assert time.perf_counter() - began < 10, "no post"
@@ -284,17 +286,17 @@ async def poll_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
     """Count the requests of a tick over 1,000 linked pipelines of one Buildkite organization."""
     async with staged(folder, "poll") as (app, _playground, _world):
         for number in range(1000):
-            await app.store.save_link(link(app, f"pipeline-{number}", f"C{number:06}"))
-        await app.store.want_lane("demo-buildkite", "", now=clock.now())
+            await app.store.links.save(link(app, f"pipeline-{number}", f"C{number:06}"))
+        await app.store.polling.ensure("demo-buildkite", "", now=clock.now())
         provider = app.connections.by_name("demo-buildkite")
-        await app.watcher.tick()
-        await app.watcher.settle()
+        await app.poller.tick()
+        await app.poller.settle()
         counts = []
         for _ in range(4):
             before = provider.requests
-            await app.store.tap("demo-buildkite", "", [], full=True, now=clock.now())
-            await app.watcher.tick()
-            await app.watcher.settle()
+            await app.store.polling.request("demo-buildkite", "", [], full=True, now=clock.now())
+            await app.poller.tick()
+            await app.poller.settle()
             counts.append(provider.requests - before)
     return iter(
         [("requests a tick, 1,000 pipelines of one Buildkite organization", "2", f"{statistics.median(counts):.0f}")]
@@ -314,7 +316,7 @@ class Quiet:
         self._builds = builds
         self._tick = 0
 
-    def lane(self, _pipeline: str) -> str:
+    def poll_target(self, _pipeline: str) -> str:
         """Say that one poll covers all."""
         return ""
 
@@ -366,11 +368,11 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
             for index in range(each)
         ]
         providers[name] = Quiet(name, builds)
-        await store.save_pipelines(
+        await store.pipelines.save(
             name, [Pipeline(id=f"p{i}", path=f"p{i}", name=f"p{i}") for i in range(each)], clock.now()
         )
         for index in range(each):
-            await store.save_link(
+            await store.links.save(
                 LinkRow(
                     team="T",
                     channel=f"C{index}",
@@ -383,8 +385,8 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
                     created_at=clock.now(),
                 )
             )
-        await store.want_lane(name, "", now=clock.now())
-    watcher = Watcher(
+        await store.polling.ensure(name, "", now=clock.now())
+    poller = Poller(
         store,
         provider_of=lambda name: cast("Any", providers.get(name)),
         pace=Pace(busy_seconds=10, idle_seconds=60),
@@ -392,14 +394,14 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
         owner="bench",
         wake_outbox=lambda: None,
     )
-    while await watcher.tick():
-        await watcher.settle()
+    while await poller.tick():
+        await poller.settle()
     gc.collect()
     cpu = time.process_time()
     for name in providers:
-        await store.tap(name, "", [], full=True, now=clock.now())
-    while await watcher.tick():
-        await watcher.settle()
+        await store.polling.request(name, "", [], full=True, now=clock.now())
+    while await poller.tick():
+        await poller.settle()
     spent = time.process_time() - cpu
     await store.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -421,7 +423,7 @@ async def main() -> None:
     parts: tuple[Callable[[Path], Awaitable[Iterator[tuple[str, str, str]]]], ...] = (
         load_rows,
         ack_rows,
-        notice_rows,
+        notification_rows,
         poll_rows,
     )
     for part in parts:

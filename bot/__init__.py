@@ -1,1 +1,1 @@
-"""The bot: models, adapters, store, watching, notices; `bot.app` joins them."""
+"""The bot: models, adapters, store, watching, notifications; `bot.app` joins them."""

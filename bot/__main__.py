@@ -60,7 +60,7 @@ def _checked() -> Settings:
 def serve_command(
     only: Annotated[str, typer.Option(help="web or worker: run only that part.")] = "",
 ) -> None:
-    """Serve: Slack's requests, webhooks, watching and notices, in one process."""
+    """Serve: Slack's requests, webhooks, watching and notifications, in one process."""
     if only not in {"", "web", "worker"}:
         err.print("--only takes web or worker.", style="red")
         raise typer.Exit(2)

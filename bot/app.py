@@ -20,19 +20,20 @@ from starlette.applications import Starlette
 from typing_extensions import override
 
 from bot.blocks.message import Message
-from bot.blocks.notice import delivery_problem
+from bot.blocks.notification import delivery_problem
 from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
 from bot.core import clock
 from bot.core.errors import BotError, UsageError
-from bot.core.models import Tap
+from bot.core.models import WebhookEvent
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
-from bot.monitoring.poller import Pace, Watcher
+from bot.monitoring.poller import Pace, Poller
 from bot.notifications.cards import Cards
 from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
-from bot.providers.base.provider import AnyProvider, Options
+from bot.providers.base.options import Options
+from bot.providers.base.provider import AnyProvider
 from bot.scheduler import Schedule
 from bot.security.vault import Vault
 from bot.settings import Settings
@@ -42,13 +43,13 @@ from bot.slack.people import People
 from bot.slack.sender import Sender, SlackError
 from bot.slack.socket_mode import SocketMode
 from bot.store import Store
-from bot.store.tables import NoticeRow
-from bot.web.app import Doors, Web
+from bot.store.tables import NotificationRow
+from bot.web.app import Web, WebDependencies
 from commands.core.context import Access, File, Role, Services
 from commands.look.builds import verbs_of
 from commands.scheduled import Timed
-from commands.slack.app import Front, Reply
-from commands.slack.events import Surroundings
+from commands.slack.app import Reply, SlackApp
+from commands.slack.events import SlackEvents
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
 TIMED_SECONDS = 10.0
 AGAIN_SECONDS = 3.0
-WATCHER_LATE = timedelta(seconds=60)
+POLLER_LATE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Metrics:
     looks: Counter
     look_seconds: Histogram
     delivery_seconds: Histogram
-    lanes: Gauge
+    poll_targets: Gauge
 
     @classmethod
     def make(cls) -> "Metrics":
@@ -83,7 +84,7 @@ class Metrics:
             Gauge("buildbell_failing_lanes", "Lanes whose last look failed.", registry=registry),
         )
 
-    def looked(self, kind: str, outcome: str, seconds: float) -> None:
+    def polled(self, kind: str, outcome: str, seconds: float) -> None:
         """Count one look."""
         self.looks.labels(kind, outcome).inc()
         self.look_seconds.labels(kind).observe(seconds)
@@ -159,7 +160,7 @@ class App:
             owner=owner,
             posted=self.metrics.delivery_seconds.observe,
         )
-        self.watcher = Watcher(
+        self.poller = Poller(
             store,
             provider_of=self.connections.by_name,
             sees=lambda team, name: self.connections.serving(team, name) is not None,
@@ -167,7 +168,7 @@ class App:
             clock=now,
             owner=owner,
             wake_outbox=self.outbox.wake,
-            looked=self.metrics.looked,
+            polled=self.metrics.polled,
         )
         self.services = Services(
             store=store,
@@ -184,19 +185,19 @@ class App:
             public_url=settings.public_url,
             can_seal=vault.can_seal,
             wake_outbox=self.outbox.wake,
-            wake_watcher=self.watcher.wake,
+            wake_poller=self.poller.wake,
         )
-        self.front = Front(self.services, sender, bot_user=lambda: installs.bot_user)
-        self.surroundings = Surroundings(self.services, installs, self.front.answer)
-        self.front.events |= self.surroundings.events
-        self.front.shortcuts |= dict.fromkeys(
-            [id_ for id_, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)], self.surroundings.shortcut
+        self.slack_app = SlackApp(self.services, sender, bot_user=lambda: installs.bot_user)
+        self.slack_events = SlackEvents(self.services, installs, self.slack_app.answer)
+        self.slack_app.events |= self.slack_events.events
+        self.slack_app.shortcuts |= dict.fromkeys(
+            [id_ for id_, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)], self.slack_events.shortcut
         )
         self.schedule = Schedule(
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
-                "timed": (TIMED_SECONDS, Timed(self.services, self.front.deliver).tick),
+                "timed": (TIMED_SECONDS, Timed(self.services, self.slack_app.deliver).tick),
             }
         )
         self.web = self._web()
@@ -214,7 +215,7 @@ class App:
 
     def _web(self) -> Starlette:
         return Web(
-            Doors(
+            WebDependencies(
                 dispatch=self._dispatch,
                 signing_secrets=self.settings.signing_secrets,
                 provider_of=self.connections.by_name,
@@ -233,7 +234,7 @@ class App:
             str(body.get("team_id") or team.get("id") or ""),
             str(body.get("enterprise_id") or enterprise.get("id") or ""),
         )
-        return await self.front.dispatch(body, headers)
+        return await self.slack_app.dispatch(body, headers)
 
     def _oauth(self) -> Oauth:
         public = self.settings.public_url
@@ -250,7 +251,7 @@ class App:
 
     async def _installed(self, team: str) -> None:
         await self.connections.refresh()
-        row = await self.store.install(team)
+        row = await self.store.installs.get(team)
         if row is not None and row.installed_by:
             with contextlib.suppress(SlackError):
                 await self.sender.post(team, row.installed_by, welcome(self.settings.command))
@@ -272,38 +273,42 @@ class App:
     async def _scheduler(self) -> str:
         if not self._works:
             return ""
-        last = self.watcher.last_tick
-        late = last is None or self._now() - last > WATCHER_LATE
+        last = self.poller.last_tick
+        late = last is None or self._now() - last > POLLER_LATE
         return "the watcher has not ticked for a while" if late or not self.schedule.running else ""
 
-    async def _tapped(self, provider: AnyProvider, tap: Tap) -> None:
+    async def _tapped(self, provider: AnyProvider, tap: WebhookEvent) -> None:
         hints = [(tap.pipeline, tap.build)] if tap.pipeline and tap.build else []
-        part = provider.lane(tap.pipeline) if tap.pipeline else None
-        await self.store.tap(provider.connection, part, hints, full=not hints, now=self._now())
-        self.watcher.wake()
+        part = provider.poll_target(tap.pipeline) if tap.pipeline else None
+        await self.store.polling.request(provider.connection, part, hints, full=not hints, now=self._now())
+        self.poller.wake()
 
     async def _prune(self) -> None:
         await self.store.prune(self._now())
 
-    async def _undelivered(self, notice: NoticeRow, exc: SlackError, drawn: Drawn) -> None:
+    async def _undelivered(self, notification: NotificationRow, exc: SlackError, drawn: Drawn) -> None:
         """Answer where the person is, pause what can't be posted, and tell who made it, once."""
-        url = Extra.of(notice.extra).response_url
-        if notice.event == Event.STARTED.value and url and await self.sender.respond(url, drawn.message, public=True):
+        url = Extra.of(notification.extra).response_url
+        if (
+            notification.event == Event.STARTED.value
+            and url
+            and await self.sender.respond(url, drawn.message, public=True)
+        ):
             return
-        if notice.user and notice.user != notice.channel:
+        if notification.user and notification.user != notification.channel:
             # Somebody asked to hear of this build: where the channel can't be told, they are.
             with contextlib.suppress(SlackError):
-                await self.sender.post(notice.team, notice.user, drawn.message)
-        paused = await self.store.pause_links(notice.team, notice.channel, exc.code.replace("_", " "))
+                await self.sender.post(notification.team, notification.user, drawn.message)
+        paused = await self.store.links.pause(notification.team, notification.channel, exc.code.replace("_", " "))
         makers: dict[str, list[str]] = {}
         for link in paused:
             makers.setdefault(link.created_by, []).append(link.alias or link.name)
-        if not paused and notice.user:
-            makers[notice.user] = []
+        if not paused and notification.user:
+            makers[notification.user] = []
         for user, labels in makers.items():
             with contextlib.suppress(SlackError):
                 await self.sender.post(
-                    notice.team, user, delivery_problem(notice.channel, exc.code.replace("_", " "), labels)
+                    notification.team, user, delivery_problem(notification.channel, exc.code.replace("_", " "), labels)
                 )
 
     @asynccontextmanager
@@ -311,7 +316,7 @@ class App:
         """Run the worker's loops: watching, delivering, the clock."""
         self._works = True
         self.schedule.start()
-        loops = [self.watcher.run(), self.outbox.run()]
+        loops = [self.poller.run(), self.outbox.run()]
         async with _beside(*loops):
             yield
         self.schedule.stop()
@@ -327,7 +332,7 @@ class App:
             loops.append(self._socket.run())
         async with _beside(*loops):
             yield
-        await self.front.drain()
+        await self.slack_app.drain()
 
     async def _introduce(self) -> None:
         """Ask Slack again who we are until it answers."""
@@ -445,7 +450,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     now: clock.Clock = clock.now,
 ) -> None:
-    """Serve until told to stop, by a signal or by `stop`: requests, the watcher, or both.
+    """Serve until told to stop, by a signal or by `stop`: requests, the poller, or both.
 
     Raises BotError for settings that can't work.
     """

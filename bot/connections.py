@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from bot.core.clock import Clock
 from bot.core.errors import BotError, NotAllowed, UsageError
 from bot.providers import PROVIDERS, open_provider
-from bot.providers.base.provider import AnyProvider, Options
+from bot.providers.base.options import Options
+from bot.providers.base.provider import AnyProvider
 from bot.security.vault import Vault
 from bot.store import Store
 from bot.store.tables import ConnectionRow
@@ -88,7 +89,7 @@ class Connections:
         teams = await self._teams()
         self._only_team = teams[0] if len(teams) == 1 else ""
         self._no_team_known = not teams
-        rows = {row.name: row for row in await self._store.connections() if row.settings}
+        rows = {row.name: row for row in await self._store.connections.all() if row.settings}
         for name in set(self._made) - rows.keys():
             del self._made[name]
         for name, row in rows.items():
@@ -117,14 +118,14 @@ class Connections:
                 log.warning("connections can't be read", extra={"why": str(exc)})
 
     def by_name(self, name: str) -> AnyProvider | None:
-        """Return a connection whoever asks; for the watcher and for webhooks, never for people."""
+        """Return a connection whoever asks; for the poller and for webhooks, never for people."""
         if name in self._configured:
             return self._configured[name]
         made = self._made.get(name)
         return made[2] if made else None
 
     def serving(self, team: str, name: str) -> AnyProvider | None:
-        """Return a connection if a workspace's notices may come from it.
+        """Return a connection if a workspace's notifications may come from it.
 
         As `get`, except that before Slack has said which workspaces there are, nobody's news is withheld.
         """
@@ -173,7 +174,7 @@ class Connections:
         provider = self._open(name, kind, options)
         await provider.check()
         sealed = self._vault.seal(json.dumps(dict(settings)), about=_about(name, kind))
-        await self._store.save_connection(
+        await self._store.connections.save(
             ConnectionRow(name=name, kind=kind, team=team, settings=sealed, created_by=user, created_at=self._clock())
         )
         self._made[name] = (team, sealed, provider)
@@ -184,7 +185,7 @@ class Connections:
         made = self._made.get(name)
         if made is None or made[0] != team:
             raise UsageError(f"`{name}` was not connected in Slack, so I can't disconnect it here.")
-        await self._store.delete_connection(name)
+        await self._store.connections.delete(name)
         del self._made[name]
 
     def _sees(self, team: str, name: str, provider: AnyProvider) -> bool:

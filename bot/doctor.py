@@ -33,10 +33,10 @@ async def examine(settings: Settings) -> list[Finding]:
             return found
         for name in app.connections.names():
             found.append(await _connection(app, name))
-        for lane in await app.store.lanes():
-            if lane.failing_since is not None:
-                where = f"{lane.connection}{f' ({lane.part})' if lane.part else ''}"
-                found.append(Finding(f"watching {where}", fine=False, said=lane.last_error))
+        for poll_target in await app.store.polling.targets():
+            if poll_target.failing_since is not None:
+                where = f"{poll_target.connection}{f' ({poll_target.part})' if poll_target.part else ''}"
+                found.append(Finding(f"watching {where}", fine=False, said=poll_target.last_error))
     return found
 
 
@@ -97,19 +97,19 @@ async def seal_again(settings: Settings, vault: Vault) -> str:
     store = await Store.open(settings.database_url, clock=clock.now)
     try:
         done = 0
-        for row in await store.connections():
+        for row in await store.connections.all():
             if row.settings:
                 row.settings = vault.reseal(row.settings, about=f"connection/{row.name}/{row.kind}/settings")
-                await store.save_connection(row)
+                await store.connections.save(row)
                 done += 1
-        for install in await store.installs():
+        for install in await store.installs.all():
             for field in ("bot_token", "refresh_token"):
                 sealed = getattr(install, field)
                 if sealed:
                     about = f"install/{install.enterprise}/{install.team}/{field}"
                     setattr(install, field, vault.reseal(sealed, about=about))
                     done += 1
-            await store.save_install(install)
+            await store.installs.save(install)
     finally:
         await store.close()
     return f"{done} secrets are sealed with the key `{vault.current}`."

@@ -1,75 +1,173 @@
-"""What the clock types: due schedules and digests, each once, whoever's process claims them first."""
+"""Run what is due: scheduled commands and digests, each once, whichever process claims it first."""
 
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+from bot.blocks.message import Message, actions, button, section
+from bot.blocks.text import roughly, when
+from bot.core.errors import UsageError
+from bot.core.recurrence import DAY, parse_rule, zone_of
 from bot.notifications.notification import Event, Extra
-from bot.scheduler import next_times
 from bot.slack.sender import SlackError
-from bot.store.tables import DigestRow, NoticeRow, ScheduleRow
+from bot.store.tables import DigestRow, NotificationRow, ScheduleRow
 from commands.core.context import Answer, Request, Services, Source
 from commands.core.executor import handle
+from commands.follow.schedule import NotRun, described
 from commands.look.stats import digest_message
 
 log = logging.getLogger(__name__)
 
 BATCH = 20
+LATEST = timedelta(hours=1)
+"""A scheduled command runs at most this late; a run that was missed by more is left out, and the channel is told."""
+
 Deliver = Callable[[Request, Answer], Awaitable[None]]
 
 
 class Timed:
-    """Runs due schedules and digests. `deliver` shows an answer in a channel."""
+    """Runs due schedules and digests. `deliver` shows an answer in a channel.
+
+    The next due time of each is stored, and moved on before it runs: of several missed runs (a downtime, a clock set
+    forward) at most the latest takes place, and a clock set back repeats none. A digest that was missed is posted
+    once, however late.
+    """
 
     def __init__(self, services: Services, deliver: Deliver) -> None:
         self._services = services
         self._deliver = deliver
 
     async def tick(self) -> None:
-        """Do everything that is due."""
+        """Do everything that is due, one after the other; at most `BATCH` of a kind."""
+        schedules, digests = self._services.store.schedules, self._services.store.digests
         now = self._services.clock()
-        for row in await self._services.store.claim_schedules(now, BATCH, lambda due: _next(due, now)):
-            await self._run(row, now)
-        for digest in await self._services.store.claim_digests(now, BATCH, lambda due: _next(due, now)):
-            await self._digest(digest, now)
+        await self._pull_back(now)
+        for _turn in range(BATCH):
+            # One at a time: a process that is killed leaves no more than one claimed and not run.
+            rows = await schedules.claim(now, 1, lambda due: next_due(due, now))
+            if not rows:
+                break
+            await _guarded(self._run(rows[0], self._services.clock()), rows[0])
+        for _turn in range(BATCH):
+            if not (due := await digests.claim(now, 1, lambda row: next_due(row, now))):
+                break
+            await _guarded(self._digest(due[0], now), due[0])
 
     async def _run(self, row: ScheduleRow, now: datetime) -> None:
-        request = Request(
-            team=row.team, channel=row.channel, user=row.user, text=row.command, source=Source.SCHEDULE, now=now
-        )
+        if await self._is_paused(row, now) or await self._is_too_late(row, now):
+            return
+        request = _request(row, now)
         handled = await handle(request, self._services)
         log.info("a schedule ran", extra={"schedule": row.id, "outcome": handled.outcome})
-        await self._services.store.schedule_done(row.id or 0, handled.outcome)
+        await self._services.store.schedules.set_outcome(row.id or 0, handled.outcome)
+        await self._show(row, request, handled.answer)
+
+    async def _is_paused(self, row: ScheduleRow, now: datetime) -> bool:
+        """Return whether a schedule rests because its maker's Slack account is deactivated; says so the first time."""
+        if not row.user or not (await self._services.people.person(row.team, row.user)).deleted:
+            return False
+        if row.last_outcome != NotRun.PAUSED:
+            text = (
+                f"Schedule {row.id} is paused: the Slack account of <@{row.user}>, who made it, is deactivated. "
+                f"{described(row)}"
+            )
+            choices = actions(
+                button("Schedule it as mine", f'schedule "{row.words}" {row.command}'),
+                button("Remove it", f"schedule remove {row.id}"),
+            )
+            answer = Answer(message=Message(text=text, blocks=(section(text), choices)), public=True)
+            if not await self._show(row, _request(row, now), answer):
+                return True
+        await self._services.store.schedules.set_outcome(row.id or 0, NotRun.PAUSED)
+        return True
+
+    async def _is_too_late(self, row: ScheduleRow, now: datetime) -> bool:
+        """Return whether the latest missed run is too long ago to be made up for; says so."""
+        due = _latest_due(row, now)
+        if now - due <= LATEST:
+            return False
+        await self._services.store.schedules.set_outcome(row.id or 0, NotRun.MISSED)
+        text = (
+            f"Schedule {row.id} did not run: it was due {when(due)}, and I was not there to run it until "
+            f"{roughly((now - due).total_seconds())} later. {described(row)}. Next: {when(next_due(row, now))}."
+        )
+        answer = Message(text=text, blocks=(section(text), actions(button("Run it now", row.command))))
+        await self._show(row, _request(row, now), Answer(message=answer, public=True))
+        return True
+
+    async def _show(self, row: ScheduleRow, request: Request, answer: Answer) -> bool:
         try:
-            await self._deliver(request, handled.answer)
+            await self._deliver(request, answer)
         except SlackError as exc:
             log.warning("a schedule's answer was not delivered", extra={"schedule": row.id, "code": exc.code})
+            return False
+        return True
+
+    async def _pull_back(self, now: datetime) -> None:
+        """Bring back next runs that were computed while the clock was ahead.
+
+        A run that took place in what is now the future is not repeated: a clock set back by minutes, or another
+        process whose clock is ahead, moves nothing.
+        """
+        schedules, digests = self._services.store.schedules, self._services.store.digests
+        for row in await schedules.claimed_after(now):
+            following = next_due(row, now)
+            if row.last_at is not None and following < row.next_at and row.last_at - following > LATEST:
+                await schedules.reschedule(row.id or 0, following, instead_of=row.next_at)
+        for digest in await digests.claimed_after(now + LATEST):
+            if (following := next_due(digest, now)) < digest.next_at:
+                await digests.reschedule(digest.id or 0, following, instead_of=digest.next_at)
 
     async def _digest(self, row: DigestRow, now: datetime) -> None:
         request = Request(team=row.team, channel=row.channel, user=row.made_by, source=Source.SCHEDULE, now=now)
         span = timedelta(days=7 if row.period == "weekly" else 1)
         message = await digest_message(request, self._services, span)
-        notice = NoticeRow(
+        notification = NotificationRow(
             team=row.team,
             channel=row.channel,
             connection="",
             pipeline="",
             build=f"{row.period} {now:%Y-%m-%d %H:%M}",
-            round=1,
+            attempt_no=1,
             event=Event.DIGEST.value,
             reason=f"the {row.period} digest",
             extra=Extra(text=message.text, lines=_lines(message.blocks)).as_json(),
             due_at=now,
             created_at=now,
         )
-        await self._services.store.add_notices([notice])
+        await self._services.store.notifications.add([notification])
         self._services.wake_outbox()
 
 
+async def _guarded(work: Awaitable[None], row: ScheduleRow | DigestRow) -> None:
+    """Do some work for a row; where that breaks, log it, so that the other rows have their turn."""
+    try:
+        await work
+    except Exception:
+        log.exception("what was due broke", extra={"kind": row.__tablename__, "row": row.id})
+
+
+def next_due(row: ScheduleRow | DigestRow, now: datetime) -> datetime:
+    """Return when a row is due next, later than now. One whose rule can't be read waits a day."""
+    try:
+        rule = parse_rule(row.cron)
+    except UsageError:
+        log.exception("a stored rule can't be read", extra={"row": row.id, "rule": row.cron})
+        return now + DAY
+    return rule.next_after(now, zone_of(row.tz), due=row.next_at)
+
+
+def _latest_due(row: ScheduleRow, now: datetime) -> datetime:
+    try:
+        return parse_rule(row.cron).last_until(now, zone_of(row.tz), due=row.next_at)
+    except UsageError:
+        return row.next_at
+
+
+def _request(row: ScheduleRow, now: datetime) -> Request:
+    return Request(team=row.team, channel=row.channel, user=row.user, text=row.command, source=Source.SCHEDULE, now=now)
+
+
 def _lines(blocks: tuple[dict[str, object], ...]) -> tuple[str, ...]:
-    found = [block.get("text") for block in blocks if block.get("type") == "section"]
-    return tuple(str(part.get("text")) for part in found if isinstance(part, dict))
-
-
-def _next(row: ScheduleRow | DigestRow, now: datetime) -> datetime:
-    return next_times(row.cron, row.tz, now)[0]
+    sections = [block.get("text") for block in blocks if block.get("type") == "section"]
+    return tuple(str(part.get("text")) for part in sections if isinstance(part, dict))

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bot.providers import PROVIDERS
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.settings import ENVIRONMENT, TABLES, Settings
 from commands.registry import COMMANDS
 from commands.setup.help import GROUPS
@@ -29,7 +29,7 @@ CAPABILITIES: tuple[tuple[Capability, str], ...] = (
     (Capability.RETRY_FAILED, "retry failed"),
     (Capability.RETRY_ALL, "retry all"),
     (Capability.RETRY_JOB, "retry one job"),
-    (Capability.GATES, "shows gates"),
+    (Capability.APPROVALS, "shows approvals"),
     (Capability.DECIDE, "approve"),
     (Capability.REJECT, "reject"),
     (Capability.JOBS, "jobs"),

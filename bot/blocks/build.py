@@ -5,6 +5,7 @@ from datetime import datetime
 
 from bot.blocks.buttons import build_buttons
 from bot.blocks.lines import (
+    approval_lines,
     build_line,
     build_words,
     closing_line,
@@ -12,7 +13,6 @@ from bot.blocks.lines import (
     commit_words,
     counts_line,
     first_line,
-    gate_lines,
     jobs_line,
     lines_of,
     progress_line,
@@ -22,7 +22,7 @@ from bot.blocks.lines import (
 )
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
 from bot.blocks.text import bold, code, mark, markup, plural, safe
-from bot.core.models import Build, Gate
+from bot.core.models import Approval, Build
 
 __all__ = ["build_card", "build_line", "build_list", "commit_list"]
 
@@ -34,10 +34,10 @@ def build_card(
     now: datetime,
     connection_label: str,
     actions: frozenset[str] = frozenset(),
-    round: int = 1,  # noqa: A002 - the house word for one run of a build
+    attempt_no: int = 1,
     headline: str | None = None,
     usual_seconds: float | None = None,
-    gates: Sequence[Gate] = (),
+    approvals: Sequence[Approval] = (),
     note: str | None = None,
     watched: bool = False,
 ) -> Message:
@@ -51,7 +51,7 @@ def build_card(
         middle = lines_of(counts_line(build.issues), raw_state_line(build))
     else:
         middle = lines_of(jobs_line(build), progress_line(build, usual_seconds=usual_seconds, now=now))
-    asked = [line for gate in gates[:5] for line in gate_lines(gate)] if not build.completed else []
+    asked = [line for approval in approvals[:5] for line in approval_lines(approval)] if not build.completed else []
     body = lines_of(
         markup(headline) if headline else "",
         commit_line(build),
@@ -59,7 +59,9 @@ def build_card(
         *asked,
         markup(note, 500) if note else "",
     )
-    small = closing_line(build, connection_label=connection_label, usual_seconds=usual_seconds, round=round, now=now)
+    small = closing_line(
+        build, connection_label=connection_label, usual_seconds=usual_seconds, attempt_no=attempt_no, now=now
+    )
     text = ". ".join(
         part
         for part in (
@@ -70,7 +72,11 @@ def build_card(
         if part
     )
     buttons = build_buttons(
-        build, allowed=actions, round=round, gates=gates if not build.completed else (), watched=watched
+        build,
+        allowed=actions,
+        attempt_no=attempt_no,
+        approvals=approvals if not build.completed else (),
+        watched=watched,
     )
     return Message(
         text=text,

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Sequence
 
 from bot.blocks.message import Block, actions, button, link_button, menu
-from bot.core.models import Build, Conclusion, Gate, spoken
+from bot.core.models import Approval, Build, Conclusion, spoken
 
-# Verbs that change something carry the round they were offered in, so that an old card cannot act on a newer round.
+# Verbs that change something carry the attempt they were offered in, so that an old card cannot act on a newer attempt.
 _ACTING = frozenset({"cancel", "retry", "rebuild", "approve", "reject", "erase"})
 
 _RUNNING = ("cancel", "watch", "logs", "mute", "why", "tests", "issues", "settings")
@@ -38,27 +38,27 @@ _LABELS = {
 }
 
 
-def command(verb: str, build: Build, *, round: int = 1) -> str:  # noqa: A002 - the house word for one run of a build
-    """Return the words that do something with a build: `cancel bk:web#41 --round 1`."""
+def command(verb: str, build: Build, *, attempt_no: int = 1) -> str:
+    """Return the words that do something with a build: `cancel bk:web#41 --attempt 1`."""
     words = f"{verb} {spoken(build.connection, build.pipeline, number=build.number)}"
     if build.number is None:
         words += f" --id {shlex.quote(build.id)}"
-    return f"{words} --round {round}" if verb in _ACTING else words
+    return f"{words} --round {attempt_no}" if verb in _ACTING else words
 
 
 def build_buttons(
     build: Build,
     *,
     allowed: frozenset[str],
-    round: int = 1,  # noqa: A002 - the house word for one run of a build
-    gates: Sequence[Gate] = (),
+    attempt_no: int = 1,
+    approvals: Sequence[Approval] = (),
     watched: bool = False,
 ) -> tuple[Block, ...]:
-    """Return the rows of buttons under a build: each gate's own, then Open, at most three more, the rest in `⋯`."""
+    """Return the rows of buttons under a build: each approval's own, then Open, at most three more, the rest in `⋯`."""
     if build.conclusion is Conclusion.RETRIED:
         return (actions(link_button("Open", build.web_url)),)
-    deciding = _gate_rows(build, gates, allowed=allowed, round=round)
-    offered = [_offer(verb, build, round=round, watched=watched) for verb in _order(build) if verb in allowed]
+    deciding = _approval_rows(build, approvals, allowed=allowed, attempt_no=attempt_no)
+    offered = [_offer(verb, build, attempt_no=attempt_no, watched=watched) for verb in _order(build) if verb in allowed]
     visible = 2 if deciding else 3
     shown = [button(label, words) for label, words in offered[:visible]]
     row = actions(link_button("Open", build.web_url), *shown, menu(offered[visible : visible + 5]))
@@ -75,7 +75,7 @@ def _order(build: Build) -> tuple[str, ...]:
     return _GREEN if build.conclusion is Conclusion.PASSED else _OTHER
 
 
-def _offer(verb: str, build: Build, *, round: int, watched: bool) -> tuple[str, str]:  # noqa: A002 - the house word for one run of a build
+def _offer(verb: str, build: Build, *, attempt_no: int, watched: bool) -> tuple[str, str]:
     """Return a verb's (label, command) for this build."""
     if verb == "watch" and watched:
         verb = "unwatch"
@@ -90,24 +90,26 @@ def _offer(verb: str, build: Build, *, round: int, watched: bool) -> tuple[str, 
         return label, f"mute {spoken(build.connection, build.pipeline)} --for 2h"
     if verb == "stats":
         return label, f"stats {spoken(build.connection, build.pipeline)}"
-    return label, command(verb, build, round=round)
+    return label, command(verb, build, attempt_no=attempt_no)
 
 
-def _gate_rows(build: Build, gates: Sequence[Gate], *, allowed: frozenset[str], round: int) -> tuple[Block, ...]:  # noqa: A002 - the house word for one run of a build
-    """Return Approve, Reject and Details for each of up to five gates; several are told apart by name."""
+def _approval_rows(
+    build: Build, approvals: Sequence[Approval], *, allowed: frozenset[str], attempt_no: int
+) -> tuple[Block, ...]:
+    """Return Approve, Reject and Details for each of up to five approvals; several are told apart by name."""
     rows: list[Block] = []
-    for gate in gates[:5]:
-        named = f" {gate.name}" if len(gates) > 1 else ""
-        which = f" --gate {shlex.quote(gate.id)}"
+    for approval in approvals[:5]:
+        named = f" {approval.name}" if len(approvals) > 1 else ""
+        which = f" --gate {shlex.quote(approval.id)}"
         elements: list[Block] = []
         if "approve" in allowed:
-            words = command("approve", build, round=round) + which
+            words = command("approve", build, attempt_no=attempt_no) + which
             elements.append(button(f"Approve{named}", words, style="primary"))
-        if "reject" in allowed and gate.can_reject:
-            words = command("reject", build, round=round) + which
+        if "reject" in allowed and approval.can_reject:
+            words = command("reject", build, attempt_no=attempt_no) + which
             elements.append(button(f"Reject{named}", words, style="danger"))
-        if gate is gates[0]:
-            form = command("approve", build, round=round) + which + " --form"
+        if approval is approvals[0]:
+            form = command("approve", build, attempt_no=attempt_no) + which + " --form"
             elements.append(button("Details", form if "approve" in allowed else command("show", build)))
         rows.append(actions(*elements))
     return tuple(rows)

@@ -1,4 +1,4 @@
-"""The lines that cards, notices and lists share: each takes a build and gives one line of mrkdwn."""
+"""The lines that cards, notifications and lists share: each takes a build and gives one line of mrkdwn."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ from bot.blocks.text import (
     since,
     when,
 )
-from bot.core.models import Build, Conclusion, Gate, IssueCounts, Starter, Status, Transition, Trigger
+from bot.core.models import Approval, Build, Conclusion, IssueCounts, Starter, Status, Transition, Trigger
 from bot.security.redaction import redact
 
 _TRIGGERS = {
@@ -161,7 +161,7 @@ def closing_line(
     *,
     connection_label: str,
     usual_seconds: float | None = None,
-    round: int = 1,  # noqa: A002 - the house word for one run of a build
+    attempt_no: int = 1,
     now: datetime,
 ) -> str:
     """Return line 6: duration, wait, attempt, the system, and when."""
@@ -171,7 +171,7 @@ def closing_line(
         parts.append(f"{duration(build.seconds)}{usually}")
     if build.waited_seconds is not None and build.waited_seconds >= 1:
         parts.append(f"waited {duration(build.waited_seconds)}")
-    attempt = max(round, build.attempt or 1)
+    attempt = max(attempt_no, build.attempt or 1)
     if attempt > 1:
         parts.append(f"attempt {attempt}")
     parts.append(safe(connection_label, 60))
@@ -180,21 +180,21 @@ def closing_line(
     return " · ".join(parts)
 
 
-def gate_lines(gate: Gate) -> list[str]:
-    """Return what a gate asks: its name, who may decide, its instructions, its fields with what they hold by default."""
-    lines = [f"⏸ {link(gate.url, gate.name)}" + (f"{DOT}{safe(gate.job, 80)}" if gate.job else "")]
-    if gate.instructions:
-        lines.append(safe(redact(gate.instructions), 300))
-    if gate.approvers:
-        named = ", ".join(safe(name, 60) for name in gate.approvers[:10])
-        rest = f" and {len(gate.approvers) - 10} more" if len(gate.approvers) > 10 else ""
+def approval_lines(approval: Approval) -> list[str]:
+    """Return what an approval asks: its name, who may decide, its instructions, its fields with what they hold by default."""
+    lines = [f"⏸ {link(approval.url, approval.name)}" + (f"{DOT}{safe(approval.job, 80)}" if approval.job else "")]
+    if approval.instructions:
+        lines.append(safe(redact(approval.instructions), 300))
+    if approval.approvers:
+        named = ", ".join(safe(name, 60) for name in approval.approvers[:10])
+        rest = f" and {len(approval.approvers) - 10} more" if len(approval.approvers) > 10 else ""
         lines.append(f"May approve: {named}{rest}")
     lines += [
         f"{safe(asked.label or asked.name, 60)}: {code(asked.default, 80) if asked.default else '_to be filled in_'}"
-        for asked in gate.fields[:8]
+        for asked in approval.fields[:8]
     ]
-    if len(gate.fields) > 8:
-        lines.append(f"… {len(gate.fields) - 8} more fields")
+    if len(approval.fields) > 8:
+        lines.append(f"… {len(approval.fields) - 8} more fields")
     return lines
 
 

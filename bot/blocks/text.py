@@ -19,7 +19,7 @@ MINUS = "\N{MINUS SIGN}"
 DOT = "  ·  "
 STEP = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
-# Control characters, halves of characters, and the invisible ones that hide text or turn its direction round.
+# Control characters, halves of characters, and the invisible ones that hide text or turn its direction attempt.
 _UNSEEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
 _INVISIBLE = re.compile(f"[{_UNSEEN}]")
 _UNSAFE_IN_URL = re.compile(rf"[\s<>|\"`\\^{{}}{_UNSEEN}]")

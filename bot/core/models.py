@@ -154,8 +154,8 @@ class Pipeline:
 class Build:
     """One run of a pipeline.
 
-    `id` is what the provider's calls take, `number` what people say. `attempt` counts rounds where the system
-    does. `raw_state` is the vendor's own word. `waiting` says that a gate is open. `jobs` counts jobs by the
+    `id` is what the provider's calls take, `number` what people say. `attempt` counts attempts where the system
+    does. `raw_state` is the vendor's own word. `waiting` says that an approval is open. `jobs` counts jobs by the
     words of `Status` and `Conclusion`.
     """
 
@@ -163,6 +163,7 @@ class Build:
     pipeline: str
     id: str
     number: int | None = None
+    label: str | None = None
     attempt: int | None = None
     name: str | None = None
     workflow: str | None = None
@@ -171,6 +172,7 @@ class Build:
     tag: str | None = None
     pull_request: str | None = None
     target_branch: str | None = None
+    from_fork: bool | None = None
     commit: str | None = None
     message: str | None = None
     author: Person | None = None
@@ -215,6 +217,21 @@ class Build:
         if self.pull_request:
             return f"!{self.pull_request}"
         return self.commit[:8] if self.commit else None
+
+    @property
+    def history_ref(self) -> Ref | None:
+        """Return the ref whose history this build belongs to, or None where it belongs to none.
+
+        A pull request's build never belongs to a branch, whatever its branch is called; a fork's build that names no
+        pull request belongs to none. A build without any ref has no history.
+        """
+        if self.pull_request:
+            return Ref(kind=RefKind.PULL_REQUEST, name=self.pull_request)
+        if self.from_fork:
+            return None
+        if self.tag:
+            return Ref(kind=RefKind.TAG, name=self.tag)
+        return Ref(kind=RefKind.BRANCH, name=self.branch) if self.branch else None
 
     @property
     def seconds(self) -> float | None:
@@ -345,7 +362,7 @@ class ParameterType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A value that a pipeline or a gate takes. `choices` are (value, label)."""
+    """A value that a pipeline or an approval takes. `choices` are (value, label)."""
 
     name: str
     type: ParameterType = ParameterType.TEXT
@@ -357,7 +374,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Approval:
     """A step that waits for a person."""
 
     id: str
@@ -386,6 +403,19 @@ class StartRequest:
     message: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     requested_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTarget:
+    """What a start request makes the CI system build: the names as they will be sent, None where not sent.
+
+    Permissions are judged on this, not on what was typed. A bare commit is sent under a branch: that one is named.
+    """
+
+    branch: str | None = None
+    tag: str | None = None
+    commit: str | None = None
+    pull_request: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,7 +463,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tap:
+class WebhookEvent:
     """What a webhook says: look at this build (or, without one, at this pipeline; without either, at everything)."""
 
     delivery: str
@@ -443,7 +473,7 @@ class Tap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What a lane is asked about: pipelines by id, and the builds known to be unfinished in each."""
+    """What a poll target is asked about: pipelines by id, and the builds known to be unfinished in each."""
 
     pipelines: frozenset[str]
     unfinished: frozenset[BuildKey] = frozenset()
@@ -503,7 +533,7 @@ def is_sha(text: str) -> bool:
 
 
 class Change(StrEnum):
-    """How a round compares with the one before it on the same pipeline and branch."""
+    """How an attempt compares with the one before it on the same pipeline and branch."""
 
     FIRST = "first"
     BROKEN = "broken"
@@ -515,12 +545,12 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """What a finished round means beside the earlier ones of its pipeline and branch.
+    """What a finished attempt means beside the earlier ones of its pipeline and branch.
 
-    `baseline` are the counts of the last finished, not cancelled round (None: there is none). `streak` counts red
-    rounds in a row with this one while it is red; on BROKEN it counts the green ones before, on FIXED the red ones.
+    `baseline` are the counts of the last finished, not cancelled attempt (None: there is none). `streak` counts red
+    attempts in a row with this one while it is red; on BROKEN it counts the green ones before, on FIXED the red ones.
     `red_since` is the number of the first red build of the streak, `red_seconds` the time since its end.
-    `usual_seconds` is the median duration of earlier passed rounds.
+    `usual_seconds` is the median duration of earlier passed attempts.
     """
 
     change: Change = Change.NONE
@@ -541,7 +571,7 @@ class Transition:
     def with_counts(self, counts: IssueCounts) -> "Transition":
         """Return this with `worse` and `better` as counts say: worse where one grew, better where one fell, none grew.
 
-        A round that says nothing about the code is neither.
+        An attempt that says nothing about the code is neither.
         """
         if self.change is Change.NONE:
             return self

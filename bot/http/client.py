@@ -65,7 +65,7 @@ class Reply:
     content: bytes
     url: str
     provider: str
-    unsaid: frozenset[str] = field(default=frozenset(), repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def etag(self) -> str | None:
@@ -178,11 +178,11 @@ class Api:
         provider: str,
         clock: Clock,
         auth: httpx.Auth | None = None,
-        explain: Explain = no_explanation,
+        map_error: Explain = no_explanation,
         read_quota: ReadQuota = no_quota,
         headers: Mapping[str, str] | None = None,
         concurrency: int = CONCURRENCY,
-        trusted: Collection[str] = (),
+        credential_origins: Collection[str] = (),
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.provider = provider
@@ -192,12 +192,12 @@ class Api:
         self._client = client
         self._clock = clock
         self._auth = auth
-        self._explain = explain
+        self._map_error = map_error
         self._read_quota = read_quota
         self._headers = _merged({"Accept": self.JSON}, headers)
         self._gate = asyncio.Semaphore(concurrency)
         self._origin = _origin(httpx.URL(self.base_url))
-        self._trusted = {self._origin, *(_origin(httpx.URL(origin)) for origin in trusted)}
+        self._credential_origins = {self._origin, *(_origin(httpx.URL(origin)) for origin in credential_origins)}
 
     def url(self, path: str, query: Query | None = None) -> str:
         """Return the address of a path (or a whole address as it is) with a query. Lists repeat their name."""
@@ -387,8 +387,8 @@ class Api:
             return reply
         if reply.status != httpx.codes.NOT_MODIFIED and not 200 <= reply.status < 300:
             raise self._refusal(reply, method)
-        if reply.is_page and (reply.status == 203 or _origin(httpx.URL(reply.url)) not in self._trusted):
-            raise self._explain(reply) or AuthFailed(
+        if reply.is_page and (reply.status == 203 or _origin(httpx.URL(reply.url)) not in self._credential_origins):
+            raise self._map_error(reply) or AuthFailed(
                 f"{self.provider} sent me to a sign-in page instead of answering.",
                 provider=self.provider,
                 status=reply.status,
@@ -399,7 +399,7 @@ class Api:
     def _refusal(self, reply: Reply, method: str) -> ProviderError:
         """Return the error for an answer, and remember how long the connection has to keep quiet."""
         error = self._error(reply, method)
-        if isinstance(error, RateLimited) and _origin(httpx.URL(reply.url)) in self._trusted:
+        if isinstance(error, RateLimited) and _origin(httpx.URL(reply.url)) in self._credential_origins:
             wait = timedelta(seconds=min(error.retry_after, LONGEST_WAIT_SECONDS))
             until = self._clock() + wait
             self.not_before = until if self.not_before is None else max(self.not_before, until)
@@ -432,7 +432,7 @@ class Api:
         extra = _merged(self._headers, headers)
         auth = self._auth
         here = self._address(url)
-        if not credentials or _origin(here) not in self._trusted:
+        if not credentials or _origin(here) not in self._credential_origins:
             auth, extra = None, _without_secrets(extra)
         async with self._gate:
             for _hop in range(REDIRECTS + 1):
@@ -522,7 +522,7 @@ class Api:
             content=b"".join(chunks),
             url=str(response.request.url),
             provider=self.provider,
-            unsaid=_secrets(response.request.headers),
+            secrets=_secrets(response.request.headers),
         )
 
     def _unreachable(self, exc: httpx.TransportError, *, acted: bool) -> Unavailable:
@@ -535,7 +535,7 @@ class Api:
         return Unavailable(said, provider=self.provider, acted=acted)
 
     def _error(self, reply: Reply, method: str) -> ProviderError:
-        explained = self._explain(reply)
+        explained = self._map_error(reply)
         if explained is not None:
             return explained
         provider, status = self.provider, reply.status
@@ -594,11 +594,11 @@ def message_of(reply: Reply) -> str | None:
         body: Any = msgspec.json.decode(reply.content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = reply.text.strip()
-        return None if reply.is_page or "<" in text[:200] else _plain(text, reply.unsaid) or None
+        return None if reply.is_page or "<" in text[:200] else _plain(text, reply.secrets) or None
     words = _words(body)
     if words is None or _PAGE.search(html.unescape(words)):
         return None
-    return _plain(words, reply.unsaid) or None
+    return _plain(words, reply.secrets) or None
 
 
 _PAGE = re.compile(r"<\s*(?:!doctype|html|head|body|script|style)\b", re.IGNORECASE)
@@ -630,9 +630,9 @@ def _words(body: Any, depth: int = _MESSAGE_DEPTH) -> str | None:
     return "; ".join(parts) or None
 
 
-def _plain(text: str, unsaid: Collection[str] = ()) -> str:
+def _plain(text: str, secrets: Collection[str] = ()) -> str:
     """Return one line of at most 300 characters without tags, credentials and the queries of addresses."""
-    for secret in sorted(unsaid, key=len, reverse=True):
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "[…]")
     text = _TAG.sub(" ", html.unescape(text))
     text = _TOKEN.sub("[…]", _ADDRESS_QUERY.sub(r"\1\2", text))

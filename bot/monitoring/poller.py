@@ -1,7 +1,7 @@
-"""What changed since the last look: lanes, leases, taps, catching up, outages.
+"""What changed since the last look: poll targets, leases, webhook events, catching up, outages.
 
-A lane is a connection, or its part that needs a poll of its own. Any number of workers share the lanes by leases in
-the store. A tap and a tick both end in `look`.
+A poll target is a connection, or its part that needs a poll of its own. Any number of workers share the poll targets by leases in
+the store. A webhook event and a tick both end in `look`.
 """
 
 import asyncio
@@ -21,9 +21,10 @@ from bot.core.tasks import Tasks
 from bot.http.client import Quota
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import Event
-from bot.providers.base.provider import AnyProvider, Capability
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store
-from bot.store.tables import LaneRow, NoticeRow, RoundRow
+from bot.store.tables import AttemptRow, NotificationRow, PollTargetRow
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ SHARE_OF_QUOTA = 0.5
 LONGEST_PAUSE_SECONDS = 900.0
 FAILURES_KEPT = 3
 
-Decide = Callable[[Sequence[Recorded]], Sequence[NoticeRow]]
+Decide = Callable[[Sequence[Recorded]], Sequence[NotificationRow]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def pause_seconds(pace: Pace, *, busy: bool, quota: Quota | None, spent: int, no
     return min(max(wanted, left / looks), LONGEST_PAUSE_SECONDS)
 
 
-class Watcher:
+class Poller:
     """The poller.
 
     `provider_of` returns a connection by name (None where it is gone), `sees` says whether a workspace may see one.
@@ -88,7 +89,7 @@ class Watcher:
         owner: str,
         wake_outbox: Callable[[], None],
         sees: Callable[[str, str], bool] = lambda _team, _connection: True,
-        looked: Callable[[str, str, float], None] = lambda _kind, _outcome, _seconds: None,
+        polled: Callable[[str, str, float], None] = lambda _kind, _outcome, _seconds: None,
     ) -> None:
         self._store = store
         self._provider_of = provider_of
@@ -97,7 +98,7 @@ class Watcher:
         self._owner = owner
         self._wake_outbox = wake_outbox
         self._sees = sees
-        self._looked = looked
+        self._polled = polled
         self._ensure_at: datetime | None = None
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
@@ -105,7 +106,7 @@ class Watcher:
         self.last_tick: datetime | None = None
 
     def wake(self) -> None:
-        """Look at due lanes now rather than at the next tick."""
+        """Look at due poll targets now rather than at the next tick."""
         self._awake.set()
 
     async def run(self) -> None:
@@ -117,8 +118,8 @@ class Watcher:
                 found = False
                 try:
                     if fresh and self._store.dialect == "sqlite":
-                        # SQLite has one worker: whoever leased a lane before this start is gone.
-                        await self._store.free_lanes()
+                        # SQLite has one worker: whoever leased a poll target before this start is gone.
+                        await self._store.polling.release_leases()
                     fresh = False
                     found = await self.tick()
                 except BotError as exc:
@@ -132,78 +133,78 @@ class Watcher:
             await self._tasks.drain(0)
 
     async def tick(self) -> bool:
-        """Start a look at every due lane and the fetching of due counts; return whether there was anything to do."""
+        """Start a look at every due poll target and the fetching of due counts; return whether there was anything to do."""
         now = self._clock()
         self.last_tick = now
         if self._ensure_at is None or now >= self._ensure_at:
             self._ensure_at = now + timedelta(seconds=ENSURE_SECONDS)
-            await self.ensure_lanes()
+            await self.ensure_poll_targets()
         room = min(self._tasks.free, BATCH)
         if not room:
             return False
-        lanes = await self._store.claim_lanes(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        owed = await self._store.rounds_wanting_counts(now, room)
-        for lane in lanes:
-            self._tasks.start(self.look(lane), f"look at {lane.connection}")
-        for round_ in owed:
-            self._tasks.start(self._count(round_), f"count {round_.connection}")
-        return bool(lanes or owed)
+        poll_targets = await self._store.polling.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        owed = await self._store.attempts.claim_uncounted(now, room)
+        for poll_target in poll_targets:
+            self._tasks.start(self.poll(poll_target), f"look at {poll_target.connection}")
+        for attempt in owed:
+            self._tasks.start(self._count(attempt), f"count {attempt.connection}")
+        return bool(poll_targets or owed)
 
-    async def ensure_lanes(self) -> None:
-        """Make the lanes that are missing for what is watched, as after a change of the configuration."""
-        there = {(lane.connection, lane.part) for lane in await self._store.lanes()}
-        for connection, pipeline in await self._store.watched_pipelines():
+    async def ensure_poll_targets(self) -> None:
+        """Make the poll targets that are missing for what is watched, as after a change of the configuration."""
+        there = {(poll_target.connection, poll_target.part) for poll_target in await self._store.polling.targets()}
+        for connection, pipeline in await self._store.polling.watched_pipelines():
             provider = self._provider_of(connection)
-            if provider is not None and (place := (connection, provider.lane(pipeline))) not in there:
+            if provider is not None and (place := (connection, provider.poll_target(pipeline))) not in there:
                 there.add(place)
-                await self._store.want_lane(*place, now=self._clock())
+                await self._store.polling.ensure(*place, now=self._clock())
 
     async def settle(self) -> None:
         """Wait until everything started has ended."""
         await self._tasks.drain()
 
-    async def look(self, lane: LaneRow) -> None:
-        """Look at one claimed lane: what taps named, and the whole poll where that is due."""
+    async def poll(self, poll_target: PollTargetRow) -> None:
+        """Look at one claimed poll target: what webhook events named, and the whole poll where that is due."""
         try:
-            await self._look(lane)
+            await self._poll(poll_target)
         except asyncio.CancelledError:
             # A stop: whoever starts next need not wait for the lease to end.
             now = self._clock()
-            await self._give_back(lane, now, now, error=lane.last_error or None)
+            await self._give_back(poll_target, now, now, error=poll_target.last_error or None)
             raise
 
-    async def _look(self, lane: LaneRow) -> None:
+    async def _poll(self, poll_target: PollTargetRow) -> None:
         started = self._clock()
-        provider = self._provider_of(lane.connection)
+        provider = self._provider_of(poll_target.connection)
         if provider is None:
-            await self._gone(lane, started)
+            await self._gone(poll_target, started)
             return
         before = provider.requests
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                changes = await self._ask(lane, provider, started)
+                changes = await self._read_changes(poll_target, provider, started)
         except TimeoutError:
-            await self._failed(lane, provider, f"{provider.label} took longer than {LOOK_SECONDS:.0f} s.", None)
+            await self._failed(poll_target, provider, f"{provider.label} took longer than {LOOK_SECONDS:.0f} s.", None)
             return
         except ProviderError as exc:
-            await self._failed(lane, provider, str(exc), exc)
+            await self._failed(poll_target, provider, str(exc), exc)
             return
-        if lane.failing_since is not None:
-            await self._recovered(lane, provider)  # said before what finished meanwhile
+        if poll_target.failing_since is not None:
+            await self._recovered(poll_target, provider)  # said before what finished meanwhile
         await self.record(changes.builds, provider)
-        watched = await self._watched(lane, provider)
+        watched = await self._watched(poll_target, provider)
         if not watched.pipelines and not watched.unfinished:
-            await self._drop(lane, provider)
+            await self._drop(poll_target, provider)
             return
         now = self._clock()
-        polled = changes.cursor is not None or lane.poll_at <= started
+        polled = changes.cursor is not None or poll_target.poll_at <= started
         spent = provider.requests - before
         seconds = pause_seconds(self._pace, busy=bool(watched.unfinished), quota=provider.quota, spent=spent, now=now)
         seconds *= self._jitter.uniform(0.9, 1.1)
         next_at = now + timedelta(seconds=seconds)
-        poll_at = next_at if polled else min(lane.poll_at, next_at)
-        await self._store.release_lane(
-            lane,
+        poll_at = next_at if polled else min(poll_target.poll_at, next_at)
+        await self._store.polling.release(
+            poll_target,
             cursor=changes.cursor,
             due_at=poll_at,
             poll_at=poll_at,
@@ -211,36 +212,41 @@ class Watcher:
             error=None,
             now=now,
         )
-        self._looked(provider.kind, "ok", (now - started) / timedelta(seconds=1))
+        self._polled(provider.kind, "ok", (now - started) / timedelta(seconds=1))
 
-    async def _watched(self, lane: LaneRow, provider: AnyProvider) -> Watched:
-        """Return what is watched of a lane."""
-        pipelines, unfinished = await self._store.watched(lane.connection)
+    async def _watched(self, poll_target: PollTargetRow, provider: AnyProvider) -> Watched:
+        """Return what is watched of a poll target."""
+        pipelines, unfinished = await self._store.polling.watched(poll_target.connection)
         return Watched(
-            pipelines=frozenset(p for p in pipelines if provider.lane(p) == lane.part),
-            unfinished=frozenset(key for key in unfinished if provider.lane(key.pipeline) == lane.part),
+            pipelines=frozenset(p for p in pipelines if provider.poll_target(p) == poll_target.part),
+            unfinished=frozenset(key for key in unfinished if provider.poll_target(key.pipeline) == poll_target.part),
         )
 
-    async def _gone(self, lane: LaneRow, now: datetime) -> None:
-        """Leave a lane alone whose connection this process does not know: it was taken out, or has just been made."""
-        pipelines, unfinished = await self._store.watched(lane.connection)
+    async def _gone(self, poll_target: PollTargetRow, now: datetime) -> None:
+        """Leave a poll target alone whose connection this process does not know: it was taken out, or has just been made."""
+        pipelines, unfinished = await self._store.polling.watched(poll_target.connection)
         if not pipelines and not unfinished:
-            await self._store.drop_lane(lane.connection, lane.part)
+            await self._store.polling.drop(poll_target.connection, poll_target.part)
             return
         await self._give_back(
-            lane, now, now + timedelta(seconds=GONE_SECONDS), error=f"There is no connection `{lane.connection}`."
+            poll_target,
+            now,
+            now + timedelta(seconds=GONE_SECONDS),
+            error=f"There is no connection `{poll_target.connection}`.",
         )
 
-    async def _drop(self, lane: LaneRow, provider: AnyProvider) -> None:
-        """Forget a lane that nobody wants, unless somebody began to want it just now."""
-        await self._store.drop_lane(lane.connection, lane.part)
-        watched = await self._watched(lane, provider)
+    async def _drop(self, poll_target: PollTargetRow, provider: AnyProvider) -> None:
+        """Forget a poll target that nobody wants, unless somebody began to want it just now."""
+        await self._store.polling.drop(poll_target.connection, poll_target.part)
+        watched = await self._watched(poll_target, provider)
         if watched.pipelines or watched.unfinished:
-            await self._store.want_lane(lane.connection, lane.part, now=self._clock())
+            await self._store.polling.ensure(poll_target.connection, poll_target.part, now=self._clock())
 
-    async def _give_back(self, lane: LaneRow, now: datetime, due_at: datetime, *, error: str | None) -> bool:
-        return await self._store.release_lane(
-            lane,
+    async def _give_back(
+        self, poll_target: PollTargetRow, now: datetime, due_at: datetime, *, error: str | None
+    ) -> bool:
+        return await self._store.polling.release(
+            poll_target,
             cursor=None,
             due_at=due_at,
             poll_at=due_at,
@@ -249,21 +255,21 @@ class Watcher:
             now=now,
         )
 
-    async def _ask(self, lane: LaneRow, provider: AnyProvider, now: datetime) -> Changes:
-        hints = await self._store.take_hints(lane.id or 0)
-        is_due = lane.poll_at <= now
+    async def _read_changes(self, poll_target: PollTargetRow, provider: AnyProvider, now: datetime) -> Changes:
+        hints = await self._store.polling.take_hints(poll_target.id or 0)
+        is_due = poll_target.poll_at <= now
         if not hints and not is_due:
             return Changes(builds=(), cursor=None)
-        watched = await self._watched(lane, provider)
+        watched = await self._watched(poll_target, provider)
         builds: list[Build] = []
         for pipeline, id_ in hints:
-            key = BuildKey(connection=lane.connection, pipeline=pipeline, id=id_)
+            key = BuildKey(connection=poll_target.connection, pipeline=pipeline, id=id_)
             build = await provider.build_or_none(key) if await self._matters(key, watched) else None
             if build is not None:
                 builds.append(build)
         cursor: str | None = None
         if is_due and (watched.pipelines or watched.unfinished):
-            changes = await provider.changes(lane.cursor or None, watched)
+            changes = await provider.changes(poll_target.cursor or None, watched)
             builds += [
                 build
                 for build in changes.builds
@@ -274,10 +280,10 @@ class Watcher:
         return Changes(builds=tuple(builds), cursor=cursor)
 
     async def _matters(self, key: BuildKey, watched: Watched) -> bool:
-        """Return whether a build that a tap names is any of ours: webhooks of a whole account tell of all its builds."""
+        """Return whether a build that a webhook event names is any of ours: webhooks of a whole account tell of all its builds."""
         if key.pipeline in watched.pipelines or key in watched.unfinished:
             return True
-        return await self._store.build(key) is not None
+        return await self._store.builds.get(key) is not None
 
     async def _stragglers(self, provider: AnyProvider, watched: Watched, seen: Sequence[Build]) -> list[Build]:
         """Return unfinished builds that a poll of finished and active builds no longer lists: they ended unseen."""
@@ -287,17 +293,17 @@ class Watcher:
         found = [await provider.build_or_none(key) for key in missing]
         gone = [key for key, build in zip(missing, found, strict=True) if build is None]
         for key in gone:
-            await self._store.forget_build(key)
+            await self._store.recording.stop_tracking(key)
         return [build for build in found if build is not None]
 
     async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
-        """Write what was seen, with the notices it makes, and fetch the counts of rounds that have just ended."""
+        """Write what was seen, with the notifications it makes, and fetch the counts of attempts that have just ended."""
         if not builds:
             return []
         now = self._clock()
         can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
 
-        def decide(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+        def decide(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
             return decisions.decide(
                 batch,
                 now=now,
@@ -306,24 +312,24 @@ class Watcher:
                 sees=lambda team: self._sees(team, provider.connection),
             )
 
-        recorded = await self._store.record(
+        recorded = await self._store.recording.record(
             builds, decide, now=now, counts_after=timedelta(0) if can_count or can_list else None
         )
         if recorded:
             self._wake_outbox()
         ended = [one for one in recorded if one.finished is not None]
         for key in {one.build.key for one in ended if any(watch.build for watch in one.watches)}:
-            await self._store.end_watches(key)
+            await self._store.watches.end(key)
         if ended:
             self._awake.set()  # their counts are due now
         return recorded
 
-    async def _count(self, round_: RoundRow) -> None:
-        provider = self._provider_of(round_.connection)
-        key = BuildKey(connection=round_.connection, pipeline=round_.pipeline, id=round_.build)
-        known = await self._store.build(key)
-        if provider is None or known is None or known[1].round != round_.round:
-            await self._store.give_up_counts(round_.id or 0)
+    async def _count(self, attempt: AttemptRow) -> None:
+        provider = self._provider_of(attempt.connection)
+        key = BuildKey(connection=attempt.connection, pipeline=attempt.pipeline, id=attempt.build)
+        known = await self._store.builds.get(key)
+        if provider is None or known is None or known[1].attempt_no != attempt.attempt_no:
+            await self._store.attempts.give_up_counts(attempt.id or 0)
             return
         build = known[0]
         try:
@@ -331,13 +337,13 @@ class Watcher:
                 counts = await provider.counts(build) if provider.can(Capability.COUNTS) else build.issues
                 failures = await self._failures(provider, build)
         except (ProviderError, TimeoutError) as exc:
-            log.info("issue counts could not be read", extra={"connection": round_.connection, "why": str(exc)})
-            if round_.counts_tries >= COUNTS_TRIES or isinstance(exc, NotFound):
-                await self._store.give_up_counts(round_.id or 0)
+            log.info("issue counts could not be read", extra={"connection": attempt.connection, "why": str(exc)})
+            if attempt.counts_tries >= COUNTS_TRIES or isinstance(exc, NotFound):
+                await self._store.attempts.give_up_counts(attempt.id or 0)
             return
-        await self._store.set_counts(
+        await self._store.attempts.set_counts(
             key,
-            round_.round,
+            attempt.attempt_no,
             counts,
             self._clock(),
             failures=msgspec.json.encode(failures[:FAILURES_KEPT]).decode() if failures else "",
@@ -358,65 +364,77 @@ class Watcher:
             (issue for issue in found if issue.kind.value in kinds), key=lambda issue: kinds.index(issue.kind.value)
         )
 
-    async def _failed(self, lane: LaneRow, provider: AnyProvider, said: str, exc: BotError | None) -> None:
+    async def _failed(self, poll_target: PollTargetRow, provider: AnyProvider, said: str, exc: BotError | None) -> None:
         now = self._clock()
-        since = lane.failing_since or now
+        since = poll_target.failing_since or now
         failing = (now - since) / timedelta(seconds=1)
         seconds = min(max(self._pace.busy_seconds, failing / 4), 60.0) * self._jitter.uniform(0.9, 1.1)
         if isinstance(exc, RateLimited):
             seconds = max(seconds, min(exc.retry_after, LONGEST_PAUSE_SECONDS) * self._jitter.uniform(1.0, 1.1))
-        self._looked(provider.kind, type(exc).__name__ if exc else "timeout", 0.0)
-        if not await self._give_back(lane, now, now + timedelta(seconds=seconds), error=said):
+        self._polled(provider.kind, type(exc).__name__ if exc else "timeout", 0.0)
+        if not await self._give_back(poll_target, now, now + timedelta(seconds=seconds), error=said):
             return
-        if lane.failing_since is None:
-            log.info("a connection fails", extra={"connection": lane.connection, "part": lane.part, "why": said})
-        if lane.told_at is None and now - since >= OUTAGE_AFTER:
-            others = [one.failing_since for one in await self._failing(lane) if one.failing_since is not None]
-            # One connection's lanes fail together: the channels that several of them serve are told once.
+        if poll_target.failing_since is None:
+            log.info(
+                "a connection fails",
+                extra={"connection": poll_target.connection, "part": poll_target.part, "why": said},
+            )
+        if poll_target.notified_at is None and now - since >= OUTAGE_AFTER:
+            others = [one.failing_since for one in await self._failing(poll_target) if one.failing_since is not None]
+            # One connection's poll targets fail together: the channels that several of them serve are told once.
             first = min([since, *others])
-            await self._tell(await self._served(lane, provider, set()), lane, lambda _place: first, said, over=False)
-            await self._store.lane_told(lane.id or 0, now)
+            await self._tell(
+                await self._served(poll_target, provider, set()), poll_target, lambda _place: first, said, over=False
+            )
+            await self._store.polling.set_outage_notified(poll_target.id or 0, now)
 
-    async def _recovered(self, lane: LaneRow, provider: AnyProvider) -> None:
-        """Say that a lane works again, to those channels that were told of its outage and hear by no other failing lane."""
-        if not await self._store.lane_works(lane):
+    async def _recovered(self, poll_target: PollTargetRow, provider: AnyProvider) -> None:
+        """Say that a poll target works again, to those channels that were told of its outage and hear by no other failing poll target."""
+        if not await self._store.polling.clear_failure(poll_target):
             return
-        log.info("a connection works again", extra={"connection": lane.connection, "part": lane.part})
-        if lane.told_at is None:
+        log.info("a connection works again", extra={"connection": poll_target.connection, "part": poll_target.part})
+        if poll_target.notified_at is None:
             return
-        still = {one.part for one in await self._failing(lane) if one.told_at is not None}
+        still = {one.part for one in await self._failing(poll_target) if one.notified_at is not None}
         told: dict[tuple[str, str], datetime] = {}
-        for team, channel in await self._served(lane, provider, still):
-            rows = await self._store.notices_in(team, channel, lane.told_at - REMEMBERED)
-            since = [one.build for one in rows if one.event == Event.OUTAGE and one.connection == lane.connection]
+        for team, channel in await self._served(poll_target, provider, still):
+            rows = await self._store.notifications.in_channel(team, channel, poll_target.notified_at - REMEMBERED)
+            since = [
+                one.build for one in rows if one.event == Event.OUTAGE and one.connection == poll_target.connection
+            ]
             if since:
                 told[team, channel] = datetime.fromisoformat(since[-1])
-        await self._tell(list(told), lane, told.__getitem__, provider.label, over=True)
+        await self._tell(list(told), poll_target, told.__getitem__, provider.label, over=True)
 
-    async def _failing(self, lane: LaneRow) -> list[LaneRow]:
-        """Return the other lanes of the same connection that fail."""
-        lanes = [one for one in await self._store.lanes() if one.connection == lane.connection and one.id != lane.id]
-        return [one for one in lanes if one.failing_since is not None]
+    async def _failing(self, poll_target: PollTargetRow) -> list[PollTargetRow]:
+        """Return the other poll targets of the same connection that fail."""
+        poll_targets = [
+            one
+            for one in await self._store.polling.targets()
+            if one.connection == poll_target.connection and one.id != poll_target.id
+        ]
+        return [one for one in poll_targets if one.failing_since is not None]
 
-    async def _served(self, lane: LaneRow, provider: AnyProvider, but: set[str]) -> list[tuple[str, str]]:
-        """Return the channels that hear by a lane, and by none of the parts in `but`."""
+    async def _served(self, poll_target: PollTargetRow, provider: AnyProvider, but: set[str]) -> list[tuple[str, str]]:
+        """Return the channels that hear by a poll target, and by none of the parts in `but`."""
         links = [
             link
-            for link in await self._store.all_links()
-            if link.connection == lane.connection
+            for link in await self._store.links.all()
+            if link.connection == poll_target.connection
             and link.subscribed
             and not link.paused_reason
             and self._sees(link.team, link.connection)
         ]
-        others = {(link.team, link.channel) for link in links if provider.lane(link.pipeline) in but}
+        others = {(link.team, link.channel) for link in links if provider.poll_target(link.pipeline) in but}
         return sorted(
-            {(link.team, link.channel) for link in links if provider.lane(link.pipeline) == lane.part} - others
+            {(link.team, link.channel) for link in links if provider.poll_target(link.pipeline) == poll_target.part}
+            - others
         )
 
     async def _tell(
         self,
         channels: Sequence[tuple[str, str]],
-        lane: LaneRow,
+        poll_target: PollTargetRow,
         since: Callable[[tuple[str, str]], datetime],
         said: str,
         *,
@@ -424,9 +442,15 @@ class Watcher:
     ) -> None:
         now = self._clock()
         for place in channels:
-            quiet = quiet_hours.muted(await self._store.mutes(*place), None, place[1], now)
+            quiet = quiet_hours.muted(await self._store.mutes.of_channel(*place), None, place[1], now)
             row = decisions.outage_row(
-                *place, connection=lane.connection, since=since(place), error=said, over=over, quiet=quiet, now=now
+                *place,
+                connection=poll_target.connection,
+                since=since(place),
+                error=said,
+                over=over,
+                quiet=quiet,
+                now=now,
             )
-            await self._store.add_notices([row])
+            await self._store.notifications.add([row])
         self._wake_outbox()

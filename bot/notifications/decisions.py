@@ -1,6 +1,6 @@
 """Who hears about a build, and why or why not: pure decisions.
 
-A round's end makes at most one decision for each channel: post, hold, or stay silent, with the reason kept.
+An attempt's end makes at most one decision for each channel: post, hold, or stay silent, with the reason kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,9 +13,9 @@ from bot.core.models import Build, Conclusion, IssueCounts, Transition
 from bot.notifications.filters import filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
 from bot.notifications.quiet_hours import muted
-from bot.notifications.transitions import PastRound, compare
+from bot.notifications.transitions import PastAttempt, compare
 from bot.store import Recorded
-from bot.store.tables import LinkRow, NoticeRow, RoundRow, WatchRow
+from bot.store.tables import AttemptRow, LinkRow, NotificationRow, WatchRow
 
 LATE_AFTER = timedelta(minutes=10)
 BEFORE_THE_LINK = timedelta(minutes=2)
@@ -31,10 +31,10 @@ BEFORE_LINKED = "it finished before the pipeline was linked here"
 Sees = Callable[[str], bool]
 
 
-def past(rows: Iterable[RoundRow]) -> tuple[PastRound, ...]:
-    """Return stored rounds as `transitions` takes them."""
+def past(rows: Iterable[AttemptRow]) -> tuple[PastAttempt, ...]:
+    """Return stored attempts as `transitions` takes them."""
     return tuple(
-        PastRound(
+        PastAttempt(
             number=row.number,
             conclusion=Conclusion(row.conclusion) if row.conclusion else None,
             counts=msgspec.json.decode(row.counts, type=IssueCounts) if row.counts else IssueCounts(),
@@ -46,7 +46,7 @@ def past(rows: Iterable[RoundRow]) -> tuple[PastRound, ...]:
 
 
 def transition_of(recorded: Recorded) -> Transition:
-    """Return how a finished round compares with its history."""
+    """Return how a finished attempt compares with its history."""
     build = recorded.build
     return compare(
         build.conclusion,
@@ -64,11 +64,11 @@ def decide(
     can_count: bool,
     can_list: bool = False,
     sees: Sees = lambda _team: True,
-) -> list[NoticeRow]:
-    """Return the notices that a batch of changed builds makes; late ones beyond five a channel become one summary.
+) -> list[NotificationRow]:
+    """Return the notifications that a batch of changed builds makes; late ones beyond five a channel become one summary.
 
-    `can_count` says that the CI system may tell issue counts later: such notices wait for them, at most 30 s.
-    `can_list` says that it lists issues: a red build's notice waits for the first of them, at most 5 s. `sees` says
+    `can_count` says that the CI system may tell issue counts later: such notifications wait for them, at most 30 s.
+    `can_list` says that it lists issues: a red build's notification waits for the first of them, at most 5 s. `sees` says
     whether a workspace may see the connection.
     """
     rows = [
@@ -82,7 +82,7 @@ def decide(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """One round's end, or one gate's opening, and what is the same for all who may hear of it."""
+    """One attempt's end, or one approval's opening, and what is the same for all who may hear of it."""
 
     recorded: Recorded
     event: Event
@@ -120,7 +120,7 @@ class _Case:
             counts_to_come=can_count and not build.issues.known,
         )
 
-    def rows(self, sees: Sees) -> Iterator[NoticeRow]:
+    def rows(self, sees: Sees) -> Iterator[NotificationRow]:
         """Yield what is decided for each link, for who asked for this build, who follows it, and who broke it."""
         told: set[tuple[str, str]] = set()
         asked = {(watch.team, watch.channel): watch for watch in self.recorded.watches if watch.build}
@@ -143,7 +143,7 @@ class _Case:
                     yield row_or_none
         yield from self._for_author(sees)
 
-    def _for_link(self, link: LinkRow, watch: WatchRow | None, *, sees: bool) -> NoticeRow:
+    def _for_link(self, link: LinkRow, watch: WatchRow | None, *, sees: bool) -> NotificationRow:
         decision = self._judged(link) if sees else silent(NOT_YOURS)
         undecided = self.counts_to_come and filter_of(link).needs_counts
         if watch is not None and sees and decision.verdict is Verdict.SILENT and not link.paused_reason:
@@ -166,13 +166,13 @@ class _Case:
             user=watch.user if watch else "",
         )
 
-    def _for_asker(self, watch: WatchRow) -> NoticeRow:
+    def _for_asker(self, watch: WatchRow) -> NotificationRow:
         mention = watch.user if watch.channel != watch.user else ""
         return self._row(
             (watch.team, watch.channel), post(_asked(watch)), mention=mention, thread=watch.thread, user=watch.user
         )
 
-    def _for_follower(self, watch: WatchRow) -> NoticeRow | None:
+    def _for_follower(self, watch: WatchRow) -> NotificationRow | None:
         link = LinkRow(
             team=watch.team,
             channel=watch.channel,
@@ -190,7 +190,7 @@ class _Case:
             return self._row((watch.team, watch.channel), post("you follow this pipeline"), undecided=True)
         return self._row((watch.team, watch.channel), post("you follow this pipeline"))
 
-    def _for_author(self, sees: Sees) -> Iterator[NoticeRow]:
+    def _for_author(self, sees: Sees) -> Iterator[NotificationRow]:
         """Yield one row for each workspace that links the pipeline: the outbox finds out who the author is there."""
         build = self.recorded.build
         if self.event is not Event.FINISHED or self.late or build.author is None:
@@ -214,7 +214,7 @@ class _Case:
     def _began_before(self, moment: datetime) -> bool:
         """Return whether this was no news any more when somebody began to listen.
 
-        A build that was seen running is news. One that is first seen at its end (or at its gate) is so if that came
+        A build that was seen running is news. One that is first seen at its end (or at its approval) is so if that came
         after `moment`; where its system tells no time at all, it may be any old build.
         """
         before = self.recorded.before
@@ -239,7 +239,7 @@ class _Case:
         link: int = 0,
         thread: str = "",
         user: str = "",
-    ) -> NoticeRow:
+    ) -> NotificationRow:
         build = self.recorded.build
         extra = Extra(
             transition=self.transition,
@@ -247,14 +247,14 @@ class _Case:
             mention=mention,
             undecided=undecided and decision.verdict is not Verdict.SILENT,
         )
-        return NoticeRow(
+        return NotificationRow(
             team=where[0],
             channel=where[1],
             link=link,
             connection=build.connection,
             pipeline=build.pipeline,
             build=build.id,
-            round=self.recorded.round,
+            attempt_no=self.recorded.attempt_no,
             event=self.event.value,
             state=STATES[decision.verdict],
             reason=decision.reason,
@@ -279,15 +279,15 @@ def _asked(watch: WatchRow) -> str:
     return f"<@{watch.user}> asked to hear its end" if watch.channel != watch.user else "you asked to hear its end"
 
 
-def reconsidered(row: NoticeRow, link: LinkRow, build: Build, counts: IssueCounts, *, started_by: str) -> str:
-    """Return why a notice that waited for its counts is not to be posted after all, or an empty text."""
+def reconsidered(row: NotificationRow, link: LinkRow, build: Build, counts: IssueCounts, *, started_by: str) -> str:
+    """Return why a notification that waited for its counts is not to be posted after all, or an empty text."""
     transition = Extra.of(row.extra).transition.with_counts(counts)
     decision = judge(build.with_issues(counts), transition, link, Event(row.event), started_by=started_by)
     return decision.reason if decision.verdict is Verdict.SILENT else ""
 
 
-def _collapse(rows: Sequence[NoticeRow], now: datetime) -> Iterator[NoticeRow]:
-    late: dict[tuple[str, str], list[NoticeRow]] = {}
+def _collapse(rows: Sequence[NotificationRow], now: datetime) -> Iterator[NotificationRow]:
+    late: dict[tuple[str, str], list[NotificationRow]] = {}
     for row in rows:
         if row.state == "pending" and row.event == Event.FINISHED and Extra.of(row.extra).late:
             late.setdefault((row.team, row.channel), []).append(row)
@@ -303,9 +303,9 @@ def _collapse(rows: Sequence[NoticeRow], now: datetime) -> Iterator[NoticeRow]:
 
 
 def gathered(
-    row: NoticeRow, waiting: Sequence[NoticeRow], now: datetime
-) -> tuple[tuple[int, ...], str, NoticeRow] | None:
-    """Return which late notices of a channel become one summary with this one, why, and the summary; None for none.
+    row: NotificationRow, waiting: Sequence[NotificationRow], now: datetime
+) -> tuple[tuple[int, ...], str, NotificationRow] | None:
+    """Return which late notifications of a channel become one summary with this one, why, and the summary; None for none.
 
     `decide` sees the news of one connection at a time: after a downtime several have late news for the same channel.
     """
@@ -324,17 +324,19 @@ def _while_away(count: int) -> str:
     return f"{count} builds finished while I was away"
 
 
-def summary_row(group: Sequence[NoticeRow], reason: str, now: datetime, *, quiet: bool = False) -> NoticeRow:
-    """Return the notice that tells in one message what several rows of one channel would have told."""
+def summary_row(
+    group: Sequence[NotificationRow], reason: str, now: datetime, *, quiet: bool = False
+) -> NotificationRow:
+    """Return the notification that tells in one message what several rows of one channel would have told."""
     last = group[-1]
     builds = dict.fromkeys((row.connection, row.pipeline, row.build) for row in group)
-    return NoticeRow(
+    return NotificationRow(
         team=last.team,
         channel=last.channel,
         connection=last.connection,
         pipeline=last.pipeline,
         build=last.build,
-        round=last.round,
+        attempt_no=last.attempt_no,
         event=Event.SUMMARY.value,
         reason=reason,
         extra=Extra(builds=tuple(builds), quiet=quiet).as_json(),
@@ -345,19 +347,19 @@ def summary_row(group: Sequence[NoticeRow], reason: str, now: datetime, *, quiet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What becomes of held notices: `free` ones go as they are, `silent` ones are told by the summary, if by any."""
+    """What becomes of held notifications: `free` ones go as they are, `silent` ones are told by the summary, if by any."""
 
     free: tuple[int, ...] = ()
     silent: tuple[tuple[int, str], ...] = ()
-    summary: NoticeRow | None = None
+    summary: NotificationRow | None = None
 
 
-def release(held: Sequence[NoticeRow], now: datetime) -> Release:
-    """Return what a channel is told when it is no longer quiet: one notice as it is, several as one summary."""
+def release(held: Sequence[NotificationRow], now: datetime) -> Release:
+    """Return what a channel is told when it is no longer quiet: one notification as it is, several as one summary."""
     over = {(row.connection, row.build) for row in held if row.event == Event.OUTAGE_OVER}
     ended = {_place(row) for row in held if row.event == Event.FINISHED}
-    free: list[NoticeRow] = []
-    told: list[NoticeRow] = []
+    free: list[NotificationRow] = []
+    told: list[NotificationRow] = []
     mute: list[tuple[int, str]] = []
     for row in held:
         match Event(row.event):
@@ -373,13 +375,13 @@ def release(held: Sequence[NoticeRow], now: datetime) -> Release:
         return Release(free=tuple(row.id or 0 for row in (*free, *told)), silent=tuple(mute))
     mute += [(row.id or 0, f"told in one summary of {len(told)} notices, after {row.reason}") for row in told]
     summary = summary_row(told, f"{told[0].reason} held back {len(told)} notices", now, quiet=True)
-    # A gate and its build's end may be the last of two summaries: the row's own number tells these apart.
-    summary.build, summary.round = f"held-{told[-1].id}", 1
+    # An approval and its build's end may be the last of two summaries: the row's own number tells these apart.
+    summary.build, summary.attempt_no = f"held-{told[-1].id}", 1
     return Release(free=tuple(row.id or 0 for row in free), silent=tuple(mute), summary=summary)
 
 
-def _place(row: NoticeRow) -> tuple[str, str, str, int]:
-    return row.connection, row.pipeline, row.build, row.round
+def _place(row: NotificationRow) -> tuple[str, str, str, int]:
+    return row.connection, row.pipeline, row.build, row.attempt_no
 
 
 def started_row(
@@ -388,20 +390,20 @@ def started_row(
     team: str,
     channel: str,
     user: str,
-    round_: int,
+    attempt_no: int,
     headline: str,
     response_url: str,
     thread: str,
     now: datetime,
-) -> NoticeRow:
-    """Return the notice that posts a live card for a build somebody started here."""
-    return NoticeRow(
+) -> NotificationRow:
+    """Return the notification that posts a live card for a build somebody started here."""
+    return NotificationRow(
         team=team,
         channel=channel,
         connection=build.connection,
         pipeline=build.pipeline,
         build=build.id,
-        round=round_,
+        attempt_no=attempt_no,
         event=Event.STARTED.value,
         reason="somebody started it here",
         user=user,
@@ -422,18 +424,18 @@ def outage_row(
     over: bool,
     now: datetime,
     quiet: str | None = None,
-) -> NoticeRow:
-    """Return the notice to a channel that a connection has failed for a while, or works again.
+) -> NotificationRow:
+    """Return the notification to a channel that a connection has failed for a while, or works again.
 
-    `quiet` is why the channel is not to be disturbed now: the notice is held.
+    `quiet` is why the channel is not to be disturbed now: the notification is held.
     """
-    return NoticeRow(
+    return NotificationRow(
         team=team,
         channel=channel,
         connection=connection,
         pipeline="",
         build=since.isoformat(),
-        round=1,
+        attempt_no=1,
         event=(Event.OUTAGE_OVER if over else Event.OUTAGE).value,
         state=STATES[Verdict.HOLD if quiet else Verdict.POST],
         reason=quiet or "a connection fails or works again",

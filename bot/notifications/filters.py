@@ -50,7 +50,7 @@ class Filter:
 
     @property
     def needs_counts(self) -> bool:
-        """Whether it takes a round's issue counts to say if the filter admits it."""
+        """Whether it takes an attempt's issue counts to say if the filter admits it."""
         return bool(self.min_delta) or bool({"worse", "better"} & set(self.wanted))
 
     @property
@@ -197,7 +197,7 @@ def _quoted(words: str) -> str:
 
 
 def events_of(build: Build, transition: Transition) -> frozenset[str]:
-    """Return the event words that a finished round stands for."""
+    """Return the event words that a finished attempt stands for."""
     words = {build.conclusion.value if build.conclusion else "unknown"}
     if transition.change in {Change.BROKEN, Change.FIXED, Change.STILL_FAILING}:
         words.add(transition.change.value)
@@ -213,7 +213,7 @@ def events_of(build: Build, transition: Transition) -> frozenset[str]:
 
 
 def newly_broken(build: Build, transition: Transition) -> bool:
-    """Return whether a round is red and the one before it was not, or was not there."""
+    """Return whether an attempt is red and the one before it was not, or was not there."""
     is_red = build.conclusion is not None and build.conclusion.is_red
     return is_red and transition.change in {Change.BROKEN, Change.FIRST}
 
@@ -248,7 +248,7 @@ def judge(
 ) -> Decision:
     """Return whether a link wants this, mutes aside, and why. `started_by` is who started it through the bot.
 
-    Where its `counts_to_come`, a round passes as if they moved as far as the link asks for.
+    Where its `counts_to_come`, an attempt passes as if they moved as far as the link asks for.
     """
     if link.paused_reason:
         return silent(f"the link is paused: {link.paused_reason}")
@@ -277,7 +277,7 @@ def judge(
 
 
 def _too_small(build: Build, transition: Transition, wanted: Filter, counts_to_come: bool) -> str:  # noqa: FBT001
-    """Return why a round matters too little for a link that waits for more, or an empty text."""
+    """Return why an attempt matters too little for a link that waits for more, or an empty text."""
     red = build.conclusion is not None and build.conclusion.is_red
     failures = transition.streak if transition.change in {Change.STILL_FAILING, Change.FIXED} else 1 if red else None
     if wanted.min_streak and failures is not None and failures < wanted.min_streak:

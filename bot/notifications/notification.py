@@ -1,4 +1,4 @@
-"""What a notice is about, what is decided about it, and what its renderer needs."""
+"""What a notification is about, what is decided about it, and what its renderer needs."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,11 +8,11 @@ import msgspec
 from bot.core.models import Transition
 
 AUTHOR = "@author"
-"""Stands for a commit's author: as a notice's channel until the outbox knows who that is in Slack, and as a mention."""
+"""Stands for a commit's author: as a notification's channel until the outbox knows who that is in Slack, and as a mention."""
 
 
 class Event(StrEnum):
-    """What a notice row is about; part of its key, so each is told once."""
+    """What a notification row is about; part of its key, so each is told once."""
 
     STARTED = "started"
     FINISHED = "finished"
@@ -24,7 +24,7 @@ class Event(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What becomes of a notice."""
+    """What becomes of a notification."""
 
     POST = "post"
     HOLD = "hold"
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What becomes of a notice, and why, in a person's words."""
+    """What becomes of a notification, and why, in a person's words."""
 
     verdict: Verdict
     reason: str

@@ -1,4 +1,4 @@
-"""Each notice once: lease the row, post, remember. A post whose fate is unknown is looked for before it is repeated.
+"""Each notification once: lease the row, post, remember. A post whose fate is unknown is looked for before it is repeated.
 
 Live cards are edited here too: the latest state wins, and the last edit is never dropped.
 """
@@ -20,7 +20,7 @@ from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.slack.sender import GONE, REVOKED, UNFIT, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store, unpack_counts
-from bot.store.tables import CardRow, NoticeRow
+from bot.store.tables import CardRow, NotificationRow
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Folk(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """A notice as it should look now.
+    """A notification as it should look now.
 
     `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build.
     """
@@ -84,18 +84,18 @@ class Drawn:
 
 
 class Draw(Protocol):
-    """What a notice looks like now, or None where there is nothing left to say."""
+    """What a notification looks like now, or None where there is nothing left to say."""
 
-    async def __call__(self, row: NoticeRow, /, *, repeated: bool) -> Drawn | None:
+    async def __call__(self, row: NotificationRow, /, *, repeated: bool) -> Drawn | None:
         """Return the message; `repeated` says that it may stand in the channel already."""
         ...
 
 
-Undelivered = Callable[[NoticeRow, SlackError, Drawn], Awaitable[None]]
+Undelivered = Callable[[NotificationRow, SlackError, Drawn], Awaitable[None]]
 
 
 class Outbox:
-    """The sender of notices and the editor of cards.
+    """The sender of notifications and the editor of cards.
 
     `undelivered` is told of a channel that can't be posted to, `kind_of` returns the kind of a connection by name.
     """
@@ -138,7 +138,7 @@ class Outbox:
                 try:
                     if fresh and self._store.dialect == "sqlite":
                         # SQLite has one worker: whoever leased something before this start is gone.
-                        await self._store.free_notices(self._clock())
+                        await self._store.notifications.release_leases(self._clock())
                     fresh = False
                     await self.tick()
                 except BotError as exc:
@@ -150,15 +150,15 @@ class Outbox:
             await self._tasks.drain(LAST_WORDS_SECONDS)
 
     async def tick(self) -> bool:
-        """Start what is due, one notice for each channel, and the edits of due cards; return whether there was any."""
+        """Start what is due, one notification for each channel, and the edits of due cards; return whether there was any."""
         now = self._clock()
         room = min(self._tasks.free, BATCH)
         if not room:
             return False
-        due = await self._store.claim_notices(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        cards = await self._store.claim_cards(now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        for notice in due:
-            self._tasks.start(self._then_look_again(self._deliver(notice)), f"deliver {notice.id}")
+        due = await self._store.notifications.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        cards = await self._store.cards.claim(now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        for notification in due:
+            self._tasks.start(self._then_look_again(self._deliver(notification)), f"deliver {notification.id}")
         for card in cards:
             self._tasks.start(self._then_look_again(self._edit(card)), f"edit {card.id}")
         return bool(due or cards)
@@ -177,135 +177,145 @@ class Outbox:
 
     async def release(self) -> None:
         """Let go what was held back from channels and people who may be told again: several as one summary."""
-        for team, channel in await self._store.held_places():
+        for team, channel in await self._store.notifications.held_channels():
             now = self._clock()
-            held = await self._store.held(team, channel)
+            held = await self._store.notifications.held(team, channel)
             ready = [row for row in held if not await self._quiet(row, now)]
             unwanted = [(_id(row), why) for row in ready if (why := await self._unwanted(row))]
             gone = {number for number, _why in unwanted}
             done = decisions.release([row for row in ready if _id(row) not in gone], now)
             if ready:
-                await self._store.release(done.free, (*unwanted, *done.silent), done.summary, now)
+                await self._store.notifications.release(done.free, (*unwanted, *done.silent), done.summary, now)
                 self._awake.set()
 
-    async def _quiet(self, row: NoticeRow, now: datetime) -> str:
+    async def _quiet(self, row: NotificationRow, now: datetime) -> str:
         if _is_person(row.channel):
             return await self._people.off_hours(row.team, row.channel, now)
-        link = await self._store.link(row.link) if row.link else None
-        return quiet_hours.muted(await self._store.mutes(row.team, row.channel), link, row.channel, now) or ""
+        link = await self._store.links.get(row.link) if row.link else None
+        return (
+            quiet_hours.muted(await self._store.mutes.of_channel(row.team, row.channel), link, row.channel, now) or ""
+        )
 
-    async def _unwanted(self, notice: NoticeRow) -> str:
-        """Return why a notice that waited for issue counts is not wanted, now that they are known, if it is not."""
-        if not notice.link or not Extra.of(notice.extra).undecided:
+    async def _unwanted(self, notification: NotificationRow) -> str:
+        """Return why a notification that waited for issue counts is not wanted, now that they are known, if it is not."""
+        if not notification.link or not Extra.of(notification.extra).undecided:
             return ""
-        link = await self._store.link(notice.link)
-        key = BuildKey(connection=notice.connection, pipeline=notice.pipeline, id=notice.build)
-        known, round_ = await self._store.build(key), await self._store.round(key, notice.round)
-        if link is None or known is None or round_ is None:
+        link = await self._store.links.get(notification.link)
+        key = BuildKey(connection=notification.connection, pipeline=notification.pipeline, id=notification.build)
+        known, attempt = await self._store.builds.get(key), await self._store.attempts.get(key, notification.attempt_no)
+        if link is None or known is None or attempt is None:
             return ""
-        counts = unpack_counts(round_.counts)
-        return decisions.reconsidered(notice, link, known[0], counts, started_by=known[1].started_by)
+        counts = unpack_counts(attempt.counts)
+        return decisions.reconsidered(notification, link, known[0], counts, started_by=known[1].started_by)
 
-    async def _gathered(self, notice: NoticeRow) -> bool:
-        """Return whether a late notice went into a summary with others that wait for its channel."""
-        if not Extra.of(notice.extra).late:
+    async def _gathered(self, notification: NotificationRow) -> bool:
+        """Return whether a late notification went into a summary with others that wait for its channel."""
+        if not Extra.of(notification.extra).late:
             return False
-        waiting = await self._store.pending_in(notice.team, notice.channel)
-        together = decisions.gathered(notice, waiting, self._clock())
+        waiting = await self._store.notifications.pending_in(notification.team, notification.channel)
+        together = decisions.gathered(notification, waiting, self._clock())
         if together is None:
             return False
-        await self._store.gather(*together)
+        await self._store.notifications.gather(*together)
         return True
 
-    async def _address(self, notice: NoticeRow) -> None:
-        """Find out who the author of a commit is here, and hand the notice to them if they want it."""
-        key = BuildKey(connection=notice.connection, pipeline=notice.pipeline, id=notice.build)
-        known = await self._store.build(key)
+    async def _address(self, notification: NotificationRow) -> None:
+        """Find out who the author of a commit is here, and hand the notification to them if they want it."""
+        key = BuildKey(connection=notification.connection, pipeline=notification.pipeline, id=notification.build)
+        known = await self._store.builds.get(key)
         author = known[0].author if known else None
-        user = await self._people.author(notice.team, author, self._kind_of(notice.connection)) if author else None
+        user = (
+            await self._people.author(notification.team, author, self._kind_of(notification.connection))
+            if author
+            else None
+        )
         if user is None:
-            await self._store.silence_notice(_id(notice), "nobody here is known as the commit's author")
-        elif not await self._people.wants_broken(notice.team, user):
-            await self._store.silence_notice(_id(notice), f"<@{user}> did not ask to hear of it")
-        elif not await self._store.readdress(_id(notice), user, self._clock()):
-            await self._store.silence_notice(_id(notice), f"<@{user}> hears of it anyway")
+            await self._store.notifications.silence(_id(notification), "nobody here is known as the commit's author")
+        elif not await self._people.wants_broken(notification.team, user):
+            await self._store.notifications.silence(_id(notification), f"<@{user}> did not ask to hear of it")
+        elif not await self._store.notifications.readdress(_id(notification), user, self._clock()):
+            await self._store.notifications.silence(_id(notification), f"<@{user}> hears of it anyway")
 
-    async def _deliver(self, notice: NoticeRow) -> None:
+    async def _deliver(self, notification: NotificationRow) -> None:
         try:
             async with asyncio.timeout(WORK_SECONDS):
-                await self._try(notice)
+                await self._try(notification)
         except TimeoutError:
-            await self._later(notice, self._pause(notice), unsure=True)
+            await self._later(notification, self._pause(notification), unsure=True)
 
-    async def _try(self, notice: NoticeRow) -> None:
-        if notice.channel == AUTHOR:
-            await self._address(notice)
-        elif notice.unsure:
-            repeated = await self._doubted(notice)
+    async def _try(self, notification: NotificationRow) -> None:
+        if notification.channel == AUTHOR:
+            await self._address(notification)
+        elif notification.unsure:
+            repeated = await self._doubted(notification)
             if repeated is not None:
-                await self._say(notice, repeated=repeated)
-        elif not await self._kept_back(notice):
-            await self._say(notice, repeated=False)
+                await self._say(notification, repeated=repeated)
+        elif not await self._kept_back(notification):
+            await self._say(notification, repeated=False)
 
-    async def _doubted(self, notice: NoticeRow) -> bool | None:
-        """Look for a notice that may have been posted; return None where it was found or can't be looked for now.
+    async def _doubted(self, notification: NotificationRow) -> bool | None:
+        """Look for a notification that may have been posted; return None where it was found or can't be looked for now.
 
         Else it is to be posted, and `True` says that it may stand in the channel already.
         """
         try:
-            found, readable = await self._look(notice)
+            found, readable = await self._look(notification)
         except SlackLimited as exc:
-            await self._later(notice, exc.retry_after, unsure=True)
+            await self._later(notification, exc.retry_after, unsure=True)
             return None
         except (SlackUnsure, SlackUnreachable):
-            await self._later(notice, self._pause(notice), unsure=True)
+            await self._later(notification, self._pause(notification), unsure=True)
             return None
         if found is None:
             return not readable
-        await self._settled(notice, notice.channel, found, await self._draw(notice, repeated=False))
+        await self._settled(notification, notification.channel, found, await self._draw(notification, repeated=False))
         return None
 
-    async def _kept_back(self, notice: NoticeRow) -> bool:
-        """Return whether a notice is not to be posted now, or not as it is, after all."""
-        if why := await self._unwanted(notice):
-            await self._store.silence_notice(_id(notice), why)
+    async def _kept_back(self, notification: NotificationRow) -> bool:
+        """Return whether a notification is not to be posted now, or not as it is, after all."""
+        if why := await self._unwanted(notification):
+            await self._store.notifications.silence(_id(notification), why)
             return True
-        if notice.event == Event.FINISHED and await self._gathered(notice):
+        if notification.event == Event.FINISHED and await self._gathered(notification):
             return True
-        if notice.event != Event.STARTED and _is_person(notice.channel):
-            why = await self._quiet(notice, self._clock())
+        if notification.event != Event.STARTED and _is_person(notification.channel):
+            why = await self._quiet(notification, self._clock())
             if why:
-                await self._store.hold_notice(_id(notice), why)
+                await self._store.notifications.hold(_id(notification), why)
             return bool(why)
         return False
 
-    async def _say(self, notice: NoticeRow, *, repeated: bool) -> None:
-        drawn = await self._draw(notice, repeated=repeated)
+    async def _say(self, notification: NotificationRow, *, repeated: bool) -> None:
+        drawn = await self._draw(notification, repeated=repeated)
         if drawn is None:
-            await self._store.fail_notice(_id(notice), "there was nothing left to say")
+            await self._store.notifications.fail(_id(notification), "there was nothing left to say")
             return
         try:
-            channel, ts = await self._post(notice, drawn.message)
+            channel, ts = await self._post(notification, drawn.message)
         except SlackLimited as exc:
-            await self._later(notice, exc.retry_after, unsure=False)
+            await self._later(notification, exc.retry_after, unsure=False)
         except SlackUnreachable:
-            await self._later(notice, self._pause(notice), unsure=False)
+            await self._later(notification, self._pause(notification), unsure=False)
         except SlackUnsure:
-            await self._later(notice, self._pause(notice), unsure=True)
+            await self._later(notification, self._pause(notification), unsure=True)
         except SlackError as exc:
-            await self._refused(notice, exc, drawn)
+            await self._refused(notification, exc, drawn)
         else:
-            await self._settled(notice, channel, ts, drawn)
+            await self._settled(notification, channel, ts, drawn)
 
-    async def _post(self, notice: NoticeRow, message: Message) -> tuple[str, str]:
-        key = key_of(notice)
+    async def _post(self, notification: NotificationRow, message: Message) -> tuple[str, str]:
+        key = key_of(notification)
         try:
-            return await self._slack.post(notice.team, notice.channel, message, thread=notice.thread, key=key)
+            return await self._slack.post(
+                notification.team, notification.channel, message, thread=notification.thread, key=key
+            )
         except SlackError as exc:
             if exc.code not in UNFIT:
                 raise
             bare = _bare(message, exc)
-            return await self._slack.post(notice.team, notice.channel, bare, thread=notice.thread, key=key)
+            return await self._slack.post(
+                notification.team, notification.channel, bare, thread=notification.thread, key=key
+            )
 
     async def _update(self, card: CardRow, message: Message) -> None:
         try:
@@ -315,10 +325,12 @@ class Outbox:
                 raise
             await self._slack.update(card.team, card.channel, card.ts, _bare(message, exc))
 
-    async def _look(self, notice: NoticeRow) -> tuple[str | None, bool]:
-        key = key_of(notice)
+    async def _look(self, notification: NotificationRow) -> tuple[str | None, bool]:
+        key = key_of(notification)
         try:
-            found = await self._slack.find(notice.team, notice.channel, key, notice.created_at, thread=notice.thread)
+            found = await self._slack.find(
+                notification.team, notification.channel, key, notification.created_at, thread=notification.thread
+            )
         except (SlackLimited, SlackUnsure, SlackUnreachable):
             raise
         except SlackError as exc:
@@ -326,70 +338,72 @@ class Outbox:
             return None, False
         return found, True
 
-    async def _settled(self, notice: NoticeRow, channel: str, ts: str, drawn: Drawn | None) -> None:
+    async def _settled(self, notification: NotificationRow, channel: str, ts: str, drawn: Drawn | None) -> None:
         now = self._clock()
         card = None
         if drawn is not None and drawn.card:
             card = CardRow(
-                team=notice.team,
+                team=notification.team,
                 channel=channel,
                 ts=ts,
-                connection=notice.connection,
-                pipeline=notice.pipeline,
-                build=notice.build,
-                round=notice.round,
-                notice=_id(notice),
+                connection=notification.connection,
+                pipeline=notification.pipeline,
+                build=notification.build,
+                attempt_no=notification.attempt_no,
+                notification=_id(notification),
                 live=drawn.live,
                 shown=drawn.message.text,
                 edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
             )
-        await self._store.sent(_id(notice), ts=ts, card=card, now=now)
-        self._posted(max((now - notice.created_at) / timedelta(seconds=1), 0.0))
+        await self._store.notifications.set_sent(_id(notification), ts=ts, card=card, now=now)
+        self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
 
-    async def _later(self, notice: NoticeRow, seconds: float, *, unsure: bool) -> None:
-        if notice.tries >= MOST_TRIES:
-            await self._store.fail_notice(_id(notice), "Slack could not be reached for too long")
-            log.warning("a notice was given up", extra={"notice": notice.id, "tries": notice.tries})
+    async def _later(self, notification: NotificationRow, seconds: float, *, unsure: bool) -> None:
+        if notification.tries >= MOST_TRIES:
+            await self._store.notifications.fail(_id(notification), "Slack could not be reached for too long")
+            log.warning("a notice was given up", extra={"notice": notification.id, "tries": notification.tries})
             return
         due_at = self._clock() + timedelta(seconds=seconds)
-        await self._store.unsent(_id(notice), due_at=due_at, unsure=unsure)
+        await self._store.notifications.requeue(_id(notification), due_at=due_at, unsure=unsure)
 
-    def _pause(self, notice: NoticeRow) -> float:
-        return RETRY_SECONDS[min(notice.tries, len(RETRY_SECONDS)) - 1]
+    def _pause(self, notification: NotificationRow) -> float:
+        return RETRY_SECONDS[min(notification.tries, len(RETRY_SECONDS)) - 1]
 
-    async def _refused(self, notice: NoticeRow, exc: SlackError, drawn: Drawn) -> None:
-        await self._store.fail_notice(_id(notice), f"Slack refused: {exc.code}")
-        log.warning("Slack refused a notice", extra={"code": exc.code, "channel": notice.channel})
+    async def _refused(self, notification: NotificationRow, exc: SlackError, drawn: Drawn) -> None:
+        await self._store.notifications.fail(_id(notification), f"Slack refused: {exc.code}")
+        log.warning("Slack refused a notice", extra={"code": exc.code, "channel": notification.channel})
         if exc.code in GONE | REVOKED or exc.code.startswith("restricted_action"):
-            await self._undelivered(notice, exc, drawn)
+            await self._undelivered(notification, exc, drawn)
 
     async def _edit(self, card: CardRow) -> None:
         try:
             async with asyncio.timeout(WORK_SECONDS):
                 await self._redraw(card)
         except TimeoutError:
-            await self._store.touch_card(card.id or 0, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            await self._store.cards.touch(card.id or 0, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
 
     async def _redraw(self, card: CardRow) -> None:
         number = card.id or 0
-        notice = await self._store.notice(card.notice)
-        drawn = await self._draw(notice, repeated=False) if notice is not None else None
+        notification = await self._store.notifications.get(card.notification)
+        drawn = await self._draw(notification, repeated=False) if notification is not None else None
         if drawn is None:
-            await self._store.drop_card(number)
+            await self._store.cards.delete(number)
             return
         try:
             await self._update(card, drawn.message)
         except SlackLimited as exc:
-            await self._store.touch_card(number, self._clock() + timedelta(seconds=exc.retry_after))
+            await self._store.cards.touch(number, self._clock() + timedelta(seconds=exc.retry_after))
         except (SlackUnsure, SlackUnreachable):
-            await self._store.touch_card(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
         except SlackError as exc:
             log.info("a card can't be edited any more", extra={"code": exc.code})
-            await self._store.drop_card(number)
+            await self._store.cards.delete(number)
         else:
             now = self._clock()
             again_at = now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None
-            await self._store.card_edited(number, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at)
+            await self._store.cards.set_edited(
+                number, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at
+            )
 
 
 def _bare(message: Message, exc: SlackError) -> Message:
@@ -402,10 +416,10 @@ def _is_person(channel: str) -> bool:
     return channel.startswith(("U", "W"))
 
 
-def key_of(notice: NoticeRow) -> str:
-    """Return the key that a notice's message carries: opaque to readers, the same for every attempt."""
-    return f"n{notice.id}-r{notice.round}-{notice.event}"
+def key_of(notification: NotificationRow) -> str:
+    """Return the key that a notification's message carries: opaque to readers, the same for every attempt."""
+    return f"n{notification.id}-r{notification.attempt_no}-{notification.event}"
 
 
-def _id(notice: NoticeRow) -> int:
-    return notice.id or 0
+def _id(notification: NotificationRow) -> int:
+    return notification.id or 0

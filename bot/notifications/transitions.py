@@ -1,7 +1,7 @@
-"""What a finished round means beside the earlier ones of its pipeline and branch. Pure: rounds in, a Transition out.
+"""What a finished attempt means beside the earlier ones of its pipeline and branch. Pure: attempts in, a Transition out.
 
-Rounds are compared by the time they ended, whatever order they were started or reported in. Cancelled, skipped and
-retried rounds say nothing about the code and are passed over; a conclusion in a word we do not know neither breaks
+Attempts are compared by the time they ended, whatever order they were started or reported in. Cancelled, skipped and
+retried attempts say nothing about the code and are passed over; a conclusion in a word we do not know neither breaks
 nor mends anything.
 """
 
@@ -17,8 +17,8 @@ _SILENT = frozenset({Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastRound:
-    """A finished round of the same pipeline and branch. `seconds` is how long it ran."""
+class PastAttempt:
+    """A finished attempt of the same pipeline and branch. `seconds` is how long it ran."""
 
     number: int | None = None
     conclusion: Conclusion | None = None
@@ -32,12 +32,12 @@ def compare(
     counts: IssueCounts,
     completed_at: datetime | None,
     number: int | None,
-    history: Sequence[PastRound],
+    history: Sequence[PastAttempt],
 ) -> Transition:
-    """Return how a round compares with the ones that ended before it; `history` may come in any order.
+    """Return how an attempt compares with the ones that ended before it; `history` may come in any order.
 
     `worse` and `better` speak of the counts alone: worse where one grew, better where one fell and none grew.
-    Without `completed_at` every round of the history counts as earlier.
+    Without `completed_at` every attempt of the history counts as earlier.
     """
     earlier = sorted(
         (past for past in history if past.conclusion not in _SILENT and _before(past, completed_at, number)),
@@ -72,7 +72,7 @@ def compare(
 
 
 def _change(conclusion: Conclusion, *, red: int, green: int) -> tuple[Change, int]:
-    """Return the change and its streak, given how many rounds just before were red or green (one of them is zero)."""
+    """Return the change and its streak, given how many attempts just before were red or green (one of them is zero)."""
     if conclusion.is_red:
         if red:
             return Change.STILL_FAILING, red + 1
@@ -82,12 +82,12 @@ def _change(conclusion: Conclusion, *, red: int, green: int) -> tuple[Change, in
     return (Change.STILL_PASSING if green else Change.FIRST), 0
 
 
-def _is_red(past: PastRound) -> bool:
+def _is_red(past: PastAttempt) -> bool:
     return past.conclusion is not None and past.conclusion.is_red
 
 
-def _before(past: PastRound, completed_at: datetime | None, number: int | None) -> bool:
-    """Return whether a round ended before this one; of two that ended together the smaller number did."""
+def _before(past: PastAttempt, completed_at: datetime | None, number: int | None) -> bool:
+    """Return whether an attempt ended before this one; of two that ended together the smaller number did."""
     if completed_at is None or past.completed_at < completed_at:
         return True
     if past.completed_at > completed_at or past.number is None or number is None:

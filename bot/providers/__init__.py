@@ -8,17 +8,18 @@ import httpx
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import UsageError
 from bot.http.client import Api
-from bot.providers.azure_devops import AzureDevOps
-from bot.providers.base.provider import Options, Provider
-from bot.providers.bitbucket import Bitbucket
-from bot.providers.buildkite import Buildkite
-from bot.providers.circleci import CircleCI
-from bot.providers.github_actions import GitHubActions
-from bot.providers.gitlab import GitLab
-from bot.providers.jenkins import Jenkins
-from bot.providers.travis import Travis
-from bot.providers.truto import Truto
-from bot.providers.xcode_cloud import XcodeCloud
+from bot.providers.azure_devops.provider import AzureDevOps
+from bot.providers.base.options import Options
+from bot.providers.base.provider import Provider
+from bot.providers.bitbucket.provider import Bitbucket
+from bot.providers.buildkite.provider import Buildkite
+from bot.providers.circleci.provider import CircleCI
+from bot.providers.github_actions.provider import GitHubActions
+from bot.providers.gitlab.provider import GitLab
+from bot.providers.jenkins.provider import Jenkins
+from bot.providers.travis.provider import Travis
+from bot.providers.truto.provider import Truto
+from bot.providers.xcode_cloud.provider import XcodeCloud
 
 # Each class takes options of its own kind, and a mapping can't say that: hence Any.
 PROVIDERS: Mapping[str, type[Provider[Any]]] = {
@@ -53,9 +54,9 @@ def open_provider(
         provider=provider.label,
         clock=clock,
         auth=provider.auth(options, clock),
-        explain=provider.explain,
+        map_error=provider.map_error,
         read_quota=provider.read_quota,
         headers=provider.headers(options),
-        trusted=provider.trusted(options),
+        credential_origins=provider.credential_origins(options),
     )
     return provider(api, options, connection=connection, clock=clock, sleep=sleep)

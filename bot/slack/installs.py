@@ -98,7 +98,7 @@ class Installs:
         """Return the workspaces where the bot is installed."""
         if self._single:
             return (self.single_team,) if self.single_team else ()
-        return tuple(row.team for row in await self._store.installs() if row.active and row.team)
+        return tuple(row.team for row in await self._store.installs.all() if row.active and row.team)
 
     async def token(self, team: str, enterprise: str = "") -> str:
         """Return the bot token of a workspace, rotated first where it is about to end. Raises NotInstalled."""
@@ -128,19 +128,19 @@ class Installs:
     async def _serving(self, team: str, enterprise: str) -> InstallRow:
         """Return the install that serves a workspace: its own, else its organization's.
 
-        Notices know only the workspace. Which organization it belongs to is remembered from its requests; where there
+        Notifications know only the workspace. Which organization it belongs to is remembered from its requests; where there
         is but one organization, it is that one.
         """
         known = f"organization:{team}"
         enterprise = enterprise or self._enterprises.get(team, "")
-        row = await self._store.install(team, enterprise)
+        row = await self._store.installs.get(team, enterprise)
         if row is None and not enterprise:
-            remembered = await self._store.value(known)
-            orgs = [one for one in await self._store.installs() if not one.team]
+            remembered = await self._store.inbox.value(known)
+            orgs = [one for one in await self._store.installs.all() if not one.team]
             if remembered or len(orgs) == 1:
-                row = await self._store.install(team, remembered or orgs[0].enterprise)
+                row = await self._store.installs.get(team, remembered or orgs[0].enterprise)
         elif row is not None and not row.team and team:
-            await self._store.seen(known, seconds=REMEMBERED_SECONDS, value=row.enterprise)
+            await self._store.inbox.is_duplicate(known, seconds=REMEMBERED_SECONDS, value=row.enterprise)
         if row is None:
             raise NotInstalled(
                 "The bot is not installed in this workspace any more.", hint="Install it again from /slack/install."
@@ -154,7 +154,9 @@ class Installs:
 
     async def _rotated(self, row: InstallRow) -> InstallRow:
         async with self._store.lock(f"rotate:{row.enterprise}:{row.team}"):
-            again = await self._store.install(row.team, row.enterprise, is_enterprise_install=row.is_enterprise_install)
+            again = await self._store.installs.get(
+                row.team, row.enterprise, is_enterprise_install=row.is_enterprise_install
+            )
             now = self._clock()
             if again is None or again.id is None:
                 raise NotInstalled("The bot was removed from this workspace.")
@@ -174,13 +176,15 @@ class Installs:
                     log.warning("a bot token could not be renewed yet", extra={"team": again.team, "code": exc.code})
                     return again
                 raise NotInstalled("Slack no longer renews the bot's token here.", hint="Install it again.") from exc
-            await self._store.rotated(
+            await self._store.installs.save_tokens(
                 again.id,
                 bot_token=self._vault.seal(str(said["access_token"]), about=_about(again, "bot_token")),
                 refresh_token=self._vault.seal(str(said["refresh_token"]), about=_about(again, "refresh_token")),
                 expires_at=now + timedelta(seconds=int(said.get("expires_in") or 43200)),
             )
-            fresh = await self._store.install(row.team, row.enterprise, is_enterprise_install=row.is_enterprise_install)
+            fresh = await self._store.installs.get(
+                row.team, row.enterprise, is_enterprise_install=row.is_enterprise_install
+            )
             return fresh or again
 
     async def save(self, answer: Mapping[str, Any]) -> InstallRow:
@@ -204,13 +208,13 @@ class Installs:
         if answer.get("refresh_token"):
             row.refresh_token = self._vault.seal(str(answer["refresh_token"]), about=_about(row, "refresh_token"))
             row.token_expires_at = now + timedelta(seconds=int(answer.get("expires_in") or 43200))
-        await self._store.save_install(row)
+        await self._store.installs.save(row)
         self._cache.clear()
         return row
 
     async def end(self, team: str, enterprise: str = "") -> None:
         """Forget a workspace's token; its links sleep until it installs the bot again."""
-        await self._store.end_install(team, enterprise)
+        await self._store.installs.end(team, enterprise)
         self._cache.clear()
 
 

@@ -1,11 +1,11 @@
 """Who is who in Slack, remembered for a while so that asking is rare; and when and how people want to be told."""
 
 import json
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, time, timedelta
 
 from bot.core.clock import Clock
 from bot.core.models import Person
+from bot.core.recurrence import Hours, zone_of
 from bot.slack.sender import Sender, SlackError
 from bot.store import Store
 from bot.store.tables import IdentityRow, PersonRow
@@ -32,7 +32,7 @@ class People:
     async def person(self, team: str, user: str) -> PersonRow:
         """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
         now = self._clock()
-        known = await self._store.person(team, user)
+        known = await self._store.people.get(team, user)
         if known is not None and now - known.seen_at < PERSON_FRESH_FOR:
             return known
         row = PersonRow(team=team, user=user, seen_at=now, settings=known.settings if known else "{}")
@@ -46,7 +46,7 @@ class People:
         row.tz = str(said.get("tz") or "")
         row.is_admin = bool(said.get("is_admin") or said.get("is_owner"))
         row.deleted = bool(said.get("deleted"))
-        await self._store.save_person(row)
+        await self._store.people.save(row)
         return row
 
     async def is_admin(self, team: str, user: str) -> bool:
@@ -68,7 +68,7 @@ class People:
         address = email.strip().lower()
         if "@" not in address:
             return None
-        known = await self._store.identity(team, "email", address)
+        known = await self._store.people.identity(team, "email", address)
         if known is not None and (known.manual or now - known.looked_at < EMAIL_FRESH_FOR):
             return await self._alive(team, known.user)
         user = ""
@@ -78,7 +78,9 @@ class People:
         except SlackError as exc:
             if exc.code != "users_not_found":
                 return await self._alive(team, known.user) if known else None
-        await self._store.save_identity(IdentityRow(team=team, kind="email", value=address, user=user, looked_at=now))
+        await self._store.people.save_identity(
+            IdentityRow(team=team, kind="email", value=address, user=user, looked_at=now)
+        )
         return user or None
 
     async def _alive(self, team: str, user: str) -> str | None:
@@ -92,7 +94,7 @@ class People:
             return user
         for name in (kind, *SHORT.get(kind, ())):
             for handle in filter(None, (author.login, author.name)):
-                known = await self._store.identity(team, name, handle)
+                known = await self._store.people.identity(team, name, handle)
                 if known is not None and known.user:
                     return await self._alive(team, known.user)
         return None
@@ -163,13 +165,7 @@ def own_settings(person: PersonRow) -> dict[str, str]:
 def at_work(hours: str, tz: str, now: datetime) -> bool:
     """Return whether a time lies in working hours such as `9-18` (or `22-6`) in a time zone; `off` is always."""
     start, dash, end = hours.partition("-")
-    if not (dash and start.isdigit() and end.isdigit()) or start == end:
+    if not (dash and start.isdigit() and end.isdigit()) or start == end or max(int(start), int(end)) > 24:
         return True
-    try:
-        zone = ZoneInfo(tz or "UTC")
-    except (KeyError, ValueError, OSError):
-        zone = ZoneInfo("UTC")
-    hour = now.astimezone(zone).hour
-    if int(start) < int(end):
-        return int(start) <= hour < int(end)
-    return hour >= int(start) or hour < int(end)
+    span = Hours(time(int(start) % 24), time(int(end) % 24))
+    return span.start == span.end or span.contain(now, zone_of(tz))

@@ -108,7 +108,7 @@ class Sender:
         self._timer = timer
         self._session = session
         self._api_url = api_url if api_url.endswith("/") else f"{api_url}/"
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._poll_targets: dict[tuple[str, str], _Lane] = {}
 
     async def post(
         self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
@@ -226,35 +226,35 @@ class Sender:
 
     @asynccontextmanager
     async def _turn(self, team: str, channel: str) -> AsyncIterator[None]:
-        lane = self._lanes.get((team, channel))
-        if lane is None:
-            lane = self._lanes[team, channel] = _Lane(lock=asyncio.Lock())
-            self._forget_idle_lanes()
-        expected = max(lane.free_at - self._timer(), 0.0) + lane.users * SPACING_SECONDS
+        poll_target = self._poll_targets.get((team, channel))
+        if poll_target is None:
+            poll_target = self._poll_targets[team, channel] = _Lane(lock=asyncio.Lock())
+            self._forget_idle_poll_targets()
+        expected = max(poll_target.free_at - self._timer(), 0.0) + poll_target.users * SPACING_SECONDS
         if expected > MOST_WAIT_SECONDS:
             raise SlackLimited(expected)
-        lane.users += 1
+        poll_target.users += 1
         try:
-            async with lane.lock:
-                wait = lane.free_at - self._timer()
+            async with poll_target.lock:
+                wait = poll_target.free_at - self._timer()
                 if wait > 0:
                     await self._sleep(wait)
                 try:
                     yield
                 except SlackLimited as exc:
-                    lane.free_at = self._timer() + exc.retry_after
+                    poll_target.free_at = self._timer() + exc.retry_after
                     raise
-                lane.free_at = self._timer() + SPACING_SECONDS
+                poll_target.free_at = self._timer() + SPACING_SECONDS
         finally:
-            lane.users -= 1
+            poll_target.users -= 1
 
-    def _forget_idle_lanes(self) -> None:
-        if len(self._lanes) <= MOST_LANES:
+    def _forget_idle_poll_targets(self) -> None:
+        if len(self._poll_targets) <= MOST_LANES:
             return
         now = self._timer()
-        for place, lane in list(self._lanes.items()):
-            if not lane.users and lane.free_at < now:
-                del self._lanes[place]
+        for place, poll_target in list(self._poll_targets.items()):
+            if not poll_target.users and poll_target.free_at < now:
+                del self._poll_targets[place]
 
 
 def _takes_json(method: str) -> bool:

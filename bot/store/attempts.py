@@ -1,143 +1,117 @@
-"""What a look at a build adds to what is known of it, and which round it is in: pure."""
+"""How attempts of builds ended, and their issue counts."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-import msgspec
+from sqlalchemy import update
+from sqlmodel import col, select
 
-from bot.core.models import Build, IssueCounts, Trigger
-
-# One end told by two of a system's pages may differ by its fraction of a second; a round takes longer than that.
-SAME_END = timedelta(seconds=1)
-
-LASTING = (
-    "number",
-    "name",
-    "workflow",
-    "repo",
-    "branch",
-    "tag",
-    "pull_request",
-    "target_branch",
-    "commit",
-    "message",
-    "author",
-    "triggered_by",
-    "triggered_by_type",
-    "created_at",
-    "web_url",
-)
-"""What does not change in a build's life: a list that leaves it out takes nothing away from a fuller answer."""
-
-_encoder = msgspec.json.Encoder(order="deterministic")
-_decoder = msgspec.json.Decoder(Build)
-_counts_decoder = msgspec.json.Decoder(IssueCounts)
+from bot.core.models import BuildKey, IssueCounts
+from bot.store.database import Repository
+from bot.store.recording import NO_RESULT, mark_moved, of_build, redraw_cards, release_waiting
+from bot.store.steps import pack, pack_counts, unpack, unpack_counts
+from bot.store.tables import AttemptRow, BuildRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What the store knows of a build. `ended` says that the end of `round` is written, `last_end` when the one before ended."""
+class Attempts(Repository):
+    """How attempts of builds ended, and their issue counts."""
 
-    build: Build
-    round: int
-    ended: bool
-    last_end: datetime | None = None
+    async def set_counts(
+        self,
+        key: BuildKey,
+        attempt_no: int,
+        counts: IssueCounts,
+        now: datetime,
+        *,
+        failures: str = "",
+        failures_total: int = 0,
+    ) -> None:
+        """Write what an attempt complained about; its waiting notifications become due, its cards are edited."""
+        async with self._write() as db:
+            await self._own(db, {key.connection})
+            ended = (
+                await db.exec(select(AttemptRow).where(*of_build(AttemptRow, key), AttemptRow.attempt_no == attempt_no))
+            ).first()
+            if ended is None:
+                return
+            ended.counts = pack_counts(counts.filled(unpack_counts(ended.counts)))
+            ended.counts_due_at = None
+            ended.failures, ended.failures_total = failures, failures_total
+            db.add(ended)
+            row = (
+                await db.exec(select(BuildRow).where(*of_build(BuildRow, key), BuildRow.attempt_no == attempt_no))
+            ).first()
+            if row is not None:
+                build = unpack(row.data)
+                row.data = pack(build.with_issues(counts.filled(build.issues)))
+                db.add(row)
+            await release_waiting(db, key, attempt_no, now)
+            await redraw_cards(db, key, attempt_no, now)
+            await mark_moved(db, {key})
 
+    async def claim_uncounted(self, now: datetime, limit: int, lease_seconds: float = 60) -> list[AttemptRow]:
+        """Claim attempts whose issue counts are still to be read, newest first; unread ones come back after the lease."""
+        due = (
+            select(AttemptRow.id)
+            .where(col(AttemptRow.counts_due_at) <= now)
+            .order_by(col(AttemptRow.completed_at).desc())
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        claim = (
+            update(AttemptRow)
+            .where(col(AttemptRow.id).in_(due))
+            .values(counts_due_at=now + timedelta(seconds=lease_seconds), counts_tries=col(AttemptRow.counts_tries) + 1)
+            .returning(AttemptRow)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._write() as db:
+            rows: list[AttemptRow] = list((await db.exec(claim)).scalars())
+        return sorted(rows, key=lambda row: row.completed_at, reverse=True)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What comes of a look: the build with all that is known, its round, and whether it had ended and runs again."""
+    async def give_up_counts(self, attempt_id: int) -> None:
+        """Ask no more for an attempt's issue counts; its notifications wait no longer, and its cards say so."""
+        async with self._write() as db:
+            row = await db.get(AttemptRow, attempt_id)
+            if row is None:
+                return
+            row.counts_due_at = None
+            db.add(row)
+            key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
+            now = self._clock()
+            await release_waiting(db, key, row.attempt_no, now)
+            await redraw_cards(db, key, row.attempt_no, now)
 
-    build: Build
-    round: int
-    reopened: bool = False
+    async def history(
+        self, connection: str, pipeline: str, branch: str, *, before: datetime | None = None, limit: int = 20
+    ) -> list[AttemptRow]:
+        """Return a branch's results (nothing cancelled or skipped), newest first."""
+        asked = select(AttemptRow).where(
+            AttemptRow.connection == connection,
+            AttemptRow.pipeline == pipeline,
+            AttemptRow.branch == branch,
+            col(AttemptRow.conclusion).not_in(NO_RESULT),
+        )
+        if before is not None:
+            asked = asked.where(AttemptRow.completed_at < before)
+        async with self._read() as db:
+            newest = asked.order_by(col(AttemptRow.completed_at).desc(), col(AttemptRow.id).desc())
+            return list(await db.exec(newest.limit(limit)))
 
+    async def get(self, key: BuildKey, attempt_no: int) -> AttemptRow | None:
+        """Return how one attempt of a build ended, or None while it runs."""
+        async with self._read() as db:
+            return (
+                await db.exec(select(AttemptRow).where(*of_build(AttemptRow, key), AttemptRow.attempt_no == attempt_no))
+            ).first()
 
-def step(build: Build, known: Known | None) -> Step | None:
-    """Return what a look at a build adds, or None when it is older than what is known or adds nothing."""
-    if known is None:
-        return Step(build=build, round=build.attempt or 1)
-    if _is_older(build, known):
-        return None
-    rounds = _rounds_since(build, known)
-    whole = _filled(build, known.build, same_round=not rounds)
-    if whole == known.build and not rounds and whole.completed == known.ended:
-        return None
-    return Step(build=whole, round=known.round + rounds, reopened=known.ended and not build.completed)
-
-
-def restart(build: Build, known: Known) -> Step:
-    """Return what comes of making an ended build run again, whatever the system shows of it yet."""
-    return Step(build=_filled(build, known.build, same_round=False), round=known.round + 1, reopened=True)
-
-
-def _is_older(build: Build, known: Known) -> bool:
-    before = known.build
-    if before.updated_at is not None and build.updated_at is not None and before.updated_at > build.updated_at:
-        return True
-    if before.attempt is not None and build.attempt is not None and before.attempt > build.attempt:
-        return True
-    # The end of the round before, told again by a page that has not heard of the new round.
-    return (
-        not known.ended
-        and build.completed
-        and build.completed_at is not None
-        and known.last_end is not None
-        and build.completed_at <= known.last_end
-    )
-
-
-def _rounds_since(build: Build, known: Known) -> int:
-    """Return how many rounds have begun since the last look."""
-    before = known.build
-    more = 0
-    if build.attempt is not None and before.attempt is not None:
-        more = build.attempt - before.attempt
-    if known.ended and not build.completed:
-        return max(more, 1)
-    if not known.ended or more or not build.completed or build.attempt is not None:
-        return more
-    if before.completed_at is None or build.completed_at is None:
-        return 0
-    return int(build.completed_at - before.completed_at > SAME_END)
-
-
-def _filled(build: Build, before: Build, *, same_round: bool) -> Build:
-    """Return a build with what the look left out taken from before."""
-    lasting = {name: getattr(before, name) for name in LASTING if getattr(build, name) is None}
-    if build.trigger is Trigger.UNKNOWN:
-        lasting["trigger"] = before.trigger
-    whole = replace(build, **lasting)
-    if not same_round:
-        return whole
-    alike = build.status is before.status
-    both_ended = build.completed and before.completed
-    return replace(
-        whole,
-        attempt=build.attempt if build.attempt is not None else before.attempt,
-        started_at=build.started_at or before.started_at,
-        completed_at=(before.completed_at if both_ended else None) or build.completed_at,
-        updated_at=build.updated_at or before.updated_at,
-        issues=build.issues.filled(before.issues) if alike else build.issues,
-        jobs=before.jobs if build.jobs is None and alike else build.jobs,
-    )
-
-
-def pack(build: Build) -> str:
-    """Return a build as JSON; equal builds give equal texts."""
-    return _encoder.encode(build).decode()
-
-
-def unpack(text: str) -> Build:
-    """Return the build that `pack` wrote."""
-    return _decoder.decode(text)
-
-
-def pack_counts(counts: IssueCounts) -> str:
-    """Return issue counts as JSON, or an empty text where none is known."""
-    return _encoder.encode(counts).decode() if counts.known else ""
-
-
-def unpack_counts(text: str) -> IssueCounts:
-    """Return the issue counts that `pack_counts` wrote."""
-    return _counts_decoder.decode(text) if text else IssueCounts()
+    async def since(self, connection: str, pipeline: str, since: datetime) -> list[AttemptRow]:
+        """Return every attempt of a pipeline that ended since a time, oldest first."""
+        asked = (
+            select(AttemptRow)
+            .where(
+                AttemptRow.connection == connection, AttemptRow.pipeline == pipeline, AttemptRow.completed_at >= since
+            )
+            .order_by(col(AttemptRow.completed_at), col(AttemptRow.id))
+        )
+        async with self._read() as db:
+            return list(await db.exec(asked))

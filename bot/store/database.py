@@ -137,12 +137,12 @@ def found(row: T | None, what: str) -> T:
 
 
 class Database:
-    """An engine, its transactions, its migrations. `Store` asks the questions."""
+    """An engine, its transactions and its migrations. Repositories ask the questions."""
 
     def __init__(self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
         self._keepers = keepers
-        self._clock = clock
+        self.clock = clock
         self._writing = engine.execution_options(sqlite_tx="IMMEDIATE")
         self._reader = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
         self._writer = async_sessionmaker(self._writing, class_=AsyncSession, expire_on_commit=False)
@@ -174,7 +174,7 @@ class Database:
 
     async def ping(self) -> None:
         """Ask the database for nothing. Raises StoreError when it does not answer."""
-        async with self._read() as db:
+        async with self.read() as db:
             await (await db.connection()).execute(text("SELECT 1"))
 
     # migrations
@@ -198,13 +198,13 @@ class Database:
     # transactions and locks
 
     @asynccontextmanager
-    async def _read(self) -> AsyncGenerator[AsyncSession]:
+    async def read(self) -> AsyncGenerator[AsyncSession]:
         """Give a session to read in; rows stay usable after it."""
         async with self._turn(reading=True), _told(), self._reader() as db:
             yield db
 
     @asynccontextmanager
-    async def _write(self) -> AsyncGenerator[AsyncSession]:
+    async def write(self) -> AsyncGenerator[AsyncSession]:
         """Give a session whose changes all happen, or none of them when the block raises."""
         async with self._turn(), _told(), self._writer.begin() as db:
             yield db
@@ -218,7 +218,7 @@ class Database:
             return nullcontext()
         return self._turns
 
-    async def _put(
+    async def put(
         self, db: AsyncSession, statement: Put, rows: Sequence[Row | dict[str, object]]
     ) -> list[tuple[Any, ...]]:
         """Insert rows as a statement says, and return what it tells of those it wrote."""
@@ -228,7 +228,7 @@ class Database:
         params = [values(row) if isinstance(row, Row) else row for row in rows]
         return [tuple(told) for told in await db.exec(words, params=params)]
 
-    async def _own(self, db: AsyncSession, names: Iterable[str]) -> None:
+    async def own(self, db: AsyncSession, names: Iterable[str]) -> None:
         """Hold off others who want to write the same thing until the transaction ends; on SQLite that is so anyway."""
         if self.dialect == "postgresql":
             for name in sorted(set(names)):
@@ -248,6 +248,23 @@ class Database:
                 idle = await connection.execution_options(isolation_level="AUTOCOMMIT")
                 await idle.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _number(name)})
                 yield
+
+
+class Repository:
+    """The questions about one subject, asked in transactions of the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read = database.read
+        self._write = database.write
+        self._put = database.put
+        self._own = database.own
+        self._clock = database.clock
+
+    @property
+    def dialect(self) -> str:
+        """Return `sqlite` or `postgresql`."""
+        return self._database.dialect
 
 
 _XACT_LOCK = text("SELECT pg_advisory_xact_lock(:key)")

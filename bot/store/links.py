@@ -7,8 +7,8 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.core.errors import NotLinked, UsageError
-from bot.store.database import Database, put
-from bot.store.tables import LinkRow, NoticeRow
+from bot.store.database import Repository, put
+from bot.store.tables import LinkRow, NotificationRow
 
 REMOVED = "the bot was removed from this workspace"
 UNLINKED = "the pipeline was unlinked from this channel"
@@ -20,22 +20,22 @@ PUT_LINK = put("link", key=KEY, keep=("created_by", "created_at"))
 LinkValue = str | bool | datetime
 
 
-class Links(Database):
-    """What channels follow."""
+class Links(Repository):
+    """Which channels follow which pipelines."""
 
-    async def links(self, team: str, channel: str) -> list[LinkRow]:
+    async def of_channel(self, team: str, channel: str) -> list[LinkRow]:
         """Return what a channel follows, oldest first."""
         asked = select(LinkRow).where(LinkRow.team == team, LinkRow.channel == channel).order_by(col(LinkRow.id))
         async with self._read() as db:
             return list(await db.exec(asked))
 
-    async def links_of(self, connection: str, pipeline: str) -> list[LinkRow]:
+    async def of_pipeline(self, connection: str, pipeline: str) -> list[LinkRow]:
         """Return the links of a pipeline in every channel of every workspace, oldest first."""
         asked = select(LinkRow).where(LinkRow.connection == connection, LinkRow.pipeline == pipeline)
         async with self._read() as db:
             return list(await db.exec(asked.order_by(col(LinkRow.id))))
 
-    async def all_links(self, team: str | None = None) -> list[LinkRow]:
+    async def all(self, team: str | None = None) -> list[LinkRow]:
         """Return the links of a workspace, or of all, oldest first."""
         asked = select(LinkRow).order_by(col(LinkRow.id))
         if team is not None:
@@ -43,12 +43,12 @@ class Links(Database):
         async with self._read() as db:
             return list(await db.exec(asked))
 
-    async def link(self, link_id: int) -> LinkRow | None:
+    async def get(self, link_id: int) -> LinkRow | None:
         """Return a link, or None when it is gone."""
         async with self._read() as db:
             return await db.get(LinkRow, link_id)
 
-    async def save_link(self, row: LinkRow) -> LinkRow:
+    async def save(self, row: LinkRow) -> LinkRow:
         """Write a link and return it as it stands then; a channel has one link for a pipeline, and one default.
 
         Raises UsageError when another of the channel's links has that alias.
@@ -58,7 +58,7 @@ class Links(Database):
             number = (await self._put(db, PUT_LINK, [row]))[0][0]
             return await self._settle(db, number)
 
-    async def set_link(self, link_id: int, **fields: LinkValue) -> LinkRow:
+    async def update(self, link_id: int, **fields: LinkValue) -> LinkRow:
         """Change some fields of a link and return it. Raises NotLinked when it is gone, UsageError as `save_link`."""
         unknown = fields.keys() - FIELDS
         if unknown:
@@ -72,24 +72,24 @@ class Links(Database):
                 await db.exec(changed.execution_options(synchronize_session=False))
             return await self._settle(db, link_id)
 
-    async def unlink(self, link_id: int) -> None:
+    async def delete(self, link_id: int) -> None:
         """Forget a link; what it had still to say stays unsaid."""
         async with self._write() as db:
             row = await db.get(LinkRow, link_id)
             if row is None:
                 return
             await db.delete(row)
-            unsaid = update(NoticeRow).where(
-                col(NoticeRow.link) == link_id, col(NoticeRow.state).in_(["pending", "held"])
+            unsaid = update(NotificationRow).where(
+                col(NotificationRow.link) == link_id, col(NotificationRow.state).in_(["pending", "held"])
             )
             await db.exec(unsaid.values(state="silent", reason=UNLINKED).execution_options(synchronize_session=False))
 
-    async def pause_links(self, team: str, channel: str, reason: str) -> list[LinkRow]:
+    async def pause(self, team: str, channel: str, reason: str) -> list[LinkRow]:
         """Pause a channel's links, and return those that were not paused before."""
         async with self._write() as db:
             return await _paused(db, team, channel, "", reason)
 
-    async def resume_links(self, team: str, channel: str) -> list[LinkRow]:
+    async def resume(self, team: str, channel: str) -> list[LinkRow]:
         """Let a channel's links speak again, and return those that were paused."""
         asked = select(LinkRow).where(LinkRow.team == team, LinkRow.channel == channel, LinkRow.paused_reason != "")
         async with self._write() as db:

@@ -1,110 +1,115 @@
-"""Notices on their way out, in order, each once; and the cards that came of them."""
+"""Notifications on their way out, in order, each once; and the cards that came of them."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, not_, or_, update
+from sqlalchemy import ColumnElement, and_, not_, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.core.models import BuildKey
-from bot.store.database import Database, put, values
-from bot.store.recording import ADD_NOTICE, of_build
-from bot.store.tables import CardRow, NoticeRow
+from bot.store.database import Repository, put, values
+from bot.store.recording import ADD_NOTIFICATION, of_build
+from bot.store.tables import CardRow, NotificationRow
 
 UNSENT = ("pending", "leased")
 ADD_CARD = put("card", key=("team", "channel", "ts"), replace=False)
 
 
-class Outbox(Database):
-    """What is to be said where, and what has been."""
+class Notifications(Repository):
+    """Notifications on their way out, in order, each once."""
 
-    async def notice(self, notice_id: int) -> NoticeRow | None:
-        """Return a notice, or None when it is forgotten."""
+    async def get(self, notification_id: int) -> NotificationRow | None:
+        """Return a notification, or None when it is forgotten."""
         async with self._read() as db:
-            return await db.get(NoticeRow, notice_id)
+            return await db.get(NotificationRow, notification_id)
 
-    async def add_notices(self, rows: Sequence[NoticeRow]) -> int:
-        """Write notices and return how many are new; one that is there already stays as it is."""
+    async def add(self, rows: Sequence[NotificationRow]) -> int:
+        """Write notifications and return how many are new; one that is there already stays as it is."""
         async with self._write() as db:
-            return len(await self._put(db, ADD_NOTICE, rows))
+            return len(await self._put(db, ADD_NOTIFICATION, rows))
 
-    async def claim_notices(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[NoticeRow]:
-        """Lease notices that are due: of each channel the first unsent one, and only that.
+    async def claim(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[NotificationRow]:
+        """Lease notifications that are due: of each channel the first unsent one, and only that.
 
         One whose lease ran out comes back `unsure`: whoever had it may have posted it.
         """
-        earlier = aliased(NoticeRow)
+        earlier = aliased(NotificationRow)
         behind = (
             select(col(earlier.id))
             .where(
-                earlier.team == NoticeRow.team,
-                earlier.channel == NoticeRow.channel,
+                earlier.team == NotificationRow.team,
+                earlier.channel == NotificationRow.channel,
                 col(earlier.state).in_(UNSENT),
-                col(earlier.id) < col(NoticeRow.id),
+                col(earlier.id) < col(NotificationRow.id),
             )
             .exists()
         )
         due = (
-            select(NoticeRow.id)
+            select(NotificationRow.id)
             .where(
                 or_(
-                    and_(col(NoticeRow.state) == "pending", col(NoticeRow.due_at) <= now),
-                    and_(col(NoticeRow.state) == "leased", col(NoticeRow.lease_until) <= now),
+                    and_(col(NotificationRow.state) == "pending", col(NotificationRow.due_at) <= now),
+                    and_(col(NotificationRow.state) == "leased", col(NotificationRow.lease_until) <= now),
                 ),
                 not_(behind),
             )
-            .order_by(col(NoticeRow.due_at), col(NoticeRow.id))
+            .order_by(col(NotificationRow.due_at), col(NotificationRow.id))
             .limit(limit)
-            .with_for_update(skip_locked=True, of=NoticeRow)
+            .with_for_update(skip_locked=True, of=NotificationRow)
         )
         claim = (
-            update(NoticeRow)
-            .where(col(NoticeRow.id).in_(due))
+            update(NotificationRow)
+            .where(col(NotificationRow.id).in_(due))
             .values(
                 state="leased",
                 lease_owner=owner,
                 lease_until=now + timedelta(seconds=lease_seconds),
-                tries=col(NoticeRow.tries) + 1,
+                tries=col(NotificationRow.tries) + 1,
                 moved=False,
-                unsure=or_(col(NoticeRow.unsure), col(NoticeRow.state) == "leased"),
+                unsure=or_(col(NotificationRow.unsure), col(NotificationRow.state) == "leased"),
             )
-            .returning(NoticeRow)
+            .returning(NotificationRow)
             .execution_options(synchronize_session=False)
         )
         async with self._write() as db:
-            rows: list[NoticeRow] = list((await db.exec(claim)).scalars())
+            rows: list[NotificationRow] = list((await db.exec(claim)).scalars())
         return sorted(rows, key=lambda row: (row.due_at, row.id))
 
-    async def sent(self, notice_id: int, *, ts: str, card: CardRow | None, now: datetime) -> None:
-        """Remember that a notice was posted, and the card that it became.
+    async def set_sent(self, notification_id: int, *, ts: str, card: CardRow | None, now: datetime) -> None:
+        """Remember that a notification was posted, and the card that it became.
 
         Where the build moved between drawing and posting, the card is due for an edit. A card's first edit is not
         held up by its posting.
         """
-        asked = select(NoticeRow.moved).where(NoticeRow.id == notice_id).with_for_update()
+        asked = select(NotificationRow.moved).where(NotificationRow.id == notification_id).with_for_update()
         async with self._write() as db:
             moved = (await db.exec(asked)).first()
-            await self._set_notice(
-                db, col(NoticeRow.id) == notice_id, state="sent", ts=ts, sent_at=now, lease_until=None, unsure=False
+            await self._set_notification(
+                db,
+                col(NotificationRow.id) == notification_id,
+                state="sent",
+                ts=ts,
+                sent_at=now,
+                lease_until=None,
+                unsure=False,
             )
             if card is not None:
-                data = values(card) | {"notice": notice_id}
+                data = values(card) | {"notification": notification_id}
                 if moved:
                     data["edit_due_at"] = now
                 await self._put(db, ADD_CARD, [data])
 
-    async def unsent(self, notice_id: int, *, due_at: datetime, unsure: bool) -> None:
-        """Give a notice back for another try at a time. `unsure` says that the post may have arrived all the same.
+    async def requeue(self, notification_id: int, *, due_at: datetime, unsure: bool) -> None:
+        """Give a notification back for another try at a time. `unsure` says that the post may have arrived all the same.
 
         One that somebody else has sent meanwhile, because this lease ran out, stays sent.
         """
         async with self._write() as db:
-            await self._set_notice(
+            await self._set_notification(
                 db,
-                _leased(notice_id),
+                _leased(notification_id),
                 state="pending",
                 due_at=due_at,
                 unsure=unsure,
@@ -112,188 +117,122 @@ class Outbox(Database):
                 lease_until=None,
             )
 
-    async def fail_notice(self, notice_id: int, reason: str) -> None:
-        """Give a leased notice up."""
-        await self._end_lease(notice_id, "failed", reason)
+    async def fail(self, notification_id: int, reason: str) -> None:
+        """Give a leased notification up."""
+        await self._end_lease(notification_id, "failed", reason)
 
-    async def silence_notice(self, notice_id: int, reason: str) -> None:
-        """Leave a leased notice unsaid."""
-        await self._end_lease(notice_id, "silent", reason)
+    async def silence(self, notification_id: int, reason: str) -> None:
+        """Leave a leased notification unsaid."""
+        await self._end_lease(notification_id, "silent", reason)
 
-    async def hold_notice(self, notice_id: int, reason: str) -> None:
-        """Hold a leased notice back."""
-        await self._end_lease(notice_id, "held", reason)
+    async def hold(self, notification_id: int, reason: str) -> None:
+        """Hold a leased notification back."""
+        await self._end_lease(notification_id, "held", reason)
 
-    async def readdress(self, notice_id: int, channel: str, now: datetime) -> bool:
-        """Give a leased notice to another channel (or person), and return False where that has been told already."""
-        row_key = ("team", "link", "connection", "pipeline", "build", "round", "event")
-        other = aliased(NoticeRow)
-        same = [getattr(other, name) == getattr(NoticeRow, name) for name in row_key]
-        told = select(col(other.id)).where(*same, other.channel == channel, NoticeRow.id == notice_id)
+    async def readdress(self, notification_id: int, channel: str, now: datetime) -> bool:
+        """Give a leased notification to another channel (or person), and return False where that has been told already."""
+        row_key = ("team", "link", "connection", "pipeline", "build", "attempt_no", "event")
+        other = aliased(NotificationRow)
+        same = [getattr(other, name) == getattr(NotificationRow, name) for name in row_key]
+        told = select(col(other.id)).where(*same, other.channel == channel, NotificationRow.id == notification_id)
         async with self._write() as db:
-            await self._own(db, [f"notices of {channel}"])
+            await self._own(db, [f"notifications of {channel}"])
             if (await db.exec(told)).first() is not None:
                 return False
-            await self._set_notice(
-                db, _leased(notice_id), channel=channel, state="pending", due_at=now, lease_until=None, tries=0
+            await self._set_notification(
+                db, _leased(notification_id), channel=channel, state="pending", due_at=now, lease_until=None, tries=0
             )
         return True
 
-    async def held_places(self) -> list[tuple[str, str]]:
+    async def held_channels(self) -> list[tuple[str, str]]:
         """Return the (team, channel)s from which something is held back."""
-        asked = select(NoticeRow.team, NoticeRow.channel).where(NoticeRow.state == "held").distinct()
+        asked = select(NotificationRow.team, NotificationRow.channel).where(NotificationRow.state == "held").distinct()
         async with self._read() as db:
             return sorted(await db.exec(asked))
 
-    async def held(self, team: str, channel: str) -> list[NoticeRow]:
+    async def held(self, team: str, channel: str) -> list[NotificationRow]:
         """Return what is held back from a channel, oldest first."""
-        asked = select(NoticeRow).where(NoticeRow.state == "held", NoticeRow.team == team, NoticeRow.channel == channel)
+        asked = select(NotificationRow).where(
+            NotificationRow.state == "held", NotificationRow.team == team, NotificationRow.channel == channel
+        )
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(NoticeRow.id))))
+            return list(await db.exec(asked.order_by(col(NotificationRow.id))))
 
     async def release(
-        self, free: Sequence[int], silent: Sequence[tuple[int, str]], summary: NoticeRow | None, now: datetime
+        self, free: Sequence[int], silent: Sequence[tuple[int, str]], summary: NotificationRow | None, now: datetime
     ) -> None:
-        """Let held notices go: some as they are, some unsaid with a reason, told by a summary if there is one.
+        """Let held notifications go: some as they are, some unsaid with a reason, told by a summary if there is one.
 
         All at once, and of what is still held: of two processes that do this, one does it.
         """
         async with self._write() as db:
             moved = 0
-            for notice_id in free:
-                moved += await self._set_notice(db, _held(notice_id), state="pending", due_at=now)
-            for notice_id, reason in silent:
-                moved += await self._set_notice(db, _held(notice_id), state="silent", reason=reason)
+            for notification_id in free:
+                moved += await self._set_notification(db, _held(notification_id), state="pending", due_at=now)
+            for notification_id, reason in silent:
+                moved += await self._set_notification(db, _held(notification_id), state="silent", reason=reason)
             if moved and summary is not None:
-                await self._put(db, ADD_NOTICE, [summary])
+                await self._put(db, ADD_NOTIFICATION, [summary])
 
-    async def pending_in(self, team: str, channel: str) -> list[NoticeRow]:
+    async def pending_in(self, team: str, channel: str) -> list[NotificationRow]:
         """Return what a channel has still to be told and nobody is sending, oldest first."""
-        asked = select(NoticeRow).where(
-            NoticeRow.state == "pending", NoticeRow.team == team, NoticeRow.channel == channel
+        asked = select(NotificationRow).where(
+            NotificationRow.state == "pending", NotificationRow.team == team, NotificationRow.channel == channel
         )
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(NoticeRow.id))))
+            return list(await db.exec(asked.order_by(col(NotificationRow.id))))
 
-    async def gather(self, members: Sequence[int], reason: str, summary: NoticeRow) -> None:
-        """Leave unsent notices unsaid, each with the reason, and have one summary said instead."""
-        unsent = and_(col(NoticeRow.id).in_(members), col(NoticeRow.state).in_(UNSENT))
+    async def gather(self, members: Sequence[int], reason: str, summary: NotificationRow) -> None:
+        """Leave unsent notifications unsaid, each with the reason, and have one summary said instead."""
+        unsent = and_(col(NotificationRow.id).in_(members), col(NotificationRow.state).in_(UNSENT))
         async with self._write() as db:
-            await self._set_notice(db, unsent, state="silent", reason=reason, lease_until=None)
-            await self._put(db, ADD_NOTICE, [summary])
+            await self._set_notification(db, unsent, state="silent", reason=reason, lease_until=None)
+            await self._put(db, ADD_NOTIFICATION, [summary])
 
-    async def free_notices(self, now: datetime) -> None:
-        """End the leases of notices and cards: whoever had them is gone for certain."""
+    async def release_leases(self, now: datetime) -> None:
+        """End the leases of notifications and cards: whoever had them is gone for certain."""
         async with self._write() as db:
-            await self._set_notice(db, col(NoticeRow.state) == "leased", lease_until=now)
+            await self._set_notification(db, col(NotificationRow.state) == "leased", lease_until=now)
             leased = update(CardRow).where(col(CardRow.lease_until).is_not(None))
             await db.exec(leased.values(lease_until=None, edit_due_at=now).execution_options(synchronize_session=False))
 
-    async def notices_of(self, key: BuildKey, team: str | None = None) -> list[NoticeRow]:
+    async def of_build(self, key: BuildKey, team: str | None = None) -> list[NotificationRow]:
         """Return all that was decided about a build, oldest first."""
-        asked = select(NoticeRow).where(*of_build(NoticeRow, key)).order_by(col(NoticeRow.id))
+        asked = select(NotificationRow).where(*of_build(NotificationRow, key)).order_by(col(NotificationRow.id))
         if team is not None:
-            asked = asked.where(NoticeRow.team == team)
+            asked = asked.where(NotificationRow.team == team)
         async with self._read() as db:
             return list(await db.exec(asked))
 
-    async def notices_in(self, team: str, channel: str, since: datetime) -> list[NoticeRow]:
+    async def in_channel(self, team: str, channel: str, since: datetime) -> list[NotificationRow]:
         """Return all that was decided for a channel since a time, oldest first."""
-        asked = select(NoticeRow).where(
-            NoticeRow.team == team, NoticeRow.channel == channel, NoticeRow.created_at >= since
+        asked = select(NotificationRow).where(
+            NotificationRow.team == team, NotificationRow.channel == channel, NotificationRow.created_at >= since
         )
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(NoticeRow.id))))
+            return list(await db.exec(asked.order_by(col(NotificationRow.id))))
 
-    async def claim_cards(self, *, now: datetime, lease_seconds: float, limit: int) -> list[CardRow]:
-        """Lease the cards that are to be edited now.
-
-        A leased card is due when its lease ends, for others to take over. What makes it due at another time while it
-        is being edited is not lost with that edit.
-        """
-        lease_until = now + timedelta(seconds=lease_seconds)
-        due = (
-            select(CardRow.id)
-            .where(
-                col(CardRow.edit_due_at) <= now,
-                or_(col(CardRow.lease_until).is_(None), col(CardRow.lease_until) <= now),
-            )
-            .order_by(col(CardRow.edit_due_at), col(CardRow.id))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            update(CardRow)
-            .where(col(CardRow.id).in_(due))
-            .values(edit_due_at=lease_until, edited_at=now, lease_until=lease_until)
-            .returning(CardRow)
-            .execution_options(synchronize_session=False)
-        )
+    async def revise(self, notification_id: int, extra: str, now: datetime) -> None:
+        """Replace what the renderer knows of a notification, and have its card drawn anew."""
         async with self._write() as db:
-            rows: list[CardRow] = list((await db.exec(claim)).scalars())
-        return sorted(rows, key=lambda card: card.id or 0)
-
-    async def card_edited(
-        self, card_id: int, *, shown: str, live: bool, now: datetime, again_at: datetime | None = None
-    ) -> None:
-        """Remember what a card shows now, and whether it still follows its build.
-
-        `again_at` is when to draw it anew if nothing happens before, for time moves on a card as well.
-        """
-        async with self._write() as db:
-            untouched = col(CardRow.edit_due_at) == col(CardRow.lease_until)
-            due = case((untouched, again_at), else_=col(CardRow.edit_due_at))
-            await self._set_card(db, card_id, shown=shown, live=live, edited_at=now, edit_due_at=due, lease_until=None)
-
-    async def touch_card(self, card_id: int, due_at: datetime) -> None:
-        """Make a card due at a time, whoever had it."""
-        async with self._write() as db:
-            await self._set_card(db, card_id, edit_due_at=due_at, lease_until=None)
-
-    async def revise_notice(self, notice_id: int, extra: str, now: datetime) -> None:
-        """Replace what the renderer knows of a notice, and have its card drawn anew."""
-        async with self._write() as db:
-            await self._set_notice(db, col(NoticeRow.id) == notice_id, extra=extra)
-            due = update(CardRow).where(col(CardRow.notice) == notice_id).values(edit_due_at=now)
+            await self._set_notification(db, col(NotificationRow.id) == notification_id, extra=extra)
+            due = update(CardRow).where(col(CardRow.notification) == notification_id).values(edit_due_at=now)
             await db.exec(due.execution_options(synchronize_session=False))
 
-    async def drop_card(self, card_id: int) -> None:
-        """Forget a card whose message is gone."""
-        gone = delete(CardRow).where(col(CardRow.id) == card_id)
+    async def _end_lease(self, notification_id: int, state: str, reason: str) -> None:
         async with self._write() as db:
-            await db.exec(gone.execution_options(synchronize_session=False))
+            await self._set_notification(db, _leased(notification_id), state=state, reason=reason, lease_until=None)
 
-    async def cards_of(self, key: BuildKey) -> list[CardRow]:
-        """Return the cards of a build, oldest first."""
-        async with self._read() as db:
-            return list(await db.exec(select(CardRow).where(*of_build(CardRow, key)).order_by(col(CardRow.id))))
-
-    async def card_at(self, team: str, channel: str, ts: str) -> CardRow | None:
-        """Return the card that a message is, or None."""
-        asked = select(CardRow).where(CardRow.team == team, CardRow.channel == channel, CardRow.ts == ts)
-        async with self._read() as db:
-            return (await db.exec(asked)).first()
-
-    async def _end_lease(self, notice_id: int, state: str, reason: str) -> None:
-        async with self._write() as db:
-            await self._set_notice(db, _leased(notice_id), state=state, reason=reason, lease_until=None)
-
-    async def _set_notice(
+    async def _set_notification(
         self, db: AsyncSession, which: ColumnElement[bool], **fields: str | int | datetime | None
     ) -> int:
-        changed = update(NoticeRow).where(which).values(**fields).execution_options(synchronize_session=False)
+        changed = update(NotificationRow).where(which).values(**fields).execution_options(synchronize_session=False)
         return (await db.exec(changed)).rowcount
 
-    async def _set_card(
-        self, db: AsyncSession, card_id: int, **fields: str | bool | datetime | ColumnElement[Any] | None
-    ) -> None:
-        changed = update(CardRow).where(col(CardRow.id) == card_id).values(**fields)
-        await db.exec(changed.execution_options(synchronize_session=False))
+
+def _leased(notification_id: int) -> ColumnElement[bool]:
+    return and_(col(NotificationRow.id) == notification_id, col(NotificationRow.state) == "leased")
 
 
-def _leased(notice_id: int) -> ColumnElement[bool]:
-    return and_(col(NoticeRow.id) == notice_id, col(NoticeRow.state) == "leased")
-
-
-def _held(notice_id: int) -> ColumnElement[bool]:
-    return and_(col(NoticeRow.id) == notice_id, col(NoticeRow.state) == "held")
+def _held(notification_id: int) -> ColumnElement[bool]:
+    return and_(col(NotificationRow.id) == notification_id, col(NotificationRow.state) == "held")

@@ -1,4 +1,4 @@
-"""Lanes: what is polled when, by whom, and the taps that come in between."""
+"""Poll targets: what is polled when, by whom, and the webhook events that come in between."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,61 +8,66 @@ from sqlalchemy import case, delete, or_, update
 from sqlmodel import col, func, select
 
 from bot.core.models import BuildKey
-from bot.store.database import Database, put
+from bot.store.database import Repository, put
 from bot.store.links import REMOVED
-from bot.store.tables import BuildRow, LaneRow, LinkRow, WatchRow
+from bot.store.tables import BuildRow, LinkRow, PollTargetRow, WatchRow
 
 MOST_HINTS = 200
 ABANDONED = timedelta(days=30)
 JUST_BEFORE = timedelta(microseconds=1)
 
-ADD_LANE = put("lane", key=("connection", "part"), replace=False)
+ADD_POLL_TARGET = put("poll_target", key=("connection", "part"), replace=False)
 _hints = msgspec.json.Decoder(list[tuple[str, str]])
 
 
-class Lanes(Database):
-    """One row for each poll; a worker leases it, looks, and gives it back with the next time."""
+class Polling(Repository):
+    """Poll targets: what is polled when, and by whom."""
 
-    async def want_lane(self, connection: str, part: str, *, now: datetime) -> None:
-        """Make sure that a lane is there; a new one is due at once."""
+    async def ensure(self, connection: str, part: str, *, now: datetime) -> None:
+        """Make sure that a poll target is there; a new one is due at once."""
         async with self._write() as db:
-            await self._put(db, ADD_LANE, [LaneRow(connection=connection, part=part, due_at=now, poll_at=now)])
+            await self._put(
+                db, ADD_POLL_TARGET, [PollTargetRow(connection=connection, part=part, due_at=now, poll_at=now)]
+            )
 
-    async def drop_lane(self, connection: str, part: str | None = None) -> None:
-        """Forget one lane of a connection, or all of them."""
-        gone = delete(LaneRow).where(col(LaneRow.connection) == connection)
+    async def drop(self, connection: str, part: str | None = None) -> None:
+        """Forget one poll target of a connection, or all of them."""
+        gone = delete(PollTargetRow).where(col(PollTargetRow.connection) == connection)
         if part is not None:
-            gone = gone.where(col(LaneRow.part) == part)
+            gone = gone.where(col(PollTargetRow.part) == part)
         async with self._write() as db:
             await db.exec(gone.execution_options(synchronize_session=False))
 
-    async def claim_lanes(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[LaneRow]:
-        """Lease the lanes that are due and nobody looks at, the longest due first."""
+    async def claim(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[PollTargetRow]:
+        """Lease the poll targets that are due and nobody looks at, the longest due first."""
         due = (
-            select(LaneRow.id)
-            .where(col(LaneRow.due_at) <= now, or_(col(LaneRow.lease_until).is_(None), col(LaneRow.lease_until) <= now))
-            .order_by(col(LaneRow.due_at), col(LaneRow.id))
+            select(PollTargetRow.id)
+            .where(
+                col(PollTargetRow.due_at) <= now,
+                or_(col(PollTargetRow.lease_until).is_(None), col(PollTargetRow.lease_until) <= now),
+            )
+            .order_by(col(PollTargetRow.due_at), col(PollTargetRow.id))
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
         claim = (
-            update(LaneRow)
-            .where(col(LaneRow.id).in_(due))
+            update(PollTargetRow)
+            .where(col(PollTargetRow.id).in_(due))
             .values(
                 lease_owner=owner,
                 lease_until=now + timedelta(seconds=lease_seconds),
-                fence=col(LaneRow.fence) + 1,
+                fence=col(PollTargetRow.fence) + 1,
             )
-            .returning(LaneRow)
+            .returning(PollTargetRow)
             .execution_options(synchronize_session=False)
         )
         async with self._write() as db:
-            rows: list[LaneRow] = list((await db.exec(claim)).scalars())
-        return sorted(rows, key=lambda lane: (lane.due_at, lane.id))
+            rows: list[PollTargetRow] = list((await db.exec(claim)).scalars())
+        return sorted(rows, key=lambda poll_target: (poll_target.due_at, poll_target.id))
 
-    async def release_lane(
+    async def release(
         self,
-        lane: LaneRow,
+        poll_target: PollTargetRow,
         *,
         cursor: str | None,
         due_at: datetime,
@@ -71,15 +76,17 @@ class Lanes(Database):
         error: str | None,
         now: datetime,
     ) -> bool:
-        """Give a lane back with its next times, and return whether it was still ours to give.
+        """Give a poll target back with its next times, and return whether it was still ours to give.
 
-        A cursor of None keeps the one that is there. What a tap asked for meanwhile is kept: the lane is then due now.
+        A cursor of None keeps the one that is there. What a webhook event asked for meanwhile is kept: the poll target is then due now.
         """
         async with self._write() as db:
-            row = (await db.exec(select(LaneRow).where(LaneRow.id == lane.id).with_for_update())).first()
-            if row is None or row.fence != lane.fence:
+            row = (
+                await db.exec(select(PollTargetRow).where(PollTargetRow.id == poll_target.id).with_for_update())
+            ).first()
+            if row is None or row.fence != poll_target.fence:
                 return False
-            if row.poll_at == lane.poll_at:
+            if row.poll_at == poll_target.poll_at:
                 row.poll_at = poll_at
                 row.due_at = min(due_at, now) if row.hints != "[]" else due_at
             else:
@@ -88,62 +95,77 @@ class Lanes(Database):
                 row.cursor = cursor
             row.interval_seconds = interval_seconds
             row.lease_owner, row.lease_until = "", None
-            row.looked_at = now
+            row.polled_at = now
             row.last_error = error or ""
             row.failing_since = (row.failing_since or now) if error else None
-            row.told_at = row.told_at if error else None
+            row.notified_at = row.notified_at if error else None
             db.add(row)
         return True
 
-    async def tap(
+    async def request(
         self, connection: str, part: str | None, hints: Sequence[tuple[str, str]], *, full: bool, now: datetime
     ) -> bool:
-        """Make a lane (or with no part all of a connection's) due now, and return whether there is any.
+        """Make a poll target (or with no part all of a connection's) due now, and return whether there is any.
 
-        `hints` are (pipeline, build); without any, or with too many, or when `full`, the whole lane is polled.
+        `hints` are (pipeline, build); without any, or with too many, or when `full`, the whole poll target is polled.
         """
-        asked = select(LaneRow).where(LaneRow.connection == connection).order_by(col(LaneRow.id)).with_for_update()
+        asked = (
+            select(PollTargetRow)
+            .where(PollTargetRow.connection == connection)
+            .order_by(col(PollTargetRow.id))
+            .with_for_update()
+        )
         if part is not None:
-            asked = asked.where(LaneRow.part == part)
+            asked = asked.where(PollTargetRow.part == part)
         async with self._write() as db:
-            lanes = list(await db.exec(asked))
-            for lane in lanes:
-                known = dict.fromkeys([*_hints.decode(lane.hints), *hints])
+            poll_targets = list(await db.exec(asked))
+            for poll_target in poll_targets:
+                known = dict.fromkeys([*_hints.decode(poll_target.hints), *hints])
                 kept = list(known)[:MOST_HINTS]
-                lane.hints = msgspec.json.encode(kept).decode()
-                lane.due_at = min(now, lane.due_at)
+                poll_target.hints = msgspec.json.encode(kept).decode()
+                poll_target.due_at = min(now, poll_target.due_at)
                 if full or not hints or len(known) > MOST_HINTS:
-                    # Always another time than before: that is how `release_lane` sees that a tap came in between.
-                    lane.poll_at = min(now, lane.poll_at - JUST_BEFORE)
-                db.add(lane)
-        return bool(lanes)
+                    # Always another time than before: that is how `release_lane` sees that a webhook event came in between.
+                    poll_target.poll_at = min(now, poll_target.poll_at - JUST_BEFORE)
+                db.add(poll_target)
+        return bool(poll_targets)
 
-    async def take_hints(self, lane_id: int) -> list[tuple[str, str]]:
-        """Return the builds that taps named, as (pipeline, build), and forget them."""
+    async def take_hints(self, poll_target_id: int) -> list[tuple[str, str]]:
+        """Return the builds that webhook events named, as (pipeline, build), and forget them."""
         async with self._write() as db:
-            lane = (await db.exec(select(LaneRow).where(LaneRow.id == lane_id).with_for_update())).first()
-            if lane is None or lane.hints == "[]":
+            poll_target = (
+                await db.exec(select(PollTargetRow).where(PollTargetRow.id == poll_target_id).with_for_update())
+            ).first()
+            if poll_target is None or poll_target.hints == "[]":
                 return []
-            hints = _hints.decode(lane.hints)
-            lane.hints = "[]"
-            db.add(lane)
+            hints = _hints.decode(poll_target.hints)
+            poll_target.hints = "[]"
+            db.add(poll_target)
         return hints
 
-    async def lanes(self) -> list[LaneRow]:
-        """Return every lane, by connection and part."""
+    async def targets(self) -> list[PollTargetRow]:
+        """Return every poll target, by connection and part."""
         async with self._read() as db:
-            return list(await db.exec(select(LaneRow).order_by(col(LaneRow.connection), col(LaneRow.part))))
+            return list(
+                await db.exec(select(PollTargetRow).order_by(col(PollTargetRow.connection), col(PollTargetRow.part)))
+            )
 
-    async def lane_works(self, lane: LaneRow) -> bool:
-        """Remember that a lane fails no more, and return whether it was still the caller's to say so."""
-        well = update(LaneRow).where(col(LaneRow.id) == lane.id, col(LaneRow.fence) == lane.fence)
-        well = well.values(failing_since=None, told_at=None, last_error="")
+    async def clear_failure(self, poll_target: PollTargetRow) -> bool:
+        """Remember that a poll target fails no more, and return whether it was still the caller's to say so."""
+        well = update(PollTargetRow).where(
+            col(PollTargetRow.id) == poll_target.id, col(PollTargetRow.fence) == poll_target.fence
+        )
+        well = well.values(failing_since=None, notified_at=None, last_error="")
         async with self._write() as db:
             return bool((await db.exec(well.execution_options(synchronize_session=False))).rowcount)
 
-    async def free_lanes(self) -> None:
-        """End the leases of lanes: whoever had them is gone for certain."""
-        leased = update(LaneRow).where(col(LaneRow.lease_until).is_not(None)).values(lease_until=None, lease_owner="")
+    async def release_leases(self) -> None:
+        """End the leases of poll targets: whoever had them is gone for certain."""
+        leased = (
+            update(PollTargetRow)
+            .where(col(PollTargetRow.lease_until).is_not(None))
+            .values(lease_until=None, lease_owner="")
+        )
         async with self._write() as db:
             await db.exec(leased.execution_options(synchronize_session=False))
 
@@ -154,16 +176,16 @@ class Lanes(Database):
         async with self._read() as db:
             return sorted({*await db.exec(linked), *await db.exec(watched)})
 
-    async def lane_told(self, lane_id: int, now: datetime) -> None:
-        """Remember that the channels have heard of a lane's outage."""
-        told = update(LaneRow).where(col(LaneRow.id) == lane_id).values(told_at=now)
+    async def set_outage_notified(self, poll_target_id: int, now: datetime) -> None:
+        """Remember that the channels have heard of a poll target's outage."""
+        told = update(PollTargetRow).where(col(PollTargetRow.id) == poll_target_id).values(notified_at=now)
         async with self._write() as db:
             await db.exec(told.execution_options(synchronize_session=False))
 
     async def next_due(self, now: datetime) -> datetime | None:
-        """Return when the next lane can be claimed, or None without lanes."""
-        leased = col(LaneRow.lease_until) > now
-        at = func.min(case((leased, col(LaneRow.lease_until)), else_=col(LaneRow.due_at)))
+        """Return when the next poll target can be claimed, or None without poll targets."""
+        leased = col(PollTargetRow.lease_until) > now
+        at = func.min(case((leased, col(PollTargetRow.lease_until)), else_=col(PollTargetRow.due_at)))
         async with self._read() as db:
             found: datetime | None = (await db.exec(select(at))).one()
         return found

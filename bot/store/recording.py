@@ -1,4 +1,4 @@
-"""What the watcher finds, written down: builds, their rounds, and in the same breath who is to hear of them."""
+"""What the poller finds, written down: builds, their attempts, and in the same breath who is to hear of them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, bindparam, delete, or_, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.core.models import Build, BuildKey, IssueCounts
-from bot.store.attempts import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
-from bot.store.database import Database, among, found, put, table
-from bot.store.tables import BuildRow, CardRow, LinkRow, MuteRow, NoticeRow, RoundRow, WatchRow
+from bot.core.models import Build, BuildKey
+from bot.store.database import Repository, among, found, put, table
+from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack
+from bot.store.tables import AttemptRow, BuildRow, CardRow, LinkRow, MuteRow, NotificationRow, WatchRow
 
 KEEP_DAYS = 180
 HISTORY = 20
@@ -19,25 +19,25 @@ CARD_PAUSE = timedelta(seconds=15)
 NO_RESULT = ("cancelled", "skipped")
 
 PUT_BUILD = put("build", key=("connection", "pipeline", "build"), returning=("id", "connection", "pipeline", "build"))
-ADD_ROUND = put(
-    "round",
-    key=("connection", "pipeline", "build", "round"),
+ADD_ATTEMPT = put(
+    "attempt",
+    key=("connection", "pipeline", "build", "attempt_no"),
     replace=False,
-    returning=("id", "connection", "pipeline", "build", "round"),
+    returning=("id", "connection", "pipeline", "build", "attempt_no"),
 )
-ADD_NOTICE = put(
-    "notice",
-    key=("team", "channel", "link", "connection", "pipeline", "build", "round", "event"),
+ADD_NOTIFICATION = put(
+    "notification",
+    key=("team", "channel", "link", "connection", "pipeline", "build", "attempt_no", "event"),
     replace=False,
 )
 ADD_WATCH = put("watch", key=("team", "channel", "user", "connection", "pipeline", "build"), replace=False)
-CORRECT_ROUND = (
-    update(table("round"))
+CORRECT_ATTEMPT = (
+    update(table("attempt"))
     .where(
-        table("round").c.connection == bindparam("of_connection"),
-        table("round").c.pipeline == bindparam("of_pipeline"),
-        table("round").c.build == bindparam("of_build"),
-        table("round").c.round == bindparam("of_round"),
+        table("attempt").c.connection == bindparam("of_connection"),
+        table("attempt").c.pipeline == bindparam("of_pipeline"),
+        table("attempt").c.build == bindparam("of_build"),
+        table("attempt").c.attempt_no == bindparam("of_attempt"),
     )
     .values(conclusion=bindparam("to_conclusion"), counts=bindparam("to_counts"))
 )
@@ -48,25 +48,25 @@ DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id"))
 class Recorded:
     """What a look at a build changed, with all that is needed to decide who hears of it.
 
-    `build` is the look with what was known before filled in. `finished` is the round whose end this is.
-    `history` holds the results before it on its branch, newest first. `blocked` says that a gate has just opened.
+    `build` is the look with what was known before filled in. `finished` is the attempt whose end this is.
+    `history` holds the results before it on its branch, newest first. `blocked` says that an approval has just opened.
     """
 
     build: Build
     row: BuildRow
     before: Build | None
     first_seen: bool
-    round: int
-    finished: RoundRow | None
+    attempt_no: int
+    finished: AttemptRow | None
     reopened: bool
     blocked: bool
-    history: tuple[RoundRow, ...] = ()
+    history: tuple[AttemptRow, ...] = ()
     links: tuple[LinkRow, ...] = ()
     watches: tuple[WatchRow, ...] = ()
     mutes: tuple[MuteRow, ...] = ()
 
 
-Decide = Callable[[Sequence[Recorded]], Sequence[NoticeRow]]
+Decide = Callable[[Sequence[Recorded]], Sequence[NotificationRow]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,23 +79,23 @@ class _Entry:
 
     @property
     def ends(self) -> bool:
-        """Whether this look is the first to see the end of its round."""
+        """Whether this look is the first to see the end of its attempt."""
         if not self.step.build.completed:
             return False
-        return self.known is None or not self.known.ended or self.known.round != self.step.round
+        return self.known is None or not self.known.ended or self.known.attempt_no != self.step.attempt_no
 
 
-class Recording(Database):
-    """Builds and rounds as the watcher writes them."""
+class Recording(Repository):
+    """Builds, attempts and notifications as the poller writes them."""
 
     async def record(
         self, builds: Sequence[Build], decide: Decide, *, now: datetime, counts_after: timedelta | None = None
     ) -> list[Recorded]:
-        """Write what a look found, with the notices that `decide` makes of it; return what was new, oldest end first.
+        """Write what a look found, with the notifications that `decide` makes of it; return what was new, oldest end first.
 
         All in one transaction, except that nothing is begun when nothing is new: that costs one question. A look
-        that is older than what is known is left out. `decide` is pure and quick, and is asked once; a notice that is
-        there already stays as it is. A round that ends without issue counts, or red, wants a second look after `counts_after`, if ever.
+        that is older than what is known is left out. `decide` is pure and quick, and is asked once; a notification that is
+        there already stays as it is. An attempt that ends without issue counts, or red, wants a second look after `counts_after`, if ever.
         """
         if not await self._has_news(builds):
             return []
@@ -110,22 +110,22 @@ class Recording(Database):
             }
             for entry in entries:
                 entry.row.id = ids[entry.step.build.key]
-            finished = await self._end_rounds(db, entries, now, counts_after)
-            await self._correct_rounds(db, entries)
+            finished = await self._end_attempts(db, entries, now, counts_after)
+            await self._correct_attempts(db, entries)
             await _wake_cards(db, entries, now)
-            await _mark_moved(db, {entry.step.build.key for entry in entries})
-            recorded = await _surroundings(db, [_recorded(entry, finished) for entry in entries])
-            await self._put(db, ADD_NOTICE, decide(recorded) if recorded else ())
+            await mark_moved(db, {entry.step.build.key for entry in entries})
+            recorded = await _with_context(db, [_recorded(entry, finished) for entry in entries])
+            await self._put(db, ADD_NOTIFICATION, decide(recorded) if recorded else ())
         return recorded
 
-    async def started(
+    async def record_start(
         self,
         build: Build,
         *,
         team: str,
         channel: str,
         user: str,
-        notices: Callable[[BuildRow], Sequence[NoticeRow]],
+        notifications: Callable[[BuildRow], Sequence[NotificationRow]],
         watches: Sequence[WatchRow],
         now: datetime,
         reopened: bool = False,
@@ -146,14 +146,14 @@ class Recording(Database):
             else:
                 taken = step(build, known)
             row = _row(taken, old, now) if taken else found(old, "The build")
-            row.completed = known is not None and known.ended and known.round == row.round
+            row.completed = known is not None and known.ended and known.attempt_no == row.attempt_no
             row.started_by, row.started_team, row.started_channel = user, team, channel
             row.id = (await self._put(db, PUT_BUILD, [row]))[0][0]
             await self._put(db, ADD_WATCH, watches)
-            await self._put(db, ADD_NOTICE, notices(row))
+            await self._put(db, ADD_NOTIFICATION, notifications(row))
         return row
 
-    async def forget_build(self, key: BuildKey) -> None:
+    async def stop_tracking(self, key: BuildKey) -> None:
         """Ask no more about a build that its system has lost: nobody is told, its live cards stay as they are."""
         async with self._write() as db:
             await self._own(db, {key.connection})
@@ -163,68 +163,6 @@ class Recording(Database):
                 delete(WatchRow).where(*of_build(WatchRow, key)),
             ):
                 await db.exec(statement.execution_options(synchronize_session=False))
-
-    async def set_counts(
-        self,
-        key: BuildKey,
-        round: int,  # noqa: A002 - our word
-        counts: IssueCounts,
-        now: datetime,
-        *,
-        failures: str = "",
-        failures_total: int = 0,
-    ) -> None:
-        """Write what a round complained about; its waiting notices become due, its cards are edited."""
-        async with self._write() as db:
-            await self._own(db, {key.connection})
-            ended = (await db.exec(select(RoundRow).where(*of_build(RoundRow, key), RoundRow.round == round))).first()
-            if ended is None:
-                return
-            ended.counts = pack_counts(counts.filled(unpack_counts(ended.counts)))
-            ended.counts_due_at = None
-            ended.failures, ended.failures_total = failures, failures_total
-            db.add(ended)
-            row = (await db.exec(select(BuildRow).where(*of_build(BuildRow, key), BuildRow.round == round))).first()
-            if row is not None:
-                build = unpack(row.data)
-                row.data = pack(build.with_issues(counts.filled(build.issues)))
-                db.add(row)
-            await _release_waiting(db, key, round, now)
-            await _redraw(db, key, round, now)
-            await _mark_moved(db, {key})
-
-    async def rounds_wanting_counts(self, now: datetime, limit: int, lease_seconds: float = 60) -> list[RoundRow]:
-        """Claim rounds whose issue counts are still to be read, newest first; unread ones come back after the lease."""
-        due = (
-            select(RoundRow.id)
-            .where(col(RoundRow.counts_due_at) <= now)
-            .order_by(col(RoundRow.completed_at).desc())
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            update(RoundRow)
-            .where(col(RoundRow.id).in_(due))
-            .values(counts_due_at=now + timedelta(seconds=lease_seconds), counts_tries=col(RoundRow.counts_tries) + 1)
-            .returning(RoundRow)
-            .execution_options(synchronize_session=False)
-        )
-        async with self._write() as db:
-            rows: list[RoundRow] = list((await db.exec(claim)).scalars())
-        return sorted(rows, key=lambda row: row.completed_at, reverse=True)
-
-    async def give_up_counts(self, round_id: int) -> None:
-        """Ask no more for a round's issue counts; its notices wait no longer, and its cards say so."""
-        async with self._write() as db:
-            row = await db.get(RoundRow, round_id)
-            if row is None:
-                return
-            row.counts_due_at = None
-            db.add(row)
-            key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
-            now = self._clock()
-            await _release_waiting(db, key, row.round, now)
-            await _redraw(db, key, row.round, now)
 
     async def _has_news(self, builds: Sequence[Build]) -> bool:
         async with self._read() as db:
@@ -253,17 +191,17 @@ class Recording(Database):
             entries.append(_Entry(step=taken, known=known, row=row))
         return entries
 
-    async def _end_rounds(
+    async def _end_attempts(
         self, db: AsyncSession, entries: Iterable[_Entry], now: datetime, counts_after: timedelta | None
-    ) -> dict[tuple[BuildKey, int], RoundRow]:
-        """Write the rounds that have ended, and return those that are news."""
+    ) -> dict[tuple[BuildKey, int], AttemptRow]:
+        """Write the attempts that have ended, and return those that are news."""
         rows = {
-            (entry.step.build.key, entry.step.round): _round(entry, now, counts_after)
+            (entry.step.build.key, entry.step.attempt_no): _attempt_row(entry, now, counts_after)
             for entry in entries
             if entry.ends
         }
         finished = {}
-        for number, connection, pipeline, build, count in await self._put(db, ADD_ROUND, list(rows.values())):
+        for number, connection, pipeline, build, count in await self._put(db, ADD_ATTEMPT, list(rows.values())):
             place = (BuildKey(connection=connection, pipeline=pipeline, id=build), count)
             row = rows[place]
             row.id = number
@@ -272,14 +210,14 @@ class Recording(Database):
                 finished[place] = row
         return finished
 
-    async def _correct_rounds(self, db: AsyncSession, entries: Iterable[_Entry]) -> None:
-        """Write what a system says otherwise about a round that had ended already."""
+    async def _correct_attempts(self, db: AsyncSession, entries: Iterable[_Entry]) -> None:
+        """Write what a system says otherwise about an attempt that had ended already."""
         corrections = [
             {
                 "of_connection": entry.row.connection,
                 "of_pipeline": entry.row.pipeline,
                 "of_build": entry.row.build,
-                "of_round": entry.step.round,
+                "of_attempt": entry.step.attempt_no,
                 "to_conclusion": entry.step.build.conclusion or "",
                 "to_counts": pack_counts(entry.step.build.issues),
             }
@@ -287,40 +225,40 @@ class Recording(Database):
             if entry.step.build.completed and not entry.ends
         ]
         if corrections:
-            await (await db.connection()).execute(CORRECT_ROUND, corrections)
+            await (await db.connection()).execute(CORRECT_ATTEMPT, corrections)
 
 
 def of_build(
-    row: type[BuildRow | RoundRow | NoticeRow | CardRow | WatchRow], key: BuildKey
+    row: type[BuildRow | AttemptRow | NotificationRow | CardRow | WatchRow], key: BuildKey
 ) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that a row is about a build."""
     return (col(row.connection) == key.connection, col(row.pipeline) == key.pipeline, col(row.build) == key.id)
 
 
 def _about(
-    db: AsyncSession, row: type[BuildRow | NoticeRow | CardRow], keys: Iterable[BuildKey]
+    db: AsyncSession, row: type[BuildRow | NotificationRow | CardRow], keys: Iterable[BuildKey]
 ) -> ColumnElement[bool]:
     """Return the condition that a row is about one of some builds."""
     columns = (col(row.connection), col(row.pipeline), col(row.build))
     return among(db, columns, [(key.connection, key.pipeline, key.id) for key in keys])
 
 
-async def _redraw(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
-    """Make the cards of a round due."""
-    cards = update(CardRow).where(*of_build(CardRow, key), col(CardRow.round) == count).values(edit_due_at=now)
+async def redraw_cards(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
+    """Make the cards of an attempt due."""
+    cards = update(CardRow).where(*of_build(CardRow, key), col(CardRow.attempt_no) == count).values(edit_due_at=now)
     await db.exec(cards.execution_options(synchronize_session=False))
 
 
-async def _release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
-    """Make due the notices that waited for counts; one that was refused before keeps its own time."""
+async def release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
+    """Make due the notifications that waited for counts; one that was refused before keeps its own time."""
     await db.exec(
-        update(NoticeRow)
+        update(NotificationRow)
         .where(
-            *of_build(NoticeRow, key),
-            col(NoticeRow.round) == count,
-            col(NoticeRow.state) == "pending",
-            col(NoticeRow.tries) == 0,
-            col(NoticeRow.due_at) > now,
+            *of_build(NotificationRow, key),
+            col(NotificationRow.attempt_no) == count,
+            col(NotificationRow.state) == "pending",
+            col(NotificationRow.tries) == 0,
+            col(NotificationRow.due_at) > now,
         )
         .values(due_at=now)
         .execution_options(synchronize_session=False)
@@ -331,7 +269,7 @@ def _known(row: BuildRow | None, ends: dict[BuildKey, datetime]) -> Known | None
     if row is None:
         return None
     build = unpack(row.data)
-    return Known(build=build, round=row.round, ended=row.completed, last_end=ends.get(build.key))
+    return Known(build=build, attempt_no=row.attempt_no, ended=row.completed, last_end=ends.get(build.key))
 
 
 def _row(taken: Step, old: BuildRow | None, now: datetime) -> BuildRow:
@@ -345,7 +283,7 @@ def _row(taken: Step, old: BuildRow | None, now: datetime) -> BuildRow:
         branch=build.branch or "",
         commit_sha=(build.commit or "").lower(),
         completed=build.completed,
-        round=taken.round,
+        attempt_no=taken.attempt_no,
         data=pack(build),
         started_by=old.started_by if old else "",
         started_team=old.started_team if old else "",
@@ -356,15 +294,15 @@ def _row(taken: Step, old: BuildRow | None, now: datetime) -> BuildRow:
     )
 
 
-def _round(entry: _Entry, now: datetime, counts_after: timedelta | None) -> RoundRow:
+def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -> AttemptRow:
     build = entry.step.build
     author = build.author
     is_red = build.conclusion is not None and build.conclusion.is_red
-    return RoundRow(
+    return AttemptRow(
         connection=build.connection,
         pipeline=build.pipeline,
         build=build.id,
-        round=entry.step.round,
+        attempt_no=entry.step.attempt_no,
         number=build.number,
         branch=build.branch or "",
         commit_sha=(build.commit or "").lower(),
@@ -392,16 +330,16 @@ def _ended_at(build: Build, now: datetime, *, first_seen: bool) -> datetime:
     return min(told, now) if told else now
 
 
-def _recorded(entry: _Entry, finished: dict[tuple[BuildKey, int], RoundRow]) -> Recorded:
+def _recorded(entry: _Entry, finished: dict[tuple[BuildKey, int], AttemptRow]) -> Recorded:
     taken, known = entry.step, entry.known
-    was_waiting = known is not None and known.build.waiting and known.round == taken.round
+    was_waiting = known is not None and known.build.waiting and known.attempt_no == taken.attempt_no
     return Recorded(
         build=taken.build,
         row=entry.row,
         before=known.build if known else None,
         first_seen=known is None,
-        round=taken.round,
-        finished=finished.get((taken.build.key, taken.round)) if entry.ends else None,
+        attempt_no=taken.attempt_no,
+        finished=finished.get((taken.build.key, taken.attempt_no)) if entry.ends else None,
         reopened=taken.reopened,
         blocked=taken.build.waiting and not was_waiting,
     )
@@ -417,11 +355,11 @@ async def _rows(db: AsyncSession, keys: Iterable[BuildKey]) -> dict[BuildKey, Bu
 
 async def _last_ends(db: AsyncSession, rows: Iterable[BuildRow]) -> dict[BuildKey, datetime]:
     """Return when the builds that run again ended the last time."""
-    again = [(row.connection, row.pipeline, row.build) for row in rows if row.round > 1 and not row.completed]
+    again = [(row.connection, row.pipeline, row.build) for row in rows if row.attempt_no > 1 and not row.completed]
     if not again:
         return {}
-    columns = (col(RoundRow.connection), col(RoundRow.pipeline), col(RoundRow.build))
-    asked = select(*columns, func.max(RoundRow.completed_at)).where(among(db, columns, again)).group_by(*columns)
+    columns = (col(AttemptRow.connection), col(AttemptRow.pipeline), col(AttemptRow.build))
+    asked = select(*columns, func.max(AttemptRow.completed_at)).where(among(db, columns, again)).group_by(*columns)
     return {
         BuildKey(connection=connection, pipeline=pipeline, id=build): ended_at
         for connection, pipeline, build, ended_at in await db.exec(asked)
@@ -434,7 +372,7 @@ async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime
     due = []
     for card in await db.exec(select(CardRow).where(_about(db, CardRow, last)).order_by(col(CardRow.id))):
         taken = last[BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)]
-        if not card.live and card.round != taken.round:
+        if not card.live and card.attempt_no != taken.attempt_no:
             continue
         soon = now if taken.build.completed or not card.edited_at else max(now, card.edited_at + CARD_PAUSE)
         if card.edit_due_at is None or card.edit_due_at == card.lease_until or soon < card.edit_due_at:
@@ -443,13 +381,13 @@ async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime
         await (await db.connection()).execute(DUE_CARD, due)
 
 
-async def _mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
-    """Mark notices that are being posted now: they were drawn before this change, so their cards need another look."""
-    posting = update(NoticeRow).where(_about(db, NoticeRow, keys), col(NoticeRow.state) == "leased")
+async def mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
+    """Mark notifications that are being posted now: they were drawn before this change, so their cards need another look."""
+    posting = update(NotificationRow).where(_about(db, NotificationRow, keys), col(NotificationRow.state) == "leased")
     await db.exec(posting.values(moved=True).execution_options(synchronize_session=False))
 
 
-async def _surroundings(db: AsyncSession, recorded: Sequence[Recorded]) -> list[Recorded]:
+async def _with_context(db: AsyncSession, recorded: Sequence[Recorded]) -> list[Recorded]:
     """Return the records with links, watches, mutes and, for an end, the results before it."""
     links: dict[tuple[str, str], list[LinkRow]] = {}
     watches: dict[tuple[str, str], list[WatchRow]] = {}
@@ -488,23 +426,23 @@ async def _surroundings(db: AsyncSession, recorded: Sequence[Recorded]) -> list[
     return whole
 
 
-async def _history(db: AsyncSession, build: Build, finished: RoundRow) -> tuple[RoundRow, ...]:
-    """Return the results before a round on its branch; a pull request without any compares with its target."""
+async def _history(db: AsyncSession, build: Build, finished: AttemptRow) -> tuple[AttemptRow, ...]:
+    """Return the results before an attempt on its branch; a pull request without any compares with its target."""
     branches = [finished.branch]
     if build.pull_request and build.target_branch and build.target_branch != finished.branch:
         branches.append(build.target_branch)
     for branch in branches:
         asked = (
-            select(RoundRow)
+            select(AttemptRow)
             .where(
-                RoundRow.connection == finished.connection,
-                RoundRow.pipeline == finished.pipeline,
-                RoundRow.branch == branch,
-                col(RoundRow.completed_at) <= finished.completed_at,
-                or_(col(RoundRow.completed_at) < finished.completed_at, col(RoundRow.id) < finished.id),
-                col(RoundRow.conclusion).not_in(NO_RESULT),
+                AttemptRow.connection == finished.connection,
+                AttemptRow.pipeline == finished.pipeline,
+                AttemptRow.branch == branch,
+                col(AttemptRow.completed_at) <= finished.completed_at,
+                or_(col(AttemptRow.completed_at) < finished.completed_at, col(AttemptRow.id) < finished.id),
+                col(AttemptRow.conclusion).not_in(NO_RESULT),
             )
-            .order_by(col(RoundRow.completed_at).desc(), col(RoundRow.id).desc())
+            .order_by(col(AttemptRow.completed_at).desc(), col(AttemptRow.id).desc())
             .limit(HISTORY)
         )
         rows = tuple(await db.exec(asked))

@@ -84,7 +84,7 @@ class ConnectionRow(Row, table=True):
     created_by: str = ""
     created_at: datetime = Field(sa_type=Moment)
     down_since: datetime | None = Field(default=None, sa_type=Moment)
-    told_at: datetime | None = Field(default=None, sa_type=Moment)
+    notified_at: datetime | None = Field(default=None, sa_type=Moment)
     last_error: str = ""
 
 
@@ -137,7 +137,7 @@ class LinkRow(Row, table=True):
 
 
 class BuildRow(Row, table=True):
-    """A build as last seen. `data` is the whole `Build` as JSON; `round` counts its runs to the end, from 1."""
+    """A build as last seen. `data` is the whole `Build` as JSON; `attempt` counts its runs to the end, from 1."""
 
     __tablename__ = "build"
     __table_args__ = (
@@ -154,7 +154,7 @@ class BuildRow(Row, table=True):
     branch: str = ""
     commit_sha: str = ""
     completed: bool = False
-    round: int = 1
+    attempt_no: int = 1
     data: str
     started_by: str = ""
     started_team: str = ""
@@ -164,25 +164,25 @@ class BuildRow(Row, table=True):
     seen_at: datetime = Field(sa_type=Moment, index=True)
 
 
-class RoundRow(Row, table=True):
+class AttemptRow(Row, table=True):
     """One run of a build to its end.
 
     `counts` is `IssueCounts` as JSON, empty while unknown; `failures` the first `Issue`s as a JSON list, and
     `failures_total` how many there are.
     """
 
-    __tablename__ = "round"
+    __tablename__ = "attempt"
     __table_args__ = (
-        UniqueConstraint("connection", "pipeline", "build", "round"),
-        Index("ix_round_history", "connection", "pipeline", "branch", "completed_at"),
-        Index("ix_round_counts_due_at", "counts_due_at"),
+        UniqueConstraint("connection", "pipeline", "build", "attempt_no"),
+        Index("ix_attempt_history", "connection", "pipeline", "branch", "completed_at"),
+        Index("ix_attempt_counts_due_at", "counts_due_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
     connection: str
     pipeline: str
     build: str
-    round: int
+    attempt_no: int
     number: int | None = Field(default=None, sa_type=BigInteger)
     branch: str = ""
     commit_sha: str = ""
@@ -198,20 +198,30 @@ class RoundRow(Row, table=True):
     seen_at: datetime = Field(sa_type=Moment)
 
 
-class NoticeRow(Row, table=True):
+class NotificationRow(Row, table=True):
     """Something a channel (or a person) is to be told once.
 
     `link` is 0 where no link but a watch or a start asked for it. `state`: pending, leased, sent, held, silent,
     failed. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer. `moved`
-    says that the build has changed while the notice was being posted.
+    says that the build has changed while the notification was being posted.
     """
 
-    __tablename__ = "notice"
+    __tablename__ = "notification"
     __table_args__ = (
-        UniqueConstraint("team", "channel", "link", "connection", "pipeline", "build", "round", "event"),
-        Index("ix_notice_due", "state", "due_at"),
-        Index("ix_notice_channel_order", "team", "channel", "state", "id"),
-        Index("ix_notice_build", "connection", "pipeline", "build"),
+        UniqueConstraint(
+            "team",
+            "channel",
+            "link",
+            "connection",
+            "pipeline",
+            "build",
+            "attempt_no",
+            "event",
+            name="uq_notification_once",
+        ),
+        Index("ix_notification_due", "state", "due_at"),
+        Index("ix_notification_channel_order", "team", "channel", "state", "id"),
+        Index("ix_notification_build", "connection", "pipeline", "build"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -221,7 +231,7 @@ class NoticeRow(Row, table=True):
     connection: str
     pipeline: str
     build: str
-    round: int
+    attempt_no: int
     event: str
     state: str = "pending"
     reason: str = ""
@@ -240,7 +250,7 @@ class NoticeRow(Row, table=True):
 
 
 class CardRow(Row, table=True):
-    """A message that shows a build in a channel and follows it. `live` until its round has ended."""
+    """A message that shows a build in a channel and follows it. `live` until its attempt has ended."""
 
     __tablename__ = "card"
     __table_args__ = (
@@ -256,8 +266,8 @@ class CardRow(Row, table=True):
     connection: str
     pipeline: str
     build: str
-    round: int
-    notice: int = 0
+    attempt_no: int
+    notification: int = 0
     live: bool = True
     edit_due_at: datetime | None = Field(default=None, sa_type=Moment)
     edited_at: datetime | None = Field(default=None, sa_type=Moment)
@@ -265,11 +275,11 @@ class CardRow(Row, table=True):
     shown: str = ""
 
 
-class LaneRow(Row, table=True):
-    """One poll: a connection, or its part that needs a poll of its own. `hints` is JSON: builds that taps named."""
+class PollTargetRow(Row, table=True):
+    """One poll: a connection, or its part that needs a poll of its own. `hints` is JSON: builds that webhook events named."""
 
-    __tablename__ = "lane"
-    __table_args__ = (UniqueConstraint("connection", "part"), Index("ix_lane_due_at", "due_at"))
+    __tablename__ = "poll_target"
+    __table_args__ = (UniqueConstraint("connection", "part"), Index("ix_poll_target_due_at", "due_at"))
 
     id: int | None = Field(default=None, primary_key=True)
     connection: str
@@ -284,8 +294,8 @@ class LaneRow(Row, table=True):
     fence: int = 0
     last_error: str = ""
     failing_since: datetime | None = Field(default=None, sa_type=Moment)
-    told_at: datetime | None = Field(default=None, sa_type=Moment)
-    looked_at: datetime | None = Field(default=None, sa_type=Moment)
+    notified_at: datetime | None = Field(default=None, sa_type=Moment)
+    polled_at: datetime | None = Field(default=None, sa_type=Moment)
 
 
 class WatchRow(Row, table=True):
@@ -381,7 +391,11 @@ class MuteRow(Row, table=True):
 
 
 class ScheduleRow(Row, table=True):
-    """A command that is typed by the clock. `words` are what the person said, `cron` what they mean in `tz`."""
+    """A command that runs on a schedule.
+
+    `words` are what the person typed, `cron` the rule they mean, as `bot.core.recurrence` stores it (`30 7 * * mon,fri`
+    in `tz`, `@every 45m`). `next_at` is when it is due, `last_at` when it was claimed last.
+    """
 
     __tablename__ = "schedule"
 

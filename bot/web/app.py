@@ -1,7 +1,7 @@
 """HTTP in: Slack's requests, CI systems' webhooks, health, metrics.
 
 Bytes are verified before anything is read from them; bad input gets 400 or 401, never 500. What is verified is
-handed on: `/slack/events` to Bolt's dispatch, webhooks to the lanes.
+handed on: `/slack/events` to Bolt's dispatch, webhooks to the poll targets.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, BotError, ProviderError, StoreError
-from bot.core.models import Tap
+from bot.core.models import WebhookEvent
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import InstallRow
 
@@ -62,7 +62,7 @@ class Ack(Protocol):
 
 
 Dispatch = Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[Ack]]
-Tapped = Callable[[AnyProvider, Tap], Awaitable[None]]
+Tapped = Callable[[AnyProvider, WebhookEvent], Awaitable[None]]
 Check = Callable[[], Awaitable[str]]
 
 
@@ -79,7 +79,7 @@ class Oauth(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doors:
+class WebDependencies:
     """What stands behind the routes. A check returns "" when all is well, else what is not."""
 
     dispatch: Dispatch
@@ -168,17 +168,17 @@ def _is_shaped(read: Mapping[str, Any]) -> bool:
 class Web:
     """The routes."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: WebDependencies) -> None:
         self._doors = doors
         self._seen = Seen(doors.clock)
-        self._hooks_seen = Seen(doors.clock)
+        self._webhooks_seen = Seen(doors.clock)
 
     def app(self) -> Starlette:
         """Return the ASGI app."""
         routes = [
             Route("/slack/events", self.slack, methods=["POST"]),
-            Route("/hooks/{connection}", self.hook, methods=["POST"]),
-            Route("/hooks/{connection}/{secret}", self.hook, methods=["POST"]),
+            Route("/hooks/{connection}", self.webhook, methods=["POST"]),
+            Route("/hooks/{connection}/{secret}", self.webhook, methods=["POST"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/readyz", self.readyz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
@@ -224,7 +224,7 @@ class Web:
             self._seen.forget(delivery)
         return Response(reply.body, reply.status, media_type=reply.content_type)
 
-    async def hook(self, request: Request) -> Response:
+    async def webhook(self, request: Request) -> Response:
         """Take a CI system's webhook: signature first; then only a hint which build to read by API."""
         name = request.path_params["connection"]
         provider = self._doors.provider_of(name)
@@ -238,7 +238,7 @@ class Web:
             return Response(status_code=400)
         headers = {key.lower(): value for key, value in request.headers.items()}
         try:
-            tap = provider.read_hook(headers, body, request.path_params.get("secret"))
+            tap = provider.parse_webhook(headers, body, request.path_params.get("secret"))
         except AuthFailed as exc:
             log.warning("a webhook was refused", extra={"connection": name, "why": str(exc)})
             return PlainTextResponse(str(exc), 401)
@@ -248,12 +248,12 @@ class Web:
         if tap is None:
             return PlainTextResponse("ok", 200)
         delivery = f"{name}:{tap.delivery}".encode("utf-8", "replace")
-        if tap.delivery and self._hooks_seen.again(delivery):
+        if tap.delivery and self._webhooks_seen.again(delivery):
             return PlainTextResponse("ok", 202)
         try:
             await self._doors.tapped(provider, tap)
         except StoreError as exc:
-            self._hooks_seen.forget(delivery)
+            self._webhooks_seen.forget(delivery)
             log.warning("a webhook could not be kept", extra={"connection": name, "why": str(exc)})
             return PlainTextResponse("try again later", 503)
         return PlainTextResponse("ok", 202)

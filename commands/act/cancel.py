@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from bot.blocks.text import escape
 from bot.core.errors import ProviderError, UsageError
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.forms import can_open, opening
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.permissions import require
-from commands.core.resolve import Found, build
+from commands.core.resolve import BuildMatch, build
 
 USAGE = "cancel [target|mine] [--reason TEXT]"
 
@@ -22,7 +22,7 @@ class Cancel:
     """Which build to stop."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
     words: str
 
 
@@ -43,7 +43,7 @@ async def run(ask: Cancel, request: Request, services: Services) -> Answer:
     if ask.target.empty and can_open(request) and not await _has_default(request, services):
         return Answer(form=opening("cancel", request, reason=ask.ask.flag("reason") or ""))
     found = await build(ask.target, request, services, acting=True, verb="cancel", default="own-running")
-    acting.check_round(found, ask.ask)
+    acting.check_attempt(found, ask.ask)
     await acting.may_act_on(found, f"Stopping builds of *{escape(found.place.label)}*", request, services)
     name = found.name
     if found.build.completed:
@@ -54,7 +54,7 @@ async def run(ask: Cancel, request: Request, services: Services) -> Answer:
         started = (
             found.build.triggered_by or (found.build.author.name if found.build.author else None) or "somebody else"
         )
-        words = f"cancel {found.spoken} --round {found.round}{_because(ask.ask)}"
+        words = f"cancel {found.spoken} --round {found.attempt_no}{_because(ask.ask)}"
         return acting.asks_first(
             f"Stop {name} on {found.build.ref or 'its branch'}?", f"It was started by {started}.", words, yes="Stop it"
         )
@@ -65,11 +65,11 @@ async def run(ask: Cancel, request: Request, services: Services) -> Answer:
 
 async def _has_default(request: Request, services: Services) -> bool:
     """Return whether it is clear which pipeline is meant where none is named."""
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     return bool(request.thread or request.message) or len(links) == 1 or any(link.is_default for link in links)
 
 
-async def stop(builds: Sequence[Found], reason: str, request: Request, services: Services) -> Answer:
+async def stop(builds: Sequence[BuildMatch], reason: str, request: Request, services: Services) -> Answer:
     """Stop builds that have been asked about, and say so in one public line; what failed is said there too."""
     stopped: list[str] = []
     failed: list[str] = []
@@ -93,8 +93,10 @@ async def stop(builds: Sequence[Found], reason: str, request: Request, services:
 
 
 async def _mine(ask: Cancel, request: Request, services: Services) -> Answer:
-    mine = [known for known in await services.store.started_by(request.team, request.user, 50) if not known.completed]
-    stoppable: list[Found] = []
+    mine = [
+        known for known in await services.store.builds.started_by(request.team, request.user, 50) if not known.completed
+    ]
+    stoppable: list[BuildMatch] = []
     trouble: ProviderError | None = None
     for known in mine:
         provider = services.connections.get(request.team, known.connection)
@@ -122,7 +124,7 @@ async def _mine(ask: Cancel, request: Request, services: Services) -> Answer:
     return await stop(stoppable, ask.ask.flag("reason") or "", request, services)
 
 
-def _because(ask: Ask) -> str:
+def _because(ask: ParsedArgs) -> str:
     reason = ask.flag("reason")
     return f" --reason={shlex.quote(reason)}" if reason else ""
 

@@ -8,14 +8,14 @@ from bot.blocks.message import Block, View, checkboxes, context, input_block, se
 from bot.blocks.text import plural, roughly, since
 from bot.core.errors import NotLinked
 from bot.core.models import Build
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.act.cancel import stop
 from commands.core import actions as acting
 from commands.core.context import Answer, Request, Role, Services
 from commands.core.forms import FieldError, Form, Values, picked, text
 from commands.core.grammar import Target
 from commands.core.permissions import require
-from commands.core.resolve import Found, build
+from commands.core.resolve import BuildMatch, build
 
 BUILDS, REASON = "builds", "reason"
 EACH = 10
@@ -68,7 +68,7 @@ class CancelForm(Form):
             raise FieldError(f"{BUILDS}:0", "Tick at least one.")
         if len(chosen) > 1:
             await require(Role.APPROVE, "Stopping several builds at once", request, services)
-        founds: list[Found] = []
+        founds: list[BuildMatch] = []
         for value in chosen:
             connection, pipeline, number = (*value.split("\n"), "", "")[:3]
             target = Target(pipeline=f"{connection}:{pipeline}", id=number)
@@ -85,12 +85,14 @@ class CancelForm(Form):
 async def _running(request: Request, services: Services) -> tuple[list[Build], dict[tuple[str, str], str]]:
     """Return the unfinished builds that a person may want to stop from here, and what their pipelines are called."""
     able = {one.connection for one in services.connections.visible(request.team) if one.can(Capability.CANCEL)}
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     names = {(link.connection, link.pipeline): link.alias or link.name for link in links}
-    mine = [one for one in await services.store.started_by(request.team, request.user, 50) if not one.completed]
+    mine = [one for one in await services.store.builds.started_by(request.team, request.user, 50) if not one.completed]
     if not links and not mine:
         raise NotLinked("No pipeline is linked to this channel, and none of your builds runs.")
-    here = [one for one in await services.store.open_builds(sorted(able)) if (one.connection, one.pipeline) in names]
+    here = [
+        one for one in await services.store.builds.unfinished(sorted(able)) if (one.connection, one.pipeline) in names
+    ]
     found = {one.key: one for one in (*mine, *here) if one.connection in able}
     return list(found.values()), names
 

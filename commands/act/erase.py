@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.permissions import require
 from commands.core.resolve import build
 
@@ -19,7 +19,7 @@ class Erase:
     """Which build."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Erase:

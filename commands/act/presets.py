@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 from bot.core.errors import UsageError
 from commands.core.context import Request, Services
-from commands.core.resolve import Place
+from commands.core.resolve import PipelineMatch
 
 MOST = 20
 KEPT_SECONDS = 10 * 365 * 86_400.0
 _NAME = re.compile(r"[\w.-]{1,40}")
 
 
-async def presets(where: Place, request: Request, services: Services) -> dict[str, dict[str, str]]:
+async def presets(where: PipelineMatch, request: Request, services: Services) -> dict[str, dict[str, str]]:
     """Return the channel's presets of a pipeline, by name."""
-    kept = json.loads(await services.store.value(_key(where, request)) or "{}")
+    kept = json.loads(await services.store.inbox.value(_key(where, request)) or "{}")
     return {str(name): {str(key): str(value) for key, value in values.items()} for name, values in kept.items()}
 
 
-async def preset(name: str, where: Place, request: Request, services: Services) -> dict[str, str]:
+async def preset(name: str, where: PipelineMatch, request: Request, services: Services) -> dict[str, str]:
     """Return one preset's values. Raises UsageError naming the ones there are."""
     known = await presets(where, request, services)
     if name not in known:
@@ -37,7 +37,9 @@ def check_name(name: str) -> None:
         raise UsageError("A preset's name has letters, figures, `.`, `_` and `-` in it, at most 40.")
 
 
-async def save_preset(name: str, values: Mapping[str, str], where: Place, request: Request, services: Services) -> None:
+async def save_preset(
+    name: str, values: Mapping[str, str], where: PipelineMatch, request: Request, services: Services
+) -> None:
     """Keep values under a name, in place of what stood there. Raises UsageError where there are too many."""
     check_name(name)
     async with services.store.lock(_key(where, request)):
@@ -50,7 +52,7 @@ async def save_preset(name: str, values: Mapping[str, str], where: Place, reques
         await _write({**known, name: dict(values)}, where, request, services)
 
 
-async def forget_preset(name: str, where: Place, request: Request, services: Services) -> None:
+async def forget_preset(name: str, where: PipelineMatch, request: Request, services: Services) -> None:
     """Forget a preset. Raises UsageError where there is none of that name."""
     async with services.store.lock(_key(where, request)):
         await preset(name, where, request, services)
@@ -58,12 +60,14 @@ async def forget_preset(name: str, where: Place, request: Request, services: Ser
         await _write({other: values for other, values in known.items() if other != name}, where, request, services)
 
 
-async def _write(known: Mapping[str, Mapping[str, str]], where: Place, request: Request, services: Services) -> None:
+async def _write(
+    known: Mapping[str, Mapping[str, str]], where: PipelineMatch, request: Request, services: Services
+) -> None:
     key = _key(where, request)
-    await services.store.take(key)
+    await services.store.inbox.take(key)
     if known:
-        await services.store.seen(key, seconds=KEPT_SECONDS, value=json.dumps(known))
+        await services.store.inbox.is_duplicate(key, seconds=KEPT_SECONDS, value=json.dumps(known))
 
 
-def _key(where: Place, request: Request) -> str:
+def _key(where: PipelineMatch, request: Request) -> str:
     return f"presets:{request.team}:{request.channel}:{where.connection}:{where.pipeline}"

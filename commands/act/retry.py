@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from bot.blocks.text import escape
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Conclusion, Job, StartRequest
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Found, build
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import BuildMatch, build
 
 USAGE = "retry [target] [--failed|--all|--job NAME]"
 _ENDED = {Conclusion.SKIPPED: "was skipped", Conclusion.RETRIED: "was retried"}
@@ -20,7 +20,7 @@ class Retry:
     """Which jobs of which build."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Retry:
@@ -36,7 +36,7 @@ def parse(words: str) -> Retry:
 async def run(ask: Retry, request: Request, services: Services) -> Answer:
     """Retry in the same build where the system can; else offer to rebuild."""
     found = await build(ask.target, request, services, acting=True, verb="retry", default="failed")
-    acting.check_round(found, ask.ask)
+    acting.check_attempt(found, ask.ask)
     await acting.may_act_on(found, f"Retrying builds of *{escape(found.place.label)}*", request, services)
     provider, place = found.provider, found.place
     number = f"#{found.build.number}" if found.build.number is not None else "a build"
@@ -78,7 +78,7 @@ async def run(ask: Retry, request: Request, services: Services) -> Answer:
     return await acting.announce(shown, place, request, services, headline=headline, reopened=same)
 
 
-def _must_have_failed(found: Found, services: Services) -> None:
+def _must_have_failed(found: BuildMatch, services: Services) -> None:
     ended = found.build.conclusion
     if found.build.completed and not (ended is None or ended.is_red or ended is Conclusion.CANCELLED):
         raise UsageError(
@@ -87,7 +87,7 @@ def _must_have_failed(found: Found, services: Services) -> None:
         )
 
 
-async def job_named(found: Found, wanted: str) -> Job:
+async def job_named(found: BuildMatch, wanted: str) -> Job:
     """Return the one job of a build that fits a name. Raises NotFound, UsageError."""
     jobs = [job for job in await found.provider.jobs(found.build.pipeline, found.build.id) if not job.retried]
     exact = [job for job in jobs if wanted.lower() in {job.name.lower(), job.id.lower()}]

@@ -7,14 +7,14 @@ from bot.blocks.message import Message, section
 from bot.blocks.text import code, escape
 from bot.core.errors import NotFound, Rejected, UsageError
 from bot.core.models import Parameter, ParameterType, Ref, RefKind, StartRequest
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.act.presets import forget_preset, preset
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.forms import can_open, opening
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.permissions import require
-from commands.core.resolve import Place, closest, place, ref_of
+from commands.core.resolve import PipelineMatch, closest, place, ref_of
 
 USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--dry-run]"
 
@@ -24,7 +24,7 @@ class Run:
     """What to build, with what."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Run:
@@ -95,7 +95,13 @@ def _named(ask: Run) -> str:
 
 
 async def begin(
-    where: Place, wanted: Ref | None, start: StartRequest, request: Request, services: Services, *, watch: bool = True
+    where: PipelineMatch,
+    wanted: Ref | None,
+    start: StartRequest,
+    request: Request,
+    services: Services,
+    *,
+    watch: bool = True,
 ) -> Answer:
     """Start a build that has been checked, and post its card."""
     try:
@@ -115,7 +121,9 @@ def _on(wanted: Ref | None) -> str:
     return f" on {escape(str(wanted))}" if wanted is not None else ""
 
 
-def start_request(ask: Ask, where: Place, wanted: Ref | None, request: Request, name: str) -> StartRequest:
+def start_request(
+    ask: ParsedArgs, where: PipelineMatch, wanted: Ref | None, request: Request, name: str
+) -> StartRequest:
     """Return what to ask the CI system for. Raises UsageError for options it does not have."""
     options: dict[str, str] = {}
     for pair in ask.flags.get("option", ()):
@@ -142,7 +150,7 @@ def start_request(ask: Ask, where: Place, wanted: Ref | None, request: Request, 
     )
 
 
-async def missing_parameters(where: Place, wanted: Ref | None, start: StartRequest) -> tuple[Parameter, ...]:
+async def missing_parameters(where: PipelineMatch, wanted: Ref | None, start: StartRequest) -> tuple[Parameter, ...]:
     """Return the required parameters that were neither given nor have a default (a request where the system tells)."""
     if not where.provider.can(Capability.PARAMETERS):
         return ()
@@ -157,7 +165,7 @@ async def missing_parameters(where: Place, wanted: Ref | None, start: StartReque
     return tuple(p for p in known if p.required and p.default is None and p.name not in start.parameters)
 
 
-def _dry(where: Place, wanted: Ref | None, start: StartRequest) -> Message:
+def _dry(where: PipelineMatch, wanted: Ref | None, start: StartRequest) -> Message:
     given = [f"• `{escape(name)}` = `{escape(value)}`" for name, value in start.parameters.items()]
     text = f"Would start {escape(where.label)}{_on(wanted)} ({escape(where.provider.label)}). Nothing was started."
     return Message(text=text, blocks=(section("\n".join([text, *given])),))

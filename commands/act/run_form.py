@@ -9,7 +9,7 @@ from bot.blocks.message import Block, View, context, input_block, section, selec
 from bot.blocks.text import escape
 from bot.core.errors import BotError, NotAllowed, ProviderError, UsageError
 from bot.core.models import Parameter, ParameterType, Ref, StartRequest, parse_ref
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.act.presets import presets, save_preset
 from commands.act.run import begin, missing_parameters
 from commands.core import actions as acting
@@ -28,7 +28,7 @@ from commands.core.fields import (
 from commands.core.forms import FieldError, Form, Values, renewed, text
 from commands.core.grammar import Target
 from commands.core.permissions import require
-from commands.core.resolve import Place, place, ref_of
+from commands.core.resolve import PipelineMatch, place, ref_of
 
 PIPELINE, REF, MESSAGE, EXTRA, PRESET, SAVE = "pipeline", "ref", "message", "extra", "preset", "save"
 GIVEN = "given"
@@ -56,7 +56,12 @@ class RunForm(Form):
         return await self._drawn(where, arguments, None, request, services)
 
     async def _drawn(
-        self, where: Place, arguments: Mapping[str, str], values: Values | None, request: Request, services: Services
+        self,
+        where: PipelineMatch,
+        arguments: Mapping[str, str],
+        values: Values | None,
+        request: Request,
+        services: Services,
     ) -> View:
         """Return the form of a pipeline; `values` is what stands in its fields already, where it does."""
         held = values or {}
@@ -103,9 +108,9 @@ class RunForm(Form):
         ]
         return self.view(blocks, {**arguments, PIPELINE: pipeline_value(where), REF: ref, PRESET: chosen})
 
-    async def _preview(self, where: Place, ref: str, services: Services) -> str:
+    async def _preview(self, where: PipelineMatch, ref: str, services: Services) -> str:
         said = f"Will start {escape(where.label)}{f' on {escape(ref)}' if ref else ''}"
-        last = await services.store.builds_of(where.connection, where.pipeline, branch=ref or None, limit=1)
+        last = await services.store.builds.of_pipeline(where.connection, where.pipeline, branch=ref or None, limit=1)
         if not last:
             return f"{said}."
         who = last[0].triggered_by or (last[0].author.name if last[0].author else None)
@@ -113,7 +118,7 @@ class RunForm(Form):
         ended = last[0].conclusion.value if last[0].conclusion else last[0].status.value.replace("_", " ")
         return f"{said}; there {number} {f'by {escape(who)} ' if who else ''}is {ended}."
 
-    async def _parameters(self, where: Place, ref: str, begins: Mapping[str, str]) -> list[Block]:
+    async def _parameters(self, where: PipelineMatch, ref: str, begins: Mapping[str, str]) -> list[Block]:
         free = _free("\n".join(f"{name}={value}" for name, value in begins.items()))
         if not where.provider.can(Capability.PARAMETERS):
             return [free]
@@ -127,8 +132,8 @@ class RunForm(Form):
         left = [f"`{escape(parameter.name)}`" for parameter in known[MOST_FIELDS:]]
         return [*fields, context(f"Only in a typed command: {', '.join(left)}")] if left else fields
 
-    async def _last_used(self, where: Place, request: Request, services: Services) -> dict[str, str]:
-        kept = await services.store.value(_memory(where, request))
+    async def _last_used(self, where: PipelineMatch, request: Request, services: Services) -> dict[str, str]:
+        kept = await services.store.inbox.value(_memory(where, request))
         read = json.loads(kept) if kept else {}
         return {str(name): str(value) for name, value in read.items()}
 
@@ -196,17 +201,17 @@ class RunForm(Form):
                 raise FieldError(SAVE, exc.message) from exc
         answer = await begin(where, ref, start, request, services)
         if known:
-            await services.store.take(_memory(where, request))
-            await services.store.seen(_memory(where, request), seconds=LAST_USED, value=json.dumps(kept))
+            await services.store.inbox.take(_memory(where, request))
+            await services.store.inbox.is_duplicate(_memory(where, request), seconds=LAST_USED, value=json.dumps(kept))
         return answer
 
-    async def _known(self, where: Place, ref: Ref | None) -> tuple[Parameter, ...]:
+    async def _known(self, where: PipelineMatch, ref: Ref | None) -> tuple[Parameter, ...]:
         if not where.provider.can(Capability.PARAMETERS):
             return ()
         return await where.provider.parameters(where.pipeline, ref)
 
 
-def _memory(where: Place, request: Request) -> str:
+def _memory(where: PipelineMatch, request: Request) -> str:
     return f"used:{request.team}:{request.user}:{where.connection}:{where.pipeline}"
 
 

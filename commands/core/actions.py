@@ -3,34 +3,34 @@
 from dataclasses import replace
 
 from bot.blocks.message import Message, actions, button, context, section
-from bot.blocks.text import escape
+from bot.blocks.text import Markup, escape
 from bot.core.errors import UsageError
 from bot.core.models import Build, Status
 from bot.notifications.decisions import started_row
-from bot.providers.base.provider import Capability
-from bot.store.tables import BuildRow, NoticeRow, WatchRow
+from bot.providers.base.capabilities import Capability
+from bot.store.tables import BuildRow, NotificationRow, WatchRow
 from commands.core.context import Answer, Request, Role, Services, Source
-from commands.core.grammar import Ask
+from commands.core.grammar import ParsedArgs
 from commands.core.permissions import require
-from commands.core.resolve import Found, Place
+from commands.core.resolve import BuildMatch, PipelineMatch
 
 DOUBLE_CLICK_SECONDS = 5.0
 
 
-def must_be_able(place: Place, capability: Capability, build: Build | None = None) -> None:
+def must_be_able(place: PipelineMatch, capability: Capability, build: Build | None = None) -> None:
     """Raise Unsupported in the system's own words where it can't do a thing."""
     if not place.provider.can(capability):
         raise place.provider.unsupported(capability, build.web_url if build else None)
 
 
-def check_round(found: Found, ask: Ask) -> None:
-    """Raise UsageError where a button belongs to an earlier round of the build than the present one."""
+def check_attempt(found: BuildMatch, ask: ParsedArgs) -> None:
+    """Raise UsageError where a button belongs to an earlier attempt of the build than the present one."""
     given = ask.flag("round")
-    if given is None or not given.isdigit() or int(given) >= found.round:
+    if given is None or not given.isdigit() or int(given) >= found.attempt_no:
         return
     state = found.build.conclusion.value if found.build.conclusion else found.build.status.value.replace("_", " ")
     raise UsageError(
-        f"This card is from attempt {given}; attempt {found.round} is {state}.",
+        f"This card is from attempt {given}; attempt {found.attempt_no} is {state}.",
         hint=f"Open it: {found.build.web_url}" if found.build.web_url else "Use the newest card.",
     )
 
@@ -40,22 +40,26 @@ async def first_click(what: str, request: Request, services: Services) -> bool:
     if request.source is not Source.BUTTON:
         return True
     key = f"click:{request.team}:{request.user}:{request.channel}:{what}"
-    return not await services.store.seen(key, seconds=DOUBLE_CLICK_SECONDS)
+    return not await services.store.inbox.is_duplicate(key, seconds=DOUBLE_CLICK_SECONDS)
 
 
 async def is_own(build: Build, request: Request, services: Services) -> bool:
     """Return whether a person started a build themselves through the bot."""
-    known = await services.store.build(build.key)
+    known = await services.store.builds.get(build.key)
     return known is not None and known[1].started_by == request.user
 
 
 def asks_first(question: str, effect: str, words: str, *, yes: str, danger: bool = True) -> Answer:
-    """Return the question that stands before an act, with a button that types the same words and `--yes`."""
+    """Return the question that stands before an act, with a button that types the same words and `--yes`.
+
+    Question and effect are escaped, unless they are `Markup` already.
+    """
+    question, effect = (text if isinstance(text, Markup) else escape(text) for text in (question, effect))
     return Answer(
         message=Message(
             text=f"{question} {effect}".strip(),
             blocks=(
-                section(f"{escape(question)}\n{escape(effect)}" if effect else escape(question)),
+                section(f"{question}\n{effect}" if effect else question),
                 actions(
                     button(yes, f"{words} --yes", style="danger" if danger else "primary"),
                     button("Never mind", "help --dismiss"),
@@ -67,7 +71,7 @@ def asks_first(question: str, effect: str, words: str, *, yes: str, danger: bool
 
 async def announce(
     build: Build,
-    place: Place,
+    place: PipelineMatch,
     request: Request,
     services: Services,
     *,
@@ -82,14 +86,14 @@ async def announce(
             message=Message(text=headline), connection=place.connection, pipeline=place.pipeline, build=build.id
         )
 
-    def card(row: BuildRow) -> list[NoticeRow]:
+    def card(row: BuildRow) -> list[NotificationRow]:
         return [
             started_row(
                 build,
                 team=request.team,
                 channel=where,
                 user=request.user,
-                round_=row.round,
+                attempt_no=row.attempt_no,
                 headline=headline,
                 response_url=request.response_url,
                 thread=request.thread if request.source is Source.MENTION else "",
@@ -109,32 +113,32 @@ async def announce(
             created_at=request.now,
         )
     ]
-    await services.store.started(
+    await services.store.recording.record_start(
         build,
         team=request.team,
         channel=where,
         user=request.user,
-        notices=card,
+        notifications=card,
         watches=watches if watch else [],
         now=request.now,
         reopened=reopened,
     )
-    await services.store.want_lane(place.connection, place.provider.lane(place.pipeline), now=request.now)
+    await services.store.polling.ensure(place.connection, place.provider.poll_target(place.pipeline), now=request.now)
     await look_again(build, place, services, request)
     services.wake_outbox()
     return Answer(silent=True, connection=place.connection, pipeline=place.pipeline, build=build.id)
 
 
-async def look_again(build: Build, place: Place, services: Services, request: Request) -> None:
-    """Have the watcher read a build again now, so that its cards follow."""
-    await services.store.tap(
+async def look_again(build: Build, place: PipelineMatch, services: Services, request: Request) -> None:
+    """Have the poller read a build again now, so that its cards follow."""
+    await services.store.polling.request(
         place.connection,
-        place.provider.lane(place.pipeline),
+        place.provider.poll_target(place.pipeline),
         [(build.pipeline, build.id)],
         full=False,
         now=request.now,
     )
-    services.wake_watcher()
+    services.wake_poller()
 
 
 def reopened(build: Build) -> Build:
@@ -144,7 +148,7 @@ def reopened(build: Build) -> Build:
     return replace(build, status=Status.QUEUED, conclusion=None, completed_at=None, started_at=None)
 
 
-def public_line(text: str, build: Build | None = None, place: Place | None = None) -> Answer:
+def public_line(text: str, build: Build | None = None, place: PipelineMatch | None = None) -> Answer:
     """Return the one public line that an act leaves."""
     return Answer(
         message=Message(text=text, blocks=(section(text),)),
@@ -155,7 +159,7 @@ def public_line(text: str, build: Build | None = None, place: Place | None = Non
     )
 
 
-def noted(message: Message, place: Place) -> Message:
+def noted(message: Message, place: PipelineMatch) -> Message:
     """Return an answer that says which pipeline was meant where none, or a name that fits several, was typed."""
     if not place.guessed:
         return message
@@ -169,6 +173,6 @@ def who(request: Request) -> str:
     return f"<@{request.user}>" if request.source is not Source.TERMINAL else "The terminal"
 
 
-async def may_act_on(found: Found, doing: str, request: Request, services: Services) -> None:
+async def may_act_on(found: BuildMatch, doing: str, request: Request, services: Services) -> None:
     """Raise NotAllowed unless the person may cancel, retry or rebuild this build here."""
     await require(Role.RUN, doing, request, services, found.place, found.build.branch or found.build.tag)

@@ -174,7 +174,7 @@ class People(Protocol):
 
 
 class Slack(Protocol):
-    """What verbs may ask of Slack themselves; cards and notices go through the outbox."""
+    """What verbs may ask of Slack themselves; cards and notifications go through the outbox."""
 
     async def post(self, team: str, channel: str, message: Message, *, thread: str = "") -> str:
         """Post a message and return its ts."""
@@ -216,7 +216,7 @@ class Services:
     public_url: str = ""
     can_seal: bool = False
     wake_outbox: Callable[[], None] = lambda: None
-    wake_watcher: Callable[[], None] = lambda: None
+    wake_poller: Callable[[], None] = lambda: None
 
     def provider(self, team: str, connection: str) -> AnyProvider:
         """Return a connection of the workspace. Raises NotLinked where it is gone."""

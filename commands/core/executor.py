@@ -181,6 +181,6 @@ async def _audit(
 async def _written(row: AuditRow, services: Services) -> None:
     """Write an audit row; where that fails the person still gets their answer, and the log keeps the row's words."""
     try:
-        await services.store.audit(row)
+        await services.store.audit.add(row)
     except Exception:
         log.exception("an audit row was not written", extra={"verb": row.verb, "outcome": row.outcome})

@@ -16,11 +16,11 @@ from bot.blocks.message import (
 )
 from bot.core.errors import ProviderError
 from bot.core.models import Parameter, ParameterType, RefKind
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core.context import Request, Services
 from commands.core.forms import Values
 from commands.core.grammar import Target
-from commands.core.resolve import Place, place, refresh
+from commands.core.resolve import PipelineMatch, place, refresh
 
 PREFIX = "p:"
 MOST_CHOICES = 100
@@ -31,7 +31,7 @@ TRUE = frozenset({"true", "1", "yes", "on"})
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
-def pipeline_field(where: Place | None, *, name: str, optional: bool = False, hint: str | None = None) -> Block:
+def pipeline_field(where: PipelineMatch | None, *, name: str, optional: bool = False, hint: str | None = None) -> Block:
     """Return the list of pipelines, which asks while a person types."""
     chosen = (f"{where.label} ({where.connection})", pipeline_value(where)) if where else None
     return input_block(
@@ -44,7 +44,7 @@ def pipeline_field(where: Place | None, *, name: str, optional: bool = False, hi
     )
 
 
-def pipeline_value(where: Place) -> str:
+def pipeline_value(where: PipelineMatch) -> str:
     """Return what the list of pipelines holds for one."""
     return f"{where.connection}:{where.pipeline}"
 
@@ -54,7 +54,7 @@ def target_of(named: str) -> Target:
     return Target(url=named) if named.startswith(("http://", "https://")) else Target(pipeline=named or None)
 
 
-def ref_field(where: Place, wanted: str, *, name: str, dispatch: bool = False) -> Block:
+def ref_field(where: PipelineMatch, wanted: str, *, name: str, dispatch: bool = False) -> Block:
     """Return the field for a branch or tag: a list where the system has one, else a text.
 
     Without a branch of its own a pipeline may build without one, as Jenkins jobs do: then it may stay empty.
@@ -115,12 +115,13 @@ def parameters_given(values: Values, known: Iterable[Parameter]) -> dict[str, st
 async def pipeline_options(typed: str, request: Request, services: Services) -> list[tuple[str, str]]:
     """Return the pipelines that fit what is typed, those linked to the channel first."""
     providers = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    rows = await services.store.pipelines(connections=list(providers))
+    rows = await services.store.pipelines.all(connections=list(providers))
     if not rows:
         await refresh(list(providers.values()), request, services)
-        rows = await services.store.pipelines(connections=list(providers))
+        rows = await services.store.pipelines.all(connections=list(providers))
     linked: Mapping[tuple[str, str], str] = {
-        (row.connection, row.pipeline): row.alias for row in await services.store.links(request.team, request.channel)
+        (row.connection, row.pipeline): row.alias
+        for row in await services.store.links.of_channel(request.team, request.channel)
     }
     wanted = typed.lower()
     fits = [

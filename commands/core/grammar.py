@@ -56,7 +56,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class ParsedArgs:
     """What stood after a verb: plain words, KEY=VALUE parameters, and flags with their values."""
 
     words: tuple[str, ...] = ()
@@ -205,7 +205,9 @@ def split(text: str) -> list[str]:
     return words
 
 
-def read(text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (), parameters: bool = False) -> Ask:
+def read(
+    text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (), parameters: bool = False
+) -> ParsedArgs:
     """Return the words of a command, its flags (`values` take one, `switches` none) and, if wanted, its parameters."""
     known = (*TARGET_FLAGS, *values)
     plain_words: list[str] = []
@@ -243,7 +245,7 @@ def read(text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (),
             given[pair[1]] = pair[2]
         else:
             plain_words.append(word)
-    return Ask(words=tuple(plain_words), parameters=given, flags=flags)
+    return ParsedArgs(words=tuple(plain_words), parameters=given, flags=flags)
 
 
 def _flag(name: str, values: Sequence[str], switches: Sequence[str]) -> str:

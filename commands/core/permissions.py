@@ -7,12 +7,12 @@ from bot.core.errors import NotAllowed
 from bot.core.models import Ref
 from bot.store.tables import GrantRow
 from commands.core.context import Request, Role, Services, Source
-from commands.core.resolve import Place
+from commands.core.resolve import PipelineMatch
 
 _FULL_REF = re.compile(r"^(?:refs/)?(?:heads|tags)/")
 
 
-async def role_of(request: Request, services: Services, place: Place | None = None, ref: str = "") -> Role:
+async def role_of(request: Request, services: Services, place: PipelineMatch | None = None, ref: str = "") -> Role:
     """Return what a person may do here. Costs at most two Slack calls, and only where a grant or an admin counts."""
     if await is_admin(request, services):
         return Role.ADMIN
@@ -24,7 +24,7 @@ async def is_admin(request: Request, services: Services) -> bool:
     """Return whether a person is an admin: by configuration, in Slack, the installer, or the terminal's user."""
     if request.source is Source.TERMINAL or request.user in services.access.admins:
         return True
-    install = await services.store.install(
+    install = await services.store.installs.get(
         request.team, request.enterprise, is_enterprise_install=request.is_enterprise_install
     )
     if install is not None and install.installed_by == request.user != "":
@@ -37,7 +37,7 @@ async def require(
     doing: str,
     request: Request,
     services: Services,
-    place: Place | None = None,
+    place: PipelineMatch | None = None,
     ref: Ref | str | None = None,
 ) -> None:
     """Raise NotAllowed unless the person holds the role here; a protected ref asks for a grant that names it."""
@@ -58,18 +58,20 @@ async def require(
     )
 
 
-async def is_protected_ref(name: str, place: Place | None, request: Request, services: Services) -> bool:
+async def is_protected_ref(name: str, place: PipelineMatch | None, request: Request, services: Services) -> bool:
     """Return whether a ref is protected: by the operator, or by a link of the pipeline in any of the workspace's channels."""
     globs = list(services.access.protected)
     if place is not None:
-        links = await services.store.links_of(place.connection, place.pipeline)
+        links = await services.store.links.of_pipeline(place.connection, place.pipeline)
         globs += [glob for link in links if link.team == request.team for glob in link.protected.split(",")]
     short = _FULL_REF.sub("", name)
     return any(fnmatchcase(spelled, glob.strip()) for glob in globs if glob.strip() for spelled in {name, short})
 
 
-async def _granted(request: Request, services: Services, place: Place | None, ref: str) -> list[tuple[Role, GrantRow]]:
-    rows = await services.store.grants(request.team)
+async def _granted(
+    request: Request, services: Services, place: PipelineMatch | None, ref: str
+) -> list[tuple[Role, GrantRow]]:
+    rows = await services.store.grants.all(request.team)
     found: list[tuple[Role, GrantRow]] = []
     groups: frozenset[str] | None = None
     for grant in rows:
@@ -94,7 +96,7 @@ async def _granted(request: Request, services: Services, place: Place | None, re
     return found
 
 
-def _covers(grant: GrantRow, place: Place | None, ref: str) -> bool:
+def _covers(grant: GrantRow, place: PipelineMatch | None, ref: str) -> bool:
     if grant.refs != "*" and not (ref and fnmatchcase(ref, grant.refs)):
         return False
     if grant.pipelines == "*":
@@ -117,7 +119,7 @@ def _role(word: str) -> Role:
 
 async def _who_can_grant(request: Request, services: Services, role: Role) -> str:
     admins = sorted(services.access.admins)
-    install = await services.store.install(
+    install = await services.store.installs.get(
         request.team, request.enterprise, is_enterprise_install=request.is_enterprise_install
     )
     if install is not None and install.installed_by:

@@ -13,7 +13,8 @@ from difflib import get_close_matches
 
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError
 from bot.core.models import Build, BuildFilter, BuildKey, Page, Ref, RefKind, spoken
-from bot.providers.base.provider import AnyProvider, Capability
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
 from bot.store.tables import CardRow, LinkRow, PipelineRow
 from commands.core.context import Request, Services
 from commands.core.grammar import Target
@@ -25,7 +26,7 @@ RECENT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PipelineMatch:
     """A pipeline as this channel knows it. `guessed` says what was inferred, for the answer's last line."""
 
     provider: AnyProvider
@@ -63,12 +64,12 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class BuildMatch:
     """A build and the pipeline it belongs to. `job` is the one whose page was pasted."""
 
-    place: Place
+    place: PipelineMatch
     build: Build
-    round: int = 1
+    attempt_no: int = 1
     job: str = ""
 
     @property
@@ -93,11 +94,11 @@ class Found:
         return words if self.build.number is not None else f"{words} --id {shlex.quote(self.build.id)}"
 
 
-async def place(target: Target, request: Request, services: Services, *, acting: bool, verb: str) -> Place:
+async def place(target: Target, request: Request, services: Services, *, acting: bool, verb: str) -> PipelineMatch:
     """Return the pipeline a target names, or the one that is meant. Raises Ambiguous, NotLinked, NotFound."""
     if target.url is not None:
         return (await _from_url(target.url, request, services))[0]
-    links = list(await services.store.links(request.team, request.channel))
+    links = list(await services.store.links.of_channel(request.team, request.channel))
     if target.pipeline is not None:
         return await _named(target, links, request, services, acting=acting, verb=verb)
     card = await _card(request, services)
@@ -123,35 +124,35 @@ async def place(target: Target, request: Request, services: Services, *, acting:
 
 async def build(
     target: Target, request: Request, services: Services, *, acting: bool, verb: str, default: str = "last"
-) -> Found:
+) -> BuildMatch:
     """Return the build a target names, or the one that is meant, as the CI system has it now."""
     if target.url is not None:
         where, page = await _from_url(target.url, request, services)
         if page.build is None and page.number is None:
-            return await _with_round(where, await _pick(where, target, default, request, services), services)
+            return await _with_attempt(where, await _pick(where, target, default, request, services), services)
         number = page.number if page.build is None else None
         if page.build is not None:
             found = await where.provider.build(where.pipeline, page.build)
         else:
             found = await _numbered(where, number or 0, services)
-        return replace(await _with_round(where, found, services), job=page.job or "")
+        return replace(await _with_attempt(where, found, services), job=page.job or "")
     names_nothing = target.build is None and target.id is None and target.ref is None
     if target.pipeline is None and names_nothing and (card := await _card(request, services)) is not None:
-        links = list(await services.store.links(request.team, request.channel))
+        links = list(await services.store.links.of_channel(request.team, request.channel))
         where = await _of_key(card.connection, card.pipeline, links, request, services)
-        return await _with_round(where, await where.provider.build(card.pipeline, card.build), services)
+        return await _with_attempt(where, await where.provider.build(card.pipeline, card.build), services)
     where = await place(target, request, services, acting=acting, verb=verb)
     if target.id is not None:
-        return await _with_round(where, await where.provider.build(where.pipeline, target.id), services)
-    return await _with_round(where, await _pick(where, target, default, request, services), services)
+        return await _with_attempt(where, await where.provider.build(where.pipeline, target.id), services)
+    return await _with_attempt(where, await _pick(where, target, default, request, services), services)
 
 
-async def _with_round(where: Place, found: Build, services: Services) -> Found:
-    stored = await services.store.build(found.key)
-    return Found(place=where, build=found, round=stored[1].round if stored else found.attempt or 1)
+async def _with_attempt(where: PipelineMatch, found: Build, services: Services) -> BuildMatch:
+    stored = await services.store.builds.get(found.key)
+    return BuildMatch(place=where, build=found, attempt_no=stored[1].attempt_no if stored else found.attempt or 1)
 
 
-async def _pick(where: Place, target: Target, default: str, request: Request, services: Services) -> Build:
+async def _pick(where: PipelineMatch, target: Target, default: str, request: Request, services: Services) -> Build:
     word = target.build or default
     if word.isdigit():
         return await _numbered(where, int(word), services)
@@ -182,8 +183,8 @@ async def _pick(where: Place, target: Target, default: str, request: Request, se
     raise NotFound(_none_fits(where, word, target.ref), provider=where.provider.label)
 
 
-async def _mine_running(where: Place, ref: Ref | None, request: Request, services: Services) -> Build | None:
-    for mine in await services.store.started_by(request.team, request.user, 20):
+async def _mine_running(where: PipelineMatch, ref: Ref | None, request: Request, services: Services) -> Build | None:
+    for mine in await services.store.builds.started_by(request.team, request.user, 20):
         if (mine.connection, mine.pipeline) == (where.connection, where.pipeline) and not mine.completed:
             now = await where.provider.build_or_none(mine.key)
             if now is not None and ref is not None and not _built(now, ref):
@@ -193,7 +194,7 @@ async def _mine_running(where: Place, ref: Ref | None, request: Request, service
     return None
 
 
-def _none_fits(where: Place, word: str, ref: Ref | None) -> str:
+def _none_fits(where: PipelineMatch, word: str, ref: Ref | None) -> str:
     on = f" on {ref}" if ref else ""
     match word:
         case "waiting":
@@ -209,7 +210,7 @@ def _none_fits(where: Place, word: str, ref: Ref | None) -> str:
 
 
 async def listed(
-    where: Place, ref: Ref | None = None, *, states: frozenset[str] = frozenset(), limit: int = RECENT
+    where: PipelineMatch, ref: Ref | None = None, *, states: frozenset[str] = frozenset(), limit: int = RECENT
 ) -> AsyncIterator[Build]:
     """Yield a pipeline's builds of a ref, newest first. Costs one listing.
 
@@ -229,7 +230,7 @@ async def listed(
             return
 
 
-async def build_before(found: Found) -> Build | None:
+async def build_before(found: BuildMatch) -> Build | None:
     """Return the finished build with a result before this one on the same branch. Costs one listing."""
     reached = False
     branch = found.build.branch
@@ -253,8 +254,8 @@ def _built(build: Build, ref: Ref) -> bool:
             return build.branch == ref.name
 
 
-async def _numbered(where: Place, number: int, services: Services) -> Build:
-    known = await services.store.build_by_number(where.connection, where.pipeline, number)
+async def _numbered(where: PipelineMatch, number: int, services: Services) -> Build:
+    known = await services.store.builds.by_number(where.connection, where.pipeline, number)
     if known is not None:
         return await where.provider.build(where.pipeline, known.id)
     return await where.provider.build_by_number(where.pipeline, number)
@@ -262,24 +263,24 @@ async def _numbered(where: Place, number: int, services: Services) -> Build:
 
 async def _card(request: Request, services: Services) -> CardRow | None:
     for ts in (request.thread, request.message):
-        if ts and (card := await services.store.card_at(request.team, request.channel, ts)) is not None:
+        if ts and (card := await services.store.cards.at(request.team, request.channel, ts)) is not None:
             return card
     return None
 
 
 async def _of_key(
     connection: str, pipeline: str, links: Sequence[LinkRow], request: Request, services: Services
-) -> Place:
+) -> PipelineMatch:
     for link in links:
         if (link.connection, link.pipeline) == (connection, pipeline):
             return of_link(link, request, services)
     provider = services.provider(request.team, connection)
-    row = await services.store.pipeline(connection, pipeline)
+    row = await services.store.pipelines.get(connection, pipeline)
     return _of_row(row, provider) if row is not None else await _asked(provider, pipeline, services, request)
 
 
-def _of_row(row: PipelineRow, provider: AnyProvider) -> Place:
-    return Place(
+def _of_row(row: PipelineRow, provider: AnyProvider) -> PipelineMatch:
+    return PipelineMatch(
         provider=provider,
         pipeline=row.pipeline,
         path=row.path,
@@ -290,10 +291,10 @@ def _of_row(row: PipelineRow, provider: AnyProvider) -> Place:
     )
 
 
-async def _asked(provider: AnyProvider, path: str, services: Services, request: Request) -> Place:
+async def _asked(provider: AnyProvider, path: str, services: Services, request: Request) -> PipelineMatch:
     found = await provider.pipeline(path)
-    await services.store.save_pipelines(provider.connection, [found], request.now)
-    return Place(
+    await services.store.pipelines.save(provider.connection, [found], request.now)
+    return PipelineMatch(
         provider=provider,
         pipeline=found.id,
         path=found.path,
@@ -306,7 +307,7 @@ async def _asked(provider: AnyProvider, path: str, services: Services, request: 
 
 async def _named(
     target: Target, links: Sequence[LinkRow], request: Request, services: Services, *, acting: bool, verb: str
-) -> Place:
+) -> PipelineMatch:
     name = target.pipeline or ""
     connection, colon, path = name.partition(":")
     provider = _connection(connection, request, services) if colon else None
@@ -314,7 +315,7 @@ async def _named(
         for link in links:
             if link.connection == provider.connection and path in {link.pipeline, link.path}:
                 return of_link(link, request, services)
-        row = await services.store.pipeline(provider.connection, path)
+        row = await services.store.pipelines.get(provider.connection, path)
         if row is not None:
             return _of_row(row, provider)
         try:
@@ -336,13 +337,13 @@ async def _named(
 
 async def _anywhere(
     name: str, target: Target, request: Request, services: Services, *, acting: bool, verb: str
-) -> Place:
+) -> PipelineMatch:
     providers = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    rows = await services.store.pipelines(connections=list(providers))
+    rows = await services.store.pipelines.all(connections=list(providers))
     fits = _among(name, rows)
     if not fits:
         await refresh(list(providers.values()), request, services)
-        rows = await services.store.pipelines(connections=list(providers))
+        rows = await services.store.pipelines.all(connections=list(providers))
         fits = _among(name, rows)
     if len(fits) == 1 or (fits and not acting):
         guess = f"`{name}` also fits {len(fits) - 1} more" if len(fits) > 1 else ""
@@ -383,7 +384,7 @@ def _rest(target: Target, connection: str, pipeline: str) -> str:
 async def _nearest(
     name: str, providers: Sequence[AnyProvider], request: Request, services: Services, cause: NotFound | None
 ) -> BotError:
-    rows = await services.store.pipelines(connections=[provider.connection for provider in providers])
+    rows = await services.store.pipelines.all(connections=[provider.connection for provider in providers])
     names = {row.path: f"{row.connection}:{row.path}" for row in rows} | {
         row.name: f"{row.connection}:{row.path}" for row in rows
     }
@@ -429,23 +430,23 @@ async def refresh(providers: Sequence[AnyProvider], request: Request, services: 
             return str(exc)
         except TimeoutError:
             return f"{provider.label} took too long to list its pipelines."
-        await services.store.save_pipelines(provider.connection, listed, request.now)
+        await services.store.pipelines.save(provider.connection, listed, request.now)
         return ""
 
     said = await asyncio.gather(*(one(provider) for provider in providers))
     return {provider.connection: words for provider, words in zip(providers, said, strict=True) if words}
 
 
-async def _from_url(url: str, request: Request, services: Services) -> tuple[Place, Page]:
-    links = list(await services.store.links(request.team, request.channel))
+async def _from_url(url: str, request: Request, services: Services) -> tuple[PipelineMatch, Page]:
+    links = list(await services.store.links.of_channel(request.team, request.channel))
     for provider in services.connections.visible(request.team):
-        page = provider.read_url(url)
+        page = provider.parse_url(url)
         if page is None:
             continue
         for link in links:
             if link.connection == provider.connection and page.pipeline in {link.pipeline, link.path}:
                 return of_link(link, request, services), page
-        row = await services.store.pipeline(provider.connection, page.pipeline)
+        row = await services.store.pipelines.get(provider.connection, page.pipeline)
         where = _of_row(row, provider) if row else await _asked(provider, page.pipeline, services, request)
         return where, page
     raise NotLinked(
@@ -454,9 +455,9 @@ async def _from_url(url: str, request: Request, services: Services) -> tuple[Pla
     )
 
 
-def of_link(link: LinkRow, request: Request, services: Services) -> Place:
+def of_link(link: LinkRow, request: Request, services: Services) -> PipelineMatch:
     """Return the pipeline of a link. Raises NotLinked where its connection is gone."""
-    return Place(
+    return PipelineMatch(
         provider=services.provider(request.team, link.connection),
         pipeline=link.pipeline,
         path=link.path,
@@ -466,7 +467,7 @@ def of_link(link: LinkRow, request: Request, services: Services) -> Place:
     )
 
 
-async def ref_of(where: Place, wanted: Ref | None) -> Ref | None:
+async def ref_of(where: PipelineMatch, wanted: Ref | None) -> Ref | None:
     """Return the ref to build: the one named, else the pinned or default branch; None where the CI system decides.
 
     A branch that does not exist is caught by the CI system; `closest` then names its neighbours.
@@ -479,7 +480,7 @@ async def ref_of(where: Place, wanted: Ref | None) -> Ref | None:
     return Ref(kind=RefKind.BRANCH, name=found.default_branch) if found.default_branch else None
 
 
-async def closest(where: Place, ref: Ref) -> tuple[str, ...]:
+async def closest(where: PipelineMatch, ref: Ref) -> tuple[str, ...]:
     """Return the names of existing refs nearest to one that was not found."""
     if not where.provider.can(Capability.REFS):
         return ()

@@ -32,8 +32,8 @@ async def claim(ask: Claim, request: Request, services: Services) -> Answer:
     found = await build(ask.target, request, services, acting=True, verb="claim", default="failed")
     key = f"claim:{request.team}:{found.build.connection}:{found.build.pipeline}:{found.build.id}"
     name = found.name
-    if await services.store.seen(key, seconds=CLAIM_SECONDS, value=request.user):
-        holder = await services.store.value(key)
+    if await services.store.inbox.is_duplicate(key, seconds=CLAIM_SECONDS, value=request.user):
+        holder = await services.store.inbox.value(key)
         raise UsageError(f"{'You are' if holder == request.user else f'<@{holder}> is'} on {name} already.")
     return acting.public_line(f"{acting.who(request)} is on it: {escape(name)}", found.build, found.place)
 
@@ -43,9 +43,9 @@ async def unclaim(ask: Claim, request: Request, services: Services) -> Answer:
     found = await build(ask.target, request, services, acting=True, verb="unclaim", default="failed")
     key = f"claim:{request.team}:{found.build.connection}:{found.build.pipeline}:{found.build.id}"
     name = found.name
-    if await services.store.value(key) != request.user:
+    if await services.store.inbox.value(key) != request.user:
         raise UsageError(f"You are not on {name}.")
-    await services.store.take(key)
+    await services.store.inbox.take(key)
     return acting.public_line(f"{acting.who(request)} is no longer on {escape(name)}", found.build, found.place)
 
 

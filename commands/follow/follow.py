@@ -8,7 +8,7 @@ from bot.core.errors import UsageError
 from bot.notifications.filters import make_filter, read_filter
 from bot.store.tables import WatchRow
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.resolve import place
 from commands.follow.subscribe import FILTERS, filters_given
 
@@ -33,7 +33,7 @@ def parse(words: str) -> Follow:
     if len(rest) > 1:
         raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=FOLLOW_USAGE)
     everything = bool(rest) and rest[0].lower() == "all"
-    target = Target() if everything else Ask(words=tuple(rest), flags=ask.flags).target()
+    target = Target() if everything else ParsedArgs(words=tuple(rest), flags=ask.flags).target()
     return Follow(target=target, given=given, everything=everything)
 
 
@@ -43,11 +43,11 @@ async def follow(ask: Follow, request: Request, services: Services) -> Answer:
     wanted = make_filter({name: list(values) for name, values in (ask.given or {"on": ["edges"]}).items()})
     if not wanted.branches and where.branch:
         wanted = read_filter(f"{wanted.words()} --branch {where.branch}")
-    mine = await services.store.watches(request.team, request.user)
+    mine = await services.store.watches.of_user(request.team, request.user)
     for row in mine:
         if (row.connection, row.pipeline, row.build) == (where.connection, where.pipeline, ""):
-            await services.store.remove_watch(row.id or 0)
-    await services.store.add_watch(
+            await services.store.watches.delete(row.id or 0)
+    await services.store.watches.add(
         WatchRow(
             team=request.team,
             channel=request.user,
@@ -59,14 +59,14 @@ async def follow(ask: Follow, request: Request, services: Services) -> Answer:
             created_at=request.now,
         )
     )
-    await services.store.want_lane(where.connection, where.provider.lane(where.pipeline), now=request.now)
-    services.wake_watcher()
+    await services.store.polling.ensure(where.connection, where.provider.poll_target(where.pipeline), now=request.now)
+    services.wake_poller()
     return _said(f"You follow {escape(where.label)}: I'll tell you {escape(wanted.in_words(''))} by direct message.")
 
 
 async def unfollow(ask: Follow, request: Request, services: Services) -> Answer:
     """Stop following a pipeline, or everything."""
-    mine = [row for row in await services.store.watches(request.team, request.user) if not row.build]
+    mine = [row for row in await services.store.watches.of_user(request.team, request.user) if not row.build]
     if ask.everything or ask.target.empty:
         gone = mine
         label = "anything"
@@ -75,7 +75,7 @@ async def unfollow(ask: Follow, request: Request, services: Services) -> Answer:
         gone = [row for row in mine if (row.connection, row.pipeline) == (where.connection, where.pipeline)]
         label = where.label
     for row in gone:
-        await services.store.remove_watch(row.id or 0)
+        await services.store.watches.delete(row.id or 0)
     return _said(f"You no longer follow {escape(label)}." if gone else f"You did not follow {escape(label)}.")
 
 

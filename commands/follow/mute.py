@@ -3,16 +3,15 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from bot.blocks.text import escape, when
 from bot.core.errors import UsageError
-from bot.notifications.quiet_hours import check_hours
+from bot.core.recurrence import DAY_NAMES, EVERY_DAY, Daily, instant_of, parse_hours, parse_time_of_day, zone_of
 from bot.store.tables import MuteRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.forms import can_open, opening
-from commands.core.grammar import Ask, Target, parse_duration, read
+from commands.core.grammar import ParsedArgs, Target, parse_duration, read
 from commands.core.permissions import require
 from commands.core.resolve import place
 
@@ -23,7 +22,6 @@ ANYONE = timedelta(hours=8)
 USUAL = timedelta(hours=2)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}", re.ASCII)
 _SPAN = re.compile(r"\d{1,9}(?:\.\d+)?(?:m|min|h|d|w)", re.ASCII | re.IGNORECASE)
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Mute:
 
     target: Target
     everything: bool
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Mute:
@@ -49,13 +47,13 @@ def parse(words: str) -> Mute:
         flags["for"] = (named.pop(),)
     if len(named) > 1:
         raise UsageError("I mute one target at a time, or `all`.", usage=MUTE_USAGE)
-    rest = Ask(words=tuple(named), flags=flags)
+    rest = ParsedArgs(words=tuple(named), flags=flags)
     everything = named[0].lower() == "all" if named else rest.target().empty
     return Mute(target=Target() if everything else rest.target(), everything=everything, ask=rest)
 
 
 async def mute(ask: Mute, request: Request, services: Services) -> Answer:
-    """Hold notices until a time; anyone may for up to 8 hours. What was held comes as one summary."""
+    """Hold notifications until a time; anyone may for up to 8 hours. What was held comes as one summary."""
     if ask.ask.has("form") and can_open(request):
         return Answer(form=opening("mute", request))
     zone = await services.people.zone(request.team, request.user)
@@ -63,7 +61,7 @@ async def mute(ask: Mute, request: Request, services: Services) -> Answer:
     if until - request.now > ANYONE:
         await require(Role.ADMIN, "Muting for more than 8 hours", request, services)
     target, label = await _named(ask, request, services, "mute")
-    await services.store.set_mute(
+    await services.store.mutes.set(
         MuteRow(
             team=request.team,
             channel=request.channel,
@@ -82,7 +80,7 @@ async def mute(ask: Mute, request: Request, services: Services) -> Answer:
 async def unmute(ask: Mute, request: Request, services: Services) -> Answer:
     """End a mute; what was held is told now."""
     target, label = await _named(ask, request, services, "unmute")
-    ended = await services.store.end_mute(request.team, request.channel, target)
+    ended = await services.store.mutes.end(request.team, request.channel, target)
     if not ended:
         raise UsageError(f"{label.capitalize() if target == 'all' else label} is not muted here.")
     services.wake_outbox()
@@ -96,7 +94,7 @@ async def _named(ask: Mute, request: Request, services: Services, verb: str) -> 
     return f"{where.connection}:{where.pipeline}", where.label
 
 
-def _until(ask: Ask, now: datetime, zone: str) -> datetime:
+def _until(ask: ParsedArgs, now: datetime, zone: str) -> datetime:
     if ask.has("for") and ask.has("until"):
         raise UsageError("`--for` and `--until` exclude each other.", usage=MUTE_USAGE)
     span = ask.flag("for")
@@ -110,22 +108,16 @@ def at(words: str, now: datetime, zone: str) -> datetime:
     """Return the next time that `fri 9:00`, `9:00` or `tomorrow 9:00` means in a time zone. Raises UsageError."""
     parts = words.lower().split()
     clock = parts[-1] if parts else ""
-    hour, _, minute = clock.partition(":")
     day = parts[0][:3] if len(parts) == 2 else ""
-    fits = _CLOCK.fullmatch(clock) and int(hour) < 24 and int(minute) < 60
-    if not fits or len(parts) > 2 or (day and day not in {*DAYS, "tom"}):
+    if not _CLOCK.fullmatch(clock) or len(parts) > 2 or (day and day not in {*DAY_NAMES, "tom"}):
         raise UsageError(
             f"I don't understand the time `{words}`.", hint="Write `18:00`, `fri 9:00` or `tomorrow 9:00`."
         )
-    here = now.astimezone(ZoneInfo(zone))
-    found = here.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
+    at_time, local = parse_time_of_day(clock), zone_of(zone)
     if day == "tom":
-        return (found + timedelta(days=1)).astimezone(now.tzinfo)
-    if day:
-        found += timedelta(days=(DAYS.index(day) - here.weekday()) % 7)
-    if found <= here:
-        found += timedelta(days=7 if day else 1)
-    return found.astimezone(now.tzinfo)
+        return instant_of(now.astimezone(local).date() + timedelta(days=1), at_time, local)
+    days = frozenset({DAY_NAMES.index(day)}) if day else EVERY_DAY
+    return Daily(at_time, days).next_after(now, local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +135,7 @@ def parse_quiet(words: str) -> Quiet:
         return Quiet(hours="", asked=True)
     if text == "off":
         return Quiet(hours="")
-    check_hours(text)
+    parse_hours(text)
     return Quiet(hours=text)
 
 
@@ -155,11 +147,11 @@ async def quiet(ask: Quiet, request: Request, services: Services) -> Answer:
         raise UsageError("Which hours?", usage=QUIET_USAGE)
     await require(Role.RUN, "Setting quiet hours", request, services)
     if not ask.hours:
-        if not await services.store.end_mute(request.team, request.channel, "hours"):
+        if not await services.store.mutes.end(request.team, request.channel, "hours"):
             raise UsageError("This channel has no quiet hours.")
         return acting.public_line(f"{acting.who(request)} ended the quiet hours here")
-    zone = await services.people.zone(request.team, request.user)
-    await services.store.set_mute(
+    zone = zone_of(await services.people.zone(request.team, request.user)).key
+    await services.store.mutes.set(
         MuteRow(
             team=request.team,
             channel=request.channel,

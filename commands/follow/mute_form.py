@@ -8,10 +8,11 @@ from typing_extensions import override
 from bot.blocks.message import View, context, input_block, multi_select, select, text_field
 from bot.blocks.text import escape, when
 from bot.core.errors import UsageError
+from bot.core.recurrence import DAY_NAMES, parse_days
 from commands.core.context import Answer, Request, Services
 from commands.core.forms import FieldError, Form, Values, picked, text
-from commands.core.grammar import Ask, Target
-from commands.follow.mute import DAYS, Mute, Quiet, mute, parse_quiet, quiet
+from commands.core.grammar import ParsedArgs, Target
+from commands.follow.mute import Mute, Quiet, mute, parse_quiet, quiet
 
 TARGET, SPAN, UNTIL, HOURS, WEEKDAYS = "target", "for", "until", "hours", "days"
 ALL, OTHER = "all", "until"
@@ -24,7 +25,7 @@ SPANS = (
     ("1 day (admins)", "1d"),
     ("until the time below", OTHER),
 )
-DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DAY_LABELS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 class MuteForm(Form):
@@ -37,11 +38,11 @@ class MuteForm(Form):
     @override
     async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
         """Return the form with the channel's pipelines, and what is muted already."""
-        links = await services.store.links(request.team, request.channel)
+        links = await services.store.links.of_channel(request.team, request.channel)
         listed = [("Everything in this channel", ALL)]
         listed += [(link.alias or link.name, f"{link.connection}:{link.pipeline}") for link in links]
         zone = await services.people.zone(request.team, request.user)
-        mutes = await services.store.mutes(request.team, request.channel)
+        mutes = await services.store.mutes.of_channel(request.team, request.channel)
         names = {value: label for label, value in listed} | {ALL: "everything"}
         now = [
             f"Muted now: {escape(names.get(one.target, one.target))} until {when(one.until)}"
@@ -75,7 +76,9 @@ class MuteForm(Form):
         flags = {"until": (until,)} if span == OTHER else {"for": (span,)}
         target = Target() if what == ALL else Target(pipeline=what)
         try:
-            return await mute(Mute(target=target, everything=what == ALL, ask=Ask(flags=flags)), request, services)
+            return await mute(
+                Mute(target=target, everything=what == ALL, ask=ParsedArgs(flags=flags)), request, services
+            )
         except UsageError as exc:
             raise FieldError(UNTIL if span == OTHER else SPAN, _whole(exc)) from exc
 
@@ -90,7 +93,7 @@ class QuietForm(Form):
     @override
     async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
         """Return the form with the hours as they are."""
-        mutes = await services.store.mutes(request.team, request.channel)
+        mutes = await services.store.mutes.of_channel(request.team, request.channel)
         hours = next((one.hours for one in mutes if one.hours), "")
         span, _, days = hours.partition(" ")
         zone = await services.people.zone(request.team, request.user)
@@ -104,7 +107,9 @@ class QuietForm(Form):
             ),
             input_block(
                 "Days",
-                multi_select(list(zip(DAY_NAMES, DAYS, strict=True)), initial=_days(days), placeholder="every day"),
+                multi_select(
+                    list(zip(DAY_LABELS, DAY_NAMES, strict=True)), initial=_days(days), placeholder="every day"
+                ),
                 name=WEEKDAYS,
                 optional=True,
                 hint="A night belongs to the day it begins on.",
@@ -118,12 +123,12 @@ class QuietForm(Form):
     ) -> Answer:
         """Set the hours or end them, as `quiet` does."""
         hours = re.sub(r"\s*[-–—]+\s*", "-", text(values, HOURS))
-        days = [day for day in DAYS if day in picked(values, WEEKDAYS)]
+        days = [day for day in DAY_NAMES if day in picked(values, WEEKDAYS)]
         if not hours and days:
             raise FieldError(HOURS, "From when to when?")
         if not hours:
             return await quiet(Quiet(hours=""), request, services)
-        every = f" {','.join(days)}" if days and len(days) < len(DAYS) else ""
+        every = f" {','.join(days)}" if days and len(days) < len(DAY_NAMES) else ""
         try:
             asked = parse_quiet(f"{hours}{every}")
         except UsageError as exc:
@@ -133,12 +138,7 @@ class QuietForm(Form):
 
 def _days(words: str) -> list[str]:
     """Return the days that `mon-fri` or `sat,sun` names."""
-    found: list[str] = []
-    for part in (part for part in words.split(",") if part):
-        first, dash, last = part.partition("-")
-        start, end = DAYS.index(first), DAYS.index(last if dash else first)
-        found += [DAYS[index % 7] for index in range(start, (end if end >= start else end + 7) + 1)]
-    return found
+    return [DAY_NAMES[day] for day in sorted(parse_days(words))] if words else []
 
 
 def _whole(exc: UsageError) -> str:

@@ -1,25 +1,27 @@
-"""The form for a command typed by the clock: when in words, with the next three times shown."""
+"""The form for a command that runs on a schedule: when in words, with the next three times shown."""
 
 from collections.abc import Mapping
 
 from typing_extensions import override
 
 from bot.blocks.message import View, context, divider, input_block, section, text_field
-from bot.blocks.text import code, escape, when
-from bot.core.errors import UsageError
-from bot.scheduler import cron_of, next_times
+from bot.blocks.text import escape, when
+from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, UsageError
+from bot.core.recurrence import upcoming, zone_of
+from bot.core.recurrence_words import parse_recurrence
 from commands.core.context import Answer, Request, Services
 from commands.core.forms import FieldError, Form, Values, text
 from commands.core.grammar import clean
-from commands.follow.schedule import ALLOWED, Schedule, check_command
+from commands.follow.schedule import SHOWN_TIMES, Schedule, listed
 from commands.follow.schedule import run as schedule
+from commands.follow.schedule_checks import ALLOWED, parse_command
 
 WORDS, COMMAND = "words", "command"
 SHOWN = 20
 
 
 class ScheduleForm(Form):
-    """Have a command typed by the clock."""
+    """Run a command on a schedule."""
 
     name = "schedule"
     title = "Schedule a command"
@@ -32,18 +34,18 @@ class ScheduleForm(Form):
 
     async def _drawn(self, words: str, arguments: Mapping[str, str], request: Request, services: Services) -> View:
         zone = await services.people.zone(request.team, request.user)
-        links = await services.store.links(request.team, request.channel)
+        links = await services.store.links.of_channel(request.team, request.channel)
         usual = next((link for link in links if link.is_default), links[0] if links else None)
         named = (usual.alias or usual.name.lower()) if usual else "nightly"
-        rows = await services.store.schedules(request.team, request.channel)
-        known = [f"{row.id} · {escape(row.words)} · {code(row.command)} · next {when(row.next_at)}" for row in rows]
+        rows = await services.store.schedules.of_channel(request.team, request.channel)
+        known = [listed(row) for row in rows]
         blocks = [
             input_block(
                 "When",
                 text_field(initial=words, placeholder="weekdays 7:00"),
                 name=WORDS,
                 dispatch=True,
-                hint=f"weekdays 7:00, mon,wed 18:30, daily 9:00, hourly, every 2 hours. In your time zone, {zone}. Enter shows the next times.",
+                hint=f"weekdays 7:00, mon,wed 18:30, daily 9:00, hourly, every 45 minutes. In your time zone, {zone}. Enter shows the next times.",
             ),
             input_block(
                 "Command",
@@ -70,27 +72,31 @@ class ScheduleForm(Form):
         """Schedule it, as `schedule` does."""
         words = text(values, WORDS)
         command = clean(text(values, COMMAND)).removeprefix(services.command).strip()
-        said: dict[str, str] = {}
+        errors: dict[str, str] = {}
         try:
-            cron_of(words)
+            parse_recurrence(words)
         except UsageError as exc:
-            said[WORDS] = _whole(exc)
+            errors[WORDS] = _whole(exc)
         try:
-            check_command(command)
+            parse_command(command)
         except UsageError as exc:
-            said[COMMAND] = _whole(exc)
-        if said:
-            raise FieldError(next(iter(said)), next(iter(said.values())), others=said)
-        return await schedule(Schedule(act="add", words=words, command=command), request, services)
+            errors[COMMAND] = _whole(exc)
+        if errors:
+            raise FieldError(next(iter(errors)), next(iter(errors.values())), others=errors)
+        try:
+            return await schedule(Schedule(act="add", words=words, command=command), request, services)
+        except (UsageError, NotLinked, NotFound, Ambiguous) as exc:
+            raise FieldError(COMMAND, _whole(exc)) from exc
 
 
 def _preview(words: str, zone: str, request: Request) -> str:
     try:
-        times = next_times(cron_of(words), zone, request.now, 3)
+        times = upcoming(parse_recurrence(words), zone_of(zone), request.now, SHOWN_TIMES)
     except UsageError as exc:
         return f"✕ {escape(_whole(exc))}"
     return f"Next: {', '.join(when(time) for time in times)}"
 
 
-def _whole(exc: UsageError) -> str:
-    return f"{exc.message} {exc.hint or ''}".strip()
+def _whole(exc: BotError) -> str:
+    choices = ", ".join(label for label, _words in exc.choices) if isinstance(exc, Ambiguous) else ""
+    return " ".join(filter(None, (exc.message, choices, exc.hint)))

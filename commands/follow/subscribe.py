@@ -10,9 +10,9 @@ from bot.store.tables import LinkRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.forms import can_open, opening
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.permissions import require
-from commands.core.resolve import Place, place
+from commands.core.resolve import PipelineMatch, place
 from commands.follow.replay import posted, replayed
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
@@ -25,7 +25,7 @@ class Subscribe:
     """Which pipeline, heard how."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
     given: dict[str, list[str]]
 
 
@@ -38,10 +38,10 @@ def parse(words: str) -> Subscribe:
     if len(rest) > 1:
         raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=USAGE)
     make_filter({name: list(values) for name, values in given.items()})
-    return Subscribe(target=Ask(words=tuple(rest), flags=ask.flags).target(), ask=ask, given=given)
+    return Subscribe(target=ParsedArgs(words=tuple(rest), flags=ask.flags).target(), ask=ask, given=given)
 
 
-def filters_given(ask: Ask) -> tuple[dict[str, list[str]], list[str]]:
+def filters_given(ask: ParsedArgs) -> tuple[dict[str, list[str]], list[str]]:
     """Return the filter that flags and a preset's name among the words ask for, and the words that are left."""
     given = {
         name: [part for value in ask.flags[name] for part in value.split(",") if part]
@@ -71,7 +71,7 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
             f"{escape(where.label)} with this filter: {escape(wanted.in_words(default))}. It would have posted {count} times in the last 7 days.",
             place=where,
         )
-    await services.store.set_link(row.id or 0, filters=wanted.words(), subscribed=True)
+    await services.store.links.update(row.id or 0, filters=wanted.words(), subscribed=True)
     return acting.public_line(
         f"{acting.who(request)} set what this channel hears of {escape(where.label)}: {escape(wanted.in_words(default))}. "
         f"It would have posted {count} times in the last 7 days.",
@@ -82,10 +82,10 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
 async def _reactions(wanted: bool, request: Request, services: Services) -> Answer:  # noqa: FBT001
     await require(Role.RUN, "Choosing what reactions do here", request, services)
     key = reactions_key(request.team, request.channel)
-    await services.store.take(key)
+    await services.store.inbox.take(key)
     if not wanted:
         return acting.public_line(f"{acting.who(request)} made reactions on cards mean nothing here")
-    await services.store.seen(key, seconds=KEPT_SECONDS, value="on")
+    await services.store.inbox.is_duplicate(key, seconds=KEPT_SECONDS, value="on")
     return acting.public_line(
         f"{acting.who(request)} made reactions on cards act here: :repeat: retries, :eyes: watches, :no_bell: mutes for 2 h"
     )
@@ -115,13 +115,13 @@ async def unsubscribe(ask: Subscribe, request: Request, services: Services) -> A
     """Hear nothing more of a pipeline; the link stays, so that commands still find it."""
     where, row = await _linked(ask.target, request, services, "unsubscribe")
     await require(Role.RUN, "Choosing what this channel hears", request, services, where)
-    await services.store.set_link(row.id or 0, subscribed=False)
+    await services.store.links.update(row.id or 0, subscribed=False)
     return acting.public_line(
         f"{acting.who(request)} unsubscribed this channel from {escape(where.label)}. It is still linked.", place=where
     )
 
 
-async def _linked(target: Target, request: Request, services: Services, verb: str) -> tuple[Place, LinkRow]:
+async def _linked(target: Target, request: Request, services: Services, verb: str) -> tuple[PipelineMatch, LinkRow]:
     where = await place(target, request, services, acting=True, verb=verb)
     if where.link is None:
         raise UsageError(

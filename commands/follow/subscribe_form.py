@@ -23,11 +23,11 @@ from bot.core.errors import NotLinked
 from bot.notifications.cards import Cards
 from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of
 from bot.notifications.notification import Event, Extra
-from bot.store.tables import LinkRow, NoticeRow
+from bot.store.tables import LinkRow, NotificationRow
 from commands.core.context import Answer, Request, Services
 from commands.core.fields import target_of
 from commands.core.forms import FieldError, Form, Values, picked, renewed, text
-from commands.core.grammar import Ask, Target
+from commands.core.grammar import ParsedArgs, Target
 from commands.core.resolve import place
 from commands.follow.replay import Past, judged, posted, replayed
 from commands.follow.subscribe import Subscribe, merged
@@ -185,12 +185,16 @@ class SubscribeForm(Form):
             raise FieldError(PERSON, "Whom?")
         given = {name: list(them) for name, them in _given(values).items()}
         target = Target(pipeline=f"{chosen.connection}:{chosen.pipeline}")
-        return await subscribe(Subscribe(target=target, ask=Ask(), given=given), request, services)
+        return await subscribe(Subscribe(target=target, ask=ParsedArgs(), given=given), request, services)
 
 
 async def _links(request: Request, services: Services) -> list[LinkRow]:
     visible = services.connections.labels(request.team)
-    links = [link for link in await services.store.links(request.team, request.channel) if link.connection in visible]
+    links = [
+        link
+        for link in await services.store.links.of_channel(request.team, request.channel)
+        if link.connection in visible
+    ]
     if not links:
         raise NotLinked(
             "No pipeline is linked to this channel yet.", hint=f"First: {services.command} link, with a page's address."
@@ -274,12 +278,14 @@ async def _preview(link: LinkRow, wanted: Filter, request: Request, services: Se
     if not hits:
         return said, [context(f"Not even the newest build: {escape(judged(pasts[-1], link, wanted).reason)}.")]
     shown = hits[-1]
-    drawn = await _drawn_notice(shown, link, judged(shown, link, wanted).reason, request, services)
+    drawn = await _drawn_notification(shown, link, judged(shown, link, wanted).reason, request, services)
     return said, [context("The newest of them:"), *drawn]
 
 
-async def _drawn_notice(shown: Past, link: LinkRow, reason: str, request: Request, services: Services) -> list[Block]:
-    """Return a notice as the channel would see it, without its buttons: they would act."""
+async def _drawn_notification(
+    shown: Past, link: LinkRow, reason: str, request: Request, services: Services
+) -> list[Block]:
+    """Return a notification as the channel would see it, without its buttons: they would act."""
     cards = Cards(
         services.store,
         provider_of=services.connections.get,
@@ -287,14 +293,14 @@ async def _drawn_notice(shown: Past, link: LinkRow, reason: str, request: Reques
         verbs_of=lambda _provider, _build: frozenset(),
         clock=services.clock,
     )
-    row = NoticeRow(
+    row = NotificationRow(
         team=request.team,
         channel=request.channel,
         link=link.id or 0,
         connection=link.connection,
         pipeline=link.pipeline,
         build=shown.build.id,
-        round=shown.round.round,
+        attempt_no=shown.attempt_no.attempt_no,
         event=Event.FINISHED.value,
         reason=reason,
         extra=Extra(transition=shown.transition).as_json(),

@@ -7,8 +7,8 @@ from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from bot.store.tables import WatchRow
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Found, build
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import BuildMatch, build
 
 WATCH_USAGE = "watch [target] [--here]"
 UNWATCH_USAGE = "unwatch [target|all]"
@@ -19,7 +19,7 @@ class Watch:
     """Which build, and where to tell."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Watch:
@@ -38,8 +38,8 @@ async def watch(ask: Watch, request: Request, services: Services) -> Answer:
         word = found.build.conclusion.value if found.build.conclusion else "over"
         raise UsageError(f"{_name(found)} is already {word}.")
     channel = request.channel if ask.ask.has("here") else request.user
-    await services.store.record([found.build], lambda _batch: (), now=request.now, counts_after=None)
-    added = await services.store.add_watch(
+    await services.store.recording.record([found.build], lambda _batch: (), now=request.now, counts_after=None)
+    added = await services.store.watches.add(
         WatchRow(
             team=request.team,
             channel=channel,
@@ -51,8 +51,10 @@ async def watch(ask: Watch, request: Request, services: Services) -> Answer:
             created_at=request.now,
         )
     )
-    await services.store.want_lane(found.place.connection, found.provider.lane(found.build.pipeline), now=request.now)
-    services.wake_watcher()
+    await services.store.polling.ensure(
+        found.place.connection, found.provider.poll_target(found.build.pipeline), now=request.now
+    )
+    services.wake_poller()
     where = "here" if ask.ask.has("here") else "by direct message"
     said = (
         f"I'll tell you {where} when {escape(_name(found))} ends."
@@ -64,10 +66,10 @@ async def watch(ask: Watch, request: Request, services: Services) -> Answer:
 
 async def unwatch(ask: Watch, request: Request, services: Services) -> Answer:
     """Forget a watch, or all of the person's."""
-    mine = [row for row in await services.store.watches(request.team, request.user) if row.build]
+    mine = [row for row in await services.store.watches.of_user(request.team, request.user) if row.build]
     if ask.target.scope == "all" or ask.target.empty:
         for row in mine:
-            await services.store.remove_watch(row.id or 0)
+            await services.store.watches.delete(row.id or 0)
         said = f"You watch nothing any more ({len(mine)} forgotten)." if mine else "You watched nothing."
         return Answer(message=Message(text=said, blocks=(section(said),)))
     found = await build(ask.target, request, services, acting=False, verb="unwatch", default="running")
@@ -77,11 +79,11 @@ async def unwatch(ask: Watch, request: Request, services: Services) -> Answer:
         if (row.connection, row.pipeline, row.build) == (found.build.connection, found.build.pipeline, found.build.id)
     ]
     for row in gone:
-        await services.store.remove_watch(row.id or 0)
+        await services.store.watches.delete(row.id or 0)
     return _answer(f"You {'no longer' if gone else 'did not'} watch {escape(_name(found))}.", found)
 
 
-def _answer(said: str, found: Found) -> Answer:
+def _answer(said: str, found: BuildMatch) -> Answer:
     return Answer(
         message=Message(text=said, blocks=(section(said),)),
         connection=found.build.connection,
@@ -90,7 +92,7 @@ def _answer(said: str, found: Found) -> Answer:
     )
 
 
-def _name(found: Found) -> str:
+def _name(found: BuildMatch) -> str:
     return f"{found.place.label} #{found.build.number}" if found.build.number is not None else found.place.label
 
 

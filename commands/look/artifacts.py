@@ -7,11 +7,11 @@ from fnmatch import fnmatchcase
 from bot.blocks.artifacts import artifacts_message
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Artifact
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Command, File, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Found, build
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import BuildMatch, build
 
 USAGE = "artifacts [target] [pattern] [--upload]"
 UPLOAD_BYTES = 50 * 1024 * 1024
@@ -23,7 +23,7 @@ class Artifacts:
 
     target: Target
     pattern: str
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Artifacts:
@@ -59,7 +59,7 @@ async def run(ask: Artifacts, request: Request, services: Services) -> Answer:
     )
 
 
-async def _upload(fits: tuple[Artifact, ...], ask: Artifacts, found: Found) -> Answer:
+async def _upload(fits: tuple[Artifact, ...], ask: Artifacts, found: BuildMatch) -> Answer:
     must_be_able(found.place, Capability.DOWNLOAD, found.build)
     if len(fits) != 1:
         raise UsageError(

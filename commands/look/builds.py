@@ -10,13 +10,14 @@ from bot.blocks.lists import branches_message, connections_message, links_messag
 from bot.blocks.message import Message, sections
 from bot.blocks.text import code, escape, when
 from bot.core.errors import ProviderError, UsageError
-from bot.core.models import Build, Gate
+from bot.core.models import Approval, Build
 from bot.notifications.filters import Filter, read_filter
-from bot.providers.base.provider import AnyProvider, Capability
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
 from commands.core.actions import must_be_able
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Found, build, listed, place, refresh
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import BuildMatch, build, listed, place, refresh
 
 LAST_USAGE = "last [target] [-n 5]"
 SHOW_USAGE = "show [build]"
@@ -80,7 +81,7 @@ class Look:
     """Which builds, or which one."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Listing:
 
     what: str
     pattern: str
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse_last(words: str) -> Look:
@@ -106,7 +107,7 @@ async def last(ask: Look, request: Request, services: Services) -> Answer:
     return await _builds(ask.target, ask.ask, request, services, limit=ask.ask.number("n", default=5, most=PAGE))
 
 
-async def _builds(target: Target, ask: Ask, request: Request, services: Services, *, limit: int) -> Answer:
+async def _builds(target: Target, ask: ParsedArgs, request: Request, services: Services, *, limit: int) -> Answer:
     where = await place(target, request, services, acting=False, verb="last")
     states = frozenset(word for part in ask.flags.get("state", ()) for word in part.split(","))
     for state in states - set(STATES):
@@ -145,8 +146,8 @@ async def show(ask: Look, request: Request, services: Services) -> Answer:
         now=request.now,
         connection_label=found.provider.label,
         actions=verbs_of(found.provider, now),
-        round=found.round,
-        gates=await open_gates(found),
+        attempt_no=found.attempt_no,
+        approvals=await open_approvals(found),
         note=f"Shown: {found.place.guessed}." if found.place.guessed else None,
     )
     return Answer(
@@ -154,7 +155,7 @@ async def show(ask: Look, request: Request, services: Services) -> Answer:
     )
 
 
-async def with_counts(found: Found) -> Build:
+async def with_counts(found: BuildMatch) -> Build:
     """Return a completed build with its issue counts, asked for where the build does not carry them."""
     if not found.build.completed or not found.provider.can(Capability.COUNTS):
         return found.build
@@ -166,11 +167,11 @@ async def with_counts(found: Found) -> Build:
     return found.build.with_issues(found.build.issues.filled(counts))
 
 
-async def open_gates(found: Found) -> tuple[Gate, ...]:
-    """Return the gates of a build that waits."""
-    if not found.build.waiting or not found.provider.can(Capability.GATES):
+async def open_approvals(found: BuildMatch) -> tuple[Approval, ...]:
+    """Return the approvals of a build that waits."""
+    if not found.build.waiting or not found.provider.can(Capability.APPROVALS):
         return ()
-    return await found.provider.gates(found.build.pipeline, found.build.id)
+    return await found.provider.approvals(found.build.pipeline, found.build.id)
 
 
 def parse_list(words: str) -> Listing:
@@ -200,7 +201,7 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
         case "branches":
             return await _branches(ask, request, services)
         case "connections":
-            rows = {row.name: row for row in await services.store.connections()}
+            rows = {row.name: row for row in await services.store.connections.all()}
             shown = [
                 (
                     provider.connection,
@@ -213,7 +214,7 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
         case "schedules":
             return await _schedules(request, services)
         case _:
-            links = await services.store.links(request.team, request.channel)
+            links = await services.store.links.of_channel(request.team, request.channel)
             rows_ = [
                 (
                     link.connection,
@@ -232,21 +233,24 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
 
 
 async def _schedules(request: Request, services: Services) -> Answer:
-    rows = await services.store.schedules(request.team, request.channel)
-    lines = [f"{row.id} · {escape(row.words)} · {code(row.command)} · next {when(row.next_at)}" for row in rows]
+    rows = await services.store.schedules.of_channel(request.team, request.channel)
+    lines = [
+        f"{row.id} · {escape(row.words)} ({escape(row.tz)}) · {code(row.command)} · next {when(row.next_at)}"
+        for row in rows
+    ]
     lines = lines or ["Nothing is scheduled here."]
     return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
 
 
 async def _pipelines(ask: Listing, request: Request, services: Services) -> Answer:
     providers = list(services.connections.visible(request.team))
-    rows = await services.store.pipelines(connections=[provider.connection for provider in providers])
+    rows = await services.store.pipelines.all(connections=[provider.connection for provider in providers])
     stale = {provider.connection for provider in providers} - {row.connection for row in rows}
     troubles: Mapping[str, str] = {}
     if stale or ask.ask.has("refresh"):
         wanted = [p for p in providers if ask.ask.has("refresh") or p.connection in stale]
         troubles = await refresh(wanted, request, services)
-        rows = await services.store.pipelines(connections=[provider.connection for provider in providers])
+        rows = await services.store.pipelines.all(connections=[provider.connection for provider in providers])
     pattern = ask.pattern.lower()
     glob = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
     shown = [

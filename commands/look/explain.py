@@ -7,10 +7,10 @@ from bot.blocks.message import Message, actions, button, context, section, secti
 from bot.blocks.text import bold, code, escape, when
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import Build, BuildFilter, Conclusion, Issue, IssueKind
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.grammar import Target, read
-from commands.core.resolve import Found, build
+from commands.core.resolve import BuildMatch, build
 from commands.look.builds import verbs_of, with_counts
 
 EVENTS = {
@@ -66,7 +66,7 @@ async def explain(ask: Explain, request: Request, services: Services) -> Answer:
     found = await build(ask.target, request, services, acting=False, verb="explain")
     rows = [
         row
-        for row in await services.store.notices_of(found.build.key, request.team)
+        for row in await services.store.notifications.of_build(found.build.key, request.team)
         if row.channel in {request.channel, request.user} or not row.channel.startswith(("D", "U", "W"))
     ]
     lines: list[str] = []
@@ -90,10 +90,10 @@ async def explain(ask: Explain, request: Request, services: Services) -> Answer:
                 fate = "could not be posted"
             case _:
                 fate = "about to be posted"
-        lines.append(f"• {what} (attempt {row.round}) {where}: {fate}, because {escape(row.reason)}")
+        lines.append(f"• {what} (attempt {row.attempt_no}) {where}: {fate}, because {escape(row.reason)}")
     if not lines:
-        known = await services.store.build(found.build.key)
-        links = await services.store.links_of(found.build.connection, found.build.pipeline)
+        known = await services.store.builds.get(found.build.key)
+        links = await services.store.links.of_pipeline(found.build.connection, found.build.pipeline)
         if not any(link.team == request.team for link in links):
             lines = ["Nothing was decided: no channel of this workspace follows the pipeline."]
         elif known is None or not known[0].completed:
@@ -165,7 +165,7 @@ def likely(build_: Build, issues: tuple[Issue, ...]) -> str:
     return "the code or its build" if issues else "unknown: the CI system tells no issues"
 
 
-async def _issues(found: Found) -> tuple[Issue, ...]:
+async def _issues(found: BuildMatch) -> tuple[Issue, ...]:
     if not found.provider.can(Capability.ISSUES):
         return ()
     try:
@@ -176,7 +176,7 @@ async def _issues(found: Found) -> tuple[Issue, ...]:
     return tuple(sorted((issue for issue in issues if issue.kind in order), key=lambda issue: order.index(issue.kind)))
 
 
-async def _streak(found: Found) -> tuple[list[Build], Build | None]:
+async def _streak(found: BuildMatch) -> tuple[list[Build], Build | None]:
     """Return the red builds in a row that end with this one, newest first, and the green one before them."""
     streak: list[Build] = []
     reached = False

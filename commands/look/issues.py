@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from bot.blocks.issues import issues_message
 from bot.core.errors import UsageError
 from bot.core.models import Issue, IssueKind
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Found, build, build_before
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import BuildMatch, build, build_before
 from commands.look.builds import with_counts
 
 USAGE = "issues [target] [--new] [--severity error|warning|analyzer|test]"
@@ -26,7 +26,7 @@ class Issues:
     """Which build's issues, of which kind."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
     kind: IssueKind | None
 
 
@@ -62,7 +62,7 @@ async def run(ask: Issues, request: Request, services: Services) -> Answer:
     )
 
 
-async def _before(found: Found) -> frozenset[tuple[IssueKind, str, str]]:
+async def _before(found: BuildMatch) -> frozenset[tuple[IssueKind, str, str]]:
     earlier = await build_before(found)
     if earlier is None:
         return frozenset()

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from bot.blocks.logs import log_message
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Job, Status
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.security.redaction import redact
 from commands.act.retry import job_named
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Command, File, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Found, build
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import BuildMatch, build
 
 USAGE = "logs [target] [job] [--errors|--tail 50|--grep TEXT|--file]"
 FILE_BYTES = 1024 * 1024
@@ -28,7 +28,7 @@ class Logs:
 
     target: Target
     job: str
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Logs:
@@ -100,7 +100,7 @@ def errors_in(lines: list[str]) -> list[str]:
     return shown
 
 
-async def _telling(found: Found) -> Job:
+async def _telling(found: BuildMatch) -> Job:
     """Return the job whose log tells most: the first hard failure, else any red one, else the one running, else the last."""
     jobs = [job for job in await found.provider.jobs(found.build.pipeline, found.build.id) if not job.retried]
     if not jobs:

@@ -9,14 +9,15 @@ from bot.blocks.message import Message, section, sections
 from bot.blocks.text import bold, code, duration, escape, link, plural, when
 from bot.core.errors import UsageError
 from bot.core.models import Build, IssueCounts
-from bot.scheduler import cron_of, next_times
+from bot.core.recurrence import zone_of
+from bot.core.recurrence_words import parse_recurrence
 from bot.store import unpack_counts
-from bot.store.tables import DigestRow, LinkRow, RoundRow
+from bot.store.tables import AttemptRow, DigestRow, LinkRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, parse_duration, read
+from commands.core.grammar import ParsedArgs, Target, parse_duration, read
 from commands.core.permissions import require
-from commands.core.resolve import Found, build, build_before, place
+from commands.core.resolve import BuildMatch, build, build_before, place
 from commands.look.builds import with_counts
 
 STATS_USAGE = "stats [target] [--since 30d]"
@@ -36,7 +37,7 @@ class Stats:
 
     target: Target
     since: timedelta
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse_stats(words: str) -> Stats:
@@ -48,17 +49,17 @@ def parse_stats(words: str) -> Stats:
 
 
 async def stats(ask: Stats, request: Request, services: Services) -> Answer:
-    """Count the stored rounds of a pipeline: how many, how red, how long, how flaky."""
+    """Count the stored attempts of a pipeline: how many, how red, how long, how flaky."""
     where = await place(ask.target, request, services, acting=False, verb="stats")
     since = request.now - ask.since
-    rounds = await services.store.rounds_since(where.connection, where.pipeline, since)
+    attempts = await services.store.attempts.since(where.connection, where.pipeline, since)
     branch = ask.target.ref.name if ask.target.ref else ""
-    kept = [one for one in rounds if not branch or one.branch == branch]
+    kept = [one for one in attempts if not branch or one.branch == branch]
     if not kept:
         raise UsageError(f"I have seen no build of {where.label} end in that time.")
     title = f"{where.label}{f' on {branch}' if branch else ''} since {when(since)}"
     lines = [bold(where.label), *summary_lines(kept)]
-    by_branch: dict[str, list[RoundRow]] = {}
+    by_branch: dict[str, list[AttemptRow]] = {}
     for one in kept:
         by_branch.setdefault(one.branch or "(none)", []).append(one)
     for name, group in sorted(by_branch.items(), key=lambda pair: -len(pair[1]))[:8]:
@@ -68,19 +69,19 @@ async def stats(ask: Stats, request: Request, services: Services) -> Answer:
     )
 
 
-def summary_lines(rounds: Sequence[RoundRow]) -> list[str]:
-    """Return how many rounds there were, how they ended and how long they took."""
-    passed = [one for one in rounds if one.conclusion == "passed"]
-    red = [one for one in rounds if one.conclusion in {"failed", "timeout", "partial"}]
+def summary_lines(attempts: Sequence[AttemptRow]) -> list[str]:
+    """Return how many attempts there were, how they ended and how long they took."""
+    passed = [one for one in attempts if one.conclusion == "passed"]
+    red = [one for one in attempts if one.conclusion in {"failed", "timeout", "partial"}]
     seconds = [one.seconds for one in passed if one.seconds is not None]
     commits: dict[tuple[str, str], set[str]] = {}
-    for one in rounds:
+    for one in attempts:
         if one.commit_sha and one.conclusion in {"passed", "failed", "timeout"}:
             commits.setdefault((one.branch, one.commit_sha), set()).add(
                 "passed" if one.conclusion == "passed" else "red"
             )
     flaky = sum(1 for ends in commits.values() if len(ends) > 1)
-    lines = [f"{plural(len(rounds), 'build')} · {len(passed)} passed · {len(red)} failed · {_share(rounds)} green"]
+    lines = [f"{plural(len(attempts), 'build')} · {len(passed)} passed · {len(red)} failed · {_share(attempts)} green"]
     if seconds:
         lines.append(f"Usually {duration(median(seconds))}, at most {duration(max(seconds))}")
     if flaky:
@@ -88,8 +89,8 @@ def summary_lines(rounds: Sequence[RoundRow]) -> list[str]:
     return lines
 
 
-def _share(rounds: Sequence[RoundRow]) -> str:
-    judged = [one for one in rounds if one.conclusion in {"passed", "failed", "timeout", "partial"}]
+def _share(attempts: Sequence[AttemptRow]) -> str:
+    judged = [one for one in attempts if one.conclusion in {"passed", "failed", "timeout", "partial"}]
     if not judged:
         return "none"
     return f"{100 * sum(1 for one in judged if one.conclusion == 'passed') // len(judged)} %"
@@ -119,7 +120,7 @@ async def changes(ask: Changes, request: Request, services: Services) -> Answer:
         raise UsageError(
             f"{_number(now)} is the first build of {found.place.label} on {now.ref or 'its branch'} that I can see."
         )
-    before = await with_counts(Found(place=found.place, build=before))
+    before = await with_counts(BuildMatch(place=found.place, build=before))
     lines = [
         bold(f"{found.place.label}: {_number(before)} → {_number(now)}"),
         f"{_state(before)} → {_state(now)}",
@@ -165,7 +166,7 @@ def parse_digest(words: str) -> Digest:
     period = text.partition(" ")[0]
     if period not in {"daily", "weekly"}:
         raise UsageError("When?", usage=DIGEST_USAGE)
-    cron_of(text)
+    parse_recurrence(text)
     return Digest(act=period, words=text)
 
 
@@ -175,32 +176,32 @@ async def digest(ask: Digest, request: Request, services: Services) -> Answer:
         return Answer(message=await digest_message(request, services, timedelta(days=1)), public=True)
     await require(Role.RUN, "Setting the digest", request, services)
     if ask.act == "off":
-        if not await services.store.remove_digest(request.team, request.channel):
+        if not await services.store.digests.remove(request.team, request.channel):
             raise UsageError("This channel has no digest.")
         return acting.public_line(f"{acting.who(request)} ended the digest here")
-    zone = await services.people.zone(request.team, request.user)
-    cron = cron_of(ask.words)
-    first = next_times(cron, zone, request.now)[0]
-    await services.store.set_digest(
+    zone = zone_of(await services.people.zone(request.team, request.user))
+    rule = parse_recurrence(ask.words)
+    first = rule.next_after(request.now, zone)
+    await services.store.digests.set(
         DigestRow(
             team=request.team,
             channel=request.channel,
             period=ask.act,
-            cron=cron,
-            tz=zone,
+            cron=str(rule),
+            tz=zone.key,
             next_at=first,
             made_by=request.user,
             made_at=request.now,
         )
     )
     return acting.public_line(
-        f"{acting.who(request)} set a digest here: {escape(ask.words)} ({escape(zone)}). The first comes {when(first)}."
+        f"{acting.who(request)} set a digest here: {escape(ask.words)} ({escape(zone.key)}). The first comes {when(first)}."
     )
 
 
 async def digest_message(request: Request, services: Services, span: timedelta) -> Message:
     """Return what the channel's pipelines did in a span of time."""
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     since = request.now - span
     lines: list[str] = []
     for one in links:
@@ -212,9 +213,9 @@ async def digest_message(request: Request, services: Services, span: timedelta) 
 
 
 async def _digest_lines(one: LinkRow, since: datetime, services: Services) -> list[str]:
-    rounds = await services.store.rounds_since(one.connection, one.pipeline, since)
+    attempts = await services.store.attempts.since(one.connection, one.pipeline, since)
     wanted = one.branch or one.default_branch
-    kept = [r for r in rounds if not wanted or r.branch == wanted]
+    kept = [r for r in attempts if not wanted or r.branch == wanted]
     if not kept:
         return [f"*{escape(one.alias or one.name)}* · nothing was built"]
     newest = max(kept, key=lambda r: r.completed_at)

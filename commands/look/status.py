@@ -12,8 +12,8 @@ from bot.providers.base.provider import AnyProvider
 from bot.store.tables import LinkRow
 from commands.core.actions import noted
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Place, listed, of_link, place
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import PipelineMatch, listed, of_link, place
 from commands.look.builds import verbs_of
 
 USAGE = "status [target|all|mine|SHA]"
@@ -27,7 +27,7 @@ class Status:
     """Whose status."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
     everything: bool = False
 
 
@@ -52,7 +52,7 @@ async def run(ask: Status, request: Request, services: Services) -> Answer:
         sha = ref.name
     if sha:
         return await _commit(sha.lower(), request, services, public=public)
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     if ask.target.empty and not ask.everything:
         if not links:
             raise NotLinked(
@@ -61,7 +61,7 @@ async def run(ask: Status, request: Request, services: Services) -> Answer:
             )
         linked = links
     elif ask.everything:
-        every = {(row.connection, row.pipeline): row for row in await services.store.all_links(request.team)}
+        every = {(row.connection, row.pipeline): row for row in await services.store.links.all(request.team)}
         linked = list((every | {(row.connection, row.pipeline): row for row in links}).values())
     else:
         where = await place(ask.target, request, services, acting=False, verb="status")
@@ -92,7 +92,7 @@ async def _linked(link: LinkRow, target: Target, request: Request, services: Ser
     return await _row(where, target, services)
 
 
-async def _row(where: Place, target: Target, services: Services) -> StatusRow:
+async def _row(where: PipelineMatch, target: Target, services: Services) -> StatusRow:
     ref = target.ref or (Ref(kind=RefKind.BRANCH, name=where.branch) if where.branch else None)
     trouble = ""
     builds: list[Build] = []
@@ -105,7 +105,9 @@ async def _row(where: Place, target: Target, services: Services) -> StatusRow:
         trouble = f"{where.provider.label} has not answered for {SECONDS} s."
     if trouble:
         branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
-        builds = await services.store.builds_of(where.connection, where.pipeline, branch=branch, limit=RECENT + 5)
+        builds = await services.store.builds.of_pipeline(
+            where.connection, where.pipeline, branch=branch, limit=RECENT + 5
+        )
     recent = tuple(build for build in builds if build.completed)[:RECENT]
     green = next((build for build in recent if build.conclusion == "passed"), None)
     paused = where.link.paused_reason if where.link else ""
@@ -124,7 +126,7 @@ async def _row(where: Place, target: Target, services: Services) -> StatusRow:
 
 
 async def _mine(request: Request, services: Services, *, public: bool) -> Answer:
-    mine = await services.store.started_by(request.team, request.user, 15)
+    mine = await services.store.builds.started_by(request.team, request.user, 15)
     visible = {provider.connection for provider in services.connections.visible(request.team)}
     builds = [build for build in mine if build.connection in visible]
     if not builds:
@@ -142,8 +144,8 @@ async def _mine(request: Request, services: Services, *, public: bool) -> Answer
 async def _commit(sha: str, request: Request, services: Services, *, public: bool) -> Answer:
     """Return every system's builds of one commit: the store's, and one listing for each pipeline linked here."""
     visible = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    found = {build.key: build for build in await services.store.builds_of_commit(sha, list(visible))}
-    links = await services.store.links(request.team, request.channel)
+    found = {build.key: build for build in await services.store.builds.of_commit(sha, list(visible))}
+    links = await services.store.links.of_channel(request.team, request.channel)
 
     async def ask(provider: AnyProvider, pipeline: str) -> list[Build]:
         try:
@@ -173,9 +175,9 @@ async def _commit(sha: str, request: Request, services: Services, *, public: boo
 async def labels(builds: list[Build], request: Request, services: Services) -> dict[tuple[str, str], str]:
     """Return the readable names of builds' pipelines: as linked here, else as listed, else as the build says."""
     named = {(build.connection, build.pipeline): build.workflow or build.repo or build.pipeline for build in builds}
-    rows = await services.store.pipelines(connections=sorted({build.connection for build in builds}))
+    rows = await services.store.pipelines.all(connections=sorted({build.connection for build in builds}))
     named.update({key: row.name for row in rows if (key := (row.connection, row.pipeline)) in named})
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     named.update({key: link.alias or link.name for link in links if (key := (link.connection, link.pipeline)) in named})
     return named
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from bot.blocks.tests import tests_message
 from bot.core.errors import UsageError
 from bot.core.models import Outcome, TestCase
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
-from commands.core.resolve import Found, build, build_before
+from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.resolve import BuildMatch, build, build_before
 
 USAGE = "tests [target] [--new|--slow|--all]"
 
@@ -19,7 +19,7 @@ class Tests:
     """Which build's tests, which of them."""
 
     target: Target
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Tests:
@@ -54,7 +54,7 @@ async def run(ask: Tests, request: Request, services: Services) -> Answer:
     )
 
 
-async def _failed_before(found: Found) -> frozenset[tuple[str, str]]:
+async def _failed_before(found: BuildMatch) -> frozenset[tuple[str, str]]:
     earlier = await build_before(found)
     if earlier is None:
         return frozenset()

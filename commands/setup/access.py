@@ -11,7 +11,7 @@ from bot.core.errors import UsageError
 from bot.store.tables import AuditRow, GrantRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, File, Request, Role, Services
-from commands.core.grammar import Ask, mentioned_channel, mentioned_group, mentioned_user, parse_duration, read
+from commands.core.grammar import ParsedArgs, mentioned_channel, mentioned_group, mentioned_user, parse_duration, read
 from commands.core.permissions import require, role_of
 
 ACCESS_USAGE = "access [grant|revoke ROLE @user|@group|#channel [pipeline-glob] [--refs GLOB] [--everywhere]]"
@@ -78,7 +78,7 @@ async def access(ask: Access, request: Request, services: Services) -> Answer:
     narrowed += "" if ask.refs == "*" else f" on {code(ask.refs)}"
     where = "everywhere" if ask.everywhere else "in this channel"
     if ask.act == "revoke":
-        gone = await services.store.remove_grant(
+        gone = await services.store.grants.remove(
             team=request.team,
             channel=channel,
             role=ask.role,
@@ -91,7 +91,7 @@ async def access(ask: Access, request: Request, services: Services) -> Answer:
         return acting.public_line(
             f"{acting.who(request)} took the {ask.role} role from {_who(ask.subject)}{narrowed} {where}"
         )
-    await services.store.add_grant(
+    await services.store.grants.add(
         GrantRow(
             team=request.team,
             channel=channel,
@@ -110,7 +110,7 @@ async def _shown(request: Request, services: Services) -> Answer:
     own = await role_of(request, services)
     members = services.access.members.word
     lines = [f"You are {_article(own.word)} here. Members of this channel are {members}s by default."]
-    for grant in await services.store.grants(request.team):
+    for grant in await services.store.grants.all(request.team):
         if grant.channel and grant.channel != request.channel:
             continue
         narrowed = "" if grant.pipelines == "*" else f" for {code(grant.pipelines)}"
@@ -126,7 +126,7 @@ async def _shown(request: Request, services: Services) -> Answer:
 
 async def _unaliased(glob: str, request: Request, services: Services) -> str:
     """Return what a glob says, an alias of this channel's as the pipeline it stands for now: aliases can be moved."""
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     fits = (f"{link.connection}:{link.path}" for link in links if link.alias and link.alias.lower() == glob.lower())
     return next(fits, glob)
 
@@ -150,7 +150,7 @@ def _who(subject: str) -> str:
 class Audit:
     """Whose acts, since when, in which form."""
 
-    ask: Ask
+    ask: ParsedArgs
     since: timedelta
     user: str | None
 
@@ -171,7 +171,7 @@ async def audit(ask: Audit, request: Request, services: Services) -> Answer:
     since = request.now - ask.since
     limit = EXPORTED if ask.ask.has("csv") else SHOWN
     everywhere = await role_of(replace(request, channel=""), services) >= Role.ADMIN
-    rows = await services.store.audits(
+    rows = await services.store.audit.since(
         request.team, since=since, user=ask.user, limit=limit if everywhere else EXPORTED
     )
     rows = [row for row in rows if everywhere or row.channel == request.channel][:limit]

@@ -78,7 +78,7 @@ async def disconnect(ask: Disconnect, request: Request, services: Services) -> A
             f"`{ask.name}` stands in the configuration, so I can't disconnect it here.",
             hint="Whoever runs me can take it out of buildbell.toml.",
         )
-    links = [link for link in await services.store.all_links(request.team) if link.connection == ask.name]
+    links = [link for link in await services.store.links.all(request.team) if link.connection == ask.name]
     channels = {link.channel for link in links}
     effect = (
         f"{plural(len(links), 'link')} in {plural(len(channels), 'channel')} will end, and the token is forgotten."
@@ -91,7 +91,7 @@ async def disconnect(ask: Disconnect, request: Request, services: Services) -> A
         )
     for link in links:
         if link.id is not None:
-            await services.store.unlink(link.id)
+            await services.store.links.delete(link.id)
     await services.connections.remove(team=request.team, name=ask.name)
     told = f"{acting.who(request)} disconnected {code(ask.name)} ({escape(provider.label)})"
     return acting.public_line(f"{told}; {plural(len(links), 'link')} ended." if links else f"{told}.")

@@ -15,7 +15,9 @@ from bot.blocks.text import code, escape, plural, when
 from bot.core.errors import AuthFailed, BotError, NotFound, ProviderError, Unavailable, UsageError
 from bot.core.models import Account
 from bot.providers import PROVIDERS
-from bot.providers.base.provider import AnyProvider, Capability, Options
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.options import Options
+from bot.providers.base.provider import AnyProvider
 from commands.core.context import Answer, Request, Services
 from commands.core.forms import FieldError, Form, Values, renewed, text
 from commands.core.resolve import refresh
@@ -102,7 +104,7 @@ class ConnectForm(Form):
             raise FieldError(NAME, exc.message) from exc
         account = await _account(provider)
         trouble = (await refresh([provider], request, services)).get(name, "")
-        listed = await services.store.pipelines(connection=name)
+        listed = await services.store.pipelines.all(connection=name)
         message = _connected(provider, account, len(listed), trouble, secret, services)
         return Answer(message=message, connection=name)
 
@@ -221,15 +223,15 @@ def _connected(
     if account.expires_at:
         lines.append(f"The token ends {when(account.expires_at)}.")
     lines.append(f"⚠ {escape(trouble)}" if trouble else f"I see {plural(pipelines, 'pipeline')}.")
-    hook = _hook(name, secret, services) if secret else ()
+    webhook = _webhook(name, secret, services) if secret else ()
     following = (
         f"Next: `{services.command} link {escape(name)}:…` in a channel, or `{services.command} link` for a form."
     )
     said = "\n".join(lines)
-    return Message(text=said, blocks=(section(said), *hook, context(following)))
+    return Message(text=said, blocks=(section(said), *webhook, context(following)))
 
 
-def _hook(name: str, secret: str, services: Services) -> tuple[Block, ...]:
+def _webhook(name: str, secret: str, services: Services) -> tuple[Block, ...]:
     address = f"{services.public_url}/hooks/{name}"
     return (
         section(

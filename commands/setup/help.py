@@ -49,7 +49,7 @@ def make(table: Callable[[], Sequence[Command[Any]]], find: Callable[[str], Comm
                 )
             )
         role = await role_of(request, services)
-        links = await services.store.links(request.team, request.channel)
+        links = await services.store.links.of_channel(request.team, request.channel)
         shown = next((link for link in links if link.is_default), links[0] if links else None)
         groups = [
             (

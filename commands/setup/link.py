@@ -12,9 +12,9 @@ from bot.store.tables import LinkRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.forms import can_open, opening
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.permissions import require
-from commands.core.resolve import Place, place
+from commands.core.resolve import PipelineMatch, place
 from commands.follow.replay import posted, replayed
 
 LINK_USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
@@ -29,7 +29,7 @@ class Link:
 
     target: Target
     alias: str
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse_link(words: str) -> Link:
@@ -60,15 +60,15 @@ async def link(ask: Link, request: Request, services: Services) -> Answer:
     await require(Role.RUN, "Linking pipelines", request, services)
     where = await place(ask.target, request, services, acting=True, verb="link")
     found = await where.provider.pipeline(where.pipeline)
-    await services.store.save_pipelines(where.connection, [found], request.now)
+    await services.store.pipelines.save(where.connection, [found], request.now)
     protected = ask.ask.flag("protected")
     if protected is not None:
         await require(Role.ADMIN, "Protecting refs", request, services, where)
-    links = await services.store.links(request.team, request.channel)
+    links = await services.store.links.of_channel(request.team, request.channel)
     before = next((row for row in links if (row.connection, row.pipeline) == (where.connection, found.id)), None)
     if protected is None:
         protected = before.protected if before else ""
-    row = await services.store.save_link(
+    row = await services.store.links.save(
         LinkRow(
             team=request.team,
             channel=request.channel,
@@ -88,8 +88,8 @@ async def link(ask: Link, request: Request, services: Services) -> Answer:
         )
     )
     trouble = await seed(where, found, services, request)
-    await services.store.want_lane(where.connection, where.provider.lane(found.id), now=request.now)
-    services.wake_watcher()
+    await services.store.polling.ensure(where.connection, where.provider.poll_target(found.id), now=request.now)
+    services.wake_poller()
     pasts = await replayed(row, request, services)
     would = {preset: len(posted(pasts, row, Filter(preset=preset))) for preset in ("all", "edges", "failures")}
     name = row.alias or row.name
@@ -117,7 +117,7 @@ def full_name(pipeline: Pipeline) -> str:
     return pipeline.name
 
 
-async def seed(where: Place, found: Pipeline, services: Services, request: Request) -> str:
+async def seed(where: PipelineMatch, found: Pipeline, services: Services, request: Request) -> str:
     """Store the newest builds without announcing them: the baseline of the next one. Costs one listing."""
     try:
         async with asyncio.timeout(SEED_SECONDS):
@@ -126,7 +126,7 @@ async def seed(where: Place, found: Pipeline, services: Services, request: Reque
         return str(exc)
     except TimeoutError:
         return f"{where.provider.label} has not answered for {SEED_SECONDS} s; I will keep asking."
-    await services.store.record(builds, lambda _batch: (), now=request.now, counts_after=None)
+    await services.store.recording.record(builds, lambda _batch: (), now=request.now, counts_after=None)
     return ""
 
 
@@ -144,7 +144,7 @@ async def unlink(ask: Link, request: Request, services: Services) -> Answer:
         raise UsageError(f"{where.label} is not linked to this channel.")
     if where.link.protected:
         await require(Role.ADMIN, "Unlinking a pipeline with protected refs", request, services, where)
-    await services.store.unlink(where.link.id)
+    await services.store.links.delete(where.link.id)
     return acting.public_line(f"{acting.who(request)} unlinked {escape(where.label)} from this channel", place=where)
 
 

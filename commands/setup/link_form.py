@@ -9,7 +9,7 @@ from bot.core.errors import NotLinked, UsageError
 from commands.core.context import Answer, Request, Services
 from commands.core.fields import pipeline_field, pipeline_options
 from commands.core.forms import FieldError, Form, Values, picked, renewed, text
-from commands.core.grammar import Ask, Target
+from commands.core.grammar import ParsedArgs, Target
 from commands.setup.link import Link, check_alias
 from commands.setup.link import link as follow
 
@@ -34,8 +34,8 @@ class LinkForm(Form):
 
     async def _drawn(self, chosen: str, arguments: Mapping[str, str], request: Request, services: Services) -> View:
         connection, _, pipeline = chosen.partition(":")
-        known = await services.store.pipeline(connection, pipeline) if pipeline else None
-        links = await services.store.links(request.team, request.channel)
+        known = await services.store.pipelines.get(connection, pipeline) if pipeline else None
+        links = await services.store.links.of_channel(request.team, request.channel)
         is_first = not links
         branch = input_block(
             "Branch",
@@ -105,6 +105,6 @@ class LinkForm(Form):
             flags["default"] = ()
         target = Target(url=address) if address else Target(pipeline=pipeline)
         try:
-            return await follow(Link(target=target, alias=alias, ask=Ask(flags=flags)), request, services)
+            return await follow(Link(target=target, alias=alias, ask=ParsedArgs(flags=flags)), request, services)
         except NotLinked as exc:
             raise FieldError(ADDRESS if address else PIPELINE, f"{exc.message} {exc.hint or ''}".strip()) from exc

@@ -64,12 +64,12 @@ async def run(ask: Me, request: Request, services: Services) -> Answer:
     match ask.act:
         case "email" | "link":
             kind, _, value = ("email", "", ask.value) if ask.act == "email" else ask.value.partition(":")
-            taken = await services.store.identity(request.team, kind, value)
+            taken = await services.store.people.identity(request.team, kind, value)
             if taken is not None and taken.manual and taken.user not in {"", request.user}:
                 raise UsageError(f"{value} belongs to <@{taken.user}> already.")
             if kind == "email" and await services.people.user_for(request.team, value) not in {None, request.user}:
                 raise UsageError(f"{value} is somebody else's address in this workspace.")
-            await services.store.save_identity(
+            await services.store.people.save_identity(
                 IdentityRow(
                     team=request.team, kind=kind, value=value, user=request.user, manual=True, looked_at=request.now
                 )
@@ -77,26 +77,26 @@ async def run(ask: Me, request: Request, services: Services) -> Answer:
         case "forget":
             kind, colon, value = ask.value.partition(":")
             kind, value = (kind, value) if colon else ("email", ask.value.lower())
-            known = await services.store.identity(request.team, kind, value)
+            known = await services.store.people.identity(request.team, kind, value)
             if known is None or known.user != request.user:
                 raise UsageError(f"I know no `{ask.value}` of yours.")
-            await services.store.delete_identity(request.team, kind, value)
+            await services.store.people.delete_identity(request.team, kind, value)
         case "" | "form":
             pass
         case _:
             await services.people.person(request.team, request.user)
-            person = await services.store.person(request.team, request.user) or PersonRow(
+            person = await services.store.people.get(request.team, request.user) or PersonRow(
                 team=request.team, user=request.user, seen_at=request.now
             )
             person.settings = json.dumps({**settings_of(person), ask.act: ask.value})
-            await services.store.save_person(person)
+            await services.store.people.save(person)
     return Answer(message=await _shown(request, services))
 
 
 async def _shown(request: Request, services: Services) -> Message:
     person = await services.people.person(request.team, request.user)
-    own = settings_of(await services.store.person(request.team, request.user))
-    identities = await services.store.identities(request.team, request.user)
+    own = settings_of(await services.store.people.get(request.team, request.user))
+    identities = await services.store.people.identities(request.team, request.user)
     lines = [f"*You* are {escape(person.name or request.user)}, time zone {escape(person.tz or 'UTC')}."]
     known = sorted(
         {row.value if row.kind == "email" else f"{row.kind}:{row.value}" for row in identities}

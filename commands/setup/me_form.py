@@ -106,10 +106,10 @@ def _read(field: str, words: str) -> Me:
 
 async def _known(request: Request, services: Services) -> tuple[list[str], list[str], dict[str, str]]:
     """Return a person's own addresses, handles and settings."""
-    rows = [row for row in await services.store.identities(request.team, request.user) if row.manual]
+    rows = [row for row in await services.store.people.identities(request.team, request.user) if row.manual]
     emails = sorted(row.value for row in rows if row.kind == "email")
     handles = sorted(f"{row.kind}:{row.value}" for row in rows if row.kind != "email")
-    return emails, handles, settings_of(await services.store.person(request.team, request.user))
+    return emails, handles, settings_of(await services.store.people.get(request.team, request.user))
 
 
 def _is_on(settings: Mapping[str, str], name: str) -> bool:

@@ -7,12 +7,12 @@ from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, code, escape
 from bot.core.errors import UsageError
 from bot.core.models import Pipeline, spoken
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import Ask, Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.permissions import require
-from commands.core.resolve import Place, place
+from commands.core.resolve import PipelineMatch, place
 
 USAGE = "workflow enable|disable|duplicate|create|rename|delete|choices <pipeline> [NEW NAME] [KEY=VALUE …]"
 ACTS = ("enable", "disable", "duplicate", "create", "rename", "delete", "choices")
@@ -25,7 +25,7 @@ class Workflow:
     act: str
     target: Target
     name: str
-    ask: Ask
+    ask: ParsedArgs
 
 
 def parse(words: str) -> Workflow:
@@ -82,13 +82,13 @@ async def run(ask: Workflow, request: Request, services: Services) -> Answer:
         case _:
             await admin.delete(where.pipeline)
             said = f"deleted the workflow {escape(where.label)}"
-            await services.store.forget_pipeline(where.connection, where.pipeline)
+            await services.store.pipelines.delete(where.connection, where.pipeline)
     if changed is not None:
-        await services.store.save_pipelines(where.connection, [changed], request.now)
+        await services.store.pipelines.save(where.connection, [changed], request.now)
     return acting.public_line(f"{acting.who(request)} {said} ({code(where.connection)})", place=where)
 
 
-def _question(ask: Workflow, where: Place) -> tuple[str, str]:
+def _question(ask: Workflow, where: PipelineMatch) -> tuple[str, str]:
     match ask.act:
         case "delete":
             return (
@@ -105,7 +105,7 @@ def _question(ask: Workflow, where: Place) -> tuple[str, str]:
             return f"{ask.act.capitalize()} a workflow like {where.label}?", f"Its name: {ask.name}."
 
 
-def _words(ask: Workflow, where: Place) -> str:
+def _words(ask: Workflow, where: PipelineMatch) -> str:
     name = f" --name={shlex.quote(ask.name)}" if ask.name else ""
     pairs = "".join(f" {shlex.quote(f'{key}={value}')}" for key, value in ask.ask.parameters.items())
     return f"workflow {ask.act} {spoken(where.connection, where.pipeline)}{name}{pairs}"

@@ -22,7 +22,7 @@ from bot.blocks.text import escape
 from bot.core.errors import BotError
 from bot.core.tasks import Tasks
 from bot.slack.sender import SlackError
-from commands.core import executor as desk
+from commands.core import executor
 from commands.core.context import Answer, File, Opening, Request, Services, Source
 from commands.core.forms import CHANNEL, THREAD, FieldError, Form, fields_of, unpacked, values_of
 from commands.forms import FORMS
@@ -78,7 +78,7 @@ Event = Callable[[Body], Awaitable[None]]
 Shortcut = Callable[[Body, Request], Awaitable[None]]
 
 
-class Front:
+class SlackApp:
     """Bolt's app with our listeners, and the work behind them."""
 
     def __init__(self, services: Services, sender: Deliver, *, bot_user: Callable[[], str]) -> None:
@@ -203,7 +203,7 @@ class Front:
         self, form: Form, view: Body, arguments: Mapping[str, str], request: Request
     ) -> tuple[Answer, BotError | None]:
         values = values_of(view.get("state") or {})
-        return await desk.submit(form, values, arguments, request, self._services)
+        return await executor.submit(form, values, arguments, request, self._services)
 
     async def _finish(
         self,
@@ -232,7 +232,7 @@ class Front:
         arguments = unpacked(str(view.get("private_metadata") or ""))
         request = self._form_request(body, arguments)
         values = values_of(view.get("state") or {})
-        drawn, error = await desk.draw(form, form.changed(field, values, arguments, request, self._services))
+        drawn, error = await executor.draw(form, form.changed(field, values, arguments, request, self._services))
         if error is not None:
             drawn = form.again(view, arguments, error)
         if drawn is not None:
@@ -262,7 +262,7 @@ class Front:
                         self._form_request(body, arguments),
                         self._services,
                     )
-                    found = await desk.suggest(form, offered)
+                    found = await executor.suggest(form, offered)
         await ack(**suggestions(found))
 
     async def _closed(self, ack: AsyncAck) -> None:
@@ -303,7 +303,7 @@ class Front:
             await self._not_opened(request, exc)
             return
         view_id = str((said.get("view") or {}).get("id") or "")
-        drawn, error = await desk.draw(form, form.fill(opening.arguments, request, self._services))
+        drawn, error = await executor.draw(form, form.fill(opening.arguments, request, self._services))
         if drawn is None:
             drawn = form.failed(opening.arguments, error or BotError("There is nothing to fill in."))
         await self._show(request.team, view_id, drawn)
@@ -363,13 +363,13 @@ class Front:
 
     async def _job(self, request: Request, once: str, *, from_ephemeral: bool) -> None:
         async with self._gate:
-            if once and await self._services.store.seen(once, seconds=600):
+            if once and await self._services.store.inbox.is_duplicate(once, seconds=600):
                 return
             await self.answer(request, from_ephemeral=from_ephemeral)
 
     async def answer(self, request: Request, *, from_ephemeral: bool = False) -> None:
         """Handle a request and deliver what comes of it."""
-        work = asyncio.ensure_future(desk.handle(request, self._services))
+        work = asyncio.ensure_future(executor.handle(request, self._services))
         asked_for_patience = await self._ask_for_patience(request, work)
         handled = await work
         answer = replace(handled.answer, replace=True) if asked_for_patience else handled.answer
@@ -378,7 +378,7 @@ class Front:
         except SlackError as exc:
             log.warning("an answer could not be delivered", extra={"code": exc.code, "verb": handled.verb})
 
-    async def _ask_for_patience(self, request: Request, work: asyncio.Future[desk.Handled]) -> bool:
+    async def _ask_for_patience(self, request: Request, work: asyncio.Future[executor.Handled]) -> bool:
         """Say after a few seconds that a slash command is being worked on; return whether that was said."""
         if request.source is not Source.SLASH or not request.response_url:
             return False
@@ -404,7 +404,7 @@ class Front:
 
     async def _as_wanted(self, request: Request, message: Message) -> Message:
         """Return what only the person sees as they want it: plain text for who asked for that."""
-        person = await self._services.store.person(request.team, request.user)
+        person = await self._services.store.people.get(request.team, request.user)
         if settings_of(person).get("plain") != "on":
             return message
         return plainly(message, command=self._services.command)

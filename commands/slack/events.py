@@ -54,7 +54,7 @@ HANDLED = {
 """The events that are handled here, by the name of their handler."""
 
 
-class Surroundings:
+class SlackEvents:
     """Handlers of the events that are no commands. `answer` handles a request as if it had been typed."""
 
     def __init__(self, services: Services, installs: Installs, answer: Answer) -> None:
@@ -79,7 +79,7 @@ class Surroundings:
         if event.get("tab") not in {None, "home"} or not user:
             return
         request = self._request(body, user=user)
-        if await self._services.store.seen(f"home:{request.team}:{user}", seconds=FRESH_SECONDS / 10):
+        if await self._services.store.inbox.is_duplicate(f"home:{request.team}:{user}", seconds=FRESH_SECONDS / 10):
             return
         view = await home(request, self._services)
         await self._services.slack.call(request.team, "views.publish", {"user_id": user, "view": view.payload()})
@@ -109,7 +109,7 @@ class Surroundings:
         channel = str((event.get("item") or {}).get("channel") or "")
         user = str(event.get("user") or "")
         request = self._request(body, user=user, channel=channel)
-        if not await self._services.store.value(reactions_key(request.team, channel)):
+        if not await self._services.store.inbox.value(reactions_key(request.team, channel)):
             return
         words = await shortcuts.reacted(event, request, self._services)
         if words and user != await self._installs.bot_user_of(request.team, request.enterprise):
@@ -126,7 +126,7 @@ class Surroundings:
 
     async def _pause(self, body: Body, channel: str, reason: str) -> None:
         team = str(body.get("team_id") or "")
-        paused = await self._services.store.pause_links(team, channel, reason)
+        paused = await self._services.store.links.pause(team, channel, reason)
         await self._tell(team, channel, paused, reason)
 
     async def _tell(self, team: str, channel: str, links: list[LinkRow], reason: str) -> None:
@@ -141,8 +141,8 @@ class Surroundings:
                 log.info("a person could not be told", extra={"code": exc.code})
 
     async def _back(self, body: Body) -> None:
-        await self._services.store.resume_links(str(body.get("team_id") or ""), _channel(body))
-        self._services.wake_watcher()
+        await self._services.store.links.resume(str(body.get("team_id") or ""), _channel(body))
+        self._services.wake_poller()
 
     async def _joined(self, body: Body) -> None:
         event = body["event"]

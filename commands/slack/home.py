@@ -24,9 +24,13 @@ async def home(request: Request, services: Services) -> View:
     role = await role_of(request, services)
     blocks: list[Block] = []
     blocks += await _banners(request, services, visible, role)
-    links = [link for link in await services.store.all_links(request.team) if link.connection in visible]
+    links = [link for link in await services.store.links.all(request.team) if link.connection in visible]
     own = [link for link in links if link.created_by == request.user]
-    mine = [one for one in await services.store.started_by(request.team, request.user, 30) if one.connection in visible]
+    mine = [
+        one
+        for one in await services.store.builds.started_by(request.team, request.user, 30)
+        if one.connection in visible
+    ]
     if not visible or not (links or mine):
         blocks += _first_steps(services, has_connection=bool(visible), has_link=bool(links))
     named = await labels(mine, request, services)
@@ -34,11 +38,13 @@ async def home(request: Request, services: Services) -> View:
         named[link.connection, link.pipeline] = link.alias or link.name
     blocks += _builds("Mine", mine[:MINE], named, request, none="You have started nothing yet.", services=services)
     linked = {(link.connection, link.pipeline) for link in links}
-    open_ = [one for one in await services.store.open_builds(list(visible)) if (one.connection, one.pipeline) in linked]
+    open_ = [
+        one for one in await services.store.builds.unfinished(list(visible)) if (one.connection, one.pipeline) in linked
+    ]
     waiting = [one for one in open_ if one.waiting]
     if waiting and role >= Role.APPROVE:
         blocks += _builds("Waiting for approval", waiting[:WAITING], named, request, none="", services=services)
-    watched = await services.store.watches(request.team, request.user)
+    watched = await services.store.watches.of_user(request.team, request.user)
     if watched:
         follows = [row for row in watched if not row.build]
         builds = len(watched) - len(follows)
@@ -68,14 +74,16 @@ async def home(request: Request, services: Services) -> View:
 
 async def _banners(request: Request, services: Services, visible: Mapping[str, Any], role: Role) -> list[Block]:
     blocks: list[Block] = []
-    for lane in await services.store.lanes():
-        if lane.connection in visible and lane.failing_since is not None:
-            what = f"{visible[lane.connection].label} ({code(lane.connection)})"
+    for poll_target in await services.store.polling.targets():
+        if poll_target.connection in visible and poll_target.failing_since is not None:
+            what = f"{visible[poll_target.connection].label} ({code(poll_target.connection)})"
             blocks.append(
-                section(f"⚠ {what} has not answered since {when(lane.failing_since)}: {escape(lane.last_error)}")
+                section(
+                    f"⚠ {what} has not answered since {when(poll_target.failing_since)}: {escape(poll_target.last_error)}"
+                )
             )
     if role >= Role.ADMIN:
-        paused = [link for link in await services.store.all_links(request.team) if link.paused_reason]
+        paused = [link for link in await services.store.links.all(request.team) if link.paused_reason]
         blocks += [
             section(f"⏸ <#{link.channel}> hears nothing of {escape(link.name)}: {escape(link.paused_reason)}")
             for link in paused[:5]
@@ -113,7 +121,11 @@ def _first_steps(services: Services, *, has_connection: bool, has_link: bool) ->
 
 
 async def _admin(services: Services, visible: Mapping[str, Any]) -> list[Block]:
-    failing = {lane.connection: lane for lane in await services.store.lanes() if lane.failing_since is not None}
+    failing = {
+        poll_target.connection: poll_target
+        for poll_target in await services.store.polling.targets()
+        if poll_target.failing_since is not None
+    }
     lines = []
     for name, provider in visible.items():
         state = "✕ failing" if name in failing else "✓"

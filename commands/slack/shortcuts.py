@@ -28,13 +28,13 @@ async def words_for(callback: str, body: Mapping[str, Any], request: Request, se
     if not verb:
         return ""
     message = body.get("message") or {}
-    card = await services.store.card_at(request.team, request.channel, str(message.get("ts") or ""))
+    card = await services.store.cards.at(request.team, request.channel, str(message.get("ts") or ""))
     if card is not None:
-        known = await services.store.build(_key(card))
+        known = await services.store.builds.get(_key(card))
         if known is not None:
             return f"{verb} {target_of(known[0])}"
     for url in _URL.findall(str(message)):
-        if any(provider.read_url(url) for provider in services.connections.visible(request.team)):
+        if any(provider.parse_url(url) for provider in services.connections.visible(request.team)):
             return f"{verb} {url}"
     return f"{verb} --build last" if verb in {"why", "logs"} else verb
 
@@ -55,8 +55,8 @@ async def reacted(event: Mapping[str, Any], request: Request, services: Services
     item = event.get("item") or {}
     if not verb or item.get("type") != "message":
         return ""
-    card = await services.store.card_at(request.team, str(item.get("channel") or ""), str(item.get("ts") or ""))
-    known = await services.store.build(_key(card)) if card is not None else None
+    card = await services.store.cards.at(request.team, str(item.get("channel") or ""), str(item.get("ts") or ""))
+    known = await services.store.builds.get(_key(card)) if card is not None else None
     if known is None:
         return ""
     if verb == "mute":
@@ -70,7 +70,7 @@ async def previews(event: Mapping[str, Any], request: Request, services: Service
     for shared in (event.get("links") or [])[:MOST_LINKS]:
         url = str(shared.get("url") or "").replace("&amp;", "&")
         for provider in services.connections.visible(request.team):
-            page = provider.read_url(url)
+            page = provider.parse_url(url)
             if page is None or (page.build is None and page.number is None):
                 continue
             try:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.connections import Connections, read_options
 from bot.core.errors import AuthFailed, NotAllowed, UsageError
-from bot.providers.base.provider import Options
+from bot.providers.base.options import Options
 from bot.security.vault import Vault, new_key
 from bot.store import Store
 from bot.store.tables import ConnectionRow
@@ -141,7 +141,7 @@ async def test_a_connection_made_in_slack_is_checked_sealed_and_its_workspaces_o
     assert made.get("T1", "ours") is provider
     assert made.get("T2", "ours") is None
     assert made.from_slack("ours")
-    (kept,) = await world.store.connections()
+    (kept,) = await world.store.connections.all()
     assert (kept.team, kept.created_by) == ("T1", "U1")
     assert "hush" not in kept.settings
     another = await world.made()
@@ -153,7 +153,7 @@ async def test_a_connection_that_does_not_work_is_not_kept(world: World) -> None
     world.status = 401
     with pytest.raises(AuthFailed):
         await made.add(team="T1", name="ours", kind="buildkite", settings=dict(list(BUILDKITE.items())[1:]), user="U1")
-    assert await world.store.connections() == []
+    assert await world.store.connections.all() == []
     assert made.get("T1", "ours") is None
 
 
@@ -181,7 +181,7 @@ async def test_a_connection_is_removed_by_its_workspace_only(world: World) -> No
             await made.remove(team=team, name=name)
     await made.remove(team="T1", name="ours")
     assert made.by_name("ours") is None
-    assert await world.store.connections() == []
+    assert await world.store.connections.all() == []
 
 
 async def test_other_processes_changes_are_followed(world: World) -> None:
@@ -207,13 +207,13 @@ async def test_a_name_that_another_workspace_took_over_is_no_longer_the_first_on
     await other.add(team="T1", name="ours", kind="buildkite", settings=settings, user="U1")
     await made.refresh()
     await other.remove(team="T1", name="ours")
-    await world.store.save_connection(row(team="T2"))
+    await world.store.connections.save(row(team="T2"))
     await made.refresh()
     assert made.get("T1", "ours") is None
 
 
 async def test_settings_that_can_not_be_opened_are_told_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    await world.store.save_connection(row())
+    await world.store.connections.save(row())
     made = await world.made()
     await made.refresh()
     assert caplog.messages == ["a connection can't be opened"]

@@ -1,4 +1,4 @@
-"""A CI system for the watcher: the fake of the commands' tests, with lanes, a quota and counts of what was asked."""
+"""A CI system for the poller: the fake of the commands' tests, with poll targets, a quota and counts of what was asked."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,15 +8,15 @@ from typing_extensions import override
 
 from bot.core.models import Build, BuildKey, Changes, IssueCounts, Watched
 from bot.http.client import Quota
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from tests.bot.store.rows import CONNECTION
 from tests.commands.fakes import FakeProvider
 
-PLAIN = frozenset({Capability.JOBS, Capability.GATES})
+PLAIN = frozenset({Capability.JOBS, Capability.APPROVALS})
 
 
 class Works(FakeProvider):
-    """`asked` lists every request as (method, pipeline, build). `lanes` maps a pipeline to its lane.
+    """`asked` lists every request as (method, pipeline, build). `poll targets` maps a pipeline to its poll target.
 
     What `brought` holds comes along with every list; nothing does unless builds are `listed`.
     """
@@ -28,7 +28,7 @@ class Works(FakeProvider):
         self._clock = now
         self.asked: list[tuple[str, str, str]] = []
         self.looks: list[tuple[str | None, Watched]] = []
-        self.lanes: dict[str, str] = {}
+        self.poll_targets: dict[str, str] = {}
         self.cursor: str | None = None
         self.read_counts: dict[str, IssueCounts] = {}
         self.left: Quota | None = None
@@ -47,8 +47,8 @@ class Works(FakeProvider):
         return len(self.asked)
 
     @override
-    def lane(self, pipeline: str) -> str:
-        return self.lanes.get(pipeline, "")
+    def poll_target(self, pipeline: str) -> str:
+        return self.poll_targets.get(pipeline, "")
 
     @override
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:

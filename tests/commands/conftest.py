@@ -18,10 +18,10 @@ from bot.slack.people import People
 from bot.slack.sender import Sender
 from bot.store import Store
 from bot.store.tables import LinkRow
-from commands.core import executor as desk
+from commands.core import executor
 from commands.core.context import Request, Services
 from commands.core.executor import Handled
-from commands.slack.app import Front
+from commands.slack.app import SlackApp
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender, Slack
 from tests.commands.modals import Modal
 
@@ -105,9 +105,9 @@ def services(store: Store, connections: FakeConnections, sender: RecordingSender
 
 
 @pytest.fixture
-async def front(services: Services, sender: RecordingSender) -> AsyncGenerator[Front]:
+async def slack_app(services: Services, sender: RecordingSender) -> AsyncGenerator[SlackApp]:
     """Return Bolt's side of the bot; `dispatch` it payloads, then `settle`."""
-    made = Front(services, sender, bot_user=lambda: "UBOT")
+    made = SlackApp(services, sender, bot_user=lambda: "UBOT")
     yield made
     await made.settle()
 
@@ -130,7 +130,7 @@ def say(request_of: Callable[..., Request], services: Services) -> Callable[...,
     """Return what does as typed: `await say("cancel #41", user=ADMIN)`."""
 
     async def said(text: str, **fields: Any) -> Handled:
-        return await desk.handle(request_of(text, **fields), services)
+        return await executor.handle(request_of(text, **fields), services)
 
     return said
 
@@ -151,34 +151,34 @@ def linked(store: Store, works: FakeProvider, app: Pipeline) -> Callable[..., Aw
             created_by=USER,
             created_at=NOW - timedelta(days=30),
         )
-        await store.save_pipelines(works.connection, [pipeline], NOW)
-        return await store.save_link(LinkRow(**{**row.model_dump(exclude={"id"}), **fields}))
+        await store.pipelines.save(works.connection, [pipeline], NOW)
+        return await store.links.save(LinkRow(**{**row.model_dump(exclude={"id"}), **fields}))
 
     return made
 
 
 @pytest.fixture
 def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]]:
-    """Return what lets the store know builds, as if the watcher had seen them."""
+    """Return what lets the store know builds, as if the poller had seen them."""
 
     async def done(*builds: Build, started_by: str = "") -> None:
         for build in builds:
             works.put(build)
             if started_by:
-                await store.started(
+                await store.recording.record_start(
                     build,
                     team=TEAM,
                     channel=CHANNEL,
                     user=started_by,
-                    notices=lambda _row: (),
+                    notifications=lambda _row: (),
                     watches=(),
                     now=NOW,
                 )
-        await store.record(builds, lambda _batch: (), now=NOW)
+        await store.recording.record(builds, lambda _batch: (), now=NOW)
 
     return done
 
 
 @pytest.fixture
-def modal(front: Front, sender: RecordingSender) -> Modal:
-    return Modal(front, sender)
+def modal(slack_app: SlackApp, sender: RecordingSender) -> Modal:
+    return Modal(slack_app, sender)

@@ -16,11 +16,11 @@ from bot.blocks.message import Message
 from bot.core.errors import BotError, NotFound, UsageError
 from bot.core.models import (
     Account,
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     Conclusion,
-    Gate,
     Issue,
     IssueCounts,
     Job,
@@ -32,20 +32,17 @@ from bot.core.models import (
     RefKind,
     StartRequest,
     Status,
-    Tap,
     TestCase,
     Trigger,
+    WebhookEvent,
 )
 from bot.http.client import Api
-from bot.providers.base.provider import (
-    LOG_TAIL_BYTES,
-    Capability,
-    Options,
-    PipelineAdmin,
-    Provider,
-    StateMap,
-    same_secret,
-)
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.convert import StateMap
+from bot.providers.base.logs import LOG_TAIL_BYTES
+from bot.providers.base.options import Options
+from bot.providers.base.provider import PipelineAdmin, Provider
+from bot.providers.base.webhooks import same_secret
 from bot.slack.sender import SlackError
 from commands.core.context import File
 
@@ -89,14 +86,14 @@ class FakeProvider(Provider[FakeOptions]):
         self.history: dict[str, list[Build]] = {}
         self.known_refs: dict[str, tuple[Ref, ...]] = {}
         self.known_parameters: dict[str, tuple[Parameter, ...]] = {}
-        self.open_gates: dict[str, tuple[Gate, ...]] = {}
+        self.open_approvals: dict[str, tuple[Approval, ...]] = {}
         self.known_jobs: dict[str, tuple[Job, ...]] = {}
         self.logs: dict[str, Log] = {}
         self.files: dict[str, tuple[Artifact, ...]] = {}
         self.contents: dict[str, bytes] = {}
         self.known_tests: dict[str, tuple[TestCase, ...]] = {}
         self.known_issues: dict[str, tuple[Issue, ...]] = {}
-        self.hook_secret = "hush"
+        self.secret_text = "hush"
         self.troubles: dict[str, BotError] = {}
         self.acts: list[tuple[str, str, Any]] = []
 
@@ -291,21 +288,23 @@ class FakeProvider(Provider[FakeOptions]):
         return build.issues
 
     @override
-    async def gates(self, pipeline: str, build: str) -> tuple[Gate, ...]:
-        self._need(Capability.GATES)
-        self._trouble("gates")
-        return self.open_gates.get(build, ())
+    async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
+        self._need(Capability.APPROVALS)
+        self._trouble("approvals")
+        return self.open_approvals.get(build, ())
 
     @override
     async def decide(
-        self, gate: Gate, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
+        self, approval: Approval, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
     ) -> Build:
         self._need(Capability.DECIDE if approve else Capability.REJECT)
         self._trouble("decide")
-        self._did("approve" if approve else "reject", gate.id, {"fields": dict(fields or {}), "comment": comment})
-        self.open_gates[gate.build] = tuple(one for one in self.open_gates.get(gate.build, ()) if one.id != gate.id)
-        before = await self.build(gate.pipeline, gate.build)
-        return self.put(replace(before, waiting=bool(self.open_gates[gate.build])))
+        self._did("approve" if approve else "reject", approval.id, {"fields": dict(fields or {}), "comment": comment})
+        self.open_approvals[approval.build] = tuple(
+            one for one in self.open_approvals.get(approval.build, ()) if one.id != approval.id
+        )
+        before = await self.build(approval.pipeline, approval.build)
+        return self.put(replace(before, waiting=bool(self.open_approvals[approval.build])))
 
     @override
     def pipeline_admin(self) -> PipelineAdmin:
@@ -313,7 +312,7 @@ class FakeProvider(Provider[FakeOptions]):
         return _Admin(self)
 
     @override
-    def read_url(self, url: str) -> Page | None:
+    def parse_url(self, url: str) -> Page | None:
         head = f"{SITE}/{self.connection}/"
         if not url.startswith(head):
             return None
@@ -321,11 +320,13 @@ class FakeProvider(Provider[FakeOptions]):
         return Page(pipeline=path, number=int(number) if number.isdigit() else None)
 
     @override
-    def read_hook(self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None) -> Tap | None:
+    def parse_webhook(
+        self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None
+    ) -> WebhookEvent | None:
         self._need(Capability.WEBHOOK)
-        if not same_secret(path_secret or "", self.hook_secret):
+        if not same_secret(path_secret or "", self.secret_text):
             raise UsageError("The secret in the address does not fit.")
-        return Tap(delivery=headers.get("x-delivery", "d1"), build=body.decode() or None)
+        return WebhookEvent(delivery=headers.get("x-delivery", "d1"), build=body.decode() or None)
 
     def _need(self, capability: Capability) -> None:
         if not self.can(capability):

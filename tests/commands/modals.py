@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from commands.slack.app import Front
+from commands.slack.app import SlackApp
 from tests.bot.blocks.checks import check
 from tests.commands.fakes import CHANNEL, TEAM, USER, RecordingSender
 
@@ -14,8 +14,8 @@ HEADERS = {"content-type": "application/x-www-form-urlencoded"}
 class Modal:
     """One person's modal. Fields are named by their action ids; what was typed stays, as in Slack, by block id."""
 
-    def __init__(self, front: Front, sender: RecordingSender) -> None:
-        self.front = front
+    def __init__(self, slack_app: SlackApp, sender: RecordingSender) -> None:
+        self.slack_app = slack_app
         self.sender = sender
         self.user = USER
         self.team = TEAM
@@ -38,8 +38,8 @@ class Modal:
             "response_url": "https://hooks.slack.example/commands/1",
             **fields,
         }
-        await self.front.dispatch(body, HEADERS)
-        await self.front.settle()
+        await self.slack_app.dispatch(body, HEADERS)
+        await self.slack_app.settle()
         return self._look()
 
     async def press(self, words: str, **fields: Any) -> dict[str, Any]:
@@ -64,8 +64,8 @@ class Modal:
             ],
             **fields,
         }
-        await self.front.dispatch(body, HEADERS)
-        await self.front.settle()
+        await self.slack_app.dispatch(body, HEADERS)
+        await self.slack_app.settle()
         return self._look()
 
     async def change(self, field: str, value: Any) -> dict[str, Any]:
@@ -82,8 +82,8 @@ class Modal:
             "view": self._view(),
             "actions": [{"action_id": field, "block_id": block["block_id"], "type": block["element"]["type"]}],
         }
-        await self.front.dispatch(body, HEADERS)
-        await self.front.settle()
+        await self.slack_app.dispatch(body, HEADERS)
+        await self.slack_app.settle()
         return self._look()
 
     async def options(self, field: str, typed: str = "") -> list[str]:
@@ -98,7 +98,7 @@ class Modal:
             "value": typed,
             "view": self._view(),
         }
-        reply = await self.front.dispatch(body, HEADERS)
+        reply = await self.slack_app.dispatch(body, HEADERS)
         return [option["value"] for option in json.loads(reply.body)["options"]]
 
     async def submit(self, values: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -115,8 +115,8 @@ class Modal:
             "view": self._view(),
             "response_urls": [],
         }
-        reply = await self.front.dispatch(body, HEADERS)
-        await self.front.settle()
+        reply = await self.slack_app.dispatch(body, HEADERS)
+        await self.slack_app.settle()
         said = json.loads(reply.body) if reply.body else {}
         match said.get("response_action"):
             case "errors":

@@ -14,7 +14,7 @@ from commands.core.forms import METADATA, FieldError, opening, packed, unpacked,
 from commands.forms import FORMS
 from commands.registry import COMMANDS
 from commands.slack import app as bolt
-from commands.slack.app import Front
+from commands.slack.app import SlackApp
 from tests.commands.fakes import CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.modals import HEADERS, Modal
 
@@ -88,7 +88,7 @@ async def test_a_bug_while_sending_says_to_look_before_repeating(
     await modal.submit()
     assert "look before you repeat it" in modal.text
     assert modal.fields() == []
-    assert [row.outcome for row in await store.audits(TEAM, since=NOW)] == ["broke", "asked"]
+    assert [row.outcome for row in await store.audit.since(TEAM, since=NOW)] == ["broke", "asked"]
 
 
 async def test_a_slow_act_shows_that_it_is_under_way_and_then_that_it_is_done(
@@ -162,7 +162,7 @@ async def test_a_list_that_takes_too_long_is_empty(
     assert await modal.options("ref", "x") == []
 
 
-async def test_forms_of_somebody_else_are_acked_and_left(front: Front, sender: RecordingSender) -> None:
+async def test_forms_of_somebody_else_are_acked_and_left(slack_app: SlackApp, sender: RecordingSender) -> None:
     view = {"id": "V9", "type": "modal", "callback_id": "unknown", "state": {"values": {}}, "blocks": []}
     team, user = {"id": TEAM}, {"id": USER}
     for body in (
@@ -171,8 +171,8 @@ async def test_forms_of_somebody_else_are_acked_and_left(front: Front, sender: R
         {"type": "block_suggestion", "team": team, "user": user, "view": view, "action_id": "a", "block_id": "b",
          "value": "", "container": {"type": "view", "view_id": "V9"}},
     ):  # fmt: skip
-        assert (await front.dispatch(body, HEADERS)).status == 200
-    await front.settle()
+        assert (await slack_app.dispatch(body, HEADERS)).status == 200
+    await slack_app.settle()
     assert not sender.said
 
 

@@ -43,10 +43,10 @@ async def test_link_run_and_read_in_the_page(page: Page, stage: Stage) -> None:
     await expect(page.get_by_text("started #").first).to_be_visible(timeout=SLOW)
     build = await stage.newest("xcode_cloud", "Aurora iOS/Nightly")
     await stage.ci("finish", system="xcode_cloud", build=build["id"], outcome="test_failure")
-    notice = page.get_by_role("article").filter(has_text="Posted because")
-    await expect(notice).to_be_visible(timeout=SLOW)
-    await expect(notice).to_contain_text("FAILED")
-    await notice.get_by_role("button", name="Logs").click()
+    notification = page.get_by_role("article").filter(has_text="Posted because")
+    await expect(notification).to_be_visible(timeout=SLOW)
+    await expect(notification).to_contain_text("FAILED")
+    await notification.get_by_role("button", name="Logs").click()
     await expect(page.get_by_text("Errors of", exact=False).first).to_be_visible(timeout=SLOW)
 
 

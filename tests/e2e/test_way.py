@@ -1,4 +1,4 @@
-"""From a typed word to a notice, over HTTP, on every system the playground plays."""
+"""From a typed word to a notification, over HTTP, on every system the playground plays."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.stage import Stage, staged
 
 
-async def test_a_typed_word_becomes_a_build_a_card_and_a_notice_on_xcode_cloud(stage: Stage) -> None:
+async def test_a_typed_word_becomes_a_build_a_card_and_a_notification_on_xcode_cloud(stage: Stage) -> None:
     await stage.says("link demo-xcode:Nightly as nightly --default")
     await stage.sees("Here it is called nightly")
     await stage.says("run nightly@main")
@@ -20,11 +20,11 @@ async def test_a_typed_word_becomes_a_build_a_card_and_a_notice_on_xcode_cloud(s
     build = await stage.newest("xcode_cloud", "Aurora iOS/Nightly")
     assert build["number"] == int(number[1])
     await stage.ci("finish", system="xcode_cloud", build=build["id"], outcome="test_failure")
-    notice = await stage.sees("Posted because")
-    assert "FAILED" in notice
-    assert f"#{number[1]}" in notice
-    assert re.search(r"[1-9]\d* tests? failed", notice)
-    assert "warning" in notice
+    notification = await stage.sees("Posted because")
+    assert "FAILED" in notification
+    assert f"#{number[1]}" in notification
+    assert re.search(r"[1-9]\d* tests? failed", notification)
+    assert "warning" in notification
     assert await stage.until(lambda: "FAILED" in stage.posts("started #")[0], "the card's last edit")
     for verb in ("Logs", "Tests", "Issues", "Artifacts"):
         await stage.says(verb.lower())
@@ -126,7 +126,7 @@ async def test_a_restart_in_the_middle_loses_and_repeats_nothing(stage: Stage) -
     assert len(stage.posts("Posted because", "web")) == 2
 
 
-async def test_a_lost_answer_of_slack_posts_no_second_notice(stage: Stage) -> None:
+async def test_a_lost_answer_of_slack_posts_no_second_notification(stage: Stage) -> None:
     await stage.says("link demo-buildkite:web", "web")
     await stage.sees("is linked", "web")
     answer = await stage.control.post(
@@ -150,8 +150,8 @@ async def test_trouble_at_the_vendor_passes_and_nothing_is_lost(stage: Stage, ki
     pushed = await stage.ci("push", system="buildkite", pipeline="web", branch="main", outcome="pass")
     await stage.ci("finish", system="buildkite", build=pushed["id"], outcome="pass")
     await stage.ci("fault", system="buildkite", kind="off")
-    notice = await stage.sees("Posted because", "web")
-    assert "Web #" in notice
+    notification = await stage.sees("Posted because", "web")
+    assert "Web #" in notification
 
 
 async def test_socket_mode_brings_the_same(tmp_path: Path) -> None:

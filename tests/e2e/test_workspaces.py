@@ -108,7 +108,7 @@ async def test_no_page_link_or_commit_reaches_across(app: App) -> None:
     provider = app.connections.by_name("theirs")
     assert provider is not None
     pipeline = await provider.pipeline("acme/backend")
-    builds = await app.store.builds_of("theirs", pipeline.id, limit=1)
+    builds = await app.store.builds.of_pipeline("theirs", pipeline.id, limit=1)
     assert builds[0].web_url
     assert "belongs to none" in await said(app, f"show {builds[0].web_url}")
     assert "I know no build" in await said(app, f"status {builds[0].commit}")
@@ -158,5 +158,5 @@ async def test_a_signed_button_of_one_workspace_acts_only_there(app: App) -> Non
             },
         )
     assert answer.status_code == 200
-    await app.front.settle()
+    await app.slack_app.settle()
     assert theirs.requests == before

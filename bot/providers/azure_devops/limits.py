@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from bot.http.client import Quota, retry_after
-from bot.providers.base.provider import moment
+from bot.providers.base.times import parse_time
 
 UNITS = 200
 
@@ -19,7 +19,7 @@ def quota(headers: httpx.Headers, now: datetime) -> Quota | None:
     remaining = _number(headers, "remaining")
     if remaining is None:
         return None
-    return Quota(limit=limit, remaining=remaining, resets_at=moment(_number(headers, "reset")))
+    return Quota(limit=limit, remaining=remaining, resets_at=parse_time(_number(headers, "reset")))
 
 
 def _number(headers: httpx.Headers, name: str) -> int | None:

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from bot.core.errors import AuthFailed
 from bot.core.models import Build, BuildKey, Changes, Status, Watched
 from bot.http.client import Query
-from bot.providers.azure_devops import read, wire
+from bot.providers.azure_devops import convert, wire
+from bot.providers.azure_devops.client import GONE, PER_PAGE, Service
 from bot.providers.azure_devops.cursor import Cursor
-from bot.providers.azure_devops.service import GONE, PER_PAGE, Service
-from bot.providers.base.provider import readable
+from bot.providers.base.listing import parse_items
 
 BUILD_IDS = 100
 JUDGED = 50
@@ -38,7 +38,7 @@ class Poll:
             told |= {_end(it) for it in known if it.completed}
             ended = [it for it in known if it.completed and (_end(it) not in at.told or it.key in mine)]
             found += await self._with_timelines(ended)
-            found += await self._with_gates(project, [it for it in known if not it.completed])
+            found += await self._with_approvals(project, [it for it in known if not it.completed])
         return Changes(builds=tuple(found), cursor=at.moved_on(now, told))
 
     async def _listed(self, project: str, at: Cursor, unfinished: Collection[BuildKey]) -> list[Build]:
@@ -64,22 +64,22 @@ class Poll:
         return [
             it
             async for page in self._service.pages(path, query)
-            for it in readable(page, lambda payload: self._service.read(payload, project))
+            for it in parse_items(page, lambda payload: self._service.read(payload, project))
         ]
 
     async def _with_timelines(self, builds: Iterable[Build]) -> list[Build]:
         """Return builds with their jobs; after a long night only the first fifty, red ones before others."""
-        ordered = sorted(builds, key=lambda it: it.conclusion not in read.RAN_OUT)
+        ordered = sorted(builds, key=lambda it: it.conclusion not in convert.RAN_OUT)
         return [await self._service.judged(it) if n < JUDGED else it for n, it in enumerate(ordered)]
 
-    async def _with_gates(self, project: str, builds: list[Build]) -> list[Build]:
+    async def _with_approvals(self, project: str, builds: list[Build]) -> list[Build]:
         """Return unfinished builds, saying which of them wait for an approval."""
         if not any(it.status is Status.IN_PROGRESS for it in builds):
             return builds
         try:
             query: Query = {"state": "pending", "top": PER_PAGE}
             listed = await self._service.get(self._service.at(project, "pipelines/approvals"), query)
-            pending = list(readable(listed.items("value"), wire.Approval.of))
+            pending = list(parse_items(listed.items("value"), wire.Approval.of))
         except (AuthFailed, *GONE):
             return await self._with_timelines(builds)
         owners = {str(it.pipeline.owner.id) for it in pending if it.pipeline and it.pipeline.owner}

@@ -2,9 +2,9 @@
 
 from bot.core.models import IssueCounts
 from bot.http.client import Query
-from bot.providers.azure_devops import read, wire
-from bot.providers.azure_devops.service import GONE, Service
-from bot.providers.base.provider import readable
+from bot.providers.azure_devops import convert, wire
+from bot.providers.azure_devops.client import GONE, Service
+from bot.providers.base.listing import parse_items
 
 RESULTS = 1000
 FAILED_OUTCOMES = "Failed,Error,Timeout,Aborted"
@@ -22,17 +22,17 @@ class Tests:
         try:
             summary = wire.TestSummary.of((await self._service.get(path, {"buildId": build}, preview=True)).raw)
         except GONE:
-            return read.run_counts(await self.runs(project, build))
-        return read.summary_counts(summary)
+            return convert.run_counts(await self.runs(project, build))
+        return convert.summary_counts(summary)
 
     async def runs(self, project: str, build: str) -> list[wire.TestRun]:
         """Return the runs that a build published, with their statistics."""
         query: Query = {"buildUri": f"vstfs:///Build/Build/{build}", "includeRunDetails": True}
         listed = await self._service.get(self._service.at(project, "test/runs"), query)
-        return list(readable(listed.items("value"), wire.TestRun.of))
+        return list(parse_items(listed.items("value"), wire.TestRun.of))
 
     async def results(self, project: str, run: wire.TestRun, outcomes: str | None = None) -> list[wire.TestResult]:
         """Return a run's tests, the first thousand, or those that ended in some ways."""
         path = self._service.at(project, "test/Runs", str(run.id), "results")
         listed = await self._service.get(path, {"outcomes": outcomes, "$top": RESULTS})
-        return list(readable(listed.items("value"), wire.TestResult.of))
+        return list(parse_items(listed.items("value"), wire.TestResult.of))

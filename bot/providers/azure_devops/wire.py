@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.providers.base.provider import Wire
+from bot.providers.base.wire import Wire
 
 
 class Camel(Wire, rename="camel"):

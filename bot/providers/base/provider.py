@@ -4,39 +4,29 @@ An adapter overrides what its system can do and lists it in `capabilities`; what
 `Unsupported` in the words of `refusals`.
 """
 
-import hmac
 import logging
-import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
-import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import (
     AuthFailed,
     NotFound,
     ProviderError,
-    Unavailable,
-    UnexpectedResponse,
     Unsupported,
 )
 from bot.core.models import (
     Account,
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Changes,
-    Conclusion,
-    Gate,
     Issue,
     IssueCounts,
     Job,
@@ -45,151 +35,24 @@ from bot.core.models import (
     Parameter,
     Pipeline,
     Ref,
+    RefKind,
     StartRequest,
-    Status,
-    Tap,
+    StartTarget,
     TestCase,
     Watched,
+    WebhookEvent,
 )
 from bot.http.client import Api, Quota, Reply
+from bot.providers.base.capabilities import ABILITIES, Capability
+from bot.providers.base.convert import StateMap
+from bot.providers.base.logs import LOG_TAIL_BYTES
+from bot.providers.base.options import O, Options
+from bot.providers.base.send_once import send_once
+from bot.providers.base.webhooks import same_secret
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-StateMap = Mapping[str, tuple[Status, Conclusion | None]]
-
-HOOK_WINDOW_SECONDS = 300
-LOG_TAIL_BYTES = 64 * 1024
-SEARCH_PAGES = 10
-
-
-class Capability(StrEnum):
-    """What a system may be able to do beyond listing and reading its builds."""
-
-    REFS = "refs"
-    PARAMETERS = "parameters"
-    START = "start"
-    CANCEL = "cancel"
-    REBUILD = "rebuild"
-    RETRY_ALL = "retry_all"
-    RETRY_FAILED = "retry_failed"
-    RETRY_JOB = "retry_job"
-    ERASE = "erase"
-    JOBS = "jobs"
-    LOG = "log"
-    LIVE_LOG = "live_log"
-    ARTIFACTS = "artifacts"
-    DOWNLOAD = "download"
-    TESTS = "tests"
-    ISSUES = "issues"
-    COUNTS = "counts"
-    GATES = "gates"
-    DECIDE = "decide"
-    REJECT = "reject"
-    PIPELINE_ADMIN = "pipeline_admin"
-    WEBHOOK = "webhook"
-    ACCOUNT_POLL = "account_poll"
-
-
-OVERRIDES: Mapping[Capability, str] = {
-    Capability.REFS: "refs",
-    Capability.PARAMETERS: "parameters",
-    Capability.START: "start",
-    Capability.CANCEL: "cancel",
-    Capability.REBUILD: "rebuild",
-    Capability.RETRY_ALL: "retry",
-    Capability.RETRY_FAILED: "retry",
-    Capability.RETRY_JOB: "retry",
-    Capability.ERASE: "erase",
-    Capability.JOBS: "jobs",
-    Capability.LOG: "log",
-    Capability.LIVE_LOG: "log",
-    Capability.ARTIFACTS: "artifacts",
-    Capability.DOWNLOAD: "download",
-    Capability.TESTS: "tests",
-    Capability.ISSUES: "issues",
-    Capability.COUNTS: "counts",
-    Capability.GATES: "gates",
-    Capability.DECIDE: "decide",
-    Capability.REJECT: "decide",
-    Capability.PIPELINE_ADMIN: "pipeline_admin",
-    Capability.WEBHOOK: "read_hook",
-    Capability.ACCOUNT_POLL: "changes",
-}
-"""The method an adapter overrides for each capability; the contract test holds both to each other."""
-
-_NAMES: Mapping[Capability, str] = {
-    Capability.REFS: "list branches and tags",
-    Capability.PARAMETERS: "tell which parameters a build takes",
-    Capability.START: "start a build",
-    Capability.CANCEL: "cancel a build",
-    Capability.REBUILD: "build the same again",
-    Capability.RETRY_ALL: "run all of a build's jobs again",
-    Capability.RETRY_FAILED: "run only the failed jobs again",
-    Capability.RETRY_JOB: "run one job again",
-    Capability.ERASE: "erase a build's logs and artifacts",
-    Capability.JOBS: "list a build's jobs",
-    Capability.LOG: "show logs",
-    Capability.LIVE_LOG: "show logs while a job runs",
-    Capability.ARTIFACTS: "list artifacts",
-    Capability.DOWNLOAD: "hand out artifacts",
-    Capability.TESTS: "list tests",
-    Capability.ISSUES: "list issues",
-    Capability.COUNTS: "count issues",
-    Capability.GATES: "list steps that wait for a person",
-    Capability.DECIDE: "approve a waiting step",
-    Capability.REJECT: "reject a waiting step",
-    Capability.PIPELINE_ADMIN: "manage pipelines",
-    Capability.WEBHOOK: "send webhooks",
-    Capability.ACCOUNT_POLL: "list the builds of a whole account",
-}
-
-
-class Options(BaseModel):
-    """A connection's settings; each provider adds its own. Bad or unknown names are an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
-
-    url: str = Field(default="", description="Base URL of the CI system, where it is not the vendor's own.")
-    webhook_secret: SecretStr | None = Field(
-        default=None, description="What webhooks are signed with, or the last part of their address."
-    )
-    workspaces: tuple[str, ...] = Field(
-        default=(), description="Slack workspaces (team ids) that may see this connection."
-    )
-    private_network: bool = Field(default=False, description="Allow loopback and private addresses.")
-
-
-O = TypeVar("O", bound=Options)  # noqa: E741 - the usual letter for options
-
-
-class Wire(msgspec.Struct):
-    """A vendor's object: only the fields we read, all but the key with a default, unknown ones ignored."""
-
-    @classmethod
-    def of(cls, payload: object) -> Self:
-        """Return the object from `Raw`, bytes or decoded JSON. Raises UnexpectedResponse naming the field."""
-        try:
-            if isinstance(payload, msgspec.Raw | bytes):
-                return msgspec.json.decode(payload, type=cls)
-            return msgspec.convert(payload, cls)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as exc:
-            name = cls.__name__.strip("_")
-            raise UnexpectedResponse(
-                f"The CI system sent a {name} in a form I don't know: {exc}.", provider=cls.__module__.split(".")[2]
-            ) from exc
-
-
-class Bearer(httpx.Auth):
-    """Adds `Authorization: Bearer`."""
-
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        yield request
 
 
 class PipelineAdmin(ABC):
@@ -236,6 +99,8 @@ class Provider(ABC, Generic[O]):
     capabilities: frozenset[Capability] = frozenset()
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {}
     start_options: ClassVar[Mapping[str, str]] = {}
+    lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
+    """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
 
     def __init__(self, api: Api, options: O, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         self.connection = connection
@@ -257,12 +122,12 @@ class Provider(ABC, Generic[O]):
         return (options.url or cls.default_url).rstrip("/")
 
     @classmethod
-    def trusted(cls, options: O) -> tuple[str, ...]:
+    def credential_origins(cls, options: O) -> tuple[str, ...]:
         """Return the origins beside the API's root that get the credentials, too."""
         return ()
 
     @classmethod
-    def explain(cls, reply: Reply) -> ProviderError | None:
+    def map_error(cls, reply: Reply) -> ProviderError | None:
         """Return an error where the vendor uses a status in its own way."""
         return None
 
@@ -317,7 +182,22 @@ class Provider(ABC, Generic[O]):
                 break
         raise NotFound(f"There is no build #{number} in this pipeline.", provider=self.label)
 
-    def lane(self, pipeline: str) -> str:
+    async def build_by_label(self, pipeline: str, label: str) -> Build:
+        """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds."""
+        async for build in self.builds(pipeline, BuildFilter(limit=300)):
+            if build.label == label:
+                return build
+        raise NotFound(f"There is no build #{label} in this pipeline.", provider=self.label)
+
+    async def build_of_job(self, pipeline: str, job: str) -> Build:
+        """Return the build that a job belongs to, for systems whose job pages do not name it. Raises NotFound."""
+        raise NotFound(
+            f"{self.label} does not tell which build this job belongs to.",
+            provider=self.label,
+            hint="Paste the build's own page.",
+        )
+
+    def poll_target(self, pipeline: str) -> str:
         """Return which of the connection's polls covers a pipeline; "" where one poll covers all."""
         return ""
 
@@ -353,6 +233,22 @@ class Provider(ABC, Generic[O]):
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
         """Return what a build of `ref` can be given."""
         raise self.unsupported(Capability.PARAMETERS)
+
+    async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
+        """Return what `start` would make the system build, as it will be sent. Costs a request for the default branch.
+
+        The plain version: the `branch` option wins over the ref; a commit or nothing goes under the default branch.
+        """
+        ref = request.ref
+        branch = request.options.get("branch")
+        if branch is None and ref is not None and ref.kind is RefKind.BRANCH:
+            branch = ref.name
+        tag = ref.name if ref is not None and ref.kind is RefKind.TAG else None
+        pull_request = ref.name if ref is not None and ref.kind is RefKind.PULL_REQUEST else None
+        if branch is None and tag is None and pull_request is None:
+            branch = (await self.pipeline(pipeline)).default_branch
+        commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else request.commit
+        return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=pull_request)
 
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a build and return the one the vendor says it started. Never sent twice."""
@@ -404,25 +300,27 @@ class Provider(ABC, Generic[O]):
         """Return a completed build's issue counts, asking only for what the build does not carry already."""
         raise self.unsupported(Capability.COUNTS)
 
-    async def gates(self, pipeline: str, build: str) -> tuple[Gate, ...]:
+    async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         """Return the steps of a build that wait for a person now."""
-        raise self.unsupported(Capability.GATES)
+        raise self.unsupported(Capability.APPROVALS)
 
     async def decide(
-        self, gate: Gate, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
+        self, approval: Approval, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
     ) -> Build:
-        """Approve or reject a gate and return its build as it stands after that."""
+        """Approve or reject an approval and return its build as it stands after that."""
         raise self.unsupported(Capability.DECIDE if approve else Capability.REJECT)
 
     def pipeline_admin(self) -> PipelineAdmin:
         """Return what manages pipelines."""
         raise self.unsupported(Capability.PIPELINE_ADMIN)
 
-    def read_url(self, url: str) -> Page | None:
+    def parse_url(self, url: str) -> Page | None:
         """Return what a page of this connection shows, or None where the address is not one of its pages."""
         return None
 
-    def read_hook(self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None) -> Tap | None:
+    def parse_webhook(
+        self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None
+    ) -> WebhookEvent | None:
         """Return what a webhook says, or None for an event that says nothing about builds.
 
         Header names are lower case. The signature (or, where the system cannot sign, the secret in the path) is
@@ -438,32 +336,14 @@ class Provider(ABC, Generic[O]):
 
     def unsupported(self, capability: Capability, url: str | None = None) -> Unsupported:
         """Return the refusal in a person's words, with the place where the thing can be done by hand."""
-        said, hint = self.refusals.get(capability, (f"{self.label} can't {_NAMES[capability]} for me.", ""))
+        said, hint = self.refusals.get(capability, (f"{self.label} can't {ABILITIES[capability]} for me.", ""))
         if url:
             hint = f"{hint or 'Do it on its page'}: {url}" if not hint.endswith(".") else f"{hint} {url}"
         return Unsupported(said, provider=self.label, hint=hint or None)
 
-    async def once(self, act: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[T | None]]) -> T:
-        """Do what must not be done twice; where no answer came, look for the effect before saying that it failed."""
-        try:
-            return await act()
-        except Unavailable as exc:
-            if not exc.acted:
-                raise
-            for pause in (0.5, 1.5, 3.0):
-                await self._sleep(pause)
-                try:
-                    found = await look()
-                except ProviderError:
-                    continue
-                if found is not None:
-                    return found
-            raise Unavailable(
-                f"{self.label} did not answer, and I can't see whether it acted. I did not try again.",
-                provider=self.label,
-                status=exc.status,
-                hint="Look at its page before you repeat this.",
-            ) from exc
+    async def send_once(self, send: Callable[[], Awaitable[T]], confirm: Callable[[], Awaitable[T | None]]) -> T:
+        """Send a request that must not be repeated; see `base.send_once`."""
+        return await send_once(send, confirm, label=self.label, sleep=self._sleep)
 
     def check_path_secret(self, given: str | None) -> None:
         """Raise AuthFailed unless the path's secret is the connection's, compared in constant time."""
@@ -486,113 +366,3 @@ class Provider(ABC, Generic[O]):
 
 AnyProvider = Provider[Any]
 """A provider whatever its options: those who hold several can't say which."""
-
-
-def state_from(raw: str | None, states: StateMap, *, finished: bool = False) -> tuple[Status, Conclusion | None]:
-    """Return a vendor's word as ours. An unknown one is completed without conclusion, or in progress; logged once."""
-    word = (raw or "").strip()
-    known = states.get(word) or states.get(word.lower()) or states.get(word.upper())
-    if known is not None:
-        return known
-    if word and word[:80] not in _UNKNOWN:
-        _UNKNOWN.add(word[:80])
-        log.warning("a CI system sent a state I don't know", extra={"state": word[:80]})
-    return (Status.COMPLETED, None) if finished else (Status.IN_PROGRESS, None)
-
-
-_UNKNOWN: set[str] = set()
-
-_SPACED_UTC = re.compile(r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d+)?) ?(?:UTC|Z)$")
-_LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
-
-
-def moment(value: str | float | None) -> datetime | None:
-    """Return a vendor's time as aware UTC: ISO 8601 in its many forms, or seconds or milliseconds since the epoch.
-
-    A stamp that is no time at all is None: one bad stamp must not spoil a whole answer.
-    """
-    if value is None or value == "":
-        return None
-    try:
-        if isinstance(value, str):
-            text = _LONG_FRACTION.sub(r"\1", value.strip())
-            spaced = _SPACED_UTC.match(text)
-            read = datetime.fromisoformat(f"{spaced[1]}T{spaced[2]}+00:00" if spaced else text)
-            read = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
-        else:
-            read = datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return read if read.year >= 1970 else None
-
-
-def latest(*moments: datetime | None) -> datetime | None:
-    """Return the latest of the known times."""
-    return max((at for at in moments if at is not None), default=None)
-
-
-def same_secret(given: str, wanted: str) -> bool:
-    """Return whether two secrets are equal, compared in constant time on bytes."""
-    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode("utf-8", "replace"))
-
-
-def fresh(timestamp: str | float | None, now: datetime, window: float = HOOK_WINDOW_SECONDS) -> bool:
-    """Return whether a webhook's time in seconds since the epoch lies within the window around now."""
-    try:
-        return abs(now.timestamp() - float(timestamp or "nan")) <= window
-    except (ValueError, OverflowError):
-        return False
-
-
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b_[^\x07]*\x07|\x1b[@-Z\\-_]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-def clean_log(data: bytes | str) -> str:
-    """Return a log without colours, control characters and overwritten progress lines."""
-    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-    text = _ANSI.sub("", text).replace("\r\n", "\n")
-    lines = (line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-    return _CONTROL.sub("", "\n".join(lines))
-
-
-def job_counts(jobs: Iterable[Job]) -> Mapping[str, int]:
-    """Return how many jobs stand in each state, by the words of Status and Conclusion."""
-    counts: dict[str, int] = {}
-    for job in jobs:
-        if job.retried:
-            continue
-        word = job.conclusion.value if job.conclusion else job.status.value
-        counts[word] = counts.get(word, 0) + 1
-    return counts
-
-
-def with_jobs(build: Build, jobs: Iterable[Job]) -> Build:
-    """Return the build with its jobs counted."""
-    return replace(build, jobs=job_counts(jobs))
-
-
-_GIT_URL = re.compile(r"^(?:[a-z+]+://)?(?:[^@/]+@)?[^/:]+(?::\d+)?[/:](.+?)(?:\.git)?/?$")
-
-
-def repository(url: str | None) -> str | None:
-    """Return `owner/name` of a git address; what is no address stays as it is."""
-    found = _GIT_URL.match(url or "")
-    return found[1].lstrip("/") if found else url or None
-
-
-def readable(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> Iterator[T]:
-    """Yield what reads: one odd item spoils only itself. Raises the last error where nothing reads."""
-    odd: UnexpectedResponse | None = None
-    good = False
-    for item in items:
-        try:
-            it = read(item)
-        except UnexpectedResponse as exc:
-            odd = exc
-            log.warning("an item of a list does not read", extra={"error": str(exc)})
-            continue
-        good = True
-        yield it
-    if odd is not None and not good:
-        raise odd

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 
 from bot.http.client import Quota, Reply
-from bot.providers.base.provider import Wire
+from bot.providers.base.wire import Wire
 
 QUOTAS = ("RateLimit-", "RateLimit-User-")
 """The two sets of limit headers: the organization's and the user's. Both hold."""

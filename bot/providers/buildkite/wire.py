@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.providers.base.provider import Wire
+from bot.providers.base.wire import Wire
 
 
 class TokenUser(Wire):
@@ -112,7 +112,7 @@ class Retried(Wire):
 
 
 class JobWire(Wire):
-    """A job: a script, a trigger, a manual step (gate) or a waiter."""
+    """A job: a script, a trigger, a manual step (approval) or a waiter."""
 
     id: str
     state: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from bot.core.errors import UsageError
 from bot.core.models import Ref, RefKind, StartRequest
-from bot.providers.circleci import places, read, wire
+from bot.providers.circleci import convert, urls, wire
 
 START_OPTIONS: Mapping[str, str] = {
     "definition": "name or id of the pipeline definition, where a project has several",
@@ -43,7 +43,7 @@ def source(ref: Ref, slug: str, options: Mapping[str, str]) -> dict[str, str]:
         return {"tag": ref.name}
     if ref.kind is not RefKind.PULL_REQUEST:
         return {"branch": ref.name}
-    if places.short(slug).startswith("bb/"):
+    if urls.short(slug).startswith("bb/"):
         raise UsageError("CircleCI builds pull requests by number only for GitHub.", hint="Name the branch.")
     if not re.fullmatch(r"[0-9]{1,12}", ref.name):
         raise UsageError(f"A pull request has a number; `{ref.name[:40]}` is none.")
@@ -52,7 +52,7 @@ def source(ref: Ref, slug: str, options: Mapping[str, str]) -> dict[str, str]:
 
 def again(it: wire.PipelineWire) -> Ref | None:
     """Return the branch or tag to build for the same as `it`, None where it does not say."""
-    tag, branch = read.tag(it), read.branch(it)
+    tag, branch = convert.tag(it), convert.branch(it)
     if tag:
         return Ref(kind=RefKind.TAG, name=tag)
     pull = _PULL.fullmatch(branch or "")
@@ -75,8 +75,8 @@ def fits(it: wire.PipelineWire, wanted: Mapping[str, str]) -> bool:
     if any(kind and _BY_ITSELF.search(kind) for kind in kinds):
         return False
     if "tag" in wanted:
-        return read.tag(it) == wanted["tag"]
-    return _plain(read.branch(it)) == _plain(wanted.get("branch"))
+        return convert.tag(it) == wanted["tag"]
+    return _plain(convert.branch(it)) == _plain(wanted.get("branch"))
 
 
 def _plain(branch: str | None) -> str | None:

@@ -11,10 +11,10 @@ import msgspec
 from bot.core.errors import AuthFailed, NotFound, ProviderError, UsageError
 from bot.core.models import Parameter, Pipeline, Ref, RefKind
 from bot.http.client import Api, Query
-from bot.providers.base.provider import SEARCH_PAGES, readable
-from bot.providers.github_actions import inputs, places, read, wire
-from bot.providers.github_actions.credentials import LABEL, GitHubOptions
-from bot.providers.github_actions.places import Place
+from bot.providers.base.listing import SEARCH_PAGES, parse_items
+from bot.providers.github_actions import convert, inputs, urls, wire
+from bot.providers.github_actions.auth import LABEL, GitHubOptions
+from bot.providers.github_actions.urls import Place
 
 PER_PAGE = 100
 REF_PAGES = 3
@@ -63,16 +63,16 @@ class Catalogue:
         if word and "/" not in word:
             try:
                 reply = await self._api.get(f"{where.root}/actions/workflows/{quote(word, safe='')}")
-                return read.pipeline(wire.Workflow.of(reply.raw), repository.full_name, repository.default_branch)
+                return convert.pipeline(wire.Workflow.of(reply.raw), repository.full_name, repository.default_branch)
             except NotFound:
-                if places.is_exact(word):
+                if urls.is_exact(word):
                     raise
         return await self._by_name(where, word, repository)
 
     async def workflow_at(self, where: Place) -> str:
         """Return a workflow's path in the API; it is looked for where it is not named by its number or file."""
         word = where.workflow
-        if not places.is_exact(word):
+        if not urls.is_exact(word):
             word = (await self.pipeline(where)).id.rpartition("/")[2]
         return f"{where.root}/actions/workflows/{quote(word, safe='')}"
 
@@ -90,7 +90,7 @@ class Catalogue:
         """Yield the owner's repositories that are in use, last pushed first, at most 200."""
         left = MOST_REPOSITORIES
         async for page in self._repository_pages():
-            for it in readable(page, wire.Repository.of):
+            for it in parse_items(page, wire.Repository.of):
                 is_ours = it.full_name.lower().startswith(f"{self._options.owner.lower()}/")
                 if is_ours and not it.archived and not it.disabled:
                     left -= 1
@@ -133,9 +133,9 @@ class Catalogue:
         path = f"{where.root}/actions/workflows"
         pages = self._api.pages(path, {"per_page": PER_PAGE}, member="workflows", ceiling=REF_PAGES)
         return [
-            read.pipeline(it, repository.full_name, repository.default_branch)
+            convert.pipeline(it, repository.full_name, repository.default_branch)
             async for page in pages
-            for it in readable(page, wire.Workflow.of)
+            for it in parse_items(page, wire.Workflow.of)
             if it.state != "deleted"
         ]
 
@@ -179,7 +179,7 @@ class Catalogue:
         """Return the inputs that a workflow's file declares on a ref; none where the token may not read the file."""
         workflow = wire.Workflow.of((await self._api.get(await self.workflow_at(where))).raw)
         path = (workflow.path or "").partition("@")[0]
-        if not path.startswith(places.WORKFLOWS):
+        if not path.startswith(urls.WORKFLOWS):
             return ()  # GitHub's own workflows, such as code scanning, have no file
         try:
             reply = await self._api.get(

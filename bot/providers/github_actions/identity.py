@@ -9,9 +9,9 @@ from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound
 from bot.core.models import Account
 from bot.http.client import Api
-from bot.providers.base.provider import moment
+from bot.providers.base.times import parse_time
 from bot.providers.github_actions import wire
-from bot.providers.github_actions.credentials import LABEL, GitHubOptions
+from bot.providers.github_actions.auth import LABEL, GitHubOptions
 
 EXPIRY_WARNING = timedelta(days=14)
 APP_NEEDS = {"actions": "write", "contents": "read", "checks": "read", "deployments": "read"}
@@ -47,7 +47,7 @@ class Identity:
         self._login = user.login or ""
         owner = self._options.owner
         missing, warnings = _scopes(reply.headers)
-        ends = moment(reply.headers.get("github-authentication-token-expiration"))
+        ends = parse_time(reply.headers.get("github-authentication-token-expiration"))
         if ends is not None and ends - self._clock() < EXPIRY_WARNING:
             warnings.append(f"The token ends on {ends:%Y-%m-%d}.")
         if self._login.lower() != owner.lower() and not await self._sees_organization():

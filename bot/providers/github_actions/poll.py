@@ -12,9 +12,9 @@ import msgspec
 from bot.core.errors import NotFound, ProviderError
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.http.client import Api, Reply, link_next
-from bot.providers.base.provider import SEARCH_PAGES, readable
-from bot.providers.github_actions import read, wire
-from bot.providers.github_actions.places import Place
+from bot.providers.base.listing import SEARCH_PAGES, parse_items
+from bot.providers.github_actions import convert, wire
+from bot.providers.github_actions.urls import Place
 
 PER_PAGE = 30
 FURTHER_PER_PAGE = 100
@@ -92,7 +92,7 @@ class _Repository:
         asked = self.single.get(str(run.id))
         return (
             self.wanted.get(str(run.workflow_id))
-            or self.wanted.get(read.file_of(run.path) or "")
+            or self.wanted.get(convert.file_of(run.path) or "")
             or (asked.pipeline if asked else None)
         )
 
@@ -125,18 +125,18 @@ class Poll:
         known = Cursor.read(cursor)
         repositories = self._grouped(watched)
         looks = await asyncio.gather(*(self._look(one, name, known) for name, one in repositories.items()))
-        errors = [look.error for look in looks if look.error is not None]
+        errors = [confirm.error for confirm in looks if confirm.error is not None]
         grave = [exc for exc in errors if not isinstance(exc, NotFound) and exc.status != httpx.codes.FORBIDDEN]
         if grave or (errors and len(errors) == len(looks)):
             raise (grave or errors)[0]
         after = Cursor(tick=known.tick + 1)
         builds: dict[BuildKey, Build] = {}
-        for name, look in zip(repositories, looks, strict=True):
-            builds |= look.builds
-            listed = look.listed if look.error is None else known.lists.get(name)
+        for name, confirm in zip(repositories, looks, strict=True):
+            builds |= confirm.builds
+            listed = confirm.listed if confirm.error is None else known.lists.get(name)
             if listed is not None:
                 after.lists[name] = listed
-            after.singles |= look.singles
+            after.singles |= confirm.singles
         return Changes(builds=tuple(builds.values()), cursor=after.text())
 
     def _grouped(self, watched: Watched) -> Mapping[str, _Repository]:
@@ -153,21 +153,23 @@ class Poll:
         return found
 
     async def _look(self, one: _Repository, name: str, known: Cursor) -> _Look:
-        look = _Look()
+        confirm = _Look()
         try:
             if one.wanted:
-                look.listed = await self._list(one, known.lists.get(name), look.builds)
-            marks = look.listed.marks if look.listed else {}
+                confirm.listed = await self._list(one, known.lists.get(name), confirm.builds)
+            marks = confirm.listed.marks if confirm.listed else {}
             for key in one.single.values():
                 # what the list shows and is not new is as it was; unless it reads completed there, and not here
-                if key in look.builds or (key.id in marks and not marks[key.id].endswith(ENDED)):
+                if key in confirm.builds or (key.id in marks and not marks[key.id].endswith(ENDED)):
                     continue
                 before = known.singles.get(f"{name}/{key.id}") or Single(slow=key.id in marks)
                 is_due = not before.slow or known.tick % SLOW_EVERY == 0
-                look.singles[f"{name}/{key.id}"] = await self._single(key, before, look.builds) if is_due else before
+                confirm.singles[f"{name}/{key.id}"] = (
+                    await self._single(key, before, confirm.builds) if is_due else before
+                )
         except ProviderError as exc:
-            look.error = exc
-        return look
+            confirm.error = exc
+        return confirm
 
     async def _list(self, one: _Repository, before: Listed | None, builds: dict[BuildKey, Build]) -> Listed:
         path = one.path
@@ -220,7 +222,7 @@ class Poll:
 
 
 def _runs(reply: Reply) -> list[wire.Run]:
-    return list(readable(reply.items("workflow_runs"), wire.Run.of))
+    return list(parse_items(reply.items("workflow_runs"), wire.Run.of))
 
 
 def _mark(run: wire.Run) -> str:
@@ -229,4 +231,4 @@ def _mark(run: wire.Run) -> str:
     Not its time: that moves after the end, too.
     """
     ended = ENDED if run.status == "completed" and run.conclusion != "action_required" else ""
-    return f"{run.run_attempt or 1} {read.raw_state(run.status, run.conclusion)}{ended}"
+    return f"{run.run_attempt or 1} {convert.raw_state(run.status, run.conclusion)}{ended}"

@@ -3,7 +3,7 @@
 GitHub's own examples leave out fields that its schema requires, and old payloads lack newer ones.
 """
 
-from bot.providers.base.provider import Wire
+from bot.providers.base.wire import Wire
 
 
 class User(Wire):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.models import Artifact, Build, Conclusion, Job, Pipeline, Status
-from bot.providers.base.provider import Wire, latest, moment
+from bot.providers.base.times import latest, parse_time
+from bot.providers.base.wire import Wire
 from bot.providers.gitlab import wire
 
 
@@ -112,7 +113,7 @@ def build(it: Group, *, connection: str, project: Pipeline, root: str) -> Build:
     status, conclusion, raw = state(runs)
     commit = next((run.commit for run in runs if run.commit is not None), None)
     login = next((run.user.username for run in runs if run.user is not None), None)
-    ended = latest(*(moment(run.finished_at) for run in runs))
+    ended = latest(*(parse_time(run.finished_at) for run in runs))
     return Build(
         connection=connection,
         pipeline=project.id,
@@ -169,4 +170,4 @@ def _job(run: BuildRun, retried: bool, build_id: str, project: Pipeline) -> Job:
 
 
 def _earliest(times: Iterable[str | None]) -> datetime | None:
-    return min((at for each in times if (at := moment(each)) is not None), default=None)
+    return min((at for each in times if (at := parse_time(each)) is not None), default=None)

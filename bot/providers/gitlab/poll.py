@@ -11,9 +11,10 @@ from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.http.client import Api
-from bot.providers.base.provider import SEARCH_PAGES, moment
+from bot.providers.base.listing import SEARCH_PAGES
+from bot.providers.base.times import parse_time
 from bot.providers.gitlab import wire
-from bot.providers.gitlab.graph import PROJECTS_AT_ONCE, Found, Graph, TooComplex, instant, server_time
+from bot.providers.gitlab.graphql import PROJECTS_AT_ONCE, Found, Graph, TooComplex, instant, server_time
 
 OVERLAP_SECONDS: Final = 120  # a change may be committed after the moment it bears, and clocks differ
 SWEEP_SECONDS: Final = 60
@@ -75,7 +76,7 @@ class Reads(Protocol):
     async def build_or_none(self, key: BuildKey) -> Build | None:
         """Return a build, or None where it is gone."""
 
-    async def each(self, act: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+    async def each(self, send: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
         """Return what `act` gives for each item, several at a time."""
 
 
@@ -105,11 +106,11 @@ class Poll:
         looks += await self._again(old, known)
         if looks and all(each.error for each in looks):
             raise next(each.error for each in looks if each.error)
-        seen = {str(run.id): _mark(run) for look in looks for run, _ in look.runs}
+        seen = {str(run.id): _mark(run) for confirm in looks for run, _ in confirm.runs}
         news = [
-            (look.project, run, commit)
-            for look in looks
-            for run, commit in look.runs
+            (confirm.project, run, commit)
+            for confirm in looks
+            for run, commit in confirm.runs
             if known.seen.get(str(run.id)) != _mark(run)
         ]
         builds = {build.key: build for build in await self._reads.each(self._detail, news) if build is not None}
@@ -122,7 +123,9 @@ class Poll:
         for build in await self._reads.each(self._reads.build_or_none, missing):
             if build is not None:
                 builds[build.key] = build
-        reached = {look.project: look.at if look.at is not None else now for look in looks if look.error is None}
+        reached = {
+            confirm.project: confirm.at if confirm.at is not None else now for confirm in looks if confirm.error is None
+        }
         kept = {each: known.at[each] for each in old if each not in reached}
         after = Cursor(at={**kept, **reached}, seen=seen, swept=now if sweep else known.swept)
         return Changes(builds=tuple(builds.values()), cursor=after.text())
@@ -171,7 +174,7 @@ class Poll:
         return looks
 
     async def _by_rest(self, projects: list[str], known: Cursor) -> list[Looked]:
-        async def look(project: str) -> Looked:
+        async def confirm(project: str) -> Looked:
             query: dict[str, str | int] = {
                 "updated_after": instant(known.at[project] - OVERLAP_SECONDS),
                 "order_by": "updated_at",
@@ -180,7 +183,7 @@ class Poll:
             }
             return await self._list(project, query, SEARCH_PAGES)
 
-        return await self._reads.each(look, projects)
+        return await self._reads.each(confirm, projects)
 
     async def _first(self, project: str) -> Looked:
         return await self._list(project, {"per_page": FIRST_LOOK}, 1)
@@ -215,5 +218,5 @@ def _looked(found: Found, at: int | None) -> Looked:
 
 def _mark(run: wire.PipelineRun) -> str:
     """Return what tells one state of a build from the next. GraphQL's times have whole seconds, so the word counts."""
-    at = moment(run.updated_at)
+    at = parse_time(run.updated_at)
     return f"{(run.status or '').lower()} {int(at.timestamp()) if at else ''}"

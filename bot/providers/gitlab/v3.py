@@ -17,13 +17,13 @@ from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable, Unsupported
 from bot.core.models import (
     Account,
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Changes,
     Conclusion,
-    Gate,
     Issue,
     IssueCounts,
     IssueKind,
@@ -37,9 +37,11 @@ from bot.core.models import (
     Watched,
 )
 from bot.http.client import Api, Reply
-from bot.providers.base.provider import LOG_TAIL_BYTES, SEARCH_PAGES, Capability
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.listing import SEARCH_PAGES
+from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.gitlab import groups, wire
-from bot.providers.gitlab.server import PER_PAGE, GitLabOptions, GitLabServer
+from bot.providers.gitlab.client import PER_PAGE, GitLabOptions, GitLabServer
 
 OPEN: Final = frozenset({"created", "pending", "running"})
 ENDED: Final = frozenset({"success", "failed", "canceled", "skipped"})
@@ -60,7 +62,7 @@ CAPABILITIES: Final = frozenset(
         Capability.DOWNLOAD,
         Capability.ISSUES,
         Capability.COUNTS,
-        Capability.GATES,
+        Capability.APPROVALS,
         Capability.DECIDE,
         Capability.WEBHOOK,
     }
@@ -226,14 +228,14 @@ class GitLabV3(GitLabServer):
     async def _on_job(self, pipeline: str, job: str, word: str, done: Callable[[str], bool]) -> None:
         """Do a thing to a single build; where no answer came, its state tells whether it took effect."""
 
-        async def act() -> bool | None:
+        async def send() -> bool | None:
             await self.post(pipeline, "builds", quote(job, safe=""), word)
             return True
 
-        async def look() -> bool | None:
+        async def confirm() -> bool | None:
             return True if done((await self._single(pipeline, job)).word) else None
 
-        await self.once(act, look)
+        await self.send_once(send, confirm)
 
     @override
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
@@ -330,7 +332,7 @@ class GitLabV3(GitLabServer):
         """Return the pipeline created on a ref, or None where the server has no such call (before 8.14)."""
         newest = await self._newest(project)
 
-        async def act() -> Build | None:
+        async def send() -> Build | None:
             try:
                 reply = await self.post(project.id, "pipeline", form={"ref": ref})
             except NotFound:
@@ -341,7 +343,7 @@ class GitLabV3(GitLabServer):
                 return None
             return self._run(wire.PipelineRun.of(reply.raw), project)
 
-        return await self.once(act, lambda: self._since(project, ref, newest))
+        return await self.send_once(send, lambda: self._since(project, ref, newest))
 
     async def _trigger(self, project: Pipeline, ref: str, variables: Mapping[str, str]) -> Build:
         token = self.options.trigger_token
@@ -355,7 +357,7 @@ class GitLabV3(GitLabServer):
         form = {"token": token.get_secret_value(), "ref": ref}
         form |= {f"variables[{key}]": value for key, value in variables.items()}
 
-        async def act() -> Build | None:
+        async def send() -> Build | None:
             try:
                 await self.post(project.id, "trigger/builds", form=form)
             except NotFound as exc:
@@ -367,17 +369,17 @@ class GitLabV3(GitLabServer):
                 ) from exc
             return None
 
-        async def look() -> Build | None:
+        async def confirm() -> Build | None:
             return await self._since(project, ref, newest)
 
         # the answer names the trigger's request, not the build: what is new on the ref since then is ours
-        started = await self.once(act, look)
+        started = await self.send_once(send, confirm)
         for pause in (0.0, 0.5, 1.5, 3.0):
             if started is not None:
                 return started
             if pause:
                 await self._sleep(pause)
-            started = await look()
+            started = await confirm()
         raise Unavailable(
             "GitLab took the trigger, but I can't tell which build it started.",
             provider=self.label,
@@ -399,8 +401,8 @@ class GitLabV3(GitLabServer):
         else:
             reply = await self._api.get(self.at(project.id, "builds"), {"per_page": PER_PAGE})
             page = [groups.BuildRun.of(item) for item in reply.items()]
-            fresh = [run for run in page if run.id > newest and run.ref == ref]
-            young = [self._group(each, project) for each in groups.grouped(fresh)]
+            within_window = [run for run in page if run.id > newest and run.ref == ref]
+            young = [self._group(each, project) for each in groups.grouped(within_window)]
         return young[0] if len(young) == 1 else None
 
     @override
@@ -408,15 +410,15 @@ class GitLabV3(GitLabServer):
         """Stop a build: its pipeline, or before 8.11 each open build of the group. Then reads until that shows."""
         if "@" not in build:
 
-            async def act() -> Build:
+            async def send() -> Build:
                 await self.post(pipeline, "pipelines", quote(build, safe=""), "cancel")
                 return await self.settled(pipeline, build)
 
-            async def look() -> Build | None:
+            async def confirm() -> Build | None:
                 now = await self.build(pipeline, build)
                 return now if now.completed else None
 
-            return await self.once(act, look)
+            return await self.send_once(send, confirm)
         is_open = {Status.QUEUED, Status.IN_PROGRESS}
         jobs = [each.id for each in await self.jobs(pipeline, build) if each.status in is_open]
         await self.on_jobs(lambda job: self._on_job(pipeline, job, "cancel", ENDED.__contains__), jobs, "cancelled")
@@ -504,23 +506,23 @@ class GitLabV3(GitLabServer):
         return IssueCounts(errors=len(await self.issues(build.pipeline, build.id)))
 
     @override
-    async def gates(self, pipeline: str, build: str) -> tuple[Gate, ...]:
+    async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         return tuple(
-            Gate(id=f"job/{each.id}", build=build, pipeline=pipeline, name=each.name, job=each.id, url=each.web_url)
+            Approval(id=f"job/{each.id}", build=build, pipeline=pipeline, name=each.name, job=each.id, url=each.web_url)
             for each in await self.jobs(pipeline, build)
             if each.raw_state == "manual" and not each.retried
         )
 
     @override
     async def decide(
-        self, gate: Gate, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
+        self, approval: Approval, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
     ) -> Build:
         if not approve:
-            raise self.unsupported(Capability.REJECT, gate.url)
+            raise self.unsupported(Capability.REJECT, approval.url)
         if fields:
             raise Unsupported("A GitLab this old takes no variables for a manual job.", provider=self.label)
-        await self._on_job(gate.pipeline, gate.id.partition("/")[2], "play", (OPEN | ENDED).__contains__)
-        return await self.build(gate.pipeline, gate.build)
+        await self._on_job(approval.pipeline, approval.id.partition("/")[2], "play", (OPEN | ENDED).__contains__)
+        return await self.build(approval.pipeline, approval.build)
 
     # for ourselves
 

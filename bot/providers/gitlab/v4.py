@@ -12,12 +12,12 @@ from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse, Unsupported
 from bot.core.models import (
     Account,
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     Changes,
     Conclusion,
-    Gate,
     Issue,
     IssueCounts,
     IssueKind,
@@ -34,11 +34,14 @@ from bot.core.models import (
     Watched,
 )
 from bot.http.client import Api, Query, Reply
-from bot.providers.base.provider import LOG_TAIL_BYTES, SEARCH_PAGES, Capability, moment
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.listing import SEARCH_PAGES
+from bot.providers.base.logs import LOG_TAIL_BYTES
+from bot.providers.base.times import parse_time
 from bot.providers.gitlab import wire
-from bot.providers.gitlab.graph import Graph
+from bot.providers.gitlab.client import PER_PAGE, GitLabOptions, GitLabServer
+from bot.providers.gitlab.graphql import Graph
 from bot.providers.gitlab.poll import Poll
-from bot.providers.gitlab.server import PER_PAGE, GitLabOptions, GitLabServer
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -86,7 +89,7 @@ class GitLabV4(GitLabServer):
         missing = () if not scopes or "api" in scopes else ("api (start, cancel, retry, approve)",)
         if scopes and not {"api", "read_api"} & set(scopes):
             missing = ("read_api (watch)", *missing)
-        expires = moment(about.expires_at)
+        expires = parse_time(about.expires_at)
         warnings = (
             (f"The token ends on {expires:%d %B %Y}.",) if expires and expires - self._clock() < EXPIRY_WARNING else ()
         )
@@ -270,14 +273,14 @@ class GitLabV4(GitLabServer):
         if inputs:
             body["inputs"] = inputs
 
-        async def act() -> Build:
+        async def send() -> Build:
             return self._build(wire.PipelineRun.of((await self._create(pipeline, body)).raw), pipeline)
 
-        async def look() -> Build | None:
+        async def confirm() -> Build | None:
             query: Query = {"ref": ref, "per_page": 20}
             return await self._only_new(pipeline, self.at(pipeline, "pipelines"), query, newest, {"api", "trigger"})
 
-        return await self.once(act, look)
+        return await self.send_once(send, confirm)
 
     async def _create(self, pipeline: str, body: Mapping[str, object]) -> Reply:
         trigger = self.options.trigger_token
@@ -296,14 +299,14 @@ class GitLabV4(GitLabServer):
         path = self.at(pipeline, "merge_requests", quote(iid, safe=""), "pipelines")
         newest = await self._newest(pipeline)
 
-        async def act() -> Build:
+        async def send() -> Build:
             reply = await self.post(pipeline, "merge_requests", quote(iid, safe=""), "pipelines")
             return self._build(wire.PipelineRun.of(reply.raw), pipeline)
 
-        async def look() -> Build | None:
+        async def confirm() -> Build | None:
             return await self._only_new(pipeline, path, None, newest, {"merge_request_event"})
 
-        return await self.once(act, look)
+        return await self.send_once(send, confirm)
 
     async def _newest(self, pipeline: str) -> int:
         """Return the newest pipeline's id, so that after a time-out ours is told from older ones. One request."""
@@ -357,15 +360,15 @@ class GitLabV4(GitLabServer):
     async def cancel(self, pipeline: str, build: str) -> Build:
         """Stop a build and read it until that shows, at most five times: GitLab answers 200 whatever it did."""
 
-        async def act() -> Build:
+        async def send() -> Build:
             await self.post(pipeline, "pipelines", quote(build, safe=""), "cancel")
             return await self.settled(pipeline, build)
 
-        async def look() -> Build | None:
+        async def confirm() -> Build | None:
             now = await self.build(pipeline, build)
             return now if now.completed or now.raw_state == "canceling" else None
 
-        return await self.once(act, look)
+        return await self.send_once(send, confirm)
 
     @override
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
@@ -423,18 +426,18 @@ class GitLabV4(GitLabServer):
         if job is None and not failed_only:
             raise self.unsupported(Capability.RETRY_ALL)
 
-        async def act() -> Build:
+        async def send() -> Build:
             if job is not None:
                 await self.post(pipeline, "jobs", quote(job, safe=""), "retry")
                 return await self.build(pipeline, build)
             reply = await self.post(pipeline, "pipelines", quote(build, safe=""), "retry")
             return await self.whole(wire.PipelineRun.of(reply.raw), pipeline)
 
-        async def look() -> Build | None:
+        async def confirm() -> Build | None:
             now = await self.build(pipeline, build)
             return None if now.completed else now
 
-        return await self.once(act, look)
+        return await self.send_once(send, confirm)
 
     @override
     async def erase(self, pipeline: str, build: str) -> Build:
@@ -543,7 +546,7 @@ class GitLabV4(GitLabServer):
             return None
 
     @override
-    async def gates(self, pipeline: str, build: str) -> tuple[Gate, ...]:
+    async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         """Return the manual jobs and the deployments that wait for approval. One request, two where there are some."""
         runs = wire.current(await self._runs(pipeline, build, scope="manual"))
         if not runs:
@@ -559,32 +562,32 @@ class GitLabV4(GitLabServer):
 
     @override
     async def decide(
-        self, gate: Gate, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
+        self, approval: Approval, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
     ) -> Build:
         """Play a manual job, `fields` being its variables, or approve or reject a deployment. A request and a read."""
-        kind, _, number = gate.id.partition("/")
+        kind, _, number = approval.id.partition("/")
         if kind == "deployment":
             body = {"status": "approved" if approve else "rejected"} | ({"comment": comment} if comment else {})
-            await self.post(gate.pipeline, "deployments", quote(number, safe=""), "approval", json=body)
-            return await self.build(gate.pipeline, gate.build)
+            await self.post(approval.pipeline, "deployments", quote(number, safe=""), "approval", json=body)
+            return await self.build(approval.pipeline, approval.build)
         if not approve:
-            raise self.unsupported(Capability.REJECT, gate.url)
+            raise self.unsupported(Capability.REJECT, approval.url)
         given = [{"key": key, "value": value} for key, value in (fields or {}).items()]
         job = quote(number, safe="")
 
-        async def act() -> Build:
+        async def send() -> Build:
             await self.post(
-                gate.pipeline, "jobs", job, "play", json={"job_variables_attributes": given} if given else None
+                approval.pipeline, "jobs", job, "play", json={"job_variables_attributes": given} if given else None
             )
-            return await self.build(gate.pipeline, gate.build)
+            return await self.build(approval.pipeline, approval.build)
 
-        async def look() -> Build | None:
-            reply = await self._api.get(self.at(gate.pipeline, "jobs", job))
+        async def confirm() -> Build | None:
+            reply = await self._api.get(self.at(approval.pipeline, "jobs", job))
             if wire.JobRun.of(reply.raw).status == "manual":
                 return None
-            return await self.build(gate.pipeline, gate.build)
+            return await self.build(approval.pipeline, approval.build)
 
-        return await self.once(act, look)
+        return await self.send_once(send, confirm)
 
     # for the poll and for ourselves
 
@@ -687,10 +690,10 @@ def _issue(job: Job) -> Issue:
     )
 
 
-def _gate(it: wire.JobRun, deployment: wire.Deployment | None, *, build: str, pipeline: str) -> Gate:
+def _gate(it: wire.JobRun, deployment: wire.Deployment | None, *, build: str, pipeline: str) -> Approval:
     name = it.name or str(it.id)
     place = deployment.environment.name if deployment and deployment.environment else None
-    return Gate(
+    return Approval(
         id=f"deployment/{deployment.id}" if deployment else f"job/{it.id}",
         build=build,
         pipeline=pipeline,

@@ -28,7 +28,9 @@ from bot.core.models import (
     Trigger,
 )
 from bot.http.client import Reply, link_next
-from bot.providers.base.provider import StateMap, Wire, moment, state_from
+from bot.providers.base.convert import StateMap, state_from
+from bot.providers.base.times import parse_time
+from bot.providers.base.wire import Wire
 
 STATES: Final[StateMap] = MappingProxyType(
     {  # pipelines and jobs share the words; GraphQL sends them in capitals
@@ -337,10 +339,10 @@ def build(it: PipelineRun, *, connection: str, pipeline: str, root: str) -> Buil
         trigger=TRIGGERS.get((it.source or "").lower(), Trigger.UNKNOWN),
         triggered_by=login,
         triggered_by_type=starter(it.source, login),
-        created_at=moment(it.created_at),
-        started_at=moment(it.started_at),
-        completed_at=moment(it.finished_at) if done else None,  # a retried pipeline keeps the old end for a while
-        updated_at=moment(it.updated_at),
+        created_at=parse_time(it.created_at),
+        started_at=parse_time(it.started_at),
+        completed_at=parse_time(it.finished_at) if done else None,  # a retried pipeline keeps the old end for a while
+        updated_at=parse_time(it.updated_at),
         web_url=it.web_url,
         issues=IssueCounts(
             errors=0 if clean and (group == "success" or group in WITH_WARNINGS) else None,
@@ -388,9 +390,9 @@ def job(it: JobRun, *, build_id: str, pipeline: str, retried: bool = False) -> J
         tolerated=bool(it.allow_failure),
         retried=retried,
         reason=it.failure_reason if failed else None,
-        created_at=moment(it.created_at),
-        started_at=moment(it.started_at),
-        completed_at=moment(it.finished_at) if status is Status.COMPLETED else None,
+        created_at=parse_time(it.created_at),
+        started_at=parse_time(it.started_at),
+        completed_at=parse_time(it.finished_at) if status is Status.COMPLETED else None,
         web_url=it.web_url,
     )
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 from bot.core.errors import NotFound
 from bot.core.models import Pipeline, Ref, RefKind
-from bot.providers.base.provider import readable
-from bot.providers.jenkins import names, read, starting, wire
-from bot.providers.jenkins.server import Server
+from bot.providers.base.listing import parse_items
+from bot.providers.jenkins import convert, names, start, wire
+from bot.providers.jenkins.client import Server
 
 LEVELS = 4
 FOLDERS = 50
@@ -45,26 +45,26 @@ class Catalogue:
                 if not wanted and in_multibranch and names.pull_request(full_name.rpartition("/")[2]):
                     continue
                 page = self._server.page(full_name)
-                found = read.pipeline(it, full_name, page=page, in_multibranch=in_multibranch)
+                found = convert.pipeline(it, full_name, page=page, in_multibranch=in_multibranch)
                 if wanted in found.path.lower() or wanted in found.name.lower():
                     yield found
 
     async def one(self, path: str) -> Pipeline:
         """Return a job. A multibranch project stands for its main branch; a branch may be typed with its slashes."""
         it, full_name = await self._named(path.strip("/"))
-        if read.is_container(it):
+        if convert.is_container(it):
             it, full_name = await self._main_branch(it, full_name)
-        in_multibranch = read.is_branch_job(it.property)
-        found = read.pipeline(it, full_name, page=self._server.page(full_name), in_multibranch=in_multibranch)
-        return read.with_source(found, it, branch=starting.branch_default(read.definitions(it)))
+        in_multibranch = convert.is_branch_job(it.property)
+        found = convert.pipeline(it, full_name, page=self._server.page(full_name), in_multibranch=in_multibranch)
+        return convert.with_source(found, it, branch=start.branch_default(convert.definitions(it)))
 
     async def refs(self, full_name: str) -> list[Ref] | None:
         """Return the branches and pull requests of a job's multibranch project, None where it is in none."""
         above = names.parent(full_name)
         project = await self._server.job(above) if above is not None else None
-        if project is None or not read.is_multibranch(project):
+        if project is None or not convert.is_multibranch(project):
             return None
-        jobs = readable(project.jobs or (), wire.Item.of)
+        jobs = parse_items(project.jobs or (), wire.Item.of)
         return [names.ref_of_job(it.name) for it in jobs if it.name and it.buildable is not False]
 
     async def builder(self, full_name: str, ref: Ref | None) -> tuple[wire.Item, str, Ref | None]:
@@ -73,7 +73,7 @@ class Catalogue:
         if ref is None:
             return job, full_name, None
         above, own = names.parent(full_name), full_name.rpartition("/")[2]
-        if above is None or not read.is_branch_job(job.property):
+        if above is None or not convert.is_branch_job(job.property):
             return job, full_name, None if _builds_anyway(job, ref) else ref
         wanted = names.job_names(ref)
         if own in wanted:
@@ -109,12 +109,12 @@ class Catalogue:
         return it, it.full_name or path
 
     async def _main_branch(self, it: wire.Item, full_name: str) -> tuple[wire.Item, str]:
-        children = [child.name for child in readable(it.jobs or (), wire.Item.of) if child.name]
+        children = [child.name for child in parse_items(it.jobs or (), wire.Item.of) if child.name]
         main = next((name for name in MAIN_BRANCHES if name in children), None)
-        if main is not None and read.is_multibranch(it):
+        if main is not None and convert.is_multibranch(it):
             return await self._server.job(f"{full_name}/{main}"), f"{full_name}/{main}"
         shown = ", ".join(f"`{full_name}/{name}`" for name in children[:10])
-        what = "has no main branch that I know" if read.is_multibranch(it) else "is a folder"
+        what = "has no main branch that I know" if convert.is_multibranch(it) else "is a folder"
         raise NotFound(
             f"{full_name} {what}.",
             provider=names.LABEL,
@@ -125,7 +125,7 @@ class Catalogue:
 def sibling(full_name: str, it: wire.Builds, branch: str | None) -> str | None:
     """Return the job of another branch of the same multibranch project."""
     above, own = names.parent(full_name), full_name.rpartition("/")[2]
-    if branch is None or above is None or not read.is_branch_job(it.property) or names.branch_name(branch) == own:
+    if branch is None or above is None or not convert.is_branch_job(it.property) or names.branch_name(branch) == own:
         return None
     return f"{above}/{names.branch_name(branch)}"
 
@@ -133,12 +133,12 @@ def sibling(full_name: str, it: wire.Builds, branch: str | None) -> str | None:
 def _leaves(root: wire.Item, name: str, folders: list[str]) -> list[tuple[wire.Item, str, bool]]:
     """Return the jobs below an item, and whether each is a branch; folders not opened are added to `folders`."""
     found: list[tuple[wire.Item, str, bool]] = []
-    for it in readable(root.jobs or (), wire.Item.of):
+    for it in parse_items(root.jobs or (), wire.Item.of):
         full_name = it.full_name or "/".join(filter(None, (name, it.name)))
         if not full_name:
             continue
-        if not read.is_container(it):
-            found.append((it, full_name, read.is_multibranch(root)))
+        if not convert.is_container(it):
+            found.append((it, full_name, convert.is_multibranch(root)))
         elif it.jobs is None:
             folders.append(full_name)
         else:
@@ -148,6 +148,6 @@ def _leaves(root: wire.Item, name: str, folders: list[str]) -> list[tuple[wire.I
 
 def _builds_anyway(job: wire.Item, ref: Ref) -> bool:
     """Return whether a job builds this branch without being told."""
-    if ref.kind is not RefKind.BRANCH or starting.find(read.definitions(job), starting.BRANCH_PARAMETERS):
+    if ref.kind is not RefKind.BRANCH or start.find(convert.definitions(job), start.BRANCH_PARAMETERS):
         return False
-    return read.git_ref(read.checkout(job))[0] == ref.name
+    return convert.git_ref(convert.checkout(job))[0] == ref.name

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from urllib.parse import unquote
 
-from bot.core.models import Conclusion, Gate, IssueCounts, Job, Outcome, Status, TestCase
-from bot.providers.base.provider import StateMap, moment, state_from
+from bot.core.models import Approval, Conclusion, IssueCounts, Job, Outcome, Status, TestCase
+from bot.providers.base.convert import StateMap, state_from
+from bot.providers.base.times import parse_time
 from bot.providers.jenkins import wire
-from bot.providers.jenkins.read import STATES, ended_at, parameter, state
+from bot.providers.jenkins.convert import STATES, ended_at, parameter, state
 
 GRAPH_STATES: StateMap = {
     "queued": (Status.QUEUED, None),
@@ -144,10 +145,10 @@ def blue_job(it: wire.BlueNode, *, build: str, pipeline: str, page: str) -> Job:
     is_over = it.state == "FINISHED"
     word = (it.result if is_over else it.state) or "NOT_BUILT"
     status, conclusion = state_from(word, BLUE_STATES, finished=is_over)
-    started = moment(it.start_time)
+    started = parse_time(it.start_time)
     ended = None
     if started is not None and it.duration_in_millis is not None and status is Status.COMPLETED:
-        ended = moment(started.timestamp() + max(it.duration_in_millis, 0) / 1000)
+        ended = parse_time(started.timestamp() + max(it.duration_in_millis, 0) / 1000)
     return Job(
         id=it.id,
         build=build,
@@ -173,7 +174,7 @@ def whole_job(it: wire.Run, *, build: str, pipeline: str, page: str) -> Job:
         status=status,
         conclusion=conclusion,
         raw_state=raw,
-        started_at=moment(it.timestamp),
+        started_at=parse_time(it.timestamp),
         completed_at=ended_at(it) if status is Status.COMPLETED else None,
         web_url=f"{page}console",
     )
@@ -198,23 +199,23 @@ def cell_job(it: wire.Cell, *, build: str, pipeline: str, page: str) -> Job | No
 
 
 def _span(start: int | None, duration: int | None, status: Status) -> tuple[datetime | None, datetime | None]:
-    started = moment(start)
+    started = parse_time(start)
     if started is None or start is None or duration is None or status is not Status.COMPLETED:
         return started, None
-    return started, moment(start + max(duration, 0))
+    return started, parse_time(start + max(duration, 0))
 
 
-# gates
+# approvals
 
 
-def gates(found: Iterable[wire.Action], *, build: str, pipeline: str, page: str) -> Iterator[Gate]:
+def approvals(found: Iterable[wire.Action], *, build: str, pipeline: str, page: str) -> Iterator[Approval]:
     """Yield the input steps that wait."""
     for action in found:
         for it in action.executions or () if action.waiting_for_input else ():
             if it.settled:
                 continue
             asked = it.input or wire.Input()
-            yield Gate(
+            yield Approval(
                 id=it.id,
                 build=build,
                 pipeline=pipeline,
@@ -226,7 +227,7 @@ def gates(found: Iterable[wire.Action], *, build: str, pipeline: str, page: str)
             )
 
 
-def pending_gate(it: wire.PendingInput, *, build: str, pipeline: str, page: str) -> Gate:
+def pending_approval(it: wire.PendingInput, *, build: str, pipeline: str, page: str) -> Approval:
     """Return an input step as the stage view tells it; it does not say who may decide."""
     fields = (
         wire.Definition(
@@ -238,7 +239,7 @@ def pending_gate(it: wire.PendingInput, *, build: str, pipeline: str, page: str)
         )
         for field in it.inputs or ()
     )
-    return Gate(
+    return Approval(
         id=it.id,
         build=build,
         pipeline=pipeline,

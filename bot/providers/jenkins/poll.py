@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from bot.providers.base.provider import readable
+from bot.providers.base.listing import parse_items
 from bot.providers.jenkins import wire
 
 _LAST = "name,fullName,property[_class],lastBuild[number,building,result,timestamp,duration]"
@@ -36,7 +36,7 @@ def jobs_in(item: wire.Item, name: str) -> Iterator[tuple[str, wire.Item]]:
     """Yield each job and folder from an item on, by full name."""
     if name:
         yield name, item
-    for inside in readable(item.jobs or (), wire.Item.of):
+    for inside in parse_items(item.jobs or (), wire.Item.of):
         own = inside.full_name or "/".join(filter(None, (name, inside.name)))
         if own:
             yield from jobs_in(inside, own)

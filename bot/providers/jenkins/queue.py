@@ -9,9 +9,10 @@ import msgspec
 from bot.core.clock import Clock, Sleep
 from bot.core.errors import NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
 from bot.core.models import Build, StartRequest
-from bot.providers.base.provider import moment, readable
-from bot.providers.jenkins import names, read, starting, wire
-from bot.providers.jenkins.server import Server, keep
+from bot.providers.base.listing import parse_items
+from bot.providers.base.times import parse_time
+from bot.providers.jenkins import convert, names, start, wire
+from bot.providers.jenkins.client import Server, keep
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ Fits = Callable[[Sequence[wire.Action]], bool]
 class Once(Protocol):
     """`Provider.once`."""
 
-    def __call__(self, act: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[T | None]]) -> Awaitable[T]:
+    def __call__(self, send: Callable[[], Awaitable[T]], confirm: Callable[[], Awaitable[T | None]]) -> Awaitable[T]:
         """Do what must not be done twice."""
         ...
 
@@ -42,13 +43,13 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
 class Queue:
     """Starts builds of one server and finds what became of them: by queue item, never "the newest"."""
 
-    def __init__(self, server: Server, *, once: Once, clock: Clock, sleep: Sleep) -> None:
+    def __init__(self, server: Server, *, send_once: Once, clock: Clock, sleep: Sleep) -> None:
         self._server = server
-        self._once = once
+        self._once = send_once
         self._clock = clock
         self._sleep = sleep
 
-    async def look(self, pipeline: str, item: int) -> Build | int:
+    async def confirm(self, pipeline: str, item: int) -> Build | int:
         """Return the number of the build that a queue item became, or the item as a build. Raises NotFound."""
         try:
             it = wire.QueueItem.of(await self._server.json(f"queue/item/{item}", wire.ITEM))
@@ -65,15 +66,15 @@ class Queue:
             raise NotFound(f"The queue item {item} is one of another job.", provider=names.LABEL)
         if it.executable is not None and it.executable.number is not None:
             return it.executable.number
-        return read.queued(it, self._server.around(pipeline))
+        return convert.queued(it, self._server.around(pipeline))
 
     async def submit(self, full_name: str, job: wire.Item, sent: Mapping[str, str], delay: int) -> Build:
         """Queue a build once and follow it. After a time-out it is looked for by user, job, time and parameters."""
-        declared = read.definitions(job)
+        declared = convert.definitions(job)
         since = self._clock()
-        secret = [one.name for one in declared if read.is_secret(one.class_ or one.type or "")]
+        secret = [one.name for one in declared if convert.is_secret(one.class_ or one.type or "")]
 
-        async def act() -> int:
+        async def send() -> int:
             verb = "buildWithParameters" if declared else "build"
             path = f"{names.job_path(full_name)}/{verb}"
             reply = await self._server.post(path, form=sent if declared else None, query={"delay": f"{delay}sec"})
@@ -89,17 +90,17 @@ class Queue:
 
         async def find() -> int | None:
             def fits(found: Sequence[wire.Action]) -> bool:
-                return starting.same_values(sent, read.values(found), secret)
+                return start.same_values(sent, convert.values(found), secret)
 
             return await self._only(full_name, since, job.next_build_number, fits)
 
-        return await self._follow(full_name, await self._once(act, find))
+        return await self._follow(full_name, await self._once(send, find))
 
     async def replay(self, again: Again) -> Build | None:
         """Replay a build by the graph view, which names the new queue item, or by core; None where neither is there."""
         at = names.build_path(again.job, again.number)
 
-        async def act() -> int | None:
+        async def send() -> int | None:
             try:
                 reply = await self._server.post(f"{at}/stages/rerun")
             except NotFound:
@@ -109,34 +110,34 @@ class Queue:
             return rerun.queue_id if rerun else None
 
         try:
-            return await self.again(again, act, "ReplayCause")
+            return await self.again(again, send, "ReplayCause")
         except NotFound:
             return None
 
     async def resubmit(self, again: Again, run: wire.Run, job: wire.Item, request: StartRequest) -> Build:
         """Start a build with what another one was given, and the request's values. Raises UsageError for secret ones."""
-        declared = read.definitions(job)
+        declared = convert.definitions(job)
         known = {one.name for one in declared}
-        recorded = [value for value in read.values(read.actions(run.actions)) if value.name in known]
-        given = starting.placed(declared, request, None)
-        hidden = [value.name for value in recorded if value.name not in given and read.text_of(value.value) is None]
+        recorded = [value for value in convert.values(convert.actions(run.actions)) if value.name in known]
+        given = start.placed(declared, request, None)
+        hidden = [value.name for value in recorded if value.name not in given and convert.text_of(value.value) is None]
         if hidden and given:
             raise self._secret(again, hidden)
         if hidden:
 
-            async def act() -> None:
+            async def send() -> None:
                 path = f"{names.build_path(again.job, again.number)}/rebuild/"
                 await self._server.post(path, query={"autorebuild": True})
 
             try:
-                return await self.again(again, act, "RebuildCause")
+                return await self.again(again, send, "RebuildCause")
             except NotFound as exc:
                 raise self._secret(again, hidden) from exc
-        values = {value.name: text for value in recorded if (text := read.text_of(value.value)) is not None}
-        sent = {**values, **starting.form(declared, given)}
-        return await self.submit(again.job, job, sent, starting.delay_seconds(request.options))
+        values = {value.name: text for value in recorded if (text := convert.text_of(value.value)) is not None}
+        sent = {**values, **start.form(declared, given)}
+        return await self.submit(again.job, job, sent, start.delay_seconds(request.options))
 
-    async def again(self, again: Again, act: Callable[[], Awaitable[int | None]], cause: str) -> Build:
+    async def again(self, again: Again, send: Callable[[], Awaitable[int | None]], cause: str) -> Build:
         """Do what makes a new build of an old one; return the one whose cause names the old one's number.
 
         `act` returns the new queue item where Jenkins names it.
@@ -145,16 +146,16 @@ class Queue:
 
         def fits(found: Sequence[wire.Action]) -> bool:
             return any(
-                read.kind(it.class_) == cause
+                convert.kind(it.class_) == cause
                 and (it.upstream_build == int(again.number) or f"#{again.number}" in _words(it.short_description))
-                for it in read.causes(found)
+                for it in convert.causes(found)
             )
 
         async def find() -> int | None:
             return await self._only(again.job, since, again.next_number, fits)
 
         async def acted() -> int:
-            found = await act()
+            found = await send()
             for pause in FOLLOWED_SECONDS if found is None else ():
                 await self._sleep(pause)
                 try:
@@ -175,12 +176,12 @@ class Queue:
 
     async def _follow(self, pipeline: str, item: int) -> Build:
         """Return what a queue item became, or what it is after some ten seconds. It was taken, so this never fails."""
-        shown = read.queued(wire.QueueItem(id=item), self._server.around(pipeline))
+        shown = convert.queued(wire.QueueItem(id=item), self._server.around(pipeline))
         number: int | None = None
         for pause in FOLLOWED_SECONDS:
             await self._sleep(pause)
             try:
-                found = await self.look(pipeline, item)
+                found = await self.confirm(pipeline, item)
                 if not isinstance(found, int):
                     shown = found
                     if shown.completed:
@@ -188,7 +189,7 @@ class Queue:
                     continue
                 number = found
                 raw = await self._server.json(names.build_path(pipeline, str(number)), wire.RUN)
-                return read.build(wire.Run.of(raw), self._server.around(pipeline, item))
+                return convert.build(wire.Run.of(raw), self._server.around(pipeline, item))
             except ProviderError:
                 continue
         keep(self._server.aliases, (pipeline, item), number)
@@ -198,14 +199,14 @@ class Queue:
         """Return the one queue item of a job that this user made since then and that fits; None where two do."""
         found: set[int] = set()
         reply = await self._server.api.get("queue/api/json", {"tree": f"items[{wire.ITEM}]"})
-        for it in readable(reply.items("items"), wire.QueueItem.of):
+        for it in parse_items(reply.items("items"), wire.QueueItem.of):
             at = names.place(it.task.url or "") if it.task else None
-            entered = moment(it.in_queue_since)
+            entered = parse_time(it.in_queue_since)
             is_new = entered is not None and entered >= since - SKEW
             if at is not None and at.job == full_name and is_new and self._is_ours(it.actions, fits):
                 found.add(it.id)
         for run in await self._newest(full_name, wire.LATER):
-            started = moment(run.timestamp)
+            started = parse_time(run.timestamp)
             is_new = run.number >= next_number if next_number is not None else started is not None and started >= since
             if run.queue_id is not None and is_new and self._is_ours(run.actions, fits):
                 found.add(run.queue_id)
@@ -213,11 +214,11 @@ class Queue:
 
     async def _newest(self, full_name: str, tree: str) -> list[wire.Numbered]:
         listed = await self._server.json(names.job_path(full_name), f"builds[{tree}]{{0,{SEARCHED}}}")
-        return list(readable(wire.Builds.of(listed).builds or (), wire.Numbered.of))
+        return list(parse_items(wire.Builds.of(listed).builds or (), wire.Numbered.of))
 
     def _is_ours(self, raw: list[msgspec.Raw] | None, fits: Fits) -> bool:
-        found = read.actions(raw)
-        return read.by_user(read.causes(found), self._server.user) and fits(found)
+        found = convert.actions(raw)
+        return convert.by_user(convert.causes(found), self._server.user) and fits(found)
 
     def _secret(self, again: Again, hidden: Sequence[str]) -> UsageError:
         shown = ", ".join(f"`{name}`" for name in hidden)

@@ -4,9 +4,9 @@ from urllib.parse import quote
 
 from bot.core.errors import UnexpectedResponse
 from bot.core.models import Issue, IssueCounts, IssueKind, Outcome, TestCase
-from bot.providers.jenkins import parts, read, wire
+from bot.providers.jenkins import convert, parts, wire
+from bot.providers.jenkins.client import Server, keep
 from bot.providers.jenkins.names import build_path
-from bot.providers.jenkins.server import Server, keep
 from bot.providers.jenkins.stages import TEXT
 
 TOOLS = 10
@@ -46,7 +46,7 @@ class Reports:
             found += [
                 Issue(
                     kind=IssueKind.ERROR if it.severity == "ERROR" else kind,
-                    message=read.plain(it.message) or it.type or "a warning without a message",
+                    message=convert.plain(it.message) or it.type or "a warning without a message",
                     job=tool.name or tool.id,
                     file=it.file_name,
                     line=it.line_start or None,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.providers.base.provider import Wire
+from bot.providers.base.wire import Wire
 
 _PARAMETER_FIELDS = "_class,name,type,description,choices,defaultParameterValue[value]"
 _GIT = "lastBuiltRevision[SHA1,branch[name]],remoteUrls"

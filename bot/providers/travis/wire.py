@@ -1,6 +1,6 @@
 """Travis's objects as they come: only the fields that are read."""
 
-from bot.providers.base.provider import Wire
+from bot.providers.base.wire import Wire
 
 
 class User(Wire):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 
 
 class Integration(StrEnum):
@@ -117,7 +117,7 @@ NEVER: Mapping[Capability, tuple[str, str]] = {
         "Truto's model holds no tests.",
         "Look at the build's page, or connect the system directly.",
     ),
-    Capability.GATES: (
+    Capability.APPROVALS: (
         "Truto's model does not tell which steps wait.",
         "Decide on the build's page, or connect the system directly.",
     ),

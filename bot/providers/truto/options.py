@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from bot.providers.base.provider import Options
+from bot.providers.base.options import Options
 from bot.providers.truto.integrations import LABELS, REQUIRED, Integration, integration_of
 
 

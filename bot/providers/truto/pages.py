@@ -4,8 +4,8 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from bot.core.models import Page
+from bot.providers.truto.convert import Place
 from bot.providers.truto.integrations import Integration
-from bot.providers.truto.read import Place
 
 _GITHUB = re.compile(
     r"/(?P<owner>[^/]+)/(?P<pipeline>[^/]+)(?:/actions(?:/runs/(?P<build>\d+)(?:/attempts/\d+)?(?:/job/(?P<job>\d+))?)?)?"

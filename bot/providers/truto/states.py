@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bot.core.models import Conclusion, Status, Trigger
-from bot.providers.base.provider import StateMap
+from bot.providers.base.convert import StateMap
 from bot.providers.truto.integrations import Integration
 
 _UNIFIED: StateMap = {

@@ -100,11 +100,11 @@ class Version:
 class WorkflowAdmin(PipelineAdmin):
     """Xcode Cloud's workflows, managed. Costs one request for each act, a copy or a new one three to seven."""
 
-    def __init__(self, api: Api, catalogue: Catalogue, *, site: Site, once: Once) -> None:
+    def __init__(self, api: Api, catalogue: Catalogue, *, site: Site, send_once: Once) -> None:
         self._api = api
         self._catalogue = catalogue
         self._site = site
-        self._once = once
+        self._once = send_once
 
     @override
     async def set_enabled(self, pipeline: str, *, enabled: bool) -> Pipeline:
@@ -159,7 +159,7 @@ class WorkflowAdmin(PipelineAdmin):
             }
         }
 
-        async def act() -> Pipeline:
+        async def send() -> Pipeline:
             made = (await self._api.post("v1/ciWorkflows", json=body)).decode(Document).data
             workflow = Workflow(
                 id=made.id,
@@ -171,14 +171,14 @@ class WorkflowAdmin(PipelineAdmin):
             self._catalogue.keep(workflow)
             return workflow.pipeline(self._site)
 
-        async def look() -> Pipeline | None:
+        async def confirm() -> Pipeline | None:
             self._catalogue.forget_workflows()
             for workflow in (await self._catalogue.workflows()).values():
                 if workflow.product.id == product.id and workflow.name == name:
                     return workflow.pipeline(self._site)
             return None
 
-        return await self._once(act, look)
+        return await self._once(send, confirm)
 
     @override
     async def delete(self, pipeline: str) -> None:

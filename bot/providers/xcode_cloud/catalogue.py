@@ -13,7 +13,7 @@ from bot.core.clock import Clock
 from bot.core.errors import Ambiguous, NotFound
 from bot.core.models import Pipeline, Ref, RefKind
 from bot.http.client import Api, Query
-from bot.providers.xcode_cloud.credentials import ReadyToken
+from bot.providers.xcode_cloud.auth import ReadyToken
 from bot.providers.xcode_cloud.wire import (
     GitRefAttributes,
     Listing,

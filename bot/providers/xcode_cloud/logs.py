@@ -46,13 +46,13 @@ def bundle_tail(data: bytes, keep: int) -> Tail | None:
             members = bundle.infolist()
             if len(members) > MEMBERS:
                 raise BadBundle(f"holds more than {MEMBERS} files")
-            readable = [
+            parse_items = [
                 it
                 for it in members
                 if not it.is_dir() and it.file_size and not it.flag_bits & _ENCRYPTED and it.compress_type in _READABLE
             ]
-            readable.sort(key=lambda it: ("xcodebuild" in it.filename.lower(), it.file_size), reverse=True)
-            for member in readable:
+            parse_items.sort(key=lambda it: ("xcodebuild" in it.filename.lower(), it.file_size), reverse=True)
+            for member in parse_items:
                 if (tail := _text_tail(bundle, member, keep)) is not None:
                     return tail
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as exc:

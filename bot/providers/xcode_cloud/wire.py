@@ -25,7 +25,9 @@ from bot.core.models import (
     Trigger,
 )
 from bot.http.client import Reply
-from bot.providers.base.provider import StateMap, Wire, latest, moment, state_from
+from bot.providers.base.convert import StateMap, state_from
+from bot.providers.base.times import latest, parse_time
+from bot.providers.base.wire import Wire
 
 W = TypeVar("W", bound=Wire)
 
@@ -457,7 +459,7 @@ def build_of(
     request = wanted.read(PullRequestAttributes) if wanted is not None else PullRequestAttributes()
     commit = it.source_commit or Commit()
     author = commit.author.display_name if commit.author is not None else None
-    created, started, finished = moment(it.created_date), moment(it.started_date), moment(it.finished_date)
+    created, started, finished = parse_time(it.created_date), parse_time(it.started_date), parse_time(it.finished_date)
     labels = [name, f"#{it.number}" if it.number is not None else None]
     return Build(
         connection=connection,
@@ -505,8 +507,8 @@ def job_of(action: Resource, *, pipeline: str, build: str, web_url: str | None =
         tolerated=it.is_required_to_pass is False,
         reason="errored" if raw == "ERRORED" else None,
         issues=counts_of(it.issue_counts),
-        started_at=moment(it.started_date),
-        completed_at=moment(it.finished_date),
+        started_at=parse_time(it.started_date),
+        completed_at=parse_time(it.finished_date),
         web_url=web_url,
     )
 

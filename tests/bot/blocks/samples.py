@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.core.models import (
+    Approval,
     Artifact,
     Build,
     Change,
     Conclusion,
-    Gate,
     Issue,
     IssueCounts,
     IssueKind,
@@ -103,9 +103,9 @@ def passed(**changes: Any) -> Build:
     return build(**{"conclusion": Conclusion.PASSED, "issues": counts, **changes})
 
 
-def gate(**changes: Any) -> Gate:
-    """Return a gate with fields."""
-    asked = Gate(
+def approval(**changes: Any) -> Approval:
+    """Return an approval with fields."""
+    asked = Approval(
         id="gate-7",
         build="run-900",
         pipeline="wf-31",

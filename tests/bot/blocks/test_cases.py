@@ -16,7 +16,14 @@ from bot.blocks.issues import issues_message
 from bot.blocks.lists import connections_message, pipelines_message
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message
-from bot.blocks.notice import delivery_problem, gate_notice, notice, outage_notice, sentence_of, summary_notice
+from bot.blocks.notification import (
+    approval_notification,
+    delivery_problem,
+    notification,
+    outage_notification,
+    sentence_of,
+    summary_notification,
+)
 from bot.blocks.plain import as_text
 from bot.core.errors import BotError, RateLimited, Unavailable, UsageError
 from bot.core.models import (
@@ -104,7 +111,7 @@ def test_what_is_unknown_leaves_no_trace() -> None:
     assert "wf" in text_of(build_list([bare], title="Builds", labels={}, now=s.NOW))
     ended = Build(connection="lumen", pipeline="wf", id="1", status=Status.COMPLETED)
     assert lines.build_line(ended, label="web", now=s.NOW) == "• *Ended*  web"
-    assert text_of(gate_notice(bare, [], **CARD)).startswith("⏸ WAITING FOR APPROVAL")
+    assert text_of(approval_notification(bare, [], **CARD)).startswith("⏸ WAITING FOR APPROVAL")
 
 
 @pytest.mark.parametrize(
@@ -134,16 +141,20 @@ def test_only_what_is_allowed_is_offered() -> None:
     assert words_of(s.running(), watched=True) == ["Open", "Cancel", "Unwatch", "Logs so far"]
 
 
-def test_a_gate_offers_what_the_system_and_the_person_can() -> None:
+def test_a_approval_offers_what_the_system_and_the_person_can() -> None:
     waiting = s.running(waiting=True)
-    gates = [s.gate(can_reject=False)]
-    assert words_of(waiting, gates=gates, allowed=frozenset({"approve", "reject"})) == ["Approve", "Details", "Open"]
-    assert words_of(waiting, gates=gates, allowed=frozenset()) == ["Details", "Open"]
+    approvals = [s.approval(can_reject=False)]
+    assert words_of(waiting, approvals=approvals, allowed=frozenset({"approve", "reject"})) == [
+        "Approve",
+        "Details",
+        "Open",
+    ]
+    assert words_of(waiting, approvals=approvals, allowed=frozenset()) == ["Details", "Open"]
 
 
-def test_commands_name_the_build_and_acting_ones_the_round() -> None:
-    assert command("cancel", s.build(), round=3) == "cancel lumen:wf-31#412 --round 3"
-    assert command("logs", s.build(), round=3) == "logs lumen:wf-31#412"
+def test_commands_name_the_build_and_acting_ones_the_attempt() -> None:
+    assert command("cancel", s.build(), attempt_no=3) == "cancel lumen:wf-31#412 --round 3"
+    assert command("logs", s.build(), attempt_no=3) == "logs lumen:wf-31#412"
     assert command("cancel", s.build(number=None, id="a b")) == "cancel lumen:wf-31 --id 'a b' --round 1"
     assert command("logs", s.build(pipeline="my app")) == "logs --pipeline 'lumen:my app' --build 412"
 
@@ -177,12 +188,12 @@ def test_commands_name_the_build_and_acting_ones_the_round() -> None:
         (Transition(), {}, "There is nothing to compare it with"),
     ],
 )
-def test_line_two_says_what_the_round_means(transition: Transition, changes: dict[str, Any], shown: str) -> None:
+def test_line_two_says_what_the_attempt_means(transition: Transition, changes: dict[str, Any], shown: str) -> None:
     assert sentence_of(transition, s.build(**changes)) == shown
 
 
 def told(**given: Any) -> list[str]:
-    message = notice(s.build(), **({"transition": s.BROKEN, "reason": "", **CARD} | given))
+    message = notification(s.build(), **({"transition": s.BROKEN, "reason": "", **CARD} | given))
     return text_of(message).splitlines()
 
 
@@ -193,19 +204,19 @@ def test_the_first_failure_is_cleaned_and_masked() -> None:
     assert told(more_failures=3)[4] == "+3 more"
 
 
-def test_a_notice_without_a_reason_or_doubt_says_neither() -> None:
+def test_a_notification_without_a_reason_or_doubt_says_neither() -> None:
     assert told()[4].endswith("2026-11-20 14:30 UTC")
     assert "Posted because" not in "\n".join(told())
 
 
 def test_a_fixed_build_with_new_warnings_is_fixed() -> None:
     fixed = Transition(change=Change.FIXED, streak=1, baseline=IssueCounts(warnings=1))
-    message = notice(s.passed(issues=IssueCounts(warnings=2)), transition=fixed, reason="", **CARD)
+    message = notification(s.passed(issues=IssueCounts(warnings=2)), transition=fixed, reason="", **CARD)
     assert message.text.startswith("Fixed: Lumen iOS / Nightly #412 on main. Back to green after 1 red build")
 
 
 def test_an_outage_without_a_word_says_so() -> None:
-    assert "no answer" in text_of(outage_notice("GitLab", s.NOW, ""))
+    assert "no answer" in text_of(outage_notification("GitLab", s.NOW, ""))
 
 
 def test_a_channel_that_cannot_be_posted_to_is_told_about_with_what_mends_it() -> None:
@@ -325,7 +336,7 @@ def test_lists_say_what_is_missing() -> None:
 
 
 def test_a_short_summary_leaves_nothing_out() -> None:
-    shown = text_of(summary_notice([s.build(), s.passed()], labels={}, now=s.NOW, reason="you were away"))
+    shown = text_of(summary_notification([s.build(), s.passed()], labels={}, now=s.NOW, reason="you were away"))
     assert shown.splitlines()[0] == "2 builds finished while I was away"
     assert " more" not in shown
-    assert text_of(summary_notice([], labels={}, now=s.NOW)) == "0 builds finished while I was away"
+    assert text_of(summary_notification([], labels={}, now=s.NOW)) == "0 builds finished while I was away"

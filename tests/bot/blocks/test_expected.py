@@ -17,7 +17,14 @@ from bot.blocks.jobs import jobs_message
 from bot.blocks.link import link_confirmation
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message
-from bot.blocks.notice import gate_notice, notice, outage_notice, outage_over, started_message, summary_notice
+from bot.blocks.notification import (
+    approval_notification,
+    notification,
+    outage_notification,
+    outage_over,
+    started_message,
+    summary_notification,
+)
 from bot.blocks.plain import as_text
 from bot.blocks.status import StatusRow, status_message
 from bot.blocks.text import Markup, mention
@@ -53,32 +60,32 @@ MESSAGES: dict[str, Message] = {
         watched=True,
         note="Shown: the only pipeline linked here.",
     ),
-    "card_waiting": build_card(s.running(waiting=True), **CARD, gates=[s.gate()], round=2),
+    "card_waiting": build_card(s.running(waiting=True), **CARD, approvals=[s.approval()], attempt_no=2),
     "card_passed": build_card(s.passed(), **CARD),
     "card_failed": build_card(s.build(), **CARD),
     "card_cancelled": build_card(s.build(conclusion=Conclusion.CANCELLED, issues=IssueCounts()), **CARD),
     "card_timed_out": build_card(s.build(conclusion=Conclusion.TIMEOUT), **CARD),
     "card_retried": build_card(s.build(conclusion=Conclusion.RETRIED), **CARD, headline="Retried as #415"),
     "card_unknown": build_card(s.build(conclusion=None, raw_state="half_baked", number=None), **CARD),
-    "notice_broken": notice(
+    "notice_broken": notification(
         s.build(), transition=s.BROKEN, **NEWS, first_failure=s.FAILURE, more_failures=2, mention="U07NOOR"
     ),
-    "notice_fixed": notice(s.passed(**s.BOT_STARTED), transition=s.FIXED, **NEWS),
-    "notice_still_failing": notice(
-        s.build(), transition=s.STILL_FAILING, **NEWS, first_failure=s.WARNING, late=True, repeated=True, round=2
+    "notice_fixed": notification(s.passed(**s.BOT_STARTED), transition=s.FIXED, **NEWS),
+    "notice_still_failing": notification(
+        s.build(), transition=s.STILL_FAILING, **NEWS, first_failure=s.WARNING, late=True, repeated=True, attempt_no=2
     ),
-    "notice_new_warnings": notice(
+    "notice_new_warnings": notification(
         s.passed(issues=IssueCounts(errors=0, warnings=3)),
         transition=Transition(change=Change.STILL_PASSING, baseline=IssueCounts(warnings=1), worse=True),
         **NEWS,
     ),
-    "notice_first": notice(
+    "notice_first": notification(
         s.passed(issues=IssueCounts()), transition=Transition(change=Change.FIRST), **NEWS, counts_pending=True
     ),
-    "notice_cancelled": notice(s.build(conclusion=Conclusion.CANCELLED), transition=Transition(), **NEWS),
-    "gate": gate_notice(
+    "notice_cancelled": notification(s.build(conclusion=Conclusion.CANCELLED), transition=Transition(), **NEWS),
+    "gate": approval_notification(
         s.running(waiting=True),
-        [s.gate(), s.gate(id="gate-8", name="Tell the press", fields=(), approvers=(), instructions=None)],
+        [s.approval(), s.approval(id="gate-8", name="Tell the press", fields=(), approvers=(), instructions=None)],
         **CARD,
         requester="U07NOOR",
         mention="S07SHIP",
@@ -86,12 +93,12 @@ MESSAGES: dict[str, Message] = {
         deadline=s.NOW + timedelta(hours=4),
         reason="this channel hears every gate",
     ),
-    "gate_decided": gate_notice(
-        s.running(), [s.gate()], **CARD, decision=Markup(f"Approved by {mention('U07IDA')}: 'hotfix'")
+    "gate_decided": approval_notification(
+        s.running(), [s.approval()], **CARD, decision=Markup(f"Approved by {mention('U07IDA')}: 'hotfix'")
     ),
-    "summary": summary_notice([s.build(number=n) for n in range(400, 423)], labels=LABELS, now=s.NOW),
+    "summary": summary_notification([s.build(number=n) for n in range(400, 423)], labels=LABELS, now=s.NOW),
     "started": started_message("U07NOOR", s.running(), s.LABEL),
-    "outage": outage_notice("GitLab (main)", s.NOW, "no answer for 10 minutes"),
+    "outage": outage_notification("GitLab (main)", s.NOW, "no answer for 10 minutes"),
     "outage_over": outage_over("GitLab (main)", s.NOW - timedelta(minutes=25), s.NOW),
     "status_one": status_message("ios", [ROW], s.NOW),
     "status_several": status_message(

@@ -19,24 +19,24 @@ from bot.blocks.link import link_confirmation
 from bot.blocks.lists import branches_message, connections_message, links_message, pipelines_message
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message, View, section
-from bot.blocks.notice import (
+from bot.blocks.notification import (
+    approval_notification,
     delivery_problem,
-    gate_notice,
-    notice,
-    outage_notice,
+    notification,
+    outage_notification,
     outage_over,
     started_message,
-    summary_notice,
+    summary_notification,
 )
 from bot.blocks.plain import as_text
 from bot.blocks.status import StatusRow, status_message
 from bot.blocks.text import Markup
 from bot.core.errors import AuthFailed, UsageError
 from bot.core.models import (
+    Approval,
     Artifact,
     Build,
     Conclusion,
-    Gate,
     Issue,
     IssueCounts,
     IssueKind,
@@ -113,9 +113,9 @@ def evil_running(x: str) -> Build:
     return evil_build(x, status=Status.IN_PROGRESS, conclusion=None, completed_at=None, waiting=True)
 
 
-def evil_gate(x: str) -> Gate:
+def evil_approval(x: str) -> Approval:
     asked = tuple(Parameter(name=x, label=x, default=x) for _ in range(9))
-    return Gate(
+    return Approval(
         id=x,
         build=x,
         pipeline=x,
@@ -154,7 +154,7 @@ def card(x: str) -> dict[str, Any]:
 RENDERERS: dict[str, Callable[[str], Message]] = {
     "card": lambda x: build_card(evil_build(x), **card(x), headline=x, note=x),
     "card_unknown": lambda x: build_card(evil_build(x, conclusion=None), **card(x), watched=True),
-    "card_waiting": lambda x: build_card(evil_running(x), **card(x), gates=[evil_gate(x)] * 7, headline=x),
+    "card_waiting": lambda x: build_card(evil_running(x), **card(x), approvals=[evil_approval(x)] * 7, headline=x),
     "line": lambda x: Message(text="x", blocks=(section(build_line(evil_build(x), label=x, now=s.NOW)),)),
     "list": lambda x: build_list(
         [evil_build(x)] * 40, title=x, labels={(x, x): x}, now=s.NOW, footer=x, more_command=f"list {x}"
@@ -163,7 +163,7 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         [evil_build(x), evil_running(x)], sha=x, labels={}, connection_labels={x: x}, now=s.NOW, footer=x
     ),
     "commit_none": lambda x: commit_list([], sha=x, labels={}, connection_labels={}, now=s.NOW),
-    "notice": lambda x: notice(
+    "notice": lambda x: notification(
         evil_build(x),
         transition=s.BROKEN,
         **card(x),
@@ -174,14 +174,16 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         late=True,
         repeated=True,
     ),
-    "notice_fixed": lambda x: notice(
+    "notice_fixed": lambda x: notification(
         evil_build(x, conclusion=Conclusion.PASSED), transition=s.FIXED, **card(x), reason=x
     ),
-    "notice_unknown": lambda x: notice(evil_build(x, conclusion=None), transition=Transition(), **card(x), reason=x),
-    "summary": lambda x: summary_notice([evil_build(x)] * 30, labels={}, now=s.NOW, reason=x, repeated=True),
-    "gate": lambda x: gate_notice(
+    "notice_unknown": lambda x: notification(
+        evil_build(x, conclusion=None), transition=Transition(), **card(x), reason=x
+    ),
+    "summary": lambda x: summary_notification([evil_build(x)] * 30, labels={}, now=s.NOW, reason=x, repeated=True),
+    "gate": lambda x: approval_notification(
         evil_running(x),
-        [evil_gate(x)] * 7,
+        [evil_approval(x)] * 7,
         **card(x),
         requester=x,
         mention=x,
@@ -189,9 +191,9 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         reason=x,
         repeated=True,
     ),
-    "gate_decided": lambda x: gate_notice(evil_running(x), [evil_gate(x)], **card(x), decision=x),
+    "gate_decided": lambda x: approval_notification(evil_running(x), [evil_approval(x)], **card(x), decision=x),
     "started": lambda x: started_message(x, evil_running(x), x, x),
-    "outage": lambda x: outage_notice(x, s.NOW, x),
+    "outage": lambda x: outage_notification(x, s.NOW, x),
     "outage_over": lambda x: outage_over(x, s.NOW, s.NOW),
     "delivery": lambda x: delivery_problem(x, x, [x] * 14, commands=[x, f"unlink {x}"]),
     "status": lambda x: status_message(x, [evil_row(x)] * 20, s.NOW),

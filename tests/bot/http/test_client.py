@@ -276,18 +276,18 @@ async def test_trouble_that_passes_is_not_noticed(api_over: Make) -> None:
 
 
 async def test_a_vendor_may_explain_a_status_in_its_own_way(api_over: Make) -> None:
-    def explain(answer: Reply) -> ProviderError | None:
+    def map_error(answer: Reply) -> ProviderError | None:
         if answer.status == 403 and answer.headers.get("x-left") == "0":
             return RateLimited("slow down", provider="Hudson", retry_after=1800, status=403)
         return None
 
     wire = Wire(httpx.Response(403, headers={"x-left": "0"}))
-    api = api_over(wire, explain=explain)
+    api = api_over(wire, map_error=map_error)
     with pytest.raises(RateLimited, match="slow down"):
         await api.get("builds")
     assert api.not_before == NOW + timedelta(seconds=1800)
     with pytest.raises(AuthFailed):
-        await api_over(Wire(httpx.Response(403)), explain=explain).get("builds")
+        await api_over(Wire(httpx.Response(403)), map_error=map_error).get("builds")
 
 
 @pytest.mark.parametrize(
@@ -626,7 +626,7 @@ async def test_an_address_without_http_is_unexpected(api_over: Make) -> None:
 
 async def test_a_whole_address_elsewhere_gets_no_credentials_unless_it_is_trusted(api_over: Make) -> None:
     wire = Wire(httpx.Response(200, json=[]))
-    api = api_over(wire, trusted=["https://results.ci.example"], headers={"Private-Token": TOKEN})
+    api = api_over(wire, credential_origins=["https://results.ci.example"], headers={"Private-Token": TOKEN})
     await api.get("https://results.ci.example/a")
     await api.get("https://evil.example/a")
     await api.post("https://evil.example/a", json={})
@@ -882,7 +882,7 @@ def test_signed_addresses_and_tokens_by_their_look_are_not_repeated() -> None:
 
 
 def test_secrets_stay_out_of_a_replys_repr() -> None:
-    assert TOKEN not in repr(reply(200, unsaid=frozenset({TOKEN})))
+    assert TOKEN not in repr(reply(200, secrets=frozenset({TOKEN})))
 
 
 JSON = st.recursive(

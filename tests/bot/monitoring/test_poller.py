@@ -9,11 +9,11 @@ import pytest
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, StoreError, Unavailable
 from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind
 from bot.http.client import Quota
-from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, OUTAGE_AFTER, Pace, Watcher, pause_seconds
+from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, OUTAGE_AFTER, Pace, Poller, pause_seconds
 from bot.notifications.notification import Event
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
-from bot.store.tables import LaneRow, MuteRow, NoticeRow
+from bot.store.tables import MuteRow, NotificationRow, PollTargetRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, card, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
@@ -35,11 +35,11 @@ class Desk:
         self.hidden: set[tuple[str, str]] = set()
         self.woken = 0
         self.looks: list[tuple[str, str]] = []
-        self.watcher = self.another()
+        self.poller = self.another()
 
-    def another(self, owner: str = "w") -> Watcher:
+    def another(self, owner: str = "w") -> Poller:
         """Return a watcher, as another process has it."""
-        return Watcher(
+        return Poller(
             self.store,
             provider_of=self.open.get,
             sees=lambda team, connection: (team, connection) not in self.hidden,
@@ -47,34 +47,34 @@ class Desk:
             clock=self.clock,
             owner=owner,
             wake_outbox=self._wake,
-            looked=lambda kind, outcome, _seconds: self.looks.append((kind, outcome)),
+            polled=lambda kind, outcome, _seconds: self.looks.append((kind, outcome)),
         )
 
     def _wake(self) -> None:
         self.woken += 1
 
     async def follow(self, **fields: Any) -> None:
-        """Link the pipeline to a channel, long ago, and want its lane."""
-        row = await self.store.save_link(link(**{"created_at": ago(days=30), "default_branch": "main", **fields}))
+        """Link the pipeline to a channel, long ago, and want its poll target."""
+        row = await self.store.links.save(link(**{"created_at": ago(days=30), "default_branch": "main", **fields}))
         provider = self.open.get(row.connection)
-        part = provider.lane(row.pipeline) if provider else ""
-        await self.store.want_lane(row.connection, part, now=self.clock())
+        part = provider.poll_target(row.pipeline) if provider else ""
+        await self.store.polling.ensure(row.connection, part, now=self.clock())
 
     async def tick(self, **ahead: float) -> bool:
         """Go ahead in time, tick, and wait for what that started."""
         self.clock.go(**ahead)
-        found = await self.watcher.tick()
-        await self.watcher.settle()
+        found = await self.poller.tick()
+        await self.poller.settle()
         return found
 
-    async def lane(self, part: str = "", connection: str = CONNECTION) -> LaneRow:
-        """Return a lane as it stands."""
-        (row,) = [one for one in await self.store.lanes() if (one.connection, one.part) == (connection, part)]
+    async def poll_target(self, part: str = "", connection: str = CONNECTION) -> PollTargetRow:
+        """Return a poll target as it stands."""
+        (row,) = [one for one in await self.store.polling.targets() if (one.connection, one.part) == (connection, part)]
         return row
 
-    async def notices(self, channel: str = CHANNEL) -> list[NoticeRow]:
+    async def notifications(self, channel: str = CHANNEL) -> list[NotificationRow]:
         """Return what was decided for a channel."""
-        return await self.store.notices_in(TEAM, channel, ago(days=99))
+        return await self.store.notifications.in_channel(TEAM, channel, ago(days=99))
 
 
 @pytest.fixture
@@ -110,11 +110,11 @@ async def test_the_next_look_comes_soon_while_something_builds_and_never_in_step
     await desk.follow()
     desk.works.put(running())
     await desk.tick()
-    busy = (await desk.lane()).due_at - desk.clock()
+    busy = (await desk.poll_target()).due_at - desk.clock()
     assert timedelta(seconds=9) <= busy <= timedelta(seconds=11)
     desk.works.put(ended())
     await desk.tick(seconds=12)
-    idle = (await desk.lane()).due_at - desk.clock()
+    idle = (await desk.poll_target()).due_at - desk.clock()
     assert timedelta(seconds=54) <= idle <= timedelta(seconds=66)
 
 
@@ -122,19 +122,19 @@ async def test_a_quota_told_by_the_vendor_stretches_the_pause(desk: Desk) -> Non
     await desk.follow()
     desk.works.left = Quota(limit=100, remaining=40, resets_at=NOW + timedelta(seconds=300))
     await desk.tick()
-    assert (await desk.lane()).due_at - NOW >= timedelta(seconds=270)
+    assert (await desk.poll_target()).due_at - NOW >= timedelta(seconds=270)
 
 
 # what is looked at
 
 
-async def test_an_end_is_recorded_with_its_notice_and_the_outbox_is_woken(desk: Desk) -> None:
+async def test_an_end_is_recorded_with_its_notification_and_the_outbox_is_woken(desk: Desk) -> None:
     await desk.follow()
     desk.works.put(running())
     await desk.tick()
     desk.works.put(ended())
     await desk.tick(seconds=12)
-    (row,) = await desk.notices()
+    (row,) = await desk.notifications()
     assert (row.event, row.state, row.build) == ("finished", "pending", "b1")
     assert desk.woken >= 1
     assert desk.looks == [("works", "ok"), ("works", "ok")]
@@ -143,12 +143,12 @@ async def test_an_end_is_recorded_with_its_notice_and_the_outbox_is_woken(desk: 
 async def test_nothing_is_told_twice_however_often_it_is_seen(desk: Desk) -> None:
     await desk.follow()
     desk.works.put(ended())
-    for _look in range(3):
+    for _poll in range(3):
         await desk.tick(seconds=70)
-    assert len(await desk.notices()) == 1
+    assert len(await desk.notifications()) == 1
 
 
-async def test_the_cursor_goes_with_the_lane(desk: Desk) -> None:
+async def test_the_cursor_goes_with_the_poll_target(desk: Desk) -> None:
     await desk.follow()
     desk.works.cursor = "page-7"
     await desk.tick()
@@ -158,7 +158,7 @@ async def test_the_cursor_goes_with_the_lane(desk: Desk) -> None:
 
 async def test_only_linked_pipelines_and_watched_builds_are_asked_about(desk: Desk) -> None:
     await desk.follow()
-    await desk.store.add_watch(watch("b9", pipeline="p-other"))
+    await desk.store.watches.add(watch("b9", pipeline="p-other"))
     desk.works.history["p-other"] = []
     desk.works.put(running("b9", pipeline="p-other"))
     desk.works.put(running("b8", pipeline="p-other"))
@@ -171,16 +171,16 @@ async def test_only_linked_pipelines_and_watched_builds_are_asked_about(desk: De
 async def test_a_watched_build_of_an_unlinked_pipeline_is_told_to_its_end(desk: Desk) -> None:
     desk.works.capabilities = PLAIN | {Capability.ACCOUNT_POLL}
     desk.works.put(running("b9"))
-    await desk.store.add_watch(watch("b9"))
-    await desk.store.want_lane(CONNECTION, "", now=NOW)
+    await desk.store.watches.add(watch("b9"))
+    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
     await desk.tick()
     desk.works.put(ended("b9"))
     await desk.tick(seconds=12)
-    (row,) = await desk.notices("U1")
+    (row,) = await desk.notifications("U1")
     assert (row.build, row.reason) == ("b9", "you asked to hear its end")
-    assert await desk.store.watches_of(key("b9")) == []
+    assert await desk.store.watches.of_build(key("b9")) == []
     await desk.tick(seconds=70)
-    assert await desk.store.lanes() == []
+    assert await desk.store.polling.targets() == []
 
 
 async def test_builds_that_a_list_no_longer_shows_are_read_one_by_one(desk: Desk) -> None:
@@ -191,7 +191,7 @@ async def test_builds_that_a_list_no_longer_shows_are_read_one_by_one(desk: Desk
     desk.works.put(ended())
     desk.works.listed = False
     await desk.tick(seconds=12)
-    assert [row.build for row in await desk.notices()] == ["b1"]
+    assert [row.build for row in await desk.notifications()] == ["b1"]
 
 
 async def test_a_build_that_its_system_has_lost_is_asked_for_no_more(desk: Desk) -> None:
@@ -204,7 +204,7 @@ async def test_a_build_that_its_system_has_lost_is_asked_for_no_more(desk: Desk)
     assert desk.works.took("build") == ["b1"]
     await desk.tick(seconds=70)
     assert desk.works.took("build") == ["b1"]
-    assert await desk.notices() == []
+    assert await desk.notifications() == []
 
 
 async def test_builds_of_other_pipelines_that_a_list_brings_along_are_left_out(desk: Desk) -> None:
@@ -212,8 +212,8 @@ async def test_builds_of_other_pipelines_that_a_list_brings_along_are_left_out(d
     desk.works.put(ended())
     desk.works.brought = (ended("b7", pipeline="p-secret"),)
     await desk.tick()
-    assert await desk.store.build(BuildKey(connection=CONNECTION, pipeline="p-secret", id="b7")) is None
-    assert await desk.store.build(key()) is not None
+    assert await desk.store.builds.get(BuildKey(connection=CONNECTION, pipeline="p-secret", id="b7")) is None
+    assert await desk.store.builds.get(key()) is not None
 
 
 async def test_a_workspace_that_may_not_see_a_connection_any_more_hears_nothing(desk: Desk) -> None:
@@ -221,42 +221,42 @@ async def test_a_workspace_that_may_not_see_a_connection_any_more_hears_nothing(
     desk.hidden.add((TEAM, CONNECTION))
     desk.works.put(ended())
     await desk.tick()
-    (row,) = await desk.notices()
+    (row,) = await desk.notifications()
     assert row.state == "silent"
 
 
-# taps
+# webhook events
 
 
 async def test_a_tap_reads_only_the_build_it_names(desk: Desk) -> None:
     await desk.follow()
     desk.works.put(running())
     await desk.tick()
-    before = (await desk.lane()).poll_at
+    before = (await desk.poll_target()).poll_at
     desk.works.put(ended())
     desk.clock.go(seconds=1)
-    await desk.store.tap(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
+    await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
     await desk.tick()
     assert desk.works.took("build") == ["b1"]
     assert len(desk.works.looks) == 1
-    assert [row.build for row in await desk.notices()] == ["b1"]
-    assert (await desk.lane()).poll_at <= before + timedelta(seconds=1)
+    assert [row.build for row in await desk.notifications()] == ["b1"]
+    assert (await desk.poll_target()).poll_at <= before + timedelta(seconds=1)
 
 
 async def test_taps_about_builds_that_nobody_follows_cost_no_request(desk: Desk) -> None:
     await desk.follow()
     await desk.tick()
     desk.works.put(running("b5", pipeline="p-secret"))
-    await desk.store.tap(CONNECTION, "", [("p-secret", "b5")], full=False, now=desk.clock())
+    await desk.store.polling.request(CONNECTION, "", [("p-secret", "b5")], full=False, now=desk.clock())
     await desk.tick()
     assert desk.works.took("build") == []
     assert len(desk.works.looks) == 1
 
 
-async def test_a_tap_without_a_build_has_the_whole_lane_polled(desk: Desk) -> None:
+async def test_a_tap_without_a_build_has_the_whole_poll_target_polled(desk: Desk) -> None:
     await desk.follow()
     await desk.tick()
-    await desk.store.tap(CONNECTION, None, [], full=True, now=desk.clock())
+    await desk.store.polling.request(CONNECTION, None, [], full=True, now=desk.clock())
     await desk.tick(seconds=1)
     assert len(desk.works.looks) == 2
 
@@ -267,15 +267,15 @@ async def test_a_tap_that_comes_while_a_look_runs_is_not_lost(desk: Desk) -> Non
 
     async def tap() -> None:
         desk.works.before_answer = None
-        await desk.store.tap(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
+        await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
 
     desk.works.before_answer = tap
     await desk.tick()
     desk.works.put(ended())
-    assert (await desk.lane()).due_at <= desk.clock()
+    assert (await desk.poll_target()).due_at <= desk.clock()
     await desk.tick()
     assert desk.works.took("build") == ["b1"]
-    assert [row.build for row in await desk.notices()] == ["b1"]
+    assert [row.build for row in await desk.notifications()] == ["b1"]
 
 
 async def test_a_tap_whose_look_fails_is_made_good_by_the_poll_after_it(desk: Desk) -> None:
@@ -283,96 +283,98 @@ async def test_a_tap_whose_look_fails_is_made_good_by_the_poll_after_it(desk: De
     desk.works.put(running())
     await desk.tick()
     desk.works.put(ended())
-    await desk.store.tap(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
+    await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
     desk.works.troubles["build"] = DOWN
     await desk.tick()
-    assert await desk.notices() == []
+    assert await desk.notifications() == []
     desk.works.troubles.clear()
     await desk.tick(seconds=12)
-    assert [row.build for row in await desk.notices()] == ["b1"]
+    assert [row.build for row in await desk.notifications()] == ["b1"]
 
 
-# lanes
+# poll targets
 
 
-async def test_a_lane_that_nobody_wants_is_dropped_and_comes_back(desk: Desk) -> None:
-    await desk.store.want_lane(CONNECTION, "", now=NOW)
+async def test_a_poll_target_that_nobody_wants_is_dropped_and_comes_back(desk: Desk) -> None:
+    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
     await desk.tick()
-    assert await desk.store.lanes() == []
+    assert await desk.store.polling.targets() == []
     await desk.follow()
     await desk.tick(seconds=1)
     assert len(desk.works.looks) == 1
 
 
 async def test_each_part_of_a_connection_is_polled_for_itself(desk: Desk) -> None:
-    desk.works.lanes = {PIPELINE: "one", "p-web": "two"}
+    desk.works.poll_targets = {PIPELINE: "one", "p-web": "two"}
     desk.works.history["p-web"] = []
     await desk.follow()
     await desk.follow(channel="C2", pipeline="p-web")
     await desk.tick()
     assert sorted(next(iter(watched.pipelines)) for _cursor, watched in desk.works.looks) == [PIPELINE, "p-web"]
-    (web,) = [row for row in await desk.store.all_links() if row.pipeline == "p-web"]
-    await desk.store.unlink(web.id or 0)
+    (web,) = [row for row in await desk.store.links.all() if row.pipeline == "p-web"]
+    await desk.store.links.delete(web.id or 0)
     await desk.tick(seconds=70)
-    assert [lane.part for lane in await desk.store.lanes()] == ["one"]
+    assert [poll_target.part for poll_target in await desk.store.polling.targets()] == ["one"]
 
 
-async def test_lanes_that_are_missing_for_what_is_watched_are_made(desk: Desk) -> None:
-    await desk.store.save_link(link(created_at=ago(days=1)))
-    await desk.store.save_link(link(connection="gone"))
+async def test_poll_targets_that_are_missing_for_what_is_watched_are_made(desk: Desk) -> None:
+    await desk.store.links.save(link(created_at=ago(days=1)))
+    await desk.store.links.save(link(connection="gone"))
     assert await desk.tick()
-    assert [lane.connection for lane in await desk.store.lanes()] == [CONNECTION]
-    await desk.store.drop_lane(CONNECTION)
+    assert [poll_target.connection for poll_target in await desk.store.polling.targets()] == [CONNECTION]
+    await desk.store.polling.drop(CONNECTION)
     await desk.tick(seconds=299)
-    assert await desk.store.lanes() == []
+    assert await desk.store.polling.targets() == []
     await desk.tick(seconds=1)
-    assert len(await desk.store.lanes()) == 1
+    assert len(await desk.store.polling.targets()) == 1
 
 
 async def test_a_connection_that_vanished_is_left_alone_until_it_is_back(desk: Desk) -> None:
     await desk.follow()
     del desk.open[CONNECTION]
     await desk.tick()
-    lane = await desk.lane()
-    assert lane.last_error == f"There is no connection `{CONNECTION}`."
-    assert lane.due_at == desk.clock() + timedelta(seconds=60)
+    poll_target = await desk.poll_target()
+    assert poll_target.last_error == f"There is no connection `{CONNECTION}`."
+    assert poll_target.due_at == desk.clock() + timedelta(seconds=60)
     desk.open[CONNECTION] = desk.works
     desk.works.put(ended())
     await desk.tick(seconds=60)
-    assert [row.event for row in await desk.notices()] == ["finished"]
+    assert [row.event for row in await desk.notifications()] == ["finished"]
 
 
-async def test_a_connection_that_vanished_with_its_links_takes_its_lane_along(desk: Desk) -> None:
-    await desk.store.want_lane("gone", "", now=NOW)
+async def test_a_connection_that_vanished_with_its_links_takes_its_poll_target_along(desk: Desk) -> None:
+    await desk.store.polling.ensure("gone", "", now=NOW)
     await desk.tick()
-    assert await desk.store.lanes() == []
+    assert await desk.store.polling.targets() == []
 
 
-async def test_a_link_made_while_its_lane_is_dropped_gets_it_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    await desk.store.want_lane(CONNECTION, "", now=NOW)
-    drop = desk.store.drop_lane
+async def test_a_link_made_while_its_poll_target_is_dropped_gets_it_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
+    drop = desk.store.polling.drop
 
     async def just_before(connection: str, part: str | None = None) -> None:
         await desk.follow()
         await drop(connection, part)
 
-    monkeypatch.setattr(desk.store, "drop_lane", just_before)
+    monkeypatch.setattr(desk.store.polling, "drop", just_before)
     await desk.tick()
-    assert len(await desk.store.lanes()) == 1
+    assert len(await desk.store.polling.targets()) == 1
 
 
-async def test_a_lane_is_one_workers_until_its_lease_ends(desk: Desk) -> None:
+async def test_a_poll_target_is_one_workers_until_its_lease_ends(desk: Desk) -> None:
     await desk.follow()
-    (lane,) = await desk.store.claim_lanes("dead", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
+    (poll_target,) = await desk.store.polling.claim("dead", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
     assert not await desk.tick(seconds=LEASE_SECONDS - 1)
     assert await desk.tick(seconds=1)
     assert len(desk.works.looks) == 1
     desk.works.troubles["changes"] = DOWN
-    await desk.watcher.look(lane)  # the dead one wakes up and fails: the lane is no longer its own
-    assert (await desk.lane()).failing_since is None
+    await desk.poller.poll(poll_target)  # the dead one wakes up and fails: the poll target is no longer its own
+    assert (await desk.poll_target()).failing_since is None
 
 
-async def test_a_stop_in_the_middle_of_a_look_gives_the_lane_back(desk: Desk) -> None:
+async def test_a_stop_in_the_middle_of_a_look_gives_the_poll_target_back(desk: Desk) -> None:
     await desk.follow()
     reached = asyncio.Event()
 
@@ -381,17 +383,17 @@ async def test_a_stop_in_the_middle_of_a_look_gives_the_lane_back(desk: Desk) ->
         await asyncio.Event().wait()
 
     desk.works.before_answer = hang
-    task = asyncio.ensure_future(desk.watcher.run())
+    task = asyncio.ensure_future(desk.poller.run())
     await reached.wait()
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    lane = await desk.lane()
-    assert (lane.lease_until, lane.due_at) == (None, NOW)
-    assert lane.failing_since is None
+    poll_target = await desk.poll_target()
+    assert (poll_target.lease_until, poll_target.due_at) == (None, NOW)
+    assert poll_target.failing_since is None
 
 
-async def test_a_slow_lane_stops_no_other(desk: Desk) -> None:
+async def test_a_slow_poll_target_stops_no_other(desk: Desk) -> None:
     slow = Works(desk.clock, connection="slow")
     slow.history[PIPELINE] = []
     desk.open["slow"] = slow
@@ -404,20 +406,20 @@ async def test_a_slow_lane_stops_no_other(desk: Desk) -> None:
     await desk.follow(connection="slow")
     await desk.follow()
     desk.works.put(ended())
-    await desk.watcher.tick()
+    await desk.poller.tick()
     async with asyncio.timeout(10):
-        while not await desk.notices():  # noqa: ASYNC110 - the other lane writes to the store
+        while not await desk.notifications():  # noqa: ASYNC110 - the other lane writes to the store
             await asyncio.sleep(0)
     hanging.set()
-    await desk.watcher.settle()
+    await desk.poller.settle()
 
 
 async def test_the_loop_begins_by_freeing_what_a_crash_left_leased_and_survives_a_lost_database(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await desk.follow()
-    await desk.store.claim_lanes("crashed", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
-    claim = desk.store.claim_lanes
+    await desk.store.polling.claim("crashed", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
+    claim = desk.store.polling.claim
     faults = [StoreError("The connection to the database broke.")]
 
     async def fragile(*args: Any, **kwargs: Any) -> Any:
@@ -425,17 +427,17 @@ async def test_the_loop_begins_by_freeing_what_a_crash_left_leased_and_survives_
             raise faults.pop()
         return await claim(*args, **kwargs)
 
-    monkeypatch.setattr(desk.store, "claim_lanes", fragile)
-    looked = asyncio.Event()
+    monkeypatch.setattr(desk.store.polling, "claim", fragile)
+    polled = asyncio.Event()
 
     async def seen() -> None:
-        looked.set()
+        polled.set()
 
     desk.works.before_answer = seen
-    task = asyncio.ensure_future(desk.watcher.run())
+    task = asyncio.ensure_future(desk.poller.run())
     async with asyncio.timeout(10):
-        while not looked.is_set():
-            desk.watcher.wake()
+        while not polled.is_set():
+            desk.poller.wake()
             await asyncio.sleep(0)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -460,11 +462,11 @@ async def test_an_outage_is_logged_when_it_starts_and_when_it_ends(
     await desk.follow()
     await fail_for(desk, 5)
     assert caplog.messages == ["a connection fails"]
-    assert await desk.notices() == []
+    assert await desk.notifications() == []
     desk.works.troubles.clear()
     await desk.tick(seconds=70)
     assert caplog.messages == ["a connection fails", "a connection works again"]
-    assert await desk.notices() == []
+    assert await desk.notifications() == []
 
 
 async def test_channels_are_told_once_after_ten_minutes_and_once_when_it_is_over(desk: Desk) -> None:
@@ -472,38 +474,38 @@ async def test_channels_are_told_once_after_ten_minutes_and_once_when_it_is_over
     await desk.follow(channel="C2", paused_reason="is archived")
     await desk.follow(channel="C3", subscribed=False)
     await fail_for(desk, OUTAGE_AFTER / timedelta(minutes=1) + 8)
-    (row,) = await desk.notices()
+    (row,) = await desk.notifications()
     assert (row.event, row.state) == (Event.OUTAGE, "pending")
     desk.works.troubles.clear()
     desk.works.put(ended(completed_at=desk.clock()))
     await desk.tick(seconds=70)
     await desk.tick(seconds=70)
-    assert [one.event for one in await desk.notices()] == ["outage", "outage-over", "finished"]
-    assert {one.event for channel in ("C2", "C3") for one in await desk.notices(channel)} == {"finished"}
+    assert [one.event for one in await desk.notifications()] == ["outage", "outage-over", "finished"]
+    assert {one.event for channel in ("C2", "C3") for one in await desk.notifications(channel)} == {"finished"}
 
 
-async def test_a_channel_hears_once_of_a_connection_whose_lanes_all_fail(desk: Desk) -> None:
-    desk.works.lanes = {PIPELINE: "one", "p-web": "two", "p-api": "three"}
+async def test_a_channel_hears_once_of_a_connection_whose_poll_targets_all_fail(desk: Desk) -> None:
+    desk.works.poll_targets = {PIPELINE: "one", "p-web": "two", "p-api": "three"}
     desk.works.history |= {"p-web": [], "p-api": []}
     await desk.follow()
     await desk.follow(pipeline="p-web")
     await desk.follow(pipeline="p-web", channel="C2")
     await fail_for(desk, 16)
-    assert [one.event for one in await desk.notices()] == ["outage"]
-    assert [one.event for one in await desk.notices("C2")] == ["outage"]
+    assert [one.event for one in await desk.notifications()] == ["outage"]
+    assert [one.event for one in await desk.notifications("C2")] == ["outage"]
     desk.works.troubles.clear()
     await desk.tick(seconds=70)
     await desk.tick(seconds=70)
-    assert [one.event for one in await desk.notices()] == ["outage", "outage-over"]
-    assert [one.event for one in await desk.notices("C2")] == ["outage", "outage-over"]
+    assert [one.event for one in await desk.notifications()] == ["outage", "outage-over"]
+    assert [one.event for one in await desk.notifications("C2")] == ["outage", "outage-over"]
 
 
 async def test_an_outage_is_held_where_a_channel_is_muted(desk: Desk) -> None:
     await desk.follow()
     mute = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=8), made_by="U1", made_at=NOW)
-    await desk.store.set_mute(mute)
+    await desk.store.mutes.set(mute)
     await fail_for(desk, 16)
-    (row,) = await desk.notices()
+    (row,) = await desk.notifications()
     assert (row.event, row.state) == ("outage", "held")
 
 
@@ -515,7 +517,7 @@ async def test_one_connections_outage_stops_no_other(desk: Desk) -> None:
     await desk.follow(connection="other", channel="C2")
     desk.works.troubles["changes"] = AuthFailed("The token is wrong.", provider="The Works")
     await desk.tick()
-    assert [row.connection for row in await desk.notices("C2")] == ["other"]
+    assert [row.connection for row in await desk.notifications("C2")] == ["other"]
     assert ("works", "AuthFailed") in desk.looks
 
 
@@ -523,10 +525,10 @@ async def test_a_pause_that_a_vendor_asks_for_is_kept(desk: Desk) -> None:
     await desk.follow()
     desk.works.troubles["changes"] = RateLimited("Slow down.", provider="The Works", retry_after=200)
     await desk.tick()
-    assert (await desk.lane()).due_at - NOW >= timedelta(seconds=200)
+    assert (await desk.poll_target()).due_at - NOW >= timedelta(seconds=200)
     desk.works.troubles["changes"] = RateLimited("Slow down.", provider="The Works", retry_after=99_999)
     await desk.tick(seconds=250)
-    assert (await desk.lane()).due_at - desk.clock() <= timedelta(seconds=LONGEST_PAUSE_SECONDS * 1.1)
+    assert (await desk.poll_target()).due_at - desk.clock() <= timedelta(seconds=LONGEST_PAUSE_SECONDS * 1.1)
 
 
 async def test_a_look_that_takes_too_long_is_an_outage(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,7 +540,7 @@ async def test_a_look_that_takes_too_long_is_an_outage(desk: Desk, monkeypatch: 
 
     desk.works.before_answer = hang
     await desk.tick()
-    assert (await desk.lane()).last_error == "The Works took longer than 0 s."
+    assert (await desk.poll_target()).last_error == "The Works took longer than 0 s."
     assert desk.looks == [("works", "timeout")]
 
 
@@ -550,17 +552,17 @@ async def counting(desk: Desk, *can: Capability) -> None:
     await desk.follow()
 
 
-async def test_counts_are_read_at_once_and_release_the_notice(desk: Desk) -> None:
+async def test_counts_are_read_at_once_and_release_the_notification(desk: Desk) -> None:
     await counting(desk, Capability.COUNTS)
     desk.works.read_counts["b1"] = IssueCounts(errors=2)
     desk.works.put(ended())
     await desk.tick()
-    (row,) = await desk.notices()
+    (row,) = await desk.notifications()
     assert row.due_at == NOW + timedelta(seconds=30)
     await desk.tick(seconds=1)
-    (row,) = await desk.notices()
+    (row,) = await desk.notifications()
     assert row.due_at == desk.clock()
-    known = await desk.store.build(key())
+    known = await desk.store.builds.get(key())
     assert known is not None
     assert known[0].issues == IssueCounts(errors=2)
 
@@ -572,11 +574,11 @@ async def test_a_red_build_whose_counts_are_known_still_gets_its_first_failures(
     desk.works.put(ended(conclusion=RED, issues=IssueCounts(errors=3)))
     await desk.tick()
     await desk.tick(seconds=1)
-    round_ = await desk.store.round(key(), 1)
-    assert round_ is not None
-    assert round_.failures_total == 4
-    assert round_.failures.startswith('[{"kind":"test_failure"')
-    assert round_.failures.count('"kind"') == 3
+    attempt = await desk.store.attempts.get(key(), 1)
+    assert attempt is not None
+    assert attempt.failures_total == 4
+    assert attempt.failures.startswith('[{"kind":"test_failure"')
+    assert attempt.failures.count('"kind"') == 3
 
 
 async def test_counts_that_can_not_be_read_are_tried_three_times(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
@@ -584,15 +586,15 @@ async def test_counts_that_can_not_be_read_are_tried_three_times(desk: Desk, cap
     desk.works.troubles["counts"] = DOWN
     desk.works.put(ended())
     await desk.tick()
-    await desk.store.claim_notices("o", now=desk.clock() + timedelta(seconds=30), lease_seconds=60, limit=9)
-    await desk.store.sent(1, ts="1.1", card=card(), now=desk.clock())
+    await desk.store.notifications.claim("o", now=desk.clock() + timedelta(seconds=30), lease_seconds=60, limit=9)
+    await desk.store.notifications.set_sent(1, ts="1.1", card=card(), now=desk.clock())
     for _try in range(5):
         await desk.tick(seconds=61)
     assert desk.works.took("counts") == ["b1"] * 3
-    round_ = await desk.store.round(key(), 1)
-    assert round_ is not None
-    assert (round_.counts, round_.counts_due_at) == ("", None)
-    (shown,) = await desk.store.cards_of(key())
+    attempt = await desk.store.attempts.get(key(), 1)
+    assert attempt is not None
+    assert (attempt.counts, attempt.counts_due_at) == ("", None)
+    (shown,) = await desk.store.cards.of_build(key())
     assert shown.edit_due_at is not None
 
 
@@ -606,11 +608,11 @@ async def test_counts_of_a_build_that_is_lost_are_given_up_at_once(desk: Desk) -
     assert desk.works.took("counts") == ["b1"]
 
 
-async def test_counts_of_a_round_that_a_newer_one_replaced_are_not_read(desk: Desk) -> None:
+async def test_counts_of_a_attempt_that_a_newer_one_replaced_are_not_read(desk: Desk) -> None:
     await counting(desk, Capability.COUNTS)
     desk.works.put(ended())
     await desk.tick()
-    await desk.store.record([running()], lambda _batch: (), now=desk.clock())
+    await desk.store.recording.record([running()], lambda _batch: (), now=desk.clock())
     await desk.tick(seconds=1)
     assert desk.works.took("counts") == []
 
@@ -621,7 +623,7 @@ async def test_counts_of_a_connection_that_is_gone_hold_up_nothing(desk: Desk) -
     await desk.tick()
     del desk.open[CONNECTION]
     await desk.tick(seconds=1)
-    (row,) = await desk.notices()
+    (row,) = await desk.notifications()
     assert row.due_at == desk.clock()
 
 
@@ -631,6 +633,6 @@ async def test_the_first_failures_may_be_missing(desk: Desk) -> None:
     desk.works.put(ended(conclusion=RED))
     await desk.tick()
     await desk.tick(seconds=1)
-    round_ = await desk.store.round(key(), 1)
-    assert round_ is not None
-    assert (round_.failures, round_.counts_due_at) == ("", None)
+    attempt = await desk.store.attempts.get(key(), 1)
+    assert attempt is not None
+    assert (attempt.failures, attempt.counts_due_at) == ("", None)

@@ -6,14 +6,15 @@ import pytest
 
 from bot.blocks.plain import as_text
 from bot.core.errors import Unavailable
-from bot.core.models import Build, Change, Conclusion, Gate, Issue, IssueCounts, IssueKind, Person, Transition
+from bot.core.models import Approval, Build, Change, Conclusion, Issue, IssueCounts, IssueKind, Person, Transition
 from bot.notifications.cards import Cards
 from bot.notifications.decisions import outage_row, started_row, summary_row
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
-from bot.providers.base.provider import AnyProvider, Capability
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
 from bot.store import Store
-from bot.store.tables import NoticeRow
+from bot.store.tables import NotificationRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
@@ -26,7 +27,7 @@ from tests.bot.store.rows import (
     key,
     link,
     nothing,
-    notice,
+    notification,
     running,
 )
 from tests.bot.works import PLAIN, Works
@@ -67,18 +68,18 @@ class Desk:
         return VERBS
 
     async def record(self, *builds: Build) -> None:
-        """Write builds as the watcher does."""
+        """Write builds as the poller does."""
         for build in builds:
-            await self.store.record([build], nothing, now=self.clock(), counts_after=timedelta(0))
+            await self.store.recording.record([build], nothing, now=self.clock(), counts_after=timedelta(0))
 
-    async def drawn(self, row: NoticeRow, *, repeated: bool = False) -> Drawn:
-        """Draw a notice that has something to say."""
+    async def drawn(self, row: NotificationRow, *, repeated: bool = False) -> Drawn:
+        """Draw a notification that has something to say."""
         found = await self.cards.draw(row, repeated=repeated)
         assert found is not None
         return found
 
-    async def text(self, row: NoticeRow, *, repeated: bool = False) -> str:
-        """Return a drawn notice as text."""
+    async def text(self, row: NotificationRow, *, repeated: bool = False) -> str:
+        """Return a drawn notification as text."""
         return as_text((await self.drawn(row, repeated=repeated)).message.payload())
 
 
@@ -87,11 +88,13 @@ def desk(store: Store, set_clock: SetClock) -> Desk:
     return Desk(store, set_clock)
 
 
-def about(event: Event = Event.FINISHED, *, round_: int = 1, reason: str = "it is wanted", **extra: Any) -> NoticeRow:
-    return notice(event=event.value, round=round_, reason=reason, extra=Extra(**extra).as_json())
+def about(
+    event: Event = Event.FINISHED, *, attempt_no: int = 1, reason: str = "it is wanted", **extra: Any
+) -> NotificationRow:
+    return notification(event=event.value, attempt_no=attempt_no, reason=reason, extra=Extra(**extra).as_json())
 
 
-def started(**fields: Any) -> NoticeRow:
+def started(**fields: Any) -> NotificationRow:
     whole: dict[str, Any] = {
         "team": TEAM,
         "channel": CHANNEL,
@@ -110,7 +113,7 @@ def started(**fields: Any) -> NoticeRow:
 
 
 async def test_a_live_card_shows_the_build_as_it_is_now(desk: Desk) -> None:
-    await desk.store.save_link(link(alias="ios"))
+    await desk.store.links.save(link(alias="ios"))
     await desk.record(running(number=7, started_at=NOW))
     shown = await desk.drawn(started())
     assert (shown.card, shown.live, shown.moves) == (True, True, True)
@@ -130,7 +133,7 @@ async def test_a_queued_or_waiting_card_does_not_move_by_itself(desk: Desk) -> N
     assert (shown.live, shown.moves) == (True, False)
 
 
-async def test_a_card_of_an_earlier_round_has_no_buttons_and_says_why(desk: Desk) -> None:
+async def test_a_card_of_an_earlier_attempt_has_no_buttons_and_says_why(desk: Desk) -> None:
     await desk.record(ended(), running())
     shown = await desk.drawn(started())
     assert not shown.live
@@ -154,10 +157,10 @@ async def test_the_usual_time_is_the_median_of_what_passed(desk: Desk) -> None:
 # a finished build
 
 
-async def test_a_notice_is_drawn_with_counts_deltas_and_the_first_failure(desk: Desk) -> None:
+async def test_a_notification_is_drawn_with_counts_deltas_and_the_first_failure(desk: Desk) -> None:
     await desk.record(ended(conclusion=RED))
     failures = [Issue(kind=IssueKind.TEST_FAILURE, message=f"test {n} failed") for n in range(3)]
-    await desk.store.set_counts(
+    await desk.store.attempts.set_counts(
         key(),
         1,
         IssueCounts(errors=2, test_failures=5),
@@ -179,9 +182,9 @@ async def test_counts_that_may_still_come_are_announced_and_unknown_ones_are_no_
     text = await desk.text(about())
     assert "counting issues" in text
     assert "0 errors" not in text
-    round_ = await desk.store.round(key(), 1)
-    assert round_ is not None
-    await desk.store.give_up_counts(round_.id or 0)
+    attempt_no = await desk.store.attempts.get(key(), 1)
+    assert attempt_no is not None
+    await desk.store.attempts.give_up_counts(attempt_no.id or 0)
     text = await desk.text(about())
     assert "counting issues" not in text
     assert "errors" not in text
@@ -200,7 +203,7 @@ async def test_late_and_repeated_news_say_so(desk: Desk) -> None:
     assert "Possibly repeated" in text
 
 
-async def test_a_round_that_was_replaced_keeps_its_result_and_loses_its_buttons(desk: Desk) -> None:
+async def test_a_attempt_that_was_replaced_keeps_its_result_and_loses_its_buttons(desk: Desk) -> None:
     await desk.record(ended(conclusion=RED, issues=IssueCounts(errors=1)), running())
     text = await desk.text(about(reason="this channel hears every finished build on main"))
     assert "FAILED" in text
@@ -209,7 +212,7 @@ async def test_a_round_that_was_replaced_keeps_its_result_and_loses_its_buttons(
     assert "/build" not in text
 
 
-async def test_a_later_rounds_counts_are_not_an_earlier_ones(desk: Desk) -> None:
+async def test_a_later_attempts_counts_are_not_an_earlier_ones(desk: Desk) -> None:
     await desk.record(ended(), running(), ended(issues=IssueCounts(errors=9), completed_at=NOW + timedelta(hours=1)))
     assert "9 errors" not in await desk.text(about())
 
@@ -255,12 +258,12 @@ async def test_a_commit_can_not_ping_a_channel(desk: Desk) -> None:
     assert "<https://evil" not in body
 
 
-# gates
+# approvals
 
 
-async def test_an_open_gate_offers_its_buttons_until_it_is_decided(desk: Desk) -> None:
+async def test_an_open_approval_offers_its_buttons_until_it_is_decided(desk: Desk) -> None:
     await desk.record(running(waiting=True))
-    desk.works.open_gates["b1"] = (Gate(id="g1", build="b1", pipeline=PIPELINE, name="Deploy to production"),)
+    desk.works.open_approvals["b1"] = (Approval(id="g1", build="b1", pipeline=PIPELINE, name="Deploy to production"),)
     shown = await desk.drawn(about(Event.BLOCKED))
     assert (shown.card, shown.live) == (True, True)
     text = as_text(shown.message.payload())
@@ -279,10 +282,10 @@ async def test_who_decided_stands_on_the_card(desk: Desk) -> None:
     assert "Approved by @U7" in await desk.text(about(Event.BLOCKED, text="Approved by <@U7>"))
 
 
-@pytest.mark.parametrize("can", [PLAIN, PLAIN - {Capability.GATES}])
-async def test_a_gate_that_can_not_be_read_is_told_without_buttons(desk: Desk, can: frozenset[Capability]) -> None:
+@pytest.mark.parametrize("can", [PLAIN, PLAIN - {Capability.APPROVALS}])
+async def test_a_approval_that_can_not_be_read_is_told_without_buttons(desk: Desk, can: frozenset[Capability]) -> None:
     desk.works.capabilities = can
-    desk.works.troubles["gates"] = Unavailable("The works do not answer.", provider="The Works")
+    desk.works.troubles["approvals"] = Unavailable("The works do not answer.", provider="The Works")
     await desk.record(running(waiting=True))
     text = await desk.text(about(Event.BLOCKED))
     assert "WAITING FOR APPROVAL" in text.upper()
@@ -293,9 +296,9 @@ async def test_a_gate_that_can_not_be_read_is_told_without_buttons(desk: Desk, c
 
 
 async def test_a_summary_lists_builds_in_order_under_their_names(desk: Desk) -> None:
-    await desk.store.save_link(link(alias="ios"))
+    await desk.store.links.save(link(alias="ios"))
     await desk.record(ended(number=1), ended("b2", number=2, conclusion=RED))
-    rows = [notice(), notice("b2"), notice("lost")]
+    rows = [notification(), notification("b2"), notification("lost")]
     text = await desk.text(summary_row(rows, "3 builds finished while I was away", NOW), repeated=True)
     assert text.index("#1") < text.index("#2")
     assert "2 builds finished while I was away" in text
@@ -306,13 +309,13 @@ async def test_a_summary_lists_builds_in_order_under_their_names(desk: Desk) -> 
 
 
 async def test_a_summary_of_what_is_gone_says_nothing(desk: Desk) -> None:
-    assert await desk.cards.draw(summary_row([notice("lost")], "", NOW), repeated=False) is None
+    assert await desk.cards.draw(summary_row([notification("lost")], "", NOW), repeated=False) is None
 
 
 async def test_an_outage_and_its_end_name_the_connection(desk: Desk) -> None:
     since = ago(minutes=30)
 
-    def row(connection: str, *, over: bool, now: datetime = NOW) -> NoticeRow:
+    def row(connection: str, *, over: bool, now: datetime = NOW) -> NotificationRow:
         return outage_row(
             TEAM, CHANNEL, connection=connection, since=since, error="token xoxb-1-secret", over=over, now=now
         )
@@ -345,11 +348,11 @@ async def test_a_workspace_that_may_not_see_the_connection_is_shown_nothing(desk
     await desk.record(ended())
     desk.seen_by.clear()
     assert await desk.cards.draw(about(), repeated=False) is None
-    assert await desk.cards.draw(summary_row([notice()], "", NOW), repeated=False) is None
+    assert await desk.cards.draw(summary_row([notification()], "", NOW), repeated=False) is None
 
 
 async def test_without_a_link_a_pipeline_is_called_by_its_listed_name_or_what_the_build_says(desk: Desk) -> None:
     await desk.record(ended(workflow="Nightly"))
     assert "Nightly" in await desk.text(about())
-    await desk.store.save_pipelines(CONNECTION, [desk.works.add("app", name="The App")], NOW)
+    await desk.store.pipelines.save(CONNECTION, [desk.works.add("app", name="The App")], NOW)
     assert "The App" in await desk.text(about())

@@ -9,14 +9,27 @@ from hypothesis import strategies as st
 
 from bot.core.errors import UsageError
 from bot.core.models import Build, Change, Conclusion, IssueCounts, Person, Starter, Status, Transition, Trigger
+from bot.core.recurrence import zone_of
 from bot.notifications.decisions import decide, gathered, outage_row, reconsidered, release, started_row, transition_of
 from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of, judge, make_filter, read_filter
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict
-from bot.notifications.quiet_hours import check_hours, in_quiet_hours, muted
+from bot.notifications.quiet_hours import in_quiet_hours, muted
 from bot.store import Recorded
-from bot.store.attempts import pack, pack_counts
-from bot.store.tables import BuildRow, LinkRow, MuteRow, NoticeRow, RoundRow, WatchRow
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, link, notice, running, watch
+from bot.store.steps import pack, pack_counts
+from bot.store.tables import AttemptRow, BuildRow, LinkRow, MuteRow, NotificationRow, WatchRow
+from tests.bot.store.rows import (
+    CHANNEL,
+    CONNECTION,
+    NOW,
+    PIPELINE,
+    TEAM,
+    ago,
+    ended,
+    link,
+    notification,
+    running,
+    watch,
+)
 
 RED = Conclusion.FAILED
 GREEN = Conclusion.PASSED
@@ -34,12 +47,12 @@ def row_of(build: Build, **fields: Any) -> BuildRow:
     )
 
 
-def past(conclusion: Conclusion = GREEN, *, minutes: float = 60, counts: IssueCounts | None = None) -> RoundRow:
-    return RoundRow(
+def past(conclusion: Conclusion = GREEN, *, minutes: float = 60, counts: IssueCounts | None = None) -> AttemptRow:
+    return AttemptRow(
         connection=CONNECTION,
         pipeline=PIPELINE,
         build=f"past-{minutes}",
-        round=1,
+        attempt_no=1,
         branch="main",
         conclusion=conclusion.value,
         counts=pack_counts(counts or IssueCounts()),
@@ -48,7 +61,7 @@ def past(conclusion: Conclusion = GREEN, *, minutes: float = 60, counts: IssueCo
     )
 
 
-def finished(build: Build | None = None, *history: RoundRow, seen_running: bool = True, **fields: Any) -> Recorded:
+def finished(build: Build | None = None, *history: AttemptRow, seen_running: bool = True, **fields: Any) -> Recorded:
     done = build or ended()
     row = past(done.conclusion or GREEN, minutes=0)
     row.conclusion, row.completed_at = (done.conclusion or ""), done.completed_at or NOW
@@ -56,7 +69,7 @@ def finished(build: Build | None = None, *history: RoundRow, seen_running: bool 
         "row": row_of(done, started_by=fields.pop("started_by", "")),
         "before": running(done.id) if seen_running else None,
         "first_seen": not seen_running,
-        "round": 1,
+        "attempt_no": 1,
         "finished": row,
         "reopened": False,
         "blocked": False,
@@ -73,7 +86,7 @@ def blocked(build: Build | None = None, **fields: Any) -> Recorded:
         "row": row_of(waiting),
         "before": running(waiting.id),
         "first_seen": False,
-        "round": 1,
+        "attempt_no": 1,
         "finished": None,
         "reopened": False,
         "blocked": True,
@@ -83,11 +96,11 @@ def blocked(build: Build | None = None, **fields: Any) -> Recorded:
     return Recorded(build=waiting, **given)
 
 
-def decided(*batch: Recorded, now: datetime = NOW, **fields: Any) -> list[NoticeRow]:
+def decided(*batch: Recorded, now: datetime = NOW, **fields: Any) -> list[NotificationRow]:
     return decide(batch, now=now, **{"can_count": False, **fields})
 
 
-def fates(rows: list[NoticeRow]) -> list[tuple[str, str, str]]:
+def fates(rows: list[NotificationRow]) -> list[tuple[str, str, str]]:
     return [(row.channel, row.event, row.state) for row in rows]
 
 
@@ -338,7 +351,7 @@ def test_counts_must_move_far_enough_and_unknown_ones_did_not_move() -> None:
     assert judged(ended(), transition, wanted).verdict is Verdict.SILENT
 
 
-def test_gates_are_told_whatever_the_counts_and_streaks() -> None:
+def test_approvals_are_told_whatever_the_counts_and_streaks() -> None:
     wanted = followed(filters="--on edges --min-delta warnings:2 --min-streak 4")
     assert judge(running(waiting=True), Transition(), wanted, Event.BLOCKED).verdict is Verdict.POST
     assert (
@@ -355,13 +368,13 @@ def test_paused_and_unsubscribed_links_are_silent() -> None:
 # what a change of a build makes
 
 
-def test_a_round_that_has_not_ended_is_no_news() -> None:
+def test_a_attempt_that_has_not_ended_is_no_news() -> None:
     assert decided(finished(running(), finished=None)) == []
 
 
 def test_by_default_a_link_hears_every_end_on_the_default_branch() -> None:
     (row,) = decided(finished(ended(), past()))
-    assert (row.state, row.event, row.round, row.due_at) == ("pending", "finished", 1, NOW)
+    assert (row.state, row.event, row.attempt_no, row.due_at) == ("pending", "finished", 1, NOW)
     assert row.reason == "this channel hears every finished build on main"
     assert Extra.of(row.extra).transition.change is Change.STILL_PASSING
 
@@ -382,7 +395,7 @@ def test_why_not_is_kept_with_the_row() -> None:
         (False, True, RED, IssueCounts(), 5),
     ],
 )
-def test_a_notice_waits_for_counts_at_most_thirty_seconds(
+def test_a_notification_waits_for_counts_at_most_thirty_seconds(
     can_count: bool, can_list: bool, conclusion: Conclusion, issues: IssueCounts, seconds: int
 ) -> None:
     case = finished(ended(conclusion=conclusion, issues=issues))
@@ -451,7 +464,7 @@ def test_a_follower_hears_nothing_from_before_they_followed() -> None:
     assert decided(finished(old, seen_running=False, watches=(follower,), links=())) == []
 
 
-def test_a_gate_that_opens_is_told_and_held_like_an_end() -> None:
+def test_a_approval_that_opens_is_told_and_held_like_an_end() -> None:
     assert fates(decided(blocked())) == [(CHANNEL, "blocked", "pending")]
     assert fates(decided(blocked(links=(followed(filters="--on failures"),)))) == [(CHANNEL, "blocked", "silent")]
 
@@ -460,7 +473,7 @@ def test_a_gate_that_opens_is_told_and_held_like_an_end() -> None:
     ("began", "state"),
     [(NOW - timedelta(minutes=5), "pending"), (LONG_AGO - timedelta(days=1), "silent"), (None, "silent")],
 )
-def test_a_gate_first_seen_open_is_news_unless_the_build_is_older_than_the_link(
+def test_a_approval_first_seen_open_is_news_unless_the_build_is_older_than_the_link(
     began: datetime | None, state: str
 ) -> None:
     case = blocked(running(waiting=True, created_at=began), before=None, first_seen=True)
@@ -490,10 +503,10 @@ def test_a_build_first_seen_at_its_end_without_any_time_may_be_any_old_one() -> 
     assert (row.state, row.reason) == ("silent", "it finished before the pipeline was linked here")
 
 
-def test_a_round_that_was_reopened_and_ends_again_is_news() -> None:
-    case = finished(before=ended(completed_at=ago(hours=3)), first_seen=False, round=2)
+def test_a_attempt_that_was_reopened_and_ends_again_is_news() -> None:
+    case = finished(before=ended(completed_at=ago(hours=3)), first_seen=False, attempt_no=2)
     (row,) = decided(case)
-    assert (row.state, row.round) == ("pending", 2)
+    assert (row.state, row.attempt_no) == ("pending", 2)
 
 
 def test_nobody_is_told_of_a_connection_their_workspace_may_not_see() -> None:
@@ -535,8 +548,8 @@ def test_no_author_is_told_of_anything_else(case: Recorded) -> None:
     ("conclusion", "history", "mention"),
     [(RED, (past(),), AUTHOR), (RED, (), AUTHOR), (GREEN, (), ""), (RED, (past(RED),), ""), (GREEN, (past(RED),), "")],
 )
-def test_a_notice_names_the_author_of_what_newly_broke(
-    conclusion: Conclusion, history: tuple[RoundRow, ...], mention: str
+def test_a_notification_names_the_author_of_what_newly_broke(
+    conclusion: Conclusion, history: tuple[AttemptRow, ...], mention: str
 ) -> None:
     (row,) = decided(finished(ended(conclusion=conclusion), *history))
     assert Extra.of(row.extra).mention == mention
@@ -683,32 +696,30 @@ def test_without_a_link_only_mutes_of_everything_hit() -> None:
     ],
 )
 def test_quiet_hours(hours: str, tz: str, at: str, quiet: bool) -> None:
-    check_hours(hours)
     now = datetime.fromisoformat(at).replace(tzinfo=UTC)
     assert in_quiet_hours(hours, tz, now) is quiet
     mute = MuteRow(team=TEAM, channel=CHANNEL, target="hours", hours=hours, tz=tz, made_by="U1", made_at=NOW)
-    assert muted([mute], None, CHANNEL, now) == (f"quiet hours ({hours})" if quiet else None)
+    assert muted([mute], None, CHANNEL, now) == (f"quiet hours ({hours} {zone_of(tz).key})" if quiet else None)
 
 
-@pytest.mark.parametrize(
-    "hours", ["22-7", "22:00", "24:00-07:00", "22:60-07:00", "07:00-07:00", "22:00-07:00 someday", "-", "２2:00-07:00"]
-)
-def test_hours_that_are_none_are_refused(hours: str) -> None:
-    with pytest.raises(UsageError):
-        check_hours(hours)
+@pytest.mark.parametrize("hours", ["22-7", "24:00-07:00", "07:00-07:00", "22:00-07:00 someday", "-", "２2:00-07:00"])
+def test_stored_hours_that_are_none_are_never_quiet(hours: str) -> None:
+    assert not any(in_quiet_hours(hours, "UTC", NOW + timedelta(hours=hour)) for hour in range(24))
 
 
-def held(build: str, **fields: Any) -> NoticeRow:
-    return notice(build, **{"id": next(NUMBERS), "state": "held", "reason": "quiet hours (22:00-07:00)", **fields})
+def held(build: str, **fields: Any) -> NotificationRow:
+    return notification(
+        build, **{"id": next(NUMBERS), "state": "held", "reason": "quiet hours (22:00-07:00)", **fields}
+    )
 
 
-def test_a_single_held_notice_is_told_as_it_is() -> None:
+def test_a_single_held_notification_is_told_as_it_is() -> None:
     one = held("b1")
     done = release([one], NOW)
     assert (done.free, done.silent, done.summary) == ((one.id,), (), None)
 
 
-def test_several_held_notices_become_one_summary() -> None:
+def test_several_held_notifications_become_one_summary() -> None:
     rows = [held("b1"), held("b2", event="blocked"), held("b3")]
     done = release(rows, NOW)
     assert done.free == ()
@@ -726,14 +737,14 @@ def test_summaries_of_two_nights_are_two_even_about_the_same_build() -> None:
     second = release([held("b2"), held("b1")], NOW).summary
     assert first is not None
     assert second is not None
-    assert (first.build, first.round) != (second.build, second.round)
+    assert (first.build, first.attempt_no) != (second.build, second.attempt_no)
 
 
-def test_a_gate_whose_build_has_ended_since_is_not_told_of() -> None:
-    gate, end = held("b1", event="blocked"), held("b1")
-    done = release([gate, end], NOW)
+def test_a_approval_whose_build_has_ended_since_is_not_told_of() -> None:
+    approval, end = held("b1", event="blocked"), held("b1")
+    done = release([approval, end], NOW)
     assert done.free == (end.id,)
-    assert done.silent == ((gate.id, "the build had ended before the channel listened again"),)
+    assert done.silent == ((approval.id, "the build had ended before the channel listened again"),)
 
 
 def test_an_outage_that_came_and_went_is_not_told_of() -> None:
@@ -755,13 +766,13 @@ def test_a_started_build_has_a_card_to_be() -> None:
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        round_=2,
+        attempt_no=2,
         headline="<@U1> started it",
         response_url="https://hooks.example/1",
         thread="1.1",
         now=NOW,
     )
-    assert (row.event, row.round, row.user, row.thread, row.state) == ("started", 2, "U1", "1.1", "pending")
+    assert (row.event, row.attempt_no, row.user, row.thread, row.state) == ("started", 2, "U1", "1.1", "pending")
     assert Extra.of(row.extra).response_url == "https://hooks.example/1"
 
 

@@ -15,9 +15,9 @@ from bot.notifications.outbox import LEASE_SECONDS, MOST_TRIES, Drawn, Outbox, k
 from bot.slack.installs import NotInstalled
 from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store
-from bot.store.tables import CardRow, MuteRow, NoticeRow
+from bot.store.tables import CardRow, MuteRow, NotificationRow
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, nothing, notice, running
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, nothing, notification, running
 
 
 class Channels:
@@ -28,7 +28,7 @@ class Channels:
         self.edits: list[tuple[str, str]] = []
         self.faults: list[tuple[str, SlackError, bool]] = []
         self.searches: list[str] = []
-        self.gate: asyncio.Event | None = None
+        self.approval: asyncio.Event | None = None
 
     def fails(self, method: str, error: SlackError, *, after: bool = False) -> None:
         """Let the next call of a method fail."""
@@ -43,8 +43,8 @@ class Channels:
     async def post(
         self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
     ) -> tuple[str, str]:
-        if self.gate is not None:
-            await self.gate.wait()
+        if self.approval is not None:
+            await self.approval.wait()
         self._fault("post", after=False)
         self.posts.append((channel, message.text, thread, key))
         self._fault("post", after=True)
@@ -87,7 +87,7 @@ class Desk:
         self.clock = clock
         self.slack = Channels()
         self.folk = Folk()
-        self.draws: Callable[[NoticeRow, bool], Drawn | None] = self.plain
+        self.draws: Callable[[NotificationRow, bool], Drawn | None] = self.plain
         self.drawn: list[int] = []
         self.lost: list[tuple[int, str]] = []
         self.times: list[float] = []
@@ -103,16 +103,16 @@ class Desk:
             posted=self.times.append,
         )
 
-    def plain(self, row: NoticeRow, repeated: bool) -> Drawn:
+    def plain(self, row: NotificationRow, repeated: bool) -> Drawn:
         """Draw a build's name, and a card's for a live one."""
         text = f"{row.build}{' (possibly repeated)' if repeated else ''}"
         return Drawn(message=Message(text=text, blocks=(section(text),)), card=row.event == "started", live=True)
 
-    async def _draw(self, row: NoticeRow, /, *, repeated: bool) -> Drawn | None:
+    async def _draw(self, row: NotificationRow, /, *, repeated: bool) -> Drawn | None:
         self.drawn.append(row.id or 0)
         return self.draws(row, repeated)
 
-    async def _undelivered(self, row: NoticeRow, exc: SlackError, drawn: Drawn) -> None:
+    async def _undelivered(self, row: NotificationRow, exc: SlackError, drawn: Drawn) -> None:
         self.lost.append((row.id or 0, exc.code))
 
     async def tick(self, **ahead: float) -> None:
@@ -125,9 +125,9 @@ class Desk:
         """Return what stands in the channels."""
         return [text for _channel, text, _thread, _key in self.slack.posts]
 
-    async def row(self, number: int = 1) -> NoticeRow:
-        """Return a notice as it stands."""
-        row = await self.store.notice(number)
+    async def row(self, number: int = 1) -> NotificationRow:
+        """Return a notification as it stands."""
+        row = await self.store.notifications.get(number)
         assert row is not None
         return row
 
@@ -140,8 +140,8 @@ def desk(store: Store, set_clock: SetClock) -> Desk:
 # once
 
 
-async def test_a_notice_is_posted_with_its_key_and_remembered(desk: Desk) -> None:
-    await desk.store.add_notices([notice(thread="1.5", created_at=ago(seconds=2))])
+async def test_a_notification_is_posted_with_its_key_and_remembered(desk: Desk) -> None:
+    await desk.store.notifications.add([notification(thread="1.5", created_at=ago(seconds=2))])
     await desk.tick()
     assert desk.slack.posts == [(CHANNEL, "b1", "1.5", "n1-r1-finished")]
     row = await desk.row()
@@ -151,13 +151,17 @@ async def test_a_notice_is_posted_with_its_key_and_remembered(desk: Desk) -> Non
     assert len(desk.slack.posts) == 1
 
 
-async def test_keys_differ_by_round_and_event_and_say_nothing_of_the_build() -> None:
-    keys = {key_of(notice(id=7)), key_of(notice(id=7, round=2)), key_of(notice(id=7, event="started"))}
+async def test_keys_differ_by_attempt_and_event_and_say_nothing_of_the_build() -> None:
+    keys = {
+        key_of(notification(id=7)),
+        key_of(notification(id=7, attempt_no=2)),
+        key_of(notification(id=7, event="started")),
+    }
     assert keys == {"n7-r1-finished", "n7-r2-finished", "n7-r1-started"}
 
 
 async def test_a_post_whose_answer_was_lost_is_found_and_not_repeated(desk: Desk) -> None:
-    await desk.store.add_notices([notice(event="started")])
+    await desk.store.notifications.add([notification(event="started")])
     desk.slack.fails("post", SlackUnsure(), after=True)
     await desk.tick()
     assert (await desk.row()).unsure
@@ -165,11 +169,11 @@ async def test_a_post_whose_answer_was_lost_is_found_and_not_repeated(desk: Desk
     assert len(desk.slack.posts) == 1
     row = await desk.row()
     assert (row.state, row.ts) == ("sent", "1.0")
-    assert len(await desk.store.cards_of(key())) == 1
+    assert len(await desk.store.cards.of_build(key())) == 1
 
 
 async def test_a_post_that_did_not_arrive_is_made_after_looking(desk: Desk) -> None:
-    await desk.store.add_notices([notice()])
+    await desk.store.notifications.add([notification()])
     desk.slack.fails("post", SlackUnsure())
     await desk.tick()
     await desk.tick(seconds=1)
@@ -178,8 +182,8 @@ async def test_a_post_that_did_not_arrive_is_made_after_looking(desk: Desk) -> N
 
 
 async def test_a_sender_that_died_between_post_and_note_leaves_no_double(desk: Desk) -> None:
-    await desk.store.add_notices([notice()])
-    (row,) = await desk.store.claim_notices("dead", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
+    await desk.store.notifications.add([notification()])
+    (row,) = await desk.store.notifications.claim("dead", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
     await desk.slack.post(TEAM, CHANNEL, Message(text="b1"), key=key_of(row))
     await desk.tick(seconds=LEASE_SECONDS)
     assert len(desk.slack.posts) == 1
@@ -188,7 +192,7 @@ async def test_a_sender_that_died_between_post_and_note_leaves_no_double(desk: D
 
 @pytest.mark.parametrize("code", ["missing_scope", "not_in_channel", "channel_not_found"])
 async def test_where_history_may_not_be_read_it_is_repeated_and_says_so(desk: Desk, code: str) -> None:
-    await desk.store.add_notices([notice()])
+    await desk.store.notifications.add([notification()])
     desk.slack.fails("post", SlackUnsure(), after=True)
     await desk.tick()
     desk.slack.fails("find", SlackError(code))
@@ -198,7 +202,7 @@ async def test_where_history_may_not_be_read_it_is_repeated_and_says_so(desk: De
 
 @pytest.mark.parametrize("error", [SlackLimited(7.0), SlackUnsure(), SlackUnreachable()])
 async def test_a_history_that_can_not_be_read_now_is_read_later(desk: Desk, error: SlackError) -> None:
-    await desk.store.add_notices([notice()])
+    await desk.store.notifications.add([notification()])
     desk.slack.fails("post", SlackUnsure(), after=True)
     await desk.tick()
     desk.slack.fails("find", error)
@@ -214,15 +218,15 @@ async def test_a_delivery_that_hangs_is_taken_for_unsure_before_its_lease_ends(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.notifications.outbox.WORK_SECONDS", 0.0)
-    await desk.store.add_notices([notice()])
-    desk.slack.gate = asyncio.Event()
+    await desk.store.notifications.add([notification()])
+    desk.slack.approval = asyncio.Event()
     await desk.tick()
     row = await desk.row()
     assert (row.state, row.unsure) == ("pending", True)
 
 
 async def test_what_was_never_sent_is_simply_sent_again(desk: Desk) -> None:
-    await desk.store.add_notices([notice()])
+    await desk.store.notifications.add([notification()])
     desk.slack.fails("post", SlackUnreachable())
     await desk.tick()
     await desk.tick(seconds=1)
@@ -230,8 +234,8 @@ async def test_what_was_never_sent_is_simply_sent_again(desk: Desk) -> None:
     assert await desk.said() == ["b1"]
 
 
-async def test_a_notice_is_given_up_after_many_tries_and_holds_up_no_other(desk: Desk) -> None:
-    await desk.store.add_notices([notice(), notice("b2")])
+async def test_a_notification_is_given_up_after_many_tries_and_holds_up_no_other(desk: Desk) -> None:
+    await desk.store.notifications.add([notification(), notification("b2")])
     for _try in range(MOST_TRIES):
         desk.slack.fails("post", SlackUnreachable())
     for _try in range(MOST_TRIES + 1):
@@ -243,8 +247,8 @@ async def test_a_notice_is_given_up_after_many_tries_and_holds_up_no_other(desk:
 # order and pauses
 
 
-async def test_each_channels_notices_go_in_order_and_one_by_one(desk: Desk) -> None:
-    await desk.store.add_notices([notice(f"b{n}", channel=f"C{n % 2}") for n in range(6)])
+async def test_each_channels_notifications_go_in_order_and_one_by_one(desk: Desk) -> None:
+    await desk.store.notifications.add([notification(f"b{n}", channel=f"C{n % 2}") for n in range(6)])
     await desk.tick()
     posts = desk.slack.posts
     assert [text for channel, text, *_rest in posts if channel == "C0"] == ["b0", "b2", "b4"]
@@ -252,7 +256,7 @@ async def test_each_channels_notices_go_in_order_and_one_by_one(desk: Desk) -> N
 
 
 async def test_a_429_pauses_that_channel_only_and_as_long_as_asked(desk: Desk) -> None:
-    await desk.store.add_notices([notice("b1"), notice("b2"), notice("b3", channel="C2")])
+    await desk.store.notifications.add([notification("b1"), notification("b2"), notification("b3", channel="C2")])
     desk.slack.fails("post", SlackLimited(40))
     await desk.tick()
     assert await desk.said() == ["b3"]
@@ -264,11 +268,11 @@ async def test_a_429_pauses_that_channel_only_and_as_long_as_asked(desk: Desk) -
 
 
 async def test_a_slow_channel_holds_up_no_other(desk: Desk) -> None:
-    await desk.store.add_notices([notice("b1"), notice("b2", channel="C2")])
-    desk.slack.gate = asyncio.Event()
+    await desk.store.notifications.add([notification("b1"), notification("b2", channel="C2")])
+    desk.slack.approval = asyncio.Event()
     await desk.outbox.tick()
-    waiting, desk.slack.gate = desk.slack.gate, None
-    await desk.store.add_notices([notice("b3", channel="C3")])
+    waiting, desk.slack.approval = desk.slack.approval, None
+    await desk.store.notifications.add([notification("b3", channel="C3")])
     await desk.outbox.tick()
     async with asyncio.timeout(10):
         while "b3" not in await desk.said():  # noqa: ASYNC110 - what it waits for is another task's post
@@ -291,8 +295,10 @@ async def test_a_slow_channel_holds_up_no_other(desk: Desk) -> None:
         NotInstalled("The bot is not installed."),
     ],
 )
-async def test_a_channel_that_can_not_be_told_is_reported_once_for_each_notice(desk: Desk, error: SlackError) -> None:
-    await desk.store.add_notices([notice()])
+async def test_a_channel_that_can_not_be_told_is_reported_once_for_each_notification(
+    desk: Desk, error: SlackError
+) -> None:
+    await desk.store.notifications.add([notification()])
     desk.slack.fails("post", error)
     await desk.tick()
     await desk.tick(hours=1)
@@ -302,7 +308,7 @@ async def test_a_channel_that_can_not_be_told_is_reported_once_for_each_notice(d
 
 
 async def test_other_refusals_are_kept_as_the_reason(desk: Desk) -> None:
-    await desk.store.add_notices([notice()])
+    await desk.store.notifications.add([notification()])
     desk.slack.fails("post", SlackError("no_permission"))
     await desk.tick()
     assert desk.lost == []
@@ -310,19 +316,19 @@ async def test_other_refusals_are_kept_as_the_reason(desk: Desk) -> None:
 
 
 async def test_blocks_that_slack_finds_unfit_are_left_out(desk: Desk) -> None:
-    await desk.store.add_notices([notice(event="started")])
+    await desk.store.notifications.add([notification(event="started")])
     desk.slack.fails("post", SlackError("invalid_blocks"))
     await desk.tick()
     assert await desk.said() == ["b1"]
-    (shown,) = await desk.store.cards_of(key())
-    await desk.store.touch_card(shown.id or 0, desk.clock())
+    (shown,) = await desk.store.cards.of_build(key())
+    await desk.store.cards.touch(shown.id or 0, desk.clock())
     desk.slack.fails("update", SlackError("msg_blocks_too_long"))
     await desk.tick()
     assert desk.slack.edits == [("1.0", "b1 (bare)")]
 
 
 async def test_what_has_nothing_left_to_say_is_not_said(desk: Desk) -> None:
-    await desk.store.add_notices([notice()])
+    await desk.store.notifications.add([notification()])
     desk.draws = lambda _row, _repeated: None
     await desk.tick()
     assert (await desk.row()).reason == "there was nothing left to say"
@@ -332,10 +338,10 @@ async def test_what_has_nothing_left_to_say_is_not_said(desk: Desk) -> None:
 
 
 async def with_card(desk: Desk, **fields: Any) -> CardRow:
-    await desk.store.record([running()], nothing, now=NOW)
-    await desk.store.add_notices([notice(event="started")])
+    await desk.store.recording.record([running()], nothing, now=NOW)
+    await desk.store.notifications.add([notification(event="started")])
     await desk.tick()
-    (made,) = await desk.store.cards_of(key())
+    (made,) = await desk.store.cards.of_build(key())
     return made
 
 
@@ -346,36 +352,36 @@ async def edits(desk: Desk) -> int:
 async def test_the_first_edit_after_posting_is_free_and_later_ones_wait_fifteen_seconds(desk: Desk) -> None:
     await with_card(desk)
     for step, expected in enumerate([1, 1, 1, 2]):
-        await desk.store.record([running(raw_state=f"step {step}")], nothing, now=desk.clock())
+        await desk.store.recording.record([running(raw_state=f"step {step}")], nothing, now=desk.clock())
         await desk.tick(seconds=5)
         assert await edits(desk) == expected
 
 
 async def test_the_last_edit_comes_at_once_and_is_never_dropped(desk: Desk) -> None:
     await with_card(desk)
-    await desk.store.record([running(raw_state="testing")], nothing, now=NOW)
+    await desk.store.recording.record([running(raw_state="testing")], nothing, now=NOW)
     await desk.tick()
     desk.slack.fails("update", SlackUnsure())
     desk.slack.fails("update", SlackLimited(20))
-    await desk.store.record([ended()], nothing, now=desk.clock())
+    await desk.store.recording.record([ended()], nothing, now=desk.clock())
     desk.draws = lambda row, _repeated: Drawn(message=Message(text="over", blocks=(section("x"),)), card=True)
     await desk.tick()
     await desk.tick(seconds=15)
     assert await edits(desk) == 1
     await desk.tick(seconds=20)
     assert desk.slack.edits[-1] == ("1.0", "over")
-    (made,) = await desk.store.cards_of(key())
+    (made,) = await desk.store.cards.of_build(key())
     assert (made.live, made.edit_due_at, made.shown) == (False, None, "over")
 
 
 async def test_a_change_while_the_card_is_posted_is_shown_right_after(desk: Desk) -> None:
-    await desk.store.record([running()], nothing, now=NOW)
-    await desk.store.add_notices([notice(event="started")])
-    desk.slack.gate = asyncio.Event()
+    await desk.store.recording.record([running()], nothing, now=NOW)
+    await desk.store.notifications.add([notification(event="started")])
+    desk.slack.approval = asyncio.Event()
     await desk.outbox.tick()
     await asyncio.sleep(0)
-    await desk.store.record([ended()], nothing, now=NOW)
-    desk.slack.gate.set()
+    await desk.store.recording.record([ended()], nothing, now=NOW)
+    desk.slack.approval.set()
     await desk.outbox.settle()
     await desk.tick()
     assert await edits(desk) == 1
@@ -395,7 +401,7 @@ async def test_a_card_that_moves_by_time_alone_is_drawn_each_minute(desk: Desk) 
 
 async def test_an_edit_that_hangs_is_made_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await with_card(desk)
-    await desk.store.touch_card(made.id or 0, desk.clock())
+    await desk.store.cards.touch(made.id or 0, desk.clock())
     monkeypatch.setattr("bot.notifications.outbox.WORK_SECONDS", 0.0)
 
     async def hang(*_args: Any) -> None:
@@ -413,18 +419,18 @@ async def test_an_edit_that_hangs_is_made_again(desk: Desk, monkeypatch: pytest.
 @pytest.mark.parametrize("code", ["message_not_found", "cant_update_message", "channel_not_found"])
 async def test_a_card_whose_message_is_gone_is_forgotten(desk: Desk, code: str) -> None:
     made = await with_card(desk)
-    await desk.store.touch_card(made.id or 0, desk.clock())
+    await desk.store.cards.touch(made.id or 0, desk.clock())
     desk.slack.fails("update", SlackError(code))
     await desk.tick()
-    assert await desk.store.cards_of(key()) == []
+    assert await desk.store.cards.of_build(key()) == []
 
 
 async def test_a_card_with_nothing_left_to_show_is_forgotten(desk: Desk) -> None:
     made = await with_card(desk)
-    await desk.store.touch_card(made.id or 0, desk.clock())
+    await desk.store.cards.touch(made.id or 0, desk.clock())
     desk.draws = lambda _row, _repeated: None
     await desk.tick()
-    assert await desk.store.cards_of(key()) == []
+    assert await desk.store.cards.of_build(key()) == []
 
 
 # people
@@ -432,8 +438,8 @@ async def test_a_card_with_nothing_left_to_show_is_forgotten(desk: Desk) -> None
 
 async def broken(desk: Desk, **author: str) -> None:
     build = ended(conclusion=Conclusion.FAILED, author=Person(**author))
-    await desk.store.record([build], nothing, now=NOW)
-    await desk.store.add_notices([notice(channel=AUTHOR)])
+    await desk.store.recording.record([build], nothing, now=NOW)
+    await desk.store.notifications.add([notification(channel=AUTHOR)])
 
 
 async def test_an_author_who_asked_for_it_hears_what_they_broke(desk: Desk) -> None:
@@ -459,10 +465,10 @@ async def test_nobody_else_is_disturbed(desk: Desk, email: str, reason: str) -> 
 
 
 async def test_an_author_who_hears_of_it_anyway_is_told_once(desk: Desk) -> None:
-    await desk.store.add_notices([notice(channel="UANA")])
+    await desk.store.notifications.add([notification(channel="UANA")])
     await desk.tick()
-    await desk.store.record([ended(author=Person(email="ana@acme.example"))], nothing, now=NOW)
-    await desk.store.add_notices([notice(channel=AUTHOR)])
+    await desk.store.recording.record([ended(author=Person(email="ana@acme.example"))], nothing, now=NOW)
+    await desk.store.notifications.add([notification(channel=AUTHOR)])
     await desk.tick()
     assert len(desk.slack.posts) == 1
     assert (await desk.row(2)).reason == "<@UANA> hears of it anyway"
@@ -470,8 +476,10 @@ async def test_an_author_who_hears_of_it_anyway_is_told_once(desk: Desk) -> None
 
 async def test_direct_messages_wait_for_working_hours_and_come_as_one(desk: Desk) -> None:
     desk.folk.off["U1"] = "outside your working hours (9-18)"
-    await desk.store.record([ended(), ended("b2")], nothing, now=NOW)
-    await desk.store.add_notices([notice(channel="U1"), notice("b2", channel="U1"), notice("b3", channel="U2")])
+    await desk.store.recording.record([ended(), ended("b2")], nothing, now=NOW)
+    await desk.store.notifications.add(
+        [notification(channel="U1"), notification("b2", channel="U1"), notification("b3", channel="U2")]
+    )
     await desk.tick()
     assert await desk.said() == ["b3"]
     assert (await desk.row()).reason == "outside your working hours (9-18)"
@@ -488,7 +496,7 @@ async def test_direct_messages_wait_for_working_hours_and_come_as_one(desk: Desk
 
 async def test_a_card_that_somebody_started_in_a_direct_message_does_not_wait(desk: Desk) -> None:
     desk.folk.off["U1"] = "outside your working hours (9-18)"
-    await desk.store.add_notices([notice(channel="U1", event="started")])
+    await desk.store.notifications.add([notification(channel="U1", event="started")])
     await desk.tick()
     assert await desk.said() == ["b1"]
 
@@ -498,12 +506,12 @@ async def test_a_card_that_somebody_started_in_a_direct_message_does_not_wait(de
 
 async def muted(desk: Desk, target: str = "all", **fields: Any) -> None:
     whole = {"until": NOW + timedelta(hours=1), **fields}
-    await desk.store.set_mute(MuteRow(team=TEAM, channel=CHANNEL, target=target, made_by="U1", made_at=NOW, **whole))
+    await desk.store.mutes.set(MuteRow(team=TEAM, channel=CHANNEL, target=target, made_by="U1", made_at=NOW, **whole))
 
 
 async def test_what_was_held_comes_as_one_summary_when_the_mute_ends(desk: Desk) -> None:
     await muted(desk)
-    await desk.store.add_notices([notice(f"b{n}", state="held", reason="muted") for n in range(3)])
+    await desk.store.notifications.add([notification(f"b{n}", state="held", reason="muted") for n in range(3)])
     await desk.outbox.release()
     await desk.tick()
     assert desk.slack.posts == []
@@ -516,29 +524,29 @@ async def test_what_was_held_comes_as_one_summary_when_the_mute_ends(desk: Desk)
     assert {(await desk.row(n)).state for n in (1, 2, 3)} == {"silent"}
 
 
-async def test_a_single_held_notice_comes_as_it_is(desk: Desk) -> None:
-    await desk.store.add_notices([notice(state="held")])
+async def test_a_single_held_notification_comes_as_it_is(desk: Desk) -> None:
+    await desk.store.notifications.add([notification(state="held")])
     await desk.outbox.release()
     await desk.tick()
     assert await desk.said() == ["b1"]
 
 
 async def test_a_mute_of_one_pipeline_holds_back_that_one_only(desk: Desk) -> None:
-    app = await desk.store.save_link(link())
-    web = await desk.store.save_link(link(pipeline="p-web", name="Web", path="web"))
+    app = await desk.store.links.save(link())
+    web = await desk.store.links.save(link(pipeline="p-web", name="Web", path="web"))
     await muted(desk, target=f"{CONNECTION}:p-web")
-    rows = [notice(state="held", link=app.id), notice("b2", state="held", link=web.id, pipeline="p-web")]
-    await desk.store.add_notices(rows)
+    rows = [notification(state="held", link=app.id), notification("b2", state="held", link=web.id, pipeline="p-web")]
+    await desk.store.notifications.add(rows)
     await desk.outbox.release()
     await desk.tick()
     assert await desk.said() == ["b1"]
-    assert [row.build for row in await desk.store.held(TEAM, CHANNEL)] == ["b2"]
+    assert [row.build for row in await desk.store.notifications.held(TEAM, CHANNEL)] == ["b2"]
 
 
 async def test_late_news_that_wait_together_come_as_one_summary(desk: Desk) -> None:
     late = Extra(late=True).as_json()
-    await desk.store.add_notices([notice(f"b{n}", connection=f"c{n}", extra=late) for n in range(6)])
-    await desk.store.add_notices([notice("new"), notice("b0", channel="C2", extra=late)])
+    await desk.store.notifications.add([notification(f"b{n}", connection=f"c{n}", extra=late) for n in range(6)])
+    await desk.store.notifications.add([notification("new"), notification("b0", channel="C2", extra=late)])
     await desk.tick()
     keys = [(channel, key_) for channel, _text, _thread, key_ in desk.slack.posts]
     assert keys == [("C2", "n8-r1-finished"), (CHANNEL, "n7-r1-finished"), (CHANNEL, "n9-r1-summary")]
@@ -549,39 +557,41 @@ async def test_late_news_that_wait_together_come_as_one_summary(desk: Desk) -> N
 
 
 async def undecided(desk: Desk, filters: str, counts: IssueCounts) -> None:
-    await desk.store.save_link(link(filters=filters, created_at=ago(days=9)))
-    await desk.store.record([ended("b0", completed_at=ago(hours=1), issues=IssueCounts(warnings=1))], nothing, now=NOW)
-    await desk.store.record(
+    await desk.store.links.save(link(filters=filters, created_at=ago(days=9)))
+    await desk.store.recording.record(
+        [ended("b0", completed_at=ago(hours=1), issues=IssueCounts(warnings=1))], nothing, now=NOW
+    )
+    await desk.store.recording.record(
         [ended()], lambda batch: decide(batch, now=NOW, can_count=True), now=NOW, counts_after=timedelta(0)
     )
-    await desk.store.set_counts(key(), 1, counts, NOW)
+    await desk.store.attempts.set_counts(key(), 1, counts, NOW)
 
 
-async def test_a_notice_that_waited_for_its_counts_is_posted_if_they_moved(desk: Desk) -> None:
+async def test_a_notification_that_waited_for_its_counts_is_posted_if_they_moved(desk: Desk) -> None:
     await undecided(desk, "--on worse", IssueCounts(warnings=2))
     await desk.tick()
     assert await desk.said() == ["b1"]
 
 
-async def test_a_notice_that_waited_for_its_counts_stays_unsaid_if_they_did_not(desk: Desk) -> None:
+async def test_a_notification_that_waited_for_its_counts_stays_unsaid_if_they_did_not(desk: Desk) -> None:
     await undecided(desk, "--on worse", IssueCounts(warnings=1))
     await desk.tick()
     assert desk.slack.posts == []
-    (row,) = await desk.store.notices_of(key())
+    (row,) = await desk.store.notifications.of_build(key())
     assert (row.state, row.reason) == ("silent", "passed is not among what this channel hears (worse)")
 
 
-async def test_held_notices_are_judged_by_their_counts_too(desk: Desk) -> None:
+async def test_held_notifications_are_judged_by_their_counts_too(desk: Desk) -> None:
     await muted(desk)
     await undecided(desk, "--on worse", IssueCounts(warnings=1))
     desk.clock.go(hours=1)
     await desk.outbox.release()
-    (row,) = await desk.store.notices_of(key())
+    (row,) = await desk.store.notifications.of_build(key())
     assert row.state == "silent"
 
 
-async def test_a_notice_whose_link_went_meanwhile_is_not_judged_again(desk: Desk) -> None:
-    await desk.store.add_notices([notice(link=99, extra=Extra(undecided=True).as_json())])
+async def test_a_notification_whose_link_went_meanwhile_is_not_judged_again(desk: Desk) -> None:
+    await desk.store.notifications.add([notification(link=99, extra=Extra(undecided=True).as_json())])
     await desk.tick()
     assert await desk.said() == ["b1"]
 
@@ -592,9 +602,9 @@ async def test_a_notice_whose_link_went_meanwhile_is_not_judged_again(desk: Desk
 async def test_the_loop_takes_over_what_a_crash_left_and_survives_a_lost_database(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await desk.store.add_notices([notice()])
-    await desk.store.claim_notices("crashed", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
-    claim = desk.store.claim_notices
+    await desk.store.notifications.add([notification()])
+    await desk.store.notifications.claim("crashed", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
+    claim = desk.store.notifications.claim
     faults = [StoreError("The connection to the database broke.")]
 
     async def fragile(*args: Any, **kwargs: Any) -> Any:
@@ -602,7 +612,7 @@ async def test_the_loop_takes_over_what_a_crash_left_and_survives_a_lost_databas
             raise faults.pop()
         return await claim(*args, **kwargs)
 
-    monkeypatch.setattr(desk.store, "claim_notices", fragile)
+    monkeypatch.setattr(desk.store.notifications, "claim", fragile)
     task = asyncio.ensure_future(desk.outbox.run())
     async with asyncio.timeout(10):
         while (await desk.row()).state != "sent":
@@ -619,12 +629,12 @@ async def test_the_loop_takes_over_what_a_crash_left_and_survives_a_lost_databas
 async def test_a_database_that_is_away_while_delivering_is_no_crash(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await desk.store.add_notices([notice()])
+    await desk.store.notifications.add([notification()])
 
     async def away(*_args: Any, **_fields: Any) -> None:
         raise StoreError("The connection to the database broke.")
 
-    monkeypatch.setattr(desk.store, "sent", away)
+    monkeypatch.setattr(desk.store.notifications, "set_sent", away)
     await desk.outbox.tick()
     await desk.outbox.settle()
     assert "a delivery failed and will be tried again" in caplog.messages

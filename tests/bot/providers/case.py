@@ -48,7 +48,7 @@ class Sample:
 
     `facts` asserts; `raises` is the error instead. `at` is the path to serve it at where the index names another
     or none; `options` replace the case's; `also` are payload files of ours that answer the call's other requests. A webhook has no `call`: `facts`
-    are about its tap.
+    are about its webhook event.
     """
 
     call: Call | None = None

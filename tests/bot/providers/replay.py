@@ -109,11 +109,11 @@ def read_exchanges(file: Path) -> list[Exchange]:
     return whole.exchanges
 
 
-def read_hook_file(file: Path) -> Hook:
+def read_webhook_file(file: Path) -> Hook:
     """A webhook's payload file."""
-    hook = msgspec.json.decode(file.read_bytes(), type=Hook)
-    assert hook.evidence in EVIDENCE, f"{file.name}: evidence is one of {EVIDENCE}"
-    return hook
+    webhook = msgspec.json.decode(file.read_bytes(), type=Hook)
+    assert webhook.evidence in EVIDENCE, f"{file.name}: evidence is one of {EVIDENCE}"
+    return webhook
 
 
 @dataclass

@@ -59,7 +59,7 @@ class Document:
             part, seen = at, seen + 1
         return part
 
-    def complaints(self, schema: Mapping[str, Any], value: object, at: str) -> list[str]:
+    def annotations(self, schema: Mapping[str, Any], value: object, at: str) -> list[str]:
         """What is wrong with a value, at most five sentences."""
         key = json.dumps(schema, sort_keys=True)
         if key not in self.validators:
@@ -159,7 +159,7 @@ class Specs:
             return []
         answer = operation.answers.get(str(status)) or operation.answers.get("default")
         schema = _json_schema(operation.document.follow(answer or {}))
-        return operation.document.complaints(schema, body, "body") if schema else []
+        return operation.document.annotations(schema, body, "body") if schema else []
 
     def _path(self, request: httpx.Request) -> str:
         return self.spec_path(request.url.raw_path.decode().partition("?")[0])
@@ -197,10 +197,10 @@ def _value_faults(document: Document, parameter: Mapping[str, Any], name: str, v
         if parameter.get("explode") is False or (len(values) == 1 and "," in values[0]):
             values = [part for value in values for part in value.split(",")]
         item = document.follow(schema.get("items", {}))
-        return document.complaints(schema, [_typed(item, value) for value in values], f"query {name}")
+        return document.annotations(schema, [_typed(item, value) for value in values], f"query {name}")
     if len(values) > 1:
         return [f"  query parameter {name} is given {len(values)} times and takes one value"]
-    return document.complaints(schema, _typed(schema, values[0]), f"query {name}")
+    return document.annotations(schema, _typed(schema, values[0]), f"query {name}")
 
 
 def _types(schema: Mapping[str, Any]) -> list[str]:
@@ -231,7 +231,7 @@ def _body_faults(operation: Operation, request: httpx.Request) -> list[str]:
     schema = _json_schema(operation.body)
     if schema is None or not sent.endswith("json"):
         return []
-    return operation.document.complaints(schema, json.loads(request.content), "body")
+    return operation.document.annotations(schema, json.loads(request.content), "body")
 
 
 def _json_schema(part: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -24,11 +24,12 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
-from bot.providers.azure_devops import AzureDevOps, places, read, wire
-from bot.providers.azure_devops.credentials import AzureOptions, EntraAuth, TokenAuth
+from bot.providers.azure_devops import convert, urls, wire
+from bot.providers.azure_devops.auth import AzureOptions, EntraAuth, TokenAuth
+from bot.providers.azure_devops.convert import Tree
 from bot.providers.azure_devops.cursor import Cursor
-from bot.providers.azure_devops.read import Tree
-from bot.providers.azure_devops.starting import START_OPTIONS, full_ref, wish
+from bot.providers.azure_devops.provider import AzureDevOps
+from bot.providers.azure_devops.start import START_OPTIONS, full_ref, wish
 from tests.bot.providers.case import NOW, clock, opened, result_of
 from tests.bot.providers.cases import azure_devops_entra as entra
 from tests.bot.providers.cases.azure_devops import (
@@ -178,11 +179,11 @@ async def test_a_server_of_ones_own_keeps_its_test_results_itself() -> None:
 
 
 def test_only_services_have_a_second_host() -> None:
-    def trusted(**more: str) -> tuple[str, ...]:
-        return AzureDevOps.trusted(AzureOptions.model_validate({**CASE.options, **more}))
+    def credential_origins(**more: str) -> tuple[str, ...]:
+        return AzureDevOps.credential_origins(AzureOptions.model_validate({**CASE.options, **more}))
 
-    assert trusted() == trusted(url="https://dev.azure.com/") == ("https://vstmr.dev.azure.com",)
-    assert trusted(url="https://tfs.harbor.example") == ()
+    assert credential_origins() == credential_origins(url="https://dev.azure.com/") == ("https://vstmr.dev.azure.com",)
+    assert credential_origins(url="https://tfs.harbor.example") == ()
 
 
 HOME = "https://dev.azure.com/harbor"
@@ -224,17 +225,17 @@ JOB_ID = "12f1170f-54f2-53f3-20dd-22fc7dff55f9"
 )
 async def test_pages_read(url: str, page: Page | None) -> None:
     async with opened(CASE, SILENT) as azure:
-        assert azure.read_url(url) == page
+        assert azure.parse_url(url) == page
 
 
 async def test_pages_of_all_projects_and_of_a_server_read() -> None:
     async with opened(entra.CASE, SILENT) as azure:
-        assert azure.read_url(f"{HOME}/Any%20project/_build?definitionId=7") == Page(pipeline="Any project/7")
+        assert azure.parse_url(f"{HOME}/Any%20project/_build?definitionId=7") == Page(pipeline="Any project/7")
     async with opened(CASE, SILENT, {"url": "https://tfs.harbor.example/tfs"}) as azure:
         page = Page(pipeline="Quay/_build/482", build="482")
-        assert azure.read_url("https://tfs.harbor.example/tfs/harbor/Quay/_build/results?buildId=482") == page
-        assert azure.read_url("https://tfs.harbor.example/harbor/Quay/_build/results?buildId=482") is None
-        assert azure.read_url("https://harbor.visualstudio.com/Quay/_build/results?buildId=482") is None
+        assert azure.parse_url("https://tfs.harbor.example/tfs/harbor/Quay/_build/results?buildId=482") == page
+        assert azure.parse_url("https://tfs.harbor.example/harbor/Quay/_build/results?buildId=482") is None
+        assert azure.parse_url("https://harbor.visualstudio.com/Quay/_build/results?buildId=482") is None
 
 
 @pytest.mark.parametrize("path", ["", "/", PROJECT, "ferry*"])
@@ -260,7 +261,9 @@ async def test_id_of_another_project_is_not_taken_for_a_name() -> None:
 
 
 def test_pipelines_of_a_project_share_a_poll() -> None:
-    assert AzureDevOps.lane(object.__new__(AzureDevOps), FERRY) == AzureDevOps.lane(object.__new__(AzureDevOps), CRANE)
+    assert AzureDevOps.poll_target(object.__new__(AzureDevOps), FERRY) == AzureDevOps.poll_target(
+        object.__new__(AzureDevOps), CRANE
+    )
 
 
 # service hooks
@@ -275,9 +278,9 @@ def test_pipelines_of_a_project_share_a_poll() -> None:
         {"authorization": basic(SECRET), "x-hook-token": SECRET},
     ],
 )
-async def test_hook_is_believed_by_its_password_or_its_header(headers: dict[str, str]) -> None:
+async def test_webhook_is_believed_by_its_password_or_its_header(headers: dict[str, str]) -> None:
     async with opened(CASE, SILENT) as azure:
-        tap = azure.read_hook(headers, ENDED)
+        tap = azure.parse_webhook(headers, ENDED)
     assert tap is not None
     assert (tap.delivery, tap.pipeline, tap.build) == ("e1", FERRY, "482")
 
@@ -297,27 +300,27 @@ async def test_hook_is_believed_by_its_password_or_its_header(headers: dict[str,
 async def test_wrong_header_is_refused_though_the_address_fits(headers: dict[str, str]) -> None:
     async with opened(CASE, SILENT) as azure:
         with pytest.raises(AuthFailed):
-            azure.read_hook(headers, ENDED, SECRET)
+            azure.parse_webhook(headers, ENDED, SECRET)
 
 
 async def test_secret_in_the_address_is_enough_without_headers() -> None:
     async with opened(CASE, SILENT) as azure:
-        assert azure.read_hook({}, ENDED, SECRET) is not None
+        assert azure.parse_webhook({}, ENDED, SECRET) is not None
         with pytest.raises(AuthFailed):
-            azure.read_hook({}, ENDED, "guess")
+            azure.parse_webhook({}, ENDED, "guess")
 
 
-async def test_hook_without_an_id_is_named_by_its_body() -> None:
+async def test_webhook_without_an_id_is_named_by_its_body() -> None:
     body = json.dumps({"eventType": "build.complete", "resource": {"id": 482}}).encode()
     async with opened(CASE, SILENT) as azure:
-        first, again = (azure.read_hook({"x-hook-token": SECRET}, body) for _ in range(2))
+        first, again = (azure.parse_webhook({"x-hook-token": SECRET}, body) for _ in range(2))
     assert first == again
     assert first is not None
     assert len(first.delivery) == 64
 
 
-def test_hook_that_names_its_run_by_number_alone_is_placed() -> None:
-    hook = wire.Hook.of(
+def test_webhook_that_names_its_run_by_number_alone_is_placed() -> None:
+    webhook = wire.Hook.of(
         json.dumps(
             {
                 "eventType": "ms.vss-pipelines.run-state-changed-event",
@@ -325,7 +328,7 @@ def test_hook_that_names_its_run_by_number_alone_is_placed() -> None:
             }
         ).encode()
     )
-    tap = places.tap(hook, "d")
+    tap = urls.tap(webhook, "d")
     assert tap is not None
     assert (tap.pipeline, tap.build) == (None, "482")
 
@@ -334,12 +337,12 @@ def test_hook_that_names_its_run_by_number_alone_is_placed() -> None:
 
 
 def test_every_documented_record_state_is_known() -> None:
-    assert set(RECORD_WORDS.split()) == read.RECORD_STATES.keys()
+    assert set(RECORD_WORDS.split()) == convert.RECORD_STATES.keys()
 
 
 def test_every_documented_reason_is_a_trigger() -> None:
-    assert {reason.lower() for reason in REASONS.split()} == read.TRIGGERS.keys()
-    assert read.trigger(wire.BuildWire(id=1, reason="dream")) is Trigger.UNKNOWN
+    assert {reason.lower() for reason in REASONS.split()} == convert.TRIGGERS.keys()
+    assert convert.trigger(wire.BuildWire(id=1, reason="dream")) is Trigger.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -354,30 +357,30 @@ def test_every_documented_reason_is_a_trigger() -> None:
     ],
 )
 def test_services_are_told_from_people(who: wire.Identity | None, starter: Starter | None) -> None:
-    assert read.starter(who) is starter
+    assert convert.starter(who) is starter
 
 
 def test_by_hand_is_the_web_unless_a_service_asked() -> None:
     service = wire.Identity(descriptor="svc.x")
-    assert read.trigger(wire.BuildWire(id=1, reason="manual")) is Trigger.WEB
-    assert read.trigger(wire.BuildWire(id=1, reason="manual", requested_by=service)) is Trigger.API
+    assert convert.trigger(wire.BuildWire(id=1, reason="manual")) is Trigger.WEB
+    assert convert.trigger(wire.BuildWire(id=1, reason="manual", requested_by=service)) is Trigger.API
 
 
-def test_words_of_hooks_and_filters_read_like_those_of_json() -> None:
+def test_words_of_webhooks_and_filters_read_like_those_of_json() -> None:
     it = wire.BuildWire(id=1, status="Completed", result="PartiallySucceeded", definition=wire.Definition(id=7))
-    assert read.build(it, "ci", project="Quay", pipeline=None, page="").raw_state == "partiallySucceeded"
+    assert convert.build(it, "ci", project="Quay", pipeline=None, page="").raw_state == "partiallySucceeded"
 
 
 def test_build_without_a_branch_or_a_project_keeps_what_was_asked_for() -> None:
     it = wire.BuildWire(id=1, status="completed", definition=wire.Definition(id=7), source_branch="refs/pull/x")
-    build = read.build(it, "ci", project="Quay", pipeline=None, page="there")
+    build = convert.build(it, "ci", project="Quay", pipeline=None, page="there")
     assert (build.pipeline, build.branch, build.pull_request, build.web_url) == ("Quay/7", None, None, "there")
     assert (build.conclusion, build.raw_state) == (None, "completed")
     with pytest.raises(UnexpectedResponse, match="no pipeline"):
-        read.build(wire.BuildWire(id=1), "ci", project="Quay", pipeline=None, page="")
+        convert.build(wire.BuildWire(id=1), "ci", project="Quay", pipeline=None, page="")
 
 
-def test_timeline_that_goes_round_in_circles_is_read() -> None:
+def test_timeline_that_goes_attempt_in_circles_is_read() -> None:
     tree = Tree.of(
         wire.Timeline(
             records=[
@@ -394,7 +397,7 @@ def test_timeline_that_goes_round_in_circles_is_read() -> None:
 def test_approval_without_a_stage_is_called_by_its_own_name() -> None:
     record = wire.Record(id="a", type="Checkpoint.Approval", state="inProgress")
     tree = Tree.of(wire.Timeline(records=[record]))
-    assert read.gate(tree, record, None, pipeline=FERRY, build="1", page="").name == "Approval"
+    assert convert.approval(tree, record, None, pipeline=FERRY, build="1", page="").name == "Approval"
 
 
 @pytest.mark.parametrize(
@@ -410,12 +413,12 @@ def test_approval_without_a_stage_is_called_by_its_own_name() -> None:
     ],
 )
 def test_outcomes_of_tests(outcome: str | None, ours: Outcome) -> None:
-    assert read.test(wire.TestResult(outcome=outcome), wire.TestRun(id=1)).outcome is ours
+    assert convert.test(wire.TestResult(outcome=outcome), wire.TestRun(id=1)).outcome is ours
 
 
 def test_runs_without_statistics_do_not_tell_how_many_failed() -> None:
-    assert read.run_counts([wire.TestRun(id=1, total_tests=4)]) == IssueCounts(tests_total=4)
-    assert read.run_counts([]) == IssueCounts()
+    assert convert.run_counts([wire.TestRun(id=1, total_tests=4)]) == IssueCounts(tests_total=4)
+    assert convert.run_counts([]) == IssueCounts()
 
 
 # limits

@@ -27,25 +27,16 @@ from bot.core.models import (
     Watched,
 )
 from bot.http.client import Api
-from bot.providers.base import provider as base
-from bot.providers.base.provider import (
-    OVERRIDES,
-    Capability,
-    Options,
-    Provider,
-    StateMap,
-    Wire,
-    clean_log,
-    fresh,
-    job_counts,
-    latest,
-    moment,
-    readable,
-    repository,
-    same_secret,
-    state_from,
-    with_jobs,
-)
+from bot.providers.base import capabilities, convert
+from bot.providers.base.capabilities import OVERRIDES, Capability
+from bot.providers.base.convert import StateMap, job_counts, repository, state_from, with_jobs
+from bot.providers.base.listing import parse_items
+from bot.providers.base.logs import clean_log
+from bot.providers.base.options import Options
+from bot.providers.base.provider import Provider
+from bot.providers.base.times import latest, parse_time
+from bot.providers.base.webhooks import same_secret, within_window
+from bot.providers.base.wire import Wire
 
 NOW = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -140,7 +131,7 @@ def test_a_vendors_state_is_read_as_ours(
 def test_an_unknown_state_is_logged_once_and_in_part(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "_UNKNOWN", set())
+    monkeypatch.setattr(convert, "_UNKNOWN", set())
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             state_from("melting", STATES)
@@ -174,8 +165,8 @@ def test_an_unknown_state_is_logged_once_and_in_part(
     ],
 )
 def test_times_are_read_in_every_form_vendors_send(value: str | float) -> None:
-    assert moment(value) == NOW
-    assert (moment(value) or NOW).utcoffset() == timedelta(0)
+    assert parse_time(value) == NOW
+    assert (parse_time(value) or NOW).utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -196,12 +187,12 @@ def test_times_are_read_in_every_form_vendors_send(value: str | float) -> None:
     ],
 )
 def test_what_is_no_time_is_none(value: str | float | None) -> None:
-    assert moment(value) is None
+    assert parse_time(value) is None
 
 
 @given(st.text(max_size=40) | st.floats() | st.integers() | st.none())
 def test_any_stamp_is_an_aware_time_or_none(value: str | float | None) -> None:
-    read = moment(value)
+    read = parse_time(value)
     assert read is None or (read.utcoffset() == timedelta(0) and read.year >= 1970)
 
 
@@ -209,7 +200,7 @@ def test_any_stamp_is_an_aware_time_or_none(value: str | float | None) -> None:
 def test_a_time_in_any_zone_is_the_same_moment(naive: datetime, minutes: int) -> None:
     zoned = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     if zoned.astimezone(UTC).year >= 1970:
-        assert moment(zoned.isoformat()) == zoned
+        assert parse_time(zoned.isoformat()) == zoned
 
 
 def test_the_latest_known_time_counts() -> None:
@@ -246,7 +237,7 @@ def test_secrets_are_equal_or_not() -> None:
     ],
 )
 def test_a_webhook_is_fresh_for_five_minutes_either_way(timestamp: str | float | None, is_fresh: bool) -> None:
-    assert fresh(timestamp, NOW) is is_fresh
+    assert within_window(timestamp, NOW) is is_fresh
 
 
 def test_a_path_secret_must_fit_and_must_be_set(hand: Hand) -> None:
@@ -380,7 +371,7 @@ async def test_changes_are_the_newest_of_each_watched_pipeline_and_unfinished_st
     found = await hand.changes("c1", watched)
     assert sorted(one.number or 0 for one in found.builds) == [3, *range(11, 41)]
     assert found.cursor == "c1"
-    assert hand.lane("p") == ""
+    assert hand.poll_target("p") == ""
 
 
 async def test_what_is_not_overridden_is_refused_in_words(hand: Hand) -> None:
@@ -397,7 +388,7 @@ async def test_what_is_not_overridden_is_refused_in_words(hand: Hand) -> None:
         lambda: hand.tests("p", "b1"),
         lambda: hand.issues("p", "b1"),
         lambda: hand.counts(thing),
-        lambda: hand.gates("p", "b1"),
+        lambda: hand.approvals("p", "b1"),
     ]
     for ask in asked:
         with pytest.raises(Unsupported, match=r"^Hand can't .+ for me\.$"):
@@ -407,10 +398,10 @@ async def test_what_is_not_overridden_is_refused_in_words(hand: Hand) -> None:
     with pytest.raises(Unsupported) as caught:
         await hand.erase("p", "b1")
     assert caught.value.hint == "Wait a year."
-    for plain in (lambda: hand.refs("p"), hand.pipeline_admin, lambda: hand.read_hook({}, b"")):
+    for plain in (lambda: hand.refs("p"), hand.pipeline_admin, lambda: hand.parse_webhook({}, b"")):
         with pytest.raises(Unsupported):
             plain()
-    assert hand.read_url("https://hand.example/p") is None
+    assert hand.parse_url("https://hand.example/p") is None
     assert not hand.can(Capability.START)
 
 
@@ -424,7 +415,7 @@ def test_a_refusal_tells_where_the_thing_can_be_done(hand: Hand) -> None:
 @pytest.mark.parametrize("capability", list(Capability))
 def test_every_capability_has_its_words_and_its_method(capability: Capability) -> None:
     assert callable(getattr(Provider, OVERRIDES[capability]))
-    assert base._NAMES[capability]
+    assert capabilities.ABILITIES[capability]
 
 
 # once
@@ -438,13 +429,13 @@ class Deed:
         self.looks = list(looks)
         self.acts = self.looked = 0
 
-    async def act(self) -> str:
+    async def send(self) -> str:
         self.acts += 1
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return str(self.outcome)
 
-    async def look(self) -> str | None:
+    async def confirm(self) -> str | None:
         self.looked += 1
         found = self.looks.pop(0)
         if isinstance(found, Exception):
@@ -457,7 +448,7 @@ UNSURE = Unavailable("no answer", provider="Hand", status=504, acted=True)
 
 async def test_a_deed_that_was_answered_is_not_looked_for(hand: Hand, pauses: list[float]) -> None:
     deed = Deed("b7")
-    assert await hand.once(deed.act, deed.look) == "b7"
+    assert await hand.send_once(deed.send, deed.confirm) == "b7"
     assert (deed.acts, deed.looked, pauses) == (1, 0, [])
 
 
@@ -467,20 +458,20 @@ async def test_a_deed_that_was_answered_is_not_looked_for(hand: Hand, pauses: li
 async def test_a_deed_that_was_refused_is_not_looked_for(hand: Hand, refusal: Exception) -> None:
     deed = Deed(refusal)
     with pytest.raises(type(refusal)):
-        await hand.once(deed.act, deed.look)
+        await hand.send_once(deed.send, deed.confirm)
     assert (deed.acts, deed.looked) == (1, 0)
 
 
 async def test_a_deed_without_an_answer_is_looked_for_and_never_done_again(hand: Hand, pauses: list[float]) -> None:
     deed = Deed(UNSURE, None, RateLimited("wait", provider="Hand", retry_after=1), "b7")
-    assert await hand.once(deed.act, deed.look) == "b7"
+    assert await hand.send_once(deed.send, deed.confirm) == "b7"
     assert (deed.acts, deed.looked, pauses) == (1, 3, [0.5, 1.5, 3.0])
 
 
 async def test_a_deed_whose_effect_is_not_seen_is_told_as_uncertain(hand: Hand) -> None:
     deed = Deed(UNSURE, None, None, None)
     with pytest.raises(Unavailable, match=r"can't see whether it acted\. I did not try again") as caught:
-        await hand.once(deed.act, deed.look)
+        await hand.send_once(deed.send, deed.confirm)
     assert (deed.acts, caught.value.status) == (1, 504)
     assert "before you repeat" in (caught.value.hint or "")
 
@@ -508,12 +499,12 @@ def test_odd_item_spoils_only_itself_unless_nothing_reads(caplog: pytest.LogCapt
         name: str
 
     good, odd = msgspec.Raw(b'{"name": "quay"}'), msgspec.Raw(b'{"name": 7}')
-    assert [it.name for it in readable([odd, good], Thing.of)] == ["quay"]
+    assert [it.name for it in parse_items([odd, good], Thing.of)] == ["quay"]
     assert "does not read" in caplog.text
-    assert list(readable([], Thing.of)) == []
+    assert list(parse_items([], Thing.of)) == []
     with pytest.raises(UnexpectedResponse):
-        list(readable([odd], Thing.of))
+        list(parse_items([odd], Thing.of))
 
 
 def test_no_origin_beside_the_root_gets_the_credentials_unless_an_adapter_names_it() -> None:
-    assert Hand.trusted(Options()) == ()
+    assert Hand.credential_origins(Options()) == ()

@@ -12,7 +12,8 @@ from bot.core.errors import AuthFailed, UnexpectedResponse
 from bot.core.models import Build, Conclusion, Page, ParameterType, StartRequest, Status, Watched
 from bot.http.client import Quota
 from bot.providers import PROVIDERS
-from bot.providers.bitbucket import Bitbucket, limits, read, start, wire, yml
+from bot.providers.bitbucket import convert, limits, start, wire, yml
+from bot.providers.bitbucket.provider import Bitbucket
 from tests.bot.providers.case import NOW, opened
 from tests.bot.providers.cases.bitbucket import (
     BUILD,
@@ -55,8 +56,8 @@ SILENT = httpx.MockTransport(nothing)
 async def test_webhook_is_named_by_its_request_or_else_by_what_it_says() -> None:
     headers, _ = sign(STATUS, {})
     async with opened(CASE, SILENT) as bitbucket:
-        named = bitbucket.read_hook({**headers, "x-request-uuid": "one"}, STATUS)
-        first, again = (bitbucket.read_hook(headers, STATUS) for _ in range(2))
+        named = bitbucket.parse_webhook({**headers, "x-request-uuid": "one"}, STATUS)
+        first, again = (bitbucket.parse_webhook(headers, STATUS) for _ in range(2))
     assert named is not None
     assert named.delivery == "one"
     assert first == again
@@ -67,9 +68,9 @@ async def test_webhook_is_named_by_its_request_or_else_by_what_it_says() -> None
 async def test_webhook_of_another_workspace_is_left_alone_unless_ours_is_named_by_its_id() -> None:
     headers, _ = sign(STATUS, {})
     async with opened(CASE, SILENT, {"workspace": "rival"}) as bitbucket:
-        assert bitbucket.read_hook(headers, STATUS) is None
+        assert bitbucket.parse_webhook(headers, STATUS) is None
     async with opened(CASE, SILENT, {"workspace": "{0f1e2d3c-0000-4000-8000-000000000001}"}) as bitbucket:
-        assert bitbucket.read_hook(headers, STATUS) is not None
+        assert bitbucket.parse_webhook(headers, STATUS) is not None
 
 
 @pytest.mark.skipif(not FOLDER.exists(), reason=ABSENT)
@@ -80,10 +81,10 @@ async def test_signatures_fit_the_documented_vectors() -> None:
         headers = {"x-hub-signature": vector["header"]} if vector["header"] else {}
         async with opened(CASE, SILENT, {"webhook_secret": vector["secret"], "workspace": "sample-workspace"}) as it:
             if vector["valid"]:
-                assert it.read_hook(headers, body) is not None
+                assert it.parse_webhook(headers, body) is not None
             else:
                 with pytest.raises(AuthFailed, match="signature"):
-                    it.read_hook(headers, body)
+                    it.parse_webhook(headers, body)
 
 
 # addresses
@@ -118,7 +119,7 @@ async def test_signatures_fit_the_documented_vectors() -> None:
 )
 async def test_pages_read(url: str, page: Page | None) -> None:
     async with opened(CASE, SILENT) as bitbucket:
-        assert bitbucket.read_url(url) == page
+        assert bitbucket.parse_url(url) == page
 
 
 # credentials
@@ -257,13 +258,13 @@ async def test_unfinished_build_further_down_is_read_alone() -> None:
     assert [build.key for build in changes.builds] == [key(44)]
 
 
-async def test_each_repository_has_a_lane_of_its_own() -> None:
+async def test_each_repository_has_a_poll_target_of_its_own() -> None:
     async with opened(CASE, SILENT) as bitbucket:
-        assert bitbucket.lane(FERRY) == key(41).pipeline
+        assert bitbucket.poll_target(FERRY) == key(41).pipeline
 
 
 async def test_commit_is_read_once_and_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.providers.bitbucket.COMMITS_KEPT", 2)
+    monkeypatch.setattr("bot.providers.bitbucket.provider.COMMITS_KEPT", 2)
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -281,7 +282,7 @@ async def test_commit_is_read_once_and_few_are_kept(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_documented_step_state_is_known() -> None:
-    assert set(STEP_WORDS.split()) <= read.STEP_STATES.keys()
+    assert set(STEP_WORDS.split()) <= convert.STEP_STATES.keys()
 
 
 @pytest.mark.parametrize(
@@ -305,31 +306,31 @@ def test_every_documented_step_state_is_known() -> None:
     ],
 )
 def test_state_is_read_by_name_or_by_type(state: wire.State | None, word: str | None, waiting: bool) -> None:
-    assert read.state_word(state) == word
-    assert read.is_waiting(state) is waiting
+    assert convert.state_word(state) == word
+    assert convert.is_waiting(state) is waiting
 
 
 def test_completed_in_an_unknown_word_is_completed() -> None:
-    build = read.build(
+    build = convert.build(
         wire.PipelineRun(uuid="{1}", state=wire.State(name="COMPLETED", result=wire.Word(name="SUNK"))), "ci", FERRY
     )
     assert (build.status, build.conclusion, build.raw_state) == (Status.COMPLETED, None, "SUNK")
-    job = read.job(
+    job = convert.job(
         wire.Step(uuid="{2}", state=wire.State(name="COMPLETED", result=wire.Word(name="SUNK"))), build, None
     )
     assert (job.status, job.conclusion, job.web_url) == (Status.COMPLETED, None, None)
 
 
 def test_bare_run_reads_without_guesses() -> None:
-    build = read.build(wire.PipelineRun(uuid="{1}"), "ci", FERRY)
+    build = convert.build(wire.PipelineRun(uuid="{1}"), "ci", FERRY)
     assert build == Build(connection="ci", pipeline=FERRY, id="{1}", status=Status.IN_PROGRESS)
-    assert read.with_steps(build, []) == build
-    assert read.with_steps(build, [wire.Step(uuid="{2}")]).attempt is None
+    assert convert.with_steps(build, []) == build
+    assert convert.with_steps(build, [wire.Step(uuid="{2}")]).attempt is None
 
 
-def test_waiting_run_whose_steps_have_all_ended_has_no_gate() -> None:
+def test_waiting_run_whose_steps_have_all_ended_has_no_approval() -> None:
     done = wire.Step(uuid="{2}", state=wire.State(name="COMPLETED", result=wire.Word(name="SUCCESSFUL")))
-    assert read.gate([done], BUILD) is None
+    assert convert.approval([done], BUILD) is None
     assert BUILD.conclusion is Conclusion.FAILED
 
 

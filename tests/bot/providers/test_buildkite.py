@@ -12,8 +12,9 @@ import pytest
 from bot.core.errors import AuthFailed, UnexpectedResponse
 from bot.core.models import BuildFilter, Conclusion, Page, StartRequest, Status, Watched
 from bot.http.client import Api, Reply
-from bot.providers.buildkite import Buildkite, limits, read, wire
+from bot.providers.buildkite import convert, limits, wire
 from bot.providers.buildkite.cursor import Cursor
+from bot.providers.buildkite.provider import Buildkite
 from bot.providers.buildkite.start import START_OPTIONS, start_body
 from tests.bot.providers.case import NOW, opened, result_of
 from tests.bot.providers.cases.buildkite import CASE, EVERYTHING, SECRET, a_build, sign
@@ -46,37 +47,37 @@ SILENT = httpx.MockTransport(nothing)
 
 async def test_clear_token_is_believed_where_there_is_no_signature() -> None:
     async with opened(CASE, SILENT) as buildkite:
-        tap = buildkite.read_hook({"x-buildkite-token": SECRET}, FINISHED)
+        tap = buildkite.parse_webhook({"x-buildkite-token": SECRET}, FINISHED)
         assert tap is not None
         assert (tap.pipeline, tap.build) == ("ferry", "41")
         with pytest.raises(AuthFailed, match="token"):
-            buildkite.read_hook({"x-buildkite-token": "guess"}, FINISHED)
+            buildkite.parse_webhook({"x-buildkite-token": "guess"}, FINISHED)
 
 
 async def test_right_token_does_not_save_a_wrong_signature() -> None:
     headers, _ = sign(FINISHED, {"x-buildkite-token": SECRET})
     async with opened(CASE, SILENT) as buildkite:
         with pytest.raises(AuthFailed, match="does not fit"):
-            buildkite.read_hook(headers, FINISHED + b" ")
+            buildkite.parse_webhook(headers, FINISHED + b" ")
         for odd in ("", "signature=00", "timestamp=x,signature=" + "0" * 64, "timestamp=1," * 9):
             with pytest.raises(AuthFailed, match="does not read"):
-                buildkite.read_hook({**headers, "x-buildkite-signature": odd}, FINISHED)
+                buildkite.parse_webhook({**headers, "x-buildkite-signature": odd}, FINISHED)
 
 
 async def test_signed_webhook_is_refused_when_it_is_old() -> None:
     headers, _ = sign(FINISHED, {})
     async with opened(CASE, SILENT) as buildkite:
-        assert buildkite.read_hook(headers, FINISHED) is not None
+        assert buildkite.parse_webhook(headers, FINISHED) is not None
         buildkite._clock = lambda: NOW + timedelta(minutes=6)
         with pytest.raises(AuthFailed, match="too old"):
-            buildkite.read_hook(headers, FINISHED)
+            buildkite.parse_webhook(headers, FINISHED)
 
 
 async def test_same_delivery_has_the_same_name() -> None:
     headers, _ = sign(FINISHED, {})
     async with opened(CASE, SILENT) as buildkite:
-        first, again = (buildkite.read_hook(headers, FINISHED) for _ in range(2))
-        other = buildkite.read_hook({"x-buildkite-token": SECRET}, FINISHED)
+        first, again = (buildkite.parse_webhook(headers, FINISHED) for _ in range(2))
+        other = buildkite.parse_webhook({"x-buildkite-token": SECRET}, FINISHED)
     assert first == again
     assert other is not None
     assert first is not None
@@ -87,10 +88,10 @@ async def test_webhook_without_a_pipeline_is_placed_by_its_address_or_left_alone
     body = {"event": "build.running", "build": a_build(41)}
     nowhere = {"event": "build.running", "build": {"number": 41}}
     async with opened(CASE, SILENT) as buildkite:
-        tap = buildkite.read_hook({"x-buildkite-token": SECRET}, json.dumps(body).encode())
+        tap = buildkite.parse_webhook({"x-buildkite-token": SECRET}, json.dumps(body).encode())
         assert tap is not None
         assert tap.pipeline == "ferry"
-        assert buildkite.read_hook({"x-buildkite-token": SECRET}, json.dumps(nowhere).encode()) is None
+        assert buildkite.parse_webhook({"x-buildkite-token": SECRET}, json.dumps(nowhere).encode()) is None
 
 
 @pytest.mark.skipif(not FOLDER.exists(), reason=ABSENT)
@@ -103,10 +104,10 @@ async def test_signatures_fit_the_documented_vectors() -> None:
             received = datetime.fromtimestamp(vector.get("timestamp", 0) + 5, UTC)
             buildkite._clock = partial(identity, received)
             if vector["valid"]:
-                assert buildkite.read_hook(headers, body) is None
+                assert buildkite.parse_webhook(headers, body) is None
             else:
                 with pytest.raises(AuthFailed):
-                    buildkite.read_hook(headers, body)
+                    buildkite.parse_webhook(headers, body)
 
 
 # addresses
@@ -136,7 +137,7 @@ JOB_ID = "0198aa10-0000-4000-8000-000000000002"
 )
 async def test_pages_read(url: str, page: Page | None) -> None:
     async with opened(CASE, SILENT) as buildkite:
-        assert buildkite.read_url(url) == page
+        assert buildkite.parse_url(url) == page
 
 
 @pytest.mark.parametrize(
@@ -159,11 +160,11 @@ def test_refused_request_names_the_scope_it_needed(path: str, scope: str) -> Non
 
 
 def test_every_documented_job_state_is_known() -> None:
-    assert set(JOB_WORDS.split()) == read.JOB_STATES.keys()
+    assert set(JOB_WORDS.split()) == convert.JOB_STATES.keys()
 
 
 def test_unknown_job_state_is_counted_as_in_progress() -> None:
-    assert read.job_words({"dreaming": 2, "passed": 1}) == {"in_progress": 2, "passed": 1}
+    assert convert.job_words({"dreaming": 2, "passed": 1}) == {"in_progress": 2, "passed": 1}
 
 
 @pytest.mark.parametrize(
@@ -180,8 +181,8 @@ def test_unknown_job_state_is_counted_as_in_progress() -> None:
     ],
 )
 def test_our_words_become_the_states_the_list_takes(words: frozenset[str], states: set[str]) -> None:
-    assert read.raw_states(words) == states
-    assert states <= read.LISTED_STATES
+    assert convert.raw_states(words) == states
+    assert states <= convert.LISTED_STATES
 
 
 async def test_odd_item_of_a_list_spoils_only_itself(caplog: pytest.LogCaptureFixture) -> None:
@@ -194,12 +195,12 @@ async def test_odd_item_of_a_list_spoils_only_itself(caplog: pytest.LogCaptureFi
 
 def test_build_that_names_no_pipeline_is_no_build() -> None:
     with pytest.raises(UnexpectedResponse, match="no pipeline"):
-        read.build(wire.BuildWire(number=1, state="passed"), "ci")
+        convert.build(wire.BuildWire(number=1, state="passed"), "ci")
 
 
 def test_build_inside_a_pipeline_tells_its_name_and_repository() -> None:
     pipeline = wire.PipelineWire(slug="ferry", name="Ferry", repository="git@github.com:harbor/ferry.git")
-    build = read.build(wire.BuildWire(number=1, state="passed", pipeline=pipeline), "ci")
+    build = convert.build(wire.BuildWire(number=1, state="passed", pipeline=pipeline), "ci")
     assert (build.pipeline, build.name, build.repo) == ("ferry", "Ferry", "harbor/ferry")
 
 
@@ -207,7 +208,9 @@ def test_expired_jobs_alone_make_a_timeout_and_beside_failed_ones_a_failure() ->
     def conclusion(**states: int) -> Conclusion | None:
         counts = wire.JobCounts(states=states)
         url = "https://api.buildkite.com/v2/organizations/harbor/pipelines/ferry/builds/1"
-        return read.build(wire.BuildWire(number=1, state="failed", url=url, job_state_counts=counts), "ci").conclusion
+        return convert.build(
+            wire.BuildWire(number=1, state="failed", url=url, job_state_counts=counts), "ci"
+        ).conclusion
 
     assert conclusion(passed=1, expired=1) is Conclusion.TIMEOUT
     assert conclusion(failed=1, timed_out=1) is Conclusion.FAILED
@@ -311,7 +314,7 @@ async def test_own_base_address_is_used() -> None:
 
 def test_statuses_of_waiting_builds_are_not_their_states() -> None:
     blocked = wire.BuildWire.of(msgspec.Raw(json.dumps({**a_build(), "blocked": True}).encode()))
-    build = read.build(blocked, "ci")
+    build = convert.build(blocked, "ci")
     assert (build.status, build.waiting, build.raw_state) == (Status.IN_PROGRESS, True, "passed")
 
 

@@ -1,4 +1,4 @@
-"""What is CircleCI's own: signatures, slugs and addresses, rounds, the poll's cost, declared parameters."""
+"""What is CircleCI's own: signatures, slugs and addresses, attempts, the poll's cost, declared parameters."""
 
 import hashlib
 import hmac
@@ -23,9 +23,10 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.providers.circleci import CircleCI, places, read, start, wire
+from bot.providers.circleci import convert, start, urls, wire
 from bot.providers.circleci.cursor import FIRST_LOOK, Cursor
-from bot.providers.circleci.declared import CONFIG_CHARACTERS, declared, typed
+from bot.providers.circleci.parameters import CONFIG_CHARACTERS, declared, typed
+from bot.providers.circleci.provider import CircleCI
 from tests.bot.providers.case import NOW, opened, result_of
 from tests.bot.providers.cases.circleci import (
     BUILD,
@@ -78,18 +79,18 @@ async def test_one_fitting_signature_of_the_first_scheme_is_enough() -> None:
     signed = sign(DONE, {})[0]["circleci-signature"]
     async with opened(CASE, SILENT) as circleci:
         for header in (signed, f"v2=00, {signed}", f"{signed},v2=00", f"v1=00,{signed}"):
-            tap = circleci.read_hook({"circleci-signature": header}, DONE)
+            tap = circleci.parse_webhook({"circleci-signature": header}, DONE)
             assert tap is not None
             assert (tap.delivery, tap.pipeline, tap.build) == ("d-1", FERRY, build_id(41))
         for header in ("", "v1=", "v1", signed.replace("v1=", "v2="), signed.removeprefix("v1="), f"v1=é{signed}"):
             with pytest.raises(AuthFailed):
-                circleci.read_hook({"circleci-signature": header}, DONE)
+                circleci.parse_webhook({"circleci-signature": header}, DONE)
 
 
 async def test_delivery_without_an_id_is_named_by_its_signature() -> None:
     body = DONE.replace(b'"id": "d-1", ', b"")
     async with opened(CASE, SILENT) as circleci:
-        tap = circleci.read_hook(sign(body, {})[0], body)
+        tap = circleci.parse_webhook(sign(body, {})[0], body)
     assert tap is not None
     assert tap.delivery == hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
 
@@ -104,13 +105,13 @@ async def test_documented_signatures_hold() -> None:
         async with opened(CASE, SILENT, {"webhook_secret": vector["secret"]}) as circleci:
             if not vector["valid"]:
                 with pytest.raises(AuthFailed):
-                    circleci.read_hook(vector["header"], body)
+                    circleci.parse_webhook(vector["header"], body)
             elif body.startswith(b"{"):
-                assert circleci.read_hook(vector["header"], body) is None
+                assert circleci.parse_webhook(vector["header"], body) is None
             else:
                 # no event at all: past the signature, and refused for its form
                 with pytest.raises(Exception, match="in a form I don't know"):
-                    circleci.read_hook(vector["header"], body)
+                    circleci.parse_webhook(vector["header"], body)
     assert vectors
 
 
@@ -152,7 +153,7 @@ RUN = run_id(411)
 )
 async def test_pages_read(url: str, page: Page | None) -> None:
     async with opened(CASE, SILENT) as circleci:
-        assert circleci.read_url(url) == page
+        assert circleci.parse_url(url) == page
 
 
 async def test_own_server_has_its_pages_beside_its_api_and_gives_no_token_to_the_cloud() -> None:
@@ -160,9 +161,9 @@ async def test_own_server_has_its_pages_beside_its_api_and_gives_no_token_to_the
     transport, asked = answering(lambda path: listing(a_workflow()) if "workflow" in path else a_pipeline())
     async with opened(CASE, transport, options) as circleci:
         build = await circleci.build(FERRY, build_id(41))
-        page = circleci.read_url("https://ci.harbor.example/pipelines/github/harbor/ferry/41")
-        assert circleci.read_url(f"{AT}/41") is None
-        assert circleci.trusted(circleci.options) == ()
+        page = circleci.parse_url("https://ci.harbor.example/pipelines/github/harbor/ferry/41")
+        assert circleci.parse_url(f"{AT}/41") is None
+        assert circleci.credential_origins(circleci.options) == ()
     assert build.web_url == "https://ci.harbor.example/pipelines/github/harbor/ferry/41"
     assert page == Page(pipeline=FERRY, number=41)
     assert asked[0] == f"/api/v2/pipeline/{build_id(41)}"
@@ -171,7 +172,7 @@ async def test_own_server_has_its_pages_beside_its_api_and_gives_no_token_to_the
 @pytest.mark.parametrize("slug", ["github/harbor", "gh/harbor"])
 async def test_organization_may_be_written_long_or_short(slug: str) -> None:
     async with opened(CASE, SILENT, {"organization": slug}) as circleci:
-        assert circleci.read_url(f"{AT}/41") == Page(pipeline=FERRY, number=41)
+        assert circleci.parse_url(f"{AT}/41") == Page(pipeline=FERRY, number=41)
 
 
 @pytest.mark.parametrize("slug", ["harbor", "gh/", "svn/harbor", "gh/harbor/ferry", "gh/har bor"])
@@ -181,20 +182,20 @@ def test_organization_that_is_no_slug_is_refused(slug: str) -> None:
 
 
 def test_ids_of_circleci_have_case_and_names_elsewhere_have_none() -> None:
-    assert places.is_within("github/Harbor/Ferry", "gh/harbor")
-    assert places.is_within("circleci/Org1/Pro1", "circleci/Org1")
-    assert not places.is_within("circleci/org1/Pro1", "circleci/Org1")
-    assert not places.is_within("gh/harbor/..", "gh/harbor")
-    assert places.v1_slug("bitbucket", "harbor", "ferry", None) == "bb/harbor/ferry"
-    assert places.v1_slug("github", None, "ferry", None) is None
-    assert places.v1_slug("circleci", "Harbor", "Ferry", "//circleci.com/Org1/Pro1") == "circleci/Org1/Pro1"
+    assert urls.is_within("github/Harbor/Ferry", "gh/harbor")
+    assert urls.is_within("circleci/Org1/Pro1", "circleci/Org1")
+    assert not urls.is_within("circleci/org1/Pro1", "circleci/Org1")
+    assert not urls.is_within("gh/harbor/..", "gh/harbor")
+    assert urls.v1_slug("bitbucket", "harbor", "ferry", None) == "bb/harbor/ferry"
+    assert urls.v1_slug("github", None, "ferry", None) is None
+    assert urls.v1_slug("circleci", "Harbor", "Ferry", "//circleci.com/Org1/Pro1") == "circleci/Org1/Pro1"
 
 
 # states
 
 
 def test_every_documented_job_state_is_known() -> None:
-    assert set(JOB_WORDS.split()) == read.JOB_STATES.keys()
+    assert set(JOB_WORDS.split()) == convert.JOB_STATES.keys()
 
 
 def flow(run: int, name: str, begun: str, ended: str | None = None, **more: object) -> wire.Workflow:
@@ -206,7 +207,7 @@ def flow(run: int, name: str, begun: str, ended: str | None = None, **more: obje
 
 
 @pytest.mark.parametrize(
-    ("workflows", "rounds"),
+    ("workflows", "attempts"),
     [
         ([], []),
         ([flow(1, "sail", "10:00", "10:05"), flow(2, "lint", "10:00")], [[1, 2]]),
@@ -243,9 +244,9 @@ def flow(run: int, name: str, begun: str, ended: str | None = None, **more: obje
         ),
     ],
 )
-def test_reruns_make_rounds(workflows: list[wire.Workflow], rounds: list[list[int]]) -> None:
-    found = read.rounds(list(reversed(workflows)))
-    assert [sorted(it.id for it in one) for one in found] == [sorted(map(run_id, one)) for one in rounds]
+def test_reruns_make_attempts(workflows: list[wire.Workflow], attempts: list[list[int]]) -> None:
+    found = convert.attempts(list(reversed(workflows)))
+    assert [sorted(it.id for it in one) for one in found] == [sorted(map(run_id, one)) for one in attempts]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_build_stands_as_its_workflows_do(
     statuses: list[str], stands: tuple[Status, Conclusion | None, str | None]
 ) -> None:
     workflows = [wire.Workflow.of(a_workflow(n, f"flow-{n}", status)) for n, status in enumerate(statuses)]
-    assert read.result(wire.PipelineWire.of(a_pipeline()), workflows, NOW) == stands
+    assert convert.result(wire.PipelineWire.of(a_pipeline()), workflows, NOW) == stands
 
 
 def test_pipeline_without_workflows_waits_ten_minutes_for_them() -> None:
@@ -279,7 +280,7 @@ def test_pipeline_without_workflows_waits_ten_minutes_for_them() -> None:
     ):
         at = (NOW - timedelta(minutes=minutes)).isoformat()
         it = wire.PipelineWire.of(a_pipeline(created_at=at, state=state))
-        assert read.result(it, [], NOW)[:2] == stands
+        assert convert.result(it, [], NOW)[:2] == stands
 
 
 def test_promised_rerun_is_waited_for_only_for_a_while() -> None:
@@ -290,7 +291,7 @@ def test_promised_rerun_is_waited_for_only_for_a_while() -> None:
         ({"stopped_at": "2026-08-01T11:59:00Z", "max_auto_reruns": 2, "auto_rerun_number": 2}, Status.COMPLETED),
         ({"stopped_at": "2026-08-01T11:59:00Z"}, Status.COMPLETED),
     ):
-        assert read.result(it, [wire.Workflow.of(a_workflow(status="failed", **more))], NOW)[0] is status
+        assert convert.result(it, [wire.Workflow.of(a_workflow(status="failed", **more))], NOW)[0] is status
 
 
 @pytest.mark.parametrize(
@@ -309,7 +310,7 @@ def test_promised_rerun_is_waited_for_only_for_a_while() -> None:
 def test_trigger_is_told_by_its_kind_or_by_the_event_behind_it(kind: str, event: str | None, trigger: str) -> None:
     told = {"circleci": {"event_type": event}} if event else {}
     it = wire.PipelineWire.of(a_pipeline(trigger={"type": kind}, trigger_parameters=told))
-    assert read.trigger(it) == trigger
+    assert convert.trigger(it) == trigger
 
 
 # the poll

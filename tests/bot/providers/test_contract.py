@@ -20,10 +20,23 @@ from bot.core.errors import (
     Unsupported,
     UsageError,
 )
-from bot.core.models import Artifact, Build, BuildFilter, BuildKey, Conclusion, Gate, Job, StartRequest, Status, Watched
+from bot.core.models import (
+    Approval,
+    Artifact,
+    Build,
+    BuildFilter,
+    BuildKey,
+    Conclusion,
+    Job,
+    StartRequest,
+    Status,
+    Watched,
+)
 from bot.http.client import ANSWER_BYTES
 from bot.providers import PROVIDERS, open_provider
-from bot.providers.base.provider import OVERRIDES, Capability, Options, Provider
+from bot.providers.base.capabilities import OVERRIDES, Capability
+from bot.providers.base.options import Options
+from bot.providers.base.provider import Provider
 from tests.bot.providers.case import CONNECTION, Answer, Call, Case, cases, clock, opened, result_of
 from tests.bot.providers.replay import same_origin
 from tests.bot.providers.specs import fits
@@ -104,7 +117,7 @@ def test_capabilities_match_the_overridden_methods(kind: str) -> None:
 
 
 JOB = Job(id="j", build="1", pipeline="p", name="j")
-GATE = Gate(id="g", build="1", pipeline="p", name="g")
+GATE = Approval(id="g", build="1", pipeline="p", name="g")
 ARTIFACT = Artifact(id="a", build="1", pipeline="p", name="a")
 ASKED: dict[Capability, Call] = {
     Capability.REFS: lambda p: p.refs("p"),
@@ -123,11 +136,11 @@ ASKED: dict[Capability, Call] = {
     Capability.TESTS: lambda p: p.tests("p", "1"),
     Capability.ISSUES: lambda p: p.issues("p", "1"),
     Capability.COUNTS: lambda p: p.counts(Build(connection=CONNECTION, pipeline="p", id="1")),
-    Capability.GATES: lambda p: p.gates("p", "1"),
+    Capability.APPROVALS: lambda p: p.approvals("p", "1"),
     Capability.DECIDE: lambda p: p.decide(GATE, approve=True),
     Capability.REJECT: lambda p: p.decide(GATE, approve=False),
     Capability.PIPELINE_ADMIN: lambda p: p.pipeline_admin(),
-    Capability.WEBHOOK: lambda p: p.read_hook({}, b"{}"),
+    Capability.WEBHOOK: lambda p: p.parse_webhook({}, b"{}"),
 }
 
 
@@ -332,7 +345,7 @@ async def test_a_build_that_is_gone_is_none(case: Case) -> None:
 async def test_addresses_of_others_are_no_pages_of_ours(case: Case) -> None:
     async with opened(case, serving(())) as provider:
         for url in ("", "not a url", "https://example.com/", "http://[::1", "https://example.com/a/b/builds/1?x=%zz"):
-            assert provider.read_url(url) is None, url
+            assert provider.parse_url(url) is None, url
 
 
 @EVERY_KIND

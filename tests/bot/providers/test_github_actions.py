@@ -23,11 +23,12 @@ from typing_extensions import override
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Unavailable
 from bot.core.models import BuildFilter, Conclusion, IssueKind, Page, Parameter, ParameterType, StartRequest, Watched
 from bot.http.client import Reply
-from bot.providers.base.provider import Capability
-from bot.providers.github_actions import GitHubActions, inputs, limits, places, read, wire
-from bot.providers.github_actions.complaints import MOST_ANNOTATED
-from bot.providers.github_actions.credentials import AppAuth, GitHubOptions, signing_key
+from bot.providers.base.capabilities import Capability
+from bot.providers.github_actions import convert, inputs, limits, urls, wire
+from bot.providers.github_actions.annotations import MOST_ANNOTATED
+from bot.providers.github_actions.auth import AppAuth, GitHubOptions, signing_key
 from bot.providers.github_actions.poll import SLOW_EVERY, Cursor
+from bot.providers.github_actions.provider import GitHubActions
 from tests.bot.providers.case import NOW, Case, opened, result_of
 from tests.bot.providers.cases import github_actions as token_case
 from tests.bot.providers.cases import github_actions_app as app_case
@@ -280,28 +281,28 @@ async def test_signatures_fit_the_documented_vectors() -> None:
         headers = {"x-hub-signature-256": vector["header"]} if vector["header"] else {}
         async with opened(CASE, SILENT, {"webhook_secret": vector["secret"]}) as github:
             if vector["valid"]:
-                assert github.read_hook({**headers, "x-github-event": "ping"}, body) is None
+                assert github.parse_webhook({**headers, "x-github-event": "ping"}, body) is None
             else:
                 with pytest.raises(AuthFailed):
-                    github.read_hook({**headers, "x-github-event": "ping"}, body)
+                    github.parse_webhook({**headers, "x-github-event": "ping"}, body)
 
 
 async def test_delivery_without_a_name_is_named_by_its_signature() -> None:
     body = json.dumps({"workflow_run": {"id": 9041}, "repository": {"full_name": "Harbor/ferry"}}).encode()
     headers, _ = token_case.sign(body, {"x-github-event": "workflow_run"})
     async with opened(CASE, SILENT) as github:
-        tap = github.read_hook(headers, body)
+        tap = github.parse_webhook(headers, body)
     assert tap is not None
     assert (tap.delivery, tap.pipeline, tap.build) == (headers["x-hub-signature-256"], "Harbor/ferry", "9041")
 
 
-async def test_hook_of_an_event_without_its_run_says_nothing() -> None:
+async def test_webhook_of_an_event_without_its_run_says_nothing() -> None:
     body = json.dumps({"repository": {"full_name": "harbor/ferry"}}).encode()
     headers, _ = token_case.sign(body, {"x-github-event": "deployment_review"})
     async with opened(CASE, SILENT) as github:
-        assert github.read_hook(headers, body) is None
-        assert github.lane("harbor/ferry") == github.lane(BUILD) == "harbor/ferry"
-        assert github.lane("ferry") == ""
+        assert github.parse_webhook(headers, body) is None
+        assert github.poll_target("harbor/ferry") == github.poll_target(BUILD) == "harbor/ferry"
+        assert github.poll_target("ferry") == ""
 
 
 # addresses
@@ -335,9 +336,9 @@ JOB_PAGE = Page(pipeline="harbor/ferry/runs/9041", build="9041", job="8001")
 )
 async def test_pages_read(path: str, page: Page | None) -> None:
     async with opened(CASE, SILENT) as github:
-        assert github.read_url(GITHUB + path) == page
-        assert github.read_url("https://github.com.evil.example" + path) is None
-        assert github.read_url("ftp://github.com" + path) is None
+        assert github.parse_url(GITHUB + path) == page
+        assert github.parse_url("https://github.com.evil.example" + path) is None
+        assert github.parse_url("ftp://github.com" + path) is None
 
 
 @pytest.mark.parametrize(
@@ -351,20 +352,20 @@ async def test_pages_read(path: str, page: Page | None) -> None:
     ],
 )
 async def test_pages_stand_where_the_api_says(api: str, web: str) -> None:
-    assert places.web(api) == web
+    assert urls.web(api) == web
     async with opened(CASE, SILENT, {"url": api}) as github:
-        assert github.read_url(f"{web}/harbor/ferry/actions/runs/9041") == RUN_PAGE
-        assert (github.read_url(f"{GITHUB}/harbor/ferry/actions/runs/9041") is None) == (web != GITHUB)
+        assert github.parse_url(f"{web}/harbor/ferry/actions/runs/9041") == RUN_PAGE
+        assert (github.parse_url(f"{GITHUB}/harbor/ferry/actions/runs/9041") is None) == (web != GITHUB)
 
 
 @pytest.mark.parametrize("text", ["", "/", "ferry", "harbor//build.yml", "harbor/../x", "harbor/ferry/../../x"])
 def test_what_is_no_place_is_none(text: str) -> None:
-    assert places.place(text, "harbor") is None
+    assert urls.place(text, "harbor") is None
 
 
 def test_workflow_may_be_written_with_its_whole_path() -> None:
-    whole = places.place("harbor/ferry/.github/workflows/build.yml", "harbor")
-    assert whole == places.place("ferry/build.yml", "harbor") == places.place("harbor/ferry/build.yml", "harbor")
+    whole = urls.place("harbor/ferry/.github/workflows/build.yml", "harbor")
+    assert whole == urls.place("ferry/build.yml", "harbor") == urls.place("harbor/ferry/build.yml", "harbor")
 
 
 # limits
@@ -688,7 +689,7 @@ async def test_many_failed_jobs_without_access_to_checks_are_not_all_read() -> N
     ],
 )
 def test_marked_lines_of_a_log_are_issues(line: bytes, found: object) -> None:
-    assert read.marked(line) == found
+    assert convert.marked(line) == found
 
 
 # parameters
@@ -757,20 +758,20 @@ def test_any_text_reads_or_is_no_workflow(text: str) -> None:
 
 
 def test_every_documented_state_of_a_job_is_known() -> None:
-    assert CASE.states <= read.JOB_STATES.keys()
+    assert CASE.states <= convert.JOB_STATES.keys()
 
 
 @pytest.mark.parametrize("word", ["push", "pull_request", "schedule", "workflow_dispatch", "moonrise", None])
 def test_unknown_event_is_no_guess(word: str | None) -> None:
     run = wire.Run(id=1, event=word)
-    assert (read.trigger(run).value == "unknown") == (word in {"moonrise", None})
+    assert (convert.trigger(run).value == "unknown") == (word in {"moonrise", None})
 
 
 def test_first_of_a_schedule_is_started_by_nobody_and_its_rerun_by_a_person() -> None:
     who = wire.User(login="signe-holm", type="User")
     first = wire.Run(id=1, event="schedule", actor=who)
     again = wire.Run(id=1, event="schedule", actor=who, triggering_actor=who, run_attempt=2)
-    kinds = [read.build(run, "ci", BUILD).triggered_by_type for run in (first, again, wire.Run(id=1, event="push"))]
+    kinds = [convert.build(run, "ci", BUILD).triggered_by_type for run in (first, again, wire.Run(id=1, event="push"))]
     assert kinds == ["bot", "user", None]
 
 
@@ -904,7 +905,7 @@ def test_bodies_of_payloads_have_the_described_types(case: Case) -> None:
             continue
         checked += 1
         plain = json.loads(json.dumps(schema).replace('"oneOf"', '"anyOf"'))
-        assert not document.complaints(plain, exchange.body, file.name)
+        assert not document.annotations(plain, exchange.body, file.name)
     assert checked > 10
 
 

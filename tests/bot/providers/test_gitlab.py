@@ -28,9 +28,10 @@ from bot.core.models import (
 )
 from bot.http.client import Quota
 from bot.providers import open_provider
-from bot.providers.base.provider import Capability
-from bot.providers.gitlab import GitLab, GitLabOptions, groups, wire
+from bot.providers.base.capabilities import Capability
+from bot.providers.gitlab import groups, wire
 from bot.providers.gitlab.poll import Cursor
+from bot.providers.gitlab.provider import GitLab, GitLabOptions
 from bot.providers.gitlab.v3 import GitLabV3
 from bot.providers.gitlab.v4 import GitLabV4
 from tests.bot.providers.case import CONNECTION, NOW, Case, clock, no_sleep, opened, result_of
@@ -199,8 +200,8 @@ async def test_unfinished_builds_without_news_are_read_once_a_minute_and_foreign
 
     foreign = replace(key("90009"), pipeline="9")
     watched = replace(watching(4711), unfinished=frozenset({key("90001"), foreign}))
-    fresh = await polled(Server(answer), cursor(4711), watched)
-    assert [build.id for build in fresh.builds] == ["90009"]
+    within_window = await polled(Server(answer), cursor(4711), watched)
+    assert [build.id for build in within_window.builds] == ["90009"]
     due = await polled(Server(answer), cursor(4711, swept=NOW - timedelta(seconds=60)), watched)
     assert sorted(build.id for build in due.builds) == ["90001", "90009"]
     assert Cursor.read(due.cursor).swept == int(NOW.timestamp())
@@ -307,9 +308,9 @@ async def test_signature_vectors_hold(vector: Mapping[str, Any]) -> None:
         provider = open_provider(CONNECTION, "gitlab", options, client=client, clock=lambda: at)
         if not vector["valid"]:
             with pytest.raises(AuthFailed):
-                provider.read_hook(headers, body)
+                provider.parse_webhook(headers, body)
             return
-        tap = provider.read_hook(headers, body)
+        tap = provider.parse_webhook(headers, body)
         assert tap is not None
         assert (tap.pipeline, tap.build, tap.delivery) == ("1", "31", headers["webhook-id"])
 
@@ -317,7 +318,7 @@ async def test_signature_vectors_hold(vector: Mapping[str, Any]) -> None:
 HOOK = json.dumps({"object_kind": "pipeline", "object_attributes": {"id": 5}, "project": {"id": 6}}).encode()
 
 
-async def test_a_signed_hook_outside_the_window_is_refused() -> None:
+async def test_a_signed_webhook_outside_the_window_is_refused() -> None:
     headers, _ = sign(HOOK, {})
     options = GitLabOptions.model_validate(dict(CASE.options))
     at = NOW
@@ -326,7 +327,7 @@ async def test_a_signed_hook_outside_the_window_is_refused() -> None:
         for shift in (-400, 400):
             at = NOW + timedelta(seconds=shift)
             with pytest.raises(AuthFailed, match="old"):
-                provider.read_hook(headers, HOOK)
+                provider.parse_webhook(headers, HOOK)
 
 
 @pytest.mark.parametrize(
@@ -348,17 +349,17 @@ async def test_plain_tokens_and_signatures_are_kept_apart(secret: str, headers: 
     given = {"webhook-id": "one", "webhook-timestamp": str(int(NOW.timestamp())), **headers}
     async with opened(CASE, Server(nothing), {"webhook_secret": secret}) as provider:
         if fits:
-            assert provider.read_hook(given, HOOK) is not None
+            assert provider.parse_webhook(given, HOOK) is not None
         else:
             with pytest.raises(AuthFailed):
-                provider.read_hook(given, HOOK)
+                provider.parse_webhook(given, HOOK)
 
 
 async def test_the_same_delivery_bears_the_same_name_where_gitlab_gives_none() -> None:
     async with opened(CASE, Server(nothing), {"webhook_secret": "plain"}) as provider:
-        first = provider.read_hook({"x-gitlab-token": "plain"}, HOOK)
-        again = provider.read_hook({"x-gitlab-token": "plain"}, HOOK)
-        other = provider.read_hook({"x-gitlab-token": "plain"}, HOOK.replace(b"5", b"7"))
+        first = provider.parse_webhook({"x-gitlab-token": "plain"}, HOOK)
+        again = provider.parse_webhook({"x-gitlab-token": "plain"}, HOOK)
+        other = provider.parse_webhook({"x-gitlab-token": "plain"}, HOOK.replace(b"5", b"7"))
     assert first == again
     assert first is not None
     assert other is not None
@@ -394,9 +395,9 @@ async def test_the_same_delivery_bears_the_same_name_where_gitlab_gives_none() -
 )
 async def test_pages_are_read_below_the_servers_root(root: str, url: str, page: Page | None) -> None:
     async with opened(CASE, Server(nothing), {"url": root}) as provider:
-        assert provider.read_url(f"{ROOT}{url}") == page
-        assert provider.read_url(f"https://other.example{url}") is None
-        assert provider.read_url(f"ftp://git.harbour.example{url}") is None
+        assert provider.parse_url(f"{ROOT}{url}") == page
+        assert provider.parse_url(f"https://other.example{url}") is None
+        assert provider.parse_url(f"ftp://git.harbour.example{url}") is None
 
 
 @pytest.mark.parametrize(
@@ -998,7 +999,7 @@ def replace_commit(it: groups.BuildRun) -> groups.BuildRun:
     return it
 
 
-def gate_server(answers: Mapping[str, object]) -> Server:
+def approval_server(answers: Mapping[str, object]) -> Server:
     """A v3 server with one project; `answers` are by the path below it, a number being a status."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -1018,7 +1019,7 @@ NEW_ENOUGH = {"version": {"version": "8.15.0"}}
 
 @pytest.mark.parametrize("before", [None, "no json", '{"at": 7}'])
 async def test_a_v3_poll_begins_anew_with_an_unreadable_cursor(before: str | None) -> None:
-    server = gate_server({**NEW_ENOUGH, "pipelines": [{"id": 5, "status": "success"}], "pipelines/5": {"id": 5}})
+    server = approval_server({**NEW_ENOUGH, "pipelines": [{"id": 5, "status": "success"}], "pipelines/5": {"id": 5}})
     async with opened(V3, server) as provider:
         after = await provider.changes(before, watching(31))
     assert [build.id for build in after.builds] == ["5"]
@@ -1026,7 +1027,7 @@ async def test_a_v3_poll_begins_anew_with_an_unreadable_cursor(before: str | Non
 
 @pytest.mark.parametrize("status", [403, 404])
 async def test_a_v3_project_out_of_reach_stops_no_other_and_all_of_them_is_an_error(status: int) -> None:
-    good = gate_server({**NEW_ENOUGH, "pipelines": []})
+    good = approval_server({**NEW_ENOUGH, "pipelines": []})
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, json={}) if "/projects/9" in request.url.path else good.answer(request)
@@ -1044,7 +1045,7 @@ async def test_a_v3_poll_tells_of_a_refused_token() -> None:
 
 
 async def test_a_v3_list_ends_at_its_limit() -> None:
-    server = gate_server({**NEW_ENOUGH, "pipelines": [{"id": n, "status": "success"} for n in (3, 2, 1)]})
+    server = approval_server({**NEW_ENOUGH, "pipelines": [{"id": n, "status": "success"} for n in (3, 2, 1)]})
     async with opened(V3, server) as provider:
         assert len(await result_of(provider.builds("31", BuildFilter(limit=2)))) == 2  # type: ignore[arg-type]
 
@@ -1063,7 +1064,7 @@ async def test_a_v3_list_with_paging_headers_follows_them() -> None:
 
 
 async def test_what_v3_does_not_tell_is_said_and_not_guessed() -> None:
-    server = gate_server({**NEW_ENOUGH, "pipelines/5": {"id": 5}, "builds/7": {"id": 7}, "pipelines": []})
+    server = approval_server({**NEW_ENOUGH, "pipelines/5": {"id": 5}, "builds/7": {"id": 7}, "pipelines": []})
     async with opened(V3, server) as provider:
         with pytest.raises(Rejected, match="made from"):
             await provider.rebuild("31", "5", StartRequest())
@@ -1085,12 +1086,12 @@ async def test_what_v3_does_not_tell_is_said_and_not_guessed() -> None:
 async def test_of_several_refs_of_a_commit_the_asked_one_is_shown() -> None:
     commit = {"id": "abc"}
     runs = [{"id": 2, "ref": "two", "status": "failed", "commit": commit}, {"id": 1, "ref": "one", "commit": commit}]
-    async with opened(V3, gate_server({"repository/commits/abc/builds": runs})) as provider:
+    async with opened(V3, approval_server({"repository/commits/abc/builds": runs})) as provider:
         assert (await provider.build("31", "abc@one")).branch == "one"
 
 
 async def test_a_v3_server_that_has_pipelines_and_hides_its_version_is_found_out() -> None:
-    async with opened(V3, gate_server({"pipelines": [{"id": 1, "status": "success"}]})) as provider:
+    async with opened(V3, approval_server({"pipelines": [{"id": 1, "status": "success"}]})) as provider:
         assert [each.id for each in await result_of(provider.builds("31", BuildFilter()))] == ["1"]  # type: ignore[attr-defined]
 
 
@@ -1098,7 +1099,7 @@ async def test_a_v3_server_that_has_pipelines_and_hides_its_version_is_found_out
 async def test_a_v3_start_that_is_not_there_falls_to_the_trigger_and_one_that_is_refused_does_not(
     status: int, kind: type[BotError]
 ) -> None:
-    server = gate_server({**NEW_ENOUGH, "pipelines": [], "pipeline": status})
+    server = approval_server({**NEW_ENOUGH, "pipelines": [], "pipeline": status})
     async with opened(V3, server, {"trigger_token": None}) as provider:
         with pytest.raises(kind):
             await provider.start("31", StartRequest(ref=Ref(kind=RefKind.BRANCH, name="master")))
@@ -1108,5 +1109,5 @@ async def test_v3_lists_the_files_of_the_latest_tries_oldest_first() -> None:
     file, commit = {"filename": "a.zip", "size": 1}, {"id": "abc"}
     about = {"ref": "main", "status": "success", "commit": commit, "artifacts_file": file}
     runs = [{"id": number, "name": name, **about} for number, name in ((9, "pack"), (8, "unit"), (7, "pack"))]
-    async with opened(V3, gate_server({"repository/commits/abc/builds": runs})) as provider:
+    async with opened(V3, approval_server({"repository/commits/abc/builds": runs})) as provider:
         assert [each.id for each in await provider.artifacts("31", "abc@main")] == ["8/archive", "9/archive"]

@@ -167,7 +167,7 @@ def test_every_description_reads(kind: str) -> None:
     for operation in specs.operations(kind):
         schema = specs._json_schema(operation.body)
         if schema is not None:
-            operation.document.complaints(schema, {}, "body")
+            operation.document.annotations(schema, {}, "body")
 
 
 def test_paths_fit_their_templates() -> None:

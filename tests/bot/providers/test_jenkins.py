@@ -29,9 +29,10 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
-from bot.providers.jenkins import Jenkins, JenkinsOptions, names, parts, poll, read, server, wire
+from bot.providers.jenkins import client, convert, names, parts, poll, wire
+from bot.providers.jenkins.provider import Jenkins, JenkinsOptions
 from bot.providers.jenkins.stages import ABSENT_FOR
-from bot.providers.jenkins.starting import START_OPTIONS
+from bot.providers.jenkins.start import START_OPTIONS
 from tests.bot.providers.case import CONNECTION, NOW, opened, result_of
 from tests.bot.providers.cases.jenkins import CASE, HOME, MAIN, SECRET, SWEEP, a_build
 from tests.bot.providers.specs import ABSENT, FOLDER
@@ -156,10 +157,10 @@ def test_what_is_no_name_is_no_path(name: str) -> None:
 )
 async def test_pages_read(path: str, page: Page | None) -> None:
     async with opened(CASE, Scripted({}), {"url": "https://ci.lantern.example/jenkins/"}) as jenkins:
-        assert jenkins.read_url(f"https://ci.lantern.example/jenkins/{path}") == page
-        assert jenkins.read_url(f"https://ci.lantern.example/{path}") is None
-        assert jenkins.read_url(f"https://ci.lantern.example:8443/jenkins/{path}") is None
-        assert jenkins.read_url(f"ftp://ci.lantern.example/jenkins/{path}") is None
+        assert jenkins.parse_url(f"https://ci.lantern.example/jenkins/{path}") == page
+        assert jenkins.parse_url(f"https://ci.lantern.example/{path}") is None
+        assert jenkins.parse_url(f"https://ci.lantern.example:8443/jenkins/{path}") is None
+        assert jenkins.parse_url(f"ftp://ci.lantern.example/jenkins/{path}") is None
 
 
 async def test_server_below_a_path_is_asked_there_and_its_pages_lie_there() -> None:
@@ -265,9 +266,9 @@ async def test_build_shown_before_it_had_a_number_keeps_its_id_in_lists_and_in_t
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    known = {number: str(number) for number in range(server.REMEMBERED)}
-    server.keep(known, -1, "new")
-    assert len(known) == server.REMEMBERED
+    known = {number: str(number) for number in range(client.REMEMBERED)}
+    client.keep(known, -1, "new")
+    assert len(known) == client.REMEMBERED
     assert 0 not in known
     assert known[-1] == "new"
 
@@ -450,7 +451,7 @@ async def test_crumb_is_asked_for_once_and_sent_with_its_session_only_where_it_i
     ],
 )
 def test_error_pages_are_read_into_words(page: str, words: str | None) -> None:
-    assert server.page_words(page) == words
+    assert client.page_words(page) == words
 
 
 async def test_credentials_in_an_error_page_are_not_repeated() -> None:
@@ -526,7 +527,7 @@ async def test_plugin_that_is_not_there_is_not_asked_for_again_for_an_hour() -> 
 )
 def test_branches_lose_gits_prefixes(raw: str | None, branch: str | None, tag: str | None) -> None:
     found = wire.Action(last_built_revision=wire.Revision(sha="1", branch=[wire.GitBranch(name=raw)]))
-    assert read.git_ref(found) == (branch, tag)
+    assert convert.git_ref(found) == (branch, tag)
 
 
 @pytest.mark.parametrize(
@@ -545,17 +546,17 @@ def test_branches_lose_gits_prefixes(raw: str | None, branch: str | None, tag: s
 )
 def test_first_known_cause_is_the_trigger(kinds: list[str], trigger: Trigger) -> None:
     causes = [wire.Cause(class_=kind, user_id="kim") for kind in kinds]
-    assert read.trigger(causes, "bell-bot", is_pull_request=False) is trigger
+    assert convert.trigger(causes, "bell-bot", is_pull_request=False) is trigger
 
 
 def test_parent_build_is_named_and_its_number_only_where_told() -> None:
-    assert read.starter([wire.Cause(upstream_project="a/b%2Fc", upstream_build=4)])[0] == "a » b/c #4"
-    assert read.starter([wire.Cause(upstream_project="a")])[0] == "a"
+    assert convert.starter([wire.Cause(upstream_project="a/b%2Fc", upstream_build=4)])[0] == "a » b/c #4"
+    assert convert.starter([wire.Cause(upstream_project="a")])[0] == "a"
 
 
 def test_odd_action_of_a_plugin_spoils_only_itself() -> None:
     raw = [msgspec.Raw(b'{"parameters": "odd"}'), msgspec.Raw(b'{"totalCount": 3}')]
-    assert [action.total_count for action in read.actions(raw)] == [3]
+    assert [action.total_count for action in convert.actions(raw)] == [3]
 
 
 @pytest.mark.parametrize(
@@ -570,17 +571,17 @@ def test_odd_action_of_a_plugin_spoils_only_itself() -> None:
     ],
 )
 def test_parameters_of_every_type_are_asked_for(kind: str, wanted: ParameterType) -> None:
-    assert read.parameter_type(wire.Definition(name="X", class_=kind)) is wanted
-    assert read.parameter_type(wire.Definition(name="X", type=kind.rpartition(".")[2])) is wanted
+    assert convert.parameter_type(wire.Definition(name="X", class_=kind)) is wanted
+    assert convert.parameter_type(wire.Definition(name="X", type=kind.rpartition(".")[2])) is wanted
 
 
 def test_choices_of_unknown_types_are_choices_and_odd_defaults_are_none() -> None:
     odd = wire.Definition(name="X", choices=["a"], default_parameter_value=wire.Default(value={"file": 1}))
-    found = read.parameter(odd)
+    found = convert.parameter(odd)
     assert (found.type, found.choices, found.default) == (ParameterType.CHOICE, (("a", "a"),), None)
 
 
-@pytest.mark.parametrize("states", [read.STATES, parts.GRAPH_STATES, parts.STAGE_STATES, parts.BLUE_STATES])
+@pytest.mark.parametrize("states", [convert.STATES, parts.GRAPH_STATES, parts.STAGE_STATES, parts.BLUE_STATES])
 def test_only_what_is_over_has_a_conclusion(states: Mapping[str, tuple[Status, Conclusion | None]]) -> None:
     assert all(conclusion is None or status is Status.COMPLETED for status, conclusion in states.values())
 
@@ -627,9 +628,9 @@ def test_every_start_option_is_explained() -> None:
 )
 async def test_webhooks_are_placed_by_their_address(body: object, place: tuple[str, str | None] | None) -> None:
     async with opened(CASE, Scripted({})) as jenkins:
-        tap = jenkins.read_hook({}, json.dumps(body).encode(), SECRET)
+        tap = jenkins.parse_webhook({}, json.dumps(body).encode(), SECRET)
         with pytest.raises(UnexpectedResponse):
-            jenkins.read_hook({}, b"[]", SECRET)
+            jenkins.parse_webhook({}, b"[]", SECRET)
     assert (None if tap is None else (tap.pipeline, tap.build)) == place
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from bot.core.errors import AuthFailed, BotError
 from bot.providers import PROVIDERS
-from bot.providers.base.provider import OVERRIDES, Capability
+from bot.providers.base.capabilities import OVERRIDES, Capability
 from tests.bot.providers.case import Call, Case, cases, opened, result_of
 from tests.bot.providers.gnaw import gnawed
-from tests.bot.providers.replay import Exchange, Hook, Replay, as_json, read_exchanges, read_hook_file
+from tests.bot.providers.replay import Exchange, Hook, Replay, as_json, read_exchanges, read_webhook_file
 from tests.bot.providers.specs import Specs
 
 CASES = cases()[0]
@@ -32,7 +32,7 @@ class Operation:
         return self.case.payloads / f"{self.name}.json"
 
 
-def hooks_of(case: Case) -> list[Path]:
+def webhooks_of(case: Case) -> list[Path]:
     return [file for file in sorted(case.payloads.glob("hook_*.json")) if not file.name.endswith(".expected.json")]
 
 
@@ -60,7 +60,7 @@ def mouthfuls(operations: Iterable[Operation]) -> list[tuple[Operation, list[int
             exchanges = read_exchanges(operation.file)
         except (OSError, AssertionError, msgspec.DecodeError, msgspec.ValidationError):
             continue  # its own test says what is wrong
-        fresh = []
+        within_window = []
         for n, exchange in enumerate(exchanges):
             place = exchange.request.path.partition("?")[0].rpartition("/")[2]
             key = (
@@ -71,15 +71,15 @@ def mouthfuls(operations: Iterable[Operation]) -> list[tuple[Operation, list[int
             )
             if exchange.body is not msgspec.UNSET and exchange.status < 400 and key not in seen:
                 seen.add(key)
-                fresh.append(n)
-        if fresh:
-            found.append((operation, fresh))
+                within_window.append(n)
+        if within_window:
+            found.append((operation, within_window))
     return found
 
 
 OPERATIONS = [Operation(case, name, call) for case in CASES for name, call in case.calls.items()]
 MOUTHFULS = mouthfuls(OPERATIONS)
-HOOKS = [(case, file) for case in CASES for file in hooks_of(case)]
+HOOKS = [(case, file) for case in CASES for file in webhooks_of(case)]
 EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=str)
 EVERY_OPERATION = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.case}-{one.name}")
 EVERY_MOUTHFUL = pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_each_payload_has_a_call_and_each_capability_an_operation(case: Case) ->
     declared = PROVIDERS[case.kind].capabilities - {Capability.WEBHOOK}
     missing = {one for one in declared if not _any(case.calls, OVERRIDES[one]) and case.name in {"", case.kind}}
     assert not missing, f"declared, and no operation shows it: {missing}"
-    assert bool(hooks_of(case)) == (case.sign is not None)
+    assert bool(webhooks_of(case)) == (case.sign is not None)
 
 
 def _any(calls: Iterable[str], method: str) -> bool:
@@ -142,10 +142,10 @@ def _any(calls: Iterable[str], method: str) -> bool:
 
 @EVERY_HOOK
 async def test_webhook_reads_as_expected(case: Case, file: Path, write_expected: bool) -> None:
-    hook = read_hook_file(file)
-    headers, path_secret = signed(case, hook.content, hook)
+    webhook = read_webhook_file(file)
+    headers, path_secret = signed(case, webhook.content, webhook)
     async with opened(case, Replay([], case.origin)) as provider:
-        tap = provider.read_hook(headers, hook.content, path_secret)
+        tap = provider.parse_webhook(headers, webhook.content, path_secret)
     agrees(as_json(tap), file.with_suffix(".expected.json"), write=write_expected)
 
 
@@ -153,33 +153,33 @@ async def test_webhook_reads_as_expected(case: Case, file: Path, write_expected:
 async def test_webhook_is_refused_unsigned_or_with_another_secret_or_body_or_with_none_set(
     case: Case, file: Path
 ) -> None:
-    hook = read_hook_file(file)
-    headers, path_secret = signed(case, hook.content, hook)
+    webhook = read_webhook_file(file)
+    headers, path_secret = signed(case, webhook.content, webhook)
     async with opened(case, Replay([], case.origin)) as provider:
         with pytest.raises(AuthFailed):
-            provider.read_hook(hook.lower_headers, hook.content, None)
-        bare = {name: "" if name not in hook.lower_headers else value for name, value in headers.items()}
+            provider.parse_webhook(webhook.lower_headers, webhook.content, None)
+        bare = {name: "" if name not in webhook.lower_headers else value for name, value in headers.items()}
         with pytest.raises(AuthFailed):
-            provider.read_hook(bare, hook.content, "" if path_secret is not None else None)
+            provider.parse_webhook(bare, webhook.content, "" if path_secret is not None else None)
     async with opened(case, Replay([], case.origin), {"webhook_secret": "quite another secret"}) as provider:
         with pytest.raises(AuthFailed):
-            provider.read_hook(headers, hook.content, path_secret)
+            provider.parse_webhook(headers, webhook.content, path_secret)
     async with opened(case, Replay([], case.origin), {"webhook_secret": None}) as provider:
         with pytest.raises(AuthFailed):
-            provider.read_hook(headers, hook.content, path_secret)
+            provider.parse_webhook(headers, webhook.content, path_secret)
 
 
 @EVERY_HOOK
 async def test_gnawed_webhook_reads_or_is_an_error_for_people(case: Case, file: Path) -> None:
-    hook = read_hook_file(file)
+    webhook = read_webhook_file(file)
     bodies = [("is no JSON", b"\xff\x00{"), ("is empty", b"")]
-    if hook.body is not msgspec.UNSET:
-        bodies += [(said, json.dumps(body).encode()) for said, body in gnawed(hook.body)]
+    if webhook.body is not msgspec.UNSET:
+        bodies += [(said, json.dumps(body).encode()) for said, body in gnawed(webhook.body)]
     async with opened(case, Replay([], case.origin)) as provider:
         for said, content in bodies:
-            headers, path_secret = signed(case, content, hook)
+            headers, path_secret = signed(case, content, webhook)
             try:
-                tap = provider.read_hook(headers, content, path_secret)
+                tap = provider.parse_webhook(headers, content, path_secret)
             except BotError:
                 continue
             except Exception as exc:  # noqa: BLE001 - whatever it is, it must say which bite it was
@@ -189,9 +189,9 @@ async def test_gnawed_webhook_reads_or_is_an_error_for_people(case: Case, file: 
             ), said
 
 
-def signed(case: Case, content: bytes, hook: Hook) -> tuple[dict[str, str], str | None]:
+def signed(case: Case, content: bytes, webhook: Hook) -> tuple[dict[str, str], str | None]:
     assert case.sign is not None
-    headers, path_secret = case.sign(content, hook.lower_headers)
+    headers, path_secret = case.sign(content, webhook.lower_headers)
     return {name.lower(): value for name, value in headers.items()}, path_secret
 
 

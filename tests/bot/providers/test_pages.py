@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from bot.core.models import Page
-from bot.providers.base.pages import page_below
+from bot.providers.base.urls import page_below
 from tests.bot.providers.case import Case, opened
 from tests.bot.providers.cases import bitbucket, buildkite, github_actions, xcode_cloud
 
@@ -60,10 +60,10 @@ async def test_pages_below_a_connections_own_url_are_read_like_the_vendors(
     case: Case, vendor: str, path: str, page: Page
 ) -> None:
     async with opened(case, SILENT, {"url": OWN, "private_network": True}) as provider:
-        assert provider.read_url(f"{OWN}{path}") == page
-        assert provider.read_url(f"http://127.0.0.1:4501/ci/system{path}") is None
-        assert provider.read_url(f"http://127.0.0.1:4500{path}") is None
+        assert provider.parse_url(f"{OWN}{path}") == page
+        assert provider.parse_url(f"http://127.0.0.1:4501/ci/system{path}") is None
+        assert provider.parse_url(f"http://127.0.0.1:4500{path}") is None
         if vendor:
-            assert provider.read_url(f"{vendor}{path}") == page
+            assert provider.parse_url(f"{vendor}{path}") == page
     async with opened(case, SILENT) as provider:
-        assert provider.read_url(f"{OWN}{path}") is None
+        assert provider.parse_url(f"{OWN}{path}") is None

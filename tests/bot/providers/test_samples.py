@@ -94,7 +94,7 @@ async def test_sample_reads_as_documented(entry: Entry) -> None:
         assert entry.file in case.unread, f"{entry.file} is neither in `samples` nor, with a reason, in `unread`"
         return
     if entry.about["kind"] == "webhook":
-        await reads_hook(entry, sample)
+        await reads_webhook(entry, sample)
         return
     assert sample.call is not None
     transport = Serving(entry, sample)
@@ -111,13 +111,15 @@ async def test_sample_reads_as_documented(entry: Entry) -> None:
         sample.facts(found)
 
 
-async def reads_hook(entry: Entry, sample: Sample) -> None:
+async def reads_webhook(entry: Entry, sample: Sample) -> None:
     """A webhook sample, signed as the case signs."""
     case = entry.case
     assert case.sign is not None
     given = {name.lower(): value for name, value in entry.about.get("headers", {}).items()}
     headers, path_secret = case.sign(entry.content, given)
     async with opened(case, httpx.MockTransport(lambda _: httpx.Response(404)), sample.options) as provider:
-        tap = provider.read_hook({name.lower(): value for name, value in headers.items()}, entry.content, path_secret)
+        tap = provider.parse_webhook(
+            {name.lower(): value for name, value in headers.items()}, entry.content, path_secret
+        )
     assert sample.facts is not None
     sample.facts(tap)

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bot.core.errors import AuthFailed, BotError, NotFound
 from bot.core.models import BuildFilter, Conclusion, Page, Starter, StartRequest, Status, Watched
-from bot.providers.travis import read, start, wire
+from bot.providers.travis import convert, start, wire
 from bot.providers.travis.cursor import Cursor, build_of, mark
-from bot.providers.travis.hook import DOUBT, LASTS, HookKey, payload_of
+from bot.providers.travis.webhook import DOUBT, LASTS, HookKey, payload_of
 from tests.bot.providers.case import NOW, opened
 from tests.bot.providers.cases.travis import (
     CASE,
@@ -73,10 +73,10 @@ async def test_webhook_is_refused_until_the_key_is_fetched() -> None:
     headers, _ = sign(FAILED, {})
     async with opened(CASE, httpx.MockTransport(answers), NO_KEY) as travis:
         with pytest.raises(AuthFailed, match="not known yet"):
-            travis.read_hook(headers, FAILED)
+            travis.parse_webhook(headers, FAILED)
         with pytest.raises(NotFound):
             await travis.changes(None, FERRY)  # the list of repositories is not there; the key has come by then
-        tap = travis.read_hook(headers, FAILED)
+        tap = travis.parse_webhook(headers, FAILED)
     assert tap is not None
     assert (tap.pipeline, tap.build) == ("61", "9041")
 
@@ -135,7 +135,7 @@ def test_payload_is_the_forms_field_byte_by_byte() -> None:
 async def test_same_delivery_has_the_same_name_and_another_state_another() -> None:
     later = form({**PAYLOAD, "state": "passed"})
     async with opened(CASE, SILENT) as travis:
-        first, again, other = (travis.read_hook(sign(body, {})[0], body) for body in (FAILED, FAILED, later))
+        first, again, other = (travis.parse_webhook(sign(body, {})[0], body) for body in (FAILED, FAILED, later))
     assert first is not None
     assert other is not None
     assert first == again
@@ -147,7 +147,7 @@ async def test_signed_payload_reads_or_is_an_error_for_people_whatever_it_holds(
         for said, payload in gnawed(PAYLOAD):
             body = form(payload)
             try:
-                tap = travis.read_hook(sign(body, {})[0], body)
+                tap = travis.parse_webhook(sign(body, {})[0], body)
             except BotError:
                 continue
             assert tap is None or isinstance(tap.build, str), said
@@ -160,12 +160,12 @@ async def test_signatures_fit_the_documented_vectors() -> None:
         given = {name.lower(): value for name, value in vector.get("header", vector.get("headers", {})).items()}
         async with opened(CASE, SILENT, options) as travis:
             if vector["valid"]:
-                tap = travis.read_hook(given, vector["form_body"].encode())
+                tap = travis.parse_webhook(given, vector["form_body"].encode())
                 assert tap is not None
                 assert tap.build == "277713426"
             else:
                 with pytest.raises(AuthFailed):
-                    travis.read_hook(given, vector["form_body"].encode())
+                    travis.parse_webhook(given, vector["form_body"].encode())
 
 
 @pytest.mark.skipif(not FOLDER.exists(), reason=ABSENT)
@@ -175,7 +175,7 @@ async def test_every_documented_webhook_names_its_build() -> None:
     for file in files:
         body = form(json.loads(file.read_bytes()))
         async with opened(CASE, SILENT, {"owner": "acme"}) as travis:
-            tap = travis.read_hook(sign(body, {})[0], body)
+            tap = travis.parse_webhook(sign(body, {})[0], body)
         assert tap is not None
         assert (tap.pipeline, tap.build) == ("29853331", "277713426"), file.name
 
@@ -200,7 +200,7 @@ async def test_every_documented_webhook_names_its_build() -> None:
 )
 async def test_pages_read(url: str, page: Page | None) -> None:
     async with opened(CASE, SILENT) as travis:
-        assert travis.read_url(url) == page
+        assert travis.parse_url(url) == page
 
 
 async def test_installation_of_ones_own_has_its_own_pages_and_its_own_list_ends() -> None:
@@ -214,8 +214,8 @@ async def test_installation_of_ones_own_has_its_own_pages_and_its_own_list_ends(
 
     async with opened(CASE, httpx.MockTransport(answer), {"url": "https://ci.harbor.example/api/"}) as travis:
         found = [pipeline async for pipeline in travis.pipelines()]
-        page = travis.read_url("https://ci.harbor.example/harbor/ferry/builds/9041")
-        assert travis.read_url("https://app.travis-ci.com/github/harbor/ferry/builds/9041") is None
+        page = travis.parse_url("https://ci.harbor.example/harbor/ferry/builds/9041")
+        assert travis.parse_url("https://app.travis-ci.com/github/harbor/ferry/builds/9041") is None
     assert page == Page(pipeline="harbor/ferry", build="9041")
     assert found[0].web_url == "https://ci.harbor.example/harbor/ferry-0"
     assert len(found) == 101
@@ -228,14 +228,14 @@ async def test_installation_of_ones_own_has_its_own_pages_and_its_own_list_ends(
     [("GithubRepository", "github"), ("BitbucketUser", "bitbucket"), ("SomethingElse", "github"), (None, "github")],
 )
 def test_code_host_of_an_address(told: str | None, host: str) -> None:
-    assert read.code_host(told) == host
+    assert convert.code_host(told) == host
 
 
 def test_page_of_a_repository_without_a_name_is_unknown() -> None:
-    assert read.build(wire.Build(id=1, state="passed"), "ci", "61", None, SITE).web_url is None
+    assert convert.build(wire.Build(id=1, state="passed"), "ci", "61", None, SITE).web_url is None
 
 
-SITE = read.Site(root="https://app.travis-ci.com", with_host=True)
+SITE = convert.Site(root="https://app.travis-ci.com", with_host=True)
 
 
 # the poll
@@ -417,7 +417,7 @@ async def test_name_of_a_repository_is_asked_for_once() -> None:
     ("text", "number"), [("41", 41), (41, 41), (0, None), (None, None), ("", None), ("x", None), ("9" * 20, None)]
 )
 def test_number_is_text_or_a_number(text: str | int | None, number: int | None) -> None:
-    assert read.number(text) == number
+    assert convert.number(text) == number
 
 
 @pytest.mark.parametrize(
@@ -431,21 +431,21 @@ def test_number_is_text_or_a_number(text: str | int | None, number: int | None) 
     ],
 )
 def test_our_words_become_the_states_a_list_takes(words: set[str], states: list[str]) -> None:
-    assert read.raw_states(words) == states
+    assert convert.raw_states(words) == states
 
 
 def test_nightly_build_is_a_machines_and_one_of_nobody_is_nobodys() -> None:
     by = wire.User(login="signe")
-    assert read.starter(wire.Build(id=1, state="passed", event_type="cron", created_by=by)) is Starter.BOT
-    assert read.starter(wire.Build(id=1, state="passed", event_type="push", created_by=by)) is Starter.USER
-    assert read.starter(wire.Build(id=1, state="passed")) is None
+    assert convert.starter(wire.Build(id=1, state="passed", event_type="cron", created_by=by)) is Starter.BOT
+    assert convert.starter(wire.Build(id=1, state="passed", event_type="push", created_by=by)) is Starter.USER
+    assert convert.starter(wire.Build(id=1, state="passed")) is None
 
 
 def test_job_is_called_by_its_name_its_number_or_its_id() -> None:
-    assert read.job_name(wire.Job(id=5, number="41.1", config=wire.Config(name="Tests"))) == "Tests"
-    assert read.job_name(wire.Job(id=5, number="41.1", config=wire.Config(name=["x"]))) == "Job 41.1"
-    assert read.job_name(wire.Job(id=5)) == "Job 5"
-    job = read.job(wire.Job(id=5, state="finished"), "1", "61", SITE)
+    assert convert.job_name(wire.Job(id=5, number="41.1", config=wire.Config(name="Tests"))) == "Tests"
+    assert convert.job_name(wire.Job(id=5, number="41.1", config=wire.Config(name=["x"]))) == "Job 41.1"
+    assert convert.job_name(wire.Job(id=5)) == "Job 5"
+    job = convert.job(wire.Job(id=5, state="finished"), "1", "61", SITE)
     assert (job.status, job.conclusion, job.web_url, job.stage) == (Status.COMPLETED, None, None, None)
 
 

@@ -29,12 +29,13 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
-from bot.providers.base.provider import Capability
-from bot.providers.truto import Truto, limits, passing, read, wire
+from bot.providers.base.capabilities import Capability
+from bot.providers.truto import convert, limits, proxy, wire
 from bot.providers.truto.cursor import Cursor, moved_on
 from bot.providers.truto.integrations import PASSED_ON, READS, WHY_NOT, Integration, integration_of
 from bot.providers.truto.listing import BuildQuery, ResponseFormat
 from bot.providers.truto.options import TrutoOptions
+from bot.providers.truto.provider import Truto
 from tests.bot.providers.case import CONNECTION, NOW, opened
 from tests.bot.providers.cases.truto import ACCOUNT, CASE, CIRCLECI, OPTIONS, a_build, page_of, sign
 from tests.bot.providers.specs import ABSENT, FOLDER, Specs
@@ -323,7 +324,7 @@ async def test_quiet_tick_costs_one_request_for_each_pipeline() -> None:
             before = truto.requests
             cursor = (await truto.changes(cursor, Watched(pipelines=frozenset({"ferry", "beacon"})))).cursor
             assert truto.requests - before == 2
-        assert truto.lane("ferry") == "ferry"
+        assert truto.poll_target("ferry") == "ferry"
 
 
 async def test_unfinished_build_that_the_list_no_longer_shows_is_read_singly() -> None:
@@ -537,12 +538,12 @@ async def test_signatures_fit_the_documented_vectors() -> None:
         options = {"webhook_secret": vector["secret"], "integrated_account_id": account}
         async with connected(Stand({}), options) as truto:
             if vector["valid"]:
-                tap = truto.read_hook(headers, body)
+                tap = truto.parse_webhook(headers, body)
                 assert tap is not None
                 assert tap.delivery == "evt_01"
             else:
                 with pytest.raises(AuthFailed):
-                    truto.read_hook(headers, body)
+                    truto.parse_webhook(headers, body)
 
 
 @pytest.mark.parametrize(
@@ -552,19 +553,19 @@ async def test_signature_of_another_form_is_refused(change: Callable[[str], str]
     body = b'{"event": "test"}'
     headers, _ = sign(body, {})
     async with connected(Stand({})) as truto:
-        assert truto.read_hook(headers, body) is None
+        assert truto.parse_webhook(headers, body) is None
         with pytest.raises(AuthFailed):
-            truto.read_hook({"x-truto-signature": change(headers["x-truto-signature"])}, body)
+            truto.parse_webhook({"x-truto-signature": change(headers["x-truto-signature"])}, body)
 
 
 async def test_delivery_without_an_id_is_known_by_its_signature() -> None:
     body = json.dumps({"event": "record:created", "payload": {"integrated_account_id": ACCOUNT}}).encode()
     odd = json.dumps({"event": "record:created", "payload": "odd"}).encode()
     async with connected(Stand({})) as truto:
-        tap = truto.read_hook(sign(body, {})[0], body)
+        tap = truto.parse_webhook(sign(body, {})[0], body)
         assert tap is not None
         assert len(tap.delivery) == 64
-        assert truto.read_hook(sign(odd, {})[0], odd) is None
+        assert truto.parse_webhook(sign(odd, {})[0], odd) is None
 
 
 # pages
@@ -616,18 +617,18 @@ async def test_delivery_without_an_id_is_known_by_its_signature() -> None:
 )
 async def test_pages_read(options: dict[str, object], url: str, page: Page | None) -> None:
     async with connected(Stand({}), options) as truto:
-        assert truto.read_url(url) == page
+        assert truto.parse_url(url) == page
 
 
 # readers
 
 
-def place(integration: Integration, pipeline: str = "ferry") -> read.Place:
-    return read.Place(connection="ci", integration=integration, pipeline=pipeline, owner="harbor")
+def place(integration: Integration, pipeline: str = "ferry") -> convert.Place:
+    return convert.Place(connection="ci", integration=integration, pipeline=pipeline, owner="harbor")
 
 
 def built(integration: Integration, fields: Mapping[str, object], pipeline: str = "ferry") -> Build:
-    return read.build(wire.BuildWire.of({"id": 7, **fields}), place(integration, pipeline))
+    return convert.build(wire.BuildWire.of({"id": 7, **fields}), place(integration, pipeline))
 
 
 @pytest.mark.parametrize(
@@ -711,19 +712,19 @@ def test_words_make_a_state(
     ],
 )
 def test_words_make_a_trigger(word: str | None, trigger: Trigger) -> None:
-    assert read.trigger(word) is trigger
+    assert convert.trigger(word) is trigger
 
 
 def test_starters_are_people_or_machines_or_unknown() -> None:
-    assert read.starter("bot", None) is Starter.BOT
-    assert read.starter("user", "quay[bot]") is Starter.BOT
-    assert read.starter("User", "signe") is Starter.USER
-    assert read.starter("team", "harbor") is None
+    assert convert.starter("bot", None) is Starter.BOT
+    assert convert.starter("user", "quay[bot]") is Starter.BOT
+    assert convert.starter("User", "signe") is Starter.USER
+    assert convert.starter("team", "harbor") is None
 
 
 def test_pipeline_without_id_and_name_is_none() -> None:
-    assert read.pipeline(wire.NamedWire(), Integration.GITHUB, "") is None
-    assert read.pipeline(wire.NamedWire(id=""), Integration.BITBUCKET, "") is None
+    assert convert.pipeline(wire.NamedWire(), Integration.GITHUB, "") is None
+    assert convert.pipeline(wire.NamedWire(id=""), Integration.BITBUCKET, "") is None
 
 
 @pytest.mark.parametrize(
@@ -737,7 +738,7 @@ def test_pipeline_without_id_and_name_is_none() -> None:
     ],
 )
 def test_jenkins_jobs_have_paths(workflow: str, path: str) -> None:
-    assert passing.job_path(workflow) == path
+    assert proxy.job_path(workflow) == path
 
 
 @pytest.mark.parametrize(
@@ -751,7 +752,7 @@ def test_jenkins_jobs_have_paths(workflow: str, path: str) -> None:
     ],
 )
 def test_envelope_around_the_systems_own_answer_is_taken_off(body: bytes, inner: bytes) -> None:
-    assert bytes(passing.inner(body)) == inner
+    assert bytes(proxy.inner(body)) == inner
 
 
 def test_recorded_parameters_that_do_not_read_are_none() -> None:
@@ -760,7 +761,7 @@ def test_recorded_parameters_that_do_not_read_are_none() -> None:
             {"id": 1, "remote_data": {"definition": {"id": 7}, "sourceBranch": "refs/heads/main", "parameters": odd}}
         )
         here = place(Integration.AZURE)
-        call = passing.same_again(here, it, read.build(it, here), StartRequest())
+        call = proxy.same_again(here, it, convert.build(it, here), StartRequest())
         assert call.body == {"definition": {"id": 7}, "sourceBranch": "refs/heads/main", "reason": "manual"}
 
 
@@ -776,7 +777,7 @@ def test_jobs_that_travis_runs_again_are_those_that_did_not_pass() -> None:
     def one(conclusion: Conclusion | None) -> Job:
         return Job(id="1", build="2", pipeline="p", name="j", conclusion=conclusion)
 
-    again = [word for word in Conclusion if read.may_run_again(one(word))]
+    again = [word for word in Conclusion if convert.may_run_again(one(word))]
     assert again == [Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMEOUT]
 
 

@@ -34,10 +34,17 @@ from bot.core.models import (
 )
 from bot.http.client import Reply
 from bot.providers import open_provider
-from bot.providers.base.provider import Capability
-from bot.providers.xcode_cloud import RUNS, XcodeCloud, logs
+from bot.providers.base.capabilities import Capability
+from bot.providers.xcode_cloud import logs
 from bot.providers.xcode_cloud.admin import SETTINGS, Version, newness
-from bot.providers.xcode_cloud.answers import BURST_SECONDS, HOUR_SPENT_SECONDS, explain, quota_of
+from bot.providers.xcode_cloud.auth import (
+    LIFETIME_SECONDS,
+    KeyAuth,
+    ReadyToken,
+    XcodeCloudOptions,
+    scope_line,
+    signing_key,
+)
 from bot.providers.xcode_cloud.catalogue import (
     PRODUCTS,
     REPOSITORIES,
@@ -47,16 +54,10 @@ from bot.providers.xcode_cloud.catalogue import (
     product_runs_path,
     workflows_path,
 )
-from bot.providers.xcode_cloud.credentials import (
-    LIFETIME_SECONDS,
-    KeyAuth,
-    ReadyToken,
-    XcodeCloudOptions,
-    scope_line,
-    signing_key,
-)
+from bot.providers.xcode_cloud.errors import BURST_SECONDS, HOUR_SPENT_SECONDS, map_error, quota_of
 from bot.providers.xcode_cloud.logs import BadBundle, bundle_tail
-from bot.providers.xcode_cloud.starting import fitting, start_attributes
+from bot.providers.xcode_cloud.provider import RUNS, XcodeCloud
+from bot.providers.xcode_cloud.start import fitting, start_attributes
 from bot.providers.xcode_cloud.wire import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, state_of
 from tests.bot.providers.case import NOW, Case, opened, result_of
 from tests.bot.providers.cases.xcode_cloud import (
@@ -913,29 +914,29 @@ def reply(status: int, code: str = "X", headers: Mapping[str, str] | None = None
 
 
 def test_apples_codes_are_told_in_plain_words() -> None:
-    agreement = explain(reply(403, "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED.SOMETHING_NEW"))
+    agreement = map_error(reply(403, "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED.SOMETHING_NEW"))
     assert isinstance(agreement, AuthFailed)
     assert "agreement" in str(agreement)
     assert "Account Holder" in (agreement.hint or "")
-    role = explain(reply(403, "FORBIDDEN_ERROR"))
+    role = map_error(reply(403, "FORBIDDEN_ERROR"))
     assert isinstance(role, AuthFailed)
     assert "What Apple says." in str(role)
     assert "role" in (role.hint or "")
-    wrong = explain(reply(401, "NOT_AUTHORIZED"))
+    wrong = map_error(reply(401, "NOT_AUTHORIZED"))
     assert "clock" in (wrong.hint or "" if wrong else "")
-    assert explain(reply(404)) is None
-    assert explain(reply(409)) is None
+    assert map_error(reply(404)) is None
+    assert map_error(reply(409)) is None
 
 
 def test_a_429_with_quota_left_is_a_short_wait_and_without_a_long_one() -> None:
     rate = "user-hour-lim:3600;user-hour-rem:{};"
     short, long, bare = (
-        explain(reply(429, headers=headers))
+        map_error(reply(429, headers=headers))
         for headers in ({"X-Rate-Limit": rate.format(12)}, {"X-Rate-Limit": rate.format(0)}, {})
     )
     assert getattr(short, "retry_after", 0) == getattr(bare, "retry_after", 0) == BURST_SECONDS
     assert getattr(long, "retry_after", 0) == HOUR_SPENT_SECONDS
-    assert explain(reply(429, headers={"Retry-After": "7"})) is None
+    assert map_error(reply(429, headers={"Retry-After": "7"})) is None
 
 
 @pytest.mark.parametrize(
@@ -985,8 +986,8 @@ async def test_quota_is_known_after_an_answer() -> None:
 )
 async def test_what_an_address_in_app_store_connect_shows(path: str, page: Page | None) -> None:
     async with opened(CASE, Apple({})) as provider:
-        assert provider.read_url(f"https://appstoreconnect.apple.com{path}") == page
-        assert provider.read_url(f"https://appstoreconnect.apple.com.example{path}") is None
+        assert provider.parse_url(f"https://appstoreconnect.apple.com{path}") == page
+        assert provider.parse_url(f"https://appstoreconnect.apple.com.example{path}") is None
 
 
 async def test_an_apps_page_names_its_only_workflow_and_asks_where_there_are_several() -> None:
@@ -1007,10 +1008,10 @@ async def test_a_stand_in_on_plain_http_has_its_own_pages() -> None:
     async with opened(CASE, transport, {"url": "http://127.0.0.1:4001/ci"}) as provider:
         build = await provider.build(CHECKS, RUN)
         assert build.web_url == f"http://127.0.0.1:4001/ci/teams/{CASE.options['issuer_id']}/apps/99/ci/builds/run-5"
-        page = provider.read_url(build.web_url)
+        page = provider.parse_url(build.web_url)
         assert page == Page(pipeline="run:run-5", build="run-5")
         assert (
-            provider.read_url(build.web_url.replace("http://127.0.0.1:4001/ci", "https://appstoreconnect.apple.com"))
+            provider.parse_url(build.web_url.replace("http://127.0.0.1:4001/ci", "https://appstoreconnect.apple.com"))
             is None
         )
 
@@ -1018,7 +1019,7 @@ async def test_a_stand_in_on_plain_http_has_its_own_pages() -> None:
 async def test_a_webhook_without_its_workflow_asks_to_look_at_everything() -> None:
     body = {"metadata": {"attributes": {"eventType": "BUILD_STARTED"}}, "ciBuildRun": {"id": "r"}}
     async with opened(CASE, Apple({})) as provider:
-        tap = provider.read_hook({}, json.dumps(body).encode(), str(CASE.options["webhook_secret"]))
+        tap = provider.parse_webhook({}, json.dumps(body).encode(), str(CASE.options["webhook_secret"]))
     assert tap is not None
     assert (tap.delivery, tap.pipeline, tap.build) == ("r:BUILD_STARTED", None, None)
 

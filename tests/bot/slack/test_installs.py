@@ -174,7 +174,7 @@ async def test_slack_out_of_reach_is_away(store: Store, set_clock: SetClock, net
 
 async def test_a_saved_token_is_sealed_and_given_back(installs: Installs, store: Store) -> None:
     await installs.save(answer())
-    row = await store.install("T1")
+    row = await store.installs.get("T1")
     assert row is not None
     assert "xoxb" not in row.bot_token
     assert (row.installed_by, row.bot_user, row.team_name) == ("UANA", "UBOT", "Acme")
@@ -211,14 +211,14 @@ async def test_tokens_are_read_from_the_store_every_five_minutes_only(
     installs: Installs, store: Store, set_clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await installs.save(answer())
-    read = store.install
+    read = store.installs.get
     reads: list[str] = []
 
     async def counted(*args: Any, **more: Any) -> Any:
         reads.append(args[0])
         return await read(*args, **more)
 
-    monkeypatch.setattr(store, "install", counted)
+    monkeypatch.setattr(store.installs, "get", counted)
     for seconds in (0, 299, 1):
         set_clock.go(seconds=seconds)
         await installs.token("T1")
@@ -232,7 +232,7 @@ async def test_an_organizations_install_serves_its_workspaces(installs: Installs
     await installs.save(answer(team=None, enterprise={"id": "E1", "name": "Org"}, is_enterprise_install=True))
     assert await installs.token("T7", "E1") == "xoxb-first"
     assert await installs.teams() == ()
-    row = await store.install("", "E1")
+    row = await store.installs.get("", "E1")
     assert row is not None
     assert (row.team, row.team_name) == ("", "Org")
 
@@ -279,7 +279,7 @@ async def test_a_token_is_renewed_two_hours_before_its_end_once(
     assert set(tokens) == {"xoxe.xoxb-1"}
     (asked,) = consent.asked
     assert (asked["grant_type"], asked["refresh_token"]) == ("refresh_token", "xoxe-0")
-    row = await store.install("T1")
+    row = await store.installs.get("T1")
     assert row is not None
     assert row.token_expires_at == set_clock() + timedelta(seconds=43200)
     assert "xoxe" not in row.bot_token + row.refresh_token

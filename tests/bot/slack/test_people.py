@@ -24,7 +24,7 @@ def people(store: Store, sender: Sender, set_clock: SetClock) -> People:
 async def set_own(store: Store, people: People, user: str, **settings: str) -> None:
     row = await people.person(TEAM, user)
     row.settings = json.dumps(settings)
-    await store.save_person(row)
+    await store.people.save(row)
 
 
 # persons
@@ -121,7 +121,7 @@ async def test_an_author_is_found_by_address_or_by_the_handle_they_told_of(
 ) -> None:
     for kind, value in (("gh", "mika-gh"), ("gitlab", "Mika Lind")):
         row = IdentityRow(team=TEAM, kind=kind, value=value, user=slack.mika, manual=True, looked_at=NOW)
-        await store.save_identity(row)
+        await store.people.save_identity(row)
     by_address = Person(email=slack.workspace.users[slack.ana].email, login="mika-gh")
     assert await people.author(TEAM, by_address, "github_actions") == slack.ana
     unknown = "7+mika-gh@users.noreply.example"

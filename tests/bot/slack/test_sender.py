@@ -229,7 +229,7 @@ async def test_channels_that_are_quiet_are_forgotten(
     for channel in (slack.ios, slack.channel("web"), slack.mika):
         await sender.post(TEAM, channel, HELLO)
         timer.now += 5
-    assert len(sender._lanes) == 1
+    assert len(sender._poll_targets) == 1
 
 
 # looking for a message

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core.models import Build, BuildKey, Conclusion, Status
 from bot.store import Recorded
-from bot.store.tables import CardRow, LinkRow, NoticeRow, WatchRow
+from bot.store.tables import CardRow, LinkRow, NotificationRow, WatchRow
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 TEAM, CHANNEL = "T1", "C1"
@@ -49,20 +49,20 @@ def link(**fields: Any) -> LinkRow:
     return LinkRow(**whole)
 
 
-def notice(build: str = "b1", **fields: Any) -> NoticeRow:
+def notification(build: str = "b1", **fields: Any) -> NotificationRow:
     whole = {
         "team": TEAM,
         "channel": CHANNEL,
         "connection": CONNECTION,
         "pipeline": PIPELINE,
         "build": build,
-        "round": 1,
+        "attempt_no": 1,
         "event": "finished",
         "due_at": NOW,
         "created_at": NOW,
         **fields,
     }
-    return NoticeRow(**whole)
+    return NotificationRow(**whole)
 
 
 def card(build: str = "b1", ts: str = "1.1", **fields: Any) -> CardRow:
@@ -73,7 +73,7 @@ def card(build: str = "b1", ts: str = "1.1", **fields: Any) -> CardRow:
         "connection": CONNECTION,
         "pipeline": PIPELINE,
         "build": build,
-        "round": 1,
+        "attempt_no": 1,
         **fields,
     }
     return CardRow(**whole)
@@ -93,10 +93,10 @@ def watch(build: str = "b1", **fields: Any) -> WatchRow:
     return WatchRow(**whole)
 
 
-def nothing(_batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+def nothing(_batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
     return ()
 
 
-def told(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+def told(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
     """Decide as the simplest of channels would: every end is told."""
-    return [notice(item.build.id, round=item.round) for item in batch if item.finished]
+    return [notification(item.build.id, attempt_no=item.attempt_no) for item in batch if item.finished]

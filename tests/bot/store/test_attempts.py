@@ -6,14 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.models import Build, Conclusion, IssueCounts, Person, Status, Trigger
-from bot.store.attempts import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
+from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
 from tests.bot.store.rows import NOW, ended, running
 
 LATER = NOW + timedelta(minutes=5)
 
 
-def known(build: Build, *, round: int = 1, is_ended: bool | None = None, last_end: datetime | None = None) -> Known:  # noqa: A002
-    return Known(build=build, round=round, ended=build.completed if is_ended is None else is_ended, last_end=last_end)
+def known(
+    build: Build, *, attempt_no: int = 1, is_ended: bool | None = None, last_end: datetime | None = None
+) -> Known:
+    return Known(
+        build=build, attempt_no=attempt_no, ended=build.completed if is_ended is None else is_ended, last_end=last_end
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,16 +61,16 @@ def known(build: Build, *, round: int = 1, is_ended: bool | None = None, last_en
         ),
         pytest.param(
             ended(completed_at=LATER),
-            known(running(), round=2, last_end=NOW),
+            known(running(), attempt_no=2, last_end=NOW),
             (2, False),
             id="a reopened build's new end",
         ),
     ],
 )
-def test_a_look_is_put_into_its_round(build: Build, before: Known | None, expected: tuple[int, bool]) -> None:
+def test_a_look_is_put_into_its_attempt(build: Build, before: Known | None, expected: tuple[int, bool]) -> None:
     taken = step(build, before)
     assert taken is not None
-    assert (taken.round, taken.reopened) == expected
+    assert (taken.attempt_no, taken.reopened) == expected
 
 
 @pytest.mark.parametrize(
@@ -82,10 +86,10 @@ def test_a_look_is_put_into_its_round(build: Build, before: Known | None, expect
         ),
         pytest.param(ended(attempt=1), known(running(attempt=2)), id="the attempt before"),
         pytest.param(running(attempt=1), known(ended(attempt=2)), id="the attempt before, running"),
-        pytest.param(ended(), known(running(), round=2, last_end=NOW), id="the end of the round before"),
+        pytest.param(ended(), known(running(), attempt_no=2, last_end=NOW), id="the end of the round before"),
         pytest.param(
             ended(completed_at=NOW - timedelta(seconds=1)),
-            known(running(), round=2, last_end=NOW),
+            known(running(), attempt_no=2, last_end=NOW),
             id="an end before the end of the round before",
         ),
         pytest.param(
@@ -102,7 +106,7 @@ def test_what_is_old_or_the_same_adds_nothing(build: Build, before: Known) -> No
 def test_what_a_list_leaves_out_is_kept_from_a_fuller_answer() -> None:
     full = running(commit="abc1234", message="Fix", trigger=Trigger.PUSH, jobs={"passed": 1}, attempt=1, updated_at=NOW)
     short = running(branch=None, raw_state="still_running", created_at=None)
-    assert step(short, known(full)) == Step(build=replace(full, raw_state="still_running"), round=1)
+    assert step(short, known(full)) == Step(build=replace(full, raw_state="still_running"), attempt_no=1)
 
 
 def test_job_counts_of_another_state_are_not_kept() -> None:
@@ -111,7 +115,7 @@ def test_job_counts_of_another_state_are_not_kept() -> None:
     assert taken.build.jobs is None
 
 
-def test_issue_counts_of_an_ended_round_are_kept() -> None:
+def test_issue_counts_of_an_ended_attempt_are_kept() -> None:
     counted = ended(issues=IssueCounts(errors=2))
     assert step(ended(), known(counted)) is None
 
@@ -122,7 +126,7 @@ def test_issue_counts_of_a_running_build_are_not_taken_for_its_result() -> None:
     assert not taken.build.issues.known
 
 
-def test_issue_counts_of_one_round_are_not_taken_into_the_next() -> None:
+def test_issue_counts_of_one_attempt_are_not_taken_into_the_next() -> None:
     taken = step(running(), known(ended(issues=IssueCounts(errors=2), started_at=NOW)))
     assert taken is not None
     assert not taken.build.issues.known
@@ -135,9 +139,9 @@ def test_the_first_time_told_of_an_end_stays() -> None:
     assert step(ended(completed_at=nearly), known(ended())) is None
 
 
-def test_a_restarted_build_is_in_a_new_round_even_if_it_still_looks_ended() -> None:
-    assert restart(ended(), known(ended(commit="abc1234"), round=3)) == Step(
-        build=ended(commit="abc1234"), round=4, reopened=True
+def test_a_restarted_build_is_in_a_new_attempt_even_if_it_still_looks_ended() -> None:
+    assert restart(ended(), known(ended(commit="abc1234"), attempt_no=3)) == Step(
+        build=ended(commit="abc1234"), attempt_no=4, reopened=True
     )
 
 
@@ -170,11 +174,11 @@ looks = st.builds(
 
 
 @given(st.lists(looks, max_size=8))
-def test_rounds_never_go_back_and_the_same_look_twice_adds_nothing(seen: list[Build]) -> None:
+def test_attempts_never_go_back_and_the_same_look_twice_adds_nothing(seen: list[Build]) -> None:
     before: Known | None = None
     for build in seen:
         taken = step(build, before)
         if taken is not None:
-            assert before is None or taken.round >= before.round
-            before = Known(build=taken.build, round=taken.round, ended=taken.build.completed)
+            assert before is None or taken.attempt_no >= before.attempt_no
+            before = Known(build=taken.build, attempt_no=taken.attempt_no, ended=taken.build.completed)
         assert step(build, before) is None

@@ -6,13 +6,13 @@ from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, 
 
 
 async def test_a_build_nobody_has_seen_is_none(store: Store) -> None:
-    assert await store.build(key()) is None
-    assert await store.build_by_number(CONNECTION, PIPELINE, 1) is None
-    assert await store.round(key(), 1) is None
+    assert await store.builds.get(key()) is None
+    assert await store.builds.by_number(CONNECTION, PIPELINE, 1) is None
+    assert await store.attempts.get(key(), 1) is None
 
 
 async def test_builds_of_a_pipeline_come_newest_first_and_of_a_branch_when_asked(store: Store) -> None:
-    await store.record(
+    await store.recording.record(
         [
             running("old", created_at=ago(hours=3)),
             running("new", created_at=ago(hours=1), branch="other"),
@@ -22,25 +22,28 @@ async def test_builds_of_a_pipeline_come_newest_first_and_of_a_branch_when_asked
         nothing,
         now=NOW,
     )
-    assert [build.id for build in await store.builds_of(CONNECTION, PIPELINE)] == ["new", "dateless", "old"]
-    assert [build.id for build in await store.builds_of(CONNECTION, PIPELINE, limit=1)] == ["new"]
-    assert [build.id for build in await store.builds_of(CONNECTION, PIPELINE, branch="main")] == ["dateless", "old"]
+    assert [build.id for build in await store.builds.of_pipeline(CONNECTION, PIPELINE)] == ["new", "dateless", "old"]
+    assert [build.id for build in await store.builds.of_pipeline(CONNECTION, PIPELINE, limit=1)] == ["new"]
+    assert [build.id for build in await store.builds.of_pipeline(CONNECTION, PIPELINE, branch="main")] == [
+        "dateless",
+        "old",
+    ]
 
 
 async def test_builds_are_found_by_the_start_of_a_commit_in_the_connections_one_may_see(store: Store) -> None:
     sha = "ABC1234567"
-    await store.record(
+    await store.recording.record(
         [running("b1", commit=sha), running("b2", commit="abd9999"), running("b3", commit=sha, connection="secret")],
         nothing,
         now=NOW,
     )
-    assert [build.id for build in await store.builds_of_commit("Abc12", [CONNECTION])] == ["b1"]
-    assert await store.builds_of_commit("abc12", []) == []
-    assert await store.builds_of_commit("ab%", [CONNECTION]) == []
+    assert [build.id for build in await store.builds.of_commit("Abc12", [CONNECTION])] == ["b1"]
+    assert await store.builds.of_commit("abc12", []) == []
+    assert await store.builds.of_commit("ab%", [CONNECTION]) == []
 
 
 async def test_a_number_names_the_newest_build_that_has_it(store: Store) -> None:
-    await store.record(
+    await store.recording.record(
         [
             running("b1", number=7, created_at=ago(hours=1)),
             running("b2", number=7),
@@ -49,42 +52,42 @@ async def test_a_number_names_the_newest_build_that_has_it(store: Store) -> None
         nothing,
         now=NOW,
     )
-    found = await store.build_by_number(CONNECTION, PIPELINE, 7)
+    found = await store.builds.by_number(CONNECTION, PIPELINE, 7)
     assert found is not None
     assert found.id == "b2"
-    assert await store.build_by_number(CONNECTION, PIPELINE, 5_000_000_000) is not None
+    assert await store.builds.by_number(CONNECTION, PIPELINE, 5_000_000_000) is not None
 
 
 async def test_open_builds_are_those_not_completed(store: Store) -> None:
-    await store.record([running("b1"), ended("b2"), running("b3", connection="other")], nothing, now=NOW)
-    assert [build.id for build in await store.open_builds([CONNECTION])] == ["b1"]
-    assert {build.id for build in await store.open_builds([CONNECTION, "other"])} == {"b1", "b3"}
+    await store.recording.record([running("b1"), ended("b2"), running("b3", connection="other")], nothing, now=NOW)
+    assert [build.id for build in await store.builds.unfinished([CONNECTION])] == ["b1"]
+    assert {build.id for build in await store.builds.unfinished([CONNECTION, "other"])} == {"b1", "b3"}
 
 
 async def test_what_somebody_started_is_theirs_in_their_workspace(store: Store) -> None:
     for build, team, user in (("b1", TEAM, "U1"), ("b2", TEAM, "U2"), ("b3", "T2", "U1")):
-        await store.started(
-            running(build), team=team, channel=CHANNEL, user=user, notices=lambda _: (), watches=[], now=NOW
+        await store.recording.record_start(
+            running(build), team=team, channel=CHANNEL, user=user, notifications=lambda _: (), watches=[], now=NOW
         )
-    assert [build.id for build in await store.started_by(TEAM, "U1", 9)] == ["b1"]
-    assert await store.started_by(TEAM, "U1", 0) == []
+    assert [build.id for build in await store.builds.started_by(TEAM, "U1", 9)] == ["b1"]
+    assert await store.builds.started_by(TEAM, "U1", 0) == []
 
 
 async def test_history_of_a_branch_ends_before_a_time(store: Store) -> None:
-    await store.record(
+    await store.recording.record(
         [ended(f"b{number}", completed_at=ago(minutes=number)) for number in range(4)]
         + [ended("stopped", conclusion=Conclusion.CANCELLED)],
         nothing,
         now=NOW,
     )
-    assert [row.build for row in await store.history(CONNECTION, PIPELINE, "main")] == ["b0", "b1", "b2", "b3"]
-    before = await store.history(CONNECTION, PIPELINE, "main", before=NOW - timedelta(minutes=1), limit=1)
+    assert [row.build for row in await store.attempts.history(CONNECTION, PIPELINE, "main")] == ["b0", "b1", "b2", "b3"]
+    before = await store.attempts.history(CONNECTION, PIPELINE, "main", before=NOW - timedelta(minutes=1), limit=1)
     assert [row.build for row in before] == ["b2"]
-    assert await store.history(CONNECTION, PIPELINE, "other") == []
+    assert await store.attempts.history(CONNECTION, PIPELINE, "other") == []
 
 
-async def test_rounds_since_a_time_come_oldest_first_with_all_that_ended(store: Store) -> None:
-    await store.record(
+async def test_attempts_since_a_time_come_oldest_first_with_all_that_ended(store: Store) -> None:
+    await store.recording.record(
         [
             ended("b1", completed_at=ago(days=8)),
             ended("b2", completed_at=ago(days=1), conclusion=Conclusion.CANCELLED),
@@ -93,4 +96,4 @@ async def test_rounds_since_a_time_come_oldest_first_with_all_that_ended(store: 
         nothing,
         now=NOW,
     )
-    assert [row.build for row in await store.rounds_since(CONNECTION, PIPELINE, ago(days=7))] == ["b3", "b2"]
+    assert [row.build for row in await store.attempts.since(CONNECTION, PIPELINE, ago(days=7))] == ["b3", "b2"]

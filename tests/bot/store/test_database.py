@@ -14,7 +14,7 @@ from bot.core import clock
 from bot.core.errors import StoreError
 from bot.store import Store
 from bot.store.database import _postgres_arguments, _read_url, _told
-from bot.store.tables import LaneRow, Row
+from bot.store.tables import PollTargetRow, Row
 from tests.bot.store.rows import CONNECTION, NOW, ended, link, told
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ async def main(url, name, count):
     store = await Store.open(url, clock=clock.now)
     now = datetime(2026, 3, 4, tzinfo=UTC)
     await asyncio.gather(
-        *(store.tap("works", "", [(name, str(number))], full=False, now=now) for number in range(count))
+        *(store.polling.request("works", "", [(name, str(number))], full=False, now=now) for number in range(count))
     )
     await store.close()
 
@@ -37,25 +37,25 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 
 
 async def test_two_processes_and_many_tasks_lose_no_update(store: Store, database_url: str) -> None:
-    await store.want_lane(CONNECTION, "", now=NOW)
-    # Each tap reads the hints, adds one and writes them: what SQLite's default transactions lose without a word.
+    await store.polling.ensure(CONNECTION, "", now=NOW)
+    # Each webhook event reads the hints, adds one and writes them: what SQLite's default transactions lose without a word.
     processes = [
         await asyncio.create_subprocess_exec(sys.executable, "-c", TAPPER, database_url, name, "60", cwd=ROOT)
         for name in ("one", "two")
     ]
     await asyncio.gather(
-        *(store.tap(CONNECTION, "", [("three", str(number))], full=False, now=NOW) for number in range(60))
+        *(store.polling.request(CONNECTION, "", [("three", str(number))], full=False, now=NOW) for number in range(60))
     )
     assert [await process.wait() for process in processes] == [0, 0]
-    (lane,) = await store.lanes()
-    hints = await store.take_hints(lane.id or 0)
+    (poll_target,) = await store.polling.targets()
+    hints = await store.polling.take_hints(poll_target.id or 0)
     assert len(hints) == 180
     assert {name for name, _ in hints} == {"one", "two", "three"}
 
 
 async def test_two_stores_write_the_same_build_once(store: Store, other: Store) -> None:
     builds = [ended(f"b{number}") for number in range(5)]
-    found = await asyncio.gather(*(one.record(builds, told, now=NOW) for one in (store, other) * 6))
+    found = await asyncio.gather(*(one.recording.record(builds, told, now=NOW) for one in (store, other) * 6))
     assert sum(len(items) for items in found) == 5
 
 
@@ -84,7 +84,7 @@ async def test_processes_may_migrate_at_the_same_time(bare_url: str) -> None:
 
 async def test_without_tables_the_operator_is_told_to_migrate(bare_url: str) -> None:
     store = await Store.open(bare_url, clock=clock.now)
-    for question in (store.lanes(), store.save_link(link()), store.seen("k", seconds=1)):
+    for question in (store.polling.targets(), store.links.save(link()), store.inbox.is_duplicate("k", seconds=1)):
         with pytest.raises(StoreError, match="no tables") as caught:
             await question
         assert caught.value.hint == "Run `buildbell migrate`."
@@ -93,22 +93,22 @@ async def test_without_tables_the_operator_is_told_to_migrate(bare_url: str) -> 
 
 async def test_other_faults_of_the_database_are_not_hidden_and_undo_what_was_done(store: Store) -> None:
     async def twice() -> None:
-        async with store._write() as db:
-            db.add(LaneRow(connection="a", due_at=NOW, poll_at=NOW))
+        async with store.write() as db:
+            db.add(PollTargetRow(connection="a", due_at=NOW, poll_at=NOW))
             await db.flush()
-            db.add(LaneRow(connection="a", due_at=NOW, poll_at=NOW))
+            db.add(PollTargetRow(connection="a", due_at=NOW, poll_at=NOW))
 
     with pytest.raises(IntegrityError):
         await twice()
-    assert await store.lanes() == []
+    assert await store.polling.targets() == []
 
 
 async def test_a_store_in_memory_serves_many_tasks() -> None:
     store = await Store.open("sqlite://", clock=clock.now)
     await store.migrate()
-    await asyncio.gather(*(store.want_lane(CONNECTION, str(part), now=NOW) for part in range(20)))
-    counts = await asyncio.gather(*(store.lanes() for _ in range(20)))
-    assert {len(lanes) for lanes in counts} == {20}
+    await asyncio.gather(*(store.polling.ensure(CONNECTION, str(part), now=NOW) for part in range(20)))
+    counts = await asyncio.gather(*(store.polling.targets() for _ in range(20)))
+    assert {len(poll_targets) for poll_targets in counts} == {20}
     await store.close()
 
 
@@ -131,7 +131,7 @@ async def test_only_one_holds_a_lock_of_a_name(store: Store, other: Store) -> No
         async with where.lock("tokens"):
             holders.append(1)
             most.append(len(holders))
-            await where.lanes()
+            await where.polling.targets()
             holders.pop()
 
     stores = [store, other] if store.dialect == "postgresql" else [store]
@@ -141,12 +141,12 @@ async def test_only_one_holds_a_lock_of_a_name(store: Store, other: Store) -> No
 
 async def test_locks_of_different_names_are_held_together_and_let_go_after_an_error(store: Store) -> None:
     async with store.lock("one"), store.lock("two"):
-        await store.lanes()
+        await store.polling.targets()
     with pytest.raises(RuntimeError):
         async with store.lock("one"):
             raise RuntimeError
     async with store.lock("one"):
-        await store.lanes()
+        await store.polling.targets()
 
 
 async def test_a_database_that_cannot_be_reached_is_named_without_its_password(tmp_path: Path) -> None:
@@ -213,12 +213,12 @@ async def test_a_server_that_ends_a_connection_is_an_error_in_words_and_the_next
     store = await Store.open(postgres_url, clock=clock.now)
 
     async def interrupted() -> None:
-        async with store._write() as db:
+        async with store.write() as db:
             await (await db.connection()).execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     with pytest.raises(StoreError, match="broke"):
         await interrupted()
-    assert await store.lanes() == []
+    assert await store.polling.targets() == []
     await store.close()
 
 

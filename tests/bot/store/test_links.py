@@ -4,102 +4,102 @@ import pytest
 
 from bot.core.errors import NotLinked, UsageError
 from bot.store import Store
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key, link, notice
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key, link, notification
 
 
 async def test_what_a_channel_follows_comes_oldest_first(store: Store) -> None:
     for pipeline in ("p-z", "p-a"):
-        await store.save_link(link(pipeline=pipeline))
-    await store.save_link(link(channel="C2"))
-    await store.save_link(link(team="T2"))
-    assert [row.pipeline for row in await store.links(TEAM, CHANNEL)] == ["p-z", "p-a"]
-    assert [(row.team, row.channel) for row in await store.links_of(CONNECTION, PIPELINE)] == [
+        await store.links.save(link(pipeline=pipeline))
+    await store.links.save(link(channel="C2"))
+    await store.links.save(link(team="T2"))
+    assert [row.pipeline for row in await store.links.of_channel(TEAM, CHANNEL)] == ["p-z", "p-a"]
+    assert [(row.team, row.channel) for row in await store.links.of_pipeline(CONNECTION, PIPELINE)] == [
         (TEAM, "C2"),
         ("T2", CHANNEL),
     ]
-    assert len(await store.all_links()) == 4
-    assert [row.team for row in await store.all_links("T2")] == ["T2"]
+    assert len(await store.links.all()) == 4
+    assert [row.team for row in await store.links.all("T2")] == ["T2"]
 
 
 async def test_a_link_saved_again_is_the_same_link_of_the_same_maker(store: Store) -> None:
-    first = await store.save_link(link())
-    again = await store.save_link(link(name="App 2", alias="app", created_by="U2"))
+    first = await store.links.save(link())
+    again = await store.links.save(link(name="App 2", alias="app", created_by="U2"))
     assert first.id is not None
     assert (again.id, again.name, again.created_by, again.created_at) == (first.id, "App 2", "U1", NOW)
-    assert await store.link(first.id) == again
-    assert await store.link(99) is None
+    assert await store.links.get(first.id) == again
+    assert await store.links.get(99) is None
 
 
 async def test_a_channel_has_one_default(store: Store) -> None:
-    one = await store.save_link(link(pipeline="p-1", is_default=True))
-    two = await store.save_link(link(pipeline="p-2", is_default=True))
-    elsewhere = await store.save_link(link(channel="C2", is_default=True))
-    assert [row.is_default for row in await store.links(TEAM, CHANNEL)] == [False, True]
-    await store.set_link(one.id or 0, is_default=True)
-    assert [row.is_default for row in await store.links(TEAM, CHANNEL)] == [True, False]
-    kept = await store.link(elsewhere.id or 0)
+    one = await store.links.save(link(pipeline="p-1", is_default=True))
+    two = await store.links.save(link(pipeline="p-2", is_default=True))
+    elsewhere = await store.links.save(link(channel="C2", is_default=True))
+    assert [row.is_default for row in await store.links.of_channel(TEAM, CHANNEL)] == [False, True]
+    await store.links.update(one.id or 0, is_default=True)
+    assert [row.is_default for row in await store.links.of_channel(TEAM, CHANNEL)] == [True, False]
+    kept = await store.links.get(elsewhere.id or 0)
     assert kept is not None
     assert kept.is_default
     assert two.is_default
 
 
 async def test_two_who_choose_a_default_at_once_leave_one(store: Store, other: Store) -> None:
-    rows = [await store.save_link(link(pipeline=f"p-{number}")) for number in range(6)]
+    rows = [await store.links.save(link(pipeline=f"p-{number}")) for number in range(6)]
     await asyncio.gather(
-        *(one.set_link(row.id or 0, is_default=True) for row, one in zip(rows, (store, other) * 3, strict=True))
+        *(one.links.update(row.id or 0, is_default=True) for row, one in zip(rows, (store, other) * 3, strict=True))
     )
-    assert sum(row.is_default for row in await store.links(TEAM, CHANNEL)) == 1
+    assert sum(row.is_default for row in await store.links.of_channel(TEAM, CHANNEL)) == 1
 
 
 async def test_an_alias_stands_for_one_pipeline_in_a_channel(store: Store) -> None:
-    await store.save_link(link(pipeline="p-1", path="one", alias="app"))
-    other_link = await store.save_link(link(pipeline="p-2", channel="C2", alias="app"))
-    second = await store.save_link(link(pipeline="p-2"))
+    await store.links.save(link(pipeline="p-1", path="one", alias="app"))
+    other_link = await store.links.save(link(pipeline="p-2", channel="C2", alias="app"))
+    second = await store.links.save(link(pipeline="p-2"))
     with pytest.raises(UsageError, match="`APP` already stands for one"):
-        await store.set_link(second.id or 0, alias="APP")
+        await store.links.update(second.id or 0, alias="APP")
     with pytest.raises(UsageError):
-        await store.save_link(link(pipeline="p-3", alias="app"))
-    assert [row.alias for row in await store.links(TEAM, CHANNEL)] == ["app", ""]
+        await store.links.save(link(pipeline="p-3", alias="app"))
+    assert [row.alias for row in await store.links.of_channel(TEAM, CHANNEL)] == ["app", ""]
     assert other_link.alias == "app"
 
 
 async def test_fields_of_a_link_are_set_and_others_refused(store: Store) -> None:
-    row = await store.save_link(link())
-    changed = await store.set_link(row.id or 0, filters="--on failures", subscribed=False)
+    row = await store.links.save(link())
+    changed = await store.links.update(row.id or 0, filters="--on failures", subscribed=False)
     assert (changed.filters, changed.subscribed, changed.name) == ("--on failures", False, "App")
-    assert await store.set_link(row.id or 0) == changed
+    assert await store.links.update(row.id or 0) == changed
     with pytest.raises(ValueError, match="team"):
-        await store.set_link(row.id or 0, team="T9")
+        await store.links.update(row.id or 0, team="T9")
     with pytest.raises(NotLinked):
-        await store.set_link(99, filters="")
+        await store.links.update(99, filters="")
 
 
 async def test_an_unlinked_pipeline_has_nothing_more_to_say(store: Store) -> None:
-    row = await store.save_link(link())
-    await store.add_notices(
+    row = await store.links.save(link())
+    await store.notifications.add(
         [
-            notice(link=row.id),
-            notice("b2", link=row.id, state="held"),
-            notice("b3", link=row.id, state="sent"),
-            notice("b4", link=77),
+            notification(link=row.id),
+            notification("b2", link=row.id, state="held"),
+            notification("b3", link=row.id, state="sent"),
+            notification("b4", link=77),
         ]
     )
-    await store.unlink(row.id or 0)
-    await store.unlink(row.id or 0)
-    assert await store.links(TEAM, CHANNEL) == []
-    states = [(await store.notices_of(key(build)))[0].state for build in ("b1", "b2", "b3", "b4")]
+    await store.links.delete(row.id or 0)
+    await store.links.delete(row.id or 0)
+    assert await store.links.of_channel(TEAM, CHANNEL) == []
+    states = [(await store.notifications.of_build(key(build)))[0].state for build in ("b1", "b2", "b3", "b4")]
     assert states == ["silent", "silent", "sent", "pending"]
-    assert "unlinked" in (await store.notices_of(key()))[0].reason
+    assert "unlinked" in (await store.notifications.of_build(key()))[0].reason
 
 
 async def test_links_of_a_channel_are_paused_once_with_the_reason_and_resumed(store: Store) -> None:
     for pipeline in ("p-1", "p-2"):
-        await store.save_link(link(pipeline=pipeline))
-    await store.save_link(link(channel="C2"))
-    assert [row.pipeline for row in await store.pause_links(TEAM, CHANNEL, "the channel is archived")] == ["p-1", "p-2"]
-    assert await store.pause_links(TEAM, CHANNEL, "again") == []
-    assert {row.paused_reason for row in await store.links(TEAM, CHANNEL)} == {"the channel is archived"}
-    assert {row.paused_reason for row in await store.links(TEAM, "C2")} == {""}
-    assert [row.pipeline for row in await store.resume_links(TEAM, CHANNEL)] == ["p-1", "p-2"]
-    assert await store.resume_links(TEAM, CHANNEL) == []
-    assert {row.paused_reason for row in await store.links(TEAM, CHANNEL)} == {""}
+        await store.links.save(link(pipeline=pipeline))
+    await store.links.save(link(channel="C2"))
+    assert [row.pipeline for row in await store.links.pause(TEAM, CHANNEL, "the channel is archived")] == ["p-1", "p-2"]
+    assert await store.links.pause(TEAM, CHANNEL, "again") == []
+    assert {row.paused_reason for row in await store.links.of_channel(TEAM, CHANNEL)} == {"the channel is archived"}
+    assert {row.paused_reason for row in await store.links.of_channel(TEAM, "C2")} == {""}
+    assert [row.pipeline for row in await store.links.resume(TEAM, CHANNEL)] == ["p-1", "p-2"]
+    assert await store.links.resume(TEAM, CHANNEL) == []
+    assert {row.paused_reason for row in await store.links.of_channel(TEAM, CHANNEL)} == {""}

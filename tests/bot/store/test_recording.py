@@ -9,7 +9,7 @@ from sqlmodel import select
 from bot.core.models import BuildKey, Conclusion, IssueCounts, Person
 from bot.store import Recorded, Store, unpack_counts
 from bot.store.recording import _about
-from bot.store.tables import BuildRow, CardRow, MuteRow, NoticeRow
+from bot.store.tables import BuildRow, CardRow, MuteRow, NotificationRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
@@ -23,7 +23,7 @@ from tests.bot.store.rows import (
     key,
     link,
     nothing,
-    notice,
+    notification,
     running,
     told,
     watch,
@@ -43,67 +43,67 @@ def statements(store: Store) -> list[str]:
 
 
 async def test_a_build_that_runs_is_written_and_told_of_to_nobody(store: Store) -> None:
-    (item,) = await store.record([running()], told, now=NOW)
-    assert (item.first_seen, item.before, item.finished, item.round) == (True, None, None, 1)
+    (item,) = await store.recording.record([running()], told, now=NOW)
+    assert (item.first_seen, item.before, item.finished, item.attempt_no) == (True, None, None, 1)
     assert item.row.id
-    found = await store.build(key())
+    found = await store.builds.get(key())
     assert found is not None
     assert found[0] == running()
     assert found[1] == item.row
-    assert await store.notices_of(key()) == []
+    assert await store.notifications.of_build(key()) == []
 
 
-async def test_an_end_is_a_finished_round_with_a_notice_in_the_same_breath(store: Store) -> None:
-    await store.record([running()], told, now=NOW)
+async def test_an_end_is_a_finished_attempt_with_a_notification_in_the_same_breath(store: Store) -> None:
+    await store.recording.record([running()], told, now=NOW)
     build = ended(
         conclusion=Conclusion.FAILED, author=Person(name="Ada", email="ada@example.com"), started_at=ago(seconds=90)
     )
-    (item,) = await store.record([build], told, now=NOW + MINUTE)
+    (item,) = await store.recording.record([build], told, now=NOW + MINUTE)
     assert item.before == running()
     assert item.finished is not None
     assert (item.finished.conclusion, item.finished.author, item.finished.seconds) == ("failed", "ada@example.com", 90)
     assert item.finished.completed_at == NOW
-    assert await store.round(key(), 1) == item.finished
-    assert [row.state for row in await store.notices_of(key())] == ["pending"]
+    assert await store.attempts.get(key(), 1) == item.finished
+    assert [row.state for row in await store.notifications.of_build(key())] == ["pending"]
 
 
 async def test_nothing_is_told_twice_however_often_it_is_seen(store: Store, other: Store) -> None:
     for seen_by in (store, other, store):
-        await seen_by.record([ended()], told, now=NOW)
-    assert len(await store.notices_of(key())) == 1
-    assert len(await store.rounds_since(CONNECTION, PIPELINE, ago(days=1))) == 1
+        await seen_by.recording.record([ended()], told, now=NOW)
+    assert len(await store.notifications.of_build(key())) == 1
+    assert len(await store.attempts.since(CONNECTION, PIPELINE, ago(days=1))) == 1
 
 
 async def test_a_page_without_news_costs_one_question(store: Store) -> None:
     builds = [running(f"b{number}", number=number) for number in range(30)]
-    await store.record(builds, nothing, now=NOW)
+    await store.recording.record(builds, nothing, now=NOW)
     said = statements(store)
-    assert await store.record(builds, nothing, now=NOW + MINUTE) == []
+    assert await store.recording.record(builds, nothing, now=NOW + MINUTE) == []
     assert [words.split()[0] for words in said if not words.startswith(("BEGIN", ";"))] == ["SELECT"]
 
 
 async def test_a_page_full_of_news_costs_as_many_questions_as_a_page_with_one(store: Store) -> None:
     said = statements(store)
-    await store.record([running("one")], nothing, now=NOW)
+    await store.recording.record([running("one")], nothing, now=NOW)
     few = len(said)
-    await store.record([running(f"b{number}") for number in range(30)], nothing, now=NOW)
+    await store.recording.record([running(f"b{number}") for number in range(30)], nothing, now=NOW)
     assert len(said) - few == few
 
 
 async def test_a_decision_that_fails_leaves_nothing_behind(store: Store) -> None:
-    def fail(_batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+    def fail(_batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        await store.record([ended()], fail, now=NOW)
-    assert await store.build(key()) is None
-    assert await store.round(key(), 1) is None
+        await store.recording.record([ended()], fail, now=NOW)
+    assert await store.builds.get(key()) is None
+    assert await store.attempts.get(key(), 1) is None
 
 
 async def test_a_batch_is_decided_at_once_in_the_order_of_its_ends(store: Store) -> None:
     asked: list[list[str]] = []
 
-    def decide(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
+    def decide(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
         asked.append([item.build.id for item in batch])
         return told(batch)
 
@@ -113,72 +113,72 @@ async def test_a_batch_is_decided_at_once_in_the_order_of_its_ends(store: Store)
         ended("early", completed_at=ago(minutes=2)),
         ended("unknown-end", completed_at=None, updated_at=ago(seconds=90)),
     ]
-    recorded = await store.record(builds, decide, now=NOW)
+    recorded = await store.recording.record(builds, decide, now=NOW)
     assert asked == [["early", "unknown-end", "late", "runs"]]
     assert [item.build.id for item in recorded] == asked[0]
-    rows = await store.notices_in(TEAM, CHANNEL, ago(days=1))
+    rows = await store.notifications.in_channel(TEAM, CHANNEL, ago(days=1))
     assert [row.build for row in rows] == ["early", "unknown-end", "late"]
 
 
 async def test_a_reopened_build_ends_anew_and_its_old_end_is_not_news(store: Store) -> None:
-    await store.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW)
-    (again,) = await store.record([running()], told, now=NOW + MINUTE)
-    assert (again.reopened, again.round, again.finished) == (True, 2, None)
-    assert await store.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW + MINUTE) == []
-    (end,) = await store.record([ended(completed_at=NOW + MINUTE)], told, now=NOW + 2 * MINUTE)
+    await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW)
+    (again,) = await store.recording.record([running()], told, now=NOW + MINUTE)
+    assert (again.reopened, again.attempt_no, again.finished) == (True, 2, None)
+    assert await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW + MINUTE) == []
+    (end,) = await store.recording.record([ended(completed_at=NOW + MINUTE)], told, now=NOW + 2 * MINUTE)
     assert end.finished is not None
-    assert end.finished.round == 2
-    assert [row.round for row in end.history] == [1]
-    assert [row.round for row in await store.notices_of(key())] == [1, 2]
+    assert end.finished.attempt_no == 2
+    assert [row.attempt_no for row in end.history] == [1]
+    assert [row.attempt_no for row in await store.notifications.of_build(key())] == [1, 2]
 
 
-async def test_both_rounds_of_a_build_in_one_page_are_told(store: Store) -> None:
+async def test_both_attempts_of_a_build_in_one_page_are_told(store: Store) -> None:
     first = ended(attempt=1, conclusion=Conclusion.FAILED, completed_at=ago(minutes=9))
     second = ended(attempt=2, completed_at=ago(minutes=3))
-    items = await store.record([second, first], told, now=NOW)
-    assert [(item.round, item.first_seen) for item in items] == [(1, True), (2, False)]
-    assert [row.round for row in await store.notices_of(key())] == [1, 2]
-    found = await store.build(key())
+    items = await store.recording.record([second, first], told, now=NOW)
+    assert [(item.attempt_no, item.first_seen) for item in items] == [(1, True), (2, False)]
+    assert [row.attempt_no for row in await store.notifications.of_build(key())] == [1, 2]
+    found = await store.builds.get(key())
     assert found is not None
-    assert found[1].round == 2
+    assert found[1].attempt_no == 2
     assert [row.conclusion for row in items[1].history] == ["failed"]
 
 
 async def test_older_knowledge_is_left_out(store: Store) -> None:
-    await store.record([ended(updated_at=NOW)], told, now=NOW)
-    assert await store.record([running(updated_at=ago(seconds=1))], told, now=NOW) == []
-    found = await store.build(key())
+    await store.recording.record([ended(updated_at=NOW)], told, now=NOW)
+    assert await store.recording.record([running(updated_at=ago(seconds=1))], told, now=NOW) == []
+    found = await store.builds.get(key())
     assert found is not None
     assert found[0].completed
 
 
-async def test_a_corrected_result_changes_the_round_and_is_not_news(store: Store) -> None:
-    await store.record([ended(conclusion=None, raw_state="odd")], told, now=NOW)
-    (item,) = await store.record(
+async def test_a_corrected_result_changes_the_attempt_and_is_not_news(store: Store) -> None:
+    await store.recording.record([ended(conclusion=None, raw_state="odd")], told, now=NOW)
+    (item,) = await store.recording.record(
         [ended(conclusion=Conclusion.FAILED, raw_state="failed", issues=IssueCounts(errors=3))], told, now=NOW
     )
     assert item.finished is None
-    row = await store.round(key(), 1)
+    row = await store.attempts.get(key(), 1)
     assert row is not None
     assert row.conclusion == "failed"
     assert unpack_counts(row.counts) == IssueCounts(errors=3)
-    assert len(await store.notices_of(key())) == 1
+    assert len(await store.notifications.of_build(key())) == 1
 
 
-async def test_an_opening_gate_is_news_once(store: Store) -> None:
-    (item,) = await store.record([running(waiting=True)], told, now=NOW)
+async def test_an_opening_approval_is_news_once(store: Store) -> None:
+    (item,) = await store.recording.record([running(waiting=True)], told, now=NOW)
     assert item.blocked
-    (item,) = await store.record([running(waiting=True, raw_state="x")], told, now=NOW)
+    (item,) = await store.recording.record([running(waiting=True, raw_state="x")], told, now=NOW)
     assert not item.blocked
-    await store.record([running(waiting=False)], told, now=NOW)
-    (item,) = await store.record([running(waiting=True)], told, now=NOW)
+    await store.recording.record([running(waiting=False)], told, now=NOW)
+    (item,) = await store.recording.record([running(waiting=True)], told, now=NOW)
     assert item.blocked
 
 
 async def test_a_build_that_may_have_been_told_of_and_forgotten_is_not_news(store: Store) -> None:
-    (item,) = await store.record([ended(completed_at=ago(days=181))], told, now=NOW)
+    (item,) = await store.recording.record([ended(completed_at=ago(days=181))], told, now=NOW)
     assert item.finished is None
-    assert await store.notices_of(key()) == []
+    assert await store.notifications.of_build(key()) == []
 
 
 @pytest.mark.parametrize(
@@ -193,20 +193,20 @@ async def test_a_build_that_may_have_been_told_of_and_forgotten_is_not_news(stor
     ],
 )
 async def test_an_end_is_dated_as_well_as_is_known(store: Store, fields: dict[str, Any], expected: object) -> None:
-    (item,) = await store.record([ended(**fields)], nothing, now=NOW)
+    (item,) = await store.recording.record([ended(**fields)], nothing, now=NOW)
     assert item.finished is not None
     assert item.finished.completed_at == expected
 
 
 async def test_the_end_of_a_build_seen_running_is_now_when_its_system_does_not_say(store: Store) -> None:
-    await store.record([running(created_at=ago(hours=1))], nothing, now=ago(minutes=9))
-    (item,) = await store.record([ended(completed_at=None, created_at=ago(hours=1))], nothing, now=NOW)
+    await store.recording.record([running(created_at=ago(hours=1))], nothing, now=ago(minutes=9))
+    (item,) = await store.recording.record([ended(completed_at=None, created_at=ago(hours=1))], nothing, now=NOW)
     assert item.finished is not None
     assert item.finished.completed_at == NOW
 
 
 async def test_history_is_the_results_before_on_the_branch_newest_first(store: Store) -> None:
-    await store.record(
+    await store.recording.record(
         [
             ended("one", completed_at=ago(minutes=50)),
             ended("two", completed_at=ago(minutes=40), conclusion=Conclusion.FAILED),
@@ -219,35 +219,35 @@ async def test_history_is_the_results_before_on_the_branch_newest_first(store: S
         nothing,
         now=NOW,
     )
-    (item,) = await store.record([ended("b1", completed_at=ago(minutes=20))], nothing, now=NOW)
+    (item,) = await store.recording.record([ended("b1", completed_at=ago(minutes=20))], nothing, now=NOW)
     assert [row.build for row in item.history] == ["strange", "two", "one"]
 
 
 async def test_history_holds_ends_of_the_same_instant_once_and_no_more_than_twenty(store: Store) -> None:
-    items = await store.record([ended(f"b{number:02}") for number in range(23)], nothing, now=NOW)
+    items = await store.recording.record([ended(f"b{number:02}") for number in range(23)], nothing, now=NOW)
     assert [len(item.history) for item in items] == [*range(21), 20, 20]
     assert [row.build for row in items[2].history] == ["b01", "b00"]
 
 
 async def test_a_pull_request_without_results_compares_with_its_target(store: Store) -> None:
-    await store.record([ended("base", completed_at=ago(minutes=9))], nothing, now=NOW)
+    await store.recording.record([ended("base", completed_at=ago(minutes=9))], nothing, now=NOW)
     pull = {"branch": "feature", "pull_request": "7", "target_branch": "main"}
-    (first,) = await store.record([ended("pr-1", completed_at=ago(minutes=5), **pull)], nothing, now=NOW)
-    (second,) = await store.record([ended("pr-2", **pull)], nothing, now=NOW)
+    (first,) = await store.recording.record([ended("pr-1", completed_at=ago(minutes=5), **pull)], nothing, now=NOW)
+    (second,) = await store.recording.record([ended("pr-2", **pull)], nothing, now=NOW)
     assert [row.build for row in first.history] == ["base"]
     assert [row.build for row in second.history] == ["pr-1"]
 
 
 async def test_links_watches_and_mutes_come_with_each_build_they_concern(store: Store) -> None:
-    await store.save_link(link())
-    await store.save_link(link(channel="C2"))
-    await store.save_link(link(channel="C3", pipeline="p-else"))
-    await store.add_watch(watch("b1"))
-    await store.add_watch(watch("b2", user="U2", channel="U2"))
-    await store.add_watch(watch("", user="U3", channel="U3"))
+    await store.links.save(link())
+    await store.links.save(link(channel="C2"))
+    await store.links.save(link(channel="C3", pipeline="p-else"))
+    await store.watches.add(watch("b1"))
+    await store.watches.add(watch("b2", user="U2", channel="U2"))
+    await store.watches.add(watch("", user="U3", channel="U3"))
     for channel in (CHANNEL, "C3", "U3"):
-        await store.set_mute(MuteRow(team=TEAM, channel=channel, made_by="U1", made_at=NOW))
-    one, two, three = await store.record(
+        await store.mutes.set(MuteRow(team=TEAM, channel=channel, made_by="U1", made_at=NOW))
+    one, two, three = await store.recording.record(
         [running("b1"), running("b2"), running("b3", pipeline="p-else")], nothing, now=NOW
     )
     assert [row.channel for row in one.links] == [CHANNEL, "C2"]
@@ -260,53 +260,53 @@ async def test_links_watches_and_mutes_come_with_each_build_they_concern(store: 
 
 async def test_more_builds_than_fit_into_one_statement_are_recorded(store: Store) -> None:
     builds = [ended(f"b{number}") for number in range(1101)]
-    assert len(await store.record(builds, told, now=NOW)) == 1101
-    assert await store.record(builds, told, now=NOW) == []
+    assert len(await store.recording.record(builds, told, now=NOW)) == 1101
+    assert await store.recording.record(builds, told, now=NOW) == []
 
 
 async def test_cards_follow_their_build_no_more_often_than_they_may_and_at_once_at_its_end(store: Store) -> None:
-    await store.record([running()], nothing, now=NOW)
-    await store.add_notices([notice()])
-    await store.sent(1, ts="1.1", card=card(edited_at=NOW), now=NOW)
+    await store.recording.record([running()], nothing, now=NOW)
+    await store.notifications.add([notification()])
+    await store.notifications.set_sent(1, ts="1.1", card=card(edited_at=NOW), now=NOW)
 
     async def due() -> object:
-        (row,) = await store.cards_of(key())
+        (row,) = await store.cards.of_build(key())
         return row.edit_due_at
 
     assert await due() is None
-    await store.record([running(raw_state="x")], nothing, now=NOW + timedelta(seconds=5))
+    await store.recording.record([running(raw_state="x")], nothing, now=NOW + timedelta(seconds=5))
     assert await due() == NOW + timedelta(seconds=15)
-    await store.record([running(raw_state="y")], nothing, now=NOW + timedelta(seconds=60))
+    await store.recording.record([running(raw_state="y")], nothing, now=NOW + timedelta(seconds=60))
     assert await due() == NOW + timedelta(seconds=15)
-    await store.record([ended()], nothing, now=NOW + timedelta(seconds=6))
+    await store.recording.record([ended()], nothing, now=NOW + timedelta(seconds=6))
     assert await due() == NOW + timedelta(seconds=6)
 
 
-async def test_a_card_of_a_round_that_is_over_stays_as_it_is(store: Store) -> None:
-    await store.record([ended()], nothing, now=NOW)
-    await store.add_notices([notice()])
-    await store.sent(1, ts="1.1", card=card(live=False), now=NOW)
-    await store.record([running()], nothing, now=NOW + MINUTE)
-    (row,) = await store.cards_of(key())
+async def test_a_card_of_a_attempt_that_is_over_stays_as_it_is(store: Store) -> None:
+    await store.recording.record([ended()], nothing, now=NOW)
+    await store.notifications.add([notification()])
+    await store.notifications.set_sent(1, ts="1.1", card=card(live=False), now=NOW)
+    await store.recording.record([running()], nothing, now=NOW + MINUTE)
+    (row,) = await store.cards.of_build(key())
     assert row.edit_due_at is None
 
 
-async def test_a_change_while_a_notice_is_posted_makes_its_card_due(store: Store) -> None:
-    await store.record([running()], nothing, now=NOW)
-    await store.add_notices([notice(event="started"), notice("b2", channel="C2", event="started")])
-    assert len(await store.claim_notices("w", now=NOW, lease_seconds=60, limit=9)) == 2
-    await store.record([running(raw_state="x")], nothing, now=NOW)
-    await store.sent(1, ts="1.1", card=card(), now=NOW)
-    await store.sent(2, ts="2.2", card=card("b2", "2.2"), now=NOW)
-    (moved,), (still,) = await store.cards_of(key()), await store.cards_of(key("b2"))
+async def test_a_change_while_a_notification_is_posted_makes_its_card_due(store: Store) -> None:
+    await store.recording.record([running()], nothing, now=NOW)
+    await store.notifications.add([notification(event="started"), notification("b2", channel="C2", event="started")])
+    assert len(await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=9)) == 2
+    await store.recording.record([running(raw_state="x")], nothing, now=NOW)
+    await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
+    await store.notifications.set_sent(2, ts="2.2", card=card("b2", "2.2"), now=NOW)
+    (moved,), (still,) = await store.cards.of_build(key()), await store.cards.of_build(key("b2"))
     assert moved.edit_due_at == NOW
     assert still.edit_due_at is None
 
 
-async def test_rounds_that_want_counts_are_claimed_newest_first_and_come_back_after_the_lease(
+async def test_attempts_that_want_counts_are_claimed_newest_first_and_come_back_after_the_lease(
     store: Store, other: Store
 ) -> None:
-    await store.record(
+    await store.recording.record(
         [
             ended("old", completed_at=ago(minutes=2)),
             ended("new", completed_at=ago(minutes=1)),
@@ -318,174 +318,174 @@ async def test_rounds_that_want_counts_are_claimed_newest_first_and_come_back_af
         now=NOW,
         counts_after=timedelta(0),
     )
-    assert [row.build for row in await store.rounds_wanting_counts(NOW, 1)] == ["new"]
+    assert [row.build for row in await store.attempts.claim_uncounted(NOW, 1)] == ["new"]
     # Whose counts are known is asked about all the same when it is red: its first failure is wanted.
-    assert [row.build for row in await other.rounds_wanting_counts(NOW, 9)] == ["old", "red"]
-    assert await store.rounds_wanting_counts(NOW, 9) == []
-    again = await store.rounds_wanting_counts(NOW + MINUTE, 9)
+    assert [row.build for row in await other.attempts.claim_uncounted(NOW, 9)] == ["old", "red"]
+    assert await store.attempts.claim_uncounted(NOW, 9) == []
+    again = await store.attempts.claim_uncounted(NOW + MINUTE, 9)
     assert [(row.build, row.counts_tries) for row in again] == [("new", 2), ("old", 2), ("red", 2)]
 
 
 async def test_no_counts_are_wanted_where_nobody_asks_for_them(store: Store) -> None:
-    await store.record([ended()], nothing, now=NOW)
-    assert await store.rounds_wanting_counts(NOW, 9) == []
+    await store.recording.record([ended()], nothing, now=NOW)
+    assert await store.attempts.claim_uncounted(NOW, 9) == []
 
 
-async def test_counts_fill_the_round_release_its_notice_and_edit_its_cards(store: Store) -> None:
+async def test_counts_fill_the_attempt_release_its_notification_and_edit_its_cards(store: Store) -> None:
     later = NOW + timedelta(seconds=30)
 
-    def patient(batch: Sequence[Recorded]) -> Sequence[NoticeRow]:
-        return [notice(round=item.round, due_at=later) for item in batch]
+    def patient(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
+        return [notification(attempt_no=item.attempt_no, due_at=later) for item in batch]
 
-    await store.record([ended()], patient, now=NOW, counts_after=timedelta(0))
-    await store.add_notices([notice(event="started", channel="C2", due_at=later, state="sent")])
-    await store.sent(2, ts="2.2", card=card(channel="C2", ts="2.2"), now=NOW)
-    await store.set_counts(key(), 1, IssueCounts(errors=2), NOW + MINUTE, failures="[]", failures_total=4)
-    row = await store.round(key(), 1)
+    await store.recording.record([ended()], patient, now=NOW, counts_after=timedelta(0))
+    await store.notifications.add([notification(event="started", channel="C2", due_at=later, state="sent")])
+    await store.notifications.set_sent(2, ts="2.2", card=card(channel="C2", ts="2.2"), now=NOW)
+    await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW + MINUTE, failures="[]", failures_total=4)
+    row = await store.attempts.get(key(), 1)
     assert row is not None
     assert unpack_counts(row.counts) == IssueCounts(errors=2)
     assert (row.counts_due_at, row.failures, row.failures_total) == (None, "[]", 4)
-    found = await store.build(key())
+    found = await store.builds.get(key())
     assert found is not None
     assert found[0].issues == IssueCounts(errors=2)
-    (edit,) = await store.cards_of(key())
+    (edit,) = await store.cards.of_build(key())
     assert edit.edit_due_at == NOW + MINUTE
-    assert await store.record([ended()], told, now=NOW + MINUTE) == []
+    assert await store.recording.record([ended()], told, now=NOW + MINUTE) == []
 
 
-async def test_counts_make_a_waiting_notice_due_but_not_a_refused_one(store: Store) -> None:
+async def test_counts_make_a_waiting_notification_due_but_not_a_refused_one(store: Store) -> None:
     later = NOW + timedelta(seconds=30)
-    await store.record([ended()], nothing, now=NOW)
-    await store.add_notices([notice(due_at=later), notice(channel="C2", due_at=NOW)])
-    await store.claim_notices("w", now=NOW, lease_seconds=60, limit=1)
-    await store.unsent(2, due_at=later, unsure=False)
-    await store.set_counts(key(), 1, IssueCounts(errors=2), NOW)
-    assert [row.due_at for row in await store.notices_of(key())] == [NOW, later]
+    await store.recording.record([ended()], nothing, now=NOW)
+    await store.notifications.add([notification(due_at=later), notification(channel="C2", due_at=NOW)])
+    await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1)
+    await store.notifications.requeue(2, due_at=later, unsure=False)
+    await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW)
+    assert [row.due_at for row in await store.notifications.of_build(key())] == [NOW, later]
 
 
-async def test_counts_of_a_round_that_is_over_do_not_touch_the_build_that_runs_again(store: Store) -> None:
-    await store.record([ended()], nothing, now=NOW)
-    await store.record([running()], nothing, now=NOW)
-    await store.set_counts(key(), 1, IssueCounts(errors=2), NOW)
-    await store.set_counts(key("unknown"), 1, IssueCounts(errors=2), NOW)
-    found = await store.build(key())
+async def test_counts_of_a_attempt_that_is_over_do_not_touch_the_build_that_runs_again(store: Store) -> None:
+    await store.recording.record([ended()], nothing, now=NOW)
+    await store.recording.record([running()], nothing, now=NOW)
+    await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW)
+    await store.attempts.set_counts(key("unknown"), 1, IssueCounts(errors=2), NOW)
+    found = await store.builds.get(key())
     assert found is not None
     assert not found[0].issues.known
 
 
-async def test_counts_are_given_up_and_the_notice_waits_no_longer(store: Store, set_clock: SetClock) -> None:
-    await store.record([ended()], nothing, now=NOW, counts_after=timedelta(0))
-    await store.add_notices([notice(due_at=NOW + timedelta(seconds=30))])
-    (row,) = await store.rounds_wanting_counts(NOW, 9)
+async def test_counts_are_given_up_and_the_notification_waits_no_longer(store: Store, set_clock: SetClock) -> None:
+    await store.recording.record([ended()], nothing, now=NOW, counts_after=timedelta(0))
+    await store.notifications.add([notification(due_at=NOW + timedelta(seconds=30))])
+    (row,) = await store.attempts.claim_uncounted(NOW, 9)
     assert row.id is not None
     set_clock.go(seconds=1)
-    await store.give_up_counts(row.id)
-    await store.give_up_counts(999)
-    assert await store.rounds_wanting_counts(NOW + timedelta(days=1), 9) == []
-    assert (await store.notices_of(key()))[0].due_at == NOW + timedelta(seconds=1)
+    await store.attempts.give_up_counts(row.id)
+    await store.attempts.give_up_counts(999)
+    assert await store.attempts.claim_uncounted(NOW + timedelta(days=1), 9) == []
+    assert (await store.notifications.of_build(key()))[0].due_at == NOW + timedelta(seconds=1)
 
 
 async def test_cards_learn_that_no_counts_will_come(store: Store) -> None:
-    await store.record([ended()], told, now=NOW, counts_after=timedelta(0))
-    await store.sent(1, ts="1.1", card=card(), now=NOW)
-    (row,) = await store.rounds_wanting_counts(NOW, 9)
+    await store.recording.record([ended()], told, now=NOW, counts_after=timedelta(0))
+    await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
+    (row,) = await store.attempts.claim_uncounted(NOW, 9)
     assert row.id is not None
-    await store.give_up_counts(row.id)
-    assert [made.edit_due_at for made in await store.cards_of(key())] == [NOW]
+    await store.attempts.give_up_counts(row.id)
+    assert [made.edit_due_at for made in await store.cards.of_build(key())] == [NOW]
 
 
 async def test_a_started_build_is_watched_and_its_end_told_however_fast_it_came(store: Store) -> None:
-    row = await store.started(
+    row = await store.recording.record_start(
         ended(),
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notices=lambda made: [notice(event="started", round=made.round)],
+        notifications=lambda made: [notification(event="started", attempt_no=made.attempt_no)],
         watches=[watch()],
         now=NOW,
     )
-    assert (row.round, row.completed, row.started_by, row.started_channel) == (1, False, "U1", CHANNEL)
+    assert (row.attempt_no, row.completed, row.started_by, row.started_channel) == (1, False, "U1", CHANNEL)
     assert row.id
-    assert await store.watched(CONNECTION) == (frozenset(), frozenset({key()}))
-    (item,) = await store.record([ended()], told, now=NOW)
+    assert await store.polling.watched(CONNECTION) == (frozenset(), frozenset({key()}))
+    (item,) = await store.recording.record([ended()], told, now=NOW)
     assert item.finished is not None
     assert [one.user for one in item.watches] == ["U1"]
     assert item.row.started_by == "U1"
-    assert [one.event for one in await store.notices_of(key())] == ["started", "finished"]
+    assert [one.event for one in await store.notifications.of_build(key())] == ["started", "finished"]
 
 
 async def test_a_build_the_watcher_saw_first_is_marked_as_started_and_keeps_what_is_known(store: Store) -> None:
-    await store.record([running(commit="abc1234", raw_state="x")], nothing, now=NOW)
-    row = await store.started(
+    await store.recording.record([running(commit="abc1234", raw_state="x")], nothing, now=NOW)
+    row = await store.recording.record_start(
         running(raw_state="queued", updated_at=NOW),
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notices=lambda _: (),
+        notifications=lambda _: (),
         watches=[],
         now=NOW,
     )
-    assert (row.round, row.commit_sha, row.started_team) == (1, "abc1234", TEAM)
-    assert [build.id for build in await store.started_by(TEAM, "U1", 5)] == ["b1"]
+    assert (row.attempt_no, row.commit_sha, row.started_team) == (1, "abc1234", TEAM)
+    assert [build.id for build in await store.builds.started_by(TEAM, "U1", 5)] == ["b1"]
 
 
 async def test_an_end_that_was_told_already_stays_told_when_the_start_is_written_late(store: Store) -> None:
-    await store.record([ended(updated_at=NOW)], told, now=NOW)
-    row = await store.started(
+    await store.recording.record([ended(updated_at=NOW)], told, now=NOW)
+    row = await store.recording.record_start(
         running(updated_at=ago(minutes=1)),
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notices=lambda _: (),
+        notifications=lambda _: (),
         watches=[],
         now=NOW,
     )
-    assert (row.completed, row.round, row.started_by) == (True, 1, "U1")
-    assert await store.record([ended(updated_at=NOW)], told, now=NOW) == []
+    assert (row.completed, row.attempt_no, row.started_by) == (True, 1, "U1")
+    assert await store.recording.record([ended(updated_at=NOW)], told, now=NOW) == []
 
 
-async def test_a_retried_build_is_in_a_new_round_before_its_system_shows_it(store: Store) -> None:
-    await store.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW)
-    row = await store.started(
+async def test_a_retried_build_is_in_a_new_attempt_before_its_system_shows_it(store: Store) -> None:
+    await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW)
+    row = await store.recording.record_start(
         ended(conclusion=Conclusion.FAILED),
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notices=lambda made: [notice(event="started", round=made.round)],
+        notifications=lambda made: [notification(event="started", attempt_no=made.attempt_no)],
         watches=[watch()],
         now=NOW,
         reopened=True,
     )
-    assert (row.round, row.completed) == (2, False)
-    assert await store.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW) == []
-    (item,) = await store.record([running()], told, now=NOW)
-    assert (item.round, item.reopened) == (2, False)
-    (item,) = await store.record([ended(completed_at=NOW + MINUTE)], told, now=NOW + MINUTE)
+    assert (row.attempt_no, row.completed) == (2, False)
+    assert await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW) == []
+    (item,) = await store.recording.record([running()], told, now=NOW)
+    assert (item.attempt_no, item.reopened) == (2, False)
+    (item,) = await store.recording.record([ended(completed_at=NOW + MINUTE)], told, now=NOW + MINUTE)
     assert item.finished is not None
-    assert item.finished.round == 2
+    assert item.finished.attempt_no == 2
 
 
 async def test_a_lost_build_is_asked_about_no_more(store: Store) -> None:
-    await store.save_link(link())
-    await store.record([running(), running("b2")], nothing, now=NOW)
-    await store.add_watch(watch())
-    await store.add_notices([notice(event="started")])
-    await store.sent(1, ts="1.1", card=card(), now=NOW)
-    await store.forget_build(key())
-    assert await store.watched(CONNECTION) == (frozenset({PIPELINE}), frozenset({key("b2")}))
-    assert await store.cards_of(key()) == []
-    assert await store.watches_of(key()) == []
-    assert await store.round(key(), 1) is None
+    await store.links.save(link())
+    await store.recording.record([running(), running("b2")], nothing, now=NOW)
+    await store.watches.add(watch())
+    await store.notifications.add([notification(event="started")])
+    await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
+    await store.recording.stop_tracking(key())
+    assert await store.polling.watched(CONNECTION) == (frozenset({PIPELINE}), frozenset({key("b2")}))
+    assert await store.cards.of_build(key()) == []
+    assert await store.watches.of_build(key()) == []
+    assert await store.attempts.get(key(), 1) is None
 
 
 async def test_two_connections_in_one_page_are_kept_apart(store: Store) -> None:
-    items = await store.record([ended(), ended(connection="other")], told, now=NOW)
+    items = await store.recording.record([ended(), ended(connection="other")], told, now=NOW)
     assert {item.build.key for item in items} == {key(), BuildKey(connection="other", pipeline=PIPELINE, id="b1")}
 
 
-@pytest.mark.parametrize("row", [BuildRow, NoticeRow, CardRow])
-async def test_builds_are_looked_up_in_an_index(store: Store, row: type[BuildRow | NoticeRow | CardRow]) -> None:
-    async with store._read() as db:
+@pytest.mark.parametrize("row", [BuildRow, NotificationRow, CardRow])
+async def test_builds_are_looked_up_in_an_index(store: Store, row: type[BuildRow | NotificationRow | CardRow]) -> None:
+    async with store.read() as db:
         asked = select(row).where(_about(db, row, [key()]))
         if store.dialect == "postgresql":
             assert list(await db.exec(asked)) == []
@@ -497,5 +497,5 @@ async def test_builds_are_looked_up_in_an_index(store: Store, row: type[BuildRow
 
 async def test_builds_with_odd_names_are_found_again(store: Store) -> None:
     builds = [ended(build, pipeline="group/ünï \"'{}[],") for build in ("a,b", 'a"b', "a'b", "{a}", "[a]", "\\a", "ä☃")]
-    assert len(await store.record(builds, told, now=NOW)) == len(builds)
-    assert await store.record(builds, told, now=NOW) == []
+    assert len(await store.recording.record(builds, told, now=NOW)) == len(builds)
+    assert await store.recording.record(builds, told, now=NOW) == []

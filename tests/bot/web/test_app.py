@@ -14,13 +14,14 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from bot.core.errors import AuthFailed, BotError, StoreError, UnexpectedResponse
-from bot.core.models import Tap
+from bot.core.models import WebhookEvent
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import InstallRow
-from bot.web.app import BODY_BYTES, HOOK_BYTES, Doors, Seen, Web
-from commands.slack.app import Front
+from bot.web.app import BODY_BYTES, HOOK_BYTES, Seen, Web, WebDependencies
+from commands.slack.app import SlackApp
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
 from tests.bot.works import Works
@@ -42,9 +43,12 @@ class Reply:
 class Works2(Works):
     """A CI system whose webhooks a test makes up."""
 
-    says: Tap | BotError | None = None
+    says: WebhookEvent | BotError | None = None
 
-    def read_hook(self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None) -> Tap | None:  # type: ignore[explicit-override]
+    @override
+    def parse_webhook(
+        self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None
+    ) -> WebhookEvent | None:
         self.asked.append(("hook", path_secret or "", body.decode()))
         if isinstance(self.says, BotError):
             raise self.says
@@ -59,7 +63,7 @@ class House:
     heard: list[Mapping[str, Any]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     reply: Reply = field(default_factory=Reply)
-    taps: list[Tap] = field(default_factory=list)
+    taps: list[WebhookEvent] = field(default_factory=list)
     tap_faults: list[BotError] = field(default_factory=list)
     checks: dict[str, Any] = field(default_factory=dict)
     finished: list[dict[str, str]] = field(default_factory=list)
@@ -72,7 +76,7 @@ class House:
     def __post_init__(self) -> None:
         self.works = Works2(self.clock)
         self.web = Web(
-            Doors(
+            WebDependencies(
                 dispatch=self.dispatch,
                 signing_secrets=self.secrets,
                 provider_of=lambda name: self.works if name == "works" else None,
@@ -93,7 +97,7 @@ class House:
         self.headers.append(headers)
         return self.reply
 
-    async def tapped(self, _provider: AnyProvider, tap: Tap) -> None:
+    async def tapped(self, _provider: AnyProvider, tap: WebhookEvent) -> None:
         if self.tap_faults:
             raise self.tap_faults.pop()
         self.taps.append(tap)
@@ -364,7 +368,7 @@ class Silence:
 async def test_nothing_is_asked_of_store_slack_or_systems_before_the_ack(set_clock: SetClock) -> None:
     house = House(set_clock)
     services = Silence(set_clock)
-    front = Front(cast("Any", services), cast("Any", services), bot_user=lambda: "UBOT")
+    front = SlackApp(cast("Any", services), cast("Any", services), bot_user=lambda: "UBOT")
     before_ack: list[list[str]] = []
 
     async def dispatch(body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
@@ -406,18 +410,18 @@ async def test_an_ack_takes_little_of_our_own_time(set_clock: SetClock) -> None:
 
 
 async def test_a_webhook_becomes_a_tap_once(house: House) -> None:
-    house.works.says = Tap(delivery="d1", pipeline="p", build="b")
+    house.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b")
     answers = [await house.http.post("/hooks/works", content=b"{}") for _time in range(3)]
     assert [answer.status_code for answer in answers] == [202, 202, 202]
     assert house.taps == [house.works.says]
-    house.works.says = Tap(delivery="d2")
+    house.works.says = WebhookEvent(delivery="d2")
     await house.http.post("/hooks/works/path-secret", content=b"{}")
     assert len(house.taps) == 2
     assert house.works.asked[-1] == ("hook", "path-secret", "{}")
 
 
 async def test_webhooks_without_a_delivery_id_are_all_taken(house: House) -> None:
-    house.works.says = Tap(delivery="")
+    house.works.says = WebhookEvent(delivery="")
     for _time in range(2):
         await house.http.post("/hooks/works", content=b"{}")
     assert len(house.taps) == 2
@@ -450,7 +454,7 @@ async def test_unknown_connections_and_oversized_bodies_are_refused(house: House
 
 
 async def test_a_webhook_that_could_not_be_kept_may_come_again(house: House) -> None:
-    house.works.says = Tap(delivery="d1")
+    house.works.says = WebhookEvent(delivery="d1")
     house.tap_faults = [StoreError("The connection to the database broke.")]
     assert (await house.http.post("/hooks/works", content=b"{}")).status_code == 503
     assert (await house.http.post("/hooks/works", content=b"{}")).status_code == 202

@@ -6,7 +6,7 @@ import pytest
 
 from bot.core.errors import Unavailable
 from bot.core.models import Conclusion, Pipeline
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.core.context import Source
 from tests.commands.fakes import ADMIN, EVERYTHING, NOW, USER, FakeProvider
@@ -115,7 +115,7 @@ async def test_what_cannot_be_read_does_not_keep_the_rest_running(
     assert works.acts == [("cancel", "b7", None)]
     works.history[app.id].clear()
     assert "no such build" in first(await say("cancel mine"))
-    assert await store.build_by_number("works", app.id, 8) is not None
+    assert await store.builds.by_number("works", app.id, 8) is not None
 
 
 async def test_where_stopping_fails_that_is_told(
@@ -133,10 +133,10 @@ async def test_after_stopping_the_watcher_looks_again(
     say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded, store: Store
 ) -> None:
     await recorded(works.running(app, 7), started_by=USER)
-    await store.want_lane("works", works.lane(app.id), now=NOW)
+    await store.polling.ensure("works", works.poll_target(app.id), now=NOW)
     await say("cancel app#7")
-    lane = next(iter(await store.lanes()))
-    assert await store.take_hints(lane.id or 0) == [(app.id, "b7")]
+    poll_target = next(iter(await store.polling.targets()))
+    assert await store.polling.take_hints(poll_target.id or 0) == [(app.id, "b7")]
 
 
 @pytest.mark.parametrize("words", ["cancel a b", "cancel --reason"])

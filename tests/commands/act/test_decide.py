@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot.core.models import Conclusion, Gate, Parameter, Pipeline
-from bot.providers.base.provider import Capability
+from bot.core.models import Approval, Conclusion, Parameter, Pipeline
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.core.context import Source
 from tests.commands.fakes import ADMIN, EVERYTHING, FakeProvider
@@ -16,25 +16,25 @@ Waiting = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 async def waiting(works: FakeProvider, app: Pipeline, linked: Linked) -> Waiting:
-    """Return what lets gates open in #5, with #6 running after it."""
+    """Return what lets approvals open in #5, with #6 running after it."""
 
-    async def opened(*gates: Gate) -> None:
+    async def opened(*approvals: Approval) -> None:
         works.running(app, 5, waiting=True)
         works.running(app, 6)
-        works.open_gates["b5"] = gates
+        works.open_approvals["b5"] = approvals
 
     await linked()
     return opened
 
 
-def gate(name: str, **fields: object) -> Gate:
-    return Gate(id=f"g {name}", build="b5", pipeline="p-app", name=name, can_reject=True, **fields)  # type: ignore[arg-type]
+def approval(name: str, **fields: object) -> Approval:
+    return Approval(id=f"g {name}", build="b5", pipeline="p-app", name=name, can_reject=True, **fields)  # type: ignore[arg-type]
 
 
 async def test_the_only_open_step_of_the_build_that_waits_is_approved(
     say: Say, works: FakeProvider, waiting: Waiting
 ) -> None:
-    await waiting(gate("production"))
+    await waiting(approval("production"))
     handled = await say("approve --comment hotfix", user=ADMIN)
     verb, what, details = works.acts[0]
     assert (verb, what) == ("approve", "g production")
@@ -44,7 +44,7 @@ async def test_the_only_open_step_of_the_build_that_waits_is_approved(
 
 
 async def test_a_step_is_rejected(say: Say, works: FakeProvider, waiting: Waiting) -> None:
-    await waiting(gate("production"))
+    await waiting(approval("production"))
     assert "rejected production" in first(await say("reject #5 prod", user=ADMIN))
     assert works.acts[0][2]["comment"] == f"Decided in Slack by Slack user {ADMIN}"
 
@@ -52,7 +52,7 @@ async def test_a_step_is_rejected(say: Say, works: FakeProvider, waiting: Waitin
 async def test_several_steps_are_asked_about_and_the_button_decides_one(
     say: Say, works: FakeProvider, waiting: Waiting
 ) -> None:
-    await waiting(gate("it's qa"), gate("live"))
+    await waiting(approval("it's qa"), approval("live"))
     asked = await say("approve", user=ADMIN)
     assert works.acts == []
     await say(buttons(asked)["it's qa"], user=ADMIN, source=Source.BUTTON)
@@ -63,7 +63,7 @@ async def test_several_steps_are_asked_about_and_the_button_decides_one(
 
 
 async def test_a_step_that_asks_for_values_gets_them(say: Say, works: FakeProvider, waiting: Waiting) -> None:
-    await waiting(gate("deploy", fields=(Parameter(name="ENV", required=True), Parameter(name="N", default="2"))))
+    await waiting(approval("deploy", fields=(Parameter(name="ENV", required=True), Parameter(name="N", default="2"))))
     assert "deploy asks for `ENV`." in first(await say("approve", user=ADMIN))
     form = (await say("approve", user=ADMIN, trigger="t1")).answer.form
     assert form is not None
@@ -73,7 +73,7 @@ async def test_a_step_that_asks_for_values_gets_them(say: Say, works: FakeProvid
 
 
 async def test_nobody_decides_without_the_role(say: Say, works: FakeProvider, waiting: Waiting) -> None:
-    await waiting(gate("production"))
+    await waiting(approval("production"))
     handled = await say("approve")
     assert "needs the approver role here" in first(handled)
     assert works.acts == []
@@ -82,13 +82,13 @@ async def test_nobody_decides_without_the_role(say: Say, works: FakeProvider, wa
 async def test_what_is_not_open_or_cannot_be_refused_is_said(
     say: Say, works: FakeProvider, app: Pipeline, waiting: Waiting
 ) -> None:
-    await waiting(Gate(id="g1", build="b5", pipeline="p-app", name="qa"))
+    await waiting(Approval(id="g1", build="b5", pipeline="p-app", name="qa"))
     assert "has no open step `nope`" in first(await say("approve #5 nope", user=ADMIN))
     assert "Nothing waits there now" in first(await say("approve #6", user=ADMIN))
     assert (await say("reject #5", user=ADMIN)).outcome == "failed"
     works.capabilities = EVERYTHING - {Capability.REJECT}
     assert (await say("reject #5", user=ADMIN)).outcome == "failed"
-    works.capabilities = EVERYTHING - {Capability.GATES}
+    works.capabilities = EVERYTHING - {Capability.APPROVALS}
     assert (await say("approve #5", user=ADMIN)).outcome == "failed"
     assert works.acts == []
 

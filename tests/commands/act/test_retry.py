@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.models import Conclusion, Job, Pipeline, Status
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.core.context import Source
 from tests.commands.fakes import EVERYTHING, FakeProvider
@@ -51,11 +51,11 @@ async def test_jobs_run_again(say: Say, works: FakeProvider, words: str, what: s
 async def test_a_retry_is_told_once_by_its_card(say: Say, works: FakeProvider, app: Pipeline, store: Store) -> None:
     handled = await say("retry")
     assert handled.answer.silent
-    build, row = await store.build(works.history[app.id][0].key) or (None, None)
+    build, row = await store.builds.get(works.history[app.id][0].key) or (None, None)
     assert build is not None
     assert row is not None
-    assert (build.status, row.round) == (Status.QUEUED, 2)
-    started = [one for one in await store.notices_of(build.key) if one.event == "started"]
+    assert (build.status, row.attempt_no) == (Status.QUEUED, 2)
+    started = [one for one in await store.notifications.of_build(build.key) if one.event == "started"]
     assert len(started) == 1
     assert "retried the failed jobs of #5" in started[0].extra
     assert (await say("retry app#5 --round 1", source=Source.BUTTON)).outcome == "refused"
@@ -142,6 +142,6 @@ async def test_a_rebuild_is_told_once_and_a_second_click_starts_nothing(
     assert (await say("rebuild app#5", source=Source.BUTTON)).answer.silent
     assert (await say("rebuild app#5", source=Source.BUTTON)).answer.silent
     assert len(works.acts) == 1
-    assert await store.notices_of(build.key) == []
-    assert [row.event for row in await store.notices_of(works.history[app.id][0].key)] == ["started"]
+    assert await store.notifications.of_build(build.key) == []
+    assert [row.event for row in await store.notifications.of_build(works.history[app.id][0].key)] == ["started"]
     assert "I don't know what `x` should be" in first(await say("rebuild #5 x"))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.core.models import Parameter, ParameterType, Pipeline
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.act.presets import presets, save_preset
 from commands.core.context import Request, Services, Source
@@ -24,15 +24,15 @@ async def test_a_build_starts_with_what_was_typed_and_its_card_is_posted(
     assert (verb, pipeline, str(start.ref), start.commit) == ("start", "p-app", "release/2.1", "a1b2c3d")
     assert start.parameters == {"A": "1", "B": "x, y=z"}
     assert (start.message, start.options, start.requested_by) == ("Try again", {"clean": "true"}, "Ana")
-    rows = await store.notices_of(works.history["p-app"][0].key)
+    rows = await store.notifications.of_build(works.history["p-app"][0].key)
     assert [row.event for row in rows] == ["started"]
     assert "<@U1> started #1 of App on release/2.1" in rows[0].extra
-    assert [row.build for row in await store.watches(TEAM, USER)] == ["b1"]
+    assert [row.build for row in await store.watches.of_user(TEAM, USER)] == ["b1"]
 
 
 async def test_who_does_not_want_to_watch_does_not(say: Say, store: Store) -> None:
     await say("run app --no-watch")
-    assert await store.watches(TEAM, USER) == []
+    assert await store.watches.of_user(TEAM, USER) == []
 
 
 async def test_a_dry_run_starts_nothing(say: Say, works: FakeProvider) -> None:

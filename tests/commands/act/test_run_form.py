@@ -7,7 +7,7 @@ import pytest
 
 from bot.core.errors import Unavailable
 from bot.core.models import Conclusion, Parameter, ParameterType, Pipeline
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core.context import Access, Services
 from tests.commands.fakes import EVERYTHING, NOW, FakeProvider, RecordingSender, branch
 from tests.commands.modals import Modal
@@ -188,7 +188,7 @@ async def test_a_required_parameter_left_empty_is_said_at_its_field(
 async def test_who_may_not_start_builds_reads_that_at_the_pipeline(
     modal: Modal, services: Services, works: FakeProvider
 ) -> None:
-    modal.front._services = replace(services, access=Access(protected=("main",)))
+    modal.slack_app._services = replace(services, access=Access(protected=("main",)))
     await modal.open("run app --form")
     assert "protected ref" in (await modal.submit())["pipeline"]
     assert not works.acts
@@ -222,7 +222,7 @@ async def test_a_system_that_starts_nothing_says_so(modal: Modal, works: FakePro
 
 async def test_the_last_result_stands_in_the_preview(modal: Modal, works: FakeProvider, app: Pipeline) -> None:
     build = works.build_of(app, 41, conclusion=Conclusion.FAILED, triggered_by="Bo")
-    await modal.front._services.store.record([build], lambda _batch: (), now=NOW)
+    await modal.slack_app._services.store.recording.record([build], lambda _batch: (), now=NOW)
     await modal.open("run app --form")
     assert "Will start App on main; there #41 by Bo is failed." in modal.text
 

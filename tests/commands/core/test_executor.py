@@ -10,7 +10,7 @@ from bot.core.errors import Unavailable
 from bot.core.models import Pipeline
 from bot.store import Store
 from bot.store.tables import AuditRow
-from commands.core import executor as desk
+from commands.core import executor
 from commands.core.context import Request, Services, Source
 from commands.registry import COMMANDS, find, split_verb
 from tests.commands.fakes import ADMIN, NOW, TEAM, USER, FakeProvider
@@ -18,7 +18,7 @@ from tests.commands.reading import Linked, Say, first, said
 
 
 async def audits(store: Store) -> list[AuditRow]:
-    return await store.audits(TEAM, since=NOW)
+    return await store.audit.since(TEAM, since=NOW)
 
 
 async def test_an_unknown_verb_is_answered_with_the_nearest(say: Say) -> None:
@@ -147,7 +147,7 @@ async def test_an_answer_comes_even_where_it_cannot_be_written_down(
     async def full(_row: AuditRow) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(store, "audit", full)
+    monkeypatch.setattr(store.audit, "add", full)
     handled = await say("run app --no-watch")
     assert handled.outcome == "ok"
     assert works.acts[0][0] == "start"
@@ -162,6 +162,6 @@ async def test_buttons_and_schedules_are_read_as_written(say: Say, works: FakePr
 
 
 async def test_hints_name_the_slash_command_in_use(services: Services, request_of: Callable[..., Request]) -> None:
-    handled = await desk.handle(request_of("run app#4"), replace(services, command="/ci"))
+    handled = await executor.handle(request_of("run app#4"), replace(services, command="/ci"))
     assert "`/ci rebuild #412`" in first(handled)
     assert "/build" not in said(handled)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.errors import UsageError
 from bot.core.models import Ref, RefKind, spoken
 from commands.core.grammar import (
-    Ask,
+    ParsedArgs,
     Target,
     clean,
     mentioned_channel,
@@ -217,10 +217,10 @@ def test_flags_are_suggested_and_a_value_may_begin_with_dashes() -> None:
 
 
 def test_numbers_have_a_default_and_a_limit() -> None:
-    assert Ask().number("n", default=5, most=9) == 5
+    assert ParsedArgs().number("n", default=5, most=9) == 5
     for bad in ("0", "10", "x", "²", "9" * 5000):
         with pytest.raises(UsageError, match="from 1 to 9"):
-            Ask(flags={"n": (bad,)}).number("n", default=5, most=9)
+            ParsedArgs(flags={"n": (bad,)}).number("n", default=5, most=9)
 
 
 @pytest.mark.parametrize(

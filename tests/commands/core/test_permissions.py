@@ -20,7 +20,7 @@ RequestOf = Callable[..., Request]
 
 async def give(store: Store, role: str, subject: str = f"user:{USER}", **fields: str) -> None:
     given: dict[str, Any] = {"channel": CHANNEL, "pipelines": "*", "refs": "*", **fields}
-    await store.add_grant(GrantRow(team=TEAM, role=role, subject=subject, granted_by=ADMIN, granted_at=NOW, **given))
+    await store.grants.add(GrantRow(team=TEAM, role=role, subject=subject, granted_by=ADMIN, granted_at=NOW, **given))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ async def test_dangerous_verbs_ask_for_a_grant(
     assert handled.outcome == "refused"
     assert f"needs the {role} role here" in first(handled)
     assert works.acts == []
-    assert [(row.outcome, row.user) for row in await store.audits(TEAM, since=NOW)] == [("refused", USER)]
+    assert [(row.outcome, row.user) for row in await store.audit.since(TEAM, since=NOW)] == [("refused", USER)]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def test_protection_cannot_be_unlinked_away(say: Say, linked: Linked, stor
     await linked(protected="main")
     assert (await say("unlink app")).outcome == "refused"
     assert (await say("link app")).outcome == "ok"
-    assert [link.protected for link in await store.links(TEAM, CHANNEL)] == ["main"]
+    assert [link.protected for link in await store.links.of_channel(TEAM, CHANNEL)] == ["main"]
     assert (await say("unlink app", user=ADMIN)).outcome == "ok"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.errors import Rejected, Unavailable
 from bot.core.models import Conclusion, Job, Log, Page, Pipeline, Status
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from commands.core.context import Source
 from tests.commands.fakes import EVERYTHING, USER, FakeConnections, FakeProvider
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
@@ -156,7 +156,7 @@ async def test_a_page_of_a_job_shows_that_job(
     )
     works.known_jobs[build.id] = jobs
     works.logs = {"j1": Log(text="error: one"), "j2": Log(text="error: two")}
-    monkeypatch.setattr(works, "read_url", lambda _url: Page(pipeline="app", build="b4", job="j2"))
+    monkeypatch.setattr(works, "parse_url", lambda _url: Page(pipeline="app", build="b4", job="j2"))
     assert "error: two" in said(await say("logs https://ci.example/job"))
     assert "error: one" in said(await say("logs works:app#4"))
 

@@ -23,19 +23,22 @@ async def test_linking_remembers_what_was_built_and_announces_it_once(
     works.build_of(app, 3, conclusion=Conclusion.FAILED)
     handled = await say(f"link {app.web_url} as ios --branch release/2.1")
     assert handled.answer.public
-    link = (await store.links(TEAM, CHANNEL))[0]
+    link = (await store.links.of_channel(TEAM, CHANNEL))[0]
     assert (link.alias, link.is_default, link.branch, link.created_by) == ("ios", True, "release/2.1", USER)
-    assert await store.build_by_number("works", app.id, 3) is not None
+    assert await store.builds.by_number("works", app.id, 3) is not None
     again = await say("link ios as mac")
     assert not again.answer.public
-    assert [one.alias for one in await store.links(TEAM, CHANNEL)] == ["mac"]
+    assert [one.alias for one in await store.links.of_channel(TEAM, CHANNEL)] == ["mac"]
 
 
 async def test_only_one_link_is_the_default(say: Say, works: FakeProvider, store: Store) -> None:
     works.add("web")
     await say("link works:app")
     await say("link works:web --default")
-    assert [(one.name, one.is_default) for one in await store.links(TEAM, CHANNEL)] == [("App", False), ("Web", True)]
+    assert [(one.name, one.is_default) for one in await store.links.of_channel(TEAM, CHANNEL)] == [
+        ("App", False),
+        ("Web", True),
+    ]
     assert (await say("link works:app as Web")).outcome == "ok"
     assert (await say("link works:web as WEB")).outcome == "refused"
 
@@ -45,13 +48,13 @@ async def test_only_one_link_is_the_default(say: Say, works: FakeProvider, store
 )
 async def test_links_that_make_no_sense_are_refused(say: Say, store: Store, words: str) -> None:
     assert (await say(words)).outcome == "refused"
-    assert await store.links(TEAM, CHANNEL) == []
+    assert await store.links.of_channel(TEAM, CHANNEL) == []
 
 
 async def test_unlinking_forgets_the_link_alone(say: Say, works: FakeProvider, linked: Linked, store: Store) -> None:
     await linked()
     assert "unlinked App from this channel" in first(await say("unlink app"))
-    assert await store.links(TEAM, CHANNEL) == []
+    assert await store.links.of_channel(TEAM, CHANNEL) == []
     assert "is not linked to this channel" in first(await say("unlink app"))
     assert works.acts == []
 
@@ -65,21 +68,21 @@ async def test_filters_are_changed_one_by_one_and_said_in_words(say: Say, linked
     assert handled.answer.public
     assert "failures only" in first(handled)
     await say("subscribe --min-delta warnings:1 --mention <@U2|bo>")
-    filters = (await store.links(TEAM, CHANNEL))[0].filters
+    filters = (await store.links.of_channel(TEAM, CHANNEL))[0].filters
     for part in ("failures", "release/*", "warnings:1", "U2"):
         assert part in filters
     await say("subscribe app edges --preview")
-    assert (await store.links(TEAM, CHANNEL))[0].filters == filters
+    assert (await store.links.of_channel(TEAM, CHANNEL))[0].filters == filters
 
 
 async def test_unsubscribing_keeps_the_link(say: Say, works: FakeProvider, linked: Linked, store: Store) -> None:
     works.add("web")
     await linked()
     await say("unsubscribe app")
-    link = (await store.links(TEAM, CHANNEL))[0]
+    link = (await store.links.of_channel(TEAM, CHANNEL))[0]
     assert not link.subscribed
     await say("subscribe app all")
-    assert (await store.links(TEAM, CHANNEL))[0].subscribed
+    assert (await store.links.of_channel(TEAM, CHANNEL))[0].subscribed
     assert "First: `/build link works:p-web`" in first(await say("subscribe works:web"))
 
 
@@ -102,7 +105,10 @@ async def test_a_running_build_is_watched_once(
     assert "by direct message when App #4 ends" in first(await say("watch"))
     assert "You watch App #4 already." in first(await say("watch #4"))
     assert "here when App #4 ends" in first(await say("watch #4 --here"))
-    assert [(row.channel, row.build) for row in await store.watches(TEAM, USER)] == [(USER, "b4"), (CHANNEL, "b4")]
+    assert [(row.channel, row.build) for row in await store.watches.of_user(TEAM, USER)] == [
+        (USER, "b4"),
+        (CHANNEL, "b4"),
+    ]
     assert "You no longer watch App #4." in first(await say("unwatch #4"))
     assert "You did not watch App #4." in first(await say("unwatch #4"))
     works.build_of(app, 3)
@@ -118,13 +124,13 @@ async def test_watches_are_forgotten_all_at_once_and_follows_stay(
     await say("follow works:app")
     assert "1 forgotten" in first(await say("unwatch all"))
     assert "You watched nothing." in first(await say("unwatch all"))
-    assert [row.why for row in await store.watches(TEAM, USER)] == ["follow"]
+    assert [row.why for row in await store.watches.of_user(TEAM, USER)] == ["follow"]
 
 
 async def test_a_pipeline_is_followed_in_person_with_one_filter(say: Say, works: FakeProvider, store: Store) -> None:
     await say("follow works:app")
     await say("follow works:app failures --branch other")
-    rows: list[WatchRow] = await store.watches(TEAM, USER)
+    rows: list[WatchRow] = await store.watches.of_user(TEAM, USER)
     assert len(rows) == 1
     assert (rows[0].channel, rows[0].build) == (USER, "")
     assert "failures" in rows[0].filters
@@ -158,7 +164,7 @@ async def test_a_mute_says_what_and_until_when(
     await linked()
     handled = await say(words)
     assert handled.answer.public
-    mutes = await store.mutes(TEAM, CHANNEL)
+    mutes = await store.mutes.of_channel(TEAM, CHANNEL)
     assert [(row.target, row.until) for row in mutes] == [(target, NOW + ahead)]
 
 
@@ -166,7 +172,7 @@ async def test_a_long_mute_needs_an_admin_and_a_mute_can_be_ended(say: Say, link
     await linked()
     assert (await say("mute --until fri 9:00")).outcome == "refused"
     assert (await say("mute --until fri 9:00", user=ADMIN)).outcome == "ok"
-    assert (await store.mutes(TEAM, CHANNEL))[0].until == datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
+    assert (await store.mutes.of_channel(TEAM, CHANNEL))[0].until == datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
     assert "ended the mute of everything" in first(await say("unmute"))
     assert "Everything is not muted here." in first(await say("unmute"))
     assert "App is not muted here." in first(await say("unmute app"))
@@ -207,7 +213,7 @@ def test_clock_times_that_are_none_are_refused(words: str) -> None:
 async def test_quiet_hours_are_set_in_the_persons_zone_and_ended(say: Say, store: Store) -> None:
     handled = await say("quiet 22:00-07:00 mon-fri")
     assert "22:00-07:00 mon-fri (Europe/Berlin)" in first(handled)
-    assert [(row.target, row.tz) for row in await store.mutes(TEAM, CHANNEL)] == [("hours", "Europe/Berlin")]
+    assert [(row.target, row.tz) for row in await store.mutes.of_channel(TEAM, CHANNEL)] == [("hours", "Europe/Berlin")]
     assert "ended the quiet hours" in first(await say("quiet off"))
     assert "has no quiet hours" in first(await say("quiet off"))
     assert "Which hours?" in first(await say("quiet"))
@@ -224,11 +230,27 @@ async def test_a_digest_is_set_shown_and_ended(
     assert now.answer.public
     assert "2 builds" in said(now)
     assert "daily 9:00 (Europe/Berlin)" in first(await say("digest daily 9:00"))
-    assert [row.next_at for row in await store.digests(TEAM, CHANNEL)] == [datetime(2026, 3, 5, 8, 0, tzinfo=UTC)]
+    assert [row.next_at for row in await store.digests.of_channel(TEAM, CHANNEL)] == [
+        datetime(2026, 3, 5, 8, 0, tzinfo=UTC)
+    ]
     assert "ended the digest" in first(await say("digest off"))
     assert "has no digest" in first(await say("digest off"))
     assert (await say("digest hourly")).outcome == "refused"
     assert (await say("digest daily 99:00")).outcome == "refused"
+
+
+@pytest.mark.parametrize(
+    ("words", "now", "until"),
+    [
+        ("2:30", "2026-10-25T00:30", "2026-10-26T01:30"),  # Berlin shows 2:30 again an hour later: not meant
+        ("2:30", "2026-10-25T01:30", "2026-10-26T01:30"),
+        ("tomorrow 2:30", "2026-03-28T12:00", "2026-03-29T01:00"),  # left out: the end of the gap
+        ("sun 2:30", "2026-03-28T12:00", "2026-03-29T01:00"),
+    ],
+)
+def test_until_a_time_holds_when_the_clocks_change(words: str, now: str, until: str) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert at(words, moment, "Europe/Berlin") == datetime.fromisoformat(until).replace(tzinfo=UTC)
 
 
 # schedule
@@ -237,7 +259,7 @@ async def test_a_digest_is_set_shown_and_ended(
 async def test_a_command_is_scheduled_listed_and_removed(say: Say, store: Store) -> None:
     handled = await say('schedule “weekdays 7:00” run app@main A="x y"')
     assert "weekdays 7:00 (Europe/Berlin)" in first(handled)
-    row = (await store.schedules(TEAM, CHANNEL))[0]
+    row = (await store.schedules.of_channel(TEAM, CHANNEL))[0]
     assert row.command == 'run app@main A="x y"'
     assert row.next_at == datetime(2026, 3, 5, 6, 0, tzinfo=UTC)
     assert "run app@main" in said(await say("schedule list"))
@@ -259,7 +281,7 @@ async def test_a_command_is_scheduled_listed_and_removed(say: Say, store: Store)
 )
 async def test_schedules_that_make_no_sense_are_refused(say: Say, store: Store, words: str) -> None:
     assert (await say(words)).outcome == "refused"
-    assert await store.schedules(TEAM, CHANNEL) == []
+    assert await store.schedules.of_channel(TEAM, CHANNEL) == []
 
 
 # claim

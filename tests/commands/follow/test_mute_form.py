@@ -14,7 +14,7 @@ Linked = Callable[..., Awaitable[LinkRow]]
 
 
 async def mutes(store: Store) -> list[MuteRow]:
-    return await store.mutes(TEAM, CHANNEL)
+    return await store.mutes.of_channel(TEAM, CHANNEL)
 
 
 async def test_everything_is_quiet_for_two_hours_unless_told_otherwise(modal: Modal, store: Store) -> None:

@@ -19,7 +19,7 @@ async def test_the_next_three_times_are_shown_and_follow_the_words(modal: Modal)
 async def test_a_command_is_scheduled_in_ones_own_zone(modal: Modal, store: Store) -> None:
     await modal.open("schedule --form")
     assert await modal.submit({"words": "mon,wed 18:30", "command": "/build run app@main"}) == {}
-    (row,) = await store.schedules(TEAM, CHANNEL)
+    (row,) = await store.schedules.of_channel(TEAM, CHANNEL)
     assert (row.command, row.cron, row.tz) == ("run app@main", "30 18 * * mon,wed", "Europe/Berlin")
     await modal.open("schedule --form")
     assert "run app@main" in modal.text
@@ -28,7 +28,7 @@ async def test_a_command_is_scheduled_in_ones_own_zone(modal: Modal, store: Stor
 async def test_both_fields_are_told_what_is_wrong(modal: Modal, store: Store) -> None:
     await modal.open("schedule --form")
     assert set(await modal.submit({"words": "whenever", "command": "disconnect works"})) == {"words", "command"}
-    assert await store.schedules(TEAM, CHANNEL) == []
+    assert await store.schedules.of_channel(TEAM, CHANNEL) == []
 
 
 async def test_the_list_leads_to_the_form(modal: Modal) -> None:

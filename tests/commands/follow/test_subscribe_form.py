@@ -44,7 +44,7 @@ async def week(works: FakeProvider, app: Pipeline, recorded: Recorded) -> list[B
 
 
 async def heard(store: Store) -> str:
-    (row,) = await store.links(TEAM, CHANNEL)
+    (row,) = await store.links.of_channel(TEAM, CHANNEL)
     return row.filters
 
 
@@ -166,5 +166,5 @@ async def test_a_link_that_went_meanwhile_is_said(
 ) -> None:
     await linked(works.add("web"))
     await modal.open("subscribe ios")
-    await store.unlink(link.id or 0)
+    await store.links.delete(link.id or 0)
     assert "not linked here any more" in (await modal.submit())["link"]

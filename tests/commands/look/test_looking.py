@@ -20,9 +20,9 @@ from bot.core.models import (
     Status,
     TestCase,
 )
-from bot.providers.base.provider import Capability
+from bot.providers.base.capabilities import Capability
 from bot.store import Store
-from bot.store.tables import NoticeRow
+from bot.store.tables import NotificationRow
 from commands.look.logs import errors_in
 from tests.commands.fakes import CHANNEL, EVERYTHING, NOW, TEAM, USER, FakeConnections, FakeProvider
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
@@ -355,14 +355,14 @@ async def test_explain_tells_each_decision_but_not_other_peoples_messages(
     await recorded(build)
     assert "it ended before the pipeline was linked" in said(await say("explain #5"))
 
-    def row(channel: str, reason: str, state: str) -> NoticeRow:
-        return NoticeRow(
+    def row(channel: str, reason: str, state: str) -> NotificationRow:
+        return NotificationRow(
             team=TEAM,
             channel=channel,
             connection="works",
             pipeline=app.id,
             build="b5",
-            round=1,
+            attempt_no=1,
             event="finished",
             reason=reason,
             extra=json.dumps({}),
@@ -372,7 +372,7 @@ async def test_explain_tells_each_decision_but_not_other_peoples_messages(
             user=channel,
         )
 
-    await store.add_notices(
+    await store.notifications.add(
         [
             row(CHANNEL, "nobody asked", "silent"),
             row("C9", "it broke", "pending"),

@@ -16,7 +16,7 @@ from bot.store import Store
 from bot.store.tables import LinkRow
 from commands.core.context import Services
 from commands.core.executor import Handled
-from commands.slack.app import Front
+from commands.slack.app import SlackApp
 from tests.commands.fakes import ADMIN, NOW, TEAM, FakeConnections, FakeProvider
 from tests.commands.modals import Modal
 
@@ -118,11 +118,11 @@ async def test_an_account_is_checked_kept_sealed_and_described(
     assert "It lacks" in said.text
     assert "`write_builds`" in said.text
     assert "I see 1 pipeline." in said.text
-    (row,) = await store.connections()
+    (row,) = await store.connections.all()
     assert (row.name, row.kind, row.team, row.created_by) == ("bk", "buildkite", TEAM, ADMIN)
     assert TOKEN not in row.settings
     assert real.get(TEAM, "bk") is not None
-    assert [one.path for one in await store.pipelines("bk")] == ["site"]
+    assert [one.path for one in await store.pipelines.all("bk")] == ["site"]
 
 
 async def test_the_webhooks_address_and_its_own_secret_are_shown_once(
@@ -136,7 +136,7 @@ async def test_the_webhooks_address_and_its_own_secret_are_shown_once(
     provider = real.get(TEAM, "buildkite")
     assert provider is not None
     assert provider.webhook_secret() == found[1]
-    audits = await store.audits(TEAM, since=NOW.replace(year=2020))
+    audits = await store.audit.since(TEAM, since=NOW.replace(year=2020))
     assert audits[0].verb == "connect"
     assert found[1] not in str(audits)
     assert TOKEN not in str(audits)
@@ -148,10 +148,10 @@ async def test_a_token_that_is_refused_is_said_at_its_field_and_nothing_is_kept(
     buildkite.status = 401
     errors = await filled(admin)
     assert set(errors) == {"o:token"}
-    assert await store.connections() == []
+    assert await store.connections.all() == []
     buildkite.status = 200
     assert await admin.submit() == {}
-    assert len(await store.connections()) == 1
+    assert len(await store.connections.all()) == 1
 
 
 async def test_what_can_not_be_is_said_at_its_field(admin: Modal) -> None:
@@ -180,18 +180,18 @@ async def test_only_admins_see_and_send_the_form(modal: Modal, store: Store) -> 
     modal.user = "U1"
     await modal.submit({"o:organization": "works", "o:token": TOKEN})
     assert "needs the admin role here" in modal.text
-    assert await store.connections() == []
+    assert await store.connections.all() == []
 
 
 async def test_without_a_key_the_form_tells_how_to_make_one(admin: Modal, services: Services) -> None:
-    admin.front = Front(replace(services, can_seal=False), admin.sender, bot_user=lambda: "UBOT")
+    admin.slack_app = SlackApp(replace(services, can_seal=False), admin.sender, bot_user=lambda: "UBOT")
     await admin.open("connect")
     assert "buildbell doctor --new-key" in admin.text
     assert admin.fields() == []
 
 
 async def test_without_a_public_address_no_webhook_is_promised(admin: Modal, services: Services) -> None:
-    admin.front = Front(replace(services, public_url=""), admin.sender, bot_user=lambda: "UBOT")
+    admin.slack_app = SlackApp(replace(services, public_url=""), admin.sender, bot_user=lambda: "UBOT")
     await filled(admin)
     assert "Webhook" not in admin.sender.last.text
 
@@ -217,8 +217,8 @@ async def test_disconnecting_asks_first_and_ends_the_links(
     done = await say(words[0], user=ADMIN)
     assert done.answer.public
     assert real.get(TEAM, "bk") is None
-    assert await store.all_links(TEAM) == []
-    assert await store.connections() == []
+    assert await store.links.all(TEAM) == []
+    assert await store.connections.all() == []
 
 
 class TestConfigured:

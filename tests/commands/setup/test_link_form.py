@@ -8,7 +8,7 @@ import pytest
 from bot.store import Store
 from bot.store.tables import LinkRow
 from commands.core.context import Services
-from commands.slack.app import Front
+from commands.slack.app import SlackApp
 from tests.commands.fakes import CHANNEL, NOW, SITE, TEAM, FakeConnections, FakeProvider
 from tests.commands.modals import Modal
 
@@ -16,7 +16,7 @@ from tests.commands.modals import Modal
 @pytest.fixture
 async def listed(works: FakeProvider, store: Store) -> FakeProvider:
     web = works.add("web", name="Web Shop", default_branch="trunk")
-    await store.save_pipelines("works", [works.known["p-app"], web], NOW)
+    await store.pipelines.save("works", [works.known["p-app"], web], NOW)
     return works
 
 
@@ -27,7 +27,7 @@ async def test_a_pipeline_is_found_by_a_part_of_its_name(modal: Modal, listed: F
     assert modal.block("branch")["element"]["placeholder"]["text"] == "trunk"
     assert modal.block("alias")["element"]["placeholder"]["text"] == "web-shop"
     assert await modal.submit({"alias": "shop", "branch": "release/1", "default": []}) == {}
-    (row,) = await store.links(TEAM, CHANNEL)
+    (row,) = await store.links.of_channel(TEAM, CHANNEL)
     assert (row.pipeline, row.alias, row.branch) == ("p-web", "shop", "release/1")
     assert "linked to this channel" in modal.sender.last.text
 
@@ -41,7 +41,7 @@ async def test_the_first_link_becomes_the_default_and_a_later_one_when_ticked(
     await modal.open("link")
     assert modal.value("default") == []
     await modal.submit({"address": f"{SITE}/works/web/builds/7", "default": ["true"]})
-    assert [(row.pipeline, row.is_default) for row in await store.links(TEAM, CHANNEL)] == [
+    assert [(row.pipeline, row.is_default) for row in await store.links.of_channel(TEAM, CHANNEL)] == [
         ("p-app", False),
         ("p-web", True),
     ]
@@ -63,7 +63,7 @@ async def test_what_can_not_be_is_said_at_its_field(
 ) -> None:
     await modal.open("link")
     assert set(await modal.submit(values)) == {field}
-    assert await store.links(TEAM, CHANNEL) == []
+    assert await store.links.of_channel(TEAM, CHANNEL) == []
 
 
 async def test_an_alias_that_is_taken_stands_above_the_form_as_it_was_left(
@@ -78,7 +78,7 @@ async def test_an_alias_that_is_taken_stands_above_the_form_as_it_was_left(
 
 
 async def test_without_a_connection_the_form_says_who_can_make_one(modal: Modal, services: Services) -> None:
-    modal.front = Front(replace(services, connections=FakeConnections()), modal.sender, bot_user=lambda: "UBOT")
+    modal.slack_app = SlackApp(replace(services, connections=FakeConnections()), modal.sender, bot_user=lambda: "UBOT")
     await modal.open("link")
     assert "No CI system is connected" in modal.text
     assert "/build connect" in modal.text

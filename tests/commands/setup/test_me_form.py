@@ -11,7 +11,7 @@ from tests.commands.modals import Modal
 
 
 async def known(store: Store) -> set[str]:
-    return {f"{row.kind}:{row.value}" for row in await store.identities(TEAM, USER) if row.manual}
+    return {f"{row.kind}:{row.value}" for row in await store.people.identities(TEAM, USER) if row.manual}
 
 
 async def test_addresses_handles_and_wishes_are_kept(modal: Modal, store: Store) -> None:
@@ -26,7 +26,7 @@ async def test_addresses_handles_and_wishes_are_kept(modal: Modal, store: Store)
     }
     assert await modal.submit(typed) == {}
     assert await known(store) == {"email:ana@home.example", "email:ana@old.example", "github:ana"}
-    person = await store.person(TEAM, USER)
+    person = await store.people.get(TEAM, USER)
     assert person is not None
     assert json.loads(person.settings) == {"mentions": "off", "broken": "on", "plain": "on", "hours": "9-18"}
     await modal.open("me --form")
@@ -53,18 +53,18 @@ async def test_what_does_not_read_is_said_at_its_field_and_nothing_changes(
     await modal.open("me --form")
     assert set(await modal.submit({"switches": [], field: value})) == {field}
     assert await known(store) == set()
-    person = await store.person(TEAM, USER)
+    person = await store.people.get(TEAM, USER)
     assert person is None or json.loads(person.settings) == {}
 
 
 async def test_an_address_of_somebody_else_is_not_taken(modal: Modal, store: Store) -> None:
     row = IdentityRow(team=TEAM, kind="email", value="bo@x.example", user="U2", manual=True, looked_at=NOW)
-    await store.save_identity(row)
+    await store.people.save_identity(row)
     await modal.open("me --form")
     assert "belongs to" in (await modal.submit({"emails": "bo@x.example"}))["emails"]
     await modal.open("me forget bo@x.example")
     assert "I know no `bo@x.example` of yours" in modal.sender.last.text
-    assert (await store.identity(TEAM, "email", "bo@x.example")) is not None
+    assert (await store.people.identity(TEAM, "email", "bo@x.example")) is not None
 
 
 async def test_nothing_changed_is_nothing_done(modal: Modal, store: Store) -> None:

@@ -12,7 +12,7 @@ from tests.commands.reading import Linked, Say, first, said
 
 
 async def grants(store: Store) -> list[tuple[str, str, str, str, str]]:
-    return [(row.role, row.subject, row.channel, row.pipelines, row.refs) for row in await store.grants(TEAM)]
+    return [(row.role, row.subject, row.channel, row.pipelines, row.refs) for row in await store.grants.all(TEAM)]
 
 
 async def test_roles_are_given_shown_and_taken(say: Say, store: Store) -> None:
@@ -41,7 +41,7 @@ async def test_an_alias_is_granted_as_the_pipeline_it_stands_for(say: Say, store
 
 
 async def test_the_admin_of_one_channel_gives_and_reads_nothing_beyond_it(say: Say, store: Store) -> None:
-    await store.add_grant(
+    await store.grants.add(
         GrantRow(team=TEAM, channel=CHANNEL, role="admin", subject=f"user:{USER}", granted_by=ADMIN, granted_at=NOW)
     )
     assert (await say("access grant admin <@U2> --everywhere")).outcome == "refused"
@@ -105,7 +105,7 @@ async def test_nobody_takes_or_forgets_what_is_somebody_elses(say: Say, store: S
     await say("me link gh:bo", user="U2")
     assert "belongs to <@U2> already" in first(await say("me link gh:bo"))
     assert "I know no `gh:bo` of yours" in first(await say("me forget gh:bo"))
-    identity = await store.identity(TEAM, "gh", "bo")
+    identity = await store.people.identity(TEAM, "gh", "bo")
     assert identity is not None
     assert identity.user == "U2"
 

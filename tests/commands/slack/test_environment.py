@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.slack.app import Front
+from commands.slack.app import SlackApp
 
 
 def test_slacks_variables_in_the_environment_cause_no_warning_and_no_stores(
@@ -17,9 +17,9 @@ def test_slacks_variables_in_the_environment_cause_no_warning_and_no_stores(
     monkeypatch.setenv("SLACK_CLIENT_SECRET", "a-secret")
     nothing = cast("Any", None)
     with caplog.at_level(logging.INFO):
-        front = Front(nothing, nothing, bot_user=lambda: "UBOT")
+        app = SlackApp(nothing, nothing, bot_user=lambda: "UBOT")
     assert caplog.messages == []
-    assert front.app.oauth_flow is None
-    assert front.app.installation_store is None
+    assert app.app.oauth_flow is None
+    assert app.app.installation_store is None
     assert os.environ["SLACK_BOT_TOKEN"] == "xoxb-a-token"  # noqa: TID251
     assert os.environ["SLACK_CLIENT_SECRET"] == "a-secret"  # noqa: TID251

@@ -10,10 +10,10 @@ from bot.core.errors import NotFound
 from bot.core.models import Conclusion, Pipeline
 from bot.slack.sender import SlackError
 from bot.store import Store
-from bot.store.tables import CardRow, NoticeRow
+from bot.store.tables import CardRow, NotificationRow
 from commands.core.context import Answer, Request, Services
 from commands.scheduled import Timed
-from commands.slack.events import Surroundings
+from commands.slack.events import SlackEvents
 from commands.slack.home import home
 from commands.slack.shortcuts import words_for
 from tests.commands.conftest import SetClock
@@ -49,15 +49,15 @@ def asked() -> list[Request]:
 
 
 @pytest.fixture
-def around(services: Services, installs: Installs, asked: list[Request]) -> Surroundings:
+def around(services: Services, installs: Installs, asked: list[Request]) -> SlackEvents:
     async def answer(request: Request) -> None:
         asked.append(request)
 
-    return Surroundings(services, installs, answer)
+    return SlackEvents(services, installs, answer)
 
 
 @pytest.fixture
-def happens(around: Surroundings) -> Callable[..., Awaitable[None]]:
+def happens(around: SlackEvents) -> Callable[..., Awaitable[None]]:
     async def done(kind: str, team: str = TEAM, **event: Any) -> None:
         await around.events[kind]({"team_id": team, "event": {"type": kind, **event}})
 
@@ -72,21 +72,21 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
     """Let #5's card stand in the channel."""
     build = works.build_of(app, 5, conclusion=Conclusion.FAILED)
     await recorded(build)
-    row = NoticeRow(
+    row = NotificationRow(
         team=TEAM,
         channel=CHANNEL,
         connection="works",
         pipeline=app.id,
         build="b5",
-        round=1,
+        attempt_no=1,
         event="finished",
         reason="it broke",
         due_at=NOW,
         created_at=NOW,
     )
-    await store.add_notices([row])
-    claimed = (await store.claim_notices("w", now=NOW, lease_seconds=60, limit=1))[0]
-    await store.sent(
+    await store.notifications.add([row])
+    claimed = (await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1))[0]
+    await store.notifications.set_sent(
         claimed.id or 0,
         ts=TS,
         now=NOW,
@@ -94,11 +94,11 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
             team=TEAM,
             channel=CHANNEL,
             ts=TS,
-            notice=claimed.id or 0,
+            notification=claimed.id or 0,
             connection="works",
             pipeline=app.id,
             build="b5",
-            round=1,
+            attempt_no=1,
         ),
     )
 
@@ -111,11 +111,11 @@ async def test_an_archived_channel_pauses_its_links_and_tells_who_made_them(
 ) -> None:
     await linked()
     await happens("channel_archive", channel=CHANNEL)
-    assert [link.paused_reason for link in await store.links(TEAM, CHANNEL)] == ["the channel was archived"]
+    assert [link.paused_reason for link in await store.links.of_channel(TEAM, CHANNEL)] == ["the channel was archived"]
     assert sender.last.arguments["channel"] == USER
     assert "because the channel was archived" in sender.last.text
     await happens("channel_unarchive", channel=CHANNEL)
-    assert [link.paused_reason for link in await store.links(TEAM, CHANNEL)] == [""]
+    assert [link.paused_reason for link in await store.links.of_channel(TEAM, CHANNEL)] == [""]
 
 
 async def test_the_bots_own_leaving_pauses_and_its_return_resumes(
@@ -123,15 +123,15 @@ async def test_the_bots_own_leaving_pauses_and_its_return_resumes(
 ) -> None:
     await linked()
     await happens("member_left_channel", channel=CHANNEL, user="U2")
-    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert not (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
     sender.refusals["chat.postMessage"] = "cannot_dm_bot"
     await happens("member_left_channel", channel=CHANNEL, user="UBOT")
-    assert (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
     await happens("member_joined_channel", channel=CHANNEL, user="U2")
-    assert (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
     await happens("member_joined_channel", channel=CHANNEL, user="UBOT")
     await happens("channel_rename", channel={"id": CHANNEL, "name": "mac"})
-    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert not (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
 
 
 async def test_another_workspaces_channel_of_the_same_id_changes_nothing(
@@ -139,7 +139,7 @@ async def test_another_workspaces_channel_of_the_same_id_changes_nothing(
 ) -> None:
     await linked()
     await happens("channel_archive", team="T2", channel=CHANNEL)
-    assert not (await store.links(TEAM, CHANNEL))[0].paused_reason
+    assert not (await store.links.of_channel(TEAM, CHANNEL))[0].paused_reason
 
 
 async def test_an_uninstalled_app_is_forgotten(happens: Happens, installs: Installs) -> None:
@@ -197,7 +197,7 @@ async def test_reactions_do_nothing_until_the_channel_wants_them(
     ],
 )
 async def test_a_shortcut_types_words_about_its_message(
-    around: Surroundings,
+    around: SlackEvents,
     asked: list[Request],
     request_of: Callable[..., Request],
     services: Services,
@@ -271,7 +271,7 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
         assert part in text
     assert "'text': 'Waiting for approval'" not in text
     assert "Admin" not in text
-    await store.pause_links(TEAM, CHANNEL, "the channel was archived")
+    await store.links.pause(TEAM, CHANNEL, "the channel was archived")
     admins = await shown(ADMIN)
     for part in ("'text': 'Waiting for approval'", "Admin", "the channel was archived", "The Works"):
         assert part in admins
@@ -305,6 +305,10 @@ async def test_due_schedules_and_digests_run_once_and_one_that_cannot_be_told_st
     await timed.tick()
     assert sorted(delivered) == ['run app A="x y"', "status"]
     assert works.acts[0][2].parameters == {"A": "x y"}
-    digests = [row for row in await store.notices_in(TEAM, CHANNEL, NOW - timedelta(days=1)) if row.event == "digest"]
+    digests = [
+        row
+        for row in await store.notifications.in_channel(TEAM, CHANNEL, NOW - timedelta(days=1))
+        if row.event == "digest"
+    ]
     assert len(digests) == 1
     assert "nothing was built" in digests[0].extra

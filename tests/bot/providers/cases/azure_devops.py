@@ -9,12 +9,12 @@ import httpx
 
 from bot.core.errors import AuthFailed, Rejected
 from bot.core.models import (
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Conclusion,
-    Gate,
     Job,
     Ref,
     RefKind,
@@ -73,7 +73,7 @@ def key(number: int, pipeline: str = FERRY) -> BuildKey:
 
 
 JOB = Job(id=record(3), build="482", pipeline=FERRY, name="Hull")
-GATE = Gate(
+GATE = Approval(
     id=record(22),
     build="483",
     pipeline=FERRY,
@@ -202,9 +202,9 @@ CALLS: Mapping[str, Call] = {
     "counts_refused": lambda p: p.counts(replace(BUILD, id="484")),
     "counts_cut_short": lambda p: p.counts(BUILD),
     "counts_without_timeline": lambda p: p.counts(BUILD),
-    "gates": lambda p: p.gates(FERRY, "483"),
-    "gates_closed": lambda p: p.gates(FERRY, "483"),
-    "gates_none": lambda p: p.gates(FERRY, "482"),
+    "approvals": lambda p: p.approvals(FERRY, "483"),
+    "gates_closed": lambda p: p.approvals(FERRY, "483"),
+    "gates_none": lambda p: p.approvals(FERRY, "482"),
     "decide": lambda p: p.decide(GATE, approve=True, comment="good wind"),
     "decide_one_of_two": lambda p: p.decide(GATE, approve=True),
     "decide_reject": lambda p: p.decide(GATE, approve=False, comment="storm"),
@@ -257,8 +257,8 @@ SAMPLES: Mapping[str, Sample] = {
         facts=as_facts(lambda it: (it.errors, it.warnings, it.analyzer_warnings) == (2, 3, 1)),
     ),
     "approvals_list.json": Sample(
-        call=lambda p: p.gates(FERRY, "483"),
-        also=("gates",),
+        call=lambda p: p.approvals(FERRY, "483"),
+        also=("approvals",),
         facts=as_facts(lambda it: [(one.name, one.approvers) for one in it] == [("Launch", ())]),
     ),
     "approvals_update.json": Sample(

@@ -195,9 +195,9 @@ CALLS: Mapping[str, Call] = {
     "counts": lambda p: p.counts(BUILD),
     "counts_untold": lambda p: p.counts(BUILD),
     "counts_closed_reports": lambda p: p.counts(BUILD),
-    "gates": lambda p: p.gates(FERRY, run_id(42)),
-    "gates_halted": lambda p: p.gates(FERRY, run_id(42)),
-    "gates_none": lambda p: p.gates(FERRY, run_id(41)),
+    "approvals": lambda p: p.approvals(FERRY, run_id(42)),
+    "gates_halted": lambda p: p.approvals(FERRY, run_id(42)),
+    "gates_none": lambda p: p.approvals(FERRY, run_id(41)),
 }
 
 
@@ -258,8 +258,8 @@ SAMPLES: Mapping[str, Sample] = {
         facts=as_facts(lambda it: it[0].name == "Test" and it[0].conclusion is Conclusion.FAILED and it[0].seconds),
     ),
     "steps_list_manual_gate.json": Sample(
-        call=lambda p: p.gates(FERRY, run_id(42)),
-        also=("gates",),
+        call=lambda p: p.approvals(FERRY, run_id(42)),
+        also=("approvals",),
         facts=as_facts(lambda it: it[0].name == "Deploy to production" and it[0].url and it[0].instructions),
     ),
     "branches_list.json": Sample(

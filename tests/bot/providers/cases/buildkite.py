@@ -10,12 +10,12 @@ import httpx
 
 from bot.core.errors import NotFound, RateLimited, Rejected
 from bot.core.models import (
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Conclusion,
-    Gate,
     Job,
     Ref,
     RefKind,
@@ -77,7 +77,7 @@ def key(number: int, pipeline: str = "ferry") -> BuildKey:
 JOB = Job(
     id=TEST_JOB, build="41", pipeline="ferry", name="Tests", web_url="https://buildkite.com/harbor/ferry/builds/41"
 )
-GATE = Gate(
+GATE = Approval(
     id=GATE_JOB,
     build="42",
     pipeline="ferry",
@@ -205,7 +205,7 @@ CALLS: Mapping[str, Call] = {
     "counts_green": lambda p: p.counts(BUILD),
     "counts_closed_suites": lambda p: p.counts(BUILD),
     "counts_unauthorized": lambda p: p.counts(BUILD),
-    "gates": lambda p: p.gates("ferry", "42"),
+    "approvals": lambda p: p.approvals("ferry", "42"),
     "decide": lambda p: p.decide(GATE, approve=True, comment="good wind"),
     "decide_fields": lambda p: p.decide(GATE, approve=True, fields={"quay": "north"}),
     "decide_refused": lambda p: p.decide(GATE, approve=True),

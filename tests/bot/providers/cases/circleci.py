@@ -10,12 +10,12 @@ import httpx
 
 from bot.core.errors import AuthFailed, NotFound, RateLimited
 from bot.core.models import (
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Conclusion,
-    Gate,
     Job,
     Outcome,
     Ref,
@@ -24,7 +24,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.providers.circleci import read, wire
+from bot.providers.circleci import convert, wire
 from tests.bot.providers.case import CONNECTION, NOW, Answer, Call, Case, Endless, Sample
 
 TOKEN = "CCIPAT_made_up_for_these_tests"
@@ -140,7 +140,7 @@ def key(number: int, pipeline: str = FERRY) -> BuildKey:
 
 JOB = Job(id="702", build=build_id(41), pipeline=FERRY, name="test")
 WAITING_JOB = Job(id=job_uuid(4), build=build_id(41), pipeline=FERRY, name="deploy")
-GATE = Gate(id=job_uuid(3), build=build_id(42), pipeline=FERRY, name="sail?")
+GATE = Approval(id=job_uuid(3), build=build_id(42), pipeline=FERRY, name="sail?")
 ARTIFACT = Artifact(id="702/0/reports/junit.xml", build=build_id(41), pipeline=FERRY, name="reports/junit.xml")
 BUILD = Build(
     connection=CONNECTION,
@@ -250,7 +250,7 @@ CALLS: Mapping[str, Call] = {
     "issues_errored": lambda p: p.issues(FERRY, build_id(41)),
     "counts": lambda p: p.counts(BUILD),
     "counts_no_tests": lambda p: p.counts(BUILD),
-    "gates": lambda p: p.gates(FERRY, build_id(42)),
+    "approvals": lambda p: p.approvals(FERRY, build_id(42)),
     "decide": lambda p: p.decide(GATE, approve=True, comment="good wind"),
     "decide_late": lambda p: p.decide(GATE, approve=True),
     "decide_reject": lambda p: p.decide(GATE, approve=False),
@@ -283,7 +283,7 @@ async def recorded(provider: Any) -> Build:
 
 
 def as_build(it: wire.PipelineWire) -> Build:
-    return read.build(it, (), connection=CONNECTION, page="https://app.circleci.com", now=NOW)
+    return convert.build(it, (), connection=CONNECTION, page="https://app.circleci.com", now=NOW)
 
 
 SAMPLES: Mapping[str, Sample] = {

@@ -9,12 +9,12 @@ import httpx
 
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected
 from bot.core.models import (
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Conclusion,
-    Gate,
     Job,
     Ref,
     RefKind,
@@ -97,7 +97,7 @@ def built(conclusion: Conclusion) -> Build:
 
 
 JOB = Job(id="8001", build="9041", pipeline=BUILD, name="tests", web_url=f"{PAGE}/9041/job/8001")
-GATE = Gate(
+GATE = Approval(
     id="environment/161",
     build="9045",
     pipeline=BUILD,
@@ -106,7 +106,7 @@ GATE = Gate(
     can_reject=True,
     url=f"{PAGE}/9045",
 )
-FORK = Gate(id="fork", build="9046", pipeline=BUILD, name="Run the workflows of a fork", url=f"{PAGE}/9046")
+FORK = Approval(id="fork", build="9046", pipeline=BUILD, name="Run the workflows of a fork", url=f"{PAGE}/9046")
 ARTIFACT = Artifact(id="6001", build="9041", pipeline=BUILD, name="logbook")
 FAILED = built(Conclusion.FAILED)
 PASSED = built(Conclusion.PASSED)
@@ -248,9 +248,9 @@ CALLS: Mapping[str, Call] = {
     "counts_closed_never_started": lambda p: p.counts(FAILED),
     "counts_no_suite": lambda p: p.counts(PASSED),
     "counts_unauthorized": lambda p: p.counts(PASSED),
-    "gates": lambda p: p.gates(BUILD, "9045"),
-    "gates_fork": lambda p: p.gates(BUILD, "9046"),
-    "gates_none": lambda p: p.gates(BUILD, "9045"),
+    "approvals": lambda p: p.approvals(BUILD, "9045"),
+    "gates_fork": lambda p: p.approvals(BUILD, "9046"),
+    "gates_none": lambda p: p.approvals(BUILD, "9045"),
     "decide": lambda p: p.decide(GATE, approve=True, comment="good wind"),
     "decide_reject": lambda p: p.decide(GATE, approve=False),
     "decide_refused": lambda p: p.decide(GATE, approve=True),
@@ -259,7 +259,7 @@ CALLS: Mapping[str, Call] = {
     "decide_fork": lambda p: p.decide(FORK, approve=True),
     "decide_reject_fork": lambda p: p.decide(FORK, approve=False),
     "decide_no_environment": lambda p: p.decide(
-        Gate(id="environment/north", build="9045", pipeline=BUILD, name="north"), approve=True
+        Approval(id="environment/north", build="9045", pipeline=BUILD, name="north"), approve=True
     ),
 }
 
@@ -354,7 +354,7 @@ SAMPLES: Mapping[str, Sample] = {
         ),
     ),
     "pending_deployments_list.json": Sample(
-        call=lambda p: p.gates(BUILD, "9045"),
+        call=lambda p: p.approvals(BUILD, "9045"),
         facts=as_facts(
             lambda it: (
                 (it[0].name, it[0].approvers, it[0].can_reject) == ("staging", ("octocat", "Justice League"), True)

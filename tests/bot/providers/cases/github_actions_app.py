@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bot.core.errors import AuthFailed, NotFound
-from bot.core.models import BuildFilter, Gate
+from bot.core.models import Approval, BuildFilter
 from tests.bot.providers.case import Answer, Case, Endless, Sample
 from tests.bot.providers.cases import github_actions as token_case
 from tests.bot.providers.cases.github_actions import BUILD, a_run, as_facts, page
@@ -19,7 +19,7 @@ TOKENS = Answer(
     status=201,
     body={"token": INSTALLATION_TOKEN, "expires_at": "2026-08-01T13:00:00Z"},
 )
-NORTH = Gate(id="environment/161", build="9045", pipeline=BUILD, name="north", url=f"{token_case.PAGE}/9045")
+NORTH = Approval(id="environment/161", build="9045", pipeline=BUILD, name="north", url=f"{token_case.PAGE}/9045")
 
 
 def token_page() -> httpx.Response:
@@ -51,7 +51,7 @@ CASE = Case(
         "build_no_token": lambda p: p.build(BUILD, "9041"),
         "build_token_limited": lambda p: p.build(BUILD, "9041"),
         "start_silent_server": lambda p: p.start(BUILD, token_case.MAIN),
-        "gates": lambda p: p.gates(BUILD, "9045"),
+        "approvals": lambda p: p.approvals(BUILD, "9045"),
         "decide": lambda p: p.decide(NORTH, approve=True),
         "decide_reject": lambda p: p.decide(NORTH, approve=False),
         "decide_fork": lambda p: p.decide(token_case.FORK, approve=True),

@@ -11,12 +11,12 @@ import httpx
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected
 from bot.core.models import (
     Account,
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Conclusion,
-    Gate,
     IssueCounts,
     Job,
     Log,
@@ -26,10 +26,10 @@ from bot.core.models import (
     Starter,
     StartRequest,
     Status,
-    Tap,
     TestCase,
     Trigger,
     Watched,
+    WebhookEvent,
 )
 from tests.bot.providers.case import CONNECTION, NOW, Answer, Call, Case, Endless, Sample
 
@@ -89,8 +89,8 @@ def counted(number: int, body: object) -> httpx.Response:
 
 
 JOB = Job(id="6003", build=BUILD, pipeline=PROJECT, name="unit", web_url=f"{ROOT}/harbour/lantern/-/jobs/6003")
-MANUAL = Gate(id="job/6021", build=BUILD, pipeline=PROJECT, name="release", job="6021", url=f"{ROOT}/job")
-BLOCKED = Gate(id="deployment/808", build=BUILD, pipeline=PROJECT, name="publish", job="6020", can_reject=True)
+MANUAL = Approval(id="job/6021", build=BUILD, pipeline=PROJECT, name="release", job="6021", url=f"{ROOT}/job")
+BLOCKED = Approval(id="deployment/808", build=BUILD, pipeline=PROJECT, name="publish", job="6020", can_reject=True)
 ARCHIVE = Artifact(id="6003/archive", build=BUILD, pipeline=PROJECT, name="artifacts.zip", kind="archive")
 REPORT = Artifact(id="6003/junit", build=BUILD, pipeline=PROJECT, name="junit.xml.gz", url=f"{ROOT}/junit")
 SINCE = int(NOW.timestamp()) - 120
@@ -179,9 +179,9 @@ CALLS: dict[str, Call] = {
     "counts": lambda p: p.counts(red()),
     "counts_unreadable_report": lambda p: p.counts(red()),
     "counts_free_edition": lambda p: p.counts(red()),
-    "gates": lambda p: p.gates(PROJECT, BUILD),
-    "gates_none": lambda p: p.gates(PROJECT, BUILD),
-    "gates_without_deployments": lambda p: p.gates(PROJECT, BUILD),
+    "approvals": lambda p: p.approvals(PROJECT, BUILD),
+    "gates_none": lambda p: p.approvals(PROJECT, BUILD),
+    "gates_without_deployments": lambda p: p.approvals(PROJECT, BUILD),
     "decide": lambda p: p.decide(MANUAL, approve=True, fields={"WHERE": "pier"}),
     "decide_played_already": lambda p: p.decide(MANUAL, approve=True),
     "decide_no_answer": lambda p: p.decide(MANUAL, approve=True),
@@ -263,12 +263,12 @@ def is_sample_account(account: Account) -> None:
     assert account.name == "john_smith"
 
 
-def is_sample_tap(tap: Tap | None) -> None:
+def is_sample_tap(tap: WebhookEvent | None) -> None:
     assert tap is not None
     assert (tap.pipeline, tap.build) == ("1", "31")
 
 
-def is_sample_job_tap(tap: Tap | None) -> None:
+def is_sample_job_tap(tap: WebhookEvent | None) -> None:
     assert tap is not None
     assert (tap.pipeline, tap.build) == ("380", "2366")
 

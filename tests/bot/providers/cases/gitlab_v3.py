@@ -7,12 +7,12 @@ from dataclasses import replace
 import httpx
 
 from bot.core.models import (
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Conclusion,
-    Gate,
     Job,
     Ref,
     RefKind,
@@ -103,11 +103,13 @@ CALLS: dict[str, Call] = {
     "download_gone": lambda p: p.download(FILE),
     "issues": lambda p: p.issues(PROJECT, "500"),
     "counts": lambda p: p.counts(BUILD),
-    "gates": lambda p: p.gates(PROJECT, "500"),
+    "approvals": lambda p: p.approvals(PROJECT, "500"),
     "decide_no_answer": lambda p: p.decide(
-        Gate(id="job/74", build="500", pipeline=PROJECT, name="ship", job="74"), approve=True
+        Approval(id="job/74", build="500", pipeline=PROJECT, name="ship", job="74"), approve=True
     ),
-    "decide": lambda p: p.decide(Gate(id="job/74", build="500", pipeline=PROJECT, name="ship", job="74"), approve=True),
+    "decide": lambda p: p.decide(
+        Approval(id="job/74", build="500", pipeline=PROJECT, name="ship", job="74"), approve=True
+    ),
 }
 
 SEED = "0ff3ae198f8601a285adcf5c0fff204ee6fba5fd"

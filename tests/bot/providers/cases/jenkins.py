@@ -9,12 +9,12 @@ import httpx
 
 from bot.core.errors import AuthFailed, Rejected
 from bot.core.models import (
+    Approval,
     Artifact,
     Build,
     BuildFilter,
     BuildKey,
     Conclusion,
-    Gate,
     IssueCounts,
     Job,
     Outcome,
@@ -87,7 +87,7 @@ STAGE = Job(id="15", build="41", pipeline=MAIN, name="south", stage="Try")
 WHOLE = Job(id="build", build="14", pipeline=SWEEP, name="sweep")
 LENS = Parameter(name="LENS", type=ParameterType.CHOICE, choices=(("clear", "clear"), ("red", "red")), default="clear")
 FOG = Parameter(name="FOG", type=ParameterType.BOOLEAN, default="false")
-GATE = Gate(
+GATE = Approval(
     id="Light",
     build="42",
     pipeline=MAIN,
@@ -95,7 +95,7 @@ GATE = Gate(
     can_reject=True,
     url=f"{HOME}/job/lamps/job/beacon/job/main/42/input/",
 )
-ASKING = Gate(id="Light", build="42", pipeline=MAIN, name="Light it?", fields=(LENS, FOG, Parameter(name="WHY")))
+ASKING = Approval(id="Light", build="42", pipeline=MAIN, name="Light it?", fields=(LENS, FOG, Parameter(name="WHY")))
 BUILD = Build(connection=CONNECTION, pipeline=MAIN, id="41", status=Status.COMPLETED, conclusion=Conclusion.FAILED)
 WATCHED = Watched(pipelines=frozenset({MAIN, GLOW, SWEEP}))
 BRANCHES = Watched(pipelines=frozenset({MAIN, GLOW}))
@@ -275,11 +275,11 @@ CALLS: Mapping[str, Call] = {
     "counts_matrix": lambda p: p.counts(BUILD),
     "counts_carried": lambda p: p.counts(BUILD.with_issues(IssueCounts(test_failures=2, tests_total=40))),
     "counts_nothing": lambda p: p.counts(BUILD),
-    "gates": lambda p: p.gates(MAIN, "42"),
-    "gates_stage_view": lambda p: p.gates(MAIN, "42"),
-    "gates_untold": lambda p: p.gates(MAIN, "42"),
-    "gates_none": lambda p: p.gates(MAIN, "41"),
-    "gates_queued": lambda p: p.gates(MAIN, "queue-950"),
+    "approvals": lambda p: p.approvals(MAIN, "42"),
+    "gates_stage_view": lambda p: p.approvals(MAIN, "42"),
+    "gates_untold": lambda p: p.approvals(MAIN, "42"),
+    "gates_none": lambda p: p.approvals(MAIN, "41"),
+    "gates_queued": lambda p: p.approvals(MAIN, "queue-950"),
     "decide": lambda p: p.decide(GATE, approve=True, comment="clear night"),
     "decide_fields": lambda p: p.decide(ASKING, approve=True, fields={"LENS": "red"}),
     "decide_reject": lambda p: p.decide(GATE, approve=False),
@@ -379,7 +379,7 @@ SAMPLES: Mapping[str, Sample] = {
         ),
     ),
     "wfapi_pending_input.json": Sample(
-        call=lambda p: p.gates(MAIN, "42"),
+        call=lambda p: p.approvals(MAIN, "42"),
         at="/job/{name*}/{number}/wfapi/pendingInputActions",
         also=("gates_stage_view",),
         facts=as_facts(lambda it: it[0].fields == (Parameter(name="notes", default="none", help="Release notes"),)),

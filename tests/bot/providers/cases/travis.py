@@ -23,7 +23,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.providers.travis.hook import payload_of
+from bot.providers.travis.webhook import payload_of
 from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
 
 TOKEN = "made-up-travis-token"

@@ -23,8 +23,8 @@ from bot.core.models import (
     Watched,
 )
 from bot.providers.base.provider import Provider
-from bot.providers.truto import Truto
 from bot.providers.truto.listing import BuildQuery
+from bot.providers.truto.provider import Truto
 from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
 
 TOKEN = "trt_made_up_for_these_tests"

@@ -22,8 +22,8 @@ from bot.core.models import (
     RefKind,
     StartRequest,
     Status,
-    Tap,
     Watched,
+    WebhookEvent,
 )
 from tests.bot.providers.case import CONNECTION, Answer, Case, Endless, Sample
 
@@ -164,9 +164,9 @@ def sample_pipelines(pipelines: list[Pipeline]) -> None:
 
 
 def sample_tap(event: str) -> Any:
-    def facts(tap: Tap | None) -> None:
+    def facts(tap: WebhookEvent | None) -> None:
         run = "12345678-abcd-1234-5678-a12345bc4567"
-        assert tap == Tap(delivery=f"{run}:{event}", pipeline=run, build=run)
+        assert tap == WebhookEvent(delivery=f"{run}:{event}", pipeline=run, build=run)
 
     return facts
 

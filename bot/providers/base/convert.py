@@ -1,0 +1,52 @@
+"""What the providers' converters share: state maps, job counts, repository names."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from bot.core.models import Build, Conclusion, Job, Status
+
+log = logging.getLogger(__name__)
+
+StateMap = Mapping[str, tuple[Status, Conclusion | None]]
+
+
+def state_from(raw: str | None, states: StateMap, *, finished: bool = False) -> tuple[Status, Conclusion | None]:
+    """Return a vendor's word as ours. An unknown one is completed without conclusion, or in progress; logged once."""
+    word = (raw or "").strip()
+    known = states.get(word) or states.get(word.lower()) or states.get(word.upper())
+    if known is not None:
+        return known
+    if word and word[:80] not in _UNKNOWN:
+        _UNKNOWN.add(word[:80])
+        log.warning("a CI system sent a state I don't know", extra={"state": word[:80]})
+    return (Status.COMPLETED, None) if finished else (Status.IN_PROGRESS, None)
+
+
+_UNKNOWN: set[str] = set()
+
+
+def job_counts(jobs: Iterable[Job]) -> Mapping[str, int]:
+    """Return how many jobs stand in each state, by the words of Status and Conclusion."""
+    counts: dict[str, int] = {}
+    for job in jobs:
+        if job.retried:
+            continue
+        word = job.conclusion.value if job.conclusion else job.status.value
+        counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+def with_jobs(build: Build, jobs: Iterable[Job]) -> Build:
+    """Return the build with its jobs counted."""
+    return replace(build, jobs=job_counts(jobs))
+
+
+_GIT_URL = re.compile(r"^(?:[a-z+]+://)?(?:[^@/]+@)?[^/:]+(?::\d+)?[/:](.+?)(?:\.git)?/?$")
+
+
+def repository(url: str | None) -> str | None:
+    """Return `owner/name` of a git address; what is no address stays as it is."""
+    found = _GIT_URL.match(url or "")
+    return found[1].lstrip("/") if found else url or None

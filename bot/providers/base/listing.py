@@ -1,0 +1,54 @@
+"""Listings: what reads is kept, what a filter admits is yielded, and every listing ends."""
+
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from bot.core.errors import UnexpectedResponse
+from bot.core.models import Build, BuildFilter
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SEARCH_PAGES = 10
+
+
+def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> Iterator[T]:
+    """Yield what reads: one odd item spoils only itself. Raises the last error where nothing reads."""
+    odd: UnexpectedResponse | None = None
+    good = False
+    for item in items:
+        try:
+            it = read(item)
+        except UnexpectedResponse as exc:
+            odd = exc
+            log.warning("an item of a list does not read", extra={"error": str(exc)})
+            continue
+        good = True
+        yield it
+    if odd is not None and not good:
+        raise odd
+
+
+async def matching(
+    pages: AsyncIterable[Iterable[msgspec.Raw]], convert: Callable[[msgspec.Raw], Build], wanted: BuildFilter
+) -> AsyncIterator[Build]:
+    """Yield the builds of a paged listing that `wanted` admits, each once, at most `wanted.limit`.
+
+    No further page is requested once enough builds matched. A build that moves onto the next page because another one
+    began meanwhile is yielded once.
+    """
+    if wanted.limit <= 0:
+        return
+    yielded: set[str] = set()
+    async for page in pages:
+        for build in parse_items(page, convert):
+            if build.id in yielded or not wanted.admits(build):
+                continue
+            yielded.add(build.id)
+            yield build
+            if len(yielded) == wanted.limit:
+                return

@@ -1,0 +1,76 @@
+"""What Apple's refusals and rate-limit headers mean.
+
+Facts: "Parsing the Error Response Code" and "Identifying Rate Limits", checked 2026-11. Codes are dotted from general to
+specific, so prefixes count. A 429 comes while hourly quota is left, too: there is a shorter window that is not told.
+"""
+
+import re
+
+import httpx
+
+from bot.core.errors import AuthFailed, ProviderError, RateLimited, UnexpectedResponse
+from bot.http.client import Quota, Reply, message_of
+from bot.providers.xcode_cloud.catalogue import LABEL
+from bot.providers.xcode_cloud.wire import Fault, Faults
+
+BURST_SECONDS = 5.0
+HOUR_SPENT_SECONDS = 300.0
+
+_AGREEMENTS = "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED"
+_RATE_LIMIT = re.compile(r"user-hour-(lim|rem):(\d{1,9})(?:;|$)")
+
+
+def map_error(reply: Reply) -> ProviderError | None:
+    """Return an error where Apple's own codes say more than the status."""
+    codes = [fault.code for fault in _faults(reply)]
+    said = message_of(reply)
+    tail = f" Apple says: {said}." if said else ""
+    match reply.status:
+        case 401:
+            return AuthFailed(
+                f"Apple refused the credentials.{tail}",
+                provider=LABEL,
+                status=401,
+                hint="Compare key id, issuer id (none for an individual key) and .p8 file, and see that this "
+                "machine's clock is right.",
+            )
+        case 403 if any(code.startswith(_AGREEMENTS) for code in codes):
+            return AuthFailed(
+                "Apple answers nothing until an agreement is signed: one is new or has expired.",
+                provider=LABEL,
+                status=403,
+                hint="The Account Holder signs it in App Store Connect under Business.",
+            )
+        case 403:
+            return AuthFailed(
+                f"Apple does not let this key do that.{tail}",
+                provider=LABEL,
+                status=403,
+                hint="The key's role is too small. An Admin key can start builds and change workflows.",
+            )
+        case 429 if "retry-after" not in reply.headers:
+            quota = quota_of(reply.headers)
+            spent = quota is not None and quota.remaining <= 0
+            return RateLimited(
+                "Apple asks me to slow down.",
+                provider=LABEL,
+                status=429,
+                retry_after=HOUR_SPENT_SECONDS if spent else BURST_SECONDS,
+            )
+        case _:
+            return None
+
+
+def quota_of(headers: httpx.Headers) -> Quota | None:
+    """Return what is left of the rolling hour; when it refills is not told."""
+    parts = dict(_RATE_LIMIT.findall(headers.get("x-rate-limit", "").replace(" ", "")))
+    if parts.keys() != {"lim", "rem"}:
+        return None
+    return Quota(limit=int(parts["lim"]), remaining=int(parts["rem"]))
+
+
+def _faults(reply: Reply) -> tuple[Fault, ...]:
+    try:
+        return Faults.of(reply.raw).errors
+    except UnexpectedResponse:
+        return ()

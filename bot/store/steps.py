@@ -1,0 +1,143 @@
+"""What a look at a build adds to what is known of it, and which attempt it is in: pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import msgspec
+
+from bot.core.models import Build, IssueCounts, Trigger
+
+# One end told by two of a system's pages may differ by its fraction of a second; an attempt takes longer than that.
+SAME_END = timedelta(seconds=1)
+
+LASTING = (
+    "number",
+    "name",
+    "workflow",
+    "repo",
+    "branch",
+    "tag",
+    "pull_request",
+    "target_branch",
+    "commit",
+    "message",
+    "author",
+    "triggered_by",
+    "triggered_by_type",
+    "created_at",
+    "web_url",
+)
+"""What does not change in a build's life: a list that leaves it out takes nothing away from a fuller answer."""
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(Build)
+_counts_decoder = msgspec.json.Decoder(IssueCounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the store knows of a build. `ended` says that the end of `attempt` is written, `last_end` when the one before ended."""
+
+    build: Build
+    attempt_no: int
+    ended: bool
+    last_end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What comes of a look: the build with all that is known, its attempt, and whether it had ended and runs again."""
+
+    build: Build
+    attempt_no: int
+    reopened: bool = False
+
+
+def step(build: Build, known: Known | None) -> Step | None:
+    """Return what a look at a build adds, or None when it is older than what is known or adds nothing."""
+    if known is None:
+        return Step(build=build, attempt_no=build.attempt or 1)
+    if _is_older(build, known):
+        return None
+    attempts = _attempts_since(build, known)
+    whole = _filled(build, known.build, same_attempt=not attempts)
+    if whole == known.build and not attempts and whole.completed == known.ended:
+        return None
+    return Step(build=whole, attempt_no=known.attempt_no + attempts, reopened=known.ended and not build.completed)
+
+
+def restart(build: Build, known: Known) -> Step:
+    """Return what comes of making an ended build run again, whatever the system shows of it yet."""
+    return Step(build=_filled(build, known.build, same_attempt=False), attempt_no=known.attempt_no + 1, reopened=True)
+
+
+def _is_older(build: Build, known: Known) -> bool:
+    before = known.build
+    if before.updated_at is not None and build.updated_at is not None and before.updated_at > build.updated_at:
+        return True
+    if before.attempt is not None and build.attempt is not None and before.attempt > build.attempt:
+        return True
+    # The end of the attempt before, told again by a page that has not heard of the new attempt.
+    return (
+        not known.ended
+        and build.completed
+        and build.completed_at is not None
+        and known.last_end is not None
+        and build.completed_at <= known.last_end
+    )
+
+
+def _attempts_since(build: Build, known: Known) -> int:
+    """Return how many attempts have begun since the last look."""
+    before = known.build
+    more = 0
+    if build.attempt is not None and before.attempt is not None:
+        more = build.attempt - before.attempt
+    if known.ended and not build.completed:
+        return max(more, 1)
+    if not known.ended or more or not build.completed or build.attempt is not None:
+        return more
+    if before.completed_at is None or build.completed_at is None:
+        return 0
+    return int(build.completed_at - before.completed_at > SAME_END)
+
+
+def _filled(build: Build, before: Build, *, same_attempt: bool) -> Build:
+    """Return a build with what the look left out taken from before."""
+    lasting = {name: getattr(before, name) for name in LASTING if getattr(build, name) is None}
+    if build.trigger is Trigger.UNKNOWN:
+        lasting["trigger"] = before.trigger
+    whole = replace(build, **lasting)
+    if not same_attempt:
+        return whole
+    alike = build.status is before.status
+    both_ended = build.completed and before.completed
+    return replace(
+        whole,
+        attempt=build.attempt if build.attempt is not None else before.attempt,
+        started_at=build.started_at or before.started_at,
+        completed_at=(before.completed_at if both_ended else None) or build.completed_at,
+        updated_at=build.updated_at or before.updated_at,
+        issues=build.issues.filled(before.issues) if alike else build.issues,
+        jobs=before.jobs if build.jobs is None and alike else build.jobs,
+    )
+
+
+def pack(build: Build) -> str:
+    """Return a build as JSON; equal builds give equal texts."""
+    return _encoder.encode(build).decode()
+
+
+def unpack(text: str) -> Build:
+    """Return the build that `pack` wrote."""
+    return _decoder.decode(text)
+
+
+def pack_counts(counts: IssueCounts) -> str:
+    """Return issue counts as JSON, or an empty text where none is known."""
+    return _encoder.encode(counts).decode() if counts.known else ""
+
+
+def unpack_counts(text: str) -> IssueCounts:
+    """Return the issue counts that `pack_counts` wrote."""
+    return _counts_decoder.decode(text) if text else IssueCounts()
