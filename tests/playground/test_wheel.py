@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chromium import IN_CI, PAGE
+from playground import PAGE
+from tests.chromium import IN_CI
 
 ROOT = Path(__file__).parents[2]
 KEPT = ("bot", "commands", "playground")
