@@ -1,4 +1,4 @@
-"""Stand-ins of CI systems that speak the vendors' wire formats, driven by one simulated ci. See the README here."""
+"""Stand-ins of CI systems that speak the vendors' wire formats, driven by one simulation. See the README here."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -14,11 +14,11 @@ from typing_extensions import override
 
 from playground.ci import job_output
 from playground.ci.model import (
+    ApprovalKind,
     Artifact,
     Build,
     BuildState,
     Commit,
-    GateKind,
     IssueKind,
     Job,
     JobState,
@@ -33,7 +33,7 @@ from playground.ci.model import (
     spaced,
 )
 from playground.ci.simulation import Refused, Simulation, newest_first
-from playground.ci.system import JSON, Call, Hook, Meter, Refusal, System, answer, link_header, whole
+from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer, link_header, whole
 
 ORG = "demo"
 ORG_UID = "6a0d64a5-7a3a-4a6e-9d33-0f2a5c1b9e10"
@@ -640,7 +640,7 @@ class Buildkite(System):
         jobs = [
             job
             for job in build.current
-            if job.step.gate is not GateKind.INSTANT
+            if job.step.approval is not ApprovalKind.INSTANT
             and ("soft_failed" if job.soft_failed else _job_state(job)) in words
         ]
         if jobs:
@@ -654,8 +654,8 @@ class Buildkite(System):
         stages = build.pipeline.stages
         for index, stage in enumerate(stages):
             jobs = [job for job in build.jobs if job.step.stage == stage]
-            gated = any(job.step.gate for job in jobs) or (
-                index > 0 and any(step.gate for step in build.pipeline.steps if step.stage == stages[index - 1])
+            gated = any(job.step.approval for job in jobs) or (
+                index > 0 and any(step.approval for step in build.pipeline.steps if step.stage == stages[index - 1])
             )
             if index and not gated:
                 uid = str(uuid.uuid5(uuid.UUID(build.uid), f"wait/{stage}"))
@@ -667,7 +667,7 @@ class Buildkite(System):
         root = self.root(call)
         api = f"{self._build_url(root, build)}/jobs/{job.uid}"
         common: JSON = {"id": job.uid, "graphql_id": f"Sm9iLS0t{job.number}", "state": _job_state(job)}
-        if job.step.gate is GateKind.INSTANT:
+        if job.step.approval is ApprovalKind.INSTANT:
             return {
                 **common,
                 "type": "manual",
@@ -676,7 +676,7 @@ class Buildkite(System):
                 "web_url": None,
                 "unblocked_by": self._user(job.decided_by) if job.decided_by else None,
                 "unblocked_at": iso(job.finished_at) if job.state is JobState.UNBLOCKED else None,
-                "unblockable": job.open_gate,
+                "unblockable": job.awaits_approval,
                 "unblock_url": f"{root}{self.web_path(build)}#{job.uid}",
             }
         exit_status = {JobState.PASSED: 0, JobState.FAILED: 1, JobState.TIMEOUT: -1, JobState.CANCELED: -1}.get(
@@ -748,7 +748,11 @@ class Buildkite(System):
         build, job = self._find_job(call)
         if build.result is Result.CANCELED:
             raise self._refuse(422, "Jobs of a canceled build can't be retried")
-        if job.retried or not (job.state.bad or job.state is JobState.CANCELED) or job.step.gate is GateKind.INSTANT:
+        if (
+            job.retried
+            or not (job.state.bad or job.state is JobState.CANCELED)
+            or job.step.approval is ApprovalKind.INSTANT
+        ):
             raise self._refuse(400, "Only failed, timed out or canceled jobs can be retried, and only once")
         (fresh,) = self.simulation.retry(build, [job], self.owner)
         return answer(self._job(call, build, fresh))
@@ -759,7 +763,7 @@ class Buildkite(System):
         given = body.get("fields") or {}
         if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
             raise self._refuse(400, "fields must be a map of strings")
-        if job.step.gate is not GateKind.INSTANT:
+        if job.step.approval is not ApprovalKind.INSTANT:
             raise self._refuse(400, "This job type cannot be unblocked")
         values = {}
         for wanted in job.step.fields:
@@ -978,7 +982,7 @@ class Buildkite(System):
     # webhooks
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         name = {
             "created": "build.scheduled",
             "started": "build.running",
@@ -999,7 +1003,7 @@ class Buildkite(System):
         at = int(self.simulation.now)
         signature = hmac.new(self.webhook_secret.encode(), f"{at}.".encode() + body, "sha256").hexdigest()
         return [
-            Hook(
+            WebhookRequest(
                 headers={
                     "Content-Type": "application/json",
                     "User-Agent": "Buildkite-Request",
@@ -1019,7 +1023,7 @@ def _state(build: Build) -> str:
         case BuildState.RUNNING:
             return "canceling" if build.canceling else "failing" if build.failing_at else "running"
         case BuildState.WAITING:
-            # A blocked build keeps the word it would have without the gate; `blocked` tells.
+            # A blocked build keeps the word it would have without the approval; `blocked` tells.
             return "passed"
         case BuildState.FINISHED:
             return {Result.PASSED: "passed", Result.CANCELED: "canceled"}.get(build.result or Result.FAILED, "failed")
@@ -1030,10 +1034,10 @@ def _finished_at(build: Build) -> float | None:
 
 
 def _job_state(job: Job) -> str:
-    gate = job.step.gate is not None
+    approval = job.step.approval is not None
     match job.state:
         case JobState.CREATED:
-            return "blocked" if gate and job.open_gate else "waiting"
+            return "blocked" if approval and job.awaits_approval else "waiting"
         case JobState.QUEUED:
             return "scheduled"
         case JobState.RUNNING:
@@ -1041,7 +1045,7 @@ def _job_state(job: Job) -> str:
         case JobState.TIMEOUT:
             return "timed_out"
         case JobState.SKIPPED:
-            return "blocked_failed" if gate else "waiting_failed"
+            return "blocked_failed" if approval else "waiting_failed"
         case JobState.MANUAL:
             return "blocked"
         case JobState.PASSED | JobState.FAILED | JobState.CANCELED | JobState.UNBLOCKED:

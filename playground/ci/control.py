@@ -1,4 +1,4 @@
-"""The hand that plays the CI systems' side: the ci's state as JSON, and levers. The README describes both."""
+"""The control interface of the local CI systems: their state as JSON, and acts upon them. The README describes both."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -16,16 +16,16 @@ SHOWN_BUILDS = 8
 FASTEST = 1000.0
 
 
-class Bad(Exception):
+class BadRequest(Exception):
     """A request that makes no sense, with the status to answer."""
 
-    def __init__(self, said: str, status: int = 400) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
         self.status = status
 
 
 class Control:
-    """The control interface of one ci."""
+    """The routes below `/control`."""
 
     def __init__(self, ci: LocalCi) -> None:
         self._ci = ci
@@ -38,7 +38,7 @@ class Control:
             self._route("/control/push", self._push, "POST"),
             self._route("/control/outcome", self._outcome, "POST"),
             self._route("/control/finish", self._finish, "POST"),
-            self._route("/control/gate", self._gate, "POST"),
+            self._route("/control/approval", self._approval, "POST"),
             self._route("/control/advance", self._advance, "POST"),
             self._route("/control/speed", self._speed, "POST"),
             self._route("/control/fault", self._fault, "POST"),
@@ -50,7 +50,7 @@ class Control:
             self._ci.settle()
             try:
                 return await handler(request, await _body(request))
-            except Bad as exc:
+            except BadRequest as exc:
                 return answer({"error": str(exc)}, exc.status)
             except Refused as exc:
                 return answer({"error": str(exc)}, 400)
@@ -136,7 +136,7 @@ class Control:
                 }
                 for job in build.current
             ],
-            "gates": [{"id": job.uid, "name": job.step.name} for job in build.gates],
+            "approvals": [{"id": job.uid, "name": job.step.name} for job in build.approvals],
             "outcome": build.outcome.value,
             "ends_in": ends_in(build, now, self._ci.pace),
         }
@@ -160,7 +160,9 @@ class Control:
     def _system(self, body: JSON) -> System:
         found = self._ci.systems.get(str(body.get("system")))
         if found is None:
-            raise Bad(f"There is no system {body.get('system')!r}; there are {', '.join(self._ci.systems)}.", 404)
+            raise BadRequest(
+                f"There is no system {body.get('system')!r}; there are {', '.join(self._ci.systems)}.", 404
+            )
         return found
 
     def _pipeline(self, body: JSON) -> Pipeline:
@@ -170,7 +172,9 @@ class Control:
             pipeline for pipeline in pipelines if wanted in {pipeline.path.rpartition("/")[2], pipeline.name}
         ]
         if len(found) != 1:
-            raise Bad(f"There is no one pipeline {wanted!r}; there are {', '.join(it.path for it in pipelines)}.", 404)
+            raise BadRequest(
+                f"There is no one pipeline {wanted!r}; there are {', '.join(it.path for it in pipelines)}.", 404
+            )
         return found[0]
 
     def _find(self, body: JSON) -> Build:
@@ -181,7 +185,7 @@ class Control:
                     return build
         elif (known := self._ci.build(system.name, key)) is not None:
             return known
-        raise Bad(f"There is no build {key!r}.", 404)
+        raise BadRequest(f"There is no build {key!r}.", 404)
 
     def _answer(self, request: Request, build: Build, status: int = 200) -> Response:
         self._ci.settle()
@@ -220,14 +224,14 @@ class Control:
         self._ci.finish(build, _outcome(body, needed=False))
         return self._answer(request, build)
 
-    async def _gate(self, request: Request, body: JSON) -> Response:
+    async def _approval(self, request: Request, body: JSON) -> Response:
         build, approve = self._find(body), body.get("approve")
         if not isinstance(approve, bool):
-            raise Bad("`approve` must be true or false.")
-        if not build.gates:
-            raise Bad("Nothing waits for a person here.")
+            raise BadRequest("`approve` must be true or false.")
+        if not build.approvals:
+            raise BadRequest("Nothing waits for a person here.")
         decide = self._ci.approve if approve else self._ci.reject
-        decide(build, build.gates[0], self._ci.people[-1])
+        decide(build, build.approvals[0], self._ci.people[-1])
         return self._answer(request, build)
 
     async def _advance(self, _request: Request, body: JSON) -> Response:
@@ -241,7 +245,7 @@ class Control:
     async def _fault(self, _request: Request, body: JSON) -> Response:
         system, kind = self._system(body), str(body.get("kind"))
         if kind not in FAULTS:
-            raise Bad(f"`kind` must be one of {', '.join(FAULTS)}.")
+            raise BadRequest(f"`kind` must be one of {', '.join(FAULTS)}.")
         fault = Fault(kind=kind)
         if body.get("count") is not None:
             fault.count = int(_number(body, "count", 1, 10_000))
@@ -255,10 +259,10 @@ class Control:
     async def _webhooks(self, _request: Request, body: JSON) -> Response:
         sender, on, bot_url = self._ci.sender, body.get("on"), body.get("bot_url")
         if not isinstance(on, bool):
-            raise Bad("`on` must be true or false.")
+            raise BadRequest("`on` must be true or false.")
         if on:
             if not isinstance(bot_url, str) or not bot_url.startswith(("http://", "https://")):
-                raise Bad("`bot_url` must be the bot's address.")
+                raise BadRequest("`bot_url` must be the bot's address.")
             sender.switch_on(bot_url)
         else:
             await sender.switch_off()
@@ -272,16 +276,16 @@ async def _body(request: Request) -> JSON:
     try:
         read = json.loads(raw)
     except ValueError as exc:
-        raise Bad("The body is not JSON.") from exc
+        raise BadRequest("The body is not JSON.") from exc
     if not isinstance(read, dict):
-        raise Bad("The body is not a JSON object.")
+        raise BadRequest("The body is not a JSON object.")
     return read
 
 
 def _number(body: JSON, name: str, least: float, most: float) -> float:
     value = body.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise Bad(f"`{name}` must be a number from {least:g} to {most:g}.")
+        raise BadRequest(f"`{name}` must be a number from {least:g} to {most:g}.")
     return float(value)
 
 
@@ -292,4 +296,4 @@ def _outcome(body: JSON, *, needed: bool) -> Outcome | None:
     try:
         return Outcome(str(value))
     except ValueError as exc:
-        raise Bad(f"`outcome` must be one of {', '.join(Outcome)}.") from exc
+        raise BadRequest(f"`outcome` must be one of {', '.join(Outcome)}.") from exc

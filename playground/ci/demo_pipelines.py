@@ -1,8 +1,8 @@
 """The repositories and pipelines of the local CI systems as they are defined at the start, without builds."""
 
 from playground.ci.model import (
+    ApprovalKind,
     Field,
-    GateKind,
     Outcome,
     Person,
     Pipeline,
@@ -132,8 +132,8 @@ def _buildkite(simulation: Simulation) -> list[Pipeline]:
                 Step(name=":rocket: Deploy to staging", stage="staging", seconds=(5, 9), command="bin/deploy staging"),
                 Step(
                     name="Deploy to production",
-                    stage="gate",
-                    gate=GateKind.INSTANT,
+                    stage="approval",
+                    approval=ApprovalKind.INSTANT,
                     prompt="Staging looks right?",
                     fields=(
                         Field(
@@ -273,7 +273,13 @@ def _gitlab(simulation: Simulation) -> list[Pipeline]:
                     tests=52,
                     artifacts=("junit:junit.xml.gz", "archive:artifacts.zip"),
                 ),
-                Step(name="review app", stage="deploy", seconds=(5, 9), command="bin/review", gate=GateKind.OPTIONAL),
+                Step(
+                    name="review app",
+                    stage="deploy",
+                    seconds=(5, 9),
+                    command="bin/review",
+                    approval=ApprovalKind.OPTIONAL,
+                ),
                 Step(
                     name="package",
                     stage="deploy",
@@ -310,7 +316,7 @@ def _gitlab(simulation: Simulation) -> list[Pipeline]:
                     stage="production",
                     seconds=(6, 11),
                     command="bin/deploy production",
-                    gate=GateKind.MANUAL,
+                    approval=ApprovalKind.MANUAL,
                 ),
             ),
         ),
@@ -422,7 +428,7 @@ def _github_actions(simulation: Simulation) -> list[Pipeline]:
                     stage="deploy",
                     seconds=(8, 14),
                     command="npm run deploy",
-                    gate=GateKind.MANUAL,
+                    approval=ApprovalKind.MANUAL,
                     prompt="production",
                 ),
             ),
@@ -482,7 +488,7 @@ def _jenkins(simulation: Simulation) -> list[Pipeline]:
                 Step(
                     name="Approve",
                     stage="Approve",
-                    gate=GateKind.INSTANT,
+                    approval=ApprovalKind.INSTANT,
                     prompt="Publish to the store?",
                     fields=(Field(key="CHANNEL", label="Channel", options=("beta", "stable"), default="beta"),),
                 ),

@@ -31,7 +31,7 @@ from playground.ci.model import (
     Source,
 )
 from playground.ci.simulation import Simulation, newest_first
-from playground.ci.system import JSON, Call, Hook, Meter, Refusal, System, answer, link_header, whole
+from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer, link_header, whole
 
 OWNER = "acme"
 PER_HOUR = 5000
@@ -689,7 +689,7 @@ class GitHubActions(System):
             "id": job.number,
             "run_id": build.id,
             "run_url": f"{url}/runs/{build.id}",
-            "run_attempt": job.round,
+            "run_attempt": job.build_attempt,
             "node_id": f"CR_{job.number}",
             "head_sha": build.commit.sha,
             "head_branch": build.ref,
@@ -718,7 +718,7 @@ class GitHubActions(System):
 
     def _attempt_jobs(self, call: Call) -> Response:
         build, number = self._find_run(call), int(call.at("attempt"))
-        latest: dict[str, Job] = {job.step.name: job for job in build.jobs if job.round <= number}
+        latest: dict[str, Job] = {job.step.name: job for job in build.jobs if job.build_attempt <= number}
         return self._listing(call, "jobs", [self._job(build, job, call) for job in latest.values() if _listed(job)])
 
     def _to_storage(self, call: Call, artifact: Artifact) -> Response:
@@ -871,7 +871,7 @@ class GitHubActions(System):
         ]
         return self._listing(call, None, found)
 
-    # gates
+    # approvals
 
     def _environment(self, job: Job, repo: Repo, call: Call) -> JSON:
         name = job.step.prompt
@@ -894,7 +894,7 @@ class GitHubActions(System):
                     "current_user_can_approve": True,
                     "reviewers": [{"type": "User", "reviewer": self._user(self.owner, call)}],
                 }
-                for job in build.gates
+                for job in build.approvals
             ]
         )
 
@@ -904,11 +904,11 @@ class GitHubActions(System):
         if not isinstance(ids, list) or state not in {"approved", "rejected"} or not isinstance(comment, str):
             raise self._refuse(422, "Invalid request.\n\nenvironment_ids, state and comment are required.")
         repo = build.pipeline.repo
-        gates = [job for job in build.gates if ENVIRONMENTS + repo.number in ids]
-        if not gates:
+        approvals = [job for job in build.approvals if ENVIRONMENTS + repo.number in ids]
+        if not approvals:
             raise self._refuse(422, "No pending deployment requests to approve or reject")
         made = []
-        for job in gates:
+        for job in approvals:
             environment = self._environment(job, repo, call)
             decision = {
                 "environments": [environment],
@@ -982,7 +982,7 @@ class GitHubActions(System):
         return f"/{pipeline.repo.slug}/actions/workflows/{_file(pipeline)}"
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         actions = {
             "created": "requested",
             "reopened": "requested",
@@ -1004,7 +1004,7 @@ class GitHubActions(System):
         body = json.dumps(payload).encode()
         signed = hmac.new(self.webhook_secret.encode(), body, "sha256").hexdigest()
         return [
-            Hook(
+            WebhookRequest(
                 headers={
                     "Content-Type": "application/json",
                     "User-Agent": "GitHub-Hookshot/demo",
@@ -1051,7 +1051,7 @@ def _workflow_text(pipeline: Pipeline) -> str:
     for step in pipeline.steps:
         key = step.name.replace(" ", "-").replace("(", "").replace(")", "")
         written += [f"  {key}:", "    runs-on: ubuntu-latest"]
-        if step.gate:
+        if step.approval:
             written.append(f"    environment: {step.prompt}")
         written += ["    steps:", f"      - run: {step.command}"]
     return "\n".join(written) + "\n"

@@ -17,9 +17,9 @@ from playground.ci import graphql
 from playground.ci.gitlab_server import GitLabServer, job_status, log_text, pipeline_status
 from playground.ci.graphql import QueryError, Type
 from playground.ci.model import (
+    ApprovalKind,
     Build,
     BuildState,
-    GateKind,
     Job,
     JobState,
     Pipeline,
@@ -31,7 +31,7 @@ from playground.ci.model import (
     stamp,
 )
 from playground.ci.simulation import Refused, Simulation, newest_first
-from playground.ci.system import JSON, Call, Hook, answer, link_header, whole
+from playground.ci.system import JSON, Call, WebhookRequest, answer, link_header, whole
 
 VERSION = "19.1.0-ee"
 SOURCES = {
@@ -964,7 +964,7 @@ class GitLab(GitLabServer):
         return f"/{build.pipeline.path}/-/jobs/{job.number}"
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         status = pipeline_status(build)
         if self._told.get(build.uid) == f"{status}/{build.attempt}":
             return []
@@ -973,7 +973,7 @@ class GitLab(GitLabServer):
         key, at = self.simulation.uid(), str(int(self.simulation.now))
         signed = hmac.new(self._signing_key, f"{key}.{at}.".encode() + body, "sha256").digest()
         return [
-            Hook(
+            WebhookRequest(
                 headers={
                     "Content-Type": "application/json",
                     "User-Agent": f"GitLab/{VERSION}",
@@ -1053,8 +1053,8 @@ class GitLab(GitLabServer):
                     "started_at": spaced(job.started_at),
                     "finished_at": spaced(job.finished_at),
                     "duration": _job_duration(job, self.simulation.now),
-                    "when": "manual" if job.step.gate else "on_success",
-                    "manual": job.step.gate is not None,
+                    "when": "manual" if job.step.approval else "on_success",
+                    "manual": job.step.approval is not None,
                     "allow_failure": _may_fail(job),
                     "failure_reason": REASONS.get(job.reason or "") if job.state.bad else None,
                     "user": user,
@@ -1074,7 +1074,7 @@ def _ref(build: Build) -> str:
 
 
 def _may_fail(job: Job) -> bool:
-    return job.step.tolerated or job.step.gate is GateKind.OPTIONAL
+    return job.step.tolerated or job.step.approval is ApprovalKind.OPTIONAL
 
 
 def _duration(build: Build) -> int | None:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from playground.ci.gitlab_server import GitLabServer, job_status, pipeline_status
 from playground.ci.model import Build, Job, JobState, Pipeline, Source, iso, spaced, stamp
 from playground.ci.simulation import Refused, Simulation, newest_first
-from playground.ci.system import JSON, Call, Hook, answer
+from playground.ci.system import JSON, Call, WebhookRequest, answer
 
 SCOPES = frozenset({"pending", "running", "failed", "success", "canceled"})
 
@@ -381,7 +381,7 @@ class GitLabV3(GitLabServer):
         return f"/{build.pipeline.path}/builds/{job.number}"
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         made = []
         for job in build.current:
             key, word = (build.uid, job.number, job.attempt), _status(job)
@@ -394,8 +394,8 @@ class GitLabV3(GitLabServer):
             made.append(self._hook("Pipeline Hook", self._pipeline_hook(build)))
         return made
 
-    def _hook(self, event: str, payload: JSON) -> Hook:
-        return Hook(
+    def _hook(self, event: str, payload: JSON) -> WebhookRequest:
+        return WebhookRequest(
             headers={
                 "Content-Type": "application/json",
                 "X-Gitlab-Event": event,

@@ -16,9 +16,9 @@ from typing_extensions import override
 from playground.ci import job_output
 from playground.ci.jenkins_tree import BadTree, parse, prune
 from playground.ci.model import (
+    ApprovalKind,
     Build,
     BuildState,
-    GateKind,
     IssueKind,
     Job,
     JobState,
@@ -30,7 +30,7 @@ from playground.ci.model import (
     stamp,
 )
 from playground.ci.simulation import Refused, Simulation, newest_first
-from playground.ci.system import JSON, Call, Hook, Meter, Refusal, System, answer
+from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer
 
 LEFT_ITEMS_SECONDS = 300
 SHOWN_BUILDS = 100
@@ -372,12 +372,12 @@ class Jenkins(System):
                     "urlName": "testReport",
                 }
             )
-        if any(step.gate for step in pipeline.steps):
+        if any(step.approval for step in pipeline.steps):
             actions.append(
                 {
                     "_class": "org.jenkinsci.plugins.workflow.support.steps.input.InputAction",
-                    "waitingForInput": bool(build.gates),
-                    "executions": [_execution(job) for job in build.gates],
+                    "waitingForInput": bool(build.approvals),
+                    "executions": [_execution(job) for job in build.approvals],
                 }
             )
         made: JSON = {
@@ -565,12 +565,12 @@ class Jenkins(System):
 
     # input steps
 
-    def _gate(self, call: Call) -> tuple[Build, Job]:
+    def _approval(self, call: Call) -> tuple[Build, Job]:
         build = self._pipeline_run(call)
         wanted = call.request.path_params.get("input") or call.query.get("inputId")
         for job in build.current:
-            if job.step.gate and job.step.name == wanted:
-                if not job.open_gate:
+            if job.step.approval and job.step.name == wanted:
+                if not job.awaits_approval:
                     raise self._refuse(400, "This input has been already given")
                 return build, job
         raise self._refuse(404, "Not Found")
@@ -599,12 +599,12 @@ class Jenkins(System):
                     "abortUrl": f"{path}/input/{job.step.name}/abort",
                     "redirectApprovalUrl": f"{path}/input/",
                 }
-                for job in build.gates
+                for job in build.approvals
             ]
         )
 
     def _submit(self, call: Call) -> Response:
-        build, job = self._gate(call)
+        build, job = self._approval(call)
         try:
             given = json.loads(_form(call).get("json") or "{}")
             listed = given.get("parameter", [])
@@ -619,7 +619,7 @@ class Jenkins(System):
         return self._approve(build, job)
 
     def _proceed_empty(self, call: Call) -> Response:
-        build, job = self._gate(call)
+        build, job = self._approval(call)
         return self._approve(build, job)
 
     def _approve(self, build: Build, job: Job) -> Response:
@@ -630,7 +630,7 @@ class Jenkins(System):
         return Response(status_code=200)
 
     def _abort(self, call: Call) -> Response:
-        build, job = self._gate(call)
+        build, job = self._approval(call)
         self.simulation.reject(build, job, self.owner)
         return Response(status_code=200)
 
@@ -640,7 +640,7 @@ class Jenkins(System):
         path = (
             f"{self.mount}/{_url_path(build.pipeline)}/{build.number}/execution/node/{_node_id(index)}/wfapi/describe"
         )
-        started = job.started_at or (build.updated_at if job.open_gate else job.finished_at) or build.created_at
+        started = job.started_at or (build.updated_at if job.awaits_approval else job.finished_at) or build.created_at
         ended = job.finished_at or self.simulation.now
         made: JSON = {
             "_links": {"self": {"href": path}},
@@ -650,7 +650,7 @@ class Jenkins(System):
             "status": _stage_status(job),
             "startTimeMillis": _millis(started),
             "durationMillis": _millis(max(ended - started, 0.0)),
-            "pauseDurationMillis": _millis(max(ended - started, 0.0)) if job.step.gate else 0,
+            "pauseDurationMillis": _millis(max(ended - started, 0.0)) if job.step.approval else 0,
         }
         if job.state.bad:
             said = "tests failed" if job.tests else "script returned exit code 1"
@@ -666,10 +666,10 @@ class Jenkins(System):
         started = build.started_at or build.queued_until
         ended = build.finished_at if build.finished and build.finished_at else self.simulation.now
         status = {"SUCCESS": "SUCCESS", "UNSTABLE": "UNSTABLE", "FAILURE": "FAILED", "ABORTED": "ABORTED"}.get(
-            _result(build) or "", "PAUSED_PENDING_INPUT" if build.gates else "IN_PROGRESS"
+            _result(build) or "", "PAUSED_PENDING_INPUT" if build.approvals else "IN_PROGRESS"
         )
         links = {"self": {"href": f"{path}/wfapi/describe"}}
-        if build.gates:
+        if build.approvals:
             links["pendingInputActions"] = {"href": f"{path}/wfapi/pendingInputActions"}
         return {
             "_links": links,
@@ -908,12 +908,12 @@ class Jenkins(System):
         return rest.strip("/") in {"console", "input", "testReport"}
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         if event == "finished" and build.started_at is None:
             return []
         phases = {"started": ("QUEUED", "STARTED"), "finished": ("COMPLETED", "FINALIZED")}.get(event, ())
         return [
-            Hook(
+            WebhookRequest(
                 path=f"/{self.webhook_secret}",
                 headers={"Content-Type": "application/json; charset=UTF-8"},
                 body=json.dumps(self._notification(build, phase)).encode(),
@@ -1072,7 +1072,7 @@ def _stage_status(job: Job) -> str:
         case JobState.CANCELED | JobState.TIMEOUT:
             return "ABORTED"
         case JobState.MANUAL:
-            return "PAUSED_PENDING_INPUT" if job.step.gate is GateKind.INSTANT else "IN_PROGRESS"
+            return "PAUSED_PENDING_INPUT" if job.step.approval is ApprovalKind.INSTANT else "IN_PROGRESS"
         case JobState.CREATED | JobState.QUEUED | JobState.SKIPPED:
             return "NOT_EXECUTED"
         case JobState.RUNNING:

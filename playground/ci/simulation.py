@@ -1,7 +1,7 @@
 """The simulation: its clock, its pipelines, and builds that go queued, running, finished by that clock.
 
-Nothing runs in the background. `settle()` plays every event due by now, in order and at its own time, whenever
-somebody looks; so what is read never depends on how often one reads.
+Nothing runs in the background: `settle()` plays every event due by now, in order and at its own time, before anything
+is read. What is read therefore never depends on how often it is read.
 """
 
 import random
@@ -12,10 +12,10 @@ from typing import Any
 
 from playground.ci import job_output
 from playground.ci.model import (
+    ApprovalKind,
     Build,
     BuildState,
     Commit,
-    GateKind,
     Job,
     JobState,
     Outcome,
@@ -207,7 +207,7 @@ class Simulation:
         pipeline.builds.append(build)
         self.builds.append(build)
         self._active.append(build)
-        self._tell("created", build)
+        self._notify("created", build)
         return build
 
     def decide_outcome(self, build: Build, outcome: Outcome) -> None:
@@ -229,7 +229,7 @@ class Simulation:
             build.state = BuildState.RUNNING
         self._proceed(build, now)
         if not build.finished:
-            self._tell("canceling", build)
+            self._notify("canceling", build)
 
     def cancel_job(self, build: Build, job: Job) -> None:
         """Stop one job of a build."""
@@ -263,7 +263,9 @@ class Simulation:
                 self._queue(new, now)
             fresh.append(new)
         for job in build.current:
-            stopped = job.state is JobState.SKIPPED or (job.state is JobState.CANCELED and job.step.gate is not None)
+            stopped = job.state is JobState.SKIPPED or (
+                job.state is JobState.CANCELED and job.step.approval is not None
+            )
             if stopped and job not in fresh:
                 job.state, job.finished_at = JobState.CREATED, None
         order = {step.name: index for index, step in enumerate(build.pipeline.steps)}
@@ -276,16 +278,16 @@ class Simulation:
         self._plan(build)
         if build not in self._active:
             self._active.append(build)
-        self._tell("reopened", build)
+        self._notify("reopened", build)
         return fresh
 
     def approve(self, build: Build, job: Job, by: Person | None = None, comment: str = "") -> None:
-        """Open a gate; what stands behind it runs. Raises Refused when it is not waiting."""
-        if not job.open_gate:
+        """Approve what waits; what comes after it runs. Raises Refused when it does not wait."""
+        if not job.awaits_approval:
             raise Refused("Nothing waits for a person here.")
         now = self.now
         job.decided_by, job.comment = by, comment
-        if job.step.gate is GateKind.INSTANT:
+        if job.step.approval is ApprovalKind.INSTANT:
             job.state, job.finished_at = JobState.UNBLOCKED, now
         else:
             self._queue(job, now)
@@ -293,12 +295,12 @@ class Simulation:
         self._proceed(build, now)
 
     def reject(self, build: Build, job: Job, by: Person | None = None, comment: str = "") -> None:
-        """Refuse a gate: the job fails and the build ends as failed, or canceled where the gate is a pause."""
-        if not job.open_gate:
+        """Reject what waits: the job fails and so does the build; where it is a mere pause the build is canceled."""
+        if not job.awaits_approval:
             raise Refused("Nothing waits for a person here.")
         now = self.now
         job.decided_by, job.comment = by, comment
-        if job.step.gate is GateKind.INSTANT:
+        if job.step.approval is ApprovalKind.INSTANT:
             self.cancel(build, "rejected")
             return
         job.state, job.finished_at, job.reason = JobState.FAILED, now, "rejected"
@@ -306,7 +308,7 @@ class Simulation:
         self._proceed(build, now)
 
     def finish(self, build: Build, outcome: Outcome | None = None) -> None:
-        """Bring a build to its end now, gates passed. Raises Refused for a finished one."""
+        """Bring a build to its end now, approvals passed. Raises Refused for a finished one."""
         if build.finished:
             raise Refused("The build has finished already.")
         if outcome is not None:
@@ -315,7 +317,7 @@ class Simulation:
         while not build.finished:
             build.queued_until = min(build.queued_until, now)
             for job in build.current:
-                if job.open_gate:
+                if job.awaits_approval:
                     self.approve(build, job)
                 elif job.state is JobState.QUEUED:
                     job.starts_at = now
@@ -351,7 +353,9 @@ class Simulation:
 
     def _job(self, build: Build, step: Step, at: float, attempt: int = 1) -> Job:
         number = self.next_id(f"{build.pipeline.system}/job", 90_210)
-        return Job(step=step, uid=self.uid(), number=number, attempt=attempt, round=build.attempt, created_at=at)
+        return Job(
+            step=step, uid=self.uid(), number=number, attempt=attempt, build_attempt=build.attempt, created_at=at
+        )
 
     def _reopen(self, build: Build, now: float) -> None:
         build.updated_at = now
@@ -359,11 +363,13 @@ class Simulation:
             build.result = None
             self._active.append(build)
         build.state = BuildState.RUNNING
-        self._tell("resumed", build)
+        self._notify("resumed", build)
 
     def _plan(self, build: Build) -> None:
         """Choose which job is going to spoil the build."""
-        open_jobs = [job for job in build.current if not job.state.final and job.step.gate is not GateKind.INSTANT]
+        open_jobs = [
+            job for job in build.current if not job.state.final and job.step.approval is not ApprovalKind.INSTANT
+        ]
         strict = [job for job in open_jobs if not job.step.tolerated] or open_jobs
         tested = [job for job in strict if job.step.tests]
         plain = [job for job in strict if not job.step.tests]
@@ -399,9 +405,9 @@ class Simulation:
                 if build.started_at is None or build.attempt_started_at is not None:
                     build.started_at = at
                     build.attempt_started_at = None
-                    self._tell("started", build)
+                    self._notify("started", build)
                 else:
-                    self._tell("job", build)
+                    self._notify("job", build)
             elif job.state is JobState.RUNNING and job.ends_at is not None and job.ends_at <= at:
                 self._end(build, job, at)
         self._proceed(build, at)
@@ -427,9 +433,9 @@ class Simulation:
         if job.state.bad and not job.step.tolerated and build.failing_at is None:
             build.failing_at = at
             if any(not other.state.final for other in build.current):
-                self._tell("failing", build)
+                self._notify("failing", build)
                 return
-        self._tell("job", build)
+        self._notify("job", build)
 
     def _proceed(self, build: Build, at: float) -> None:
         """Open the next stage where the present one is through; end the build after the last."""
@@ -443,21 +449,21 @@ class Simulation:
                     continue
                 if spoiled:
                     job.state, job.finished_at = JobState.SKIPPED, at
-                elif job.step.gate is not None and not build.unattended:
+                elif job.step.approval is not None and not build.unattended:
                     job.state = JobState.MANUAL
                     build.updated_at = at
-                elif job.step.gate is GateKind.INSTANT:
+                elif job.step.approval is ApprovalKind.INSTANT:
                     job.state, job.finished_at = JobState.UNBLOCKED, at
-                elif job.step.gate is GateKind.OPTIONAL:
+                elif job.step.approval is ApprovalKind.OPTIONAL:
                     job.state = JobState.MANUAL
                 else:
                     self._queue(job, at)
             if any(job.state in {JobState.QUEUED, JobState.RUNNING} for job in jobs):
                 return
-            if any(job.open_gate and job.step.gate is not GateKind.OPTIONAL for job in jobs):
+            if any(job.awaits_approval and job.step.approval is not ApprovalKind.OPTIONAL for job in jobs):
                 if build.state is not BuildState.WAITING:
                     build.state, build.updated_at = BuildState.WAITING, at
-                    self._tell("waiting", build)
+                    self._notify("waiting", build)
                 return
         self._finish(build, at)
 
@@ -476,9 +482,9 @@ class Simulation:
         build.finished_at = build.updated_at = at
         build.attempt_started_at = None
         self._active.remove(build)
-        self._tell("finished", build)
+        self._notify("finished", build)
 
-    def _tell(self, event: str, build: Build) -> None:
+    def _notify(self, event: str, build: Build) -> None:
         for listener in self.listeners:
             listener(event, build)
 
@@ -514,11 +520,11 @@ def ends_in(build: Build, now: float, pace: float) -> float | None:
     for stage in build.pipeline.stages:
         longest = 0.0
         for job in build.current:
-            if job.step.stage != stage or job.state.final or job.open_gate:
+            if job.step.stage != stage or job.state.final or job.awaits_approval:
                 continue
             if job.state is JobState.RUNNING:
                 longest = max(longest, (job.ends_at or now) - now)
-            elif job.step.gate is not GateKind.INSTANT:
+            elif job.step.approval is not ApprovalKind.INSTANT:
                 longest = max(longest, (sum(job.step.seconds) / 2 + 1.0) / pace)
         left += longest
     return round(max(left, 0.0), 1)

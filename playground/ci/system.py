@@ -1,4 +1,4 @@
-"""What every stand-in shares: the way of a request (clock, faults, token, rate limit, log) and pre-signed downloads."""
+"""The base of every local CI system: how a request is served (clock, faults, token, rate limit, log), pages, downloads."""
 
 import asyncio
 import hashlib
@@ -79,7 +79,7 @@ Handler = Callable[[Call], Response]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class WebhookRequest:
     """A webhook ready to be sent: what follows `/hooks/<connection>`, its headers, its bytes."""
 
     path: str = ""
@@ -89,7 +89,7 @@ class Hook:
 
 @dataclass(slots=True)
 class Fault:
-    """Trouble that an operator asked for; `count` None: until it is switched off."""
+    """A fault that was switched on; `count` None: until it is switched off."""
 
     kind: str
     count: int | None = None
@@ -144,7 +144,7 @@ class System(ABC):
         self.requests = 0
         self.webhook_secret = hashlib.sha256(f"{simulation.seed}/{self.name}/hook".encode()).hexdigest()[:32]
 
-    # what a vendor says
+    # what differs between vendors
 
     @abstractmethod
     def options(self, base: str) -> dict[str, object]:
@@ -179,7 +179,7 @@ class System(ABC):
         """Return the path of a pipeline's page below the mount."""
 
     @abstractmethod
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         """Return the webhooks that an event makes."""
 
     def limited(self, retry_after: float) -> Response:
@@ -192,18 +192,18 @@ class System(ABC):
 
     @property
     def mount(self) -> str:
-        """Return where this server stands."""
+        """Return the path below which this server is mounted."""
         return f"/ci/{self.name}"
 
     def root(self, call: Call | None = None) -> str:
-        """Return this server's address as the client, or the last one told of it, knows it."""
+        """Return this server's address as the client wrote it, or as `connections` was told."""
         return f"{call.origin if call else self.simulation.base or 'http://localhost'}{self.mount}"
 
     def web_url(self, build: Build, call: Call | None = None) -> str:
         """Return the address of a build's page."""
         return f"{self.root(call)}{self.web_path(build)}"
 
-    # the way of a request
+    # serving a request
 
     def api(self, path: str, handler: Handler, *methods: str, open_to_all: bool = False) -> Route:
         """Return a route of the API. `open_to_all`: no credentials needed."""

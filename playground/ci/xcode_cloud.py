@@ -34,7 +34,7 @@ from playground.ci.model import (
     stamp,
 )
 from playground.ci.simulation import Simulation, newest_first
-from playground.ci.system import JSON, Call, Hook, Meter, Refusal, System, answer
+from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer
 
 AUDIENCE = "appstoreconnect-v1"
 LONGEST_TOKEN_SECONDS = 1200
@@ -1116,7 +1116,7 @@ class XcodeCloud(System):
         return super().web_page("" if path.strip("/") == app else path)
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         kind = {"created": "BUILD_CREATED", "started": "BUILD_STARTED", "finished": "BUILD_COMPLETED"}.get(event)
         if kind is None:
             return []
@@ -1203,7 +1203,7 @@ class XcodeCloud(System):
         if build.pull:
             payload["scmPullRequest"] = self._flat(self._pull(repo, build.pull))
         return [
-            Hook(
+            WebhookRequest(
                 path=f"/{self.webhook_secret}",
                 headers={"Content-Type": "application/json"},
                 body=json.dumps(payload).encode(),

@@ -1,4 +1,4 @@
-"""A stand-in of Slack for one machine: its Web API, its requests to an app, and the acts of its people."""
+"""A stand-in of Slack for one machine: its Web API, its requests to an app, and what its users do."""
 
 from playground.slack.app import Call, Fault, SlackApp, slack_app
 from playground.slack.delivery import Answer, Delivery, signature

@@ -1,4 +1,4 @@
-"""The local Slack's HTTP face: the Web API, response URLs, uploads, OAuth, Socket Mode, and what the page asks."""
+"""The local Slack over HTTP: the Web API, response URLs, uploads, OAuth, Socket Mode, and the requests of the page."""
 
 import asyncio
 import base64
@@ -45,7 +45,7 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """A trouble that is switched on for the next `count` calls of a method, or of any when it is empty.
+    """A fault that is switched on for the next `count` calls of a method, or of any when it is empty.
 
     429, 500, slow (`seconds`), drop (the connection ends without an answer; with `after` the call has taken
     effect all the same), error (`error` is answered with ok: false).
@@ -62,12 +62,12 @@ class Fault:
 
 @dataclass(slots=True)
 class Faults:
-    """The troubles now switched on."""
+    """The faults that are switched on."""
 
     active: list[Fault] = field(default_factory=list)
 
     def take(self, method: str) -> Fault | None:
-        """Return the trouble this call meets, counting it."""
+        """Return the fault that a call of this method gets, and count it."""
         for fault in self.active:
             if fault.method in ("", method):
                 fault.count -= 1
@@ -78,7 +78,7 @@ class Faults:
 
 
 class SlackApp:
-    """The local Slack as an ASGI application's routes, with what tests and the page hold on to."""
+    """The local Slack as an ASGI application's routes, with what tests and the page need."""
 
     def __init__(
         self,
@@ -275,7 +275,7 @@ class SlackApp:
         channel, mark = request.path_params["channel"], request.path_params["mark"].removeprefix("p")
         return RedirectResponse(f"/#/{channel}/{mark[:-6]}.{mark[-6:]}", 302)
 
-    # Troubles
+    # Faults
 
     async def _fault(self, request: Request) -> Response:
         try:

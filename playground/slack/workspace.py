@@ -1,6 +1,6 @@
 """The state of the local Slack: one workspace with its people, channels, messages, views and one-use ids.
 
-Nothing here talks to anyone. Every change calls `Workspace.touch`, which wakes the open pages.
+Nothing here makes requests. Every change calls `Workspace.touch`, which wakes the open pages.
 """
 
 import asyncio

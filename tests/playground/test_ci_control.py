@@ -102,7 +102,7 @@ async def test_each_outcome_comes_true(ground: Playground, outcome: str, result:
     assert (shown["counts"]["test_failures"] > 0) == (outcome == "test_failure")
 
 
-async def test_finish_ends_a_build_at_once_even_behind_a_gate(ground: Playground) -> None:
+async def test_finish_ends_a_build_at_once_even_behind_an_approval(ground: Playground) -> None:
     made = await ground.push("buildkite", "deploy")
     ended = await ground.control("finish", system="buildkite", build=made["id"], outcome="pass")
     assert (ended["state"], ended["result"]) == ("finished", "passed")
@@ -110,13 +110,16 @@ async def test_finish_ends_a_build_at_once_even_behind_a_gate(ground: Playground
     assert again.status_code == 400
 
 
-async def test_a_gate_is_approved_or_rejected(ground: Playground) -> None:
+async def test_an_approval_is_approved_or_rejected(ground: Playground) -> None:
     for approve, result in ((True, "passed"), (False, "canceled")):
         made = await ground.push("buildkite", "deploy", outcome="pass")
         ground.wait(90)
         waiting = await newest(ground, "buildkite", "deploy")
-        assert (waiting["state"], [gate["name"] for gate in waiting["gates"]]) == ("waiting", ["Deploy to production"])
-        await ground.control("gate", system="buildkite", build=made["id"], approve=approve)
+        assert (waiting["state"], [approval["name"] for approval in waiting["approvals"]]) == (
+            "waiting",
+            ["Deploy to production"],
+        )
+        await ground.control("approval", system="buildkite", build=made["id"], approve=approve)
         ground.wait(60)
         assert (await newest(ground, "buildkite", "deploy"))["result"] == result
 
@@ -163,7 +166,7 @@ async def test_paused_builds_wait_and_then_take_the_time_they_had_left(ground: P
         ("speed", {"factor": True}, 400),
         ("fault", {"system": "gitlab", "kind": "flood"}, 400),
         ("webhooks", {"on": True}, 400),
-        ("gate", {"system": "buildkite", "build": "#12", "pipeline": "deploy", "approve": True}, 400),
+        ("approval", {"system": "buildkite", "build": "#12", "pipeline": "deploy", "approve": True}, 400),
     ],
 )
 async def test_nonsense_is_refused_in_words(ground: Playground, path: str, body: dict[str, Any], status: int) -> None:

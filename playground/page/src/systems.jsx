@@ -92,11 +92,11 @@ function Build({ build, system, systems, act }) {
             {build.ends_in !== null && build.ends_in !== undefined && ` in ${Math.max(0, Math.round(build.ends_in))} s`}
           </small>
         )}
-        {build.gates?.map((gate) => (
-          <span className="gate" key={gate.id}>
-            <button type="button" className="button primary" onClick={() => act("/control/gate", { ...body, approve: true }, `Approved ${gate.name}`)}>Approve</button>
-            <button type="button" className="button danger" onClick={() => act("/control/gate", { ...body, approve: false }, `Rejected ${gate.name}`)}>Reject</button>
-            <small>{gate.name}</small>
+        {build.approvals?.map((approval) => (
+          <span className="approval" key={approval.id}>
+            <button type="button" className="button primary" onClick={() => act("/control/approval", { ...body, approve: true }, `Approved ${approval.name}`)}>Approve</button>
+            <button type="button" className="button danger" onClick={() => act("/control/approval", { ...body, approve: false }, `Rejected ${approval.name}`)}>Reject</button>
+            <small>{approval.name}</small>
           </span>
         ))}
       </div>
