@@ -2,8 +2,9 @@
 
 from playground.slack.app import Call, Fault, SlackApp, slack_app
 from playground.slack.delivery import Answer, Delivery, signature
+from playground.slack.model import Channel, Message, SlackError, User, View
 from playground.slack.user_actions import UserActions
-from playground.slack.workspace import Channel, Message, SlackError, User, View, Workspace
+from playground.slack.workspace import Workspace
 
 __all__ = [
     "Answer",

@@ -24,8 +24,9 @@ from playground.dropped import DropConnections, Dropped
 from playground.slack import posting
 from playground.slack.api import call
 from playground.slack.delivery import Delivery
+from playground.slack.model import Json, Message, SlackError
 from playground.slack.user_actions import UserActions
-from playground.slack.workspace import Json, Message, SlackError, Workspace
+from playground.slack.workspace import Workspace
 
 LONGEST_BODY = 5 * 1024 * 1024
 SHOWN_MESSAGES = 300

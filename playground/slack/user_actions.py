@@ -10,81 +10,9 @@ from typing import Any
 from playground.slack import posting
 from playground.slack.block_kit import option_problems, view_problems
 from playground.slack.delivery import Answer, Delivery
-from playground.slack.workspace import (
-    VIEW_STACK,
-    Channel,
-    Json,
-    Message,
-    ResponseUrl,
-    SlackError,
-    User,
-    View,
-    Workspace,
-)
-
-# Which member of an action carries the choice, and what stands there while nothing is chosen.
-CHOICE_OF = {
-    "static_select": "selected_option",
-    "external_select": "selected_option",
-    "users_select": "selected_user",
-    "conversations_select": "selected_conversation",
-    "channels_select": "selected_channel",
-    "multi_static_select": "selected_options",
-    "multi_external_select": "selected_options",
-    "multi_users_select": "selected_users",
-    "multi_conversations_select": "selected_conversations",
-    "multi_channels_select": "selected_channels",
-    "overflow": "selected_option",
-    "radio_buttons": "selected_option",
-    "checkboxes": "selected_options",
-    "datepicker": "selected_date",
-    "timepicker": "selected_time",
-    "datetimepicker": "selected_date_time",
-    "plain_text_input": "value",
-    "email_text_input": "value",
-    "url_text_input": "value",
-    "number_input": "value",
-}
-MANY = frozenset(kind for kind, member in CHOICE_OF.items() if member.endswith("s"))
-INITIAL = {
-    "selected_option": "initial_option", "selected_options": "initial_options", "selected_user": "initial_user",
-    "selected_users": "initial_users", "selected_conversation": "initial_conversation",
-    "selected_conversations": "initial_conversations", "selected_channel": "initial_channel",
-    "selected_channels": "initial_channels", "selected_date": "initial_date", "selected_time": "initial_time",
-    "selected_date_time": "initial_date_time", "value": "initial_value",
-}  # fmt: skip
-
-
-def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
-    """Yield every (block, element) that can be acted on, those inside containers and cards too."""
-    for block in blocks:
-        candidates = [block.get("accessory"), block.get("element")]
-        if block["type"] in ("actions", "context_actions"):
-            candidates += block.get("elements", [])
-        if block["type"] == "card":
-            candidates += block.get("actions", [])
-        yield from ((block, it) for it in candidates if isinstance(it, dict) and "action_id" in it)
-        yield from elements(block.get("child_blocks", []))
-        if block["type"] == "carousel":
-            yield from elements(block.get("elements", []))
-
-
-def form_values(blocks: list[Json], given: Json) -> Json:
-    """Return `state.values`: what was typed or chosen, else what each element started with."""
-    values: Json = {}
-    for block, element in elements(blocks):
-        if (member := CHOICE_OF.get(element["type"])) is None or element["type"] == "overflow":
-            continue
-        empty: Any = [] if element["type"] in MANY else None
-        value = (
-            given.get(block["block_id"], {})
-            .get(element["action_id"], {})
-            .get(member, element.get(INITIAL[member], empty))
-        )
-        if member == "value" and value == "":
-            value = None
-        values.setdefault(block["block_id"], {})[element["action_id"]] = {"type": element["type"], member: value}
-    return values
+from playground.slack.elements import CHOICE_OF, elements, find_element, form_values
+from playground.slack.model import Channel, Json, Message, ResponseUrl, SlackError, User, View
+from playground.slack.workspace import VIEW_STACK, Workspace
 
 
 class UserActions:
@@ -187,7 +115,7 @@ class UserActions:
         who = slack.user(user)
         message, view = self._target(user, channel, ts, view_id)
         blocks = _blocks_of(message) if message else view.spec.get("blocks", []) if view else []
-        block, element = _element(blocks, action_id, block_id, text)
+        block, element = find_element(blocks, action_id, block_id, text)
         values = form_values(blocks, {**(view.values if view else {}), **(state or {})})
         act: Json = {"action_id": element["action_id"], "block_id": block["block_id"], "type": element["type"]}
         if element["type"] in ("button", "icon_button"):
@@ -232,7 +160,7 @@ class UserActions:
         who = slack.user(user)
         message, view = self._target(user, channel, ts, view_id)
         blocks = _blocks_of(message) if message else view.spec.get("blocks", []) if view else []
-        block, element = _element(blocks, action_id, block_id, "")
+        block, element = find_element(blocks, action_id, block_id, "")
         payload: Json = {
             "type": "block_suggestion",
             "user": {"id": who.id, "username": who.name, "name": who.name, "team_id": slack.team_id},
@@ -566,12 +494,3 @@ def _blocks_of(message: Message) -> list[Json]:
     """Return all blocks of a message: its own, its attachments' and its previews'."""
     inner = [*message.attachments, *message.unfurls.values()]
     return [*message.blocks, *(block for holder in inner for block in holder.get("blocks", []))]
-
-
-def _element(blocks: list[Json], action_id: str, block_id: str, text: str) -> tuple[Json, Json]:
-    for block, element in elements(blocks):
-        if element["action_id"] != action_id or block_id not in ("", block["block_id"]):
-            continue
-        if text in ("", element.get("text", {}).get("text")):
-            return block, element
-    raise SlackError("action_not_found")
