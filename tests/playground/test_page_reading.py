@@ -68,6 +68,15 @@ async def test_the_end_stays_in_view_however_late_and_often_messages_change_thei
     await at_the_end(page)
     await timeline(page).evaluate("list => { list.querySelector('article pre').style.minHeight = '900px'; }")
     await at_the_end(page)
+    for height in (1200, 2400):
+        # redrawn within one frame: first shorter, so that the browser moves the list up, then as long or longer
+        await timeline(page).evaluate(
+            "(list, height) => { const pre = list.querySelector('article pre');"
+            " pre.style.cssText = 'height: 10px; overflow: hidden'; list.scrollTop;"
+            " pre.style.cssText = `min-height: ${height}px`; }",
+            height,
+        )
+        await at_the_end(page)
     await page.set_viewport_size({"width": 1000, "height": 600})
     await at_the_end(page)
     await expect(page.get_by_role("button", name=re.compile("new message"))).to_have_count(0)
