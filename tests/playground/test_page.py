@@ -87,6 +87,7 @@ async def test_a_form_is_filled_corrected_and_confirmed(page: Page, bot: StageBo
     await form.get_by_role("textbox", name="Branch").fill("release")
     await form.get_by_role("button", name="Start").click()
     sure = page.get_by_role("dialog", name="Are you sure?")
+    await expect(sure).to_be_visible()
     values = bot.last("view_submission")["view"]["state"]["values"]
     assert values["pipeline"]["pick"]["selected_option"]["value"] == "ios-app / Nightly"
     assert values["branch"]["text"]["value"] == "release"

@@ -104,6 +104,7 @@ async def test_whoever_scrolled_up_stays_there_and_is_offered_the_new_messages(p
 
 async def test_scrolling_back_by_hand_takes_the_offer_away(page: Page, bot: StageBot) -> None:
     await fill(bot)
+    await expect(page.get_by_text("Filler 11").last).to_be_in_viewport()
     await timeline(page).focus()
     await page.keyboard.press("Home")
     await expect(page.get_by_text("Filler 11").last).not_to_be_in_viewport()
@@ -115,6 +116,7 @@ async def test_scrolling_back_by_hand_takes_the_offer_away(page: Page, bot: Stag
 
 async def test_what_one_writes_oneself_is_shown(page: Page, bot: StageBot) -> None:
     await fill(bot)
+    await expect(page.get_by_text("Filler 11").last).to_be_in_viewport()
     await timeline(page).focus()
     await page.keyboard.press("Home")
     await expect(page.get_by_text("Filler 11").last).not_to_be_in_viewport()

@@ -5,7 +5,7 @@ import { dateText } from "./text.jsx";
 
 const SAME_AUTHOR_SECONDS = 5 * 60;
 const NEAR = 60;
-const INTENT_MS = 400;
+const INTENT_MS = 1000;
 const REDRAW_MS = 100;
 const UP_KEYS = new Set(["ArrowUp", "PageUp", "Home"]);
 
