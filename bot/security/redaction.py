@@ -558,7 +558,7 @@ def _hidden(word: str, how: str) -> str:
     """Return an argument with its secret part masked: all of it, or what stands after a sign (`user:password`)."""
     quote = word[0] if word[:1] in {"'", '"'} else ""
     value = word.strip("'\"")
-    if not value or value.startswith("-") or MASK in value or value.startswith("[masked") or _REFERENCE.fullmatch(value):
+    if not value or value.startswith("-") or "[masked" in value or _REFERENCE.fullmatch(value):
         return word
     if how == "word":
         return f"{quote}{_mask('secret')}{quote}"
