@@ -109,20 +109,20 @@ def _reread(data: bytes) -> bytes:
         msgspec.json.decode(repaired)
     except msgspec.DecodeError:
         try:
-            return msgspec.json.encode(_deep(json.loads(repaired, strict=False)))
+            return msgspec.json.encode(valid_tree(json.loads(repaired, strict=False)))
         except (ValueError, RecursionError, OverflowError):
             return repaired
     return repaired
 
 
-def _deep(value: Any) -> Any:
-    """Return decoded JSON with every text made valid."""
+def valid_tree(value: Any) -> Any:
+    """Return decoded JSON with every text in it made valid."""
     if isinstance(value, str):
         return valid(value)
     if isinstance(value, list):
-        return [_deep(item) for item in value]
+        return [valid_tree(item) for item in value]
     if isinstance(value, dict):
-        return {valid(name): _deep(item) for name, item in value.items()}
+        return {valid(name): valid_tree(item) for name, item in value.items()}
     return value
 
 
@@ -142,8 +142,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SUSPECT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u241b\ud800-\udfff]|\[[0-9;]{0,20}m|\\(?:x1[bB]|u001[bB]|033|e)\[")
 # What is left of colours where a report's writer dropped or spelled out the escape character.
 _SPELLED = re.compile(r"(?:\u241b|\ufffd|\\x1[bB]|\\u001[bB]|\\033|\\e|&#(?:27|x1[bB]);)\[[0-9;]{0,20}[mK]")
-_BARE_COLOUR = re.compile(r"\[(?:0|[1-47](?=[;m][^\s\]])|[34][0-9]|9[0-7]|10[0-7]|2[1-9])?(?:;[0-9]{1,3}){0,5}m")
-_BARE_RESET = re.compile(r"\[(?:0|39|49|22|23|24|27|0;0|39;49)?m")
+_BARE_COLOUR = re.compile(r"\[(?:0|[1-47](?=[;m][^\s\]])|[34][0-9]|9[0-7]|10[0-7]|2[1-9])?(?:;[0-9]{1,3}){0,5}m(?<!\[m)|\[m(?![\w-])")
+_BARE_RESET = re.compile(r"\[(?:0|39|49|22|23|24|27|0;0|39;49)m|\[m(?![\w-])")
 
 
 def clean_terminal(text: str) -> str:

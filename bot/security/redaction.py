@@ -51,7 +51,8 @@ def _pieces(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _mask(what: str) -> str:
+def mask(what: str) -> str:
+    """Return what stands where a secret stood."""
     return f"{MASK}{what}]"
 
 
@@ -66,7 +67,7 @@ _PUTTY_LINES = re.compile(r"(Private-Lines: \d{1,4}\r?\n)(?:[A-Za-z0-9+/=]+\r?\n
 def _without_keys(text: str) -> str:
     if "PRIVATE KEY" in text:
         text = _without_blocks(_without_tail(text))
-    return _PUTTY_LINES.sub(lambda match: f"{match[1]}{_mask('private key')}\n", text) if "Private-Lines" in text else text
+    return _PUTTY_LINES.sub(lambda match: f"{match[1]}{mask('private key')}\n", text) if "Private-Lines" in text else text
 
 
 def _without_tail(text: str) -> str:
@@ -76,7 +77,7 @@ def _without_tail(text: str) -> str:
         return text
     before = text[: end.start()].rpartition("\n")[0]
     is_key = not before or _KEY_LINES.match(before) is not None
-    return f"{_mask('private key')}{text[end.end() :]}" if is_key else text
+    return f"{mask('private key')}{text[end.end() :]}" if is_key else text
 
 
 def _without_blocks(text: str) -> str:
@@ -85,7 +86,7 @@ def _without_blocks(text: str) -> str:
     while (begin := _KEY_BEGIN.search(text, at)) is not None:
         closing = f"-----END {begin[1]}-----"
         end = text.find(closing, begin.end())
-        parts += [text[at : begin.start()], _mask("private key")]
+        parts += [text[at : begin.start()], mask("private key")]
         at = len(text) if end == -1 else end + len(closing)
     return "".join([*parts, text[at:]])
 
@@ -239,7 +240,7 @@ _BARE_SHAPES: tuple[tuple[str, str, re.Pattern[str]], ...] = (
 def _without_tokens(text: str) -> str:
     for what, sign, shape in _BARE_SHAPES:
         if sign in text:
-            text = shape.sub(_mask(what), text)
+            text = shape.sub(mask(what), text)
     parts: list[str] = []
     at = 0
     begin = _PREFIX.search(text)
@@ -247,7 +248,7 @@ def _without_tokens(text: str) -> str:
         end = begin.end()
         known = _shape_at(text, begin.start())
         if known is not None:
-            parts += [text[at : begin.start()], _mask(known[0])]
+            parts += [text[at : begin.start()], mask(known[0])]
             at = end = known[1]
         begin = _PREFIX.search(text, end)
     return "".join([*parts, text[at:]]) if parts else text
@@ -299,7 +300,7 @@ def _without_user(piece: str, *, is_web: bool) -> str:
         if not (sign and is_web and _WHOLE_TOKEN.fullmatch(user)):
             return piece
         at = len(user)
-    return f"{_mask('credentials')}{piece[at:]}"
+    return f"{mask('credentials')}{piece[at:]}"
 
 
 def _user_end(address: str) -> int | None:
@@ -329,7 +330,7 @@ def _in_password(address: str, within: int, at: int) -> bool:
 
 def _without_query(piece: str) -> str:
     base, mark, query = piece.partition("?")
-    return f"{base}?{_mask('signed query')}" if mark and _SIGNED.search(query) else piece
+    return f"{base}?{mask('signed query')}" if mark and _SIGNED.search(query) else piece
 
 
 _ORACLE = re.compile(r"(?P<head>\bjdbc:oracle:[a-z]{2,4}:)[^\s/@'\"]{1,100}/[^\s'\"]{1,200}?(?=@)")
@@ -348,14 +349,14 @@ _HEADER = re.compile(
 
 def _header(match: _Match) -> str:
     word = match["word"]
-    return match[0] if word.startswith((MASK.strip(), "$", "{", "<")) or _HARMLESS.fullmatch(word) else match["head"] + _mask("credentials")
+    return match[0] if word.startswith((MASK.strip(), "$", "{", "<")) or _HARMLESS.fullmatch(word) else match["head"] + mask("credentials")
 
 
 def _scheme(match: _Match) -> str:
     # "token refreshed-successfully" is prose: a credential holds a figure or capitals among small letters.
     word = match["word"]
     telling = any(c.isdigit() for c in word) or (any(c.isupper() for c in word) and any(c.islower() for c in word))
-    return match["head"] + _mask("credentials") if telling else match[0]
+    return match["head"] + mask("credentials") if telling else match[0]
 
 
 # assignments to telling names
@@ -364,7 +365,7 @@ _KEY = "[_.-]?key"
 _NAME = (
     "(?=[pastkcemldwr])(?:"
     rf"p(?:asswor[dt]|asswd|assphrase|asscode|rivate{_KEY}|(?<=[_.-]p)(?:ass|wd|at)|(?<=[;\"'\s]p)wd(?==))"
-    rf"|s(?:ecret(?:{_KEY})?|haredaccess(?:key|signature)|(?:igning|ervice|torage){_KEY}|tore[_-]?pass)"
+    rf"|s(?:ecret(?:{_KEY})?|haredaccess(?:key|signature)|(?:igning|ervice|torage){_KEY}|tore[_-]?pass|(?<=[?&-]s)ignature(?==)|(?<=[?&]s)ig(?==))"
     rf"|a(?:pi[_.-]?keys?|(?:ccess|ccount|uth){_KEY}|uth[_.-]?token|(?<=[_.-]a)uth|(?<=\"a)uth(?=\"\s{{0,4}}:))"
     rf"|token|key[_-]?pass|credentials?|connectionstring|(?:encryption|master|license|deploy|webhook){_KEY}|rediscli_auth)"
     r"(?:[_.-]?(?:key|value|base64|b64|plain|text|file_?content))?"
@@ -375,6 +376,14 @@ _ASSIGNED = re.compile(
     rf"(?P<value>{_QUOTED}|[^\s'\",;)&|\]}}<>`\\]{{3,}})",
     re.IGNORECASE,
 )
+_WHOLE_NAME = re.compile(rf"(?:.{{0,100}}[^A-Za-z]|[A-Z_0-9]{{0,60}})?(?:{_NAME})\Z|.{{0,60}}[a-z](?=[A-Z])(?:{_NAME})\Z", re.IGNORECASE | re.DOTALL)
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a value under this name is a secret: `DB_PASSWORD`, `clientSecret`, `api-key`."""
+    return _WHOLE_NAME.match(name[:200]) is not None
+
+
 _ELEMENT = re.compile(rf"(?P<head><[A-Za-z0-9_.:-]{{0,40}}{_NAME}(?: [^<>\n]{{0,200}})?>)(?P<value>[^<>\n]{{3,500}})(?=</)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     rf"(?P<head>(?:name|key|id)=[\"'][^\"'<>\n]{{0,60}}?{_NAME}[\"'][^<>\n\"']{{0,40}}value=[\"'])(?P<value>[^\"'\n]{{3,500}})", re.IGNORECASE
@@ -418,7 +427,7 @@ def _assigned(match: _Match) -> str:
     if whole == value and sign in {"=", ":=", "=="} and _is_code(match):
         return match[0]
     opening = whole[: len(whole) - len(whole.lstrip("\\'\""))]
-    return f"{match['name']}{match['sign']}{opening}{_mask('secret')}{opening}"
+    return f"{match['name']}{match['sign']}{opening}{mask('secret')}{opening}"
 
 
 def _alone(match: _Match) -> bool:
@@ -442,14 +451,14 @@ def _held(match: _Match) -> str:
     if bare.startswith(MASK.strip()) or _HARMLESS.fullmatch(bare):
         return match[0]
     quote = value[0] if value != bare else ""
-    return f"{match['head']}{quote}{_mask('secret')}{quote}"
+    return f"{match['head']}{quote}{mask('secret')}{quote}"
 
 
 def _flagged(match: _Match) -> str:
     value = match["value"].strip("'\"")
     if value.startswith(MASK.strip()) or _HARMLESS.fullmatch(value):
         return match[0]
-    return f"{match['name']}{match['sign']}{_mask('secret')}"
+    return f"{match['name']}{match['sign']}{mask('secret')}"
 
 
 _NETRC = re.compile(
@@ -462,7 +471,7 @@ _NETRC_PASSWORD = re.compile(r"(\bpassword[ \t]{1,20})[^\s]{1,500}")
 def _netrc(match: _Match) -> str:
     if "[masked" in match["rest"]:
         return match[0]
-    return match["head"] + _NETRC_PASSWORD.sub(rf"\1{_mask('secret')}", match["rest"])
+    return match["head"] + _NETRC_PASSWORD.sub(rf"\1{mask('secret')}", match["rest"])
 
 
 # arguments of command lines
@@ -561,17 +570,17 @@ def _hidden(word: str, how: str) -> str:
     if not value or value.startswith("-") or "[masked" in value or _REFERENCE.fullmatch(value):
         return word
     if how == "word":
-        return f"{quote}{_mask('secret')}{quote}"
+        return f"{quote}{mask('secret')}{quote}"
     head, sign, secret = value.partition(how)
     if not sign or not secret or _REFERENCE.fullmatch(secret):
         return word
-    return f"{quote}{head}{sign}{_mask('secret')}{quote}"
+    return f"{quote}{head}{sign}{mask('secret')}{quote}"
 
 
 _REFERENCE = re.compile(r"\$[\w{(].*|%\w+%|\{\{.*|<[^>]*>|[*•.]{3,}", re.DOTALL)
 
 _RULES: tuple[tuple[re.Pattern[str], Callable[[_Match], str]], ...] = (
-    (_ORACLE, lambda match: match["head"] + _mask("credentials")),
+    (_ORACLE, lambda match: match["head"] + mask("credentials")),
     (_ADDRESS, _address),
     (_HEADER, _header),
     (_SCHEME, _scheme),

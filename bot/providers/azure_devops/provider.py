@@ -64,7 +64,7 @@ from bot.providers.azure_devops.start import START_OPTIONS, Wish, again, wish
 from bot.providers.azure_devops.urls import Place
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
 from bot.providers.base.webhooks import same_secret
@@ -387,7 +387,7 @@ class AzureDevOps(Provider[AzureOptions]):
         data, cut = await self._api.tail(
             path, self._service.versioned({}), keep=tail_bytes, headers={"Accept": "text/plain"}
         )
-        text = clean_log(data.partition(b"\n")[2] if cut and b"\n" in data else data)
+        text = await cleaned_log(data.partition(b"\n")[2] if cut and b"\n" in data else data)
         page = f"{self._service.page(project, job.build)}&view=logs&j={quote(job.id, safe='')}"
         return Log(text=_STAMP.sub("", text), truncated=cut, job=job.name, url=page)
 

@@ -50,7 +50,7 @@ from bot.core.models import (
 from bot.http.client import Api, Query, Quota, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
@@ -400,7 +400,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         except NotFound as exc:
             raise NotFound("This step has no log, or none yet.", provider=self.label, status=exc.status) from exc
         truncated = cut or len(data) >= tail_bytes
-        text = clean_log(data)
+        text = await cleaned_log(data)
         return Log(
             text=text.partition("\n")[2] if truncated and "\n" in text else text,
             truncated=truncated,

@@ -48,7 +48,7 @@ from bot.http.client import Query, Quota, Reply, message_of
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
@@ -370,7 +370,7 @@ class Buildkite(Provider[BuildkiteOptions]):
                 raise
             data, cut = b"", False
         truncated = cut or len(data) >= tail_bytes
-        text = clean_log(data)
+        text = await cleaned_log(data)
         return Log(
             text=text.partition("\n")[2] if truncated and "\n" in text else text,
             truncated=truncated,

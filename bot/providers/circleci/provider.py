@@ -51,7 +51,7 @@ from bot.http.client import Query, Quota, Reply, message_of
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
@@ -617,14 +617,14 @@ class CircleCI(Provider[CircleCIOptions]):
         if it.output_url:
             try:
                 reply = await self._api.get(it.output_url)
-                return clean_log("".join(wire.Output.of(piece).message or "" for piece in reply.items()))
+                return await cleaned_log("".join(wire.Output.of(piece).message or "" for piece in reply.items()))
             except (NotFound, UnexpectedResponse):
                 if it.step is None:
                     raise
         if it.step is None:
             return ""
         data, _ = await self._api.tail(f"{at}/output/{it.step}/{it.index or 0}", {"file": True}, keep=keep)
-        return clean_log(data)
+        return await cleaned_log(data)
 
     # builds
 

@@ -41,6 +41,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workers import in_worker
 from bot.http.client import Api, Query, Reply, message_of
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import with_jobs
@@ -372,7 +373,7 @@ class Travis(Provider[TravisOptions]):
             data, cut = whole[-tail_bytes:], len(whole) > tail_bytes
         if not data:
             raise NotFound("This job has no log yet.", provider=self.label)
-        text = convert.log_text(data.partition(b"\n")[2] if cut and b"\n" in data else data)
+        text = await in_worker(convert.log_text, data.partition(b"\n")[2] if cut and b"\n" in data else data)
         return Log(text=text, truncated=cut, job=job.name, url=job.web_url)
 
     @override

@@ -58,7 +58,7 @@ from bot.http.client import Api, Query, Quota, Reply, message_of
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
 from bot.providers.truto import convert, limits, listing, pages, proxy, wire
@@ -362,7 +362,7 @@ class Truto(Provider[TrutoOptions]):
         data, cut = await self._api.tail(
             f"custom/{path}", self._only_account, keep=tail_bytes, headers={"Accept": "text/plain, */*"}
         )
-        text = clean_log(data)
+        text = await cleaned_log(data)
         return Log(
             text=text.partition("\n")[2] if cut and "\n" in text else text, truncated=cut, job=job.name, url=job.web_url
         )

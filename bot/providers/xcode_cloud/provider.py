@@ -48,7 +48,7 @@ from bot.http.client import DOWNLOAD_BYTES, Api, Quota, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.listing import SEARCH_PAGES
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import PipelineAdmin, Provider
 from bot.providers.xcode_cloud.admin import WorkflowAdmin
 from bot.providers.xcode_cloud.auth import (
@@ -395,7 +395,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
             raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
         if tail is None:
             raise NotFound(f"The log bundle of {job.name} holds no text.", provider=LABEL)
-        return Log(text=clean_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
+        return Log(text=await cleaned_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
