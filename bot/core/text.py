@@ -257,6 +257,11 @@ def without_short_codes(name: str) -> str:
     return shown or " ".join(name.replace(":", " ").split()) or name
 
 
+def step_name(name: str) -> str:
+    """Return the name of a step, job or pipeline from outside: cut, cleaned, emoji short codes drawn or left out."""
+    return without_short_codes(clean_name(name))
+
+
 # names that people type
 
 def folded(name: str) -> str:
