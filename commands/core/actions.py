@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bot.blocks.message import Message, actions, button, context, section
-from bot.blocks.text import escape
+from bot.blocks.text import escape, harmless
 from bot.core.errors import UsageError
 from bot.core.models import Build, Status
 from bot.notifications.decisions import started_row
@@ -55,7 +55,7 @@ def asks_first(question: str, effect: str, words: str, *, yes: str, danger: bool
         message=Message(
             text=f"{question} {effect}".strip(),
             blocks=(
-                section(f"{escape(question)}\n{escape(effect)}" if effect else escape(question)),
+                section(f"{harmless(question)}\n{harmless(effect)}" if effect else harmless(question)),
                 actions(
                     button(yes, f"{words} --yes", style="danger" if danger else "primary"),
                     button("Never mind", "help --dismiss"),

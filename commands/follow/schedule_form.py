@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing_extensions import override
 
 from bot.blocks.message import View, context, divider, input_block, section, text_field
-from bot.blocks.text import code, escape, when
+from bot.blocks.text import code, escape, harmless, when
 from bot.core.errors import UsageError
 from bot.scheduler import cron_of, next_times
 from commands.core.context import Answer, Request, Services
@@ -88,7 +88,7 @@ def _preview(words: str, zone: str, request: Request) -> str:
     try:
         times = next_times(cron_of(words), zone, request.now, 3)
     except UsageError as exc:
-        return f"✕ {escape(_whole(exc))}"
+        return f"✕ {harmless(_whole(exc))}"
     return f"Next: {', '.join(when(time) for time in times)}"
 
 

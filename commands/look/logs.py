@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from bot.blocks.logs import log_message
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Job, Status
+from bot.core.workers import in_worker
 from bot.providers.base.capabilities import Capability
 from bot.security.redaction import redact
 from commands.act.retry import job_named
@@ -50,7 +51,7 @@ async def run(ask: Logs, request: Request, services: Services) -> Answer:
     if ask.ask.has("file"):
         whole = await found.provider.log(job, FILE_BYTES)
         name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', found.place.label)}-{found.build.number or found.build.id}.log"
-        file = File(name=name, content=redact(whole.text).encode(), title=f"{job.name} · {found.place.label}")
+        file = File(name=name, content=(await in_worker(redact, whole.text)).encode(), title=f"{job.name} · {found.place.label}")
         return Answer(file=file, connection=found.place.connection, pipeline=found.place.pipeline, build=found.build.id)
     log = await found.provider.log(job)
     lines = log.text.rstrip("\n").split("\n")
