@@ -13,7 +13,7 @@ from typing import Self
 from typing_extensions import override
 
 from bot.core.errors import UsageError
-from bot.core.text import clean_message, clean_name, step_name, valid
+from bot.core.text import clean_message, clean_name, composed, step_name, valid
 
 
 class Status(StrEnum):
@@ -479,7 +479,7 @@ class BuildFilter:
 
     def admits(self, build: Build) -> bool:
         """Return whether a build passes. A short SHA matches the start of a commit."""
-        if self.branch is not None and build.branch != self.branch:
+        if self.branch is not None and composed(build.branch or "") != composed(self.branch):
             return False
         if self.commit is not None and not (build.commit or "").startswith(self.commit.lower()):
             return False

@@ -198,7 +198,8 @@ def clean_name(text: str) -> str:
 
 # emoji short codes in step names
 
-_SHORT_CODE = re.compile(r"(?<![^\s:]):([a-z0-9_+-]{1,40}):(?![^\s:])")
+_SHORT_CODES = re.compile(r"(?<!\S)(?::[a-z0-9_+-]{1,40}:)++(?!\S)")
+_SHORT_CODE = re.compile(r":([a-z0-9_+-]{1,40}):")
 _DRAWN: Final = {
     "rocket": "🚀",
     "white_check_mark": "✅",
@@ -253,8 +254,12 @@ def without_short_codes(name: str) -> str:
     """
     if name.count(":") < 2:
         return name
-    shown = " ".join(_SHORT_CODE.sub(lambda code: _DRAWN.get(code[1], "") if not code[1].isdigit() else code[0], name).split())
+    shown = " ".join(_SHORT_CODES.sub(_drawn, name).split())
     return shown or " ".join(name.replace(":", " ").split()) or name
+
+
+def _drawn(codes: re.Match[str]) -> str:
+    return _SHORT_CODE.sub(lambda code: code[0] if code[1].isdigit() else _DRAWN.get(code[1], ""), codes[0])
 
 
 def step_name(name: str) -> str:
@@ -264,11 +269,17 @@ def step_name(name: str) -> str:
 
 # names that people type
 
+
+def composed(name: str) -> str:
+    """Return a name canonically composed: `u` with a diaeresis behind it is `ü`. Letters keep their case."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def folded(name: str) -> str:
     """Return a name's form for comparing: canonically composed and case-folded, so that `STRASSE` fits `straße`."""
     if name.isascii():
         return name.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return composed(composed(name).casefold())
 
 
 def same_name(one: str | None, other: str | None) -> bool:
@@ -292,5 +303,5 @@ def holds_name(whole: str | None, part: str) -> bool:
 def fits_glob(name: str, glob: str, *, case: bool = False) -> bool:
     """Return whether a name fits a pattern with `*`, `?` and `[…]`; with `case`, letters must be of the same case."""
     if case:
-        return fnmatchcase(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", glob))
+        return fnmatchcase(composed(name), composed(glob))
     return fnmatchcase(folded(name), folded(glob))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from bot.blocks.logs import log_message
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Job, Status
+from bot.core.text import folded
 from bot.core.workers import in_worker
 from bot.providers.base.capabilities import Capability
 from bot.security.redaction import redact
@@ -59,8 +60,8 @@ async def run(ask: Logs, request: Request, services: Services) -> Answer:
     pattern = ask.ask.flag("grep")
     errors_only = not ask.ask.has("tail") and pattern is None
     if pattern is not None:
-        wanted = pattern.lower()
-        lines = [line for line in lines if wanted in line.lower()]
+        wanted = folded(pattern)
+        lines = [line for line in lines if wanted in folded(line)]
         if not lines:
             raise UsageError(f"No line near the end of {job.name} holds `{pattern}`.", hint="`--file` gives you more.")
     elif errors_only:

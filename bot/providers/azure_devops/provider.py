@@ -53,6 +53,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded, same_name
 from bot.http.client import Api, Query, Quota, Reply
 from bot.providers.azure_devops import convert, limits, urls, wire
 from bot.providers.azure_devops.auth import LABEL, AzureOptions, EntraAuth, TokenAuth
@@ -290,13 +291,13 @@ class AzureDevOps(Provider[AzureOptions]):
         """Yield the default branch, then branches and, in Azure Repos, tags. Costs two requests, or three."""
         project, number = self._service.split(pipeline)
         definition = await self._service.definition(project, number)
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         repository = definition.repository or wire.Repository()
         default = convert.without(HEADS, repository.default_branch)
-        if default and wanted in default.lower():
+        if default and wanted in folded(default):
             yield Ref(kind=RefKind.BRANCH, name=default)
         async for ref in self._refs(project, repository, query):
-            if wanted in ref.name.lower() and (ref.kind, ref.name) != (RefKind.BRANCH, default):
+            if wanted in folded(ref.name) and (ref.kind, ref.name) != (RefKind.BRANCH, default):
                 yield ref
 
     @override
@@ -556,7 +557,7 @@ class AzureDevOps(Provider[AzureOptions]):
         *folders, name = at.names or ("",)
         if not name or "*" in name:
             raise self._service.no_pipeline(path)
-        found = [it for it in await self._definitions(at.project, name) if it.name.lower() == name.lower()]
+        found = [it for it in await self._definitions(at.project, name) if same_name(it.name, name)]
         if folders:
             tail = "/".join(("", *folders)).lower()
             found = [it for it in found if f"/{it.group or ''}".lower().endswith(tail)]

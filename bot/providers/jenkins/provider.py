@@ -49,6 +49,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded
 from bot.http.client import Api, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
@@ -259,9 +260,9 @@ class Jenkins(Provider[JenkinsOptions]):
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
         """Yield a multibranch project's branches and pull requests; for other jobs what their newest builds built."""
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         for ref in await self._catalogue.refs(pipeline) or await self._built(pipeline):
-            if wanted in ref.name.lower():
+            if wanted in folded(ref.name):
                 yield ref
 
     @override

@@ -11,7 +11,6 @@ from bot.blocks.message import code_block
 from bot.core.models import Conclusion, Status
 from tests.bot.blocks import samples as s
 
-
 SHY = text.SOFT_HYPHEN
 
 
