@@ -7,8 +7,9 @@ is about is looked up here. `dispatch` takes a verified, parsed body, from HTTP 
 import asyncio
 import contextlib
 import logging
+import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -88,16 +89,17 @@ class SlackApp:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self.shortcuts: dict[str, Shortcut] = {}
         self.events: dict[str, Event] = {"app_mention": self._mentioned, "message": self._messaged}
-        self.app = AsyncApp(
-            signing_secret="verified-before-bolt",  # noqa: S106 - requests are verified on their bytes in bot.web.app
-            token=None,
-            authorize=_authorize,
-            process_before_response=True,
-            request_verification_enabled=False,
-            ignoring_self_events_enabled=False,
-            url_verification_enabled=False,
-            ssl_check_enabled=False,
-        )
+        with _slack_variables_hidden():
+            self.app = AsyncApp(
+                signing_secret="verified-before-bolt",  # noqa: S106 - requests are verified on their bytes in bot.web.app
+                token=None,
+                authorize=_authorize,
+                process_before_response=True,
+                request_verification_enabled=False,
+                ignoring_self_events_enabled=False,
+                url_verification_enabled=False,
+                ssl_check_enabled=False,
+            )
         self.app.command(EVERYTHING)(self._command)
         self.app.action(EVERYTHING)(self._action)
         self.app.view(EVERYTHING)(self._submission)
@@ -458,6 +460,20 @@ class SlackApp:
             )
             said = Message(text=f"I can't put a file into this channel ({exc.code.replace('_', ' ')}).{hint}")
             await self._say(request, Answer(message=said), said, from_ephemeral=False)
+
+
+@contextlib.contextmanager
+def _slack_variables_hidden() -> Iterator[None]:
+    """Hide the SLACK_* environment variables while Bolt is constructed.
+
+    Bolt's constructor reads them whatever arguments it gets: SLACK_BOT_TOKEN makes it log a warning that the token
+    "will be ignored", SLACK_CLIENT_ID with SLACK_CLIENT_SECRET makes it open installation stores in the home folder.
+    """
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}  # noqa: TID251 - hidden, not read
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)  # noqa: TID251 - put back
 
 
 async def _authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:

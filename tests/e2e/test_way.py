@@ -157,7 +157,9 @@ async def test_trouble_at_the_vendor_passes_and_nothing_is_lost(stage: Stage, ki
 async def test_socket_mode_brings_the_same(tmp_path: Path) -> None:
     async with staged(tmp_path, socket=True) as stage:
         for _ in range(200):
-            answer = await stage.playground.people.command(user=stage.me, channel=stage.channels["ios"], text="version")
+            answer = await stage.playground.user_actions.command(
+                user=stage.me, channel=stage.channels["ios"], text="version"
+            )
             if answer["ok"]:
                 break
             await asyncio.sleep(0.05)

@@ -14,7 +14,7 @@ import re
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import httpx
 import msgspec
@@ -54,11 +54,13 @@ from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
+from bot.providers.base.urls import page_below
 from bot.providers.base.webhooks import same_secret
 from bot.providers.bitbucket import convert, limits, start, wire, yml
 from bot.providers.bitbucket.cursor import Cursor, mark
 from bot.providers.bitbucket.start import Body
 
+WEB_PAGES = ("https://bitbucket.org", "https://www.bitbucket.org")
 PER_PAGE = 100
 POLL_PAGE = 30
 POLL_PAGES = 10
@@ -472,12 +474,9 @@ class Bitbucket(Provider[BitbucketOptions]):
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        try:
-            address = urlsplit(url.strip())
-        except ValueError:
-            return None
-        parts = [unquote(part) for part in address.path.split("/") if part]
-        if address.hostname not in {"bitbucket.org", "www.bitbucket.org"} or len(parts) < 2:
+        address = page_below(url, *WEB_PAGES, self.options.url)
+        parts = [unquote(part) for part in address.path.split("/") if part] if address else []
+        if address is None or len(parts) < 2:
             return None
         if parts[0].lower() != self.options.workspace.lower() or parts[1] == "workspace":
             return None

@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import httpx
 import msgspec
@@ -53,6 +53,7 @@ from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
+from bot.providers.base.urls import page_below
 from bot.providers.base.webhooks import same_secret, within_window
 from bot.providers.buildkite import convert, limits, wire
 from bot.providers.buildkite.cursor import Cursor, short
@@ -63,6 +64,7 @@ BROKEN_JOBS: Query = {"state[]": convert.BROKEN, "include_retried_jobs": False}
 NEEDED_SCOPES = ("read_pipelines", "read_builds", "write_builds", "read_build_logs", "read_artifacts")
 LEAN: Query = {"exclude_jobs": True, "exclude_pipeline": True}
 
+WEB_PAGES = ("https://buildkite.com", "https://www.buildkite.com")
 PER_PAGE = 100
 JOB_PAGES = 40
 ARTIFACT_PAGES = 10
@@ -474,14 +476,9 @@ class Buildkite(Provider[BuildkiteOptions]):
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        try:
-            address = urlsplit(url.strip())
-        except ValueError:
-            return None
-        parts = [unquote(part) for part in address.path.split("/") if part]
-        if address.hostname not in {"buildkite.com", "www.buildkite.com"} or len(parts) < 2:
-            return None
-        if parts[0].lower() != self.options.organization.lower():
+        address = page_below(url, *WEB_PAGES, self.options.url)
+        parts = [unquote(part) for part in address.path.split("/") if part] if address else []
+        if address is None or len(parts) < 2 or parts[0].lower() != self.options.organization.lower():
             return None
         if len(parts) < 4 or parts[2] != "builds" or not parts[3].isdecimal():
             return Page(pipeline=parts[1])

@@ -426,7 +426,7 @@ class GitHubActions(Provider[GitHubOptions]):
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        return urls.page(url, self.options.owner, self._web)
+        return urls.page(url, self.options.owner, self._web, self.options.url)
 
     @override
     def parse_webhook(

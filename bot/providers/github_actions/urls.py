@@ -9,6 +9,7 @@ from itertools import pairwise
 from urllib.parse import quote, unquote, urlsplit
 
 from bot.core.models import Page
+from bot.providers.base.urls import page_below
 
 WORKFLOWS = ".github/workflows/"
 
@@ -58,16 +59,12 @@ def web(base_url: str) -> str:
     return "https://github.com"  # its own API, or a proxy before it
 
 
-def page(url: str, owner: str, home: str) -> Page | None:
-    """Return what a web page shows: a run, a job, a workflow, or a workflow's file."""
-    try:
-        address = urlsplit(url.strip())
-        here = urlsplit(home)
-        if address.scheme not in {"http", "https"} or (address.hostname, address.port) != (here.hostname, here.port):
-            return None
-    except ValueError:
+def page(url: str, owner: str, *homes: str) -> Page | None:
+    """Return what a web page below one of `homes` shows: a run, a job, a workflow, or a workflow's file."""
+    address = page_below(url, *homes)
+    if address is None:
         return None
-    parts = [unquote(part) for part in address.path.removeprefix(here.path).split("/") if part]
+    parts = [unquote(part) for part in address.path.split("/") if part]
     if len(parts) < 3 or parts[0].lower() != owner.lower() or any("/" in part for part in parts[:2]):
         return None
     repository = f"{parts[0]}/{parts[1]}"

@@ -31,6 +31,7 @@ from bot.providers.xcode_cloud.wire import (
 T = TypeVar("T")
 
 LABEL = "Xcode Cloud"
+APP_PREFIX = "app:"
 PAGE_SIZE = 200
 CEILING_PAGES = 50
 
@@ -218,16 +219,21 @@ class Catalogue:
         return known
 
     async def find(self, path: str) -> Workflow:
-        """Return the workflow with an id, a `product/workflow` or a name. Raises NotFound, Ambiguous."""
+        """Return the workflow with an id, a `product/workflow`, a name, or the only one of an app (`app:ID`).
+
+        Raises NotFound, Ambiguous.
+        """
         wanted = path.strip()
         for within in (None, JUST_READ):
             workflows = await self.workflows(within=within)
             if wanted in workflows:
                 return workflows[wanted]
             sought = folded(wanted)
-            found = [it for it in workflows.values() if folded(it.path) == sought] or [
-                it for it in workflows.values() if folded(it.name) == sought
-            ]
+            found = (
+                [it for it in workflows.values() if folded(it.path) == sought]
+                or [it for it in workflows.values() if folded(it.name) == sought]
+                or [it for it in workflows.values() if it.product.app and f"{APP_PREFIX}{it.product.app}" == wanted]
+            )
             if len(found) == 1:
                 return found[0]
             if found:

@@ -51,6 +51,7 @@ from bot.providers.base.convert import StateMap
 from bot.providers.base.listing import SEARCH_PAGES
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import PipelineAdmin, Provider
+from bot.providers.base.urls import page_below
 from bot.providers.xcode_cloud.admin import WorkflowAdmin
 from bot.providers.xcode_cloud.auth import (
     USE_A_KEY,
@@ -62,6 +63,7 @@ from bot.providers.xcode_cloud.auth import (
     signing_key,
 )
 from bot.providers.xcode_cloud.catalogue import (
+    APP_PREFIX,
     LABEL,
     PAGE_SIZE,
     PRODUCTS,
@@ -126,7 +128,9 @@ SPARE_RUNS = 10
 RUN_PREFIX = "run:"
 TOKEN_WARNING = timedelta(days=14)
 
-_PAGE_OF_A_BUILD = re.compile(r"^(?:/teams/(?P<team>[^/]+))?/apps/\d+/ci/builds/(?P<run>[0-9A-Za-z-]+)(?:/.*)?$")
+_WEB_PAGE = re.compile(
+    r"^(?:/teams/(?P<team>[^/]+))?/apps/(?P<app>\d+)/ci(?:/(?P<kind>builds|workflows)/(?P<id>[0-9A-Za-z-]+)(?:/.*)?)?/?$"
+)
 
 
 class _Reached(msgspec.Struct):
@@ -455,17 +459,21 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        """Return the build of an address in App Store Connect; its workflow is asked for as `run:ID`."""
-        address = url.strip().partition("?")[0].partition("#")[0]
-        if not address.startswith(f"{self._site.root}/"):
+        """Return what an address in App Store Connect shows.
+
+        A build's workflow is asked for as `run:ID`, the workflow of an app's page as `app:ID`.
+        """
+        address = page_below(url, self._site.root, self.options.url)
+        match = _WEB_PAGE.match(address.path) if address else None
+        if match is None:
             return None
-        found = _PAGE_OF_A_BUILD.match(address.removeprefix(self._site.root))
-        if found is None:
+        if match["team"] and self._site.team and match["team"].casefold() != self._site.team.casefold():
             return None
-        team, run = found["team"], found["run"]
-        if team and self._site.team and team.casefold() != self._site.team.casefold():
-            return None
-        return Page(pipeline=f"{RUN_PREFIX}{run}", build=run)
+        if match["kind"] is None:
+            return Page(pipeline=f"{APP_PREFIX}{match['app']}")
+        if match["kind"] == "workflows":
+            return Page(pipeline=match["id"])
+        return Page(pipeline=f"{RUN_PREFIX}{match['id']}", build=match["id"])
 
     @override
     def parse_webhook(

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.core.errors import Ambiguous, AuthFailed, ProviderError, Rejected, Unsupported, UsageError
+from bot.core.errors import Ambiguous, AuthFailed, NotFound, ProviderError, Rejected, Unsupported, UsageError
 from bot.core.models import (
     Build,
     BuildFilter,
@@ -967,22 +967,39 @@ async def test_quota_is_known_after_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "found"),
+    ("path", "page"),
     [
-        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}", True),
-        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}/summary", True),
-        (f"/apps/1560012345/ci/builds/{RUN}", True),
-        (f"/teams/somebody-else/apps/1560012345/ci/builds/{RUN}", False),
-        ("/apps/1560012345/ci", False),
-        (f"/apps/x/ci/builds/{RUN}", False),
+        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}", Page(pipeline=f"run:{RUN}", build=RUN)),
+        (
+            f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}/summary",
+            Page(pipeline=f"run:{RUN}", build=RUN),
+        ),
+        (f"/apps/1560012345/ci/builds/{RUN}", Page(pipeline=f"run:{RUN}", build=RUN)),
+        (f"/apps/1560012345/ci/workflows/{CHECKS}", Page(pipeline=CHECKS)),
+        ("/apps/1560012345/ci", Page(pipeline="app:1560012345")),
+        ("/apps/1560012345/ci/", Page(pipeline="app:1560012345")),
+        (f"/teams/somebody-else/apps/1560012345/ci/builds/{RUN}", None),
+        ("/teams/somebody-else/apps/1560012345/ci", None),
+        ("/apps/1560012345", None),
+        (f"/apps/x/ci/builds/{RUN}", None),
     ],
 )
-async def test_a_builds_page_is_known(path: str, *, found: bool) -> None:
+async def test_what_an_address_in_app_store_connect_shows(path: str, page: Page | None) -> None:
     async with opened(CASE, Apple({})) as provider:
-        page = provider.parse_url(f"https://appstoreconnect.apple.com{path}")
-        assert page == (Page(pipeline=f"run:{RUN}", build=RUN) if found else None)
-        assert provider.parse_url(f"http://appstoreconnect.apple.com{path}") is None
+        assert provider.parse_url(f"https://appstoreconnect.apple.com{path}") == page
         assert provider.parse_url(f"https://appstoreconnect.apple.com.example{path}") is None
+
+
+async def test_an_apps_page_names_its_only_workflow_and_asks_where_there_are_several() -> None:
+    async with opened(CASE, Apple(account())) as provider:
+        with pytest.raises(Ambiguous):
+            await provider.pipeline("app:99")
+        with pytest.raises(NotFound):
+            await provider.pipeline("app:98")
+    only = account()
+    only[f"/v1/ciProducts/{APP}/workflows"]["data"].pop()
+    async with opened(CASE, Apple(only)) as provider:
+        assert (await provider.pipeline("app:99")).id == CHECKS
 
 
 async def test_a_stand_in_on_plain_http_has_its_own_pages() -> None:

@@ -1,6 +1,6 @@
 """The state of the local Slack: one workspace with its people, channels, messages, views and one-use ids.
 
-Nothing here talks to anyone. Every change calls `Workspace.touch`, which wakes the open pages.
+Nothing here makes requests. Every change calls `Workspace.touch`, which wakes the open pages.
 """
 
 import asyncio
@@ -8,11 +8,22 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape as html_escape
 from typing import Any
 
-Json = dict[str, Any]
+from playground.slack.elements import with_ids
+from playground.slack.model import (
+    Channel,
+    Json,
+    Message,
+    ResponseUrl,
+    Scheduled,
+    SlackError,
+    Upload,
+    User,
+    View,
+)
+from playground.team import TEAM
 
 TRIGGER_SECONDS = 3.0
 RESPONSE_URL_SECONDS = 30 * 60.0
@@ -33,146 +44,22 @@ DEFAULT_EVENTS = frozenset({
 })  # fmt: skip
 
 
-class SlackError(Exception):
-    """What Slack answers as `ok: false`, with its short code and any further members of the answer."""
-
-    def __init__(self, code: str, **more: Any) -> None:
-        super().__init__(code)
-        self.code = code
-        self.more = more
-
-
-@dataclass(slots=True, kw_only=True)
-class User:
-    """Someone in the workspace, or the bot."""
-
-    id: str
-    name: str
-    real_name: str
-    email: str
-    tz: str
-    tz_label: str
-    tz_offset: int
-    color: str
-    is_admin: bool = False
-    is_owner: bool = False
-    is_bot: bool = False
-    deleted: bool = False
-
-    @property
-    def initials(self) -> str:
-        """Up to two capitals for the avatar."""
-        return "".join(word[0] for word in self.real_name.split()[:2]).upper()
-
-
-@dataclass(slots=True, kw_only=True)
-class Channel:
-    """A public or private channel, or a direct message when `user` is set."""
-
-    id: str
-    name: str
-    members: set[str]
-    created: int
-    creator: str
-    is_private: bool = False
-    is_archived: bool = False
-    user: str = ""
-    topic: str = ""
-
-    @property
-    def is_im(self) -> bool:
-        """A direct message between one person and the bot."""
-        return bool(self.user)
-
-
-@dataclass(slots=True, kw_only=True)
-class Message:
-    """One message, with everything the bot sent to make it what it is."""
-
-    channel: str
-    ts: str
-    user: str
-    text: str = ""
-    blocks: list[Json] = field(default_factory=list)
-    attachments: list[Json] = field(default_factory=list)
-    files: list[Json] = field(default_factory=list)
-    metadata: Json | None = None
-    thread_ts: str = ""
-    broadcast: bool = False
-    subtype: str = ""
-    edited_ts: str = ""
-    ephemeral_to: str = ""
-    username: str = ""
-    icon_emoji: str = ""
-    reactions: dict[str, list[str]] = field(default_factory=dict)
-    unfurls: dict[str, Json] = field(default_factory=dict)
-    unfurl_ids: dict[str, list[str]] = field(default_factory=dict)
-    sent: list[Json] = field(default_factory=list)
-
-    @property
-    def is_root(self) -> bool:
-        """Shown in the channel itself, not only in a thread."""
-        return not self.thread_ts or self.thread_ts == self.ts or self.broadcast
-
-
-@dataclass(slots=True, kw_only=True)
-class View:
-    """A modal or an App Home as the bot last described it, and what was typed into it."""
-
-    id: str
-    user: str
-    spec: Json
-    hash: str
-    root_id: str
-    previous_id: str | None = None
-    values: Json = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class ResponseUrl:
-    """Where the bot may answer one interaction: five times within half an hour."""
-
-    channel: str
-    user: str
-    issued_at: float
-    message_ts: str = ""
-    thread_ts: str = ""
-    uses: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class Upload:
-    """A file between its three upload steps, or shared."""
-
-    id: str
-    name: str
-    length: int
-    title: str = ""
-    content: bytes | None = None
-    channels: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
-class Scheduled:
-    """A message for later."""
-
-    id: str
-    channel: str
-    post_at: int
-    args: Json
-
-
-def _people() -> list[User]:
+def _users() -> list[User]:
     return [
-        User(id="U0ANAVIDAL", name="ana", real_name="Ana Vidal", email="ana@playground.test", tz="Europe/Madrid",
-             tz_label="Central European Time", tz_offset=3600, color="#7a4fb5", is_admin=True, is_owner=True),
-        User(id="U0MIKASATO", name="mika", real_name="Mika Sato", email="mika@playground.test", tz="Asia/Tokyo",
-             tz_label="Japan Standard Time", tz_offset=32400, color="#1d6fe0"),
-        User(id="U0BOLINDEN", name="bo", real_name="Bo Lindén", email="bo@playground.test", tz="Europe/Stockholm",
-             tz_label="Central European Time", tz_offset=3600, color="#b3541e"),
-        User(id="U0NOORKHAN", name="noor", real_name="Noor Khan", email="noor@playground.test",
-             tz="America/New_York", tz_label="Eastern Time", tz_offset=-18000, color="#1b7f4b"),
-    ]  # fmt: skip
+        User(
+            id=member.slack_id,
+            name=member.handle,
+            real_name=member.name,
+            email=member.email,
+            tz=member.tz,
+            tz_label=member.tz_label,
+            tz_offset=member.tz_offset,
+            color=member.color,
+            is_admin=member.is_admin,
+            is_owner=member.is_admin,
+        )
+        for member in TEAM
+    ]
 
 
 _LINK = re.compile(r"https?://[^\s<>|]+")
@@ -210,7 +97,7 @@ class Workspace:
         self.scopes = frozenset(scopes if scopes is not None else asked or DEFAULT_SCOPES)
         bot_name = features.get("bot_user", {}).get("display_name", "Buildbell")
 
-        self.users = {user.id: user for user in _people()}
+        self.users = {user.id: user for user in _users()}
         self.users[self.bot_user] = User(
             id=self.bot_user, name=re.sub(r"[^a-z0-9]+", "_", bot_name.lower()), real_name=bot_name, email="",
             tz="UTC", tz_label="UTC", tz_offset=0, color="#20242c", is_bot=True,
@@ -519,47 +406,3 @@ def ts_key(ts: str) -> tuple[int, int]:
     """Return a timestamp in a form that sorts. Raises ValueError for what is none."""
     seconds, _, rest = ts.partition(".")
     return int(seconds), int(rest.ljust(6, "0")[:6] or 0)
-
-
-def with_ids(holder: Json) -> Json:
-    """Return a view, message or attachment as Slack gives it back: ids for blocks and actions, defaults filled in."""
-    if "blocks" not in holder:
-        return holder
-    return {**holder, "blocks": [_with_defaults(_block_with_ids(block)) for block in holder["blocks"] or []]}
-
-
-def _with_defaults(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_with_defaults(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    filled = {key: _with_defaults(item) for key, item in value.items()}
-    match filled.get("type"):
-        case "plain_text":
-            return {**filled, "emoji": filled.get("emoji", True)}
-        case "mrkdwn":
-            return {**filled, "verbatim": filled.get("verbatim", False)}
-        case "input":
-            return {"optional": False, "dispatch_action": False, **filled}
-        case _:
-            return filled
-
-
-def _block_with_ids(block: Json) -> Json:
-    filled = {"block_id": secrets.token_urlsafe(4), **block}
-    for member in ("accessory", "element"):
-        if isinstance(filled.get(member), dict):
-            filled[member] = _element_with_id(filled[member])
-    for member in ("elements", "actions"):
-        if filled["type"] in ("actions", "context_actions", "card") and member in filled:
-            filled[member] = [_element_with_id(element) for element in filled[member]]
-    for member in ("child_blocks", "cards"):
-        if member in filled:
-            filled[member] = [_block_with_ids(child) for child in filled[member]]
-    if filled["type"] == "carousel":
-        filled["elements"] = [_block_with_ids(card) for card in filled.get("elements", [])]
-    return filled
-
-
-def _element_with_id(element: Json) -> Json:
-    return element if element.get("type") == "image" else {"action_id": secrets.token_urlsafe(4), **element}

@@ -1,38 +1,41 @@
-"""The world that the playground shows: the simulation, filled, with a server of each CI system in front of it."""
-
-import time
-from collections.abc import Callable
+"""All local CI systems: the simulation with its demo builds, and a server of each vendor in front of it."""
 
 import httpx
 
 from playground.ci.buildkite import Buildkite
-from playground.ci.engine import Engine
+from playground.ci.demo_history import fill
 from playground.ci.github_actions import GitHubActions
 from playground.ci.gitlab import GitLab
 from playground.ci.gitlab_v3 import GitLabV3
 from playground.ci.jenkins import Jenkins
-from playground.ci.scenario import populate
+from playground.ci.simulation import Simulation
 from playground.ci.system import System
 from playground.ci.webhooks import Sender
 from playground.ci.xcode_cloud import XcodeCloud
+from playground.clock import Clock
 
 SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3, GitHubActions, Jenkins)
 
 
-class World(Engine):
-    """A filled simulation and its servers. `quota` multiplies the vendors' rate limits (1.0: theirs)."""
+class LocalCi(Simulation):
+    """The simulation with its demo builds, and its servers.
+
+    The same `seed` gives the same builds. `speed`: how many times faster than usual builds run, 0 to start paused.
+    `clock` is to be shared with the local Slack and the bot. `quota` multiplies the vendors' rate limits (1.0: theirs).
+    """
 
     def __init__(
         self,
         seed: int = 1,
         speed: float = 1.0,
         *,
-        monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clock: Clock | None = None,
         quota: float = 10.0,
     ) -> None:
-        super().__init__(seed, speed, monotonic=monotonic, wall=wall, quota=quota)
-        populate(self)
+        super().__init__(seed, speed or 1.0, clock=clock, quota=quota)
+        fill(self)
+        if not speed:
+            self.set_speed(0.0)
         self.systems: dict[str, System] = {kind.name: kind(self) for kind in SYSTEMS}
         self.sender = Sender(self, self.systems)
 

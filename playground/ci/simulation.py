@@ -1,22 +1,21 @@
 """The simulation: its clock, its pipelines, and builds that go queued, running, finished by that clock.
 
-Nothing runs in the background. `settle()` plays every event due by now, in order and at its own time, whenever
-somebody looks; so what is read never depends on how often one reads.
+Nothing runs in the background: `settle()` plays every event due by now, in order and at its own time, before anything
+is read. What is read therefore never depends on how often it is read.
 """
 
 import random
 import secrets
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from playground.ci import matter
+from playground.ci import job_output
 from playground.ci.model import (
+    ApprovalKind,
     Build,
     BuildState,
     Commit,
-    GateKind,
     Job,
     JobState,
     Outcome,
@@ -29,6 +28,7 @@ from playground.ci.model import (
     Step,
     new_uid,
 )
+from playground.clock import Clock
 
 Listener = Callable[[str, Build], None]
 
@@ -40,7 +40,7 @@ class Refused(Exception):
     """What was asked cannot be done to a build as it stands."""
 
 
-class Engine:
+class Simulation:
     """All systems' builds on one clock, and what their API servers share.
 
     `quota` multiplies the vendors' rate limits (1.0: theirs), so that impatient tests and hands do not run into them.
@@ -51,16 +51,14 @@ class Engine:
         seed: int = 1,
         speed: float = 1.0,
         *,
-        monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clock: Clock | None = None,
         quota: float = 10.0,
     ) -> None:
         self.seed = seed
+        self.clock = clock or Clock()
         self.rng = random.Random(seed)  # noqa: S311 - a simulation
-        self.wall = wall
         self.quota = quota
-        self.speed = speed
-        self.advanced = 0.0
+        self.pace = speed
         self.signing_key = secrets.token_bytes(32)
         self.pipelines: list[Pipeline] = []
         self.builds: list[Build] = []
@@ -69,9 +67,7 @@ class Engine:
         self.requests_total = 0
         self.base: str | None = None
         self.listeners: list[Listener] = []
-        self._monotonic = monotonic
-        self._anchor_real = monotonic()
-        self._anchor_world = wall()
+        self._paused_at: float | None = None
         self._numbers: dict[str, int] = {}
         self._ids: dict[str, int] = {}
         self._active: list[Build] = []
@@ -81,19 +77,28 @@ class Engine:
 
     @property
     def now(self) -> float:
-        """Return the world's time in seconds since the epoch."""
-        return self._anchor_world + (self._monotonic() - self._anchor_real) * self.speed
+        """Return the clock's time in seconds since 1970."""
+        return self.clock()
+
+    @property
+    def speed(self) -> float:
+        """Return how many times faster than usual builds run; 0 while they are paused."""
+        return 0.0 if self._paused_at is not None else self.pace
 
     def advance(self, seconds: float) -> None:
-        """Let the clock jump ahead and play what happens meanwhile."""
-        self._anchor_world += seconds
-        self.advanced += seconds
+        """Move the clock ahead and play what happens meanwhile."""
+        self.clock.advance(seconds)
         self.settle()
 
     def set_speed(self, factor: float) -> None:
-        """Let the clock run `factor` times as fast as the real one from now on."""
-        self._anchor_world, self._anchor_real = self.now, self._monotonic()
-        self.speed = factor
+        """Let builds run `factor` times as fast as usual from now on; 0 pauses them. The clock itself goes on as before."""
+        self.settle()
+        now, pace = self.now, factor or self.pace
+        for build in self._active:
+            since = now if self._paused_at is None else max(self._paused_at, build.created_at)
+            _reschedule(build, since, now, self.pace / pace)
+        self.pace = pace
+        self._paused_at = None if factor else now
 
     # identities
 
@@ -186,7 +191,7 @@ class Engine:
             creator=creator,
             created_at=created,
             updated_at=created,
-            queued_until=created + rng.uniform(2.0, 5.0),
+            queued_until=created + rng.uniform(2.0, 5.0) / self.pace,
             outcome=outcome or rng.choices(kinds, weights)[0],
             branch=branch,
             tag=tag,
@@ -202,7 +207,7 @@ class Engine:
         pipeline.builds.append(build)
         self.builds.append(build)
         self._active.append(build)
-        self._tell("created", build)
+        self._notify("created", build)
         return build
 
     def decide_outcome(self, build: Build, outcome: Outcome) -> None:
@@ -224,7 +229,7 @@ class Engine:
             build.state = BuildState.RUNNING
         self._proceed(build, now)
         if not build.finished:
-            self._tell("canceling", build)
+            self._notify("canceling", build)
 
     def cancel_job(self, build: Build, job: Job) -> None:
         """Stop one job of a build."""
@@ -258,7 +263,9 @@ class Engine:
                 self._queue(new, now)
             fresh.append(new)
         for job in build.current:
-            stopped = job.state is JobState.SKIPPED or (job.state is JobState.CANCELED and job.step.gate is not None)
+            stopped = job.state is JobState.SKIPPED or (
+                job.state is JobState.CANCELED and job.step.approval is not None
+            )
             if stopped and job not in fresh:
                 job.state, job.finished_at = JobState.CREATED, None
         order = {step.name: index for index, step in enumerate(build.pipeline.steps)}
@@ -271,16 +278,16 @@ class Engine:
         self._plan(build)
         if build not in self._active:
             self._active.append(build)
-        self._tell("reopened", build)
+        self._notify("reopened", build)
         return fresh
 
     def approve(self, build: Build, job: Job, by: Person | None = None, comment: str = "") -> None:
-        """Open a gate; what stands behind it runs. Raises Refused when it is not waiting."""
-        if not job.open_gate:
+        """Approve what waits; what comes after it runs. Raises Refused when it does not wait."""
+        if not job.awaits_approval:
             raise Refused("Nothing waits for a person here.")
         now = self.now
         job.decided_by, job.comment = by, comment
-        if job.step.gate is GateKind.INSTANT:
+        if job.step.approval is ApprovalKind.INSTANT:
             job.state, job.finished_at = JobState.UNBLOCKED, now
         else:
             self._queue(job, now)
@@ -288,12 +295,12 @@ class Engine:
         self._proceed(build, now)
 
     def reject(self, build: Build, job: Job, by: Person | None = None, comment: str = "") -> None:
-        """Refuse a gate: the job fails and the build ends as failed, or canceled where the gate is a pause."""
-        if not job.open_gate:
+        """Reject what waits: the job fails and so does the build; where it is a mere pause the build is canceled."""
+        if not job.awaits_approval:
             raise Refused("Nothing waits for a person here.")
         now = self.now
         job.decided_by, job.comment = by, comment
-        if job.step.gate is GateKind.INSTANT:
+        if job.step.approval is ApprovalKind.INSTANT:
             self.cancel(build, "rejected")
             return
         job.state, job.finished_at, job.reason = JobState.FAILED, now, "rejected"
@@ -301,7 +308,7 @@ class Engine:
         self._proceed(build, now)
 
     def finish(self, build: Build, outcome: Outcome | None = None) -> None:
-        """Bring a build to its end now, gates passed. Raises Refused for a finished one."""
+        """Bring a build to its end now, approvals passed. Raises Refused for a finished one."""
         if build.finished:
             raise Refused("The build has finished already.")
         if outcome is not None:
@@ -310,7 +317,7 @@ class Engine:
         while not build.finished:
             build.queued_until = min(build.queued_until, now)
             for job in build.current:
-                if job.open_gate:
+                if job.awaits_approval:
                     self.approve(build, job)
                 elif job.state is JobState.QUEUED:
                     job.starts_at = now
@@ -329,8 +336,8 @@ class Engine:
     # playing
 
     def settle(self) -> None:
-        """Play every event due by now, each at its own time."""
-        if self._settling:
+        """Play every event due by now, each at its own time; none while builds are paused."""
+        if self._settling or self._paused_at is not None:
             return
         self._settling = True
         try:
@@ -346,7 +353,9 @@ class Engine:
 
     def _job(self, build: Build, step: Step, at: float, attempt: int = 1) -> Job:
         number = self.next_id(f"{build.pipeline.system}/job", 90_210)
-        return Job(step=step, uid=self.uid(), number=number, attempt=attempt, round=build.attempt, created_at=at)
+        return Job(
+            step=step, uid=self.uid(), number=number, attempt=attempt, build_attempt=build.attempt, created_at=at
+        )
 
     def _reopen(self, build: Build, now: float) -> None:
         build.updated_at = now
@@ -354,11 +363,13 @@ class Engine:
             build.result = None
             self._active.append(build)
         build.state = BuildState.RUNNING
-        self._tell("resumed", build)
+        self._notify("resumed", build)
 
     def _plan(self, build: Build) -> None:
         """Choose which job is going to spoil the build."""
-        open_jobs = [job for job in build.current if not job.state.final and job.step.gate is not GateKind.INSTANT]
+        open_jobs = [
+            job for job in build.current if not job.state.final and job.step.approval is not ApprovalKind.INSTANT
+        ]
         strict = [job for job in open_jobs if not job.step.tolerated] or open_jobs
         tested = [job for job in strict if job.step.tests]
         plain = [job for job in strict if not job.step.tests]
@@ -378,7 +389,7 @@ class Engine:
 
     def _queue(self, job: Job, at: float) -> None:
         job.state, job.queued_at = JobState.QUEUED, at
-        job.starts_at = at + random.Random(job.uid).uniform(0.4, 1.6)  # noqa: S311 - a simulation
+        job.starts_at = at + random.Random(job.uid).uniform(0.4, 1.6) / self.pace  # noqa: S311 - a simulation
 
     def _step(self, build: Build, at: float) -> None:
         if build.state is BuildState.QUEUED and at >= build.queued_until:
@@ -389,14 +400,14 @@ class Engine:
             if job.state is JobState.QUEUED and job.starts_at is not None and job.starts_at <= at:
                 rng = random.Random(f"{job.uid}/run")  # noqa: S311 - a simulation
                 job.state, job.started_at = JobState.RUNNING, at
-                job.ends_at = at + rng.uniform(*job.step.seconds)
+                job.ends_at = at + rng.uniform(*job.step.seconds) / self.pace
                 build.updated_at = at
                 if build.started_at is None or build.attempt_started_at is not None:
                     build.started_at = at
                     build.attempt_started_at = None
-                    self._tell("started", build)
+                    self._notify("started", build)
                 else:
-                    self._tell("job", build)
+                    self._notify("job", build)
             elif job.state is JobState.RUNNING and job.ends_at is not None and job.ends_at <= at:
                 self._end(build, job, at)
         self._proceed(build, at)
@@ -412,19 +423,19 @@ class Engine:
         else:
             job.state = JobState.FAILED
             job.reason = "infrastructure" if build.outcome is Outcome.ERROR else "script"
-        job.tests = matter.tests(build, job)
-        job.issues = matter.issues(build, job)
+        job.tests = job_output.tests(build, job)
+        job.issues = job_output.issues(build, job)
         if job.state in {JobState.PASSED, JobState.FAILED}:
             first = self.next_id(f"{build.pipeline.system}/artifact", 31_000)
-            job.artifacts = matter.artifacts(build, job, first)
+            job.artifacts = job_output.artifacts(build, job, first)
             for _ in job.artifacts[1:]:
                 self.next_id(f"{build.pipeline.system}/artifact")
         if job.state.bad and not job.step.tolerated and build.failing_at is None:
             build.failing_at = at
             if any(not other.state.final for other in build.current):
-                self._tell("failing", build)
+                self._notify("failing", build)
                 return
-        self._tell("job", build)
+        self._notify("job", build)
 
     def _proceed(self, build: Build, at: float) -> None:
         """Open the next stage where the present one is through; end the build after the last."""
@@ -438,21 +449,21 @@ class Engine:
                     continue
                 if spoiled:
                     job.state, job.finished_at = JobState.SKIPPED, at
-                elif job.step.gate is not None and not build.unattended:
+                elif job.step.approval is not None and not build.unattended:
                     job.state = JobState.MANUAL
                     build.updated_at = at
-                elif job.step.gate is GateKind.INSTANT:
+                elif job.step.approval is ApprovalKind.INSTANT:
                     job.state, job.finished_at = JobState.UNBLOCKED, at
-                elif job.step.gate is GateKind.OPTIONAL:
+                elif job.step.approval is ApprovalKind.OPTIONAL:
                     job.state = JobState.MANUAL
                 else:
                     self._queue(job, at)
             if any(job.state in {JobState.QUEUED, JobState.RUNNING} for job in jobs):
                 return
-            if any(job.open_gate and job.step.gate is not GateKind.OPTIONAL for job in jobs):
+            if any(job.awaits_approval and job.step.approval is not ApprovalKind.OPTIONAL for job in jobs):
                 if build.state is not BuildState.WAITING:
                     build.state, build.updated_at = BuildState.WAITING, at
-                    self._tell("waiting", build)
+                    self._notify("waiting", build)
                 return
         self._finish(build, at)
 
@@ -471,9 +482,9 @@ class Engine:
         build.finished_at = build.updated_at = at
         build.attempt_started_at = None
         self._active.remove(build)
-        self._tell("finished", build)
+        self._notify("finished", build)
 
-    def _tell(self, event: str, build: Build) -> None:
+    def _notify(self, event: str, build: Build) -> None:
         for listener in self.listeners:
             listener(event, build)
 
@@ -487,20 +498,34 @@ def next_at(build: Build) -> float | None:
     return min((at for at in times if at is not None), default=None)
 
 
-def ends_in(build: Build, now: float) -> float | None:
-    """Return about how many seconds a build still runs, None where it has ended or waits."""
+def _reschedule(build: Build, since: float, now: float, ratio: float) -> None:
+    """Move what is planned for a build: what was `x` seconds after `since` comes `x * ratio` seconds after `now`."""
+
+    def moved(at: float) -> float:
+        return now + max(at - since, 0.0) * ratio
+
+    build.queued_until = moved(build.queued_until)
+    for job in build.current:
+        if job.state is JobState.QUEUED and job.starts_at is not None:
+            job.starts_at = moved(job.starts_at)
+        elif job.state is JobState.RUNNING and job.ends_at is not None:
+            job.ends_at = moved(job.ends_at)
+
+
+def ends_in(build: Build, now: float, pace: float) -> float | None:
+    """Return about how many seconds a build still runs at a pace, None where it has ended or waits."""
     if build.finished or build.state is BuildState.WAITING:
         return None
     left = max(build.queued_until - now, 0.0) if build.state is BuildState.QUEUED else 0.0
     for stage in build.pipeline.stages:
         longest = 0.0
         for job in build.current:
-            if job.step.stage != stage or job.state.final or job.open_gate:
+            if job.step.stage != stage or job.state.final or job.awaits_approval:
                 continue
             if job.state is JobState.RUNNING:
                 longest = max(longest, (job.ends_at or now) - now)
-            elif job.step.gate is not GateKind.INSTANT:
-                longest = max(longest, sum(job.step.seconds) / 2 + 1.0)
+            elif job.step.approval is not ApprovalKind.INSTANT:
+                longest = max(longest, (sum(job.step.seconds) / 2 + 1.0) / pace)
         left += longest
     return round(max(left, 0.0), 1)
 

@@ -1,12 +1,8 @@
-"""What stands in the world at start: repositories, pipelines, and about twelve finished builds of each."""
+"""The repositories and pipelines of the local CI systems as they are defined at the start, without builds."""
 
-from dataclasses import dataclass
-
-from playground.ci.engine import Engine
 from playground.ci.model import (
-    Build,
+    ApprovalKind,
     Field,
-    GateKind,
     Outcome,
     Person,
     Pipeline,
@@ -15,8 +11,8 @@ from playground.ci.model import (
     Source,
     Step,
 )
+from playground.ci.simulation import Simulation
 
-HISTORY = 12
 HOUR = 3600.0
 
 P, F, T, W, E, O = (  # noqa: E741 - one letter an outcome keeps the patterns below readable
@@ -30,115 +26,34 @@ P, F, T, W, E, O = (  # noqa: E741 - one letter an outcome keeps the patterns be
 STEADY = {P: 70, T: 14, W: 8, F: 6, E: 1, O: 1}
 SHAKY = {P: 45, T: 45, O: 10}
 
-MESSAGES = (
-    "Show the delivery date in the basket",
-    "Round prices half to even",
-    "Fix a crash when the voucher field is empty",
-    "Keep the session across a restart",
-    "Translate the receipt into Portuguese",
-    "Bump dependencies",
-    "Read the address book only once",
-    "Make the search field larger on small screens",
-    "Retry a payment that timed out",
-    "Log out everywhere when the password changes",
-    "Speed up the product list",
-    "Sort orders by the day they ship",
-    "Drop the old importer",
-    "Explain why a card was declined",
-)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """One build of the history: when, of what, ending how."""
-
-    at: float
-    pipeline: Pipeline
-    outcome: Outcome
-    index: int
-
-
-def populate(world: Engine) -> None:
-    """Fill a new world. Everything but the private key and the times follows from its seed."""
-    for name, email in (
-        ("Mika Lind", "mika@demo.example"),
-        ("Ana Duarte", "ana@demo.example"),
-        ("Bo Nyberg", "bo@demo.example"),
-    ):
-        world.person(name, email)
-    start = world.now
-    world.pipelines = [
-        *_buildkite(world),
-        *_xcode_cloud(world),
-        *_gitlab(world),
-        *_gitlab_v3(world),
-        *_github_actions(world),
-        *_jenkins(world),
+def demo_pipelines(simulation: Simulation) -> list[Pipeline]:
+    """Return the pipelines of all local CI systems, without builds. The people who commit must be known already."""
+    return [
+        *_buildkite(simulation),
+        *_xcode_cloud(simulation),
+        *_gitlab(simulation),
+        *_gitlab_v3(simulation),
+        *_github_actions(simulation),
+        *_jenkins(simulation),
     ]
-    for pipeline in world.pipelines:
-        pipeline.created_at = start - 400 * 24 * HOUR
-    for entry in sorted(_history(world, start), key=lambda entry: entry.at):
-        _play(world, entry)
-    for pipeline in world.pipelines:
-        _play_out(world, pipeline)
 
 
-def _history(world: Engine, start: float) -> list[_Entry]:
-    entries = []
-    for pipeline in world.pipelines:
-        at = start - world.rng.uniform(0.3, 1.2) * HOUR
-        for index, outcome in enumerate(reversed(pipeline.pattern[:HISTORY])):
-            entries.append(_Entry(at=at, pipeline=pipeline, outcome=outcome, index=HISTORY - 1 - index))
-            at -= world.rng.uniform(1.5, 5.0) * HOUR
-    return entries
-
-
-def _play(world: Engine, entry: _Entry) -> None:
-    pipeline, repo, rng = entry.pipeline, entry.pipeline.repo, world.rng
-    author = rng.choice(world.people)
-    source = pipeline.sources[entry.index % len(pipeline.sources)]
-    message = rng.choice(MESSAGES)
-    pull: Pull | None = None
-    if source is Source.PULL:
-        pull = repo.pulls[rng.choice(sorted(repo.pulls))]
-        branch = pull.branch
-    else:
-        branch = repo.default_branch if entry.index % 4 else rng.choice(sorted(repo.branches))
-    old = source is Source.SCHEDULE
-    commit = repo.branches[branch] if old else world.commit(repo, branch, message, author, entry.at - 40)
-    world.start(
-        pipeline,
-        commit=commit,
-        source=source,
-        branch=branch,
-        pull=pull,
-        creator=None if old else commit.author,
-        outcome=entry.outcome,
-        unattended=True,
-        at=entry.at,
+def _repo(simulation: Simulation, owner: str, name: str, *, default: str = "main", topics: tuple[str, ...]) -> Repo:
+    repo = Repo(
+        owner=owner, name=name, number=simulation.next_id("repo", 20), uid=simulation.uid(), default_branch=default
     )
-    world.settle()
-
-
-def _play_out(world: Engine, pipeline: Pipeline) -> None:
-    unfinished: list[Build] = [build for build in pipeline.builds if not build.finished]
-    for build in unfinished:
-        world.finish(build, build.outcome)
-
-
-def _repo(world: Engine, owner: str, name: str, *, default: str = "main", topics: tuple[str, ...]) -> Repo:
-    repo = Repo(owner=owner, name=name, number=world.next_id("repo", 20), uid=world.uid(), default_branch=default)
-    people: list[Person] = world.people
-    at = world.now - 90 * HOUR
-    world.commit(repo, default, "Start the week from a green build", people[0], at)
+    people: list[Person] = simulation.people
+    at = simulation.now - 90 * HOUR
+    simulation.commit(repo, default, "Start the week from a green build", people[0], at)
     for index, topic in enumerate(topics):
         author = people[index % len(people)]
         branch = f"feature/{topic}"
         title = topic.replace("-", " ").capitalize()
-        world.commit(repo, branch, title, author, at + (index + 1) * HOUR)
-        number = world.next_id(f"pull/{repo.slug}", 41)
+        simulation.commit(repo, branch, title, author, at + (index + 1) * HOUR)
+        number = simulation.next_id(f"pull/{repo.slug}", 41)
         repo.pulls[number] = Pull(
-            number=number, title=title, branch=branch, target=default, author=author, uid=world.uid()
+            number=number, title=title, branch=branch, target=default, author=author, uid=simulation.uid()
         )
     for tag in ("v2.3.0", "v2.4.0"):
         repo.tags[tag] = repo.branches[default]
@@ -149,8 +64,8 @@ def _classes(ending: str, folder: str, *names: str) -> tuple[tuple[str, str], ..
     return tuple((name, f"{folder}/{name}{ending}") for name in names)
 
 
-def _buildkite(world: Engine) -> list[Pipeline]:
-    web = _repo(world, "demo", "web", topics=("checkout", "dark-mode"))
+def _buildkite(simulation: Simulation) -> list[Pipeline]:
+    web = _repo(simulation, "demo", "web", topics=("checkout", "dark-mode"))
     classes = _classes(".test.ts", "src", "basket", "session", "price", "search")
     return [
         Pipeline(
@@ -158,7 +73,7 @@ def _buildkite(world: Engine) -> list[Pipeline]:
             path="web",
             name="Web",
             number=1,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=web,
             language="typescript",
             test_classes=classes,
@@ -199,7 +114,7 @@ def _buildkite(world: Engine) -> list[Pipeline]:
             path="deploy",
             name="Deploy",
             number=2,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=web,
             language="typescript",
             test_classes=classes,
@@ -217,8 +132,8 @@ def _buildkite(world: Engine) -> list[Pipeline]:
                 Step(name=":rocket: Deploy to staging", stage="staging", seconds=(5, 9), command="bin/deploy staging"),
                 Step(
                     name="Deploy to production",
-                    stage="gate",
-                    gate=GateKind.INSTANT,
+                    stage="approval",
+                    approval=ApprovalKind.INSTANT,
                     prompt="Staging looks right?",
                     fields=(
                         Field(
@@ -239,8 +154,8 @@ def _buildkite(world: Engine) -> list[Pipeline]:
             path="flaky-tests",
             name="Flaky tests",
             number=3,
-            uid=world.uid(),
-            repo=_repo(world, "demo", "flaky", topics=("quarantine",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "demo", "flaky", topics=("quarantine",)),
             language="ruby",
             test_classes=_classes("_spec.rb", "spec", "importer", "mailer", "clock"),
             pattern=(T, P, P, T, P, T, T, P, O, P, T, P),
@@ -258,8 +173,8 @@ def _buildkite(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _xcode_cloud(world: Engine) -> list[Pipeline]:
-    repo = _repo(world, "acme", "aurora-ios", topics=("widgets", "passkeys", "live-activities"))
+def _xcode_cloud(simulation: Simulation) -> list[Pipeline]:
+    repo = _repo(simulation, "acme", "aurora-ios", topics=("widgets", "passkeys", "live-activities"))
     classes = _classes(".swift", "AuroraTests", "BasketTests", "LoginTests", "MoneyTests", "SearchTests")
     build = Step(
         name="Build - iOS",
@@ -320,7 +235,7 @@ def _xcode_cloud(world: Engine) -> list[Pipeline]:
             group="Aurora iOS",
             counter="xcode_cloud/Aurora iOS",
             number=index + 1,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=repo,
             language="swift",
             test_classes=classes,
@@ -333,15 +248,15 @@ def _xcode_cloud(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _gitlab(world: Engine) -> list[Pipeline]:
+def _gitlab(simulation: Simulation) -> list[Pipeline]:
     return [
         Pipeline(
             system="gitlab",
             path="acme/backend",
             name="backend",
             number=21,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "backend", topics=("invoices", "rate-limits")),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "backend", topics=("invoices", "rate-limits")),
             language="ruby",
             test_classes=_classes("_spec.rb", "spec/models", "invoice", "charge", "customer"),
             pattern=(P, P, T, T, P, P, W, P, F, P, P, T),
@@ -358,7 +273,13 @@ def _gitlab(world: Engine) -> list[Pipeline]:
                     tests=52,
                     artifacts=("junit:junit.xml.gz", "archive:artifacts.zip"),
                 ),
-                Step(name="review app", stage="deploy", seconds=(5, 9), command="bin/review", gate=GateKind.OPTIONAL),
+                Step(
+                    name="review app",
+                    stage="deploy",
+                    seconds=(5, 9),
+                    command="bin/review",
+                    approval=ApprovalKind.OPTIONAL,
+                ),
                 Step(
                     name="package",
                     stage="deploy",
@@ -373,8 +294,8 @@ def _gitlab(world: Engine) -> list[Pipeline]:
             path="acme/api-gateway",
             name="api-gateway",
             number=22,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "api-gateway", topics=("mtls",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "api-gateway", topics=("mtls",)),
             language="go",
             test_classes=_classes("_test.go", "internal", "limiter", "proxy", "router"),
             pattern=(P, P, P, P, T, P, P, F, P, P, P, P),
@@ -395,22 +316,22 @@ def _gitlab(world: Engine) -> list[Pipeline]:
                     stage="production",
                     seconds=(6, 11),
                     command="bin/deploy production",
-                    gate=GateKind.MANUAL,
+                    approval=ApprovalKind.MANUAL,
                 ),
             ),
         ),
     ]
 
 
-def _gitlab_v3(world: Engine) -> list[Pipeline]:
+def _gitlab_v3(simulation: Simulation) -> list[Pipeline]:
     return [
         Pipeline(
             system="gitlab_v3",
             path="legacy/monolith",
             name="monolith",
             number=7,
-            uid=world.uid(),
-            repo=_repo(world, "legacy", "monolith", default="master", topics=("soap",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "legacy", "monolith", default="master", topics=("soap",)),
             language="java",
             test_classes=_classes(".java", "src/test/java/demo", "OrderServiceTest", "StockTest"),
             pattern=(P, F, P, P, P, T, P, P, P, F, F, P),
@@ -438,8 +359,8 @@ def _gitlab_v3(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _github_actions(world: Engine) -> list[Pipeline]:
-    repo = _repo(world, "acme", "storefront", topics=("gift-cards", "checkout-v2"))
+def _github_actions(simulation: Simulation) -> list[Pipeline]:
+    repo = _repo(simulation, "acme", "storefront", topics=("gift-cards", "checkout-v2"))
     classes = _classes(".test.ts", "tests", "cart", "account", "catalog")
     return [
         Pipeline(
@@ -447,7 +368,7 @@ def _github_actions(world: Engine) -> list[Pipeline]:
             path="acme/storefront/ci.yml",
             name="CI",
             number=5101,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=repo,
             language="typescript",
             test_classes=classes,
@@ -487,7 +408,7 @@ def _github_actions(world: Engine) -> list[Pipeline]:
             path="acme/storefront/deploy.yml",
             name="Deploy",
             number=5102,
-            uid=world.uid(),
+            uid=simulation.uid(),
             repo=repo,
             language="typescript",
             test_classes=classes,
@@ -507,7 +428,7 @@ def _github_actions(world: Engine) -> list[Pipeline]:
                     stage="deploy",
                     seconds=(8, 14),
                     command="npm run deploy",
-                    gate=GateKind.MANUAL,
+                    approval=ApprovalKind.MANUAL,
                     prompt="production",
                 ),
             ),
@@ -515,7 +436,7 @@ def _github_actions(world: Engine) -> list[Pipeline]:
     ]
 
 
-def _jenkins(world: Engine) -> list[Pipeline]:
+def _jenkins(simulation: Simulation) -> list[Pipeline]:
     classes = _classes(".java", "src/test/java/demo", "demo.orders.OrderTest", "demo.stock.StockTest")
     return [
         Pipeline(
@@ -523,8 +444,8 @@ def _jenkins(world: Engine) -> list[Pipeline]:
             path="nightly-regression",
             name="nightly-regression",
             number=1,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "orders", topics=("refunds",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "orders", topics=("refunds",)),
             language="java",
             test_classes=classes,
             pattern=(P, T, P, P, T, T, P, P, W, P, P, T),
@@ -549,8 +470,8 @@ def _jenkins(world: Engine) -> list[Pipeline]:
             name="publish",
             group="release",
             number=2,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "publisher", topics=("signing",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "publisher", topics=("signing",)),
             language="java",
             test_classes=classes,
             pattern=(P, P, P, F, P, P, P, P, P, P, F, P),
@@ -567,7 +488,7 @@ def _jenkins(world: Engine) -> list[Pipeline]:
                 Step(
                     name="Approve",
                     stage="Approve",
-                    gate=GateKind.INSTANT,
+                    approval=ApprovalKind.INSTANT,
                     prompt="Publish to the store?",
                     fields=(Field(key="CHANNEL", label="Channel", options=("beta", "stable"), default="beta"),),
                 ),
@@ -579,8 +500,8 @@ def _jenkins(world: Engine) -> list[Pipeline]:
             path="docs",
             name="docs",
             number=3,
-            uid=world.uid(),
-            repo=_repo(world, "acme", "docs", topics=("search",)),
+            uid=simulation.uid(),
+            repo=_repo(simulation, "acme", "docs", topics=("search",)),
             language="typescript",
             test_classes=classes,
             pattern=(P, P, P, P, P, F, P, P, P, P, P, P),

@@ -1,4 +1,4 @@
-"""What jobs leave behind: complaints, tests, logs, files. All drawn from a job's own seed, so they stay the same."""
+"""The output of jobs: issues, test results, logs, artifacts. All come from a seed of the job, so they stay the same."""
 
 import hashlib
 import io
@@ -96,7 +96,7 @@ _SUBJECTS = (
     "the old format",
 )
 _VERBS = ("handles", "refuses", "survives", "shows", "remembers", "reports")
-_COMPLAINTS = (
+_TEST_MESSAGES = (
     "expected 3, got 4",
     "expected status 200, got 503",
     "timed out after 5.0 seconds waiting for the basket to settle",
@@ -206,7 +206,7 @@ def tests(build: Build, job: Job) -> tuple[Test, ...]:
         name = _test_name(pipeline.language, subject, index // len(_SUBJECTS))
         outcome = "failed" if index in failing else "skipped" if index in skipped else "passed"
         line = 10 + 7 * index
-        message = rng.choice(_COMPLAINTS) if outcome == "failed" else None
+        message = rng.choice(_TEST_MESSAGES) if outcome == "failed" else None
         made.append(
             Test(
                 uid=_uid(pipeline.uid, step.name, index),

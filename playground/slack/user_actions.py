@@ -1,7 +1,6 @@
-"""What people do in the local Slack: type, click, choose, submit, open, react, move the bot about.
+"""What users do in the local Slack: type, click, choose, submit, open, react, invite or remove the bot.
 
-Each act becomes the payload Slack sends for it, goes to the bot, and what the bot answers takes its effect in
-the workspace. An act returns `{"ok": true, ...}` or the word that Slack shows when the bot did not answer.
+Each act becomes the payload Slack sends for it, goes to the bot, and what the bot answers is applied to the workspace. An act returns `{"ok": true, ...}` or the error that Slack shows when the bot did not answer.
 """
 
 import secrets
@@ -9,87 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from playground.slack import posting
-from playground.slack.checks import option_problems, view_problems
+from playground.slack.block_kit import option_problems, view_problems
 from playground.slack.delivery import Answer, Delivery
-from playground.slack.state import (
-    VIEW_STACK,
-    Channel,
-    Json,
-    Message,
-    ResponseUrl,
-    SlackError,
-    User,
-    View,
-    Workspace,
-)
-
-# Which member of an action carries the choice, and what stands there while nothing is chosen.
-CHOICE_OF = {
-    "static_select": "selected_option",
-    "external_select": "selected_option",
-    "users_select": "selected_user",
-    "conversations_select": "selected_conversation",
-    "channels_select": "selected_channel",
-    "multi_static_select": "selected_options",
-    "multi_external_select": "selected_options",
-    "multi_users_select": "selected_users",
-    "multi_conversations_select": "selected_conversations",
-    "multi_channels_select": "selected_channels",
-    "overflow": "selected_option",
-    "radio_buttons": "selected_option",
-    "checkboxes": "selected_options",
-    "datepicker": "selected_date",
-    "timepicker": "selected_time",
-    "datetimepicker": "selected_date_time",
-    "plain_text_input": "value",
-    "email_text_input": "value",
-    "url_text_input": "value",
-    "number_input": "value",
-}
-MANY = frozenset(kind for kind, member in CHOICE_OF.items() if member.endswith("s"))
-INITIAL = {
-    "selected_option": "initial_option", "selected_options": "initial_options", "selected_user": "initial_user",
-    "selected_users": "initial_users", "selected_conversation": "initial_conversation",
-    "selected_conversations": "initial_conversations", "selected_channel": "initial_channel",
-    "selected_channels": "initial_channels", "selected_date": "initial_date", "selected_time": "initial_time",
-    "selected_date_time": "initial_date_time", "value": "initial_value",
-}  # fmt: skip
+from playground.slack.elements import CHOICE_OF, elements, find_element, form_values
+from playground.slack.model import Channel, Json, Message, ResponseUrl, SlackError, User, View
+from playground.slack.workspace import VIEW_STACK, Workspace
 
 
-def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
-    """Yield every (block, element) that can be acted on, those inside containers and cards too."""
-    for block in blocks:
-        candidates = [block.get("accessory"), block.get("element")]
-        if block["type"] in ("actions", "context_actions"):
-            candidates += block.get("elements", [])
-        if block["type"] == "card":
-            candidates += block.get("actions", [])
-        yield from ((block, it) for it in candidates if isinstance(it, dict) and "action_id" in it)
-        yield from elements(block.get("child_blocks", []))
-        if block["type"] == "carousel":
-            yield from elements(block.get("elements", []))
-
-
-def form_values(blocks: list[Json], given: Json) -> Json:
-    """Return `state.values`: what was typed or chosen, else what each element started with."""
-    values: Json = {}
-    for block, element in elements(blocks):
-        if (member := CHOICE_OF.get(element["type"])) is None or element["type"] == "overflow":
-            continue
-        empty: Any = [] if element["type"] in MANY else None
-        value = (
-            given.get(block["block_id"], {})
-            .get(element["action_id"], {})
-            .get(member, element.get(INITIAL[member], empty))
-        )
-        if member == "value" and value == "":
-            value = None
-        values.setdefault(block["block_id"], {})[element["action_id"]] = {"type": element["type"], member: value}
-    return values
-
-
-class People:
-    """The acts of the people at the page. `user` is always the id of the one who acts."""
+class UserActions:
+    """What the users of the page can do. `user` is always the id of the one who acts."""
 
     def __init__(self, workspace: Workspace, delivery: Delivery) -> None:
         self._slack = workspace
@@ -131,7 +58,7 @@ class People:
         if not answer.body:
             return {"ok": True}
         if answer.body.get("response_type") == "in_channel":
-            self._say(who, where, f"{command} {text}".strip())
+            self._post_as_user(who, where, f"{command} {text}".strip())
         url = ResponseUrl(channel=where.id, user=user, issued_at=slack.now())
         try:
             posting.answer(slack, url, answer.body, "answer to the command")
@@ -141,10 +68,10 @@ class People:
         return {"ok": True, "answer": answer.body}
 
     async def message(self, *, user: str, channel: str, text: str, thread_ts: str = "") -> Json:
-        """Write a message. The bot hears of mentions, direct messages and links it may unfurl."""
+        """Write a message. The bot gets events of mentions, direct messages and links it may unfurl."""
         slack = self._slack
         where = self._in(user, channel)
-        said = self._say(slack.user(user), where, text, thread_ts)
+        said = self._post_as_user(slack.user(user), where, text, thread_ts)
         event: Json = {
             "client_msg_id": secrets.token_hex(16), "user": user, "ts": said.ts, "text": said.text,
             "team": slack.team_id, "blocks": said.blocks, "channel": where.id, "event_ts": said.ts,
@@ -153,12 +80,12 @@ class People:
             event["thread_ts"] = thread_ts
         answers: list[Answer] = []
         if where.is_im:
-            answers += await self._tell("message.im", {"type": "message", "channel_type": "im", **event})
+            answers += await self._send_event("message.im", {"type": "message", "channel_type": "im", **event})
         elif slack.bot_user in where.members:
             kind = "group" if where.is_private else "channel"
             if f"<@{slack.bot_user}" in said.text:
-                answers += await self._tell("app_mention", {"type": "app_mention", **event})
-            answers += await self._tell(f"message.{kind}s", {"type": "message", "channel_type": kind, **event})
+                answers += await self._send_event("app_mention", {"type": "app_mention", **event})
+            answers += await self._send_event(f"message.{kind}s", {"type": "message", "channel_type": kind, **event})
         if links := slack.shared_links(text):
             unfurl_id = f"{where.id}.{said.ts}.{secrets.token_hex(16)}"
             said.unfurl_ids[unfurl_id] = [link["url"] for link in links]
@@ -169,7 +96,7 @@ class People:
             }  # fmt: skip
             if thread_ts:
                 shared["thread_ts"] = thread_ts
-            answers += await self._tell("link_shared", shared)
+            answers += await self._send_event("link_shared", shared)
         error = next((answer.error for answer in answers if answer.error), "")
         return {"ok": True, "ts": said.ts} | ({"error": error} if error else {})
 
@@ -186,9 +113,9 @@ class People:
         """
         slack = self._slack
         who = slack.user(user)
-        message, view = self._place(user, channel, ts, view_id)
+        message, view = self._target(user, channel, ts, view_id)
         blocks = _blocks_of(message) if message else view.spec.get("blocks", []) if view else []
-        block, element = _element(blocks, action_id, block_id, text)
+        block, element = find_element(blocks, action_id, block_id, text)
         values = form_values(blocks, {**(view.values if view else {}), **(state or {})})
         act: Json = {"action_id": element["action_id"], "block_id": block["block_id"], "type": element["type"]}
         if element["type"] in ("button", "icon_button"):
@@ -231,9 +158,9 @@ class People:
         """Type into an external select and return the `options` or `option_groups` the bot offers."""
         slack = self._slack
         who = slack.user(user)
-        message, view = self._place(user, channel, ts, view_id)
+        message, view = self._target(user, channel, ts, view_id)
         blocks = _blocks_of(message) if message else view.spec.get("blocks", []) if view else []
-        block, element = _element(blocks, action_id, block_id, "")
+        block, element = find_element(blocks, action_id, block_id, "")
         payload: Json = {
             "type": "block_suggestion",
             "user": {"id": who.id, "username": who.name, "name": who.name, "team_id": slack.team_id},
@@ -275,7 +202,7 @@ class People:
             "trigger_id": slack.new_trigger(user),
         }
         if ts:
-            message, _ = self._place(user, channel, ts, "")
+            message, _ = self._target(user, channel, ts, "")
             if message is None:
                 raise SlackError("message_not_found")
             payload |= {
@@ -293,7 +220,7 @@ class People:
         """Submit a modal. Returns `errors` by block id when the bot refuses a field."""
         slack = self._slack
         who = slack.user(user)
-        _, view = self._place(user, "", "", view_id)
+        _, view = self._target(user, "", "", view_id)
         if view is None or view.spec["type"] != "modal":
             raise SlackError("view_not_found")
         blocks = view.spec.get("blocks", [])
@@ -362,7 +289,7 @@ class People:
         """Close a modal by its cross or its close button; `clear` closes the whole stack."""
         slack = self._slack
         who = slack.user(user)
-        _, view = self._place(user, "", "", view_id)
+        _, view = self._target(user, "", "", view_id)
         stack = slack.views.get(user, [])
         if view is None or view not in stack:
             raise SlackError("view_not_found")
@@ -397,13 +324,13 @@ class People:
         event: Json = {"type": "app_home_opened", "user": user, "channel": slack.dm(user).id, "tab": tab}
         if tab == "home" and user in slack.homes:
             event["view"] = slack.view_json(slack.homes[user])
-        answers = await self._tell("app_home_opened", event)
+        answers = await self._send_event("app_home_opened", event)
         error = next((answer.error for answer in answers if answer.error), "")
         return {"ok": not error} | ({"error": error} if error else {})
 
     async def reaction(self, *, user: str, channel: str, ts: str, name: str) -> Json:
         """Add a reaction, or take it back when it is there."""
-        message, _ = self._place(user, channel, ts, "")
+        message, _ = self._target(user, channel, ts, "")
         if message is None:
             raise SlackError("message_not_found")
         users = message.reactions.setdefault(name, [])
@@ -417,7 +344,7 @@ class People:
         self._slack.touch()
         kind = "reaction_added" if added else "reaction_removed"
         if self._slack.bot_user in self._slack.channel(channel).members:
-            await self._tell(
+            await self._send_event(
                 kind,
                 {
                     "type": kind,
@@ -463,17 +390,17 @@ class People:
             case _:
                 raise SlackError("unknown_change")
         slack.touch()
-        # Slack tells of public channels without membership, of private ones only inside.
+        # Slack sends events of public channels without membership, of private ones to members only.
         if told or not where.is_private:
-            await self._tell(event["type"], event)
+            await self._send_event(event["type"], event)
         return {"ok": True}
 
     async def uninstall(self) -> Json:
-        """Remove the app: its token ends, and the bot hears of it."""
+        """Remove the app: its token ends, and the bot gets the events of that."""
         self._slack.installed = False
         tokens: Json = {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [self._slack.bot_user]}}
-        await self._tell("tokens_revoked", tokens)
-        await self._tell("app_uninstalled", {"type": "app_uninstalled"})
+        await self._send_event("tokens_revoked", tokens)
+        await self._send_event("app_uninstalled", {"type": "app_uninstalled"})
         self._slack.touch()
         return {"ok": True}
 
@@ -485,7 +412,7 @@ class People:
             raise SlackError("not_in_channel")
         return where
 
-    def _say(self, who: User, where: Channel, text: str, thread_ts: str = "") -> Message:
+    def _post_as_user(self, who: User, where: Channel, text: str, thread_ts: str = "") -> Message:
         if where.is_archived:
             raise SlackError("is_archived")
         blocks: list[Json] = [
@@ -514,7 +441,7 @@ class People:
         )
         return {"ok": False, "error": error}
 
-    def _place(self, user: str, channel: str, ts: str, view_id: str) -> tuple[Message | None, View | None]:
+    def _target(self, user: str, channel: str, ts: str, view_id: str) -> tuple[Message | None, View | None]:
         slack = self._slack
         if view_id:
             candidates = [*slack.views.get(user, []), *([slack.homes[user]] if user in slack.homes else [])]
@@ -558,7 +485,7 @@ class People:
                     "response_url": url,
                 }  # fmt: skip
 
-    async def _tell(self, name: str, event: Json) -> list[Answer]:
+    async def _send_event(self, name: str, event: Json) -> list[Answer]:
         """Send an event if the app has subscribed to it."""
         return [await self._bot.event(event)] if name in self._slack.events else []
 
@@ -567,12 +494,3 @@ def _blocks_of(message: Message) -> list[Json]:
     """Return all blocks of a message: its own, its attachments' and its previews'."""
     inner = [*message.attachments, *message.unfurls.values()]
     return [*message.blocks, *(block for holder in inner for block in holder.get("blocks", []))]
-
-
-def _element(blocks: list[Json], action_id: str, block_id: str, text: str) -> tuple[Json, Json]:
-    for block, element in elements(blocks):
-        if element["action_id"] != action_id or block_id not in ("", block["block_id"]):
-            continue
-        if text in ("", element.get("text", {}).get("text")):
-            return block, element
-    raise SlackError("action_not_found")
