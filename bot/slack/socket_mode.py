@@ -12,6 +12,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.core.text import valid_tree
 from bot.http.transport import Session
 from bot.slack.sender import SlackError, faults
 
@@ -87,7 +88,7 @@ class SocketMode:
         self._seen[delivery] = None
         while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
-        reply = await self._dispatch(request.payload, {})
+        reply = await self._dispatch(valid_tree(request.payload), {})
         payload: dict[str, Any] | None = None
         if request.accepts_response_payload and reply.body:
             try:

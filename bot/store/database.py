@@ -42,6 +42,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
+from bot.core.text import valid
 from bot.store.sqlite import connect
 from bot.store.tables import Row
 
@@ -322,6 +323,35 @@ def _read_url(url: str) -> URL:
 
 
 def _engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
+    engine = _bare_engine(url, pool)
+    event.listen(engine.sync_engine, "before_cursor_execute", _with_valid_texts, retval=True)
+    return engine
+
+
+def _with_valid_texts(
+    _connection: Connection,
+    _cursor: object,
+    statement: str,
+    parameters: Any,
+    _context: object,
+    executemany: bool,  # noqa: FBT001 - SQLAlchemy's signature
+) -> tuple[str, Any]:
+    """Return a statement whose texts both databases take: what is not valid Unicode, or holds NUL, is repaired.
+
+    Text is made valid where it enters; this is the second line, so that one odd text never fails a transaction.
+    """
+    return statement, [_valid_row(row) for row in parameters] if executemany else _valid_row(parameters)
+
+
+def _valid_row(row: Any) -> Any:
+    if isinstance(row, dict):
+        return {name: valid(value) if isinstance(value, str) else value for name, value in row.items()}
+    if isinstance(row, tuple):
+        return tuple(valid(value) if isinstance(value, str) else value for value in row)
+    return row
+
+
+def _bare_engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
     if url.drivername == "postgresql+asyncpg":
         host, arguments = _postgres_arguments(url.query)
         return create_async_engine(

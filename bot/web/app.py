@@ -24,6 +24,7 @@ from starlette.routing import Route
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, BotError, ProviderError, StoreError
 from bot.core.models import WebhookEvent
+from bot.core.text import valid_tree
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import InstallRow
 
@@ -145,7 +146,7 @@ async def _body(request: Request, cap: int) -> bytes:
 
 
 def _parse(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return a Slack body as a dictionary. Raises ValueError for anything else."""
+    """Return a Slack body as a dictionary whose texts are valid Unicode. Raises ValueError for anything else."""
     if content_type.lower().startswith("application/json"):
         read = json.loads(body)
     else:
@@ -154,7 +155,8 @@ def _parse(body: bytes, content_type: str) -> dict[str, Any]:
         read = json.loads(fields["payload"]) if "payload" in fields else fields
     if not isinstance(read, dict) or not read or not _is_shaped(read):
         raise ValueError("not an object as Slack sends them")
-    return read
+    shaped: dict[str, Any] = valid_tree(read)
+    return shaped
 
 
 def _is_shaped(read: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import override
 
 from bot.blocks.message import Block, View, context, input_block, section, select, text_field
-from bot.blocks.text import escape
+from bot.blocks.text import escape, harmless
 from bot.core.errors import BotError, NotAllowed, ProviderError, UsageError
 from bot.core.models import Parameter, ParameterType, Ref, StartRequest, parse_ref
 from bot.providers.base.capabilities import Capability
@@ -51,7 +51,7 @@ class RunForm(Form):
             where = await place(target_of(named), request, services, acting=True, verb="run")
             acting.must_be_able(where, Capability.START)
         except BotError as exc:
-            trouble = [section(f"✕ {escape(exc.message)}")] if named else []
+            trouble = [section(f"✕ {harmless(exc.message)}")] if named else []
             return self.view([*trouble, pipeline_field(None, name=PIPELINE)], arguments)
         return await self._drawn(where, arguments, None, request, services)
 
@@ -125,7 +125,7 @@ class RunForm(Form):
         try:
             known = await where.provider.parameters(where.pipeline, parse_ref(ref) if ref else None)
         except ProviderError as exc:
-            return [section(f"I can't read the parameters: {escape(str(exc))}"), free]
+            return [section(f"I can't read the parameters: {harmless(str(exc))}"), free]
         if not known:
             return [free]
         fields = [parameter_field(parameter, begins.get(parameter.name)) for parameter in known[:MOST_FIELDS]]

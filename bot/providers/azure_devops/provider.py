@@ -53,6 +53,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded, same_name
 from bot.http.client import Api, Query, Quota, Reply
 from bot.providers.azure_devops import convert, limits, urls, wire
 from bot.providers.azure_devops.auth import LABEL, AzureOptions, EntraAuth, TokenAuth
@@ -64,7 +65,7 @@ from bot.providers.azure_devops.start import START_OPTIONS, Wish, again, wish
 from bot.providers.azure_devops.urls import Place
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
 from bot.providers.base.webhooks import same_secret
@@ -291,13 +292,13 @@ class AzureDevOps(Provider[AzureOptions]):
         """Yield the default branch, then branches and, in Azure Repos, tags. Costs two requests, or three."""
         project, number = self._service.split(pipeline)
         definition = await self._service.definition(project, number)
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         repository = definition.repository or wire.Repository()
         default = convert.without(HEADS, repository.default_branch)
-        if default and wanted in default.lower():
+        if default and wanted in folded(default):
             yield Ref(kind=RefKind.BRANCH, name=default)
         async for ref in self._refs(project, repository, query):
-            if wanted in ref.name.lower() and (ref.kind, ref.name) != (RefKind.BRANCH, default):
+            if wanted in folded(ref.name) and (ref.kind, ref.name) != (RefKind.BRANCH, default):
                 yield ref
 
     @override
@@ -388,7 +389,7 @@ class AzureDevOps(Provider[AzureOptions]):
         data, cut = await self._api.tail(
             path, self._service.versioned({}), keep=tail_bytes, headers={"Accept": "text/plain"}
         )
-        text = clean_log(data.partition(b"\n")[2] if cut and b"\n" in data else data)
+        text = await cleaned_log(data.partition(b"\n")[2] if cut and b"\n" in data else data)
         page = f"{self._service.page(project, job.build)}&view=logs&j={quote(job.id, safe='')}"
         return Log(text=_STAMP.sub("", text), truncated=cut, job=job.name, url=page)
 
@@ -557,7 +558,7 @@ class AzureDevOps(Provider[AzureOptions]):
         *folders, name = at.names or ("",)
         if not name or "*" in name:
             raise self._service.no_pipeline(path)
-        found = [it for it in await self._definitions(at.project, name) if it.name.lower() == name.lower()]
+        found = [it for it in await self._definitions(at.project, name) if same_name(it.name, name)]
         if folders:
             tail = "/".join(("", *folders)).lower()
             found = [it for it in found if f"/{it.group or ''}".lower().endswith(tail)]

@@ -49,6 +49,7 @@ from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import O, Options
 from bot.providers.base.send_once import send_once
 from bot.providers.base.webhooks import same_secret
+from bot.providers.base.wire import LABELS
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,13 @@ class Provider(ABC, Generic[O]):
     start_options: ClassVar[Mapping[str, str]] = {}
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
+
+    def __init_subclass__(cls, **given: object) -> None:
+        """Note the provider's label for the messages of its wire models."""
+        super().__init_subclass__(**given)
+        package = cls.__module__.split(".")
+        if len(package) > 2 and isinstance(label := getattr(cls, "label", None), str):
+            LABELS.setdefault(package[2], label)
 
     def __init__(self, api: Api, options: O, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         self.connection = connection

@@ -47,10 +47,11 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded
 from bot.http.client import Api, Query, Quota, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.urls import page_below
@@ -228,8 +229,8 @@ class Bitbucket(Provider[BitbucketOptions]):
 
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
-        wanted = (query or "").strip().lower()
-        word = max(re.findall(r"\w+", wanted), key=len, default="")  # a slug's hyphens may be spaces in the name
+        wanted = folded((query or "").strip())
+        word = max(re.findall(r"\w+", query or ""), key=len, default="")  # a slug's hyphens may be spaces in the name
         asked: Query = {
             "role": "member" if self.options.email else None,
             "q": f'name ~ "{word}"' if word else None,
@@ -239,7 +240,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         async for page in self._pages(self._workspace, asked):
             for it in parse_items(page, wire.Repository.of):
                 found = convert.pipeline(it)
-                if wanted in found.path.lower() or wanted in found.name.lower():
+                if wanted in folded(found.path) or wanted in folded(found.name):
                     yield found
 
     @override
@@ -402,7 +403,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         except NotFound as exc:
             raise NotFound("This step has no log, or none yet.", provider=self.label, status=exc.status) from exc
         truncated = cut or len(data) >= tail_bytes
-        text = clean_log(data)
+        text = await cleaned_log(data)
         return Log(
             text=text.partition("\n")[2] if truncated and "\n" in text else text,
             truncated=truncated,

@@ -44,11 +44,12 @@ from bot.core.models import (
     WebhookEvent,
     is_sha,
 )
+from bot.core.text import folded
 from bot.http.client import Query, Quota, Reply, message_of
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
@@ -273,13 +274,13 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
         """Yield the default branch, then the branches of the newest 100 builds: Buildkite has no list of branches."""
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         seen: set[str] = set()
         default = (await self.pipeline(pipeline)).default_branch
         names = [default] if default else []
         names += [build.branch async for build in self.builds(pipeline, BuildFilter(limit=PER_PAGE)) if build.branch]
         for name in names:
-            if name not in seen and wanted in name.lower():
+            if name not in seen and wanted in folded(name):
                 seen.add(name)
                 yield Ref(kind=RefKind.BRANCH, name=name)
 
@@ -373,7 +374,7 @@ class Buildkite(Provider[BuildkiteOptions]):
                 raise
             data, cut = b"", False
         truncated = cut or len(data) >= tail_bytes
-        text = clean_log(data)
+        text = await cleaned_log(data)
         return Log(
             text=text.partition("\n")[2] if truncated and "\n" in text else text,
             truncated=truncated,

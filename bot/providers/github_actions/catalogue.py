@@ -10,6 +10,7 @@ import msgspec
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, UsageError
 from bot.core.models import Parameter, Pipeline, Ref, RefKind
+from bot.core.text import folded, same_name
 from bot.http.client import Api, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.github_actions import convert, inputs, urls, wire
@@ -34,7 +35,7 @@ class Catalogue:
 
     async def pipelines(self, query: str | None) -> AsyncIterator[Pipeline]:
         """Yield the workflows whose name or path holds `query`, those of the repositories last pushed to first."""
-        needle = (query or "").strip().lower()
+        needle = folded((query or "").strip())
         group = needle.rpartition("/")[0]
         repositories = [one async for one in self._repositories() if group in one.full_name.lower()]
         refused: ProviderError | None = None
@@ -47,7 +48,7 @@ class Catalogue:
                     continue
                 has_seen = True
                 for it in listed:
-                    if needle in it.path.lower() or needle in it.name.lower():
+                    if needle in folded(it.path) or needle in folded(it.name):
                         yield it
         if refused is not None and not has_seen:
             raise refused
@@ -143,7 +144,7 @@ class Catalogue:
         """Return the workflow of that name or path; without one, the only workflow of a repository."""
         listed = await self._listed(where, repository)
         wanted = f"{repository.full_name}/{word}".lower()
-        found = [it for it in listed if not word or word.lower() == it.name.lower() or wanted == it.path.lower()]
+        found = [it for it in listed if not word or same_name(word, it.name) or wanted == it.path.lower()]
         if len(found) == 1:
             return found[0]
         if found:

@@ -48,6 +48,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workers import in_worker
 from bot.http.client import Api, Query, Quota, Reply, message_of
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
@@ -349,7 +350,7 @@ class GitHubActions(Provider[GitHubOptions]):
                 status=exc.status,
                 hint="Logs come after a job, sometimes only after the whole run, has ended, and are deleted in time.",
             ) from exc
-        text = convert.plain_log(data.partition(b"\n")[2] if cut and b"\n" in data else data)
+        text = await in_worker(convert.plain_log, data.partition(b"\n")[2] if cut and b"\n" in data else data)
         return Log(text=text, truncated=cut, job=job.name, url=job.web_url)
 
     @override

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from bot.core.clock import Clock
 from bot.core.errors import Ambiguous, NotFound
 from bot.core.models import Pipeline, Ref, RefKind
+from bot.core.text import folded
 from bot.http.client import Api, Query
 from bot.providers.xcode_cloud.auth import ReadyToken
 from bot.providers.xcode_cloud.wire import (
@@ -227,10 +228,10 @@ class Catalogue:
             workflows = await self.workflows(within=within)
             if wanted in workflows:
                 return workflows[wanted]
-            folded = wanted.casefold()
+            sought = folded(wanted)
             found = (
-                [it for it in workflows.values() if it.path.casefold() == folded]
-                or [it for it in workflows.values() if it.name.casefold() == folded]
+                [it for it in workflows.values() if folded(it.path) == sought]
+                or [it for it in workflows.values() if folded(it.name) == sought]
                 or [it for it in workflows.values() if it.product.app and f"{APP_PREFIX}{it.product.app}" == wanted]
             )
             if len(found) == 1:
@@ -381,7 +382,7 @@ def _no_workflow(wanted: str) -> NotFound:
 
 
 def _several_workflows(wanted: str, found: list[Workflow]) -> Ambiguous:
-    clear = len({it.path.casefold() for it in found}) == len(found)
+    clear = len({folded(it.path) for it in found}) == len(found)
     return Ambiguous(
         f"Several workflows are called `{wanted}`. Which one?",
         choices=tuple((it.path, it.path if clear else it.id) for it in found),

@@ -44,11 +44,12 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded
 from bot.http.client import DOWNLOAD_BYTES, Api, Quota, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.listing import SEARCH_PAGES
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import PipelineAdmin, Provider
 from bot.providers.base.urls import page_below
 from bot.providers.xcode_cloud.admin import WorkflowAdmin
@@ -263,9 +264,9 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         """Yield the workflows. From memory for ten minutes; else two requests and one for each product."""
-        wanted = (query or "").strip().casefold()
+        wanted = folded((query or "").strip())
         for workflow in (await self._catalogue.workflows()).values():
-            if wanted in workflow.path.casefold():
+            if wanted in folded(workflow.path):
                 yield workflow.pipeline(self._site)
 
     @override
@@ -349,9 +350,9 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         """Yield branches, tags and open pull requests. Two lists, each kept five minutes."""
         self._needs(Capability.REFS)
         repository = await self._starter.repository(pipeline)
-        wanted = (query or "").casefold()
+        wanted = folded(query or "")
         for source in (*await self._catalogue.sources(repository), *await self._catalogue.pull_requests(repository)):
-            if wanted in f"{source.ref.name} {source.ref.title or ''}".casefold():
+            if wanted in folded(f"{source.ref.name} {source.ref.title or ''}"):
                 yield source.ref
 
     @override
@@ -399,7 +400,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
             raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
         if tail is None:
             raise NotFound(f"The log bundle of {job.name} holds no text.", provider=LABEL)
-        return Log(text=clean_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
+        return Log(text=await cleaned_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
