@@ -87,6 +87,7 @@ async def test_a_form_is_filled_corrected_and_confirmed(page: Page, bot: StageBo
     await form.get_by_role("textbox", name="Branch").fill("release")
     await form.get_by_role("button", name="Start").click()
     sure = page.get_by_role("dialog", name="Are you sure?")
+    await expect(sure).to_be_visible()
     values = bot.last("view_submission")["view"]["state"]["values"]
     assert values["pipeline"]["pick"]["selected_option"]["value"] == "ios-app / Nightly"
     assert values["branch"]["text"]["value"] == "release"
@@ -164,7 +165,9 @@ async def test_whoever_reads_the_end_keeps_reading_the_end(page: Page) -> None:
         await say(page, "/build chart")
     await expect(page.get_by_role("cell", name="Unit tests")).to_have_count(3)
     await expect(page.get_by_role("cell", name="Unit tests").last).to_be_in_viewport()
-    await page.get_by_text("Build time in minutes").first.scroll_into_view_if_needed()
+    await page.get_by_role("log").hover()
+    await page.mouse.wheel(0, -5000)
+    await expect(page.get_by_text("Build time in minutes").first).to_be_in_viewport()
     await say(page, "/build status")
     await expect(page.get_by_text("You typed")).to_have_count(1)
     await expect(page.get_by_text("Build time in minutes").first).to_be_in_viewport()

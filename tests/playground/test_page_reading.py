@@ -68,6 +68,15 @@ async def test_the_end_stays_in_view_however_late_and_often_messages_change_thei
     await at_the_end(page)
     await timeline(page).evaluate("list => { list.querySelector('article pre').style.minHeight = '900px'; }")
     await at_the_end(page)
+    for height in (1200, 2400):
+        # redrawn within one frame: first shorter, so that the browser moves the list up, then as long or longer
+        await timeline(page).evaluate(
+            "(list, height) => { const pre = list.querySelector('article pre');"
+            " pre.style.cssText = 'height: 10px; overflow: hidden'; list.scrollTop;"
+            " pre.style.cssText = `min-height: ${height}px`; }",
+            height,
+        )
+        await at_the_end(page)
     await page.set_viewport_size({"width": 1000, "height": 600})
     await at_the_end(page)
     await expect(page.get_by_role("button", name=re.compile("new message"))).to_have_count(0)
@@ -95,6 +104,7 @@ async def test_whoever_scrolled_up_stays_there_and_is_offered_the_new_messages(p
 
 async def test_scrolling_back_by_hand_takes_the_offer_away(page: Page, bot: StageBot) -> None:
     await fill(bot)
+    await expect(page.get_by_text("Filler 11").last).to_be_in_viewport()
     await timeline(page).focus()
     await page.keyboard.press("Home")
     await expect(page.get_by_text("Filler 11").last).not_to_be_in_viewport()
@@ -106,6 +116,7 @@ async def test_scrolling_back_by_hand_takes_the_offer_away(page: Page, bot: Stag
 
 async def test_what_one_writes_oneself_is_shown(page: Page, bot: StageBot) -> None:
     await fill(bot)
+    await expect(page.get_by_text("Filler 11").last).to_be_in_viewport()
     await timeline(page).focus()
     await page.keyboard.press("Home")
     await expect(page.get_by_text("Filler 11").last).not_to_be_in_viewport()

@@ -5,7 +5,8 @@ import { dateText } from "./text.jsx";
 
 const SAME_AUTHOR_SECONDS = 5 * 60;
 const NEAR = 60;
-const INTENT_MS = 400;
+const INTENT_MS = 1000;
+const REDRAW_MS = 100;
 const UP_KEYS = new Set(["ArrowUp", "PageUp", "Home"]);
 
 // Messages keep their identity while their JSON stays the same, so that only changed ones are drawn again.
@@ -29,43 +30,51 @@ function useStable(messages) {
 function useEnd(list, inner, newest) {
   const atEnd = useRef(true);
   const size = useRef({ top: 0, height: 0, box: 0 });
-  const intent = useRef(0);
+  const intent = useRef(0); // when the reader last did what scrolls up
+  const redrawn = useRef(0); // when the content last changed
   const [readUpTo, setReadUpTo] = useState(null); // the newest message when the end was left; null at the end
 
-  const toEnd = () => {
+  const stay = () => {
+    if (atEnd.current) list.current.scrollTop = list.current.scrollHeight;
+  };
+  const arrive = () => {
     atEnd.current = true;
     setReadUpTo(null);
-    list.current.scrollTop = list.current.scrollHeight;
+  };
+  const toEnd = () => {
+    arrive();
+    stay();
   };
   const leave = () => {
     atEnd.current = false;
     setReadUpTo((before) => before ?? newest ?? "");
   };
   useLayoutEffect(() => {
-    const stay = () => {
-      if (atEnd.current) list.current.scrollTop = list.current.scrollHeight;
-    };
     stay();
-    const watcher = new ResizeObserver(stay);
-    watcher.observe(inner.current);
-    watcher.observe(list.current);
-    return () => watcher.disconnect();
+    const sizes = new ResizeObserver(stay);
+    sizes.observe(inner.current);
+    sizes.observe(list.current);
+    const changes = new MutationObserver(() => {
+      redrawn.current = Date.now();
+    });
+    changes.observe(inner.current, { subtree: true, childList: true, characterData: true, attributes: true });
+    return () => {
+      sizes.disconnect();
+      changes.disconnect();
+    };
   }, [list, inner]);
 
   const onScroll = () => {
     const { scrollTop, scrollHeight, clientHeight } = list.current;
     const before = size.current;
     size.current = { top: scrollTop, height: scrollHeight, box: clientHeight };
-    const isNear = scrollHeight - scrollTop - clientHeight < NEAR;
-    // A change of size moves the list too (the browser clamps it): that is not the reader's doing.
-    const byReader = Date.now() - intent.current < INTENT_MS || (before.height === scrollHeight && before.box === clientHeight);
-    if (isNear) {
-      if (!atEnd.current) toEndQuietly();
-    } else if (byReader && scrollTop < before.top) leave();
-  };
-  const toEndQuietly = () => {
-    atEnd.current = true;
-    setReadUpTo(null);
+    // What is redrawn shorter for a moment, or resized, moves the list up too: that is not the reader's doing.
+    const isSteady = before.height === scrollHeight && before.box === clientHeight && Date.now() - redrawn.current > REDRAW_MS;
+    const byReader = isSteady || Date.now() - intent.current < INTENT_MS;
+    if (scrollHeight - scrollTop - clientHeight < NEAR) {
+      if (!atEnd.current) arrive();
+    } else if (!byReader) stay();
+    else if (scrollTop < before.top) leave();
   };
   const meant = () => {
     intent.current = Date.now();
@@ -78,6 +87,7 @@ function useEnd(list, inner, newest) {
       onScroll,
       onWheel: (event) => event.deltaY < 0 && meant(),
       onTouchMove: meant,
+      onPointerDown: (event) => event.target === list.current && meant(), // the scrollbar
       onKeyDown: (event) => UP_KEYS.has(event.key) && meant(),
     },
   };
