@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
+from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import (
@@ -104,6 +105,7 @@ class Provider(ABC, Generic[O]):
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
 
+    @override
     def __init_subclass__(cls, **given: object) -> None:
         """Note the provider's label for the messages of its wire models."""
         super().__init_subclass__(**given)

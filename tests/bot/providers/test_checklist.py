@@ -28,6 +28,7 @@ from bot.core.models import (
     StartRequest,
     Watched,
 )
+from bot.core.text import valid
 from bot.http.client import SAFE_METHODS
 from bot.providers import PROVIDERS
 from bot.providers.base.capabilities import Capability
@@ -284,7 +285,10 @@ def route(request: httpx.Request, text: str) -> tuple[str, ...]:
     return (
         request.method,
         request.url.host,
-        *("{}" if segment and (segment == text or segment in parts) else segment for segment in segments),
+        *(
+            "{}" if segment and (segment in {text, valid(text)} or segment in parts) else segment
+            for segment in segments
+        ),
     )
 
 
