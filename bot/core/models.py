@@ -486,6 +486,8 @@ class BuildFilter:
         if not self.states:
             return True
         words = {build.status.value, build.conclusion.value if build.conclusion else "unknown"}
+        if build.raw_state:
+            words.add(build.raw_state.lower())  # the vendor's own word
         if build.waiting:
             words.add("blocked")
         return bool(words & self.states)
