@@ -56,7 +56,7 @@ from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.urls import page_below
 from bot.providers.base.webhooks import same_secret
-from bot.providers.bitbucket import convert, limits, start, wire, yml
+from bot.providers.bitbucket import client, convert, parameters, start, wire
 from bot.providers.bitbucket.cursor import Cursor, mark
 from bot.providers.bitbucket.start import Body
 
@@ -171,7 +171,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         self, api: Api, options: BitbucketOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
-        self._meter = limits.Meter()
+        self._meter = client.Meter()
         self._commits: dict[str, wire.Commit | None] = {}
 
     @override
@@ -194,7 +194,7 @@ class Bitbucket(Provider[BitbucketOptions]):
     @override
     @classmethod
     def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return limits.told(headers)
+        return client.told(headers)
 
     @property
     @override
@@ -335,11 +335,11 @@ class Bitbucket(Provider[BitbucketOptions]):
         commit = await self._commit_of(pipeline, ref)
         try:
             reply = await self._api.get(
-                f"{self._at(pipeline)}/src/{quote(commit, safe='')}/{yml.FILE}", headers={"Accept": "*/*"}
+                f"{self._at(pipeline)}/src/{quote(commit, safe='')}/{parameters.FILE}", headers={"Accept": "*/*"}
             )
         except NotFound:
             return ()
-        return await asyncio.to_thread(yml.parameters, reply.text)
+        return await asyncio.to_thread(parameters.parameters, reply.text)
 
     @override
     async def start(self, pipeline: str, request: StartRequest) -> Build:

@@ -12,7 +12,7 @@ from bot.core.errors import AuthFailed, UnexpectedResponse
 from bot.core.models import Build, Conclusion, Page, ParameterType, StartRequest, Status, Watched
 from bot.http.client import Quota
 from bot.providers import PROVIDERS
-from bot.providers.bitbucket import convert, limits, start, wire, yml
+from bot.providers.bitbucket import client, convert, parameters, start, wire
 from bot.providers.bitbucket.provider import Bitbucket
 from tests.bot.providers.case import NOW, opened
 from tests.bot.providers.cases.bitbucket import (
@@ -180,8 +180,8 @@ async def test_own_address_of_the_api_is_asked() -> None:
 
 
 def test_what_is_left_of_the_hour_is_counted_here() -> None:
-    meter = limits.Meter()
-    assert meter.quota(10, None, NOW) == Quota(limit=1000, remaining=990, resets_at=NOW + limits.WINDOW)
+    meter = client.Meter()
+    assert meter.quota(10, None, NOW) == Quota(limit=1000, remaining=990, resets_at=NOW + client.WINDOW)
     assert meter.quota(400, None, NOW + timedelta(minutes=30)).remaining == 600
     assert meter.quota(410, None, NOW + timedelta(minutes=70)).remaining == 600
     assert meter.quota(420, None, NOW + timedelta(minutes=95)).remaining == 980
@@ -189,14 +189,14 @@ def test_what_is_left_of_the_hour_is_counted_here() -> None:
 
 
 def test_access_token_is_told_its_limit_and_whether_it_is_near() -> None:
-    assert limits.told(httpx.Headers({})) is None
-    assert limits.told(httpx.Headers({"X-RateLimit-Limit": "many"})) is None
-    far = limits.told(httpx.Headers({"X-RateLimit-Limit": "4000", "X-RateLimit-NearLimit": "false"}))
-    near = limits.told(httpx.Headers({"X-RateLimit-Limit": "4000", "X-RateLimit-NearLimit": "true"}))
+    assert client.told(httpx.Headers({})) is None
+    assert client.told(httpx.Headers({"X-RateLimit-Limit": "many"})) is None
+    far = client.told(httpx.Headers({"X-RateLimit-Limit": "4000", "X-RateLimit-NearLimit": "false"}))
+    near = client.told(httpx.Headers({"X-RateLimit-Limit": "4000", "X-RateLimit-NearLimit": "true"}))
     assert far == Quota(limit=4000, remaining=4000)
     assert near == Quota(limit=4000, remaining=800)
-    assert limits.Meter().quota(100, near, NOW).remaining == 800
-    assert limits.Meter().quota(100, far, NOW).remaining == 3900
+    assert client.Meter().quota(100, near, NOW).remaining == 800
+    assert client.Meter().quota(100, far, NOW).remaining == 3900
 
 
 async def test_quota_follows_the_requests() -> None:
@@ -387,7 +387,7 @@ pipelines:
       - variables: [{name: QUAY}]
     rest: ~
 """
-    found = yml.parameters(text)
+    found = parameters.parameters(text)
     assert [(one.name, one.type) for one in found] == [
         ("selector", ParameterType.CHOICE),
         ("QUAY", ParameterType.TEXT),
@@ -398,14 +398,14 @@ pipelines:
 def test_file_that_would_swell_is_only_looked_at() -> None:
     layers = "\n".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30))
     text = f"a0: &a0 {{x: y}}\n{layers}\npipelines: {{custom: {{sail: [{{variables: [{{name: QUAY}}]}}]}}}}"
-    assert [one.name for one in yml.parameters(text)] == ["selector", "QUAY"]
+    assert [one.name for one in parameters.parameters(text)] == ["selector", "QUAY"]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "x" * 300_000, "", "- a", "a: \x00", "a: [b"])
 def test_what_is_no_yml_is_refused_in_words(text: str) -> None:
     with pytest.raises(UnexpectedResponse, match=r"bitbucket-pipelines\.yml"):
-        yml.parameters(text)
+        parameters.parameters(text)
 
 
 def test_objects_are_not_made_of_the_file() -> None:
-    assert yml.parameters("a: !!python/object/apply:os.system [ls]\npipelines: !!python/name:os.system x") == ()
+    assert parameters.parameters("a: !!python/object/apply:os.system [ls]\npipelines: !!python/name:os.system x") == ()
