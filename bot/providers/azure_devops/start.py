@@ -122,6 +122,8 @@ def source(request: StartRequest, default: str | None) -> Source:
     Raises UsageError for refs that contradict each other and for a ref of another kind than it says.
     """
     ref, commit, named = request.ref, request.commit, request.options.get("branch")
+    if (named is not None and not named.strip()) or (ref is not None and not ref.name.strip()):
+        raise UsageError("A name is missing.", hint="Write a branch, `tag:NAME`, `pr:NUMBER` or a commit.")
     if ref is not None and ref.kind is RefKind.COMMIT:
         if commit and commit.lower() != ref.name.lower():
             raise UsageError(f"Two commits are named, {ref.name[:12]} and {commit[:12]}.", hint="Name one.")
