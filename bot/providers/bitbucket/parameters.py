@@ -7,6 +7,7 @@ import yaml
 
 from bot.core.errors import UnexpectedResponse
 from bot.core.models import Parameter, ParameterType
+from bot.providers.bitbucket.options import LABEL
 from bot.providers.bitbucket.start import SELECTOR
 
 FILE = "bitbucket-pipelines.yml"
@@ -41,7 +42,7 @@ def parameters(text: str) -> tuple[Parameter, ...]:
         choices=names,
         help="Without it the definition for the branch or tag runs.",
     )
-    return (chosen, *(_parameter(name, one) for name, one in _variables(custom).items()))
+    return (chosen, *(_parameter(name, variable) for name, variable in _variables(custom).items()))
 
 
 def _custom(text: str) -> dict[str, yaml.Node]:
@@ -62,36 +63,40 @@ def _custom(text: str) -> dict[str, yaml.Node]:
 def _unreadable() -> UnexpectedResponse:
     return UnexpectedResponse(
         f"The {FILE} is not YAML that I can read.",
-        provider="Bitbucket",
+        provider=LABEL,
         hint="Bitbucket's own validator says where it is wrong.",
     )
 
 
 def _variables(custom: Mapping[str, yaml.Node]) -> dict[str, _Variable]:
-    found: dict[str, _Variable] = {}
+    variables: dict[str, _Variable] = {}
     for name, steps in custom.items():
-        declared = (each for step in _items(steps) for each in _items(_members(step).get("variables")))
-        for it in map(_members, declared):
-            key = _text(it.get("name"))
+        nodes = (node for step in _items(steps) for node in _items(_members(step).get("variables")))
+        for declaration in map(_members, nodes):
+            key = _text(declaration.get("name"))
             if not key:
                 continue
-            one = found.setdefault(key, _Variable())
-            one.pipelines.append(name)
-            one.default = one.default or _text(it.get("default"))
-            one.description = one.description or _text(it.get("description"))
-            values = [text for value in _items(it.get("allowed-values")) if (text := _text(value))]
-            one.free = one.free or not values
-            one.choices += [value for value in values if value not in one.choices]
-    return found
+            variable = variables.setdefault(key, _Variable())
+            variable.pipelines.append(name)
+            variable.default = variable.default or _text(declaration.get("default"))
+            variable.description = variable.description or _text(declaration.get("description"))
+            values = [text for value in _items(declaration.get("allowed-values")) if (text := _text(value))]
+            variable.free = variable.free or not values
+            variable.choices += [value for value in values if value not in variable.choices]
+    return variables
 
 
-def _parameter(name: str, one: _Variable) -> Parameter:
-    said = [one.description, f"For {', '.join(one.pipelines)}.", f"{one.default} without it." if one.default else None]
+def _parameter(name: str, variable: _Variable) -> Parameter:
+    notes = [
+        variable.description,
+        f"For {', '.join(variable.pipelines)}.",
+        f"{variable.default} without it." if variable.default else None,
+    ]
     return Parameter(
         name=name,
-        type=ParameterType.TEXT if one.free else ParameterType.CHOICE,
-        choices=() if one.free else tuple((value, value) for value in one.choices),
-        help=" ".join(part for part in said if part),
+        type=ParameterType.TEXT if variable.free else ParameterType.CHOICE,
+        choices=() if variable.free else tuple((value, value) for value in variable.choices),
+        help=" ".join(note for note in notes if note),
     )
 
 
