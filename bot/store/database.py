@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, StaticPool
 from sqlmodel.ext.asyncio.session import AsyncSession
+from typing_extensions import override
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
@@ -137,7 +139,42 @@ def found(row: T | None, what: str) -> T:
     return row
 
 
-class Database:
+class Sessions(ABC):
+    """Where repositories get their sessions: a transaction for each question, or one that several questions share."""
+
+    clock: Clock
+
+    @property
+    @abstractmethod
+    def dialect(self) -> str:
+        """Return `sqlite` or `postgresql`."""
+
+    @abstractmethod
+    def read(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Give a session to read in; rows stay usable after it."""
+
+    @abstractmethod
+    def write(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Give a session whose changes all happen, or none of them when the block raises."""
+
+    async def put(
+        self, db: AsyncSession, statement: Put, rows: Sequence[Row | dict[str, object]]
+    ) -> list[tuple[Any, ...]]:
+        """Insert rows as a statement says, and return the columns that it returns of those it wrote."""
+        if not rows:
+            return []
+        words = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
+        params = [values(row) if isinstance(row, Row) else row for row in rows]
+        return [tuple(columns) for columns in await db.exec(words, params=params)]
+
+    async def own(self, db: AsyncSession, names: Iterable[str]) -> None:
+        """Hold off others who want to write the same thing until the transaction ends; on SQLite that is so anyway."""
+        if self.dialect == "postgresql":
+            for name in sorted(set(names)):
+                await (await db.connection()).execute(_XACT_LOCK, {"key": _number(f"own {name}")})
+
+
+class Database(Sessions):
     """An engine, its transactions and its migrations. Repositories ask the questions."""
 
     def __init__(self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock) -> None:
@@ -148,6 +185,7 @@ class Database:
         self._reader = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
         self._writer = async_sessionmaker(self._writing, class_=AsyncSession, expire_on_commit=False)
         self._turns = asyncio.Lock()
+        self._writing_task: asyncio.Task[Any] | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._shared_connection = isinstance(engine.pool, StaticPool)
 
@@ -169,8 +207,8 @@ class Database:
         await self._keepers.dispose()
 
     @property
+    @override
     def dialect(self) -> str:
-        """Return `sqlite` or `postgresql`."""
         return self._engine.dialect.name
 
     async def ping(self) -> None:
@@ -182,14 +220,14 @@ class Database:
 
     async def migrate(self) -> None:
         """Bring the tables up to date, in one transaction; of several processes one does it and the others wait."""
-        async with self._turn(), _told(), self._writing.begin() as connection:
+        async with self._turn(), translate_errors(), self._writing.begin() as connection:
             if self.dialect == "postgresql":
                 await connection.execute(_XACT_LOCK, {"key": _number("migrate")})
             await connection.run_sync(_upgrade)
 
     async def revision(self) -> str | None:
         """Return the revision the tables are at, or None where there are none."""
-        async with self._turn(), _told(), self._engine.connect() as connection:
+        async with self._turn(), translate_errors(), self._engine.connect() as connection:
             return await connection.run_sync(_revision)
 
     def head(self) -> str:
@@ -199,15 +237,15 @@ class Database:
     # transactions and locks
 
     @asynccontextmanager
+    @override
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """Give a session to read in; rows stay usable after it."""
-        async with self._turn(reading=True), _told(), self._reader() as db:
+        async with self._turn(reading=True), translate_errors(), self._reader() as db:
             yield db
 
     @asynccontextmanager
+    @override
     async def write(self) -> AsyncGenerator[AsyncSession]:
-        """Give a session whose changes all happen, or none of them when the block raises."""
-        async with self._turn(), _told(), self._writer.begin() as db:
+        async with self._turn(), translate_errors(), self._writer.begin() as db:
             yield db
 
     def _turn(self, *, reading: bool = False) -> AbstractAsyncContextManager[None]:
@@ -217,23 +255,20 @@ class Database:
         """
         if self.dialect != "sqlite" or (reading and not self._shared_connection):
             return nullcontext()
-        return self._turns
+        return self._turn_of_sqlite()
 
-    async def put(
-        self, db: AsyncSession, statement: Put, rows: Sequence[Row | dict[str, object]]
-    ) -> list[tuple[Any, ...]]:
-        """Insert rows as a statement says, and return what it tells of those it wrote."""
-        if not rows:
-            return []
-        words = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
-        params = [values(row) if isinstance(row, Row) else row for row in rows]
-        return [tuple(told) for told in await db.exec(words, params=params)]
-
-    async def own(self, db: AsyncSession, names: Iterable[str]) -> None:
-        """Hold off others who want to write the same thing until the transaction ends; on SQLite that is so anyway."""
-        if self.dialect == "postgresql":
-            for name in sorted(set(names)):
-                await (await db.connection()).execute(_XACT_LOCK, {"key": _number(f"own {name}")})
+    @asynccontextmanager
+    async def _turn_of_sqlite(self) -> AsyncGenerator[None]:
+        task = asyncio.current_task()
+        if self._writing_task is not None and self._writing_task is task:
+            message = "a task that is in a transaction writes through that transaction's repositories"
+            raise RuntimeError(message)
+        async with self._turns:
+            self._writing_task = task
+            try:
+                yield
+            finally:
+                self._writing_task = None
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncGenerator[None]:
@@ -245,27 +280,27 @@ class Database:
             if self.dialect == "sqlite":
                 yield
                 return
-            async with _told(), self._keepers.connect() as connection:
+            async with translate_errors(), self._keepers.connect() as connection:
                 idle = await connection.execution_options(isolation_level="AUTOCOMMIT")
                 await idle.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _number(name)})
                 yield
 
 
 class Repository:
-    """The questions about one subject, asked in transactions of the database."""
+    """The questions about one subject, each in a transaction of its own or all in one that is shared."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._read = database.read
-        self._write = database.write
-        self._put = database.put
-        self._own = database.own
-        self._clock = database.clock
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._read = sessions.read
+        self._write = sessions.write
+        self._put = sessions.put
+        self._own = sessions.own
+        self._clock = sessions.clock
 
     @property
     def dialect(self) -> str:
         """Return `sqlite` or `postgresql`."""
-        return self._database.dialect
+        return self._sessions.dialect
 
 
 _XACT_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
@@ -277,8 +312,8 @@ def _number(name: str) -> int:
 
 
 @asynccontextmanager
-async def _told() -> AsyncGenerator[None]:
-    """Put the faults that an operator can mend into words."""
+async def translate_errors() -> AsyncGenerator[None]:
+    """Translate database driver errors into StoreError."""
     try:
         yield
     except DBAPIError as error:

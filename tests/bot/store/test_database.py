@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from bot.core import clock
 from bot.core.errors import StoreError
 from bot.store import Store
-from bot.store.database import _postgres_arguments, _read_url, _told
+from bot.store.database import _postgres_arguments, _read_url, translate_errors
 from bot.store.tables import PollTargetRow, Row
 from tests.bot.store.rows import CONNECTION, NOW, ended, link, told
 
@@ -239,5 +239,5 @@ def test_the_wheel_holds_the_migrations() -> None:
 
 async def test_a_database_that_is_locked_or_full_is_told_in_words() -> None:
     with pytest.raises(StoreError, match="can't be used now"):
-        async with _told():
+        async with translate_errors():
             raise OperationalError("UPDATE", {}, Exception("database is locked"))
