@@ -7,9 +7,10 @@ Here the driver begins none: every transaction says itself what it is, and one t
 import asyncio
 import hashlib
 import json
+import sqlite3
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, StaticPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 from typing_extensions import override
@@ -45,7 +46,8 @@ from typing_extensions import override
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.core.text import valid
-from bot.store.sqlite import connect
+from bot.store.sqlite import Connection as SqliteConnection
+from bot.store.sqlite import Turns, connect
 from bot.store.tables import Row
 
 POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
@@ -184,7 +186,8 @@ class Database(Sessions):
         self._writing = engine.execution_options(sqlite_tx="IMMEDIATE")
         self._reader = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
         self._writer = async_sessionmaker(self._writing, class_=AsyncSession, expire_on_commit=False)
-        self._turns = asyncio.Lock()
+        self._turns = Turns()
+        self._trip: AsyncConnection | None = None
         self._writing_task: asyncio.Task[Any] | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._shared_connection = isinstance(engine.pool, StaticPool)
@@ -203,6 +206,9 @@ class Database(Sessions):
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._trip is not None:
+            await self._trip.close()
+            self._trip = None
         await self._engine.dispose()
         await self._keepers.dispose()
 
@@ -248,11 +254,23 @@ class Database(Sessions):
         async with self._turn(), translate_errors(), self._writer.begin() as db:
             yield db
 
-    def _turn(self, *, reading: bool = False) -> AbstractAsyncContextManager[None]:
-        """Wait for one's turn: SQLite has one writer, and a database in memory has one connection.
+    async def in_one_trip(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work on SQLite's own thread: one transaction, and one trip to the thread for all of it.
 
-        A fair queue in front of SQLite's own lock: that one makes its waiters sleep, and serves them in no order.
+        It goes before the writes that wait, so it has to be short; the work writes its SQL itself. Raises StoreError.
         """
+        async with self._turns.next(), translate_errors():
+            if self._trip is None:
+                self._trip = await self._engine.connect()
+            driver = (await self._trip.get_raw_connection()).driver_connection
+            assert isinstance(driver, SqliteConnection)  # noqa: S101 - of SQLite's engine only
+            try:
+                return await driver.in_transaction(work)
+            except sqlite3.Error as error:
+                raise OperationalError("", {}, error) from error
+
+    def _turn(self, *, reading: bool = False) -> AbstractAsyncContextManager[None]:
+        """Wait for one's turn: SQLite has one writer, and a database in memory has one connection."""
         if self.dialect != "sqlite" or (reading and not self._shared_connection):
             return nullcontext()
         return self._turn_of_sqlite()
@@ -263,7 +281,7 @@ class Database(Sessions):
         if self._writing_task is not None and self._writing_task is task:
             message = "a task that is in a transaction writes through that transaction's repositories"
             raise RuntimeError(message)
-        async with self._turns:
+        async with self._turns.in_order():
             self._writing_task = task
             try:
                 yield

@@ -10,24 +10,33 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.core.clock import Clock
 from bot.store.attempts import Attempts
 from bot.store.audit import Audit
+from bot.store.bindings import Bindings
 from bot.store.builds import Builds
 from bot.store.cards import Cards
+from bot.store.claims import Claims
 from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
 from bot.store.grants import Grants
-from bot.store.inbox import SEEN, Inbox
+from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
+from bot.store.inbox import Inbox
 from bot.store.installs import Installs
+from bot.store.last_values import KEPT_FOR as LAST_VALUES_KEPT_FOR
+from bot.store.last_values import LastValues
 from bot.store.links import Links
 from bot.store.mutes import Mutes
 from bot.store.notifications import Notifications
 from bot.store.people import People
 from bot.store.pipelines import Pipelines
 from bot.store.polling import ABANDONED, Polling
+from bot.store.presets import Presets
 from bot.store.recording import KEEP_DAYS, Recording
 from bot.store.schedules import Schedules
+from bot.store.switches import Switches
+from bot.store.tokens import Tokens
 from bot.store.transaction import SharedSession
 from bot.store.watches import Watches
+from bot.store.workspaces import Workspaces
 
 
 class Repositories:
@@ -51,6 +60,13 @@ class Repositories:
         self.audit = Audit(sessions)
         self.schedules = Schedules(sessions)
         self.digests = Digests(sessions)
+        self.presets = Presets(sessions)
+        self.last_values = LastValues(sessions)
+        self.switches = Switches(sessions)
+        self.claims = Claims(sessions)
+        self.tokens = Tokens(sessions)
+        self.bindings = Bindings(sessions)
+        self.workspaces = Workspaces(sessions)
         self.inbox = Inbox(sessions)
 
 
@@ -91,7 +107,10 @@ class Store(Database, Repositories):
             (table("build"), table("build").c.seen_at < oldest),
             (table("audit"), table("audit").c.at < oldest),
             (mute, mute.c.until <= now),
-            (SEEN, SEEN.c.until <= now),
+            (table("token"), table("token").c.until <= now),
+            (table("claim"), table("claim").c.until <= now),
+            (table("last_value"), table("last_value").c.used_at <= now - LAST_VALUES_KEPT_FOR),
+            (table("inbox"), table("inbox").c.closed_at < now - INBOX_KEPT_FOR),
         )
         return sum([await self._forget(rows, condition, batch) for rows, condition in old])
 

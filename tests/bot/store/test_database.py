@@ -84,7 +84,7 @@ async def test_processes_may_migrate_at_the_same_time(bare_url: str) -> None:
 
 async def test_without_tables_the_operator_is_told_to_migrate(bare_url: str) -> None:
     store = await Store.open(bare_url, clock=clock.now)
-    for question in (store.polling.targets(), store.links.save(link()), store.inbox.is_duplicate("k", seconds=1)):
+    for question in (store.polling.targets(), store.links.save(link()), store.tokens.add("k", seconds=1)):
         with pytest.raises(StoreError, match="no tables") as caught:
             await question
         assert caught.value.hint == "Run `buildbell migrate`."
