@@ -37,6 +37,7 @@ from bot.providers.base.provider import AnyProvider
 from bot.scheduler import Schedule
 from bot.security.vault import Vault
 from bot.settings import Settings
+from bot.slack.inbox import Inbox
 from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
 from bot.slack.people import People
@@ -188,6 +189,15 @@ class App:
             wake_poller=self.poller.wake,
         )
         self.slack_app = SlackApp(self.services, sender, bot_user=lambda: installs.bot_user)
+        self.inbox = Inbox(
+            store,
+            dispatch=self._dispatch,
+            answers=sender,
+            vault=vault,
+            clock=now,
+            owner=owner,
+            handles=lambda event: event in self.slack_app.events,
+        )
         self.slack_events = SlackEvents(self.services, installs, self.slack_app.answer)
         self.slack_app.events |= self.slack_events.events
         self.slack_app.shortcuts |= dict.fromkeys(
@@ -197,7 +207,7 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
-                "timed": (TIMED_SECONDS, Timed(self.services, self.slack_app.deliver).tick),
+                "timed": (TIMED_SECONDS, Timed(self.services, self.slack_app.deliver, self.inbox).tick),
             }
         )
         self.web = self._web()
@@ -206,7 +216,7 @@ class App:
                 settings.slack_app_token.get_secret_value(),
                 session=network.session,
                 api_url=settings.slack_api_url,
-                dispatch=self._dispatch,
+                dispatch=self.inbox.take,
             )
             if settings.slack_app_token.get_secret_value()
             else None
@@ -216,7 +226,7 @@ class App:
     def _web(self) -> Starlette:
         return Web(
             WebDependencies(
-                dispatch=self._dispatch,
+                dispatch=self.inbox.take,
                 signing_secrets=self.settings.signing_secrets,
                 provider_of=self.connections.by_name,
                 tapped=self._tapped,
@@ -330,9 +340,11 @@ class App:
             loops.append(self._introduce())
         if self._socket is not None and web:
             loops.append(self._socket.run())
-        async with _beside(*loops):
-            yield
-        await self.slack_app.drain()
+        async with _beside(self.inbox.run()):
+            async with _beside(*loops):
+                yield
+            await self.slack_app.drain()
+        await self.inbox.settle(STOP_SECONDS)
 
     async def _introduce(self) -> None:
         """Ask Slack again who we are until it answers."""
