@@ -25,7 +25,7 @@ CLICK = {
     "user": {"id": "U1"},
     "container": {"channel_id": "C1", "message_ts": "7.7"},
     "message": {"ts": "7.7", "thread_ts": "7.1", "text": "a long card", "blocks": [{"type": "section"}]},
-    "actions": [{"action_id": "build.cancel", "value": "cancel web#1", "action_ts": "9.1"}],
+    "actions": [{"type": "button", "action_id": "build.cancel", "value": "cancel web#1", "action_ts": "9.1"}],
     "trigger_id": "1.3",
 }
 FORM = {
