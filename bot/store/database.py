@@ -5,10 +5,14 @@ Here the driver begins none: every transaction says itself what it is, and one t
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import logging
+import os
 import sqlite3
 import ssl
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -50,9 +54,13 @@ from bot.store.sqlite import Connection as SqliteConnection
 from bot.store.sqlite import Turns, connect
 from bot.store.tables import Row
 
+log = logging.getLogger(__name__)
+
 POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
 BUSY_SECONDS = 10
+OWNER_ONLY = 0o600
+SIDE_FILES = ("-wal", "-shm", "-journal")
 TERMS = 500  # values in one IN list; both databases take 32,767 in a statement
 MISSING = ("no such table", "no such column", "has no column named")  # SQLite has words where PostgreSQL has codes
 MISSING_STATES = {"42P01", "42703"}
@@ -412,7 +420,7 @@ def _bare_engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
         )
     memory = url.database in {None, "", ":memory:"} and not url.query
     if not memory:
-        _make_folder(url.database or "")
+        _prepare_file(url.database or "")
     engine = create_async_engine(
         url,
         connect_args={"isolation_level": None, "async_creator_fn": connect},
@@ -455,9 +463,25 @@ def _postgres_arguments(
     return host, arguments
 
 
-def _make_folder(path: str) -> None:
-    if not path.startswith("file:"):
-        Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
+def _prepare_file(path: str) -> None:
+    """Make the folder and the file of a database, the file readable by its owner only, and mend one that is not.
+
+    SQLite gives its side files (`-wal`, `-shm`) the mode of the database's own.
+    """
+    if path.startswith("file:"):
+        return
+    file = Path(path).absolute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
+    for each in (file, *(file.with_name(f"{file.name}{suffix}") for suffix in SIDE_FILES)):
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(each.stat().st_mode)
+            if mode & ~OWNER_ONLY:
+                each.chmod(OWNER_ONLY)
+                log.warning(
+                    "a file of the database could be read by others", extra={"file": each.name, "mode": oct(mode)}
+                )
 
 
 def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001 - SQLAlchemy's signature

@@ -284,7 +284,7 @@ async def test_a_process_killed_between_claim_and_run_leaves_the_run_to_another(
     await linked()
     await say('schedule "daily 14:00" run app@main')
     await say("digest daily 14:00")
-    set_clock.go(hours=2)
+    set_clock.go(hours=1)
     timed = Timed(services, channel.deliver, inbox)
     await timed._claim_schedule(set_clock.now)
     await timed._claim_digest(set_clock.now)
