@@ -24,6 +24,7 @@ from bot.core.acting import before_acts
 from bot.core.clock import Clock
 from bot.core.errors import BotError, StoreError
 from bot.core.tasks import Tasks
+from bot.core.text import valid
 from bot.slack.deliveries import Body, Identity, identify, is_addressed_to_us, needed, sender_of
 from bot.slack.sender import SlackError
 from bot.store import Store
@@ -314,6 +315,7 @@ class Inbox:
 
     def sealed(self, text: str, row_id: int) -> str:
         """Return an answer as it is kept."""
+        text = valid(text)
         return self._vault.seal(text, about=f"inbox/{row_id}/answer") if text and self._vault.can_seal else text
 
     def _new(self, identity: Identity, body: Body, now: datetime) -> NewDelivery:

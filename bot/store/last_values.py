@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlmodel import select
 
+from bot.security.redaction import without_secrets
 from bot.store.database import Repository, put
 from bot.store.tables import LastValueRow
 
@@ -31,13 +32,16 @@ class LastValues(Repository):
         return values
 
     async def save(self, team: str, user: str, connection: str, pipeline: str, parameters: Mapping[str, str]) -> None:
-        """Keep the parameters that somebody has just used; the caller leaves secrets out."""
+        """Keep the parameters that somebody has just used; those that hold secrets are left out.
+
+        What only the CI system knows to be a secret, the caller leaves out.
+        """
         row = LastValueRow(
             team=team,
             user=user,
             connection=connection,
             pipeline=pipeline,
-            parameters=json.dumps(dict(parameters)),
+            parameters=json.dumps(without_secrets(parameters)),
             used_at=self._clock(),
         )
         async with self._write() as db:

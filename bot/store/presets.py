@@ -7,6 +7,7 @@ from sqlalchemy import delete
 from sqlmodel import col, select
 
 from bot.core.errors import UsageError
+from bot.security.redaction import without_secrets
 from bot.store.database import Repository, put
 from bot.store.tables import PresetRow
 
@@ -39,7 +40,7 @@ class Presets(Repository):
         parameters: Mapping[str, str],
         most: int,
     ) -> None:
-        """Keep parameters under a name, instead of what stood there.
+        """Keep parameters under a name, instead of what stood there; those that hold secrets are left out.
 
         Raises UsageError where that would be more than `most` presets of the pipeline in the channel.
         """
@@ -49,7 +50,7 @@ class Presets(Repository):
             connection=connection,
             pipeline=pipeline,
             name=name,
-            parameters=json.dumps(dict(parameters)),
+            parameters=json.dumps(without_secrets(parameters)),
             made_at=self._clock(),
         )
         names = select(PresetRow.name).where(

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from bot.core.text import valid_tree
+
 MOST_FIELDS = 200
-MOST_DEPTH = 40
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 Text = str | None
 Flag = bool | str | None
@@ -190,7 +190,7 @@ def read_payload(body: bytes, content_type: str) -> dict[str, Any]:
     if not isinstance(payload, dict) or not payload:
         raise ValueError("not an object as Slack sends them")
     if "%00" in text or "\\u0000" in text or "\\ud" in text or "\\uD" in text or "\0" in text:
-        payload = _valid(payload)
+        payload = _repaired(payload)
     msgspec.convert(payload, Payload)  # its ValidationError is a ValueError
     whole: dict[str, Any] = payload
     if not all(_has(whole, way) for way in NEEDED.get(whole.get("type") or "", ())):
@@ -214,14 +214,8 @@ def _loaded(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _valid(value: Any, depth: int = 0) -> Any:
-    """Return a value whose texts hold no NUL and no half of a character."""
-    if depth > MOST_DEPTH:
-        raise ValueError("nested too deeply")
-    if isinstance(value, str):
-        return value.replace("\0", REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, Mapping):
-        return {_valid(name): _valid(inner, depth + 1) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_valid(inner, depth + 1) for inner in value]
-    return value
+def _repaired(payload: Any) -> Any:
+    try:
+        return valid_tree(payload)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -31,7 +31,7 @@ async def test_files_that_others_could_read_are_mended_and_told(
     first = await Store.open(f"sqlite:///{tmp_path}/store.db", clock=clock.now)
     await first.migrate()
     for name in modes(tmp_path):
-        (tmp_path / name).chmod(0o644)  # noqa: ASYNC240 - nothing else runs meanwhile
+        (tmp_path / name).chmod(0o644)
     second = await Store.open(f"sqlite:///{tmp_path}/store.db", clock=clock.now)
     assert set(modes(tmp_path).values()) == {0o600}
     assert caplog.messages == ["a file of the database could be read by others"] * 3
@@ -41,7 +41,7 @@ async def test_files_that_others_could_read_are_mended_and_told(
 
 async def test_a_stricter_mode_stays(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    path.touch(0o600)  # noqa: ASYNC240 - nothing else runs meanwhile
+    path.touch(0o600)
     store = await Store.open(f"sqlite:///{path}", clock=clock.now)
     await store.close()
     assert modes(tmp_path)["store.db"] == 0o600

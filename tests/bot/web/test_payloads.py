@@ -132,13 +132,12 @@ def test_wrong_types_are_refused(body: Any) -> None:
 def test_texts_are_made_valid_where_they_enter() -> None:
     body = {"type": "event_callback", "event": {"type": "message", "text": "half \ud83d of\0 it \ud83d\ude00"}}
     read = read_payload(json.dumps(body).encode(), JSON)
-    assert read["event"]["text"] == "half � of� it 😀"
+    assert read["event"]["text"] == "half � of it 😀"
     command = read_payload(b"command=%2Fbuild&text=a%00b", FORM_TYPE)
-    assert command["text"] == "a�b"
+    assert command["text"] == "ab"
 
 
-@pytest.mark.parametrize("depth", [50, 5_000, 400_000])
-def test_what_is_nested_without_end_is_refused_or_left_alone(depth: int) -> None:
-    body = b'{"type": "shortcut", "x": ' + b"[" * depth + b'"\\u0000"' + b"]" * depth + b"}"
+def test_what_is_nested_without_end_is_refused() -> None:
+    body = b'{"type": "shortcut", "x": ' + b"[" * 400_000 + b'"\\u0000"' + b"]" * 400_000 + b"}"
     with pytest.raises(ValueError, match="deep"):
         read_payload(body, JSON)
