@@ -22,6 +22,7 @@ import httpx
 import msgspec
 import stamina
 
+from bot.core.acting import begin_act
 from bot.core.clock import Clock
 from bot.core.errors import (
     AuthFailed,
@@ -249,11 +250,17 @@ class Api:
         elif form is not None:
             body = urlencode(form).encode()
             extra.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        await begin_act()
         return await self._exchange(method, self.url(path, query), extra, body, accept=accept)
 
     async def post(self, path: str, *, json: object = None, query: Query | None = None) -> Reply:
         """Return the answer to a POST, never repeated."""
         return await self.send("POST", path, json=json, query=query)
+
+    async def ask(self, path: str, *, json: object) -> Reply:
+        """Return the answer to a POST that only reads, as GraphQL's queries do; not repeated."""
+        headers = {"Content-Type": self.JSON}
+        return await self._exchange("POST", self.url(path), headers, msgspec.json.encode(json))
 
     async def replies(
         self,

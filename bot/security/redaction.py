@@ -398,6 +398,15 @@ _WHOLE_NAME = re.compile(
 )
 
 
+def without_secrets(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return parameters without those whose name or value says that they hold a secret."""
+    return {
+        name: value
+        for name, value in parameters.items()
+        if not is_secret_name(name) and redact(value) == value and redact(f"{name}={value}") == f"{name}={value}"
+    }
+
+
 def is_secret_name(name: str) -> bool:
     """Return whether a value under this name is a secret: `DB_PASSWORD`, `clientSecret`, `api-key`."""
     return _WHOLE_NAME.match(name[:200]) is not None
