@@ -27,7 +27,7 @@ from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable
 from bot.http.client import Reply, message_of
 from bot.providers.base.options import Options
 from bot.providers.base.times import parse_time
-from bot.providers.github_actions import limits, wire
+from bot.providers.github_actions import errors, wire
 
 LABEL = "GitHub Actions"
 VERSION = "2022-11-28"
@@ -194,7 +194,7 @@ class AppAuth(httpx.Auth):
     def _asking(self, request: httpx.Request) -> httpx.Request:
         kept = {
             name: request.headers[name]
-            for name in ("accept", "user-agent", limits.VERSION_HEADER)
+            for name in ("accept", "user-agent", errors.VERSION_HEADER)
             if name in request.headers
         }
         return httpx.Request(
@@ -223,7 +223,7 @@ class AppAuth(httpx.Auth):
 
 
 def _no_token(reply: Reply) -> ProviderError:
-    limited = limits.limited(reply)
+    limited = errors.limited(reply)
     if limited is not None:
         return RateLimited(f"{LABEL} asks me to slow down.", provider=LABEL, status=reply.status, retry_after=limited)
     if reply.status >= 500:

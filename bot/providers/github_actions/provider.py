@@ -54,10 +54,10 @@ from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
-from bot.providers.github_actions import convert, limits, urls, wire
+from bot.providers.github_actions import convert, errors, urls, wire
 from bot.providers.github_actions.annotations import Complaints
 from bot.providers.github_actions.auth import LABEL, AppAuth, GitHubOptions, TokenAuth, signing_key
-from bot.providers.github_actions.catalogue import Catalogue
+from bot.providers.github_actions.client import Catalogue
 from bot.providers.github_actions.identity import Identity
 from bot.providers.github_actions.poll import Poll
 from bot.providers.github_actions.start import Dispatcher, Sent
@@ -159,13 +159,13 @@ class GitHubActions(Provider[GitHubOptions]):
         return {
             "Accept": "application/vnd.github+json",
             "User-Agent": "buildbell",
-            limits.VERSION_HEADER: options.api_version,
+            errors.VERSION_HEADER: options.api_version,
         }
 
     @override
     @classmethod
     def map_error(cls, reply: Reply) -> ProviderError | None:
-        wait = limits.limited(reply)
+        wait = errors.limited(reply)
         if wait is not None:
             return RateLimited(
                 f"{cls.label} asks me to slow down.", provider=cls.label, status=reply.status, retry_after=wait
@@ -177,13 +177,13 @@ class GitHubActions(Provider[GitHubOptions]):
             f"{cls.label} does not let this connection do that{f': {said}' if said else ''}.",
             provider=cls.label,
             status=reply.status,
-            hint=limits.lacking(reply.headers),
+            hint=errors.lacking(reply.headers),
         )
 
     @override
     @classmethod
     def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return limits.quota(headers)
+        return errors.quota(headers)
 
     @override
     async def check(self) -> Account:

@@ -15,7 +15,7 @@ from bot.core.errors import UsageError
 from bot.core.models import Pipeline
 from bot.http.client import Api
 from bot.providers.base.provider import PipelineAdmin
-from bot.providers.xcode_cloud.catalogue import LABEL, PAGE_SIZE, Catalogue, Workflow
+from bot.providers.xcode_cloud.client import LABEL, PAGE_SIZE, Catalogue, Workflow
 from bot.providers.xcode_cloud.wire import (
     Document,
     Product,

@@ -10,7 +10,7 @@ import httpx
 
 from bot.core.errors import AuthFailed, ProviderError, RateLimited, UnexpectedResponse
 from bot.http.client import Quota, Reply, message_of
-from bot.providers.xcode_cloud.catalogue import LABEL
+from bot.providers.xcode_cloud.client import LABEL
 from bot.providers.xcode_cloud.wire import Fault, Faults
 
 BURST_SECONDS = 5.0

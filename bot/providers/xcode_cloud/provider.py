@@ -60,7 +60,7 @@ from bot.providers.xcode_cloud.auth import (
     scope_line,
     signing_key,
 )
-from bot.providers.xcode_cloud.catalogue import (
+from bot.providers.xcode_cloud.client import (
     LABEL,
     PAGE_SIZE,
     PRODUCTS,

@@ -14,7 +14,7 @@ from bot.core.clock import Clock
 from bot.core.errors import Ambiguous, NotFound, ProviderError, Rejected, Unsupported, UsageError
 from bot.core.models import Build, Ref, RefKind, StartRequest
 from bot.http.client import Api
-from bot.providers.xcode_cloud.catalogue import JUST_READ, LABEL, Catalogue, Source, Workflow
+from bot.providers.xcode_cloud.client import JUST_READ, LABEL, Catalogue, Source, Workflow
 from bot.providers.xcode_cloud.wire import Around, Document, Listing, Resource, RunAttributes
 
 Once = Callable[[Callable[[], Awaitable[Build]], Callable[[], Awaitable[Build | None]]], Awaitable[Build]]

@@ -24,7 +24,7 @@ from bot.core.errors import AuthFailed, NotFound, RateLimited, Unavailable
 from bot.core.models import BuildFilter, Conclusion, IssueKind, Page, Parameter, ParameterType, StartRequest, Watched
 from bot.http.client import Reply
 from bot.providers.base.capabilities import Capability
-from bot.providers.github_actions import convert, inputs, limits, urls, wire
+from bot.providers.github_actions import convert, errors, parameters, urls, wire
 from bot.providers.github_actions.annotations import MOST_ANNOTATED
 from bot.providers.github_actions.auth import AppAuth, GitHubOptions, signing_key
 from bot.providers.github_actions.poll import SLOW_EVERY, Cursor
@@ -400,7 +400,7 @@ RESET = str(int(NOW.timestamp()) + 90)
 def test_limit_is_told_from_a_refusal(
     status: int, headers: Mapping[str, str], message: str, seconds: float | None
 ) -> None:
-    assert limits.limited(reply(status, headers, {"message": message})) == seconds
+    assert errors.limited(reply(status, headers, {"message": message})) == seconds
 
 
 async def test_limit_keeps_the_connection_quiet_until_it_is_over() -> None:
@@ -415,18 +415,18 @@ async def test_limit_keeps_the_connection_quiet_until_it_is_over() -> None:
 
 def test_quota_reads_the_hours_limit_and_no_other() -> None:
     headers = {"X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": "4321", "X-RateLimit-Reset": RESET}
-    quota = limits.quota(httpx.Headers(headers))
+    quota = errors.quota(httpx.Headers(headers))
     assert quota is not None
     assert (quota.limit, quota.remaining, quota.resets_at) == (5000, 4321, NOW + timedelta(seconds=90))
-    assert limits.quota(httpx.Headers({**headers, "X-RateLimit-Resource": "search"})) is None
-    assert limits.quota(httpx.Headers({"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": "-1"})) is None
-    assert limits.quota(httpx.Headers()) is None
+    assert errors.quota(httpx.Headers({**headers, "X-RateLimit-Resource": "search"})) is None
+    assert errors.quota(httpx.Headers({"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": "-1"})) is None
+    assert errors.quota(httpx.Headers()) is None
 
 
 def test_refusal_names_the_permission_where_github_does() -> None:
     needed = httpx.Headers({"X-Accepted-GitHub-Permissions": "actions=write,contents=read; administration=write"})
-    assert "actions=write, contents=read or  administration=write" in limits.lacking(needed)
-    assert "too small" in limits.lacking(httpx.Headers())
+    assert "actions=write, contents=read or  administration=write" in errors.lacking(needed)
+    assert "too small" in errors.lacking(httpx.Headers())
 
 
 # the poll
@@ -696,7 +696,7 @@ def test_marked_lines_of_a_log_are_issues(line: bytes, found: object) -> None:
 
 
 def names(text: str) -> list[str] | None:
-    found = inputs.declared(text)
+    found = parameters.declared(text)
     return None if found is None else [parameter.name for parameter, _ in found]
 
 
@@ -735,7 +735,7 @@ on:
       quay: {type: choice, options: [north, {a: b}, south], default: ""}
       odd: {type: [x], default: {a: b}, options: north, required: [true]}
 """
-    found = inputs.declared(text)
+    found = parameters.declared(text)
     assert found == [
         (Parameter(name="sail", type=ParameterType.BOOLEAN, default="true", required=True, help="Hoist it"), "boolean"),
         (Parameter(name="quay", type=ParameterType.CHOICE, choices=(("north", "north"), ("south", "south"))), "choice"),

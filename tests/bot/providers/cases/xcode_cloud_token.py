@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 
 from bot.core.models import Build, BuildFilter, IssueCounts, Watched
 from bot.providers.xcode_cloud.auth import scope_line
-from bot.providers.xcode_cloud.catalogue import PRODUCTS, REPOSITORIES, WORKFLOWS, product_runs_path, workflows_path
+from bot.providers.xcode_cloud.client import PRODUCTS, REPOSITORIES, WORKFLOWS, product_runs_path, workflows_path
 from bot.providers.xcode_cloud.provider import RUNS
 from tests.bot.providers.case import CONNECTION, NOW, Case, Endless
 from tests.bot.providers.cases import xcode_cloud as key_case

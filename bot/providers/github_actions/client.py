@@ -12,7 +12,7 @@ from bot.core.errors import AuthFailed, NotFound, ProviderError, UsageError
 from bot.core.models import Parameter, Pipeline, Ref, RefKind
 from bot.http.client import Api, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.github_actions import convert, inputs, urls, wire
+from bot.providers.github_actions import convert, parameters, urls, wire
 from bot.providers.github_actions.auth import LABEL, GitHubOptions
 from bot.providers.github_actions.urls import Place
 
@@ -186,7 +186,7 @@ class Catalogue:
                 f"{where.root}/contents/{quote(path, safe='')}",
                 {"ref": _git_name(ref) if ref else None},
                 headers={"Accept": "application/vnd.github.raw+json"},
-                cap=inputs.FILE_BYTES,
+                cap=parameters.FILE_BYTES,
             )
         except NotFound as exc:
             on = f"`{ref}`" if ref else "the default branch"
@@ -195,10 +195,10 @@ class Catalogue:
             if exc.status != httpx.codes.FORBIDDEN:
                 raise
             return ()
-        found = inputs.declared(reply.text) or []
-        environments = await self._environments(where) if any(word == inputs.ENVIRONMENT for _, word in found) else ()
+        found = parameters.declared(reply.text) or []
+        environments = await self._environments(where) if any(word == parameters.ENVIRONMENT for _, word in found) else ()
         return tuple(
-            replace(each, choices=environments) if word == inputs.ENVIRONMENT else each for each, word in found
+            replace(each, choices=environments) if word == parameters.ENVIRONMENT else each for each, word in found
         )
 
     async def _environments(self, where: Place) -> tuple[tuple[str, str], ...]:
