@@ -1,140 +1,105 @@
-"""What an account holds, remembered for a while: products, repositories, workflows, branches, tags, pull requests.
+"""Reads of an account: products, workflows, repositories, branches, tags, pull requests and runs.
 
-Apple has no filter by name and no account-wide list of workflows, so everything is read whole and matched here.
+Apple has no filter by name and no account-wide list of workflows or runs, so lists are read whole, kept for a while and
+matched here. Facts: Apple's OpenAPI document 4.4.1, checked 2026-11; lists of at most 200.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+import msgspec
+from cachetools import LRUCache, TTLCache
+
 from bot.core.clock import Clock
-from bot.core.errors import Ambiguous, NotFound
-from bot.core.models import Pipeline, Ref, RefKind
+from bot.core.errors import Ambiguous, AuthFailed, NotFound, ProviderError, UnexpectedResponse
+from bot.core.models import Account, Build, BuildFilter
 from bot.http.client import Api, Query
-from bot.providers.xcode_cloud.auth import ReadyToken
-from bot.providers.xcode_cloud.wire import (
-    GitRefAttributes,
-    Listing,
-    Product,
-    ProductAttributes,
-    PullRequestAttributes,
-    RepositoryAttributes,
-    Resource,
-    Site,
-    WorkflowAttributes,
-    next_page,
-)
+from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
+from bot.providers.xcode_cloud import convert, urls
+from bot.providers.xcode_cloud.auth import USE_A_KEY, ReadyToken, scope_line
+from bot.providers.xcode_cloud.convert import Product, Repository, Source, Workflow
+from bot.providers.xcode_cloud.options import LABEL
+from bot.providers.xcode_cloud.wire import Document, Included, Listing, Resource, next_page
 
 T = TypeVar("T")
+FixedQuery = Mapping[str, str | int]
 
-LABEL = "Xcode Cloud"
 PAGE_SIZE = 200
 CEILING_PAGES = 50
+SHORT_PAGE = 20
 
 PRODUCTS_LIFE = timedelta(hours=1)
 WORKFLOWS_LIFE = timedelta(minutes=10)
 REFS_LIFE = timedelta(minutes=5)
 JUST_READ = timedelta(seconds=15)
+MOST_REPOSITORIES = 256
+MOST_MISSING = 1024
+TOKEN_WARNING = timedelta(days=14)
 
-PRODUCTS: Mapping[str, str | int] = {
+PRODUCTS: FixedQuery = {
     "fields[ciProducts]": "name,productType,app,primaryRepositories",
     "fields[apps]": "name",
     "fields[scmRepositories]": "ownerName,repositoryName",
     "include": "app,primaryRepositories",
     "limit": PAGE_SIZE,
 }
-REPOSITORIES: Mapping[str, str | int] = {
+REPOSITORIES: FixedQuery = {
     "fields[scmRepositories]": "ownerName,repositoryName,defaultBranch",
     "fields[scmGitReferences]": "name,canonicalName,kind",
     "include": "defaultBranch",
     "limit": PAGE_SIZE,
 }
-WORKFLOWS: Mapping[str, str | int] = {
+WORKFLOWS: FixedQuery = {
     "fields[ciWorkflows]": "name,isEnabled,repository",
     "fields[scmRepositories]": "ownerName,repositoryName",
     "include": "repository",
     "limit": PAGE_SIZE,
 }
-GIT_REFERENCES: Mapping[str, str | int] = {
+GIT_REFERENCES: FixedQuery = {
     "fields[scmGitReferences]": "name,canonicalName,isDeleted,kind",
     "limit": PAGE_SIZE,
 }
-PULL_REQUESTS: Mapping[str, str | int] = {
-    "fields[scmPullRequests]": (
-        "number,title,sourceRepositoryOwner,sourceBranchName,destinationBranchName,isClosed,isCrossRepository"
+_PULL_REQUEST_FIELDS = (
+    "sourceRepositoryOwner,sourceRepositoryName,sourceBranchName,destinationRepositoryOwner,destinationRepositoryName,"
+    "destinationBranchName,isCrossRepository"
+)
+PULL_REQUESTS: FixedQuery = {
+    "fields[scmPullRequests]": f"number,title,isClosed,{_PULL_REQUEST_FIELDS}",
+    "limit": PAGE_SIZE,
+}
+RUN: FixedQuery = {
+    "fields[ciBuildRuns]": (
+        "number,createdDate,startedDate,finishedDate,sourceCommit,isPullRequestBuild,issueCounts,executionProgress,"
+        "completionStatus,startReason,cancelReason,workflow,product,sourceBranchOrTag,destinationBranch,pullRequest"
+    ),
+    "fields[ciWorkflows]": "name",
+    "fields[ciProducts]": "name",
+    "fields[scmGitReferences]": "name,canonicalName,kind",
+    "fields[scmPullRequests]": f"number,title,webUrl,{_PULL_REQUEST_FIELDS}",
+    "include": "workflow,product,sourceBranchOrTag,destinationBranch,pullRequest",
+}
+RUNS: FixedQuery = {**RUN, "sort": "-number", "limit": PAGE_SIZE}
+
+ACTIONS: FixedQuery = {
+    "fields[ciBuildActions]": (
+        "name,actionType,startedDate,finishedDate,issueCounts,executionProgress,completionStatus,isRequiredToPass"
     ),
     "limit": PAGE_SIZE,
 }
-
-
-def workflows_path(product: str) -> str:
-    """Return where a product's workflows are listed."""
-    return f"v1/ciProducts/{product}/workflows"
-
-
-def product_runs_path(product: str) -> str:
-    """Return where a product's runs are listed."""
-    return f"v1/ciProducts/{product}/buildRuns"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
-    """A repository that Xcode Cloud can read."""
-
-    id: str
-    path: str | None
-    default_branch: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workflow:
-    """A workflow: our pipeline."""
-
-    id: str
-    name: str
-    product: Product
-    repository: Repository | None
-    enabled: bool
-
-    @property
-    def path(self) -> str:
-        """Return the name that is clear within the account."""
-        return f"{self.product.name}/{self.name}"
-
-    def pipeline(self, site: Site) -> Pipeline:
-        """Return the workflow as a pipeline."""
-        return Pipeline(
-            id=self.id,
-            path=self.path,
-            name=self.name,
-            group=self.product.name,
-            default_branch=self.repository.default_branch if self.repository is not None else None,
-            repository=self.repository.path if self.repository is not None else None,
-            web_url=site.page(self.product),
-            enabled=self.enabled,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """What a run can be started from. `relation` and `type` are Apple's words for it.
-
-    `branch` and `target` are a pull request's branches.
-    """
-
-    id: str
-    ref: Ref
-    relation: str
-    type: str
-    canonical_name: str | None = None
-    branch: str | None = None
-    target: str | None = None
+ISSUES: FixedQuery = {"fields[ciIssues]": "issueType,message,fileSource", "limit": PAGE_SIZE}
+TESTS: FixedQuery = {
+    "fields[ciTestResults]": "className,name,status,fileSource,message,destinationTestResults",
+    "limit": PAGE_SIZE,
+}
+ARTIFACTS: FixedQuery = {"fields[ciArtifacts]": "fileType,fileName,fileSize", "limit": PAGE_SIZE}
+DETAIL_PAGES = 25
+"""How many pages of one action's tests or issues are read."""
 
 
 class _Memory(Generic[T]):
-    """Something read once and kept for a while; readers at the same time share one read."""
+    """A value that is read once and kept for a while; readers at the same time share one read."""
 
     def __init__(self, life: timedelta, clock: Clock) -> None:
         self._life = life
@@ -157,7 +122,7 @@ class _Memory(Generic[T]):
         """Return what is kept, however old."""
         return self._kept[1] if self._kept is not None else None
 
-    def mend(self, change: Callable[[T], T]) -> None:
+    def change(self, change: Callable[[T], T]) -> None:
         """Change what is kept, if anything is; its age stays."""
         if self._kept is not None:
             self._kept = (self._kept[0], change(self._kept[1]))
@@ -167,217 +132,313 @@ class _Memory(Generic[T]):
         self._kept = None
 
 
-class Catalogue:
-    """The account's products and workflows, and what its repositories offer to build.
+class Client:
+    """What one connection can read of its account, and what it remembers of that.
 
     With a ready-made token only those products show whose lists its scope holds.
     """
 
-    def __init__(self, api: Api, clock: Clock, ready: ReadyToken | None, runs_query: Mapping[str, str | int]) -> None:
+    def __init__(self, api: Api, clock: Clock, ready: ReadyToken | None, *, connection: str, site: urls.Site) -> None:
+        self.site = site
+        self._connection = connection
         self._api = api
         self._clock = clock
         self._ready = ready
-        self._runs_query = runs_query
         self._products: _Memory[Mapping[str, Product]] = _Memory(PRODUCTS_LIFE, clock)
         self._repositories: _Memory[Mapping[str, Repository]] = _Memory(PRODUCTS_LIFE, clock)
         self._workflows: _Memory[Mapping[str, Workflow]] = _Memory(WORKFLOWS_LIFE, clock)
-        self._missing: dict[str, datetime] = {}
-        self._refs: dict[str, _Memory[tuple[Source, ...]]] = {}
-        self._pull_requests: dict[str, _Memory[tuple[Source, ...]]] = {}
+        self._missing: TTLCache[str, bool] = TTLCache(
+            MOST_MISSING, ttl=WORKFLOWS_LIFE.total_seconds(), timer=lambda: clock().timestamp()
+        )
+        self._refs: LRUCache[str, _Memory[tuple[Source, ...]]] = LRUCache(MOST_REPOSITORIES)
+        self._pull_requests: LRUCache[str, _Memory[tuple[Source, ...]]] = LRUCache(MOST_REPOSITORIES)
 
     async def listing(self, path: str, query: Query, *, ceiling: int = CEILING_PAGES) -> AsyncIterator[Listing]:
         """Yield a listing page by page."""
         async for reply in self._api.replies(path, query, next_page=next_page, ceiling=ceiling):
             yield reply.decode(Listing)
 
+    async def read_all(
+        self, path: str, query: FixedQuery, read: Callable[[Resource], T], ceiling: int = CEILING_PAGES
+    ) -> tuple[T, ...]:
+        """Return the items of a listing that can be read."""
+        items: list[T] = []
+        async for page in self.listing(path, query, ceiling=ceiling):
+            items += parse_items(page.data, lambda raw: read(Resource.of(raw)))
+        return tuple(items)
+
+    # products, workflows, repositories
+
     async def products(self) -> Mapping[str, Product]:
         """Return the products by id. One request an hour (more past 200 products)."""
         return await self._products.get(self._read_products)
+
+    async def products_if_readable(self) -> Mapping[str, Product]:
+        """Return the products by id, or those known before where they cannot be read: a build is told without them."""
+        try:
+            return await self.products()
+        except ProviderError:
+            return self._products.kept or {}
 
     async def workflows(self, *, within: timedelta | None = None) -> Mapping[str, Workflow]:
         """Return the workflows by id. Every ten minutes at most one request for each product."""
         return await self._workflows.get(self._read_workflows, within=within)
 
-    async def workflow(self, id_: str) -> Workflow:
+    async def workflow(self, workflow_id: str) -> Workflow:
         """Return a workflow by its id, from memory however old.
 
-        Raises NotFound after one look at the account, which is not repeated for ten minutes: a deleted workflow that
-        is still watched must not cost the whole list at every tick.
+        Raises NotFound after one read of the account's workflows, which is not repeated for ten minutes: a deleted
+        workflow that is still watched must not cost the whole list at every poll.
         """
-        known = self.known(id_)
+        known = self.known_workflow(workflow_id)
         if known is not None:
             return known
-        now = self._clock()
-        if now - self._missing.get(id_, datetime.min.replace(tzinfo=UTC)) < WORKFLOWS_LIFE:
-            raise _no_workflow(id_)
-        known = (await self.workflows(within=JUST_READ)).get(id_)
-        if known is None:
-            self._missing[id_] = now
-            raise _no_workflow(id_)
-        return known
+        if workflow_id in self._missing:
+            raise _no_workflow(workflow_id)
+        workflow = (await self.workflows(within=JUST_READ)).get(workflow_id)
+        if workflow is None:
+            self._missing[workflow_id] = True
+            raise _no_workflow(workflow_id)
+        return workflow
 
-    async def find(self, path: str) -> Workflow:
-        """Return the workflow with an id, a `product/workflow` or a name. Raises NotFound, Ambiguous."""
-        wanted = path.strip()
+    async def find(self, words: str) -> Workflow:
+        """Return the workflow with an id, a `product/workflow`, a name, or the only one of an app (`app:ID`).
+
+        Raises NotFound, Ambiguous.
+        """
+        wanted = words.strip()
         for within in (None, JUST_READ):
             workflows = await self.workflows(within=within)
             if wanted in workflows:
                 return workflows[wanted]
-            folded = wanted.casefold()
-            found = [it for it in workflows.values() if it.path.casefold() == folded] or [
-                it for it in workflows.values() if it.name.casefold() == folded
-            ]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                raise _several_workflows(wanted, found)
+            matches = _fitting(list(workflows.values()), wanted)
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                raise _several_workflows(wanted, matches)
         raise _no_workflow(wanted)
 
-    def known(self, id_: str) -> Workflow | None:
+    def known_workflow(self, workflow_id: str) -> Workflow | None:
         """Return a workflow if it was read before."""
-        return (self._workflows.kept or {}).get(id_)
+        return (self._workflows.kept or {}).get(workflow_id)
 
-    def keep(self, workflow: Workflow) -> None:
+    def keep_workflow(self, workflow: Workflow) -> None:
         """Remember a workflow that was made or changed."""
         self._missing.pop(workflow.id, None)
-        self._workflows.mend(lambda kept: {**kept, workflow.id: workflow})
+        self._workflows.change(lambda kept: {**kept, workflow.id: workflow})
 
-    def drop(self, id_: str) -> None:
+    def drop_workflow(self, workflow_id: str) -> None:
         """Remember that a workflow is gone."""
-        self._workflows.mend(lambda kept: {known: it for known, it in kept.items() if known != id_})
+        self._workflows.change(lambda kept: {id_: it for id_, it in kept.items() if id_ != workflow_id})
 
     def forget_workflows(self) -> None:
         """Read the workflows anew next time: they may have changed."""
         self._workflows.forget()
 
-    async def sources(self, repository: str, *, within: timedelta | None = None) -> tuple[Source, ...]:
+    # branches, tags, pull requests
+
+    async def repository_of(self, workflow_id: str) -> str:
+        """Return the id of a workflow's repository. Raises NotFound where Apple names none."""
+        workflow = await self.workflow(workflow_id)
+        if workflow.repository is None:
+            raise NotFound(f"Apple names no repository for {workflow.path}.", provider=LABEL)
+        return workflow.repository.id
+
+    async def branches_and_tags(self, repository: str, *, within: timedelta | None = None) -> tuple[Source, ...]:
         """Return a repository's branches and tags, deleted ones left out. One request for each 200, every 5 minutes."""
         memory = self._refs.setdefault(repository, _Memory(REFS_LIFE, self._clock))
-        return await memory.get(lambda: self._read_sources(repository), within=within)
+        path = urls.repository_refs(repository)
+        return await memory.get(lambda: self._sources(path, GIT_REFERENCES, convert.branch_or_tag), within=within)
 
     async def pull_requests(self, repository: str, *, within: timedelta | None = None) -> tuple[Source, ...]:
         """Return a repository's open pull requests. One request for each 200, every 5 minutes."""
         memory = self._pull_requests.setdefault(repository, _Memory(REFS_LIFE, self._clock))
-        return await memory.get(lambda: self._read_pull_requests(repository), within=within)
+        path = urls.repository_pull_requests(repository)
+        return await memory.get(lambda: self._sources(path, PULL_REQUESTS, convert.pull_request), within=within)
 
-    def covered(self, product: str) -> bool:
-        """Return whether the credentials reach a product's workflows and runs."""
-        return self._ready is None or (
-            self._ready.covers(workflows_path(product), WORKFLOWS)
-            and self._ready.covers(product_runs_path(product), self._runs_query)
+    async def _sources(
+        self, path: str, query: FixedQuery, read: Callable[[Resource], Source | None]
+    ) -> tuple[Source, ...]:
+        return tuple(source for source in await self.read_all(path, query, read) if source is not None)
+
+    # runs
+
+    async def run(self, run_id: str) -> Document:
+        """Return one run with what belongs to it. One request."""
+        return (await self._api.get(urls.run(run_id), RUN)).decode(Document)
+
+    async def run_of_action(self, action: str) -> Document:
+        """Return the run that an action belongs to. One request."""
+        return (await self._api.get(urls.action_run(action), RUN)).decode(Document)
+
+    async def workflow_runs(self, workflow_id: str, limit: int) -> AsyncIterator[Listing]:
+        """Yield pages of a workflow's runs, newest first, at most ten; with a ready-made token those of its product."""
+        if self._ready is not None:
+            async for page in self.product_runs((await self.workflow(workflow_id)).product.id, PAGE_SIZE):
+                yield page
+            return
+        query = {**RUNS, "limit": min(max(limit, 1), PAGE_SIZE)}
+        async for page in self.listing(urls.workflow_runs(workflow_id), query, ceiling=SEARCH_PAGES):
+            yield page
+
+    async def product_runs(self, product: str, limit: int) -> AsyncIterator[Listing]:
+        """Yield pages of `limit` runs of a product, newest first, at most ten."""
+        async for page in self.listing(urls.product_runs(product), {**RUNS, "limit": limit}, ceiling=SEARCH_PAGES):
+            yield page
+
+    async def newest_runs(self, workflow_id: str) -> Listing:
+        """Return the newest runs of a workflow. One request."""
+        reply = await self._api.get(urls.workflow_runs(workflow_id), {**RUNS, "limit": SHORT_PAGE})
+        return reply.decode(Listing)
+
+    # builds
+
+    async def build(self, document: Document, pipeline: str) -> Build:
+        """Return a run as a build, of the workflow that Apple names, else of `pipeline`. Once an hour one request."""
+        await self.products_if_readable()
+        return self._build(document.data, document.included_by_id, pipeline)
+
+    async def builds_of_page(self, page: Listing, pipeline: str = "") -> list[Build]:
+        """Return a page of runs as builds, without those that cannot be read. Once an hour one request."""
+        await self.products_if_readable()
+        included = page.included_by_id
+        return list(parse_items(page.data, lambda raw: self._build(Resource.of(raw), included, pipeline)))
+
+    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+        """Yield a workflow's builds that a filter admits. Apple filters by nothing: at most ten pages are read."""
+        await self.products_if_readable()
+        included: dict[tuple[str, str], Resource] = {}
+        is_narrow = wanted.branch is not None or wanted.commit is not None or bool(wanted.states)
+
+        async def pages() -> AsyncIterator[list[msgspec.Raw]]:
+            async for page in self.workflow_runs(pipeline, PAGE_SIZE if is_narrow else wanted.limit):
+                included.update(page.included_by_id)
+                yield [raw for raw in page.data if _workflow_of(raw) in {None, pipeline}]
+
+        async for build in matching(pages(), lambda raw: self._build(Resource.of(raw), included, pipeline), wanted):
+            yield build
+
+    def _build(self, run: Resource, included: Included, pipeline: str) -> Build:
+        return convert.build(
+            run,
+            included,
+            connection=self._connection,
+            pipeline=pipeline,
+            workflow=self.known_workflow(run.to("workflow") or pipeline),
+            product=(self._products.kept or {}).get(run.to("product") or ""),
+            site=self.site,
         )
 
+    # a ready-made token
+
+    async def account_of_token(self, ready: ReadyToken) -> Account:
+        """Return what a ready-made token reaches. One request; raises AuthFailed naming what its scope lacks."""
+        if ready.expires_at <= self._clock():
+            raise AuthFailed("The token has ended.", provider=LABEL, hint=f"Make a new one. {USE_A_KEY}")
+        _refuse_missing(
+            _uncovered(ready, ((urls.PRODUCTS, PRODUCTS), (urls.REPOSITORIES, REPOSITORIES))),
+        )
+        products = await self.products()
+        missing = {product.name: _uncovered(ready, _reads_of(product.id)) for product in products.values()}
+        out_of_reach = [name for name, lines in missing.items() if lines]
+        if out_of_reach and len(out_of_reach) == len(products):
+            _refuse_missing([line for lines in missing.values() for line in lines])
+        warnings = ["With a ready-made token I can only tell how builds stand; I can't start any or show logs."]
+        if ready.expires_at - self._clock() < TOKEN_WARNING:
+            warnings.append("The token ends soon.")
+        return Account(
+            name="Ready-made token",
+            detail=f"{len(products) - len(out_of_reach)} of {len(products)} products",
+            missing=tuple(f"scope for {name}" for name in out_of_reach),
+            warnings=tuple(warnings),
+            expires_at=ready.expires_at,
+        )
+
+    # reading
+
     async def _read_products(self) -> Mapping[str, Product]:
-        found: dict[str, Product] = {}
-        async for page in self.listing("v1/ciProducts", PRODUCTS):
-            beside = page.around
-            for it in page.data:
-                repositories = [
-                    beside[("scmRepositories", repository)].read(RepositoryAttributes).path
-                    for repository in it.to_many("primary_repositories") or ()
-                    if ("scmRepositories", repository) in beside
-                ]
-                found[it.id] = Product(
-                    id=it.id,
-                    name=it.read(ProductAttributes).name or it.id,
-                    app=it.to("app"),
-                    repositories=tuple(path for path in repositories if path),
-                )
-        return found
+        products: dict[str, Product] = {}
+        async for page in self.listing(urls.PRODUCTS, PRODUCTS):
+            included = page.included_by_id
+            for product in parse_items(page.data, lambda raw: convert.product(Resource.of(raw), included)):  # noqa: B023
+                products[product.id] = product
+        return products
 
     async def _read_repositories(self) -> Mapping[str, Repository]:
-        found: dict[str, Repository] = {}
-        async for page in self.listing("v1/scmRepositories", REPOSITORIES):
-            beside = page.around
-            for it in page.data:
-                branch = beside.get(("scmGitReferences", it.to("default_branch") or ""))
-                found[it.id] = Repository(
-                    id=it.id,
-                    path=it.read(RepositoryAttributes).path,
-                    default_branch=branch.read(GitRefAttributes).name if branch is not None else None,
-                )
-        return found
+        repositories: dict[str, Repository] = {}
+        async for page in self.listing(urls.REPOSITORIES, REPOSITORIES):
+            included = page.included_by_id
+            for it in parse_items(page.data, lambda raw: convert.repository(Resource.of(raw), included)):  # noqa: B023
+                repositories[it.id] = it
+        return repositories
 
     async def _read_workflows(self) -> Mapping[str, Workflow]:
         repositories = await self._repositories.get(self._read_repositories)
-        found: dict[str, Workflow] = {}
+        workflows: dict[str, Workflow] = {}
         for product in (await self.products()).values():
-            if not self.covered(product.id):
+            if self._ready is not None and _uncovered(self._ready, _reads_of(product.id)):
                 continue
-            async for page in self.listing(workflows_path(product.id), WORKFLOWS):
-                for it in page.data:
-                    found[it.id] = _workflow(it, product, repositories, page)
-        return found
-
-    async def _read_sources(self, repository: str) -> tuple[Source, ...]:
-        found: list[Source] = []
-        async for page in self.listing(f"v1/scmRepositories/{repository}/gitReferences", GIT_REFERENCES):
-            for it in page.data:
-                read = it.read(GitRefAttributes)
-                kind = {"BRANCH": RefKind.BRANCH, "TAG": RefKind.TAG}.get(read.kind or "")
-                if read.is_deleted or not read.name or kind is None:
-                    continue
-                found.append(
-                    Source(
-                        id=it.id,
-                        ref=Ref(kind=kind, name=read.name),
-                        relation="sourceBranchOrTag",
-                        type="scmGitReferences",
-                        canonical_name=read.canonical_name,
-                    )
-                )
-        return tuple(found)
-
-    async def _read_pull_requests(self, repository: str) -> tuple[Source, ...]:
-        found: list[Source] = []
-        async for page in self.listing(f"v1/scmRepositories/{repository}/pullRequests", PULL_REQUESTS):
-            for it in page.data:
-                read = it.read(PullRequestAttributes)
-                if read.is_closed or read.number is None:
-                    continue
-                ref = Ref(kind=RefKind.PULL_REQUEST, name=str(read.number), title=read.title)
-                found.append(
-                    Source(
-                        id=it.id,
-                        ref=ref,
-                        relation="pullRequest",
-                        type="scmPullRequests",
-                        branch=read.branch,
-                        target=read.destination_branch_name,
-                    )
-                )
-        return tuple(found)
+            async for page in self.listing(urls.product_workflows(product.id), WORKFLOWS):
+                included = page.included_by_id
+                for workflow in parse_items(
+                    page.data,
+                    lambda raw: convert.workflow(Resource.of(raw), included, product, repositories),  # noqa: B023
+                ):
+                    workflows[workflow.id] = workflow
+        return workflows
 
 
-def _workflow(it: Resource, product: Product, repositories: Mapping[str, Repository], page: Listing) -> Workflow:
-    read = it.read(WorkflowAttributes)
-    id_ = it.to("repository")
-    repository = repositories.get(id_ or "")
-    if repository is None and id_ is not None:
-        beside = page.around.get(("scmRepositories", id_))
-        path = beside.read(RepositoryAttributes).path if beside is not None else None
-        repository = Repository(id=id_, path=path, default_branch=None)
-    return Workflow(
-        id=it.id,
-        name=read.name or it.id,
-        product=product,
-        repository=repository,
-        enabled=read.is_enabled is not False,
+def _workflow_of(raw: msgspec.Raw) -> str | None:
+    """Return the workflow that a run of a list names; None where it names none or cannot be read."""
+    try:
+        return Resource.of(raw).to("workflow")
+    except UnexpectedResponse:
+        return None
+
+
+def _fitting(workflows: list[Workflow], wanted: str) -> list[Workflow]:
+    """Return the workflows that words mean: by path, else by name, else by app."""
+    folded = wanted.casefold()
+    return (
+        [it for it in workflows if it.path.casefold() == folded]
+        or [it for it in workflows if it.name.casefold() == folded]
+        or [it for it in workflows if it.product.app and f"{urls.APP_PREFIX}{it.product.app}" == wanted]
     )
 
 
-def _no_workflow(wanted: str) -> NotFound:
+def _reads_of(product: str) -> tuple[tuple[str, FixedQuery], ...]:
+    """Return the requests that a ready-made token must hold for each product."""
+    return (urls.product_workflows(product), WORKFLOWS), (urls.product_runs(product), RUNS)
+
+
+def _uncovered(ready: ReadyToken, requests: tuple[tuple[str, FixedQuery], ...]) -> list[str]:
+    """Return the lines that a token's scope lacks for these requests."""
+    return [scope_line(path, query) for path, query in requests if not ready.covers(path, query)]
+
+
+def _refuse_missing(lines: list[str]) -> None:
+    if lines:
+        shown = "; ".join(f"`{line}`" for line in lines[:2])
+        more = f" and {len(lines) - 2} more" if len(lines) > 2 else ""
+        raise AuthFailed(
+            f"The token's scope does not hold what I ask: {shown}{more}.",
+            provider=LABEL,
+            hint=f"The page of this connection's kind lists every line that a scope needs. {USE_A_KEY}",
+        )
+
+
+def _no_workflow(words: str) -> NotFound:
     return NotFound(
-        f"{LABEL} has no workflow `{wanted}`, or this connection may not see it.",
+        f"{LABEL} has no workflow `{words}`, or this connection may not see it.",
         provider=LABEL,
         hint="Write it as `product/workflow`, as App Store Connect shows both names.",
     )
 
 
-def _several_workflows(wanted: str, found: list[Workflow]) -> Ambiguous:
-    clear = len({it.path.casefold() for it in found}) == len(found)
+def _several_workflows(words: str, workflows: list[Workflow]) -> Ambiguous:
+    are_distinct = len({it.path.casefold() for it in workflows}) == len(workflows)
     return Ambiguous(
-        f"Several workflows are called `{wanted}`. Which one?",
-        choices=tuple((it.path, it.path if clear else it.id) for it in found),
-        hint="Write it as `product/workflow`." if clear else "Their names are the same; pick one by its id.",
+        f"Several workflows are called `{words}`. Which one?",
+        choices=tuple((it.path, it.path if are_distinct else it.id) for it in workflows),
+        hint="Write it as `product/workflow`." if are_distinct else "Their names are the same; pick one by its id.",
     )

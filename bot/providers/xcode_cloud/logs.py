@@ -4,10 +4,16 @@ Nothing is written to disk and no member's name is used for anything but choosin
 of members and the unpacked size are all capped, so that no archive can fill the memory.
 """
 
+import asyncio
 import io
 import zipfile
 import zlib
 from dataclasses import dataclass
+
+from bot.core.errors import NotFound, UnexpectedResponse
+from bot.core.models import Job, Log
+from bot.providers.base.logs import clean_log
+from bot.providers.xcode_cloud.options import LABEL
 
 BUNDLE_BYTES = 64 * 1024 * 1024
 DIRECTORY_BYTES = 1024 * 1024
@@ -35,6 +41,20 @@ class Tail:
     truncated: bool
 
 
+async def read_bundle(data: bytes, job: Job, keep: int) -> Log:
+    """Return the end of a job's log out of its bundle, at most `keep` bytes; unpacked beside the event loop.
+
+    Raises UnexpectedResponse for an archive that can't be trusted, NotFound for one without a text.
+    """
+    try:
+        tail = await asyncio.to_thread(bundle_tail, data, keep)
+    except BadBundle as exc:
+        raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
+    if tail is None:
+        raise NotFound(f"The log bundle of {job.name} holds no text.", provider=LABEL)
+    return Log(text=clean_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
+
+
 def bundle_tail(data: bytes, keep: int) -> Tail | None:
     """Return the last `keep` bytes of the largest text, one named after xcodebuild first; None where there is no text.
 
@@ -46,13 +66,13 @@ def bundle_tail(data: bytes, keep: int) -> Tail | None:
             members = bundle.infolist()
             if len(members) > MEMBERS:
                 raise BadBundle(f"holds more than {MEMBERS} files")
-            parse_items = [
+            readable = [
                 it
                 for it in members
                 if not it.is_dir() and it.file_size and not it.flag_bits & _ENCRYPTED and it.compress_type in _READABLE
             ]
-            parse_items.sort(key=lambda it: ("xcodebuild" in it.filename.lower(), it.file_size), reverse=True)
-            for member in parse_items:
+            readable.sort(key=lambda it: ("xcodebuild" in it.filename.lower(), it.file_size), reverse=True)
+            for member in readable:
                 if (tail := _text_tail(bundle, member, keep)) is not None:
                     return tail
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as exc:

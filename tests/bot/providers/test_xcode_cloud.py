@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.core.errors import Ambiguous, AuthFailed, ProviderError, Rejected, Unsupported, UsageError
+from bot.core.errors import Ambiguous, AuthFailed, NotFound, ProviderError, Rejected, Unsupported, UsageError
 from bot.core.models import (
     Build,
     BuildFilter,
@@ -37,28 +37,15 @@ from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
 from bot.providers.xcode_cloud import logs
 from bot.providers.xcode_cloud.admin import SETTINGS, Version, newness
-from bot.providers.xcode_cloud.auth import (
-    LIFETIME_SECONDS,
-    KeyAuth,
-    ReadyToken,
-    XcodeCloudOptions,
-    scope_line,
-    signing_key,
-)
-from bot.providers.xcode_cloud.client import (
-    PRODUCTS,
-    REPOSITORIES,
-    WORKFLOWS,
-    WORKFLOWS_LIFE,
-    Source,
-    product_runs_path,
-    workflows_path,
-)
+from bot.providers.xcode_cloud.auth import LIFETIME_SECONDS, KeyAuth, ReadyToken, scope_line, signing_key
+from bot.providers.xcode_cloud.client import PRODUCTS, REPOSITORIES, RUNS, WORKFLOWS, WORKFLOWS_LIFE
+from bot.providers.xcode_cloud.convert import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, Source, state
 from bot.providers.xcode_cloud.errors import BURST_SECONDS, HOUR_SPENT_SECONDS, map_error, quota_of
 from bot.providers.xcode_cloud.logs import BadBundle, bundle_tail
-from bot.providers.xcode_cloud.provider import RUNS, XcodeCloud
+from bot.providers.xcode_cloud.options import XcodeCloudOptions
+from bot.providers.xcode_cloud.provider import XcodeCloud
 from bot.providers.xcode_cloud.start import fitting, start_attributes
-from bot.providers.xcode_cloud.wire import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, state_of
+from bot.providers.xcode_cloud.urls import product_runs, product_workflows
 from tests.bot.providers.case import NOW, Case, opened, result_of
 from tests.bot.providers.cases.xcode_cloud import (
     APP,
@@ -413,8 +400,8 @@ def test_the_page_lists_every_line_of_a_scope() -> None:
     for line in (
         scope_line("v1/ciProducts", PRODUCTS),
         scope_line("v1/scmRepositories", REPOSITORIES),
-        scope_line(workflows_path("PRODUCT"), WORKFLOWS),
-        scope_line(product_runs_path("PRODUCT"), RUNS),
+        scope_line(product_workflows("PRODUCT"), WORKFLOWS),
+        scope_line(product_runs("PRODUCT"), RUNS),
     ):
         assert line in page
 
@@ -444,7 +431,7 @@ def test_the_page_names_every_option_and_every_setting_of_a_workflow() -> None:
 def test_progress_counts_until_the_end_and_the_ending_after_it(
     progress: str | None, completion: str | None, raw: str | None, status: Status
 ) -> None:
-    assert state_of(progress, completion, finished=False)[:2] == (raw, status)
+    assert state(progress, completion, finished=False)[:2] == (raw, status)
 
 
 @NEEDS_SPECS
@@ -489,6 +476,10 @@ async def test_check_warns_where_the_key_sees_no_product() -> None:
 # a tick
 
 
+def cursor(products: Mapping[str, Mapping[str, int]]) -> str:
+    return json.dumps({"products": products})
+
+
 async def test_a_tick_costs_one_request_for_each_product() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(300)}))
     watched = Watched(pipelines=frozenset({CHECKS, NIGHTLY}))
@@ -505,10 +496,10 @@ async def test_a_tick_reaches_down_to_the_oldest_unfinished_build() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(300, {300, 252})}))
     watched = Watched(pipelines=frozenset({CHECKS}), unfinished=frozenset({key("run-252")}))
     async with opened(CASE, transport) as provider:
-        changes = await provider.changes(json.dumps({APP: {"newest": 299, "floor": 252}}), watched)
+        changes = await provider.changes(cursor({APP: {"newest": 299, "floor": 252}}), watched)
         assert {300, 252} <= {build.number for build in changes.builds}
         assert transport.asked[-1].url.params["limit"] == str(299 - 252 + 1 + 10)
-        assert json.loads(changes.cursor or "") == {APP: {"newest": 300, "floor": 252}}
+        assert json.loads(changes.cursor or "") == {"products": {APP: {"newest": 300, "floor": 252}}}
     assert transport.count("/buildRuns") == 1
 
 
@@ -516,7 +507,7 @@ async def test_a_long_absence_is_caught_up_over_pages() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(900)}))
     watched = Watched(pipelines=frozenset({CHECKS}))
     async with opened(CASE, transport) as provider:
-        changes = await provider.changes(json.dumps({APP: {"newest": 600, "floor": 600}}), watched)
+        changes = await provider.changes(cursor({APP: {"newest": 600, "floor": 600}}), watched)
     assert {build.number for build in changes.builds} >= set(range(600, 901))
     assert [request.url.params["limit"] for request in transport.asked[-3:]] == ["20", "200", "200"]
 
@@ -525,15 +516,15 @@ async def test_a_build_that_hangs_for_ages_does_not_widen_every_tick() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(900, {3})}))
     async with opened(CASE, transport) as provider:
         changes = await provider.changes(
-            json.dumps({APP: {"newest": 900, "floor": 3}}), Watched(pipelines=frozenset({CHECKS}))
+            cursor({APP: {"newest": 900, "floor": 3}}), Watched(pipelines=frozenset({CHECKS}))
         )
-    assert json.loads(changes.cursor or "")[APP]["floor"] == 900 - 199
+    assert json.loads(changes.cursor or "")["products"][APP]["floor"] == 900 - 199
 
 
 async def test_a_product_with_fewer_builds_than_remembered_is_read_once() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(12)}))
     async with opened(CASE, transport) as provider:
-        await provider.changes(json.dumps({APP: {"newest": 9, "floor": 0}}), Watched(pipelines=frozenset({CHECKS})))
+        await provider.changes(cursor({APP: {"newest": 9, "floor": 0}}), Watched(pipelines=frozenset({CHECKS})))
     assert transport.count("/buildRuns") == 1
 
 
@@ -541,7 +532,7 @@ async def test_catching_up_ends_after_ten_full_pages() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(9000)}))
     async with opened(CASE, transport) as provider:
         changes = await provider.changes(
-            json.dumps({APP: {"newest": 10, "floor": 10}}), Watched(pipelines=frozenset({CHECKS}))
+            cursor({APP: {"newest": 10, "floor": 10}}), Watched(pipelines=frozenset({CHECKS}))
         )
     assert transport.count("/buildRuns") == 1 + 10
     assert len(changes.builds) == 2000
@@ -573,15 +564,15 @@ async def test_a_product_that_is_gone_does_not_stop_the_others() -> None:
     watched = Watched(pipelines=frozenset({CHECKS}))
     async with opened(CASE, transport) as provider:
         changes = await provider.changes(
-            json.dumps({APP: {"newest": 5, "floor": 5}, "other": {"newest": 1, "floor": 1}}), watched
+            cursor({APP: {"newest": 5, "floor": 5}, "other": {"newest": 1, "floor": 1}}), watched
         )
-    assert json.loads(changes.cursor or "") == {"other": {"newest": 1, "floor": 1}}
+    assert json.loads(changes.cursor or "") == {"products": {"other": {"newest": 1, "floor": 1}}}
 
 
-@pytest.mark.parametrize("cursor", [None, "", "not json", "[]", '{"p": 3}', '{"p": {"newest": "x"}}'])
-async def test_a_cursor_that_cannot_be_read_counts_as_none(cursor: str | None) -> None:
+@pytest.mark.parametrize("text", [None, "", "not json", "[]", '{"products": 3}', '{"products": {"p": {"newest": "x"}}}'])
+async def test_a_cursor_that_cannot_be_read_counts_as_none(text: str | None) -> None:
     async with opened(CASE, Apple(account(**{RUNS_OF_APP: numbered(30)}))) as provider:
-        changes = await provider.changes(cursor, Watched(pipelines=frozenset({CHECKS})))
+        changes = await provider.changes(text, Watched(pipelines=frozenset({CHECKS})))
     assert len(changes.builds) == 20
 
 
@@ -732,7 +723,7 @@ async def test_a_conflict_keeps_apples_words_where_the_workflow_cannot_be_read()
     refused = await failing(CASE, transport, lambda p: p.rebuild(CHECKS, RUN, StartRequest()))
     assert isinstance(refused, Rejected)
     assert "Busy" in str(refused)
-    assert transport.count("/ciBuildRuns") == 1
+    assert [request.method for request in transport.asked].count("POST") == 1
 
 
 async def test_other_refusals_of_a_start_are_told_as_they_are() -> None:
@@ -742,7 +733,7 @@ async def test_other_refusals_of_a_start_are_told_as_they_are() -> None:
     transport = Apple({"POST /v1/ciBuildRuns": refusal})
     refused = await failing(CASE, transport, lambda p: p.rebuild(CHECKS, RUN, StartRequest()))
     assert "Bad entity" in str(refused)
-    assert len(transport.asked) == 1
+    assert [request.method for request in transport.asked].count("POST") == 1
 
 
 async def test_cancel_is_refused_with_the_place_to_do_it() -> None:
@@ -966,23 +957,49 @@ async def test_quota_is_known_after_an_answer() -> None:
 # addresses and webhooks
 
 
+OF_RUN = Page(pipeline=f"run:{RUN}", build=RUN)
+OF_ACTION = Page(pipeline=f"run:{RUN}", build=RUN, job=TEST_JOB.id)
+OF_APP = Page(pipeline="app:1560012345")
+
+
 @pytest.mark.parametrize(
-    ("path", "found"),
+    ("path", "page"),
     [
-        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}", True),
-        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}/summary", True),
-        (f"/apps/1560012345/ci/builds/{RUN}", True),
-        (f"/teams/somebody-else/apps/1560012345/ci/builds/{RUN}", False),
-        ("/apps/1560012345/ci", False),
-        (f"/apps/x/ci/builds/{RUN}", False),
+        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}", OF_RUN),
+        (f"/teams/{str(CASE.options['issuer_id']).upper()}/apps/1560012345/ci/builds/{RUN}/summary", OF_RUN),
+        (f"/apps/1560012345/ci/builds/{RUN}", OF_RUN),
+        (f"/apps/1560012345/ci/builds/{RUN}?tab=1#artifacts", OF_RUN),
+        (f"/apps/1560012345/ci/builds/{RUN}/actions/{TEST_JOB.id}/tests", OF_ACTION),
+        (f"/apps/1560012345/ci/builds/{RUN}/{TEST_JOB.id}/logs", OF_ACTION),
+        (f"/apps/1560012345/ci/workflows/{CHECKS}", Page(pipeline=CHECKS)),
+        (f"/apps/1560012345/ci/workflows/{CHECKS}/edit", Page(pipeline=CHECKS)),
+        ("/apps/1560012345/ci", OF_APP),
+        ("/apps/1560012345/ci/", OF_APP),
+        ("/apps/1560012345/ci/builds", OF_APP),
+        ("/apps/1560012345/ci/builds/..%2f..", OF_APP),
+        (f"/teams/somebody-else/apps/1560012345/ci/builds/{RUN}", None),
+        ("/teams/somebody-else/apps/1560012345/ci", None),
+        ("/apps/1560012345", None),
+        ("/apps/1560012345/city", None),
+        (f"/apps/x/ci/builds/{RUN}", None),
     ],
 )
-async def test_a_builds_page_is_known(path: str, *, found: bool) -> None:
+async def test_what_a_page_of_app_store_connect_shows(path: str, page: Page | None) -> None:
     async with opened(CASE, Apple({})) as provider:
-        page = provider.parse_url(f"https://appstoreconnect.apple.com{path}")
-        assert page == (Page(pipeline=f"run:{RUN}", build=RUN) if found else None)
-        assert provider.parse_url(f"http://appstoreconnect.apple.com{path}") is None
+        assert provider.parse_url(f"https://appstoreconnect.apple.com{path}") == page
         assert provider.parse_url(f"https://appstoreconnect.apple.com.example{path}") is None
+
+
+async def test_an_apps_page_means_its_only_workflow_and_asks_where_there_are_several() -> None:
+    async with opened(CASE, Apple(account())) as provider:
+        with pytest.raises(Ambiguous):
+            await provider.pipeline("app:99")
+        with pytest.raises(NotFound):
+            await provider.pipeline("app:98")
+    only_one = account()
+    only_one[f"/v1/ciProducts/{APP}/workflows"]["data"].pop()
+    async with opened(CASE, Apple(only_one)) as provider:
+        assert (await provider.pipeline("app:99")).id == CHECKS
 
 
 async def test_a_stand_in_on_plain_http_has_its_own_pages() -> None:

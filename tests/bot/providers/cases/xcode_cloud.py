@@ -202,7 +202,7 @@ CASE = Case(
         "build_by_number_missing": lambda p: p.build_by_number(CHECKS, 206),
         "changes": lambda p: p.changes(None, Watched(pipelines=frozenset({CHECKS}))),
         "changes_later": lambda p: p.changes(
-            f'{{"{APP}":{{"newest":230,"floor":204}}}}',
+            f'{{"products":{{"{APP}":{{"newest":230,"floor":204}}}}}}',
             Watched(pipelines=frozenset({CHECKS}), unfinished=frozenset({key(RUN), key(OLDER_RUN)})),
         ),
         "start": lambda p: p.start(CHECKS, StartRequest()),

@@ -5,16 +5,16 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 
 from bot.core.models import Build, BuildFilter, IssueCounts, Watched
 from bot.providers.xcode_cloud.auth import scope_line
-from bot.providers.xcode_cloud.client import PRODUCTS, REPOSITORIES, WORKFLOWS, product_runs_path, workflows_path
-from bot.providers.xcode_cloud.provider import RUNS
+from bot.providers.xcode_cloud.client import PRODUCTS, REPOSITORIES, RUNS, WORKFLOWS
+from bot.providers.xcode_cloud.urls import product_runs, product_workflows
 from tests.bot.providers.case import CONNECTION, NOW, Case, Endless
 from tests.bot.providers.cases import xcode_cloud as key_case
 
 SCOPE = (
     scope_line("v1/ciProducts", PRODUCTS),
     scope_line("v1/scmRepositories", REPOSITORIES),
-    scope_line(workflows_path(key_case.APP), WORKFLOWS),
-    scope_line(product_runs_path(key_case.APP), RUNS),
+    scope_line(product_workflows(key_case.APP), WORKFLOWS),
+    scope_line(product_runs(key_case.APP), RUNS),
 )
 
 
