@@ -1,8 +1,20 @@
-"""What a workflow's file says about the values that a start by hand takes: `on.workflow_dispatch.inputs`."""
+"""The values that a start by hand takes: `on.workflow_dispatch.inputs` of a workflow's file.
 
+Page: "Workflow syntax for GitHub Actions", read in August 2026. No part of the API describes inputs.
+"""
+
+from dataclasses import replace
+
+import httpx
 import yaml
 
-from bot.core.models import Parameter, ParameterType
+from bot.core.errors import AuthFailed, NotFound
+from bot.core.models import Parameter, ParameterType, Ref, RefKind
+from bot.http.client import Api, Query
+from bot.providers.base.listing import parse_items
+from bot.providers.github_actions import urls, wire
+from bot.providers.github_actions.client import PER_PAGE, Client
+from bot.providers.github_actions.urls import Location
 
 FILE_BYTES = 512 * 1024
 """GitHub takes no larger workflow."""
@@ -16,6 +28,45 @@ _TYPES = {
     "choice": ParameterType.CHOICE,
     ENVIRONMENT: ParameterType.CHOICE,
 }
+
+
+async def read(api: Api, client: Client, at: Location, ref: Ref | None) -> tuple[Parameter, ...]:
+    """Return the inputs that a workflow's file declares on a ref, else on the default branch.
+
+    Two requests, one more where an input names an environment. Empty where the file is not on the ref or the token may
+    not read it: not knowing the inputs must not keep anybody from a start.
+    """
+    workflow = wire.Workflow.of((await api.get(await client.workflow_path(at))).raw)
+    file = (workflow.path or "").partition("@")[0]
+    if not file.startswith(urls.WORKFLOWS):
+        return ()  # GitHub's own workflows, such as code scanning, have no file
+    query: Query = {"ref": _git_name(ref) if ref else None}
+    raw = {"Accept": "application/vnd.github.raw+json"}
+    try:
+        reply = await api.get(at.path("contents", file), query, headers=raw, cap=FILE_BYTES)
+    except NotFound:
+        return ()
+    except AuthFailed as exc:
+        if exc.status != httpx.codes.FORBIDDEN:
+            raise
+        return ()
+    inputs = declared(reply.text) or []
+    environments = await _environments(api, at) if any(word == ENVIRONMENT for _, word in inputs) else ()
+    return tuple(replace(it, choices=environments) if word == ENVIRONMENT else it for it, word in inputs)
+
+
+async def _environments(api: Api, at: Location) -> tuple[tuple[str, str], ...]:
+    try:
+        reply = await api.get(at.path("environments"), {"per_page": PER_PAGE})
+    except (NotFound, AuthFailed):
+        return ()
+    names = [it.name for it in parse_items(reply.items("environments"), wire.Environment.of)]
+    return tuple((name, name) for name in names if name)
+
+
+def _git_name(ref: Ref) -> str:
+    """Return a ref as a file's contents are asked by it."""
+    return f"refs/pull/{ref.name}/head" if ref.kind is RefKind.PULL_REQUEST else ref.name
 
 
 def declared(text: str) -> list[tuple[Parameter, str]] | None:
@@ -36,18 +87,18 @@ def declared(text: str) -> list[tuple[Parameter, str]] | None:
     inputs = dispatch.get("inputs") if isinstance(dispatch, dict) else None
     if not isinstance(inputs, dict):
         return []
-    return [_input(str(name), about) for name, about in list(inputs.items())[:MOST_INPUTS]]
+    return [_input(str(name), declaration) for name, declaration in list(inputs.items())[:MOST_INPUTS]]
 
 
-def _input(name: str, about: object) -> tuple[Parameter, str]:
-    told = about if isinstance(about, dict) else {}
-    word = _text(told.get("type")) or "string"
+def _input(name: str, declaration: object) -> tuple[Parameter, str]:
+    fields = declaration if isinstance(declaration, dict) else {}
+    word = _text(fields.get("type")) or "string"
     kind = _TYPES.get(word, ParameterType.TEXT)
-    options = told.get("options")
+    options = fields.get("options")
     choices = (
         tuple((option, option) for option in options if isinstance(option, str)) if isinstance(options, list) else ()
     )
-    default = _text(told.get("default"))
+    default = _text(fields.get("default"))
     if kind is ParameterType.BOOLEAN:
         default = "true" if (default or "").lower() == "true" else "false"
     return (
@@ -56,8 +107,8 @@ def _input(name: str, about: object) -> tuple[Parameter, str]:
             type=kind,
             choices=choices,
             default=default,
-            required=(_text(told.get("required")) or "").lower() == "true",
-            help=_text(told.get("description")),
+            required=(_text(fields.get("required")) or "").lower() == "true",
+            help=_text(fields.get("description")),
         ),
         word,
     )

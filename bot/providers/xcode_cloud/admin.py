@@ -5,16 +5,18 @@ A new workflow is always made after another one: its actions and start condition
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 from typing_extensions import override
 
+from bot.core.clock import Sleep
 from bot.core.errors import UsageError
 from bot.core.models import Pipeline
 from bot.http.client import Api
 from bot.providers.base.provider import PipelineAdmin
+from bot.providers.base.send_once import send_once
 from bot.providers.xcode_cloud import convert, urls
 from bot.providers.xcode_cloud.client import PAGE_SIZE, Client, FixedQuery
 from bot.providers.xcode_cloud.convert import Product, Workflow
@@ -27,10 +29,6 @@ from bot.providers.xcode_cloud.wire import (
     VersionAttributes,
     WorkflowAttributes,
 )
-
-Send = Callable[[], Awaitable[Pipeline]]
-Confirm = Callable[[], Awaitable[Pipeline | None]]
-SendOnce = Callable[[Send, Confirm], Awaitable[Pipeline]]
 
 COPIED = (
     "description",
@@ -102,10 +100,10 @@ class Version:
 class WorkflowAdmin(PipelineAdmin):
     """Xcode Cloud's workflows, managed. Costs one request for each act, a copy or a new one three to seven."""
 
-    def __init__(self, api: Api, client: Client, *, send_once: SendOnce) -> None:
+    def __init__(self, api: Api, client: Client, *, sleep: Sleep) -> None:
         self._api = api
         self._client = client
-        self._send_once = send_once
+        self._sleep = sleep
 
     @override
     async def set_enabled(self, pipeline: str, *, enabled: bool) -> Pipeline:
@@ -185,7 +183,7 @@ class WorkflowAdmin(PipelineAdmin):
                     return convert.pipeline(workflow, self._client.site)
             return None
 
-        return await self._send_once(send, confirm)
+        return await send_once(send, confirm, label=LABEL, sleep=self._sleep)
 
     @override
     async def delete(self, pipeline: str) -> None:

@@ -118,7 +118,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         root = base if base.startswith("http://") else urls.APP_STORE_CONNECT
         self._site = urls.Site(team=options.link_team, root=root)
         self._client = Client(api, clock, self._ready, connection=connection, site=self._site)
-        self._starter = Starter(api, self._client, send_once=self.send_once)
+        self._starter = Starter(api, self._client, sleep=sleep)
         if self._ready is not None:
             self.capabilities = self.with_ready_token
 
@@ -355,7 +355,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @override
     def pipeline_admin(self) -> PipelineAdmin:
         self._require(Capability.PIPELINE_ADMIN)
-        return WorkflowAdmin(self._api, self._client, send_once=self.send_once)
+        return WorkflowAdmin(self._api, self._client, sleep=self._sleep)
 
     @override
     def parse_url(self, url: str) -> Page | None:

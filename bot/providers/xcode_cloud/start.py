@@ -4,23 +4,21 @@ Facts: "Start a Build" and the OpenAPI document 4.4.1, checked 2026-11. There is
 workflow named beside the old run, and a conflict (409) is told in one vague sentence.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import httpx
 
+from bot.core.clock import Sleep
 from bot.core.errors import Ambiguous, NotFound, ProviderError, Rejected, Unsupported, UsageError
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
 from bot.http.client import Api
+from bot.providers.base.send_once import send_once
 from bot.providers.xcode_cloud import urls
 from bot.providers.xcode_cloud.client import JUST_READ, Client
 from bot.providers.xcode_cloud.convert import Source, Workflow
 from bot.providers.xcode_cloud.options import LABEL
 from bot.providers.xcode_cloud.wire import Document, Resource, RunAttributes
-
-Send = Callable[[], Awaitable[Build]]
-Confirm = Callable[[], Awaitable[Build | None]]
-SendOnce = Callable[[Send, Confirm], Awaitable[Build]]
 
 OPTIONS: Mapping[str, str] = {"clean": "yes to build without cached files"}
 NO_PARAMETERS = (
@@ -34,10 +32,10 @@ NO = frozenset({"no", "false", "off", "0"})
 class Starter:
     """Starts runs of workflows and finds the one it started where no answer came."""
 
-    def __init__(self, api: Api, client: Client, *, send_once: SendOnce) -> None:
+    def __init__(self, api: Api, client: Client, *, sleep: Sleep) -> None:
         self._api = api
         self._client = client
-        self._send_once = send_once
+        self._sleep = sleep
 
     async def target(self, pipeline: str, request: StartRequest) -> StartTarget:
         """Return what `start` would send, or raise what it would raise. Costs what finding the ref costs."""
@@ -142,7 +140,7 @@ class Starter:
         async def confirm() -> Build | None:
             return await self._find_started(pipeline, newest, made)
 
-        return await self._send_once(send, confirm)
+        return await send_once(send, confirm, label=LABEL, sleep=self._sleep)
 
     async def _newest(self, pipeline: str) -> int | None:
         """Return the highest number of a workflow's runs before a start; None where it cannot be read.

@@ -24,9 +24,10 @@ from bot.core.errors import AuthFailed, NotFound, RateLimited, Unavailable
 from bot.core.models import BuildFilter, Conclusion, IssueKind, Page, Parameter, ParameterType, StartRequest, Watched
 from bot.http.client import Reply
 from bot.providers.base.capabilities import Capability
-from bot.providers.github_actions import convert, errors, parameters, urls, wire
+from bot.providers.github_actions import convert, errors, logs, parameters, urls, wire
 from bot.providers.github_actions.annotations import MOST_ANNOTATED
-from bot.providers.github_actions.auth import AppAuth, GitHubOptions, signing_key
+from bot.providers.github_actions.auth import AppAuth, signing_key
+from bot.providers.github_actions.options import GitHubOptions
 from bot.providers.github_actions.poll import SLOW_EVERY, Cursor
 from bot.providers.github_actions.provider import GitHubActions
 from tests.bot.providers.case import NOW, Case, opened, result_of
@@ -326,7 +327,7 @@ JOB_PAGE = Page(pipeline="harbor/ferry/runs/9041", build="9041", job="8001")
         ("/harbor/ferry/blob/ramp/order/.github/workflows/build.yml", Page(pipeline="harbor/ferry/build.yml")),
         ("/harbor/ferry/blob/main/README.md", None),
         ("/harbor/ferry/blob/main/.github/workflows/", None),
-        ("/harbor/ferry/actions", None),
+        ("/harbor/ferry/actions", Page(pipeline="harbor/ferry")),
         ("/harbor/ferry/actions/runs/latest", None),
         ("/harbor/ferry/pull/77", None),
         ("/rival/ferry/actions/runs/9041", None),
@@ -360,12 +361,12 @@ async def test_pages_stand_where_the_api_says(api: str, web: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "/", "ferry", "harbor//build.yml", "harbor/../x", "harbor/ferry/../../x"])
 def test_what_is_no_place_is_none(text: str) -> None:
-    assert urls.place(text, "harbor") is None
+    assert urls.location(text, "harbor") is None
 
 
 def test_workflow_may_be_written_with_its_whole_path() -> None:
-    whole = urls.place("harbor/ferry/.github/workflows/build.yml", "harbor")
-    assert whole == urls.place("ferry/build.yml", "harbor") == urls.place("harbor/ferry/build.yml", "harbor")
+    whole = urls.location("harbor/ferry/.github/workflows/build.yml", "harbor")
+    assert whole == urls.location("ferry/build.yml", "harbor") == urls.location("harbor/ferry/build.yml", "harbor")
 
 
 # limits
@@ -533,7 +534,7 @@ async def test_pipeline_named_by_its_file_is_found_in_a_list() -> None:
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"tick": "x"}', "[" * 5000])
 def test_cursor_that_does_not_read_begins_anew(text: str | None) -> None:
-    assert Cursor.read(text) == Cursor()
+    assert Cursor.decode(text) is None
 
 
 # starting
@@ -689,7 +690,7 @@ async def test_many_failed_jobs_without_access_to_checks_are_not_all_read() -> N
     ],
 )
 def test_marked_lines_of_a_log_are_issues(line: bytes, found: object) -> None:
-    assert convert.marked(line) == found
+    assert logs.marked(line) == found
 
 
 # parameters
@@ -779,9 +780,9 @@ async def test_memory_of_check_suites_is_bounded() -> None:
     async with opened(CASE, SILENT) as github:
         assert isinstance(github, GitHubActions)
         for number in range(700):
-            github.plain(wire.Run(id=number, check_suite_id=number), BUILD)
-        assert len(github._suites) == 512
-        assert "699" in github._suites
+            github._client.as_build(wire.Run(id=number, check_suite_id=number), BUILD)
+        assert len(github._client._suites) == 512
+        assert "699" in github._client._suites
 
 
 async def test_single_build_is_followed_where_its_pipeline_is_not() -> None:
