@@ -18,7 +18,8 @@ from bot.core.models import Conclusion, Issue, IssueCounts, IssueKind, Job
 from bot.http.client import Api, Query
 from bot.providers.base.listing import parse_items
 from bot.providers.github_actions import convert, logs, wire
-from bot.providers.github_actions.client import PER_PAGE, Client
+from bot.providers.github_actions.client import Client
+from bot.providers.github_actions.convert import PER_PAGE
 from bot.providers.github_actions.urls import Location
 
 CHECK_PAGES = 10
@@ -95,14 +96,14 @@ class Annotations:
             runs = [run async for page in pages for run in parse_items(page, wire.CheckRun.of)]
             runs.sort(key=lambda run: run.conclusion not in convert.RED)
             noisy = [run for run in runs if run.output is None or run.output.annotations_count != 0]
-            read_now = noisy[:MOST_ANNOTATED]
-            notes = await asyncio.gather(*(self._annotations(at, run) for run in read_now))
+            to_read = noisy[:MOST_ANNOTATED]
+            notes = await asyncio.gather(*(self._annotations(at, run) for run in to_read))
         except AuthFailed as exc:
             if exc.status != httpx.codes.FORBIDDEN:
                 raise
             self._closed[at.repository] = True
             return None
-        notes_of = {run.id: own for run, own in zip(read_now, notes, strict=True)}
+        notes_of = {run.id: own for run, own in zip(to_read, notes, strict=True)}
         unread = {run.id for run in noisy[MOST_ANNOTATED:]}
         return [_CheckedJob(run=run, notes=notes_of.get(run.id, ()), was_read=run.id not in unread) for run in runs]
 

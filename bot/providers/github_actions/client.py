@@ -18,11 +18,11 @@ from bot.http.client import Api, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.urls import path
 from bot.providers.github_actions import convert, urls, wire
+from bot.providers.github_actions.convert import PER_PAGE
 from bot.providers.github_actions.errors import LABEL
 from bot.providers.github_actions.options import GitHubOptions
 from bot.providers.github_actions.urls import Location
 
-PER_PAGE = 100
 REF_PAGES = 3
 JOB_PAGES = 10
 MOST_REPOSITORIES = 200
@@ -64,7 +64,9 @@ class Client:
 
     async def run(self, pipeline: str, build: str) -> wire.Run:
         """Return a run of the pipeline's repository, whichever workflow it belongs to. One request."""
-        return wire.Run.of((await self._api.get(self.location(pipeline).run(build))).raw)
+        run = wire.Run.of((await self._api.get(self.location(pipeline).run(build))).raw)
+        self._remember_suite(run)
+        return run
 
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a run as a build of its own workflow, without what its jobs would tell. One request."""
@@ -72,8 +74,7 @@ class Client:
 
     def as_build(self, run: wire.Run, pipeline: str) -> Build:
         """Return a run as a build of its own workflow: of `pipeline` only where that is the one GitHub names."""
-        if run.check_suite_id is not None:
-            self._suites[str(run.id)] = run.check_suite_id
+        self._remember_suite(run)
         return convert.build(run, self.connection, self._own_pipeline(run, pipeline))
 
     async def whole(self, run: wire.Run, pipeline: str) -> Build:
@@ -110,9 +111,12 @@ class Client:
 
     async def check_suite(self, pipeline: str, build: str) -> int | None:
         """Return the check suite of a run; costs a request where it was not seen lately."""
-        if build not in self._suites:
-            await self.build(pipeline, build)
-        return self._suites.get(build)
+        suite = self._suites.get(build)
+        return suite if suite is not None else (await self.run(pipeline, build)).check_suite_id
+
+    def _remember_suite(self, run: wire.Run) -> None:
+        if run.check_suite_id is not None:
+            self._suites[str(run.id)] = run.check_suite_id
 
     def _own_pipeline(self, run: wire.Run, pipeline: str) -> str:
         """Return the id of a run's pipeline. The given one stays where it names the same workflow by its number."""

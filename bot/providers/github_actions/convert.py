@@ -14,6 +14,7 @@ from bot.core.models import (
     Approval,
     Artifact,
     Build,
+    BuildFilter,
     Conclusion,
     Issue,
     IssueKind,
@@ -24,6 +25,7 @@ from bot.core.models import (
     Status,
     Trigger,
 )
+from bot.http.client import Query
 from bot.providers.base.convert import StateMap, state_from, with_jobs
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.urls import path
@@ -79,6 +81,8 @@ FORK_APPROVAL = "fork"
 ENVIRONMENT_PREFIX = "environment/"
 NO_FILE = ".github"
 """The path of annotations that belong to no file."""
+WHOLE_SHA = 40
+PER_PAGE = 100
 PULL_REQUEST_EVENTS = frozenset(
     {"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment"}
 )
@@ -97,6 +101,20 @@ def pipeline(workflow: wire.Workflow, repository: str, default_branch: str | Non
         web_url=workflow.html_url,
         enabled=workflow.state in {None, "active"},
     )
+
+
+def list_query(wanted: BuildFilter) -> Query:
+    """Return as much of a filter as GitHub's list of runs can say; what it cannot is left to `BuildFilter.admits`."""
+    commit = (wanted.commit or "").lower()
+    is_whole = len(commit) == WHOLE_SHA  # the list takes only whole ones; short ones are looked for here
+    state = LISTED.get(next(iter(wanted.states))) if len(wanted.states) == 1 else None
+    is_narrowed = (is_whole or not commit) and (state is not None or not wanted.states)
+    return {
+        "branch": wanted.branch,
+        "head_sha": commit if is_whole else None,
+        "status": state,
+        "per_page": min(max(wanted.limit, 1), PER_PAGE) if is_narrowed else PER_PAGE,
+    }
 
 
 def raw_state(status: str | None, conclusion: str | None) -> str | None:
@@ -144,16 +162,18 @@ def build(run: wire.Run, connection: str, pipeline: str) -> Build:
 
 def with_its_jobs(build: Build, jobs: Iterable[Job]) -> Build:
     """Return a build with its jobs counted; a completed one with its real end, and partial where a tolerated job failed."""
-    known = tuple(jobs)
-    if not known:
+    all_jobs = tuple(jobs)
+    if not all_jobs:
         return build
-    counted = with_jobs(build, known)
+    counted = with_jobs(build, all_jobs)
     conclusion = counted.conclusion
-    if conclusion is Conclusion.PASSED and any(job.conclusion is not None and job.conclusion.is_red for job in known):
+    if conclusion is Conclusion.PASSED and any(
+        job.conclusion is not None and job.conclusion.is_red for job in all_jobs
+    ):
         conclusion = Conclusion.PARTIAL
     if not build.completed:
         return counted
-    ended = latest(*(job.completed_at for job in known))
+    ended = latest(*(job.completed_at for job in all_jobs))
     return replace(counted, conclusion=conclusion, completed_at=ended or build.completed_at)
 
 
@@ -189,7 +209,7 @@ def source_of(run: wire.Run) -> RunSource:
         return RunSource(tag=ref.removeprefix("refs/tags/"))
     if run.event == "release":
         return RunSource(tag=run.head_branch or None)
-    if _is_from_fork(run):
+    if run.event != "push" and _is_from_fork(run):  # nobody pushes to a repository from another one
         return RunSource(branch=_head_label(run), from_fork=True)
     return RunSource(branch=run.head_branch or None)
 

@@ -13,7 +13,8 @@ from bot.core.models import Parameter, ParameterType, Ref, RefKind
 from bot.http.client import Api, Query
 from bot.providers.base.listing import parse_items
 from bot.providers.github_actions import urls, wire
-from bot.providers.github_actions.client import PER_PAGE, Client
+from bot.providers.github_actions.client import Client
+from bot.providers.github_actions.convert import PER_PAGE
 from bot.providers.github_actions.urls import Location
 
 FILE_BYTES = 512 * 1024

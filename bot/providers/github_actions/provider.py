@@ -35,7 +35,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from bot.http.client import Api, Query, Quota, Reply
+from bot.http.client import Api, Quota, Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
@@ -44,13 +44,13 @@ from bot.providers.base.provider import Provider
 from bot.providers.github_actions import convert, errors, logs, parameters, start, urls, webhook, wire
 from bot.providers.github_actions.annotations import Annotations
 from bot.providers.github_actions.auth import AppAuth, Identity, signing_key
-from bot.providers.github_actions.client import PER_PAGE, Client
+from bot.providers.github_actions.client import Client
+from bot.providers.github_actions.convert import PER_PAGE
 from bot.providers.github_actions.errors import LABEL
 from bot.providers.github_actions.options import GitHubOptions
 from bot.providers.github_actions.poll import Poll
 
 ARTIFACT_PAGES = 10
-WHOLE_SHA = 40
 
 
 class GitHubActions(Provider[GitHubOptions]):
@@ -180,17 +180,7 @@ class GitHubActions(Provider[GitHubOptions]):
     async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
         """Yield a workflow's runs. GitHub filters by branch, whole commit and some states; the rest is filtered here."""
         path = await self._client.workflow_path(self._client.location(pipeline), "runs")
-        commit = (wanted.commit or "").lower()
-        is_whole = len(commit) == WHOLE_SHA  # the list takes only whole ones; short ones are looked for here
-        state = convert.LISTED.get(next(iter(wanted.states))) if len(wanted.states) == 1 else None
-        is_narrowed = (is_whole or not commit) and (state is not None or not wanted.states)
-        query: Query = {
-            "branch": wanted.branch,
-            "head_sha": commit if is_whole else None,
-            "status": state,
-            "per_page": min(max(wanted.limit, 1), PER_PAGE) if is_narrowed else PER_PAGE,
-        }
-        pages = self._api.pages(path, query, member="workflow_runs", ceiling=SEARCH_PAGES)
+        pages = self._api.pages(path, convert.list_query(wanted), member="workflow_runs", ceiling=SEARCH_PAGES)
         async for build in matching(pages, lambda raw: self._client.as_build(wire.Run.of(raw), pipeline), wanted):
             yield build
 

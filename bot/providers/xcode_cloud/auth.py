@@ -83,11 +83,11 @@ def _pkcs8(text: str) -> bytes:
                 raise ValueError(message)
             return decoded
         plain = decoded.decode("ascii", "replace")
-    found = _PEM.search(plain)
-    if found is None:
+    block = _PEM.search(plain)
+    if block is None:
         message = "`private_key` ends too early: the line with END PRIVATE KEY is missing."
         raise ValueError(message)
-    label, body = found.groups()
+    label, body = block.groups()
     if label != "PRIVATE KEY":
         message = f"`private_key` holds a block named {label}; Apple's .p8 file holds one named PRIVATE KEY (PKCS#8)."
         raise ValueError(message)
@@ -129,8 +129,8 @@ class KeyAuth(httpx.Auth):
         if now >= self._good_until:
             issued = int(now.timestamp()) - BACKDATED_SECONDS
             expires = issued + LIFETIME_SECONDS
-            who = {"iss": self._issuer_id} if self._issuer_id else {"sub": "user"}
-            claims = {**who, "iat": issued, "exp": expires, "aud": AUDIENCE}
+            identity = {"iss": self._issuer_id} if self._issuer_id else {"sub": "user"}
+            claims = {**identity, "iat": issued, "exp": expires, "aud": AUDIENCE}
             self._token = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._key_id})
             self._good_until = datetime.fromtimestamp(expires - SPARE_SECONDS, UTC)
         return self._token

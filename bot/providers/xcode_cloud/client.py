@@ -190,9 +190,9 @@ class Client:
         Raises NotFound after one read of the account's workflows, which is not repeated for ten minutes: a deleted
         workflow that is still watched must not cost the whole list at every poll.
         """
-        known = self.known_workflow(workflow_id)
-        if known is not None:
-            return known
+        workflow = self.known_workflow(workflow_id)
+        if workflow is not None:
+            return workflow
         if workflow_id in self._missing:
             raise _no_workflow(workflow_id)
         workflow = (await self.workflows(within=JUST_READ)).get(workflow_id)
@@ -206,17 +206,17 @@ class Client:
 
         Raises NotFound, Ambiguous.
         """
-        wanted = words.strip()
+        name = words.strip()
         for within in (None, JUST_READ):
             workflows = await self.workflows(within=within)
-            if wanted in workflows:
-                return workflows[wanted]
-            matches = _fitting(list(workflows.values()), wanted)
+            if name in workflows:
+                return workflows[name]
+            matches = _fitting(list(workflows.values()), name)
             if len(matches) == 1:
                 return matches[0]
             if matches:
-                raise _several_workflows(wanted, matches)
-        raise _no_workflow(wanted)
+                raise _several_workflows(name, matches)
+        raise _no_workflow(name)
 
     def known_workflow(self, workflow_id: str) -> Workflow | None:
         """Return a workflow if it was read before."""
@@ -396,13 +396,13 @@ def _workflow_of(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _fitting(workflows: list[Workflow], wanted: str) -> list[Workflow]:
+def _fitting(workflows: list[Workflow], name: str) -> list[Workflow]:
     """Return the workflows that words mean: by path, else by name, else by app."""
-    folded = wanted.casefold()
+    folded = name.casefold()
     return (
         [it for it in workflows if it.path.casefold() == folded]
         or [it for it in workflows if it.name.casefold() == folded]
-        or [it for it in workflows if it.product.app and f"{urls.APP_PREFIX}{it.product.app}" == wanted]
+        or [it for it in workflows if it.product.app and f"{urls.APP_PREFIX}{it.product.app}" == name]
     )
 
 

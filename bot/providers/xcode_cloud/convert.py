@@ -174,15 +174,15 @@ def workflow(
     """Return a ciWorkflow of a product. Its repository's default branch is known only from `repositories`."""
     attributes = resource.read(WorkflowAttributes)
     id_ = resource.to("repository")
-    known = repositories.get(id_ or "")
-    if known is None and id_ is not None:
-        told = attributes_of(included, "scmRepositories", id_, RepositoryAttributes)
-        known = Repository(id=id_, path=told.path if told is not None else None, default_branch=None)
+    repository = repositories.get(id_ or "")
+    if repository is None and id_ is not None:
+        sent = attributes_of(included, "scmRepositories", id_, RepositoryAttributes)
+        repository = Repository(id=id_, path=sent.path if sent is not None else None, default_branch=None)
     return Workflow(
         id=resource.id,
         name=attributes.name or resource.id,
         product=product,
-        repository=known,
+        repository=repository,
         enabled=attributes.is_enabled is not False,
     )
 

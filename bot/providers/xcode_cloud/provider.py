@@ -169,9 +169,9 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         """Yield the workflows. From memory for ten minutes; else two requests and one for each product."""
-        wanted = (query or "").strip().casefold()
+        needle = (query or "").strip().casefold()
         for workflow in (await self._client.workflows()).values():
-            if wanted in workflow.path.casefold():
+            if needle in workflow.path.casefold():
                 yield convert.pipeline(workflow, self._site)
 
     @override
@@ -246,12 +246,12 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         """Yield branches, tags and open pull requests. Two lists, each kept five minutes."""
         self._require(Capability.REFS)
         repository = await self._client.repository_of(pipeline)
-        wanted = (query or "").casefold()
+        needle = (query or "").casefold()
         for source in (
             *await self._client.branches_and_tags(repository),
             *await self._client.pull_requests(repository),
         ):
-            if wanted in f"{source.ref.name} {source.ref.title or ''}".casefold():
+            if needle in f"{source.ref.name} {source.ref.title or ''}".casefold():
                 yield source.ref
 
     @override

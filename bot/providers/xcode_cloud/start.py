@@ -78,8 +78,10 @@ class Starter:
     async def _rebuilt(self, pipeline: str, build: str) -> "_Made":
         """Return what a rebuild of a run will look like. Where the run cannot be read, only that it is a rebuild.
 
-        Raises NotFound where the run belongs to another workflow.
+        Raises NotFound where the run belongs to another workflow, or where nothing could have such an id.
         """
+        urls.run(build)
+        urls.workflow(pipeline)
         try:
             old = (await self._client.run(build)).data
             commit = old.read(RunAttributes).sha

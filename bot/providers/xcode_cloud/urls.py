@@ -2,8 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
 
+from bot.core.errors import NotFound
 from bot.core.models import Page
 from bot.providers.base.urls import page_below, path
 
@@ -116,8 +116,11 @@ class Site:
         """
         if self.team is None or app is None:
             return self.home
-        page = f"{self.root}/teams/{quote(self.team, safe='')}/apps/{quote(app, safe='')}/ci"
-        return f"{page}/builds/{quote(run_id, safe='')}" if run_id else page
+        build = ("builds", run_id) if run_id else ()
+        try:
+            return f"{self.root}/{path('teams', self.team, 'apps', app, 'ci', *build)}"
+        except NotFound:
+            return self.home
 
     def parse(self, url: str, *homes: str) -> Page | None:
         """Return what a page of App Store Connect, or one below `homes`, shows; None for another team's pages.
