@@ -36,7 +36,7 @@ from bot.settings import Settings
 from bot.store import Store
 from bot.store.tables import LinkRow
 from playground import Playground
-from playground.ci import World, ci_app
+from playground.ci import LocalCi, ci_app
 
 SECRET = "bench-signing-secret"
 SECONDS = 4.0
@@ -215,7 +215,7 @@ def settings_for(playground: Playground, connections: dict[str, Any], folder: Pa
 @asynccontextmanager
 async def staged(folder: Path, name: str) -> Any:
     """Yield the App against the playground, and both."""
-    world = World(seed=3, speed=1.0)
+    world = LocalCi(seed=3, speed=1.0)
     playground = Playground(bot_url="", signing_secret=SECRET, bot_token="xoxb-bench", ci_app=ci_app(world))
     await playground.start()
     connections = {"demo-buildkite": world.connections(playground.address)["demo-buildkite"]}

@@ -7,25 +7,22 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import uvicorn
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
-from typing_extensions import override
 
 from bot.blocks.message import Message
 from bot.blocks.notification import delivery_problem
 from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
 from bot.core import clock
-from bot.core.errors import BotError, UsageError
-from bot.core.models import WebhookEvent
+from bot.core.errors import BotError, StoreError, UsageError
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
 from bot.monitoring.poller import Pace, Poller
@@ -33,10 +30,10 @@ from bot.notifications.cards import Cards
 from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.options import Options
-from bot.providers.base.provider import AnyProvider
 from bot.scheduler import Schedule
 from bot.security.vault import Vault
 from bot.settings import Settings
+from bot.slack.inbox import Inbox
 from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
 from bot.slack.people import People
@@ -44,7 +41,10 @@ from bot.slack.sender import Sender, SlackError
 from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.tables import NotificationRow
-from bot.web.app import Web, WebDependencies
+from bot.web.app import WebDependencies, web_app
+from bot.web.health import CachedCheck
+from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
+from bot.web.webhooks import PollRequest, WebhookQueue
 from commands.core.context import Access, File, Role, Services
 from commands.look.builds import verbs_of
 from commands.scheduled import Timed
@@ -53,8 +53,7 @@ from commands.slack.events import SlackEvents
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 2048
-STOP_SECONDS = 10
+READY_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
 TIMED_SECONDS = 10.0
@@ -154,7 +153,7 @@ class App:
             sender,
             people=self.people,
             kind_of=self.connections.kind,
-            draw=self.cards.draw,
+            draw=self._draw,
             undelivered=self._undelivered,
             clock=now,
             owner=owner,
@@ -188,6 +187,15 @@ class App:
             wake_poller=self.poller.wake,
         )
         self.slack_app = SlackApp(self.services, sender, bot_user=lambda: installs.bot_user)
+        self.inbox = Inbox(
+            store,
+            dispatch=self._dispatch,
+            answers=sender,
+            vault=vault,
+            clock=now,
+            owner=owner,
+            handles=lambda event: event in self.slack_app.events,
+        )
         self.slack_events = SlackEvents(self.services, installs, self.slack_app.answer)
         self.slack_app.events |= self.slack_events.events
         self.slack_app.shortcuts |= dict.fromkeys(
@@ -197,16 +205,17 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
-                "timed": (TIMED_SECONDS, Timed(self.services, self.slack_app.deliver).tick),
+                "timed": (TIMED_SECONDS, Timed(self.services, self.slack_app.deliver, self.inbox).tick),
             }
         )
+        self.webhooks = WebhookQueue(self._request_polls)
         self.web = self._web()
         self._socket = (
             SocketMode(
                 settings.slack_app_token.get_secret_value(),
                 session=network.session,
                 api_url=settings.slack_api_url,
-                dispatch=self._dispatch,
+                dispatch=self.inbox.take,
             )
             if settings.slack_app_token.get_secret_value()
             else None
@@ -214,19 +223,23 @@ class App:
         self._works = False
 
     def _web(self) -> Starlette:
-        return Web(
+        return web_app(
             WebDependencies(
-                dispatch=self._dispatch,
+                take=self.inbox.take,
                 signing_secrets=self.settings.signing_secrets,
-                provider_of=self.connections.by_name,
-                tapped=self._tapped,
-                ready={"database": self._database, "slack": self._slack_reachable, "scheduler": self._scheduler},
+                provider_of=self.connections.find,
+                webhooks=self.webhooks,
+                checks={
+                    "database": self._database,
+                    "slack": CachedCheck(self._slack_reachable, seconds=READY_SECONDS, clock=self._now),
+                    "scheduler": self._scheduler,
+                },
                 metrics=self.metrics.text,
                 clock=self._now,
                 oauth=self._oauth() if self.settings.by_oauth else None,
                 installed=self._installed,
             )
-        ).app()
+        )
 
     async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
         team, enterprise = body.get("team") or {}, body.get("enterprise") or {}  # objects: the web has looked
@@ -261,13 +274,14 @@ class App:
         return ""
 
     async def _slack_reachable(self) -> str:
+        """Return what is wrong between us and Slack, asked of Slack itself."""
         if self._socket is not None and not await self._socket.connected():
             return "Socket Mode is not connected"
-        if self.installs.single_team:
+        if not self.settings.by_oauth:
+            await self.installs.introduce()
             return ""
-        if self.settings.by_oauth:
-            return ""
-        await self.installs.introduce()
+        for team in (await self.installs.teams())[:1]:
+            await self.sender.call(team, "auth.test", {})
         return ""
 
     async def _scheduler(self) -> str:
@@ -277,11 +291,21 @@ class App:
         late = last is None or self._now() - last > POLLER_LATE
         return "the watcher has not ticked for a while" if late or not self.schedule.running else ""
 
-    async def _tapped(self, provider: AnyProvider, tap: WebhookEvent) -> None:
-        hints = [(tap.pipeline, tap.build)] if tap.pipeline and tap.build else []
-        part = provider.poll_target(tap.pipeline) if tap.pipeline else None
-        await self.store.polling.request(provider.connection, part, hints, full=not hints, now=self._now())
+    async def _request_polls(self, requests: Sequence[PollRequest]) -> None:
+        """Make due what webhooks named, in one transaction."""
+        now = self._now()
+        async with self.store.transaction() as tx:
+            for request in sorted(requests, key=lambda request: (request.connection, request.part or "")):
+                await tx.polling.request(
+                    request.connection, request.part, list(request.hints), full=request.is_full, now=now
+                )
         self.poller.wake()
+
+    async def _draw(self, notification: NotificationRow, *, repeated: bool) -> Drawn | None:
+        """Draw a notification; a connection that another process has just made is looked for first."""
+        if notification.connection:
+            await self.connections.find(notification.connection)
+        return await self.cards.draw(notification, repeated=repeated)
 
     async def _prune(self) -> None:
         await self.store.prune(self._now())
@@ -325,14 +349,18 @@ class App:
     @asynccontextmanager
     async def listening(self, *, web: bool = True) -> AsyncIterator[None]:
         """Follow what other processes change, and Socket Mode where it is set (the web's business)."""
-        loops: list[Awaitable[None]] = [self.connections.run()]
+        loops: list[Awaitable[None]] = [self.connections.run(), self.webhooks.run()]
         if self.settings.slack_bot_token.get_secret_value() and not self.installs.single_team:
             loops.append(self._introduce())
         if self._socket is not None and web:
             loops.append(self._socket.run())
-        async with _beside(*loops):
-            yield
-        await self.slack_app.drain()
+        async with _beside(self.inbox.run()):
+            async with _beside(*loops):
+                yield
+            await self.slack_app.drain()
+        with contextlib.suppress(StoreError):
+            await self.webhooks.flush()
+        await self.inbox.settle(STOP_SECONDS)
 
     async def _introduce(self) -> None:
         """Ask Slack again who we are until it answers."""
@@ -425,22 +453,6 @@ async def introduced(app: App) -> None:
     await app.connections.refresh()
 
 
-class Server(uvicorn.Server):
-    """uvicorn that says when it listens, and on which port."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for server in self.servers:
-            for listening in server.sockets:
-                self._ready(listening.getsockname()[1])
-                return
-
-
 async def serve(
     settings: Settings,
     *,
@@ -457,6 +469,7 @@ async def serve(
     problems = [*settings.problems_for_serving(web=web), *_connections_and_problems(settings)[1]]
     if problems:
         raise UsageError("The bot can't start:\n" + "\n".join(f"- {problem}" for problem in problems))
+    raise_file_limit()
     is_sqlite = settings.database_url.startswith("sqlite")
     async with opened(settings, migrate=is_sqlite, now=now) as app:
         try:
@@ -470,18 +483,7 @@ async def serve(
             if not web:
                 await _until_told(stop or asyncio.Event())
                 return
-            config = uvicorn.Config(
-                app.web,
-                host=settings.host,
-                port=settings.port,
-                backlog=BACKLOG,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=STOP_SECONDS,
-            )
-            server = Server(config, ready)
+            server = make_server(app.web, host=settings.host, port=settings.port, ready=ready)
             if stop is not None:
                 await stack.enter_async_context(_beside(_told(server, stop)))
             await server.serve()

@@ -14,7 +14,8 @@ from bot.providers import PROVIDERS
 from bot.security.vault import new_key
 from bot.settings import Settings
 from playground import Playground
-from playground.ci import World, ci_app
+from playground.ci import LocalCi, ci_app
+from playground.clock import Clock
 
 SEED = 7
 BUSY_SECONDS = 2.0
@@ -22,8 +23,12 @@ IDLE_SECONDS = 5.0
 
 
 async def play(*, port: int, speed: float, database: Path | None, say: Callable[[str], None]) -> None:
-    """Play until stopped. Nothing leaves this machine."""
-    world = World(seed=SEED, speed=speed)
+    """Serve the page, the local Slack, the local CI systems and the bot on loopback until stopped, all on one clock.
+
+    `port` 0 takes a free one. Without `database` a temporary file is used. Raises BotError when the port is taken.
+    """
+    clock = Clock()
+    local_ci = LocalCi(seed=SEED, speed=speed, clock=clock)
     signing_secret = secrets.token_hex(16)
     bot_token = f"xoxb-{secrets.token_hex(16)}"
     unfurl_domains = ("127.0.0.1", "localhost")
@@ -32,8 +37,9 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
         signing_secret=signing_secret,
         bot_token=bot_token,
         port=port,
-        ci_app=ci_app(world),
+        ci_app=ci_app(local_ci),
         manifest=manifest(unfurl_domains=unfurl_domains),
+        clock=clock,
     )
     try:
         await playground.start()
@@ -57,11 +63,11 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
             unfurl_domains=unfurl_domains,
             connections={
                 name: options
-                for name, options in world.connections(playground.address).items()
+                for name, options in local_ci.connections(playground.address).items()
                 if options["kind"] in PROVIDERS
             },
         )
-        serving = asyncio.ensure_future(serve(settings, ready=lambda bot: _ready(playground, bot, say)))
+        serving = asyncio.ensure_future(serve(settings, ready=lambda bot: _ready(playground, bot, say), now=clock.utc))
         try:
             await serving
         finally:
@@ -69,7 +75,7 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
             await playground.stop()
-            await world.aclose()
+            await local_ci.aclose()
 
 
 def _ready(playground: Playground, bot_port: int, say: Callable[[str], None]) -> None:

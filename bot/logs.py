@@ -1,25 +1,22 @@
 """The log: structlog draws what the standard library's loggers say, for people or as JSON, without secrets."""
 
 import logging
-import re
 import sys
 
 import stamina.instrumentation
 import structlog
 from structlog.types import EventDict, WrappedLogger
 
-_SECRETS = re.compile(
-    r"xox[a-z]-[\w-]+|xapp-[\w-]+|xoxe[.\w-]*|glpat-[\w-]+|gh[pousr]_\w+|github_pat_\w+|bkua_\w+|ATATT\w[\w=-]+"
-    r"|eyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=Bearer )\S+|(?<=Basic )[\w+/=]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-    r"|(?<=hooks\.slack\.com/)[\w/-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END).)*"
-    r"|(?i:(?<=token=)|(?<=signature=)|(?<=secret=)|(?<=[?&]sig=))[^&\s\"']+",
-    re.DOTALL,
-)
+from bot.core.text import clean_terminal
+from bot.security.redaction import is_secret_name, mask, redact
+
+LINE_CHARACTERS = 32_000
+"""A line of the log, tracebacks included, is cut to this before it is masked."""
 
 
 def masked(text: str) -> str:
-    """Return a line with whatever looks like a token masked."""
-    return _SECRETS.sub("…", text)
+    """Return a line of our own log without secrets and terminal control."""
+    return redact(clean_terminal(text[:LINE_CHARACTERS]))
 
 
 def _masked(value: object) -> object:
@@ -27,7 +24,7 @@ def _masked(value: object) -> object:
         case str():
             return masked(value)
         case dict():
-            return {name: _masked(one) for name, one in value.items()}
+            return {name: _named(name, one) for name, one in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_masked(one) for one in value]
         case int() | float() | None:
@@ -37,7 +34,14 @@ def _masked(value: object) -> object:
 
 
 def _mask(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    return {key: _masked(value) if not key.startswith("_") else value for key, value in event.items()}
+    return {key: _named(key, value) if not key.startswith("_") else value for key, value in event.items()}
+
+
+def _named(name: object, value: object) -> object:
+    """Return a value without secrets; under a telling name (`token`, `password`) a text is masked whole."""
+    if isinstance(name, str) and isinstance(value, str) and value and is_secret_name(name):
+        return mask("secret")
+    return _masked(value)
 
 
 def set_up(level: str, form: str) -> None:

@@ -1,15 +1,18 @@
 """Run what is due: scheduled commands and digests, each once, whichever process claims it first."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot.blocks.message import Message, actions, button, section
 from bot.blocks.text import roughly, when
 from bot.core.errors import UsageError
 from bot.core.recurrence import DAY, parse_rule, zone_of
 from bot.notifications.notification import Event, Extra
+from bot.slack.inbox import Delivery, Inbox
 from bot.slack.sender import SlackError
+from bot.store.inbox import InboxKind
 from bot.store.tables import DigestRow, NotificationRow, ScheduleRow
 from commands.core.context import Answer, Request, Services, Source
 from commands.core.executor import handle
@@ -33,25 +36,55 @@ class Timed:
     once, however late.
     """
 
-    def __init__(self, services: Services, deliver: Deliver) -> None:
+    def __init__(self, services: Services, deliver: Deliver, inbox: Inbox) -> None:
         self._services = services
         self._deliver = deliver
+        self._inbox = inbox
+        inbox.resume[InboxKind.SCHEDULE] = self._resume_schedule
+        inbox.resume[InboxKind.DIGEST] = self._resume_digest
 
     async def tick(self) -> None:
         """Do everything that is due, one after the other; at most `BATCH` of a kind."""
-        schedules, digests = self._services.store.schedules, self._services.store.digests
         now = self._services.clock()
         await self._pull_back(now)
         for _turn in range(BATCH):
-            # One at a time: a process that is killed leaves no more than one claimed and not run.
-            rows = await schedules.claim(now, 1, lambda due: next_due(due, now))
-            if not rows:
+            if (schedule := await self._claim_schedule(now)) is None:
                 break
-            await _guarded(self._run(rows[0], self._services.clock()), rows[0])
+            row, delivery = schedule
+            await delivery.run(_guarded(self._run(row, self._services.clock()), row))
         for _turn in range(BATCH):
-            if not (due := await digests.claim(now, 1, lambda row: next_due(row, now))):
+            if (digest := await self._claim_digest(now)) is None:
                 break
-            await _guarded(self._digest(due[0], now), due[0])
+            due, delivery = digest
+            await delivery.run(_guarded(self._digest(due, now), due))
+
+    async def _claim_schedule(self, now: datetime) -> tuple[ScheduleRow, Delivery] | None:
+        """Move one due schedule on and write its run into the inbox, together: a killed process leaves a trace of it."""
+        async with self._services.store.transaction() as tx:
+            rows = await tx.schedules.claim(now, 1, lambda due: next_due(due, now))
+            if not rows:
+                return None
+            row = rows[0]
+            return row, await self._inbox.adopt(tx, InboxKind.SCHEDULE, row.model_dump(mode="json"))
+
+    async def _claim_digest(self, now: datetime) -> tuple[DigestRow, Delivery] | None:
+        """Move one due digest on and write it into the inbox, as `_claim_schedule`."""
+        async with self._services.store.transaction() as tx:
+            rows = await tx.digests.claim(now, 1, lambda due: next_due(due, now))
+            if not rows:
+                return None
+            row = rows[0]
+            return row, await self._inbox.adopt(tx, InboxKind.DIGEST, row.model_dump(mode="json"))
+
+    async def _resume_schedule(self, body: Mapping[str, Any]) -> None:
+        """Run a schedule that was claimed by a process that died before it began."""
+        row = ScheduleRow.model_validate(body)
+        await _guarded(self._run(row, self._services.clock()), row)
+
+    async def _resume_digest(self, body: Mapping[str, Any]) -> None:
+        """Make a digest that was claimed by a process that died."""
+        row = DigestRow.model_validate(body)
+        await _guarded(self._digest(row, self._services.clock()), row)
 
     async def _run(self, row: ScheduleRow, now: datetime) -> None:
         if await self._is_paused(row, now) or await self._is_too_late(row, now):
@@ -127,7 +160,7 @@ class Timed:
             channel=row.channel,
             connection="",
             pipeline="",
-            build=f"{row.period} {now:%Y-%m-%d %H:%M}",
+            build=f"{row.period} {row.sent_for}",
             attempt_no=1,
             event=Event.DIGEST.value,
             reason=f"the {row.period} digest",

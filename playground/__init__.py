@@ -1,11 +1,10 @@
-"""A local Slack and local CI systems for `buildbell demo`; knows nothing of the rest of the house."""
+"""A local Slack and local CI systems for `buildbell demo`; imports nothing of the bot."""
 
 import asyncio
 import contextlib
 import logging
 import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from typing_extensions import override
 
-from playground.slack import Call, Delivery, People, SlackApp, Workspace, slack_app
+from playground.clock import Clock
+from playground.slack import Call, Delivery, SlackApp, UserActions, Workspace, slack_app
 
 PAGE = Path(__file__).parent / "page" / "dist"
 SHUTDOWN_SECONDS = 5.0
@@ -49,7 +49,7 @@ class Playground:
 
     `bot_url` may be set later, once the bot listens. `manifest` is the app's manifest: the local Slack offers its
     commands and shortcuts, sends the events and grants the scopes that it names, and the usual ones without it.
-    `now` gives seconds since 1970. Port 0 takes a free one.
+    `clock` is to be the one of the local CI systems; give the bot its `utc`. Port 0 takes a free one.
     """
 
     def __init__(
@@ -63,10 +63,12 @@ class Playground:
         port: int = 0,
         ci_app: Starlette | None = None,
         manifest: Mapping[str, Any] | None = None,
-        now: Callable[[], float] = time.time,
+        clock: Clock | None = None,
         page: Path = PAGE,
     ) -> None:
-        self.workspace = Workspace(manifest=manifest, now=now)
+        self.clock = clock or Clock()
+        self.workspace = Workspace(manifest=manifest, now=self.clock)
+        self.clock.on_advance.append(self.workspace.touch)
         self._client = httpx.AsyncClient(trust_env=False)
         self._delivery = Delivery(
             self.workspace, bot_url=bot_url, signing_secret=signing_secret, client=self._client
@@ -95,9 +97,9 @@ class Playground:
         return self.slack.calls
 
     @property
-    def people(self) -> People:
+    def user_actions(self) -> UserActions:
         """What the people at the page can do, without the page."""
-        return self.slack.people
+        return self.slack.user_actions
 
     @property
     def address(self) -> str:
@@ -121,9 +123,16 @@ class Playground:
         self._port = listener.getsockname()[1]
         self.workspace.base_url = self.address
         config = uvicorn.Config(
-            slack_app(self.slack, also=self._routes()), log_level="warning", access_log=False, lifespan="off",
-            proxy_headers=False, server_header=False, timeout_graceful_shutdown=1, ws="websockets-sansio",
-        )  # fmt: skip
+            slack_app(self.slack, also=self._routes()),
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            ws="websockets-sansio",
+        )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         await self._server.up.wait()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bot.blocks.lines import lines_of
 from bot.blocks.message import Block, Message, actions, button, context, picker, section
 from bot.blocks.text import Markup, clip, code, duration, harmless
-from bot.core.errors import Ambiguous, BotError, RateLimited, Unavailable, UsageError
+from bot.core.errors import Ambiguous, BotError, ProviderError, RateLimited, Unavailable, UsageError
 
 # Up to this many choices are buttons; more are a list.
 MOST_BUTTONS = 5
@@ -18,9 +18,10 @@ def error_message(error: BotError, *, usage: str | None = None, command: str = "
 
     The error's backticks stay (they are ours); everything else is shown as it stands.
     """
-    said = _said(error.message, command)
+    is_ours = not isinstance(error, ProviderError)
+    said = _said(error.message, command, styles=is_ours)
     given = usage or (error.usage if isinstance(error, UsageError) else None)
-    hint = _said(error.hint, command) if error.hint else ""
+    hint = _said(error.hint, command, styles=is_ours) if error.hint else ""
     wait = ""
     if isinstance(error, RateLimited) and error.retry_after > 0:
         wait = f"It asks me to wait {duration(error.retry_after)}."
@@ -43,9 +44,9 @@ def surprise_message(reference: str, acted: str) -> Message:
     return Message(text=line, blocks=(section(line),))
 
 
-def _said(text: str, command: str = OURS) -> Markup:
+def _said(text: str, command: str = OURS, *, styles: bool = True) -> Markup:
     """Return a sentence of ours: it may name commands and a person, and vendors' words inside it stay harmless."""
-    return harmless(clip(text.strip().replace(f"`{OURS} ", f"`{command} "), 1500))
+    return harmless(clip(text.strip().replace(f"`{OURS} ", f"`{command} "), 1500), styles=styles)
 
 
 def _choices(choices: Sequence[tuple[str, str]]) -> tuple[Block, ...]:

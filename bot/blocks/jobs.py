@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.blocks.buttons import command
-from bot.blocks.lines import called, counts_words
+from bot.blocks.lines import called, counts_words, failure_words
 from bot.blocks.message import Message, actions, button, link_button, section, sections
 from bot.blocks.text import (
     DOT,
@@ -21,7 +21,6 @@ from bot.core.models import (
     Build,
     Job,
 )
-from bot.security.redaction import redact
 
 MOST = 50
 
@@ -40,7 +39,7 @@ def jobs_lines(jobs: Sequence[Job], now: datetime) -> tuple[str, ...]:
             escape(shown.word),
             duration(seconds) if seconds is not None else "",
             counts_words(job.issues),
-            safe(redact(job.reason), 120) if job.reason else "",
+            safe(failure_words(job.reason, 120), 120) if job.reason else "",
             "allowed to fail" if job.tolerated else "",
             "tried again" if job.retried else "",
         ]

@@ -21,6 +21,7 @@ from bot.blocks.text import (
     when,
 )
 from bot.core.models import Approval, Build, Conclusion, IssueCounts, Starter, Status, Transition, Trigger
+from bot.core.text import clean_message
 from bot.security.redaction import redact
 
 _TRIGGERS = {
@@ -184,7 +185,7 @@ def approval_lines(approval: Approval) -> list[str]:
     """Return what an approval asks: its name, who may decide, its instructions, its fields with what they hold by default."""
     lines = [f"⏸ {link(approval.url, approval.name)}" + (f"{DOT}{safe(approval.job, 80)}" if approval.job else "")]
     if approval.instructions:
-        lines.append(safe(redact(approval.instructions), 300))
+        lines.append(safe(failure_words(approval.instructions, 300), 300))
     if approval.approvers:
         named = ", ".join(safe(name, 60) for name in approval.approvers[:10])
         rest = f" and {len(approval.approvers) - 10} more" if len(approval.approvers) > 10 else ""
@@ -228,9 +229,14 @@ def build_words(build: Build, *, label: str) -> str:
     return spelled(build, label=label, word=mark(build).word)
 
 
-def failure_words(message: str, limit: int) -> str:
-    """Return an error's message as raw text on one line, its secrets masked."""
-    return one_line(redact(message), limit)
+def failure_words(message: str, limit: int, *, job: str | None = None) -> str:
+    """Return an error's message as raw text on one line, cleaned, its secrets masked.
+
+    The name of the job it stands beside is left out where the message begins with it.
+    """
+    line = one_line(redact(clean_message(message, 4 * limit + 1000)), limit)
+    shorter = line.removeprefix(f"{job}: ") if job else line
+    return shorter or line
 
 
 def lines_of(*lines: str) -> str:

@@ -15,6 +15,7 @@ from bot.core.models import Build, Log
 from bot.security.redaction import redact
 
 LOG_CHARACTERS = 2900
+READ_CHARACTERS = 16_000
 
 
 def log_message(log: Log, *, build: Build, label: str, job: str | None, errors_only: bool, now: datetime) -> Message:
@@ -23,8 +24,9 @@ def log_message(log: Log, *, build: Build, label: str, job: str | None, errors_o
     what = "Errors" if errors_only else "Log"
     of = f" of {safe(name, 80)}" if name else ""
     title = f"{what}{of}{DOT}{safe(called(build, label), 120)}"
-    body = redact(log.text).strip("\n")
-    shortened = len(body) > LOG_CHARACTERS
+    # A key that begins further up is recognized by its end; nothing longer reaches into what is shown.
+    body = redact(log.text[-READ_CHARACTERS:]).strip("\n")
+    shortened = max(len(body), len(log.text)) > LOG_CHARACTERS
     if shortened:
         body = body[-LOG_CHARACTERS:]
         body = body.partition("\n")[2] or body

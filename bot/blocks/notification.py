@@ -177,7 +177,7 @@ def _failure_line(failure: Issue | None, more: int) -> str:
     if place and failure.line is not None:
         place += f":{failure.line}"
     named = STEP.join(safe(part, 90) for part in (failure.job, place) if part)
-    message = safe(failure_words(failure.message, 200) or "no message", 200)
+    message = safe(failure_words(failure.message, 200, job=failure.job) or "no message", 200)
     target = clean_url(failure.url)
     seen = f"{DOT}{link(redact(target), 'see it')}" if target else ""
     return f"✕ {named} — {message}{seen}{rest}" if named else f"✕ {message}{seen}{rest}"

@@ -6,13 +6,13 @@ from html import unescape
 from typing import Any
 
 from bot.blocks.message import Message
-from bot.blocks.text import cut, escape
+from bot.blocks.text import SOFT_HYPHEN, cut, escape
 
 _FORM = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
-_STYLED = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
-_ITALIC = re.compile(r"(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])")
+_STYLED = re.compile(r"(?<![\w*\xad])\*(?=[^\s\xad])([^*\n]++)(?<=\S)\*(?![\w*])")
+_ITALIC = re.compile(r"(?<![\w\xad])_(?=[^\s\xad])([^_\n]++)(?<=\S)_(?!\w)")
 _PERSON = re.compile(r"(?<!\w)@([UW][A-Z0-9]{5,})\b")
-_CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+_CODE = re.compile(r"(```(?:[^`]|`(?!``))*+```|`[^`\n]*+`)")
 
 
 def as_text(payload: Mapping[str, Any], *, command: str = "/build") -> str:
@@ -33,10 +33,11 @@ def plainly(message: Message, *, command: str = "/build") -> Message:
 
 def mrkdwn(text: str) -> str:
     """Return mrkdwn as people would read it, without its control forms and stars."""
-    return "".join(
+    shown = "".join(
         unescape(part.strip("`")) if index % 2 else unescape(_unstyled(part))
         for index, part in enumerate(_CODE.split(text))
     )
+    return shown.replace(SOFT_HYPHEN, "")
 
 
 def _unstyled(text: str) -> str:

@@ -1,7 +1,11 @@
 """Words as Slack takes them: escaping, links, durations, moments, and the mark of each state.
 
 Outside text (names, commits, branches, tests, logs) reaches mrkdwn through `safe`, `code`, `bold` or `link` alone:
-Slack would obey a `<!channel>` in a commit message. `Markup` is text that went through one of them.
+Slack would obey a `<!channel>` in a commit message, and set `*all*` in bold. `Markup` is text that went through one of
+them. Slack has no escape for its marks: `*`, `_` and `~` get a soft hyphen (invisible, no word boundary) on both sides
+where they could begin or end a style, so a name inside a word (`snake_case`, `2*3`) can be copied as it is. A `>` at the
+beginning gets one before it. A backtick, which neither a soft hyphen nor anything else defuses within a code span,
+becomes a look-alike everywhere.
 https://docs.slack.dev/messaging/formatting-message-text
 """
 
@@ -12,10 +16,12 @@ from typing import assert_never
 from urllib.parse import quote
 
 from bot.core.models import Build, Conclusion, Status
+from bot.core.text import clean_message
 
 GRAVE = "\N{MODIFIER LETTER GRAVE ACCENT}"
 STAR = "\N{ASTERISK OPERATOR}"
 MINUS = "\N{MINUS SIGN}"
+SOFT_HYPHEN = "\N{SOFT HYPHEN}"
 DOT = "  ·  "
 STEP = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
@@ -26,6 +32,9 @@ _UNSAFE_IN_URL = re.compile(rf"[\s<>|\"`\\^{{}}{_UNSEEN}]")
 _USER = re.compile(r"[UW][A-Z0-9]{1,20}")
 _HARMLESS = re.compile(r"(<@[UW][A-Z0-9]{1,20}>|<!date\^\d+\^[^<>|^]*\|[^<>|]*>|&(?:amp|lt|gt);)")
 _GROUP = re.compile(r"S[A-Z0-9]{1,20}")
+_MARKS = re.compile(r"[*_~]++")
+_QUOTE = re.compile(r"^([ \t]*+)(?=&gt;|>)", re.MULTILINE)
+_CODE = re.compile(r"(`[^`\n]++`)")
 
 
 class Markup(str):
@@ -35,8 +44,28 @@ class Markup(str):
 
 
 def escape(text: str) -> Markup:
-    """Return a text that Slack shows as it stands; its lines and its backticks stay."""
-    return Markup(visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    """Return outside text that Slack shows as it stands: it can neither ping, link, nor style. Its lines stay."""
+    shown = _QUOTE.sub(rf"\1{SOFT_HYPHEN}", _unstyled(visible(text).replace("`", GRAVE)))
+    return Markup(_entities(shown))
+
+
+def _entities(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _unstyled(text: str) -> str:
+    """Return text whose `*`, `_` and `~` begin and end no style; doing it twice is doing it once."""
+    return _MARKS.sub(_held_apart, text)
+
+
+def _held_apart(marks: re.Match[str]) -> str:
+    before, after = marks.string[marks.start() - 1 : marks.start()], marks.string[marks.end() : marks.end() + 1]
+    is_inside = before.isalnum() and after.isalnum()
+    is_alone = (not before or before.isspace()) and (not after or after.isspace())
+    is_done = before == SOFT_HYPHEN == after
+    if is_inside or is_alone or is_done:
+        return marks[0]
+    return f"{SOFT_HYPHEN}{SOFT_HYPHEN.join(marks[0])}{SOFT_HYPHEN}"
 
 
 def clip(text: str, limit: int) -> str:
@@ -59,18 +88,18 @@ def cut(text: str, limit: int) -> str:
 
 
 def visible(text: str) -> str:
-    """Return raw text without the characters nobody sees; its lines stay."""
-    return _INVISIBLE.sub("", text)
+    """Return raw text without terminal control and the characters nobody sees, at most a message long; its lines stay."""
+    return _INVISIBLE.sub("", clean_message(text))
 
 
 def one_line(text: str, limit: int = 200) -> str:
     """Return raw text on one line, without characters nobody sees, at most `limit` long."""
-    return clip(" ".join(visible(text).split()), limit)
+    return clip(" ".join(visible(text[: 8 * limit + 1000]).split()), limit)
 
 
 def safe(text: str, limit: int = 200) -> Markup:
-    """Return outside text as one line of mrkdwn that can neither ping, nor link, nor open a code span."""
-    return escape(one_line(text, limit).replace("`", GRAVE))
+    """Return outside text as one line of mrkdwn, as `escape` does."""
+    return escape(one_line(text, limit))
 
 
 def markup(text: str, limit: int = 400) -> Markup:
@@ -81,26 +110,38 @@ def markup(text: str, limit: int = 400) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    return Markup(cut(harmless(" ".join(visible(text).split())), limit))
+    return Markup(cut(harmless(" ".join(visible(text).split()), styles=False), limit))
 
 
-def harmless(text: str) -> Markup:
-    """Return a text escaped but for entities and the forms that name one person or a moment; its lines stay."""
-    return Markup("".join(_kept(part) for part in _HARMLESS.split(text)))
+def harmless(text: str, *, styles: bool = True) -> Markup:
+    """Return a sentence of ours escaped but for entities and the forms that name one person or a moment.
+
+    Its lines and its backticks stay, and its `*`, `_` and `~` where `styles` are ours (not in the words of a vendor).
+    """
+    spans = _CODE.split(text)
+    shown = "".join(_sentence(span, styles=styles or index % 2 == 1) for index, span in enumerate(spans))
+    return Markup(_QUOTE.sub(rf"\1{SOFT_HYPHEN}", shown))
 
 
-def _kept(part: str) -> str:
-    return part if _HARMLESS.fullmatch(part) else escape(part)
+def _sentence(text: str, *, styles: bool) -> str:
+    return "".join(_kept(part, styles=styles) for part in _HARMLESS.split(text))
+
+
+def _kept(part: str, *, styles: bool) -> str:
+    if _HARMLESS.fullmatch(part):
+        return part
+    shown = visible(part)
+    return _entities(shown if styles else _unstyled(shown))
 
 
 def code(text: str, limit: int = 200) -> Markup:
     """Return a text in a code span, on one line. A backtick cannot be escaped there, so it becomes a look-alike."""
-    return Markup(f"`{safe(text, limit) or '—'}`")
+    return Markup(f"`{_entities(one_line(text, limit).replace('`', GRAVE)) or '—'}`")
 
 
 def bold(text: str, limit: int = 200) -> Markup:
     """Return a text in bold, on one line."""
-    return Markup(f"*{safe(text, limit).replace('*', STAR) or '—'}*")
+    return Markup(f"*{safe(text.replace('*', STAR), limit) or '—'}*")
 
 
 def clean_url(url: str | None) -> str | None:

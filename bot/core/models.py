@@ -4,7 +4,7 @@ Every field but a key may be unknown. Unknown is `None`, never zero and never a 
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import Self
 from typing_extensions import override
 
 from bot.core.errors import UsageError
+from bot.core.text import clean_message, clean_name, composed, step_name, valid
 
 
 class Status(StrEnum):
@@ -115,6 +116,14 @@ ISSUE_COUNTS = ("errors", "warnings", "analyzer_warnings", "test_failures")
 """The counts that say how much is wrong with a build."""
 
 
+def _clean(subject: object, clean: Callable[[str], str], *fields: str) -> None:
+    """Replace text fields of a frozen value by what `clean` makes of them; None stays."""
+    for field_name in fields:
+        text = getattr(subject, field_name)
+        if text is not None and (cleaned := clean(text)) is not text:
+            object.__setattr__(subject, field_name, cleaned)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """Somebody as a CI system or git names them."""
@@ -122,6 +131,10 @@ class Person:
     name: str | None = None
     email: str | None = None
     login: str | None = None
+
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, clean_name, "name", "email", "login")
 
 
 class Starter(StrEnum):
@@ -148,6 +161,11 @@ class Pipeline:
     repository: str | None = None
     web_url: str | None = None
     enabled: bool = True
+
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, step_name, "name")
+        _clean(self, clean_name, "group")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +209,12 @@ class Build:
     web_url: str | None = None
     issues: IssueCounts = field(default_factory=IssueCounts)
     jobs: Mapping[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, clean_name, "name", "workflow", "triggered_by", "raw_state")
+        _clean(self, valid, "id", "branch", "tag", "target_branch", "repo", "web_url")
+        _clean(self, clean_message, "message")
 
     @property
     def key(self) -> "BuildKey":
@@ -283,6 +307,11 @@ class Job:
     completed_at: datetime | None = None
     web_url: str | None = None
 
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, step_name, "name", "stage")
+        _clean(self, clean_message, "reason")
+
     @property
     def seconds(self) -> float | None:
         """Return how long the job ran."""
@@ -311,6 +340,12 @@ class Issue:
     line: int | None = None
     url: str | None = None
 
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, clean_message, "message")
+        _clean(self, step_name, "job")
+        _clean(self, clean_name, "file")
+
 
 class Outcome(StrEnum):
     """How one test ended."""
@@ -335,6 +370,12 @@ class TestCase:
     message: str | None = None
     file: str | None = None
 
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, clean_name, "name", "class_name", "file")
+        _clean(self, step_name, "detail")
+        _clean(self, clean_message, "message")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
@@ -348,6 +389,10 @@ class Artifact:
     size_bytes: int | None = None
     kind: str | None = None
     url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, clean_name, "name", "job")
 
 
 class ParameterType(StrEnum):
@@ -388,6 +433,11 @@ class Approval:
     can_reject: bool = False
     instructions: str | None = None
     url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, step_name, "name", "job")
+        _clean(self, clean_message, "instructions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,13 +480,15 @@ class BuildFilter:
 
     def admits(self, build: Build) -> bool:
         """Return whether a build passes. A short SHA matches the start of a commit."""
-        if self.branch is not None and build.branch != self.branch:
+        if self.branch is not None and composed(build.branch or "") != composed(self.branch):
             return False
         if self.commit is not None and not (build.commit or "").startswith(self.commit.lower()):
             return False
         if not self.states:
             return True
         words = {build.status.value, build.conclusion.value if build.conclusion else "unknown"}
+        if build.raw_state:
+            words.add(build.raw_state.lower())  # the vendor's own word
         if build.waiting:
             words.add("blocked")
         return bool(words & self.states)

@@ -22,6 +22,7 @@ import httpx
 import msgspec
 import stamina
 
+from bot.core.acting import begin_act
 from bot.core.clock import Clock
 from bot.core.errors import (
     AuthFailed,
@@ -32,7 +33,10 @@ from bot.core.errors import (
     Unavailable,
     UnexpectedResponse,
 )
+from bot.core.text import ERROR_BODY_CHARACTERS, clean_terminal, read_json
+from bot.http.reading import UNREADABLE, unreadable
 from bot.http.transport import TIMEOUT
+from bot.security.redaction import redact
 
 T = TypeVar("T")
 Query = Mapping[str, str | int | bool | Sequence[str | int] | None]
@@ -80,7 +84,7 @@ class Reply:
 
     @property
     def raw(self) -> msgspec.Raw:
-        """Return the body for `Wire.of`."""
+        """Return the body for `Wire.of`, which repairs texts that are not valid Unicode."""
         return msgspec.Raw(self.content)
 
     @property
@@ -91,8 +95,8 @@ class Reply:
     def decode(self, kind: type[T]) -> T:
         """Return the body as `kind`. Raises UnexpectedResponse naming the field that does not fit."""
         try:
-            return msgspec.json.decode(self.content, type=kind)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as exc:
+            return read_json(self.content, kind)
+        except UNREADABLE as exc:
             if self.is_page:
                 raise UnexpectedResponse(
                     f"{self.provider} answered with a web page instead of data.",
@@ -100,9 +104,7 @@ class Reply:
                     status=self.status,
                     hint="Check the connection's `url`; a sign-in page or a proxy may stand in the way.",
                 ) from exc
-            raise UnexpectedResponse(
-                f"{self.provider} answered in a form I don't know: {exc}.", provider=self.provider, status=self.status
-            ) from exc
+            raise unreadable(self.provider, exc, status=self.status) from exc
 
     def items(self, member: str | None = None) -> list[msgspec.Raw]:
         """Return the list in the body, or in one member of it, undecoded so that one odd item spoils only itself."""
@@ -115,12 +117,8 @@ class Reply:
             )
         try:
             return msgspec.json.decode(whole[member], type=list[msgspec.Raw] | None) or []
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as exc:
-            raise UnexpectedResponse(
-                f"{self.provider} answered in a form I don't know: {exc} - at `$.{member}`.",
-                provider=self.provider,
-                status=self.status,
-            ) from exc
+        except UNREADABLE as exc:
+            raise unreadable(self.provider, exc, f"field `{member}`", status=self.status) from exc
 
 
 NextPage = Callable[[Reply], str | None]
@@ -252,11 +250,17 @@ class Api:
         elif form is not None:
             body = urlencode(form).encode()
             extra.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        await begin_act()
         return await self._exchange(method, self.url(path, query), extra, body, accept=accept)
 
     async def post(self, path: str, *, json: object = None, query: Query | None = None) -> Reply:
         """Return the answer to a POST, never repeated."""
         return await self.send("POST", path, json=json, query=query)
+
+    async def ask(self, path: str, *, json: object) -> Reply:
+        """Return the answer to a POST that only reads, as GraphQL's queries do; not repeated."""
+        headers = {"Content-Type": self.JSON}
+        return await self._exchange("POST", self.url(path), headers, msgspec.json.encode(json))
 
     async def replies(
         self,
@@ -586,14 +590,15 @@ class Api:
 
 
 def message_of(reply: Reply) -> str | None:
-    """Return what a refusal says in words, from the shapes vendors use.
+    """Return what a refusal says in words, from the shapes vendors use, with the fields that it complains about.
 
     Never a web page, never the credentials or a signed address, never more than 300 characters.
     """
+    content = reply.content[:ERROR_BODY_CHARACTERS]
     try:
-        body: Any = msgspec.json.decode(reply.content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        text = reply.text.strip()
+        body: Any = read_json(content, object)
+    except UNREADABLE:
+        text = content.decode("utf-8", "replace").strip()
         return None if reply.is_page or "<" in text[:200] else _plain(text, reply.secrets) or None
     words = _words(body)
     if words is None or _PAGE.search(html.unescape(words)):
@@ -601,41 +606,100 @@ def message_of(reply: Reply) -> str | None:
     return _plain(words, reply.secrets) or None
 
 
-_PAGE = re.compile(r"<\s*(?:!doctype|html|head|body|script|style)\b", re.IGNORECASE)
-_TAG = re.compile(r"</?(?:a|b|br|code|div|em|h\d|i|li|p|pre|span|strong|td|tr|ul)\b[^>]*>", re.IGNORECASE)
-_ADDRESS_QUERY = re.compile(r"(https?://)(?:[^\s/@?#\"'<>]*@)?([^\s?#\"'<>]+)(?:[?#][^\s\"'<>]*)?", re.IGNORECASE)
-_TOKEN = re.compile(r"\b(?:eyJ[\w-]{8,}\.[\w-]+\.?[\w-]*|(?:bearer|basic)\s+[\w.~+/=-]{8,})", re.IGNORECASE)
+_PAGE = re.compile(r"<\s{0,20}(?:!doctype|html|head|body|script|style)\b", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:a|b|br|code|div|em|h\d|i|li|p|pre|span|strong|td|tr|ul)\b[^<>]*+>", re.IGNORECASE)
+_ADDRESS_QUERY = re.compile(r"(https?://)(?:[^\s/@?#\"'<>]*+@)?([^\s?#\"'<>]++)(?:[?#][^\s\"'<>]*+)?", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie", re.IGNORECASE)
 _MESSAGE_DEPTH = 6
+_SAYINGS = (
+    "error_description",
+    "detail",
+    "message",
+    "error_message",
+    "errorMessage",
+    "faultstring",
+    "description",
+    "reason",
+    "msg",
+)
+_INSIDE = ("errors", "error", "fault", "messages", "details")
+_FIELDS = ("field", "attribute", "parameter", "property", "pointer", "param", "path", "loc")
+_NO_FIELDS = frozenset({"base", "non_field_errors", "__all__"})
+_MOST_SAYINGS = 5
 
 
 def _words(body: Any, depth: int = _MESSAGE_DEPTH) -> str | None:
+    """Return the words of a decoded refusal: its sentence, and after a colon what its list of errors adds."""
     if isinstance(body, str):
-        return body
+        return " ".join(body.split())[:2000] or None
     if depth == 0:
         return None
     if isinstance(body, list):
-        found = [said for part in body[:3] if (said := _words(part, depth - 1))]
-        return "; ".join(found) or None
+        return (
+            "; ".join(dict.fromkeys(said for part in body[:_MOST_SAYINGS] if (said := _words(part, depth - 1)))) or None
+        )
     if not isinstance(body, dict):
         return None
-    for name in ("error_description", "detail", "message", "error_message", "errors", "error", "title", "base"):
-        if (said := _words(body.get(name), depth - 1)) is not None:
-            return said
+    said = next((said for name in _SAYINGS if (said := _words(body.get(name), depth - 1)) is not None), None)
+    more = next((more for name in _INSIDE if (more := _words(body.get(name), depth - 1)) is not None), None)
+    field = _field(body)
+    if said is None and more is None:
+        titled = _words(body.get("title"), depth - 1)
+        return titled or _coded(body, field) or _by_field(body, depth)
+    if said is not None and isinstance(body.get("error"), str) and more is not None and " " not in more:
+        more = None  # a code beside its description
+    if said is None:
+        return f"{field}: {more}" if field and more and field not in more else more
+    if field and field.casefold() not in said.casefold():
+        said = f"{field}: {said}"
+    if more is None or more.casefold() in said.casefold():
+        return said
+    return more if said.rstrip(". ").casefold() in more.casefold() else f"{said.rstrip('.: ')}: {more}"
+
+
+def _field(body: Mapping[str, Any]) -> str:
+    """Return the name of the field that an error is about: `field`, JSON:API's `source.pointer`, a list of steps."""
+    source = body.get("source")
+    for holder in (body, source if isinstance(source, dict) else {}):
+        for name in _FIELDS:
+            value = holder.get(name)
+            if isinstance(value, list):
+                value = ".".join(str(part) for part in value if isinstance(part, str | int) and part != "body")
+            if isinstance(value, str) and 0 < len(value) <= 200:
+                return value.rpartition("/")[2] if value.startswith("/") else value
+    return ""
+
+
+def _coded(body: Mapping[str, Any], field: str) -> str | None:
+    """Return an error that has a code and no sentence: `ref: missing_field`."""
+    code = body.get("code") or body.get("type") or body.get("errorCode")
+    if not isinstance(code, str) or not code:
+        return None
+    resource = body.get("resource")
+    about = " ".join(part for part in (resource if isinstance(resource, str) else "", field) if part)
+    said = code.replace("_", " ")
+    return f"{about}: {said}" if about else said
+
+
+def _by_field(body: Mapping[str, Any], depth: int) -> str | None:
+    """Return errors listed under the names of the fields: `ref is invalid; variables are too many`."""
+    is_inside = depth < _MESSAGE_DEPTH
     parts = [
-        f"{name} {said}"
-        for name, value in list(body.items())[:3]
-        if isinstance(value, list) and (said := _words(value, depth - 1))
+        said if name in _NO_FIELDS else f"{name} {said}"
+        for name, value in list(body.items())[:_MOST_SAYINGS]
+        if (isinstance(value, list) or (is_inside and isinstance(value, str) and " " in value))
+        and (said := _words(value, depth - 1))
     ]
     return "; ".join(parts) or None
 
 
 def _plain(text: str, secrets: Collection[str] = ()) -> str:
     """Return one line of at most 300 characters without tags, credentials and the queries of addresses."""
+    text = text[:ERROR_BODY_CHARACTERS]
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "[…]")
     text = _TAG.sub(" ", html.unescape(text))
-    text = _TOKEN.sub("[…]", _ADDRESS_QUERY.sub(r"\1\2", text))
+    text = redact(_ADDRESS_QUERY.sub(r"\1\2", clean_terminal(text[:4000])))
     line = " ".join(text.split()).rstrip(". ")
     return line if len(line) <= 300 else f"{line[:299]}…"
 

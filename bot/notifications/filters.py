@@ -4,11 +4,11 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from bot.blocks.text import ordinal
 from bot.core.errors import UsageError
 from bot.core.models import ISSUE_COUNTS, Build, Change, Conclusion, Starter, Transition, Trigger
+from bot.core.text import fits_glob, folded
 from bot.notifications.notification import AUTHOR, Decision, Event, post, silent
 from bot.store.tables import LinkRow
 
@@ -233,8 +233,8 @@ def on_branch(build: Build, wanted: Sequence[str], default: str) -> bool:
     ]
     plus = [glob for glob in wanted if not glob.startswith("!")]
     minus = [glob[1:] for glob in wanted if glob.startswith("!")]
-    admitted = not plus or any(fnmatchcase(name, glob) for name in names if name for glob in plus)
-    return admitted and not any(fnmatchcase(name, glob) for name in names if name for glob in minus)
+    admitted = not plus or any(fits_glob(name, glob) for name in names if name for glob in plus)
+    return admitted and not any(fits_glob(name, glob) for name in names if name for glob in minus)
 
 
 def judge(
@@ -291,12 +291,12 @@ def _too_small(build: Build, transition: Transition, wanted: Filter, counts_to_c
 
 def _by(build: Build, started_by: str, wanted: Sequence[str]) -> bool:
     author = build.author
-    names = {(build.triggered_by or "").lower(), started_by.lower()}
+    names = {folded(build.triggered_by or ""), folded(started_by)}
     if author is not None:
-        names |= {(name or "").lower() for name in (author.name, author.login, author.email)}
+        names |= {folded(name or "") for name in (author.name, author.login, author.email)}
     if build.triggered_by_type is Starter.BOT:
         names.add("bot")
     names.discard("")
-    plus = {name.lower().removeprefix("@") for name in wanted if not name.startswith("!")}
-    minus = {name[1:].lower().removeprefix("@") for name in wanted if name.startswith("!")}
+    plus = {folded(name).removeprefix("@") for name in wanted if not name.startswith("!")}
+    minus = {folded(name[1:]).removeprefix("@") for name in wanted if name.startswith("!")}
     return (not plus or bool(names & plus)) and not names & minus

@@ -48,6 +48,7 @@ def open_provider(
         raise UsageError(f"I don't know the CI system `{kind}`.", hint=f"I know {', '.join(PROVIDERS)}.")
     if not isinstance(options, provider.options_type):
         raise UsageError(f"The options of {connection} are not those of {provider.label}.")
+    provider = provider.variant(options)
     api = Api(
         client,
         base_url=provider.base_url(options),

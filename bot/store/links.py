@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from sqlalchemy import update
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.core.errors import NotLinked, UsageError
+from bot.core.text import same_name
 from bot.store.database import Repository, put
 from bot.store.tables import LinkRow, NotificationRow
 
@@ -106,8 +107,8 @@ class Links(Repository):
             raise NotLinked("That pipeline is not linked any more.", hint="`/build list links` shows what is.")
         others = (col(LinkRow.team) == row.team, col(LinkRow.channel) == row.channel, col(LinkRow.id) != link_id)
         if row.alias:
-            taken = select(LinkRow.path).where(*others, func.lower(LinkRow.alias) == row.alias.lower())
-            path = (await db.exec(taken)).first()
+            named = await db.exec(select(LinkRow.path, LinkRow.alias).where(*others, col(LinkRow.alias) != ""))
+            path = next((path for path, alias in named if same_name(alias, row.alias)), None)
             if path is not None:
                 raise UsageError(
                     f"`{row.alias}` already stands for {path} in this channel.", hint="Choose another alias."

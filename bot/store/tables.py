@@ -144,6 +144,7 @@ class BuildRow(Row, table=True):
         UniqueConstraint("connection", "pipeline", "build"),
         Index("ix_build_open", "connection", "completed"),
         Index("ix_build_commit_sha", "commit_sha"),
+        Index("ix_build_started_by", "started_team", "started_by"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -452,11 +453,118 @@ class AuditRow(Row, table=True):
     source: str = ""
 
 
-class SeenRow(Row, table=True):
-    """A delivery that was handled, or a state that may be used once; forgotten after `until`."""
+class TokenRow(Row, table=True):
+    """A short-lived mark, or a state that may be used once; without effect after `until`."""
 
-    __tablename__ = "seen"
+    __tablename__ = "token"
 
     key: str = Field(primary_key=True)
     until: datetime = Field(sa_type=Moment, index=True)
     value: str = ""
+
+
+class PresetRow(Row, table=True):
+    """Parameter values that a channel keeps under a name for a pipeline. `parameters` is a JSON object of texts."""
+
+    __tablename__ = "preset"
+    __table_args__ = (UniqueConstraint("team", "channel", "connection", "pipeline", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    connection: str
+    pipeline: str
+    name: str
+    parameters: str = "{}"
+    made_at: datetime = Field(sa_type=Moment)
+
+
+class LastValueRow(Row, table=True):
+    """The parameters with which somebody last started a pipeline from a form, as a JSON object of texts."""
+
+    __tablename__ = "last_value"
+    __table_args__ = (UniqueConstraint("team", "user", "connection", "pipeline"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    user: str
+    connection: str
+    pipeline: str
+    parameters: str = "{}"
+    used_at: datetime = Field(sa_type=Moment, index=True)
+
+
+class SwitchRow(Row, table=True):
+    """Something that a channel has switched on."""
+
+    __tablename__ = "switch"
+    __table_args__ = (UniqueConstraint("team", "channel", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    name: str
+
+
+class ClaimRow(Row, table=True):
+    """Somebody looks after a red build, until a time."""
+
+    __tablename__ = "claim"
+    __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "build"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    connection: str
+    pipeline: str
+    build: str
+    user: str
+    until: datetime = Field(sa_type=Moment, index=True)
+
+
+class WorkspaceRow(Row, table=True):
+    """Which organization a workspace belongs to, as far as its requests have told."""
+
+    __tablename__ = "workspace"
+
+    team: str = Field(primary_key=True)
+    enterprise: str = ""
+    seen_at: datetime = Field(sa_type=Moment)
+
+
+class BindingRow(Row, table=True):
+    """Which workspace a connection of the configuration belongs to that names none; decided once.
+
+    `team` is empty where several workspaces had the bot at that time: the connection then belongs to nobody.
+    """
+
+    __tablename__ = "binding"
+
+    connection: str = Field(primary_key=True)
+    team: str = ""
+    bound_at: datetime = Field(sa_type=Moment)
+
+
+class InboxRow(Row, table=True):
+    """Something that Slack or the clock asked for, written before Slack is answered.
+
+    `key` is the same whenever the same thing is delivered again. `kind` and `state` are of `InboxKind` and
+    `InboxState`. `body` is what is needed to do it and `answer` what is about to be said; both are emptied at the end,
+    for they hold addresses and words that are secrets. `fence` grows with each claim, so that a process that lost its
+    lease can change nothing any more.
+    """
+
+    __tablename__ = "inbox"
+    __table_args__ = (UniqueConstraint("key"), Index("ix_inbox_open", "closed_at", "lease_until"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    key: str
+    kind: str
+    state: str
+    body: str = ""
+    answer: str = ""
+    outcome: str = ""
+    lease_owner: str = ""
+    lease_until: datetime = Field(sa_type=Moment)
+    fence: int = 1
+    received_at: datetime = Field(sa_type=Moment)
+    closed_at: datetime | None = Field(default=None, sa_type=Moment)

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.blocks.text import escape
+from bot.blocks.text import escape, harmless
 from bot.core.errors import ProviderError, UsageError
 from bot.providers.base.capabilities import Capability
 from commands.core import actions as acting
@@ -79,7 +79,7 @@ async def stop(builds: Sequence[BuildMatch], reason: str, request: Request, serv
             after = await found.provider.cancel(found.build.pipeline, found.build.id)
         except ProviderError as exc:
             last = exc
-            failed.append(f"{escape(found.name)}: {escape(str(exc))}")
+            failed.append(f"{escape(found.name)}: {harmless(str(exc), styles=False)}")
             continue
         await acting.look_again(after, found.place, services, request)
         stopped.append(escape(found.name))

@@ -7,6 +7,7 @@ from typing import Final
 from bot.blocks.text import escape, when
 from bot.core.errors import Ambiguous, NotFound, UsageError
 from bot.core.models import Approval
+from bot.core.text import among_names, holds_name
 from bot.notifications.notification import Event, Extra
 from bot.providers.base.capabilities import Capability
 from commands.core import actions as acting
@@ -126,10 +127,8 @@ def _signed(comment: str | None, request: Request, services: Services) -> str:
 async def open_approval(found: BuildMatch, name: str, verb: str) -> Approval:
     """Return the one open approval of a build that fits a name. Raises NotFound, Ambiguous."""
     approvals = await found.provider.approvals(found.build.pipeline, found.build.id)
-    fits = [
-        approval for approval in approvals if not name or name.lower() in approval.name.lower() or name == approval.id
-    ]
-    exact = [approval for approval in fits if name.lower() in {approval.name.lower(), approval.id.lower()}]
+    fits = [approval for approval in approvals if not name or holds_name(approval.name, name) or name == approval.id]
+    exact = [approval for approval in fits if among_names(name, (approval.name, approval.id))]
     chosen = exact or fits
     if not chosen:
         waiting = (

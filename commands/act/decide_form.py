@@ -9,6 +9,7 @@ from bot.blocks.message import Block, View, context, input_block, radios, sectio
 from bot.blocks.text import escape, link
 from bot.core.errors import NotFound
 from bot.core.models import Approval
+from bot.core.text import holds_name
 from bot.providers.base.capabilities import Capability
 from commands.act.decide import Decide
 from commands.act.decide import run as decide
@@ -145,7 +146,7 @@ def _named(approvals: tuple[Approval, ...], name: str) -> Approval:
     for approval in approvals:
         if approval.id == name:
             return approval
-    return next((approval for approval in approvals if name and name.lower() in approval.name.lower()), approvals[0])
+    return next((approval for approval in approvals if name and holds_name(approval.name, name)), approvals[0])
 
 
 def _number(found: BuildMatch) -> str:

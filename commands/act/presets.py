@@ -1,6 +1,5 @@
 """Presets: parameter values a channel keeps under a name for a pipeline, without its secrets."""
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -9,14 +8,12 @@ from commands.core.context import Request, Services
 from commands.core.resolve import PipelineMatch
 
 MOST = 20
-KEPT_SECONDS = 10 * 365 * 86_400.0
 _NAME = re.compile(r"[\w.-]{1,40}")
 
 
 async def presets(where: PipelineMatch, request: Request, services: Services) -> dict[str, dict[str, str]]:
     """Return the channel's presets of a pipeline, by name."""
-    kept = json.loads(await services.store.inbox.value(_key(where, request)) or "{}")
-    return {str(name): {str(key): str(value) for key, value in values.items()} for name, values in kept.items()}
+    return await services.store.presets.of_pipeline(request.team, request.channel, where.connection, where.pipeline)
 
 
 async def preset(name: str, where: PipelineMatch, request: Request, services: Services) -> dict[str, str]:
@@ -42,32 +39,22 @@ async def save_preset(
 ) -> None:
     """Keep values under a name, in place of what stood there. Raises UsageError where there are too many."""
     check_name(name)
-    async with services.store.lock(_key(where, request)):
-        known = await presets(where, request, services)
-        if name not in known and len(known) >= MOST:
-            raise UsageError(
-                f"{where.label} has {MOST} presets in this channel already.",
-                hint=f"`{services.command} run --forget-preset NAME` ends one.",
-            )
-        await _write({**known, name: dict(values)}, where, request, services)
+    try:
+        await services.store.presets.save(
+            request.team,
+            request.channel,
+            where.connection,
+            where.pipeline,
+            name=name,
+            parameters=values,
+            most=MOST,
+        )
+    except UsageError as exc:
+        hint = f"`{services.command} run --forget-preset NAME` ends one."
+        raise UsageError(f"{where.label} has {MOST} presets in this channel already.", hint=hint) from exc
 
 
 async def forget_preset(name: str, where: PipelineMatch, request: Request, services: Services) -> None:
     """Forget a preset. Raises UsageError where there is none of that name."""
-    async with services.store.lock(_key(where, request)):
-        await preset(name, where, request, services)
-        known = await presets(where, request, services)
-        await _write({other: values for other, values in known.items() if other != name}, where, request, services)
-
-
-async def _write(
-    known: Mapping[str, Mapping[str, str]], where: PipelineMatch, request: Request, services: Services
-) -> None:
-    key = _key(where, request)
-    await services.store.inbox.take(key)
-    if known:
-        await services.store.inbox.is_duplicate(key, seconds=KEPT_SECONDS, value=json.dumps(known))
-
-
-def _key(where: PipelineMatch, request: Request) -> str:
-    return f"presets:{request.team}:{request.channel}:{where.connection}:{where.pipeline}"
+    await preset(name, where, request, services)
+    await services.store.presets.remove(request.team, request.channel, where.connection, where.pipeline, name)

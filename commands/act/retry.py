@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bot.blocks.text import escape
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Conclusion, Job, StartRequest
+from bot.core.text import among_names, holds_name, without_short_codes
 from bot.providers.base.capabilities import Capability
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
@@ -90,8 +91,9 @@ def _must_have_failed(found: BuildMatch, services: Services) -> None:
 async def job_named(found: BuildMatch, wanted: str) -> Job:
     """Return the one job of a build that fits a name. Raises NotFound, UsageError."""
     jobs = [job for job in await found.provider.jobs(found.build.pipeline, found.build.id) if not job.retried]
-    exact = [job for job in jobs if wanted.lower() in {job.name.lower(), job.id.lower()}]
-    fits = exact or [job for job in jobs if wanted.lower() in job.name.lower()]
+    called = without_short_codes(wanted)
+    exact = [job for job in jobs if among_names(called, (job.name, job.id))]
+    fits = exact or [job for job in jobs if holds_name(job.name, called)]
     if not fits:
         known = ", ".join(f"`{job.name}`" for job in jobs[:15]) or "none"
         raise NotFound(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import override
 
 from bot.blocks.message import Block, View, context, input_block, section, select, text_field
-from bot.blocks.text import escape
+from bot.blocks.text import escape, harmless
 from bot.core.errors import BotError, NotAllowed, ProviderError, UsageError
 from bot.core.models import Parameter, ParameterType, Ref, StartRequest, parse_ref
 from bot.providers.base.capabilities import Capability
@@ -33,7 +33,6 @@ from commands.core.resolve import PipelineMatch, place, ref_of
 PIPELINE, REF, MESSAGE, EXTRA, PRESET, SAVE = "pipeline", "ref", "message", "extra", "preset", "save"
 GIVEN = "given"
 MOST_FIELDS = 80
-LAST_USED = 30 * 86_400.0
 
 
 class RunForm(Form):
@@ -51,7 +50,7 @@ class RunForm(Form):
             where = await place(target_of(named), request, services, acting=True, verb="run")
             acting.must_be_able(where, Capability.START)
         except BotError as exc:
-            trouble = [section(f"✕ {escape(exc.message)}")] if named else []
+            trouble = [section(f"✕ {harmless(exc.message)}")] if named else []
             return self.view([*trouble, pipeline_field(None, name=PIPELINE)], arguments)
         return await self._drawn(where, arguments, None, request, services)
 
@@ -125,7 +124,7 @@ class RunForm(Form):
         try:
             known = await where.provider.parameters(where.pipeline, parse_ref(ref) if ref else None)
         except ProviderError as exc:
-            return [section(f"I can't read the parameters: {escape(str(exc))}"), free]
+            return [section(f"I can't read the parameters: {harmless(str(exc))}"), free]
         if not known:
             return [free]
         fields = [parameter_field(parameter, begins.get(parameter.name)) for parameter in known[:MOST_FIELDS]]
@@ -133,9 +132,7 @@ class RunForm(Form):
         return [*fields, context(f"Only in a typed command: {', '.join(left)}")] if left else fields
 
     async def _last_used(self, where: PipelineMatch, request: Request, services: Services) -> dict[str, str]:
-        kept = await services.store.inbox.value(_memory(where, request))
-        read = json.loads(kept) if kept else {}
-        return {str(name): str(value) for name, value in read.items()}
+        return await services.store.last_values.get(request.team, request.user, where.connection, where.pipeline)
 
     @override
     async def options(
@@ -201,18 +198,13 @@ class RunForm(Form):
                 raise FieldError(SAVE, exc.message) from exc
         answer = await begin(where, ref, start, request, services)
         if known:
-            await services.store.inbox.take(_memory(where, request))
-            await services.store.inbox.is_duplicate(_memory(where, request), seconds=LAST_USED, value=json.dumps(kept))
+            await services.store.last_values.save(request.team, request.user, where.connection, where.pipeline, kept)
         return answer
 
     async def _known(self, where: PipelineMatch, ref: Ref | None) -> tuple[Parameter, ...]:
         if not where.provider.can(Capability.PARAMETERS):
             return ()
         return await where.provider.parameters(where.pipeline, ref)
-
-
-def _memory(where: PipelineMatch, request: Request) -> str:
-    return f"used:{request.team}:{request.user}:{where.connection}:{where.pipeline}"
 
 
 def _free(initial: str = "") -> Block:

@@ -40,7 +40,7 @@ async def first_click(what: str, request: Request, services: Services) -> bool:
     if request.source is not Source.BUTTON:
         return True
     key = f"click:{request.team}:{request.user}:{request.channel}:{what}"
-    return not await services.store.inbox.is_duplicate(key, seconds=DOUBLE_CLICK_SECONDS)
+    return await services.store.tokens.add(key, seconds=DOUBLE_CLICK_SECONDS)
 
 
 async def is_own(build: Build, request: Request, services: Services) -> bool:

@@ -16,6 +16,7 @@ from bot.blocks.message import (
 )
 from bot.core.errors import ProviderError
 from bot.core.models import Parameter, ParameterType, RefKind
+from bot.core.text import folded
 from bot.providers.base.capabilities import Capability
 from commands.core.context import Request, Services
 from commands.core.forms import Values
@@ -123,14 +124,14 @@ async def pipeline_options(typed: str, request: Request, services: Services) -> 
         (row.connection, row.pipeline): row.alias
         for row in await services.store.links.of_channel(request.team, request.channel)
     }
-    wanted = typed.lower()
+    wanted = folded(typed)
     fits = [
         row
         for row in rows
         if row.enabled
-        and wanted in f"{row.connection}:{row.path} {row.name} {linked.get((row.connection, row.pipeline), '')}".lower()
+        and wanted in folded(f"{row.connection}:{row.path} {row.name} {linked.get((row.connection, row.pipeline), '')}")
     ]
-    fits.sort(key=lambda row: ((row.connection, row.pipeline) not in linked, row.name.lower()))
+    fits.sort(key=lambda row: ((row.connection, row.pipeline) not in linked, folded(row.name)))
     return [(f"{row.name} ({row.connection})", f"{row.connection}:{row.pipeline}") for row in fits[:100]]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from bot.blocks.message import Block, View, context, section
-from bot.blocks.text import escape
+from bot.blocks.text import escape, harmless
 from bot.core.errors import Ambiguous, BotError, Unavailable, UsageError
 from commands.core.context import Answer, Opening, Request, Services, Source
 
@@ -97,11 +97,11 @@ class Form(ABC):
 def _trouble(error: BotError, labels: Mapping[str, str]) -> tuple[Block, ...]:
     errors = error.errors if isinstance(error, FieldError) else {"": error.message}
     lines = [
-        f"✕ {f'*{escape(labels[name])}*: ' if name in labels else ''}{escape(said)}" for name, said in errors.items()
+        f"✕ {f'*{escape(labels[name])}*: ' if name in labels else ''}{harmless(said)}" for name, said in errors.items()
     ]
     if isinstance(error, Ambiguous):
         lines += [f"• {escape(label)}" for label, _words in error.choices[:20]]
-    hint = (context(escape(error.hint)),) if error.hint else ()
+    hint = (context(harmless(error.hint)),) if error.hint else ()
     return tuple(
         {**block, "block_id": f"{TROUBLE}{index}"} for index, block in enumerate((section("\n".join(lines)), *hint))
     )

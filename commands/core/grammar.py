@@ -7,7 +7,7 @@ Slack changes text before it reaches us (links, mentions, entities, curly quotes
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
@@ -18,6 +18,7 @@ from bot.core.models import Ref, parse_ref
 _FORM = re.compile(r"<([^<>\s][^<>]*)>")
 _MENTION = re.compile(r"^<([@#])([A-Z0-9]+)(?:\|([^>]*))?>")
 _SPOKEN_AS = re.compile(r"<(?:[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+|!(?:here|channel|everyone))(?:\|([^>]*))?>")
+_SLACK_FORM = re.compile(r"(<[@#!][^<>]*>)")
 _BROADCAST = re.compile(r"<!(here|channel|everyone)(?:\|[^>]*)?>")
 _PARAMETER = re.compile(r"^([A-Za-z_][\w.\-]*)=(.*)$", re.DOTALL)
 _BUILD = re.compile(r"#(\d+|last|running|failed|green|-\d+)$", re.IGNORECASE | re.ASCII)
@@ -25,11 +26,26 @@ _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
 _LONGEST = timedelta(days=3660)
 _BUILD_WORDS = frozenset({"last", "running", "failed", "green"})
 _LONG_DASH = re.compile(r"(?<!\S)[—–](?=[A-Za-z]|\s+[A-Za-z_][\w.\-]*=)")
-_QUOTES = str.maketrans(
-    {"“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "‛": "'"}
-)
+_OPENED = {
+    "“": "”",
+    "”": "”",
+    "„": "“”",
+    "‟": "”",
+    "«": "»",
+    "»": "«»",
+    "‘": "’",
+    "‚": "‘’",
+    "‛": "’",
+}
+"""Typographic marks that open a quotation, and what closes it in the languages that use them."""
+_ENDS_OF_VALUES = frozenset(",;)]")
+_MAY_OPEN_AFTER = frozenset("=:@,")
 _SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
-_INVISIBLE = re.compile(r"[\u200b-\u200f\u2060\ufeff]")
+_EDGES = "\u200b\u200e\u200f\u2060\ufeff"
+"""Characters that nobody sees and that phones and copied text leave at the edges of words."""
+_UNSEEN_EDGE = re.compile(rf"(?<!\S)[{_EDGES}]++|[{_EDGES}]++(?!\S)")
+_UNSEEN_INSIDE = re.compile(rf"[{_EDGES}]++(?=[@#:]|\Z)|(?<=[@#:])[{_EDGES}]++")
+_VALUE = re.compile(r"(?<!\S)[A-Za-z_][\w.\-]*=\S*+")
 _TIME = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d|w)$", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -105,15 +121,117 @@ def clean(text: str) -> str:
     """Return what the person typed, before Slack and their phone changed it.
 
     Links become their address, auto-linked names the name; mentions stay as `<@U1|name>`; entities are undone once.
+    Only syntax is made plain: typographic quotes that delimit a value become straight ones, a long dash before a flag
+    two dashes, odd spaces between words a space; invisible characters at the edges of words are left out. Values stay
+    as typed: what stands in quotes, and what follows the `=` of a parameter.
     """
-    text = _INVISIBLE.sub("", _SPACES.sub(" ", text))
     text = _FORM.sub(_typed, text)
-    kept = re.split(r"(<[@#!][^<>]*>)", text)
+    kept = _SLACK_FORM.split(text)
     text = "".join(
         part if index % 2 else part.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
         for index, part in enumerate(kept)
     )
-    return _LONG_DASH.sub("--", text.translate(_QUOTES)).strip()
+    return "".join(_plain_syntax(text)).strip()
+
+
+def _plain_syntax(text: str) -> Iterator[str]:
+    """Yield a line in pieces: quoted values as typed between straight quotes, and what is between them made plain."""
+    closers = _Closers(text)
+    start = at = 0
+    may_open = True
+    while at < len(text):
+        char = text[at]
+        end = closers.end(at, char) if may_open and (char in "\"'" or char in _OPENED) else None
+        if end is not None:
+            yield _plain_words(text[start:at])
+            yield _requoted(text[at : end + 1])
+            start = at = end + 1
+            may_open = True
+            continue
+        if char == "\\":
+            at += 1
+            may_open = False
+        else:
+            may_open = char.isspace() or char in _MAY_OPEN_AFTER or char in _EDGES
+        at += 1
+    yield _plain_words(text[start:])
+
+
+class _Closers:
+    """Where quotations of a line end, each kind of mark looked for once: a line of opening marks costs its length."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._nowhere: set[str] = set()
+
+    def end(self, at: int, opening: str) -> int | None:
+        """Return where the closing mark stands for the one at `at`, None where there is none (it is a letter then)."""
+        if opening in self._nowhere:
+            return None
+        end = self._straight(at, opening) if opening in "\"'" else self._typographic(at, opening)
+        if end is None:
+            self._nowhere.add(opening)
+        return end
+
+    def _straight(self, at: int, opening: str) -> int | None:
+        text = self._text
+        start = at
+        at += 1
+        while at < len(text):
+            if text[at] == "\\" and opening == '"':
+                at += 1
+            elif text[at] == opening:
+                return at
+            at += 1
+        last = text.rfind("”") if opening == '"' else -1
+        return last if last > start and self._ends_a_value(last) else None
+
+    def _typographic(self, at: int, opening: str) -> int | None:
+        closing = _OPENED[opening]
+        text = self._text
+        depth = 1
+        for place in range(at + 1, len(text)):
+            char = text[place]
+            if char in closing and (closing != "’" or self._ends_a_value(place)):
+                depth -= 1
+                if depth == 0:
+                    return place
+            elif char == opening:
+                depth += 1
+        # Some keyboards close with the opening mark, or with a straight one.
+        ends = opening + closing + ('"' if closing != "’" else "")
+        last = max(text.rfind(mark, at + 1) for mark in ends)
+        return last if last > at and self._ends_a_value(last) else None
+
+    def _ends_a_value(self, place: int) -> bool:
+        after = self._text[place + 1 : place + 2]
+        return not after or after.isspace() or after in _ENDS_OF_VALUES or after in _EDGES
+
+
+def _requoted(quotation: str) -> str:
+    """Return a quotation between straight quotes, its inside as typed."""
+    opening, inside = quotation[0], quotation[1:-1]
+    if opening in "\"'" and quotation[-1] == opening:
+        return quotation
+    if _OPENED[opening] == "’" and "'" not in inside:
+        return f"'{inside}'"
+    return '"' + inside.replace('"', '\\"') + '"'
+
+
+def _plain_words(text: str) -> str:
+    """Return what stands between quotations with plain spaces, dashes and edges; a parameter's value stays as typed."""
+    text = _SPACES.sub(" ", text)
+    parts: list[str] = []
+    at = 0
+    for value in _VALUE.finditer(text):
+        parts += [_plain_word(text[at : value.start()]), value[0]]
+        at = value.end()
+    whole = "".join([*parts, _plain_word(text[at:])])
+    return _LONG_DASH.sub("--", whole)
+
+
+def _plain_word(text: str) -> str:
+    return _UNSEEN_INSIDE.sub("", _UNSEEN_EDGE.sub("", text))
 
 
 def _typed(form: re.Match[str]) -> str:
@@ -134,17 +252,18 @@ def plain(word: str) -> str:
 
     Raises UsageError where Slack dropped that text.
     """
-    while (at := _SPOKEN_AS.search(word)) is not None:
-        broadcast = _BROADCAST.fullmatch(at[0])
-        label = broadcast[1] if broadcast else at[1]
-        if not label:
-            raise UsageError(
-                "Slack turned a part of that into a mention, and I can't see what you typed.",
-                hint="Write it in the long form: `--pipeline NAME --ref NAME --build N`.",
-            )
-        sign = "#" if at[0].startswith("<#") else "@"
-        word = word[: at.start()] + sign + label.removeprefix("@") + word[at.end() :]
-    return word
+    return _SPOKEN_AS.sub(_spoken, word)
+
+
+def _spoken(form: re.Match[str]) -> str:
+    broadcast = _BROADCAST.fullmatch(form[0])
+    label = broadcast[1] if broadcast else form[1]
+    if not label:
+        raise UsageError(
+            "Slack turned a part of that into a mention, and I can't see what you typed.",
+            hint="Write it in the long form: `--pipeline NAME --ref NAME --build N`.",
+        )
+    return ("#" if form[0].startswith("<#") else "@") + label.removeprefix("@")
 
 
 def mentioned_user(word: str) -> str | None:
@@ -168,6 +287,7 @@ def mentioned_group(word: str) -> str | None:
 def split(text: str) -> list[str]:
     """Return the words of a line, quoted as in a shell; a quote inside a word (`don't`) is a letter.
 
+    Within double quotes a backslash speaks only before a quote or another one, so a pattern arrives as typed.
     Raises UsageError where a quote is not closed.
     """
     words: list[str] = []
@@ -182,6 +302,8 @@ def split(text: str) -> list[str]:
             word = []
         opens, may_open = may_open, False
         if escaped:
+            if quote and char not in '"\\':
+                word.append("\\")
             word.append(char)
             escaped = False
         elif char == "\\" and quote != "'":

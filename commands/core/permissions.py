@@ -1,10 +1,10 @@
 """May this person do that here? Asked when the act happens, on the acting person's id."""
 
 import re
-from fnmatch import fnmatchcase
 
 from bot.core.errors import NotAllowed
 from bot.core.models import Ref
+from bot.core.text import fits_glob
 from bot.store.tables import GrantRow
 from commands.core.context import Request, Role, Services, Source
 from commands.core.resolve import PipelineMatch
@@ -65,7 +65,7 @@ async def is_protected_ref(name: str, place: PipelineMatch | None, request: Requ
         links = await services.store.links.of_pipeline(place.connection, place.pipeline)
         globs += [glob for link in links if link.team == request.team for glob in link.protected.split(",")]
     short = _FULL_REF.sub("", name)
-    return any(fnmatchcase(spelled, glob.strip()) for glob in globs if glob.strip() for spelled in {name, short})
+    return any(fits_glob(spelled, glob.strip()) for glob in globs if glob.strip() for spelled in {name, short})
 
 
 async def _granted(
@@ -97,7 +97,7 @@ async def _granted(
 
 
 def _covers(grant: GrantRow, place: PipelineMatch | None, ref: str) -> bool:
-    if grant.refs != "*" and not (ref and fnmatchcase(ref, grant.refs)):
+    if grant.refs != "*" and not (ref and fits_glob(ref, grant.refs, case=True)):
         return False
     if grant.pipelines == "*":
         return True
@@ -110,7 +110,7 @@ def _covers(grant: GrantRow, place: PipelineMatch | None, ref: str) -> bool:
         f"{place.connection}:{place.path}",
         place.link.name if place.link else place.name,
     }
-    return any(fnmatchcase(name.lower(), grant.pipelines.lower()) for name in names if name)
+    return any(fits_glob(name, grant.pipelines) for name in names if name)
 
 
 def _role(word: str) -> Role:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError
 from bot.core.models import Build, BuildFilter, BuildKey, Page, Ref, RefKind, spoken
+from bot.core.text import among_names, holds_name
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import CardRow, LinkRow, PipelineRow
@@ -323,7 +324,7 @@ async def _named(
         except NotFound as exc:
             raise await _nearest(path, [provider], request, services, exc) from exc
     fits = [link for link in links if _fits(name, link.alias, link.name, link.path)]
-    exact = [link for link in fits if name.lower() in {link.alias.lower(), link.path.lower(), link.name.lower()}]
+    exact = [link for link in fits if among_names(name, (link.alias, link.path, link.name))]
     chosen = exact or fits
     if len(chosen) == 1 or (chosen and not acting):
         guess = f"`{name}` also fits {len(chosen) - 1} more" if len(chosen) > 1 else ""
@@ -355,13 +356,12 @@ async def _anywhere(
 
 def _among(name: str, rows: Sequence[PipelineRow]) -> list[PipelineRow]:
     fits = [row for row in rows if _fits(name, "", row.name, row.path)]
-    exact = [row for row in fits if name.lower() in {row.path.lower(), row.name.lower()}]
+    exact = [row for row in fits if among_names(name, (row.path, row.name))]
     return exact or fits
 
 
 def _fits(name: str, *texts: str) -> bool:
-    wanted = name.lower()
-    return any(wanted in text.lower() for text in texts if text)
+    return any(holds_name(text, name) for text in texts)
 
 
 def _several(name: str, fits: Sequence[tuple[str, str, str]], target: Target, verb: str) -> Ambiguous:

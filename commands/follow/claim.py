@@ -9,8 +9,6 @@ from commands.core.context import Answer, Command, Request, Role, Services
 from commands.core.grammar import Target, read
 from commands.core.resolve import build
 
-CLAIM_SECONDS = 7 * 86_400.0
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -30,10 +28,10 @@ def parse(words: str) -> Claim:
 async def claim(ask: Claim, request: Request, services: Services) -> Answer:
     """Say in public that the person looks after a red build; the first one counts."""
     found = await build(ask.target, request, services, acting=True, verb="claim", default="failed")
-    key = f"claim:{request.team}:{found.build.connection}:{found.build.pipeline}:{found.build.id}"
     name = found.name
-    if await services.store.inbox.is_duplicate(key, seconds=CLAIM_SECONDS, value=request.user):
-        holder = await services.store.inbox.value(key)
+    was = await services.store.claims.holder(request.team, found.build.key)
+    holder = await services.store.claims.add(request.team, found.build.key, request.user)
+    if was is not None or holder != request.user:
         raise UsageError(f"{'You are' if holder == request.user else f'<@{holder}> is'} on {name} already.")
     return acting.public_line(f"{acting.who(request)} is on it: {escape(name)}", found.build, found.place)
 
@@ -41,11 +39,9 @@ async def claim(ask: Claim, request: Request, services: Services) -> Answer:
 async def unclaim(ask: Claim, request: Request, services: Services) -> Answer:
     """Give it back."""
     found = await build(ask.target, request, services, acting=True, verb="unclaim", default="failed")
-    key = f"claim:{request.team}:{found.build.connection}:{found.build.pipeline}:{found.build.id}"
     name = found.name
-    if await services.store.inbox.value(key) != request.user:
+    if not await services.store.claims.remove(request.team, found.build.key, request.user):
         raise UsageError(f"You are not on {name}.")
-    await services.store.inbox.take(key)
     return acting.public_line(f"{acting.who(request)} is no longer on {escape(name)}", found.build, found.place)
 
 

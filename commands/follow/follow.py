@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bot.blocks.message import Message, section
-from bot.blocks.text import escape
+from bot.blocks.text import escape, harmless
 from bot.core.errors import UsageError
 from bot.notifications.filters import make_filter, read_filter
 from bot.store.tables import WatchRow
@@ -61,7 +61,9 @@ async def follow(ask: Follow, request: Request, services: Services) -> Answer:
     )
     await services.store.polling.ensure(where.connection, where.provider.poll_target(where.pipeline), now=request.now)
     services.wake_poller()
-    return _said(f"You follow {escape(where.label)}: I'll tell you {escape(wanted.in_words(''))} by direct message.")
+    return _said(
+        f"You follow {escape(where.label)}: I'll tell you {harmless(wanted.in_words(''), styles=False)} by direct message."
+    )
 
 
 async def unfollow(ask: Follow, request: Request, services: Services) -> Answer:

@@ -161,9 +161,9 @@ async def _remove(ask: Schedule, request: Request, services: Services) -> Answer
             yes="Remove it",
         )
     kept = row.model_dump_json(include={"user", "words", "cron", "tz", "command", "next_at", "created_at"})
-    await services.store.inbox.is_duplicate(_key(request, ask.number), seconds=UNDO.total_seconds(), value=kept)
+    await services.store.tokens.add(_key(request, ask.number), seconds=UNDO.total_seconds(), value=kept)
     if not await services.store.schedules.remove(ask.number, request.team, request.channel):
-        await services.store.inbox.take(_key(request, ask.number))
+        await services.store.tokens.take(_key(request, ask.number))
         raise UsageError(f"There is no schedule {ask.number} in this channel.")
     text = f"{acting.who(request)} removed schedule {ask.number} of <@{row.user}>: {described(row)}"
     undo = actions(button("Undo", f"schedule restore {ask.number}"))
@@ -172,7 +172,7 @@ async def _remove(ask: Schedule, request: Request, services: Services) -> Answer
 
 async def _restore(ask: Schedule, request: Request, services: Services) -> Answer:
     """Write a removed schedule again as it was: its maker's, in its maker's time zone."""
-    kept = await services.store.inbox.take(_key(request, ask.number))
+    kept = await services.store.tokens.take(_key(request, ask.number))
     if kept is None:
         raise UsageError(
             f"No removed schedule {ask.number} is left to restore.", hint="A removed schedule is kept for a day."

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing_extensions import override
 
 from bot.blocks.message import View, context, divider, input_block, section, text_field
-from bot.blocks.text import escape, when
+from bot.blocks.text import harmless, when
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, UsageError
 from bot.core.recurrence import upcoming, zone_of
 from bot.core.recurrence_words import parse_recurrence
@@ -93,7 +93,7 @@ def _preview(words: str, zone: str, request: Request) -> str:
     try:
         times = upcoming(parse_recurrence(words), zone_of(zone), request.now, SHOWN_TIMES)
     except UsageError as exc:
-        return f"✕ {escape(_whole(exc))}"
+        return f"✕ {harmless(_whole(exc))}"
     return f"Next: {', '.join(when(time) for time in times)}"
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.blocks.text import escape
+from bot.blocks.text import escape, harmless
 from bot.core.errors import UsageError
 from bot.notifications.filters import PRESETS, Filter, filter_of, make_filter
+from bot.store.switches import Switch
 from bot.store.tables import LinkRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, Request, Role, Services
@@ -16,7 +17,6 @@ from commands.core.resolve import PipelineMatch, place
 from commands.follow.replay import posted, replayed
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
-KEPT_SECONDS = 10 * 365 * 86_400.0
 FILTERS = ("on", "branch", "trigger", "by", "min-streak", "min-delta", "mention")
 
 
@@ -68,12 +68,12 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
     count = len(posted(await replayed(row, request, services, starters=bool(wanted.by)), row, wanted))
     if ask.ask.has("preview"):
         return acting.public_line(
-            f"{escape(where.label)} with this filter: {escape(wanted.in_words(default))}. It would have posted {count} times in the last 7 days.",
+            f"{escape(where.label)} with this filter: {harmless(wanted.in_words(default), styles=False)}. It would have posted {count} times in the last 7 days.",
             place=where,
         )
     await services.store.links.update(row.id or 0, filters=wanted.words(), subscribed=True)
     return acting.public_line(
-        f"{acting.who(request)} set what this channel hears of {escape(where.label)}: {escape(wanted.in_words(default))}. "
+        f"{acting.who(request)} set what this channel hears of {escape(where.label)}: {harmless(wanted.in_words(default), styles=False)}. "
         f"It would have posted {count} times in the last 7 days.",
         place=where,
     )
@@ -81,19 +81,12 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
 
 async def _reactions(wanted: bool, request: Request, services: Services) -> Answer:  # noqa: FBT001
     await require(Role.RUN, "Choosing what reactions do here", request, services)
-    key = reactions_key(request.team, request.channel)
-    await services.store.inbox.take(key)
+    await services.store.switches.set(request.team, request.channel, Switch.REACTIONS, on=wanted)
     if not wanted:
         return acting.public_line(f"{acting.who(request)} made reactions on cards mean nothing here")
-    await services.store.inbox.is_duplicate(key, seconds=KEPT_SECONDS, value="on")
     return acting.public_line(
         f"{acting.who(request)} made reactions on cards act here: :repeat: retries, :eyes: watches, :no_bell: mutes for 2 h"
     )
-
-
-def reactions_key(team: str, channel: str) -> str:
-    """Return under which key the store holds that reactions on cards act in a channel."""
-    return f"reactions:{team}:{channel}"
 
 
 def merged(before: Filter, given: Mapping[str, Sequence[str]]) -> Filter:

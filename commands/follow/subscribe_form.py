@@ -18,7 +18,7 @@ from bot.blocks.message import (
     select,
     text_field,
 )
-from bot.blocks.text import escape, plural
+from bot.blocks.text import harmless, plural
 from bot.core.errors import NotLinked
 from bot.notifications.cards import Cards
 from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of
@@ -272,11 +272,15 @@ async def _preview(link: LinkRow, wanted: Filter, request: Request, services: Se
     pasts = await replayed(link, request, services, starters=bool(wanted.by))
     hits = posted(pasts, link, wanted)
     times = plural(len(hits), "time", "times")
-    said = section(f"*{escape(wanted.in_words(default))}*\nWould have posted *{times}* in the last 7 days.")
+    said = section(
+        f"*{harmless(wanted.in_words(default), styles=False)}*\nWould have posted *{times}* in the last 7 days."
+    )
     if not pasts:
         return said, [context("Nothing ended there in these days.")]
     if not hits:
-        return said, [context(f"Not even the newest build: {escape(judged(pasts[-1], link, wanted).reason)}.")]
+        return said, [
+            context(f"Not even the newest build: {harmless(judged(pasts[-1], link, wanted).reason, styles=False)}.")
+        ]
     shown = hits[-1]
     drawn = await _drawn_notification(shown, link, judged(shown, link, wanted).reason, request, services)
     return said, [context("The newest of them:"), *drawn]

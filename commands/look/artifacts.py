@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from bot.blocks.artifacts import artifacts_message
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Artifact
+from bot.core.text import fits_glob
 from bot.providers.base.capabilities import Capability
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Command, File, Request, Role, Services
@@ -45,9 +45,9 @@ async def run(ask: Artifacts, request: Request, services: Services) -> Answer:
     found = await build(ask.target, request, services, acting=False, verb="artifacts")
     must_be_able(found.place, Capability.ARTIFACTS, found.build)
     files = await found.provider.artifacts(found.build.pipeline, found.build.id)
-    glob = ask.pattern.lower()
+    glob = ask.pattern
     glob = glob if any(c in glob for c in "*?[") else f"*{glob}*"
-    fits = tuple(file for file in files if fnmatchcase(file.name.lower(), glob))
+    fits = tuple(file for file in files if fits_glob(file.name, glob))
     if ask.ask.has("upload"):
         return await _upload(fits, ask, found)
     return Answer(

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from bot.blocks.build import build_card, build_list
 from bot.blocks.lists import branches_message, connections_message, links_message, pipelines_message
@@ -11,6 +10,7 @@ from bot.blocks.message import Message, sections
 from bot.blocks.text import code, escape, when
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import Approval, Build
+from bot.core.text import fits_glob, holds_name
 from bot.notifications.filters import Filter, read_filter
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
@@ -227,7 +227,7 @@ async def listing(ask: Listing, request: Request, services: Services) -> Answer:
                     link.paused_reason or ("" if link.subscribed else "unsubscribed"),
                 )
                 for link in links
-                if not ask.pattern or ask.pattern.lower() in f"{link.alias} {link.name}".lower()
+                if not ask.pattern or holds_name(f"{link.alias} {link.name}", ask.pattern)
             ]
             return Answer(message=links_message(rows_, channel_name=request.channel_name), public=public)
 
@@ -251,14 +251,13 @@ async def _pipelines(ask: Listing, request: Request, services: Services) -> Answ
         wanted = [p for p in providers if ask.ask.has("refresh") or p.connection in stale]
         troubles = await refresh(wanted, request, services)
         rows = await services.store.pipelines.all(connections=[provider.connection for provider in providers])
-    pattern = ask.pattern.lower()
+    pattern = ask.pattern
     glob = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
     shown = [
         (row.connection, row.path, row.name, row.enabled, row.web_url)
         for row in rows
         if any(
-            fnmatchcase(name.lower(), glob)
-            for name in (row.name, f"{row.connection}:{row.path}" if ":" in pattern else row.path)
+            fits_glob(name, glob) for name in (row.name, f"{row.connection}:{row.path}" if ":" in pattern else row.path)
         )
     ]
     return Answer(

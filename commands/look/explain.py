@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bot.blocks.message import Message, actions, button, context, section, sections
-from bot.blocks.text import bold, code, escape, when
+from bot.blocks.text import bold, code, escape, harmless, when
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import Build, BuildFilter, Conclusion, Issue, IssueKind
 from bot.providers.base.capabilities import Capability
@@ -90,7 +90,9 @@ async def explain(ask: Explain, request: Request, services: Services) -> Answer:
                 fate = "could not be posted"
             case _:
                 fate = "about to be posted"
-        lines.append(f"• {what} (attempt {row.attempt_no}) {where}: {fate}, because {escape(row.reason)}")
+        lines.append(
+            f"• {what} (attempt {row.attempt_no}) {where}: {fate}, because {harmless(row.reason, styles=False)}"
+        )
     if not lines:
         known = await services.store.builds.get(found.build.key)
         links = await services.store.links.of_pipeline(found.build.connection, found.build.pipeline)

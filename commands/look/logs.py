@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from bot.blocks.logs import log_message
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Job, Status
+from bot.core.text import folded
+from bot.core.workers import in_worker
 from bot.providers.base.capabilities import Capability
 from bot.security.redaction import redact
 from commands.act.retry import job_named
@@ -50,7 +52,9 @@ async def run(ask: Logs, request: Request, services: Services) -> Answer:
     if ask.ask.has("file"):
         whole = await found.provider.log(job, FILE_BYTES)
         name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', found.place.label)}-{found.build.number or found.build.id}.log"
-        file = File(name=name, content=redact(whole.text).encode(), title=f"{job.name} · {found.place.label}")
+        file = File(
+            name=name, content=(await in_worker(redact, whole.text)).encode(), title=f"{job.name} · {found.place.label}"
+        )
         return Answer(file=file, connection=found.place.connection, pipeline=found.place.pipeline, build=found.build.id)
     log = await found.provider.log(job)
     lines = log.text.rstrip("\n").split("\n")
@@ -58,8 +62,8 @@ async def run(ask: Logs, request: Request, services: Services) -> Answer:
     pattern = ask.ask.flag("grep")
     errors_only = not ask.ask.has("tail") and pattern is None
     if pattern is not None:
-        wanted = pattern.lower()
-        lines = [line for line in lines if wanted in line.lower()]
+        wanted = folded(pattern)
+        lines = [line for line in lines if wanted in folded(line)]
         if not lines:
             raise UsageError(f"No line near the end of {job.name} holds `{pattern}`.", hint="`--file` gives you more.")
     elif errors_only:

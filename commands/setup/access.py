@@ -8,6 +8,7 @@ from datetime import timedelta
 from bot.blocks.message import Message, sections
 from bot.blocks.text import code, escape, when
 from bot.core.errors import UsageError
+from bot.core.text import same_name
 from bot.store.tables import AuditRow, GrantRow
 from commands.core import actions as acting
 from commands.core.context import Answer, Command, File, Request, Role, Services
@@ -127,7 +128,7 @@ async def _shown(request: Request, services: Services) -> Answer:
 async def _unaliased(glob: str, request: Request, services: Services) -> str:
     """Return what a glob says, an alias of this channel's as the pipeline it stands for now: aliases can be moved."""
     links = await services.store.links.of_channel(request.team, request.channel)
-    fits = (f"{link.connection}:{link.path}" for link in links if link.alias and link.alias.lower() == glob.lower())
+    fits = (f"{link.connection}:{link.path}" for link in links if same_name(link.alias, glob))
     return next(fits, glob)
 
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import override
 
 from bot.blocks.message import Block, Message, View, checkboxes, context, input_block, section, select, text_field
-from bot.blocks.text import code, escape, plural, when
+from bot.blocks.text import code, escape, harmless, plural, when
 from bot.core.errors import AuthFailed, BotError, NotFound, ProviderError, Unavailable, UsageError
 from bot.core.models import Account
 from bot.providers import PROVIDERS
@@ -219,10 +219,10 @@ def _connected(
     if account.missing:
         lacks = ", ".join(code(scope) for scope in account.missing)
         lines.append(f"⚠ It lacks {lacks}; what needs that will not work.")
-    lines += [f"⚠ {escape(warning)}" for warning in account.warnings]
+    lines += [f"⚠ {harmless(warning)}" for warning in account.warnings]
     if account.expires_at:
         lines.append(f"The token ends {when(account.expires_at)}.")
-    lines.append(f"⚠ {escape(trouble)}" if trouble else f"I see {plural(pipelines, 'pipeline')}.")
+    lines.append(f"⚠ {harmless(trouble)}" if trouble else f"I see {plural(pipelines, 'pipeline')}.")
     webhook = _webhook(name, secret, services) if secret else ()
     following = (
         f"Next: `{services.command} link {escape(name)}:…` in a channel, or `{services.command} link` for a form."

@@ -7,6 +7,7 @@ from bot.blocks.link import link_confirmation
 from bot.blocks.text import escape
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import BuildFilter, Pipeline
+from bot.core.text import holds_name
 from bot.notifications.filters import Filter
 from bot.store.tables import LinkRow
 from commands.core import actions as acting
@@ -112,7 +113,7 @@ async def link(ask: Link, request: Request, services: Services) -> Answer:
 
 def full_name(pipeline: Pipeline) -> str:
     """Return a pipeline's name with what it stands in: `Aurora iOS / Nightly`."""
-    if pipeline.group and pipeline.group.lower() not in pipeline.name.lower():
+    if pipeline.group and not holds_name(pipeline.name, pipeline.group):
         return f"{pipeline.group} / {pipeline.name}"
     return pipeline.name
 

@@ -7,8 +7,9 @@ is about is looked up here. `dispatch` takes a verified, parsed body, from HTTP 
 import asyncio
 import contextlib
 import logging
+import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from bot.blocks.plain import plainly
 from bot.blocks.text import escape
 from bot.core.errors import BotError
 from bot.core.tasks import Tasks
+from bot.slack.inbox import begin_answer, tracked
 from bot.slack.sender import SlackError
 from commands.core import executor
 from commands.core.context import Answer, File, Opening, Request, Services, Source
@@ -88,16 +90,17 @@ class SlackApp:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self.shortcuts: dict[str, Shortcut] = {}
         self.events: dict[str, Event] = {"app_mention": self._mentioned, "message": self._messaged}
-        self.app = AsyncApp(
-            signing_secret="verified-before-bolt",  # noqa: S106 - requests are verified on their bytes in bot.web.app
-            token=None,
-            authorize=_authorize,
-            process_before_response=True,
-            request_verification_enabled=False,
-            ignoring_self_events_enabled=False,
-            url_verification_enabled=False,
-            ssl_check_enabled=False,
-        )
+        with _slack_variables_hidden():
+            self.app = AsyncApp(
+                signing_secret="verified-before-bolt",  # noqa: S106 - requests are verified on their bytes in bot.web.app
+                token=None,
+                authorize=_authorize,
+                process_before_response=True,
+                request_verification_enabled=False,
+                ignoring_self_events_enabled=False,
+                url_verification_enabled=False,
+                ssl_check_enabled=False,
+            )
         self.app.command(EVERYTHING)(self._command)
         self.app.action(EVERYTHING)(self._action)
         self.app.view(EVERYTHING)(self._submission)
@@ -146,7 +149,7 @@ class SlackApp:
         action = (body.get("actions") or [{}])[0]
         form = _form(body)
         if form is not None and not str(action.get("action_id")).startswith("build."):
-            self._tasks.start(self._guarded(self._redraw(form, body, str(action.get("action_id")))), "form")
+            self._tasks.start(tracked(self._guarded(self._redraw(form, body, str(action.get("action_id"))))), "form")
             return
         text = _typed(action)
         if not text:
@@ -168,8 +171,7 @@ class SlackApp:
             source=Source.BUTTON,
             now=self._services.clock(),
         )
-        key = f"action:{request.team}:{request.user}:{request.message}:{action.get('action_ts')}:{text}"
-        self._work(request, once=key, from_ephemeral=bool(container.get("is_ephemeral")))
+        self._work(request, from_ephemeral=bool(container.get("is_ephemeral")))
 
     async def _submission(self, ack: AsyncAck, body: Body) -> None:
         form = _form(body)
@@ -183,12 +185,12 @@ class SlackApp:
         done, _waiting = await asyncio.wait({work}, timeout=INLINE_SECONDS)
         if not done:
             await ack(response_action="update", view=form.loading(arguments, "Working on it…").payload())
-            self._tasks.start(self._finish(form, view, arguments, request, work), "form")
+            self._tasks.start(tracked(self._finish(form, view, arguments, request, work)), "form")
             return
         answer, error = work.result()
         if error is None:
             await ack()
-            self._tasks.start(self._guarded(self._delivered(request, answer)), "form")
+            self._tasks.start(tracked(self._guarded(self._delivered(request, answer))), "form")
         elif isinstance(error, FieldError) and error.errors.keys() <= (fields := fields_of(view)).keys():
             await ack(
                 response_action="errors",
@@ -271,7 +273,7 @@ class SlackApp:
         handler = self.shortcuts.get(str(body.get("callback_id") or ""))
         if handler is not None:
             request = replace(self._form_request(body, {}), source=Source.SHORTCUT)
-            self._tasks.start(self._guarded(handler(body, request)), "shortcut")
+            self._tasks.start(tracked(self._guarded(handler(body, request))), "shortcut")
 
     def _form_request(self, body: Body, arguments: Mapping[str, str]) -> Request:
         message = body.get("message") or {}
@@ -318,7 +320,7 @@ class SlackApp:
         event = body.get("event") or {}
         handler = self.events.get(str(event.get("type") or ""))
         if handler is not None:
-            self._tasks.start(self._guarded(handler(body)), f"event {event.get('type')}")
+            self._tasks.start(tracked(self._guarded(handler(body))), f"event {event.get('type')}")
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         try:
@@ -356,13 +358,11 @@ class SlackApp:
         )
         await self.answer(request)
 
-    def _work(self, request: Request, *, once: str = "", from_ephemeral: bool = False) -> None:
-        self._tasks.start(self._job(request, once, from_ephemeral=from_ephemeral), "request")
+    def _work(self, request: Request, *, from_ephemeral: bool = False) -> None:
+        self._tasks.start(tracked(self._job(request, from_ephemeral=from_ephemeral)), "request")
 
-    async def _job(self, request: Request, once: str, *, from_ephemeral: bool) -> None:
+    async def _job(self, request: Request, *, from_ephemeral: bool) -> None:
         async with self._gate:
-            if once and await self._services.store.inbox.is_duplicate(once, seconds=600):
-                return
             await self.answer(request, from_ephemeral=from_ephemeral)
 
     async def answer(self, request: Request, *, from_ephemeral: bool = False) -> None:
@@ -388,6 +388,7 @@ class SlackApp:
 
     async def deliver(self, request: Request, answer: Answer, *, from_ephemeral: bool = False) -> None:
         """Show an answer where the person is: a modal, the thread, the response_url, a message."""
+        await begin_answer(_said_again(answer))
         if answer.form is not None and request.trigger:
             await self._open(request, answer.form)
         if answer.file is not None:
@@ -460,9 +461,30 @@ class SlackApp:
             await self._say(request, Answer(message=said), said, from_ephemeral=False)
 
 
+@contextlib.contextmanager
+def _slack_variables_hidden() -> Iterator[None]:
+    """Hide the SLACK_* environment variables while Bolt is constructed.
+
+    Bolt's constructor reads them whatever arguments it gets: SLACK_BOT_TOKEN makes it log a warning that the token
+    "will be ignored", SLACK_CLIENT_ID with SLACK_CLIENT_SECRET makes it open installation stores in the home folder.
+    """
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}  # noqa: TID251 - hidden, not read
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)  # noqa: TID251 - put back
+
+
 async def _authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
     # Each later call brings its own token from the store; asking for it here would cost the ack a query.
     return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=NOT_USED)
+
+
+def _said_again(answer: Answer) -> str:
+    """Return what a person is told of an answer that may not have reached them."""
+    if answer.form is not None:
+        return "The form did not open, because I was restarted. Nothing was changed; please try again."
+    return "" if answer.message is None or answer.silent else answer.message.text
 
 
 def _form(body: Body) -> Form | None:

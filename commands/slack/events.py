@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from bot.blocks.message import Message
 from bot.slack.sender import SlackError
+from bot.store.switches import Switch
 from bot.store.tables import LinkRow
 from commands.core.context import Request, Services, Source
-from commands.follow.subscribe import reactions_key
 from commands.slack import shortcuts
 from commands.slack.home import FRESH_SECONDS, home
 
@@ -79,7 +79,7 @@ class SlackEvents:
         if event.get("tab") not in {None, "home"} or not user:
             return
         request = self._request(body, user=user)
-        if await self._services.store.inbox.is_duplicate(f"home:{request.team}:{user}", seconds=FRESH_SECONDS / 10):
+        if not await self._services.store.tokens.add(f"home:{request.team}:{user}", seconds=FRESH_SECONDS / 10):
             return
         view = await home(request, self._services)
         await self._services.slack.call(request.team, "views.publish", {"user_id": user, "view": view.payload()})
@@ -109,7 +109,7 @@ class SlackEvents:
         channel = str((event.get("item") or {}).get("channel") or "")
         user = str(event.get("user") or "")
         request = self._request(body, user=user, channel=channel)
-        if not await self._services.store.inbox.value(reactions_key(request.team, channel)):
+        if not await self._services.store.switches.is_on(request.team, channel, Switch.REACTIONS):
             return
         words = await shortcuts.reacted(event, request, self._services)
         if words and user != await self._installs.bot_user_of(request.team, request.enterprise):

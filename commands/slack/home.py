@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.blocks.build import build_line
 from bot.blocks.message import Block, View, actions, button, context, divider, header, section, sections
-from bot.blocks.text import code, escape, when
+from bot.blocks.text import code, escape, harmless, when
 from bot.core.models import Build
 from bot.notifications.filters import Filter, read_filter
 from commands.core.context import Request, Role, Services
@@ -58,9 +58,13 @@ async def home(request: Request, services: Services) -> View:
             heard = (read_filter(link.filters) if link.filters else Filter()).in_words(
                 link.branch or link.default_branch
             )
-            state = f" · paused: {escape(link.paused_reason)}" if link.paused_reason else ""
+            state = f" · paused: {harmless(link.paused_reason, styles=False)}" if link.paused_reason else ""
             state += "" if link.subscribed else " · unsubscribed"
-            blocks.append(section(f"<#{link.channel}> · *{escape(link.alias or link.name)}*: {escape(heard)}{state}"))
+            blocks.append(
+                section(
+                    f"<#{link.channel}> · *{escape(link.alias or link.name)}*: {harmless(heard, styles=False)}{state}"
+                )
+            )
         if len(own) > LINKS:
             blocks.append(context(f"… {len(own) - LINKS} more"))
     blocks += [
@@ -79,13 +83,15 @@ async def _banners(request: Request, services: Services, visible: Mapping[str, A
             what = f"{visible[poll_target.connection].label} ({code(poll_target.connection)})"
             blocks.append(
                 section(
-                    f"⚠ {what} has not answered since {when(poll_target.failing_since)}: {escape(poll_target.last_error)}"
+                    f"⚠ {what} has not answered since {when(poll_target.failing_since)}: {harmless(poll_target.last_error, styles=False)}"
                 )
             )
     if role >= Role.ADMIN:
         paused = [link for link in await services.store.links.all(request.team) if link.paused_reason]
         blocks += [
-            section(f"⏸ <#{link.channel}> hears nothing of {escape(link.name)}: {escape(link.paused_reason)}")
+            section(
+                f"⏸ <#{link.channel}> hears nothing of {escape(link.name)}: {harmless(link.paused_reason, styles=False)}"
+            )
             for link in paused[:5]
         ]
     return blocks

@@ -1,4 +1,4 @@
-"""A stand-in of Buildkite's REST API v2 and Test Engine for one organization, `demo`."""
+"""A stand-in of Buildkite's REST API v2 and Test Simulation for one organization, `demo`."""
 
 import fnmatch
 import hashlib
@@ -8,19 +8,17 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
-from playground.ci import matter
-from playground.ci.engine import Engine, Refused, newest_first
+from playground.ci import job_output
 from playground.ci.model import (
+    ApprovalKind,
     Artifact,
     Build,
     BuildState,
     Commit,
-    GateKind,
     IssueKind,
     Job,
     JobState,
@@ -34,7 +32,8 @@ from playground.ci.model import (
     iso,
     spaced,
 )
-from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer, link_header, whole
+from playground.ci.simulation import Refused, Simulation, newest_first
+from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer, link_header, whole
 
 ORG = "demo"
 ORG_UID = "6a0d64a5-7a3a-4a6e-9d33-0f2a5c1b9e10"
@@ -107,17 +106,17 @@ class Buildkite(System):
     label = "Buildkite"
     connection = "demo-buildkite"
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self.token = "bkua_" + hashlib.sha256(f"{engine.seed}/buildkite".encode()).hexdigest()[:40]
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self.token = "bkua_" + hashlib.sha256(f"{simulation.seed}/buildkite".encode()).hexdigest()[:40]
         self.services: list[JSON] = []
-        self._organization_meter = Meter(round(PER_MINUTE * engine.quota), 60)
-        self._user_meter = Meter(round(PER_MINUTE_USER * engine.quota), 60)
+        self._organization_meter = Meter(round(PER_MINUTE * simulation.quota), 60)
+        self._user_meter = Meter(round(PER_MINUTE_USER * simulation.quota), 60)
 
     @property
     def owner(self) -> Person:
         """Return whose token it is."""
-        return self.engine.people[0]
+        return self.simulation.people[0]
 
     @override
     def options(self, base: str) -> dict[str, object]:
@@ -175,18 +174,9 @@ class Buildkite(System):
                 self.api(f"{job}/artifacts/{{artifact}}/download", self._download),
             ]
 
-        async def page(request: Request) -> Response:
-            self.engine.settle()
-            for pipeline in self.engine.of_system(self.name):
-                for found in pipeline.builds:
-                    if (pipeline.path, found.number) == (request.path_params["slug"], request.path_params["number"]):
-                        return self.page(found)
-            return Response("No such build", 404)
-
         return [
             *routes,
-            Route(f"/{ORG}/{{slug}}/builds/{{number:int}}", page, methods=["GET"]),
-            self.api("/{rest:path}", lambda _call: self.failure(404, "Not Found"), *METHODS),
+            self.other_paths(),
         ]
 
     # credentials, limits, errors
@@ -250,7 +240,7 @@ class Buildkite(System):
 
     def _find_pipeline(self, call: Call) -> Pipeline:
         self._in_org(call, {})
-        for pipeline in self.engine.of_system(self.name):
+        for pipeline in self.simulation.of_system(self.name):
             if pipeline.path == call.at("pipeline"):
                 return pipeline
         raise self._refuse(404, "No pipeline found")
@@ -263,7 +253,7 @@ class Buildkite(System):
 
     def _find_job(self, call: Call) -> tuple[Build, Job]:
         self._in_org(call, {})
-        found = self.engine.job(self.name, call.at("job"))
+        found = self.simulation.job(self.name, call.at("job"))
         if found is None or ("number" in call.request.path_params and self._find_build(call) is not found[0]):
             raise self._refuse(404, "No job found")
         return found
@@ -299,7 +289,7 @@ class Buildkite(System):
                 "uuid": "f0b3c1de-52a1-4f0e-9d4b-7f1c2a9e6b05",
                 "scopes": list(SCOPES),
                 "description": "Buildbell playground",
-                "created_at": spaced(self.engine.of_system(self.name)[0].created_at),
+                "created_at": spaced(self.simulation.of_system(self.name)[0].created_at),
                 "expires_at": None,
                 "user": {"name": self.owner.name, "email": self.owner.email},
             }
@@ -332,7 +322,7 @@ class Buildkite(System):
 
     def _rate_limit(self, call: Call) -> Response:
         self._in_org(call, {})
-        now, meter = self.engine.wall(), self._organization_meter
+        now, meter = self.simulation.now, self._organization_meter
         rest = {"limit": meter.limit, "current": meter.used, "reset": meter.reset_in(now)}
         graphql = {"limit": 20_000, "current": 0, "reset": 300}
         return answer(
@@ -354,7 +344,7 @@ class Buildkite(System):
         settings = body.get("settings")
         if body.get("provider") != "webhook" or not isinstance(settings, dict) or not settings.get("url"):
             return answer({"message": "Validation Failed", "errors": [{"field": "settings", "code": "invalid"}]}, 422)
-        uid = self.engine.uid()
+        uid = self.simulation.uid()
         service = {
             "id": uid,
             "graphql_id": None,
@@ -364,7 +354,7 @@ class Buildkite(System):
             "enabled": True,
             "scope": "organization",
             "settings": {name: value for name, value in settings.items() if name != "token"},
-            "created_at": iso(self.engine.now),
+            "created_at": iso(self.simulation.now),
             "created_by": self._user(self.owner),
         }
         self.services.append(service)
@@ -376,7 +366,7 @@ class Buildkite(System):
         self._in_org(call, {})
         found = [
             pipeline
-            for pipeline in self.engine.of_system(self.name)
+            for pipeline in self.simulation.of_system(self.name)
             if call.query.get("name", "").lower() in pipeline.name.lower()
             and call.query.get("repository", "").lower() in f"git@demo.example:{pipeline.repo.slug}.git"
         ]
@@ -425,7 +415,7 @@ class Buildkite(System):
         else:
             if "org" in params:
                 self._in_org(call, {})
-            builds = [build for pipeline in self.engine.of_system(self.name) for build in pipeline.builds]
+            builds = [build for pipeline in self.simulation.of_system(self.name) for build in pipeline.builds]
         found = [build for build in newest_first(builds) if self._admits(call, build)]
         page, headers = self._paged(call, found)
         return answer([self._build(call, build) for build in page], headers=headers)
@@ -561,7 +551,11 @@ class Buildkite(System):
 
     @override
     def web_path(self, build: Build) -> str:
-        return f"/{ORG}/{build.pipeline.path}/builds/{build.number}"
+        return f"{self.pipeline_web_path(build.pipeline)}/builds/{build.number}"
+
+    @override
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/{ORG}/{pipeline.path}"
 
     def _create(self, call: Call) -> Response:
         pipeline, body = self._find_pipeline(call), self.body(call)
@@ -590,12 +584,12 @@ class Buildkite(System):
         if found is None or found[0] is None:
             # The service knows no repository: it accepts any name, and the checkout fails on the machine.
             commit = Commit(
-                sha=wanted, message=f"Build of {branch}", author=self.owner, at=self.engine.now, parent="0" * 40
+                sha=wanted, message=f"Build of {branch}", author=self.owner, at=self.simulation.now, parent="0" * 40
             )
             outcome = Outcome.FAIL
         else:
             commit = found[0]
-        build = self.engine.start(
+        build = self.simulation.start(
             pipeline,
             commit=commit,
             source=Source.API,
@@ -617,12 +611,12 @@ class Buildkite(System):
         build = self._find_build(call)
         if _state(build) not in {"scheduled", "running", "failing"}:
             raise self._refuse(422, f"Build can't be canceled because it's already {_state(build)}.")
-        self.engine.cancel(build)
+        self.simulation.cancel(build)
         return answer(self._build(call, build))
 
     def _rebuild(self, call: Call) -> Response:
         old = self._find_build(call)
-        build = self.engine.start(
+        build = self.simulation.start(
             old.pipeline,
             commit=old.commit,
             source=Source.REBUILD,
@@ -646,11 +640,11 @@ class Buildkite(System):
         jobs = [
             job
             for job in build.current
-            if job.step.gate is not GateKind.INSTANT
+            if job.step.approval is not ApprovalKind.INSTANT
             and ("soft_failed" if job.soft_failed else _job_state(job)) in words
         ]
         if jobs:
-            self.engine.retry(build, jobs, self.owner)
+            self.simulation.retry(build, jobs, self.owner)
         return answer({**self._build(call, build), "retried_jobs_count": len(jobs)}, 202)
 
     # jobs
@@ -660,8 +654,8 @@ class Buildkite(System):
         stages = build.pipeline.stages
         for index, stage in enumerate(stages):
             jobs = [job for job in build.jobs if job.step.stage == stage]
-            gated = any(job.step.gate for job in jobs) or (
-                index > 0 and any(step.gate for step in build.pipeline.steps if step.stage == stages[index - 1])
+            gated = any(job.step.approval for job in jobs) or (
+                index > 0 and any(step.approval for step in build.pipeline.steps if step.stage == stages[index - 1])
             )
             if index and not gated:
                 uid = str(uuid.uuid5(uuid.UUID(build.uid), f"wait/{stage}"))
@@ -673,7 +667,7 @@ class Buildkite(System):
         root = self.root(call)
         api = f"{self._build_url(root, build)}/jobs/{job.uid}"
         common: JSON = {"id": job.uid, "graphql_id": f"Sm9iLS0t{job.number}", "state": _job_state(job)}
-        if job.step.gate is GateKind.INSTANT:
+        if job.step.approval is ApprovalKind.INSTANT:
             return {
                 **common,
                 "type": "manual",
@@ -682,7 +676,7 @@ class Buildkite(System):
                 "web_url": None,
                 "unblocked_by": self._user(job.decided_by) if job.decided_by else None,
                 "unblocked_at": iso(job.finished_at) if job.state is JobState.UNBLOCKED else None,
-                "unblockable": job.open_gate,
+                "unblockable": job.awaits_approval,
                 "unblock_url": f"{root}{self.web_path(build)}#{job.uid}",
             }
         exit_status = {JobState.PASSED: 0, JobState.FAILED: 1, JobState.TIMEOUT: -1, JobState.CANCELED: -1}.get(
@@ -754,9 +748,13 @@ class Buildkite(System):
         build, job = self._find_job(call)
         if build.result is Result.CANCELED:
             raise self._refuse(422, "Jobs of a canceled build can't be retried")
-        if job.retried or not (job.state.bad or job.state is JobState.CANCELED) or job.step.gate is GateKind.INSTANT:
+        if (
+            job.retried
+            or not (job.state.bad or job.state is JobState.CANCELED)
+            or job.step.approval is ApprovalKind.INSTANT
+        ):
             raise self._refuse(400, "Only failed, timed out or canceled jobs can be retried, and only once")
-        (fresh,) = self.engine.retry(build, [job], self.owner)
+        (fresh,) = self.simulation.retry(build, [job], self.owner)
         return answer(self._job(call, build, fresh))
 
     def _unblock(self, call: Call) -> Response:
@@ -765,7 +763,7 @@ class Buildkite(System):
         given = body.get("fields") or {}
         if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
             raise self._refuse(400, "fields must be a map of strings")
-        if job.step.gate is not GateKind.INSTANT:
+        if job.step.approval is not ApprovalKind.INSTANT:
             raise self._refuse(400, "This job type cannot be unblocked")
         values = {}
         for wanted in job.step.fields:
@@ -776,9 +774,9 @@ class Buildkite(System):
                 raise self._refuse(422, f"{wanted.label} must be one of {', '.join(wanted.options)}")
             if value:
                 values[wanted.key] = value
-        by = next((person for person in self.engine.people if person.uid == body.get("unblocker")), self.owner)
+        by = next((person for person in self.simulation.people if person.uid == body.get("unblocker")), self.owner)
         try:
-            self.engine.approve(build, job, by)
+            self.simulation.approve(build, job, by)
         except Refused as exc:
             raise self._refuse(422, "This job is not blocked") from exc
         build.meta.update(values)
@@ -786,7 +784,7 @@ class Buildkite(System):
 
     def _log(self, call: Call) -> Response:
         build, job = self._find_job(call)
-        text = _log_text(build, job, self.engine.now)
+        text = _log_text(build, job, self.simulation.now)
         data = text.encode()
         plain = call.raw_path.endswith(".txt") or call.header("accept").startswith("text/plain")
         if not plain and "range" not in call.request.headers and call.request.method != "HEAD":
@@ -882,11 +880,11 @@ class Buildkite(System):
         url = self.presigned(call, self._find_artifact(call)[2])
         return answer({"url": url}, 302, {"Location": url})
 
-    # Test Engine
+    # Test Simulation
 
     def _tests(self, call: Call) -> Response:
         self._in_org(call, {})
-        build = self.engine.build(self.name, call.at("uid"))
+        build = self.simulation.build(self.name, call.at("uid"))
         if build is None:
             raise self._refuse(404, "No build found")
         wanted = call.query.get("tags", "")
@@ -920,7 +918,7 @@ class Buildkite(System):
 
     def _suite_builds(self, call: Call) -> list[Build]:
         self._in_org(call, {})
-        for pipeline in self.engine.of_system(self.name):
+        for pipeline in self.simulation.of_system(self.name):
             if pipeline.path == call.at("suite"):
                 return [build for build in newest_first(pipeline.builds) if any(job.tests for job in build.current)]
         raise self._refuse(404, "No suite found")
@@ -984,7 +982,7 @@ class Buildkite(System):
     # webhooks
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         name = {
             "created": "build.scheduled",
             "started": "build.running",
@@ -1002,15 +1000,15 @@ class Buildkite(System):
                 "sender": {"id": self.owner.uid, "name": self.owner.name},
             }
         ).encode()
-        at = int(self.engine.wall())
+        at = int(self.simulation.now)
         signature = hmac.new(self.webhook_secret.encode(), f"{at}.".encode() + body, "sha256").hexdigest()
         return [
-            Hook(
+            WebhookRequest(
                 headers={
                     "Content-Type": "application/json",
                     "User-Agent": "Buildkite-Request",
                     "X-Buildkite-Event": name,
-                    "X-Buildkite-Request": self.engine.uid(),
+                    "X-Buildkite-Request": self.simulation.uid(),
                     "X-Buildkite-Signature": f"timestamp={at},signature={signature}",
                 },
                 body=body,
@@ -1025,7 +1023,7 @@ def _state(build: Build) -> str:
         case BuildState.RUNNING:
             return "canceling" if build.canceling else "failing" if build.failing_at else "running"
         case BuildState.WAITING:
-            # A blocked build keeps the word it would have without the gate; `blocked` tells.
+            # A blocked build keeps the word it would have without the approval; `blocked` tells.
             return "passed"
         case BuildState.FINISHED:
             return {Result.PASSED: "passed", Result.CANCELED: "canceled"}.get(build.result or Result.FAILED, "failed")
@@ -1036,10 +1034,10 @@ def _finished_at(build: Build) -> float | None:
 
 
 def _job_state(job: Job) -> str:
-    gate = job.step.gate is not None
+    approval = job.step.approval is not None
     match job.state:
         case JobState.CREATED:
-            return "blocked" if gate and job.open_gate else "waiting"
+            return "blocked" if approval and job.awaits_approval else "waiting"
         case JobState.QUEUED:
             return "scheduled"
         case JobState.RUNNING:
@@ -1047,7 +1045,7 @@ def _job_state(job: Job) -> str:
         case JobState.TIMEOUT:
             return "timed_out"
         case JobState.SKIPPED:
-            return "blocked_failed" if gate else "waiting_failed"
+            return "blocked_failed" if approval else "waiting_failed"
         case JobState.MANUAL:
             return "blocked"
         case JobState.PASSED | JobState.FAILED | JobState.CANCELED | JobState.UNBLOCKED:
@@ -1062,7 +1060,7 @@ def _log_text(build: Build, job: Job, now: float) -> str:
     written = []
     start = job.started_at or 0.0
     end = job.finished_at or job.ends_at or now
-    for line in matter.visible(build, job, now):
+    for line in job_output.visible(build, job, now):
         at = round((start + line.share * (end - start)) * 1000)
         text = f"~~~ {line.text}" if line.kind == "section" else line.coloured
         written.append(f"\x1b_bk;t={at}\x07{text}\r\n")

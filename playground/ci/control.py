@@ -1,4 +1,4 @@
-"""The hand that plays the CI systems' side: the world's state as JSON, and levers. The README describes both."""
+"""The control interface of the local CI systems: their state as JSON, and acts upon them. The README describes both."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -7,28 +7,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from playground.ci.engine import Refused, ends_in, newest_first
+from playground.ci.local_ci import LocalCi
 from playground.ci.model import Build, IssueKind, Outcome, Pipeline, Source, iso
+from playground.ci.simulation import Refused, ends_in, newest_first
 from playground.ci.system import FAULTS, JSON, Fault, System, answer, whole
-from playground.ci.world import World
 
 SHOWN_BUILDS = 8
 FASTEST = 1000.0
 
 
-class Bad(Exception):
+class BadRequest(Exception):
     """A request that makes no sense, with the status to answer."""
 
-    def __init__(self, said: str, status: int = 400) -> None:
-        super().__init__(said)
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
         self.status = status
 
 
 class Control:
-    """The control interface of one world."""
+    """The routes below `/control`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, ci: LocalCi) -> None:
+        self._ci = ci
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes, all below `/control`."""
@@ -38,7 +38,7 @@ class Control:
             self._route("/control/push", self._push, "POST"),
             self._route("/control/outcome", self._outcome, "POST"),
             self._route("/control/finish", self._finish, "POST"),
-            self._route("/control/gate", self._gate, "POST"),
+            self._route("/control/approval", self._approval, "POST"),
             self._route("/control/advance", self._advance, "POST"),
             self._route("/control/speed", self._speed, "POST"),
             self._route("/control/fault", self._fault, "POST"),
@@ -47,10 +47,10 @@ class Control:
 
     def _route(self, path: str, handler: Callable[[Request, JSON], Awaitable[Response]], *methods: str) -> Route:
         async def endpoint(request: Request) -> Response:
-            self._world.settle()
+            self._ci.settle()
             try:
                 return await handler(request, await _body(request))
-            except Bad as exc:
+            except BadRequest as exc:
                 return answer({"error": str(exc)}, exc.status)
             except Refused as exc:
                 return answer({"error": str(exc)}, 400)
@@ -60,20 +60,20 @@ class Control:
     # looking
 
     async def _state(self, request: Request, _body: JSON) -> Response:
-        world, shown = self._world, whole(request.query_params.get("builds"), SHOWN_BUILDS, most=200)
+        ci, shown = self._ci, whole(request.query_params.get("builds"), SHOWN_BUILDS, most=200)
         origin = f"{request.url.scheme}://{request.url.netloc}"
         return answer(
             {
-                "now": iso(world.now),
-                "speed": world.speed,
-                "advanced": world.advanced,
+                "now": iso(ci.now),
+                "speed": ci.speed,
+                "advanced": ci.clock.ahead,
                 "webhooks": {
-                    "on": world.sender.on,
-                    "bot_url": world.sender.bot_url,
-                    "delivered": world.sender.delivered,
-                    "failed": world.sender.failed,
+                    "on": ci.sender.on,
+                    "bot_url": ci.sender.bot_url,
+                    "delivered": ci.sender.delivered,
+                    "failed": ci.sender.failed,
                 },
-                "authors": [{"name": person.name, "email": person.email} for person in world.people],
+                "authors": [{"name": person.name, "email": person.email} for person in ci.people],
                 "outcomes": [outcome.value for outcome in Outcome],
                 "systems": [
                     {
@@ -85,22 +85,23 @@ class Control:
                         "pipelines": [
                             {
                                 "pipeline": pipeline.path,
+                                "web_url": f"{origin}{system.mount}{system.pipeline_web_path(pipeline)}",
                                 "default_branch": pipeline.repo.default_branch,
                                 "branches": sorted(pipeline.repo.branches),
                                 "builds": [
                                     self._build(build, origin) for build in newest_first(pipeline.builds)[:shown]
                                 ],
                             }
-                            for pipeline in world.of_system(system.name)
+                            for pipeline in ci.of_system(system.name)
                         ],
                     }
-                    for system in world.systems.values()
+                    for system in ci.systems.values()
                 ],
             }
         )
 
     def _build(self, build: Build, origin: str) -> JSON:
-        now, system = self._world.now, self._world.systems[build.pipeline.system]
+        now, system = self._ci.now, self._ci.systems[build.pipeline.system]
         return {
             "id": build.uid,
             "number": build.number,
@@ -135,41 +136,45 @@ class Control:
                 }
                 for job in build.current
             ],
-            "gates": [{"id": job.uid, "name": job.step.name} for job in build.gates],
+            "approvals": [{"id": job.uid, "name": job.step.name} for job in build.approvals],
             "outcome": build.outcome.value,
-            "ends_in": ends_in(build, now),
+            "ends_in": ends_in(build, now, self._ci.pace),
         }
 
     async def _requests(self, request: Request, _body: JSON) -> Response:
-        world = self._world
+        ci = self._ci
         if request.method == "DELETE":
-            world.requests.clear()
+            ci.requests.clear()
         wanted, since = request.query_params.get("system"), whole(request.query_params.get("since"), 0, least=0)
-        gone = world.requests_total - len(world.requests)
-        kept = list(world.requests)[max(since - gone, 0) :]
+        gone = ci.requests_total - len(ci.requests)
+        kept = list(ci.requests)[max(since - gone, 0) :]
         return answer(
             {
                 "requests": [entry for entry in kept if wanted in {None, entry["system"]}],
-                "total": world.requests_total,
+                "total": ci.requests_total,
             }
         )
 
     # finding
 
     def _system(self, body: JSON) -> System:
-        found = self._world.systems.get(str(body.get("system")))
+        found = self._ci.systems.get(str(body.get("system")))
         if found is None:
-            raise Bad(f"There is no system {body.get('system')!r}; there are {', '.join(self._world.systems)}.", 404)
+            raise BadRequest(
+                f"There is no system {body.get('system')!r}; there are {', '.join(self._ci.systems)}.", 404
+            )
         return found
 
     def _pipeline(self, body: JSON) -> Pipeline:
         system, wanted = self._system(body), str(body.get("pipeline"))
-        pipelines = self._world.of_system(system.name)
+        pipelines = self._ci.of_system(system.name)
         found = [pipeline for pipeline in pipelines if pipeline.path == wanted] or [
             pipeline for pipeline in pipelines if wanted in {pipeline.path.rpartition("/")[2], pipeline.name}
         ]
         if len(found) != 1:
-            raise Bad(f"There is no one pipeline {wanted!r}; there are {', '.join(it.path for it in pipelines)}.", 404)
+            raise BadRequest(
+                f"There is no one pipeline {wanted!r}; there are {', '.join(it.path for it in pipelines)}.", 404
+            )
         return found[0]
 
     def _find(self, body: JSON) -> Build:
@@ -178,26 +183,26 @@ class Control:
             for build in self._pipeline(body).builds:
                 if f"#{build.number}" == key:
                     return build
-        elif (known := self._world.build(system.name, key)) is not None:
+        elif (known := self._ci.build(system.name, key)) is not None:
             return known
-        raise Bad(f"There is no build {key!r}.", 404)
+        raise BadRequest(f"There is no build {key!r}.", 404)
 
     def _answer(self, request: Request, build: Build, status: int = 200) -> Response:
-        self._world.settle()
+        self._ci.settle()
         return answer(self._build(build, f"{request.url.scheme}://{request.url.netloc}"), status)
 
     # acting
 
     async def _push(self, request: Request, body: JSON) -> Response:
-        world, pipeline = self._world, self._pipeline(body)
-        author = world.person(
-            str(body.get("author_name") or world.people[0].name), str(body.get("author_email") or world.people[0].email)
+        ci, pipeline = self._ci, self._pipeline(body)
+        author = ci.person(
+            str(body.get("author_name") or ci.people[0].name), str(body.get("author_email") or ci.people[0].email)
         )
         branch = str(body.get("branch") or pipeline.repo.default_branch)
-        commit = world.commit(pipeline.repo, branch, str(body.get("message") or "Try something new"), author)
+        commit = ci.commit(pipeline.repo, branch, str(body.get("message") or "Try something new"), author)
         pull = next((it for it in pipeline.repo.pulls.values() if it.branch == branch and not it.closed), None)
         by_pull = pull is not None and Source.PULL in pipeline.sources
-        build = world.start(
+        build = ci.start(
             pipeline,
             commit=commit,
             source=Source.PULL if by_pull else Source.PUSH,
@@ -211,36 +216,36 @@ class Control:
     async def _outcome(self, request: Request, body: JSON) -> Response:
         build, outcome = self._find(body), _outcome(body, needed=True)
         if outcome is not None:
-            self._world.decide_outcome(build, outcome)
+            self._ci.decide_outcome(build, outcome)
         return self._answer(request, build)
 
     async def _finish(self, request: Request, body: JSON) -> Response:
         build = self._find(body)
-        self._world.finish(build, _outcome(body, needed=False))
+        self._ci.finish(build, _outcome(body, needed=False))
         return self._answer(request, build)
 
-    async def _gate(self, request: Request, body: JSON) -> Response:
+    async def _approval(self, request: Request, body: JSON) -> Response:
         build, approve = self._find(body), body.get("approve")
         if not isinstance(approve, bool):
-            raise Bad("`approve` must be true or false.")
-        if not build.gates:
-            raise Bad("Nothing waits for a person here.")
-        decide = self._world.approve if approve else self._world.reject
-        decide(build, build.gates[0], self._world.people[-1])
+            raise BadRequest("`approve` must be true or false.")
+        if not build.approvals:
+            raise BadRequest("Nothing waits for a person here.")
+        decide = self._ci.approve if approve else self._ci.reject
+        decide(build, build.approvals[0], self._ci.people[-1])
         return self._answer(request, build)
 
     async def _advance(self, _request: Request, body: JSON) -> Response:
-        self._world.advance(_number(body, "seconds", 0.0, 30 * 24 * 3600.0))
-        return answer({"now": iso(self._world.now)})
+        self._ci.advance(_number(body, "seconds", 0.0, 30 * 24 * 3600.0))
+        return answer({"now": iso(self._ci.now)})
 
     async def _speed(self, _request: Request, body: JSON) -> Response:
-        self._world.set_speed(_number(body, "factor", 0.0, FASTEST))
-        return answer({"now": iso(self._world.now), "speed": self._world.speed})
+        self._ci.set_speed(_number(body, "factor", 0.0, FASTEST))
+        return answer({"now": iso(self._ci.now), "speed": self._ci.speed})
 
     async def _fault(self, _request: Request, body: JSON) -> Response:
         system, kind = self._system(body), str(body.get("kind"))
         if kind not in FAULTS:
-            raise Bad(f"`kind` must be one of {', '.join(FAULTS)}.")
+            raise BadRequest(f"`kind` must be one of {', '.join(FAULTS)}.")
         fault = Fault(kind=kind)
         if body.get("count") is not None:
             fault.count = int(_number(body, "count", 1, 10_000))
@@ -252,12 +257,12 @@ class Control:
         return answer({"system": system.name, "fault": system.fault.as_json() if system.fault else None})
 
     async def _webhooks(self, _request: Request, body: JSON) -> Response:
-        sender, on, bot_url = self._world.sender, body.get("on"), body.get("bot_url")
+        sender, on, bot_url = self._ci.sender, body.get("on"), body.get("bot_url")
         if not isinstance(on, bool):
-            raise Bad("`on` must be true or false.")
+            raise BadRequest("`on` must be true or false.")
         if on:
             if not isinstance(bot_url, str) or not bot_url.startswith(("http://", "https://")):
-                raise Bad("`bot_url` must be the bot's address.")
+                raise BadRequest("`bot_url` must be the bot's address.")
             sender.switch_on(bot_url)
         else:
             await sender.switch_off()
@@ -271,16 +276,16 @@ async def _body(request: Request) -> JSON:
     try:
         read = json.loads(raw)
     except ValueError as exc:
-        raise Bad("The body is not JSON.") from exc
+        raise BadRequest("The body is not JSON.") from exc
     if not isinstance(read, dict):
-        raise Bad("The body is not a JSON object.")
+        raise BadRequest("The body is not a JSON object.")
     return read
 
 
 def _number(body: JSON, name: str, least: float, most: float) -> float:
     value = body.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise Bad(f"`{name}` must be a number from {least:g} to {most:g}.")
+        raise BadRequest(f"`{name}` must be a number from {least:g} to {most:g}.")
     return float(value)
 
 
@@ -291,4 +296,4 @@ def _outcome(body: JSON, *, needed: bool) -> Outcome | None:
     try:
         return Outcome(str(value))
     except ValueError as exc:
-        raise Bad(f"`outcome` must be one of {', '.join(Outcome)}.") from exc
+        raise BadRequest(f"`outcome` must be one of {', '.join(Outcome)}.") from exc

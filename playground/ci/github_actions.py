@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
-from playground.ci import matter
-from playground.ci.engine import Engine, newest_first
+from playground.ci import job_output
 from playground.ci.model import (
     Artifact,
     Build,
@@ -31,7 +30,8 @@ from playground.ci.model import (
     Result,
     Source,
 )
-from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer, link_header, whole
+from playground.ci.simulation import Simulation, newest_first
+from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer, link_header, whole
 
 OWNER = "acme"
 PER_HOUR = 5000
@@ -116,17 +116,17 @@ class GitHubActions(System):
     label = "GitHub Actions"
     connection = "demo-github"
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self.token = "ghp_" + hashlib.sha256(f"{engine.seed}/github".encode()).hexdigest()[:36]
-        self._meter = Meter(round(PER_HOUR * engine.quota), 3600)
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self.token = "ghp_" + hashlib.sha256(f"{simulation.seed}/github".encode()).hexdigest()[:36]
+        self._meter = Meter(round(PER_HOUR * simulation.quota), 3600)
         self._decisions: dict[str, list[JSON]] = {}
         self._hooks: list[JSON] = []
 
     @property
     def owner(self) -> Person:
         """Return whose token it is."""
-        return self.engine.people[0]
+        return self.simulation.people[0]
 
     @override
     def options(self, base: str) -> dict[str, object]:
@@ -190,15 +190,8 @@ class GitHubActions(System):
             api(f"{repo}/check-runs/{{job:int}}/annotations", self._annotations),
             api(f"{repo}/hooks", lambda _call: answer(self._hooks)),
             api(f"{repo}/hooks", self._create_hook, "POST"),
-            Route("/{owner}/{repo}/actions/runs/{key}", self._page, methods=["GET"]),
-            Route("/{owner}/{repo}/actions/runs/{key}/{rest:path}", self._page, methods=["GET"]),
-            api("/{rest:path}", lambda _call: self.failure(404, "Not Found"), *METHODS),
+            self.other_paths(),
         ]
-
-    async def _page(self, request: Any) -> Response:
-        self.engine.settle()
-        build = self.engine.build(self.name, request.path_params["key"])
-        return self.page(build) if build else Response("No such run", 404)
 
     # credentials, limits, errors
 
@@ -272,7 +265,7 @@ class GitHubActions(System):
     # finding
 
     def _repos(self) -> list[Repo]:
-        found = {pipeline.repo.slug: pipeline.repo for pipeline in self.engine.of_system(self.name)}
+        found = {pipeline.repo.slug: pipeline.repo for pipeline in self.simulation.of_system(self.name)}
         return list(found.values())
 
     def _repo(self, call: Call) -> Repo:
@@ -283,7 +276,7 @@ class GitHubActions(System):
 
     def _of_repo(self, call: Call) -> list[Pipeline]:
         repo = self._repo(call)
-        return [pipeline for pipeline in self.engine.of_system(self.name) if pipeline.repo is repo]
+        return [pipeline for pipeline in self.simulation.of_system(self.name) if pipeline.repo is repo]
 
     def _find_workflow(self, call: Call) -> Pipeline:
         for pipeline in self._of_repo(call):
@@ -609,7 +602,7 @@ class GitHubActions(System):
                 )
         if not pipeline.enabled:
             raise self._refuse(422, "Cannot trigger a 'workflow_dispatch' on a disabled workflow")
-        build = self.engine.start(
+        build = self.simulation.start(
             pipeline,
             commit=repo.tags[name] if tag else repo.branches[name],
             source=Source.API,
@@ -627,7 +620,7 @@ class GitHubActions(System):
         build = self._find_run(call)
         if build.finished:
             raise self._refuse(409, "Cannot cancel a workflow run that is completed.")
-        self.engine.cancel(build)
+        self.simulation.cancel(build)
         return answer({}, 202)
 
     def _again(self, build: Build, jobs: list[Job]) -> Response:
@@ -635,7 +628,7 @@ class GitHubActions(System):
             raise self._refuse(403, "This workflow is already running")
         if not jobs:
             raise self._refuse(403, "This workflow run has no failed jobs to rerun")
-        self.engine.retry(build, jobs, self.owner)
+        self.simulation.retry(build, jobs, self.owner)
         return answer({}, 201)
 
     def _rerun(self, call: Call) -> Response:
@@ -696,7 +689,7 @@ class GitHubActions(System):
             "id": job.number,
             "run_id": build.id,
             "run_url": f"{url}/runs/{build.id}",
-            "run_attempt": job.round,
+            "run_attempt": job.build_attempt,
             "node_id": f"CR_{job.number}",
             "head_sha": build.commit.sha,
             "head_branch": build.ref,
@@ -725,7 +718,7 @@ class GitHubActions(System):
 
     def _attempt_jobs(self, call: Call) -> Response:
         build, number = self._find_run(call), int(call.at("attempt"))
-        latest: dict[str, Job] = {job.step.name: job for job in build.jobs if job.round <= number}
+        latest: dict[str, Job] = {job.step.name: job for job in build.jobs if job.build_attempt <= number}
         return self._listing(call, "jobs", [self._job(build, job, call) for job in latest.values() if _listed(job)])
 
     def _to_storage(self, call: Call, artifact: Artifact) -> Response:
@@ -744,8 +737,8 @@ class GitHubActions(System):
         return self._to_storage(call, self._logs(build))
 
     def _log(self, build: Build, job: Job) -> Artifact:
-        times = matter.log_times(build, job, self.engine.now)
-        shown = matter.visible(build, job, self.engine.now)
+        times = job_output.log_times(build, job, self.simulation.now)
+        shown = job_output.visible(build, job, self.simulation.now)
         text = "".join(f"{at} {_log_line(line)}\n" for at, line in zip(times, shown, strict=True))
         return Artifact(
             uid=job.uid, number=0, path=f"{job.step.name}.txt", kind="log", mime="text/plain", content=text.encode()
@@ -762,10 +755,10 @@ class GitHubActions(System):
 
     @override
     def artifact(self, uid: str) -> Artifact | None:
-        build = self.engine.build(self.name, uid)
+        build = self.simulation.build(self.name, uid)
         if build is not None:
             return self._logs(build)
-        found = self.engine.job(self.name, uid)
+        found = self.simulation.job(self.name, uid)
         return self._log(*found) if found else super().artifact(uid)
 
     # artifacts
@@ -878,7 +871,7 @@ class GitHubActions(System):
         ]
         return self._listing(call, None, found)
 
-    # gates
+    # approvals
 
     def _environment(self, job: Job, repo: Repo, call: Call) -> JSON:
         name = job.step.prompt
@@ -901,7 +894,7 @@ class GitHubActions(System):
                     "current_user_can_approve": True,
                     "reviewers": [{"type": "User", "reviewer": self._user(self.owner, call)}],
                 }
-                for job in build.gates
+                for job in build.approvals
             ]
         )
 
@@ -911,11 +904,11 @@ class GitHubActions(System):
         if not isinstance(ids, list) or state not in {"approved", "rejected"} or not isinstance(comment, str):
             raise self._refuse(422, "Invalid request.\n\nenvironment_ids, state and comment are required.")
         repo = build.pipeline.repo
-        gates = [job for job in build.gates if ENVIRONMENTS + repo.number in ids]
-        if not gates:
+        approvals = [job for job in build.approvals if ENVIRONMENTS + repo.number in ids]
+        if not approvals:
             raise self._refuse(422, "No pending deployment requests to approve or reject")
         made = []
-        for job in gates:
+        for job in approvals:
             environment = self._environment(job, repo, call)
             decision = {
                 "environments": [environment],
@@ -924,10 +917,10 @@ class GitHubActions(System):
                 "comment": comment,
             }
             self._decisions.setdefault(build.uid, []).append(decision)
-            decide = self.engine.approve if state == "approved" else self.engine.reject
+            decide = self.simulation.approve if state == "approved" else self.simulation.reject
             decide(build, job, self.owner, comment)
             url = f"{self.root(call)}/repos/{repo.slug}/deployments/{job.number}"
-            at = _time(self.engine.now)
+            at = _time(self.simulation.now)
             made.append(
                 {
                     "id": job.number,
@@ -960,7 +953,7 @@ class GitHubActions(System):
             raise self._refuse(422, "Validation Failed")
         number = len(self._hooks) + 1
         url = f"{self.root(call)}/repos/{repo.slug}/hooks/{number}"
-        at = _time(self.engine.now)
+        at = _time(self.simulation.now)
         hook = {
             "type": "Repository",
             "id": number,
@@ -985,7 +978,11 @@ class GitHubActions(System):
         return f"/{build.pipeline.repo.slug}/actions/runs/{build.id}"
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/{pipeline.repo.slug}/actions/workflows/{_file(pipeline)}"
+
+    @override
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         actions = {
             "created": "requested",
             "reopened": "requested",
@@ -1007,7 +1004,7 @@ class GitHubActions(System):
         body = json.dumps(payload).encode()
         signed = hmac.new(self.webhook_secret.encode(), body, "sha256").hexdigest()
         return [
-            Hook(
+            WebhookRequest(
                 headers={
                     "Content-Type": "application/json",
                     "User-Agent": "GitHub-Hookshot/demo",
@@ -1054,7 +1051,7 @@ def _workflow_text(pipeline: Pipeline) -> str:
     for step in pipeline.steps:
         key = step.name.replace(" ", "-").replace("(", "").replace(")", "")
         written += [f"  {key}:", "    runs-on: ubuntu-latest"]
-        if step.gate:
+        if step.approval:
             written.append(f"    environment: {step.prompt}")
         written += ["    steps:", f"      - run: {step.command}"]
     return "\n".join(written) + "\n"
@@ -1105,6 +1102,6 @@ def _annotated(job: Job) -> list[Issue]:
     return [*failures, *warnings]
 
 
-def _log_line(line: matter.Line) -> str:
+def _log_line(line: job_output.Line) -> str:
     prefix = {"section": "##[group]", "command": "##[command]", "warning": "##[warning]", "error": "##[error]"}
     return f"{prefix.get(line.kind, '')}{line.text if line.kind in prefix else line.coloured}"

@@ -10,17 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci import graphql
-from playground.ci.engine import Engine, Refused, newest_first
 from playground.ci.gitlab_server import GitLabServer, job_status, log_text, pipeline_status
 from playground.ci.graphql import QueryError, Type
 from playground.ci.model import (
+    ApprovalKind,
     Build,
     BuildState,
-    GateKind,
     Job,
     JobState,
     Pipeline,
@@ -31,7 +30,8 @@ from playground.ci.model import (
     spaced,
     stamp,
 )
-from playground.ci.system import JSON, METHODS, Call, Hook, answer, link_header, whole
+from playground.ci.simulation import Refused, Simulation, newest_first
+from playground.ci.system import JSON, Call, WebhookRequest, answer, link_header, whole
 
 VERSION = "19.1.0-ee"
 SOURCES = {
@@ -70,12 +70,12 @@ class GitLab(GitLabServer):
     label = "GitLab"
     connection = "demo-gitlab"
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        key = hashlib.sha256(f"{engine.seed}/gitlab/signing".encode()).digest()
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        key = hashlib.sha256(f"{simulation.seed}/gitlab/signing".encode()).digest()
         self._signing_key = key
         self.webhook_secret = "whsec_" + base64.b64encode(key).decode()
-        self.trigger_token = "glptt-" + hashlib.sha256(f"{engine.seed}/trigger".encode()).hexdigest()[:20]
+        self.trigger_token = "glptt-" + hashlib.sha256(f"{simulation.seed}/trigger".encode()).hexdigest()[:20]
         self._hooks: list[JSON] = []
         self._told: dict[str, str] = {}
 
@@ -149,9 +149,7 @@ class GitLab(GitLabServer):
             api(f"{project}/hooks", self._list_hooks),
             api(f"{project}/hooks", self._create_hook, "POST"),
             api(project, lambda call: answer(self._project(call, self.project(call)))),
-            Route("/{project:path}/-/pipelines/{key}", self.web_page, methods=["GET"]),
-            Route("/{project:path}/-/pipelines/{key}/test_report", self.web_page, methods=["GET"]),
-            api("/{rest:path}", lambda _call: answer({"error": "404 Not Found"}, 404), *METHODS),
+            self.other_paths(),
         ]
 
     # account and projects
@@ -173,13 +171,13 @@ class GitLab(GitLabServer):
                 "id": 11,
                 "name": "buildbell",
                 "revoked": False,
-                "created_at": stamp(self.engine.of_system(self.name)[0].created_at),
+                "created_at": stamp(self.simulation.of_system(self.name)[0].created_at),
                 "description": "The playground's",
                 "scopes": ["api"],
                 "user_id": self.owner.number,
-                "last_used_at": stamp(self.engine.now),
+                "last_used_at": stamp(self.simulation.now),
                 "active": True,
-                "expires_at": datetime.fromtimestamp(self.engine.wall() + 200 * 86_400, UTC).date().isoformat(),
+                "expires_at": datetime.fromtimestamp(self.simulation.now + 200 * 86_400, UTC).date().isoformat(),
                 "last_used_ips": [],
             }
         )
@@ -227,7 +225,7 @@ class GitLab(GitLabServer):
 
     def _projects(self, call: Call) -> Response:
         wanted = call.query.get("search", "").lower()
-        found = [it for it in self.engine.of_system(self.name) if wanted in it.path.lower()]
+        found = [it for it in self.simulation.of_system(self.name) if wanted in it.path.lower()]
         if call.query.get("pagination") != "keyset":
             return self.listing(call, [self._project(call, it) for it in found])
         if call.query.get("order_by") != "id":
@@ -247,7 +245,7 @@ class GitLab(GitLabServer):
         if call.at("id") not in {"9", "acme"}:
             raise self.refuse(404, "404 Group Not Found")
         wanted = call.query.get("search", "").lower()
-        found = [it for it in self.engine.of_system(self.name) if wanted in it.path.lower()]
+        found = [it for it in self.simulation.of_system(self.name) if wanted in it.path.lower()]
         return self.listing(call, [self._project(call, it) for it in found])
 
     def _commit(self, call: Call) -> Response:
@@ -418,7 +416,7 @@ class GitLab(GitLabServer):
         if name not in repo.branches and name not in repo.tags:
             raise self.refuse(400, {"base": ["Reference not found"]})
         tag = name if name in repo.tags and name not in repo.branches else None
-        build = self.engine.start(
+        build = self.simulation.start(
             pipeline,
             commit=repo.tags[name] if tag else repo.branches[name],
             source=source,
@@ -489,7 +487,7 @@ class GitLab(GitLabServer):
         pull = pipeline.repo.pulls.get(int(call.at("iid")))
         if pull is None:
             raise self.refuse(404, "404 Not Found")
-        build = self.engine.start(
+        build = self.simulation.start(
             pipeline,
             commit=pipeline.repo.branches[pull.branch],
             source=Source.PULL,
@@ -502,14 +500,14 @@ class GitLab(GitLabServer):
     def _cancel(self, call: Call) -> Response:
         build = self.build_of(call)
         if not build.finished:
-            self.engine.cancel(build)
+            self.simulation.cancel(build)
         return answer(self._pipeline(call, build))
 
     def _retry(self, call: Call) -> Response:
         build = self.build_of(call)
         jobs = [job for job in build.current if job.state.bad or job.state is JobState.CANCELED]
         if jobs:
-            self.engine.retry(build, jobs, self.owner)
+            self.simulation.retry(build, jobs, self.owner)
         return answer(self._pipeline(call, build), 201)
 
     # jobs
@@ -530,7 +528,7 @@ class GitLab(GitLabServer):
             files.append(
                 {
                     "file_type": "trace",
-                    "size": len(log_text(build, job, self.engine.now).encode()),
+                    "size": len(log_text(build, job, self.simulation.now).encode()),
                     "filename": "job.log",
                     "file_format": None,
                 }
@@ -548,7 +546,7 @@ class GitLab(GitLabServer):
             "started_at": iso(job.started_at),
             "finished_at": iso(job.finished_at),
             "erased_at": iso(job.erased_at),
-            "duration": _job_duration(job, self.engine.now),
+            "duration": _job_duration(job, self.simulation.now),
             "queued_duration": round(job.started_at - job.queued_at, 3) if job.started_at and job.queued_at else None,
             "user": self.user(build.creator or self.owner, call),
             "commit": self.commit(build.commit, repo, call),
@@ -597,14 +595,14 @@ class GitLab(GitLabServer):
     def _cancel_job(self, call: Call) -> Response:
         build, job = self.job_of(call)
         if not job.state.final and not build.finished:
-            self.engine.cancel_job(build, job)
+            self.simulation.cancel_job(build, job)
         return answer(self._job(call, build, job), 201)
 
     def _retry_job(self, call: Call) -> Response:
         build, job = self.job_of(call)
         if job.retried or not job.state.final or job.state is JobState.SKIPPED:
             raise self.refuse(403, "403 Forbidden - Job is not retryable")
-        (fresh,) = self.engine.retry(build, [job], self.owner)
+        (fresh,) = self.simulation.retry(build, [job], self.owner)
         return answer(self._job(call, build, fresh), 201)
 
     def _play(self, call: Call) -> Response:
@@ -614,7 +612,7 @@ class GitLab(GitLabServer):
                 raise self.wrong("job_variables_attributes[0][key] is missing")
             build.env[str(variable["key"])] = str(variable["value"])
         try:
-            self.engine.approve(build, job, self.owner)
+            self.simulation.approve(build, job, self.owner)
         except Refused as exc:
             raise self.refuse(400, "400 Bad request - Unplayable Job") from exc
         return answer(self._job(call, build, job))
@@ -623,7 +621,7 @@ class GitLab(GitLabServer):
         build, job = self.job_of(call)
         if not job.state.final or job.erased_at is not None:
             raise self.refuse(403, "403 Forbidden - Job is not erasable!")
-        job.erased_at = build.updated_at = self.engine.now
+        job.erased_at = build.updated_at = self.simulation.now
         return answer(self._job(call, build, job), 201)
 
     def _ref_artifacts(self, call: Call) -> Response:
@@ -708,7 +706,7 @@ class GitLab(GitLabServer):
             "ref": f"refs/heads/{pipeline.repo.default_branch}",
             "cron": "0 3 * * *",
             "cron_timezone": "UTC",
-            "next_run_at": stamp(self.engine.now + 3600),
+            "next_run_at": stamp(self.simulation.now + 3600),
             "active": True,
             "created_at": at,
             "updated_at": at,
@@ -723,7 +721,7 @@ class GitLab(GitLabServer):
         if self._schedule(call, pipeline)["id"] != int(call.at("sid")):
             raise self.refuse(404, "404 PipelineSchedule Not Found")
         branch = pipeline.repo.default_branch
-        self.engine.start(pipeline, commit=pipeline.repo.branches[branch], source=Source.SCHEDULE, branch=branch)
+        self.simulation.start(pipeline, commit=pipeline.repo.branches[branch], source=Source.SCHEDULE, branch=branch)
         return answer({"message": "201 Created"}, 201)
 
     def _deployments(self, call: Call) -> Response:
@@ -748,7 +746,7 @@ class GitLab(GitLabServer):
         hook = {
             "id": str(len(self._hooks) + 1),
             "url": body["url"],
-            "created_at": stamp(self.engine.now),
+            "created_at": stamp(self.simulation.now),
             "pipeline_events": bool(body.get("pipeline_events", False)),
             "job_events": bool(body.get("job_events", False)),
             "enable_ssl_verification": True,
@@ -774,14 +772,14 @@ class GitLab(GitLabServer):
             ids = arguments.get("ids")
             found = [
                 it
-                for it in self.engine.of_system(self.name)
+                for it in self.simulation.of_system(self.name)
                 if (paths is None or it.path in paths)
                 and (ids is None or f"gid://gitlab/Project/{it.repo.number}" in ids)
             ]
             return _connection("Project", [self._project_type(call, it) for it in found], arguments)
 
         def project(arguments: Mapping[str, Any]) -> Type | None:
-            found = [it for it in self.engine.of_system(self.name) if it.path == arguments.get("fullPath")]
+            found = [it for it in self.simulation.of_system(self.name) if it.path == arguments.get("fullPath")]
             return self._project_type(call, found[0]) if found else None
 
         def described(arguments: Mapping[str, Any]) -> Type | None:
@@ -800,7 +798,7 @@ class GitLab(GitLabServer):
 
     def _described(self, call: Call, name: str) -> Type | None:
         """Return a type's fields; the arguments that matter to a poll are told."""
-        pipeline = self.engine.of_system(self.name)[0]
+        pipeline = self.simulation.of_system(self.name)[0]
         kinds = {
             "Project": self._project_type(call, pipeline),
             "Pipeline": self._pipeline_type(call, pipeline.builds[0]),
@@ -962,23 +960,27 @@ class GitLab(GitLabServer):
         return f"/{build.pipeline.path}/-/pipelines/{build.id}"
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def job_web_path(self, build: Build, job: Job) -> str:
+        return f"/{build.pipeline.path}/-/jobs/{job.number}"
+
+    @override
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         status = pipeline_status(build)
         if self._told.get(build.uid) == f"{status}/{build.attempt}":
             return []
         self._told[build.uid] = f"{status}/{build.attempt}"
         body = self.signed_json(self._hook_body(build))
-        key, at = self.engine.uid(), str(int(self.engine.wall()))
+        key, at = self.simulation.uid(), str(int(self.simulation.now))
         signed = hmac.new(self._signing_key, f"{key}.{at}.".encode() + body, "sha256").digest()
         return [
-            Hook(
+            WebhookRequest(
                 headers={
                     "Content-Type": "application/json",
                     "User-Agent": f"GitLab/{VERSION}",
                     "X-Gitlab-Event": "Pipeline Hook",
                     "X-Gitlab-Instance": self.root(),
                     "X-Gitlab-Webhook-UUID": build.pipeline.uid,
-                    "X-Gitlab-Event-UUID": self.engine.uid(),
+                    "X-Gitlab-Event-UUID": self.simulation.uid(),
                     "Idempotency-Key": key,
                     "webhook-id": key,
                     "webhook-timestamp": at,
@@ -1050,9 +1052,9 @@ class GitLab(GitLabServer):
                     "created_at": spaced(job.created_at),
                     "started_at": spaced(job.started_at),
                     "finished_at": spaced(job.finished_at),
-                    "duration": _job_duration(job, self.engine.now),
-                    "when": "manual" if job.step.gate else "on_success",
-                    "manual": job.step.gate is not None,
+                    "duration": _job_duration(job, self.simulation.now),
+                    "when": "manual" if job.step.approval else "on_success",
+                    "manual": job.step.approval is not None,
                     "allow_failure": _may_fail(job),
                     "failure_reason": REASONS.get(job.reason or "") if job.state.bad else None,
                     "user": user,
@@ -1072,7 +1074,7 @@ def _ref(build: Build) -> str:
 
 
 def _may_fail(job: Job) -> bool:
-    return job.step.tolerated or job.step.gate is GateKind.OPTIONAL
+    return job.step.tolerated or job.step.approval is ApprovalKind.OPTIONAL
 
 
 def _duration(build: Build) -> int | None:

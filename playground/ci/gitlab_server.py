@@ -7,12 +7,10 @@ from abc import abstractmethod
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from typing_extensions import override
 
-from playground.ci import matter
-from playground.ci.engine import Engine
+from playground.ci import job_output
 from playground.ci.model import (
     Build,
     BuildState,
@@ -25,6 +23,7 @@ from playground.ci.model import (
     Result,
     stamp,
 )
+from playground.ci.simulation import Simulation
 from playground.ci.system import JSON, Call, Meter, Refusal, System, answer, link_header, whole
 
 PER_MINUTE = 2000
@@ -35,15 +34,15 @@ class GitLabServer(System):
 
     old = False
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self.token = "glpat-" + hashlib.sha256(f"{engine.seed}/{self.name}".encode()).hexdigest()[:20]
-        self._meter = Meter(round(PER_MINUTE * engine.quota), 60)
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self.token = "glpat-" + hashlib.sha256(f"{simulation.seed}/{self.name}".encode()).hexdigest()[:20]
+        self._meter = Meter(round(PER_MINUTE * simulation.quota), 60)
 
     @property
     def owner(self) -> Person:
         """Return whose token it is."""
-        return self.engine.people[0]
+        return self.simulation.people[0]
 
     @property
     @abstractmethod
@@ -128,7 +127,7 @@ class GitLabServer(System):
     def project(self, call: Call) -> Pipeline:
         """Return the project that a path names by its number or by its path, encoded whole."""
         wanted = call.at("id")
-        for pipeline in self.engine.of_system(self.name):
+        for pipeline in self.simulation.of_system(self.name):
             encoded = f"/{quote(pipeline.path, safe='')}".lower() in call.raw_path.lower()
             if wanted == str(pipeline.repo.number) or (wanted == pipeline.path and encoded):
                 return pipeline
@@ -280,7 +279,7 @@ class GitLabServer(System):
     def trace(self, call: Call) -> Response:
         """Return a job's log, with GitLab's section marks."""
         build, job = self.job_of(call)
-        return PlainTextResponse(log_text(build, job, self.engine.now))
+        return PlainTextResponse(log_text(build, job, self.simulation.now))
 
     def archive(self, call: Call, job: Job) -> Response:
         """Return the redirect to a job's archive."""
@@ -290,11 +289,13 @@ class GitLabServer(System):
         url = self.presigned(call, found)
         return Response(None, 302, headers={"Location": url})
 
-    async def web_page(self, request: Request) -> Response:
-        """Return the page of a build."""
-        self.engine.settle()
-        build = self.engine.build(self.name, request.path_params["key"])
-        return self.page(build) if build else Response("No such page", 404)
+    @override
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/{pipeline.path}"
+
+    @override
+    def unknown_path(self, call: Call) -> Response:
+        return answer({"error": "404 Not Found"}, 404)
 
     def signed_json(self, payload: JSON) -> bytes:
         """Return a webhook's body."""
@@ -349,7 +350,7 @@ def log_text(build: Build, job: Job, now: float) -> str:
     written, section = [], ""
     start = job.started_at or 0.0
     end = job.finished_at or job.ends_at or now
-    for line in matter.visible(build, job, now):
+    for line in job_output.visible(build, job, now):
         at = round(start + line.share * (end - start))
         if line.kind == "section":
             if section:

@@ -5,13 +5,13 @@ import hmac
 from typing import Any
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
-from playground.ci.engine import Engine, Refused, newest_first
 from playground.ci.gitlab_server import GitLabServer, job_status, pipeline_status
 from playground.ci.model import Build, Job, JobState, Pipeline, Source, iso, spaced, stamp
-from playground.ci.system import JSON, METHODS, Call, Hook, answer
+from playground.ci.simulation import Refused, Simulation, newest_first
+from playground.ci.system import JSON, Call, WebhookRequest, answer
 
 SCOPES = frozenset({"pending", "running", "failed", "success", "canceled"})
 
@@ -24,8 +24,8 @@ class GitLabV3(GitLabServer):
     connection = "demo-gitlab3"
     old = True
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
         self._triggers: list[JSON] = []
         self._told: dict[tuple[str, int, int], str] = {}
 
@@ -84,8 +84,7 @@ class GitLabV3(GitLabServer):
             api(f"{project}/triggers/{{token}}", self._get_trigger),
             api(f"{project}/trigger/builds", self._trigger, "POST", open_to_all=True),
             api(project, lambda call: answer(self._project(call, self.project(call)))),
-            Route("/{project:path}/pipelines/{key}", self.web_page, methods=["GET"]),
-            api("/{rest:path}", lambda _call: answer({"error": "404 Not Found"}, 404), *METHODS),
+            self.other_paths(),
         ]
 
     # account and projects
@@ -102,7 +101,7 @@ class GitLabV3(GitLabServer):
         }
 
     def _user(self, call: Call | None, number: int) -> JSON:
-        person = next(it for it in self.engine.people if it.number == number)
+        person = next(it for it in self.simulation.people if it.number == number)
         return {
             **self.user(person, call),
             "created_at": "2015-12-21T13:14:24.077Z",
@@ -141,11 +140,11 @@ class GitLabV3(GitLabServer):
 
     def _projects(self, call: Call) -> Response:
         wanted = call.query.get("search", "").lower()
-        found = [it for it in self.engine.of_system(self.name) if wanted in it.path.lower()]
+        found = [it for it in self.simulation.of_system(self.name) if wanted in it.path.lower()]
         return self.listing(call, [self._project(call, it) for it in found])
 
     def _search(self, call: Call) -> Response:
-        found = [it for it in self.engine.of_system(self.name) if call.at("query").lower() in it.path.lower()]
+        found = [it for it in self.simulation.of_system(self.name) if call.at("query").lower() in it.path.lower()]
         return self.listing(call, [self._project(call, it) for it in found])
 
     def _commit(self, call: Call) -> Response:
@@ -222,25 +221,25 @@ class GitLabV3(GitLabServer):
     def _cancel_build(self, call: Call) -> Response:
         build, job = self.job_of(call)
         if not job.state.final and not build.finished:
-            self.engine.cancel_job(build, job)
+            self.simulation.cancel_job(build, job)
             if job.state is JobState.RUNNING:
                 # This server knew no canceling: the build was canceled at once.
-                job.ends_at = self.engine.now
-                self.engine.settle()
+                job.ends_at = self.simulation.now
+                self.simulation.settle()
         return answer(self._build(call, build, job), 201)
 
     def _retry_build(self, call: Call) -> Response:
         build, job = self.job_of(call)
         if not job.state.final or job.state is JobState.SKIPPED:
             raise self.refuse(403, "403 Forbidden - Build is not retryable")
-        (fresh,) = self.engine.retry(build, [job], self.owner, in_place=True)
+        (fresh,) = self.simulation.retry(build, [job], self.owner, in_place=True)
         return answer(self._build(call, build, fresh), 201)
 
     def _erase(self, call: Call) -> Response:
         build, job = self.job_of(call)
         if not job.state.final or job.erased_at is not None:
             raise self.refuse(403, "403 Forbidden - Build is not erasable!")
-        job.erased_at = build.updated_at = self.engine.now
+        job.erased_at = build.updated_at = self.simulation.now
         made = self._build(call, build, job)
         del made["artifacts_file"]
         return answer({**made, "download_url": None}, 201)
@@ -248,7 +247,7 @@ class GitLabV3(GitLabServer):
     def _play(self, call: Call) -> Response:
         build, job = self.job_of(call)
         try:
-            self.engine.approve(build, job, self.owner)
+            self.simulation.approve(build, job, self.owner)
         except Refused as exc:
             raise self.refuse(400, '400 (Bad request) "Unplayable Build" not given') from exc
         return answer(self._build(call, build, job), 201)
@@ -301,7 +300,7 @@ class GitLabV3(GitLabServer):
         if found is None:
             raise self.refuse(400, {"base": ["Reference not found"]})
         tag = ref if found[1] else None
-        return self.engine.start(
+        return self.simulation.start(
             pipeline,
             commit=found[0],
             source=Source.API,
@@ -318,18 +317,18 @@ class GitLabV3(GitLabServer):
     def _cancel(self, call: Call) -> Response:
         build = self.build_of(call)
         if not build.finished:
-            self.engine.cancel(build)
+            self.simulation.cancel(build)
             for job in build.current:
                 if job.canceling:
-                    job.ends_at = self.engine.now
-            self.engine.settle()
+                    job.ends_at = self.simulation.now
+            self.simulation.settle()
         return answer(self._pipeline(call, build), 201)
 
     def _retry(self, call: Call) -> Response:
         build = self.build_of(call)
         jobs = [job for job in build.current if job.state.bad or job.state is JobState.CANCELED]
         if jobs:
-            self.engine.retry(build, jobs, self.owner, in_place=True)
+            self.simulation.retry(build, jobs, self.owner, in_place=True)
         return answer(self._pipeline(call, build), 201)
 
     # triggers
@@ -340,8 +339,8 @@ class GitLabV3(GitLabServer):
 
     def _create_trigger(self, call: Call) -> Response:
         self.project(call)
-        number = f"{self.engine.seed}/{self.name}/{len(self._triggers)}"
-        now = stamp(self.engine.now)
+        number = f"{self.simulation.seed}/{self.name}/{len(self._triggers)}"
+        now = stamp(self.simulation.now)
         made = {
             "token": hashlib.sha256(number.encode()).hexdigest()[:30],
             "created_at": now,
@@ -378,7 +377,11 @@ class GitLabV3(GitLabServer):
         return f"/{build.pipeline.path}/pipelines/{build.id}"
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def job_web_path(self, build: Build, job: Job) -> str:
+        return f"/{build.pipeline.path}/builds/{job.number}"
+
+    @override
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         made = []
         for job in build.current:
             key, word = (build.uid, job.number, job.attempt), _status(job)
@@ -391,8 +394,8 @@ class GitLabV3(GitLabServer):
             made.append(self._hook("Pipeline Hook", self._pipeline_hook(build)))
         return made
 
-    def _hook(self, event: str, payload: JSON) -> Hook:
-        return Hook(
+    def _hook(self, event: str, payload: JSON) -> WebhookRequest:
+        return WebhookRequest(
             headers={
                 "Content-Type": "application/json",
                 "X-Gitlab-Event": event,

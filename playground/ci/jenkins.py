@@ -9,18 +9,16 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
-from playground.ci import matter
-from playground.ci.engine import Engine, Refused, newest_first
+from playground.ci import job_output
 from playground.ci.jenkins_tree import BadTree, parse, prune
 from playground.ci.model import (
+    ApprovalKind,
     Build,
     BuildState,
-    GateKind,
     IssueKind,
     Job,
     JobState,
@@ -31,7 +29,8 @@ from playground.ci.model import (
     Source,
     stamp,
 )
-from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer
+from playground.ci.simulation import Refused, Simulation, newest_first
+from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer
 
 LEFT_ITEMS_SECONDS = 300
 SHOWN_BUILDS = 100
@@ -78,15 +77,15 @@ class Jenkins(System):
     label = "Jenkins"
     connection = "demo-jenkins"
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        digest = hashlib.sha256(f"{engine.seed}/jenkins".encode()).hexdigest()
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        digest = hashlib.sha256(f"{simulation.seed}/jenkins".encode()).hexdigest()
         self.token, self.password, self._crumb = digest[:34], digest[34:50], digest[50:]
 
     @property
     def owner(self) -> Person:
         """Return whose token it is."""
-        return self.engine.people[0]
+        return self.simulation.people[0]
 
     @override
     def options(self, base: str) -> dict[str, object]:
@@ -137,24 +136,9 @@ class Jenkins(System):
             api(f"{job}/wfapi/runs", self._wf_runs),
             api(f"{job}/build", self._build, "POST"),
             api(f"{job}/buildWithParameters", self._build_with_parameters, "POST"),
-            Route(f"{build}/", self._page, methods=["GET"]),
-            Route(f"{build}/{{rest:path}}", self._page, methods=["GET"]),
             api(f"{job}/api/json", self._item),
-            api("/{rest:path}", lambda _call: self.failure(404, "Not Found"), *METHODS),
+            self.other_paths(),
         ]
-
-    async def _page(self, request: Request) -> Response:
-        self.engine.settle()
-        for pipeline in self.engine.of_system(self.name):
-            for build in pipeline.builds:
-                if (_url_path(pipeline), build.number) == (
-                    f"job/{request.path_params['path']}",
-                    request.path_params["number"],
-                ):
-                    rest = request.path_params.get("rest", "")
-                    known = rest in {"", "console", "input/", "testReport/"}
-                    return self.page(build) if known else Response("Not Found", 404)
-        return Response("Not Found", 404)
 
     # credentials and errors
 
@@ -203,7 +187,7 @@ class Jenkins(System):
     # finding
 
     def _pipelines(self) -> list[Pipeline]:
-        return self.engine.of_system(self.name)
+        return self.simulation.of_system(self.name)
 
     def _find(self, call: Call) -> Pipeline:
         for pipeline in self._pipelines():
@@ -388,12 +372,12 @@ class Jenkins(System):
                     "urlName": "testReport",
                 }
             )
-        if any(step.gate for step in pipeline.steps):
+        if any(step.approval for step in pipeline.steps):
             actions.append(
                 {
                     "_class": "org.jenkinsci.plugins.workflow.support.steps.input.InputAction",
-                    "waitingForInput": bool(build.gates),
-                    "executions": [_execution(job) for job in build.gates],
+                    "waitingForInput": bool(build.approvals),
+                    "executions": [_execution(job) for job in build.approvals],
                 }
             )
         made: JSON = {
@@ -478,7 +462,7 @@ class Jenkins(System):
     def _queue_item(self, call: Call) -> Response:
         for pipeline in self._pipelines():
             for build in pipeline.builds:
-                fresh = not build.finished or self.engine.now - (build.finished_at or 0) < LEFT_ITEMS_SECONDS
+                fresh = not build.finished or self.simulation.now - (build.finished_at or 0) < LEFT_ITEMS_SECONDS
                 if str(build.queue_id) == call.at("item") and fresh:
                     return self._tree(call, self._queued(call, build))
         raise self._refuse(404, "Not Found")
@@ -489,7 +473,7 @@ class Jenkins(System):
                 if str(build.queue_id) == call.query.get("id"):
                     if build.state is not BuildState.QUEUED:
                         raise self._refuse(422, "The item cannot be cancelled")
-                    self.engine.cancel(build)
+                    self.simulation.cancel(build)
                     return Response(status_code=204)
         raise self._refuse(404, "Not Found")
 
@@ -514,7 +498,7 @@ class Jenkins(System):
             if build.state is BuildState.QUEUED and build.env == env:
                 return build, True
         branch = pipeline.repo.default_branch
-        build = self.engine.start(
+        build = self.simulation.start(
             pipeline,
             commit=pipeline.repo.branches[branch],
             source=Source.WEB,
@@ -558,12 +542,12 @@ class Jenkins(System):
     def _stop(self, call: Call) -> Response:
         build = self._find_run(call)
         if not build.finished:
-            self.engine.cancel(build)
+            self.simulation.cancel(build)
         return self._redirect(call, build)
 
     def _replay(self, call: Call) -> Response:
         old = self._pipeline_run(call)
-        self.engine.start(
+        self.simulation.start(
             old.pipeline,
             commit=old.commit,
             source=Source.REBUILD,
@@ -581,12 +565,12 @@ class Jenkins(System):
 
     # input steps
 
-    def _gate(self, call: Call) -> tuple[Build, Job]:
+    def _approval(self, call: Call) -> tuple[Build, Job]:
         build = self._pipeline_run(call)
         wanted = call.request.path_params.get("input") or call.query.get("inputId")
         for job in build.current:
-            if job.step.gate and job.step.name == wanted:
-                if not job.open_gate:
+            if job.step.approval and job.step.name == wanted:
+                if not job.awaits_approval:
                     raise self._refuse(400, "This input has been already given")
                 return build, job
         raise self._refuse(404, "Not Found")
@@ -615,12 +599,12 @@ class Jenkins(System):
                     "abortUrl": f"{path}/input/{job.step.name}/abort",
                     "redirectApprovalUrl": f"{path}/input/",
                 }
-                for job in build.gates
+                for job in build.approvals
             ]
         )
 
     def _submit(self, call: Call) -> Response:
-        build, job = self._gate(call)
+        build, job = self._approval(call)
         try:
             given = json.loads(_form(call).get("json") or "{}")
             listed = given.get("parameter", [])
@@ -635,19 +619,19 @@ class Jenkins(System):
         return self._approve(build, job)
 
     def _proceed_empty(self, call: Call) -> Response:
-        build, job = self._gate(call)
+        build, job = self._approval(call)
         return self._approve(build, job)
 
     def _approve(self, build: Build, job: Job) -> Response:
         try:
-            self.engine.approve(build, job, self.owner)
+            self.simulation.approve(build, job, self.owner)
         except Refused as exc:
             raise self._refuse(400, "This input has been already given") from exc
         return Response(status_code=200)
 
     def _abort(self, call: Call) -> Response:
-        build, job = self._gate(call)
-        self.engine.reject(build, job, self.owner)
+        build, job = self._approval(call)
+        self.simulation.reject(build, job, self.owner)
         return Response(status_code=200)
 
     # stage view
@@ -656,8 +640,8 @@ class Jenkins(System):
         path = (
             f"{self.mount}/{_url_path(build.pipeline)}/{build.number}/execution/node/{_node_id(index)}/wfapi/describe"
         )
-        started = job.started_at or (build.updated_at if job.open_gate else job.finished_at) or build.created_at
-        ended = job.finished_at or self.engine.now
+        started = job.started_at or (build.updated_at if job.awaits_approval else job.finished_at) or build.created_at
+        ended = job.finished_at or self.simulation.now
         made: JSON = {
             "_links": {"self": {"href": path}},
             "id": str(_node_id(index)),
@@ -666,7 +650,7 @@ class Jenkins(System):
             "status": _stage_status(job),
             "startTimeMillis": _millis(started),
             "durationMillis": _millis(max(ended - started, 0.0)),
-            "pauseDurationMillis": _millis(max(ended - started, 0.0)) if job.step.gate else 0,
+            "pauseDurationMillis": _millis(max(ended - started, 0.0)) if job.step.approval else 0,
         }
         if job.state.bad:
             said = "tests failed" if job.tests else "script returned exit code 1"
@@ -680,12 +664,12 @@ class Jenkins(System):
     def _describe(self, build: Build) -> JSON:
         path = f"{self.mount}/{_url_path(build.pipeline)}/{build.number}"
         started = build.started_at or build.queued_until
-        ended = build.finished_at if build.finished and build.finished_at else self.engine.now
+        ended = build.finished_at if build.finished and build.finished_at else self.simulation.now
         status = {"SUCCESS": "SUCCESS", "UNSTABLE": "UNSTABLE", "FAILURE": "FAILED", "ABORTED": "ABORTED"}.get(
-            _result(build) or "", "PAUSED_PENDING_INPUT" if build.gates else "IN_PROGRESS"
+            _result(build) or "", "PAUSED_PENDING_INPUT" if build.approvals else "IN_PROGRESS"
         )
         links = {"self": {"href": f"{path}/wfapi/describe"}}
-        if build.gates:
+        if build.approvals:
             links["pendingInputActions"] = {"href": f"{path}/wfapi/pendingInputActions"}
         return {
             "_links": links,
@@ -735,7 +719,7 @@ class Jenkins(System):
 
     def _node_log(self, call: Call) -> Response:
         build, index, job = self._find_node(call)
-        text = "".join(f"{line.text}\n" for line in matter.visible(build, job, self.engine.now))
+        text = "".join(f"{line.text}\n" for line in job_output.visible(build, job, self.simulation.now))
         cut = text[-10_240:]
         return answer(
             {
@@ -772,7 +756,7 @@ class Jenkins(System):
         for job in build.current:
             if job.started_at is not None:
                 written.append(f"[Pipeline] {{ ({job.step.stage})")
-                written += [line.coloured for line in matter.visible(build, job, self.engine.now)]
+                written += [line.coloured for line in job_output.visible(build, job, self.simulation.now)]
         if build.result is Result.TIMEOUT:
             written.append("Timeout has been exceeded")
         if build.finished:
@@ -916,12 +900,20 @@ class Jenkins(System):
         return f"/{_url_path(build.pipeline)}/{build.number}/"
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/{_url_path(pipeline)}/"
+
+    @override
+    def shows(self, rest: str) -> bool:
+        return rest.strip("/") in {"console", "input", "testReport"}
+
+    @override
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         if event == "finished" and build.started_at is None:
             return []
         phases = {"started": ("QUEUED", "STARTED"), "finished": ("COMPLETED", "FINALIZED")}.get(event, ())
         return [
-            Hook(
+            WebhookRequest(
                 path=f"/{self.webhook_secret}",
                 headers={"Content-Type": "application/json; charset=UTF-8"},
                 body=json.dumps(self._notification(build, phase)).encode(),
@@ -1080,7 +1072,7 @@ def _stage_status(job: Job) -> str:
         case JobState.CANCELED | JobState.TIMEOUT:
             return "ABORTED"
         case JobState.MANUAL:
-            return "PAUSED_PENDING_INPUT" if job.step.gate is GateKind.INSTANT else "IN_PROGRESS"
+            return "PAUSED_PENDING_INPUT" if job.step.approval is ApprovalKind.INSTANT else "IN_PROGRESS"
         case JobState.CREATED | JobState.QUEUED | JobState.SKIPPED:
             return "NOT_EXECUTED"
         case JobState.RUNNING:

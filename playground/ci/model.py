@@ -1,4 +1,4 @@
-"""The simulated world's nouns, free of any vendor: people, repositories, pipelines, builds, jobs and what they leave."""
+"""The model of the simulation, free of any vendor: people, repositories, pipelines, builds, jobs and their output."""
 
 import random
 import uuid
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class JobState(StrEnum):
-    """How a job stands. MANUAL: its gate is open."""
+    """How a job stands. MANUAL: it waits for an approval."""
 
     CREATED = "created"
     QUEUED = "queued"
@@ -62,7 +62,7 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
 
 
-class GateKind(StrEnum):
+class ApprovalKind(StrEnum):
     """How a step waits for a person: INSTANT has no work of its own, MANUAL runs then, OPTIONAL holds nothing up."""
 
     INSTANT = "instant"
@@ -82,7 +82,7 @@ class Source(StrEnum):
 
 
 class IssueKind(StrEnum):
-    """What a build complains about."""
+    """The kind of an issue that a job reports."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -176,7 +176,7 @@ class Repo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A value that a gate asks for."""
+    """A value that an approval asks for."""
 
     key: str
     label: str
@@ -193,7 +193,7 @@ class Step:
     stage: str
     seconds: tuple[float, float] = (5.0, 10.0)
     command: str = "make"
-    gate: GateKind | None = None
+    approval: ApprovalKind | None = None
     fields: tuple[Field, ...] = ()
     prompt: str = ""
     tests: int = 0
@@ -234,7 +234,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """A complaint of a job."""
+    """An error, warning or test failure that a job reports."""
 
     uid: str
     kind: IssueKind
@@ -273,13 +273,13 @@ class Artifact:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
-    """A job of a build; `attempt` counts its own runs, `round` is the build's attempt it belongs to. Times in world seconds since the epoch; `ends_at` is planned while it runs."""
+    """A job of a build; `attempt` counts its own runs, `build_attempt` is the build's attempt it belongs to. Times in seconds since 1970; `ends_at` is planned while it runs."""
 
     step: Step
     uid: str
     number: int
     attempt: int
-    round: int
+    build_attempt: int
     created_at: float
     state: JobState = JobState.CREATED
     queued_at: float | None = None
@@ -306,12 +306,12 @@ class Job:
         return self.step.tolerated and self.state.bad
 
     @property
-    def open_gate(self) -> bool:
+    def awaits_approval(self) -> bool:
         """Whether it waits for a person now."""
         return self.state is JobState.MANUAL
 
     def count(self, kind: IssueKind) -> int:
-        """Return how many complaints of one kind the job has."""
+        """Return how many issues of one kind the job has."""
         return sum(1 for issue in self.issues if issue.kind is kind)
 
 
@@ -369,9 +369,9 @@ class Build:
         return [job for job in self.jobs if not job.retried]
 
     @property
-    def gates(self) -> list[Job]:
+    def approvals(self) -> list[Job]:
         """Return the jobs that wait for a person now."""
-        return [job for job in self.current if job.open_gate]
+        return [job for job in self.current if job.awaits_approval]
 
     @property
     def errored(self) -> bool:
@@ -379,7 +379,7 @@ class Build:
         return any(job.reason == "infrastructure" for job in self.current)
 
     def count(self, kind: IssueKind) -> int:
-        """Return how many complaints of one kind the build has."""
+        """Return how many issues of one kind the build has."""
         return sum(job.count(kind) for job in self.current)
 
     def tests(self) -> Iterator[tuple[Job, Test]]:
@@ -409,5 +409,5 @@ def spaced(at: float | None) -> str | None:
 
 
 def new_uid(rng: random.Random) -> str:
-    """Return a UUID drawn from `rng`, so that one seed gives one world."""
+    """Return a UUID drawn from `rng`, so that the same seed gives the same ids."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from typing_extensions import override
 
-from playground.ci.engine import Engine
+from playground.ci.simulation import Simulation
 from playground.ci.system import System, sign
 
 
@@ -21,7 +21,7 @@ class _Refused(Response):
         return f"<?xml version='1.0'?><Error><Code>{content}</Code></Error>".encode()
 
 
-def storage_route(engine: Engine, systems: dict[str, System]) -> Route:
+def storage_route(simulation: Simulation, systems: dict[str, System]) -> Route:
     """Return the route that hands out files."""
 
     async def download(request: Request) -> Response:
@@ -30,9 +30,9 @@ def storage_route(engine: Engine, systems: dict[str, System]) -> Route:
         until, given = request.query_params.get("expires", ""), request.query_params.get("signature", "")
         raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
         path = raw.decode("latin-1").partition("?")[0]
-        if not until.isdigit() or not hmac.compare_digest(given, sign(engine, path, int(until))):
+        if not until.isdigit() or not hmac.compare_digest(given, sign(simulation, path, int(until))):
             return _Refused("SignatureDoesNotMatch", 403)
-        if int(until) < engine.wall():
+        if int(until) < simulation.now:
             return _Refused("AccessDenied", 403)
         system = systems.get(request.path_params["system"])
         artifact = system.artifact(request.path_params["uid"]) if system else None

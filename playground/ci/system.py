@@ -1,9 +1,8 @@
-"""What every stand-in shares: the way of a request (clock, faults, token, rate limit, log) and pre-signed downloads."""
+"""The base of every local CI system: how a request is served (clock, faults, token, rate limit, log), pages, downloads."""
 
 import asyncio
 import hashlib
 import hmac
-import html
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,11 +14,11 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
-from typing_extensions import override
 
-from playground.ci.engine import Engine
-from playground.ci.model import Artifact, Build, stamp
+from playground.ci import web_pages
+from playground.ci.model import Artifact, Build, Job, Pipeline, stamp
+from playground.ci.simulation import Simulation
+from playground.dropped import Dropped
 
 JSON = dict[str, Any]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -80,7 +79,7 @@ Handler = Callable[[Call], Response]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class WebhookRequest:
     """A webhook ready to be sent: what follows `/hooks/<connection>`, its headers, its bytes."""
 
     path: str = ""
@@ -90,7 +89,7 @@ class Hook:
 
 @dataclass(slots=True)
 class Fault:
-    """Trouble that an operator asked for; `count` None: until it is switched off."""
+    """A fault that was switched on; `count` None: until it is switched off."""
 
     kind: str
     count: int | None = None
@@ -132,15 +131,6 @@ class Meter:
         return ceil(self._until)
 
 
-class Dropped(Response):
-    """A connection that breaks off before the answer is through."""
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
-        raise ConnectionResetError("The playground was asked to drop this connection.")
-
-
 class System(ABC):
     """One vendor's API, one server."""
 
@@ -148,13 +138,13 @@ class System(ABC):
     label: ClassVar[str]
     connection: ClassVar[str]
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation = simulation
         self.fault: Fault | None = None
         self.requests = 0
-        self.webhook_secret = hashlib.sha256(f"{engine.seed}/{self.name}/hook".encode()).hexdigest()[:32]
+        self.webhook_secret = hashlib.sha256(f"{simulation.seed}/{self.name}/hook".encode()).hexdigest()[:32]
 
-    # what a vendor says
+    # what differs between vendors
 
     @abstractmethod
     def options(self, base: str) -> dict[str, object]:
@@ -185,7 +175,11 @@ class System(ABC):
         """Return the path of a build's page below the mount."""
 
     @abstractmethod
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        """Return the path of a pipeline's page below the mount."""
+
+    @abstractmethod
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         """Return the webhooks that an event makes."""
 
     def limited(self, retry_after: float) -> Response:
@@ -198,18 +192,18 @@ class System(ABC):
 
     @property
     def mount(self) -> str:
-        """Return where this server stands."""
+        """Return the path below which this server is mounted."""
         return f"/ci/{self.name}"
 
     def root(self, call: Call | None = None) -> str:
-        """Return this server's address as the client, or the last one told of it, knows it."""
-        return f"{call.origin if call else self.engine.base or 'http://localhost'}{self.mount}"
+        """Return this server's address as the client wrote it, or as `connections` was told."""
+        return f"{call.origin if call else self.simulation.base or 'http://localhost'}{self.mount}"
 
     def web_url(self, build: Build, call: Call | None = None) -> str:
         """Return the address of a build's page."""
         return f"{self.root(call)}{self.web_path(build)}"
 
-    # the way of a request
+    # serving a request
 
     def api(self, path: str, handler: Handler, *methods: str, open_to_all: bool = False) -> Route:
         """Return a route of the API. `open_to_all`: no credentials needed."""
@@ -220,18 +214,18 @@ class System(ABC):
         return Route(path, endpoint, methods=list(methods or ("GET",)))
 
     async def _serve(self, call: Call, handler: Handler, *, open_to_all: bool) -> Response:
-        self.engine.settle()
+        self.simulation.settle()
         self.requests += 1
         entry = {
-            "at": stamp(self.engine.wall()),
+            "at": stamp(self.simulation.now),
             "system": self.name,
             "method": call.request.method,
             "path": call.raw_path,
             "query": call.request.url.query,
             "status": 0,
         }
-        self.engine.requests.append(entry)
-        self.engine.requests_total += 1
+        self.simulation.requests.append(entry)
+        self.simulation.requests_total += 1
         fault = self._spend_fault()
         response = await self._answer(call, handler, fault, open_to_all=open_to_all)
         entry["status"] = response.status_code
@@ -258,7 +252,7 @@ class System(ABC):
                 pass
         if not open_to_all and (refused := self.authenticate(call)) is not None:
             return refused
-        now = self.engine.wall()
+        now = self.simulation.now
         if not all([meter.hit(now) for meter in self.meters()]):  # noqa: C419 - each meter counts, whatever another says
             response = self.limited(max(meter.reset_in(now) for meter in self.meters() if not meter.left()))
         else:
@@ -289,30 +283,69 @@ class System(ABC):
             raise Refusal(self.failure(400, "The body is not a JSON object"))
         return read
 
-    # people's pages
+    # pages for people
 
-    def page(self, build: Build) -> Response:
-        """Return a small page about a build."""
-        rows = "".join(f"<li>{html.escape(job.step.name)}: {job.state.value}</li>" for job in build.current)
-        state = build.result.value if build.result else build.state.value
-        return HTMLResponse(
-            f"<!doctype html><title>{html.escape(build.pipeline.path)} #{build.number}</title>"
-            f"<h1>{html.escape(self.label)}: {html.escape(build.pipeline.path)} #{build.number}</h1>"
-            f"<p>{state} &middot; {html.escape(build.ref)} &middot; {html.escape(build.commit.title)}</p><ul>{rows}</ul>"
-        )
+    def shows(self, rest: str) -> bool:
+        """Return whether a build has a page at `rest` below its own, such as a job's or its console's."""
+        return True
+
+    def web_page(self, path: str) -> str | None:
+        """Return the HTML of the page at a path below the mount, None where there is none."""
+        wanted = path.strip("/")
+        pipelines = self.simulation.of_system(self.name)
+        if not wanted:
+            return web_pages.overview(
+                self.label, [(it, f"{self.mount}{quote(self.pipeline_web_path(it))}") for it in pipelines]
+            )
+        for pipeline in pipelines:
+            home = self.pipeline_web_path(pipeline).strip("/")
+            if wanted == home:
+                builds = [(it, f"{self.mount}{quote(self.web_path(it))}") for it in web_pages.latest(pipeline)]
+                return web_pages.pipeline_page(self.label, pipeline, f"{self.mount}/", builds)
+            for build in pipeline.builds:
+                if self._is_page_of(build, wanted):
+                    return web_pages.build_page(self.label, build, f"{self.mount}/{quote(home)}")
+        return None
+
+    def _is_page_of(self, build: Build, wanted: str) -> bool:
+        own = self.web_path(build).strip("/")
+        if wanted == own or (wanted.startswith(f"{own}/") and self.shows(wanted.removeprefix(f"{own}/"))):
+            return True
+        return any(wanted == self.job_web_path(build, job).strip("/") for job in build.jobs)
+
+    def job_web_path(self, build: Build, job: Job) -> str:
+        """Return the path of a job's page below the mount; the build's own where the vendor has none."""
+        return self.web_path(build)
+
+    def other_paths(self) -> Route:
+        """Return the last route: a page for people, else the API's refusal of an unknown path."""
+
+        async def endpoint(request: Request) -> Response:
+            self.simulation.settle()
+            page = self.web_page(request.path_params["rest"]) if request.method == "GET" else None
+            if page is not None:
+                return HTMLResponse(page)
+            call = Call(request, await request.body())
+            return await self._serve(call, lambda _call: self.unknown_path(call), open_to_all=False)
+
+        return Route("/{rest:path}", endpoint, methods=list(METHODS))
+
+    def unknown_path(self, call: Call) -> Response:
+        """Return the API's refusal of a path that it does not have."""
+        return self.failure(404, "Not Found")
 
     # downloads
 
     def presigned(self, call: Call, artifact: Artifact) -> str:
         """Return an address that hands out a file without a token for a minute, on another origin where there is one."""
-        until = int(self.engine.wall()) + DOWNLOAD_SECONDS
+        until = int(self.simulation.now) + DOWNLOAD_SECONDS
         path = f"/ci/storage/{self.name}/{artifact.uid}/{quote(artifact.path.rpartition('/')[2])}"
-        signed = urlencode({"expires": until, "signature": sign(self.engine, path, until)})
+        signed = urlencode({"expires": until, "signature": sign(self.simulation, path, until)})
         return f"{other_origin(call)}{path}?{signed}"
 
     def artifact(self, uid: str) -> Artifact | None:
         """Return a file of this system by its UUID."""
-        for pipeline in self.engine.of_system(self.name):
+        for pipeline in self.simulation.of_system(self.name):
             for build in pipeline.builds:
                 for job in build.jobs:
                     for artifact in job.artifacts:
@@ -328,9 +361,9 @@ def other_origin(call: Call) -> str:
     return f"{url.scheme}://{other}{f':{url.port}' if url.port else ''}" if other else call.origin
 
 
-def sign(engine: Engine, path: str, until: int) -> str:
+def sign(simulation: Simulation, path: str, until: int) -> str:
     """Return the signature of a download's address."""
-    return hmac.new(engine.signing_key, f"{path}\n{until}".encode(), "sha256").hexdigest()
+    return hmac.new(simulation.signing_key, f"{path}\n{until}".encode(), "sha256").hexdigest()
 
 
 def answer(

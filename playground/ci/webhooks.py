@@ -6,31 +6,31 @@ from collections import deque
 
 import httpx
 
-from playground.ci.engine import Engine
 from playground.ci.model import Build
-from playground.ci.system import Hook, System
+from playground.ci.simulation import Simulation
+from playground.ci.system import System, WebhookRequest
 
-LOOK_SECONDS = 0.1
+SETTLE_SECONDS = 0.1
 ATTEMPTS = 3
 
 
 class Sender:
-    """Turns the world's events into deliveries.
+    """Turns the events of the simulation into webhook requests.
 
-    While it is on, a task looks at the world every tenth of a second, so that what happens by the clock alone is told too.
+    While it is on, a task settles the simulation every tenth of a second, so that what happens by the clock alone is sent too.
     """
 
-    def __init__(self, engine: Engine, systems: dict[str, System]) -> None:
+    def __init__(self, simulation: Simulation, systems: dict[str, System]) -> None:
         self.bot_url: str | None = None
         self.transport: httpx.AsyncBaseTransport | None = None
         self.delivered = 0
         self.failed = 0
-        self._engine = engine
+        self._simulation = simulation
         self._systems = systems
-        self._waiting: deque[tuple[str, Hook]] = deque()
+        self._waiting: deque[tuple[str, WebhookRequest]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
-        engine.listeners.append(self._hear)
+        simulation.listeners.append(self._enqueue)
 
     @property
     def on(self) -> bool:
@@ -60,13 +60,13 @@ class Sender:
                 return
             async with httpx.AsyncClient(transport=self.transport, timeout=10, trust_env=False) as client:
                 while self._waiting and self.bot_url is not None:
-                    connection, hook = self._waiting.popleft()
-                    await self._deliver(client, f"{self.bot_url}/hooks/{connection}{hook.path}", hook)
+                    connection, request = self._waiting.popleft()
+                    await self._deliver(client, f"{self.bot_url}/hooks/{connection}{request.path}", request)
 
-    async def _deliver(self, client: httpx.AsyncClient, url: str, hook: Hook) -> None:
+    async def _deliver(self, client: httpx.AsyncClient, url: str, request: WebhookRequest) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                response = await client.post(url, content=hook.body, headers=dict(hook.headers))
+                response = await client.post(url, content=request.body, headers=dict(request.headers))
             except httpx.TransportError:
                 response = None
             if response is not None and response.is_success:
@@ -77,14 +77,14 @@ class Sender:
             await asyncio.sleep(0.2 * (attempt + 1))
         self.failed += 1
 
-    def _hear(self, event: str, build: Build) -> None:
+    def _enqueue(self, event: str, build: Build) -> None:
         if not self.on:
             return
         system = self._systems[build.pipeline.system]
-        self._waiting.extend((system.connection, hook) for hook in system.hooks(event, build))
+        self._waiting.extend((system.connection, request) for request in system.webhooks(event, build))
 
     async def _run(self) -> None:
         while True:
-            self._engine.settle()
+            self._simulation.settle()
             await self.flush()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS)

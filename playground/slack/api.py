@@ -8,22 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from playground.slack import posting
-from playground.slack.checks import message_problems, view_problems
+from playground.slack.block_kit import message_problems, view_problems
+from playground.slack.elements import with_ids
+from playground.slack.model import Channel, Json, Message, Scheduled, SlackError, Upload, User, View
 from playground.slack.posting import truth
-from playground.slack.state import (
-    VIEW_STACK,
-    Channel,
-    Json,
-    Message,
-    Scheduled,
-    SlackError,
-    Upload,
-    User,
-    View,
-    Workspace,
-    ts_key,
-    with_ids,
-)
+from playground.slack.workspace import VIEW_STACK, Workspace, ts_key
 
 Method = Callable[[Workspace, Json], Json]
 T = TypeVar("T")

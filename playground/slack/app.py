@@ -1,4 +1,4 @@
-"""The local Slack's HTTP face: the Web API, response URLs, uploads, OAuth, Socket Mode, and what the page asks."""
+"""The local Slack over HTTP: the Web API, response URLs, uploads, OAuth, Socket Mode, and the requests of the page."""
 
 import asyncio
 import base64
@@ -10,24 +10,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.types import Message as AsgiMessage
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
-from typing_extensions import override
 
+from playground.dropped import DropConnections, Dropped
 from playground.slack import posting
 from playground.slack.api import call
 from playground.slack.delivery import Delivery
-from playground.slack.people import People
-from playground.slack.state import Json, Message, SlackError, Workspace
+from playground.slack.model import Json, Message, SlackError
+from playground.slack.user_actions import UserActions
+from playground.slack.workspace import Workspace
 
 LONGEST_BODY = 5 * 1024 * 1024
 SHOWN_MESSAGES = 300
@@ -47,7 +46,7 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """A trouble that is switched on for the next `count` calls of a method, or of any when it is empty.
+    """A fault that is switched on for the next `count` calls of a method, or of any when it is empty.
 
     429, 500, slow (`seconds`), drop (the connection ends without an answer; with `after` the call has taken
     effect all the same), error (`error` is answered with ok: false).
@@ -64,12 +63,12 @@ class Fault:
 
 @dataclass(slots=True)
 class Faults:
-    """The troubles now switched on."""
+    """The faults that are switched on."""
 
     active: list[Fault] = field(default_factory=list)
 
     def take(self, method: str) -> Fault | None:
-        """Return the trouble this call meets, counting it."""
+        """Return the fault that a call of this method gets, and count it."""
         for fault in self.active:
             if fault.method in ("", method):
                 fault.count -= 1
@@ -80,7 +79,7 @@ class Faults:
 
 
 class SlackApp:
-    """The local Slack as an ASGI application's routes, with what tests and the page hold on to."""
+    """The local Slack as an ASGI application's routes, with what tests and the page need."""
 
     def __init__(
         self,
@@ -93,7 +92,7 @@ class SlackApp:
     ) -> None:
         self.workspace = workspace
         self.delivery = delivery
-        self.people = People(workspace, delivery)
+        self.user_actions = UserActions(workspace, delivery)
         self.calls: list[Call] = []
         self.faults = Faults()
         self._bot_token = bot_token
@@ -277,7 +276,7 @@ class SlackApp:
         channel, mark = request.path_params["channel"], request.path_params["mark"].removeprefix("p")
         return RedirectResponse(f"/#/{channel}/{mark[:-6]}.{mark[-6:]}", 302)
 
-    # Troubles
+    # Faults
 
     async def _fault(self, request: Request) -> Response:
         try:
@@ -301,17 +300,17 @@ class SlackApp:
 
     async def _act(self, request: Request) -> Response:
         acts: Mapping[str, Callable[..., Awaitable[Json]]] = {
-            "command": self.people.command,
-            "message": self.people.message,
-            "action": self.people.action,
-            "options": self.people.options,
-            "shortcut": self.people.shortcut,
-            "submit": self.people.submit,
-            "close": self.people.close,
-            "home": self.people.home,
-            "reaction": self.people.reaction,
-            "channel": self.people.channel,
-            "uninstall": self.people.uninstall,
+            "command": self.user_actions.command,
+            "message": self.user_actions.message,
+            "action": self.user_actions.action,
+            "options": self.user_actions.options,
+            "shortcut": self.user_actions.shortcut,
+            "submit": self.user_actions.submit,
+            "close": self.user_actions.close,
+            "home": self.user_actions.home,
+            "reaction": self.user_actions.reaction,
+            "channel": self.user_actions.channel,
+            "uninstall": self.user_actions.uninstall,
         }
         act = acts.get(request.path_params["act"])
         if act is None:
@@ -346,6 +345,7 @@ class SlackApp:
         channels = [it for it in slack.channels.values() if user in it.members]
         return {
             "version": slack.version,
+            "now": slack.now(),
             "team": {"id": slack.team_id, "name": slack.team_name},
             "me": user,
             "bot": slack.bot_user,
@@ -405,40 +405,6 @@ class SlackApp:
                 self.workspace.unwatch(event)
 
         return StreamingResponse(versions(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
-
-class Dropped(Response):
-    """Ends the connection without an answer."""
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Say `playground.drop`, which `DropConnections` turns into a closed socket."""
-        await send({"type": "playground.drop"})
-
-
-class DropConnections:
-    """The outermost layer: closes the TCP connection where a `Dropped` answer asks for it.
-
-    ASGI has no word for this; uvicorn's `send` belongs to an object that holds the transport.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-
-        async def watching(message: AsgiMessage) -> None:
-            if message["type"] != "playground.drop":
-                await send(message)
-                return
-            cycle: Any = getattr(send, "__self__", None)
-            cycle.transport.abort()
-            with contextlib.suppress(ClientDisconnect):
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-
-        await self._app(scope, receive, watching)
 
 
 async def _body(request: Request) -> bytes:

@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 import httpx
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from playground.slack.state import Json, Workspace
+from playground.slack.model import Json
+from playground.slack.workspace import Workspace
 
 ACK_SECONDS = 3.0
 RETRY_DELAYS = (0.0, 60.0, 300.0)

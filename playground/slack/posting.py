@@ -1,17 +1,9 @@
 """What the bot posts: arguments of chat.* calls, response URLs and command answers become messages."""
 
-from playground.slack.checks import message_problems
-from playground.slack.state import (
-    RESPONSE_URL_SECONDS,
-    RESPONSE_URL_USES,
-    Channel,
-    Json,
-    Message,
-    ResponseUrl,
-    SlackError,
-    Workspace,
-    with_ids,
-)
+from playground.slack.block_kit import message_problems
+from playground.slack.elements import with_ids
+from playground.slack.model import Channel, Json, Message, ResponseUrl, SlackError
+from playground.slack.workspace import RESPONSE_URL_SECONDS, RESPONSE_URL_USES, Workspace
 
 LONGEST_TEXT = 40_000
 LONGEST_UPDATE = 4_000

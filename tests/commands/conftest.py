@@ -14,6 +14,8 @@ import pytest
 
 from bot.core import clock
 from bot.core.models import Build, Pipeline
+from bot.security.vault import Vault
+from bot.slack.inbox import Ack, Inbox
 from bot.slack.people import People
 from bot.slack.sender import Sender
 from bot.store import Store
@@ -101,6 +103,24 @@ def services(store: Store, connections: FakeConnections, sender: RecordingSender
         slack=Slack(sender),
         clock=set_clock,
         public_url="https://bell.example",
+    )
+
+
+@pytest.fixture
+def inbox(store: Store, sender: RecordingSender, set_clock: SetClock) -> Inbox:
+    """Return an inbox for what the clock starts; nothing of Slack's goes through it."""
+
+    async def nothing(_body: object, _headers: object) -> Ack:
+        return Ack(200)
+
+    return Inbox(
+        store,
+        dispatch=nothing,
+        answers=sender,
+        vault=Vault.empty,
+        clock=set_clock,
+        owner="test",
+        handles=lambda _event: False,
     )
 
 

@@ -15,7 +15,7 @@ from bot.providers import PROVIDERS
 from bot.security.vault import new_key
 from bot.settings import Settings
 from playground import Playground
-from playground.ci import World, ci_app
+from playground.ci import LocalCi, ci_app
 
 PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.02
@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.02
 class Stage:
     """What a test sees of it, and what it can do."""
 
-    def __init__(self, playground: Playground, world: World, settings: Settings) -> None:
+    def __init__(self, playground: Playground, world: LocalCi, settings: Settings) -> None:
         self.playground = playground
         self.world = world
         self.settings = settings
@@ -38,7 +38,9 @@ class Stage:
         """Start the bot and wait until it listens."""
         up: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
-        self._serving = asyncio.ensure_future(serve(self.settings, ready=up.set_result, stop=self._stop))
+        self._serving = asyncio.ensure_future(
+            serve(self.settings, ready=up.set_result, stop=self._stop, now=self.world.clock.utc)
+        )
         waited: list[asyncio.Future[Any]] = [up, self._serving]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if self._serving.done():
@@ -54,7 +56,7 @@ class Stage:
 
     async def says(self, text: str, channel: str = "ios", user: str = "") -> dict[str, Any]:
         """Type a command and return what the local Slack made of the ack."""
-        answer: dict[str, Any] = await self.playground.people.command(
+        answer: dict[str, Any] = await self.playground.user_actions.command(
             user=user or self.me, channel=self.channels[channel], text=text
         )
         assert answer["ok"], answer
@@ -121,7 +123,7 @@ class Stage:
             for one in block["elements"]
             if one.get("text", {}).get("text") == label
         )
-        answer = await self.playground.people.action(
+        answer = await self.playground.user_actions.action(
             user=user or self.me,
             action_id=element["action_id"],
             channel=self.channels[channel],
@@ -134,7 +136,7 @@ class Stage:
 @asynccontextmanager
 async def staged(folder: Path, *, socket: bool = False, database: str = "", **settings: Any) -> AsyncIterator[Stage]:
     """Set everything up on free ports, the bot running; take it down at the end."""
-    world = World(seed=11, speed=1.0)
+    world = LocalCi(seed=11, speed=1.0)
     playground = Playground(
         bot_url="",
         signing_secret="e2e-signing-secret",
@@ -142,6 +144,7 @@ async def staged(folder: Path, *, socket: bool = False, database: str = "", **se
         app_token="xapp-e2e" if socket else "",
         ci_app=ci_app(world),
         manifest=manifest(unfurl_domains=("127.0.0.1",), socket=socket),
+        clock=world.clock,
     )
     await playground.start()
     stage = Stage(

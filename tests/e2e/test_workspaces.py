@@ -18,7 +18,7 @@ from bot.settings import Settings
 from commands.core.context import Request, Source
 from commands.core.executor import handle
 from playground import Playground
-from playground.ci import World, ci_app
+from playground.ci import LocalCi, ci_app
 
 SECRET = "workspaces-secret"
 HERE, THERE = "T0PLAYGRND", "T0OTHER"
@@ -26,7 +26,7 @@ HERE, THERE = "T0PLAYGRND", "T0OTHER"
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[App]:
-    world = World(seed=5, speed=1.0)
+    world = LocalCi(seed=5, speed=1.0)
     playground = Playground(bot_url="", signing_secret=SECRET, bot_token="xoxb-w", ci_app=ci_app(world))
     await playground.start()
     connections = world.connections(playground.address)

@@ -10,15 +10,16 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from playground.ci import World, ci_app
+from playground.ci import LocalCi, ci_app
+from playground.clock import Clock
 
 BASE = "http://ci.test"
 EPOCH = 1_780_000_000.0
 SPECS = Path(os.environ.get("BUILDBELL_SPECS") or Path(__file__).parents[3] / "shared" / "specs")  # noqa: TID251
 
 
-class Clock:
-    """Seconds that pass only when told; it serves as the monotonic clock and as the wall's."""
+class SteadyTime:
+    """Seconds that pass only when told."""
 
     def __init__(self) -> None:
         self.at = EPOCH
@@ -31,8 +32,8 @@ class Playground:
     """A world, its clock, and a client of its app."""
 
     def __init__(self, seed: int = 7, quota: float = 1000.0) -> None:
-        self.clock = Clock()
-        self.world = World(seed, monotonic=self.clock, wall=self.clock, quota=quota)
+        self.clock = SteadyTime()
+        self.world = LocalCi(seed, clock=Clock(self.clock), quota=quota)
         self.options = self.world.connections(BASE)
         self.app = ci_app(self.world)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=BASE)

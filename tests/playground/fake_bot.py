@@ -90,7 +90,7 @@ class Stage:
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(slack_app(self.slack)), base_url="http://slack.local"
         )  # fmt: skip
-        self.people = self.slack.people
+        self.people = self.slack.user_actions
         self.ana, self.mika, self.bo = "U0ANAVIDAL", "U0MIKASATO", "U0BOLINDEN"
         self.ios = self.channel("ios")
 

@@ -1,6 +1,7 @@
 """What the fake bot of the page's tests says: a card, a form, a home, choices: one of everything the page draws."""
 
 import httpx
+from playwright.async_api import Page
 from starlette.responses import Response
 
 from playground import Playground
@@ -84,6 +85,41 @@ def table() -> Json:
     }
 
 
+def data_table(rows: int) -> Json:
+    head = [{"type": "raw_text", "text": "Pipeline"}, {"type": "raw_text", "text": "Failures"}]
+    body = [
+        [{"type": "raw_text", "text": f"Line {at:02}"}, {"type": "raw_number", "value": (at * 7) % rows}]
+        for at in range(rows)
+    ]
+    return {"type": "data_table", "caption": "Failures in a week", "rows": [head, *body]}
+
+
+def pie() -> Json:
+    segments = [{"label": "Passed", "value": 30}, {"label": "Failed", "value": 10}]
+    return {"type": "data_visualization", "title": "Results", "chart": {"type": "pie", "segments": segments}}
+
+
+def bars() -> Json:
+    days = ["Mon", "Tue"]
+    series = [
+        {"name": name, "data": [{"label": day, "value": at + value} for at, day in enumerate(days)]}
+        for name, value in (("web", 4), ("deploy", 9))
+    ]
+    return {
+        "type": "data_visualization",
+        "title": "Builds a day",
+        "chart": {"type": "bar", "series": series, "axis_config": {"categories": days}},
+    }
+
+
+def log_block(lines: int) -> Json:
+    text = "".join(f"[{at}/{lines}] src/checkout/basket.ts\n" for at in range(lines))
+    return {
+        "type": "rich_text",
+        "elements": [{"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}],
+    }
+
+
 def home() -> Json:
     return {
         "type": "home",
@@ -164,6 +200,8 @@ class StageBot(FakeBot):
     async def pressed(self, payload: Json) -> None:
         act = payload["actions"][0]
         if payload["container"]["type"] == "view":
+            if act["action_id"] == "home.run":
+                await self.api("views.open", trigger_id=payload["trigger_id"], view=run_form())
             if act["action_id"] == "pick":
                 view = run_form()
                 view["blocks"].insert(1, section(f"Last run of *{act['selected_option']['text']['text']}*: passed"))
@@ -214,3 +252,9 @@ class StageBot(FakeBot):
             for link in event["links"]
         }
         await self.api("chat.unfurl", unfurl_id=event["unfurl_id"], source=event["source"], unfurls=unfurls)
+
+
+async def say(page: Page, text: str, box: str = "Message #ios") -> None:
+    """Type into a composer and send."""
+    await page.get_by_role("textbox", name=box).fill(text)
+    await page.get_by_role("textbox", name=box).press("Enter")

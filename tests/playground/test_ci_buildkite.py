@@ -167,19 +167,19 @@ async def test_a_blocked_build_says_passed_and_blocked_until_unblocked(ground: P
     build = await got(ground, path)
     assert (build["state"], build["blocked"]) == ("passed", True)
     assert made["number"] in {item["number"] for item in await got(ground, "/builds", **{"state[]": "blocked"})}
-    gate = next(job for job in build["jobs"] if job["type"] == "manual")
-    assert (gate["state"], gate["unblockable"], gate["label"]) == ("blocked", True, "Deploy to production")
-    refused = await ground.client.put(f"{ORG}/jobs/{gate['id']}/unblock", json={"fields": {"region": "mars"}})
+    approval = next(job for job in build["jobs"] if job["type"] == "manual")
+    assert (approval["state"], approval["unblockable"], approval["label"]) == ("blocked", True, "Deploy to production")
+    refused = await ground.client.put(f"{ORG}/jobs/{approval['id']}/unblock", json={"fields": {"region": "mars"}})
     assert refused.status_code == 422
     response = await ground.client.put(
-        f"{ORG}/jobs/{gate['id']}/unblock", json={"fields": {"region": "all", "release-notes": "Faster"}}
+        f"{ORG}/jobs/{approval['id']}/unblock", json={"fields": {"region": "all", "release-notes": "Faster"}}
     )
     assert (response.status_code, response.json()["state"]) == (200, "unblocked")
     ground.wait(60)
     done = await got(ground, path)
     assert (done["state"], done["blocked"]) == ("passed", False)
     assert done["meta_data"] == {"region": "all", "release-notes": "Faster"}
-    again = await ground.client.put(f"{ORG}/jobs/{gate['id']}/unblock", json={})
+    again = await ground.client.put(f"{ORG}/jobs/{approval['id']}/unblock", json={})
     assert again.status_code == 422
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.playground.ci_kit import BASE, Playground
+from tests.playground.ci_kit import BASE, EPOCH, Playground
 
 PIPELINES = "/ci/buildkite/v2/organizations/demo/pipelines"
 
@@ -60,13 +60,18 @@ async def test_every_connection_names_its_server_and_allows_loopback(ground: Pla
 
 async def test_a_push_shows_in_the_state_with_what_will_happen(ground: Playground) -> None:
     made = await ground.push(
-        "gitlab", "backend", message="Mend it", author_name="Bo Nyberg", author_email="bo@demo.example", outcome="fail"
+        "gitlab",
+        "backend",
+        message="Mend it",
+        author_name="Bo Lindén",
+        author_email="bo@playground.test",
+        outcome="fail",
     )
     shown = await newest(ground, "gitlab", "acme/backend")
     assert shown["id"] == made["id"]
     assert (shown["message"], shown["author"], shown["outcome"], shown["state"]) == (
         "Mend it",
-        "Bo Nyberg",
+        "Bo Lindén",
         "fail",
         "queued",
     )
@@ -97,7 +102,7 @@ async def test_each_outcome_comes_true(ground: Playground, outcome: str, result:
     assert (shown["counts"]["test_failures"] > 0) == (outcome == "test_failure")
 
 
-async def test_finish_ends_a_build_at_once_even_behind_a_gate(ground: Playground) -> None:
+async def test_finish_ends_a_build_at_once_even_behind_an_approval(ground: Playground) -> None:
     made = await ground.push("buildkite", "deploy")
     ended = await ground.control("finish", system="buildkite", build=made["id"], outcome="pass")
     assert (ended["state"], ended["result"]) == ("finished", "passed")
@@ -105,24 +110,49 @@ async def test_finish_ends_a_build_at_once_even_behind_a_gate(ground: Playground
     assert again.status_code == 400
 
 
-async def test_a_gate_is_approved_or_rejected(ground: Playground) -> None:
+async def test_an_approval_is_approved_or_rejected(ground: Playground) -> None:
     for approve, result in ((True, "passed"), (False, "canceled")):
         made = await ground.push("buildkite", "deploy", outcome="pass")
         ground.wait(90)
         waiting = await newest(ground, "buildkite", "deploy")
-        assert (waiting["state"], [gate["name"] for gate in waiting["gates"]]) == ("waiting", ["Deploy to production"])
-        await ground.control("gate", system="buildkite", build=made["id"], approve=approve)
+        assert (waiting["state"], [approval["name"] for approval in waiting["approvals"]]) == (
+            "waiting",
+            ["Deploy to production"],
+        )
+        await ground.control("approval", system="buildkite", build=made["id"], approve=approve)
         ground.wait(60)
         assert (await newest(ground, "buildkite", "deploy"))["result"] == result
 
 
-async def test_the_clock_jumps_and_runs_faster(ground: Playground) -> None:
-    before = ground.world.now
+async def test_the_clock_moves_ahead_for_everybody_who_reads_it(ground: Playground) -> None:
+    before = ground.world.clock.utc()
     await ground.control("advance", seconds=300)
-    assert ground.world.now == before + 300
+    assert ground.world.now == EPOCH + 300
+    assert (ground.world.clock.utc() - before).total_seconds() == 300
+
+
+async def test_builds_run_faster_while_the_clock_goes_on_as_before(ground: Playground) -> None:
+    made = await ground.push("buildkite", "web", outcome="pass")
+    usual = (await newest(ground, "buildkite", "web"))["ends_in"]
     await ground.control("speed", factor=10)
-    ground.wait(5)
-    assert ground.world.now == pytest.approx(before + 350)
+    assert (await newest(ground, "buildkite", "web"))["ends_in"] == pytest.approx(usual / 10, rel=0.2)
+    ground.wait(usual / 5)
+    shown = await newest(ground, "buildkite", "web")
+    assert (shown["id"], shown["state"]) == (made["id"], "finished")
+    assert ground.world.now == EPOCH + usual / 5
+
+
+async def test_paused_builds_wait_and_then_take_the_time_they_had_left(ground: Playground) -> None:
+    await ground.push("buildkite", "web", outcome="pass")
+    ground.wait(10)
+    before = await newest(ground, "buildkite", "web")
+    assert (await ground.control("speed", factor=0))["speed"] == 0
+    ground.wait(3600)
+    paused = await newest(ground, "buildkite", "web")
+    assert (paused["state"], paused["jobs"]) != ("finished", [])
+    assert [job["state"] for job in paused["jobs"]] == [job["state"] for job in before["jobs"]]
+    await ground.control("speed", factor=1)
+    assert (await newest(ground, "buildkite", "web"))["ends_in"] == pytest.approx(before["ends_in"], abs=0.2)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +166,7 @@ async def test_the_clock_jumps_and_runs_faster(ground: Playground) -> None:
         ("speed", {"factor": True}, 400),
         ("fault", {"system": "gitlab", "kind": "flood"}, 400),
         ("webhooks", {"on": True}, 400),
-        ("gate", {"system": "buildkite", "build": "#12", "pipeline": "deploy", "approve": True}, 400),
+        ("approval", {"system": "buildkite", "build": "#12", "pipeline": "deploy", "approve": True}, 400),
     ],
 )
 async def test_nonsense_is_refused_in_words(ground: Playground, path: str, body: dict[str, Any], status: int) -> None:

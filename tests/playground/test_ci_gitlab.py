@@ -140,11 +140,11 @@ async def test_a_manual_job_holds_the_pipeline_until_played(ground: Playground) 
     ground.wait(120)
     path = f"{GATEWAY}/pipelines/{build}"
     assert (await got(ground, path))["status"] == "manual"
-    (gate,) = await got(ground, f"{path}/jobs", **{"scope[]": "manual"})
-    assert (gate["name"], gate["allow_failure"]) == ("deploy:production", False)
-    played = await done(ground, await ground.client.post(f"{GATEWAY}/jobs/{gate['id']}/play"), 200)
-    assert (played["id"], played["status"]) == (gate["id"], "pending")
-    response = await ground.client.post(f"{GATEWAY}/jobs/{gate['id']}/play")
+    (approval,) = await got(ground, f"{path}/jobs", **{"scope[]": "manual"})
+    assert (approval["name"], approval["allow_failure"]) == ("deploy:production", False)
+    played = await done(ground, await ground.client.post(f"{GATEWAY}/jobs/{approval['id']}/play"), 200)
+    assert (played["id"], played["status"]) == (approval["id"], "pending")
+    response = await ground.client.post(f"{GATEWAY}/jobs/{approval['id']}/play")
     assert (response.status_code, response.json()) == (400, {"message": "400 Bad request - Unplayable Job"})
     ground.wait(60)
     assert (await got(ground, path))["status"] == "success"

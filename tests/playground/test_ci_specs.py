@@ -43,10 +43,10 @@ async def test_buildkites_answers_fit_its_description() -> None:
         await ask("GET", f"{org}/jobs/{failed['id']}{part}")
     await ask("GET", f"{org}/jobs/{failed['id']}/log", headers={"Range": "bytes=-10", "Accept": "text/plain"})
     await ask("PUT", f"{org}/jobs/{failed['id']}/retry")
-    gates = (await ask("GET", f"{org}/pipelines/deploy/builds/{gated['number']}"))["jobs"]
-    gate = next(job for job in gates if job["type"] == "manual")
-    await ask("PUT", f"{org}/jobs/{gate['id']}/unblock", json={"fields": {"region": "mars"}})
-    await ask("PUT", f"{org}/jobs/{gate['id']}/unblock", json={})
+    approvals = (await ask("GET", f"{org}/pipelines/deploy/builds/{gated['number']}"))["jobs"]
+    approval = next(job for job in approvals if job["type"] == "manual")
+    await ask("PUT", f"{org}/jobs/{approval['id']}/unblock", json={"fields": {"region": "mars"}})
+    await ask("PUT", f"{org}/jobs/{approval['id']}/unblock", json={})
     artifact = (await ask("GET", f"{builds}/12/artifacts"))[0]
     await ask("GET", f"{org}/jobs/{artifact['job_id']}/artifacts/{artifact['id']}/download")
     await ask("POST", builds, json={"commit": "HEAD"})
@@ -204,9 +204,9 @@ async def test_gitlabs_answers_fit_its_description() -> None:
     await ask("POST", f"{run}/cancel")
     ground.wait(5)
     await ask("POST", f"{run}/retry")
-    gate = (await ask("GET", f"{other}/jobs", params={"scope[]": "manual"}))[0]["id"]
-    await ask("POST", f"{other}/jobs/{gate}/play")
-    await ask("POST", f"{other}/jobs/{gate}/cancel")
+    approval = (await ask("GET", f"{other}/jobs", params={"scope[]": "manual"}))[0]["id"]
+    await ask("POST", f"{other}/jobs/{approval}/play")
+    await ask("POST", f"{other}/jobs/{approval}/cancel")
     schedule = (await ask("GET", f"{one}/pipeline_schedules"))[0]["id"]
     await ask("POST", f"{one}/pipeline_schedules/{schedule}/play")
     await ask("POST", f"{one}/hooks", json={"url": "http://bot.test", "pipeline_events": True})

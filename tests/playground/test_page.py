@@ -1,75 +1,14 @@
 """The playground's page in Chromium, with a bot of a few lines behind it."""
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Locator, Page, expect
 
-from playground import Playground
-from playground.ci import World, ci_app
-from tests.chromium import NEEDS_CHROMIUM, chromium
-from tests.playground.fake_bot import APP_TOKEN, BOT_TOKEN, SECRET
-from tests.playground.serving import serving
-from tests.playground.stage_bot import StageBot
+from tests.chromium import NEEDS_CHROMIUM
+from tests.playground.stage_bot import StageBot, say
 
 pytestmark = [*NEEDS_CHROMIUM]
-
-MANIFEST = {
-    "features": {
-        "bot_user": {"display_name": "Buildbell"},
-        "slash_commands": [{"command": "/build", "description": "Builds", "usage_hint": "run nightly@main", "should_escape": True}],
-        "shortcuts": [
-            {"name": "Start a build", "type": "global", "callback_id": "start", "description": "Opens the form"},
-            {"name": "Retry this build", "type": "message", "callback_id": "retry", "description": "Failed jobs again"},
-        ],
-    }
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as it:
-        yield it
-
-
-@pytest.fixture
-async def bot() -> AsyncIterator[StageBot]:
-    it = StageBot()
-    async with serving(it.app) as url:
-        it.playground = Playground(
-            bot_url=url, signing_secret=SECRET, bot_token=BOT_TOKEN, app_token=APP_TOKEN, manifest=MANIFEST,
-            ci_app=ci_app(World(seed=7)),
-        )  # fmt: skip
-        await it.playground.start()
-        yield it
-        await it.playground.stop()
-        await it.client.aclose()
-
-
-@pytest.fixture
-async def page(browser: Browser, bot: StageBot) -> AsyncIterator[Page]:
-    assert bot.playground
-    address = bot.playground.address
-    context = await browser.new_context(viewport={"width": 1360, "height": 860}, base_url=address)
-    it = await context.new_page()
-    troubles: list[str] = []
-    it.on("pageerror", lambda error: troubles.append(str(error)))
-    it.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
-    it.on(
-        "request", lambda request: None if request.url.startswith((address, "data:")) else troubles.append(request.url)
-    )
-    await it.goto("/")
-    await expect(it.get_by_role("heading", name="ios", exact=True)).to_be_visible()
-    yield it
-    await context.close()
-    # A failing act answers 4xx on purpose in some tests; anything else is the page's own fault.
-    assert [it for it in troubles if "status of 4" not in it] == []
-
-
-async def say(page: Page, text: str, box: str = "Message #ios") -> None:
-    await page.get_by_role("textbox", name=box).fill(text)
-    await page.get_by_role("textbox", name=box).press("Enter")
 
 
 def offered(page: Page) -> Locator:
@@ -148,6 +87,7 @@ async def test_a_form_is_filled_corrected_and_confirmed(page: Page, bot: StageBo
     await form.get_by_role("textbox", name="Branch").fill("release")
     await form.get_by_role("button", name="Start").click()
     sure = page.get_by_role("dialog", name="Are you sure?")
+    await expect(sure).to_be_visible()
     values = bot.last("view_submission")["view"]["state"]["values"]
     assert values["pipeline"]["pick"]["selected_option"]["value"] == "ios-app / Nightly"
     assert values["branch"]["text"]["value"] == "release"
@@ -225,7 +165,9 @@ async def test_whoever_reads_the_end_keeps_reading_the_end(page: Page) -> None:
         await say(page, "/build chart")
     await expect(page.get_by_role("cell", name="Unit tests")).to_have_count(3)
     await expect(page.get_by_role("cell", name="Unit tests").last).to_be_in_viewport()
-    await page.get_by_text("Build time in minutes").first.scroll_into_view_if_needed()
+    await page.get_by_role("log").hover()
+    await page.mouse.wheel(0, -5000)
+    await expect(page.get_by_text("Build time in minutes").first).to_be_in_viewport()
     await say(page, "/build status")
     await expect(page.get_by_text("You typed")).to_have_count(1)
     await expect(page.get_by_text("Build time in minutes").first).to_be_in_viewport()
@@ -255,7 +197,7 @@ async def test_the_panel_pushes_and_finishes_builds(page: Page) -> None:
     await page.get_by_role("menuitem", name="Pass now").click()
     await expect(build.get_by_text("Passed", exact=True)).to_be_visible()
     await panel.get_by_role("button", name="+1 h").click()
-    await expect(page.get_by_text("The clock jumped +1 h")).to_be_visible()
+    await expect(page.get_by_text("The clock of the CI systems, Slack and the bot moved +1 h")).to_be_visible()
 
 
 async def test_the_wire_shows_calls_and_payloads(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from playground import Playground
+from playground.ci import LocalCi, ci_app
 from tests.playground.fake_bot import APP_TOKEN, BOT_TOKEN, SECRET
 
 ANA = "U0ANAVIDAL"
@@ -86,7 +88,7 @@ async def test_a_taken_port_is_an_oserror(playground: Playground) -> None:
 
 
 async def test_a_bot_that_is_not_there_is_a_failed_dispatch(playground: Playground) -> None:
-    answer = await playground.people.command(user=ANA, channel=ios(playground), text="status")
+    answer = await playground.user_actions.command(user=ANA, channel=ios(playground), text="status")
     assert answer == {"ok": False, "error": "dispatch_failed"}
 
 
@@ -138,14 +140,14 @@ async def test_socket_mode_hands_over_commands_and_takes_their_answers(playgroun
     async with aiohttp.ClientSession() as session:
         socket = await open_socket(playground, session)
         assert json.loads(await socket.receive_str())["type"] == "hello"
-        typed = asyncio.create_task(playground.people.command(user=ANA, channel=ios(playground), text="status"))
+        typed = asyncio.create_task(playground.user_actions.command(user=ANA, channel=ios(playground), text="status"))
         envelope = json.loads(await socket.receive_str())
         assert envelope["type"] == "slash_commands"
         assert envelope["payload"]["text"] == "status"
         await socket.send_json({"envelope_id": envelope["envelope_id"], "payload": {"text": "by socket"}})
         assert (await typed)["ok"]
         assert [it.text for it in playground.workspace.listed(ios(playground))] == ["by socket"]
-        opened = asyncio.create_task(playground.people.home(user=ANA))
+        opened = asyncio.create_task(playground.user_actions.home(user=ANA))
         event = json.loads(await socket.receive_str())
         assert (event["type"], event["accepts_response_payload"]) == ("events_api", False)
         assert event["payload"]["event"]["type"] == "app_home_opened"
@@ -172,3 +174,22 @@ async def test_a_socket_needs_the_app_level_token_and_its_own_ticket(
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await session.ws_connect(url)
+
+
+async def test_a_dropped_connection_of_a_ci_system_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    ci = LocalCi(seed=1)
+    it = Playground(bot_url="", signing_secret=SECRET, bot_token=BOT_TOKEN, ci_app=ci_app(ci))
+    await it.start()
+    try:
+        async with httpx.AsyncClient(base_url=it.address, trust_env=False) as client:
+            for name, system in ci.systems.items():
+                await client.post("/control/fault", json={"system": name, "kind": "drop", "count": 1})
+                with pytest.raises(httpx.TransportError):
+                    await client.get(f"{system.mount}/an/api/path")
+                assert (await client.get(f"{system.mount}/an/api/path")).status_code in {401, 404}
+            await client.post("/control/slack/fault", json={"kind": "drop"})
+            with pytest.raises(httpx.TransportError):
+                await client.post("/api/auth.test")
+    finally:
+        await it.stop()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []

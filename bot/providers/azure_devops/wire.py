@@ -105,7 +105,9 @@ class Definition(Camel):
     @property
     def settable(self) -> frozenset[str]:
         """Return the names, in lower case, of the variables that a build may be given."""
-        return frozenset(name.lower() for name, it in (self.variables or {}).items() if it and it.allow_override)
+        return frozenset(
+            name.lower() for name, variable in (self.variables or {}).items() if variable and variable.allow_override
+        )
 
 
 class Validation(Camel):
@@ -116,7 +118,11 @@ class Validation(Camel):
 
 
 class BuildWire(Camel):
-    """A build. `parameters` (JSON in a string) and `template_parameters` are read for a rebuild only."""
+    """A build.
+
+    `parameters` is JSON in a string: the variables that a person gave, which are read for a rebuild only, and for a
+    pull request what the service says of it.
+    """
 
     id: int
     status: str | None = None

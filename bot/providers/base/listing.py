@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SEARCH_PAGES = 10
+ODD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What a converter raises for a value that nobody thought of; it must not spoil the items beside it."""
 
 
 def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> Iterator[T]:
@@ -25,10 +27,14 @@ def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) 
             it = read(item)
         except UnexpectedResponse as exc:
             odd = exc
-            log.warning("an item of a list does not read", extra={"error": str(exc)})
+        except ODD as exc:
+            odd = UnexpectedResponse("An item of a list could not be read.", provider="The CI system")
+            odd.__cause__ = exc
+        else:
+            good = True
+            yield it
             continue
-        good = True
-        yield it
+        log.warning("an item of a list does not read", extra={"error": str(odd), "why": repr(odd.__cause__)})
     if odd is not None and not good:
         raise odd
 

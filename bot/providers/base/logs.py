@@ -1,19 +1,35 @@
 """Ends of logs, cleaned for reading."""
 
-import re
+from collections.abc import Iterator
+
+from bot.core.text import LOG_CHARACTERS, clean_terminal, text_of
+from bot.core.workers import in_worker
 
 LOG_TAIL_BYTES = 64 * 1024
-
-
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b_[^\x07]*\x07|\x1b[@-Z\\-_]")
-
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+PIECE_CHARACTERS = 65_536
 
 
 def clean_log(data: bytes | str) -> str:
-    """Return a log without colours, control characters and overwritten progress lines."""
-    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-    text = _ANSI.sub("", text).replace("\r\n", "\n")
-    lines = (line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-    return _CONTROL.sub("", "\n".join(lines))
+    """Return the end of a log without escape sequences, control characters and overwritten progress lines.
+
+    At most `LOG_CHARACTERS`, taken in pieces of whole lines so that other threads get their turn.
+    """
+    text = text_of(data[-LOG_CHARACTERS:]) if isinstance(data, bytes) else data[-LOG_CHARACTERS:]
+    if len(text) <= PIECE_CHARACTERS:
+        return clean_terminal(text)
+    return "".join(map(clean_terminal, _pieces(text)))
+
+
+async def cleaned_log(data: bytes | str) -> str:
+    """Return what `clean_log` returns; a long log is cleaned beside the event loop."""
+    return await in_worker(clean_log, data)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    start = 0
+    while start < len(text):
+        end = min(start + PIECE_CHARACTERS, len(text))
+        if end < len(text):
+            end = text.rfind("\n", start, end) + 1 or end
+        yield text[start:end]
+        start = end

@@ -1,8 +1,11 @@
 """A connection's options: what every provider has; each adds its own."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from bot.core.errors import UsageError
 
 
 class Options(BaseModel):
@@ -21,3 +24,21 @@ class Options(BaseModel):
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the usual letter for options
+
+
+def names_option(name: str, options: Mapping[str, str]) -> bool:
+    """Return whether `name` is one of a provider's `start_options`; one that ends with `.` takes any name after it."""
+    return any(
+        (name.startswith(option) and len(name) > len(option)) if option.endswith(".") else name == option
+        for option in options
+    )
+
+
+def check_options(given: Mapping[str, str], options: Mapping[str, str], label: str) -> None:
+    """Raise UsageError for the first option that is none of `options`, naming it and those that there are."""
+    for name in given:
+        if not names_option(name, options):
+            known = ", ".join(f"`{option}NAME`" if option.endswith(".") else f"`{option}`" for option in options)
+            raise UsageError(
+                f"{label} has no option `{name}`.", hint=f"There are {known}." if known else "It has none."
+            )

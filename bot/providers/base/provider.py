@@ -1,6 +1,6 @@
-"""What every CI system's adapter is: `Provider`, its capabilities, its options, its wire models and state maps.
+"""The base class of every provider.
 
-An adapter overrides what its system can do and lists it in `capabilities`; what it does not override raises
+A provider overrides what its system can do and lists it in `capabilities`; what it does not override raises
 `Unsupported` in the words of `refusals`.
 """
 
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
+from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import (
@@ -27,6 +28,7 @@ from bot.core.models import (
     BuildFilter,
     BuildKey,
     Changes,
+    Conclusion,
     Issue,
     IssueCounts,
     Job,
@@ -46,9 +48,10 @@ from bot.http.client import Api, Quota, Reply
 from bot.providers.base.capabilities import ABILITIES, Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
-from bot.providers.base.options import O, Options
-from bot.providers.base.send_once import send_once
+from bot.providers.base.options import O, Options, check_options
+from bot.providers.base.send_once import read_back, send_once
 from bot.providers.base.webhooks import same_secret
+from bot.providers.base.wire import LABELS
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +105,14 @@ class Provider(ABC, Generic[O]):
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
 
+    @override
+    def __init_subclass__(cls, **given: object) -> None:
+        """Note the provider's label for the messages of its wire models."""
+        super().__init_subclass__(**given)
+        package = cls.__module__.split(".")
+        if len(package) > 2 and isinstance(label := getattr(cls, "label", None), str):
+            LABELS.setdefault(package[2], label)
+
     def __init__(self, api: Api, options: O, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         self.connection = connection
         self.options = options
@@ -109,7 +120,12 @@ class Provider(ABC, Generic[O]):
         self._clock = clock
         self._sleep = sleep
 
-    # how the roof makes one
+    # how a connection makes one
+
+    @classmethod
+    def variant(cls, options: O) -> type["Provider[O]"]:
+        """Return the class that speaks the API these options name: this one, or another for an old version of it."""
+        return cls
 
     @classmethod
     def auth(cls, options: O, clock: Clock) -> httpx.Auth | None:
@@ -151,6 +167,28 @@ class Provider(ABC, Generic[O]):
         """Return how many requests this connection has sent."""
         return self._api.requests
 
+    @property
+    def web_homes(self) -> tuple[str, ...]:
+        """Return the addresses below which this connection's pages lie; the first is where page links point."""
+        return (self.options.url or self.default_url,)
+
+    def accepts(self, build: Build) -> frozenset[Capability]:
+        """Return the capabilities that the vendor accepts for a build as it stands: which buttons make sense.
+
+        The plain version: stopping needs an unfinished build, running jobs again or erasing a finished one, deciding
+        an open approval.
+        """
+        left_out: set[Capability] = set()
+        if build.completed:
+            left_out.add(Capability.CANCEL)
+        else:
+            left_out |= {Capability.RETRY_ALL, Capability.RETRY_FAILED, Capability.ERASE}
+        if build.completed and build.conclusion is Conclusion.PASSED:
+            left_out.add(Capability.RETRY_FAILED)
+        if not build.waiting:
+            left_out |= {Capability.DECIDE, Capability.REJECT}
+        return self.capabilities - left_out
+
     # what every system can do
 
     @abstractmethod
@@ -171,7 +209,7 @@ class Provider(ABC, Generic[O]):
 
     @abstractmethod
     async def build(self, pipeline: str, build: str) -> Build:
-        """Return one build as it stands now. Raises NotFound."""
+        """Return one build as it stands now, with the pipeline that the vendor says it belongs to. Raises NotFound."""
 
     async def build_by_number(self, pipeline: str, number: int) -> Build:
         """Return the build people call `#number`. The plain version looks through the newest 300 builds."""
@@ -207,15 +245,15 @@ class Provider(ABC, Generic[O]):
         The plain version lists each watched pipeline once and reads unfinished builds that the list did not show:
         requests per tick = pipelines + unfinished builds older than the newest 30.
         """
-        found: dict[BuildKey, Build] = {}
+        builds: dict[BuildKey, Build] = {}
         for pipeline in sorted(watched.pipelines):
             async for build in self.builds(pipeline, BuildFilter(limit=30)):
-                found[build.key] = build
-        for key in sorted(watched.unfinished - found.keys()):
+                builds[build.key] = build
+        for key in sorted(watched.unfinished - builds.keys()):
             straggler = await self.build_or_none(key)
             if straggler is not None:
-                found[key] = straggler
-        return Changes(builds=tuple(found.values()), cursor=cursor)
+                builds[key] = straggler
+        return Changes(builds=tuple(builds.values()), cursor=cursor)
 
     async def build_or_none(self, key: BuildKey) -> Build | None:
         """Return a build, or None where the system no longer has it."""
@@ -328,7 +366,7 @@ class Provider(ABC, Generic[O]):
         """
         raise self.unsupported(Capability.WEBHOOK)
 
-    # for adapters
+    # for subclasses
 
     def can(self, capability: Capability) -> bool:
         """Return whether this connection can do a thing."""
@@ -341,9 +379,17 @@ class Provider(ABC, Generic[O]):
             hint = f"{hint or 'Do it on its page'}: {url}" if not hint.endswith(".") else f"{hint} {url}"
         return Unsupported(said, provider=self.label, hint=hint or None)
 
+    def check_options(self, request: StartRequest) -> None:
+        """Raise UsageError for an option of a start that this system does not have, by name."""
+        check_options(request.options, self.start_options, self.label)
+
     async def send_once(self, send: Callable[[], Awaitable[T]], confirm: Callable[[], Awaitable[T | None]]) -> T:
         """Send a request that must not be repeated; see `base.send_once`."""
         return await send_once(send, confirm, label=self.label, sleep=self._sleep)
+
+    async def read_back(self, read: Awaitable[T]) -> T:
+        """Return what a read after an accepted request gives; see `base.send_once.read_back`."""
+        return await read_back(read, label=self.label)
 
     def check_path_secret(self, given: str | None) -> None:
         """Raise AuthFailed unless the path's secret is the connection's, compared in constant time."""

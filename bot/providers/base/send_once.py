@@ -4,11 +4,22 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bot.core.clock import Sleep
-from bot.core.errors import ProviderError, Unavailable
+from bot.core.errors import ProviderError, Unavailable, UnexpectedResponse
 
 T = TypeVar("T")
 
 CONFIRM_AFTER_SECONDS = (0.5, 1.5, 3.0)
+
+
+def may_have_acted(error: ProviderError) -> bool:
+    """Return whether a request that ended in this error may have taken effect.
+
+    That is so where no answer came, and where the answer was a success that cannot be read: a web page, broken or
+    empty JSON. A redirect is neither: its request went nowhere.
+    """
+    if isinstance(error, UnexpectedResponse):
+        return error.status is None or error.status < 300
+    return isinstance(error, Unavailable) and error.acted
 
 
 async def send_once(
@@ -17,12 +28,12 @@ async def send_once(
     """Send once; where no usable answer came, look for the effect with `confirm` before reporting a failure.
 
     `confirm` returns the effect, or None while it cannot be seen; it is asked three times within five seconds. Raises
-    Unavailable, saying that the request may have acted, where the effect stays unknown.
+    Unavailable with `acted` set, saying that the request may have acted, where the effect stays unknown.
     """
     try:
         return await send()
-    except Unavailable as exc:
-        if not exc.acted:
+    except (Unavailable, UnexpectedResponse) as exc:
+        if not may_have_acted(exc):
             raise
         for pause in CONFIRM_AFTER_SECONDS:
             await sleep(pause)
@@ -32,9 +43,29 @@ async def send_once(
                 continue
             if effect is not None:
                 return effect
+        what = "did not answer" if isinstance(exc, Unavailable) else "gave an answer that I can't read"
         raise Unavailable(
-            f"{label} did not answer, and I can't see whether it acted. I did not try again.",
+            f"{label} {what}, and I can't see whether it acted. I did not try again.",
             provider=label,
             status=exc.status,
             hint="Look at its page before you repeat this.",
+            acted=True,
+        ) from exc
+
+
+async def read_back(read: Awaitable[T], *, label: str) -> T:
+    """Return what a read after an accepted request gives.
+
+    Its failure is not the request's: raises Unavailable with `acted` set, so that inside `send_once` the effect is
+    looked for and nobody is told that the request failed.
+    """
+    try:
+        return await read
+    except ProviderError as exc:
+        raise Unavailable(
+            f"{label} took the request, but I can't read how the build stands now.",
+            provider=label,
+            status=exc.status,
+            hint="Look at its page before you repeat this.",
+            acted=True,
         ) from exc

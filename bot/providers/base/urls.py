@@ -1,15 +1,18 @@
-"""Paths of API requests, built from segments (the only way to build one), and web pages that people paste.
+"""Addresses built from segments, and pasted addresses taken apart: the only way to build or read one.
 
 A segment that would change the route (`.`, `..`, an empty one, or one that hides these behind slashes) is refused, so
 that an id typed by a person or sent by a vendor reaches its own route or none.
 """
 
-from urllib.parse import SplitResult, quote, urlsplit
+import unicodedata
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from bot.core.errors import NotFound
 
 LONGEST_SEGMENT = 2000
 DEFAULT_PORTS = {"http": 80, "https": 443}
+UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories that no id holds: control characters, halves of characters, line and paragraph separators."""
 
 
 def path(*segments: str | int) -> str:
@@ -21,12 +24,19 @@ def path(*segments: str | int) -> str:
     return "/".join(quote(check_segment(str(segment)), safe="") for segment in segments)
 
 
+def web_page(home: str, *segments: str | int) -> str:
+    """Return the address of a page below `home`; refuses the same segments as `path`."""
+    return f"{home.rstrip('/')}/{path(*segments)}"
+
+
 def check_segment(segment: str) -> str:
     """Return a segment as it is. Raises NotFound for one that could reach another route."""
     parts = segment.split("/")
     hostile = any(part.strip() in {"", ".", ".."} for part in parts)
-    if hostile or "\\" in segment or len(segment) > LONGEST_SEGMENT or not segment.isprintable():
-        raise NotFound(f"`{segment[:80]}` is not an id that this CI system could have.", provider="")
+    control = any(unicodedata.category(character) in UNPRINTABLE for character in segment[:LONGEST_SEGMENT])
+    if hostile or control or "\\" in segment or len(segment) > LONGEST_SEGMENT:
+        shown = "".join(c if c.isprintable() else "�" for c in segment[:80])
+        raise NotFound(f"`{shown}` is not an id that this CI system could have.", provider="The CI system")
     return segment
 
 
@@ -38,20 +48,25 @@ def page_below(url: str, *homes: str) -> SplitResult | None:
     """
     try:
         address = urlsplit(url.strip())
-        origin = _origin(address)
-        if address.scheme not in DEFAULT_PORTS or not origin[0]:
+        site = _site(address)
+        if address.scheme not in DEFAULT_PORTS or not site[0]:
             return None
         for home in filter(None, homes):
             base = urlsplit(home)
-            path = base.path.rstrip("/")
-            if _origin(base) == origin and f"{address.path}/".startswith(f"{path}/"):
-                return address._replace(path=address.path.removeprefix(path))
+            prefix = base.path.rstrip("/")
+            if _site(base) == site and f"{address.path}/".startswith(f"{prefix}/"):
+                return address._replace(path=address.path.removeprefix(prefix))
     except ValueError:  # a bracket that does not close, a port that is no number
         return None
     return None
 
 
-def _origin(address: SplitResult) -> tuple[str, int | None]:
+def page_segments(page: SplitResult) -> tuple[str, ...]:
+    """Return the decoded segments of a page's path, empty ones left out."""
+    return tuple(unquote(part) for part in page.path.split("/") if part)
+
+
+def _site(address: SplitResult) -> tuple[str, int | None]:
     """Return host and port; the default port of either scheme is None, so that http and https are the same site."""
     port = address.port
-    return address.hostname or "", None if port in DEFAULT_PORTS.values() else port
+    return (address.hostname or "").lower(), None if port in DEFAULT_PORTS.values() else port

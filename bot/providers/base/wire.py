@@ -4,7 +4,11 @@ from typing import Self
 
 import msgspec
 
-from bot.core.errors import UnexpectedResponse
+from bot.core.text import read_json, valid_tree
+from bot.http.reading import UNREADABLE, plain_name, unreadable
+
+LABELS: dict[str, str] = {}
+"""Each provider package's name for people, filled where its class is defined."""
 
 
 class Wire(msgspec.Struct):
@@ -12,13 +16,14 @@ class Wire(msgspec.Struct):
 
     @classmethod
     def of(cls, payload: object) -> Self:
-        """Return the object from `Raw`, bytes or decoded JSON. Raises UnexpectedResponse naming the field."""
+        """Return the object from `Raw`, bytes or decoded JSON; texts that are not valid Unicode are repaired.
+
+        Raises UnexpectedResponse naming the vendor, the object and the field.
+        """
         try:
             if isinstance(payload, msgspec.Raw | bytes):
-                return msgspec.json.decode(payload, type=cls)
-            return msgspec.convert(payload, cls)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as exc:
-            name = cls.__name__.strip("_")
-            raise UnexpectedResponse(
-                f"The CI system sent a {name} in a form I don't know: {exc}.", provider=cls.__module__.split(".")[2]
-            ) from exc
+                return read_json(payload, cls)
+            return msgspec.convert(valid_tree(payload), cls)
+        except UNREADABLE as exc:
+            package = f"{cls.__module__}...".split(".")[2]
+            raise unreadable(LABELS.get(package) or "The CI system", exc, plain_name(cls)) from exc

@@ -1,18 +1,19 @@
-"""Buildkite's objects in our words: pure readers and state maps."""
+"""Buildkite's states, and its objects as the bot's models. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.utils import parseaddr
-from urllib.parse import unquote
 
 from bot.core.errors import UnexpectedResponse
 from bot.core.models import (
+    Account,
     Approval,
     Artifact,
     Build,
     Conclusion,
     Issue,
+    IssueCounts,
     IssueKind,
     Job,
     Outcome,
@@ -23,10 +24,12 @@ from bot.core.models import (
     TestCase,
     Trigger,
 )
-from bot.http.client import Reply
+from bot.core.text import step_name
 from bot.providers.base.convert import StateMap, repository, state_from
 from bot.providers.base.times import latest, parse_time
 from bot.providers.buildkite import wire
+from bot.providers.buildkite.options import NEEDED_SCOPES
+from bot.providers.buildkite.urls import place_of
 
 STATES: StateMap = {
     "creating": (Status.QUEUED, None),
@@ -73,6 +76,11 @@ JOB_STATES: StateMap = {
 }
 BROKEN = ("failed", "timed_out", "expired")
 """The job states that make a build fail."""
+EXPIRY_WARNING = timedelta(days=14)
+CANCELLABLE = frozenset({"scheduled", "running", "failing"})
+"""The build states in which Buildkite takes a cancel; others are answered with 422."""
+GONE = frozenset({"deleted", "expired", "error"})
+"""The states of artifacts that can't be downloaded."""
 LISTED_STATES = STATES.keys() - {"waiting", "waiting_failed"}
 """What the build list's `state[]` accepts."""
 TRIGGERS: Mapping[str, Trigger] = {
@@ -84,83 +92,119 @@ TRIGGERS: Mapping[str, Trigger] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What the address of a build in the API says."""
-
-    organization: str
-    pipeline: str
+_FORK_BRANCH = re.compile(r"^([A-Za-z0-9][A-Za-z0-9-]{0,38}):(.+)$")
 
 
-_PLACE = re.compile(r"/v2/organizations/([^/?#]+)/pipelines/([^/?#]+)(?:/builds/\d+)?/?$")
-
-
-def place(url: str | None) -> Place | None:
-    """Return the organization and the pipeline that a build's `url` names."""
-    found = _PLACE.search(url or "")
-    return Place(organization=unquote(found[1]), pipeline=unquote(found[2])) if found else None
-
-
-def pipeline(it: wire.PipelineWire) -> Pipeline:
-    """Return a pipeline as ours; its slug is its id."""
-    return Pipeline(
-        id=it.slug,
-        path=it.slug,
-        name=it.name or it.slug,
-        default_branch=it.default_branch or None,
-        repository=repository(it.repository),
-        web_url=it.web_url,
-        enabled=it.archived_at is None,
+def account(token: wire.Token, organization: str, now: datetime) -> Account:
+    """Return whose token it is, which scopes it lacks and whether it ends within two weeks."""
+    granted = frozenset(token.scopes)
+    warnings = []
+    if "read_suites" not in granted:
+        warnings.append("Without the scope read_suites I can't count test failures.")
+    ends = parse_time(token.expires_at)
+    if ends is not None and ends - now < EXPIRY_WARNING:
+        warnings.append(f"The token ends on {ends:%Y-%m-%d}.")
+    return Account(
+        name=(token.user.name or token.user.email if token.user else None) or "a token",
+        detail=organization,
+        missing=tuple(scope for scope in NEEDED_SCOPES if scope not in granted),
+        warnings=tuple(warnings),
+        expires_at=ends,
     )
 
 
-def build(it: wire.BuildWire, connection: str, pipeline: str | None = None) -> Build:
-    """Return a build as ours.
+def pipeline(raw: wire.PipelineWire) -> Pipeline:
+    """Return a pipeline as ours; its slug is its id."""
+    return Pipeline(
+        id=raw.slug,
+        path=raw.slug,
+        name=raw.name or raw.slug,
+        default_branch=raw.default_branch or None,
+        repository=repository(raw.repository),
+        web_url=raw.web_url,
+        enabled=raw.archived_at is None,
+    )
+
+
+def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str]) -> Build:
+    """Return a build as ours, in the pipeline that its own address or its pipeline object names.
+
+    `repositories` are the known repositories of pipelines by their slugs; they tell forks.
 
     A blocked build does not say so in its state: `blocked` stands beside the state it had before, often `passed`.
+    Then it is in progress and waits for a person; one that failed already stays failed and waits, too.
     """
-    status, conclusion = state_from(it.state, STATES, finished=bool(it.finished_at))
-    waiting = it.state == "blocked" or bool(it.blocked)
+    status, conclusion = state_from(raw.state, STATES, finished=bool(raw.finished_at))
+    waiting = raw.state == "blocked" or bool(raw.blocked)
     if waiting and conclusion in {Conclusion.CANCELLED, Conclusion.SKIPPED}:
         waiting = False
     elif waiting and conclusion is not Conclusion.FAILED:
         status, conclusion = Status.IN_PROGRESS, None
-    states = it.job_state_counts.states if it.job_state_counts else None
+    states = raw.job_state_counts.states if raw.job_state_counts else None
     if conclusion is Conclusion.FAILED and states and only_timed_out(states):
         conclusion = Conclusion.TIMEOUT
-    at = place(it.url)
-    slug = pipeline or (it.pipeline.slug if it.pipeline else None) or (at.pipeline if at else None)
-    if slug is None:
-        raise UnexpectedResponse("Buildkite sent a build that names no pipeline.", provider="Buildkite")
-    request = it.pull_request.id if it.pull_request else None
-    finished = parse_time(it.finished_at)
+    finished = parse_time(raw.finished_at)
+    pull_request = pull_request_of(raw)
+    tag = raw.tag or None
+    slug = pipeline_of(raw)
+    repo = (repository(raw.pipeline.repository) if raw.pipeline else None) or repositories.get(slug)
     return Build(
         connection=connection,
         pipeline=slug,
-        id=str(it.number),
-        number=it.number,
-        name=it.pipeline.name if it.pipeline else None,
-        repo=repository(it.pipeline.repository) if it.pipeline else None,
-        branch=it.branch or None,
-        pull_request=str(request) if request else None,
-        target_branch=(it.pull_request.base or None) if it.pull_request else None,
-        commit=it.commit if it.commit != "HEAD" else None,
-        message=it.message or None,
-        author=author(it),
+        id=str(raw.number),
+        number=raw.number,
+        name=raw.pipeline.name if raw.pipeline else None,
+        repo=repo,
+        branch=None if tag and raw.branch in {tag, None, ""} else raw.branch or None,
+        tag=tag,
+        pull_request=pull_request,
+        target_branch=(raw.pull_request.base or None) if pull_request and raw.pull_request else None,
+        from_fork=is_fork(raw, repo) if pull_request else None,
+        commit=raw.commit if raw.commit != "HEAD" else None,
+        message=raw.message or None,
+        author=author(raw),
         status=status,
         conclusion=conclusion,
-        raw_state=it.state,
+        raw_state=raw.state,
         waiting=waiting,
-        trigger=trigger(it),
-        triggered_by=(it.creator.name or it.creator.email) if it.creator else None,
-        triggered_by_type=starter(it),
-        created_at=parse_time(it.created_at),
-        started_at=parse_time(it.started_at),
+        trigger=trigger(raw),
+        triggered_by=(raw.creator.name or raw.creator.email) if raw.creator else None,
+        triggered_by_type=starter(raw),
+        created_at=parse_time(raw.created_at),
+        started_at=parse_time(raw.started_at),
         completed_at=finished if status is Status.COMPLETED else None,
-        updated_at=latest(*map(parse_time, (it.created_at, it.started_at, it.failing_at, it.finished_at))),
-        web_url=it.web_url,
+        updated_at=latest(*map(parse_time, (raw.created_at, raw.started_at, raw.failing_at, raw.finished_at))),
+        web_url=raw.web_url,
         jobs=job_words(states) if states is not None else None,
     )
+
+
+def pipeline_of(raw: wire.BuildWire) -> str:
+    """Return the slug of the pipeline a build belongs to. Raises UnexpectedResponse where it names none."""
+    place = place_of(raw.url)
+    slug = (raw.pipeline.slug if raw.pipeline else None) or (place.pipeline if place else None)
+    if slug is None:
+        raise UnexpectedResponse("Buildkite sent a build that names no pipeline.", provider="Buildkite")
+    return slug
+
+
+def pull_request_of(raw: wire.BuildWire) -> str | None:
+    """Return the number of the pull request a build is for; the object is empty where there is none."""
+    number = raw.pull_request.id if raw.pull_request else None
+    return str(number) if number and str(number).lower() != "false" else None
+
+
+def is_fork(raw: wire.BuildWire, home: str | None) -> bool | None:
+    """Return whether a pull request comes from a fork, None where neither its branch nor its repository tells.
+
+    `home` is the pipeline's own repository, where known. Buildkite writes a fork's branch as `owner:branch` where the
+    pipeline is set so.
+    """
+    theirs = repository(raw.pull_request.repository) if raw.pull_request else None
+    if theirs and home:
+        return theirs.casefold() != home.casefold()
+    match = _FORK_BRANCH.match(raw.branch or "")
+    return True if match and theirs and theirs.casefold().startswith(f"{match[1].casefold()}/") else None
 
 
 def only_timed_out(states: Mapping[str, int]) -> bool:
@@ -178,9 +222,9 @@ def job_words(states: Mapping[str, int]) -> dict[str, int]:
     return words
 
 
-def author(it: wire.BuildWire) -> Person | None:
+def author(raw: wire.BuildWire) -> Person | None:
     """Return who wrote the commit: an object, or a bare `Name <address>` in some deliveries."""
-    match it.author:
+    match raw.author:
         case wire.PersonWire(name=name, email=email) if name or email:
             return Person(name=name or None, email=email or None)
         case str(text) if text:
@@ -190,94 +234,123 @@ def author(it: wire.BuildWire) -> Person | None:
             return None
 
 
-def trigger(it: wire.BuildWire) -> Trigger:
+def trigger(raw: wire.BuildWire) -> Trigger:
     """Return what made the build start."""
-    if it.source == "webhook" and it.pull_request and it.pull_request.id:
+    if raw.source == "webhook" and raw.pull_request and raw.pull_request.id:
         return Trigger.MERGE_REQUEST
-    return TRIGGERS.get(it.source or "", Trigger.UNKNOWN)
+    return TRIGGERS.get(raw.source or "", Trigger.UNKNOWN)
 
 
-def starter(it: wire.BuildWire) -> Starter | None:
+def starter(raw: wire.BuildWire) -> Starter | None:
     """Return whether a person started the build."""
-    if it.source in {"schedule", "trigger_job"}:
+    if raw.source in {"schedule", "trigger_job"}:
         return Starter.BOT
-    return Starter.USER if it.creator else None
+    return Starter.USER if raw.creator else None
 
 
-def job(it: wire.JobWire, pipeline: str, build: str) -> Job:
+def job(raw: wire.JobWire, pipeline: str, build: str) -> Job:
     """Return a job as ours."""
-    status, conclusion = state_from(it.state, JOB_STATES, finished=bool(it.finished_at))
+    status, conclusion = state_from(raw.state, JOB_STATES, finished=bool(raw.finished_at))
     return Job(
-        id=it.id,
+        id=raw.id,
         build=build,
         pipeline=pipeline,
-        name=job_name(it),
-        stage=it.group_key,
+        name=job_name(raw),
+        stage=raw.group_key,
         status=status,
-        conclusion=Conclusion.RETRIED if it.retried else conclusion,
-        raw_state=it.state,
-        tolerated=bool(it.soft_failed),
-        retried=bool(it.retried),
-        reason=job_reason(it),
-        created_at=parse_time(it.created_at),
-        started_at=parse_time(it.started_at),
-        completed_at=parse_time(it.finished_at),
-        web_url=it.web_url,
+        conclusion=Conclusion.RETRIED if raw.retried else conclusion,
+        raw_state=raw.state,
+        tolerated=bool(raw.soft_failed),
+        retried=bool(raw.retried),
+        reason=job_reason(raw),
+        created_at=parse_time(raw.created_at),
+        started_at=parse_time(raw.started_at),
+        completed_at=parse_time(raw.finished_at),
+        web_url=raw.web_url,
     )
 
 
-def job_name(it: wire.JobWire) -> str:
+def job_name(raw: wire.JobWire) -> str:
     """Return what people call a job; steps without a name are called by their kind."""
-    return it.name or it.label or f"{it.type or 'unnamed'} step"
+    return raw.name or raw.label or f"{raw.type or 'unnamed'} step"
 
 
-def job_reason(it: wire.JobWire) -> str | None:
+def job_names(jobs: Iterable[wire.JobWire]) -> Mapping[str, str]:
+    """Return what people call jobs, by their UUIDs."""
+    return {job.id: step_name(job_name(job)) for job in jobs}
+
+
+def job_reason(raw: wire.JobWire) -> str | None:
     """Return why a job ended as it did."""
-    if it.broken_reason or it.signal_reason:
-        return (it.broken_reason or it.signal_reason or "").replace("_", " ")
-    return f"exit status {it.exit_status}" if it.exit_status else None
+    if raw.broken_reason or raw.signal_reason:
+        return (raw.broken_reason or raw.signal_reason or "").replace("_", " ")
+    return f"exit status {raw.exit_status}" if raw.exit_status else None
 
 
-def ended_badly(it: wire.JobWire) -> bool:
+def ended_badly(raw: wire.JobWire) -> bool:
     """Return whether a job failed for good; `state[]=failed` also brings jobs that failed early and still run."""
-    return it.state in BROKEN and not it.retried
+    return raw.state in BROKEN and not raw.retried
 
 
-def job_issue(it: wire.JobWire, page: str) -> Issue:
+def job_issue(raw: wire.JobWire, page: str) -> Issue:
     """Return a failed job as an issue: a tolerated failure is a warning."""
     words = {"timed_out": "timed out", "expired": "expired before an agent took it"}
-    said = words.get(it.state or "") or job_reason(it) or "failed"
-    name = job_name(it)
     return Issue(
-        kind=IssueKind.WARNING if it.soft_failed else IssueKind.ERROR,
-        message=f"{name}: {said}",
-        job=name,
-        url=it.web_url or f"{page}#{it.id}",
+        kind=IssueKind.WARNING if raw.soft_failed else IssueKind.ERROR,
+        message=words.get(raw.state or "") or job_reason(raw) or "failed",
+        job=job_name(raw),
+        url=raw.web_url or f"{page}#{raw.id}",
     )
 
 
-def approval(it: wire.JobWire, pipeline: str, build: str, page: str) -> Approval:
+def may_have_broken_jobs(raw: wire.BuildWire) -> bool:
+    """Return whether a build's own counts of jobs leave room for failed ones."""
+    states = raw.job_state_counts.states if raw.job_state_counts else None
+    return states is None or any(states.get(state) for state in BROKEN)
+
+
+def counts(jobs: Iterable[wire.JobWire], notes: Iterable[wire.Annotation], *, failed_tests: int | None) -> IssueCounts:
+    """Return failed jobs as errors, soft failures and warning annotations as warnings; analyzer warnings are unknown."""
+    broken = [job for job in jobs if ended_badly(job)]
+    soft = sum(bool(job.soft_failed) for job in broken)
+    return IssueCounts(
+        errors=len(broken) - soft,
+        warnings=soft + sum(note.style == "warning" for note in notes),
+        test_failures=failed_tests,
+    )
+
+
+def annotation_issue(note: wire.Annotation, page: str) -> Issue | None:
+    """Return an annotation of the styles error and warning as an issue."""
+    kind = {"error": IssueKind.ERROR, "warning": IssueKind.WARNING}.get(note.style or "")
+    return Issue(kind=kind, message=note.context or "an annotation without a name", url=page) if kind else None
+
+
+def approval(raw: wire.JobWire, pipeline: str, build: str, page: str) -> Approval:
     """Return a manual step as an approval. Its fields are not told; its page shows them."""
-    name = it.label or it.name or "Blocked step"
-    return Approval(id=it.id, build=build, pipeline=pipeline, name=name, url=it.web_url or f"{page}#{it.id}")
+    name = raw.label or raw.name or "Blocked step"
+    return Approval(id=raw.id, build=build, pipeline=pipeline, name=name, url=raw.web_url or f"{page}#{raw.id}")
 
 
-def artifact(it: wire.ArtifactWire, pipeline: str, build: str) -> Artifact:
-    """Return an artifact as ours; its address needs the token, so it is none for people."""
+def artifact(raw: wire.ArtifactWire, pipeline: str, build: str, job_names: Mapping[str, str]) -> Artifact:
+    """Return an artifact as ours; its address needs the token, so it is none for people.
+
+    Its id is `<job's UUID>/<own UUID>`: it is downloaded below its job. `job_names` are names by UUID.
+    """
     return Artifact(
-        id=it.id,
+        id=f"{raw.job_id}/{raw.id}",
         build=build,
         pipeline=pipeline,
-        name=it.path or it.filename or it.id,
-        job=it.job_id,
-        size_bytes=it.file_size,
-        kind=it.mime_type,
+        name=raw.path or raw.filename or raw.id,
+        job=job_names.get(raw.job_id or ""),
+        size_bytes=raw.file_size,
+        kind=raw.mime_type,
     )
 
 
-def test(it: wire.BuildTest, reason: str | None) -> TestCase:
+def test(raw: wire.BuildTest, reason: str | None) -> TestCase:
     """Return a test as ours: failed if any of its runs in this build failed."""
-    by_result = it.executions_count_by_result or {}
+    by_result = raw.executions_count_by_result or {}
     failed, runs = by_result.get("failed", 0), sum(by_result.values())
     if failed:
         outcome = Outcome.FAILED
@@ -288,25 +361,22 @@ def test(it: wire.BuildTest, reason: str | None) -> TestCase:
     else:
         outcome = Outcome.UNKNOWN
     return TestCase(
-        name=it.name or it.location or "a test without a name",
+        name=raw.name or raw.location or "a test without a name",
         outcome=outcome,
-        class_name=it.scope or None,
+        class_name=raw.scope or None,
         detail=f"failed in {failed} of {runs} runs" if failed and runs > 1 else None,
-        seconds=it.duration_avg,
+        seconds=raw.duration_avg,
         message=reason,
-        file=it.location,
+        file=raw.location,
     )
 
 
-def next_jobs(reply: Reply) -> str | None:
-    """Return where the job list goes on: a link in the body, unlike all other lists."""
-    links = wire.JobPage.of(reply.raw).links
-    return links.next if links else None
+def raw_states(states: Iterable[str]) -> set[str]:
+    """Return the states to ask the list for, so that all builds in `states` are among the answers.
 
-
-def raw_states(wanted: Iterable[str]) -> set[str]:
-    """Return the states to ask the list for, so that all builds in `wanted` (our words) are among the answers."""
-    words = set(wanted)
+    `states` are our words or Buildkite's own (`canceled`, `scheduled`, `failing`).
+    """
+    words = set(states)
     if not words or "unknown" in words:
         return set()
     if "timeout" in words:  # a build that timed out reads failed

@@ -89,6 +89,7 @@ class BuildWire(Wire):
     message: str | None = None
     commit: str | None = None
     branch: str | None = None
+    tag: str | None = None
     source: str | None = None
     creator: PersonWire | None = None
     author: PersonWire | str | None = None
@@ -127,6 +128,7 @@ class JobWire(Wire):
     signal_reason: str | None = None
     broken_reason: str | None = None
     unblockable: bool | None = None
+    build_url: str | None = None
     created_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None

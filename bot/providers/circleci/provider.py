@@ -47,11 +47,12 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded, same_name
 from bot.http.client import Query, Quota, Reply, message_of
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
@@ -188,13 +189,13 @@ class CircleCI(Provider[CircleCIOptions]):
 
         Costs two to four requests, and one for each project of the second kind.
         """
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         seen: set[str] = set()
         for it in parse_items((await self._api.get(f"{V1}/projects")).items(), wire.V1Project.of):
             found = convert.followed(it, self._pages_at)
             if found is not None and self._is_ours(found.id) and urls.fold(found.id) not in seen:
                 seen.add(urls.fold(found.id))
-                if wanted in f"{found.path} {found.name}".lower():
+                if wanted in folded(f"{found.path} {found.name}"):
                     yield found
         others: dict[str, str] = {}
         async for page in self._listed(f"{V2}/pipeline", {"org-slug": self._organization}, PROJECT_PAGES):
@@ -202,7 +203,7 @@ class CircleCI(Provider[CircleCIOptions]):
                 if self._is_ours(build.project_slug) and urls.fold(build.project_slug) not in seen:
                     others.setdefault(urls.fold(build.project_slug), build.project_slug)
         for found in await _all(self._project_or_none(slug) for slug in list(others.values())[:MOST_PROJECTS]):
-            if found is not None and wanted in f"{found.path} {found.name}".lower():
+            if found is not None and wanted in folded(f"{found.path} {found.name}"):
                 yield found
 
     @override
@@ -279,10 +280,10 @@ class CircleCI(Provider[CircleCIOptions]):
 
         CircleCI has no list of branches or tags.
         """
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         seen: set[Ref] = set()
         async for ref in self._refs(pipeline):
-            if ref not in seen and wanted in ref.name.lower():
+            if ref not in seen and wanted in folded(ref.name):
                 seen.add(ref)
                 yield ref
 
@@ -618,14 +619,14 @@ class CircleCI(Provider[CircleCIOptions]):
         if it.output_url:
             try:
                 reply = await self._api.get(it.output_url)
-                return clean_log("".join(wire.Output.of(piece).message or "" for piece in reply.items()))
+                return await cleaned_log("".join(wire.Output.of(piece).message or "" for piece in reply.items()))
             except (NotFound, UnexpectedResponse):
                 if it.step is None:
                     raise
         if it.step is None:
             return ""
         data, _ = await self._api.tail(f"{at}/output/{it.step}/{it.index or 0}", {"file": True}, keep=keep)
-        return clean_log(data)
+        return await cleaned_log(data)
 
     # builds
 
@@ -722,7 +723,7 @@ class CircleCI(Provider[CircleCIOptions]):
         project = await self._project(self._slug(pipeline))
         reply = await self._api.get(f"{V2}/projects/{quote(project.id or '', safe='')}/pipeline-definitions")
         listed = list(parse_items(reply.items("items"), wire.Definition.of))
-        fits = [it.id for it in listed if (it.name or "").lower() == wanted.strip().lower()]
+        fits = [it.id for it in listed if same_name(it.name, wanted.strip())]
         if len(fits) != 1:
             known = ", ".join(f"`{it.name}`" for it in listed if it.name) or "none"
             raise UsageError(f"No one pipeline definition is called `{wanted[:80]}`.", hint=f"There are: {known}.")

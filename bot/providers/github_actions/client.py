@@ -5,6 +5,7 @@ Facts: GitHub's API description, read in August 2026; 100 items a page. There is
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -14,6 +15,7 @@ from cachetools import LRUCache, TTLCache
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, UnexpectedResponse, UsageError
 from bot.core.models import Build, Job, Pipeline, Ref, RefKind
+from bot.core.text import folded, same_name
 from bot.http.client import Api, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.urls import path
@@ -129,7 +131,7 @@ class Client:
 
     async def pipelines(self, query: str | None) -> AsyncIterator[Pipeline]:
         """Yield the workflows whose name or path holds `query`, those of the repositories last pushed to first."""
-        needle = (query or "").strip().lower()
+        needle = folded((query or "").strip())
         group = needle.rpartition("/")[0]
         repositories = [it async for it in self._repositories() if group in it.full_name.lower()]
         refusal: ProviderError | None = None
@@ -142,7 +144,7 @@ class Client:
                     continue
                 has_read_any = True
                 for pipeline in workflows:
-                    if needle in pipeline.path.lower() or needle in pipeline.name.lower():
+                    if needle in folded(pipeline.path) or needle in folded(pipeline.name):
                         yield pipeline
         if refusal is not None and not has_read_any:
             raise refusal
@@ -168,12 +170,11 @@ class Client:
                     raise
         return await self._by_name(at, word, repository)
 
-    async def workflow_path(self, at: Location, *segments: str) -> str:
-        """Return a path at or below a workflow; it is looked for where it is not named by its number or file."""
-        word = at.workflow
-        if not urls.is_exact(word):
-            word = (await self.pipeline(at)).id.rpartition("/")[2]
-        return at.path("actions", "workflows", word, *segments)
+    async def exact(self, at: Location) -> Location:
+        """Return a location with the workflow's number or file; it is looked for where it is named otherwise."""
+        if urls.is_exact(at.workflow):
+            return at
+        return replace(at, workflow=(await self.pipeline(at)).id.rpartition("/")[2])
 
     async def default_branch(self, at: Location) -> str:
         """Return the branch to build where none is named. One request; raises UsageError where GitHub names none."""
@@ -242,7 +243,7 @@ class Client:
         """Return the workflow of that name or path; without one, the only workflow of a repository."""
         workflows = await self._workflows(at, repository)
         wanted = f"{repository.full_name}/{word}".lower()
-        matches = [it for it in workflows if not word or word.lower() == it.name.lower() or wanted == it.path.lower()]
+        matches = [it for it in workflows if not word or same_name(word, it.name) or wanted == it.path.lower()]
         if len(matches) == 1:
             return matches[0]
         if matches:

@@ -28,7 +28,7 @@ from bot.core.models import (
 from bot.http.client import Query
 from bot.providers.base.convert import StateMap, state_from, with_jobs
 from bot.providers.base.times import latest, parse_time
-from bot.providers.base.urls import path
+from bot.providers.base.urls import web_page
 from bot.providers.github_actions import wire
 from bot.providers.github_actions.urls import WORKFLOWS
 
@@ -397,7 +397,7 @@ def artifact(sent: wire.ArtifactWire, pipeline: str, build: str, page: str) -> A
         name=sent.name or str(sent.id),
         size_bytes=sent.size_in_bytes,
         kind="zip",
-        url=f"{page}/{path('artifacts', sent.id)}",
+        url=web_page(page, "artifacts", sent.id),
     )
 
 

@@ -37,7 +37,7 @@ async def read(api: Api, client: Client, at: Location, ref: Ref | None) -> tuple
     Two requests, one more where an input names an environment. Empty where the file is not on the ref or the token may
     not read it: not knowing the inputs must not keep anybody from a start.
     """
-    workflow = wire.Workflow.of((await api.get(await client.workflow_path(at))).raw)
+    workflow = wire.Workflow.of((await api.get((await client.exact(at)).of_workflow())).raw)
     file = (workflow.path or "").partition("@")[0]
     if not file.startswith(urls.WORKFLOWS):
         return ()  # GitHub's own workflows, such as code scanning, have no file

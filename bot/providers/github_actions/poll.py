@@ -6,7 +6,7 @@ token that got it, so the first poll after a new token of an installation reads 
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 import msgspec
@@ -63,7 +63,7 @@ class _Repository:
     def path(self) -> str:
         """Return the list to read: of the only watched workflow, else of all."""
         if len(self.pipelines) == 1:
-            return self.at.path("actions", "workflows", next(iter(self.pipelines)), "runs")
+            return replace(self.at, workflow=next(iter(self.pipelines))).of_workflow("runs")
         return self.at.path("actions", "runs")
 
     def pipeline_of(self, run: wire.Run) -> str | None:
@@ -143,9 +143,10 @@ class Poll:
                 # what the list shows and is not new is as it was; unless it reads completed there, and not here
                 if key in poll.builds or (key.id in marks and not marks[key.id].endswith(ENDED)):
                     continue
-                known = before.singles.get(f"{name}/{key.id}") or KnownRun(slow=key.id in marks)
+                single = f"{name}/{key.id}"
+                known = before.singles.get(single) or KnownRun(slow=key.id in marks)
                 is_due = not known.slow or before.tick % SLOW_EVERY == 0
-                poll.singles[f"{name}/{key.id}"] = await self._single(key, known, poll.builds) if is_due else known
+                poll.singles[single] = await self._single(key, known, poll.builds) if is_due else known
         except ProviderError as exc:
             poll.error = exc
         return poll

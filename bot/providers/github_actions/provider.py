@@ -35,6 +35,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workers import in_worker
 from bot.http.client import Api, Quota, Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
@@ -157,6 +158,11 @@ class GitHubActions(Provider[GitHubOptions]):
         """Return what is left of the hour's requests."""
         return errors.quota(headers)
 
+    @property
+    @override
+    def web_homes(self) -> tuple[str, ...]:
+        return self._web, self.options.url
+
     @override
     async def check(self) -> Account:
         """Return whose credentials these are. One request, one more where its user is not the owner; four for an App."""
@@ -179,7 +185,7 @@ class GitHubActions(Provider[GitHubOptions]):
     @override
     async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
         """Yield a workflow's runs. GitHub filters by branch, whole commit and some states; the rest is filtered here."""
-        path = await self._client.workflow_path(self._client.location(pipeline), "runs")
+        path = (await self._client.exact(self._client.location(pipeline))).of_workflow("runs")
         pages = self._api.pages(path, convert.list_query(wanted), member="workflow_runs", ceiling=SEARCH_PAGES)
         async for build in matching(pages, lambda raw: self._client.as_build(wire.Run.of(raw), pipeline), wanted):
             yield build
@@ -295,7 +301,7 @@ class GitHubActions(Provider[GitHubOptions]):
                 status=exc.status,
                 hint="Logs come after a job, sometimes only after the whole run, has ended, and are deleted in time.",
             ) from exc
-        text = logs.plain_log(data.partition(b"\n")[2] if is_cut and b"\n" in data else data)
+        text = await in_worker(logs.plain_log, data.partition(b"\n")[2] if is_cut and b"\n" in data else data)
         return Log(text=text, truncated=is_cut, job=job.name, url=job.web_url)
 
     @override
@@ -381,7 +387,7 @@ class GitHubActions(Provider[GitHubOptions]):
     @override
     def parse_url(self, url: str) -> Page | None:
         """Return what a page of GitHub, or one below the connection's `url`, shows; see `urls.parse`."""
-        return urls.parse(url, self.options.owner, self._web, self.options.url)
+        return urls.parse(url, self.options.owner, *self.web_homes)
 
     @override
     def parse_webhook(

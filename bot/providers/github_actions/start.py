@@ -21,11 +21,11 @@ from bot.core.errors import (
     Unavailable,
     UnexpectedResponse,
     Unsupported,
-    UsageError,
 )
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
 from bot.http.client import Api, Query, Reply
 from bot.providers.base.listing import parse_items
+from bot.providers.base.options import check_options
 from bot.providers.base.send_once import send_once
 from bot.providers.base.times import parse_time
 from bot.providers.github_actions import errors, wire
@@ -62,7 +62,6 @@ class _Dispatch:
     """A dispatch about to be sent: where, of which ref, and the newest run before it (None: unknown)."""
 
     at: Location
-    workflow: str
     ref: Ref
     git_ref: str
     newest: int | None
@@ -112,9 +111,9 @@ class Starter:
         """
         at = self._client.location(pipeline)
         ref = await self._ref(at, request)
-        workflow = await self._client.workflow_path(at)
+        at = await self._client.exact(at)
         try:
-            dispatched = await self._dispatch(at, workflow, ref, request)
+            dispatched = await self._dispatch(at, ref, request)
         except Rejected as exc:
             exc.hint = exc.hint or errors.start_hint(str(exc))
             raise
@@ -137,19 +136,19 @@ class Starter:
             return Ref(kind=RefKind.TAG, name=ref.name.removeprefix(TAGS))
         return replace(ref, name=ref.name.removeprefix(HEADS)) if ref.kind is RefKind.BRANCH else ref
 
-    async def _dispatch(self, at: Location, workflow: str, ref: Ref, request: StartRequest) -> Dispatched:
-        """Start the workflow at a path and return its run. Starts of one workflow wait for each other.
+    async def _dispatch(self, at: Location, ref: Ref, request: StartRequest) -> Dispatched:
+        """Start the workflow and return its run. Starts of one workflow wait for each other.
 
         So our own starts are never taken for one another.
         """
+        workflow = at.of_workflow()
         async with self._locks.setdefault(workflow, asyncio.Lock()):
-            newest = await self._newest(workflow)
+            newest = await self._newest(at)
             if newest is not None:
                 # a list may lag behind what we started a moment ago
                 newest = max(newest, self._last.get(workflow, 0))
             dispatch = _Dispatch(
                 at=at,
-                workflow=workflow,
                 ref=ref,
                 git_ref=await self._git_ref(at, ref),
                 newest=newest,
@@ -167,10 +166,10 @@ class Starter:
             self._last[workflow] = max(newest or 0, dispatched.run or 0)
             return dispatched
 
-    async def _newest(self, workflow: str) -> int | None:
+    async def _newest(self, at: Location) -> int | None:
         """Return the id of a workflow's newest run by hand; None where it cannot be read, which stops no start."""
         try:
-            reply = await self._api.get(f"{workflow}/runs", {"event": EVENT, "per_page": 1})
+            reply = await self._api.get(at.of_workflow("runs"), {"event": EVENT, "per_page": 1})
             return max((run.id for run in parse_items(reply.items("workflow_runs"), wire.Run.of)), default=0)
         except ProviderError:
             return None
@@ -187,7 +186,7 @@ class Starter:
         return ref.name
 
     async def _post(self, dispatch: _Dispatch, request: StartRequest) -> Dispatched:
-        path = f"{dispatch.workflow}/dispatches"
+        path = dispatch.at.of_workflow("dispatches")
         body: dict[str, object] = {"ref": dispatch.git_ref}
         if request.parameters:
             body["inputs"] = dict(request.parameters)
@@ -231,7 +230,7 @@ class Starter:
             "branch": None if is_tag else dispatch.ref.name,
             "per_page": NEWEST,
         }
-        reply = await self._api.get(f"{dispatch.workflow}/runs", query)
+        reply = await self._api.get(dispatch.at.of_workflow("runs"), query)
         listed: list[msgspec.Raw] = reply.items("workflow_runs")
         ours = [
             run
@@ -355,15 +354,21 @@ def refuse_what_a_dispatch_lacks(request: StartRequest) -> None:
             provider=LABEL,
             hint="Give it as an input, if the workflow has one for it: NAME=VALUE.",
         )
-    if request.options:
-        raise UsageError(f"GitHub has no option `{next(iter(request.options))}`.", hint="Inputs are NAME=VALUE.")
+    check_options(request.options, {}, LABEL)
 
 
 def refuse_what_a_rerun_lacks(request: StartRequest) -> None:
     """Raise for anything that is to be other than it was: GitHub runs a build again at its commit, with its inputs."""
-    if request.parameters or request.message or request.options or request.ref or request.commit:
+    refused = [
+        *(f"option `{name}`" for name in request.options),
+        *(f"value for `{name}`" for name in request.parameters),
+        *(["message"] if request.message else []),
+        *(["other ref"] if request.ref is not None else []),
+        *(["other commit"] if request.commit is not None else []),
+    ]
+    if refused:
         raise Unsupported(
-            "GitHub runs a build again as it was, not with other values and not of another ref.",
+            f"GitHub runs a build again as it was, with no {', no '.join(refused)}.",
             provider=LABEL,
-            hint="Start a new one with them: `/build run`.",
+            hint="Start a new one: `/build run`.",
         )

@@ -4,12 +4,13 @@ A pipeline is `owner/repo/WORKFLOW`. The workflow is its number, its file's name
 for the workflow of a run or a job, which is all that their pages tell.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from bot.core.models import Page
-from bot.providers.base.urls import page_below, path
+from bot.providers.base.urls import page_below, page_segments, path, web_page
 
 WORKFLOWS = ".github/workflows/"
 RUNS_PREFIX = "runs/"
@@ -32,6 +33,10 @@ class Location:
     def path(self, *segments: str | int) -> str:
         """Return a path below the repository in the API. Raises NotFound for a segment that no id looks like."""
         return path("repos", self.owner, self.repo, *segments)
+
+    def of_workflow(self, *segments: str) -> str:
+        """Return a path at or below the workflow, which must be named by its number or its file."""
+        return self.path("actions", "workflows", self.workflow, *segments)
 
     def run(self, run: str, *segments: str) -> str:
         """Return a path at or below one of the repository's runs."""
@@ -70,7 +75,7 @@ def web(base_url: str) -> str:
 
 def run_page(home: str, at: Location, run: str) -> str:
     """Return the web page of a run."""
-    return f"{home}/{path(at.owner, at.repo, 'actions', 'runs', run)}"
+    return web_page(home, at.owner, at.repo, "actions", "runs", run)
 
 
 def parse(url: str, owner: str, *homes: str) -> Page | None:
@@ -81,7 +86,7 @@ def parse(url: str, owner: str, *homes: str) -> Page | None:
     address = page_below(url, *homes)
     if address is None:
         return None
-    parts = [unquote(part) for part in address.path.split("/") if part]
+    parts = page_segments(address)
     if len(parts) < 3 or parts[0].lower() != owner.lower() or any("/" in part for part in parts[:2]):
         return None
     repository = f"{parts[0]}/{parts[1]}"
@@ -104,7 +109,7 @@ def parse(url: str, owner: str, *homes: str) -> Page | None:
             return None
 
 
-def _job(parts: list[str]) -> str | None:
+def _job(parts: Sequence[str]) -> str | None:
     for name, value in pairwise(parts):
         if name in {"job", "jobs"} and _is_number(value):
             return value

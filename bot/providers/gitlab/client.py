@@ -21,7 +21,7 @@ from bot.core.models import Build, Job, Log, Page, WebhookEvent
 from bot.http.client import Quota, Reply, message_of
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
-from bot.providers.base.logs import clean_log
+from bot.providers.base.logs import cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
@@ -253,7 +253,7 @@ class GitLabServer(Provider[GitLabOptions]):
         text = data.decode("utf-8", "replace")
         if cut:
             text = text.partition("\n")[2] or text
-        return Log(text=clean_log(plain_log(text)), truncated=cut, job=job.name, url=job.web_url)
+        return Log(text=await cleaned_log(plain_log(text)), truncated=cut, job=job.name, url=job.web_url)
 
     async def settled(self, pipeline: str, build: str) -> Build:
         """Return a build once a cancel shows in it. Up to five reads: GitLab says 200 whatever it has done."""

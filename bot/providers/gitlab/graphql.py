@@ -108,7 +108,7 @@ class Graph:
         return summary.count if summary else None
 
     async def _ask(self, query: str, variables: Mapping[str, object]) -> Reply:
-        reply = await self._api.post(f"{self._root}/api/graphql", json={"query": query, "variables": variables})
+        reply = await self._api.ask(f"{self._root}/api/graphql", json={"query": query, "variables": variables})
         errors = _Answer.of(reply.raw).errors
         if errors:
             said = errors[0].message or "no reason given"

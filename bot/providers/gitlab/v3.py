@@ -36,6 +36,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
+from bot.core.text import folded
 from bot.http.client import Api, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES
@@ -124,10 +125,10 @@ class GitLabV3(GitLabServer):
 
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
-        needle, group = (query or "").lower(), f"{self.options.group.lower()}/" if self.options.group else ""
+        needle, group = folded(query or ""), f"{self.options.group.lower()}/" if self.options.group else ""
         async for item in self._all("projects", {"order_by": "id", "sort": "asc"}):
             it = wire.project(item)
-            if it.path.lower().startswith(group) and (needle in it.path.lower() or needle in it.name.lower()):
+            if it.path.lower().startswith(group) and (needle in folded(it.path) or needle in folded(it.name)):
                 yield it
 
     @override
@@ -299,11 +300,11 @@ class GitLabV3(GitLabServer):
 
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
-        needle = (query or "").lower()
+        needle = folded(query or "")
         for kind, path in ((RefKind.BRANCH, "repository/branches"), (RefKind.TAG, "repository/tags")):
             for item in (await self._api.get(self.at(pipeline, path))).items():
                 name = wire.Named.of(item).name
-                if needle in name.lower():
+                if needle in folded(name):
                     yield Ref(kind=kind, name=name)
 
     @override

@@ -33,6 +33,7 @@ from bot.core.models import (
     TestCase,
     Watched,
 )
+from bot.core.text import folded
 from bot.http.client import Api, Query, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES
@@ -103,7 +104,7 @@ class GitLabV4(GitLabServer):
 
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
-        needle = (query or "").lower()
+        needle = folded(query or "")
         # GitLab matches words of less than three letters only whole
         search = query if query and len(query) >= 3 else None
         if self.options.group:
@@ -131,7 +132,7 @@ class GitLabV4(GitLabServer):
         async for page in self._api.pages(path, wanted, next_page=wire.next_page):
             for item in page:
                 it = wire.project(item)
-                if needle in it.path.lower() or needle in it.name.lower():
+                if needle in folded(it.path) or needle in folded(it.name):
                     yield it
 
     @override

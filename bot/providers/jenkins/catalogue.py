@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from bot.core.errors import NotFound
 from bot.core.models import Pipeline, Ref, RefKind
+from bot.core.text import folded
 from bot.providers.base.listing import parse_items
 from bot.providers.jenkins import convert, names, start, wire
 from bot.providers.jenkins.client import Server
@@ -29,7 +30,7 @@ class Catalogue:
         tree = LISTED
         for _ in range(LEVELS):
             tree = f"{LISTED},jobs[{tree}]"
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         folders = [""]
         for _ in range(FOLDERS):
             if not folders:
@@ -46,7 +47,7 @@ class Catalogue:
                     continue
                 page = self._server.page(full_name)
                 found = convert.pipeline(it, full_name, page=page, in_multibranch=in_multibranch)
-                if wanted in found.path.lower() or wanted in found.name.lower():
+                if wanted in folded(found.path) or wanted in folded(found.name):
                     yield found
 
     async def one(self, path: str) -> Pipeline:

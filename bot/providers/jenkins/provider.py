@@ -49,10 +49,11 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded
 from bot.http.client import Api, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.jenkins import convert, names, parts, poll, start, wire
@@ -260,9 +261,9 @@ class Jenkins(Provider[JenkinsOptions]):
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
         """Yield a multibranch project's branches and pull requests; for other jobs what their newest builds built."""
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         for ref in await self._catalogue.refs(pipeline) or await self._built(pipeline):
-            if wanted in ref.name.lower():
+            if wanted in folded(ref.name):
                 yield ref
 
     @override
@@ -380,7 +381,7 @@ class Jenkins(Provider[JenkinsOptions]):
         data, cut = found if found is not None else await self._reports.console(at, tail_bytes)
         kept = data[-tail_bytes:]
         truncated = cut or len(kept) < len(data)
-        text = clean_log(kept)
+        text = await cleaned_log(kept)
         return Log(
             text=text.partition("\n")[2] if truncated and "\n" in text else text,
             truncated=truncated,

@@ -41,6 +41,8 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded
+from bot.core.workers import in_worker
 from bot.http.client import Api, Query, Reply, message_of
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import with_jobs
@@ -202,12 +204,12 @@ class Travis(Provider[TravisOptions]):
 
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         asked: Query = {"repository.active": True, "sort_by": "current_build:desc", "limit": PER_PAGE}
         async for page in self._pages(f"{self._owner}/repos", asked, "repositories"):
             for it in parse_items(page, wire.Repository.of):
                 found = self._pipeline(it)
-                if wanted in found.path.lower():
+                if wanted in folded(found.path):
                     yield found
 
     @override
@@ -294,7 +296,7 @@ class Travis(Provider[TravisOptions]):
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
         """Yield branches, the last built first. Travis lists no tags."""
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         path = f"repo/{quote(pipeline, safe='')}/branches"
         asked: Query = {
             "branch.exists_on_github": True,
@@ -304,7 +306,7 @@ class Travis(Provider[TravisOptions]):
         }
         async for page in self._pages(path, asked, "branches", ceiling=SEARCH_PAGES):
             for it in parse_items(page, wire.Branch.of):
-                if wanted in it.name.lower():
+                if wanted in folded(it.name):
                     yield Ref(kind=RefKind.BRANCH, name=it.name)
 
     @override
@@ -373,7 +375,7 @@ class Travis(Provider[TravisOptions]):
             data, cut = whole[-tail_bytes:], len(whole) > tail_bytes
         if not data:
             raise NotFound("This job has no log yet.", provider=self.label)
-        text = convert.log_text(data.partition(b"\n")[2] if cut and b"\n" in data else data)
+        text = await in_worker(convert.log_text, data.partition(b"\n")[2] if cut and b"\n" in data else data)
         return Log(text=text, truncated=cut, job=job.name, url=job.web_url)
 
     @override

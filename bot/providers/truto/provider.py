@@ -54,11 +54,12 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import among_names, folded
 from bot.http.client import Api, Query, Quota, Reply, message_of
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
 from bot.providers.truto import convert, limits, listing, pages, proxy, wire
@@ -203,12 +204,12 @@ class Truto(Provider[TrutoOptions]):
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         """Yield what the options name, then what Truto lists beside it; of CircleCI it lists nothing."""
-        wanted, home = (query or "").lower(), await self._named(self.options.home)
-        if wanted in f"{home.path} {home.name}".lower():
+        wanted, home = folded(query or ""), await self._named(self.options.home)
+        if wanted in folded(f"{home.path} {home.name}"):
             yield home
         async for found in self._others():
             is_other = home.id != found.id and home.path != found.path
-            if is_other and wanted in f"{found.path} {found.name}".lower():
+            if is_other and wanted in folded(f"{found.path} {found.name}"):
                 yield found
 
     @override
@@ -218,7 +219,7 @@ class Truto(Provider[TrutoOptions]):
             return await self._named(path)
         except NotFound:
             async for found in self._others():
-                if path.lower() in {found.path.lower(), found.name.lower()}:
+                if among_names(path, (found.path, found.name)):
                     return found
             raise
 
@@ -287,14 +288,14 @@ class Truto(Provider[TrutoOptions]):
         self._need(Capability.REFS)
         if self.integration is Integration.AZURE and pipeline == self.options.workspace_id:
             raise UsageError("A whole workspace has no branches.", hint="Name one of its repositories.")
-        wanted = (query or "").lower()
+        wanted = folded(query or "")
         asked: Query = {**self._context(pipeline), "limit": PER_PAGE}
         if self.integration is Integration.AZURE:
             asked = {**asked, "repo_id": pipeline}
         async for page in self._pages("unified/ci-cd/branches", asked):
             for it in parse_items(page, wire.NamedWire.of):
                 name = (it.name or str(it.id or "")).removeprefix("refs/heads/")
-                if name and wanted in name.lower():
+                if name and wanted in folded(name):
                     yield Ref(kind=RefKind.BRANCH, name=name)
 
     @override
@@ -365,7 +366,7 @@ class Truto(Provider[TrutoOptions]):
         data, cut = await self._api.tail(
             f"custom/{path}", self._only_account, keep=tail_bytes, headers={"Accept": "text/plain, */*"}
         )
-        text = clean_log(data)
+        text = await cleaned_log(data)
         return Log(
             text=text.partition("\n")[2] if cut and "\n" in text else text, truncated=cut, job=job.name, url=job.web_url
         )

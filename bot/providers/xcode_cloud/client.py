@@ -15,6 +15,7 @@ from cachetools import LRUCache, TTLCache
 from bot.core.clock import Clock
 from bot.core.errors import Ambiguous, AuthFailed, NotFound, ProviderError, UnexpectedResponse
 from bot.core.models import Account, Build, BuildFilter
+from bot.core.text import folded, same_name
 from bot.http.client import Api, Query
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.xcode_cloud import convert, urls
@@ -298,6 +299,22 @@ class Client:
         await self.products_if_readable()
         return self._build(document.data, document.included_by_id, pipeline)
 
+    async def listed_build(self, build: str, pipeline: str) -> Build:
+        """Return a build by way of lists: of its workflow's product, or of all where `pipeline` is no workflow (`run:ID`).
+
+        At most ten requests for each product. Raises NotFound.
+        """
+        workflows = await self.workflows()
+        products = [workflows[pipeline].product] if pipeline in workflows else (await self.products()).values()
+        for product in products:
+            if self._ready is not None and _uncovered(self._ready, _reads_of(product.id)):
+                continue
+            async for page in self.product_runs(product.id, PAGE_SIZE):
+                for candidate in await self.builds_of_page(page, pipeline):
+                    if candidate.id == build:
+                        return candidate
+        raise NotFound("That build is not among the newest ones of its product.", provider=LABEL)
+
     async def builds_of_page(self, page: Listing, pipeline: str = "") -> list[Build]:
         """Return a page of runs as builds, without those that cannot be read. Once an hour one request."""
         await self.products_if_readable()
@@ -398,10 +415,9 @@ def _workflow_of(raw: msgspec.Raw) -> str | None:
 
 def _fitting(workflows: list[Workflow], name: str) -> list[Workflow]:
     """Return the workflows that words mean: by path, else by name, else by app."""
-    folded = name.casefold()
     return (
-        [it for it in workflows if it.path.casefold() == folded]
-        or [it for it in workflows if it.name.casefold() == folded]
+        [it for it in workflows if same_name(it.path, name)]
+        or [it for it in workflows if same_name(it.name, name)]
         or [it for it in workflows if it.product.app and f"{urls.APP_PREFIX}{it.product.app}" == name]
     )
 
@@ -436,7 +452,7 @@ def _no_workflow(words: str) -> NotFound:
 
 
 def _several_workflows(words: str, workflows: list[Workflow]) -> Ambiguous:
-    are_distinct = len({it.path.casefold() for it in workflows}) == len(workflows)
+    are_distinct = len({folded(it.path) for it in workflows}) == len(workflows)
     return Ambiguous(
         f"Several workflows are called `{words}`. Which one?",
         choices=tuple((it.path, it.path if are_distinct else it.id) for it in workflows),

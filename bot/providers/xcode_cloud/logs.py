@@ -12,18 +12,23 @@ from dataclasses import dataclass
 
 from bot.core.errors import NotFound, UnexpectedResponse
 from bot.core.models import Job, Log
-from bot.providers.base.logs import clean_log
+from bot.providers.base.logs import cleaned_log
 from bot.providers.xcode_cloud.options import LABEL
 
 BUNDLE_BYTES = 64 * 1024 * 1024
 DIRECTORY_BYTES = 1024 * 1024
 MEMBERS = 5000
+TRIED = 40
 UNPACKED_BYTES = 256 * 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 SNIFF_BYTES = 4096
 
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _END_BYTES = 22
+_ZIP64_LOCATOR = b"PK\x06\x07"
+_LOCATOR_BYTES = 20
+_ZIP64_END = b"PK\x06\x06"
+_ZIP64_BYTES = 56
 _LONGEST_COMMENT_BYTES = 65535
 _ENCRYPTED = 0x1
 _READABLE = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
@@ -52,7 +57,7 @@ async def read_bundle(data: bytes, job: Job, keep: int) -> Log:
         raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
     if tail is None:
         raise NotFound(f"The log bundle of {job.name} holds no text.", provider=LABEL)
-    return Log(text=clean_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
+    return Log(text=await cleaned_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
 
 
 def bundle_tail(data: bytes, keep: int) -> Tail | None:
@@ -72,7 +77,7 @@ def bundle_tail(data: bytes, keep: int) -> Tail | None:
                 if not it.is_dir() and it.file_size and not it.flag_bits & _ENCRYPTED and it.compress_type in _READABLE
             ]
             readable.sort(key=lambda it: ("xcodebuild" in it.filename.lower(), it.file_size), reverse=True)
-            for member in readable:
+            for member in readable[:TRIED]:
                 if (tail := _text_tail(bundle, member, keep)) is not None:
                     return tail
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as exc:
@@ -81,12 +86,23 @@ def bundle_tail(data: bytes, keep: int) -> Tail | None:
 
 
 def _check_directory(data: bytes) -> None:
-    """Refuse an archive whose directory would not fit before `zipfile` reads all of it."""
+    """Refuse an archive whose directory is too large before `zipfile` reads all of it, a zip64 one included."""
     end = data.rfind(_END_OF_DIRECTORY, max(len(data) - _LONGEST_COMMENT_BYTES - _END_BYTES, 0))
     if end < 0 or len(data) < end + _END_BYTES:
         raise BadBundle("is no zip archive")
-    if int.from_bytes(data[end + 12 : end + 16], "little") > DIRECTORY_BYTES:
-        raise BadBundle("holds too many files")
+    members, size = _number(data, end + 10, 2), _number(data, end + 12, 4)
+    if end >= _LOCATOR_BYTES and data.startswith(_ZIP64_LOCATOR, end - _LOCATOR_BYTES):
+        # `zipfile` believes the larger record, and looks for it right before its locator.
+        record = end - _LOCATOR_BYTES - _ZIP64_BYTES
+        if record < 0 or not data.startswith(_ZIP64_END, record):
+            raise BadBundle("is damaged")
+        members, size = _number(data, record + 32, 8), _number(data, record + 40, 8)
+    if size > DIRECTORY_BYTES or members > MEMBERS:
+        raise BadBundle(f"holds more than {MEMBERS} files")
+
+
+def _number(data: bytes, at: int, length: int) -> int:
+    return int.from_bytes(data[at : at + length], "little")
 
 
 def _text_tail(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, keep: int) -> Tail | None:

@@ -35,6 +35,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import folded
 from bot.http.client import DOWNLOAD_BYTES, Api, Quota, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
@@ -147,6 +148,11 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         """Return what is left of the rolling hour; when it refills is not told."""
         return errors.quota_of(headers)
 
+    @property
+    @override
+    def web_homes(self) -> tuple[str, ...]:
+        return self._site.root, self.base_url(self.options) if self.options.url else ""
+
     @override
     async def check(self) -> Account:
         """Return whose key it is. One request; a ready-made token needs its scope compared with what we ask, too."""
@@ -169,9 +175,9 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         """Yield the workflows. From memory for ten minutes; else two requests and one for each product."""
-        needle = (query or "").strip().casefold()
+        needle = folded((query or "").strip())
         for workflow in (await self._client.workflows()).values():
-            if needle in workflow.path.casefold():
+            if needle in folded(workflow.path):
                 yield convert.pipeline(workflow, self._site)
 
     @override
@@ -181,8 +187,8 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         Also that of a build (`run:ID`), and the only one of an app (`app:ID`). Raises Ambiguous where several fit.
         """
         if path.startswith(urls.RUN_PREFIX):
-            run = (await self._client.run(path.removeprefix(urls.RUN_PREFIX))).data
-            workflow = await self._client.workflow(run.to("workflow") or "")
+            build = await self.build(path, path.removeprefix(urls.RUN_PREFIX))
+            workflow = await self._client.workflow(build.pipeline)
         else:
             workflow = await self._client.find(path)
         return convert.pipeline(workflow, self._site)
@@ -200,12 +206,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         """
         if self._ready is None:
             return await self._client.build(await self._client.run(build), pipeline)
-        product = (await self._client.workflow(pipeline)).product
-        async for page in self._client.product_runs(product.id, PAGE_SIZE):
-            for candidate in await self._client.builds_of_page(page, pipeline):
-                if candidate.id == build:
-                    return candidate
-        raise NotFound("That build is not among the newest ones of its product.", provider=LABEL)
+        return await self._client.listed_build(build, pipeline)
 
     @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:
@@ -246,12 +247,12 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         """Yield branches, tags and open pull requests. Two lists, each kept five minutes."""
         self._require(Capability.REFS)
         repository = await self._client.repository_of(pipeline)
-        needle = (query or "").casefold()
+        needle = folded(query or "")
         for source in (
             *await self._client.branches_and_tags(repository),
             *await self._client.pull_requests(repository),
         ):
-            if needle in f"{source.ref.name} {source.ref.title or ''}".casefold():
+            if needle in folded(f"{source.ref.name} {source.ref.title or ''}"):
                 yield source.ref
 
     @override
@@ -360,7 +361,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @override
     def parse_url(self, url: str) -> Page | None:
         """Return what a page of App Store Connect, or one below the connection's `url`, shows; see `Site.parse`."""
-        return self._site.parse(url, self.base_url(self.options) if self.options.url else "")
+        return self._site.parse(url, *self.web_homes)
 
     @override
     def parse_webhook(

@@ -13,6 +13,7 @@ from bot.core.clock import Sleep
 from bot.core.errors import Ambiguous, NotFound, ProviderError, Rejected, Unsupported, UsageError
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
 from bot.http.client import Api
+from bot.providers.base.options import check_options
 from bot.providers.base.send_once import send_once
 from bot.providers.xcode_cloud import urls
 from bot.providers.xcode_cloud.client import JUST_READ, Client
@@ -38,9 +39,15 @@ class Starter:
         self._sleep = sleep
 
     async def target(self, pipeline: str, request: StartRequest) -> StartTarget:
-        """Return what `start` would send, or raise what it would raise. Costs what finding the ref costs."""
+        """Return what `start` would send, or raise what it would raise. Costs what finding the ref costs.
+
+        A ref that Apple does not list, which `start` refuses, is what was typed: whether it exists is told to those
+        who may start it.
+        """
         start_attributes(request)
-        ref = (await self._source(pipeline, request.ref)).ref
+        wanted = await self._wanted(pipeline, request.ref)
+        source = await self._listed(pipeline, wanted)
+        ref = source.ref if source is not None else wanted
         return StartTarget(
             branch=ref.name if ref.kind is RefKind.BRANCH else None,
             tag=ref.name if ref.kind is RefKind.TAG else None,
@@ -50,7 +57,10 @@ class Starter:
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a run of the request's ref, or of the default branch, and return it."""
         attributes = start_attributes(request)
-        source = await self._source(pipeline, request.ref)
+        wanted = await self._wanted(pipeline, request.ref)
+        source = await self._listed(pipeline, wanted)
+        if source is None:
+            raise _not_listed(wanted)
         made = _Made(source=source.id, reasons=frozenset({"MANUAL", None}))
         build = await self._create(pipeline, attributes, {source.relation: to_one(source.type, source.id)}, made)
         return _with_source(build, source)
@@ -92,12 +102,15 @@ class Starter:
         source = old.to("pull_request") or old.to("source_branch_or_tag")
         return _Made(source=source, reasons=frozenset({"MANUAL", "MANUAL_REBUILD", None}), commit=commit)
 
-    async def _source(self, pipeline: str, ref: Ref | None) -> Source:
-        """Return what a ref means to Apple; the lists are read anew before it is said to be missing."""
-        workflow = await self._client.workflow(pipeline)
-        wanted = ref or _default_branch(workflow)
+    async def _wanted(self, pipeline: str, ref: Ref | None) -> Ref:
+        """Return the ref to build: the one asked for, else the default branch. A commit is refused."""
+        wanted = ref or _default_branch(await self._client.workflow(pipeline))
         if wanted.kind is RefKind.COMMIT:
             raise _no_commit(wanted.name)
+        return wanted
+
+    async def _listed(self, pipeline: str, wanted: Ref) -> Source | None:
+        """Return what a ref means to Apple. The lists are read anew before it is None. Raises Ambiguous."""
         repository = await self._client.repository_of(pipeline)
         is_request = wanted.kind is RefKind.PULL_REQUEST
         offered = self._client.pull_requests if is_request else self._client.branches_and_tags
@@ -111,13 +124,7 @@ class Starter:
                 )
             if matches:
                 return matches[0]
-        if is_request:
-            raise NotFound(f"There is no open pull request {wanted.name} in the workflow's repository.", provider=LABEL)
-        raise NotFound(
-            f"Apple lists no {'tag' if wanted.kind is RefKind.TAG else 'branch or tag'} `{wanted.name}`.",
-            provider=LABEL,
-            hint="One that was just pushed may take a minute to show.",
-        )
+        return None
 
     async def _create(
         self, pipeline: str, attributes: Mapping[str, bool], relations: Mapping[str, object], made: "_Made"
@@ -213,9 +220,7 @@ def start_attributes(request: StartRequest) -> dict[str, bool]:
         raise Unsupported("Xcode Cloud takes no message with a build.", provider=LABEL, hint="Leave it out.")
     if request.commit is not None:
         raise _no_commit(request.commit)
-    for name in request.options:
-        if name not in OPTIONS:
-            raise UsageError(f"Xcode Cloud knows no option `{name}`.", hint="There is: `clean`.")
+    check_options(request.options, OPTIONS, LABEL)
     if "clean" not in request.options:
         return {}
     word = request.options["clean"].strip().casefold()
@@ -261,6 +266,16 @@ def _with_source(build: Build, source: Source) -> Build:
 def _unambiguous(source: Source) -> str:
     """Return the words that mean this branch or tag and nothing else."""
     return str(source.ref) if source.ref.kind is RefKind.TAG else source.canonical_name or source.ref.name
+
+
+def _not_listed(ref: Ref) -> NotFound:
+    if ref.kind is RefKind.PULL_REQUEST:
+        return NotFound(f"There is no open pull request {ref.name} in the workflow's repository.", provider=LABEL)
+    return NotFound(
+        f"Apple lists no {'tag' if ref.kind is RefKind.TAG else 'branch or tag'} `{ref.name}`.",
+        provider=LABEL,
+        hint="One that was just pushed may take a minute to show.",
+    )
 
 
 def _no_commit(commit: str) -> Unsupported:

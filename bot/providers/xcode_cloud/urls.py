@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bot.core.errors import NotFound
 from bot.core.models import Page
-from bot.providers.base.urls import page_below, path
+from bot.providers.base.urls import page_below, path, web_page
 
 APP_STORE_CONNECT = "https://appstoreconnect.apple.com"
 
@@ -118,7 +118,7 @@ class Site:
             return self.home
         build = ("builds", run_id) if run_id else ()
         try:
-            return f"{self.root}/{path('teams', self.team, 'apps', app, 'ci', *build)}"
+            return web_page(self.root, "teams", self.team, "apps", app, "ci", *build)
         except NotFound:
             return self.home
 

@@ -1,5 +1,6 @@
 // What the page asks of the local Slack and of the CI systems' controls.
 import { useCallback, useEffect, useRef, useState } from "react";
+import { setClock } from "./clock.js";
 
 export async function request(path, options = {}) {
   const response = await fetch(path, {
@@ -23,7 +24,7 @@ const FAILURES = {
 
 export const failure = (error) => FAILURES[error] ?? error;
 
-// Everything `user` sees, read again whenever the stream tells of a change.
+// Everything `user` sees, read again at each change that the stream reports.
 export function useWorkspace(user) {
   const [state, setState] = useState(null);
   const [connected, setConnected] = useState(true);
@@ -31,8 +32,10 @@ export function useWorkspace(user) {
 
   const refresh = useCallback(async () => {
     const turn = ++asked.current;
-    const found = await request(`/ui/state${user ? `?user=${user}` : ""}`).catch(() => null);
-    if (found && turn === asked.current) setState(found);
+    const answer = await request(`/ui/state${user ? `?user=${user}` : ""}`).catch(() => null);
+    if (!answer || turn !== asked.current) return;
+    if (answer.now) setClock(answer.now);
+    setState(answer);
   }, [user]);
 
   useEffect(() => {

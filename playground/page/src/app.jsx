@@ -1,16 +1,21 @@
-// The page: who one is, where one is, and what is said there.
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+// The page: whose eyes it looks through, which conversation is open, and the panels beside it.
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { failure, post, useWorkspace } from "./api.js";
 import { Blocks } from "./blocks.jsx";
 import { Composer } from "./composer.jsx";
 import { Menu } from "./controls.jsx";
-import { Avatar, Bell, Message } from "./message.jsx";
+import { Icon, SEARCH } from "./icons.jsx";
+import { Avatar } from "./message.jsx";
 import { Modal } from "./modal.jsx";
+import { Search } from "./search.jsx";
+import { Sidebar } from "./sidebar.jsx";
 import { Dialog, useConfirm, useSurface } from "./surface.jsx";
 import { Systems, Wire } from "./systems.jsx";
-import { People, dateText } from "./text.jsx";
+import { People } from "./text.jsx";
+import { Timeline } from "./timeline.jsx";
 
-const MINUTES = 5 * 60;
+const NARROW = 900;
+const ROOM_FOR_PANEL = 1100;
 
 function useToasts() {
   const [toasts, setToasts] = useState([]);
@@ -22,76 +27,16 @@ function useToasts() {
   return { tell, toasts };
 }
 
-// Messages keep their identity while their JSON stays the same, so that only changed ones are drawn again.
-function useStable(messages) {
-  const known = useRef(new Map());
-  return useMemo(() => {
-    const next = new Map();
-    const found = messages.map((message) => {
-      const raw = JSON.stringify(message);
-      const before = known.current.get(message.ts);
-      const entry = before?.raw === raw ? before : { raw, message };
-      next.set(message.ts, entry);
-      return entry;
-    });
-    known.current = next;
-    return found;
-  }, [messages]);
-}
-
-function Timeline({ messages, label, state, channel, inThread, tell, confirm, onThread, disabled }) {
-  const list = useRef(null);
-  const pinned = useRef(true);
-  const top = useRef(0);
-  const entries = useStable(messages);
-  const shortcuts = state.shortcuts.filter((it) => it.type === "message");
-  const last = messages.at(-1)?.ts;
-  const inner = useRef(null);
+// Whether the window is as narrow as `width` or narrower, now and after it has been resized.
+function useNarrow(width) {
+  const [narrow, setNarrow] = useState(() => window.matchMedia(`(max-width: ${width}px)`).matches);
   useEffect(() => {
-    // Charts grow after they are first drawn: whoever reads the end keeps reading the end.
-    const stay = () => {
-      if (pinned.current && list.current) list.current.scrollTop = list.current.scrollHeight;
-    };
-    stay();
-    const watching = new ResizeObserver(stay);
-    watching.observe(inner.current);
-    return () => watching.disconnect();
-  }, [last, label]);
-  let day = "";
-  let before = null;
-  return (
-    <div
-      ref={list}
-      className="timeline"
-      role="log"
-      aria-label={label}
-      tabIndex={0}
-      onScroll={(event) => {
-        const { scrollTop, scrollHeight, clientHeight } = event.target;
-        // Only moving up lets go of the end: content that grows below must not.
-        if (scrollTop < top.current) pinned.current = false;
-        if (scrollHeight - scrollTop - clientHeight < 80) pinned.current = true;
-        top.current = scrollTop;
-      }}
-    >
-      <div className="inner" ref={inner}>
-      <div className="spacer" />
-      {entries.map(({ raw, message }, number) => {
-        const today = dateText("{date_pretty}", Number(message.ts), "");
-        const fresh = today !== day && !inThread;
-        day = today;
-        const compact = !fresh && number > 0 && before?.user === message.user && !message.username && Number(message.ts) - Number(before.ts) < MINUTES && !message.is_ephemeral && !before.is_ephemeral && !before.reply_count;
-        before = message;
-        return (
-          <div key={message.ts}>
-            {fresh && <div className="day" role="separator"><span>{today}</span></div>}
-            <Message raw={raw} message={message} channel={channel} state={state} compact={compact && !message.blocks?.length && !message.attachments} inThread={inThread} tell={tell} confirm={confirm} onThread={onThread} shortcuts={shortcuts} disabled={disabled} />
-          </div>
-        );
-      })}
-      </div>
-    </div>
-  );
+    const media = window.matchMedia(`(max-width: ${width}px)`);
+    const changed = () => setNarrow(media.matches);
+    media.addEventListener("change", changed);
+    return () => media.removeEventListener("change", changed);
+  }, [width]);
+  return narrow;
 }
 
 function Home({ state, tell, confirm }) {
@@ -117,47 +62,6 @@ function Rename({ channel, act, onClose }) {
   );
 }
 
-function Sidebar({ state, place, go, unread, users, actAs }) {
-  const channels = state.channels.filter((it) => !it.is_im);
-  const dm = state.channels.find((it) => it.is_im);
-  const bot = users.find((it) => it.id === state.bot);
-  const item = (id, shown, more = {}) => (
-    <li key={id}>
-      <button type="button" aria-current={place === id ? "page" : undefined} className={`${unread.has(id) ? "unread" : ""} ${more.className ?? ""}`} aria-label={more.label} onClick={() => go(id)}>
-        {shown}
-      </button>
-    </li>
-  );
-  return (
-    <aside className="sidebar" aria-label="Workspace">
-      <div className="team">
-        <span className="logo" aria-hidden="true"><Bell /></span>
-        <div>
-          <strong>{state.team.name}</strong>
-          <small>{state.socket_mode ? "Socket Mode" : "HTTP"}{!state.installed && " · app removed"}</small>
-        </div>
-      </div>
-      <nav aria-label="Conversations">
-        <h2>Channels</h2>
-        <ul>{channels.map((it) => item(it.id, <><span className="hash" aria-hidden="true">{it.is_private ? "🔒" : "#"}</span>{it.name}</>, { className: it.is_archived ? "archived" : "", label: it.name }))}</ul>
-        <h2>Direct messages</h2>
-        <ul>{dm && item(dm.id, <><Avatar user={bot} />{bot?.real_name}</>, { label: `Direct message to ${bot?.real_name}` })}</ul>
-        <h2>Apps</h2>
-        <ul>{item("home", <><span className="hash" aria-hidden="true">⌂</span>App Home</>, { label: "App Home" })}</ul>
-      </nav>
-      <div className="acting">
-        <Avatar user={users.find((it) => it.id === state.me)} />
-        <span>
-          <label htmlFor="acting-as">Acting as</label>
-          <select id="acting-as" value={state.me} onChange={(event) => actAs(event.target.value)}>
-            {users.filter((it) => !it.is_bot).map((it) => <option key={it.id} value={it.id}>{it.real_name}{it.is_admin ? " (admin)" : ""}</option>)}
-          </select>
-        </span>
-      </div>
-    </aside>
-  );
-}
-
 const readPlace = () => {
   const [, id = "", ts = ""] = window.location.hash.split("/");
   return { id, ts };
@@ -167,7 +71,10 @@ export function App() {
   const [user, setUser] = useState(() => sessionStorage.getItem("user") ?? "");
   const [place, setPlace] = useState(readPlace);
   const [thread, setThread] = useState("");
-  const [side, setSide] = useState(() => sessionStorage.getItem("side") ?? (window.innerWidth > 1100 ? "systems" : ""));
+  const narrow = useNarrow(NARROW);
+  const [side, setSide] = useState(() => (window.innerWidth <= NARROW ? "" : (sessionStorage.getItem("side") ?? (window.innerWidth > ROOM_FOR_PANEL ? "systems" : ""))));
+  const [menu, setMenu] = useState(false);
+  const [searching, setSearching] = useState(false);
   const [renaming, setRenaming] = useState(false);
   const [seen, setSeen] = useState({});
   const { state, connected } = useWorkspace(user);
@@ -179,7 +86,25 @@ export function App() {
     window.addEventListener("hashchange", moved);
     return () => window.removeEventListener("hashchange", moved);
   }, []);
-  useEffect(() => sessionStorage.setItem("side", side), [side]);
+  useEffect(() => {
+    if (!narrow) sessionStorage.setItem("side", side);
+  }, [side, narrow]);
+  useEffect(() => {
+    // On a narrow screen a panel covers the conversation: it is opened on purpose only.
+    if (narrow) setSide("");
+    setMenu(false);
+  }, [narrow]);
+  useEffect(() => {
+    const keys = (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+        event.preventDefault();
+        setSearching(true);
+      }
+    };
+    document.addEventListener("keydown", keys);
+    return () => document.removeEventListener("keydown", keys);
+  }, []);
+  const closeMenu = useCallback(() => setMenu(false), []);
 
   const go = useCallback((id) => {
     window.location.hash = `#/${id}`;
@@ -214,10 +139,6 @@ export function App() {
     if (!target || !everything) return;
     const message = everything.find((it) => it.ts === target);
     if (message?.thread_ts && message.thread_ts !== message.ts) setThread(message.thread_ts);
-    const shown = document.getElementById(`m-${target}`);
-    shown?.scrollIntoView({ block: "center" });
-    shown?.classList.add("target");
-    // Only when the address changes: new messages must not scroll back to it.
   }, [target, Boolean(everything)]);
 
   const roots = useMemo(() => (everything ?? []).filter((it) => it.is_root && !(it.is_ephemeral && it.thread_ts)), [everything]);
@@ -239,19 +160,28 @@ export function App() {
   const disabled = false;
   const top = state.views.at(-1);
   const panes = { systems: "CI systems", wire: "Wire" };
+  const short = { systems: "CI", wire: "Wire" };
   const right = thread && threaded.length ? "thread" : side;
 
   return (
     <People.Provider value={people}>
       <div className={`shell ${right ? "with-side" : ""}`}>
-        <Sidebar state={state} place={atHome ? "home" : channel.id} go={go} unread={unread} users={state.users} actAs={actAs} />
+        <Sidebar state={state} place={atHome ? "home" : channel.id} go={go} unread={unread} users={state.users} actAs={actAs} isDrawer={narrow} isOpen={menu} onClose={closeMenu} />
         <main aria-label={atHome ? "App Home" : channel.is_im ? "Direct message" : `Channel ${channel.name}`}>
           <header className="top">
-            <div>
+            {narrow && (
+              <button type="button" className="icon menu-button" aria-label="Menu" aria-expanded={menu} onClick={() => setMenu(true)}>
+                ☰{unread.size > 0 && <span className="dot" aria-label={`${unread.size} unread`} />}
+              </button>
+            )}
+            <div className="title">
               <h1>{atHome || channel.is_im ? <Avatar user={bot} /> : <span className="hash" aria-hidden="true">{channel.is_private ? "🔒" : "#"}</span>}{title}</h1>
               <p>{atHome ? "Home" : channel.is_im ? "Messages to the bot" : `${channel.topic}${channel.has_bot ? "" : " · Buildbell is not in this channel"}`}</p>
             </div>
             <span className="grow" />
+            <button type="button" className="find" aria-label="Search" title="Search messages (Ctrl+K)" onClick={() => setSearching(true)}>
+              <Icon path={SEARCH} /><span className="words">Search</span>
+            </button>
             {!connected && <span className="offline" role="status">Reconnecting…</span>}
             {!atHome && !channel.is_im && (
               <Menu
@@ -267,7 +197,7 @@ export function App() {
             )}
             <div className="switch" role="group" aria-label="Side panel">
               {Object.entries(panes).map(([key, name]) => (
-                <button type="button" key={key} aria-pressed={side === key && !thread} onClick={() => { setSide(side === key && !thread ? "" : key); setThread(""); }}>{name}</button>
+                <button type="button" key={key} aria-label={name} aria-pressed={side === key && !thread} onClick={() => { setSide(side === key && !thread ? "" : key); setThread(""); }}>{narrow ? short[key] : name}</button>
               ))}
             </div>
           </header>
@@ -277,13 +207,14 @@ export function App() {
             </div>
           ) : (
             <>
-              {roots.length === 0 && (
-                <div className="welcome">
-                  <h2>{channel.is_im ? "Say what you want to know" : `This is #${channel.name}`}</h2>
-                  <p>{channel.is_im ? "Write to Buildbell as you would type a command: status, run nightly, why." : "Nothing has happened here yet. Type /build to see what this channel follows, or push a commit in the panel on the right."}</p>
-                </div>
-              )}
-              <Timeline key={channel.id} messages={roots} label={`Messages in ${title}`} state={state} channel={channel.id} tell={tell} confirm={confirm} onThread={setThread} disabled={disabled} />
+              <Timeline key={channel.id} messages={roots} label={`Messages in ${title}`} state={state} channel={channel.id} tell={tell} confirm={confirm} onThread={setThread} disabled={disabled} target={target}>
+                {roots.length === 0 && (
+                  <div className="welcome">
+                    <h2>{channel.is_im ? "Ask Buildbell" : `This is #${channel.name}`}</h2>
+                    <p>{channel.is_im ? "Write to Buildbell as you would type a command: status, run nightly, why." : `Nothing has happened here yet. Type /build to see what this channel follows, or push a commit in the panel “${panes.systems}”.`}</p>
+                  </div>
+                )}
+              </Timeline>
               <Composer key={`c-${channel.id}`} state={state} channel={channel} label={channel.is_im ? "Message Buildbell" : `Message #${channel.name}`} tell={tell} disabled={archived} />
             </>
           )}
@@ -291,7 +222,7 @@ export function App() {
         {right === "thread" && (
           <aside className="side" aria-label="Thread">
             <header><h2>Thread</h2><button type="button" className="icon" aria-label="Close thread" onClick={() => setThread("")}>×</button></header>
-            <Timeline key={thread} messages={threaded} label="Messages in the thread" state={state} channel={channel.id} inThread tell={tell} confirm={confirm} onThread={() => {}} disabled={disabled} />
+            <Timeline key={thread} messages={threaded} label="Messages in the thread" state={state} channel={channel.id} inThread tell={tell} confirm={confirm} onThread={() => {}} disabled={disabled} target={target} />
             <Composer key={`t-${thread}`} state={state} channel={channel} threadTs={thread} label="Reply in thread" tell={tell} disabled={archived} />
           </aside>
         )}
@@ -305,6 +236,7 @@ export function App() {
           {toasts.map((toast) => <p key={toast.key} className={toast.kind}>{toast.text}</p>)}
         </div>
         {top && <Modal key={top.id} view={top} depth={state.views.length} me={me} tell={tell} confirm={confirm} />}
+        {searching && <Search state={state} onClose={() => setSearching(false)} />}
         {renaming && <Rename channel={channel} act={act} onClose={() => setRenaming(false)} />}
         {dialog}
       </div>

@@ -1,7 +1,10 @@
-// Block Kit on the page. What can be pressed is ours; rich text, tables, charts and cards come from slack-blocks-to-jsx.
+// Block Kit on the page. Markdown, videos, cards, plans and carousels come from slack-blocks-to-jsx, the rest is drawn here.
 import { useContext, useId, useState } from "react";
 import { Message as Rendered } from "slack-blocks-to-jsx";
+import { Chart } from "./charts.jsx";
 import { Element } from "./controls.jsx";
+import { RichText } from "./rich_text.jsx";
+import { DataTable, Table } from "./tables.jsx";
 import { People, Plain, Text, plain } from "./text.jsx";
 
 function FromLibrary({ block }) {
@@ -140,6 +143,14 @@ export function Block({ block, ctx }) {
           ))}
         </div>
       );
+    case "rich_text":
+      return <RichText block={block} />;
+    case "table":
+      return <Table block={block} />;
+    case "data_table":
+      return <DataTable block={block} />;
+    case "data_visualization":
+      return <Chart block={block} />;
     case "input":
       return <Input block={block} ctx={ctx} />;
     case "container":

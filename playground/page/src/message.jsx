@@ -4,7 +4,8 @@ import { failure, post } from "./api.js";
 import { Blocks } from "./blocks.jsx";
 import { Menu } from "./controls.jsx";
 import { Dialog, useSurface } from "./surface.jsx";
-import { Mrkdwn, dateText, emoji } from "./text.jsx";
+import { Emoji, emoji } from "./emoji.jsx";
+import { Mrkdwn, When, dateText } from "./text.jsx";
 
 const REACTIONS = ["repeat", "eyes", "no_bell", "white_check_mark", "+1", "tada"];
 
@@ -126,7 +127,7 @@ export const Message = memo(
             <div className="reactions">
               {message.reactions.map((reaction) => (
                 <button type="button" key={reaction.name} aria-pressed={reaction.users.includes(me)} aria-label={`${reaction.name.replaceAll("_", " ")}, ${reaction.count}`} onClick={() => react(reaction.name)}>
-                  {emoji(reaction.name) ?? `:${reaction.name}:`} {reaction.count}
+                  <Emoji name={reaction.name} /> {reaction.count}
                 </button>
               ))}
             </div>
@@ -134,13 +135,13 @@ export const Message = memo(
           {message.reply_count > 0 && !inThread && (
             <button type="button" className="replies" onClick={() => onThread(message.ts)}>
               {message.reply_count === 1 ? "1 reply" : `${message.reply_count} replies`}
-              <small>Last {dateText("{ago}", Number(message.latest_reply), "")}</small>
+              <small>Last <When format="{ago}" seconds={Number(message.latest_reply)} fallback="" /></small>
             </button>
           )}
         </div>
         <div className="tools" role="group" aria-label="Message actions">
           {!ephemeral && (
-            <Menu label="Add a reaction" items={REACTIONS.map((it) => ({ key: it, label: it.replaceAll("_", " "), shown: <><span aria-hidden="true">{emoji(it)}</span> {it.replaceAll("_", " ")}</>, onPick: () => react(it) }))}>☺</Menu>
+            <Menu label="Add a reaction" items={REACTIONS.map((it) => ({ key: it, label: it.replaceAll("_", " "), shown: <><span className="emoji" aria-hidden="true">{emoji(it)}</span> {it.replaceAll("_", " ")}</>, onPick: () => react(it) }))}>☺</Menu>
           )}
           {!ephemeral && !inThread && (
             <button type="button" className="icon" aria-label="Reply in thread" title="Reply in thread" onClick={() => onThread(message.thread_ts ?? message.ts)}>↩</button>

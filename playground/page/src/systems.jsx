@@ -1,12 +1,13 @@
-// The CI systems' side: push commits, decide how builds end, open gates, move the clock, cause trouble.
+// The CI systems' side: push commits, decide how builds end, answer approvals, move the clock, simulate faults.
 import { cloneElement, useId, useState } from "react";
 import { post, request, useSystems } from "./api.js";
 import { Menu } from "./controls.jsx";
+import { COPY, Icon } from "./icons.jsx";
 import { dateText } from "./text.jsx";
 
 const OUTCOMES = { pass: "Pass", fail: "Fail", test_failure: "Fail a test", warnings: "Pass with warnings", error: "Error", timeout: "Time out" };
 const named = (outcome) => OUTCOMES[outcome] ?? outcome;
-const FAULTS = { off: "No trouble", 429: "429 Too many requests", 401: "401 Unauthorized", 500: "500 Server error", slow: "Slow answers", malformed: "Broken JSON", drop: "Dropped connections" };
+const FAULTS = { off: "None", 429: "429 Too many requests", 401: "401 Unauthorized", 500: "500 Server error", slow: "Slow answers", malformed: "Broken JSON", drop: "Dropped connections" };
 const SLACK_FAULTS = { 429: "429 with Retry-After", 500: "500 Server error", slow: "Slow answer", drop: "Dropped, not done", after: "Dropped, but done" };
 const SPEEDS = [0, 1, 5, 20, 60];
 
@@ -91,11 +92,11 @@ function Build({ build, system, systems, act }) {
             {build.ends_in !== null && build.ends_in !== undefined && ` in ${Math.max(0, Math.round(build.ends_in))} s`}
           </small>
         )}
-        {build.gates?.map((gate) => (
-          <span className="gate" key={gate.id}>
-            <button type="button" className="button primary" onClick={() => act("/control/gate", { ...body, approve: true }, `Approved ${gate.name}`)}>Approve</button>
-            <button type="button" className="button danger" onClick={() => act("/control/gate", { ...body, approve: false }, `Rejected ${gate.name}`)}>Reject</button>
-            <small>{gate.name}</small>
+        {build.approvals?.map((approval) => (
+          <span className="approval" key={approval.id}>
+            <button type="button" className="button primary" onClick={() => act("/control/approval", { ...body, approve: true }, `Approved ${approval.name}`)}>Approve</button>
+            <button type="button" className="button danger" onClick={() => act("/control/approval", { ...body, approve: false }, `Rejected ${approval.name}`)}>Reject</button>
+            <small>{approval.name}</small>
           </span>
         ))}
       </div>
@@ -132,7 +133,7 @@ export function Systems({ state, tell }) {
             <span>Clock <strong>{dateText("{time_secs}", new Date(systems.now).getTime() / 1000, systems.now)}</strong></span>
             <span className="grow" />
             {[[60, "+1 min"], [600, "+10 min"], [3600, "+1 h"]].map(([seconds, label]) => (
-              <button type="button" className="button" key={seconds} onClick={() => act("/control/advance", { seconds }, `The clock jumped ${label}`)}>{label}</button>
+              <button type="button" className="button" key={seconds} onClick={() => act("/control/advance", { seconds }, `The clock of the CI systems, Slack and the bot moved ${label}`)}>{label}</button>
             ))}
           </div>
           <div className="row">
@@ -154,7 +155,10 @@ export function Systems({ state, tell }) {
           <Push key={system.system} system={system} systems={systems} act={act} />
           {system.pipelines.map((pipeline) => (
             <section key={pipeline.pipeline} aria-label={pipeline.pipeline}>
-              <h3>{pipeline.pipeline}</h3>
+              <h3>
+                <a href={pipeline.web_url} target="_blank" rel="noreferrer">{pipeline.pipeline}</a>
+                <button type="button" className="icon" aria-label={`Copy the address of ${pipeline.pipeline}`} title="Copy its address, to paste after /build link" onClick={() => navigator.clipboard?.writeText(pipeline.web_url).then(() => tell("Address copied"))}><Icon path={COPY} /></button>
+              </h3>
               {pipeline.builds.length === 0 && <p className="empty">No builds yet</p>}
               <ul className="builds">
                 {pipeline.builds.slice(0, 4).map((build) => <Build key={build.id} build={build} system={system} systems={systems} act={act} />)}
@@ -162,7 +166,7 @@ export function Systems({ state, tell }) {
             </section>
           ))}
           <details>
-            <summary>Trouble</summary>
+            <summary>Faults</summary>
             <Field label={`Answers of ${system.label}`}>
               <select value={system.fault?.kind ?? "off"} onChange={(event) => act("/control/fault", { system: system.system, kind: event.target.value })}>
                 {Object.entries(FAULTS).map(([kind, label]) => <option key={kind} value={kind}>{label}</option>)}
@@ -172,8 +176,8 @@ export function Systems({ state, tell }) {
         </>
       )}
       <details>
-        <summary>Trouble at Slack</summary>
-        <p className="hint">Meets the next call the bot makes.</p>
+        <summary>Faults of Slack</summary>
+        <p className="hint">The next call of the bot gets it.</p>
         <div className="row wrap">
           {Object.entries(SLACK_FAULTS).map(([kind, label]) => (
             <button type="button" className="button" key={kind} onClick={() => act("/control/slack/fault", kind === "after" ? { kind: "drop", after: true } : { kind, retry_after: 5 }, `${label}: at the next call`)}>{label}</button>

@@ -1,12 +1,9 @@
 // Slack's mrkdwn as React elements. Nothing is ever put in as HTML.
-import { get as emojiNamed } from "node-emoji";
 import { Fragment, createContext, useContext } from "react";
+import { now, useMinute } from "./clock.js";
+import { Emoji, emoji, withSigns } from "./emoji.jsx";
 
 export const People = createContext({ users: [], channels: [], usergroups: [], open: () => {} });
-
-const ALIASES = { "large_red_square": "🟥", "large_green_square": "🟩", "large_green_circle": "🟢", "large_yellow_circle": "🟡", "large_orange_circle": "🟠", "white_circle": "⚪", "large_blue_circle": "🔵", "slack": "💬" };
-
-export const emoji = (name) => ALIASES[name] ?? emojiNamed(name) ?? null;
 
 const unescape = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
@@ -18,14 +15,14 @@ export function dateText(format, seconds, fallback) {
   const show = (options) => new Intl.DateTimeFormat(undefined, options).format(when);
   const day = (options) => {
     const start = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
-    const away = Math.round((start(when) - start(new Date())) / DAY);
+    const away = Math.round((start(when) - start(new Date(now()))) / DAY);
     return { "-1": "yesterday", 0: "today", 1: "tomorrow" }[away] ?? show(options);
   };
   const full = { weekday: "long", year: "numeric", month: "long", day: "numeric" };
   const long = { year: "numeric", month: "long", day: "numeric" };
   const short = { year: "numeric", month: "short", day: "numeric" };
   const ago = () => {
-    const past = (Date.now() - when.getTime()) / 1000;
+    const past = (now() - when.getTime()) / 1000;
     const size = Math.abs(past);
     const [count, unit] = size < 60 ? [0, ""] : size < 3600 ? [size / 60, "minute"] : size < 86400 ? [size / 3600, "hour"] : [size / 86400, "day"];
     if (!unit) return "just now";
@@ -46,7 +43,17 @@ export function dateText(format, seconds, fallback) {
   return format.replace(/\{(\w+)\}/g, (whole, token) => tokens[token]?.() ?? whole);
 }
 
-function Mention({ kind, id, label }) {
+// A time in one of Slack's formats; "today" and "5 minutes ago" stay true while the page is open.
+export function When({ format, seconds, fallback }) {
+  useMinute();
+  return (
+    <time dateTime={new Date(seconds * 1000 || 0).toISOString()} title={fallback}>
+      {dateText(format, seconds, fallback)}
+    </time>
+  );
+}
+
+export function Mention({ kind, id, label }) {
   const { users, channels, usergroups, open } = useContext(People);
   if (kind === "#") {
     const channel = channels.find((it) => it.id === id);
@@ -62,7 +69,7 @@ function Mention({ kind, id, label }) {
   return <span className="mention">@{user?.name ?? label ?? id}</span>;
 }
 
-function Link({ url, children }) {
+export function Link({ url, children }) {
   const safe = /^(https?:|mailto:)/i.test(url);
   return safe ? (
     <a href={url} target="_blank" rel="noreferrer">
@@ -79,8 +86,7 @@ function angle(body) {
   if (head.startsWith("#")) return <Mention kind="#" id={head.slice(1)} label={unescape(label)} />;
   if (head.startsWith("!date^")) {
     const [, seconds, format, url] = head.split("^");
-    const shown = dateText(unescape(format ?? ""), Number(seconds), unescape(label));
-    const when = <time dateTime={new Date(Number(seconds) * 1000 || 0).toISOString()} title={unescape(label)}>{shown}</time>;
+    const when = <When format={unescape(format ?? "")} seconds={Number(seconds)} fallback={unescape(label)} />;
     return url ? <Link url={unescape(url)}>{when}</Link> : when;
   }
   if (head.startsWith("!subteam^")) return <Mention kind="group" id={head.slice(9)} label={unescape(label)} />;
@@ -97,17 +103,17 @@ function inline(text, withEmoji = true) {
   while (rest) {
     const match = INLINE.exec(rest);
     if (!match) break;
-    if (match.index) parts.push(unescape(rest.slice(0, match.index)));
+    if (match.index) parts.push(withSigns(unescape(rest.slice(0, match.index))));
     const [whole, code, bracket, name, bold, italic, strike] = match;
     if (code) parts.push(<code>{unescape(code.slice(1, -1))}</code>);
     else if (bracket) parts.push(angle(bracket));
-    else if (name) parts.push(withEmoji && emoji(name) ? <span role="img" aria-label={name.replaceAll("_", " ")}>{emoji(name)}</span> : whole);
+    else if (name) parts.push(withEmoji && emoji(name) ? <Emoji name={name} /> : whole);
     else if (bold) parts.push(<strong>{inline(bold)}</strong>);
     else if (italic) parts.push(<em>{inline(italic)}</em>);
     else parts.push(<s>{inline(strike)}</s>);
     rest = rest.slice(match.index + whole.length);
   }
-  if (rest) parts.push(unescape(rest));
+  if (rest) parts.push(withSigns(unescape(rest)));
   return parts.map((part, number) => <Fragment key={number}>{part}</Fragment>);
 }
 
@@ -144,8 +150,8 @@ export function Mrkdwn({ text }) {
 export function Plain({ text, emoji: withEmoji = true }) {
   return text.split(/(:[a-z0-9_+-]+:|\n)/u).map((part, number) => {
     if (part === "\n") return <br key={number} />;
-    const sign = withEmoji && /^:[^:]+:$/.test(part) ? emoji(part.slice(1, -1)) : null;
-    return sign ? <span key={number} role="img" aria-label={part.slice(1, -1).replaceAll("_", " ")}>{sign}</span> : <Fragment key={number}>{part}</Fragment>;
+    const name = withEmoji && /^:[^:]+:$/.test(part) ? part.slice(1, -1) : "";
+    return emoji(name) ? <Emoji key={number} name={name} /> : <Fragment key={number}>{withEmoji ? withSigns(part) : part}</Fragment>;
   });
 }
 

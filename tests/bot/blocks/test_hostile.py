@@ -1,5 +1,6 @@
 """Every renderer with hostile words in every field: nothing pings, nothing links elsewhere, nothing is too long."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -30,7 +31,7 @@ from bot.blocks.notification import (
 )
 from bot.blocks.plain import as_text
 from bot.blocks.status import StatusRow, status_message
-from bot.blocks.text import Markup
+from bot.blocks.text import SOFT_HYPHEN, STAR, Markup
 from bot.core.errors import AuthFailed, UsageError
 from bot.core.models import (
     Approval,
@@ -54,7 +55,7 @@ from bot.core.models import (
     Trigger,
 )
 from tests.bot.blocks import samples as s
-from tests.bot.blocks.checks import check
+from tests.bot.blocks.checks import check, mrkdwn_of
 
 EVIL = [
     "<!channel>",
@@ -278,6 +279,21 @@ def test_hostile_words_stay_words(name: str, x: str) -> None:
 @pytest.mark.parametrize("x", EVIL, ids=range(len(EVIL)))
 def test_the_known_attacks_stay_words(name: str, x: str) -> None:
     check(RENDERERS[name](x).payload())
+
+
+LIVE = re.compile(r"(?<![\w\xad*])\*(?!\xad)all|(?<![\w\xad])_(?!\xad)x|(?<![\w\xad~])~(?!\xad)y|(?m:^&gt;)")
+OUR_SENTENCES = {"error", "ambiguous", "ambiguous_many", "surprise"}
+"""Renderers whose words are ours and may be styled."""
+
+
+@pytest.mark.parametrize("name", sorted(RENDERERS.keys() - OUR_SENTENCES))
+def test_styles_in_outside_words_show_as_typed(name: str) -> None:
+    typed = "> *all* _x_ ~y~"
+    for text in mrkdwn_of(RENDERERS[name](typed).payload()):
+        outside_code = re.sub(r"`[^`\n]*`", "", text)
+        assert not LIVE.search(outside_code), outside_code
+        read_back = text.replace(SOFT_HYPHEN, "").replace(STAR, "*").replace("&gt;", ">")
+        assert read_back.count("*all*") >= read_back.count("_x_ ~y~")
 
 
 def test_the_check_itself_sees_what_it_must_not() -> None:

@@ -11,13 +11,52 @@ from bot.blocks.message import code_block
 from bot.core.models import Conclusion, Status
 from tests.bot.blocks import samples as s
 
-
-def test_only_the_three_control_characters_are_replaced() -> None:
-    assert text.escape("a & b <!channel> `x` *y*\nz") == "a &amp; b &lt;!channel&gt; `x` *y*\nz"
+SHY = text.SOFT_HYPHEN
 
 
-def test_characters_nobody_sees_are_dropped() -> None:
-    assert text.escape("pass\u202eed\u200b\x1b[0m") == "passed[0m"
+def test_control_characters_are_entities_and_lines_stay() -> None:
+    assert text.escape("a & b <!channel>\nz") == "a &amp; b &lt;!channel&gt;\nz"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("*all* _x_ ~y~", f"{SHY}*{SHY}all{SHY}*{SHY} {SHY}_{SHY}x{SHY}_{SHY} {SHY}~{SHY}y{SHY}~{SHY}"),
+        ("fix (*b*)", f"fix ({SHY}*{SHY}b{SHY}*{SHY})"),
+        ("**bold**", f"{SHY}*{SHY}*{SHY}bold{SHY}*{SHY}*{SHY}"),
+        ("snake_case_name and 2*3", "snake_case_name and 2*3"),
+        ("a * b ~ c", "a * b ~ c"),
+        ("release/*", f"release/{SHY}*{SHY}"),
+        ("> quoted", f"{SHY}&gt; quoted"),
+        ("a > b", "a &gt; b"),
+        ("one\n>two", f"one\n{SHY}&gt;two"),
+        ("`run` it", f"{text.GRAVE}run{text.GRAVE} it"),
+    ],
+)
+def test_marks_in_outside_text_show_and_style_nothing(typed: str, sent: str) -> None:
+    assert text.escape(typed) == sent
+
+
+@given(st.text(alphabet="*_~ ab.>\n`", max_size=40))
+def test_marks_are_held_apart_once_and_can_be_read_back(typed: str) -> None:
+    sent = text.escape(typed)
+    assert sent.replace(SHY, "").replace("&gt;", ">") == typed.replace("`", text.GRAVE)
+    assert text.harmless(sent, styles=False) == sent
+
+
+def test_sentences_of_ours_keep_their_code_and_a_vendors_words_in_them_style_nothing() -> None:
+    assert text.harmless("I don't know `a_b_`, *sorry*") == "I don't know `a_b_`, *sorry*"
+    assert text.harmless("say `*a*` or *b*", styles=False) == f"say `*a*` or {SHY}*{SHY}b{SHY}*{SHY}"
+
+
+def test_a_code_span_holds_marks_as_they_are_and_no_backtick() -> None:
+    assert text.code("*a* _b_ `c`") == f"`*a* _b_ {text.GRAVE}c{text.GRAVE}`"
+    assert text.link("https://x.example", "*a*|b") == f"<https://x.example|{SHY}*{SHY}a{SHY}*{SHY}¦b>"
+
+
+def test_characters_nobody_sees_and_colours_are_dropped() -> None:
+    assert text.escape("pass\u202eed\u200b\x1b[0m") == "passed"
+    assert text.safe("expected \x1b[32mtrue\x1b[39m received \x1b[31mfalse") == "expected true received false"
 
 
 def test_safe_text_is_one_line_without_backticks() -> None:

@@ -68,6 +68,27 @@ class Endless:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """An id of another pipeline's build, asked for under `pipeline`: what the vendor answers, and whose build it is."""
+
+    pipeline: str
+    build: str
+    answers: tuple[Answer, ...]
+    belongs_to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """The page of a job, step, test or artifact, what the vendor answers, and the build (and job) it belongs to."""
+
+    url: str
+    build: str
+    pipeline: str
+    job: str | None = None
+    answers: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One CI system in the common tests.
 
@@ -86,6 +107,10 @@ class Case:
     spec_path       turns a request's path into the one the description knows (nested folders)
     check_answers   whether our own payload bodies are held to the description, too
     first           what answers before any question does (a token made for the occasion), where nothing else answers
+    foreign         an id of another pipeline's build; or, as a text, why the vendor's routes know no such thing
+    job_pages       pages of jobs, steps, tests and artifacts: they mean their own build
+    ref_builds      "branch", "pull_request", "fork", "tag" -> answers under which `build(pipeline, build)` is a build
+                    of that kind; or, as a text, why the vendor does not tell
     faults          (operation, fault) -> another error than the usual one, or None where the adapter does without
     """
 
@@ -107,6 +132,9 @@ class Case:
     spec_path: Callable[[str], str] = str
     check_answers: bool = True
     first: tuple[Answer, ...] = ()
+    foreign: Foreign | str = ""
+    job_pages: tuple[JobPage, ...] = ()
+    ref_builds: Mapping[str, tuple[Answer, ...] | str] = field(default_factory=dict)
     faults: Mapping[tuple[str, str], type[BotError] | None] = field(default_factory=dict)
 
     @override
@@ -118,9 +146,15 @@ class Case:
         return HERE / "payloads" / str(self)
 
     @property
+    def provider_class(self) -> type[Provider[Any]]:
+        """The class that speaks for these options: the kind's own, or its variant."""
+        provider = PROVIDERS[self.kind]
+        return provider.variant(provider.options_type.model_validate(dict(self.options)))
+
+    @property
     def origin(self) -> str:
         """The adapter's API root, as it makes it from the options."""
-        provider = PROVIDERS[self.kind]
+        provider = self.provider_class
         return str(provider.base_url(provider.options_type.model_validate(dict(self.options))))
 
 

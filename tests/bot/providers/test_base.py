@@ -324,15 +324,15 @@ def test_an_object_is_read_from_raw_bytes_or_decoded_json() -> None:
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        (b'{"id":"x"}', r"a Thing in a form I don't know: .*`\$\.id`"),
-        (b'{"name":"x"}', "missing required field `id`"),
-        (b'{"id":1,"inner":{"id":null}}', r"`\$\.inner\.id`"),
-        (b"{", "truncated"),
-        (b"\xff", "form I don't know"),
-        ({"id": []}, r"`\$\.id`"),
-        (None, "Expected `object`"),
-        (7, "Expected `object`"),
-        (b'{"id":1,"inner":' * 5000, "form I don't know"),
+        (b'{"id":"x"}', r"could not be read \(thing, field `id`\)"),
+        (b'{"name":"x"}', r"\(thing, field `id` is missing\)"),
+        (b'{"id":1,"inner":{"id":null}}', r"\(thing, field `inner\.id`\)"),
+        (b"{", r"\(thing, it is not valid JSON\)"),
+        (b"\xff", r"\(thing, it is not valid JSON\)"),
+        ({"id": []}, r"\(thing, field `id`\)"),
+        (None, r"\(thing, not an object of that kind\)"),
+        (7, r"\(thing, not an object of that kind\)"),
+        (b'{"id":1,"inner":' * 5000, r"\(thing, nested too deeply\)"),
     ],
 )
 def test_an_odd_object_is_unexpected_and_names_the_field(payload: object, said: str) -> None:

@@ -9,15 +9,26 @@ import httpx
 import msgspec
 import pytest
 
-from bot.core.errors import AuthFailed, UnexpectedResponse
-from bot.core.models import BuildFilter, Conclusion, Page, StartRequest, Status, Watched
+from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse, UsageError
+from bot.core.models import (
+    BuildFilter,
+    Conclusion,
+    Page,
+    Ref,
+    RefKind,
+    StartRequest,
+    StartTarget,
+    Status,
+    Watched,
+)
 from bot.http.client import Api, Reply
-from bot.providers.buildkite import convert, limits, wire
-from bot.providers.buildkite.cursor import Cursor
+from bot.providers.base.capabilities import Capability
+from bot.providers.buildkite import convert, errors, wire
+from bot.providers.buildkite.poll import Cursor
 from bot.providers.buildkite.provider import Buildkite
-from bot.providers.buildkite.start import START_OPTIONS, start_body
+from bot.providers.buildkite.start import START_OPTIONS, again_body, start_body
 from tests.bot.providers.case import NOW, opened, result_of
-from tests.bot.providers.cases.buildkite import CASE, EVERYTHING, SECRET, a_build, sign
+from tests.bot.providers.cases.buildkite import CASE, EVERYTHING, HOME, OTHER_SHA, SECRET, a_build, sign
 from tests.bot.providers.specs import ABSENT, FOLDER
 
 JOB_WORDS = (
@@ -33,6 +44,10 @@ FINISHED = json.dumps(
 
 def identity(at: datetime) -> datetime:
     return at
+
+
+def ref(kind: RefKind, name: str) -> Ref:
+    return Ref(kind=kind, name=name)
 
 
 def nothing(_request: httpx.Request) -> httpx.Response:
@@ -153,7 +168,7 @@ async def test_pages_read(url: str, page: Page | None) -> None:
     ],
 )
 def test_refused_request_names_the_scope_it_needed(path: str, scope: str) -> None:
-    assert limits.scope_of(f"https://api.buildkite.com{path}?page=2").startswith(scope)
+    assert errors.scope_of(f"https://api.buildkite.com{path}?page=2").startswith(scope)
 
 
 # states
@@ -195,12 +210,12 @@ async def test_odd_item_of_a_list_spoils_only_itself(caplog: pytest.LogCaptureFi
 
 def test_build_that_names_no_pipeline_is_no_build() -> None:
     with pytest.raises(UnexpectedResponse, match="no pipeline"):
-        convert.build(wire.BuildWire(number=1, state="passed"), "ci")
+        convert.build(wire.BuildWire(number=1, state="passed"), "ci", {})
 
 
 def test_build_inside_a_pipeline_tells_its_name_and_repository() -> None:
     pipeline = wire.PipelineWire(slug="ferry", name="Ferry", repository="git@github.com:harbor/ferry.git")
-    build = convert.build(wire.BuildWire(number=1, state="passed", pipeline=pipeline), "ci")
+    build = convert.build(wire.BuildWire(number=1, state="passed", pipeline=pipeline), "ci", {})
     assert (build.pipeline, build.name, build.repo) == ("ferry", "Ferry", "harbor/ferry")
 
 
@@ -209,7 +224,7 @@ def test_expired_jobs_alone_make_a_timeout_and_beside_failed_ones_a_failure() ->
         counts = wire.JobCounts(states=states)
         url = "https://api.buildkite.com/v2/organizations/harbor/pipelines/ferry/builds/1"
         return convert.build(
-            wire.BuildWire(number=1, state="failed", url=url, job_state_counts=counts), "ci"
+            wire.BuildWire(number=1, state="failed", url=url, job_state_counts=counts), "ci", {}
         ).conclusion
 
     assert conclusion(passed=1, expired=1) is Conclusion.TIMEOUT
@@ -244,7 +259,7 @@ def limited(headers: dict[str, str], body: bytes) -> float:
     reply = Reply(
         status=429, headers=httpx.Headers(headers), content=body, url="https://x.example", provider="Buildkite"
     )
-    return limits.wait_seconds(reply)
+    return errors.wait_seconds(reply)
 
 
 def test_wait_is_the_longest_of_the_exhausted_sets_and_the_body() -> None:
@@ -252,8 +267,8 @@ def test_wait_is_the_longest_of_the_exhausted_sets_and_the_body() -> None:
     assert limited(both, b"{}") == 56
     assert limited({**USER_IS_CLOSER, "RateLimit-User-Remaining": "0"}, b"{}") == 22
     assert limited({}, b'{"reset": 9}') == 10
-    assert limited({}, b'{"reset": 99999999}') == limits.FALLBACK_WAIT_SECONDS
-    assert limited({}, b"<html>") == limits.FALLBACK_WAIT_SECONDS
+    assert limited({}, b'{"reset": 99999999}') == errors.FALLBACK_WAIT_SECONDS
+    assert limited({}, b"<html>") == errors.FALLBACK_WAIT_SECONDS
 
 
 # the poll
@@ -269,12 +284,11 @@ async def test_quiet_tick_costs_two_requests_and_every_fifth_one_more() -> None:
     assert costs == [3, 2, 2, 2, 2, 3]
 
 
-def test_cursor_that_does_not_read_begins_now() -> None:
+def test_cursor_that_does_not_read_is_none() -> None:
     for text in (None, "", "{", "[]", '{"since": "2026-08-01T11:00:00"}', '{"since": 1}'):
-        assert Cursor.read(text, NOW) == Cursor(since=NOW)
-    later = NOW + timedelta(seconds=30)
-    kept = Cursor.read(Cursor(since=NOW).moved_on(later, {"ferry/42"}), NOW)
-    assert kept == Cursor(since=later, tick=1, waiting=frozenset({"ferry/42"}))
+        assert Cursor.decode(text) is None, text
+    kept = Cursor(since=NOW, tick=1, waiting=frozenset({"ferry#42", "ferry#41"}))
+    assert Cursor.decode(kept.encode()) == kept
 
 
 # starting
@@ -314,7 +328,7 @@ async def test_own_base_address_is_used() -> None:
 
 def test_statuses_of_waiting_builds_are_not_their_states() -> None:
     blocked = wire.BuildWire.of(msgspec.Raw(json.dumps({**a_build(), "blocked": True}).encode()))
-    build = convert.build(blocked, "ci")
+    build = convert.build(blocked, "ci", {})
     assert (build.status, build.waiting, build.raw_state) == (Status.IN_PROGRESS, True, "passed")
 
 
@@ -324,3 +338,154 @@ def test_payloads_are_our_own() -> None:
         assert "acme" not in text, file.name
         assert "my-great-org" not in text, file.name
     assert Api.JSON == "application/json"
+
+
+# identity
+
+
+async def test_job_is_found_in_its_own_build_whatever_pipeline_was_named() -> None:
+    job = {"id": JOB_ID, "state": "failed", "build_url": f"{HOME}/pipelines/beacon/builds/9"}
+    beacon = {**a_build(9), "url": f"{HOME}/pipelines/beacon/builds/9"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = {
+            f"/v2/organizations/harbor/jobs/{JOB_ID}": job,
+            "/v2/organizations/harbor/pipelines/beacon/builds/9": beacon,
+        }
+        body = found.get(request.url.path)
+        return httpx.Response(200, json=body) if body else httpx.Response(404)
+
+    async with opened(CASE, httpx.MockTransport(answer)) as buildkite:
+        build = await buildkite.build_of_job("ferry", JOB_ID)
+        with pytest.raises(NotFound):
+            await buildkite.build_of_job("ferry", JOB_ID.replace("2", "3"))
+    assert (build.pipeline, build.id) == ("beacon", "9")
+
+
+def test_fork_is_told_by_the_known_repository_or_by_the_prefix_of_its_branch() -> None:
+    def is_fork(branch: str, owner: str, known: dict[str, str]) -> bool | None:
+        request = wire.PullRequest(id="7", base="main", repository=f"https://github.com/{owner}/ferry.git")
+        url = f"{HOME}/pipelines/ferry/builds/1"
+        raw = wire.BuildWire(number=1, state="passed", url=url, branch=branch, pull_request=request)
+        return convert.build(raw, "ci", known).from_fork
+
+    assert is_fork("main", "stranger", {"ferry": "harbor/ferry"}) is True
+    assert is_fork("rails", "Harbor", {"ferry": "harbor/ferry"}) is False
+    assert is_fork("stranger:main", "stranger", {}) is True
+    assert is_fork("main", "stranger", {}) is None
+
+
+async def test_retried_jobs_are_listed_and_marked() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.query.decode())
+        jobs = [{"id": "old", "state": "failed", "retried": True}, {"id": "new", "state": "passed"}]
+        return httpx.Response(200, json={"items": jobs})
+
+    async with opened(CASE, httpx.MockTransport(answer)) as buildkite:
+        jobs = await buildkite.jobs("ferry", "41")
+    assert "include_retried_jobs=true" in asked[0]
+    assert [(job.id, job.retried) for job in jobs] == [("old", True), ("new", False)]
+
+
+# what a build accepts
+
+
+@pytest.mark.parametrize(
+    ("state", "blocked", "cancel", "decide", "retry"),
+    [
+        ("scheduled", False, True, False, False),
+        ("running", False, True, False, False),
+        ("running", True, True, True, False),
+        ("failing", False, True, False, False),
+        ("passed", True, False, True, False),
+        ("blocked", True, False, True, False),
+        ("failed", True, False, True, True),
+        ("failed", False, False, False, True),
+        ("passed", False, False, False, False),
+        ("canceled", False, False, False, True),
+        ("canceling", False, False, False, False),
+        ("creating", False, False, False, False),
+    ],
+)
+async def test_build_accepts_what_the_api_takes_in_its_state(
+    state: str, blocked: bool, cancel: bool, decide: bool, retry: bool
+) -> None:
+    raw = wire.BuildWire.of(msgspec.Raw(json.dumps({**a_build(41, state), "blocked": blocked}).encode()))
+    async with opened(CASE, SILENT) as buildkite:
+        accepted = buildkite.accepts(convert.build(raw, "ci", {}))
+    expected = {Capability.CANCEL: cancel, Capability.DECIDE: decide, Capability.RETRY_FAILED: retry}
+    assert {capability: capability in accepted for capability in expected} == expected
+    assert Capability.REBUILD in accepted
+
+
+# starts
+
+
+@pytest.mark.parametrize(
+    ("request_", "target"),
+    [
+        (StartRequest(), StartTarget(branch="main")),
+        (StartRequest(commit=OTHER_SHA), StartTarget(branch="main", commit=OTHER_SHA)),
+        (StartRequest(ref=ref(RefKind.COMMIT, OTHER_SHA)), StartTarget(branch="main", commit=OTHER_SHA)),
+        (
+            StartRequest(ref=ref(RefKind.COMMIT, OTHER_SHA), options={"branch": "rails"}),
+            StartTarget(branch="rails", commit=OTHER_SHA),
+        ),
+        (StartRequest(ref=ref(RefKind.TAG, "v1")), StartTarget(branch="v1", tag="v1")),
+        (
+            StartRequest(ref=ref(RefKind.TAG, "v1"), options={"branch": "main"}),
+            StartTarget(branch="main", tag="v1"),
+        ),
+        (
+            StartRequest(ref=ref(RefKind.PULL_REQUEST, "7"), options={"branch": "main"}),
+            StartTarget(branch="main", pull_request="7"),
+        ),
+        (
+            StartRequest(ref=ref(RefKind.BRANCH, "rails"), options={"pull_request_id": "7"}),
+            StartTarget(branch="rails", pull_request="7"),
+        ),
+    ],
+)
+async def test_target_is_read_from_what_is_sent(request_: StartRequest, target: StartTarget) -> None:
+    bodies: list[dict[str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            bodies.append(json.loads(request.content))
+            return httpx.Response(201, json=a_build(50))
+        return httpx.Response(200, json={"slug": "ferry", "default_branch": "main"})
+
+    async with opened(CASE, httpx.MockTransport(answer)) as buildkite:
+        assert await buildkite.start_target("ferry", request_) == target
+        assert not bodies
+        await buildkite.start("ferry", request_)
+    assert bodies[0]["branch"] == target.branch
+    assert bodies[0]["commit"] in {target.commit, target.tag, "HEAD"}
+
+
+async def test_branch_option_is_refused_where_it_would_be_dropped() -> None:
+    async with opened(CASE, httpx.MockTransport(lambda _: httpx.Response(200, json=a_build(41)))) as buildkite:
+        other = StartRequest(ref=ref(RefKind.BRANCH, "rails"), options={"branch": "main"})
+        with pytest.raises(UsageError, match=r"`rails`.*`main`"):
+            await buildkite.start("ferry", other)
+        with pytest.raises(UsageError, match="keeps its branch"):
+            await buildkite.rebuild("ferry", "41", StartRequest(options={"branch": "main"}))
+
+
+def test_meta_data_goes_back_as_it_was_recorded() -> None:
+    recorded = wire.BuildWire(number=1, state="passed", meta_data={"beta": True, "tries": 3, "quay": "north"})
+    body = again_body(recorded, StartRequest(options={"meta_data.quay": "south", "meta_data.dry": "false"}))
+    assert body["meta_data"] == {"beta": True, "tries": 3, "quay": "south", "dry": False}
+
+
+async def test_refusal_by_branch_filters_names_the_option_that_overrides_them() -> None:
+    refused = {"message": "Branch is excluded by the pipeline's branch filters"}
+    plain = {"message": "Branch can't be blank"}
+    for body, hint in ((refused, "ignore_pipeline_branch_filters=true"), (plain, "None")):
+        transport = httpx.MockTransport(lambda _, body=body: httpx.Response(422, json=body))
+        async with opened(CASE, transport) as buildkite:
+            with pytest.raises(Rejected) as refusal:
+                await buildkite.start("ferry", StartRequest(ref=ref(RefKind.BRANCH, "rails")))
+        assert hint in str(refusal.value.hint)

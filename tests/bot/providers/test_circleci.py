@@ -110,7 +110,7 @@ async def test_documented_signatures_hold() -> None:
                 assert circleci.parse_webhook(vector["header"], body) is None
             else:
                 # no event at all: past the signature, and refused for its form
-                with pytest.raises(Exception, match="in a form I don't know"):
+                with pytest.raises(Exception, match="could not be read"):
                     circleci.parse_webhook(vector["header"], body)
     assert vectors
 

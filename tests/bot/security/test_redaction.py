@@ -1,4 +1,10 @@
-"""Secrets are masked, and what is none passes unchanged. The secrets are made up, and put together here."""
+"""Secrets are masked, and what is none passes unchanged. The secrets are made up, and put together here.
+
+`TABLE` is the list of what the redactor knows: for each kind a line with a secret, and near misses that must stay
+readable. It grows with every kind that somebody meets in a log.
+"""
+
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -104,6 +110,431 @@ def test_a_secret_is_masked_by_what_stands_around_it(line: str, shown: str) -> N
 )
 def test_an_ordinary_line_is_left_alone(line: str) -> None:
     assert redact(line) == line
+
+
+HEX = "0123456789abcdef"
+B64 = "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3A"
+W = "q7Lw9Zt2Kx4Vb8Nm"
+"""Sixteen letters and figures that spell nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of secret: lines in which `secret` has to go, and lines that must stay as they are."""
+
+    name: str
+    secret: str
+    lines: tuple[str, ...]
+    readable: tuple[str, ...] = ()
+
+
+def kind(name: str, secret: str, *lines: str, readable: tuple[str, ...] = ()) -> Kind:
+    return Kind(name=name, secret=secret, lines=lines or ("using {} now", '"{}"', "TOKEN={}"), readable=readable)
+
+
+TABLE = [
+    # cloud accounts
+    kind("AWS key id", "AKIA" + "IOSFODNN7EXAMPLQ", readable=("AKIA is how they begin", "AKIAIOSFODNN7EXAMPLQTOOLONG")),
+    kind(
+        "AWS secret",
+        f"wJal/{W}+{W}Key",
+        "aws_secret_access_key = {}",
+        "AWS_SECRET_ACCESS_KEY={}",
+        '"SecretAccessKey": "{}"',
+        readable=("aws_secret_access_key = $AWS_SECRET", "aws_secret_access_key is not set"),
+    ),
+    kind(
+        "Azure storage",
+        f"{W}{W}+/{W}{W}==",
+        "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={};EndpointSuffix=core.windows.net",
+        "az storage blob list --account-key {} --account-name acme",
+        readable=("AccountName=acme;EndpointSuffix=core.windows.net", "the AccountKey is missing"),
+    ),
+    kind(
+        "Azure bus",
+        f"{W}{W}abc=",
+        "Endpoint=sb://acme.servicebus.windows.net/;SharedAccessKeyName=root;SharedAccessKey={}",
+        readable=("SharedAccessKeyName=RootManageSharedAccessKey",),
+    ),
+    kind("Azure application", f"abc8Q~{W}{W}ab", readable=("the Q~ in a name",)),
+    kind("Google key", "AIza" + "SyA-" + W + W[:15], readable=("AIzawa prefecture",)),
+    kind("Google OAuth", "GOCSPX-" + W + "abcd", readable=("GOCSPX-short",)),
+    kind("Alibaba Cloud", "LTAI5t" + W),
+    kind(
+        "database connection",
+        "hunt3r;x"[:6],
+        "Server=db;Uid=app;Pwd={};",
+        "Data Source=db;User ID=app;Password={};",
+        readable=("PWD=/home/ci", "OLDPWD=/tmp"),
+    ),
+    # hosting of code and CI
+    kind("GitHub", "ghs_" + W + W, readable=("ghp_short", "gho_ is a prefix")),
+    kind("GitHub fine grained", "github_pat_" + W + "_" + W + W),
+    kind("GitLab", "glpat-" + W + "abcd", readable=("glpat-<your token>", "glpat")),
+    kind("GitLab runner", "glrt-" + W + "abcd"),
+    kind("Bitbucket", "ATBB" + W + W, readable=("ATBBA",)),
+    kind("Atlassian", "ATATT3x" + W + W + "=1A2B3C4D"),
+    kind("Buildkite", "bkua_" + W + W),
+    kind("CircleCI", "CCIPRJ_" + W + "_" + W),
+    kind("Docker Hub", "dckr_pat_" + W + "_abcde"),
+    kind("npm", "npm_" + W + W + "abcd", readable=("npm_config_cache=/tmp", "npm_lifecycle_event=test")),
+    kind("PyPI", "pypi-AgEIcHlwaS5vcmc" + W + W + W, readable=("pypi-publish action",)),
+    kind("RubyGems", "rubygems_" + HEX * 3),
+    kind("crates.io", "cio" + W + W, readable=("cioffi",)),
+    kind("NuGet", "oy2" + "abcdefgh234" * 3 + "abcdefgh23"),
+    kind("JFrog", "AKCp8" + W + W),
+    kind("SonarQube", "sqp_" + HEX * 2 + HEX[:8], readable=("sqp_short",)),
+    kind("Terraform Cloud", "AbCdEfGhIjKlMn.atlasv1." + W * 4, readable=("docs on .atlasv1. tokens",)),
+    kind("Pulumi", "pul-" + HEX * 2 + HEX[:8]),
+    kind("Vault", "hvs." + W + W, readable=("hvs.example", "at s.object.method")),
+    kind("old Vault", "s." + W + "A1b2C3d4", readable=("s.thisIsJustAMethodCallOnIt", "this.props")),
+    kind("Doppler", "dp.st.prd." + W * 3, "DOPPLER={}", readable=("dp.example",)),
+    kind("1Password", "ops_eyJ" + W * 3),
+    kind(
+        "age",
+        "AGE-SECRET-KEY-1" + "QPZRY9X8GF2TVDW0" * 3 + "S3JN54KHCE",
+        readable=("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudqq",),
+    ),
+    # hosting of applications
+    kind("DigitalOcean", "dop_v1_" + HEX * 4, readable=("dop_v1_ begins them",)),
+    kind("Heroku", "HRKU-" + W + W),
+    kind(
+        "Heroku by name",
+        "12345678-abcd-4bcd-8bcd-1234567890ab",
+        "HEROKU_API_KEY={}",
+        readable=("request id 12345678-abcd-4bcd-8bcd-1234567890ab",),
+    ),
+    kind("Fly", "fo1_" + W + W + "abcdefghijk", "FLY_API_TOKEN={}", "token {}"),
+    kind("Vercel", "vcp_" + W + W, "VERCEL_TOKEN={}", "vercel --token {} deploy", "saw {}"),
+    kind("Netlify", "nfp_" + W + W + "abcd"),
+    kind("Cloudflare", "cfut_" + W + W + "abcd", "saw {}", "CLOUDFLARE_API_TOKEN={}"),
+    kind("Cloudflare by name", W + W + "abcdefgh", "CLOUDFLARE_API_TOKEN={}", "CF_API_KEY: {}"),
+    kind("Supabase", "sbp_" + HEX * 2 + HEX[:8]),
+    kind("Tailscale", "tskey-auth-" + W + "-" + W),
+    kind("Databricks", "dapi" + HEX * 2, readable=("dapi",)),
+    # models
+    kind("OpenAI", "sk-proj-" + W + "_" + W + W),
+    kind("old OpenAI", "sk-" + W + W + W, readable=("sk-learn-contrib-lightning", "the sk-SK locale")),
+    kind("Anthropic", "sk-ant-api03-" + W + W + W),
+    kind("Hugging Face", "hf_" + W + W + "ab", readable=("hf_hub_download", "from_hf_transformers")),
+    kind("Groq", "gsk_" + W + W + W),
+    kind("Replicate", "r8_" + W + W + "abcde"),
+    kind("xAI", "xai-" + W * 5),
+    kind("Pinecone", "pcsk_" + W + "_" + W + W),
+    # tools of teams
+    kind("Slack", "xoxb-" + "123456789012-" + W, readable=("xoxb-", "xox")),
+    kind(
+        "Slack webhook",
+        "https://hooks.slack.com/services/T000/B000/" + W,
+        "{}",
+        "url={}",
+        readable=("https://hooks.slack.com/docs",),
+    ),
+    kind("Discord", "MTk4NjIyNDgzNDcxOTI1MjQ4" + ".Cl2FMQ." + W + W, readable=("Module.Inner.method",)),
+    kind("Discord webhook", "https://discord.com/api/webhooks/1234567890123/" + W + W, "{}"),
+    kind(
+        "Telegram",
+        "123456789" + ":AA" + W + W + "x",
+        "bot {}",
+        "https://api.telegram.org/bot{}/getMe",
+        readable=("at 12:30:45:AA",),
+    ),
+    kind("Linear", "lin_api_" + W + W + "abcd"),
+    kind("Notion", "ntn_" + W + W + "abcdefgh1234"),
+    kind("Airtable", "pat" + "AbCdEfGhIjKlMn." + HEX * 4, readable=("patch.example", "pattern.matches")),
+    kind("Figma", "figd_" + W + W),
+    kind("Postman", "PMAK-" + HEX + HEX[:8] + "-" + HEX * 2 + "ab"),
+    # watching
+    kind("Sentry", "sntrys_" + W * 4),
+    kind(
+        "Datadog",
+        HEX * 2,
+        "DD_API_KEY={}",
+        "dd-api-key: {}",
+        "DATADOG_APP_KEY_TOKEN={}",
+        readable=(f"md5 {HEX * 2}", f"trace_id={HEX * 2}"),
+    ),
+    kind("New Relic", "NRAK-" + "ABCDEFGHIJ0123456789ABCDEFG"),
+    kind("Grafana", "glsa_" + W + W + "_0123abcd"),
+    kind("Grafana Cloud", "glc_" + "eyJvIjoi" + B64),
+    kind("PostHog", "phc_" + W + W + "abcdefghijk", readable=("phc_count",)),
+    # money, mail
+    kind("Stripe", "rk_live_" + W),
+    kind("Stripe webhook", "whsec_" + W + W),
+    kind("Square", "sq0atp-" + W + "abcdef"),
+    kind("Shopify", "shpat_" + HEX * 2, readable=("shpat_short",)),
+    kind("PayPal", "access_token$production$abcd1234$" + HEX * 2),
+    kind("Twilio", "SK" + HEX * 2, readable=("SKU 0123", "SKIP")),
+    kind("Twilio by name", HEX * 2, "TWILIO_AUTH_TOKEN={}"),
+    kind("Mailgun", "key-" + HEX * 2, readable=("key-value store",)),
+    kind("Mailchimp", HEX * 2 + "-us12", readable=("region eu-us1",)),
+    kind("SendGrid", "SG." + W + "abcdef." + W + W),
+    # by what stands around them
+    kind(
+        "curl",
+        "hunt:er2",
+        "curl -u admin:{} https://x.example",
+        "curl -sS --user 'admin:{}' x",
+        "curl -uadmin:{} x",
+        "curl --proxy-user=me:{} x",
+        readable=("curl -u admin https://x.example", "curl -u $USER:$PASS x", "curl -U x"),
+    ),
+    kind(
+        "password flag",
+        "Hunter2!",
+        "tool --password {}",
+        "tool --password={} -v",
+        "tool --db-password '{}'",
+        "tool -password {}",
+        readable=(
+            "tool --password-stdin",
+            "tool --password-file /run/x",
+            "use --password to sign in",
+            "tool --password $X",
+            "--password is required",
+        ),
+    ),
+    kind(
+        "mysql",
+        "s3cr3tpw",
+        "mysql -u root -p{} -h db app",
+        "mysqldump -p{} app > x",
+        "+ /usr/bin/mysqladmin -uroot -p{} ping",
+        readable=(
+            "mysql -u root -p -h db",
+            "mysql -P 3306 -h db",
+            "ls -pla",
+            "ssh -p2222 host",
+            "docker run -p8080:80 x",
+        ),
+    ),
+    kind(
+        "PGPASSWORD",
+        "pgw0rd",
+        "PGPASSWORD={} psql -h db",
+        "export PGPASSWORD='{}'",
+        readable=("PGPASSWORD=$DB psql", "PGPASSFILE=/x"),
+    ),
+    kind(
+        "docker login",
+        "dckrpw1",
+        "docker login -u me -p {} registry.example",
+        "podman login -p {} r",
+        "docker login --password {} r",
+        readable=("docker run -p 8080:80 nginx", "docker login -u me --password-stdin", "docker ps -p"),
+    ),
+    kind(
+        "sshpass",
+        "sshp4ss",
+        "sshpass -p {} ssh me@host",
+        "sshpass -p'{}' scp x",
+        readable=("sshpass -e ssh me@host", "ssh -p 2222 me@host"),
+    ),
+    kind("redis-cli", "r3dispw", "redis-cli -h x -a {} ping", readable=("redis-cli -h x ping", "ls -a dir")),
+    kind("openssl", "0penpw", "openssl enc -passin pass:{} -in x", readable=("openssl enc -passin env:PW",)),
+    kind("keytool", "st0repw", "keytool -list -storepass {} -keystore x"),
+    kind(
+        "netrc",
+        "n3trcpw",
+        "machine api.example login me password {}",
+        "machine h\n  login me\n  password {}\n",
+        readable=(
+            "the machine has a login and a password",
+            "login or password incorrect",
+            "machine learning login page",
+        ),
+    ),
+    kind(
+        "npmrc",
+        "abcd-" + W,
+        "//registry.npmjs.org/:_authToken={}",
+        "//r.example/:_password={}",
+        "_auth={}",
+        readable=("always-auth=true", "//registry.npmjs.org/:_authToken=${NPM_TOKEN}"),
+    ),
+    kind(
+        "registry auth",
+        B64[:24] + "==",
+        '{{"auths": {{"r.example": {{"auth": "{}"}}}}}}',
+        readable=('"auth": "required"', '"author": "Mika Lind"'),
+    ),
+    kind(
+        "URL",
+        "pa/ss:w@rd",
+        "clone https://ci:{}@git.example/a/b.git",
+        "postgres://app:{}@db:5432/x",
+        "amqp://u:{}@mq.example:5671/v",
+        "redis://:{}@cache.example/0",
+        readable=(
+            "https://registry.example/@scope/pkg",
+            "http://host.example:8080/a@b.example",
+            "ssh://git@github.com/acme/web.git",
+            "git@github.com:acme/web.git",
+            "mail mika@acme.example",
+            "https://medium.example/@mika/post:1",
+            "docker pull r.example:5000/a@sha256:" + HEX,
+            "user@host:path/to",
+            "http://localhost:3000/x@y.example",
+            "https://x.example/a:b@c",
+        ),
+    ),
+    kind("URL token", W + "abcd", "https://{}@github.com/acme/web.git", "https://oauth2:{}@gitlab.example/a.git"),
+    kind(
+        "JDBC",
+        "jdbcpw",
+        "jdbc:oracle:thin:app/{}@//db:1521/x",
+        "jdbc:mysql://db/x?user=app&password={}",
+        readable=("jdbc:mysql://db:3306/x?user=app",),
+    ),
+    kind(
+        "signed query",
+        "9f8e7d6c5b",
+        "https://s3.example/f?X-Amz-Signature={}&x=1",
+        "https://b.example/f?sv=1&sig={}",
+        "GET https://x.example/?access_token={}",
+        readable=("https://x.example/?page=2&design=1", "https://x.example/?sort=assignee"),
+    ),
+    kind("JWT", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", readable=("eyJ", "eyJhbGciOiJIUzI1NiJ9")),
+    kind(
+        "private key",
+        "MIIEvQIBADANBg",
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
+        '"key": "-----BEGIN RSA PRIVATE KEY-----\\n{}\\n-----END RSA PRIVATE KEY-----\\n"',
+        "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\ncut off",
+        readable=("-----BEGIN CERTIFICATE-----", "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----"),
+    ),
+    kind(
+        "bearer",
+        W + "ab",
+        "Authorization: Bearer {}",
+        "sent Bearer {} twice",
+        "-H 'PRIVATE-TOKEN: {}'",
+        '"X-Api-Key": "{}"',
+        readable=(
+            "Authorization: $AUTH",
+            "WWW-Authenticate: Bearer realm=x",
+            "bearer of bad news",
+            "Content-Type: application/json",
+        ),
+    ),
+    kind("cookie", "session=abcdef", "Cookie: {}", "Set-Cookie: {}; Path=/"),
+    kind(
+        "environment",
+        "v3ry-hidden",
+        "DB_PASSWORD={}",
+        "export CLIENT_SECRET='{}'",
+        "API_KEY={}",
+        "MY_APP_TOKEN={}",
+        "SIGNING_KEY={}",
+        "DB_PASS={}",
+        "GH_PAT={}",
+        readable=(
+            "token_count=5",
+            "max_tokens=4096",
+            "TOKEN_FILE=/run/x",
+            "PASSED=12",
+            "password: required",
+            "secretName: web-tls",
+            "KEY=1",
+            "author=mika",
+            "tokenizer=bert-base",
+            "password_reset_url=x.example",
+            "access_token_url: https://x.example",
+            "passwordless=enabled",
+            "cache-key: linux-abc",
+            "tokens: 12345",
+            "private_key_path=/etc/x.pem",
+            "pass: 10, fail: 2",
+            "token = nextToken()",
+            "secret: true",
+            "COMPASS=north-west",
+        ),
+    ),
+    kind(
+        "JSON",
+        "v3ry-hidden",
+        '{{"password":"{}"}}',
+        '{{"apiKey": "{}", "x": 1}}',
+        '{{\\"token\\": \\"{}\\"}}',
+        '{{"name": "DB_PASSWORD", "value": "{}"}}',
+        readable=(
+            '{"password": null}',
+            '{"token": "string"}',
+            '{"secret": {"name": "x"}}',
+            '{"passwordPolicy": "strong-enough"}',
+        ),
+    ),
+    kind(
+        "YAML",
+        "v3ry-hidden",
+        "password: {}",
+        "  db_password: '{}'",
+        "- name: API_TOKEN\n  value: {}",
+        "clientSecret: {}",
+        readable=(
+            "password: please ask Noor for it",
+            "secret: see the wiki",
+            "token: ${{ secrets.TOKEN }}",
+            "- name: LOG_LEVEL\n  value: debug-more",
+        ),
+    ),
+    kind(
+        "XML",
+        "v3ry-hidden",
+        "<password>{}</password>",
+        '<add key="DbPassword" value="{}" />',
+        "<apiKey>{}</apiKey>",
+        readable=("<password></password>", "<username>mika</username>", '<add key="Theme" value="very-dark" />'),
+    ),
+    kind(
+        "properties",
+        "v3ry-hidden",
+        "spring.datasource.password={}",
+        "signing.keyPassword = {}",
+        "-Pandroid.injected.signing.store.password={}",
+        "sonar.token={}",
+        readable=("spring.datasource.username=sa", "sonar.tokens.max=3"),
+    ),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_each_kind_of_secret_is_masked_in_each_of_its_places(row: Kind) -> None:
+    for line in row.lines:
+        shown = redact(line.format(row.secret))
+        assert row.secret not in shown
+        assert "[masked: " in shown
+        assert redact(shown) == shown
+        assert not any(part in shown for part in row.secret.split("@") if len(part) > 3)
+
+
+@pytest.mark.parametrize("line", sorted({line for row in TABLE for line in row.readable}))
+def test_what_only_resembles_a_secret_stays_readable(line: str) -> None:
+    assert redact(line) == line
+
+
+def test_the_table_knows_more_than_sixty_kinds() -> None:
+    assert len({row.name for row in TABLE}) >= 60
+
+
+def test_a_mask_leaves_everything_around_the_secret_readable() -> None:
+    line = (
+        "clone https://ci:pa/ss@w:rd@git.example:8443/a/b.git into /work, then curl -sS -u me:hush https://x.example/y"
+    )
+    assert redact(line) == (
+        "clone https://[masked: credentials]@git.example:8443/a/b.git into /work, then curl -sS -u me:[masked: secret] https://x.example/y"
+    )
+    assert redact("https://u:p@npm.example/@scope/pkg") == "https://[masked: credentials]@npm.example/@scope/pkg"
+
+
+def test_a_long_text_is_masked_across_its_pieces() -> None:
+    line = f"{'x' * 70} API_KEY={W} https://u:hush@h.example/a\n"
+    shown = redact(line * 2000)
+    assert W not in shown
+    assert "hush" not in shown
+    assert shown.count("\n") == 2000
+    key = "-----BEGIN PRIVATE KEY-----\n" + f"{W * 4}\n" * 2000 + "-----END PRIVATE KEY-----\nafter"
+    assert redact(key) == "[masked: private key]\nafter"
 
 
 WORDS = [

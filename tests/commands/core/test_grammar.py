@@ -59,6 +59,15 @@ TYPED = st.text(
         ("access grant runner <!subteam^S1|@mobile team>", "access grant runner <!subteam^S1|@mobile_team>"),
         ("access grant runner <#C1|ios>", "access grant runner <#C1|ios>"),
         ("  status  ", "status"),
+        ("run web MSG=“say „Hallo“ now”", 'run web MSG="say „Hallo“ now"'),
+        ("run web MSG=”closed like this”", 'run web MSG="closed like this"'),
+        ("run web MSG=„zwei Worte“", 'run web MSG="zwei Worte"'),
+        ('run web MSG=“say "hi" now”', 'run web MSG="say \\"hi\\" now"'),
+        ('run web MSG="one — two\u00a0three"', 'run web MSG="one — two\u00a0three"'),
+        ("run web MSG=don’t —watch", "run web MSG=don’t --watch"),
+        ("run 👩\u200d💻-app", "run 👩\u200d💻-app"),
+        ("run web NAME=می\u200cخواهم", "run web NAME=می\u200cخواهم"),
+        ("run “web", "run “web"),
     ],
 )
 def test_what_slack_and_phones_changed_is_undone(sent: str, typed: str) -> None:
@@ -85,6 +94,39 @@ def test_what_slack_and_phones_changed_is_undone(sent: str, typed: str) -> None:
 )
 def test_words_are_quoted_as_in_a_shell(line: str, words: list[str]) -> None:
     assert split(line) == words
+
+
+VALUES = st.text(
+    alphabet=st.one_of(
+        st.sampled_from("ab c'\"—–-“”„«»‚‘’\u00a0\u202f\u200b\u200c\u200d\u2060👩💻=@#:,\\"),
+        st.characters(exclude_characters="<>&", exclude_categories=["Cs"]),
+    ),
+    max_size=30,
+)
+
+
+@given(VALUES)
+def test_a_quoted_value_arrives_as_typed(value: str) -> None:
+    line = f"run web MSG={shlex.quote(value)} --reason {shlex.quote(value)}"
+    ask = read(clean(line), values=("reason",), parameters=True)
+    assert ask.parameters == {"MSG": value}
+    assert ask.flag("reason") == value
+
+
+@given(VALUES.filter(lambda value: not set("“”\\") & set(value)))
+def test_a_value_between_a_phones_quotes_arrives_as_typed(value: str) -> None:
+    ask = read(clean(f"run web MSG=“{value}” —reason “{value}”"), values=("reason",), parameters=True)
+    assert (ask.parameters["MSG"], ask.flag("reason")) == (value, value)
+
+
+@given(TYPED)
+def test_cleaning_twice_is_cleaning_once(text: str) -> None:
+    if not set("<>&") & set(text):
+        assert clean(clean(text)) == clean(text)
+
+
+def test_a_backslash_in_quotes_is_a_letter_but_before_a_quote() -> None:
+    assert split(r'"a\d+ C:\new \"x\" \\"') == [r'a\d+ C:\new "x" ' + "\\"]
 
 
 @given(st.text(max_size=40))

@@ -8,6 +8,7 @@ import pytest
 
 from bot.core.errors import NotFound
 from bot.core.models import Conclusion, Pipeline
+from bot.slack.inbox import Inbox
 from bot.slack.sender import SlackError
 from bot.store import Store
 from bot.store.tables import CardRow, NotificationRow
@@ -284,7 +285,7 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
 
 
 async def test_due_schedules_and_digests_run_once_and_one_that_cannot_be_told_stops_no_other(
-    say: Say, services: Services, store: Store, works: FakeProvider, set_clock: SetClock, linked: Linked
+    say: Say, inbox: Inbox, services: Services, store: Store, works: FakeProvider, set_clock: SetClock, linked: Linked
 ) -> None:
     await linked()
     await say('schedule "daily 14:00" run app A="x y"')
@@ -297,7 +298,7 @@ async def test_due_schedules_and_digests_run_once_and_one_that_cannot_be_told_st
         if request.text.startswith("run"):
             raise SlackError("not_in_channel")
 
-    timed = Timed(services, deliver)
+    timed = Timed(services, deliver, inbox)
     await timed.tick()
     assert delivered == []
     set_clock.go(hours=2)

@@ -129,6 +129,8 @@ CALLS: Mapping[str, Call] = {
     "build_by_number": lambda p: p.build_by_number(FERRY, 41),
     "build_by_number_id": lambda p: p.build_by_number(FERRY, 482),
     "build_by_number_foreign": lambda p: p.build_by_number(FERRY, 600),
+    "build_by_label": lambda p: p.build_by_label(FERRY, "20260801.2"),
+    "build_by_label_ambiguous": lambda p: p.build_by_label(FERRY, "20260801.2"),
     "changes": lambda p: p.changes(None, WATCHED),
     "changes_next": lambda p: p.changes(SECOND_TICK, LATER),
     "changes_owned": lambda p: p.changes(SECOND_TICK, RUNNING),
@@ -167,6 +169,8 @@ CALLS: Mapping[str, Call] = {
     "rebuild_with_values": lambda p: p.rebuild(
         FERRY, "482", StartRequest(parameters={"TIDE": "high", "environment": "prod"})
     ),
+    "rebuild_unreadable": lambda p: p.rebuild(CRANE, "470", StartRequest()),
+    "rebuild_hidden": lambda p: p.rebuild(FERRY, "482", StartRequest()),
     "rebuild_classic": lambda p: p.rebuild(CRANE, "470", StartRequest()),
     "rebuild_timeout": lambda p: p.rebuild(FERRY, "482", StartRequest()),
     "retry": lambda p: p.retry(FERRY, "482"),
@@ -203,6 +207,7 @@ CALLS: Mapping[str, Call] = {
     "counts_cut_short": lambda p: p.counts(BUILD),
     "counts_without_timeline": lambda p: p.counts(BUILD),
     "approvals": lambda p: p.approvals(FERRY, "483"),
+    "approvals_stageless": lambda p: p.approvals(FERRY, "483"),
     "gates_closed": lambda p: p.approvals(FERRY, "483"),
     "gates_none": lambda p: p.approvals(FERRY, "482"),
     "decide": lambda p: p.decide(GATE, approve=True, comment="good wind"),

@@ -140,7 +140,6 @@ CALLS: Mapping[str, Call] = {
         FERRY,
         StartRequest(
             ref=branch("ramp-order"),
-            message="Try the new ramp",
             parameters={"QUAY": "south"},
             options={"selector": "sail", "secured.PASS": "hush"},
             requested_by="Signe Holm",
@@ -149,6 +148,7 @@ CALLS: Mapping[str, Call] = {
     "start_parameter_selector": lambda p: p.start(
         FERRY, StartRequest(ref=branch("main"), parameters={"selector": "sail", "QUAY": "south"})
     ),
+    "start_message": lambda p: p.start(FERRY, StartRequest(message="Try the new ramp")),
     "start_default": lambda p: p.start(FERRY, StartRequest(options={"selector": "default"})),
     "start_no_default": lambda p: p.start(FERRY, StartRequest()),
     "start_tag": lambda p: p.start(FERRY, StartRequest(ref=tag("v2.1"))),
@@ -169,6 +169,7 @@ CALLS: Mapping[str, Call] = {
     "start_refused": lambda p: p.start(FERRY, StartRequest(ref=branch("nowhere"))),
     "start_timeout": lambda p: p.start(FERRY, StartRequest(ref=branch("main"), options={"selector": "branches:main"})),
     "start_timeout_two": lambda p: p.start(FERRY, MAIN),
+    "start_timeout_push": lambda p: p.start(FERRY, MAIN),
     "start_unreached": lambda p: p.start(FERRY, MAIN),
     "cancel": lambda p: p.cancel(FERRY, run_id(44)),
     "cancel_refused": lambda p: p.cancel(FERRY, run_id(41)),

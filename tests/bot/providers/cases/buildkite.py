@@ -23,7 +23,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from tests.bot.providers.case import CONNECTION, NOW, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, NOW, Answer, Call, Case, Endless, Foreign, JobPage, Sample
 
 TOKEN = "bkua_made_up_for_these_tests"
 SECRET = "a-made-up-webhook-secret"
@@ -85,13 +85,13 @@ GATE = Approval(
     url=f"https://buildkite.com/harbor/ferry/builds/42#{GATE_JOB}",
 )
 ARTIFACT = Artifact(
-    id="0198aa20-0000-4000-8000-000000000001", build="41", pipeline="ferry", name="log.txt", job=TEST_JOB
+    id=f"{TEST_JOB}/0198aa20-0000-4000-8000-000000000001", build="41", pipeline="ferry", name="log.txt", job="Tests"
 )
 BUILD = Build(connection=CONNECTION, pipeline="ferry", id="41", status=Status.COMPLETED, conclusion=Conclusion.FAILED)
 
 WATCHED = Watched(pipelines=frozenset({"ferry", "beacon"}))
 WATCHED_LATER = Watched(pipelines=frozenset({"ferry"}), unfinished=frozenset({key(42), key(44), key(45), key(46)}))
-SECOND_TICK = '{"since": "2026-08-01T11:59:00+00:00", "tick": 1, "waiting": ["ferry/42"]}'
+SECOND_TICK = '{"since": "2026-08-01T11:59:00+00:00", "tick": 1, "waiting": ["ferry#42"]}'
 AFTER_A_NIGHT = '{"since": "2026-08-01T00:00:00+00:00", "tick": 3, "waiting": []}'
 EVERYTHING = {
     "branch": "rails",
@@ -252,7 +252,7 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "jobs_list.json": Sample(
         call=lambda p: p.jobs("my-pipeline", "1"),
-        facts=as_facts(lambda it: it[0].name == ":package: Build" and it[0].seconds == 15),
+        facts=as_facts(lambda it: it[0].name == "📦 Build" and it[0].seconds == 15),
     ),
     "job_retry.json": Sample(
         call=lambda p: p.retry("ferry", "41", job="b63254c0"),
@@ -271,7 +271,7 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "artifacts_list_build.json": Sample(
         call=lambda p: p.artifacts("my-pipeline", "1"),
-        facts=as_facts(lambda it: all(one.size_bytes and one.job and one.url is None for one in it) and it),
+        facts=as_facts(lambda it: all(one.size_bytes and "/" in one.id and one.url is None for one in it) and it),
     ),
     "error_429.json": Sample(
         call=lambda p: p.build("ferry", "1"), raises=RateLimited, facts=as_facts(lambda it: it.retry_after == 43)
@@ -302,6 +302,32 @@ SAMPLES: Mapping[str, Sample] = {
     },
 }
 
+HARBOR = "/v2/organizations/harbor"
+FERRY_41 = f"{HARBOR}/pipelines/ferry/builds/41"
+BEACON_9_UUID = "0198aa00-0000-4000-8000-000000000009"
+BEACON_9 = {
+    **a_build(9),
+    "id": BEACON_9_UUID,
+    "url": f"{HOME}/pipelines/beacon/builds/9",
+    "web_url": "https://buildkite.com/harbor/beacon/builds/9",
+}
+ON_BUILD_41 = (Answer(path=FERRY_41, body=a_build(41)),)
+JOB_OF_41 = Answer(
+    path=f"{HARBOR}/jobs/{TEST_JOB}",
+    body={"id": TEST_JOB, "state": "failed", "build_url": f"{HOME}/pipelines/ferry/builds/41"},
+)
+
+
+def kind_of_ref(**fields: object) -> tuple[Answer, ...]:
+    return (Answer(path=FERRY_41, body={**a_build(41), **fields}),)
+
+
+def a_pull_request(owner: str) -> dict[str, object]:
+    return {"id": "77", "base": "main", "repository": f"https://github.com/{owner}/ferry.git"}
+
+
+HARBORS_FERRY = {"slug": "ferry", "name": "Ferry", "repository": "git@github.com:harbor/ferry.git"}
+
 CASE = Case(
     kind="buildkite",
     options={"organization": "harbor", "token": TOKEN, "webhook_secret": SECRET},
@@ -329,6 +355,48 @@ CASE = Case(
     unknown_state=lambda state: (
         Answer(path="/v2/organizations/harbor/pipelines/ferry/builds/41", body=a_build(41, state)),
     ),
+    foreign=Foreign(
+        pipeline="ferry",
+        build=BEACON_9_UUID,
+        answers=(
+            Answer(path=f"{HARBOR}/pipelines/ferry/builds", body=[a_build(41)]),
+            Answer(path=f"{HARBOR}/builds", body=[a_build(41), BEACON_9]),
+        ),
+        belongs_to="beacon",
+    ),
+    job_pages=(
+        JobPage(
+            url=f"https://buildkite.com/harbor/ferry/builds/41#{TEST_JOB}",
+            pipeline="ferry",
+            build="41",
+            job=TEST_JOB,
+            answers=ON_BUILD_41,
+        ),
+        JobPage(
+            url=f"https://buildkite.com/harbor/ferry/builds/41/steps/canvas?sid=0198&jid={TEST_JOB}",
+            pipeline="ferry",
+            build="41",
+            job=TEST_JOB,
+            answers=ON_BUILD_41,
+        ),
+        JobPage(
+            url=f"https://buildkite.com/organizations/harbor/pipelines/ferry/builds/41/jobs/{TEST_JOB}/artifacts/{GATE_JOB}",
+            pipeline="ferry",
+            build="41",
+            job=TEST_JOB,
+            answers=ON_BUILD_41,
+        ),
+    ),
+    ref_builds={
+        "branch": kind_of_ref(source="webhook", pull_request={}),
+        "pull_request": kind_of_ref(
+            branch="rails", source="webhook", pull_request=a_pull_request("harbor"), pipeline=HARBORS_FERRY
+        ),
+        "fork": kind_of_ref(
+            branch="main", source="webhook", pull_request=a_pull_request("stranger"), pipeline=HARBORS_FERRY
+        ),
+        "tag": kind_of_ref(branch="v2.1", tag="v2.1", source="webhook"),
+    },
     endless={
         "pipelines": Endless(
             call=lambda p: p.pipelines(),

@@ -1,0 +1,50 @@
+"""Who looks after which red build."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete
+from sqlmodel import col, select
+
+from bot.core.models import BuildKey
+from bot.store.database import Repository, put
+from bot.store.tables import ClaimRow
+
+KEPT_FOR = timedelta(days=7)
+PUT_CLAIM = put("claim", key=("team", "connection", "pipeline", "build"))
+
+
+class Claims(Repository):
+    """Who looks after which red build; a claim ends by itself after a week."""
+
+    async def holder(self, team: str, key: BuildKey) -> str | None:
+        """Return who looks after a build, or None."""
+        async with self._read() as db:
+            return (await db.exec(select(ClaimRow.user).where(*self._of(team, key)))).first()
+
+    async def add(self, team: str, key: BuildKey, user: str) -> str:
+        """Claim a build for somebody and return who holds it: that person, or who was first."""
+        until = self._clock() + KEPT_FOR
+        row = ClaimRow(
+            team=team, connection=key.connection, pipeline=key.pipeline, build=key.id, user=user, until=until
+        )
+        async with self._write() as db:
+            await self._own(db, [f"claim {team} {key.connection} {key.pipeline} {key.id}"])
+            holder = (await db.exec(select(ClaimRow.user).where(*self._of(team, key)))).first()
+            if holder is None:
+                await self._put(db, PUT_CLAIM, [row])
+        return holder or user
+
+    async def remove(self, team: str, key: BuildKey, user: str) -> bool:
+        """Give a build back, and return whether that person held it."""
+        gone = delete(ClaimRow).where(*self._of(team, key), col(ClaimRow.user) == user)
+        async with self._write() as db:
+            return bool((await db.exec(gone.execution_options(synchronize_session=False))).rowcount)
+
+    def _of(self, team: str, key: BuildKey) -> tuple[bool, ...]:
+        return (
+            ClaimRow.team == team,
+            ClaimRow.connection == key.connection,
+            ClaimRow.pipeline == key.pipeline,
+            ClaimRow.build == key.id,
+            ClaimRow.until > self._clock(),
+        )

@@ -1,0 +1,194 @@
+"""The checks of `docs/adding-a-provider.md` that not every provider passes yet, in one table.
+
+What is listed must fail: as soon as it passes, the test says to strike it. The table only shrinks.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from bot.core.errors import BotError
+
+NOT_YET: Mapping[str, frozenset[str]] = {
+    # azure_devops
+    "azure_devops": frozenset(
+        {
+            "files",
+            "paths",
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unreadable success",
+            "odd items",
+        }
+    ),
+    # azure_devops_entra
+    "azure_devops_entra": frozenset(
+        {
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unknown options",
+            "nothing dropped",
+        }
+    ),
+    # bitbucket
+    "bitbucket": frozenset(
+        {
+            "files",
+            "paths",
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unreadable success",
+            "nothing dropped",
+            "odd items",
+        }
+    ),
+    # circleci
+    "circleci": frozenset(
+        {
+            "files",
+            "paths",
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unreadable success",
+            "odd items",
+        }
+    ),
+    # gitlab
+    "gitlab": frozenset(
+        {
+            "files",
+            "paths",
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "odd items",
+        }
+    ),
+    # gitlab_v3
+    "gitlab_v3": frozenset(
+        {
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "odd items",
+        }
+    ),
+    # jenkins
+    "jenkins": frozenset(
+        {
+            "files",
+            "paths",
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unreadable success",
+            "odd items",
+        }
+    ),
+    # travis
+    "travis": frozenset(
+        {
+            "files",
+            "paths",
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unreadable success",
+            "odd items",
+        }
+    ),
+    # truto
+    "truto": frozenset(
+        {
+            "files",
+            "paths",
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unreadable success",
+            "nothing dropped",
+        }
+    ),
+    # truto_azure_devops
+    "truto_azure_devops": frozenset(
+        {
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unknown options",
+            "nothing dropped",
+        }
+    ),
+    # truto_bitbucket
+    "truto_bitbucket": frozenset(
+        {
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unknown options",
+            "nothing dropped",
+        }
+    ),
+    # truto_jenkins
+    "truto_jenkins": frozenset(
+        {
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+        }
+    ),
+    # truto_travis_ci
+    "truto_travis_ci": frozenset(
+        {
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+        }
+    ),
+}
+"""Provider or case -> the checks that it does not pass yet."""
+
+
+@contextmanager
+def check(name: str, who: str) -> Iterator[None]:
+    """Run one check of one provider or case; `who` is its name in the table."""
+    listed = name in NOT_YET.get(who, frozenset())
+    try:
+        yield
+    except (AssertionError, BotError, pytest.fail.Exception) as exc:
+        if listed:
+            pytest.xfail(f"not yet: {str(exc)[:300]}")
+        raise
+    if listed:
+        pytest.fail(f"{who} passes now: strike {name!r} from NOT_YET[{who!r}]")
