@@ -173,8 +173,8 @@ class Build:
     """One run of a pipeline.
 
     `id` is what the provider's calls take, `number` what people say. `attempt` counts attempts where the system
-    does. `raw_state` is the vendor's own word. `waiting` says that an approval is open. `jobs` counts jobs by the
-    words of `Status` and `Conclusion`.
+    does. `raw_state` is the vendor's own word, `reason` what it says beyond our conclusion (`errored`, `cancelled by a
+    newer build`). `waiting` says that an approval is open. `jobs` counts jobs by the words of `Status` and `Conclusion`.
     """
 
     connection: str
@@ -197,6 +197,7 @@ class Build:
     status: Status = Status.QUEUED
     conclusion: Conclusion | None = None
     raw_state: str | None = None
+    reason: str | None = None
     waiting: bool = False
     trigger: Trigger = Trigger.UNKNOWN
     triggered_by: str | None = None

@@ -66,35 +66,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
             "odd items",
         }
     ),
-    # github_actions
-    "github_actions": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "unknown options",
-            "nothing dropped",
-            "odd items",
-        }
-    ),
-    # github_actions_app
-    "github_actions_app": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unknown options",
-            "nothing dropped",
-            "odd items",
-        }
-    ),
     # gitlab
     "gitlab": frozenset(
         {
@@ -203,30 +174,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
             "job pages",
             "own pages",
             "refs of builds",
-        }
-    ),
-    # xcode_cloud
-    "xcode_cloud": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "odd items",
-        }
-    ),
-    # xcode_cloud_token
-    "xcode_cloud_token": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "odd items",
         }
     ),
 }

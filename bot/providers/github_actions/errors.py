@@ -1,4 +1,4 @@
-"""What GitHub says about its limits and what a token lacks.
+"""GitHub's refusals: its limits, what a token lacks, and what a refused start or rerun most likely means.
 
 Page: "Rate limits for the REST API", read in August 2026. Both limits, the primary (by the hour) and the secondary (bursts,
 not told in advance), answer 403 or 429.
@@ -9,11 +9,57 @@ from datetime import UTC, datetime
 
 import httpx
 
+from bot.core.errors import AuthFailed, ProviderError, RateLimited, Rejected
+from bot.core.models import Approval
 from bot.http.client import Quota, Reply, message_of, retry_after
 
+LABEL = "GitHub Actions"
 VERSION_HEADER = "x-github-api-version"
 SECONDARY_SECONDS = 60.0
 """How long to wait where GitHub does not say: at least a minute."""
+
+
+def map_error(reply: Reply) -> ProviderError | None:
+    """Return an error for a limit, which GitHub answers with 403 too, and for a refusal for lack of permission."""
+    wait = limited(reply)
+    if wait is not None:
+        return RateLimited(f"{LABEL} asks me to slow down.", provider=LABEL, status=reply.status, retry_after=wait)
+    if reply.status != httpx.codes.FORBIDDEN:
+        return None
+    message = message_of(reply)
+    return AuthFailed(
+        f"{LABEL} does not let this connection do that{f': {message}' if message else ''}.",
+        provider=LABEL,
+        status=reply.status,
+        hint=lacking(reply.headers),
+    )
+
+
+def start_hint(message: str) -> str | None:
+    """Return what to do about a refused start."""
+    if "workflow_dispatch" in message:
+        return "Its file needs `workflow_dispatch:` under `on:`, on the default branch and on the one to build."
+    if "nputs" in message or "nput " in message:
+        return "The file declares what it takes, under `on: workflow_dispatch: inputs:`."
+    return None
+
+
+def rerun_refused(exc: AuthFailed) -> ProviderError:
+    """Return the error for a 403 to a rerun: GitHub uses it for runs that are too old or still at work, too."""
+    message = str(exc).lower()
+    is_permission = any(word in message for word in ("accessible", "admin", "permission"))
+    if exc.status != httpx.codes.FORBIDDEN or is_permission:
+        return exc
+    return Rejected(str(exc), provider=LABEL, status=exc.status, hint="A run can run again for 30 days.")
+
+
+def review_refused(exc: Rejected | AuthFailed, approval: Approval) -> ProviderError:
+    """Return the error for a refused review: who may decide, and where."""
+    if exc.status == httpx.codes.UNAUTHORIZED:
+        return exc
+    reviewers = f"{', '.join(approval.approvers)} may" if approval.approvers else "Only its reviewers may"
+    hint = f"{reviewers} decide, on the run's page: {approval.url or ''}".strip()
+    return Rejected(str(exc), provider=LABEL, status=exc.status, hint=hint)
 
 
 def quota(headers: httpx.Headers) -> Quota | None:
