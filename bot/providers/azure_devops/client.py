@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import httpx
 import msgspec
 
+from bot.core.clock import Clock
 from bot.core.errors import (
     AuthFailed,
     NotFound,
@@ -42,6 +43,7 @@ from bot.providers.azure_devops.stages import TimelineTree
 from bot.providers.azure_devops.start import StartBody
 from bot.providers.azure_devops.urls import PipelinePath, build_path, project_path
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
+from bot.providers.base.memory import AbsentOperations
 from bot.providers.base.times import parse_time
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ PER_PAGE = 100
 NAMESAKES = 5
 """How many builds of one number are told apart."""
 TEST_RUNS = 10
+TEST_SUMMARY = "resultsummarybybuild"
 TEST_RESULTS = 1000
 FAILED_OUTCOMES = "Failed,Error,Timeout,Aborted"
 UNITS = 200
@@ -62,11 +65,12 @@ REFUSED = (AuthFailed, *GONE)
 class Client:
     """One organization or collection, as the operations ask it."""
 
-    def __init__(self, api: Api, options: AzureOptions, connection: str) -> None:
+    def __init__(self, api: Api, options: AzureOptions, connection: str, clock: Clock) -> None:
         self._api = api
         self._options = options
         self._connection = connection
         self._me = ""
+        self.absent = AbsentOperations(clock)
 
     # requests
 
@@ -509,10 +513,14 @@ class Client:
 
         Costs one request, or two.
         """
-        path = urls.test_results_path(self._options, project, "resultsummarybybuild")
+        if TEST_SUMMARY in self.absent:
+            return convert.run_counts(await self.test_runs(project, build))
+        path = urls.test_results_path(self._options, project, TEST_SUMMARY)
         try:
             summary = wire.TestSummary.of((await self.get(path, {"buildId": build}, preview=True)).raw)
-        except GONE:
+        except GONE as exc:
+            if isinstance(exc, NotFound):
+                self.absent.add(TEST_SUMMARY)
             return convert.run_counts(await self.test_runs(project, build))
         return convert.summary_counts(summary)
 

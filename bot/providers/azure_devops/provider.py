@@ -88,7 +88,7 @@ class AzureDevOps(Provider[AzureOptions]):
 
     def __init__(self, api: Api, options: AzureOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
-        self._client = Client(api, options, connection)
+        self._client = Client(api, options, connection, clock)
         self._poll = Poll(self._client)
         self._started: LRUCache[str, bool] = LRUCache(STARTS_KEPT)
 

@@ -140,6 +140,11 @@ class Bitbucket(Provider[BitbucketOptions]):
         """Return what is left of the hour's requests, as Bitbucket tells or else as counted here."""
         return self._meter.quota(self._api.requests, self._api.quota, self._clock())
 
+    @property
+    @override
+    def web_homes(self) -> tuple[str, ...]:
+        return urls.homes(self.options)
+
     @override
     async def check(self) -> Account:
         """Return whose an API token is (an access token is nobody's) and whether the workspace can be seen.

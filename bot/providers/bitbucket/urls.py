@@ -1,7 +1,7 @@
 """API paths and web pages: how they are built, and what a pasted address shows."""
 
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from bot.core.errors import NotFound
 from bot.core.models import Page
@@ -10,6 +10,8 @@ from bot.providers.bitbucket.options import BitbucketOptions
 
 SITE = "https://bitbucket.org"
 HOMES = (SITE, "https://www.bitbucket.org", "https://api.bitbucket.org")
+API_VERSION = "/2.0"
+"""The last part of the API's root; pages lie beside it."""
 _UUID = re.compile(r"\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", re.IGNORECASE)
 _FRAGMENT_RESULT = re.compile(r"!?/results/(\d{1,12})(?:/steps/([^/]+))?")
 _PIPELINES_PAGE = re.compile(r"https://bitbucket\.org/[^/]+/[^/]+/(?:addon/pipelines/home#!|pipelines)/results/\d+")
@@ -59,13 +61,18 @@ def is_pipelines_page(url: str | None) -> bool:
     return _PIPELINES_PAGE.match(url or "") is not None
 
 
+def homes(options: BitbucketOptions) -> tuple[str, ...]:
+    """Return the addresses below which the connection's pages lie: Bitbucket's own, and one beside its `url`."""
+    own = options.url.rstrip("/").removesuffix(API_VERSION)
+    return (*HOMES, own) if own else HOMES
+
+
 def parse_url(url: str, options: BitbucketOptions) -> Page | None:
     """Return what an address shows: a run by its number, one of its steps, or a repository.
 
     Pages at Bitbucket's own hosts are read, those below the connection's `url`, and addresses of the API.
     """
-    own = urlsplit(options.url)
-    page = page_below(url, options.url, *HOMES, f"{own.scheme}://{own.netloc}" if own.netloc else "")
+    page = page_below(url, *homes(options))
     if page is None:
         return None
     segments = list(page_segments(page))

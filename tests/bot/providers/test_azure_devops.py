@@ -26,6 +26,7 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
+from bot.providers import open_provider
 from bot.providers.azure_devops import convert, stages, webhook, wire
 from bot.providers.azure_devops.auth import EntraAuth, TokenAuth
 from bot.providers.azure_devops.options import AzureOptions
@@ -496,6 +497,32 @@ async def test_busy_tick_costs_one_request_for_all_approvals() -> None:
         changes = await azure.changes(cursor, Watched(pipelines=frozenset({FERRY})))
         assert azure.requests == 3
     assert len(changes.builds) == 20
+
+
+async def test_refused_approvals_are_asked_for_again_after_half_an_hour() -> None:
+    asked: list[str] = []
+    now = NOW
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path.rpartition("/")[2])
+        if request.url.path.endswith("/approvals"):
+            return httpx.Response(403, json={"message": "no"})
+        if request.url.params.get("statusFilter") == "inProgress":
+            return httpx.Response(200, json={"value": [a_build()]})
+        return empty(request)
+
+    watched = Watched(pipelines=frozenset({FERRY}))
+    async with httpx.AsyncClient(transport=answering(answer)) as http:
+        azure = open_provider(
+            "ci", "azure_devops", AzureOptions.model_validate(CASE.options), client=http, clock=lambda: now
+        )
+        for minutes in (0, 1, 31):
+            now = NOW + timedelta(minutes=minutes)
+            asked.clear()
+            changes = await azure.changes(None, watched)
+            assert ("approvals" in asked) == (minutes != 1)
+            assert asked.count("timeline") == 1
+            assert len(changes.builds) == 1
 
 
 async def test_long_nights_timelines_are_read_for_fifty_builds_only() -> None:
