@@ -18,7 +18,7 @@ from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable
 from bot.http.client import Reply, message_of, retry_after
 from bot.providers.azure_devops import wire
-from bot.providers.azure_devops.options import LABEL
+from bot.providers.azure_devops.options import LABEL, AzureOptions
 from bot.providers.base.urls import path
 
 LOGIN = "https://login.microsoftonline.com"
@@ -30,6 +30,18 @@ SHORTEST_LIFE = timedelta(minutes=1)
 REFRESH_SECONDS = 30.0
 SIGN_IN = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.NON_AUTHORITATIVE_INFORMATION, httpx.codes.FOUND})
 """How the service says that a credential does not serve: seldom with 401."""
+
+
+def credentials(options: AzureOptions, clock: Clock) -> httpx.Auth:
+    """Return what adds the credentials that the options name."""
+    if options.token is not None:
+        return TokenAuth(options.token)
+    return EntraAuth(
+        tenant_id=options.tenant_id,
+        client_id=options.client_id,
+        client_secret=options.client_secret or SecretStr(""),
+        clock=clock,
+    )
 
 
 class TokenAuth(httpx.Auth):

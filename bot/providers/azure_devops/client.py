@@ -1,15 +1,27 @@
 """Requests to Azure DevOps: versions, pages, sign-in pages, limits, and the answers that several operations need."""
 
+import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
 import httpx
 import msgspec
 
-from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable, UnexpectedResponse, UsageError
+from bot.core.clock import Clock
+from bot.core.errors import (
+    AuthFailed,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    UnexpectedResponse,
+    UsageError,
+)
 from bot.core.models import (
+    Account,
     Approval,
     Artifact,
     Build,
@@ -22,6 +34,7 @@ from bot.core.models import (
     RefKind,
     TestCase,
 )
+from bot.core.text import holds_name, same_name
 from bot.http.client import Api, Query, Quota, Reply, retry_after
 from bot.providers.azure_devops import convert, stages, start, urls, wire
 from bot.providers.azure_devops.convert import HEADS, TAGS
@@ -30,12 +43,16 @@ from bot.providers.azure_devops.stages import TimelineTree
 from bot.providers.azure_devops.start import StartBody
 from bot.providers.azure_devops.urls import PipelinePath, build_path, project_path
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
+from bot.providers.base.memory import AbsentOperations
 from bot.providers.base.times import parse_time
+
+log = logging.getLogger(__name__)
 
 PER_PAGE = 100
 NAMESAKES = 5
 """How many builds of one number are told apart."""
 TEST_RUNS = 10
+TEST_SUMMARY = "resultsummarybybuild"
 TEST_RESULTS = 1000
 FAILED_OUTCOMES = "Failed,Error,Timeout,Aborted"
 UNITS = 200
@@ -48,11 +65,12 @@ REFUSED = (AuthFailed, *GONE)
 class Client:
     """One organization or collection, as the operations ask it."""
 
-    def __init__(self, api: Api, options: AzureOptions, connection: str) -> None:
+    def __init__(self, api: Api, options: AzureOptions, connection: str, clock: Clock) -> None:
         self._api = api
         self._options = options
         self._connection = connection
         self._me = ""
+        self.absent = AbsentOperations(clock)
 
     # requests
 
@@ -91,6 +109,31 @@ class Client:
             raise UnexpectedResponse(f"{LABEL} does not say whose credentials these are.", provider=LABEL)
         return self._me
 
+    async def account(self) -> Account:
+        """Return whose credentials these are and what they lack. Costs three requests. Raises NotFound."""
+        project = self._options.project
+        if project:
+            await self._find_project(project)
+        else:
+            listed = await self.get(urls.projects_path(), {"$top": 1})
+            project = next((item.id for item in parse_items(listed.items("value"), wire.Project.of)), "")
+        missing: tuple[str, ...] = ()
+        if project:
+            try:
+                await self.get(project_path(project, "build", "definitions"), {"$top": 1})
+            except (AuthFailed, NotFound):
+                missing = ("Build (read & execute)",)
+        try:
+            user = await self.user()
+        except REFUSED:
+            user = wire.AuthenticatedUser()
+        return Account(
+            name=user.custom_display_name or user.provider_display_name or "a token",
+            detail="/".join(filter(None, (self._options.organization, self._options.project))),
+            missing=missing,
+            warnings=() if project else ("These credentials see no project of the organization.",),
+        )
+
     # pipelines
 
     def split(self, pipeline: str) -> tuple[str, str]:
@@ -109,7 +152,7 @@ class Client:
             hint=f"A pipeline is called {form} here; its page's address does as well.",
         )
 
-    async def find_project(self, project: str) -> None:
+    async def _find_project(self, project: str) -> None:
         """Raise NotFound where these credentials see no such project. Costs one request."""
         try:
             wire.Project.of((await self.get(urls.projects_path(project))).raw)
@@ -124,6 +167,18 @@ class Client:
     async def definition(self, project: str, number: str) -> wire.Definition:
         """Return a definition with its repository, variables and process. Costs one request."""
         return wire.Definition.of((await self.get(project_path(project, "build", "definitions", number))).raw)
+
+    async def definition_for_start(self, project: str, number: str) -> wire.Definition:
+        """Return a definition, or a bare one where it can't be read: that alone blocks no start. Costs one request."""
+        try:
+            return await self.definition(project, number)
+        except RateLimited:
+            raise
+        except ProviderError as exc:
+            if exc.status == httpx.codes.UNAUTHORIZED:
+                raise
+            log.warning("a pipeline's definition can't be read before a start", extra={"error": str(exc)})
+            return wire.Definition(id=int(number))
 
     def pipeline(self, definition: wire.Definition, project: str, *, with_folder: bool = False) -> Pipeline:
         """Return a definition as a pipeline."""
@@ -195,7 +250,7 @@ class Client:
         *folders, name = path.names or ("",)
         if not name or "*" in name:
             raise self.no_pipeline("/".join(path.names))
-        matches = [match for match in await self.pipelines(path.project, name) if match.name.lower() == name.lower()]
+        matches = [match for match in await self.pipelines(path.project, name) if same_name(match.name, name)]
         if folders:
             tail = "/".join(("", *folders)).lower()
             matches = [match for match in matches if f"/{match.group or ''}".lower().endswith(tail)]
@@ -206,8 +261,20 @@ class Client:
             raise UsageError(f"{len(matches)} pipelines are called {name}.", hint=f"Name the folder, too: {choices}.")
         return matches[0]
 
-    async def refs(self, project: str, repository: wire.Repository, query: str | None) -> AsyncIterator[Ref]:
-        """Yield a repository's branches and, in Azure Repos, its tags. Costs one request a page."""
+    async def refs(self, pipeline: str, query: str | None) -> AsyncIterator[Ref]:
+        """Yield the default branch, then those of the pipeline's repository whose name holds `query`."""
+        project, number = self.split(pipeline)
+        definition = await self.definition(project, number)
+        default = convert.default_branch(definition)
+        if default and holds_name(default, query or ""):
+            yield Ref(kind=RefKind.BRANCH, name=default)
+        async for ref in self._repository_refs(project, definition.repository or wire.Repository(), query):
+            if holds_name(ref.name, query or "") and (ref.kind, ref.name) != (RefKind.BRANCH, default):
+                yield ref
+
+    async def _repository_refs(
+        self, project: str, repository: wire.Repository, query: str | None
+    ) -> AsyncIterator[Ref]:
         kind, number = (repository.type or "").lower(), repository.id or ""
         if kind in {"tfsgit", "azurereposgit"} and number:
             path = project_path(project, "git", "repositories", number, "refs")
@@ -241,9 +308,14 @@ class Client:
         return convert.build(run, self._connection, project=project, pipeline=pipeline, page=page)
 
     async def build(self, pipeline: str, build: str) -> Build:
-        """Return a build without what only its timeline tells. Costs one request."""
-        project, _ = self.split(pipeline)
-        return self.read((await self.get(build_path(project, build))).raw, project, pipeline)
+        """Return a build without what only its timeline tells. Costs one request.
+
+        `pipeline` may also be what `parse_url` makes of a build's page, which names only the project.
+        """
+        named = urls.parse_pipeline(pipeline, "")
+        if named is None or (named.definition is None and named.build is None):
+            raise self.no_pipeline(pipeline)
+        return self.read((await self.get(build_path(named.project, build))).raw, named.project)
 
     async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
         """Yield a pipeline's builds that `wanted` admits, each once, newest first. See `AzureDevOps.builds`."""
@@ -311,10 +383,10 @@ class Client:
         try:
             reply = await self.get(path)
         except NotFound:
-            return TimelineTree.of(None)
+            return TimelineTree({})
         if reply.content.strip() in {b"", b"null"}:
-            return TimelineTree.of(None)
-        return TimelineTree.of(wire.Timeline.of(reply.raw))
+            return TimelineTree({})
+        return TimelineTree.of(parse_items(wire.Timeline.of(reply.raw).records or (), wire.Record.of))
 
     async def approval_details(self, project: str, ids: list[str]) -> dict[str, wire.Approval]:
         """Return what the approvals' own API tells of some, by id in lower case; nothing where it is refused."""
@@ -349,8 +421,22 @@ class Client:
         runs = parse_items(listed.items("value"), wire.BuildWire.of)
         return [str(run.id) for run in runs if start.is_own_start(run, body, me, since)]
 
-    async def decide(self, approval: Approval, status: str, comment: str | None) -> None:
-        """Send a decision, once. Raises Rejected or AuthFailed, which say who may decide."""
+    async def retry_request(self, project: str, build: str, job: str | None) -> tuple[str, Query, Mapping[str, object]]:
+        """Return path, query and body that run a build's failed jobs again, or the stage of one job.
+
+        Costs one request for a job. Raises NotFound and Rejected.
+        """
+        if job is None:
+            return build_path(project, build), {"retry": True}, {}
+        tree = await self.timeline(project, build)
+        record = tree.records.get(job)
+        if record is None:
+            raise NotFound("This build has no such job.", provider=LABEL)
+        stage, body = start.stage_retry(tree, record, self.page(project, build))
+        return build_path(project, build, "stages", stage), {}, body
+
+    async def decide(self, approval: Approval, status: str, comment: str | None) -> bool:
+        """Send a decision, once, and return True. Raises Rejected or AuthFailed, which say who may decide."""
         project, _ = self.split(approval.pipeline)
         decision = {"approvalId": approval.id, "status": status} | ({"comment": comment} if comment else {})
         try:
@@ -360,6 +446,7 @@ class Client:
                 raise
             hint = f"This connection must be one of the approvers; others decide on the page: {approval.url}"
             raise type(exc)(exc.message, provider=LABEL, status=exc.status, hint=hint) from exc
+        return True
 
     async def is_decided(self, approval: Approval, status: str) -> bool:
         """Return whether an approval, or the part of one of its approvers, has that status. Costs one request."""
@@ -370,8 +457,12 @@ class Client:
 
     # what a build leaves
 
-    async def log_path(self, project: str, job: Job) -> str:
-        """Return where the log of a job is, or of its latest task while it runs. Raises NotFound. Costs one request."""
+    async def log_tail(self, job: Job, size: int) -> tuple[bytes, bool]:
+        """Return the last bytes of a job's log, of its latest task's while it runs, and whether there is more above.
+
+        Costs two requests. Raises NotFound while there is none.
+        """
+        project, _ = self.split(job.pipeline)
         tree = await self.timeline(project, job.build)
         record = tree.records.get(job.id)
         sources = [*tree.tasks(record), record] if record else []
@@ -380,7 +471,8 @@ class Client:
             raise NotFound(
                 f"{job.name} has no log yet.", provider=LABEL, hint="Its first step has not written anything."
             )
-        return build_path(project, job.build, "logs", logs[-1])
+        path = build_path(project, job.build, "logs", logs[-1])
+        return await self._api.tail(path, self.versioned({}), keep=size, headers={"Accept": "text/plain"})
 
     async def artifacts(self, project: str, build: str) -> list[wire.ArtifactWire]:
         """Return a build's artifacts. Costs one request."""
@@ -421,10 +513,14 @@ class Client:
 
         Costs one request, or two.
         """
-        path = urls.test_results_path(self._options, project, "resultsummarybybuild")
+        if TEST_SUMMARY in self.absent:
+            return convert.run_counts(await self.test_runs(project, build))
+        path = urls.test_results_path(self._options, project, TEST_SUMMARY)
         try:
             summary = wire.TestSummary.of((await self.get(path, {"buildId": build}, preview=True)).raw)
-        except GONE:
+        except GONE as exc:
+            if isinstance(exc, NotFound):
+                self.absent.add(TEST_SUMMARY)
             return convert.run_counts(await self.test_runs(project, build))
         return convert.summary_counts(summary)
 

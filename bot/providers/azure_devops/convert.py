@@ -14,6 +14,8 @@ from bot.core.models import (
     IssueCounts,
     IssueKind,
     Outcome,
+    Parameter,
+    ParameterType,
     Pipeline,
     Starter,
     Status,
@@ -120,6 +122,19 @@ def default_branch(definition: wire.Definition) -> str | None:
 def repository_name(repository: wire.Repository | None) -> str | None:
     """Return a repository's name; GitHub's ids are `owner/name`, and their names may be absent."""
     return (repository.name or repository.id) if repository else None
+
+
+def parameters(definition: wire.Definition) -> tuple[Parameter, ...]:
+    """Return the variables of a definition that may be set when a build is queued."""
+    return tuple(
+        Parameter(
+            name=name,
+            type=ParameterType.SECRET if variable.is_secret else ParameterType.TEXT,
+            default=None if variable.is_secret else variable.value or None,
+        )
+        for name, variable in (definition.variables or {}).items()
+        if variable is not None and variable.allow_override
+    )
 
 
 # builds

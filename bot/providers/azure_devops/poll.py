@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from bot.core.errors import AuthFailed, NotFound
 from bot.core.models import Build, BuildKey, Changes, Status, Watched
 from bot.http.client import Query
 from bot.providers.azure_devops import wire
@@ -20,6 +21,7 @@ TIMELINES = 50
 """How many timelines of finished builds a poll reads, at most."""
 QUEUE_EVERY = 3
 """The queue is listed at every third poll: what stands there begins by itself."""
+APPROVALS = "approvals"
 OVERLAP = timedelta(minutes=3)
 
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -99,11 +101,15 @@ class Poll:
         """Return unfinished builds, saying which of them wait for an approval."""
         if not any(build.status is Status.IN_PROGRESS for build in builds):
             return builds
+        if APPROVALS in self._client.absent:
+            return await self._with_timelines(builds)
         try:
             query: Query = {"state": "pending", "top": PER_PAGE}
             listed = await self._client.get(project_path(project, "pipelines", "approvals"), query)
             pending = list(parse_items(listed.items("value"), wire.Approval.of))
-        except REFUSED:
+        except REFUSED as exc:
+            if isinstance(exc, AuthFailed | NotFound):
+                self._client.absent.add(APPROVALS)
             return await self._with_timelines(builds)
         owners = {str(item.pipeline.owner.id) for item in pending if item.pipeline and item.pipeline.owner}
         if len(pending) < PER_PAGE and all(item.pipeline and item.pipeline.owner for item in pending):

@@ -7,17 +7,16 @@ under the same id. Limits: 200 throughput units for an identity in any five minu
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import ClassVar
 
 import httpx
 from cachetools import LRUCache
-from pydantic import SecretStr
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, UsageError
+from bot.core.errors import NotFound, ProviderError, UsageError
 from bot.core.models import (
     Account,
     Approval,
@@ -33,7 +32,6 @@ from bot.core.models import (
     Outcome,
     Page,
     Parameter,
-    ParameterType,
     Pipeline,
     Ref,
     RefKind,
@@ -44,21 +42,18 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.http.client import Api, Quota, Reply
-from bot.providers.azure_devops import client, convert, stages, start, urls, webhook, wire
-from bot.providers.azure_devops.auth import EntraAuth, TokenAuth
+from bot.providers.azure_devops import auth, client, convert, stages, start, urls, webhook, wire
 from bot.providers.azure_devops.client import REFUSED, Client
 from bot.providers.azure_devops.options import LABEL, SERVICES, AzureOptions
 from bot.providers.azure_devops.poll import Poll
-from bot.providers.azure_devops.start import START_OPTIONS, StartBody
-from bot.providers.azure_devops.urls import build_path, project_path
+from bot.providers.azure_devops.start import StartBody
+from bot.providers.azure_devops.urls import build_path
 from bot.providers.base.capabilities import Capability
-from bot.providers.base.listing import parse_items
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 
 log = logging.getLogger(__name__)
 
-TEST_RUNS = 10
 STARTS_KEPT = 500
 ISSUE_ORDER = (IssueKind.ERROR, IssueKind.TEST_FAILURE, IssueKind.WARNING, IssueKind.ANALYZER_WARNING)
 _LOG_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ", re.MULTILINE)
@@ -73,30 +68,6 @@ class AzureDevOps(Provider[AzureOptions]):
     page = "https://learn.microsoft.com/rest/api/azure/devops"
     states = convert.STATES
     options_type = AzureOptions
-    capabilities = frozenset(
-        {
-            Capability.REFS,
-            Capability.PARAMETERS,
-            Capability.START,
-            Capability.CANCEL,
-            Capability.REBUILD,
-            Capability.RETRY_FAILED,
-            Capability.RETRY_JOB,
-            Capability.JOBS,
-            Capability.LOG,
-            Capability.LIVE_LOG,
-            Capability.ARTIFACTS,
-            Capability.DOWNLOAD,
-            Capability.TESTS,
-            Capability.ISSUES,
-            Capability.COUNTS,
-            Capability.APPROVALS,
-            Capability.DECIDE,
-            Capability.REJECT,
-            Capability.WEBHOOK,
-            Capability.ACCOUNT_POLL,
-        }
-    )
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {
         Capability.RETRY_ALL: (
             "Azure DevOps runs only failed jobs of a completed build again.",
@@ -111,26 +82,20 @@ class AzureDevOps(Provider[AzureOptions]):
             "Open the pipeline there and choose Edit or Settings.",
         ),
     }
-    start_options: ClassVar[Mapping[str, str]] = START_OPTIONS
+    capabilities = frozenset(Capability) - refusals.keys()
+    start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     lists_all_refs = frozenset({RefKind.BRANCH})
 
     def __init__(self, api: Api, options: AzureOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
-        self._client = Client(api, options, connection)
+        self._client = Client(api, options, connection, clock)
         self._poll = Poll(self._client)
         self._started: LRUCache[str, bool] = LRUCache(STARTS_KEPT)
 
     @override
     @classmethod
     def auth(cls, options: AzureOptions, clock: Clock) -> httpx.Auth:
-        if options.token is not None:
-            return TokenAuth(options.token)
-        return EntraAuth(
-            tenant_id=options.tenant_id,
-            client_id=options.client_id,
-            client_secret=options.client_secret or SecretStr(""),
-            clock=clock,
-        )
+        return auth.credentials(options, clock)
 
     @override
     @classmethod
@@ -160,28 +125,7 @@ class AzureDevOps(Provider[AzureOptions]):
 
         Costs three requests.
         """
-        project = self.options.project
-        if project:
-            await self._client.find_project(project)
-        else:
-            listed = await self._client.get(urls.projects_path(), {"$top": 1})
-            project = next((item.id for item in parse_items(listed.items("value"), wire.Project.of)), "")
-        missing: tuple[str, ...] = ()
-        if project:
-            try:
-                await self._client.get(project_path(project, "build", "definitions"), {"$top": 1})
-            except (AuthFailed, NotFound):
-                missing = ("Build (read & execute)",)
-        try:
-            user = await self._client.user()
-        except REFUSED:
-            user = wire.AuthenticatedUser()
-        return Account(
-            name=user.custom_display_name or user.provider_display_name or "a token",
-            detail="/".join(filter(None, (self.options.organization, self.options.project))),
-            missing=missing,
-            warnings=() if project else ("These credentials see no project of the organization.",),
-        )
+        return await self._client.account()
 
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
@@ -250,29 +194,14 @@ class AzureDevOps(Provider[AzureOptions]):
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
         """Yield the default branch, then branches and, in Azure Repos, tags. Costs two requests, or three."""
-        project, number = self._client.split(pipeline)
-        definition = await self._client.definition(project, number)
-        words = (query or "").lower()
-        default = convert.default_branch(definition)
-        if default and words in default.lower():
-            yield Ref(kind=RefKind.BRANCH, name=default)
-        async for ref in self._client.refs(project, definition.repository or wire.Repository(), query):
-            if words in ref.name.lower() and (ref.kind, ref.name) != (RefKind.BRANCH, default):
-                yield ref
+        async for ref in self._client.refs(pipeline, query):
+            yield ref
 
     @override
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
         """Return the variables that may be set when a build is queued. Template parameters are told by no call."""
         definition = await self._client.definition(*self._client.split(pipeline))
-        return tuple(
-            Parameter(
-                name=name,
-                type=ParameterType.SECRET if variable.is_secret else ParameterType.TEXT,
-                default=None if variable.is_secret else variable.value or None,
-            )
-            for name, variable in (definition.variables or {}).items()
-            if variable is not None and variable.allow_override
-        )
+        return convert.parameters(definition)
 
     @override
     async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
@@ -290,16 +219,9 @@ class AzureDevOps(Provider[AzureOptions]):
         The first one tells whether the pipeline is a classic one, which variables it has and its default branch. Where
         it is refused, the build is started as a YAML pipeline's and every KEY=VALUE as a template parameter.
         """
+        start.check(request)
         project, number = self._client.split(pipeline)
-        try:
-            definition = await self._client.definition(project, number)
-        except RateLimited:
-            raise
-        except ProviderError as exc:
-            if exc.status == httpx.codes.UNAUTHORIZED:
-                raise
-            log.warning("a pipeline's definition can't be read before a start", extra={"error": str(exc)})
-            definition = wire.Definition(id=int(number))
+        definition = await self._client.definition_for_start(project, number)
         return await self._create(pipeline, definition, start.start_body(request, definition))
 
     @override
@@ -309,9 +231,8 @@ class AzureDevOps(Provider[AzureOptions]):
         path = build_path(project, build)
 
         async def send() -> Build:
-            return self._client.read(
-                (await self._client.send("PATCH", path, {"status": "cancelling"})).raw, project, pipeline
-            )
+            reply = await self._client.send("PATCH", path, {"status": "cancelling"})
+            return self._client.read(reply.raw, project, pipeline)
 
         async def confirm() -> Build | None:
             now = await self._client.build(pipeline, build)
@@ -325,13 +246,14 @@ class AzureDevOps(Provider[AzureOptions]):
 
         Raises NotFound for a build of another pipeline, and Rejected where a value is not told.
         """
+        start.check(request)
         project, number = self._client.split(pipeline)
         recorded = await self._client.recorded(project, build)
         if recorded.definition is not None and str(recorded.definition.id) != number:
             raise NotFound(
                 f"Build {build} belongs to {recorded.definition.name or 'another pipeline'}.", provider=self.label
             )
-        definition = await self._client.definition(project, number)
+        definition = await self._client.definition_for_start(project, number)
         return await self._create(pipeline, definition, start.rebuild_body(recorded, request, definition))
 
     @override
@@ -343,23 +265,17 @@ class AzureDevOps(Provider[AzureOptions]):
         if job is None and not failed_only:
             raise self.unsupported(Capability.RETRY_ALL, self._client.page(self.poll_target(pipeline), build))
         project, _ = self._client.split(pipeline)
-        path, query, body = build_path(project, build), {"retry": True}, dict[str, object]()
-        if job is not None:
-            tree = await self._client.timeline(project, build)
-            record = tree.records.get(job)
-            if record is None:
-                raise NotFound("This build has no such job.", provider=self.label)
-            stage, body = start.stage_retry(tree, record, self._client.page(project, build))
-            path, query = build_path(project, build, "stages", stage), {}
+        path, query, body = await self._client.retry_request(project, build, job)
 
-        async def send() -> None:
-            await self._client.send("PATCH", path, body, query)
+        async def send() -> bool:
+            reply = await self._client.send("PATCH", path, body, query)
+            return job is not None or bool(wire.BuildWire.of(reply.raw))  # a stage's answer is empty
 
         async def confirm() -> bool | None:
             return None if (await self._client.build(pipeline, build)).completed else True
 
-        await self._acknowledged(send, confirm)
-        return await self.build(pipeline, build)
+        await self.send_once(send, confirm)
+        return await self.read_back(self.build(pipeline, build))
 
     @override
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
@@ -371,13 +287,9 @@ class AzureDevOps(Provider[AzureOptions]):
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
         """Return the end of a job's log, of its latest task's while it runs. Costs two requests."""
-        project, _ = self._client.split(job.pipeline)
-        path = await self._client.log_path(project, job)
-        data, cut = await self._api.tail(
-            path, self._client.versioned({}), keep=tail_bytes, headers={"Accept": "text/plain"}
-        )
-        text = clean_log(data.partition(b"\n")[2] if cut and b"\n" in data else data)
-        page = self._client.page(project, job.build, view="logs", j=job.id)
+        data, cut = await self._client.log_tail(job, tail_bytes)
+        text = await cleaned_log(data.partition(b"\n")[2] if cut and b"\n" in data else data)
+        page = self._client.page(self.poll_target(job.pipeline), job.build, view="logs", j=job.id)
         return Log(text=_LOG_STAMP.sub("", text), truncated=cut, job=job.name, url=page)
 
     @override
@@ -446,14 +358,11 @@ class AzureDevOps(Provider[AzureOptions]):
             raise UsageError("An approval at Azure DevOps takes a comment and no values.")
         status = "approved" if approve else "rejected"
 
-        async def send() -> None:
-            await self._client.decide(approval, status, comment)
-
         async def confirm() -> bool | None:
             return True if await self._client.is_decided(approval, status) else None
 
-        await self._acknowledged(send, confirm)
-        return await self.build(approval.pipeline, approval.build)
+        await self.send_once(lambda: self._client.decide(approval, status, comment), confirm)
+        return await self.read_back(self.build(approval.pipeline, approval.build))
 
     @override
     def parse_url(self, url: str) -> Page | None:
@@ -463,22 +372,14 @@ class AzureDevOps(Provider[AzureOptions]):
     def parse_webhook(
         self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None
     ) -> WebhookEvent | None:
-        secret = self.webhook_secret()
-        carried = webhook.header_secrets(headers)
-        if not carried:
+        if not webhook.check_headers(headers, self.webhook_secret()):
             self.check_path_secret(path_secret)
-        elif not webhook.all_fit(carried, secret):  # whatever the address holds
-            raise AuthFailed("The webhook's secret does not fit.", provider=self.label, status=401)
         return webhook.parse_event(body)
 
     # helpers
 
     async def _create(self, pipeline: str, definition: wire.Definition, body: StartBody) -> Build:
-        """Start a build once and return it, also where it can't be read then.
-
-        Without a usable answer it is looked for among those that these credentials made since, but for builds that
-        this process has already returned to somebody.
-        """
+        """Start a build once; without an answer it is looked for among these credentials' own that nobody was given."""
         project, number = self._client.split(pipeline)
         since = self._clock()
 
@@ -497,14 +398,3 @@ class AzureDevOps(Provider[AzureOptions]):
         except ProviderError:
             page = self._client.page(project, build_id)
             return Build(connection=self.connection, pipeline=pipeline, id=build_id, web_url=page)
-
-    async def _acknowledged(
-        self, send: Callable[[], Awaitable[None]], confirm: Callable[[], Awaitable[bool | None]]
-    ) -> None:
-        """Send a request whose answer is of no use, once."""
-
-        async def sent() -> bool:
-            await send()
-            return True
-
-        await self.send_once(sent, confirm)

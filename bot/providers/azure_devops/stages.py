@@ -5,7 +5,7 @@ Page: https://learn.microsoft.com/rest/api/azure/devops/build/timeline/get
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -40,9 +40,9 @@ class TimelineTree:
     records: Mapping[str, wire.Record]
 
     @classmethod
-    def of(cls, timeline: wire.Timeline | None) -> Self:
-        """Return the tree, empty for a build that has no timeline yet."""
-        return cls({record.id: record for record in (timeline.records if timeline else None) or ()})
+    def of(cls, records: Iterable[wire.Record]) -> Self:
+        """Return the tree of some records."""
+        return cls({record.id: record for record in records})
 
     def of_type(self, *types: str) -> list[wire.Record]:
         """Return the records of some types, in the order they run."""

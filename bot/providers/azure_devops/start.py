@@ -17,6 +17,7 @@ from bot.providers.azure_devops.convert import HEADS, TAGS, default_branch, raw_
 from bot.providers.azure_devops.options import LABEL
 from bot.providers.azure_devops.stages import TimelineTree, is_red, stage_jobs
 from bot.providers.azure_devops.urls import is_number
+from bot.providers.base.options import check_options
 from bot.providers.base.times import parse_time
 
 START_OPTIONS: Mapping[str, str] = {
@@ -84,6 +85,15 @@ class StartBody:
                 "parameters": json.dumps(dict(self.variables)) if self.variables else None,
                 "reason": "manual",
             }
+        )
+
+
+def check(request: StartRequest) -> None:
+    """Raise UsageError for an option or a message, which Azure DevOps does not take, before anything is asked."""
+    check_options(request.options, START_OPTIONS, LABEL)
+    if request.message:
+        raise UsageError(
+            "Azure DevOps takes no message with a build.", hint="Leave it out; the commit's own is shown there."
         )
 
 
@@ -163,10 +173,7 @@ def full_ref(ref: Ref) -> str:
 
 
 def _body(request: StartRequest, definition: wire.Definition, origin: Source) -> StartBody:
-    if request.message:
-        raise UsageError(
-            "Azure DevOps takes no message with a build.", hint="Leave it out; the commit's own is shown there."
-        )
+    check(request)
     parameters: dict[str, str] = {}
     variables: dict[str, str] = {}
     skip: tuple[str, ...] = ()
@@ -176,13 +183,10 @@ def _body(request: StartRequest, definition: wire.Definition, origin: Source) ->
     for name, value in request.options.items():
         if name == "stages_to_skip":
             skip = tuple(stage.strip() for stage in value.split(",") if stage.strip())
-        elif name.startswith(PARAMETER) and len(name) > len(PARAMETER):
+        elif name.startswith(PARAMETER):
             parameters[name.removeprefix(PARAMETER)] = value
-        elif name.startswith(VARIABLE) and len(name) > len(VARIABLE):
+        elif name.startswith(VARIABLE):
             variables[name.removeprefix(VARIABLE)] = value
-        elif name != "branch":
-            known = ", ".join(f"`{option}NAME`" if option.endswith(".") else f"`{option}`" for option in START_OPTIONS)
-            raise UsageError(f"Azure DevOps has no option `{name}`.", hint=f"There are {known}.")
     if definition.is_classic and (parameters or skip):
         raise UsageError(
             f"{definition.name or 'This'} is a classic pipeline: it has no template parameters and no stages to skip.",

@@ -2,19 +2,18 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from bot.core.errors import NotFound
 from bot.core.models import Page
 from bot.providers.azure_devops.options import LABEL, SERVICES, AzureOptions
-from bot.providers.base.urls import path
+from bot.providers.base.urls import page_below, page_segments, path, web_page
 
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 TEST_RESULTS = "https://vstmr.dev.azure.com"
 """Where Azure DevOps Services keeps test results; an Azure DevOps Server keeps them itself."""
 RUN_PAGE = "_build"
 """Between project and number it makes a number a build's: pages of builds do not name their pipeline."""
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_number(text: str) -> bool:
@@ -27,7 +26,7 @@ def is_number(text: str) -> bool:
 
 def base_url(options: AzureOptions) -> str:
     """Return the API's root: the organization, or the collection of a server."""
-    return "/".join(((options.url or SERVICES).rstrip("/"), path(options.organization)))
+    return web_page(options.url or SERVICES, options.organization)
 
 
 def projects_path(project: str | None = None) -> str:
@@ -55,7 +54,7 @@ def test_results_path(options: AzureOptions, project: str, *segments: str) -> st
     in_project = project_path(project, "testresults", *segments)
     if not options.is_services:
         return in_project
-    return "/".join((TEST_RESULTS, path(options.organization), in_project))
+    return "/".join((web_page(TEST_RESULTS, options.organization), in_project))
 
 
 def build_uri(build: str) -> str:
@@ -79,7 +78,7 @@ def check_build(build: str) -> str:
 
 def build_page(root: str, project: str, build: str, **view: str) -> str:
     """Return the address of a build's page; `view`, `j` and `t` choose a tab, a job and a task on it."""
-    page = "/".join((root, path(project, "_build", "results")))
+    page = web_page(root, project, "_build", "results")
     return f"{page}?{urlencode({'buildId': check_build(build), **view})}"
 
 
@@ -90,7 +89,7 @@ def job_page(root: str, project: str, build: str, job: str) -> str:
 
 def pipeline_page(root: str, project: str, definition: int) -> str:
     """Return the address of a pipeline's page."""
-    page = "/".join((root, path(project, "_build")))
+    page = web_page(root, project, "_build")
     return f"{page}?{urlencode({'definitionId': definition})}"
 
 
@@ -100,13 +99,19 @@ def parse_url(url: str, options: AzureOptions) -> Page | None:
     Builds are told by `buildId`, in the query or (older servers) in the fragment, whatever the page shows of them: its
     summary, a job's log, tests, artifacts. API addresses that hooks and answers carry are read as well.
     """
-    try:
-        address = urlsplit(url.strip())
-        segments = _below_organization(address, options)
-        asked = {name.lower(): values[0] for name, values in parse_qs(address.query).items()}
-        fragment = {name.lower(): values[0] for name, values in parse_qs(address.fragment).items()}
-    except ValueError:
+    organization = options.organization.lower()
+    site = f"https://{organization}.visualstudio.com"
+    page = page_below(url, options.url, SERVICES, site)
+    if page is None:
         return None
+    segments = list(page_segments(page))
+    if page.hostname != urlsplit(site).hostname:
+        if not segments or segments.pop(0).lower() != organization:
+            return None
+    elif segments and segments[0].lower() == "defaultcollection":
+        del segments[0]
+    asked = {name.lower(): values[0] for name, values in parse_qs(page.query).items()}
+    fragment = {name.lower(): values[0] for name, values in parse_qs(page.fragment).items()}
     if len(segments) < 2 or not _is_of_project(segments[0], options.project):
         return None
     project, *rest = segments
@@ -134,31 +139,6 @@ def _build_page(project: str, build: str, job: str | None = None) -> Page | None
     return Page(pipeline=f"{project}/{RUN_PAGE}/{build}", build=build, job=job_id)
 
 
-def _below_organization(address: SplitResult, options: AzureOptions) -> list[str]:
-    """Return the segments of a page's path below the organization, empty outside it.
-
-    The pages of Services are accepted besides those at the connection's own `url`: a proxy may stand before them. The
-    organization may be the first part of the host's name.
-    """
-    if address.scheme not in DEFAULT_PORTS:
-        return []
-    segments = [unquote(segment) for segment in address.path.split("/") if segment]
-    for root in (options.url or SERVICES, SERVICES):
-        home = urlsplit(root)
-        above = [unquote(segment).lower() for segment in (*home.path.split("/"), options.organization) if segment]
-        if _site(address) == _site(home) and [segment.lower() for segment in segments[: len(above)]] == above:
-            return segments[len(above) :]
-    if _site(address) == (f"{options.organization.lower()}.visualstudio.com", None):
-        return segments[1:] if segments and segments[0].lower() == "defaultcollection" else segments
-    return []
-
-
-def _site(address: SplitResult) -> tuple[str | None, int | None]:
-    """Return the host and the port, None for the scheme's usual one: pages are pasted with http and https."""
-    port = address.port
-    return address.hostname, None if port == DEFAULT_PORTS.get(address.scheme) else port
-
-
 def _is_of_project(segment: str, project: str) -> bool:
     """Return whether a page's project may be the connection's; an id may be that of any project."""
     return not project or bool(GUID.fullmatch(segment)) or segment.lower() == project.lower()
@@ -179,7 +159,7 @@ class PipelinePath:
 
 def parse_pipeline(text: str, project: str) -> PipelinePath | None:
     """Return what a pipeline's id or a typed path names; `project` is the connection's only one, or empty."""
-    parts = [part for part in re.split(r"[/\\]", text.strip()) if part.strip()]
+    parts = [part for part in text.strip().split("/") if part.strip()]
     if not parts:
         return None
     if GUID.fullmatch(parts[0]) or not project or (len(parts) > 1 and parts[0].lower() == project.lower()):

@@ -10,8 +10,10 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 
+from bot.core.errors import AuthFailed
 from bot.core.models import WebhookEvent
 from bot.providers.azure_devops import wire
+from bot.providers.azure_devops.options import LABEL
 from bot.providers.azure_devops.urls import is_number
 from bot.providers.base.webhooks import same_secret
 
@@ -29,9 +31,15 @@ def header_secrets(headers: Mapping[str, str]) -> list[str]:
     return [*secrets, headers[SECRET_HEADER]] if SECRET_HEADER in headers else secrets
 
 
-def all_fit(secrets: list[str], expected: str) -> bool:
-    """Return whether every secret is the expected one, compared in constant time."""
-    return all(same_secret(secret, expected) for secret in secrets)
+def check_headers(headers: Mapping[str, str], secret: str) -> bool:
+    """Return whether the headers carry the secret, False where they carry none.
+
+    Raises AuthFailed for another one, whatever the address holds. Compared in constant time.
+    """
+    carried = header_secrets(headers)
+    if not all(same_secret(value, secret) for value in carried):
+        raise AuthFailed("The webhook's secret does not fit.", provider=LABEL, status=401)
+    return bool(carried)
 
 
 def parse_event(body: bytes) -> WebhookEvent | None:

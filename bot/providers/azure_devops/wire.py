@@ -188,9 +188,9 @@ class Record(Camel):
 
 
 class Timeline(Camel):
-    """GET …/timeline."""
+    """GET …/timeline; its records are read one by one."""
 
-    records: list[Record] | None = None
+    records: list[msgspec.Raw] | None = None
 
 
 class ArtifactResource(Camel):
@@ -260,7 +260,7 @@ class TestSummary(Camel):
 class TestResult(Camel):
     """One test of a run."""
 
-    id: int | None = None
+    id: int
     test_case_title: str | None = None
     automated_test_name: str | None = None
     automated_test_storage: str | None = None

@@ -1,7 +1,8 @@
 """Requests to Bitbucket: paths, pages, the hour's allowance, and the answers that several operations need."""
 
+import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,7 +12,8 @@ from cachetools import TTLCache
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, UsageError
-from bot.core.models import Build, BuildFilter, Issue, Pipeline, Ref, RefKind, Status, TestCase
+from bot.core.models import Account, Build, BuildFilter, Issue, Job, Pipeline, Ref, RefKind, Status, TestCase
+from bot.core.text import holds_name
 from bot.http.client import Api, Query, Quota, Reply
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.base.times import parse_time
@@ -31,6 +33,13 @@ NEWEST_FIRST: Query = {"sort": "-created_on"}  # the oldest come first without i
 GONE = (NotFound, Rejected, UnexpectedResponse)
 REFUSED = (AuthFailed, *GONE)
 """How what only adds to a build is refused; the build is told without it."""
+
+NEEDED_SCOPES: Mapping[str, frozenset[str]] = {
+    "read repositories": frozenset({"read:repository:bitbucket", "repository", "repository:write", "repository:admin"}),
+    "read pipelines": frozenset({"read:pipeline:bitbucket", "pipeline", "pipeline:write"}),
+    "write pipelines": frozenset({"write:pipeline:bitbucket", "pipeline:write"}),
+}
+"""What is needed, and the scopes that grant it: API tokens and access tokens spell them differently."""
 
 # the hour's allowance
 
@@ -140,6 +149,29 @@ class Client:
         """Return an API token's owner. Costs one request; access tokens are refused."""
         return wire.Account.of((await self._api.get("user")).raw)
 
+    async def account(self) -> Account:
+        """Return whose the token is and what it lacks. Costs one request, with an API token two. Raises NotFound."""
+        name = "an access token"
+        if self._options.email:
+            user = await self.user()
+            name = user.display_name or user.nickname or self._options.email
+        try:
+            reply = await self._api.get(urls.workspace_path(self._options.workspace), {"pagelen": 1})
+        except NotFound as exc:
+            raise NotFound(
+                f"This token sees no workspace {self._options.workspace} at Bitbucket.",
+                provider=LABEL,
+                status=exc.status,
+                hint="`workspace` is the slug in bitbucket.org/SLUG; the token must be made for it.",
+            ) from exc
+        granted = frozenset(scope.strip() for scope in reply.headers.get("x-oauth-scopes", "").split(",")) - {""}
+        return Account(
+            name=name,
+            detail=self._options.workspace,
+            missing=tuple(need for need, scopes in NEEDED_SCOPES.items() if granted and not granted & scopes),
+            warnings=() if reply.items("values") else ("The token sees no repository in this workspace.",),
+        )
+
     async def own_uuid(self) -> str | None:
         """Return the UUID under which these credentials start runs, None while an access token has started none."""
         if self._own_uuid is None and self._options.email:
@@ -148,8 +180,12 @@ class Client:
 
     # repositories and refs
 
-    async def pipelines(self, query: str, word: str) -> AsyncIterator[Pipeline]:
-        """Yield repositories whose name or slug holds `query`; Bitbucket is asked for `word`. One request a page."""
+    async def pipelines(self, query: str) -> AsyncIterator[Pipeline]:
+        """Yield repositories whose name or slug holds `query`, the last changed first. One request a page.
+
+        Bitbucket is asked for the longest word: a slug's hyphens may be spaces in the name.
+        """
+        word = max(re.findall(r"\w+", query), key=len, default="")
         asked: Query = {
             "role": "member" if self._options.email else None,
             "q": f'name ~ "{word}"' if word else None,
@@ -159,7 +195,7 @@ class Client:
         async for page in self.pages(urls.workspace_path(self._options.workspace), asked):
             for repository in parse_items(page, wire.Repository.of):
                 pipeline = convert.pipeline(repository)
-                if query in pipeline.path.lower() or query in pipeline.name.lower():
+                if holds_name(pipeline.path, query) or holds_name(pipeline.name, query):
                     yield pipeline
 
     async def pipeline(self, pipeline: str) -> Pipeline:
@@ -304,20 +340,44 @@ class Client:
         self._own_uuid = (run.creator.uuid if run.creator else None) or self._own_uuid
         return run
 
+    async def stop(self, pipeline: str, build: str) -> None:
+        """Stop a run, once. Raises UnexpectedResponse for a success that is not Bitbucket's, which has no body."""
+        reply = await self._api.send("POST", self.path(pipeline, "pipelines", build, "stopPipeline"))
+        if reply.status != httpx.codes.NO_CONTENT:
+            raise UnexpectedResponse(
+                f"{LABEL} answered in a form that I don't know.", provider=LABEL, status=reply.status
+            )
+
     async def newest(self, pipeline: str) -> list[wire.PipelineRun]:
         """Return the newest runs. Costs one request."""
         reply = await self._api.get(self.path(pipeline, "pipelines"), {**NEWEST_FIRST, "pagelen": POLL_PAGE})
         return list(parse_items(reply.items("values"), wire.PipelineRun.of))
 
+    async def log_tail(self, job: Job, size: int) -> tuple[bytes, bool]:
+        """Return the last bytes of a step's log and whether there is more above. Raises NotFound where there is none."""
+        path = self.path(job.pipeline, "pipelines", job.build, "steps", job.id, "log")
+        headers = {"Accept": "application/octet-stream", "Range": f"bytes=-{size}"}
+        try:
+            return await self._api.tail(path, keep=size, headers=headers)
+        except Rejected as exc:
+            if exc.status != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+            return b"", False  # the log is empty as yet
+        except NotFound as exc:
+            raise NotFound("This step has no log, or none yet.", provider=LABEL, status=exc.status) from exc
+
     # tests and findings
 
-    async def test_summary(self, pipeline: str, build: str, step: wire.Step) -> wire.Summary | None:
-        """Return the counts of a step's tests, None where it has no report. Costs one request."""
-        path = self.path(pipeline, "pipelines", build, "steps", step.uuid, "test_reports")
-        try:
-            return wire.Summary.of((await self._api.get(path)).raw)
-        except (NotFound, AuthFailed):
-            return None
+    async def test_summaries(self, pipeline: str, build: str, steps: list[wire.Step]) -> list[wire.Summary]:
+        """Return the counts of the steps that have a report of tests. Costs one request for each ended step."""
+        summaries: list[wire.Summary] = []
+        for step in filter(convert.is_done, steps):
+            path = self.path(pipeline, "pipelines", build, "steps", step.uuid, "test_reports")
+            try:
+                summaries.append(wire.Summary.of((await self._api.get(path)).raw))
+            except (NotFound, AuthFailed):
+                continue
+        return summaries
 
     async def test_cases(self, pipeline: str, build: str, step: wire.Step) -> list[TestCase]:
         """Return a step's tests, at most 1,000. Costs one request for each hundred."""

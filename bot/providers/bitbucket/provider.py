@@ -8,8 +8,8 @@ has no Pipelines.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -44,7 +44,7 @@ from bot.core.models import (
 )
 from bot.http.client import Api, Quota, Reply
 from bot.providers.base.capabilities import Capability
-from bot.providers.base.logs import LOG_TAIL_BYTES, clean_log
+from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.bitbucket import client, convert, parameters, start, urls, webhook
 from bot.providers.bitbucket.auth import TokenAuth
@@ -54,12 +54,6 @@ from bot.providers.bitbucket.poll import Poll
 from bot.providers.bitbucket.start import Body
 
 STARTS_KEPT = 500
-NEEDED_SCOPES: Mapping[str, frozenset[str]] = {
-    "read repositories": frozenset({"read:repository:bitbucket", "repository", "repository:write", "repository:admin"}),
-    "read pipelines": frozenset({"read:pipeline:bitbucket", "pipeline", "pipeline:write"}),
-    "write pipelines": frozenset({"write:pipeline:bitbucket", "pipeline:write"}),
-}
-"""What is needed, and the scopes that grant it: API tokens and access tokens spell them differently."""
 
 
 class Bitbucket(Provider[BitbucketOptions]):
@@ -71,23 +65,6 @@ class Bitbucket(Provider[BitbucketOptions]):
     page = "https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/"
     states = convert.STATES
     options_type = BitbucketOptions
-    capabilities = frozenset(
-        {
-            Capability.REFS,
-            Capability.PARAMETERS,
-            Capability.START,
-            Capability.CANCEL,
-            Capability.REBUILD,
-            Capability.JOBS,
-            Capability.LOG,
-            Capability.LIVE_LOG,
-            Capability.TESTS,
-            Capability.ISSUES,
-            Capability.COUNTS,
-            Capability.APPROVALS,
-            Capability.WEBHOOK,
-        }
-    )
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {
         Capability.RETRY_FAILED: (
             "Bitbucket's API cannot run the failed steps again.",
@@ -130,6 +107,7 @@ class Bitbucket(Provider[BitbucketOptions]):
             "A webhook of the workspace makes up for it.",
         ),
     }
+    capabilities = frozenset(Capability) - refusals.keys()
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
 
     def __init__(
@@ -162,39 +140,23 @@ class Bitbucket(Provider[BitbucketOptions]):
         """Return what is left of the hour's requests, as Bitbucket tells or else as counted here."""
         return self._meter.quota(self._api.requests, self._api.quota, self._clock())
 
+    @property
+    @override
+    def web_homes(self) -> tuple[str, ...]:
+        return urls.homes(self.options)
+
     @override
     async def check(self) -> Account:
         """Return whose an API token is (an access token is nobody's) and whether the workspace can be seen.
 
         Costs one request, with an API token two.
         """
-        name = "an access token"
-        if self.options.email:
-            user = await self._client.user()
-            name = user.display_name or user.nickname or self.options.email
-        try:
-            reply = await self._api.get(urls.workspace_path(self.options.workspace), {"pagelen": 1})
-        except NotFound as exc:
-            raise NotFound(
-                f"This token sees no workspace {self.options.workspace} at Bitbucket.",
-                provider=self.label,
-                status=exc.status,
-                hint="`workspace` is the slug in bitbucket.org/SLUG; the token must be made for it.",
-            ) from exc
-        granted = frozenset(scope.strip() for scope in reply.headers.get("x-oauth-scopes", "").split(",")) - {""}
-        return Account(
-            name=name,
-            detail=self.options.workspace,
-            missing=tuple(need for need, scopes in NEEDED_SCOPES.items() if granted and not granted & scopes),
-            warnings=() if reply.items("values") else ("The token sees no repository in this workspace.",),
-        )
+        return await self._client.account()
 
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         """Yield repositories, the last changed first. Costs one request for each hundred."""
-        words = (query or "").strip().lower()
-        longest = max(re.findall(r"\w+", words), key=len, default="")  # a slug's hyphens may be spaces in the name
-        async for pipeline in self._client.pipelines(words, longest):
+        async for pipeline in self._client.pipelines((query or "").strip()):
             yield pipeline
 
     @override
@@ -261,7 +223,12 @@ class Bitbucket(Provider[BitbucketOptions]):
         if request.ref is not None and request.ref.kind is RefKind.PULL_REQUEST:
             pull_request = await self._client.pull_request(pipeline, request.ref.name)
             return start.start_target(start.pull_request_target(request.ref.name, pull_request), pull_request)
-        return start.start_target(await self._target(pipeline, request))
+        target = start.start_target(await self._target(pipeline, request))
+        if (
+            target.branch is None and target.tag is None
+        ):  # a commit alone may be any branch's: it counts as the main one
+            return replace(target, branch=(await self._client.pipeline(pipeline)).default_branch)
+        return target
 
     @override
     async def start(self, pipeline: str, request: StartRequest) -> Build:
@@ -278,7 +245,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         """Stop a build, also one that waits. Costs up to four requests."""
 
         async def send() -> bool:
-            await self._api.send("POST", self._client.path(pipeline, "pipelines", build, "stopPipeline"))
+            await self._client.stop(pipeline, build)
             return True
 
         async def confirm() -> bool | None:
@@ -286,7 +253,7 @@ class Bitbucket(Provider[BitbucketOptions]):
             return True if self._client.read(run, pipeline).completed else None
 
         await self.send_once(send, confirm)
-        return await self.build(pipeline, build)
+        return await self.read_back(self.build(pipeline, build))
 
     @override
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
@@ -312,18 +279,9 @@ class Bitbucket(Provider[BitbucketOptions]):
 
         Costs a request, and one at the storage where ended steps keep theirs; that one carries no token.
         """
-        path = self._client.path(job.pipeline, "pipelines", job.build, "steps", job.id, "log")
-        headers = {"Accept": "application/octet-stream", "Range": f"bytes=-{tail_bytes}"}
-        try:
-            data, cut = await self._api.tail(path, keep=tail_bytes, headers=headers)
-        except Rejected as exc:
-            if exc.status != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                raise
-            data, cut = b"", False  # the log is empty as yet
-        except NotFound as exc:
-            raise NotFound("This step has no log, or none yet.", provider=self.label, status=exc.status) from exc
+        data, cut = await self._client.log_tail(job, tail_bytes)
         truncated = cut or len(data) >= tail_bytes
-        text = clean_log(data)
+        text = await cleaned_log(data)
         return Log(
             text=text.partition("\n")[2] if truncated and "\n" in text else text,
             truncated=truncated,
@@ -368,10 +326,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         where no step reports any, findings where the commit has no report, and errors where no step is told.
         """
         steps = await self._client.steps(build.pipeline, build.id)
-        summaries = [
-            await self._client.test_summary(build.pipeline, build.id, step) for step in filter(convert.is_done, steps)
-        ]
-        tested = [summary for summary in summaries if summary is not None]
+        tested = await self._client.test_summaries(build.pipeline, build.id, steps)
         findings = await self._client.findings(build.pipeline, build.commit)
         severe = sum(issue.kind is IssueKind.ERROR for issue in findings or ())
         return IssueCounts(
@@ -422,7 +377,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         return start.ref_target("branch", under, commit)
 
     async def _create(self, pipeline: str, body: Body) -> Build:
-        """Start a run once. Without a usable answer it is looked for among the newest, but for those returned before."""
+        """Start a run once; without an answer it is looked for among the newest that nobody was given."""
         since = self._clock()
 
         async def send() -> Build:

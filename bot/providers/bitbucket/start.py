@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from bot.core.errors import Rejected, UsageError
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
+from bot.providers.base.options import check_options
 from bot.providers.bitbucket import wire
 from bot.providers.bitbucket.convert import BRANCH_REFS, TAG_REFS, pull_request, trigger_word
 from bot.providers.bitbucket.options import LABEL
@@ -27,15 +28,11 @@ Body = dict[str, object]
 
 def check(request: StartRequest) -> None:
     """Raise UsageError for what Bitbucket does not take or what contradicts itself, by name."""
+    check_options(request.options, START_OPTIONS, LABEL)
     if request.message:
         raise UsageError(
             "Bitbucket takes no message with a build.", hint="Leave it out; the commit's own is shown there."
         )
-    for name in request.options:
-        is_secured = name.startswith(SECURED) and name != SECURED
-        if not is_secured and name not in {SELECTOR, "branch"}:
-            known = ", ".join(f"`{option}NAME`" if option.endswith(".") else f"`{option}`" for option in START_OPTIONS)
-            raise UsageError(f"Bitbucket has no option `{name}`.", hint=f"There are {known}.")
     twice = next((name for name in request.parameters if f"{SECURED}{name}" in request.options), None)
     if twice is not None:
         raise UsageError(f"`{twice}` is given twice, once secured.", hint="Leave one of them out.")

@@ -1,16 +1,17 @@
 """API paths and web pages: how they are built, and what a pasted address shows."""
 
 import re
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
 from bot.core.errors import NotFound
 from bot.core.models import Page
-from bot.providers.base.urls import path
+from bot.providers.base.urls import page_below, page_segments, path, web_page
 from bot.providers.bitbucket.options import BitbucketOptions
 
 SITE = "https://bitbucket.org"
-SITE_HOSTS = frozenset({"bitbucket.org", "www.bitbucket.org", "api.bitbucket.org"})
-DEFAULT_PORTS = {"http": 80, "https": 443}
+HOMES = (SITE, "https://www.bitbucket.org", "https://api.bitbucket.org")
+API_VERSION = "/2.0"
+"""The last part of the API's root; pages lie beside it."""
 _UUID = re.compile(r"\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", re.IGNORECASE)
 _FRAGMENT_RESULT = re.compile(r"!?/results/(\d{1,12})(?:/steps/([^/]+))?")
 _PIPELINES_PAGE = re.compile(r"https://bitbucket\.org/[^/]+/[^/]+/(?:addon/pipelines/home#!|pipelines)/results/\d+")
@@ -50,7 +51,7 @@ def step_page(run: str | None, step: str) -> str | None:
 def _page(root: str, *segments: str | int) -> str | None:
     """Return an address below `root`, None where a name that Bitbucket sent makes none."""
     try:
-        return "/".join((root, path(*segments)))
+        return web_page(root, *segments)
     except NotFound:
         return None
 
@@ -60,16 +61,23 @@ def is_pipelines_page(url: str | None) -> bool:
     return _PIPELINES_PAGE.match(url or "") is not None
 
 
+def homes(options: BitbucketOptions) -> tuple[str, ...]:
+    """Return the addresses below which the connection's pages lie: Bitbucket's own, and one beside its `url`."""
+    own = options.url.rstrip("/").removesuffix(API_VERSION)
+    return (*HOMES, own) if own else HOMES
+
+
 def parse_url(url: str, options: BitbucketOptions) -> Page | None:
     """Return what an address shows: a run by its number, one of its steps, or a repository.
 
     Pages at Bitbucket's own hosts are read, those below the connection's `url`, and addresses of the API.
     """
-    try:
-        address = urlsplit(url.strip())
-        segments = _segments(address, options)
-    except ValueError:
+    page = page_below(url, *homes(options))
+    if page is None:
         return None
+    segments = list(page_segments(page))
+    if "repositories" in segments[:2]:  # /2.0/repositories/…
+        segments = segments[segments.index("repositories") + 1 :]
     if len(segments) < 2 or segments[0].lower() != options.workspace.lower() or segments[1] == "workspace":
         return None
     repository = segments[1]
@@ -81,7 +89,7 @@ def parse_url(url: str, options: BitbucketOptions) -> Page | None:
         case ["pipelines", uuid, *rest] if _UUID.fullmatch(uuid):
             return Page(pipeline=repository, build=uuid.lower(), job=_step(rest))
         case ["pipelines", *_] | ["addon", "pipelines", *_]:
-            return _page_of_fragment(repository, address.fragment)
+            return _page_of_fragment(repository, page.fragment)
         case _:
             return Page(pipeline=repository)
 
@@ -93,27 +101,6 @@ def _page_of_fragment(repository: str, fragment: str) -> Page:
         return Page(pipeline=repository)
     step = match[2] if match[2] and _UUID.fullmatch(match[2]) else None
     return Page(pipeline=repository, number=int(match[1]), job=step.lower() if step else None)
-
-
-def _segments(address: SplitResult, options: BitbucketOptions) -> list[str]:
-    """Return a page's segments from the workspace on, empty at another host; the API's own prefix is left out."""
-    if address.scheme not in DEFAULT_PORTS:
-        return []
-    port = address.port
-    usual = port in {None, DEFAULT_PORTS[address.scheme]}
-    own = urlsplit(options.url)
-    own_port = own.port or DEFAULT_PORTS.get(own.scheme)
-    is_vendor = usual and address.hostname in SITE_HOSTS
-    is_own = own.hostname is not None and (address.hostname, port or DEFAULT_PORTS[address.scheme]) == (
-        own.hostname,
-        own_port,
-    )
-    if not is_vendor and not is_own:
-        return []
-    segments = [unquote(segment) for segment in address.path.split("/") if segment]
-    if "repositories" in segments[:2]:  # /2.0/repositories/…
-        return segments[segments.index("repositories") + 1 :]
-    return segments
 
 
 def _step(segments: list[str]) -> str | None:

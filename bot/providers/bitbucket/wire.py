@@ -176,6 +176,7 @@ class Summary(Wire):
 class Case(Wire):
     """A test of a step."""
 
+    uuid: str
     name: str | None = None
     package_name: str | None = None
     fully_qualified_name: str | None = None
@@ -193,6 +194,7 @@ class Report(Wire):
 class Annotation(Wire):
     """A finding of a report."""
 
+    uuid: str
     summary: str | None = None
     annotation_type: str | None = None
     severity: str | None = None

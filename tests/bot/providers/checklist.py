@@ -11,47 +11,6 @@ import pytest
 from bot.core.errors import BotError
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    # azure_devops
-    "azure_devops": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "odd items",
-        }
-    ),
-    # azure_devops_entra
-    "azure_devops_entra": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unknown options",
-            "nothing dropped",
-        }
-    ),
-    # bitbucket
-    "bitbucket": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "nothing dropped",
-            "odd items",
-        }
-    ),
     # circleci
     "circleci": frozenset(
         {

