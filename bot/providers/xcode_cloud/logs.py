@@ -78,7 +78,7 @@ def _check_directory(data: bytes) -> None:
             raise BadBundle("is damaged")
         members, size = _number(data, record + 32, 8), _number(data, record + 40, 8)
     if size > DIRECTORY_BYTES or members > MEMBERS:
-        raise BadBundle(f"holds more than {MEMBERS} files")
+        raise BadBundle("holds too many files")
 
 
 def _number(data: bytes, at: int, length: int) -> int:
