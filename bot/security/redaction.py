@@ -180,7 +180,7 @@ _SHAPES: tuple[tuple[str, str, str], ...] = (
     ("LaunchDarkly key", "sdk- mob- api-", "[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[a-f0-9]{4}-[a-f0-9]{12}"),
     ("PostHog key", "phc_ phx_ phs_", f"{_WORD}{{30,}}"),
     ("Vault token", "hvs. hvb. hvr.", f"{_LONG}{{20,}}"),
-    ("Vault token", "s.", f"(?=[a-zA-Z]*[0-9])(?=[a-z0-9]*[A-Z]){_WORD}{{24}}(?![A-Za-z0-9._-])"),
+    ("Vault token", "s.", f"(?=[a-zA-Z]{0,23}[0-9])(?=[a-z0-9]{0,23}[A-Z]){_WORD}{{24}}(?![A-Za-z0-9._-])"),
     ("Doppler token", "dp.", rf"(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{{2,35}}\.)?{_WORD}{{40,}}"),
     ("1Password token", "ops_eyJ", f"{_LONG}{{40,}}"),
     ("Pulumi token", "pul-", "[a-f0-9]{40}"),

@@ -38,7 +38,7 @@ EARLY = timedelta(minutes=5)
 SHORTEST_LIFE = timedelta(minutes=1)
 REFRESH_SECONDS = 30.0
 
-_PEM = re.compile(r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----((?:[^-]|-(?!----))*+)-----END \1-----", re.DOTALL)
 
 
 class GitHubOptions(Options):

@@ -92,7 +92,7 @@ class Version:
 
     def is_called(self, words: str) -> bool:
         """Return whether somebody means this one: by id, name or version, `15.4` for `Xcode 15.4 (15F31d)` too."""
-        short = re.sub(r"\s*\(.*\)$", "", self.name)
+        short = self.name.partition("(")[0].rstrip() if self.name.endswith(")") else self.name
         names = {self.id, self.name, self.version, short, short.split(" ")[-1]}
         return words.strip().casefold() in {name.casefold() for name in names if name}
 
@@ -277,7 +277,7 @@ class WorkflowAdmin(PipelineAdmin):
 
 def newness(version: Version) -> tuple[bool, tuple[int, ...], bool]:
     """Return what sorts versions by age; moving ones ("Latest Release") count as the newest, betas below releases."""
-    label, beta, _ = re.sub(r"\(.*?\)", "", version.name).casefold().partition("beta")
+    label, beta, _ = re.sub(r"\([^()]*+\)", "", version.name).casefold().partition("beta")
     numbers = tuple(int(part) for part in re.findall(r"\d+", label))
     return (not numbers, numbers, not beta)
 
