@@ -87,7 +87,13 @@ def uses() -> dict[tuple[str, str], set[str]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in SEARCHING | ANCHORED:
                 holder = node.value
-                name = holder.id if isinstance(holder, ast.Name) else holder.attr if isinstance(holder, ast.Attribute) else ""
+                name = (
+                    holder.id
+                    if isinstance(holder, ast.Name)
+                    else holder.attr
+                    if isinstance(holder, ast.Attribute)
+                    else ""
+                )
                 found.setdefault(("" if name[:1] != "_" else str(path), name), set()).add(node.attr)
     return found
 
@@ -99,7 +105,12 @@ def inline() -> Iterator[tuple[str, re.Pattern[Any], set[str]]]:
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             owner = node.func.value
-            if isinstance(owner, ast.Name) and owner.id == "re" and node.func.attr in SEARCHING | ANCHORED and node.args:
+            if (
+                isinstance(owner, ast.Name)
+                and owner.id == "re"
+                and node.func.attr in SEARCHING | ANCHORED
+                and node.args
+            ):
                 written = node.args[0]
                 where = f"{path.name}:{node.lineno}"
                 assert isinstance(written, ast.Constant), f"{where}: a pattern made while running can't be checked"
@@ -116,8 +127,8 @@ def all_patterns() -> dict[str, tuple[re.Pattern[Any], frozenset[str]]]:
                 methods = {"match"} if name in HELD_FOR_A_PLACE else methods
                 key = f"{module.__name__}.{held or name}: {pattern.pattern[:40]!r}"
                 found.setdefault(repr(pattern.pattern) + key, (pattern, frozenset(methods)))
-    for where, pattern, methods in inline():
-        found.setdefault(repr(pattern.pattern) + where, (pattern, frozenset(methods)))
+    for where, pattern, used in inline():
+        found.setdefault(repr(pattern.pattern) + where, (pattern, frozenset(used)))
     distinct: dict[tuple[Any, int, bool], tuple[str, re.Pattern[Any], frozenset[str]]] = {}
     for key, (pattern, methods) in found.items():
         distinct.setdefault((pattern.pattern, pattern.flags, bool(methods & SEARCHING)), (key, pattern, methods))
@@ -132,7 +143,7 @@ def example(tree: Any) -> str:
     return "".join(sample(code_, argument) for code_, argument in tree)
 
 
-def sample(code_: Any, argument: Any) -> str:  # noqa: PLR0911 - a table
+def sample(code_: Any, argument: Any) -> str:
     match code_:
         case codes.LITERAL:
             return chr(argument)
@@ -171,7 +182,7 @@ def member(items: list[tuple[Any, Any]]) -> str:
     kind, value = items[0]
     if kind is codes.LITERAL:
         return chr(value)
-    return chr(value[0]) if kind is codes.RANGE else CATEGORIES[value]
+    return chr(value[0]) if kind is codes.RANGE else str(CATEGORIES[value])
 
 
 def pumped(tree: Any, before: str = "") -> Iterator[tuple[str, str]]:
@@ -196,7 +207,13 @@ def seeds(pattern: re.Pattern[Any]) -> list[tuple[str, str]]:
     whole = example(tree)[:400]
     cuts = {whole[: max(len(whole) * part // 8, 1)] for part in range(1, 8)} if whole else set()
     pumps = [(before[:400], body[:100]) for before, body in pumped(tree) if body][:12]
-    made = [("", whole), ("", whole[:-1]), *(("", cut) for cut in cuts), *pumps, *(("", before + body) for before, body in pumps)]
+    made = [
+        ("", whole),
+        ("", whole[:-1]),
+        *(("", cut) for cut in cuts),
+        *pumps,
+        *(("", before + body) for before, body in pumps),
+    ]
     made += [("", attack) for attack in ATTACKS]
     return [pair for pair in dict.fromkeys(made) if pair[1]]
 
