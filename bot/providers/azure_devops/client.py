@@ -22,6 +22,7 @@ from bot.core.models import (
     RefKind,
     TestCase,
 )
+from bot.core.text import same_name
 from bot.http.client import Api, Query, Quota, Reply, retry_after
 from bot.providers.azure_devops import convert, stages, start, urls, wire
 from bot.providers.azure_devops.convert import HEADS, TAGS
@@ -195,7 +196,7 @@ class Client:
         *folders, name = path.names or ("",)
         if not name or "*" in name:
             raise self.no_pipeline("/".join(path.names))
-        matches = [match for match in await self.pipelines(path.project, name) if match.name.lower() == name.lower()]
+        matches = [match for match in await self.pipelines(path.project, name) if same_name(match.name, name)]
         if folders:
             tail = "/".join(("", *folders)).lower()
             matches = [match for match in matches if f"/{match.group or ''}".lower().endswith(tail)]

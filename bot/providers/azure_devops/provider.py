@@ -43,6 +43,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.text import holds_name
 from bot.http.client import Api, Quota, Reply
 from bot.providers.azure_devops import client, convert, stages, start, urls, webhook, wire
 from bot.providers.azure_devops.auth import EntraAuth, TokenAuth
@@ -254,10 +255,10 @@ class AzureDevOps(Provider[AzureOptions]):
         definition = await self._client.definition(project, number)
         words = (query or "").lower()
         default = convert.default_branch(definition)
-        if default and words in default.lower():
+        if default and holds_name(default, words):
             yield Ref(kind=RefKind.BRANCH, name=default)
         async for ref in self._client.refs(project, definition.repository or wire.Repository(), query):
-            if words in ref.name.lower() and (ref.kind, ref.name) != (RefKind.BRANCH, default):
+            if holds_name(ref.name, words) and (ref.kind, ref.name) != (RefKind.BRANCH, default):
                 yield ref
 
     @override

@@ -12,6 +12,7 @@ from cachetools import TTLCache
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, UsageError
 from bot.core.models import Build, BuildFilter, Issue, Pipeline, Ref, RefKind, Status, TestCase
+from bot.core.text import holds_name
 from bot.http.client import Api, Query, Quota, Reply
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.base.times import parse_time
@@ -159,7 +160,7 @@ class Client:
         async for page in self.pages(urls.workspace_path(self._options.workspace), asked):
             for repository in parse_items(page, wire.Repository.of):
                 pipeline = convert.pipeline(repository)
-                if query in pipeline.path.lower() or query in pipeline.name.lower():
+                if holds_name(pipeline.path, query) or holds_name(pipeline.name, query):
                     yield pipeline
 
     async def pipeline(self, pipeline: str) -> Pipeline:

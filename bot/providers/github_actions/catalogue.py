@@ -10,7 +10,7 @@ import msgspec
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, UsageError
 from bot.core.models import Parameter, Pipeline, Ref, RefKind
-from bot.core.text import folded, same_name
+from bot.core.text import folded, holds_name, same_name
 from bot.http.client import Api, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.github_actions import convert, inputs, urls, wire
@@ -162,7 +162,7 @@ class Catalogue:
         for kind, prefix, listing in ((RefKind.BRANCH, "heads", "branches"), (RefKind.TAG, "tags", "tags")):
             seen: set[str] = set()
             async for name in self._ref_names(where, wanted, prefix, listing):
-                if name not in seen and wanted.lower() in name.lower():
+                if name not in seen and holds_name(name, wanted):
                     seen.add(name)
                     yield Ref(kind=kind, name=name)
 

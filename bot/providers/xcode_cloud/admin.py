@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from bot.core.errors import UsageError
 from bot.core.models import Pipeline
+from bot.core.text import among_names, same_name
 from bot.http.client import Api
 from bot.providers.base.provider import PipelineAdmin
 from bot.providers.xcode_cloud.catalogue import LABEL, PAGE_SIZE, Catalogue, Workflow
@@ -94,7 +95,7 @@ class Version:
         """Return whether somebody means this one: by id, name or version, `15.4` for `Xcode 15.4 (15F31d)` too."""
         short = self.name.partition("(")[0].rstrip() if self.name.endswith(")") else self.name
         names = {self.id, self.name, self.version, short, short.split(" ")[-1]}
-        return words.strip().casefold() in {name.casefold() for name in names if name}
+        return among_names(words.strip(), names)
 
 
 class WorkflowAdmin(PipelineAdmin):
@@ -208,7 +209,7 @@ class WorkflowAdmin(PipelineAdmin):
 
     async def _refuse_taken(self, product: Product, name: str, but: str | None = None) -> None:
         for it in (await self._catalogue.workflows()).values():
-            if it.product.id == product.id and it.name.casefold() == name.casefold() and it.id != but:
+            if it.product.id == product.id and same_name(it.name, name) and it.id != but:
                 raise UsageError(f"{product.name} already has a workflow `{it.name}`.", hint="Choose another name.")
 
     async def _product(self, words: str) -> Product:
