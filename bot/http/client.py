@@ -646,8 +646,8 @@ def _words(body: Any, depth: int = _MESSAGE_DEPTH) -> str | None:
     if said is None and more is None:
         titled = _words(body.get("title"), depth - 1)
         return titled or _coded(body, field) or _by_field(body, depth)
-    if said is not None and isinstance(body.get("error"), str) and more is not None and " " not in more:
-        more = None  # a code beside its description
+    if said is not None and more == body.get("error"):
+        more = None  # a code or the status's own phrase beside a sentence
     if said is None:
         return f"{field}: {more}" if field and more and field not in more else more
     if field and field.casefold() not in said.casefold():

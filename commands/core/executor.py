@@ -12,6 +12,7 @@ from typing import Any
 from bot.blocks.error import error_message, surprise_message
 from bot.blocks.message import Message, View
 from bot.core.errors import BotError, NotAllowed, ProviderError, UsageError
+from bot.security.redaction import redact
 from bot.store.tables import AuditRow
 from commands.core.context import Answer, Command, Request, Role, Services, Source
 from commands.core.forms import Form, Values
@@ -142,7 +143,7 @@ async def _audit_form(
             pipeline=answer.pipeline if answer else "",
             build=answer.build if answer else "",
             outcome=outcome,
-            detail=detail[:KEPT_WORDS],
+            detail=redact(detail[: 10 * KEPT_WORDS])[:KEPT_WORDS],
             source=request.source.value,
         ),
         services,
@@ -166,12 +167,12 @@ async def _audit(
             channel=request.channel,
             user=request.user,
             verb=command.verb,
-            words=request.text[:KEPT_WORDS],
+            words=redact(request.text[: 10 * KEPT_WORDS])[:KEPT_WORDS],
             connection=answer.connection if answer else "",
             pipeline=answer.pipeline if answer else "",
             build=answer.build if answer else "",
             outcome=outcome,
-            detail=detail[:KEPT_WORDS],
+            detail=redact(detail[: 10 * KEPT_WORDS])[:KEPT_WORDS],
             source=request.source.value,
         ),
         services,

@@ -17,7 +17,7 @@ from bot.core.models import Ref, parse_ref
 
 _FORM = re.compile(r"<([^<>\s][^<>]*)>")
 _MENTION = re.compile(r"^<([@#])([A-Z0-9]+)(?:\|([^>]*))?>")
-_SPOKEN_AS = re.compile(r"<(?:[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+|!(?:here|channel|everyone))(?:\|([^>]*))?>")
+_SPOKEN_AS = re.compile(r"<(?:[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+|!(?:here|channel|everyone))(?:\|([^<>]*+))?>")
 _SLACK_FORM = re.compile(r"(<[@#!][^<>]*>)")
 _BROADCAST = re.compile(r"<!(here|channel|everyone)(?:\|[^>]*)?>")
 _PARAMETER = re.compile(r"^([A-Za-z_][\w.\-]*)=(.*)$", re.DOTALL)

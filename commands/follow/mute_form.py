@@ -122,7 +122,7 @@ class QuietForm(Form):
         self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
     ) -> Answer:
         """Set the hours or end them, as `quiet` does."""
-        hours = re.sub(r"\s*[-–—]+\s*", "-", text(values, HOURS))
+        hours = re.sub(r"(?<!\s)\s*+[-–—]++\s*+", "-", text(values, HOURS))
         days = [day for day in DAY_NAMES if day in picked(values, WEEKDAYS)]
         if not hours and days:
             raise FieldError(HOURS, "From when to when?")

@@ -72,7 +72,7 @@ class MeForm(Form):
         wanted_emails = [word.lower() for word in re.split(r"[,;\s]+", text(values, EMAILS)) if word]
         wanted_handles = [word for word in re.split(r"[,;\s]+", text(values, HANDLES)) if word]
         ticked = picked(values, SWITCH)
-        hours = re.sub(r"\s*[-–—]+\s*", "-", text(values, HOURS))
+        hours = re.sub(r"(?<!\s)\s*+[-–—]++\s*+", "-", text(values, HOURS))
         typed: list[tuple[str, str]] = [
             *((EMAILS, f"email {word}") for word in wanted_emails if word not in emails),
             *((HANDLES, f"link {word}") for word in wanted_handles if word not in handles),

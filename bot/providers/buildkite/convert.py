@@ -272,12 +272,12 @@ def job(raw: wire.JobWire, pipeline: str, build: str) -> Job:
 
 def job_name(raw: wire.JobWire) -> str:
     """Return what people call a job; steps without a name are called by their kind."""
-    return raw.name or raw.label or f"{raw.type or 'unnamed'} step"
+    return step_name(raw.name or raw.label or f"{raw.type or 'unnamed'} step")
 
 
 def job_names(jobs: Iterable[wire.JobWire]) -> Mapping[str, str]:
     """Return what people call jobs, by their UUIDs."""
-    return {job.id: step_name(job_name(job)) for job in jobs}
+    return {job.id: job_name(job) for job in jobs}
 
 
 def job_reason(raw: wire.JobWire) -> str | None:

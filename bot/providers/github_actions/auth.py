@@ -37,7 +37,7 @@ REFRESH_SECONDS = 30.0
 EXPIRY_WARNING = timedelta(days=14)
 APP_NEEDS = {"actions": "write", "contents": "read", "checks": "read", "deployments": "read"}
 
-_PEM = re.compile(r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----((?:[^-]|-(?!----))*+)-----END \1-----", re.DOTALL)
 
 
 @lru_cache(maxsize=16)  # checking a key takes as long as a request, and options are read again and again

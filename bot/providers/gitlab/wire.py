@@ -76,7 +76,7 @@ WITH_WARNINGS: Final = frozenset({"success-with-warnings", "success_with_warning
 
 _BOT = re.compile(r"^(?:project|group)_\d+_bot(?:_|\d|$)|^service_account_")
 _MERGE_REQUEST = re.compile(r"^refs/merge-requests/(\d+)/(?:head|merge|train)$")
-_MARK = r"section_(?:start|end):\d+:[\w.\-]+(?:\[[^\]\r\n]*\])?\r?(?:\x1b\[0K)*"
+_MARK = r"section_(?:start|end):\d+:[\w.\-]+(?:\[[^\[\]\r\n]*+\])?\r?(?:\x1b\[0K)*+"
 _SECTION = re.compile(rf"^(?:{_MARK})+\r?\n|{_MARK}", re.MULTILINE)
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z [0-9a-f]{2}[OE]([+ ]?)", re.MULTILINE)
 _CONTINUED = re.compile(r"\r?\n\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z [0-9a-f]{2}[OE]\+")

@@ -20,7 +20,7 @@ V = TypeVar("V")
 MOVED: Collection[int] = {302, 303}
 REMEMBERED = 1000
 
-_HEADING = re.compile(r"<(h1|h2|title|p)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_HEADING = re.compile(r"<(h1|h2|title|p)\b[^<>]*+>(.{0,1000}?)</\1>", re.IGNORECASE | re.DOTALL)
 _HTTP_ERROR = re.compile(r"^(?:HTTP )?ERROR \d{3}\s*", re.IGNORECASE)
 _EMPTY_WORDS = frozenset({"", "error", "access denied", "oops!", "jenkins", "error jenkins", "error [jenkins]"})
 

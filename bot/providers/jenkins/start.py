@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bot.core.errors import UsageError
 from bot.core.models import ParameterType, Ref, RefKind, StartRequest
+from bot.core.text import same_name
 from bot.providers.jenkins import wire
 from bot.providers.jenkins.convert import is_file, is_yes, parameter_type, text_of
 
@@ -121,5 +122,5 @@ def _typed(definition: wire.Definition, value: str) -> str:
 def _declared(by_name: Mapping[str, wire.Definition], wanted: str) -> str:
     if not by_name:
         return "It takes no parameters at all."
-    near = [name for name in by_name if name.lower() == wanted.lower()]
+    near = [name for name in by_name if same_name(name, wanted)]
     return f"It declares {', '.join(f'`{name}`' for name in (near or list(by_name)[:20]))}."

@@ -14,6 +14,7 @@ from typing_extensions import override
 from bot.core.clock import Sleep
 from bot.core.errors import UsageError
 from bot.core.models import Pipeline
+from bot.core.text import among_names, same_name
 from bot.http.client import Api
 from bot.providers.base.provider import PipelineAdmin
 from bot.providers.base.send_once import send_once
@@ -92,9 +93,9 @@ class Version:
 
     def is_called(self, words: str) -> bool:
         """Return whether somebody means this one: by id, name or version, `15.4` for `Xcode 15.4 (15F31d)` too."""
-        short = re.sub(r"\s*\(.*\)$", "", self.name)
+        short = self.name.partition("(")[0].rstrip() if self.name.endswith(")") else self.name
         names = {self.id, self.name, self.version, short, short.split(" ")[-1]}
-        return words.strip().casefold() in {name.casefold() for name in names if name}
+        return among_names(words.strip(), names)
 
 
 class WorkflowAdmin(PipelineAdmin):
@@ -215,7 +216,7 @@ class WorkflowAdmin(PipelineAdmin):
 
     async def _refuse_taken(self, product: Product, name: str, but: str | None = None) -> None:
         for it in (await self._client.workflows()).values():
-            if it.product.id == product.id and it.name.casefold() == name.casefold() and it.id != but:
+            if it.product.id == product.id and same_name(it.name, name) and it.id != but:
                 raise UsageError(f"{product.name} already has a workflow `{it.name}`.", hint="Choose another name.")
 
     async def _product(self, words: str) -> Product:
@@ -283,7 +284,7 @@ def _version(resource: Resource) -> Version:
 
 def newness(version: Version) -> tuple[bool, tuple[int, ...], bool]:
     """Return what sorts versions by age; moving ones ("Latest Release") count as the newest, betas below releases."""
-    label, beta, _ = re.sub(r"\(.*?\)", "", version.name).casefold().partition("beta")
+    label, beta, _ = re.sub(r"\([^()]*+\)", "", version.name).casefold().partition("beta")
     numbers = tuple(int(part) for part in re.findall(r"\d+", label))
     return (not numbers, numbers, not beta)
 

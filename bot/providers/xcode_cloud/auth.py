@@ -52,7 +52,7 @@ LONG_LIVED = frozenset(
 
 USE_A_KEY = "Give the connection `key_id`, `issuer_id` and `private_key` instead."
 
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----((?:[^-]|-(?!----))*+)-----END \1-----", re.DOTALL)
 _PKCS8_VERSION = b"\x02\x01\x00"
 
 

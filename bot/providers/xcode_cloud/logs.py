@@ -97,7 +97,9 @@ def _check_directory(data: bytes) -> None:
         if record < 0 or not data.startswith(_ZIP64_END, record):
             raise BadBundle("is damaged")
         members, size = _number(data, record + 32, 8), _number(data, record + 40, 8)
-    if size > DIRECTORY_BYTES or members > MEMBERS:
+    if size > DIRECTORY_BYTES:
+        raise BadBundle("holds too many files")
+    if members > MEMBERS:
         raise BadBundle(f"holds more than {MEMBERS} files")
 
 

@@ -270,7 +270,9 @@ def test_each_event_can_be_asked_for_alone(event: str) -> None:
         (ended(branch="wip/1"), "!wip/*", "main", False),
         (ended(branch="dev"), "!wip/*", "main", True),
         (ended(branch="release/old"), "release/*,!release/old", "main", False),
-        (ended(branch="Main"), "main", "", False),
+        (ended(branch="Main"), "main", "", True),
+        (ended(branch="Pru\u0308fung"), "prüf*", "", True),
+        (ended(branch="straße"), "!STRASSE", "", False),
     ],
 )
 def test_branches_tags_and_pull_requests(build: Build, branches: str, default: str, heard: bool) -> None:

@@ -827,7 +827,21 @@ def flipped(data: bytes) -> bytes:
     return data[:at] + b"n00dle" + data[at + 6 :]
 
 
+def large(data: bytes, members: int, size: int) -> bytes:
+    """An archive whose zip64 record tells of so many files in so many bytes; the small record tells nothing."""
+    end = data.rfind(b"PK\x05\x06")
+    record = b"PK\x06\x06" + (44).to_bytes(8, "little") + b"\x2d\x00" * 2 + b"\x00" * 8
+    record += members.to_bytes(8, "little") * 2 + size.to_bytes(8, "little") + data[end + 16 : end + 20] + b"\x00" * 4
+    locator = b"PK\x06\x07" + b"\x00" * 4 + end.to_bytes(8, "little") + b"\x01\x00\x00\x00"
+    return data[:end] + record + locator + data[end:]
+
+
+WHOLE = bundle(("a.log", b"text"))
 BAD_BUNDLES = {
+    "many files in a zip64 directory": (large(WHOLE, 5001, 100), "more than 5000 files"),
+    "a long zip64 directory": (large(WHOLE, 1, 2**40), "too many files"),
+    "many files": (WHOLE[:-14] + b"\xff\xff\xff\xff" + WHOLE[-10:], "more than 5000 files"),
+    "half a zip64 directory": (b"PK\x06\x07" + b"\x00" * 16 + WHOLE[-22:], "damaged"),
     "no zip": (b"nothing of the kind", "no zip archive"),
     "empty": (b"", "no zip archive"),
     "cut off": (bundle(("a.log", b"text" * 99))[:-10], "no zip archive"),
@@ -845,6 +859,18 @@ def test_a_bundle_that_cannot_be_trusted_is_refused_in_words(flaw: str) -> None:
     data, words = BAD_BUNDLES[flaw]
     with pytest.raises(BadBundle, match=words):
         bundle_tail(data, 100)
+
+
+def test_a_small_zip64_bundle_is_read() -> None:
+    size = int.from_bytes(WHOLE[-10:-6], "little")
+    tail = bundle_tail(large(WHOLE, 1, size), 100)
+    assert tail is not None
+    assert tail.text == b"text"
+
+
+def test_a_bundle_of_what_is_no_text_is_given_up_after_some_files() -> None:
+    images = [(f"{number}.png", b"\x00" * 10) for number in range(60)]
+    assert bundle_tail(bundle(*images, ("z.log", b"t")), 100) is None
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:

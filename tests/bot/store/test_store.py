@@ -25,6 +25,17 @@ async def test_a_token_is_new_to_one_of_all_who_add_it(store: Store, other: Stor
     assert answers.count(True) == 1
 
 
+async def test_a_text_that_is_not_valid_reaches_no_database_and_fails_none(store: Store) -> None:
+    odd = "half \ud83d and \x00 nul"
+    await store.audit.add(AuditRow(at=NOW, team=TEAM, user="U1", verb="run", words=odd))
+    await store.recording.record([ended(message=odd, branch="b\ud83d")], nothing, now=NOW)
+    sound = "half \N{REPLACEMENT CHARACTER} and  nul"
+    assert [row.words for row in await store.audit.since(TEAM, since=ago(days=1))] == [sound]
+    build, _row = await store.builds.get(key()) or (None, None)
+    assert build is not None
+    assert (build.message, build.branch) == (sound, "b\N{REPLACEMENT CHARACTER}")
+
+
 async def test_a_token_is_without_effect_after_its_time(store: Store, set_clock: SetClock) -> None:
     assert await store.tokens.add("k", seconds=60, value="old")
     set_clock.go(seconds=59)

@@ -187,6 +187,14 @@ async def test_a_click_is_read_from_its_payload(house: House) -> None:
     assert house.heard == [click]
 
 
+async def test_odd_texts_are_made_valid_where_they_come_in(house: House) -> None:
+    await house.send(b"command=%2Fbuild&text=run+web+A%3D%00x&team_id=T1&user_id=U1&channel_id=C1")
+    assert house.heard[0]["text"] == "run web A=x"
+    click = b'{"type": "block_actions", "actions": [{"action_id": "build.run", "value": "run half \\ud83d"}]}'
+    await house.send(urlencode({"payload": click}).encode())
+    assert house.heard[1]["actions"][0]["value"] == "run half \N{REPLACEMENT CHARACTER}"
+
+
 async def test_an_event_comes_with_what_slack_says_of_its_repeats(house: House) -> None:
     event = {"type": "event_callback", "event_id": "Ev1", "event": {"type": "app_mention"}}
     headers = {"X-Slack-Retry-Num": "1", "X-Slack-Retry-Reason": "http_timeout", "x-other": "x"}

@@ -90,6 +90,16 @@ async def test_acts_and_refusals_are_written_down_and_looks_are_not(
     assert rows[0].source == "slash"
 
 
+async def test_a_secret_among_the_words_is_not_written_down(
+    say: Say, store: Store, works: FakeProvider, app: Pipeline, linked: Linked
+) -> None:
+    await linked()
+    await say("run app DB_PASSWORD=hush-hush REGION=eu MIRROR=https://u:hush-hush@m.example/x")
+    (row,) = await audits(store)
+    assert "hush" not in row.words
+    assert row.words.startswith("run app DB_PASSWORD=[masked: secret] REGION=eu ")
+
+
 async def test_a_question_is_not_written_down_as_an_act(
     say: Say, store: Store, works: FakeProvider, app: Pipeline
 ) -> None:
