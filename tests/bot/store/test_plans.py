@@ -9,6 +9,7 @@ from sqlalchemy import event, text
 
 from bot.core.models import BuildKey
 from bot.store import Store
+from bot.store.tables import Row
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key
 
 Ask = Callable[[Store], Awaitable[object]]
@@ -58,7 +59,7 @@ async def test_a_query_reads_no_whole_table(tmp_path: Path, name: str) -> None:
                 plans += [str(row[3]) for row in plan.all()]
     await store.close()
     assert plans
-    assert [step for step in plans if step.startswith("SCAN") and "USING" not in step] == []
+    assert [step for step in plans if step.startswith("SCAN") and step.split()[1] in Row.metadata.tables] == []
 
 
 async def test_many_builds_are_found_by_their_starter_without_reading_the_others(tmp_path: Path) -> None:
