@@ -53,7 +53,8 @@ async def _database(app: App) -> Finding:
         return Finding(
             "database", fine=False, said=f"at {revision or 'no schema'}, not {head}: run `buildbell migrate`"
         )
-    return Finding("database", fine=True, said=f"{app.store.dialect}, schema {head}")
+    waiting = await app.store.inbox.count_open()
+    return Finding("database", fine=True, said=f"{app.store.dialect}, schema {head}, {waiting} deliveries open")
 
 
 async def _slack(app: App) -> list[Finding]:

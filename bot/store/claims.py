@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, delete
 from sqlmodel import col, select
 
 from bot.core.models import BuildKey
@@ -40,11 +40,11 @@ class Claims(Repository):
         async with self._write() as db:
             return bool((await db.exec(gone.execution_options(synchronize_session=False))).rowcount)
 
-    def _of(self, team: str, key: BuildKey) -> tuple[bool, ...]:
+    def _of(self, team: str, key: BuildKey) -> tuple[ColumnElement[bool], ...]:
         return (
-            ClaimRow.team == team,
-            ClaimRow.connection == key.connection,
-            ClaimRow.pipeline == key.pipeline,
-            ClaimRow.build == key.id,
-            ClaimRow.until > self._clock(),
+            col(ClaimRow.team) == team,
+            col(ClaimRow.connection) == key.connection,
+            col(ClaimRow.pipeline) == key.pipeline,
+            col(ClaimRow.build) == key.id,
+            col(ClaimRow.until) > self._clock(),
         )

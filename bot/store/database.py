@@ -273,7 +273,7 @@ class Database(Sessions):
             driver = (await self._trip.get_raw_connection()).driver_connection
             assert isinstance(driver, SqliteConnection)  # noqa: S101 - of SQLite's engine only
             try:
-                return await driver.in_transaction(work)
+                return await driver.transact(work)
             except sqlite3.Error as error:
                 raise OperationalError("", {}, error) from error
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -172,18 +172,12 @@ class Inbox(Repository):
         """Return whether something is open whose lease has ended; cheaper than a claim."""
         due = select(INBOX.c.id).where(INBOX.c.closed_at.is_(None), INBOX.c.lease_until <= now).limit(1)
         async with self._read() as db:
-            return (await db.exec(due)).first() is not None
+            return await db.scalar(due) is not None
 
     async def count_open(self) -> int:
         """Return how many deliveries are not closed."""
         async with self._read() as db:
-            return len((await db.exec(select(INBOX.c.id).where(INBOX.c.closed_at.is_(None)))).all())
-
-    async def outcome(self, key: str) -> str | None:
-        """Return how a delivery ended, "" while it is open, None where it is not known."""
-        async with self._read() as db:
-            outcome: str | None = await db.scalar(select(INBOX.c.outcome).where(INBOX.c.key == key))
-        return outcome
+            return int(await db.scalar(select(func.count()).where(INBOX.c.closed_at.is_(None))) or 0)
 
     async def drain(self) -> None:
         """Wait until every write that was asked for is committed."""
@@ -216,11 +210,10 @@ class Inbox(Repository):
         written = insert.on_conflict_do_nothing(index_elements=["key"]).returning(INBOX.c.key, INBOX.c.id)
         new = {row.key: int(row.id) for row in await db.exec(written, params=list(rows.values()))}
         found = select(INBOX.c.key, INBOX.c.id, INBOX.c.state).where(INBOX.c.key.in_(rows.keys() - new.keys()))
-        old = (
-            {row.key: (int(row.id), InboxState(row.state)) for row in await db.exec(found)}
-            if len(new) < len(rows)
-            else {}
-        )
+        old: dict[str, tuple[int, InboxState]] = {}
+        if len(new) < len(rows):
+            known = await (await db.connection()).execute(found)
+            old = {row.key: (int(row.id), InboxState(row.state)) for row in known}
         received = []
         for delivery in deliveries:
             number = new.pop(delivery.key, None)

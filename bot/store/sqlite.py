@@ -74,7 +74,7 @@ class Connection(aiosqlite.Connection):
     def cursor(self) -> Cursor:  # type: ignore[override] # what SQLAlchemy asks of a cursor, and no more
         return Cursor(self._conn, self._execute)
 
-    async def in_transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work in the thread, in a transaction that takes the lock at its start; undo it when the work raises."""
 
         def there() -> T:
@@ -87,7 +87,7 @@ class Connection(aiosqlite.Connection):
                 raise
             return result
 
-        result: T = await self._execute(there)
+        result: T = await self._execute(there)  # type: ignore[no-untyped-call] # as aiosqlite has it
         return result
 
 

@@ -145,6 +145,7 @@ class BuildRow(Row, table=True):
         Index("ix_build_open", "connection", "completed"),
         Index("ix_build_commit_sha", "commit_sha"),
         Index("ix_build_started_by", "started_team", "started_by"),
+        Index("ix_build_number", "connection", "pipeline", "number"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -177,6 +178,7 @@ class AttemptRow(Row, table=True):
         UniqueConstraint("connection", "pipeline", "build", "attempt_no"),
         Index("ix_attempt_history", "connection", "pipeline", "branch", "completed_at"),
         Index("ix_attempt_counts_due_at", "counts_due_at"),
+        Index("ix_attempt_ended", "connection", "pipeline", "completed_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bot.blocks.message import Message, actions, button, section, sections
 from bot.blocks.text import Markup, code, escape, when
+from bot.core.acting import begin_act
 from bot.core.errors import UsageError
 from bot.core.recurrence import parse_rule, upcoming, zone_of
 from bot.core.recurrence_words import parse_recurrence
@@ -128,6 +129,7 @@ async def _add(ask: Schedule, request: Request, services: Services) -> Answer:
     zone = zone_of(await services.people.zone(request.team, request.user))
     rule = parse_recurrence(ask.words)
     times = upcoming(rule, zone, request.now, SHOWN_TIMES)
+    await begin_act()
     row = await services.store.schedules.add(
         ScheduleRow(
             team=request.team,
@@ -181,6 +183,7 @@ async def _restore(ask: Schedule, request: Request, services: Services) -> Answe
     due, created_at = (datetime.fromisoformat(fields.pop(name)) for name in ("next_at", "created_at"))
     next_at = parse_rule(fields["cron"]).next_after(request.now, zone_of(fields["tz"]), due=due)
     row = ScheduleRow(team=request.team, channel=request.channel, next_at=next_at, created_at=created_at, **fields)
+    await begin_act()
     added = await services.store.schedules.add(row)
     return acting.public_line(
         f"{acting.who(request)} restored schedule {ask.number} of <@{row.user}> as {added.id}: {described(added)}. "

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from bot.web.payloads import read_payload
 from commands.slack.app import SlackApp
@@ -64,11 +65,13 @@ def with_at(body: Any, path: tuple[Any, ...], odd: Any, *, missing: bool) -> Any
 class Front(House):
     """The web with Bolt's side behind it, which itself fails whatever it is asked."""
 
+    @override
     def __post_init__(self) -> None:
         silence = Silence(self.clock)
         self.front = SlackApp(cast("Any", silence), cast("Any", silence), bot_user=lambda: "UBOT")
         super().__post_init__()
 
+    @override
     async def take(self, body: Any, headers: Any, *, fallback: str) -> Any:
         json.dumps(body).encode()
         str(body.get("text")).encode()

@@ -116,7 +116,7 @@ async def test_who_never_stops_sending_is_cut_off(monkeypatch: pytest.MonkeyPatc
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"a" * next(left), "more_body": True}
 
-    request = Request({"type": "http", "method": "POST", "headers": []}, receive)  # type: ignore[arg-type]
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
     with pytest.raises(RefusedBodyError) as refused:
         await read_body(request, CAP)
     assert refused.value.response.status_code == 413

@@ -121,6 +121,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_inbox_key")),
     )
     op.create_index("ix_inbox_open", "inbox", ["closed_at", "lease_until"], unique=False)
+    op.create_index("ix_build_number", "build", ["connection", "pipeline", "number"], unique=False)
+    op.create_index("ix_attempt_ended", "attempt", ["connection", "pipeline", "completed_at"], unique=False)
     op.create_index("ix_build_started_by", "build", ["started_team", "started_by"], unique=False)
     _move_what_was_seen()
     op.drop_table("seen")
