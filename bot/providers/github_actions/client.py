@@ -15,7 +15,7 @@ from cachetools import LRUCache, TTLCache
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, UnexpectedResponse, UsageError
 from bot.core.models import Build, Job, Pipeline, Ref, RefKind
-from bot.core.text import folded, same_name
+from bot.core.text import folded, holds_name, same_name
 from bot.http.client import Api, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.urls import path
@@ -261,7 +261,7 @@ class Client:
         for kind, folder, listing in ((RefKind.BRANCH, "heads", "branches"), (RefKind.TAG, "tags", "tags")):
             seen: set[str] = set()
             async for name in self._ref_names(at, wanted, folder, listing):
-                if name not in seen and wanted.lower() in name.lower():
+                if name not in seen and holds_name(name, wanted):
                     seen.add(name)
                     yield Ref(kind=kind, name=name)
 
