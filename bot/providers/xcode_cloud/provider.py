@@ -149,6 +149,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
 
     kind = "xcode_cloud"
     label = LABEL
+    takes_message = False
     default_url = "https://api.appstoreconnect.apple.com"
     page = "docs/providers/xcode_cloud.md"
     states: ClassVar[StateMap] = STATES
