@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 
-from bot.blocks.message import Message
 from bot.blocks.notification import delivery_problem
 from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
@@ -45,8 +44,10 @@ from bot.web.app import WebDependencies, web_app
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
-from commands.core.context import Access, File, Role, Services
-from commands.look.builds import verbs_of
+from commands.core.available_actions import verbs_of
+from commands.core.catalogue import Catalogue
+from commands.core.context import Access, Role, Services
+from commands.registry import REGISTRY
 from commands.scheduled import Timed
 from commands.slack.app import Reply, SlackApp
 from commands.slack.events import SlackEvents
@@ -173,8 +174,10 @@ class App:
             store=store,
             connections=self.connections,
             people=self.people,
-            slack=_Slack(sender),
+            sender=sender,
             clock=now,
+            registry=REGISTRY,
+            catalogue=Catalogue(store, now),
             access=Access(
                 admins=frozenset(settings.admins),
                 members=Role.VIEW if settings.members == "viewer" else Role.RUN,
@@ -194,12 +197,12 @@ class App:
             vault=vault,
             clock=now,
             owner=owner,
-            handles=lambda event: event in self.slack_app.events,
+            handles=lambda event: event in self.slack_app.handled_events,
         )
         self.slack_events = SlackEvents(self.services, installs, self.slack_app.answer)
-        self.slack_app.events |= self.slack_events.events
-        self.slack_app.shortcuts |= dict.fromkeys(
-            [id_ for id_, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)], self.slack_events.shortcut
+        callbacks = [callback for callback, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)]
+        self.slack_app.listen(
+            events=self.slack_events.events, shortcuts=dict.fromkeys(callbacks, self.slack_events.shortcut)
         )
         self.schedule = Schedule(
             {
@@ -375,32 +378,10 @@ class App:
         log.info("Slack can be reached again")
 
     async def close(self) -> None:
-        """Close clients."""
+        """Close clients, and stop what still lists pipelines."""
+        await self.services.catalogue.close()
         for client in self._clients.values():
             await client.aclose()
-
-
-class _Slack:
-    """The verbs' view of the sender."""
-
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-
-    async def post(self, team: str, channel: str, message: Message, *, thread: str = "") -> str:
-        """Post a message and return its ts."""
-        return (await self._sender.post(team, channel, message, thread=thread))[1]
-
-    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
-        """Show a message to one person only."""
-        await self._sender.ephemeral(team, channel, user, message, thread=thread)
-
-    async def upload(self, team: str, channel: str, file: File, *, thread: str = "") -> None:
-        """Put a file into a channel."""
-        await self._sender.upload(team, channel, name=file.name, content=file.content, title=file.title, thread=thread)
-
-    async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        """Call a Web API method."""
-        return await self._sender.call(team, method, arguments)
 
 
 @asynccontextmanager

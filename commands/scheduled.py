@@ -14,10 +14,10 @@ from bot.slack.inbox import Delivery, Inbox
 from bot.slack.sender import SlackError
 from bot.store.inbox import InboxKind
 from bot.store.tables import DigestRow, NotificationRow, ScheduleRow
-from commands.core.context import Answer, Request, Services, Source
-from commands.core.executor import handle
+from commands.core.context import Answer, Context, Services, Source
+from commands.core.executor import execute
+from commands.follow.digest import digest_message
 from commands.follow.schedule import NotRun, described
-from commands.look.stats import digest_message
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ BATCH = 20
 LATEST = timedelta(hours=1)
 """A scheduled command runs at most this late; a run that was missed by more is left out, and the channel is told."""
 
-Deliver = Callable[[Request, Answer], Awaitable[None]]
+Deliver = Callable[[Context, Answer], Awaitable[None]]
 
 
 class Timed:
@@ -89,11 +89,21 @@ class Timed:
     async def _run(self, row: ScheduleRow, now: datetime) -> None:
         if await self._is_paused(row, now) or await self._is_too_late(row, now):
             return
-        request = _request(row, now)
-        handled = await handle(request, self._services)
+        context = self._context(row, now)
+        handled = await execute(row.command, context)
         log.info("a schedule ran", extra={"schedule": row.id, "outcome": handled.outcome})
         await self._services.store.schedules.set_outcome(row.id or 0, handled.outcome)
-        await self._show(row, request, handled.answer)
+        await self._show(row, context, handled.answer)
+
+    def _context(self, row: ScheduleRow, now: datetime) -> Context:
+        return Context(
+            services=self._services,
+            team=row.team,
+            channel=row.channel,
+            user=row.user,
+            source=Source.SCHEDULE,
+            now=now,
+        )
 
     async def _is_paused(self, row: ScheduleRow, now: datetime) -> bool:
         """Return whether a schedule rests because its maker's Slack account is deactivated; says so the first time."""
@@ -109,7 +119,7 @@ class Timed:
                 button("Remove it", f"schedule remove {row.id}"),
             )
             answer = Answer(message=Message(text=text, blocks=(section(text), choices)), public=True)
-            if not await self._show(row, _request(row, now), answer):
+            if not await self._show(row, self._context(row, now), answer):
                 return True
         await self._services.store.schedules.set_outcome(row.id or 0, NotRun.PAUSED)
         return True
@@ -125,12 +135,12 @@ class Timed:
             f"{roughly((now - due).total_seconds())} later. {described(row)}. Next: {when(next_due(row, now))}."
         )
         answer = Message(text=text, blocks=(section(text), actions(button("Run it now", row.command))))
-        await self._show(row, _request(row, now), Answer(message=answer, public=True))
+        await self._show(row, self._context(row, now), Answer(message=answer, public=True))
         return True
 
-    async def _show(self, row: ScheduleRow, request: Request, answer: Answer) -> bool:
+    async def _show(self, row: ScheduleRow, context: Context, answer: Answer) -> bool:
         try:
-            await self._deliver(request, answer)
+            await self._deliver(context, answer)
         except SlackError as exc:
             log.warning("a schedule's answer was not delivered", extra={"schedule": row.id, "code": exc.code})
             return False
@@ -152,9 +162,16 @@ class Timed:
                 await digests.reschedule(digest.id or 0, following, instead_of=digest.next_at)
 
     async def _digest(self, row: DigestRow, now: datetime) -> None:
-        request = Request(team=row.team, channel=row.channel, user=row.made_by, source=Source.SCHEDULE, now=now)
+        context = Context(
+            services=self._services,
+            team=row.team,
+            channel=row.channel,
+            user=row.made_by,
+            source=Source.SCHEDULE,
+            now=now,
+        )
         span = timedelta(days=7 if row.period == "weekly" else 1)
-        message = await digest_message(request, self._services, span)
+        message = await digest_message(context, span)
         notification = NotificationRow(
             team=row.team,
             channel=row.channel,
@@ -195,10 +212,6 @@ def _latest_due(row: ScheduleRow, now: datetime) -> datetime:
         return parse_rule(row.cron).last_until(now, zone_of(row.tz), due=row.next_at)
     except UsageError:
         return row.next_at
-
-
-def _request(row: ScheduleRow, now: datetime) -> Request:
-    return Request(team=row.team, channel=row.channel, user=row.user, text=row.command, source=Source.SCHEDULE, now=now)
 
 
 def _lines(blocks: tuple[dict[str, object], ...]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.sender import SlackError
 from bot.store import Store
 from bot.store.tables import LinkRow, ScheduleRow
-from commands.core.context import Answer, Request, Services
+from commands.core.context import Answer, Context, Services
 from commands.core.executor import Handled
 from commands.scheduled import LATEST, Timed
 from tests.commands.conftest import SetClock
@@ -28,7 +28,7 @@ class Channel:
         self.shown: list[str] = []
         self.refusal = ""
 
-    async def deliver(self, request: Request, answer: Answer) -> None:
+    async def deliver(self, context: Context, answer: Answer) -> None:
         if self.refusal:
             raise SlackError(self.refusal)
         assert answer.silent or answer.message is not None
@@ -262,7 +262,7 @@ async def test_a_fault_in_one_run_leaves_the_others_their_turn(
     for _each in range(3):
         await say('schedule "daily 14:00" run app@main')
 
-    async def broken(_request: Request, _answer: Answer) -> None:
+    async def broken(_context: Context, _answer: Answer) -> None:
         raise RuntimeError("a fault of ours")
 
     set_clock.now = NOW + HOUR

@@ -104,6 +104,7 @@ class Provider(ABC, Generic[O]):
     start_options: ClassVar[Mapping[str, str]] = {}
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
+    takes_message: ClassVar[bool] = True
 
     @override
     def __init_subclass__(cls, **given: object) -> None:
@@ -377,7 +378,9 @@ class Provider(ABC, Generic[O]):
         said, hint = self.refusals.get(capability, (f"{self.label} can't {ABILITIES[capability]} for me.", ""))
         if url:
             hint = f"{hint or 'Do it on its page'}: {url}" if not hint.endswith(".") else f"{hint} {url}"
-        return Unsupported(said, provider=self.label, hint=hint or None)
+        refusal = Unsupported(said, provider=self.label, hint=hint or None)
+        refusal.url = url
+        return refusal
 
     def check_options(self, request: StartRequest) -> None:
         """Raise UsageError for an option of a start that this system does not have, by name."""

@@ -59,6 +59,7 @@ class GitHubActions(Provider[GitHubOptions]):
 
     kind = "github_actions"
     label = LABEL
+    takes_message = False
     default_url = "https://api.github.com"
     page = "https://docs.github.com/en/rest/actions"
     states = convert.STATES

@@ -84,6 +84,7 @@ class GitLabServer(Provider[GitLabOptions]):
 
     kind = "gitlab"
     label = "GitLab"
+    takes_message = False
     default_url = "https://gitlab.com"
     page = "https://docs.gitlab.com/api/pipelines/"
     states = STATES

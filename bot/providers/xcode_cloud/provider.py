@@ -62,6 +62,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
 
     kind = "xcode_cloud"
     label = LABEL
+    takes_message = False
     default_url = "https://api.appstoreconnect.apple.com"
     page = "docs/providers/xcode_cloud.md"
     states: ClassVar[StateMap] = convert.STATES

@@ -24,6 +24,7 @@ from bot.store.tables import InstallRow
 from bot.web.app import WebDependencies, web_app
 from bot.web.slack import BODY_BYTES
 from bot.web.webhooks import HOOK_BYTES, PollRequest, WebhookQueue
+from commands.registry import REGISTRY
 from commands.slack.app import SlackApp
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
@@ -352,6 +353,8 @@ class Silence:
     def __init__(self, clock: SetClock) -> None:
         self.clock = clock
         self.asked: list[str] = []
+        self.registry = REGISTRY
+        self.command = "/build"
 
     def __getattr__(self, name: str) -> Any:
         self.asked.append(name)

@@ -173,8 +173,8 @@ async def test_fields_of_another_system_are_not_taken(admin: Modal) -> None:
 
 
 async def test_only_admins_see_and_send_the_form(modal: Modal, store: Store) -> None:
-    await modal.open("connect buildkite")
-    assert "needs the admin role here" in modal.text
+    assert await modal.open("connect buildkite") == {}
+    assert "needs the admin role here" in modal.sender.last.text
     modal.user = ADMIN
     await modal.open("connect buildkite")
     modal.user = "U1"

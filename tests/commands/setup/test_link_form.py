@@ -66,13 +66,13 @@ async def test_what_can_not_be_is_said_at_its_field(
     assert await store.links.of_channel(TEAM, CHANNEL) == []
 
 
-async def test_an_alias_that_is_taken_stands_above_the_form_as_it_was_left(
+async def test_an_alias_that_is_taken_is_said_at_its_field(
     modal: Modal, listed: FakeProvider, linked: Callable[..., Awaitable[LinkRow]]
 ) -> None:
     await linked(alias="shop")
     await modal.open("link")
-    await modal.submit({"pipeline": "works:p-web", "alias": "shop"})
-    assert "already stands for app" in modal.text
+    errors = await modal.submit({"pipeline": "works:p-web", "alias": "shop"})
+    assert "shop already stands for app" in errors["alias"]
     assert (modal.value("pipeline"), modal.value("alias")) == ("works:p-web", "shop")
     assert await modal.submit({"alias": "web"}) == {}
 
