@@ -137,9 +137,9 @@ def _no_token(reply: Reply, now: datetime) -> ProviderError:
         return Unavailable(
             f"Microsoft Entra is having trouble (HTTP {reply.status}).", provider=LABEL, status=reply.status
         )
-    said = message_of(reply)
+    reason = message_of(reply)
     return AuthFailed(
-        f"Microsoft Entra gives me no token{f': {said}' if said else ''}.",
+        f"Microsoft Entra gives me no token{f': {reason}' if reason else ''}.",
         provider=LABEL,
         status=reply.status,
         hint="Check `tenant_id`, `client_id` and `client_secret`; secrets of applications end.",

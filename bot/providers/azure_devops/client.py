@@ -279,18 +279,18 @@ class Client:
         if kind in {"tfsgit", "azurereposgit"} and number:
             path = project_path(project, "git", "repositories", number, "refs")
             for prefix, ref_kind in ((HEADS, RefKind.BRANCH), (TAGS, RefKind.TAG)):
-                asked: Query = {
+                parameters: Query = {
                     "filter": prefix.removeprefix("refs/"),
                     "filterContains": query or None,
                     "$top": PER_PAGE,
                 }
-                async for page in self.pages(path, asked, ceiling=SEARCH_PAGES):
+                async for page in self.pages(path, parameters, ceiling=SEARCH_PAGES):
                     for ref in parse_items(page, wire.GitRef.of):
                         yield Ref(kind=ref_kind, name=ref.name.removeprefix(prefix))
         elif kind and number:
             endpoint = (repository.properties or {}).get("connectedServiceId")
-            asked = {"serviceEndpointId": endpoint if isinstance(endpoint, str) else None, "repository": number}
-            reply = await self.get(project_path(project, "sourceProviders", kind, "branches"), asked)
+            parameters = {"serviceEndpointId": endpoint if isinstance(endpoint, str) else None, "repository": number}
+            reply = await self.get(project_path(project, "sourceProviders", kind, "branches"), parameters)
             for item in reply.items("value"):
                 if isinstance(name := msgspec.json.decode(item), str):
                     yield Ref(kind=RefKind.BRANCH, name=name.removeprefix(HEADS))

@@ -296,8 +296,8 @@ def _failed(counts: Iterable[tuple[str, int | None]]) -> int | None:
 
 def total(numbers: Iterable[int | None]) -> int | None:
     """Return the sum of the known numbers, None where none is known."""
-    known = [number for number in numbers if number is not None]
-    return sum(known) if known else None
+    counts = [number for number in numbers if number is not None]
+    return sum(counts) if counts else None
 
 
 def test(result: wire.TestResult, run: wire.TestRun) -> TestCase:

@@ -317,14 +317,14 @@ class AzureDevOps(Provider[AzureOptions]):
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
         """Return what tasks complain of and failed tests, errors first. Two requests, and one for each red test run."""
         project, _ = self._client.split(pipeline)
-        found = stages.issues(await self._client.timeline(project, build), self._client.page(project, build))
+        issues = stages.issues(await self._client.timeline(project, build), self._client.page(project, build))
         tests_page = self._client.page(project, build, view="ms.vss-test-web.build-test-results-tab")
         try:
             cases = await self._client.failed_tests(project, build)
-            found += [convert.test_issue(case, tests_page) for case in cases]
+            issues += [convert.test_issue(case, tests_page) for case in cases]
         except REFUSED as exc:  # a token without Test (read) still tells the rest
             log.info("a build's tests can't be read", extra={"error": str(exc)})
-        return tuple(sorted(found, key=lambda issue: ISSUE_ORDER.index(issue.kind)))
+        return tuple(sorted(issues, key=lambda issue: ISSUE_ORDER.index(issue.kind)))
 
     @override
     async def counts(self, build: Build) -> IssueCounts:

@@ -211,13 +211,13 @@ def approvals(
     records = open_approvals(tree)
     names = [tree.stage_name(record) or _own_name(record) for record in records]
     again: Counter[str] = Counter()
-    found: list[Approval] = []
+    listed: list[Approval] = []
     for record, name in zip(records, names, strict=True):
         again[name] += 1
         about = details.get(record.id.lower())
         steps = (about.steps if about else None) or ()
         approvers = [step.assigned_approver for step in steps if raw_word(step.status) not in ANSWERED]
-        found.append(
+        listed.append(
             Approval(
                 id=record.id,
                 build=build,
@@ -229,7 +229,7 @@ def approvals(
                 url=page,
             )
         )
-    return tuple(found)
+    return tuple(listed)
 
 
 def _own_name(record: wire.Record) -> str:

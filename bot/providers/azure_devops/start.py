@@ -116,13 +116,13 @@ def rebuild_body(recorded: wire.BuildWire, request: StartRequest, definition: wi
             "A rebuild takes the branch and commit of the old build.", hint="To build others: `/build run`."
         )
     origin = Source(ref=recorded.source_branch or None, commit=recorded.source_version or None)
-    asked = _body(request, definition, origin)
+    replacing = _body(request, definition, origin)
     parameters = {name: str(value) for name, value in (recorded.template_parameters or {}).items() if value is not None}
     return StartBody(
         source=origin,
-        parameters={} if definition.is_classic else {**parameters, **asked.parameters},
-        variables={**_recorded_variables(recorded, asked.variables), **asked.variables},
-        skip=asked.skip,
+        parameters={} if definition.is_classic else {**parameters, **replacing.parameters},
+        variables={**_recorded_variables(recorded, replacing.variables), **replacing.variables},
+        skip=replacing.skip,
     )
 
 
@@ -195,17 +195,17 @@ def _body(request: StartRequest, definition: wire.Definition, origin: Source) ->
     return StartBody(source=origin, parameters=parameters, variables=variables, skip=skip)
 
 
-def _recorded_variables(recorded: wire.BuildWire, given: Mapping[str, str]) -> dict[str, str]:
+def _recorded_variables(recorded: wire.BuildWire, replacing: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that a person gave to a build. Raises Rejected for those without a value to send back."""
-    found = recorded_variables(recorded)
-    if found is None:
+    variables = recorded_variables(recorded)
+    if variables is None:
         raise Rejected(
             f"{LABEL} does not tell the variables of that build in a form that I can read.",
             provider=LABEL,
             hint="Start a new one with its values: `/build run`.",
         )
-    own = {name: value for name, value in found.items() if not name.lower().startswith(OWN_VARIABLES)}
-    replaced = {name.lower() for name in given}
+    own = {name: value for name, value in variables.items() if not name.lower().startswith(OWN_VARIABLES)}
+    replaced = {name.lower() for name in replacing}
     kept = {name: value for name, value in own.items() if name.lower() not in replaced}
     hidden = [name for name, value in kept.items() if value is None or _MASKED.fullmatch(str(value))]
     if hidden:

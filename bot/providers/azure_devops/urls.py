@@ -110,13 +110,13 @@ def parse_url(url: str, options: AzureOptions) -> Page | None:
             return None
     elif segments and segments[0].lower() == "defaultcollection":
         del segments[0]
-    asked = {name.lower(): values[0] for name, values in parse_qs(page.query).items()}
+    query = {name.lower(): values[0] for name, values in parse_qs(page.query).items()}
     fragment = {name.lower(): values[0] for name, values in parse_qs(page.fragment).items()}
     if len(segments) < 2 or not _is_of_project(segments[0], options.project):
         return None
     project, *rest = segments
-    build = asked.get("buildid") or fragment.get("buildid")
-    definition = asked.get("definitionid") or fragment.get("definitionid") or ""
+    build = query.get("buildid") or fragment.get("buildid")
+    definition = query.get("definitionid") or fragment.get("definitionid") or ""
     match [segment.lower() for segment in rest]:
         case ["_apis", "build", "builds", number, *_] | ["_apis", "pipelines", _, "runs", number, *_]:
             return _build_page(project, number)
@@ -125,7 +125,7 @@ def parse_url(url: str, options: AzureOptions) -> Page | None:
         case segments_below if not {"_build", "_apps"} & set(segments_below[:2]):
             return None
         case _ if build:
-            return _build_page(project, build, asked.get("j"))
+            return _build_page(project, build, query.get("j"))
         case _ if is_number(definition):
             return Page(pipeline=f"{project}/{definition}")
         case _:

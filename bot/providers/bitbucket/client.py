@@ -186,13 +186,13 @@ class Client:
         Bitbucket is asked for the longest word: a slug's hyphens may be spaces in the name.
         """
         word = max(re.findall(r"\w+", query), key=len, default="")
-        asked: Query = {
+        search: Query = {
             "role": "member" if self._options.email else None,
             "q": f'name ~ "{word}"' if word else None,
             "sort": "-updated_on",
             "pagelen": PER_PAGE,
         }
-        async for page in self.pages(urls.workspace_path(self._options.workspace), asked):
+        async for page in self.pages(urls.workspace_path(self._options.workspace), search):
             for repository in parse_items(page, wire.Repository.of):
                 pipeline = convert.pipeline(repository)
                 if holds_name(pipeline.path, query) or holds_name(pipeline.name, query):
@@ -212,9 +212,9 @@ class Client:
     async def refs(self, pipeline: str, query: str | None) -> AsyncIterator[Ref]:
         """Yield branches, the last changed first, then tags. Costs one request a page."""
         text = (query or "").replace("\\", "\\\\").replace('"', '\\"')
-        asked: Query = {"q": f'name ~ "{text}"' if text else None, "sort": "-target.date", "pagelen": PER_PAGE}
+        search: Query = {"q": f'name ~ "{text}"' if text else None, "sort": "-target.date", "pagelen": PER_PAGE}
         for kind, group in ((RefKind.BRANCH, "branches"), (RefKind.TAG, "tags")):
-            async for page in self.pages(self.path(pipeline, "refs", group), asked, ceiling=SEARCH_PAGES):
+            async for page in self.pages(self.path(pipeline, "refs", group), search, ceiling=SEARCH_PAGES):
                 for ref in parse_items(page, wire.Ref.of):
                     yield Ref(kind=kind, name=ref.name)
 
@@ -270,8 +270,8 @@ class Client:
     def read(self, run: wire.PipelineRun, pipeline: str, *, by_duration: bool = False) -> Build:
         """Return a run as a build, with its commit's message where that is known already."""
         commit = run.target.commit.hash if run.target and run.target.commit else None
-        known = self._commits.get(commit or "")
-        return convert.build(run, self._connection, pipeline, known, by_duration=by_duration)
+        about = self._commits.get(commit or "")
+        return convert.build(run, self._connection, pipeline, about, by_duration=by_duration)
 
     async def run(self, pipeline: str, build: str, *, with_variables: bool = False) -> wire.PipelineRun:
         """Return a run by its UUID or number. Costs one request."""
@@ -399,7 +399,7 @@ class Client:
         """
         if not commit:
             return None
-        found: list[Issue] = []
+        issues: list[Issue] = []
         try:
             listed = await self._api.get(self.path(pipeline, "commit", commit, "reports"))
             reports = list(parse_items(listed.items("values"), wire.Report.of))[:REPORTS]
@@ -407,10 +407,10 @@ class Client:
                 path = self.path(pipeline, "commit", commit, "reports", report.uuid, "annotations")
                 async for page in self.pages(path, {"pagelen": PER_PAGE}, ceiling=ANNOTATION_PAGES):
                     annotations = filter(convert.is_annotation, parse_items(page, wire.Annotation.of))
-                    found += [convert.annotation_issue(annotation, report) for annotation in annotations]
+                    issues += [convert.annotation_issue(annotation, report) for annotation in annotations]
         except (AuthFailed, NotFound):
             return None
-        return found if reports else None
+        return issues if reports else None
 
 
 def _next_page(reply: Reply) -> str | None:

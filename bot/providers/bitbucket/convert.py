@@ -200,8 +200,9 @@ def pull_request(target: wire.Target) -> str | None:
 
 
 def _start_by_duration(completed_at: datetime | None, seconds: float | None) -> datetime | None:
-    known = completed_at is not None and seconds is not None and 0 < seconds < LONGEST_SECONDS
-    return completed_at - timedelta(seconds=seconds) if known and completed_at and seconds else None
+    if completed_at is None or seconds is None or not 0 < seconds < LONGEST_SECONDS:
+        return None
+    return completed_at - timedelta(seconds=seconds)
 
 
 def selector_name(selector: wire.Selector | None, between: str = ": ") -> str | None:
@@ -391,8 +392,8 @@ def errors(build: Build, steps: Sequence[wire.Step], severe: int) -> int | None:
 
 def total(counts: Iterable[int | None]) -> int | None:
     """Return the sum of the known counts, None where none is known."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if numbers else None
 
 
 def seconds(duration: str | None) -> float | None:

@@ -181,10 +181,10 @@ def rebuild_body(run: wire.PipelineRun, request: StartRequest) -> Body:
     Raises Rejected where Bitbucket keeps a value to itself that the request does not give.
     """
     target = _same_target(run)
-    given = {str(variable["key"]) for variable in variables(request)}
-    kept = [variable for variable in run.variables or () if variable.key not in given]
+    replaced = {str(variable["key"]) for variable in variables(request)}
+    kept = [variable for variable in run.variables or () if variable.key not in replaced]
     hidden = [variable.key for variable in kept if variable.secured or variable.value is None]
-    if hidden or (run.has_variables and run.variables is None and not given):
+    if hidden or (run.has_variables and run.variables is None and not replaced):
         names = ", ".join(f"`{name}`" for name in hidden) or "its variables"
         raise Rejected(
             f"Bitbucket does not tell {names} of that build.",
@@ -243,17 +243,17 @@ def is_own_start(run: wire.PipelineRun, build: Build, body: Body, owner: str | N
 
 def fits(run: wire.PipelineRun, body: Body) -> bool:
     """Return whether a run builds what `body` asks for: what the body names is the same in the run."""
-    asked = wire.Target.of(body["target"])
+    body_target = wire.Target.of(body["target"])
     made = run.target or wire.Target()
-    is_custom = asked.selector is not None and asked.selector.type == "custom"
+    is_custom = body_target.selector is not None and body_target.selector.type == "custom"
     made_custom = made.selector.pattern if made.selector and made.selector.type == "custom" else None
     pairs = [
-        (_ref_kind(asked), _ref_kind(made) or _ref_kind(asked)),
-        (asked.ref_name, made.ref_name),
-        (asked.source, made.source),
-        (pull_request(asked), pull_request(made)),
-        (asked.commit.hash if asked.commit else None, made.commit.hash if made.commit else None),
-        (asked.selector.pattern if asked.selector and is_custom else None, made_custom),
+        (_ref_kind(body_target), _ref_kind(made) or _ref_kind(body_target)),
+        (body_target.ref_name, made.ref_name),
+        (body_target.source, made.source),
+        (pull_request(body_target), pull_request(made)),
+        (body_target.commit.hash if body_target.commit else None, made.commit.hash if made.commit else None),
+        (body_target.selector.pattern if body_target.selector and is_custom else None, made_custom),
     ]
     if not is_custom and made_custom is not None:  # a custom pipeline runs only where it is asked for
         return False
