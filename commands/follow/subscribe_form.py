@@ -265,11 +265,15 @@ async def _preview(link: LinkRow, wanted: Filter, context: Context) -> tuple[Blo
     pasts = await replayed(link, context, starters=bool(wanted.by))
     hits = posted(pasts, link, wanted)
     times = plural(len(hits), "time", "times")
-    said = section(f"*{harmless(wanted.in_words(default), styles=False)}*\nWould have posted *{times}* in the last 7 days.")
+    said = section(
+        f"*{harmless(wanted.in_words(default), styles=False)}*\nWould have posted *{times}* in the last 7 days."
+    )
     if not pasts:
         return said, [small_print("Nothing ended there in these days.")]
     if not hits:
-        return said, [small_print(f"Not even the newest build: {harmless(judged(pasts[-1], link, wanted).reason, styles=False)}.")]
+        return said, [
+            small_print(f"Not even the newest build: {harmless(judged(pasts[-1], link, wanted).reason, styles=False)}.")
+        ]
     shown = hits[-1]
     drawn = await _drawn_notification(shown, link, judged(shown, link, wanted).reason, context)
     return said, [small_print("The newest of them:"), *drawn]

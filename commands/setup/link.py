@@ -8,7 +8,6 @@ from bot.blocks.link import link_confirmation
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import BuildFilter, Pipeline
 from bot.core.text import holds_name
-from bot.core.text import holds_name
 from bot.notifications.filters import Filter
 from bot.store.tables import LinkRow
 from commands.core.channel import must_be_reachable

@@ -104,7 +104,9 @@ def _own_links(links: Sequence[LinkRow]) -> list[Block]:
         state = f" · paused: {harmless(link.paused_reason, styles=False)}" if link.paused_reason else ""
         state += "" if link.subscribed else " · unsubscribed"
         blocks.append(
-            section(f"<#{link.channel}> · *{escape(link.alias or link.name)}*: {harmless(filter_words(link), styles=False)}{state}")
+            section(
+                f"<#{link.channel}> · *{escape(link.alias or link.name)}*: {harmless(filter_words(link), styles=False)}{state}"
+            )
         )
     if len(links) > LINKS:
         blocks.append(small_print(f"… {len(links) - LINKS} more"))
@@ -124,7 +126,9 @@ async def _banners(context: Context, visible: Mapping[str, AnyProvider], role: R
     if role >= Role.ADMIN:
         paused = [link for link in await context.store.links.all(context.team) if link.paused_reason]
         blocks += [
-            section(f"⏸ <#{link.channel}> gets no notifications of {escape(link.name)}: {harmless(link.paused_reason, styles=False)}")
+            section(
+                f"⏸ <#{link.channel}> gets no notifications of {escape(link.name)}: {harmless(link.paused_reason, styles=False)}"
+            )
             for link in paused[:5]
         ]
     return blocks
