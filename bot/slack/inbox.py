@@ -372,9 +372,11 @@ class Inbox:
         try:
             body = self._unpacked(row)
         except (BotError, ValueError) as exc:
-            log.warning("a delivery can't be read any more", extra={"delivery": row.id, "why": str(exc)})
-            await delivery.close("unreadable")
-            return
+            log.warning("a delivery can't be read here", extra={"delivery": row.id, "why": str(exc)})
+            self.held.discard(row.id)
+            if row.fence > MOST_CLAIMS:
+                await delivery.close("unreadable")
+            return  # else its lease ends, and a process that has the key may read it
         log.info("a delivery is taken over", extra={"delivery": row.id, "kind": row.kind, "state": row.state})
         try:
             await self._go_on(delivery, row, body)

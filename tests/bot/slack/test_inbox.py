@@ -341,6 +341,32 @@ async def test_bodies_are_sealed_where_there_is_a_key_and_fields_of_forms_never_
     assert "Started" not in kept
 
 
+async def test_a_process_without_the_key_leaves_a_delivery_to_one_that_has_it(stage: Stage, vault: Vault) -> None:
+    if not vault.can_seal:
+        pytest.skip("nothing is sealed")
+    await stage.crash("dies_before_its_act", COMMAND)
+    stranger = Process("stranger", stage.store, stage.clock, stage.slack, Vault.from_text(new_key()))
+    await stranger.inbox.tick()
+    await stranger.settle()
+    assert (stranger.heard, await stage.open_rows()) == ([], 1)
+    stage.clock.go(seconds=16)
+    await stage.recover()
+    assert stage.slack.texts == ["done"]
+
+
+async def test_what_no_process_can_read_is_given_up(stage: Stage, vault: Vault) -> None:
+    if not vault.can_seal:
+        pytest.skip("nothing is sealed")
+    await stage.crash("dies_before_its_act", COMMAND)
+    stranger = Process("stranger", stage.store, stage.clock, stage.slack, Vault.from_text(new_key()))
+    for _claim in range(4):
+        assert await stage.open_rows() == 1
+        await stranger.inbox.tick()
+        await stranger.settle()
+        stage.clock.go(seconds=16)
+    assert await stage.open_rows() == 0
+
+
 async def test_what_cannot_be_written_is_not_acked_and_not_done(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(_delivery: object) -> None:
         raise StoreError("The database can't be used now.")
