@@ -124,15 +124,15 @@ def all_patterns() -> dict[str, tuple[re.Pattern[Any], frozenset[str]]]:
         for name, value in vars(module).items():
             for held, pattern in patterns_in(value, name):
                 methods = uses().get(("" if held[:1] != "_" else str(module.__file__), held)) or SEARCHING | ANCHORED
-                methods = {"match"} if name in HELD_FOR_A_PLACE else methods
+                methods = {"match"} if name in HELD_FOR_A_PLACE else set(methods)
                 key = f"{module.__name__}.{held or name}: {pattern.pattern[:40]!r}"
                 found.setdefault(repr(pattern.pattern) + key, (pattern, frozenset(methods)))
     for where, pattern, used in inline():
         found.setdefault(repr(pattern.pattern) + where, (pattern, frozenset(used)))
     distinct: dict[tuple[Any, int, bool], tuple[str, re.Pattern[Any], frozenset[str]]] = {}
-    for key, (pattern, methods) in found.items():
-        distinct.setdefault((pattern.pattern, pattern.flags, bool(methods & SEARCHING)), (key, pattern, methods))
-    return {key: (pattern, methods) for key, pattern, methods in distinct.values()}
+    for key, (pattern, ways) in found.items():
+        distinct.setdefault((pattern.pattern, pattern.flags, bool(ways & SEARCHING)), (key, pattern, ways))
+    return {key: (pattern, ways) for key, pattern, ways in distinct.values()}
 
 
 # texts made for a pattern
@@ -160,7 +160,7 @@ def sample(code_: Any, argument: Any) -> str:
         case codes.ATOMIC_GROUP:
             return example(argument)
         case codes.MAX_REPEAT | codes.MIN_REPEAT | codes.POSSESSIVE_REPEAT:
-            return example(argument[2]) * max(argument[0], 1)
+            return example(argument[2]) * max(int(argument[0]), 1)
         case _:
             return ""
 
