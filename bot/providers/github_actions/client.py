@@ -27,6 +27,7 @@ from bot.providers.github_actions.urls import Location
 
 REF_PAGES = 3
 JOB_PAGES = 10
+ARTIFACT_PAGES = 10
 MOST_REPOSITORIES = 200
 MOST_SUITES = 512
 AT_ONCE = 8

@@ -45,13 +45,11 @@ from bot.providers.base.provider import Provider
 from bot.providers.github_actions import convert, errors, logs, parameters, start, urls, webhook, wire
 from bot.providers.github_actions.annotations import Annotations
 from bot.providers.github_actions.auth import AppAuth, Identity, signing_key
-from bot.providers.github_actions.client import Client
+from bot.providers.github_actions.client import ARTIFACT_PAGES, Client
 from bot.providers.github_actions.convert import PER_PAGE
 from bot.providers.github_actions.errors import LABEL
 from bot.providers.github_actions.options import GitHubOptions
 from bot.providers.github_actions.poll import Poll
-
-ARTIFACT_PAGES = 10
 
 
 class GitHubActions(Provider[GitHubOptions]):

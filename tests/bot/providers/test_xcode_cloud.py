@@ -850,7 +850,7 @@ BAD_BUNDLES = {
         b"PK\x05\x06" + b"\x00" * 8 + b"\x40\x00\x00\x00" + b"\xff\xff\x00\x00" + b"\x00\x00",
         "damaged",
     ),
-    "endless directory": (b"PK\x05\x06" + b"\x00" * 8 + b"\xff\xff\xff\xff" + b"\x00" * 6, "more than 5000 files"),
+    "endless directory": (b"PK\x05\x06" + b"\x00" * 8 + b"\xff\xff\xff\xff" + b"\x00" * 6, "too many files"),
 }
 
 
