@@ -8,7 +8,8 @@ from bot.providers.base.provider import AnyProvider
 from commands.core.context import Context
 from commands.core.grammar import ParsedArgs
 
-_ADDRESS = re.compile(r"^\s*(?P<name>[^<>]*?)\s*<(?P<email>[^<>]+)>\s*$")
+# Slack takes the angle brackets of an address away.
+_ADDRESS = re.compile(r"^\s*(?P<name>[^<>]*?)\s*(?:<(?P<email>[^<>]+)>|(?<=\s)(?P<bare>\S+@\S+))\s*$")
 _AUTHORS = ("author", "committer", "requested_for", "requestedfor", "creator")
 
 
@@ -48,7 +49,7 @@ async def names_somebody_else(options: Mapping[str, str], context: Context) -> b
     own = await _own_names(context)
     for value in named:
         match = _ADDRESS.match(value)
-        parts = [match["name"], match["email"]] if match else [value]
+        parts = [match["name"], match["email"] or match["bare"]] if match else [value]
         if any(part.strip().casefold() not in own for part in parts if part.strip()):
             return True
     return False

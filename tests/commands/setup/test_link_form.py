@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -78,7 +79,11 @@ async def test_an_alias_that_is_taken_is_said_at_its_field(
 
 
 async def test_without_a_connection_the_form_says_who_can_make_one(modal: Modal, services: Services) -> None:
-    modal.slack_app = SlackApp(replace(services, connections=FakeConnections()), modal.sender, bot_user=lambda: "UBOT")
+    modal.slack_app = SlackApp(
+        replace(services, connections=cast("Any", FakeConnections())),
+        cast("Any", modal.sender),
+        bot_user=lambda: "UBOT",
+    )
     await modal.open("link")
     assert "No CI system is connected" in modal.text
     assert "/build connect" in modal.text
