@@ -41,6 +41,7 @@ CAPABILITIES: tuple[tuple[Capability, str], ...] = (
     (Capability.ARTIFACTS, "artifacts"),
     (Capability.DOWNLOAD, "download"),
     (Capability.ERASE, "erase"),
+    (Capability.ERASE_JOB, "erase one job"),
     (Capability.PIPELINE_ADMIN, "administer pipelines"),
     (Capability.WEBHOOK, "webhooks"),
     (Capability.ACCOUNT_POLL, "one poll for many"),

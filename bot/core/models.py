@@ -175,6 +175,7 @@ class Build:
     `id` is what the provider's calls take, `number` what people say. `attempt` counts attempts where the system
     does. `raw_state` is the vendor's own word, `reason` what it says beyond our conclusion (`errored`, `cancelled by a
     newer build`). `waiting` says that an approval is open. `jobs` counts jobs by the words of `Status` and `Conclusion`.
+    `details` is what else the vendor tells, by a plain name: coverage, runner, stage.
     """
 
     connection: str
@@ -209,9 +210,12 @@ class Build:
     web_url: str | None = None
     issues: IssueCounts = field(default_factory=IssueCounts)
     jobs: Mapping[str, int] | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
+        if self.details:
+            object.__setattr__(self, "details", {name: clean_name(text) for name, text in self.details.items()})
         _clean(self, clean_name, "name", "workflow", "triggered_by", "raw_state")
         _clean(self, valid, "id", "branch", "tag", "target_branch", "repo", "web_url")
         _clean(self, clean_message, "message")

@@ -311,6 +311,10 @@ class Provider(ABC, Generic[O]):
         """Delete a build's logs and artifacts and return it."""
         raise self.unsupported(Capability.ERASE)
 
+    async def erase_job(self, pipeline: str, job: str) -> Build:
+        """Delete one job's log and artifacts, nothing beside it, and return the build it belongs to."""
+        raise self.unsupported(Capability.ERASE_JOB)
+
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
         """Return a build's jobs in the order they run; jobs superseded by a retry are marked or left out."""
         raise self.unsupported(Capability.JOBS)

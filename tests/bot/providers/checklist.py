@@ -25,30 +25,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
             "odd items",
         }
     ),
-    # gitlab
-    "gitlab": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "odd items",
-        }
-    ),
-    # gitlab_v3
-    "gitlab_v3": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "odd items",
-        }
-    ),
     # jenkins
     "jenkins": frozenset(
         {

@@ -47,8 +47,8 @@ REQUIRED = frozenset({"__init__", "provider", "options", "wire", "convert", "url
 WHERE_NEEDED = frozenset(
     {"auth", "graphql", "admin", "logs", "stages", "parameters", "proxy", "annotations", "errors", "client"}
 )
-VARIANTS = {"gitlab": frozenset({"v3"})}
-"""Second classes for old APIs, chosen by `Provider.variant`."""
+VARIANTS = {"gitlab": frozenset({"v3", "server"})}
+"""Second classes for old APIs, chosen by `Provider.variant`, and what both classes share."""
 MOST_LINES = 400
 
 SHA = "5f3a9c1e7b2d4860a1c3e5f708192a3b4c5d6e7f"
@@ -123,7 +123,9 @@ def test_every_path_is_built_by_the_one_builder(kind: str) -> None:
         assert not handmade, "\n".join(handmade)
 
 
-REQUESTS = frozenset({"get", "head", "get_if_changed", "send", "post", "replies", "pages", "download", "tail", "url"})
+REQUESTS = frozenset(
+    {"get", "head", "get_if_changed", "send", "post", "ask", "replies", "pages", "download", "tail", "url"}
+)
 """The methods of `Api` that take a path."""
 
 
@@ -187,6 +189,7 @@ HARMLESS = (
     "job/41",
     "a:b",
     "0198aa10-0000-4000-8000-000000000002",
+    SHA,
 )
 
 
@@ -242,6 +245,7 @@ def with_ids(case: Case, text: str) -> dict[str, Call]:
         "retry of all": lambda p: p.retry(pipeline, text, failed_only=False),
         "erase": lambda p: p.erase(pipeline, text),
         "erase of pipeline": lambda p: p.erase(text, build),
+        "erase of a job": lambda p: p.erase_job(pipeline, text),
         "jobs": lambda p: p.jobs(pipeline, text),
         "jobs of pipeline": lambda p: p.jobs(text, build),
         "log": lambda p: p.log(job(id=text)),
