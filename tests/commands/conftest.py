@@ -208,7 +208,7 @@ def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]
                     watches=(),
                     now=NOW,
                 )
-        await store.recording.record(builds, lambda _batch: (), now=NOW)
+        await store.recording.record(builds, now=NOW)
 
     return done
 
