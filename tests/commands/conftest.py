@@ -204,7 +204,7 @@ def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]
                     team=TEAM,
                     channel=CHANNEL,
                     user=started_by,
-                    notifications=lambda _row: (),
+                    notifications=(),
                     watches=(),
                     now=NOW,
                 )
