@@ -36,7 +36,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
 from bot.slack.people import People
-from bot.slack.sender import Sender, SlackError
+from bot.slack.sender import GONE, REVOKED, Sender, SlackError
 from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.tables import NotificationRow
@@ -44,7 +44,6 @@ from bot.web.app import WebDependencies, web_app
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
-from commands.core.available_actions import verbs_of
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
 from commands.registry import REGISTRY
@@ -147,7 +146,11 @@ class App:
         )
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.cards = Cards(
-            store, provider_of=self.connections.serving, people=self.people, verbs_of=verbs_of, clock=now
+            store,
+            provider_of=self.connections.serving,
+            people=self.people,
+            clock=now,
+            refresh=self.connections.refresh,
         )
         self.outbox = Outbox(
             store,
@@ -313,30 +316,29 @@ class App:
     async def _prune(self) -> None:
         await self.store.prune(self._now())
 
-    async def _undelivered(self, notification: NotificationRow, exc: SlackError, drawn: Drawn) -> None:
-        """Answer where the person is, pause what can't be posted, and tell who made it, once."""
+    async def _undelivered(self, notification: NotificationRow, exc: SlackError, drawn: Drawn | None) -> None:
+        """Answer where the person is, pause what cannot be posted, and notify who made it, once."""
         url = Extra.of(notification.extra).response_url
-        if (
-            notification.event == Event.STARTED.value
-            and url
-            and await self.sender.respond(url, drawn.message, public=True)
-        ):
+        message = drawn.message if drawn is not None else None
+        is_started = notification.event == Event.STARTED.value
+        if is_started and url and message and await self.sender.respond(url, message, public=True):
             return
-        if notification.user and notification.user != notification.channel:
-            # Somebody asked to hear of this build: where the channel can't be told, they are.
+        if message is not None and notification.user and notification.user != notification.channel:
+            # Somebody asked for this build: where the channel cannot be reached, they are notified themselves.
             with contextlib.suppress(SlackError):
-                await self.sender.post(notification.team, notification.user, drawn.message)
-        paused = await self.store.links.pause(notification.team, notification.channel, exc.code.replace("_", " "))
+                await self.sender.post(notification.team, notification.user, message)
+        reason = exc.code.replace("_", " ")
         makers: dict[str, list[str]] = {}
-        for link in paused:
-            makers.setdefault(link.created_by, []).append(link.alias or link.name)
-        if not paused and notification.user:
+        if exc.code in GONE | REVOKED or exc.code.startswith("restricted_action"):
+            for link in await self.store.links.pause(notification.team, notification.channel, reason):
+                makers.setdefault(link.created_by, []).append(link.alias or link.name)
+        elif notification.link and (followed := await self.store.links.get(notification.link)) is not None:
+            makers[followed.created_by] = []
+        if not makers and notification.user:
             makers[notification.user] = []
         for user, labels in makers.items():
             with contextlib.suppress(SlackError):
-                await self.sender.post(
-                    notification.team, user, delivery_problem(notification.channel, exc.code.replace("_", " "), labels)
-                )
+                await self.sender.post(notification.team, user, delivery_problem(notification.channel, reason, labels))
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -417,7 +419,7 @@ async def opened(settings: Settings, *, migrate: bool, now: clock.Clock = clock.
                 client_id=settings.slack_client_id,
                 client_secret=settings.slack_client_secret.get_secret_value(),
             )
-            sender = Sender(installs.token, session=network.session, api_url=settings.slack_api_url)
+            sender = Sender(installs.token, session=network.session, api_url=settings.slack_api_url, clock=now)
             app = App(settings, store=store, network=network, vault=vault, installs=installs, sender=sender, now=now)
             try:
                 yield app

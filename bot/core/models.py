@@ -475,7 +475,10 @@ class StartTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildFilter:
-    """Which builds of a pipeline to list, newest first. Providers filter at the vendor where they can, else here."""
+    """Which builds of a pipeline to list, newest first. Providers filter at the vendor where they can, else here.
+
+    `branch` lists the branch's own builds: those of pull requests, forks and tags are left out.
+    """
 
     branch: str | None = None
     commit: str | None = None
@@ -484,7 +487,7 @@ class BuildFilter:
 
     def admits(self, build: Build) -> bool:
         """Return whether a build passes. A short SHA matches the start of a commit."""
-        if self.branch is not None and composed(build.branch or "") != composed(self.branch):
+        if self.branch is not None and not self._is_of_branch(build, self.branch):
             return False
         if self.commit is not None and not (build.commit or "").startswith(self.commit.lower()):
             return False
@@ -496,6 +499,11 @@ class BuildFilter:
         if build.waiting:
             words.add("blocked")
         return bool(words & self.states)
+
+    @staticmethod
+    def _is_of_branch(build: Build, branch: str) -> bool:
+        ref = build.history_ref
+        return ref is not None and ref.kind is RefKind.BRANCH and composed(ref.name) == composed(branch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -607,7 +615,10 @@ class Transition:
     `baseline` are the counts of the last finished, not cancelled attempt (None: there is none). `streak` counts red
     attempts in a row with this one while it is red; on BROKEN it counts the green ones before, on FIXED the red ones.
     `red_since` is the number of the first red build of the streak, `red_seconds` the time since its end.
-    `usual_seconds` is the median duration of earlier passed attempts.
+    `usual_seconds` is the median duration of earlier passed attempts. `is_rerun` says that the result before this one
+    is of the same commit. `is_outdated` says that a newer build of the ref has ended: `newer` is the newest one's number.
+    `target` is the branch whose counts are the baseline of a pull request without earlier builds. `is_surely_first`
+    says that the CI system knows no earlier build of the ref either.
     """
 
     change: Change = Change.NONE
@@ -618,6 +629,13 @@ class Transition:
     usual_seconds: float | None = None
     worse: bool = False
     better: bool = False
+    is_rerun: bool = False
+    is_outdated: bool = False
+    newer: int | None = None
+    newer_conclusion: Conclusion | None = None
+    target: str | None = None
+    target_conclusion: Conclusion | None = None
+    is_surely_first: bool = False
 
     def delta(self, now: IssueCounts, name: str) -> int | None:
         """Return how much a count (`errors`, `warnings`, …) moved against the baseline, None where either is unknown."""

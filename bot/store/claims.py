@@ -21,6 +21,11 @@ class Claims(Repository):
         async with self._read() as db:
             return (await db.exec(select(ClaimRow.user).where(*self._of(team, key)))).first()
 
+    async def get(self, team: str, key: BuildKey) -> ClaimRow | None:
+        """Return the claim of a build, or None. It was made `KEPT_FOR` before its `until`."""
+        async with self._read() as db:
+            return (await db.exec(select(ClaimRow).where(*self._of(team, key)))).first()
+
     async def add(self, team: str, key: BuildKey, user: str) -> str:
         """Claim a build for somebody and return who holds it: that person, or who was first."""
         until = self._clock() + KEPT_FOR

@@ -10,7 +10,7 @@ from bot.core.errors import UsageError
 from bot.core.models import Build, Status
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import BuildRow, NotificationRow, WatchRow
+from bot.store.tables import WatchRow
 from commands.core.context import Answer, Context, Source
 from commands.core.memory import keep_for_undo
 from commands.core.resolve import BuildMatch, PipelineMatch, state_of
@@ -86,21 +86,16 @@ async def announce(
     if context.source is Source.TERMINAL:
         return replace(started, silent=False, message=Message(text=f"{headline}\n{note}".strip()))
 
-    def card(row: BuildRow) -> list[NotificationRow]:
-        return [
-            started_row(
-                build,
-                team=context.team,
-                channel=conversation,
-                user=context.user,
-                attempt_no=row.attempt_no,
-                headline=headline,
-                response_url=context.response_url,
-                thread=context.thread if context.source is Source.MENTION else "",
-                now=context.now,
-            )
-        ]
-
+    card = started_row(
+        build,
+        team=context.team,
+        channel=conversation,
+        user=context.user,
+        headline=headline,
+        response_url=context.response_url,
+        thread=context.thread if context.source is Source.MENTION else "",
+        now=context.now,
+    )
     watches = [
         WatchRow(
             team=context.team,
@@ -118,7 +113,7 @@ async def announce(
         team=context.team,
         channel=conversation,
         user=context.user,
-        notifications=card,
+        notifications=[card],
         watches=watches if watch else [],
         now=context.now,
         reopened=reopened,

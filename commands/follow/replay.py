@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bot.core.models import Build, BuildKey, Conclusion, Status, Transition
-from bot.notifications.decisions import past
+from bot.notifications.decisions import past, past_attempt
 from bot.notifications.filters import Filter, judge
 from bot.notifications.notification import Decision, Event, Verdict
 from bot.notifications.transitions import compare
@@ -36,16 +36,16 @@ async def replayed(link: LinkRow, context: Context, *, starters: bool = False) -
     attempts = await context.store.attempts.since(link.connection, link.pipeline, context.now - WINDOW - BASELINE)
     listed = await context.store.builds.of_pipeline(link.connection, link.pipeline, limit=len(attempts) + 1)
     builds = {build.id: build for build in listed}
-    earlier: dict[str, list[AttemptRow]] = {}
+    earlier: dict[tuple[str, str], list[AttemptRow]] = {}
     pasts: list[Past] = []
     for attempt in attempts:
-        before = earlier.setdefault(attempt.branch, [])
+        before = earlier.setdefault((attempt.ref_kind, attempt.ref_name), [])
         if attempt.completed_at >= context.now - WINDOW:
             build, starter = builds.get(attempt.build), ""
             if build is None or starters:
                 build, starter = await _stored(attempt, context)
             if build is not None:
-                pasts.append(_past(build, attempt, before[-HISTORY:], starter))
+                pasts.append(_past(build, attempt, before[-HISTORY:] if attempt.ref_kind else [], starter))
         if attempt.conclusion not in NO_RESULT:
             before.append(attempt)
     return pasts
@@ -61,14 +61,14 @@ def _past(build: Build, attempt: AttemptRow, before: Sequence[AttemptRow], start
     conclusion = Conclusion(attempt.conclusion) if attempt.conclusion else None
     counts = past([attempt])[0].counts
     then = replace(build, status=Status.COMPLETED, conclusion=conclusion, issues=counts)
-    transition = compare(conclusion, counts, attempt.completed_at, attempt.number, past(before))
+    transition = compare(past_attempt(attempt), past(before))
     return Past(build=then, attempt=attempt, transition=transition, started_by=started_by)
 
 
-def judged(past_attempt: Past, link: LinkRow, wanted: Filter) -> Decision:
+def judged(attempt: Past, link: LinkRow, wanted: Filter) -> Decision:
     """Return what a filter would have decided about an attempt, mutes aside."""
     trial = LinkRow(**{**link.model_dump(), "filters": wanted.words(), "subscribed": True, "paused_reason": ""})
-    return judge(past_attempt.build, past_attempt.transition, trial, Event.FINISHED, started_by=past_attempt.started_by)
+    return judge(attempt.build, attempt.transition, trial, Event.FINISHED, started_by=attempt.started_by)
 
 
 def posted(pasts: Sequence[Past], link: LinkRow, wanted: Filter) -> list[Past]:

@@ -285,7 +285,7 @@ async def _drawn_notification(shown: Past, link: LinkRow, reason: str, context: 
         context.store,
         provider_of=context.services.connections.get,
         people=context.services.people,
-        verbs_of=lambda _provider, _build: frozenset(),
+        offers=False,
         clock=context.services.clock,
     )
     row = NotificationRow(

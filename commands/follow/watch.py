@@ -44,7 +44,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     build = match.build
     if build.completed:
         raise UsageError(f"{match.name} is already {state_of(build)}.")
-    await context.store.recording.record([build], lambda _batch: (), now=context.now, counts_after=None)
+    await context.store.recording.record([build], now=context.now)
     added = await context.store.watches.add(
         WatchRow(
             team=context.team,

@@ -158,7 +158,7 @@ async def _seed(pipeline: PipelineMatch, known: Pipeline, context: Context) -> s
         return str(exc)
     except TimeoutError:
         return f"{pipeline.provider.label} has not answered for {SEED_SECONDS} s; I will keep asking."
-    await context.store.recording.record(builds, lambda _batch: (), now=context.now, counts_after=None)
+    await context.store.recording.record(builds, now=context.now)
     return ""
 
 

@@ -204,11 +204,11 @@ def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]
                     team=TEAM,
                     channel=CHANNEL,
                     user=started_by,
-                    notifications=lambda _row: (),
+                    notifications=(),
                     watches=(),
                     now=NOW,
                 )
-        await store.recording.record(builds, lambda _batch: (), now=NOW)
+        await store.recording.record(builds, now=NOW)
 
     return done
 

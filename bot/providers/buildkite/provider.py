@@ -66,6 +66,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     page = "https://buildkite.com/docs/apis/rest-api"
     states = convert.STATES
     options_type = BuildkiteOptions
+    cancels_waiting = False
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS

@@ -15,7 +15,7 @@ from bot.core.errors import StoreError
 from bot.store import Store
 from bot.store.database import _postgres_arguments, _read_url, translate_errors
 from bot.store.tables import PollTargetRow, Row
-from tests.bot.store.rows import CONNECTION, NOW, ended, link, told
+from tests.bot.store.rows import CONNECTION, NOW, ended, link, record_told
 
 ROOT = Path(__file__).parents[3]
 TAPPER = """
@@ -55,7 +55,7 @@ async def test_two_processes_and_many_tasks_lose_no_update(store: Store, databas
 
 async def test_two_stores_write_the_same_build_once(store: Store, other: Store) -> None:
     builds = [ended(f"b{number}") for number in range(5)]
-    found = await asyncio.gather(*(one.recording.record(builds, told, now=NOW) for one in (store, other) * 6))
+    found = await asyncio.gather(*(record_told(one, builds, now=NOW) for one in (store, other) * 6))
     assert sum(len(items) for items in found) == 5
 
 

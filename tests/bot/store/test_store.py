@@ -14,7 +14,6 @@ from tests.bot.store.rows import (
     card,
     ended,
     key,
-    nothing,
     notification,
     watch,
 )
@@ -28,7 +27,7 @@ async def test_a_token_is_new_to_one_of_all_who_add_it(store: Store, other: Stor
 async def test_a_text_that_is_not_valid_reaches_no_database_and_fails_none(store: Store) -> None:
     odd = "half \ud83d and \x00 nul"
     await store.audit.add(AuditRow(at=NOW, team=TEAM, user="U1", verb="run", words=odd))
-    await store.recording.record([ended(message=odd, branch="b\ud83d")], nothing, now=NOW)
+    await store.recording.record([ended(message=odd, branch="b\ud83d")], now=NOW)
     sound = "half \N{REPLACEMENT CHARACTER} and  nul"
     assert [row.words for row in await store.audit.since(TEAM, since=ago(days=1))] == [sound]
     build, _row = await store.builds.get(key()) or (None, None)
@@ -57,8 +56,8 @@ async def test_a_state_is_taken_once_and_not_after_its_time(store: Store, other:
 
 async def test_what_is_old_is_forgotten_in_small_batches_and_the_rest_kept(store: Store, set_clock: SetClock) -> None:
     old = ago(days=181)
-    await store.recording.record([ended(f"old-{number}", completed_at=old) for number in range(7)], nothing, now=old)
-    await store.recording.record([ended()], nothing, now=NOW)
+    await store.recording.record([ended(f"old-{number}", completed_at=old) for number in range(7)], now=old)
+    await store.recording.record([ended()], now=NOW)
     await store.notifications.add([notification("old-1", created_at=old), notification()])
     await store.notifications.set_sent(1, ts="1.1", card=card("old-1", edited_at=old), now=old)
     await store.notifications.set_sent(2, ts="2.2", card=card(ts="2.2"), now=NOW)
@@ -81,7 +80,7 @@ async def test_what_is_old_is_forgotten_in_small_batches_and_the_rest_kept(store
 
 
 async def test_what_is_kept_for_fewer_days_is_forgotten_sooner(store: Store) -> None:
-    await store.recording.record([ended()], nothing, now=ago(days=3))
+    await store.recording.record([ended()], now=ago(days=3))
     assert await store.prune(NOW, keep_days=4) == 0
     assert await store.prune(NOW, keep_days=2) == 2
 

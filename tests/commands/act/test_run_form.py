@@ -222,7 +222,7 @@ async def test_a_system_that_starts_nothing_says_so(modal: Modal, works: FakePro
 
 async def test_the_last_result_stands_in_the_preview(modal: Modal, works: FakeProvider, app: Pipeline) -> None:
     build = works.build_of(app, 41, conclusion=Conclusion.FAILED, triggered_by="Bo")
-    await modal.slack_app._services.store.recording.record([build], lambda _batch: (), now=NOW)
+    await modal.slack_app._services.store.recording.record([build], now=NOW)
     await modal.open("run app --form")
     assert "Will start App on main. Last build there: #41 by Bo, failed." in modal.text
 

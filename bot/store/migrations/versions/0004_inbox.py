@@ -1,7 +1,7 @@
 """The inbox; presets, last used values, switches, claims, bindings and one-use tokens get tables of their own.
 
 Revision ID: 0004
-Revises: 0002
+Revises: 0003
 """
 
 import json
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
