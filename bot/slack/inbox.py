@@ -139,11 +139,11 @@ class Delivery:
             await self._advance(InboxState.ACTING)
 
     async def begin_answer(self, text: str) -> None:
-        """Write what is about to be answered, to be said again after a crash. Raises TakenOverError.
+        """Write what is about to be answered, once, to be said again after a crash. Raises TakenOverError.
 
         Where the database is away the answer is given all the same: its loss would be worse than its repetition.
         """
-        if self.state is InboxState.CLOSED:
+        if self.state in {InboxState.ANSWERING, InboxState.CLOSED}:
             return
         with suppress(StoreError):
             await self._advance(InboxState.ANSWERING, answer=text)
