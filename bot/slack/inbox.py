@@ -209,11 +209,6 @@ class Delivery:
         self._inbox.held.discard(self.id)
 
 
-def current_delivery() -> Delivery | None:
-    """Return the delivery whose work this is, None outside of any."""
-    return _current.get()
-
-
 async def begin_answer(text: str) -> None:
     """Write what the present delivery is about to be answered; nothing outside of any. Raises TakenOverError."""
     delivery = _current.get()
