@@ -139,11 +139,11 @@ class Delivery:
             await self._advance(InboxState.ACTING)
 
     async def begin_answer(self, text: str) -> None:
-        """Write what is about to be answered, to be said again after a crash. Raises TakenOverError.
+        """Write what is about to be answered, once, to be said again after a crash. Raises TakenOverError.
 
         Where the database is away the answer is given all the same: its loss would be worse than its repetition.
         """
-        if self.state is InboxState.CLOSED:
+        if self.state in {InboxState.ANSWERING, InboxState.CLOSED}:
             return
         with suppress(StoreError):
             await self._advance(InboxState.ANSWERING, answer=text)
@@ -207,11 +207,6 @@ class Delivery:
         except StoreError as exc:
             log.warning("a delivery could not be closed", extra={"delivery": self.id, "why": str(exc)})
         self._inbox.held.discard(self.id)
-
-
-def current_delivery() -> Delivery | None:
-    """Return the delivery whose work this is, None outside of any."""
-    return _current.get()
 
 
 async def begin_answer(text: str) -> None:

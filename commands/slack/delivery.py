@@ -38,7 +38,6 @@ class Delivery:
         asked_for_patience = await self._ask_for_patience(context, work)
         handled = await work
         answer = replace(handled.answer, replace=True) if asked_for_patience else handled.answer
-        await begin_answer(_told_again(answer))
         try:
             await self.deliver(context, answer, from_ephemeral=from_ephemeral or asked_for_patience)
         except SlackError as exc:
@@ -79,6 +78,7 @@ class Delivery:
 
     async def deliver(self, context: Context, answer: Answer, *, from_ephemeral: bool = False) -> None:
         """Show an answer where the person is. Raises SlackError."""
+        await begin_answer(_told_again(answer))
         if answer.form is not None and context.trigger:
             await self._open(context, answer.form)
         if answer.file is not None:

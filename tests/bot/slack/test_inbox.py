@@ -13,7 +13,7 @@ from bot.core.acting import begin_act
 from bot.core.errors import StoreError, UsageError
 from bot.core.tasks import Tasks
 from bot.security.vault import Vault, new_key
-from bot.slack.inbox import Ack, Inbox, TakenOverError, begin_answer, current_delivery, tracked
+from bot.slack.inbox import Ack, Inbox, TakenOverError, begin_answer, tracked
 from bot.store import Store
 from bot.store.inbox import InboxKind
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT, changed
@@ -423,7 +423,6 @@ async def test_a_schedule_that_was_claimed_is_run_by_another_process_or_told_in_
 
 
 async def test_outside_of_a_delivery_acts_and_answers_need_nothing(stage: Stage) -> None:
-    assert current_delivery() is None
     await begin_act()
     await begin_answer("x")
     assert await stage.open_rows() == 0
