@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from bot.blocks.message import Message
 from bot.connections import Connections
 from bot.core.clock import Clock
-from bot.core.errors import NotFound, NotLinked
-from bot.core.models import Build, BuildKey
+from bot.core.errors import NotLinked
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
 from bot.slack.sender import Sender
@@ -188,11 +187,3 @@ class Context:
     def in_channel(self, channel: str) -> "Context":
         """Return this context in another channel of the workspace; "" stands for all of them."""
         return replace(self, channel=channel, channel_name="")
-
-
-async def latest(provider: AnyProvider, key: BuildKey) -> Build:
-    """Return a build as the CI system has it now. Raises NotFound."""
-    build = await provider.build_or_none(key)
-    if build is None:
-        raise NotFound(f"{provider.label} no longer has that build.", provider=provider.label)
-    return build

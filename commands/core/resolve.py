@@ -9,7 +9,7 @@ provider returned. A number or id that turns out to be another pipeline's is ref
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -596,8 +596,3 @@ async def closest_refs(pipeline: PipelineMatch, ref: Ref) -> tuple[str, ...]:
     except (ProviderError, TimeoutError):
         return ()
     return tuple(get_close_matches(ref.name, dict.fromkeys(names), n=3, cutoff=0.4))
-
-
-def labels_by_key(names: Mapping[tuple[str, str], str], build: Build) -> str:
-    """Return a build's pipeline by name out of `pipeline_names`."""
-    return names.get((build.connection, build.pipeline)) or build.workflow or build.repo or build.pipeline
