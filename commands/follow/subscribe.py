@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.blocks.text import escape, harmless
+from bot.blocks.text import escape, harmless, plural
 from bot.core.errors import UsageError
 from bot.notifications.filters import PRESETS, Filter, filter_of, make_filter
 from bot.store.switches import Switch
@@ -68,13 +68,13 @@ async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
     count = len(posted(await replayed(row, request, services, starters=bool(wanted.by)), row, wanted))
     if ask.ask.has("preview"):
         return acting.public_line(
-            f"{escape(where.label)} with this filter: {harmless(wanted.in_words(default), styles=False)}. It would have posted {count} times in the last 7 days.",
+            f"{escape(where.label)} with this filter: {harmless(wanted.in_words(default), styles=False)}. It would have posted {plural(count, 'time')} in the last 7 days.",
             place=where,
         )
     await services.store.links.update(row.id or 0, filters=wanted.words(), subscribed=True)
     return acting.public_line(
         f"{acting.who(request)} set what this channel hears of {escape(where.label)}: {harmless(wanted.in_words(default), styles=False)}. "
-        f"It would have posted {count} times in the last 7 days.",
+        f"It would have posted {plural(count, 'time')} in the last 7 days.",
         place=where,
     )
 

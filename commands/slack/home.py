@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.blocks.build import build_line
 from bot.blocks.message import Block, View, actions, button, context, divider, header, section, sections
-from bot.blocks.text import code, escape, harmless, when
+from bot.blocks.text import code, escape, harmless, plural, when
 from bot.core.models import Build
 from bot.notifications.filters import Filter, read_filter
 from commands.core.context import Request, Role, Services
@@ -48,7 +48,7 @@ async def home(request: Request, services: Services) -> View:
     if watched:
         follows = [row for row in watched if not row.build]
         builds = len(watched) - len(follows)
-        blocks.append(context(f"You watch {builds} builds and follow {len(follows)} pipelines."))
+        blocks.append(context(f"You watch {plural(builds, 'build')} and follow {plural(len(follows), 'pipeline')}."))
         blocks.append(
             actions(button("Forget all watches", "unwatch all"), button("Unfollow everything", "unfollow all"))
         )
