@@ -267,7 +267,7 @@ def approval_lines(approval: Approval) -> list[str]:
         for asked in approval.fields[:8]
     ]
     if len(approval.fields) > 8:
-        lines.append(f"… {len(approval.fields) - 8} more fields")
+        lines.append(f"… {plural(len(approval.fields) - 8, 'more field')}")
     return lines
 
 
