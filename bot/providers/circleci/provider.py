@@ -58,7 +58,7 @@ from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
 from bot.providers.base.webhooks import same_secret
 from bot.providers.circleci import convert, start, urls, wire
-from bot.providers.circleci.cursor import Cursor
+from bot.providers.circleci.poll import Cursor
 from bot.providers.circleci.parameters import declared, typed
 
 V2 = "api/v2"

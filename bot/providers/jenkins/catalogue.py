@@ -6,7 +6,7 @@ from bot.core.errors import NotFound
 from bot.core.models import Pipeline, Ref, RefKind
 from bot.core.text import folded
 from bot.providers.base.listing import parse_items
-from bot.providers.jenkins import convert, names, start, wire
+from bot.providers.jenkins import convert, parameters, urls, wire
 from bot.providers.jenkins.client import Server
 
 LEVELS = 4
@@ -37,13 +37,13 @@ class Catalogue:
                 return
             name = folders.pop(0)
             try:
-                root = wire.Item.of(await self._server.json(names.job_path(name) if name else "", tree))
+                root = wire.Item.of(await self._server.json(urls.job_path(name) if name else "", tree))
             except NotFound:
                 if not name:
                     raise
                 continue  # it was deleted meanwhile
             for it, full_name, in_multibranch in _leaves(root, name, folders):
-                if not wanted and in_multibranch and names.pull_request(full_name.rpartition("/")[2]):
+                if not wanted and in_multibranch and urls.pull_request(full_name.rpartition("/")[2]):
                     continue
                 page = self._server.page(full_name)
                 found = convert.pipeline(it, full_name, page=page, in_multibranch=in_multibranch)
@@ -57,26 +57,26 @@ class Catalogue:
             it, full_name = await self._main_branch(it, full_name)
         in_multibranch = convert.is_branch_job(it.property)
         found = convert.pipeline(it, full_name, page=self._server.page(full_name), in_multibranch=in_multibranch)
-        return convert.with_source(found, it, branch=start.branch_default(convert.definitions(it)))
+        return convert.with_source(found, it, branch=parameters.branch_default(convert.definitions(it)))
 
     async def refs(self, full_name: str) -> list[Ref] | None:
         """Return the branches and pull requests of a job's multibranch project, None where it is in none."""
-        above = names.parent(full_name)
+        above = urls.parent(full_name)
         project = await self._server.job(above) if above is not None else None
         if project is None or not convert.is_multibranch(project):
             return None
         jobs = parse_items(project.jobs or (), wire.Item.of)
-        return [names.ref_of_job(it.name) for it in jobs if it.name and it.buildable is not False]
+        return [urls.ref_of_job(it.name) for it in jobs if it.name and it.buildable is not False]
 
     async def builder(self, full_name: str, ref: Ref | None) -> tuple[wire.Item, str, Ref | None]:
         """Return the job that builds a ref, its full name, and the ref where a parameter has to say it."""
         job = await self._server.job(full_name)
         if ref is None:
             return job, full_name, None
-        above, own = names.parent(full_name), full_name.rpartition("/")[2]
+        above, own = urls.parent(full_name), full_name.rpartition("/")[2]
         if above is None or not convert.is_branch_job(job.property):
             return job, full_name, None if _builds_anyway(job, ref) else ref
-        wanted = names.job_names(ref)
+        wanted = urls.job_names(ref)
         if own in wanted:
             return job, full_name, None
         if not wanted:
@@ -87,14 +87,14 @@ class Catalogue:
             except NotFound:
                 continue
         raise NotFound(
-            f"{names.readable_name(above)} has no job for {ref}.",
-            provider=names.LABEL,
+            f"{urls.readable_name(above)} has no job for {ref}.",
+            provider=urls.LABEL,
             hint="A new branch gets its job when Jenkins has scanned the project.",
         )
 
     async def _named(self, path: str) -> tuple[wire.Item, str]:
         """Return the item that a path names; where there is none, its last parts may be one branch."""
-        names.job_path(path)
+        urls.job_path(path)
         parts = path.split("/")
         guesses = ["/".join([*parts[:at], "%2F".join(parts[at:])]) for at in range(len(parts) - 2, 0, -1)][:GUESSES]
         try:
@@ -118,17 +118,17 @@ class Catalogue:
         what = "has no main branch that I know" if convert.is_multibranch(it) else "is a folder"
         raise NotFound(
             f"{full_name} {what}.",
-            provider=names.LABEL,
+            provider=urls.LABEL,
             hint=f"In it: {shown}." if shown else "There is no job in it.",
         )
 
 
 def sibling(full_name: str, it: wire.Builds, branch: str | None) -> str | None:
     """Return the job of another branch of the same multibranch project."""
-    above, own = names.parent(full_name), full_name.rpartition("/")[2]
-    if branch is None or above is None or not convert.is_branch_job(it.property) or names.branch_name(branch) == own:
+    above, own = urls.parent(full_name), full_name.rpartition("/")[2]
+    if branch is None or above is None or not convert.is_branch_job(it.property) or urls.branch_name(branch) == own:
         return None
-    return f"{above}/{names.branch_name(branch)}"
+    return f"{above}/{urls.branch_name(branch)}"
 
 
 def _leaves(root: wire.Item, name: str, folders: list[str]) -> list[tuple[wire.Item, str, bool]]:
@@ -149,6 +149,6 @@ def _leaves(root: wire.Item, name: str, folders: list[str]) -> list[tuple[wire.I
 
 def _builds_anyway(job: wire.Item, ref: Ref) -> bool:
     """Return whether a job builds this branch without being told."""
-    if ref.kind is not RefKind.BRANCH or start.find(convert.definitions(job), start.BRANCH_PARAMETERS):
+    if ref.kind is not RefKind.BRANCH or parameters.find(convert.definitions(job), parameters.BRANCH_PARAMETERS):
         return False
     return convert.git_ref(convert.checkout(job))[0] == ref.name

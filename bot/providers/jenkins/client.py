@@ -12,7 +12,7 @@ from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unava
 from bot.http.client import Api, Query, Reply, message_of
 from bot.providers.jenkins import wire
 from bot.providers.jenkins.convert import Around, is_branch_job, plain
-from bot.providers.jenkins.names import LABEL, build_path, job_path
+from bot.providers.jenkins.urls import LABEL, build_path, job_path
 
 K = TypeVar("K")
 V = TypeVar("V")

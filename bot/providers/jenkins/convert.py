@@ -25,7 +25,7 @@ from bot.core.models import (
 from bot.providers.base.convert import StateMap, repository, state_from
 from bot.providers.base.times import parse_time
 from bot.providers.jenkins import wire
-from bot.providers.jenkins.names import QUEUED, parent, pull_request, readable_name
+from bot.providers.jenkins.urls import QUEUED, parent, pull_request, readable_name
 
 STATES: StateMap = {
     "QUEUED": (Status.QUEUED, None),

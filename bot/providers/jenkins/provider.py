@@ -56,12 +56,12 @@ from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
-from bot.providers.jenkins import convert, names, parts, poll, start, wire
+from bot.providers.jenkins import convert, parameters, parts, poll, urls, wire
+from bot.providers.jenkins.annotations import Reports
 from bot.providers.jenkins.catalogue import Catalogue, sibling
 from bot.providers.jenkins.client import Server, data, keep, map_error
-from bot.providers.jenkins.queue import Again, Queue
-from bot.providers.jenkins.reports import Reports
 from bot.providers.jenkins.stages import Stages
+from bot.providers.jenkins.start import Again, Queue
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Jenkins(Provider[JenkinsOptions]):
     """One Jenkins server. Jobs are our pipelines, stages our jobs."""
 
     kind = "jenkins"
-    label = names.LABEL
+    label = urls.LABEL
     page = "https://www.jenkins.io/doc/book/using/remote-access-api/"
     states = convert.STATES
     options_type = JenkinsOptions
@@ -135,7 +135,7 @@ class Jenkins(Provider[JenkinsOptions]):
         Capability.ERASE: ("Jenkins can only delete a whole build, and I don't do that.", "Delete it on its page."),
         Capability.PIPELINE_ADMIN: ("Jenkins' jobs are managed on their own pages.", "Open the job's configuration."),
     }
-    start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    start_options: ClassVar[Mapping[str, str]] = parameters.START_OPTIONS
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(
@@ -186,7 +186,7 @@ class Jenkins(Provider[JenkinsOptions]):
     @override
     async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
         """Yield the job's first waiting build, then its builds; another branch's from the branch's own job."""
-        at = names.job_path(pipeline)
+        at = urls.job_path(pipeline)
         narrow = wanted.branch or wanted.commit or wanted.states
         size = PAGE_SIZE if narrow else min(max(wanted.limit, 1), PAGE_SIZE)
         left = wanted.limit
@@ -212,9 +212,9 @@ class Jenkins(Provider[JenkinsOptions]):
     @override
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build by its number, or by the queue item it was: that id stays the build's to its end."""
-        item = names.waiting_item(build)
+        item = urls.waiting_item(build)
         if item is None:
-            return self._build(await self._server.json(names.build_path(pipeline, build), wire.RUN), pipeline)
+            return self._build(await self._server.json(urls.build_path(pipeline, build), wire.RUN), pipeline)
         known = self._server.aliases.get((pipeline, item))
         found = known if known is not None else await self._queue.confirm(pipeline, item)
         if isinstance(found, Build):
@@ -233,7 +233,7 @@ class Jenkins(Provider[JenkinsOptions]):
         One more for each job whose newest build moved (it reads all builds since), and one for each unfinished build.
         """
         for key in watched.unfinished:
-            item = names.waiting_item(key.id)
+            item = urls.waiting_item(key.id)
             if item is not None:
                 keep(self._server.aliases, (key.pipeline, item), self._server.aliases.get((key.pipeline, item)))
         before = poll.read_cursor(cursor)
@@ -277,16 +277,16 @@ class Jenkins(Provider[JenkinsOptions]):
 
         Costs a request for the job, the start, and the looks at the queue. Undeclared parameters are refused here.
         """
-        delay = start.delay_seconds(request.options)
+        delay = parameters.delay_seconds(request.options)
         job, full_name, ref = await self._catalogue.builder(pipeline, request.ref)
         declared = convert.definitions(job)
-        sent = start.form(declared, start.placed(declared, request, ref))
+        sent = parameters.form(declared, parameters.placed(declared, request, ref))
         return await self._queue.submit(full_name, job, sent, delay)
 
     @override
     async def cancel(self, pipeline: str, build: str) -> Build:
         """Take it out of the queue, or stop it. Asked again later: end its steps, then the whole pipeline, by force."""
-        item = names.waiting_item(build)
+        item = urls.waiting_item(build)
         if item is None:
             return await self._stop(pipeline, build)
         now = await self.build(pipeline, build)
@@ -311,7 +311,7 @@ class Jenkins(Provider[JenkinsOptions]):
         newest commit. Secret values are not told, so such a build needs the Rebuilder plugin, or the values anew.
         """
         number = await self._number(pipeline, build)
-        run = wire.Run.of(await self._server.json(names.build_path(pipeline, number), wire.RUN))
+        run = wire.Run.of(await self._server.json(urls.build_path(pipeline, number), wire.RUN))
         job = await self._server.job(pipeline)
         again = Again(job=pipeline, number=number, next_number=job.next_build_number)
         has_news = request.parameters or request.message or request.commit or request.options
@@ -328,7 +328,7 @@ class Jenkins(Provider[JenkinsOptions]):
         if job is None and not failed_only:
             raise self.unsupported(Capability.RETRY_ALL, f"{self._server.page(pipeline)}{build}/")
         number = await self._number(pipeline, build)
-        at, page = names.build_path(pipeline, number), f"{self._server.page(pipeline)}{number}/"
+        at, page = urls.build_path(pipeline, number), f"{self._server.page(pipeline)}{number}/"
         raw = await self._server.recorded(pipeline, number, "restart", "restartEnabled,restartableStages")
         restart = wire.Restart.of(raw) if raw is not None else wire.Restart()
         stages = restart.restartable_stages or []
@@ -358,7 +358,7 @@ class Jenkins(Provider[JenkinsOptions]):
             number = await self._number(pipeline, build)
         except _Waiting:
             return ()
-        it = wire.Run.of(await self._server.json(names.build_path(pipeline, number), wire.SHAPE))
+        it = wire.Run.of(await self._server.json(urls.build_path(pipeline, number), wire.SHAPE))
         page = f"{self._server.page(pipeline)}{number}/"
         found: list[Job | None] = []
         if convert.kind(it.class_) == "WorkflowRun":
@@ -371,10 +371,10 @@ class Jenkins(Provider[JenkinsOptions]):
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
         """Return the end of a stage's log where a plugin tells it, else of the build's, from where it last ended."""
-        at = names.build_path(job.pipeline, job.build)
+        at = urls.build_path(job.pipeline, job.build)
         found: tuple[bytes | str, bool] | None = None
         if "=" in job.id:
-            at = f"{names.job_path(job.pipeline)}/{quote(job.id, safe='')}/{job.build}"
+            at = f"{urls.job_path(job.pipeline)}/{quote(job.id, safe='')}/{job.build}"
         elif job.id != parts.WHOLE:
             found = await self._stages.log(job, tail_bytes)
         is_whole = found is None
@@ -393,7 +393,7 @@ class Jenkins(Provider[JenkinsOptions]):
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
         """Return what was archived; sizes where the stage view tells them. Costs two requests."""
         number = await self._number(pipeline, build)
-        at = names.build_path(pipeline, number)
+        at = urls.build_path(pipeline, number)
         files = wire.Files.of(await self._server.json(at, "artifacts[relativePath,fileName]")).artifacts or ()
         sizes: dict[str, int | None] = {}
         if files:
@@ -416,8 +416,8 @@ class Jenkins(Provider[JenkinsOptions]):
 
     @override
     def download(self, artifact: Artifact) -> AsyncIterator[bytes]:
-        at = names.build_path(artifact.pipeline, artifact.build)
-        return self._api.download(f"{at}/artifact/{names.file_path(artifact.id)}")
+        at = urls.build_path(artifact.pipeline, artifact.build)
+        return self._api.download(f"{at}/artifact/{urls.file_path(artifact.id)}")
 
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:
@@ -475,7 +475,7 @@ class Jenkins(Provider[JenkinsOptions]):
             number = await self._number(pipeline, build)
         except _Waiting:
             return ()
-        at, page = names.build_path(pipeline, number), f"{self._server.page(pipeline)}{number}/"
+        at, page = urls.build_path(pipeline, number), f"{self._server.page(pipeline)}{number}/"
         found = convert.actions(wire.RunActions.of(await self._server.json(at, wire.INPUTS)).actions)
         told = tuple(parts.approvals(found, build=number, pipeline=pipeline, page=page))
         if told or not any(action.waiting_for_input for action in found):
@@ -492,7 +492,7 @@ class Jenkins(Provider[JenkinsOptions]):
         self, approval: Approval, *, approve: bool, fields: Mapping[str, str] | None = None, comment: str | None = None
     ) -> Build:
         """Jenkins takes no comment, and records the connection's user as the one who decided."""
-        at = f"{names.build_path(approval.pipeline, approval.build)}/input/{quote(approval.id, safe='')}"
+        at = f"{urls.build_path(approval.pipeline, approval.build)}/input/{quote(approval.id, safe='')}"
         sent = _input_form(approval, fields or {}) if approve else None
         verb = ("submit" if sent else "proceedEmpty") if approve else "abort"
 
@@ -513,7 +513,7 @@ class Jenkins(Provider[JenkinsOptions]):
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        return names.page(url, self._api.base_url)
+        return urls.page(url, self._api.base_url)
 
     @override
     def parse_webhook(
@@ -522,11 +522,11 @@ class Jenkins(Provider[JenkinsOptions]):
         """Jenkins signs nothing: the secret stands in the path, and the body only says where to look."""
         self.check_path_secret(path_secret)
         webhook = wire.Hook.of(body)
-        at = names.place((webhook.build.url or webhook.build.full_url or "") if webhook.build else "")
-        at = at or names.place(webhook.url or "")
+        at = urls.place((webhook.build.url or webhook.build.full_url or "") if webhook.build else "")
+        at = at or urls.place(webhook.url or "")
         number = (webhook.build.number if webhook.build else None) or webhook.number
         if at is None and webhook.job:
-            at = names.place("/".join(f"job/{quote(part, safe='')}" for part in webhook.job.split("/")))
+            at = urls.place("/".join(f"job/{quote(part, safe='')}" for part in webhook.job.split("/")))
         if at is None:
             return None
         if at.number is None and number is not None and number > 0:
@@ -549,7 +549,7 @@ class Jenkins(Provider[JenkinsOptions]):
     async def _built(self, pipeline: str) -> list[Ref]:
         """Return the branches and tags of a job's newest builds, and the default of its branch parameter."""
         job = await self._server.job(pipeline)
-        default = start.branch_default(convert.definitions(job))
+        default = parameters.branch_default(convert.definitions(job))
         found = {default: Ref(kind=RefKind.BRANCH, name=default)} if default else {}
         async for build in self.builds(pipeline, BuildFilter(limit=PAGE_SIZE)):
             if build.branch:
@@ -565,7 +565,7 @@ class Jenkins(Provider[JenkinsOptions]):
             return {}
         folder = poll.common_folder(jobs)
         try:
-            root = await self._server.json(names.job_path(folder) if folder else "", poll.tree(folder, jobs))
+            root = await self._server.json(urls.job_path(folder) if folder else "", poll.tree(folder, jobs))
         except NotFound:
             if not folder:
                 raise
@@ -585,12 +585,12 @@ class Jenkins(Provider[JenkinsOptions]):
         gap = last.number - before.number + before.is_running
         if gap <= 1:
             return [await self.build(job, str(last.number))]
-        it = wire.Builds.of(await self._server.json(names.job_path(job), f"builds[{wire.RUN}]{{0,{min(gap, GAP)}}}"))
+        it = wire.Builds.of(await self._server.json(urls.job_path(job), f"builds[{wire.RUN}]{{0,{min(gap, GAP)}}}"))
         return list(parse_items(it.builds or (), lambda raw: self._build(raw, job)))
 
     async def _number(self, pipeline: str, build: str) -> str:
         """Return the number that the build's id stands for. Raises a NotFound while it has none."""
-        if names.waiting_item(build) is None:
+        if urls.waiting_item(build) is None:
             return build
         found = await self.build(pipeline, build)
         if found.number is None:
@@ -613,7 +613,7 @@ class Jenkins(Provider[JenkinsOptions]):
 
     async def _stop(self, pipeline: str, number: str) -> Build:
         """Stop a running build and look whether it ends; a pipeline that was asked before is ended more firmly."""
-        at = names.build_path(pipeline, number)
+        at = urls.build_path(pipeline, number)
         run = wire.Run.of(await self._server.json(at, wire.SHAPE))
         if convert.state(run)[0] is Status.COMPLETED:
             return await self.build(pipeline, number)

@@ -11,7 +11,7 @@ from bot.core.errors import NotFound, Rejected
 from bot.core.models import Job
 from bot.http.client import Api
 from bot.providers.jenkins import parts, wire
-from bot.providers.jenkins.names import blue_path, build_path
+from bot.providers.jenkins.urls import blue_path, build_path
 
 TEXT = {"Accept": "text/plain"}
 ABSENT_FOR = timedelta(hours=1)

@@ -24,7 +24,7 @@ from bot.core.models import (
     Watched,
 )
 from bot.providers.circleci import convert, start, urls, wire
-from bot.providers.circleci.cursor import FIRST_LOOK, Cursor
+from bot.providers.circleci.poll import FIRST_LOOK, Cursor
 from bot.providers.circleci.parameters import CONFIG_CHARACTERS, declared, typed
 from bot.providers.circleci.provider import CircleCI
 from tests.bot.providers.case import NOW, opened, result_of

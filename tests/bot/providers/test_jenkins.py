@@ -29,10 +29,10 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
-from bot.providers.jenkins import client, convert, names, parts, poll, wire
+from bot.providers.jenkins import client, convert, parts, poll, urls, wire
+from bot.providers.jenkins.parameters import START_OPTIONS
 from bot.providers.jenkins.provider import Jenkins, JenkinsOptions
 from bot.providers.jenkins.stages import ABSENT_FOR
-from bot.providers.jenkins.start import START_OPTIONS
 from tests.bot.providers.case import CONNECTION, NOW, opened, result_of
 from tests.bot.providers.cases.jenkins import CASE, HOME, MAIN, SECRET, SWEEP, a_build
 from tests.bot.providers.specs import ABSENT, FOLDER
@@ -75,12 +75,12 @@ def sample(name: str) -> Any:
 @NEEDS_SAMPLES
 def test_paths_fit_the_documented_vectors() -> None:
     for vector in sample("path_vectors.json"):
-        assert f"/{names.job_path(vector['fullName'])}/" == vector["path"]
-        place = names.place(vector["path"])
+        assert f"/{urls.job_path(vector['fullName'])}/" == vector["path"]
+        place = urls.place(vector["path"])
         assert place is not None
         assert place.job == vector["fullName"]
         if "branch" in vector:
-            assert names.branch_name(vector["branch"]) == vector["fullName"].rpartition("/")[2]
+            assert urls.branch_name(vector["branch"]) == vector["fullName"].rpartition("/")[2]
 
 
 @NEEDS_SAMPLES
@@ -116,14 +116,14 @@ async def test_start_answers_fit_the_documented_vectors() -> None:
     ],
 )
 def test_branches_are_encoded_as_jenkins_does(branch: str, name: str) -> None:
-    assert names.branch_name(branch) == name
-    assert names.ref_of_job(name) == Ref(kind=RefKind.BRANCH, name=branch)
+    assert urls.branch_name(branch) == name
+    assert urls.ref_of_job(name) == Ref(kind=RefKind.BRANCH, name=branch)
 
 
 @pytest.mark.parametrize("name", ["", "a//b", "a/../b", ".", "a/."])
 def test_what_is_no_name_is_no_path(name: str) -> None:
     with pytest.raises(NotFound):
-        names.job_path(name)
+        urls.job_path(name)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from bot.core.errors import UnexpectedResponse
 from bot.core.models import Issue, IssueCounts, IssueKind, Outcome, TestCase
 from bot.providers.jenkins import convert, parts, wire
 from bot.providers.jenkins.client import Server, keep
-from bot.providers.jenkins.names import build_path
 from bot.providers.jenkins.stages import TEXT
+from bot.providers.jenkins.urls import build_path
 
 TOOLS = 10
 NESTED = 3
