@@ -52,20 +52,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
             "odd items",
         }
     ),
-    # circleci
-    "circleci": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "odd items",
-        }
-    ),
     # github_actions
     "github_actions": frozenset(
         {
