@@ -1,28 +1,42 @@
-"""Full names, paths and addresses of Jenkins jobs, and what the last part of a name says."""
+"""Full names of Jenkins' jobs, the server's routes, and the pages that people open and paste.
+
+A job's path is one `job/NAME` for each folder and the job: `team/app` lies at `job/team/job/app`.
+"""
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from itertools import chain
+from urllib.parse import unquote
 
 from bot.core.errors import NotFound
 from bot.core.models import Page, Ref, RefKind
+from bot.providers.base.urls import page_below, path, web_page
+from bot.providers.jenkins.errors import LABEL
 
-LABEL = "Jenkins"
 QUEUED = "queue-"
 """Before a queue item's id: the id of a build that has no number yet."""
+SERVER = path("api", "json")
+WHO_AM_I = path("whoAmI", "api", "json")
+CRUMB = path("crumbIssuer", "api", "json")
+QUEUE = path("queue", "api", "json")
+CANCEL_ITEM = path("queue", "cancelItem")
 
 _NEEDS_ENCODING = re.compile(r"[#%/?\[\]\\]")
-_PULL_REQUEST = re.compile(r"PR-(\d+)(?:-(?:head|merge))?")
-_QUEUE_ITEM = re.compile(r"/queue/item/(\d{1,18})(?:/|$)")
-_NODE = re.compile(r"(?:selected-node=|/execution/node/)(\d+)")
+_PULL_REQUEST = re.compile(r"PR-(\d+)(?:-(?:head|merge))?", re.ASCII)
+_QUEUE_ITEM = re.compile(r"/queue/item/([0-9]{1,18})(?:/|$)")
+_AXES = re.compile(r"[\w.\- ]+=[^,/]*(?:,[\w.\- ]+=[^,/]*)*")
+_NODE = re.compile(r"(?:selected-node=|/execution/node/)([0-9]+)")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_ITEM = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where an address leads: a job, and a build of it where one is named."""
+    """Where an address leads: a job, a build of it and a part of that where they are named."""
 
     job: str
     number: int | None = None
+    part: str | None = None
 
     @property
     def build(self) -> str | None:
@@ -30,43 +44,63 @@ class Place:
         return None if self.number is None else str(self.number)
 
 
-def job_path(full_name: str) -> str:
-    """Return a job's path, `job/team/job/app`. Raises NotFound for what can't be a name."""
-    parts = full_name.strip("/").split("/")
-    if any(part in {"", ".", ".."} for part in parts):
-        raise NotFound(f"`{full_name[:80]}` can't be the name of a job.", provider=LABEL)
-    return "/".join(f"job/{quote(part, safe='')}" for part in parts)
+def job_segments(full_name: str) -> tuple[str, ...]:
+    """Return the segments of a job's path."""
+    return tuple(chain.from_iterable(("job", part) for part in full_name.strip("/").split("/")))
 
 
-def build_path(full_name: str, number: str) -> str:
-    """Return a build's path. Raises NotFound for what is no number."""
-    if not number.isdecimal():
-        raise NotFound(f"`{number[:80]}` is no build of this job.", provider=LABEL)
-    return f"{job_path(full_name)}/{number}"
+def job_path(full_name: str, *rest: str) -> str:
+    """Return a job's path, `job/team/job/app`, or of what lies below it. Raises NotFound for what can't be a name."""
+    return path(*job_segments(full_name), *rest)
 
 
-def file_path(relative: str) -> str:
-    """Return an artifact's path behind `artifact/`. Raises NotFound for one that leads out of it."""
-    parts = [part for part in relative.split("/") if part]
-    if not parts or any(part in {".", ".."} for part in parts):
-        raise NotFound(f"`{relative[:80]}` can't be an artifact.", provider=LABEL)
-    return "/".join(quote(part, safe="") for part in parts)
+def build_path(full_name: str, number: str, *rest: str) -> str:
+    """Return a build's path, or of what lies below it. Raises NotFound for what is no number."""
+    if not is_number(number):
+        raise NotFound(f"`{number[:80] if number.isprintable() else ''}` is no build of this job.", provider=LABEL)
+    return job_path(full_name, number, *rest)
 
 
-def blue_path(full_name: str, number: str) -> str:
+def is_axes(text: str) -> bool:
+    """Return whether a text names a combination of a matrix: `GLASS=clear,LAMP=oil`."""
+    return _AXES.fullmatch(text) is not None
+
+
+def cell_path(full_name: str, axes: str, number: str, *rest: str) -> str:
+    """Return the path of a combination of a matrix build, or of what lies below it."""
+    if not is_number(number):
+        raise NotFound(f"`{number[:80] if number.isprintable() else ''}` is no build of this job.", provider=LABEL)
+    return job_path(full_name, axes, number, *rest)
+
+
+def item_path(item: int) -> str:
+    """Return where a queue item tells about itself."""
+    return path("queue", "item", item, "api", "json")
+
+
+def artifact_path(full_name: str, number: str, file: str) -> str:
+    """Return an artifact's path. Raises NotFound for one that leads out of its build."""
+    return build_path(full_name, number, "artifact", *file.split("/"))
+
+
+def blue_path(full_name: str, number: str, *rest: str) -> str:
     """Return a build's path in Blue Ocean's API: a name that holds an encoded branch is one of a multibranch project."""
     *folders, last = full_name.split("/")
     kind = "branches" if "%" in last and folders else "pipelines"
-    steps = [*(("pipelines", folder) for folder in folders), (kind, last)]
-    path = "/".join(f"{kind}/{quote(name, safe='')}" for kind, name in steps)
-    return f"blue/rest/organizations/jenkins/{path}/runs/{number}"
+    inside = chain.from_iterable([*(("pipelines", folder) for folder in folders), (kind, last)])
+    return path("blue", "rest", "organizations", "jenkins", *inside, "runs", number, *rest)
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is the number of a build or of a stage."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def branch_name(branch: str) -> str:
     """Return the name of a branch's job in a multibranch project: `feature/x` is `feature%2Fx`."""
     if branch in {".", ".."}:
         return f"%2E{branch[1:]}"
-    return _NEEDS_ENCODING.sub(lambda found: f"%{ord(found[0]):02X}", branch)
+    return _NEEDS_ENCODING.sub(lambda match: f"%{ord(match[0]):02X}", branch)
 
 
 def job_names(ref: Ref) -> tuple[str, ...]:
@@ -88,8 +122,8 @@ def ref_of_job(name: str) -> Ref:
 
 def pull_request(name: str) -> str | None:
     """Return the number of the pull request that a job is named for."""
-    found = _PULL_REQUEST.fullmatch(name)
-    return found[1] if found else None
+    match = _PULL_REQUEST.fullmatch(name)
+    return match[1] if match else None
 
 
 def parent(full_name: str) -> str | None:
@@ -104,8 +138,8 @@ def readable_name(full_name: str) -> str:
 
 def queue_id(location: str | None) -> int | None:
     """Return the queue item that an address names, whatever its host says."""
-    found = _QUEUE_ITEM.search(location or "")
-    return int(found[1]) if found else None
+    match = _QUEUE_ITEM.search(location or "")
+    return int(match[1]) if match else None
 
 
 def waiting_item(build: str) -> int | None:
@@ -113,54 +147,77 @@ def waiting_item(build: str) -> int | None:
     if not build.startswith(QUEUED):
         return None
     digits = build.removeprefix(QUEUED)
-    if not digits.isdecimal() or len(digits) > 18:
-        raise NotFound(f"`{build[:80]}` is no build of this job.", provider=LABEL)
+    if not _ITEM.fullmatch(digits):
+        raise NotFound(f"`{build[:80] if build.isprintable() else ''}` is no build of this job.", provider=LABEL)
     return int(digits)
 
 
-def place(path: str) -> Place | None:
-    """Return the job and the build that a path names from its first `job/` on; views on the way are left out."""
-    parts = [part for part in path.partition("?")[0].partition("#")[0].split("/") if part]
+def place(address: str) -> Place | None:
+    """Return the job and the build that an address names from its first `job/` on; views on the way are left out.
+
+    None also for a module of a Maven build, whose numbers are its own.
+    """
+    parts = [part for part in address.partition("?")[0].partition("#")[0].split("/") if part]
     names: list[str] = []
     at = parts.index("job") if "job" in parts else len(parts)
     while at + 1 < len(parts) and parts[at] in {"job", "view"}:
         if parts[at] == "job":
             names.append(unquote(parts[at + 1]))
         at += 2
-    if not names or any(name in {"", ".", ".."} or "/" in name for name in names):
+    if any(name.strip() in {"", ".", ".."} or "/" in name for name in names) or not names:
         return None
-    rest = parts[at] if at < len(parts) else ""
-    return Place(job="/".join(names), number=int(rest) if rest.isdecimal() and len(rest) < 10 else None)
+    rest = [unquote(part) for part in parts[at : at + 2]]
+    if len(rest) == 2 and is_number(rest[1]) and "$" in rest[0]:
+        return None
+    if len(rest) == 2 and is_number(rest[1]) and is_axes(rest[0]):
+        return Place(job="/".join(names), number=int(rest[1]), part=rest[0])
+    number = int(rest[0]) if rest and is_number(rest[0]) else None
+    node = _NODE.search(address) if number is not None else None
+    return Place(job="/".join(names), number=number, part=node[1] if node else None)
 
 
-def page(url: str, base: str) -> Page | None:
-    """Return what a page below `base` shows: a job or a build, classic or in Blue Ocean."""
+def place_of_name(full_name: str) -> Place | None:
+    """Return the place of a job by its full name, None for what can't be a name."""
     try:
-        here, root = urlsplit(url.strip()), urlsplit(base)
-        mine = (here.hostname or "", here.port), (root.hostname or "", root.port)
-    except ValueError:
+        job_path(full_name)
+    except NotFound:
         return None
-    home = f"{root.path.rstrip('/')}/"
-    if here.scheme not in {"http", "https"} or mine[0] != mine[1] or not here.path.startswith(home):
+    return Place(job=full_name)
+
+
+def job_page(home: str, full_name: str) -> str:
+    """Return a job's page. Addresses in answers are made from another setting and may lead nowhere."""
+    return f"{web_page(home, *job_segments(full_name))}/"
+
+
+def below(page: str, *segments: str) -> str:
+    """Return the address of what lies below a page."""
+    return web_page(page, *segments)
+
+
+def parse(url: str, *homes: str) -> Page | None:
+    """Return what a page of the server shows: a job, a build or a part of one, classic or in Blue Ocean."""
+    page = page_below(url, *homes)
+    if page is None:
         return None
-    path = here.path.removeprefix(home)
-    found = _blue_place(path) if path.startswith("blue/organizations/") else place(path)
+    address = page.geturl().partition(page.netloc)[2]
+    found = _blue_place(page.path) if page.path.startswith("/blue/organizations/") else place(address)
     if found is None:
         return None
-    node = _NODE.search(url) if found.number is not None else None
-    return Page(pipeline=found.job, build=found.build, number=found.number, job=node[1] if node else None)
+    return Page(pipeline=found.job, build=found.build, number=found.number, job=found.part)
 
 
-def _blue_place(path: str) -> Place | None:
-    parts = [part for part in path.split("/") if part]
+def _blue_place(address: str) -> Place | None:
+    parts = [part for part in address.split("/") if part]
     if len(parts) < 4 or not unquote(parts[3]).strip("/"):
         return None
     job = unquote(parts[3]).strip("/")
-    if any(part in {"", ".", ".."} for part in job.split("/")):
+    if any(part.strip() in {"", ".", ".."} for part in job.split("/")):
         return None
-    if len(parts) < 7 or parts[4] != "detail" or not parts[6].isdecimal() or len(parts[6]) > 9:
+    if len(parts) < 7 or parts[4] != "detail" or not is_number(parts[6]):
         return Place(job=job)
     branch = branch_name(unquote(parts[5]))
     # a plain pipeline's own name stands where a multibranch project's branch does
     inside = job if branch == job.rpartition("/")[2] else f"{job}/{branch}"
-    return Place(job=inside, number=int(parts[6]))
+    part = parts[8] if len(parts) > 8 and parts[7] == "pipeline" and is_number(parts[8]) else None
+    return Place(job=inside, number=int(parts[6]), part=part)

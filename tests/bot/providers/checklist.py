@@ -105,20 +105,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
             "odd items",
         }
     ),
-    # jenkins
-    "jenkins": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "odd items",
-        }
-    ),
     # travis
     "travis": frozenset(
         {
