@@ -242,7 +242,7 @@ def _git(raw: wire.PipelineWire) -> wire.GitParameters:
 
 
 def branch(raw: wire.PipelineWire) -> str | None:
-    """Return the branch that was built, None for a tag; that of a pull request from a fork is called `pull/N`."""
+    """Return the branch that was built, None for a tag; that of a pull request from a fork is name_of `pull/N`."""
     return None if tag(raw) else (raw.vcs.branch if raw.vcs else None) or _git(raw).branch or None
 
 
@@ -334,7 +334,7 @@ def build(
     )
 
 
-def begun(raw: wire.Started, slug: str, source: Mapping[str, str]) -> wire.PipelineWire:
+def from_start(raw: wire.Started, slug: str, source: Mapping[str, str]) -> wire.PipelineWire:
     """Return a pipeline as its start tells it."""
     return wire.PipelineWire(
         id=raw.id or "",
@@ -347,7 +347,7 @@ def begun(raw: wire.Started, slug: str, source: Mapping[str, str]) -> wire.Pipel
     )
 
 
-def called(raw: wire.PipelineWire) -> str:
+def name_of(raw: wire.PipelineWire) -> str:
     """Return what people call a build."""
     return raw.id if raw.number is None else f"#{raw.number}"
 
@@ -432,7 +432,7 @@ def is_broken(job: Job) -> bool:
     return job.conclusion in {Conclusion.FAILED, Conclusion.TIMEOUT}
 
 
-def ran(jobs: Iterable[Job]) -> list[Job]:
+def jobs_that_ran(jobs: Iterable[Job]) -> list[Job]:
     """Return the jobs that may have left something, broken ones first."""
     with_files = [job for job in jobs if urls.is_number(job.id) and job.conclusion is not Conclusion.SKIPPED]
     return sorted(with_files, key=lambda job: not is_broken(job))

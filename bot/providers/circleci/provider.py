@@ -232,7 +232,7 @@ class CircleCI(Provider[CircleCIOptions]):
         workflows = [each for each in convert.newest(await self._client.workflows(raw.id)) if convert.is_open(each)]
         if not workflows:
             raise Rejected(
-                f"No workflow of build {convert.called(raw)} is running.",
+                f"No workflow of build {convert.name_of(raw)} is running.",
                 provider=self.label,
                 hint="If it has only just begun, its workflows are still to come: try again in a moment.",
             )
@@ -250,7 +250,7 @@ class CircleCI(Provider[CircleCIOptions]):
         built = await self._starts.source(pipeline, request) if request.ref else start.source_of(raw, request.options)
         if built is None:
             raise Rejected(
-                f"CircleCI does not say of which branch build {convert.called(raw)} was.",
+                f"CircleCI does not say of which branch build {convert.name_of(raw)} was.",
                 provider=self.label,
                 hint="Start one: `/build run` with a branch.",
             )
@@ -264,7 +264,7 @@ class CircleCI(Provider[CircleCIOptions]):
         current = convert.current(workflows)
         if not current:
             raise Rejected(
-                f"Build {convert.called(raw)} has no workflow to run again.",
+                f"Build {convert.name_of(raw)} has no workflow to run again.",
                 provider=self.label,
                 hint="Build the same again: `/build rebuild`.",
             )
@@ -272,8 +272,8 @@ class CircleCI(Provider[CircleCIOptions]):
         if job is not None:
             rerun = convert.rerun_of_job(await self._client.workflow_jobs(current), job)
         if not rerun.workflows:
-            reason, called = "has failed" if failed_only else "is over", convert.called(raw)
-            raise Rejected(f"No workflow of build {called} {reason}, so there is none to run.", provider=self.label)
+            reason, name = "has failed" if failed_only else "is over", convert.name_of(raw)
+            raise Rejected(f"No workflow of build {name} {reason}, so there is none to run.", provider=self.label)
         await self._client.rerun(raw.id, rerun, frozenset(workflow.id for workflow in workflows))
         return await self.read_back(self.build(pipeline, build))
 
@@ -290,7 +290,7 @@ class CircleCI(Provider[CircleCIOptions]):
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
         """Costs one request for each job that ran, forty at most, beside those for the jobs."""
-        jobs = convert.ran(await self.jobs(pipeline, build))[:MOST_JOBS]
+        jobs = convert.jobs_that_ran(await self.jobs(pipeline, build))[:MOST_JOBS]
         files = await all_of(self._client.artifacts(pipeline, job.id) for job in jobs)
         return tuple(convert.artifact(raw, job) for job, raws in zip(jobs, files, strict=True) for raw in raws)
 
@@ -308,7 +308,7 @@ class CircleCI(Provider[CircleCIOptions]):
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:
         """Costs a request for each job that ran and each page, beside those for the jobs."""
-        tests = await self._client.tests(convert.ran(await self.jobs(pipeline, build))[:MOST_JOBS])
+        tests = await self._client.tests(convert.jobs_that_ran(await self.jobs(pipeline, build))[:MOST_JOBS])
         return tuple(sorted(tests, key=lambda test: test.outcome is not Outcome.FAILED))
 
     @override
@@ -316,7 +316,7 @@ class CircleCI(Provider[CircleCIOptions]):
         """Return faults of the configuration, jobs that ended badly and the tests that failed in them."""
         raw = await self._client.build(pipeline, build)
         broken = [job for job in await self._jobs(raw) if convert.is_broken(job)]
-        tests = await self._client.tests(convert.ran(broken)[:MOST_JOBS])
+        tests = await self._client.tests(convert.jobs_that_ran(broken)[:MOST_JOBS])
         failed = [test for test in tests if test.outcome is Outcome.FAILED]
         return (*convert.faults(raw, self._urls), *map(convert.job_issue, broken), *map(convert.test_issue, failed))
 
@@ -325,7 +325,7 @@ class CircleCI(Provider[CircleCIOptions]):
         """Costs two requests, one for each workflow, and one for each job that ran (forty at most)."""
         raw = await self._client.build(build.pipeline, build.id)
         jobs = await self._jobs(raw)
-        ran = convert.ran(jobs)
+        ran = convert.jobs_that_ran(jobs)
         tests = await self._client.tests(ran[:MOST_JOBS])
         faults = len(convert.faults(raw, self._urls))
         return convert.counts(faults, jobs, tests, all_tests=len(ran) <= MOST_JOBS)

@@ -237,7 +237,7 @@ class Starts:
 
         async def send() -> Begun:
             reply = await self._run(pipeline, whole, built, is_plain=not options)
-            return convert.begun(started(wire.Started.of(reply.raw)), self._urls.slug(pipeline), built), []
+            return convert.from_start(started(wire.Started.of(reply.raw)), self._urls.slug(pipeline), built), []
 
         async def confirm() -> Begun | None:
             own = [

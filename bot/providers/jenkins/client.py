@@ -123,7 +123,7 @@ class Server:
 
     def read(self, raw: wire.Run, pipeline: str) -> Build:
         """Return a build as the bot's model."""
-        return convert.build(raw, self.around(pipeline, raw.queue_id))
+        return convert.build(raw, self.context(pipeline, raw.queue_id))
 
     async def newest(self, full_name: str, tree: str) -> list[wire.Numbered]:
         """Return the newest builds of a job, no more of each than `tree` says."""
@@ -173,10 +173,10 @@ class Server:
         """Return a build's page."""
         return f"{self.page(full_name)}{number}/"
 
-    def around(self, pipeline: str, queue_id: int | None = None) -> convert.Around:
+    def context(self, pipeline: str, queue_id: int | None = None) -> convert.ReadContext:
         """Return what readers have to know; a build that was shown before it had a number keeps that id."""
         alias = f"{urls.QUEUED}{queue_id}" if queue_id is not None and (pipeline, queue_id) in self.aliases else None
-        return convert.Around(
+        return convert.ReadContext(
             connection=self._connection,
             pipeline=pipeline,
             page=self.page(pipeline),
@@ -192,7 +192,7 @@ class Catalogue:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    async def all(self, query: str | None) -> AsyncIterator[Pipeline]:
+    async def jobs(self, query: str | None) -> AsyncIterator[Pipeline]:
         """Yield jobs, those of branches included; pull requests' jobs only where `query` asks for them.
 
         One request for four levels of folders, one more for each folder below (50 at most).
@@ -219,7 +219,7 @@ class Catalogue:
                 if holds_name(pipeline.path, query or "") or holds_name(pipeline.name, query or ""):
                     yield pipeline
 
-    async def one(self, path: str) -> Pipeline:
+    async def find(self, path: str) -> Pipeline:
         """Return a job. A multibranch project stands for its main branch; a branch may be typed with its slashes."""
         raw, full_name = await self._named(path.strip("/"))
         if convert.is_container(raw):
@@ -266,7 +266,7 @@ class Catalogue:
                 except NotFound:  # there is no such branch
                     pass
                 return
-            waiting = [convert.queued(raw.queue_item, self._server.around(full_name))] if raw.queue_item else []
+            waiting = [convert.queued(raw.queue_item, self._server.context(full_name))] if raw.queue_item else []
             listed = raw.builds if member == "builds" else raw.all_builds
             read = partial(self._server.build, pipeline=full_name)
             for build in (*waiting, *parse_items(listed or (), read)):

@@ -66,7 +66,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
+class ReadContext:
     """What a reader has to know besides the object."""
 
     connection: str
@@ -118,7 +118,7 @@ def actions(items: Iterable[msgspec.Raw] | None) -> list[wire.Action]:
 
 
 def causes(of: Iterable[wire.Action]) -> list[wire.Cause]:
-    """Return why a build started; several causes are normal."""
+    """Return build_causes a build started; several causes are normal."""
     return [cause for action in of for cause in action.causes or ()]
 
 
@@ -211,21 +211,21 @@ class BuiltRef:
     target_branch: str | None = None
 
 
-def built_ref(around: Around, found: Iterable[wire.Action], source: wire.Action | None) -> BuiltRef:
+def built_ref(context: ReadContext, build_actions: Iterable[wire.Action], source: wire.Action | None) -> BuiltRef:
     """Return what was built.
 
     The job of a pull request (`PR-12`) or of a branch says it by its name; other jobs by the parameters that plugins
     record for a pull request, else by what git checked out (`pull/12/merge`, `tags/v2`, a branch).
     """
-    own = around.pipeline.rpartition("/")[2]
+    own = context.pipeline.rpartition("/")[2]
     branch, tag = git_ref(source)
-    number = pull_request(own) if "/" in around.pipeline else None
+    number = pull_request(own) if "/" in context.pipeline else None
     if number is not None:
         return BuiltRef(pull_request=number)
-    if around.is_branch:
+    if context.is_branch:
         name = unquote(own)
         return BuiltRef(tag=name) if tag == name else BuiltRef(branch=name)
-    recorded = {value.name: text_of(value.value) or "" for value in values(found)}
+    recorded = {value.name: text_of(value.value) or "" for value in values(build_actions)}
     number = next((recorded[name] for name in PULL_REQUEST_NUMBERS if is_number(recorded.get(name, ""))), None)
     match = _PULL_REQUEST_REF.fullmatch(branch or "")
     if number is None and match is None:
@@ -278,33 +278,33 @@ def ended_at(raw: wire.Run | wire.LastBuild) -> datetime | None:
     return parse_time(raw.timestamp + max(raw.duration, 0))
 
 
-def tells_inputs(found: Iterable[wire.Action]) -> bool:
+def tells_inputs(build_actions: Iterable[wire.Action]) -> bool:
     """Return whether a build's actions say whether an input step waits; older servers leave that to the stage view."""
-    return any(action.waiting_for_input is not None for action in found)
+    return any(action.waiting_for_input is not None for action in build_actions)
 
 
-def build(raw: wire.Run, around: Around) -> Build:
+def build(raw: wire.Run, context: ReadContext) -> Build:
     """Return a build as the bot's model."""
     status, conclusion, word = state(raw)
-    found = actions(raw.actions)
-    why = causes(found)
-    own = around.pipeline.rpartition("/")[2]
-    is_request = "/" in around.pipeline and pull_request(own) is not None
-    source = git(found, unquote(own), is_certain=is_request or around.is_branch)
-    ref = built_ref(around, found, source)
+    build_actions = actions(raw.actions)
+    build_causes = causes(build_actions)
+    own = context.pipeline.rpartition("/")[2]
+    is_request = "/" in context.pipeline and pull_request(own) is not None
+    source = git(build_actions, unquote(own), is_certain=is_request or context.is_branch)
+    ref = built_ref(context, build_actions, source)
     sha = source.last_built_revision.sha if source and source.last_built_revision else None
     change = _change(raw, sha)
-    name, starter_kind = starter(why)
-    tests = next((action for action in found if action.total_count is not None), None)
+    name, starter_kind = starter(build_causes)
+    tests = next((action for action in build_actions if action.total_count is not None), None)
     remotes = source.remote_urls if source else None
     started = parse_time(raw.timestamp)
     completed = ended_at(raw) if status is Status.COMPLETED else None
     return Build(
-        connection=around.connection,
-        pipeline=around.pipeline,
-        id=around.alias or str(raw.number),
+        connection=context.connection,
+        pipeline=context.pipeline,
+        id=context.alias or str(raw.number),
         number=raw.number,
-        name=readable_name(around.pipeline),
+        name=readable_name(context.pipeline),
         repo=repository(remotes[0]) if remotes else None,
         branch=ref.branch,
         tag=ref.tag,
@@ -316,44 +316,44 @@ def build(raw: wire.Run, around: Around) -> Build:
         status=status,
         conclusion=conclusion,
         raw_state=word,
-        waiting=status is Status.IN_PROGRESS and any(action.waiting_for_input for action in found),
-        trigger=trigger(why, around.user, is_pull_request=ref.pull_request is not None),
+        waiting=status is Status.IN_PROGRESS and any(action.waiting_for_input for action in build_actions),
+        trigger=trigger(build_causes, context.user, is_pull_request=ref.pull_request is not None),
         triggered_by=name,
         triggered_by_type=starter_kind,
         started_at=started,
         completed_at=completed,
         updated_at=completed or started,
-        web_url=f"{around.page}{raw.number}/",
+        web_url=f"{context.page}{raw.number}/",
         issues=IssueCounts(test_failures=tests.fail_count, tests_total=tests.total_count) if tests else IssueCounts(),
     )
 
 
-def queued(raw: wire.QueueItem, around: Around) -> Build:
+def queued(raw: wire.QueueItem, context: ReadContext) -> Build:
     """Return a queue item as a build without a number."""
-    found = actions(raw.actions)
-    why = causes(found)
-    ref = built_ref(around, found, None)
-    name, starter_kind = starter(why)
+    build_actions = actions(raw.actions)
+    build_causes = causes(build_actions)
+    ref = built_ref(context, build_actions, None)
+    name, starter_kind = starter(build_causes)
     word = "CANCELLED" if raw.cancelled else "QUEUED"
     status, conclusion = STATES[word]
     since = parse_time(raw.in_queue_since)
     return Build(
-        connection=around.connection,
-        pipeline=around.pipeline,
+        connection=context.connection,
+        pipeline=context.pipeline,
         id=f"{QUEUED}{raw.id}",
-        name=readable_name(around.pipeline),
+        name=readable_name(context.pipeline),
         branch=ref.branch,
         pull_request=ref.pull_request,
         target_branch=ref.target_branch,
         status=status,
         conclusion=conclusion,
         raw_state=word,
-        trigger=trigger(why, around.user, is_pull_request=ref.pull_request is not None),
+        trigger=trigger(build_causes, context.user, is_pull_request=ref.pull_request is not None),
         triggered_by=name,
         triggered_by_type=starter_kind,
         created_at=since,
         updated_at=since,
-        web_url=around.page,
+        web_url=context.page,
     )
 
 
@@ -386,9 +386,9 @@ def artifact(raw: wire.FileWire, build: str, pipeline: str, size: int | None, pa
 # approvals
 
 
-def approvals(found: Iterable[wire.Action], *, build: str, pipeline: str, page: str) -> Iterator[Approval]:
+def approvals(build_actions: Iterable[wire.Action], *, build: str, pipeline: str, page: str) -> Iterator[Approval]:
     """Yield the input steps that wait, as a build's actions tell them."""
-    for action in found:
+    for action in build_actions:
         for execution in action.executions or () if action.waiting_for_input else ():
             if execution.settled:
                 continue

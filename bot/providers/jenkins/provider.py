@@ -121,12 +121,12 @@ class Jenkins(Provider[JenkinsOptions]):
     @override
     def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         """Pull requests' jobs come only where `query` asks for them. One request for four levels of folders."""
-        return self._catalogue.all(query)
+        return self._catalogue.jobs(query)
 
     @override
     async def pipeline(self, path: str) -> Pipeline:
         """A multibranch project stands for its main branch; a branch may be typed with its slashes."""
-        return await self._catalogue.one(path)
+        return await self._catalogue.find(path)
 
     @override
     def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
@@ -139,8 +139,8 @@ class Jenkins(Provider[JenkinsOptions]):
 
         Costs one request; one more for a running pipeline where only the stage view tells its input steps.
         """
-        found = await self._find(pipeline, build)
-        return found if isinstance(found, Build) else await self._with_inputs(found, pipeline)
+        run = await self._find(pipeline, build)
+        return run if isinstance(run, Build) else await self._with_inputs(run, pipeline)
 
     @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:
@@ -190,17 +190,17 @@ class Jenkins(Provider[JenkinsOptions]):
         item = urls.waiting_item(build)
         if item is None:
             return await self._stops.stop(pipeline, build)
-        found = await self._find(pipeline, build)
-        if isinstance(found, Build) and not found.completed:
+        run = await self._find(pipeline, build)
+        if isinstance(run, Build) and not run.completed:
             try:
                 await self._server.post(urls.CANCEL_ITEM, query={"id": item})
             except (NotFound, Rejected):
-                found = await self._find(pipeline, build)  # it left the queue meanwhile
-                if isinstance(found, Build):
+                run = await self._find(pipeline, build)  # it left the queue meanwhile
+                if isinstance(run, Build):
                     raise
             else:
-                return replace(found, status=Status.COMPLETED, conclusion=Conclusion.CANCELLED, raw_state="CANCELLED")
-        now = found if isinstance(found, Build) else self._server.read(found, pipeline)
+                return replace(run, status=Status.COMPLETED, conclusion=Conclusion.CANCELLED, raw_state="CANCELLED")
+        now = run if isinstance(run, Build) else self._server.read(run, pipeline)
         return now if now.completed else await self._stops.stop(pipeline, str(now.number))
 
     @override
@@ -282,7 +282,7 @@ class Jenkins(Provider[JenkinsOptions]):
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
         """Return recorded warnings and failed tests; where that shows no error, the stages that failed.
 
-        Costs a request for the tools, one for each that found something (ten at most), one for the tests, and two for
+        Costs a request for the tools, one for each that run something (ten at most), one for the tests, and two for
         the stages.
         """
         number = await self._number(pipeline, build)
@@ -313,11 +313,11 @@ class Jenkins(Provider[JenkinsOptions]):
         except _Waiting:
             return ()
         raw = wire.RunInputs.of(await self._server.of_build(pipeline, number, wire.INPUTS))
-        found = convert.actions(raw.actions)
+        build_actions = convert.actions(raw.actions)
         page = self._server.build_page(pipeline, number)
-        steps = tuple(convert.approvals(found, build=number, pipeline=pipeline, page=page))
-        is_waiting = any(action.waiting_for_input for action in found)
-        self._stages.learn(found)
+        steps = tuple(convert.approvals(build_actions, build=number, pipeline=pipeline, page=page))
+        is_waiting = any(action.waiting_for_input for action in build_actions)
+        self._stages.learn(build_actions)
         if steps or not (is_waiting or (raw.building and not self._stages.server_tells_inputs)):
             return steps
         return await self._stages.inputs(pipeline, number, page)
@@ -376,10 +376,10 @@ class Jenkins(Provider[JenkinsOptions]):
         """Return the number that the build's id stands for. Raises a NotFound while it has none."""
         if urls.waiting_item(build) is None:
             return build
-        found = await self._find(pipeline, build)
-        if isinstance(found, Build):
+        run = await self._find(pipeline, build)
+        if isinstance(run, Build):
             raise _Waiting("The build waits in the queue and has nothing to show yet.", provider=self.label)
-        return str(found.number)
+        return str(run.number)
 
     async def _find(self, pipeline: str, build: str) -> wire.Run | Build:
         """Return the build that an id names; an item that is no build yet, or never became one, as the bot's model."""

@@ -82,9 +82,9 @@ class Stages:
                 self.absent.add(name)
         return []
 
-    def learn(self, found: Iterable[wire.Action]) -> None:
+    def learn(self, build_actions: Iterable[wire.Action]) -> None:
         """Remember that this server's builds tell of input steps by themselves, where one does."""
-        self.server_tells_inputs = self.server_tells_inputs or tells_inputs(found)
+        self.server_tells_inputs = self.server_tells_inputs or tells_inputs(build_actions)
 
     async def inputs(self, pipeline: str, number: str, page: str) -> tuple[Approval, ...]:
         """Return the input steps that wait, as the stage view tells them; none where it is not there."""

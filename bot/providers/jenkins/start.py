@@ -90,7 +90,7 @@ def target(prepared: Prepared, request: StartRequest) -> StartTarget:
 
 
 def target_of_ref(ref: Ref) -> StartTarget:
-    """Return the target of a ref that has no job yet, so that a start of it is refused as not found."""
+    """Return the target of a ref that has no job yet, so that a start of it is refused as not candidate."""
     match ref.kind:
         case RefKind.PULL_REQUEST:
             return StartTarget(pull_request=ref.name)
@@ -132,7 +132,7 @@ class Queue:
             raise NotFound(f"The queue item {item} {owner}.", provider=LABEL)
         if raw.executable is not None and raw.executable.number is not None:
             return raw.executable.number
-        return convert.queued(raw, self._server.around(pipeline))
+        return convert.queued(raw, self._server.context(pipeline))
 
     async def submit(self, prepared: Prepared) -> Build:
         """Queue a build once and follow it. Without a usable answer it is looked for by user, job, time and values."""
@@ -158,8 +158,8 @@ class Queue:
             return item
 
         async def find() -> int | None:
-            def fits(found: Sequence[wire.Action]) -> bool:
-                return parameters.same_values(sent, convert.values(found), secret)
+            def fits(candidate: Sequence[wire.Action]) -> bool:
+                return parameters.same_values(sent, convert.values(candidate), secret)
 
             return await self._only(full_name, since, job.next_build_number, fits)
 
@@ -243,11 +243,11 @@ class Queue:
         """
         since = self._clock()
 
-        def fits(found: Sequence[wire.Action]) -> bool:
+        def fits(candidate: Sequence[wire.Action]) -> bool:
             return any(
                 parameters.kind(each.class_) == cause
                 and (each.upstream_build == int(again.number) or f"#{again.number}" in _words(each.short_description))
-                for each in convert.causes(found)
+                for each in convert.causes(candidate)
             )
 
         async def find() -> int | None:
@@ -273,7 +273,7 @@ class Queue:
 
     async def _follow(self, pipeline: str, item: int) -> Build:
         """Return what a queue item became, or what it is after some ten seconds. It was taken, so this never fails."""
-        shown = convert.queued(wire.QueueItem(id=item), self._server.around(pipeline))
+        shown = convert.queued(wire.QueueItem(id=item), self._server.context(pipeline))
         number: int | None = None
         for pause in FOLLOWED_SECONDS:
             await self._sleep(pause)
@@ -282,7 +282,7 @@ class Queue:
                 if isinstance(became, int):
                     number = became
                     run = await self._server.run(pipeline, str(number))
-                    return convert.build(run, self._server.around(pipeline, item))
+                    return convert.build(run, self._server.context(pipeline, item))
             except ProviderError:
                 continue
             shown = became
@@ -308,8 +308,8 @@ class Queue:
         return items.pop() if len(items) == 1 else None
 
     def _is_ours(self, raw: list[msgspec.Raw] | None, fits: Fits) -> bool:
-        found = convert.actions(raw)
-        return convert.by_user(convert.causes(found), self._server.user) and fits(found)
+        candidate = convert.actions(raw)
+        return convert.by_user(convert.causes(candidate), self._server.user) and fits(candidate)
 
     def _secret(self, again: Again, hidden: Sequence[str]) -> UsageError:
         shown = ", ".join(f"`{name}`" for name in hidden)
@@ -321,5 +321,5 @@ class Queue:
 
 
 def _words(text: str | None) -> list[str]:
-    """Return the words of a cause, so that #1 is not found in #12."""
+    """Return the words of a cause, so that #1 is not candidate in #12."""
     return [word.strip(",.:;\"'") for word in (text or "").split()]

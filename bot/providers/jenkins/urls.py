@@ -201,10 +201,10 @@ def parse(url: str, *homes: str) -> Page | None:
     if page is None:
         return None
     address = page.geturl().partition(page.netloc)[2]
-    found = _blue_place(page.path) if page.path.startswith("/blue/organizations/") else place(address)
-    if found is None:
+    place_ = _blue_place(page.path) if page.path.startswith("/blue/organizations/") else place(address)
+    if place_ is None:
         return None
-    return Page(pipeline=found.job, build=found.build, number=found.number, job=found.part)
+    return Page(pipeline=place_.job, build=place_.build, number=place_.number, job=place_.part)
 
 
 def _blue_place(address: str) -> Place | None:

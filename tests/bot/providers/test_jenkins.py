@@ -673,8 +673,8 @@ def test_plain_jobs_tell_pull_requests_by_their_parameters_and_by_what_git_check
         {"parameters": [{"name": name, "value": value} for name, value in recorded.items()]},
     ]
     run = wire.Run.of(json.dumps({**a_build(14), "actions": actions}).encode())
-    around = convert.Around(connection=CONNECTION, pipeline=SWEEP, page=f"{HOME}/job/sweep/", user="bell-bot")
-    build = convert.build(run, around)
+    context = convert.ReadContext(connection=CONNECTION, pipeline=SWEEP, page=f"{HOME}/job/sweep/", user="bell-bot")
+    build = convert.build(run, context)
     assert (build.branch, build.tag, build.pull_request, build.target_branch) == (
         ref.branch,
         ref.tag,
@@ -689,8 +689,8 @@ def test_login_in_a_no_reply_address_is_the_authors() -> None:
     revision = {"lastBuiltRevision": {"SHA1": SHA, "branch": [{"name": "main"}]}}
     whole = {**a_build(14), "actions": [revision], "changeSets": [{"items": [change]}]}
     run = wire.Run.of(json.dumps(whole).encode())
-    around = convert.Around(connection=CONNECTION, pipeline=SWEEP, page=f"{HOME}/job/sweep/", user="bell-bot")
-    assert convert.build(run, around).author == Person(name="Ada", email=email, login="ada")
+    context = convert.ReadContext(connection=CONNECTION, pipeline=SWEEP, page=f"{HOME}/job/sweep/", user="bell-bot")
+    assert convert.build(run, context).author == Person(name="Ada", email=email, login="ada")
 
 
 # targets and values
