@@ -50,3 +50,16 @@ def repository(url: str | None) -> str | None:
     """Return `owner/name` of a git address; what is no address stays as it is."""
     found = _GIT_URL.match(url or "")
     return found[1].lstrip("/") if found else url or None
+
+
+_NOREPLY = re.compile(
+    r"(?:[0-9]+\+)?([a-z0-9][a-z0-9_-]*(?:\[bot\])?)@users\.noreply\.github\.com"
+    r"|[0-9]+-([a-z0-9][\w.-]*)@users\.noreply\.gitlab\.com",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def noreply_login(email: str | None) -> str | None:
+    """Return the login inside a no-reply address (`12345+login@users.noreply.github.com`), None in any other."""
+    match = _NOREPLY.fullmatch((email or "").strip())
+    return (match[1] or match[2]) if match else None

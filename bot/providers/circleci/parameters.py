@@ -1,4 +1,4 @@
-"""What a configuration says about the values that a start takes, and values in the types it wants."""
+"""The parameters that a configuration declares, and values in the types that it declares."""
 
 import re
 from collections.abc import Mapping
@@ -36,32 +36,33 @@ def declared(config: str) -> tuple[Parameter, ...]:
         )
     except (yaml.YAMLError, RecursionError, ValueError):
         return ()
-    listed = whole.get("parameters") if isinstance(whole, dict) else None
-    if not isinstance(listed, dict):
+    parameters = whole.get("parameters") if isinstance(whole, dict) else None
+    if not isinstance(parameters, dict):
         return ()
-    return tuple(_parameter(str(name), about) for name, about in list(listed.items())[:MOST_PARAMETERS])
+    return tuple(_parameter(str(name), about) for name, about in list(parameters.items())[:MOST_PARAMETERS])
 
 
 def _parameter(name: str, about: object) -> Parameter:
-    told = about if isinstance(about, dict) else {}
-    choices = told.get("enum")
-    kind = _TYPES.get(str(told.get("type")), ParameterType.TEXT)
-    default = told.get("default")
+    fields = about if isinstance(about, dict) else {}
+    choices, default, description = fields.get("enum"), fields.get("default"), fields.get("description")
+    kind = _TYPES.get(str(fields.get("type")), ParameterType.TEXT)
     if kind is ParameterType.BOOLEAN and isinstance(default, str):
         default = "true" if default.lower() in _ON else "false"
-    described = told.get("description")
     return Parameter(
         name=name,
         type=kind,
-        choices=tuple((str(one), str(one)) for one in choices) if isinstance(choices, list) else (),
+        choices=tuple((str(choice), str(choice)) for choice in choices) if isinstance(choices, list) else (),
         default=default if isinstance(default, str) else None,
         required=default is None,
-        help=described.strip() or None if isinstance(described, str) else None,
+        help=description.strip() or None if isinstance(description, str) else None,
     )
 
 
-def typed(values: Mapping[str, str], known: Mapping[str, ParameterType]) -> dict[str, str | int | bool]:
-    """Return values as they are declared; what is not declared is taken for what it looks like. Raises UsageError."""
+def typed(values: Mapping[str, str], types: Mapping[str, ParameterType]) -> dict[str, str | int | bool]:
+    """Return values in their declared types; one that is not declared is taken for what it looks like.
+
+    Raises UsageError for a value that is not of its type, and for more or longer ones than CircleCI takes.
+    """
     if len(values) > MOST_PARAMETERS:
         raise UsageError(f"CircleCI takes at most {MOST_PARAMETERS} parameters.")
     for name, value in values.items():
@@ -69,7 +70,7 @@ def typed(values: Mapping[str, str], known: Mapping[str, ParameterType]) -> dict
             raise UsageError(
                 f"CircleCI takes parameters of up to {LONGEST_VALUE} characters; `{name[:40]}` is too long."
             )
-    return {name: _typed(name, value, known.get(name)) for name, value in values.items()}
+    return {name: _typed(name, value, types.get(name)) for name, value in values.items()}
 
 
 def _typed(name: str, value: str, kind: ParameterType | None) -> str | int | bool:

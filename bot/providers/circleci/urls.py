@@ -1,18 +1,32 @@
-"""Slugs and addresses: CircleCI writes the same project as `gh/acme/web` here and as `github/acme/web` there."""
+"""CircleCI's slugs and addresses: the API's routes, and the pages that people open and paste.
+
+CircleCI writes the same project as `gh/acme/web` in the API and as `github/acme/web` on pages.
+"""
 
 import re
-from urllib.parse import quote, unquote, urlsplit
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from bot.core.errors import NotFound
 from bot.core.models import Page
+from bot.providers.base.urls import page_below, page_segments, path, web_page
+from bot.providers.circleci.errors import LABEL
 
 CLOUD = "https://circleci.com"
-CLOUD_PAGES = "https://app.circleci.com"
+CLOUD_PAGES = ("https://app.circleci.com", "https://circleci.com", "https://www.circleci.com")
 LONG = {"gh": "github", "bb": "bitbucket", "circleci": "circleci"}
 SHORT = {**{long: short for short, long in LONG.items()}, "gh": "gh", "bb": "bb"}
+ME = path("api", "v2", "me")
+COLLABORATIONS = path("api", "v2", "me", "collaborations")
+PIPELINES = path("api", "v2", "pipeline")
+V1_PROJECTS = path("api", "v1.1", "projects")
+V1_RECENT = path("api", "v1.1", "recent-builds")
 
 _BEFORE_SLUG = (("pipelines",), ("jobs",), ("insights",), ("settings", "project"))
 """What stands before a project's slug in the addresses of pages."""
 _OPAQUE_URL = re.compile(r"^(?:https?:)?//circleci\.com/([^/]+)/([^/]+)/?$")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,12}")
 
 
 def short(slug: str) -> str:
@@ -33,11 +47,6 @@ def fold(slug: str) -> str:
     return text if text.startswith("circleci/") else text.lower()
 
 
-def encoded(slug: str) -> str:
-    """Return a slug for a route: its slashes stay, everything else is quoted."""
-    return "/".join(quote(part, safe="") for part in short(slug).split("/"))
-
-
 def is_project(slug: str) -> bool:
     """Return whether a text has the form of a project's slug."""
     parts = slug.split("/")
@@ -54,14 +63,8 @@ def v1_slug(vcs_type: str | None, username: str | None, reponame: str | None, vc
     head = SHORT.get((vcs_type or "").lower())
     if head in {"gh", "bb"}:
         return f"{head}/{username}/{reponame}" if username and reponame else None
-    found = _OPAQUE_URL.match(vcs_url or "")
-    return f"circleci/{found[1]}/{found[2]}" if found else None
-
-
-def pages(url: str) -> str:
-    """Return where people's pages are: beside the API on one's own server, apart from it in the cloud."""
-    parts = urlsplit(url)
-    return CLOUD_PAGES if not url or is_cloud(url) else f"{parts.scheme}://{parts.netloc}"
+    match = _OPAQUE_URL.match(vcs_url or "")
+    return f"circleci/{match[1]}/{match[2]}" if match else None
 
 
 def is_cloud(url: str) -> bool:
@@ -69,52 +72,118 @@ def is_cloud(url: str) -> bool:
     return url.rstrip("/") == CLOUD
 
 
-def project_page(at: str, slug: str) -> str:
-    """Return a project's page."""
-    return f"{at}/pipelines/{'/'.join(quote(part, safe='') for part in long(slug).split('/'))}"
+def web_homes(url: str) -> tuple[str, ...]:
+    """Return where people's pages lie: beside the API on a server of one's own, apart from it in the cloud."""
+    parts = urlsplit(url)
+    return CLOUD_PAGES if not url or is_cloud(url) else (f"{parts.scheme}://{parts.netloc}",)
 
 
-def workflow_page(at: str, slug: str, number: int | None, workflow: str) -> str | None:
-    """Return a workflow's page, None where the build's number is unknown."""
-    return None if number is None else f"{project_page(at, slug)}/{number}/workflows/{quote(workflow, safe='')}"
+def is_number(text: str) -> bool:
+    """Return whether a text is the number of a job or a build."""
+    return _NUMBER.fullmatch(text) is not None
 
 
-def read_page(url: str, organization: str, base_url: str) -> Page | None:
-    """Return what a page shows.
+def is_uuid(text: str) -> bool:
+    """Return whether a text is one of CircleCI's ids."""
+    return _UUID.fullmatch(text) is not None
 
-    A job's old, short address names no build, and neither does one under `/jobs/`: then only the job is told.
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """The addresses of one organization. Every segment is escaped; NotFound where one could reach another route.
+
+    `organization` is its short slug, `home` where its pages lie.
     """
-    try:
-        address = urlsplit(url.strip())
-        port = address.port
-    except ValueError:
-        return None
-    own = urlsplit(base_url)
-    is_ours = (address.hostname, port) == (own.hostname, own.port)
-    if is_cloud(base_url):
-        is_ours = address.hostname in {"circleci.com", "www.circleci.com", "app.circleci.com"} and port in {None, 443}
-    if address.scheme not in {"http", "https"} or not is_ours:
-        return None
-    parts = [unquote(part) for part in address.path.split("/") if part]
-    before = next((head for head in _BEFORE_SLUG if tuple(parts[: len(head)]) == head), ())
-    rest = parts[len(before) :]
-    if len(rest) > 3 and rest[2] == "workflows" and not before:  # circleci.com/gh/acme/workflows/web
-        rest = [*rest[:2], rest[3]]
-    slug = "/".join(rest[:3])
-    if not is_within(slug, organization):
-        return None
-    tail = rest[3:]
-    number = _number(tail[0]) if tail else None
-    if before == ("pipelines",):
-        job = tail[tail.index("jobs") + 1] if "jobs" in tail[:-1] else None
-        return Page(
-            pipeline=short(slug),
-            number=number,
-            job=job if number is not None and _number(job or "") is not None else None,
-        )
-    is_job = before == ("jobs",) or not before
-    return Page(pipeline=short(slug), job=str(number) if is_job and number is not None else None)
 
+    organization: str
+    home: str
 
-def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
+    def slug(self, pipeline: str) -> str:
+        """Return the short slug that a pipeline's path means; a bare name is a project of the organization.
+
+        Raises NotFound for projects of other organizations.
+        """
+        text = pipeline.strip().strip("/")
+        slug = text if "/" in text else f"{self.organization}/{text}"
+        if not is_within(slug, self.organization):
+            raise NotFound(
+                f"{pipeline[:200]} is no project of {self.organization}.",
+                provider=LABEL,
+                hint=f"Write `{self.organization}/NAME`.",
+            )
+        return short(slug)
+
+    def project(self, pipeline: str, *rest: str) -> str:
+        """Return the route of a project, or of what lies below it."""
+        return path("api", "v2", "project", *self.slug(pipeline).split("/"), *rest)
+
+    def branches(self, pipeline: str) -> str:
+        """Return the route of the branches that ran of late."""
+        return path("api", "v2", "insights", *self.slug(pipeline).split("/"), "branches")
+
+    def definitions(self, project: str) -> str:
+        """Return the route of a project's pipeline definitions, by the project's UUID."""
+        return path("api", "v2", "projects", project, "pipeline-definitions")
+
+    def build(self, build: str, *rest: str) -> str:
+        """Return the route of a build (CircleCI: a pipeline) by its UUID, or of what lies below it.
+
+        Raises NotFound for another id.
+        """
+        if not is_uuid(build):
+            shown = build[:80] if build.isprintable() else "that"
+            raise NotFound(f"`{shown}` is no build of {LABEL}'s.", provider=LABEL, hint="Name the build by its number.")
+        return path("api", "v2", "pipeline", build, *rest)
+
+    def workflow(self, workflow: str, *rest: str) -> str:
+        """Return the route of a workflow by its UUID, or of what lies below it."""
+        return path("api", "v2", "workflow", workflow, *rest)
+
+    def v1_job(self, pipeline: str, job: str, *rest: str | int) -> str:
+        """Return the v1.1 route of a job by its number, or of what lies below it."""
+        return path("api", "v1.1", "project", *self.slug(pipeline).split("/"), job, *rest)
+
+    def project_page(self, slug: str) -> str:
+        """Return a project's page."""
+        return web_page(self.home, "pipelines", *long(slug).split("/"))
+
+    def build_page(self, slug: str, number: int | None) -> str | None:
+        """Return a build's page, None where its number is unknown."""
+        return None if number is None else f"{self.project_page(slug)}/{number}"
+
+    def workflow_page(self, slug: str, number: int | None, workflow: str, job: int | None = None) -> str | None:
+        """Return the page of a workflow, or of a job of it that has a number; None where the build's is unknown."""
+        page = self.build_page(slug, number)
+        if page is None:
+            return None
+        return web_page(page, "workflows", workflow, *(() if job is None else ("jobs", job)))
+
+    def parse(self, url: str, *homes: str) -> Page | None:
+        """Return what a page of this organization shows.
+
+        A job's old, short address names no build, and neither does one under `/jobs/`: then only the job is told.
+        """
+        page = page_below(url, *homes)
+        if page is None:
+            return None
+        parts = page_segments(page)
+        before = next((head for head in _BEFORE_SLUG if parts[: len(head)] == head), ())
+        rest = parts[len(before) :]
+        if len(rest) > 3 and rest[2] == "workflows" and not before:  # circleci.com/gh/acme/workflows/web
+            rest = (*rest[:2], rest[3])
+        slug, below = "/".join(rest[:3]), rest[3:]
+        if not is_within(slug, self.organization):
+            return None
+        number = below[0] if below and is_number(below[0]) else None
+        match before:
+            case ("pipelines",):
+                job = below[below.index("jobs") + 1] if "jobs" in below[:-1] else None
+                return Page(
+                    pipeline=short(slug),
+                    number=int(number) if number else None,
+                    job=job if number and job and is_number(job) else None,
+                )
+            case ("jobs",) | ():
+                return Page(pipeline=short(slug), job=str(int(number)) if number else None)
+            case _:
+                return Page(pipeline=short(slug))

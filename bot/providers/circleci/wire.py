@@ -59,11 +59,20 @@ class TriggerWire(Wire):
     actor: Actor | None = None
 
 
+class AuthorWire(Wire):
+    """Who wrote a commit, where CircleCI tells it."""
+
+    name: str | None = None
+    email: str | None = None
+    login: str | None = None
+
+
 class CommitWire(Wire):
-    """A commit's words."""
+    """A commit's message and author."""
 
     subject: str | None = None
     body: str | None = None
+    author: AuthorWire | None = None
 
 
 class Vcs(Wire):
@@ -74,6 +83,7 @@ class Vcs(Wire):
     tag: str | None = None
     review_id: str | None = None
     review_url: str | None = None
+    origin_repository_url: str | None = None
     target_repository_url: str | None = None
     commit: CommitWire | None = None
 
@@ -83,6 +93,7 @@ class GitParameters(Wire):
 
     branch: str | None = None
     tag: str | None = None
+    ref: str | None = None
     checkout_sha: str | None = None
     checkout_url: str | None = None
 
@@ -127,7 +138,7 @@ class PipelineWire(Wire):
     state: str | None = None
     created_at: str | None = None
     updated_at: str | None = None
-    errors: list[Fault] | None = None
+    errors: list[msgspec.Raw] | None = None
     trigger: TriggerWire | None = None
     vcs: Vcs | None = None
     trigger_parameters: TriggerParameters | None = None
@@ -172,9 +183,10 @@ class Workflow(Wire):
     max_auto_reruns: int | None = None
 
 
-class Rerun(Wire):
-    """The answer to a rerun."""
+class Accepted(Wire):
+    """The answer to what acts: words, or the new workflow of a rerun."""
 
+    message: str | None = None
     workflow_id: str | None = None
 
 
@@ -189,6 +201,26 @@ class JobWire(Wire):
     started_at: str | None = None
     stopped_at: str | None = None
     approval_request_id: str | None = None
+
+
+class JobProject(Wire):
+    """The project of a job."""
+
+    slug: str
+
+
+class JobParent(Wire):
+    """The pipeline or the workflow of a job."""
+
+    id: str
+
+
+class JobDetails(Wire):
+    """A job by its number, with what it belongs to."""
+
+    project: JobProject | None = None
+    pipeline: JobParent | None = None
+    latest_workflow: JobParent | None = None
 
 
 class ArtifactWire(Wire):
@@ -259,7 +291,7 @@ class V1Step(Wire):
 class V1Job(Wire):
     """A job with its steps."""
 
-    steps: list[V1Step] | None = None
+    steps: list[msgspec.Raw] | None = None
 
 
 class Output(Wire):

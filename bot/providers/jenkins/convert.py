@@ -1,31 +1,33 @@
-"""Jenkins' objects in our words: pure readers and state maps."""
+"""Jenkins' objects as the bot's models, and the state maps. Pure."""
 
-import html
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from urllib.parse import unquote
 
 import msgspec
 
 from bot.core.errors import UnexpectedResponse
 from bot.core.models import (
+    Approval,
+    Artifact,
     Build,
     Conclusion,
     IssueCounts,
-    Parameter,
-    ParameterType,
     Person,
     Pipeline,
     Starter,
     Status,
     Trigger,
 )
-from bot.providers.base.convert import StateMap, repository, state_from
+from bot.providers.base.convert import StateMap, noreply_login, repository, state_from
+from bot.providers.base.listing import parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.jenkins import wire
-from bot.providers.jenkins.names import QUEUED, parent, pull_request, readable_name
+from bot.providers.jenkins.parameters import branch_default, definitions, kind, parameter, text_of
+from bot.providers.jenkins.urls import QUEUED, below, is_number, parent, pull_request, readable_name
 
 STATES: StateMap = {
     "QUEUED": (Status.QUEUED, None),
@@ -54,12 +56,17 @@ TRIGGERS: Mapping[str, Trigger] = {
     "BranchEventCause": Trigger.PUSH,
     "BranchIndexingCause": Trigger.PUSH,
 }
-_SECRET_TYPES = ("Password", "Credentials", "NonStored", "Vault")
-_YES = frozenset({"true", "yes", "1", "on"})
+PULL_REQUEST_NUMBERS = ("ghprbPullId", "CHANGE_ID", "gitlabMergeRequestIid", "pullRequestId", "PULL_REQUEST_ID")
+"""Parameters in which plugins that build pull requests of plain jobs record the number."""
+PULL_REQUEST_SOURCES = ("ghprbSourceBranch", "CHANGE_BRANCH", "gitlabSourceBranch", "sourceBranch")
+PULL_REQUEST_TARGETS = ("ghprbTargetBranch", "CHANGE_TARGET", "gitlabTargetBranch", "targetBranch")
+_PULL_REQUEST_REF = re.compile(r"(?:pr|pull|pull-requests|merge-requests)/([0-9]{1,12})(?:/(?:head|merge|from))?")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
+class ReadContext:
     """What a reader has to know besides the object."""
 
     connection: str
@@ -70,45 +77,48 @@ class Around:
     is_branch: bool = False
 
 
-def kind(class_: str) -> str:
-    """Return a Java class's own name."""
-    return re.split(r"[.$]", class_)[-1]
+def members(items: Iterable[msgspec.Raw] | None, read: Callable[[msgspec.Raw], T]) -> list[T]:
+    """Return the members that read: each plugin may add what it likes, and an odd one spoils only itself."""
+    readable = []
+    for item in items or ():
+        try:
+            readable.append(read(item))
+        except UnexpectedResponse:
+            continue
+    return readable
 
 
-def is_container(it: wire.Item) -> bool:
+def is_container(raw: wire.Item) -> bool:
     """Return whether jobs stand in it: folders have neither colour nor builds."""
-    named = kind(it.class_).lower()
-    return named.endswith(("folder", "multibranchproject")) or (it.jobs is not None and it.color is None)
+    name = kind(raw.class_).lower()
+    return name.endswith(("folder", "multibranchproject")) or (raw.jobs is not None and raw.color is None)
 
 
-def is_multibranch(it: wire.Item) -> bool:
+def is_multibranch(raw: wire.Item) -> bool:
     """Return whether each job in it is a branch."""
-    return kind(it.class_).endswith("MultiBranchProject")
+    return kind(raw.class_).endswith("MultiBranchProject")
 
 
-def is_branch_job(properties: Iterable[wire.Property] | None) -> bool:
+def is_branch_job(settings: Iterable[msgspec.Raw] | None) -> bool:
     """Return whether a job with these settings is a branch of a multibranch project."""
-    return any(kind(it.class_) == "BranchJobProperty" for it in properties or ())
+    return any(kind(setting.class_) == "BranchJobProperty" for setting in members(settings, wire.Property.of))
 
 
-def definitions(it: wire.Item) -> tuple[wire.Definition, ...]:
-    """Return the parameters that a job declares."""
-    return tuple(one for setting in it.property or () for one in setting.parameter_definitions or ())
+def jobs_in(raw: wire.Item, name: str) -> Iterator[tuple[str, wire.Item]]:
+    """Yield what stands directly in a folder, with its full name; what has no name is passed over."""
+    for inside in parse_items(raw.jobs or (), wire.Item.of):
+        full_name = inside.full_name or ("/".join(filter(None, (name, inside.name))) if inside.name else None)
+        if full_name:
+            yield full_name, inside
 
 
 def actions(items: Iterable[msgspec.Raw] | None) -> list[wire.Action]:
-    """Return the actions that read: each plugin may add what it likes, and an odd one spoils only itself."""
-    found = []
-    for item in items or ():
-        try:
-            found.append(wire.Action.of(item))
-        except UnexpectedResponse:
-            continue
-    return found
+    """Return the actions that read."""
+    return members(items, wire.Action.of)
 
 
 def causes(of: Iterable[wire.Action]) -> list[wire.Cause]:
-    """Return why a build started; several causes are normal."""
+    """Return build_causes a build started; several causes are normal."""
     return [cause for action in of for cause in action.causes or ()]
 
 
@@ -117,48 +127,42 @@ def values(of: Iterable[wire.Action]) -> list[wire.ParameterValue]:
     return [value for action in of for value in action.parameters or ()]
 
 
-def is_secret(class_or_type: str) -> bool:
-    """Return whether a parameter of this type is hidden."""
-    return kind(class_or_type).startswith(_SECRET_TYPES)
-
-
 def by_user(of: Iterable[wire.Cause], user: str) -> bool:
     """Return whether a user started it."""
     return any(cause.user_id is not None and cause.user_id.lower() == user.lower() for cause in of)
 
 
-def pipeline(it: wire.Item, full_name: str, *, page: str, in_multibranch: bool) -> Pipeline:
-    """Return a job as a pipeline; a branch's job is named after its project, too."""
-    above = parent(full_name)
-    shown = it.display_name or unquote(full_name.rpartition("/")[2])
+def pipeline(raw: wire.Item, full_name: str, *, page: str, in_multibranch: bool) -> Pipeline:
+    """Return a job as a pipeline; a branch's job is named after its project, too.
+
+    The default branch is the branch of a branch's job, else the default of the job's branch parameter. Without either
+    it is None: what the newest build happened to build says nothing.
+    """
+    above, own = parent(full_name), full_name.rpartition("/")[2]
+    shown = raw.display_name or unquote(own)
     if in_multibranch and above is not None:
         project = above.rpartition("/")
         shown, above = f"{unquote(project[2])} » {shown}", project[0] or None
+    branch = branch_default(definitions(raw))
+    if in_multibranch:
+        branch = unquote(own) if pull_request(own) is None else None
+    newest = git(actions(raw.last_build.actions)) if raw.last_build else None
+    remotes = newest.remote_urls if newest else None
     return Pipeline(
         id=full_name,
         path=full_name,
         name=shown,
         group=readable_name(above) if above else None,
+        default_branch=branch,
+        repository=repository(remotes[0]) if remotes else None,
         web_url=page,
-        enabled=it.buildable is not False and not (it.color or "").startswith("disabled"),
+        enabled=raw.buildable is not False and not (raw.color or "").startswith("disabled"),
     )
 
 
-def checkout(it: wire.Item) -> wire.Action | None:
+def checkout(raw: wire.Item) -> wire.Action | None:
     """Return what the newest build of a job checked out."""
-    return git(actions(it.last_build.actions)) if it.last_build else None
-
-
-def with_source(found: Pipeline, it: wire.Item, *, branch: str | None) -> Pipeline:
-    """Return a pipeline with its repository, and its own branch, else `branch`, else its newest build's."""
-    newest = checkout(it)
-    remotes = newest.remote_urls if newest else None
-    if is_branch_job(it.property):
-        own = found.id.rpartition("/")[2]
-        branch = unquote(own) if pull_request(own) is None else None
-    else:
-        branch = branch or git_ref(newest)[0]
-    return replace(found, default_branch=branch, repository=repository(remotes[0]) if remotes else None)
+    return git(actions(raw.last_build.actions)) if raw.last_build else None
 
 
 def git(of: Iterable[wire.Action], wanted: str | None = None, *, is_certain: bool = False) -> wire.Action | None:
@@ -166,13 +170,13 @@ def git(of: Iterable[wire.Action], wanted: str | None = None, *, is_certain: boo
 
     `is_certain`: nothing else than the wanted branch can have been built, so another branch's checkout is a library's.
     """
-    found = [action for action in of if action.last_built_revision is not None and action.last_built_revision.sha]
-    for action in found:
-        if wanted is not None and wanted in _branches(action):
+    checkouts = [action for action in of if action.last_built_revision is not None and action.last_built_revision.sha]
+    for action in checkouts:
+        if wanted is not None and wanted in {name.removeprefix("tags/") for name in _branches(action)}:
             return action
     if is_certain:
-        found = [action for action in found if not _branches(action)]
-    return found[-1] if found else None
+        checkouts = [action for action in checkouts if not _branches(action)]
+    return checkouts[-1] if checkouts else None
 
 
 def git_ref(action: wire.Action | None) -> tuple[str | None, str | None]:
@@ -185,8 +189,8 @@ def git_ref(action: wire.Action | None) -> tuple[str | None, str | None]:
 
 
 def _branches(action: wire.Action) -> list[str]:
-    found = action.last_built_revision.branch if action.last_built_revision else None
-    names = [plain_branch(branch.name or "") for branch in found or ()]
+    branches = action.last_built_revision.branch if action.last_built_revision else None
+    names = [plain_branch(branch.name or "") for branch in branches or ()]
     return [name for name in names if name]
 
 
@@ -197,16 +201,52 @@ def plain_branch(name: str) -> str | None:
     return None if short in {"", "detached", "HEAD"} else short
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltRef:
+    """What a build was made of: a branch, a tag, or a pull request with its branches where they are told."""
+
+    branch: str | None = None
+    tag: str | None = None
+    pull_request: str | None = None
+    target_branch: str | None = None
+
+
+def built_ref(context: ReadContext, build_actions: Iterable[wire.Action], source: wire.Action | None) -> BuiltRef:
+    """Return what was built.
+
+    The job of a pull request (`PR-12`) or of a branch says it by its name; other jobs by the parameters that plugins
+    record for a pull request, else by what git checked out (`pull/12/merge`, `tags/v2`, a branch).
+    """
+    own = context.pipeline.rpartition("/")[2]
+    branch, tag = git_ref(source)
+    number = pull_request(own) if "/" in context.pipeline else None
+    if number is not None:
+        return BuiltRef(pull_request=number)
+    if context.is_branch:
+        name = unquote(own)
+        return BuiltRef(tag=name) if tag == name else BuiltRef(branch=name)
+    recorded = {value.name: text_of(value.value) or "" for value in values(build_actions)}
+    number = next((recorded[name] for name in PULL_REQUEST_NUMBERS if is_number(recorded.get(name, ""))), None)
+    match = _PULL_REQUEST_REF.fullmatch(branch or "")
+    if number is None and match is None:
+        return BuiltRef(branch=branch, tag=tag)
+    return BuiltRef(
+        pull_request=number or (match[1] if match else None),
+        branch=next((recorded[name] for name in PULL_REQUEST_SOURCES if recorded.get(name)), None),
+        target_branch=next((recorded[name] for name in PULL_REQUEST_TARGETS if recorded.get(name)), None),
+    )
+
+
 def trigger(of: Iterable[wire.Cause], user: str, *, is_pull_request: bool) -> Trigger:
     """Return what made a build start: the first cause that says so."""
     for cause in of:
-        known = TRIGGERS.get(kind(cause.class_))
-        if known is Trigger.WEB and cause.user_id is not None and cause.user_id.lower() == user.lower():
+        trigger_ = TRIGGERS.get(kind(cause.class_))
+        if trigger_ is Trigger.WEB and cause.user_id is not None and cause.user_id.lower() == user.lower():
             return Trigger.API
-        if known is Trigger.PUSH and is_pull_request:
+        if trigger_ is Trigger.PUSH and is_pull_request:
             return Trigger.MERGE_REQUEST
-        if known is not None:
-            return known
+        if trigger_ is not None:
+            return trigger_
     return Trigger.UNKNOWN
 
 
@@ -222,152 +262,167 @@ def starter(of: Collection[wire.Cause]) -> tuple[str | None, Starter | None]:
     return None, Starter.BOT if of else None
 
 
-def state(it: wire.Run) -> tuple[Status, Conclusion | None, str]:
+def state(raw: wire.Run) -> tuple[Status, Conclusion | None, str]:
     """Return how a build stands. A result counts only when it no longer builds: freestyle jobs set it before."""
-    building = it.building if it.building is not None else it.in_progress
-    if building or it.result is None:
+    building = raw.building if raw.building is not None else raw.in_progress
+    if building or raw.result is None:
         return Status.IN_PROGRESS, None, "BUILDING"
-    status, conclusion = state_from(it.result, STATES, finished=True)
-    return status, conclusion, it.result
+    status, conclusion = state_from(raw.result, STATES, finished=True)
+    return status, conclusion, raw.result
 
 
-def ended_at(it: wire.Run | wire.LastBuild) -> datetime | None:
+def ended_at(raw: wire.Run | wire.LastBuild) -> datetime | None:
     """Return when a build that no longer runs ended."""
-    return None if it.timestamp is None or it.duration is None else parse_time(it.timestamp + max(it.duration, 0))
+    if raw.timestamp is None or raw.duration is None:
+        return None
+    return parse_time(raw.timestamp + max(raw.duration, 0))
 
 
-def build(it: wire.Run, around: Around) -> Build:
-    """Return a build as ours."""
-    status, conclusion, raw = state(it)
-    found = actions(it.actions)
-    why = causes(found)
-    own = around.pipeline.rpartition("/")[2]
-    request = pull_request(own) if "/" in around.pipeline else None
-    source = git(found, unquote(own), is_certain=request is not None or around.is_branch)
-    branch, tag = git_ref(source)
-    if request is not None:
-        branch, tag = None, None
-    elif around.is_branch:
-        branch, tag = unquote(own), None
+def tells_inputs(build_actions: Iterable[wire.Action]) -> bool:
+    """Return whether a build's actions say whether an input step waits; older servers leave that to the stage view."""
+    return any(action.waiting_for_input is not None for action in build_actions)
+
+
+def build(raw: wire.Run, context: ReadContext) -> Build:
+    """Return a build as the bot's model."""
+    status, conclusion, word = state(raw)
+    build_actions = actions(raw.actions)
+    build_causes = causes(build_actions)
+    own = context.pipeline.rpartition("/")[2]
+    is_request = "/" in context.pipeline and pull_request(own) is not None
+    source = git(build_actions, unquote(own), is_certain=is_request or context.is_branch)
+    ref = built_ref(context, build_actions, source)
     sha = source.last_built_revision.sha if source and source.last_built_revision else None
-    change = _change(it, sha)
-    name, starter_kind = starter(why)
-    tests = next((action for action in found if action.total_count is not None), None)
+    change = _change(raw, sha)
+    name, starter_kind = starter(build_causes)
+    tests = next((action for action in build_actions if action.total_count is not None), None)
     remotes = source.remote_urls if source else None
-    started = parse_time(it.timestamp)
-    completed = ended_at(it) if status is Status.COMPLETED else None
+    started = parse_time(raw.timestamp)
+    completed = ended_at(raw) if status is Status.COMPLETED else None
     return Build(
-        connection=around.connection,
-        pipeline=around.pipeline,
-        id=around.alias or str(it.number),
-        number=it.number,
-        name=readable_name(around.pipeline),
+        connection=context.connection,
+        pipeline=context.pipeline,
+        id=context.alias or str(raw.number),
+        number=raw.number,
+        name=readable_name(context.pipeline),
         repo=repository(remotes[0]) if remotes else None,
-        branch=branch,
-        tag=tag,
-        pull_request=request,
+        branch=ref.branch,
+        tag=ref.tag,
+        pull_request=ref.pull_request,
+        target_branch=ref.target_branch,
         commit=sha,
         message=(change.comment or change.msg or None) if change else None,
         author=_author(change),
         status=status,
         conclusion=conclusion,
-        raw_state=raw,
-        waiting=status is Status.IN_PROGRESS and any(action.waiting_for_input for action in found),
-        trigger=trigger(why, around.user, is_pull_request=request is not None),
+        raw_state=word,
+        waiting=status is Status.IN_PROGRESS and any(action.waiting_for_input for action in build_actions),
+        trigger=trigger(build_causes, context.user, is_pull_request=ref.pull_request is not None),
         triggered_by=name,
         triggered_by_type=starter_kind,
         started_at=started,
         completed_at=completed,
         updated_at=completed or started,
-        web_url=f"{around.page}{it.number}/",
+        web_url=f"{context.page}{raw.number}/",
         issues=IssueCounts(test_failures=tests.fail_count, tests_total=tests.total_count) if tests else IssueCounts(),
     )
 
 
-def queued(it: wire.QueueItem, around: Around) -> Build:
+def queued(raw: wire.QueueItem, context: ReadContext) -> Build:
     """Return a queue item as a build without a number."""
-    why = causes(actions(it.actions))
-    own = around.pipeline.rpartition("/")[2]
-    request = pull_request(own) if "/" in around.pipeline else None
-    name, starter_kind = starter(why)
-    raw = "CANCELLED" if it.cancelled else "QUEUED"
-    status, conclusion = STATES[raw]
-    since = parse_time(it.in_queue_since)
+    build_actions = actions(raw.actions)
+    build_causes = causes(build_actions)
+    ref = built_ref(context, build_actions, None)
+    name, starter_kind = starter(build_causes)
+    word = "CANCELLED" if raw.cancelled else "QUEUED"
+    status, conclusion = STATES[word]
+    since = parse_time(raw.in_queue_since)
     return Build(
-        connection=around.connection,
-        pipeline=around.pipeline,
-        id=f"{QUEUED}{it.id}",
-        name=readable_name(around.pipeline),
-        branch=unquote(own) if around.is_branch and request is None else None,
-        pull_request=request,
+        connection=context.connection,
+        pipeline=context.pipeline,
+        id=f"{QUEUED}{raw.id}",
+        name=readable_name(context.pipeline),
+        branch=ref.branch,
+        pull_request=ref.pull_request,
+        target_branch=ref.target_branch,
         status=status,
         conclusion=conclusion,
-        raw_state=raw,
-        trigger=trigger(why, around.user, is_pull_request=request is not None),
+        raw_state=word,
+        trigger=trigger(build_causes, context.user, is_pull_request=ref.pull_request is not None),
         triggered_by=name,
         triggered_by_type=starter_kind,
         created_at=since,
         updated_at=since,
-        web_url=around.page,
+        web_url=context.page,
     )
 
 
-def _change(it: wire.Run, sha: str | None) -> wire.Change | None:
+def _change(raw: wire.Run, sha: str | None) -> wire.Change | None:
     """Return the change that the built commit is, where it is among the build's changes."""
-    sets = [*(it.change_sets or ()), *([it.change_set] if it.change_set else ())]
-    changes = [change for one in sets for change in one.items or ()]
+    sets = [*members(raw.change_sets, wire.ChangeSet.of), *([raw.change_set] if raw.change_set else ())]
+    changes = [change for each in sets for change in each.items or ()]
     return next((change for change in changes if sha is not None and change.commit_id == sha), None)
 
 
 def _author(change: wire.Change | None) -> Person | None:
-    name = change.author.full_name if change and change.author else None
-    email = change.author_email if change else None
-    return Person(name=name or None, email=email or None) if name or email else None
+    name = (change.author.full_name if change and change.author else None) or None
+    email = (change.author_email if change else None) or None
+    return Person(name=name, email=email, login=noreply_login(email)) if name or email else None
 
 
-# parameters
-
-
-def parameter(it: wire.Definition) -> Parameter:
-    """Return a declared parameter as ours. Jenkins has no required ones: what is missing gets its default."""
-    asked = parameter_type(it)
-    default = it.default_parameter_value.value if it.default_parameter_value else None
-    return Parameter(
-        name=it.name,
-        type=asked,
-        choices=tuple((choice, choice) for choice in it.choices or ()),
-        default=None if asked is ParameterType.SECRET else text_of(default),
-        help=plain(it.description) or None,
+def artifact(raw: wire.FileWire, build: str, pipeline: str, size: int | None, page: str) -> Artifact:
+    """Return an archived file as an artifact; `page` is its build's."""
+    path = raw.relative_path
+    return Artifact(
+        id=path,
+        build=build,
+        pipeline=pipeline,
+        name=path,
+        size_bytes=size,
+        url=below(page, "artifact", *path.split("/")),
     )
 
 
-def parameter_type(it: wire.Definition) -> ParameterType:
-    """Return how a parameter is asked for; types of plugins we don't know are text, or a choice where they list some."""
-    named = kind(it.class_ or it.type or "")
-    if is_secret(named):
-        return ParameterType.SECRET
-    if named.startswith("Boolean"):
-        return ParameterType.BOOLEAN
-    return ParameterType.CHOICE if it.choices else ParameterType.TEXT
+# approvals
 
 
-def is_file(it: wire.Definition) -> bool:
-    """Return whether a parameter is an uploaded file."""
-    return "File" in kind(it.class_ or it.type or "")
+def approvals(build_actions: Iterable[wire.Action], *, build: str, pipeline: str, page: str) -> Iterator[Approval]:
+    """Yield the input steps that wait, as a build's actions tell them."""
+    for action in build_actions:
+        for execution in action.executions or () if action.waiting_for_input else ():
+            if execution.settled:
+                continue
+            step = execution.input or wire.Input()
+            yield Approval(
+                id=execution.id,
+                build=build,
+                pipeline=pipeline,
+                name=step.message or execution.display_name or execution.id,
+                fields=tuple(map(parameter, step.parameters or ())),
+                approvers=tuple(who.strip() for who in (step.submitter or "").split(",") if who.strip()),
+                can_reject=True,
+                url=f"{page}input/",
+            )
 
 
-def text_of(value: object) -> str | None:
-    """Return a value as a person types it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
-
-
-def is_yes(value: str) -> bool:
-    """Return whether a person's word says yes."""
-    return value.strip().lower() in _YES
-
-
-def plain(text: str | None) -> str:
-    """Return one line of HTML's text."""
-    return " ".join(html.unescape(re.sub(r"<[^<>]*>", " ", text or "")).split())
+def pending_approval(raw: wire.PendingInput, *, build: str, pipeline: str, page: str) -> Approval:
+    """Return an input step as the stage view tells it; it does not say who may decide."""
+    fields = (
+        wire.Definition(
+            name=field.name,
+            type=field.type,
+            description=field.description,
+            choices=field.definition.choices if field.definition else None,
+            default_parameter_value=wire.Default(value=field.definition.default_val) if field.definition else None,
+        )
+        for field in raw.inputs or ()
+    )
+    return Approval(
+        id=raw.id,
+        build=build,
+        pipeline=pipeline,
+        name=raw.message or raw.id,
+        fields=tuple(map(parameter, fields)),
+        can_reject=True,
+        url=f"{page}input/",
+    )

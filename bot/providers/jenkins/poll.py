@@ -1,45 +1,25 @@
-"""The poll of a whole server: one `tree` for the newest build of each watched job, and where it stands."""
+"""The poll of a whole server: one `tree` for the newest build of each watched job."""
 
-import json
-from collections.abc import Collection, Iterator, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from datetime import timedelta
 from typing import Self
 
 import msgspec
 
+from bot.core.clock import Clock
+from bot.core.errors import NotFound, UnexpectedResponse
+from bot.core.models import Build, BuildKey, Changes, Watched
+from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import parse_items
-from bot.providers.jenkins import wire
+from bot.providers.jenkins import convert, urls, wire
+from bot.providers.jenkins.client import Server
 
+log = logging.getLogger(__name__)
+
+GAP = 100
+FINISHED_LATELY = timedelta(minutes=3)
 _LAST = "name,fullName,property[_class],lastBuild[number,building,result,timestamp,duration]"
-
-
-def common_folder(jobs: Collection[str]) -> str:
-    """Return the narrowest folder that holds all jobs ("" is the server), or the job itself where it is the only one."""
-    paths = [job.split("/") for job in jobs]
-    shared: list[str] = []
-    for steps in zip(*paths, strict=False):
-        if len(set(steps)) > 1:
-            break
-        shared.append(steps[0])
-    return "/".join(shared)
-
-
-def tree(folder: str, jobs: Collection[str]) -> str:
-    """Return the `tree` that reaches every job from a folder: nesting is explicit, and no deeper than they stand."""
-    above = len(folder.split("/")) if folder else 0
-    asked = _LAST
-    for _ in range(max((len(job.split("/")) - above for job in jobs), default=0)):
-        asked = f"{_LAST},jobs[{asked}]"
-    return asked
-
-
-def jobs_in(item: wire.Item, name: str) -> Iterator[tuple[str, wire.Item]]:
-    """Yield each job and folder from an item on, by full name."""
-    if name:
-        yield name, item
-    for inside in parse_items(item.jobs or (), wire.Item.of):
-        own = inside.full_name or "/".join(filter(None, (name, inside.name)))
-        if own:
-            yield from jobs_in(inside, own)
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -61,14 +41,114 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
         return self.number > 0 and not self.result
 
 
-def read_cursor(text: str | None) -> Mapping[str, Mark]:
-    """Return how each job stood; a cursor that does not read knows none."""
-    try:
-        return msgspec.json.decode(text or "", type=dict[str, Mark])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return {}
+class Cursor(PollCursor, frozen=True):
+    """How the newest build of each watched job stood, by the job's full name."""
+
+    marks: dict[str, Mark] = msgspec.field(default_factory=dict)
 
 
-def write_cursor(marks: Mapping[str, Mark]) -> str:
-    """Return how each job stands as text."""
-    return json.dumps({name: [mark.number, mark.result] for name, mark in sorted(marks.items())})
+class Poll:
+    """Asks one server for what changed. `read` reads one build, `convert` makes one of a list's item."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        read: Callable[[str, str], Awaitable[Build]],
+        convert: Callable[[msgspec.Raw, str], Build],
+        clock: Clock,
+    ) -> None:
+        self._server = server
+        self._read = read
+        self._convert = convert
+        self._clock = clock
+
+    async def changes(
+        self, cursor: str | None, watched: Watched, build_or_none: Callable[[BuildKey], Awaitable[Build | None]]
+    ) -> Changes:
+        """Return what changed since the cursor: one request for the whole server, from the narrowest folder of all jobs.
+
+        One more for each job whose newest build moved (it reads all builds since), and one for each unfinished build.
+        """
+        for key in watched.unfinished:
+            item = urls.waiting_item(key.id)
+            if item is not None:
+                self._server.aliases.setdefault((key.pipeline, item), None)
+        before = (Cursor.decode(cursor) or Cursor()).marks
+        marks = {job: mark for job, mark in before.items() if job in watched.pipelines}
+        builds: dict[BuildKey, Build] = {}
+        newest = await self._newest(watched.pipelines)
+        for job in sorted(newest):
+            last = newest[job]
+            mark = Mark.of(last)
+            if marks.get(job) == mark:
+                continue
+            try:
+                moved = await self._moved(job, last, marks.get(job)) if last is not None else []
+            except (NotFound, UnexpectedResponse) as exc:
+                log.warning("a job's builds can't be read", extra={"job": job, "why": str(exc)})
+                continue
+            marks[job] = mark
+            builds.update((build.key, build) for build in moved)
+        for key in sorted(watched.unfinished - builds.keys()):
+            straggler = await build_or_none(key)
+            if straggler is not None:
+                builds[straggler.key] = straggler
+        return Changes(builds=tuple(builds.values()), cursor=Cursor(marks=marks).encode())
+
+    async def _newest(self, watched: frozenset[str]) -> Mapping[str, wire.LastBuild | None]:
+        jobs = {job for job in watched if urls.place_of_name(job) is not None}
+        if not jobs:
+            return {}
+        folder = common_folder(jobs)
+        try:
+            root = await self._server.of_folder(folder, tree(folder, jobs))
+        except NotFound:
+            if not folder:
+                raise
+            folder = ""  # it was deleted or renamed: what else is watched must not suffer
+            root = await self._server.of_folder("", tree(folder, jobs))
+        items = dict(items_in(wire.Item.of(root), folder))
+        for job in jobs & items.keys():
+            self._server.learn(job, items[job].property)
+        return {job: items[job].last_build for job in jobs & items.keys()}
+
+    async def _moved(self, job: str, last: wire.LastBuild, before: Mark | None) -> list[Build]:
+        """Return a job's builds since the mark. A job seen for the first time tells what runs or has just ended."""
+        if before is None:
+            ended = convert.ended_at(last)
+            is_old = not last.building and (ended is None or ended < self._clock() - FINISHED_LATELY)
+            return [] if is_old else [await self._read(job, str(last.number))]
+        gap = last.number - before.number + before.is_running
+        if gap <= 1:
+            return [await self._read(job, str(last.number))]
+        listed = wire.Builds.of(await self._server.of_job(job, f"builds[{wire.RUN}]{{0,{min(gap, GAP)}}}"))
+        return list(parse_items(listed.builds or (), lambda raw: self._convert(raw, job)))
+
+
+def common_folder(jobs: Collection[str]) -> str:
+    """Return the narrowest folder that holds all jobs ("" is the server), or the job itself where it is the only one."""
+    paths = [job.split("/") for job in jobs]
+    shared: list[str] = []
+    for steps in zip(*paths, strict=False):
+        if len(set(steps)) > 1:
+            break
+        shared.append(steps[0])
+    return "/".join(shared)
+
+
+def tree(folder: str, jobs: Collection[str]) -> str:
+    """Return the `tree` that reaches every job from a folder: nesting is explicit, and no deeper than they stand."""
+    above = len(folder.split("/")) if folder else 0
+    fields = _LAST
+    for _ in range(max((len(job.split("/")) - above for job in jobs), default=0)):
+        fields = f"{_LAST},jobs[{fields}]"
+    return fields
+
+
+def items_in(raw: wire.Item, name: str) -> Iterator[tuple[str, wire.Item]]:
+    """Yield each job and folder from an item on, by full name."""
+    if name:
+        yield name, raw
+    for full_name, inside in convert.jobs_in(raw, name):
+        yield from items_in(inside, full_name)

@@ -1,126 +1,325 @@
-"""What is sent to Jenkins to start a build: a ref, a commit and a message go into parameters that the job declares."""
+"""Starts of builds: what is sent to Jenkins, what that makes it build, and the build that a queue item became."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from bot.core.errors import UsageError
-from bot.core.models import ParameterType, Ref, RefKind, StartRequest
-from bot.core.text import same_name
-from bot.providers.jenkins import wire
-from bot.providers.jenkins.convert import is_file, is_yes, parameter_type, text_of
+import msgspec
+
+from bot.core.clock import Clock, Sleep
+from bot.core.errors import NotFound, ProviderError, Rejected, Unavailable, UnexpectedResponse, UsageError
+from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
+from bot.providers.base.options import check_options
+from bot.providers.base.times import parse_time
+from bot.providers.jenkins import convert, parameters, urls, wire
+from bot.providers.jenkins.client import Builder, Catalogue, SendOnce, Server
+from bot.providers.jenkins.errors import LABEL
 
 START_OPTIONS: Mapping[str, str] = {"delay": "seconds to wait in the queue before the build starts (0 without it)"}
-BRANCH_PARAMETERS = ("BRANCH", "BRANCH_NAME", "GIT_BRANCH", "BRANCH_TO_BUILD", "GIT_REF", "REF", "BRANCH_OR_TAG")
-TAG_PARAMETERS = ("TAG", "TAG_NAME", "GIT_TAG")
-COMMIT_PARAMETERS = ("COMMIT", "GIT_COMMIT", "COMMIT_SHA", "COMMIT_ID", "SHA1", "SHA", "REVISION")
-PULL_REQUEST_PARAMETERS = ("PR", "PR_NUMBER", "PULL_REQUEST", "PULL_REQUEST_ID", "CHANGE_ID")
-MESSAGE_PARAMETERS = ("MESSAGE", "BUILD_MESSAGE", "REASON", "CAUSE")
+TAGS = "refs/tags/"
+SKEW = timedelta(minutes=1)
+FOLLOWED_SECONDS = (0.0, 0.5, 1.0, 1.0, 1.5, 2.0, 2.0, 2.0)
+"""The pauses between polls of a queue item, until the build is shown without its number."""
 
-_NO = frozenset({"false", "no", "0", "off", ""})
-_REMOTE = "origin/"
+Fits = Callable[[Sequence[wire.Action]], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A start as it will be sent: the job that builds, and its parameters."""
+
+    builder: Builder
+    sent: Mapping[str, str]
+    delay: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A build of which another one is made; `next_number` is what the job's next build was to be called before."""
+
+    job: str
+    number: str
+    next_number: int | None
 
 
 def delay_seconds(options: Mapping[str, str]) -> int:
     """Return how long the build waits in the queue first. Raises UsageError, also for options that are not there."""
-    for name in options:
-        if name not in START_OPTIONS:
-            raise UsageError(f"Jenkins has no option `{name}`.", hint="There is `delay`, in seconds.")
+    check_options(options, START_OPTIONS, LABEL)
     text = options.get("delay", "0")
-    if not text.isdecimal() or len(text) > 5:
+    if not urls.is_number(text) or len(text) > 5:
         raise UsageError(f"`delay` is a number of seconds, not `{text[:40]}`.")
     return int(text)
 
 
-def form(declared: Sequence[wire.Definition], given: Mapping[str, str]) -> dict[str, str]:
-    """Return what a person gave as Jenkins takes it. Raises UsageError: Jenkins itself drops unknown names silently."""
-    by_name = {one.name: one for one in declared}
-    sent: dict[str, str] = {}
-    for name, value in given.items():
-        definition = by_name.get(name)
-        if definition is None:
-            raise UsageError(f"The job declares no parameter `{name}`.", hint=_declared(by_name, name))
-        if is_file(definition):
-            raise UsageError(f"`{name}` is a file, and I can't hand one over.", hint="Start the build on its page.")
-        sent[name] = _typed(definition, value)
-    return sent
+async def prepare(catalogue: Catalogue, pipeline: str, request: StartRequest) -> Prepared:
+    """Return a start as it will be sent. Costs a request for the job, two where another branch's job builds it.
 
-
-def placed(declared: Sequence[wire.Definition], request: StartRequest, ref: Ref | None) -> dict[str, str]:
-    """Return the request's parameters, with its ref, commit and message in those that the job declares for them.
-
-    What is given by name wins. Raises UsageError where the job declares none. `ref` is None where the job is
-    the ref.
+    Raises UsageError for what the job does not declare: Jenkins itself would drop it silently.
     """
-    given = dict(request.parameters)
-    if ref is not None:
-        name, value = _ref_value(declared, ref)
-        given.setdefault(name, value)
-    if request.commit and not (ref is not None and ref.kind is RefKind.COMMIT):
-        given.setdefault(_named(declared, COMMIT_PARAMETERS, "a commit"), request.commit)
-    if request.message:
-        given.setdefault(_named(declared, MESSAGE_PARAMETERS, "a message"), request.message)
-    return given
+    delay = delay_seconds(request.options)
+    builder = await catalogue.builder(pipeline, request.ref)
+    declared = parameters.definitions(builder.job)
+    sent = parameters.form(declared, parameters.placed(declared, request, builder.ref))
+    return Prepared(builder=builder, sent=sent, delay=delay)
 
 
-def _ref_value(declared: Sequence[wire.Definition], ref: Ref) -> tuple[str, str]:
-    if ref.kind is RefKind.COMMIT:
-        return _named(declared, COMMIT_PARAMETERS, f"the commit {ref.name[:12]}"), ref.name
-    if ref.kind is RefKind.PULL_REQUEST:
-        return _named(declared, PULL_REQUEST_PARAMETERS, f"pull request {ref.name}"), ref.name
-    if ref.kind is RefKind.TAG:
-        own = find(declared, TAG_PARAMETERS)
-        if own is not None:
-            return own.name, ref.name
-        return _named(declared, BRANCH_PARAMETERS, f"the tag {ref.name}"), f"refs/tags/{ref.name}"
-    name = _named(declared, BRANCH_PARAMETERS, f"the branch {ref.name}")
-    has_remote = (branch_default(declared, keep_remote=True) or "").startswith(_REMOTE)
-    return name, f"{_REMOTE}{ref.name}" if has_remote else ref.name
+def target(prepared: Prepared, request: StartRequest) -> StartTarget:
+    """Return what a prepared start makes Jenkins build, as its parameters and its job say.
 
-
-def find(declared: Iterable[wire.Definition], names: Sequence[str]) -> wire.Definition | None:
-    """Return the declared parameter that is called like one of these, in their order, whatever its case."""
-    by_name = {one.name.upper(): one for one in declared}
-    return next((by_name[name] for name in names if name in by_name), None)
-
-
-def branch_default(declared: Iterable[wire.Definition], *, keep_remote: bool = False) -> str | None:
-    """Return the branch that a job builds when none is given, where a parameter says so."""
-    definition = find(declared, BRANCH_PARAMETERS)
-    default = definition.default_parameter_value if definition else None
-    text = (text_of(default.value) if default else None) or None
-    return text if text is None or keep_remote else text.removeprefix(_REMOTE)
-
-
-def same_values(sent: Mapping[str, str], values: Iterable[wire.ParameterValue], secret: Iterable[str]) -> bool:
-    """Return whether a build was given what was sent, secrets aside: those are not told."""
-    hidden = set(secret)
-    told = {value.name: text_of(value.value) for value in values}
-    return all(told.get(name) == value for name, value in sent.items() if name not in hidden)
-
-
-def _named(declared: Sequence[wire.Definition], names: Sequence[str], what: str) -> str:
-    definition = find(declared, names)
-    if definition is None:
-        raise UsageError(
-            f"This job declares no parameter for {what}, so I can't pass it on.",
-            hint=f"I look for {', '.join(f'`{name}`' for name in names[:3])}; or give the job's own as KEY=VALUE.",
+    The job of a tag can't be told from that of a branch, so a tag of a multibranch project is named as both. Where
+    neither a parameter nor the job says it, the branch is None: the job builds what it is configured to.
+    """
+    declared, sent = parameters.definitions(prepared.builder.job), prepared.sent
+    commit = parameters.given(declared, sent, parameters.COMMIT_PARAMETERS)
+    if prepared.builder.is_branch:
+        own = urls.ref_of_job(prepared.builder.full_name.rpartition("/")[2])
+        is_request = own.kind is RefKind.PULL_REQUEST
+        is_tag = request.ref is not None and request.ref.kind is RefKind.TAG
+        return StartTarget(
+            branch=None if is_request else own.name,
+            pull_request=own.name if is_request else None,
+            tag=own.name if is_tag else None,
+            commit=commit,
         )
-    return definition.name
+    branch = parameters.given_branch(declared, sent)
+    tag = parameters.given(declared, sent, parameters.TAG_PARAMETERS)
+    if branch is not None and branch.startswith(TAGS):
+        tag, branch = branch.removeprefix(TAGS), None
+    request_number = parameters.given(declared, sent, parameters.PULL_REQUEST_PARAMETERS)
+    return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=request_number)
 
 
-def _typed(definition: wire.Definition, value: str) -> str:
-    asked = parameter_type(definition)
-    if asked is ParameterType.BOOLEAN:
-        if not is_yes(value) and value.strip().lower() not in _NO:
-            raise UsageError(f"`{definition.name}` is yes or no, not `{value[:40]}`.")
-        return "true" if is_yes(value) else "false"
-    if asked is ParameterType.CHOICE and value not in (definition.choices or ()):
-        shown = ", ".join(f"`{choice}`" for choice in (definition.choices or ())[:20])
-        raise UsageError(f"`{definition.name}` can't be `{value[:40]}`.", hint=f"Choices: {shown}.")
-    return value
+def target_of_ref(ref: Ref) -> StartTarget:
+    """Return the target of a ref that has no job yet, so that a start of it is refused as not candidate."""
+    match ref.kind:
+        case RefKind.PULL_REQUEST:
+            return StartTarget(pull_request=ref.name)
+        case RefKind.COMMIT:
+            return StartTarget(commit=ref.name)
+        case RefKind.TAG:
+            return StartTarget(branch=ref.name, tag=ref.name)
+        case _:
+            return StartTarget(branch=ref.name)
 
 
-def _declared(by_name: Mapping[str, wire.Definition], wanted: str) -> str:
-    if not by_name:
-        return "It takes no parameters at all."
-    near = [name for name in by_name if same_name(name, wanted)]
-    return f"It declares {', '.join(f'`{name}`' for name in (near or list(by_name)[:20]))}."
+class Queue:
+    """Starts builds of one server and finds what became of them: by queue item, never "the newest"."""
+
+    def __init__(self, server: Server, *, send_once: SendOnce, clock: Clock, sleep: Sleep) -> None:
+        self._server = server
+        self._send_once = send_once
+        self._clock = clock
+        self._sleep = sleep
+
+    async def confirm(self, pipeline: str, item: int) -> Build | int:
+        """Return the number of the build that a queue item became, or the item as a build. Raises NotFound.
+
+        An item of another job is NotFound, and so is one that belongs to no job (a step that waits for a node).
+        """
+        try:
+            raw = await self._server.item(item)
+        except NotFound as exc:
+            # items are kept for five minutes after they left; the build remembers which one it was
+            for run in await self._server.newest(pipeline, "number,queueId"):
+                if run.queue_id == item:
+                    return run.number
+            raise NotFound(
+                f"The queue item {item} is gone, and no build came of it.", provider=LABEL, status=exc.status
+            ) from exc
+        place = urls.place(raw.task.url or "") if raw.task else None
+        if place is None or place.job != pipeline:
+            owner = f"belongs to {place.job}, not to {pipeline}" if place is not None else "is no build"
+            raise NotFound(f"The queue item {item} {owner}.", provider=LABEL)
+        if raw.executable is not None and raw.executable.number is not None:
+            return raw.executable.number
+        return convert.queued(raw, self._server.context(pipeline))
+
+    async def submit(self, prepared: Prepared) -> Build:
+        """Queue a build once and follow it. Without a usable answer it is looked for by user, job, time and values."""
+        full_name, job, sent = prepared.builder.full_name, prepared.builder.job, prepared.sent
+        declared = parameters.definitions(job)
+        since = self._clock()
+        secret = [each.name for each in declared if parameters.is_secret(each.class_ or each.type or "")]
+        route = urls.job_path(full_name, "buildWithParameters" if declared else "build")
+
+        async def send() -> int:
+            query = {"delay": f"{prepared.delay}sec"}
+            reply = await self._server.post(route, form=sent if declared else None, query=query)
+            item = urls.queue_id(reply.headers.get("location"))
+            if item is None and 300 <= reply.status < 400:
+                raise Rejected(
+                    "Jenkins did not queue the build: a plugin of it refused.",
+                    provider=LABEL,
+                    status=reply.status,
+                    hint=f"Start it on its page to see why: {self._server.page(full_name)}",
+                )
+            if item is None:
+                raise UnexpectedResponse("Jenkins' answer to the start names no queue item.", provider=LABEL)
+            return item
+
+        async def find() -> int | None:
+            def fits(candidate: Sequence[wire.Action]) -> bool:
+                return parameters.same_values(sent, convert.values(candidate), secret)
+
+            return await self._only(full_name, since, job.next_build_number, fits)
+
+        return await self._follow(full_name, await self._send_once(send, find))
+
+    async def replay(self, again: Again) -> Build | None:
+        """Replay a build by the graph view, which names the new queue item, or by core; None where neither is there."""
+
+        async def send() -> int | None:
+            try:
+                reply = await self._server.post(urls.build_path(again.job, again.number, "stages", "rerun"))
+            except NotFound:
+                await self._server.post(urls.build_path(again.job, again.number, "replay", "rebuild"))
+                return None
+            rerun = wire.Rerunning.of(reply.raw).data
+            return rerun.queue_id if rerun else None
+
+        try:
+            return await self.again(again, send, "ReplayCause")
+        except NotFound:
+            return None
+
+    async def restart(self, again: Again, stage: str, page: str) -> Build:
+        """Start a new build from a stage of a declarative pipeline; `page` is the old build's."""
+
+        async def send() -> None:
+            route = urls.build_path(again.job, again.number, "restart", "restartPipeline")
+            reply = await self._server.post(route, query={"stageName": stage})
+            outcome = wire.Restarted.of(reply.raw).data or wire.RestartOutcome()
+            if outcome.success in {False, "false"}:
+                reason = wire.html_text(outcome.message)
+                raise Rejected(
+                    f"{LABEL} did not restart it{f': {reason}' if reason else '.'}",
+                    provider=LABEL,
+                    hint=f"Its page: {page}",
+                )
+
+        return await self.again(again, send, "RestartDeclarativePipelineCause")
+
+    async def resubmit(self, again: Again, run: wire.Run, job: wire.Item, request: StartRequest) -> Build:
+        """Start a build with what another one was given, and the request's values.
+
+        Raises UsageError for recorded values that can't be given again: secret ones, which Jenkins does not tell, and
+        those that the job no longer declares, which it would drop.
+        """
+        declared = parameters.definitions(job)
+        known = {each.name for each in declared}
+        recorded = convert.values(convert.actions(run.actions))
+        given = parameters.placed(declared, request, request.ref)
+        gone = [value.name for value in recorded if value.name not in known]
+        if gone:
+            shown = ", ".join(f"`{name}`" for name in gone)
+            raise UsageError(
+                f"Build #{again.number} was given {shown}, which the job no longer declares.",
+                hint="Start a new build instead: `run`.",
+            )
+        hidden = [
+            value.name for value in recorded if value.name not in given and parameters.text_of(value.value) is None
+        ]
+        if hidden and (given or request.options):
+            raise self._secret(again, hidden)
+        if hidden:
+
+            async def send() -> None:
+                route = urls.build_path(again.job, again.number, "rebuild") + "/"
+                await self._server.post(route, query={"autorebuild": True})
+
+            try:
+                return await self.again(again, send, "RebuildCause")
+            except NotFound as exc:
+                raise self._secret(again, hidden) from exc
+        values = {value.name: text for value in recorded if (text := parameters.text_of(value.value)) is not None}
+        sent = {**values, **parameters.form(declared, given)}
+        builder = Builder(job=job, full_name=again.job)
+        return await self.submit(Prepared(builder=builder, sent=sent, delay=delay_seconds(request.options)))
+
+    async def again(self, again: Again, send: Callable[[], Awaitable[int | None]], cause: str) -> Build:
+        """Send what makes a new build of an old one; return the one whose cause names the old one's number.
+
+        `send` returns the new queue item where Jenkins names it.
+        """
+        since = self._clock()
+
+        def fits(candidate: Sequence[wire.Action]) -> bool:
+            return any(
+                parameters.kind(each.class_) == cause
+                and (each.upstream_build == int(again.number) or f"#{again.number}" in _words(each.short_description))
+                for each in convert.causes(candidate)
+            )
+
+        async def find() -> int | None:
+            return await self._only(again.job, since, again.next_number, fits)
+
+        item = await self._send_once(send, find)
+        for pause in FOLLOWED_SECONDS if item is None else ():
+            await self._sleep(pause)
+            try:
+                item = await find()
+            except ProviderError:
+                continue
+            if item is not None:
+                break
+        if item is None:
+            raise Unavailable(
+                "Jenkins took it, and I can't see the new build yet.",
+                provider=LABEL,
+                hint=f"It is on the job's page: {self._server.page(again.job)}",
+                acted=True,
+            )
+        return await self._follow(again.job, item)
+
+    async def _follow(self, pipeline: str, item: int) -> Build:
+        """Return what a queue item became, or what it is after some ten seconds. It was taken, so this never fails."""
+        shown = convert.queued(wire.QueueItem(id=item), self._server.context(pipeline))
+        number: int | None = None
+        for pause in FOLLOWED_SECONDS:
+            await self._sleep(pause)
+            try:
+                became = await self.confirm(pipeline, item)
+                if isinstance(became, int):
+                    number = became
+                    run = await self._server.run(pipeline, str(number))
+                    return convert.build(run, self._server.context(pipeline, item))
+            except ProviderError:
+                continue
+            shown = became
+            if shown.completed:
+                return shown
+        self._server.aliases[pipeline, item] = number
+        return shown
+
+    async def _only(self, full_name: str, since: datetime, next_number: int | None, fits: Fits) -> int | None:
+        """Return the one queue item of a job that this user made since then and that fits; None where two do."""
+        items: set[int] = set()
+        for raw in await self._server.queue():
+            place = urls.place(raw.task.url or "") if raw.task else None
+            entered = parse_time(raw.in_queue_since)
+            is_new = entered is not None and entered >= since - SKEW
+            if place is not None and place.job == full_name and is_new and self._is_ours(raw.actions, fits):
+                items.add(raw.id)
+        for run in await self._server.newest(full_name, wire.LATER):
+            started = parse_time(run.timestamp)
+            is_new = run.number >= next_number if next_number is not None else started is not None and started >= since
+            if run.queue_id is not None and is_new and self._is_ours(run.actions, fits):
+                items.add(run.queue_id)
+        return items.pop() if len(items) == 1 else None
+
+    def _is_ours(self, raw: list[msgspec.Raw] | None, fits: Fits) -> bool:
+        candidate = convert.actions(raw)
+        return convert.by_user(convert.causes(candidate), self._server.user) and fits(candidate)
+
+    def _secret(self, again: Again, hidden: Sequence[str]) -> UsageError:
+        shown = ", ".join(f"`{name}`" for name in hidden)
+        page = self._server.build_page(again.job, again.number)
+        return UsageError(
+            f"Build #{again.number} had values that Jenkins does not hand out: {shown}.",
+            hint=f"Give them anew as KEY=VALUE, or rebuild it on its page: {page}",
+        )
+
+
+def _words(text: str | None) -> list[str]:
+    """Return the words of a cause, so that #1 is not candidate in #12."""
+    return [word.strip(",.:;\"'") for word in (text or "").split()]

@@ -1,5 +1,8 @@
 """Jenkins' objects as they come, and the `tree` that asks for no more than is read."""
 
+import html
+import re
+
 import msgspec
 
 from bot.providers.base.wire import Wire
@@ -21,7 +24,7 @@ JOB = (
 )
 SHAPE = "_class,number,building,result,timestamp,duration,runs[number,url,building,result]"
 INPUTS = (
-    "actions[_class,waitingForInput,executions[id,displayName,settled,input[id,message,submitter,"
+    "building,actions[_class,waitingForInput,executions[id,displayName,settled,input[id,message,submitter,"
     f"parameters[{_PARAMETER_FIELDS}]]]]"
 )
 ITEM = "_class,id,inQueueSince,task[url],cancelled,executable[number]," + f"actions[{_CAUSES},parameters[name,value]]"
@@ -30,6 +33,11 @@ TESTS = f"suites[{CASES}],childReports[result[suites[{CASES}]]]"
 TEST_COUNTS = "failCount,passCount,skipCount,totalCount"
 TOOLS = "tools[id,name,size,errorSize,highSize,normalSize,lowSize]"
 ISSUES = "issues[fileName,lineStart,severity,type,category,message]{0,500}"
+
+
+def html_text(text: str | None) -> str:
+    """Return the text of HTML as one line: plugins write descriptions and messages in it."""
+    return " ".join(html.unescape(re.sub(r"<[^<>]*>", " ", text or "")).split())
 
 
 class WhoAmI(Wire):
@@ -172,14 +180,15 @@ class Run(Wire, rename="camel"):
     result: str | None = None
     queue_id: int | None = None
     actions: list[msgspec.Raw] | None = None
-    change_sets: list[ChangeSet] | None = None
+    change_sets: list[msgspec.Raw] | None = None
     change_set: ChangeSet | None = None
-    runs: list[Cell] | None = None
+    runs: list[msgspec.Raw] | None = None
 
 
-class RunActions(Wire):
-    """A build, but for its actions."""
+class RunInputs(Wire):
+    """A build, but for what tells its input steps."""
 
+    building: bool | None = None
     actions: list[msgspec.Raw] | None = None
 
 
@@ -193,7 +202,7 @@ class FileWire(Wire, rename="camel"):
 class Files(Wire):
     """A build's artifacts."""
 
-    artifacts: list[FileWire] | None = None
+    artifacts: list[msgspec.Raw] | None = None
 
 
 class SizedFile(Wire):
@@ -231,7 +240,7 @@ class Item(Wire, rename="camel"):
     color: str | None = None
     buildable: bool | None = None
     next_build_number: int | None = None
-    property: list[Property] | None = None
+    property: list[msgspec.Raw] | None = None
     last_build: LastBuild | None = None
     jobs: list[msgspec.Raw] | None = None
 
@@ -263,7 +272,7 @@ class Builds(Wire, rename="camel"):
     """A job's builds, and its first queued one where asked for."""
 
     class_: str = msgspec.field(name="_class", default="")
-    property: list[Property] | None = None
+    property: list[msgspec.Raw] | None = None
     queue_item: QueueItem | None = None
     builds: list[msgspec.Raw] | None = None
     all_builds: list[msgspec.Raw] | None = None
@@ -289,14 +298,14 @@ class GraphStage(Wire, rename="camel"):
     state: str | None = None
     start_time_millis: int | None = None
     total_duration_millis: int | None = None
-    children: list["GraphStage"] | None = None
+    children: list[msgspec.Raw] | None = None
     placeholder: bool | None = None
 
 
 class GraphData(Wire):
     """The graph view's stages."""
 
-    stages: list[GraphStage] | None = None
+    stages: list[msgspec.Raw] | None = None
 
 
 class Graph(Wire):
@@ -338,7 +347,7 @@ class Stage(Wire, rename="camel"):
 class Described(Wire):
     """GET …/wfapi/describe."""
 
-    stages: list[Stage] | None = None
+    stages: list[msgspec.Raw] | None = None
 
 
 class NodeLog(Wire, rename="camel"):
@@ -421,7 +430,7 @@ class Suite(Wire):
     """A suite of tests."""
 
     name: str | None = None
-    cases: list[CaseWire] | None = None
+    cases: list[msgspec.Raw] | None = None
 
 
 class Report(Wire, rename="camel"):
@@ -431,8 +440,8 @@ class Report(Wire, rename="camel"):
     pass_count: int | None = None
     skip_count: int | None = None
     total_count: int | None = None
-    suites: list[Suite] | None = None
-    child_reports: list["ChildReport"] | None = None
+    suites: list[msgspec.Raw] | None = None
+    child_reports: list[msgspec.Raw] | None = None
 
 
 class ChildReport(Wire):
@@ -456,7 +465,7 @@ class Tool(Wire, rename="camel"):
 class Tools(Wire):
     """GET …/warnings-ng/api/json."""
 
-    tools: list[Tool] | None = None
+    tools: list[msgspec.Raw] | None = None
 
 
 class Finding(Wire, rename="camel"):
@@ -472,7 +481,7 @@ class Finding(Wire, rename="camel"):
 class Findings(Wire):
     """GET …/{tool}/all/api/json."""
 
-    issues: list[Finding] | None = None
+    issues: list[msgspec.Raw] | None = None
 
 
 # webhooks

@@ -4,40 +4,48 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from bot.core.errors import AuthFailed, NotFound, UsageError
+from bot.core.errors import AuthFailed, NotFound, Rejected, Unavailable, UsageError
 from bot.core.models import (
     BuildFilter,
     Conclusion,
     IssueCounts,
     Page,
     ParameterType,
+    Person,
     Ref,
     RefKind,
     StartRequest,
+    StartTarget,
     Status,
     Watched,
 )
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.memory import AbsentOperations
 from bot.providers.circleci import convert, start, urls, wire
-from bot.providers.circleci.cursor import FIRST_LOOK, Cursor
 from bot.providers.circleci.parameters import CONFIG_CHARACTERS, declared, typed
+from bot.providers.circleci.poll import Cursor
 from bot.providers.circleci.provider import CircleCI
 from tests.bot.providers.case import NOW, opened, result_of
 from tests.bot.providers.cases.circleci import (
     BUILD,
     CASE,
     FERRY,
+    GATE,
     JOB,
     SECRET,
     TOKEN,
     a_pipeline,
     a_workflow,
     build_id,
+    job_uuid,
     key,
     listing,
     run_id,
@@ -79,9 +87,9 @@ async def test_one_fitting_signature_of_the_first_scheme_is_enough() -> None:
     signed = sign(DONE, {})[0]["circleci-signature"]
     async with opened(CASE, SILENT) as circleci:
         for header in (signed, f"v2=00, {signed}", f"{signed},v2=00", f"v1=00,{signed}"):
-            tap = circleci.parse_webhook({"circleci-signature": header}, DONE)
-            assert tap is not None
-            assert (tap.delivery, tap.pipeline, tap.build) == ("d-1", FERRY, build_id(41))
+            event = circleci.parse_webhook({"circleci-signature": header}, DONE)
+            assert event is not None
+            assert (event.delivery, event.pipeline, event.build) == ("d-1", FERRY, build_id(41))
         for header in ("", "v1=", "v1", signed.replace("v1=", "v2="), signed.removeprefix("v1="), f"v1=é{signed}"):
             with pytest.raises(AuthFailed):
                 circleci.parse_webhook({"circleci-signature": header}, DONE)
@@ -90,9 +98,9 @@ async def test_one_fitting_signature_of_the_first_scheme_is_enough() -> None:
 async def test_delivery_without_an_id_is_named_by_its_signature() -> None:
     body = DONE.replace(b'"id": "d-1", ', b"")
     async with opened(CASE, SILENT) as circleci:
-        tap = circleci.parse_webhook(sign(body, {})[0], body)
-    assert tap is not None
-    assert tap.delivery == hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+        event = circleci.parse_webhook(sign(body, {})[0], body)
+    assert event is not None
+    assert event.delivery == hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
 
 
 @pytest.mark.skipif(not FOLDER.exists(), reason=ABSENT)
@@ -245,8 +253,10 @@ def flow(run: int, name: str, begun: str, ended: str | None = None, **more: obje
     ],
 )
 def test_reruns_make_attempts(workflows: list[wire.Workflow], attempts: list[list[int]]) -> None:
-    found = convert.attempts(list(reversed(workflows)))
-    assert [sorted(it.id for it in one) for one in found] == [sorted(map(run_id, one)) for one in attempts]
+    by_attempt = convert.attempts(list(reversed(workflows)))
+    assert [sorted(workflow.id for workflow in attempt) for attempt in by_attempt] == [
+        sorted(map(run_id, one)) for one in attempts
+    ]
 
 
 @pytest.mark.parametrize(
@@ -380,14 +390,278 @@ async def test_build_is_told_under_the_name_it_is_watched_by() -> None:
     assert [build.pipeline for build in changes.builds] == [FERRY]
 
 
-def test_cursor_that_does_not_read_begins_an_hour_ago() -> None:
+async def test_cursor_that_does_not_read_begins_an_hour_ago() -> None:
     for text in (None, "", "{", "[]", '{"since": "2026-08-01T11:00:00"}', '{"since": 1}'):
-        assert Cursor.read(text, NOW) == Cursor(since=NOW - FIRST_LOOK)
+        assert Cursor.decode(text) is None
+
+    def answer(path: str) -> object:
+        if path.endswith("/workflow"):
+            return listing(a_workflow())
+        times = ("2026-08-01T11:01:00Z", "2026-08-01T10:50:00Z")
+        listed = [a_pipeline(number, created_at=time) for number, time in zip((41, 40), times, strict=True)]
+        return [] if "v1.1" in path else listing(*listed)
+
+    async with opened(CASE, answering(answer)[0]) as circleci:
+        changes = await circleci.changes("{", WATCHED)
+    assert [build.number for build in changes.builds] == [41]
     kept = Cursor(since=NOW, seen=frozenset({"a"}), runs=frozenset({"b"}))
-    assert Cursor.read(kept.text, NOW + timedelta(days=1)) == kept
+    assert Cursor.decode(kept.encode()) == kept
+
+
+@pytest.mark.parametrize("status", [404, 200])
+async def test_list_of_recent_jobs_that_a_server_lacks_is_asked_for_again_after_half_an_hour(status: int) -> None:
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if "recent-builds" in request.url.path:
+            return httpx.Response(status, json=[])
+        return httpx.Response(200, json=listing())
+
+    now = NOW
+    async with opened(CASE, httpx.MockTransport(handle)) as circleci:
+        assert isinstance(circleci, CircleCI)
+        circleci._poll._absent = AbsentOperations(lambda: now)
+        for minutes in (0, 5, 29, 31):
+            now = NOW + timedelta(minutes=minutes)
+            await circleci.changes(None, WATCHED)
+    assert asked.count("/api/v1.1/recent-builds") == (2 if status == 404 else 4)
+
+
+# identity
+
+
+async def test_id_of_another_projects_build_is_refused_by_every_act_and_names_its_project() -> None:
+    posts: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            posts.append(request.url.path)
+        return httpx.Response(200, json=a_pipeline(project_slug="gh/harbor/beacon"))
+
+    gate = replace(GATE, build=build_id(41))
+    async with opened(CASE, httpx.MockTransport(handle)) as circleci:
+        for act in (
+            circleci.cancel(FERRY, build_id(41)),
+            circleci.rebuild(FERRY, build_id(41), StartRequest()),
+            circleci.retry(FERRY, build_id(41)),
+            circleci.retry(FERRY, build_id(41), job="702"),
+            circleci.decide(gate, approve=True),
+            circleci.artifacts(FERRY, build_id(41)),
+            circleci.counts(BUILD),
+        ):
+            with pytest.raises(NotFound, match="belongs to gh/harbor/beacon, not to gh/harbor/ferry"):
+                await act
+    assert posts == []
+
+
+@pytest.mark.parametrize("told", ["pipeline", "workflow"])
+async def test_job_is_found_in_its_own_build_and_under_its_own_project(told: str) -> None:
+    job = {"number": 702, "project": {"slug": "gh/harbor/beacon"}, "latest_workflow": {"id": run_id(411)}}
+    if told == "pipeline":
+        job["pipeline"] = {"id": build_id(41)}
+
+    def answer(path: str) -> object:
+        if path.endswith("/job/702"):
+            return job
+        if path.startswith("/api/v2/workflow/"):
+            return a_workflow(project_slug="gh/harbor/beacon")
+        return listing(a_workflow()) if path.endswith("/workflow") else a_pipeline(project_slug="gh/harbor/beacon")
+
+    transport, asked = answering(answer)
+    async with opened(CASE, transport) as circleci:
+        build = await circleci.build_of_job(FERRY, "702")
+        with pytest.raises(NotFound):
+            await circleci.build_of_job(FERRY, job_uuid(3))
+    assert (build.pipeline, build.id) == ("gh/harbor/beacon", build_id(41))
+    assert asked[0] == "/api/v2/project/gh/harbor/ferry/job/702"
+
+
+async def test_job_that_tells_nothing_of_its_build_is_not_found() -> None:
+    async with opened(CASE, answering(lambda _: {"number": 702})[0]) as circleci:
+        with pytest.raises(NotFound, match="which build job 702"):
+            await circleci.build_of_job(FERRY, "702")
+
+
+@pytest.mark.parametrize(
+    ("vcs", "fork"),
+    [
+        ({"branch": "main"}, None),
+        ({"branch": "pull/77", "origin_repository_url": "https://github.com/stranger/ferry"}, True),
+        ({"branch": "pull/77", "origin_repository_url": "https://github.com/Harbor/ferry.git"}, False),
+        ({"branch": "pull/77", "origin_repository_url": None}, None),
+    ],
+)
+def test_fork_is_told_by_its_repository(vcs: dict[str, object], fork: bool | None) -> None:
+    about = {"origin_repository_url": "https://github.com/harbor/ferry", **vcs}
+    about["target_repository_url"] = "https://github.com/harbor/ferry"
+    assert convert.from_fork(wire.PipelineWire.of(a_pipeline(vcs=about))) is fork
+
+
+def test_tag_has_no_branch_and_a_ref_of_a_pull_request_has_its_number() -> None:
+    both = wire.PipelineWire.of(a_pipeline(vcs={"tag": "v2", "branch": "main"}))
+    assert (convert.branch(both), convert.tag(both)) == (None, "v2")
+    of_app = {"git": {"branch": "oars", "ref": "refs/pull/78/merge"}}
+    assert convert.pull_request(wire.PipelineWire.of(a_pipeline(vcs=None, trigger_parameters=of_app))) == "78"
+
+
+def test_login_in_a_no_reply_address_is_the_authors() -> None:
+    email = "12345+signe@users.noreply.github.com"
+    parameters = {"github_app": {"commit_author_name": "Signe", "commit_author_email": email}}
+    author = convert.author(wire.PipelineWire.of(a_pipeline(vcs=None, trigger_parameters=parameters)))
+    assert author == Person(name="Signe", email=email, login="signe")
+
+
+@pytest.mark.parametrize(
+    ("raw_state", "status", "refused"),
+    [
+        ("created", Status.QUEUED, {Capability.CANCEL}),
+        ("pending", Status.QUEUED, {Capability.CANCEL}),
+        ("running", Status.IN_PROGRESS, set()),
+        ("on_hold", Status.IN_PROGRESS, set()),
+        ("errored", Status.COMPLETED, {Capability.RETRY_JOB, Capability.RETRY_ALL, Capability.RETRY_FAILED}),
+        ("failed", Status.COMPLETED, set()),
+    ],
+)
+async def test_what_circleci_takes_depends_on_the_workflows_there_are(
+    raw_state: str, status: Status, refused: set[Capability]
+) -> None:
+    conclusion = Conclusion.FAILED if status is Status.COMPLETED else None
+    build = replace(BUILD, raw_state=raw_state, status=status, conclusion=conclusion)
+    always = {Capability.CANCEL} if status is not Status.COMPLETED else {Capability.RETRY_ALL, Capability.RETRY_FAILED}
+    async with opened(CASE, SILENT) as circleci:
+        accepted = circleci.accepts(build)
+    assert not accepted & refused
+    assert always - refused <= accepted
 
 
 # starting
+
+
+@pytest.mark.parametrize("status", [404, 403, 500])
+@pytest.mark.parametrize("path", ["/config", "/mine"])
+async def test_side_question_that_fails_never_stops_a_start(path: str, status: int) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET" and request.url.path.endswith(path):
+            return httpx.Response(status, json={"message": "not now"})
+        return httpx.Response(200, json={"id": build_id(50)} if request.method == "POST" else listing(a_pipeline()))
+
+    request = StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main"), parameters={"lanes": "2"})
+    async with opened(CASE, httpx.MockTransport(handle)) as circleci:
+        assert (await circleci.start(FERRY, request)).id == build_id(50)
+
+
+async def test_lost_start_is_found_by_its_time_where_the_builds_before_could_not_be_listed() -> None:
+    lists = 0
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        nonlocal lists
+        if request.method == "POST":
+            raise httpx.ReadTimeout("timed out")
+        if request.url.path.endswith("/mine"):
+            lists += 1
+            own = {"type": "api"}
+            listed = [
+                a_pipeline(50, trigger=own, created_at="2026-08-01T12:00:01Z"),
+                a_pipeline(49, trigger=own, created_at="2026-08-01T11:00:00Z"),
+            ]
+            return httpx.Response(404 if lists == 1 else 200, json=listing(*listed))
+        return httpx.Response(200, json=listing())
+
+    async with opened(CASE, httpx.MockTransport(handle)) as circleci:
+        build = await circleci.start(FERRY, StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main")))
+    assert build.number == 50
+
+
+@pytest.mark.parametrize("answer", [{}, {"id": None}, []])
+async def test_success_that_names_no_build_may_have_started_one(answer: object) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(201, json=answer if request.method == "POST" else listing())
+
+    async with opened(CASE, httpx.MockTransport(handle)) as circleci:
+        with pytest.raises(Unavailable) as lost:
+            await circleci.start(FERRY, StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main")))
+    assert lost.value.acted
+
+
+@pytest.mark.parametrize(
+    ("ref", "options", "target"),
+    [
+        (Ref(kind=RefKind.BRANCH, name="main"), {}, StartTarget(branch="main")),
+        (Ref(kind=RefKind.BRANCH, name="refs/heads/main"), {}, StartTarget(branch="main")),
+        (Ref(kind=RefKind.BRANCH, name="oars"), {"config_branch": "main"}, StartTarget(branch="oars")),
+        (Ref(kind=RefKind.BRANCH, name="pull/7/head"), {}, StartTarget(branch="pull/7/head", pull_request="7")),
+        (Ref(kind=RefKind.TAG, name="refs/tags/v2"), {}, StartTarget(tag="v2")),
+        (
+            Ref(kind=RefKind.PULL_REQUEST, name="7"),
+            {"merge": "yes"},
+            StartTarget(branch="pull/7/merge", pull_request="7"),
+        ),
+        (None, {}, StartTarget(branch="trunk")),
+    ],
+)
+async def test_target_is_what_the_start_sends(ref: Ref | None, options: dict[str, str], target: StartTarget) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            sent.append(json.loads(request.content))
+            return httpx.Response(201, json={"id": build_id(50)})
+        about = {"slug": FERRY, "vcs_info": {"default_branch": "trunk"}}
+        return httpx.Response(200, json={**about, **listing()})
+
+    request = StartRequest(ref=ref, options=options)
+    async with opened(CASE, httpx.MockTransport(handle)) as circleci:
+        assert await circleci.start_target(FERRY, request) == target
+        await circleci.start(FERRY, request)
+    wanted = {"tag": target.tag} if target.tag else {"branch": target.branch}
+    assert [body["checkout"] for body in sent] == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("branch", "options", "sent"),
+    [
+        ("pull/7/merge", {}, "pull/7/merge"),
+        ("pull/7", {}, "pull/7/head"),
+        ("pull/7/merge", {"merge": "no"}, "pull/7/head"),
+    ],
+)
+def test_rebuild_of_a_pull_request_builds_what_was_built(branch: str, options: dict[str, str], sent: str) -> None:
+    recorded = wire.PipelineWire.of(a_pipeline(vcs={"branch": branch}))
+    assert start.source_of(recorded, options) == {"branch": sent}
+
+
+async def test_retry_of_which_a_part_is_refused_says_so() -> None:
+    flows = [a_workflow(411, "sail", "failed"), a_workflow(412, "lint", "failed")]
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            is_refused = run_id(412) in request.url.path
+            return httpx.Response(400 if is_refused else 202, json={"message": "too old" if is_refused else "ok"})
+        return httpx.Response(200, json=listing(*flows) if request.url.path.endswith("/workflow") else a_pipeline())
+
+    async with opened(CASE, httpx.MockTransport(handle)) as circleci:
+        with pytest.raises(Rejected, match=r"not all: lint: .*too old"):
+            await circleci.retry(FERRY, build_id(41))
+
+
+async def test_act_that_was_taken_is_not_told_as_failed_where_the_build_can_not_be_read_then() -> None:
+    was_cancelled = False
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        nonlocal was_cancelled
+        if request.method == "POST":
+            was_cancelled = True
+            return httpx.Response(202, json={"message": "Accepted."})
+        if was_cancelled:
+            return httpx.Response(403, json={"message": "no"})
+        is_list = request.url.path.endswith("/workflow")
+        return httpx.Response(200, json=listing(a_workflow(status="running")) if is_list else a_pipeline())
+
+    async with opened(CASE, httpx.MockTransport(handle)) as circleci:
+        with pytest.raises(Unavailable, match="took the request") as unread:
+            await circleci.cancel(FERRY, build_id(41))
+    assert unread.value.acted
 
 
 def test_what_is_declared_reads() -> None:
@@ -427,13 +701,13 @@ def test_what_cannot_be_built_is_refused_in_words(ref: Ref, slug: str, options: 
 )
 def test_lost_start_of_a_tag_is_known_by_its_tag_and_by_no_event(tag: str, made_by: str, fits: bool) -> None:
     it = wire.PipelineWire.of(a_pipeline(vcs={"tag": tag}, trigger={"type": made_by}))
-    assert start.fits(it, {"tag": "v2.1"}) is fits
+    assert start.is_like(it, {"tag": "v2.1"}) is fits
 
 
 def test_lost_start_of_a_pull_request_is_known_in_either_spelling() -> None:
     it = wire.PipelineWire.of(a_pipeline(vcs={"branch": "pull/77"}, trigger={"type": "api"}))
-    assert start.fits(it, {"branch": "pull/77/head"})
-    assert not start.fits(it, {"branch": "pull/78/head"})
+    assert start.is_like(it, {"branch": "pull/77/head"})
+    assert not start.is_like(it, {"branch": "pull/78/head"})
 
 
 async def test_start_that_neither_call_knows_is_not_found() -> None:

@@ -13,8 +13,9 @@ import pytest
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
+from bot.core.errors import AuthFailed, NotFound, Rejected, Unavailable, UnexpectedResponse, UsageError
 from bot.core.models import (
+    Build,
     BuildFilter,
     BuildKey,
     Conclusion,
@@ -22,19 +23,24 @@ from bot.core.models import (
     Job,
     Page,
     ParameterType,
+    Person,
     Ref,
     RefKind,
     StartRequest,
+    StartTarget,
     Status,
     Trigger,
     Watched,
 )
-from bot.providers.jenkins import client, convert, names, parts, poll, wire
-from bot.providers.jenkins.provider import Jenkins, JenkinsOptions
-from bot.providers.jenkins.stages import ABSENT_FOR
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.memory import ABSENT_FOR, AbsentOperations
+from bot.providers.jenkins import annotations, convert, errors, parameters, poll, stages, urls, wire
+from bot.providers.jenkins.client import REMEMBERED
+from bot.providers.jenkins.options import JenkinsOptions
+from bot.providers.jenkins.provider import Jenkins
 from bot.providers.jenkins.start import START_OPTIONS
 from tests.bot.providers.case import CONNECTION, NOW, opened, result_of
-from tests.bot.providers.cases.jenkins import CASE, HOME, MAIN, SECRET, SWEEP, a_build
+from tests.bot.providers.cases.jenkins import CASE, GLOW, HOME, MAIN, SECRET, SHA, SWEEP, a_build
 from tests.bot.providers.specs import ABSENT, FOLDER
 
 SAMPLES = FOLDER / "samples" / "jenkins"
@@ -75,12 +81,12 @@ def sample(name: str) -> Any:
 @NEEDS_SAMPLES
 def test_paths_fit_the_documented_vectors() -> None:
     for vector in sample("path_vectors.json"):
-        assert f"/{names.job_path(vector['fullName'])}/" == vector["path"]
-        place = names.place(vector["path"])
+        assert f"/{urls.job_path(vector['fullName'])}/" == vector["path"]
+        place = urls.place(vector["path"])
         assert place is not None
         assert place.job == vector["fullName"]
         if "branch" in vector:
-            assert names.branch_name(vector["branch"]) == vector["fullName"].rpartition("/")[2]
+            assert urls.branch_name(vector["branch"]) == vector["fullName"].rpartition("/")[2]
 
 
 @NEEDS_SAMPLES
@@ -116,14 +122,14 @@ async def test_start_answers_fit_the_documented_vectors() -> None:
     ],
 )
 def test_branches_are_encoded_as_jenkins_does(branch: str, name: str) -> None:
-    assert names.branch_name(branch) == name
-    assert names.ref_of_job(name) == Ref(kind=RefKind.BRANCH, name=branch)
+    assert urls.branch_name(branch) == name
+    assert urls.ref_of_job(name) == Ref(kind=RefKind.BRANCH, name=branch)
 
 
 @pytest.mark.parametrize("name", ["", "a//b", "a/../b", ".", "a/."])
 def test_what_is_no_name_is_no_path(name: str) -> None:
     with pytest.raises(NotFound):
-        names.job_path(name)
+        urls.job_path(name)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +149,14 @@ def test_what_is_no_name_is_no_path(name: str) -> None:
         ),
         (
             "blue/organizations/jenkins/lamps%2Fbeacon/detail/feature%2Fglow/7/pipeline/15",
-            Page(pipeline="lamps/beacon/feature%2Fglow", build="7", number=7),
+            Page(pipeline="lamps/beacon/feature%2Fglow", build="7", number=7, job="15"),
         ),
+        (
+            "job/prisms/GLASS=clear,LAMP=oil/3/console",
+            Page(pipeline="prisms", build="3", number=3, job="GLASS=clear,LAMP=oil"),
+        ),
+        ("job/prisms/GLASS=clear/", Page(pipeline="prisms")),
+        ("job/kiln/org.harbor$core/12/", None),
         ("blue/organizations/jenkins/lamps%2Foil/activity", Page(pipeline="lamps/oil")),
         ("blue/organizations/jenkins", None),
         ("blue/organizations/jenkins/%2F/activity", None),
@@ -265,12 +277,32 @@ async def test_build_shown_before_it_had_a_number_keeps_its_id_in_lists_and_in_t
     assert third.builds == ()
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    known = {number: str(number) for number in range(client.REMEMBERED)}
-    client.keep(known, -1, "new")
-    assert len(known) == client.REMEMBERED
-    assert 0 not in known
-    assert known[-1] == "new"
+async def test_what_is_remembered_is_bounded() -> None:
+    async with opened(CASE, Scripted({})) as jenkins:
+        assert isinstance(jenkins, Jenkins)
+        for item in range(REMEMBERED + 1):
+            jenkins._server.aliases[SWEEP, item] = None
+        assert len(jenkins._server.aliases) == REMEMBERED
+        assert (SWEEP, 0) not in jenkins._server.aliases
+
+
+async def test_queue_item_of_another_job_is_refused_by_every_act_and_names_its_job() -> None:
+    item = {"id": 912, "task": {"url": f"{HOME}/job/oil/"}, "executable": {"number": 7}}
+    transport = Scripted({"GET /queue/item/912/api/json": item})
+    async with opened(CASE, transport) as jenkins:
+        for act in (
+            jenkins.build(SWEEP, "queue-912"),
+            jenkins.cancel(SWEEP, "queue-912"),
+            jenkins.rebuild(SWEEP, "queue-912", StartRequest()),
+            jenkins.retry(SWEEP, "queue-912"),
+            jenkins.artifacts(SWEEP, "queue-912"),
+        ):
+            with pytest.raises(NotFound, match="belongs to oil, not to sweep"):
+                await act
+        transport.answers["GET /queue/item/912/api/json"] = {"id": 912, "task": {}}
+        with pytest.raises(NotFound, match="is no build"):
+            await jenkins.cancel(SWEEP, "queue-912")
+    assert not [asked for asked in transport.asked if asked.startswith("POST")]
 
 
 # the poll
@@ -303,7 +335,11 @@ async def test_quiet_tick_costs_one_request_for_all_jobs_and_one_more_for_each_r
         before = jenkins.requests
         changes = await jenkins.changes(cursor, Watched(pipelines=watched.pipelines, unfinished=frozenset({key})))
         costs.append(jenkins.requests - before)
-    assert costs == [1, 1, 1, 2]
+        before = jenkins.requests
+        await jenkins.changes(cursor, Watched(pipelines=watched.pipelines, unfinished=frozenset({key})))
+        costs.append(jenkins.requests - before)
+    # the stage view, which is not there, is asked once for input steps
+    assert costs == [1, 1, 1, 3, 2]
     assert [build.key for build in changes.builds] == [key]
 
 
@@ -325,10 +361,11 @@ def test_the_poll_begins_at_the_narrowest_folder_and_goes_no_deeper_than_the_job
 
 
 def test_cursor_that_does_not_read_knows_nothing() -> None:
-    for text in (None, "", "{", "[]", '{"a": 1}', '{"a": ["x", ""]}'):
-        assert poll.read_cursor(text) == {}
-    marks = {"a": poll.Mark(number=3, result="SUCCESS"), "b": poll.Mark(number=0)}
-    assert poll.read_cursor(poll.write_cursor(marks)) == marks
+    for text in (None, "", "{", "[]", '{"marks": 1}', '{"marks": {"a": ["x", ""]}}'):
+        assert poll.Cursor.decode(text) is None
+    assert poll.Cursor.decode('{"sweep": [3, "SUCCESS"]}') == poll.Cursor()  # as older versions wrote it
+    cursor = poll.Cursor(marks={"b": poll.Mark(number=0), "a": poll.Mark(number=3, result="SUCCESS")})
+    assert poll.Cursor.decode(cursor.encode()) == cursor
 
 
 async def test_more_builds_than_one_list_holds_are_read_from_the_longer_one() -> None:
@@ -382,7 +419,7 @@ async def test_poll_of_a_server_that_is_not_there_is_an_error_and_an_item_withou
             await jenkins.changes(None, watched)
     nameless = {"jobs": [{"lastBuild": None}, {"name": "b", "lastBuild": None}]}
     async with opened(CASE, Scripted({"GET /api/json": nameless})) as jenkins:
-        assert (await jenkins.changes(None, watched)).cursor == '{"b": [0, ""]}'
+        assert (await jenkins.changes(None, watched)).cursor == '{"marks":{"b":[0,""]}}'
 
 
 # stopping
@@ -397,8 +434,9 @@ async def test_asked_again_later_a_pipeline_is_stopped_more_firmly_and_a_plain_j
         posts: dict[str, object] = {f"POST /job/sweep/42/{verb}": {} for verb in ("stop", "term", "kill")}
         transport = Scripted({"GET /job/sweep/42/api/json": run, **posts})
         async with opened(CASE, transport) as jenkins:
+            assert isinstance(jenkins, Jenkins)
             for seconds in (0, 5, 16, 40, 60):
-                jenkins._clock = partial(_later, timedelta(seconds=seconds))
+                jenkins._stops._clock = partial(_later, timedelta(seconds=seconds))
                 assert (await jenkins.cancel(SWEEP, "42")).status is Status.IN_PROGRESS
         assert [asked.rpartition("/")[2] for asked in transport.asked if asked.startswith("POST")] == wanted
 
@@ -451,7 +489,7 @@ async def test_crumb_is_asked_for_once_and_sent_with_its_session_only_where_it_i
     ],
 )
 def test_error_pages_are_read_into_words(page: str, words: str | None) -> None:
-    assert client.page_words(page) == words
+    assert errors.page_words(page) == words
 
 
 async def test_credentials_in_an_error_page_are_not_repeated() -> None:
@@ -492,21 +530,271 @@ async def test_growing_log_is_read_on_from_where_it_ended_and_a_huge_one_from_th
     assert (third.text.endswith("end\n"), third.truncated) == (True, True)
 
 
-async def test_plugin_that_is_not_there_is_not_asked_for_again_for_an_hour() -> None:
+async def test_plugin_that_is_not_there_is_not_asked_for_again_for_half_an_hour() -> None:
     path = "/job/lamps/job/beacon/job/main/41"
     described = {"stages": [{"id": "6", "name": "Trim", "status": "SUCCESS"}]}
     transport = Scripted({f"GET {path}/api/json": a_build(), f"GET {path}/wfapi/describe": described})
+    now = NOW
     async with opened(CASE, transport) as jenkins:
         assert isinstance(jenkins, Jenkins)
-        for later in (timedelta(0), timedelta(minutes=59), ABSENT_FOR):
-            jenkins._stages._clock = partial(_later, later)
+        jenkins._stages.absent = AbsentOperations(lambda: now)
+        for later in (timedelta(0), ABSENT_FOR - timedelta(minutes=1), ABSENT_FOR + timedelta(minutes=1)):
+            now = NOW + later
             assert [job.name for job in await jenkins.jobs(MAIN, "41")] == ["Trim"]
         job = Job(id="6", build="41", pipeline=MAIN, name="Trim")
         transport.answers[f"GET {path}/logText/progressiveText"] = lambda _: httpx.Response(200, text="all of it")
-        jenkins._stages._absent = {"graph": jenkins._stages._clock(), "stage view": jenkins._stages._clock()}
+        jenkins._stages.absent.add(stages.STAGE_VIEW)
         assert (await jenkins.log(job)).text == "all of it"
     assert transport.asked.count(f"GET {path}/stages/tree") == 2
     assert f"GET {path}/stages/log" not in transport.asked
+
+
+@pytest.mark.parametrize("job", ["../../9", "x", "", "6/../7", "a=b/../c", "=\\", "a?x=1"])
+async def test_log_of_what_is_no_stage_is_not_found(job: str) -> None:
+    transport = Scripted({})
+    async with opened(CASE, transport) as jenkins:
+        with pytest.raises(NotFound):
+            await jenkins.log(Job(id=job, build="41", pipeline=MAIN, name="Trim"))
+    assert all("/41/" in asked and ".." not in asked for asked in transport.asked)
+
+
+# input steps
+
+PENDING = [{"id": "Light", "message": "Light it?", "inputs": []}]
+RUNNING_MAIN = {**a_build(42), "building": True, "result": None}
+PATH_42 = "/job/lamps/job/beacon/job/main/42"
+
+
+async def test_input_step_that_only_the_stage_view_tells_is_seen_in_the_build_the_poll_and_the_list() -> None:
+    tree = {"fullName": MAIN, "lastBuild": {"number": 42, "building": True, "result": None}}
+    transport = Scripted(
+        {
+            f"GET {PATH_42}/api/json": RUNNING_MAIN,
+            f"GET {PATH_42}/wfapi/pendingInputActions": PENDING,
+            "GET /job/lamps/job/beacon/job/main/api/json": tree,
+        }
+    )
+    async with opened(CASE, transport) as jenkins:
+        assert (await jenkins.build(MAIN, "42")).waiting
+        changes = await jenkins.changes(None, Watched(pipelines=frozenset({MAIN})))
+        (approval,) = await jenkins.approvals(MAIN, "42")
+    assert [build.waiting for build in changes.builds] == [True]
+    assert (approval.id, approval.name, approval.build) == ("Light", "Light it?", "42")
+
+
+async def test_stage_view_is_not_asked_where_builds_tell_of_their_input_steps_or_where_there_are_none() -> None:
+    telling = {**RUNNING_MAIN, "actions": [{"waitingForInput": False}]}
+    freestyle = {**RUNNING_MAIN, "_class": "hudson.model.FreeStyleBuild"}
+    transport = Scripted({f"GET {PATH_42}/api/json": freestyle})
+    async with opened(CASE, transport) as jenkins:
+        for run in (freestyle, a_build(42), telling, RUNNING_MAIN):
+            transport.answers[f"GET {PATH_42}/api/json"] = run
+            assert not (await jenkins.build(MAIN, "42")).waiting
+        assert await jenkins.approvals(MAIN, "42") == ()
+    assert not [asked for asked in transport.asked if "wfapi" in asked]
+
+
+async def test_stage_view_that_fails_leaves_the_build_as_it_is() -> None:
+    transport = Scripted(
+        {
+            f"GET {PATH_42}/api/json": RUNNING_MAIN,
+            f"GET {PATH_42}/wfapi/pendingInputActions": lambda _: httpx.Response(500, text="odd"),
+        }
+    )
+    async with opened(CASE, transport) as jenkins:
+        assert (await jenkins.build(MAIN, "42")).status is Status.IN_PROGRESS
+
+
+# default branches and refs
+
+
+def plain_job(*declared: object, last: str | None = None) -> dict[str, object]:
+    revision = {"lastBuiltRevision": {"SHA1": SHA, "branch": [{"name": last}]}}
+    return {
+        "_class": "hudson.model.FreeStyleProject",
+        "fullName": SWEEP,
+        "nextBuildNumber": 15,
+        "property": [{"parameterDefinitions": list(declared)}],
+        "lastBuild": {"number": 14, "actions": [revision]} if last else None,
+    }
+
+
+def branch_parameter(default: str | None, name: str = "BRANCH") -> dict[str, object]:
+    return {
+        "_class": "hudson.model.StringParameterDefinition",
+        "name": name,
+        "defaultParameterValue": {"value": default},
+    }
+
+
+@pytest.mark.parametrize(
+    ("declared", "branch"),
+    [
+        ((), None),
+        ((branch_parameter(None),), None),
+        ((branch_parameter("origin/trunk"),), "trunk"),
+        ((branch_parameter("refs/heads/trunk"),), "trunk"),
+        ((branch_parameter("*/main"),), None),
+        ((branch_parameter("${WHAT}"),), None),
+        ((branch_parameter(":^(?!x).*"),), None),
+    ],
+)
+async def test_default_branch_is_what_the_job_says_and_never_what_was_built_last(
+    declared: tuple[object, ...], branch: str | None
+) -> None:
+    transport = Scripted({"GET /job/sweep/api/json": plain_job(*declared, last="refs/remotes/origin/winter")})
+    async with opened(CASE, transport) as jenkins:
+        assert (await jenkins.pipeline(SWEEP)).default_branch == branch
+        assert (await jenkins.start_target(SWEEP, StartRequest())).branch == branch
+
+
+@pytest.mark.parametrize(
+    ("git", "recorded", "ref"),
+    [
+        ("origin/main", {}, convert.BuiltRef(branch="main")),
+        ("refs/tags/v2", {}, convert.BuiltRef(tag="v2")),
+        ("origin/pr/12/merge", {}, convert.BuiltRef(pull_request="12")),
+        ("refs/pull/12/head", {}, convert.BuiltRef(pull_request="12")),
+        ("origin/pull-requests/12/from", {}, convert.BuiltRef(pull_request="12")),
+        ("origin/pr/fixes", {}, convert.BuiltRef(branch="pr/fixes")),
+        (
+            "origin/main",
+            {"ghprbPullId": "12", "ghprbSourceBranch": "main", "ghprbTargetBranch": "trunk"},
+            convert.BuiltRef(pull_request="12", branch="main", target_branch="trunk"),
+        ),
+        ("origin/main", {"ghprbPullId": ""}, convert.BuiltRef(branch="main")),
+    ],
+)
+def test_plain_jobs_tell_pull_requests_by_their_parameters_and_by_what_git_checked_out(
+    git: str, recorded: dict[str, str], ref: convert.BuiltRef
+) -> None:
+    actions = [
+        {"lastBuiltRevision": {"SHA1": SHA, "branch": [{"name": git}]}},
+        {"parameters": [{"name": name, "value": value} for name, value in recorded.items()]},
+    ]
+    run = wire.Run.of(json.dumps({**a_build(14), "actions": actions}).encode())
+    context = convert.ReadContext(connection=CONNECTION, pipeline=SWEEP, page=f"{HOME}/job/sweep/", user="bell-bot")
+    build = convert.build(run, context)
+    assert (build.branch, build.tag, build.pull_request, build.target_branch) == (
+        ref.branch,
+        ref.tag,
+        ref.pull_request,
+        ref.target_branch,
+    )
+
+
+def test_login_in_a_no_reply_address_is_the_authors() -> None:
+    email = "12345+ada@users.noreply.github.com"
+    change = {"commitId": SHA, "msg": "Trim", "authorEmail": email, "author": {"fullName": "Ada"}}
+    revision = {"lastBuiltRevision": {"SHA1": SHA, "branch": [{"name": "main"}]}}
+    whole = {**a_build(14), "actions": [revision], "changeSets": [{"items": [change]}]}
+    run = wire.Run.of(json.dumps(whole).encode())
+    context = convert.ReadContext(connection=CONNECTION, pipeline=SWEEP, page=f"{HOME}/job/sweep/", user="bell-bot")
+    assert convert.build(run, context).author == Person(name="Ada", email=email, login="ada")
+
+
+# targets and values
+
+
+@pytest.mark.parametrize(
+    ("request_", "target"),
+    [
+        (StartRequest(), StartTarget(branch="main")),
+        (StartRequest(ref=Ref(kind=RefKind.BRANCH, name="winter")), StartTarget(branch="winter")),
+        (StartRequest(parameters={"BRANCH": "origin/winter"}), StartTarget(branch="winter")),
+        (StartRequest(parameters={"BRANCH": "refs/heads/winter"}), StartTarget(branch="winter")),
+        (StartRequest(parameters={"BRANCH": "refs/tags/v2"}), StartTarget(tag="v2")),
+        (StartRequest(ref=Ref(kind=RefKind.TAG, name="v2")), StartTarget(tag="v2")),
+        (
+            StartRequest(ref=Ref(kind=RefKind.BRANCH, name="winter"), parameters={"BRANCH": "main"}),
+            StartTarget(branch="main"),
+        ),
+        (StartRequest(parameters={"COMMIT": SHA}), StartTarget(branch="main", commit=SHA)),
+        (StartRequest(ref=Ref(kind=RefKind.COMMIT, name=SHA)), StartTarget(branch="main", commit=SHA)),
+    ],
+)
+async def test_target_of_a_plain_job_is_read_from_the_values_that_are_sent(
+    request_: StartRequest, target: StartTarget
+) -> None:
+    job = plain_job(branch_parameter("main"), branch_parameter(None, "COMMIT"))
+    async with opened(CASE, Scripted({"GET /job/sweep/api/json": job})) as jenkins:
+        assert await jenkins.start_target(SWEEP, request_) == target
+
+
+async def test_two_parameters_that_name_different_branches_are_refused_for_the_target() -> None:
+    job = plain_job(branch_parameter("main"), branch_parameter(None, "GIT_REF"))
+    async with opened(CASE, Scripted({"GET /job/sweep/api/json": job})) as jenkins:
+        request_ = StartRequest(parameters={"BRANCH": "winter", "GIT_REF": "main"})
+        with pytest.raises(UsageError, match="different branches"):
+            await jenkins.start_target(SWEEP, request_)
+
+
+@pytest.mark.parametrize(
+    ("ref", "job", "target"),
+    [
+        (None, MAIN, StartTarget(branch="main")),
+        (Ref(kind=RefKind.BRANCH, name="feature/glow"), GLOW, StartTarget(branch="feature/glow")),
+        (Ref(kind=RefKind.TAG, name="main"), MAIN, StartTarget(branch="main", tag="main")),
+        (Ref(kind=RefKind.PULL_REQUEST, name="12"), "lamps/beacon/PR-12", StartTarget(pull_request="12")),
+    ],
+)
+async def test_target_in_a_multibranch_project_is_the_branch_of_the_job_that_starts(
+    ref: Ref | None, job: str, target: StartTarget
+) -> None:
+    setting = {"_class": "org.jenkinsci.plugins.workflow.multibranch.BranchJobProperty"}
+    answers = {f"GET /{urls.job_path(name)}/api/json": {"property": [setting]} for name in (MAIN, job)}
+    async with opened(CASE, Scripted(answers)) as jenkins:
+        assert await jenkins.start_target(MAIN, StartRequest(ref=ref)) == target
+
+
+async def test_recorded_value_that_the_job_no_longer_declares_is_not_dropped_from_a_rebuild() -> None:
+    run = {
+        **a_build(14),
+        "_class": "hudson.model.FreeStyleBuild",
+        "actions": [{"parameters": [{"name": "DEPLOY", "value": "prod"}]}],
+    }
+    transport = Scripted({"GET /job/sweep/14/api/json": run, "GET /job/sweep/api/json": plain_job()})
+    async with opened(CASE, transport) as jenkins:
+        with pytest.raises(UsageError, match="`DEPLOY`, which the job no longer declares"):
+            await jenkins.rebuild(SWEEP, "14", StartRequest())
+    assert not [asked for asked in transport.asked if asked.startswith("POST")]
+
+
+@pytest.mark.parametrize(("status", "headers"), [(201, {}), (200, {"Content-Type": "text/html"})])
+async def test_start_whose_answer_names_no_queue_item_may_have_started(status: int, headers: dict[str, str]) -> None:
+    transport = Scripted(
+        {
+            "GET /job/sweep/api/json": plain_job(),
+            "POST /job/sweep/build": lambda _: httpx.Response(status, headers=headers, text="<html></html>"),
+            "GET /queue/api/json": {"items": []},
+        }
+    )
+    async with opened(CASE, transport) as jenkins:
+        with pytest.raises(Unavailable) as lost:
+            await jenkins.start(SWEEP, StartRequest())
+    assert lost.value.acted
+    assert transport.asked.count("POST /job/sweep/build") == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "refused"),
+    [
+        ({"status": Status.QUEUED, "number": None}, {Capability.RETRY_FAILED, Capability.REBUILD}),
+        ({"status": Status.IN_PROGRESS}, {Capability.RETRY_FAILED, Capability.RETRY_JOB}),
+        ({"status": Status.COMPLETED, "conclusion": Conclusion.FAILED}, {Capability.CANCEL}),
+        (
+            {"status": Status.COMPLETED, "conclusion": Conclusion.CANCELLED, "number": None},
+            {Capability.CANCEL, Capability.REBUILD, Capability.RETRY_JOB},
+        ),
+    ],
+)
+async def test_what_jenkins_takes_depends_on_the_builds_state(build: dict[str, Any], refused: set[Capability]) -> None:
+    async with opened(CASE, Scripted({})) as jenkins:
+        accepted = jenkins.accepts(
+            Build(**{"connection": CONNECTION, "pipeline": SWEEP, "id": "14", "number": 14, **build})
+        )
+    assert not accepted & refused
+    assert (Capability.CANCEL in accepted) == (build["status"] is not Status.COMPLETED)
 
 
 # readers
@@ -571,17 +859,17 @@ def test_odd_action_of_a_plugin_spoils_only_itself() -> None:
     ],
 )
 def test_parameters_of_every_type_are_asked_for(kind: str, wanted: ParameterType) -> None:
-    assert convert.parameter_type(wire.Definition(name="X", class_=kind)) is wanted
-    assert convert.parameter_type(wire.Definition(name="X", type=kind.rpartition(".")[2])) is wanted
+    assert parameters.parameter_type(wire.Definition(name="X", class_=kind)) is wanted
+    assert parameters.parameter_type(wire.Definition(name="X", type=kind.rpartition(".")[2])) is wanted
 
 
 def test_choices_of_unknown_types_are_choices_and_odd_defaults_are_none() -> None:
     odd = wire.Definition(name="X", choices=["a"], default_parameter_value=wire.Default(value={"file": 1}))
-    found = convert.parameter(odd)
-    assert (found.type, found.choices, found.default) == (ParameterType.CHOICE, (("a", "a"),), None)
+    parameter = parameters.parameter(odd)
+    assert (parameter.type, parameter.choices, parameter.default) == (ParameterType.CHOICE, (("a", "a"),), None)
 
 
-@pytest.mark.parametrize("states", [convert.STATES, parts.GRAPH_STATES, parts.STAGE_STATES, parts.BLUE_STATES])
+@pytest.mark.parametrize("states", [convert.STATES, stages.GRAPH_STATES, stages.STAGE_STATES, stages.BLUE_STATES])
 def test_only_what_is_over_has_a_conclusion(states: Mapping[str, tuple[Status, Conclusion | None]]) -> None:
     assert all(conclusion is None or status is Status.COMPLETED for status, conclusion in states.values())
 
@@ -589,20 +877,36 @@ def test_only_what_is_over_has_a_conclusion(states: Mapping[str, tuple[Status, C
 @NEEDS_SAMPLES
 def test_every_documented_stage_state_is_known() -> None:
     schemas = json.loads((FOLDER / "jenkins.openapi.json").read_bytes())["components"]["schemas"]
-    assert set(schemas["GraphPipelineState"]["enum"]) == parts.GRAPH_STATES.keys()
-    assert set(schemas["WfNode"]["properties"]["status"]["enum"]) == parts.STAGE_STATES.keys()
+    assert set(schemas["GraphPipelineState"]["enum"]) == stages.GRAPH_STATES.keys()
+    assert set(schemas["WfNode"]["properties"]["status"]["enum"]) == stages.STAGE_STATES.keys()
     blue = {"QUEUED", "RUNNING", "PAUSED", "SKIPPED", "NOT_BUILT", "FINISHED"}
-    assert blue | {"SUCCESS", "UNSTABLE", "FAILURE", "UNKNOWN", "ABORTED"} <= parts.BLUE_STATES.keys()
+    assert blue | {"SUCCESS", "UNSTABLE", "FAILURE", "UNKNOWN", "ABORTED"} <= stages.BLUE_STATES.keys()
 
 
 def test_warnings_are_counted_once_and_unknown_without_tools() -> None:
-    assert parts.warning_counts([]) == IssueCounts()
+    assert annotations.warning_counts([]) == IssueCounts()
     tools = [
         wire.Tool(id="gcc", error_size=1, high_size=2, low_size=1),
         wire.Tool(id="my-compiler", normal_size=1),
         wire.Tool(id="spotbugs", error_size=2, normal_size=5),
     ]
-    assert parts.warning_counts(tools) == IssueCounts(errors=3, warnings=4, analyzer_warnings=5)
+    assert annotations.warning_counts(tools) == IssueCounts(errors=3, warnings=4, analyzer_warnings=5)
+
+
+@pytest.mark.parametrize(
+    ("tools", "counts"),
+    [
+        ([wire.Tool(id="gcc", size=7)], IssueCounts(warnings=7, analyzer_warnings=0)),
+        ([wire.Tool(id="pmd", size=7), wire.Tool(id="gcc", size=0)], IssueCounts(warnings=0, analyzer_warnings=7)),
+        ([wire.Tool(id="gcc", size=7, error_size=2)], IssueCounts(errors=2, warnings=5, analyzer_warnings=0)),
+        ([wire.Tool(id="gcc", size=0)], IssueCounts(errors=0, warnings=0, analyzer_warnings=0)),
+        ([wire.Tool(id="gcc")], IssueCounts(analyzer_warnings=0)),
+    ],
+)
+def test_older_plugin_that_tells_only_sizes_is_counted_and_what_it_does_not_tell_is_unknown(
+    tools: list[wire.Tool], counts: IssueCounts
+) -> None:
+    assert annotations.warning_counts(tools) == counts
 
 
 def test_every_start_option_is_explained() -> None:
@@ -628,10 +932,10 @@ def test_every_start_option_is_explained() -> None:
 )
 async def test_webhooks_are_placed_by_their_address(body: object, place: tuple[str, str | None] | None) -> None:
     async with opened(CASE, Scripted({})) as jenkins:
-        tap = jenkins.parse_webhook({}, json.dumps(body).encode(), SECRET)
+        event = jenkins.parse_webhook({}, json.dumps(body).encode(), SECRET)
         with pytest.raises(UnexpectedResponse):
             jenkins.parse_webhook({}, b"[]", SECRET)
-    assert (None if tap is None else (tap.pipeline, tap.build)) == place
+    assert (None if event is None else (event.pipeline, event.build)) == place
 
 
 def test_payloads_are_our_own() -> None:

@@ -25,7 +25,8 @@ from bot.core.models import (
     Watched,
 )
 from bot.providers.circleci import convert, wire
-from tests.bot.providers.case import CONNECTION, NOW, Answer, Call, Case, Endless, Sample
+from bot.providers.circleci.urls import Urls
+from tests.bot.providers.case import CONNECTION, NOW, Answer, Call, Case, Endless, Foreign, JobPage, Sample
 
 TOKEN = "CCIPAT_made_up_for_these_tests"
 SECRET = "a-made-up-webhook-secret"
@@ -274,16 +275,16 @@ THEIRS = "5034460f-c7c4-4c43-9457-de07e2029e7b"
 
 async def listed(provider: Any) -> list[Build]:
     """What a list of pipelines says by itself: the samples hold no workflows of theirs."""
-    pages = provider._listed("api/v2/pipeline", {}, 1)
-    return [as_build(it) async for page in pages for it in page]
+    pages = provider._client.organization_builds(1)
+    return [as_build(raw) async for page in pages for raw in page]
 
 
 async def recorded(provider: Any) -> Build:
-    return as_build(await provider._recorded(WIDGETS, THEIRS))
+    return as_build(await provider._client.build(WIDGETS, THEIRS))
 
 
-def as_build(it: wire.PipelineWire) -> Build:
-    return convert.build(it, (), connection=CONNECTION, page="https://app.circleci.com", now=NOW)
+def as_build(raw: wire.PipelineWire) -> Build:
+    return convert.build(raw, (), connection=CONNECTION, pages=Urls("gh/acme", "https://app.circleci.com"), now=NOW)
 
 
 SAMPLES: Mapping[str, Sample] = {
@@ -398,12 +399,12 @@ SAMPLES: Mapping[str, Sample] = {
     "error_429.txt": Sample(
         call=lambda p: p.check(), raises=RateLimited, facts=as_facts(lambda it: it.retry_after == 7)
     ),
-    "webhook_ping.json": Sample(facts=as_facts(lambda tap: tap is None)),
+    "webhook_ping.json": Sample(facts=as_facts(lambda event: event is None)),
     "webhook_workflow_failed_gitlab.json": Sample(
         options={"organization": "circleci/DdaVtNusHqi24D4YT3X4eu"},
         facts=as_facts(
-            lambda tap: (
-                (tap.pipeline, tap.build)
+            lambda event: (
+                (event.pipeline, event.build)
                 == (
                     "circleci/DdaVtNusHqi24D4YT3X4eu/6EkDPZoN4ZdMKKZtBkRodt",
                     "37c74cb7-d64d-4032-8731-1cb95bfef921",
@@ -413,20 +414,53 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "webhook_workflow_manual_bitbucket.json": Sample(
         options={"organization": "bb/acme"},
-        facts=as_facts(lambda tap: tap.pipeline == "bb/acme/circleci-webhook-testing"),
+        facts=as_facts(lambda event: event.pipeline == "bb/acme/circleci-webhook-testing"),
     ),
     **{
         f"webhook_{event}_github.json": Sample(
             options={"organization": "gh/circleci"},
             facts=as_facts(
-                lambda tap: (
-                    (tap.pipeline, tap.build) == ("gh/circleci/webhook-service", "1285fe1d-d3a6-44fc-8886-8979558254c4")
+                lambda event: (
+                    (event.pipeline, event.build)
+                    == ("gh/circleci/webhook-service", "1285fe1d-d3a6-44fc-8886-8979558254c4")
                 )
             ),
         )
         for event in ("workflow_success", "workflow_canceled", "job_success")
     },
 }
+
+BEACON_9 = Answer(path=f"{V2}/pipeline/{build_id(9)}", body=a_pipeline(9, project_slug="gh/harbor/beacon"))
+FERRY_41 = (
+    Answer(path=f"{V2}/pipeline/{build_id(41)}", body=a_pipeline()),
+    Answer(path=f"{V2}/project/gh/harbor/ferry/pipeline/41", body=a_pipeline()),
+    Answer(path=f"{V2}/pipeline/{build_id(41)}/workflow", body=listing(a_workflow())),
+)
+JOB_702 = Answer(
+    path=f"{V2}/project/gh/harbor/ferry/job/702",
+    body={
+        "number": 702,
+        "project": {"slug": FERRY},
+        "pipeline": {"id": build_id(41)},
+        "latest_workflow": {"id": run_id(411)},
+    },
+)
+PAGE_OF_41 = "https://app.circleci.com/pipelines/github/harbor/ferry/41"
+
+
+def a_page(url: str, job: str | None = "702") -> JobPage:
+    return JobPage(url=url, pipeline=FERRY, build=build_id(41), job=job, answers=(JOB_702, *FERRY_41))
+
+
+def kind_of_ref(**vcs: object) -> tuple[Answer, ...]:
+    about = {
+        "origin_repository_url": "https://github.com/harbor/ferry",
+        "target_repository_url": "https://github.com/harbor/ferry",
+        "revision": SHA,
+        **vcs,
+    }
+    return (Answer(path=f"{V2}/pipeline/{build_id(41)}", body=a_pipeline(vcs=about)), *FERRY_41[2:])
+
 
 CASE = Case(
     kind="circleci",
@@ -458,6 +492,29 @@ CASE = Case(
         Answer(path=f"{V2}/pipeline/{build_id(41)}", body=a_pipeline(41)),
         Answer(path=f"{V2}/pipeline/{build_id(41)}/workflow", body=listing(a_workflow(411, status=state))),
     ),
+    foreign=Foreign(
+        pipeline=FERRY,
+        build=build_id(9),
+        answers=(BEACON_9, Answer(path=f"{V2}/pipeline/{build_id(9)}/workflow", body=listing(a_workflow(91)))),
+        belongs_to="gh/harbor/beacon",
+    ),
+    job_pages=(
+        a_page(f"{PAGE_OF_41}/workflows/{run_id(411)}/jobs/702"),
+        a_page(f"{PAGE_OF_41}/workflows/{run_id(411)}/jobs/702/tests"),
+        a_page(f"{PAGE_OF_41}/workflows/{run_id(411)}/jobs/702/artifacts"),
+        a_page(f"{PAGE_OF_41}/workflows/{run_id(411)}/jobs/702/parallel-runs/0/steps/0-105"),
+        a_page(f"{PAGE_OF_41}/workflows/{run_id(411)}", None),
+        a_page("https://app.circleci.com/jobs/github/harbor/ferry/702"),
+        a_page("https://circleci.com/gh/harbor/ferry/702#tests/containers/0"),
+    ),
+    ref_builds={
+        "branch": kind_of_ref(branch="main"),
+        "pull_request": kind_of_ref(
+            branch="oars", review_id="77", review_url="https://github.com/harbor/ferry/pull/77"
+        ),
+        "fork": kind_of_ref(branch="main", origin_repository_url="https://github.com/stranger/ferry"),
+        "tag": kind_of_ref(branch=None, tag="v2.1"),
+    },
     endless={
         "pipelines": Endless(call=lambda p: p.pipelines(), page=endless),
         "builds": Endless(call=lambda p: p.builds(FERRY, BuildFilter(limit=100_000)), page=endless),

@@ -26,7 +26,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Foreign, JobPage, Sample
 
 TOKEN = "11made0up0for0these0tests"
 SECRET = "a-made-up-path-secret"
@@ -100,7 +100,8 @@ BUILD = Build(connection=CONNECTION, pipeline=MAIN, id="41", status=Status.COMPL
 WATCHED = Watched(pipelines=frozenset({MAIN, GLOW, SWEEP}))
 BRANCHES = Watched(pipelines=frozenset({MAIN, GLOW}))
 MARKS = (
-    '{"lamps/beacon/main": [41, ""], "lamps/beacon/feature%2Fglow": [0, ""], "sweep": [14, "SUCCESS"], "gone": [1, ""]}'
+    '{"marks": {"lamps/beacon/main": [41, ""], "lamps/beacon/feature%2Fglow": [0, ""], "sweep": [14, "SUCCESS"],'
+    ' "gone": [1, ""]}}'
 )
 VALUES = {"TARGET": "south", "DRY_RUN": "off", "LENS": "red", "KEYWORD": "hush"}
 
@@ -164,7 +165,9 @@ CALLS: Mapping[str, Call] = {
     "changes_queued": lambda p: p.changes(
         MARKS, Watched(pipelines=WATCHED.pipelines, unfinished=frozenset({key("queue-950")}))
     ),
-    "changes_odd_job": lambda p: p.changes('{"lamps/beacon/main": [41, "SUCCESS"], "sweep": [14, ""]}', WATCHED),
+    "changes_odd_job": lambda p: p.changes(
+        '{"marks": {"lamps/beacon/main": [41, "SUCCESS"], "sweep": [14, ""]}}', WATCHED
+    ),
     "changes_one_job": lambda p: p.changes(None, Watched(pipelines=frozenset({SWEEP}))),
     "changes_gone": lambda p: p.changes(MARKS, BRANCHES),
     "refs": lambda p: p.refs(MAIN),
@@ -299,8 +302,8 @@ def as_facts(check: Callable[[Any], object]) -> Callable[[Any], None]:
     return facts
 
 
-def tap_of(pipeline: str, build: str) -> Sample:
-    return Sample(facts=as_facts(lambda tap: (tap.pipeline, tap.build) == (pipeline, build)))
+def event_of(pipeline: str, build: str) -> Sample:
+    return Sample(facts=as_facts(lambda event: (event.pipeline, event.build) == (pipeline, build)))
 
 
 RUNS = "folder/pipeline"
@@ -360,12 +363,12 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "poll_tree.json": Sample(
         call=lambda p: p.changes(
-            '{"folder/app/feature%2Flogin": [7, "SUCCESS"], "nightly": [14, "SUCCESS"]}',
+            '{"marks": {"folder/app/feature%2Flogin": [7, "SUCCESS"], "nightly": [14, "SUCCESS"]}}',
             Watched(pipelines=frozenset({"folder/app/feature%2Flogin", "nightly", "old"})),
         ),
         at="/api/json",
         # only the moved job is read, and here nobody answers for it
-        facts=as_facts(lambda it: it.builds == () and '"old": [0, ""]' in it.cursor and '[7, "SUCCESS"]' in it.cursor),
+        facts=as_facts(lambda it: it.builds == () and '"old":[0,""]' in it.cursor and '[7,"SUCCESS"]' in it.cursor),
     ),
     "wfapi_describe_paused.json": Sample(
         call=lambda p: p.jobs(MAIN, "41"),
@@ -461,10 +464,30 @@ SAMPLES: Mapping[str, Sample] = {
         raises=AuthFailed,
         facts=as_facts(lambda it: "crumb" in str(it) and "API token" in it.hint),
     ),
-    "webhook_notification_started.json": tap_of("folder/app/feature%2Flogin", "8"),
-    "webhook_notification_finalized_failure.json": tap_of("folder/app/feature%2Flogin", "8"),
-    "webhook_notification_finalized_freestyle.json": tap_of("nightly", "14"),
+    "webhook_notification_started.json": event_of("folder/app/feature%2Flogin", "8"),
+    "webhook_notification_finalized_failure.json": event_of("folder/app/feature%2Flogin", "8"),
+    "webhook_notification_finalized_freestyle.json": event_of("nightly", "14"),
 }
+
+MAIN_41 = "/job/lamps/job/beacon/job/main/41"
+ITEM_OF_SWEEP = Answer(
+    path="/queue/item/950/api/json",
+    body={"id": 950, "task": {"url": f"{HOME}/job/sweep/"}, "executable": {"number": 14}},
+)
+
+
+def part_page(address: str, job: str | None = None) -> JobPage:
+    answers = (Answer(path=f"{MAIN_41}/api/json", body=a_build()),)
+    return JobPage(url=f"{HOME}{address}", pipeline=MAIN, build="41", job=job, answers=answers)
+
+
+def kind_of_ref(git: str, **recorded: str) -> tuple[Answer, ...]:
+    actions = [
+        {"lastBuiltRevision": {"SHA1": SHA, "branch": [{"name": git}]}},
+        {"parameters": [{"name": name, "value": value} for name, value in recorded.items()]},
+    ]
+    return (Answer(path=f"{MAIN_41}/api/json", body={**a_build(), "actions": actions}),)
+
 
 CASE = Case(
     kind="jenkins",
@@ -475,6 +498,30 @@ CASE = Case(
     pipeline=MAIN,
     build="41",
     unknown_state=lambda state: (Answer(path="/job/lamps/job/beacon/job/main/41/api/json", body=a_build(41, state)),),
+    foreign=Foreign(pipeline=MAIN, build="queue-950", answers=(ITEM_OF_SWEEP,), belongs_to=SWEEP),
+    job_pages=(
+        part_page(f"{MAIN_41}/stages/?selected-node=15", "15"),
+        part_page(f"{MAIN_41}/pipeline-overview/?selected-node=15&start-byte=0", "15"),
+        part_page(f"{MAIN_41}/execution/node/6/log/", "6"),
+        part_page(f"{MAIN_41}/testReport/junit/harbor/Wick/"),
+        part_page(f"{MAIN_41}/artifact/out/lens.svg"),
+        part_page(f"{MAIN_41}/input/"),
+        part_page("/view/All/job/lamps/job/beacon/view/Mine/job/main/41/console"),
+        part_page("/blue/organizations/jenkins/lamps%2Fbeacon/detail/main/41/pipeline/15", "15"),
+        JobPage(
+            url=f"{HOME}/job/prisms/GLASS=clear,LAMP=oil/3/console",
+            pipeline="prisms",
+            build="3",
+            job="GLASS=clear,LAMP=oil",
+            answers=(Answer(path="/job/prisms/3/api/json", body=a_build(3)),),
+        ),
+    ),
+    ref_builds={
+        "branch": kind_of_ref("origin/main"),
+        "pull_request": kind_of_ref("origin/pr/77/merge", ghprbPullId="77", ghprbTargetBranch="main"),
+        "fork": "the job of a pull request, PR-77, is the same for forks; its builds never count as a branch's",
+        "tag": kind_of_ref("refs/tags/v2.1"),
+    },
     endless={
         "pipelines": Endless(call=lambda p: p.pipelines(), page=folder_without_end),
         "builds": Endless(call=lambda p: p.builds(MAIN, BuildFilter(limit=100_000)), page=page_of_builds),

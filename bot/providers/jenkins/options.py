@@ -1,0 +1,15 @@
+"""What a connection to a Jenkins server needs."""
+
+from pydantic import Field, SecretStr
+
+from bot.providers.base.options import Options
+
+
+class JenkinsOptions(Options):
+    """A server, and an API token of one of its users."""
+
+    url: str = Field(
+        min_length=1, pattern=r"^https?://[^/\s]+", description="Address of the server, as in the browser."
+    )
+    user: str = Field(min_length=1, pattern=r"^[^:\s]+$", description="Id of the user whose token it is.")
+    token: SecretStr = Field(min_length=1, description="API token of that user (user menu, Security, API Token).")
