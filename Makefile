@@ -27,7 +27,7 @@ demo: setup ## play: a local Slack in the browser, local CI systems, the bot
 	$(BIN)/buildbell demo
 
 test: setup ## run the tests (PostgreSQL and Chromium tests run where those are installed)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --dist worksteal
 
 check: setup format lint types layers test ## what CI runs: format, lint, types, layers, tests
 

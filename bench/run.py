@@ -81,7 +81,7 @@ def signed(number: int) -> tuple[bytes, dict[str, str]]:
             "command": "/build",
             "text": f"version {number}",
             "response_url": "http://127.0.0.1:9/x",
-            "trigger_id": f"{number}.1",
+            "trigger_id": f"{time.time_ns()}.{number}",
         }
     ).encode()
     at = str(int(time.time()))

@@ -22,8 +22,8 @@ from bot.manifest import manifest
 from bot.security.vault import Vault, new_key
 from bot.settings import Settings
 from bot.store import Store
-from commands.core import executor as desk
-from commands.core.context import Request, Source
+from commands.core.context import Context, Source
+from commands.core.executor import execute
 
 cli = typer.Typer(name="buildbell", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(highlight=False, soft_wrap=True)
@@ -127,17 +127,17 @@ def ask_command(
             if not place:
                 err.print("Which workspace? Give its id with --team.", style="red")
                 return 2
-            handled = await desk.handle(
-                Request(
+            handled = await execute(
+                words.removeprefix(settings.command).strip(),
+                Context(
+                    services=app.services,
                     team=place,
                     channel=await _channel(app, place, channel),
                     channel_name=channel.removeprefix("#"),
                     user="",
-                    text=words.removeprefix(settings.command).strip(),
                     source=Source.TERMINAL,
                     now=clock.now(),
                 ),
-                app.services,
             )
             await app.outbox.tick()
             await app.outbox.settle()

@@ -7,25 +7,21 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import uvicorn
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
-from typing_extensions import override
 
-from bot.blocks.message import Message
 from bot.blocks.notification import delivery_problem
 from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
 from bot.core import clock
-from bot.core.errors import BotError, UsageError
-from bot.core.models import WebhookEvent
+from bot.core.errors import BotError, StoreError, UsageError
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
 from bot.monitoring.poller import Pace, Poller
@@ -33,28 +29,31 @@ from bot.notifications.cards import Cards
 from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.options import Options
-from bot.providers.base.provider import AnyProvider
 from bot.scheduler import Schedule
 from bot.security.vault import Vault
 from bot.settings import Settings
+from bot.slack.inbox import Inbox
 from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
 from bot.slack.people import People
-from bot.slack.sender import Sender, SlackError
+from bot.slack.sender import GONE, REVOKED, Sender, SlackError
 from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.tables import NotificationRow
-from bot.web.app import Web, WebDependencies
-from commands.core.context import Access, File, Role, Services
-from commands.look.builds import verbs_of
+from bot.web.app import WebDependencies, web_app
+from bot.web.health import CachedCheck
+from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
+from bot.web.webhooks import PollRequest, WebhookQueue
+from commands.core.catalogue import Catalogue
+from commands.core.context import Access, Role, Services
+from commands.registry import REGISTRY
 from commands.scheduled import Timed
 from commands.slack.app import Reply, SlackApp
 from commands.slack.events import SlackEvents
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 2048
-STOP_SECONDS = 10
+READY_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
 TIMED_SECONDS = 10.0
@@ -147,14 +146,18 @@ class App:
         )
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.cards = Cards(
-            store, provider_of=self.connections.serving, people=self.people, verbs_of=verbs_of, clock=now
+            store,
+            provider_of=self.connections.serving,
+            people=self.people,
+            clock=now,
+            refresh=self.connections.refresh,
         )
         self.outbox = Outbox(
             store,
             sender,
             people=self.people,
             kind_of=self.connections.kind,
-            draw=self.cards.draw,
+            draw=self._draw,
             undelivered=self._undelivered,
             clock=now,
             owner=owner,
@@ -174,8 +177,10 @@ class App:
             store=store,
             connections=self.connections,
             people=self.people,
-            slack=_Slack(sender),
+            sender=sender,
             clock=now,
+            registry=REGISTRY,
+            catalogue=Catalogue(store, now),
             access=Access(
                 admins=frozenset(settings.admins),
                 members=Role.VIEW if settings.members == "viewer" else Role.RUN,
@@ -188,25 +193,35 @@ class App:
             wake_poller=self.poller.wake,
         )
         self.slack_app = SlackApp(self.services, sender, bot_user=lambda: installs.bot_user)
+        self.inbox = Inbox(
+            store,
+            dispatch=self._dispatch,
+            answers=sender,
+            vault=vault,
+            clock=now,
+            owner=owner,
+            handles=lambda event: event in self.slack_app.handled_events,
+        )
         self.slack_events = SlackEvents(self.services, installs, self.slack_app.answer)
-        self.slack_app.events |= self.slack_events.events
-        self.slack_app.shortcuts |= dict.fromkeys(
-            [id_ for id_, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)], self.slack_events.shortcut
+        callbacks = [callback for callback, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)]
+        self.slack_app.listen(
+            events=self.slack_events.events, shortcuts=dict.fromkeys(callbacks, self.slack_events.shortcut)
         )
         self.schedule = Schedule(
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
-                "timed": (TIMED_SECONDS, Timed(self.services, self.slack_app.deliver).tick),
+                "timed": (TIMED_SECONDS, Timed(self.services, self.slack_app.deliver, self.inbox).tick),
             }
         )
+        self.webhooks = WebhookQueue(self._request_polls)
         self.web = self._web()
         self._socket = (
             SocketMode(
                 settings.slack_app_token.get_secret_value(),
                 session=network.session,
                 api_url=settings.slack_api_url,
-                dispatch=self._dispatch,
+                dispatch=self.inbox.take,
             )
             if settings.slack_app_token.get_secret_value()
             else None
@@ -214,19 +229,23 @@ class App:
         self._works = False
 
     def _web(self) -> Starlette:
-        return Web(
+        return web_app(
             WebDependencies(
-                dispatch=self._dispatch,
+                take=self.inbox.take,
                 signing_secrets=self.settings.signing_secrets,
-                provider_of=self.connections.by_name,
-                tapped=self._tapped,
-                ready={"database": self._database, "slack": self._slack_reachable, "scheduler": self._scheduler},
+                provider_of=self.connections.find,
+                webhooks=self.webhooks,
+                checks={
+                    "database": self._database,
+                    "slack": CachedCheck(self._slack_reachable, seconds=READY_SECONDS, clock=self._now),
+                    "scheduler": self._scheduler,
+                },
                 metrics=self.metrics.text,
                 clock=self._now,
                 oauth=self._oauth() if self.settings.by_oauth else None,
                 installed=self._installed,
             )
-        ).app()
+        )
 
     async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
         team, enterprise = body.get("team") or {}, body.get("enterprise") or {}  # objects: the web has looked
@@ -261,13 +280,14 @@ class App:
         return ""
 
     async def _slack_reachable(self) -> str:
+        """Return what is wrong between us and Slack, asked of Slack itself."""
         if self._socket is not None and not await self._socket.connected():
             return "Socket Mode is not connected"
-        if self.installs.single_team:
+        if not self.settings.by_oauth:
+            await self.installs.introduce()
             return ""
-        if self.settings.by_oauth:
-            return ""
-        await self.installs.introduce()
+        for team in (await self.installs.teams())[:1]:
+            await self.sender.call(team, "auth.test", {})
         return ""
 
     async def _scheduler(self) -> str:
@@ -277,39 +297,48 @@ class App:
         late = last is None or self._now() - last > POLLER_LATE
         return "the watcher has not ticked for a while" if late or not self.schedule.running else ""
 
-    async def _tapped(self, provider: AnyProvider, tap: WebhookEvent) -> None:
-        hints = [(tap.pipeline, tap.build)] if tap.pipeline and tap.build else []
-        part = provider.poll_target(tap.pipeline) if tap.pipeline else None
-        await self.store.polling.request(provider.connection, part, hints, full=not hints, now=self._now())
+    async def _request_polls(self, requests: Sequence[PollRequest]) -> None:
+        """Make due what webhooks named, in one transaction."""
+        now = self._now()
+        async with self.store.transaction() as tx:
+            for request in sorted(requests, key=lambda request: (request.connection, request.part or "")):
+                await tx.polling.request(
+                    request.connection, request.part, list(request.hints), full=request.is_full, now=now
+                )
         self.poller.wake()
+
+    async def _draw(self, notification: NotificationRow, *, repeated: bool) -> Drawn | None:
+        """Draw a notification; a connection that another process has just made is looked for first."""
+        if notification.connection:
+            await self.connections.find(notification.connection)
+        return await self.cards.draw(notification, repeated=repeated)
 
     async def _prune(self) -> None:
         await self.store.prune(self._now())
 
-    async def _undelivered(self, notification: NotificationRow, exc: SlackError, drawn: Drawn) -> None:
-        """Answer where the person is, pause what can't be posted, and tell who made it, once."""
+    async def _undelivered(self, notification: NotificationRow, exc: SlackError, drawn: Drawn | None) -> None:
+        """Answer where the person is, pause what cannot be posted, and notify who made it, once."""
         url = Extra.of(notification.extra).response_url
-        if (
-            notification.event == Event.STARTED.value
-            and url
-            and await self.sender.respond(url, drawn.message, public=True)
-        ):
+        message = drawn.message if drawn is not None else None
+        is_started = notification.event == Event.STARTED.value
+        if is_started and url and message and await self.sender.respond(url, message, public=True):
             return
-        if notification.user and notification.user != notification.channel:
-            # Somebody asked to hear of this build: where the channel can't be told, they are.
+        if message is not None and notification.user and notification.user != notification.channel:
+            # Somebody asked for this build: where the channel cannot be reached, they are notified themselves.
             with contextlib.suppress(SlackError):
-                await self.sender.post(notification.team, notification.user, drawn.message)
-        paused = await self.store.links.pause(notification.team, notification.channel, exc.code.replace("_", " "))
+                await self.sender.post(notification.team, notification.user, message)
+        reason = exc.code.replace("_", " ")
         makers: dict[str, list[str]] = {}
-        for link in paused:
-            makers.setdefault(link.created_by, []).append(link.alias or link.name)
-        if not paused and notification.user:
+        if exc.code in GONE | REVOKED or exc.code.startswith("restricted_action"):
+            for link in await self.store.links.pause(notification.team, notification.channel, reason):
+                makers.setdefault(link.created_by, []).append(link.alias or link.name)
+        elif notification.link and (followed := await self.store.links.get(notification.link)) is not None:
+            makers[followed.created_by] = []
+        if not makers and notification.user:
             makers[notification.user] = []
         for user, labels in makers.items():
             with contextlib.suppress(SlackError):
-                await self.sender.post(
-                    notification.team, user, delivery_problem(notification.channel, exc.code.replace("_", " "), labels)
-                )
+                await self.sender.post(notification.team, user, delivery_problem(notification.channel, reason, labels))
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -325,14 +354,18 @@ class App:
     @asynccontextmanager
     async def listening(self, *, web: bool = True) -> AsyncIterator[None]:
         """Follow what other processes change, and Socket Mode where it is set (the web's business)."""
-        loops: list[Awaitable[None]] = [self.connections.run()]
+        loops: list[Awaitable[None]] = [self.connections.run(), self.webhooks.run()]
         if self.settings.slack_bot_token.get_secret_value() and not self.installs.single_team:
             loops.append(self._introduce())
         if self._socket is not None and web:
             loops.append(self._socket.run())
-        async with _beside(*loops):
-            yield
-        await self.slack_app.drain()
+        async with _beside(self.inbox.run()):
+            async with _beside(*loops):
+                yield
+            await self.slack_app.drain()
+        with contextlib.suppress(StoreError):
+            await self.webhooks.flush()
+        await self.inbox.settle(STOP_SECONDS)
 
     async def _introduce(self) -> None:
         """Ask Slack again who we are until it answers."""
@@ -347,32 +380,10 @@ class App:
         log.info("Slack can be reached again")
 
     async def close(self) -> None:
-        """Close clients."""
+        """Close clients, and stop what still lists pipelines."""
+        await self.services.catalogue.close()
         for client in self._clients.values():
             await client.aclose()
-
-
-class _Slack:
-    """The verbs' view of the sender."""
-
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-
-    async def post(self, team: str, channel: str, message: Message, *, thread: str = "") -> str:
-        """Post a message and return its ts."""
-        return (await self._sender.post(team, channel, message, thread=thread))[1]
-
-    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
-        """Show a message to one person only."""
-        await self._sender.ephemeral(team, channel, user, message, thread=thread)
-
-    async def upload(self, team: str, channel: str, file: File, *, thread: str = "") -> None:
-        """Put a file into a channel."""
-        await self._sender.upload(team, channel, name=file.name, content=file.content, title=file.title, thread=thread)
-
-    async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        """Call a Web API method."""
-        return await self._sender.call(team, method, arguments)
 
 
 @asynccontextmanager
@@ -408,7 +419,7 @@ async def opened(settings: Settings, *, migrate: bool, now: clock.Clock = clock.
                 client_id=settings.slack_client_id,
                 client_secret=settings.slack_client_secret.get_secret_value(),
             )
-            sender = Sender(installs.token, session=network.session, api_url=settings.slack_api_url)
+            sender = Sender(installs.token, session=network.session, api_url=settings.slack_api_url, clock=now)
             app = App(settings, store=store, network=network, vault=vault, installs=installs, sender=sender, now=now)
             try:
                 yield app
@@ -423,22 +434,6 @@ async def introduced(app: App) -> None:
     if app.settings.slack_bot_token.get_secret_value():
         await app.installs.introduce()
     await app.connections.refresh()
-
-
-class Server(uvicorn.Server):
-    """uvicorn that says when it listens, and on which port."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for server in self.servers:
-            for listening in server.sockets:
-                self._ready(listening.getsockname()[1])
-                return
 
 
 async def serve(
@@ -457,6 +452,7 @@ async def serve(
     problems = [*settings.problems_for_serving(web=web), *_connections_and_problems(settings)[1]]
     if problems:
         raise UsageError("The bot can't start:\n" + "\n".join(f"- {problem}" for problem in problems))
+    raise_file_limit()
     is_sqlite = settings.database_url.startswith("sqlite")
     async with opened(settings, migrate=is_sqlite, now=now) as app:
         try:
@@ -470,18 +466,7 @@ async def serve(
             if not web:
                 await _until_told(stop or asyncio.Event())
                 return
-            config = uvicorn.Config(
-                app.web,
-                host=settings.host,
-                port=settings.port,
-                backlog=BACKLOG,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=STOP_SECONDS,
-            )
-            server = Server(config, ready)
+            server = make_server(app.web, host=settings.host, port=settings.port, ready=ready)
             if stop is not None:
                 await stack.enter_async_context(_beside(_told(server, stop)))
             await server.serve()

@@ -1,13 +1,15 @@
 """Which connections there are, and which workspace may see which.
 
 They come from the configuration, or were made in Slack (settings sealed in the store). A connection belongs to the
-workspaces named for it; without a name, to the only workspace that has installed the bot, else to nobody.
+workspaces named for it. Without a name it is bound once, by id and for ever, to the only workspace that has the bot
+when the connection is first seen; where several have it then, it belongs to nobody. No later workspace inherits it.
 """
 
 import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -24,7 +26,8 @@ from bot.store.tables import ConnectionRow
 
 log = logging.getLogger(__name__)
 
-REFRESH_SECONDS = 15.0
+REFRESH_SECONDS = 3.0
+MISS_SECONDS = 1.0
 
 
 def read_options(name: str, settings: Mapping[str, object]) -> tuple[str, Options]:
@@ -78,8 +81,10 @@ class Connections:
         self._configured = {name: self._open(name, kind, options) for name, (kind, options) in configured.items()}
         self._made: dict[str, tuple[str, str, AnyProvider]] = {}
         self._unfit: dict[str, str] = {}
-        self._only_team = ""
+        self._bindings: dict[str, str] = {}
         self._no_team_known = True
+        self._refreshed_at: datetime | None = None
+        self._refreshing = asyncio.Lock()
 
     def _open(self, name: str, kind: str, options: Options) -> AnyProvider:
         return open_provider(name, kind, options, client=self._client(options.private_network), clock=self._clock)
@@ -87,8 +92,10 @@ class Connections:
     async def refresh(self) -> None:
         """Read again which connections were made in Slack and how many workspaces there are."""
         teams = await self._teams()
-        self._only_team = teams[0] if len(teams) == 1 else ""
+        unnamed = [name for name, provider in self._configured.items() if not provider.options.workspaces]
+        self._bindings = await self._store.bindings.bind(unnamed, teams)
         self._no_team_known = not teams
+        self._refreshed_at = self._clock()
         rows = {row.name: row for row in await self._store.connections.all() if row.settings}
         for name in set(self._made) - rows.keys():
             del self._made[name]
@@ -117,6 +124,23 @@ class Connections:
             except BotError as exc:
                 log.warning("connections can't be read", extra={"why": str(exc)})
 
+    async def find(self, name: str) -> AnyProvider | None:
+        """Return a connection as `by_name`, having looked again where another process may just have made it.
+
+        Looks at most once a second, whoever asks for what. Where the database is away, what is known counts.
+        """
+        provider = self.by_name(name)
+        if provider is not None:
+            return provider
+        async with self._refreshing:
+            since = self._refreshed_at
+            if since is None or (self._clock() - since).total_seconds() >= MISS_SECONDS:
+                try:
+                    await self.refresh()
+                except BotError as exc:
+                    log.warning("connections can't be read", extra={"why": str(exc)})
+        return self.by_name(name)
+
     def by_name(self, name: str) -> AnyProvider | None:
         """Return a connection whoever asks; for the poller and for webhooks, never for people."""
         if name in self._configured:
@@ -127,9 +151,11 @@ class Connections:
     def serving(self, team: str, name: str) -> AnyProvider | None:
         """Return a connection if a workspace's notifications may come from it.
 
-        As `get`, except that before Slack has said which workspaces there are, nobody's news is withheld.
+        As `get`, except that a connection that is not bound yet, because Slack has not said which workspaces there
+        are, withholds nobody's news.
         """
-        provider = self._configured.get(name) if self._no_team_known else None
+        is_open = self._no_team_known and name not in self._bindings
+        provider = self._configured.get(name) if is_open else None
         if provider is not None and not provider.options.workspaces:
             return provider
         return self.get(team, name)
@@ -152,6 +178,16 @@ class Connections:
         """Return a connection's kind, or an empty text where there is none of that name."""
         provider = self.by_name(name)
         return provider.kind if provider else ""
+
+    def nobodys(self) -> tuple[str, ...]:
+        """Return the connections of the configuration that belong to no workspace, because several had the bot."""
+        return tuple(
+            sorted(
+                name
+                for name, provider in self._configured.items()
+                if not provider.options.workspaces and self._bindings.get(name) == ""
+            )
+        )
 
     def names(self) -> tuple[str, ...]:
         """Return every connection's name."""
@@ -192,7 +228,7 @@ class Connections:
         if name in self._made and name not in self._configured:
             return self._made[name][0] == team
         named = provider.options.workspaces
-        return team in named if named else bool(team) and team == self._only_team
+        return team in named if named else bool(team) and team == self._bindings.get(name)
 
 
 def _about(name: str, kind: str) -> str:

@@ -33,6 +33,9 @@ async def examine(settings: Settings) -> list[Finding]:
             return found
         for name in app.connections.names():
             found.append(await _connection(app, name))
+        for name in app.connections.nobodys():
+            said = "belongs to no workspace, because several had the bot when it was first seen: name its `workspaces`"
+            found.append(Finding(name, fine=False, said=said))
         for poll_target in await app.store.polling.targets():
             if poll_target.failing_since is not None:
                 where = f"{poll_target.connection}{f' ({poll_target.part})' if poll_target.part else ''}"
@@ -50,7 +53,8 @@ async def _database(app: App) -> Finding:
         return Finding(
             "database", fine=False, said=f"at {revision or 'no schema'}, not {head}: run `buildbell migrate`"
         )
-    return Finding("database", fine=True, said=f"{app.store.dialect}, schema {head}")
+    waiting = await app.store.inbox.count_open()
+    return Finding("database", fine=True, said=f"{app.store.dialect}, schema {head}, {waiting} deliveries open")
 
 
 async def _slack(app: App) -> list[Finding]:

@@ -1,20 +1,23 @@
 """Run what is due: scheduled commands and digests, each once, whichever process claims it first."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot.blocks.message import Message, actions, button, section
 from bot.blocks.text import roughly, when
 from bot.core.errors import UsageError
 from bot.core.recurrence import DAY, parse_rule, zone_of
 from bot.notifications.notification import Event, Extra
+from bot.slack.inbox import Delivery, Inbox
 from bot.slack.sender import SlackError
+from bot.store.inbox import InboxKind
 from bot.store.tables import DigestRow, NotificationRow, ScheduleRow
-from commands.core.context import Answer, Request, Services, Source
-from commands.core.executor import handle
+from commands.core.context import Answer, Context, Services, Source
+from commands.core.executor import execute
+from commands.follow.digest import digest_message
 from commands.follow.schedule import NotRun, described
-from commands.look.stats import digest_message
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ BATCH = 20
 LATEST = timedelta(hours=1)
 """A scheduled command runs at most this late; a run that was missed by more is left out, and the channel is told."""
 
-Deliver = Callable[[Request, Answer], Awaitable[None]]
+Deliver = Callable[[Context, Answer], Awaitable[None]]
 
 
 class Timed:
@@ -33,34 +36,74 @@ class Timed:
     once, however late.
     """
 
-    def __init__(self, services: Services, deliver: Deliver) -> None:
+    def __init__(self, services: Services, deliver: Deliver, inbox: Inbox) -> None:
         self._services = services
         self._deliver = deliver
+        self._inbox = inbox
+        inbox.resume[InboxKind.SCHEDULE] = self._resume_schedule
+        inbox.resume[InboxKind.DIGEST] = self._resume_digest
 
     async def tick(self) -> None:
         """Do everything that is due, one after the other; at most `BATCH` of a kind."""
-        schedules, digests = self._services.store.schedules, self._services.store.digests
         now = self._services.clock()
         await self._pull_back(now)
         for _turn in range(BATCH):
-            # One at a time: a process that is killed leaves no more than one claimed and not run.
-            rows = await schedules.claim(now, 1, lambda due: next_due(due, now))
-            if not rows:
+            if (schedule := await self._claim_schedule(now)) is None:
                 break
-            await _guarded(self._run(rows[0], self._services.clock()), rows[0])
+            row, delivery = schedule
+            await delivery.run(_guarded(self._run(row, self._services.clock()), row))
         for _turn in range(BATCH):
-            if not (due := await digests.claim(now, 1, lambda row: next_due(row, now))):
+            if (digest := await self._claim_digest(now)) is None:
                 break
-            await _guarded(self._digest(due[0], now), due[0])
+            due, delivery = digest
+            await delivery.run(_guarded(self._digest(due, now), due))
+
+    async def _claim_schedule(self, now: datetime) -> tuple[ScheduleRow, Delivery] | None:
+        """Move one due schedule on and write its run into the inbox, together: a killed process leaves a trace of it."""
+        async with self._services.store.transaction() as tx:
+            rows = await tx.schedules.claim(now, 1, lambda due: next_due(due, now))
+            if not rows:
+                return None
+            row = rows[0]
+            return row, await self._inbox.adopt(tx, InboxKind.SCHEDULE, row.model_dump(mode="json"))
+
+    async def _claim_digest(self, now: datetime) -> tuple[DigestRow, Delivery] | None:
+        """Move one due digest on and write it into the inbox, as `_claim_schedule`."""
+        async with self._services.store.transaction() as tx:
+            rows = await tx.digests.claim(now, 1, lambda due: next_due(due, now))
+            if not rows:
+                return None
+            row = rows[0]
+            return row, await self._inbox.adopt(tx, InboxKind.DIGEST, row.model_dump(mode="json"))
+
+    async def _resume_schedule(self, body: Mapping[str, Any]) -> None:
+        """Run a schedule that was claimed by a process that died before it began."""
+        row = ScheduleRow.model_validate(body)
+        await _guarded(self._run(row, self._services.clock()), row)
+
+    async def _resume_digest(self, body: Mapping[str, Any]) -> None:
+        """Make a digest that was claimed by a process that died."""
+        row = DigestRow.model_validate(body)
+        await _guarded(self._digest(row, self._services.clock()), row)
 
     async def _run(self, row: ScheduleRow, now: datetime) -> None:
         if await self._is_paused(row, now) or await self._is_too_late(row, now):
             return
-        request = _request(row, now)
-        handled = await handle(request, self._services)
+        context = self._context(row, now)
+        handled = await execute(row.command, context)
         log.info("a schedule ran", extra={"schedule": row.id, "outcome": handled.outcome})
         await self._services.store.schedules.set_outcome(row.id or 0, handled.outcome)
-        await self._show(row, request, handled.answer)
+        await self._show(row, context, handled.answer)
+
+    def _context(self, row: ScheduleRow, now: datetime) -> Context:
+        return Context(
+            services=self._services,
+            team=row.team,
+            channel=row.channel,
+            user=row.user,
+            source=Source.SCHEDULE,
+            now=now,
+        )
 
     async def _is_paused(self, row: ScheduleRow, now: datetime) -> bool:
         """Return whether a schedule rests because its maker's Slack account is deactivated; says so the first time."""
@@ -76,7 +119,7 @@ class Timed:
                 button("Remove it", f"schedule remove {row.id}"),
             )
             answer = Answer(message=Message(text=text, blocks=(section(text), choices)), public=True)
-            if not await self._show(row, _request(row, now), answer):
+            if not await self._show(row, self._context(row, now), answer):
                 return True
         await self._services.store.schedules.set_outcome(row.id or 0, NotRun.PAUSED)
         return True
@@ -92,12 +135,12 @@ class Timed:
             f"{roughly((now - due).total_seconds())} later. {described(row)}. Next: {when(next_due(row, now))}."
         )
         answer = Message(text=text, blocks=(section(text), actions(button("Run it now", row.command))))
-        await self._show(row, _request(row, now), Answer(message=answer, public=True))
+        await self._show(row, self._context(row, now), Answer(message=answer, public=True))
         return True
 
-    async def _show(self, row: ScheduleRow, request: Request, answer: Answer) -> bool:
+    async def _show(self, row: ScheduleRow, context: Context, answer: Answer) -> bool:
         try:
-            await self._deliver(request, answer)
+            await self._deliver(context, answer)
         except SlackError as exc:
             log.warning("a schedule's answer was not delivered", extra={"schedule": row.id, "code": exc.code})
             return False
@@ -119,15 +162,22 @@ class Timed:
                 await digests.reschedule(digest.id or 0, following, instead_of=digest.next_at)
 
     async def _digest(self, row: DigestRow, now: datetime) -> None:
-        request = Request(team=row.team, channel=row.channel, user=row.made_by, source=Source.SCHEDULE, now=now)
+        context = Context(
+            services=self._services,
+            team=row.team,
+            channel=row.channel,
+            user=row.made_by,
+            source=Source.SCHEDULE,
+            now=now,
+        )
         span = timedelta(days=7 if row.period == "weekly" else 1)
-        message = await digest_message(request, self._services, span)
+        message = await digest_message(context, span)
         notification = NotificationRow(
             team=row.team,
             channel=row.channel,
             connection="",
             pipeline="",
-            build=f"{row.period} {now:%Y-%m-%d %H:%M}",
+            build=f"{row.period} {row.sent_for}",
             attempt_no=1,
             event=Event.DIGEST.value,
             reason=f"the {row.period} digest",
@@ -162,10 +212,6 @@ def _latest_due(row: ScheduleRow, now: datetime) -> datetime:
         return parse_rule(row.cron).last_until(now, zone_of(row.tz), due=row.next_at)
     except UsageError:
         return row.next_at
-
-
-def _request(row: ScheduleRow, now: datetime) -> Request:
-    return Request(team=row.team, channel=row.channel, user=row.user, text=row.command, source=Source.SCHEDULE, now=now)
 
 
 def _lines(blocks: tuple[dict[str, object], ...]) -> tuple[str, ...]:

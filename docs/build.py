@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bot.providers import PROVIDERS
 from bot.providers.base.capabilities import Capability
 from bot.settings import ENVIRONMENT, TABLES, Settings
-from commands.registry import COMMANDS
+from commands.registry import REGISTRY
 from commands.setup.help import GROUPS
 
 HERE = Path(__file__).resolve().parent
@@ -41,6 +41,7 @@ CAPABILITIES: tuple[tuple[Capability, str], ...] = (
     (Capability.ARTIFACTS, "artifacts"),
     (Capability.DOWNLOAD, "download"),
     (Capability.ERASE, "erase"),
+    (Capability.ERASE_JOB, "erase one job"),
     (Capability.PIPELINE_ADMIN, "administer pipelines"),
     (Capability.WEBHOOK, "webhooks"),
     (Capability.ACCOUNT_POLL, "one poll for many"),
@@ -59,7 +60,7 @@ def commands() -> Iterator[str]:
     yield "made a mention of them: `--pipeline NAME --ref NAME --build N`. What stands after a bare `--` is KEY=VALUE."
     for group in GROUPS:
         yield from ("", f"## {group}")
-        for command in COMMANDS:
+        for command in REGISTRY.commands:
             if command.group != group:
                 continue
             yield from ("", f"### {command.verb}", "", f"{command.summary}. Role: {command.role.word}.", "")

@@ -12,7 +12,7 @@ import yaml
 from bot.manifest import EVENTS, GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, manifest
 from bot.providers import PROVIDERS
 from bot.settings import ENVIRONMENT
-from commands.registry import COMMANDS
+from commands.registry import REGISTRY
 from commands.slack.events import HANDLED
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +63,7 @@ def test_the_manifest_names_what_the_app_handles() -> None:
 
 
 def test_every_verb_has_examples_that_parse() -> None:
-    for command in COMMANDS:
+    for command in REGISTRY.commands:
         assert command.examples, command.verb
         for example in command.examples:
             verb, _, words = example.partition(" ")

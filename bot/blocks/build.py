@@ -5,9 +5,12 @@ from datetime import datetime
 
 from bot.blocks.buttons import build_buttons
 from bot.blocks.lines import (
+    NO_FACTS,
+    Facts,
     approval_lines,
     build_line,
     build_words,
+    called,
     closing_line,
     commit_line,
     commit_words,
@@ -15,16 +18,17 @@ from bot.blocks.lines import (
     first_line,
     jobs_line,
     lines_of,
+    note_lines,
     progress_line,
     raw_state_line,
     spelled,
     worst,
 )
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
-from bot.blocks.text import bold, code, mark, markup, plural, safe
+from bot.blocks.text import bold, code, escape, link, mark, markup, mention, plural, safe
 from bot.core.models import Approval, Build
 
-__all__ = ["build_card", "build_line", "build_list", "commit_list"]
+__all__ = ["build_card", "build_line", "build_list", "commit_list", "short_card"]
 
 
 def build_card(
@@ -40,6 +44,7 @@ def build_card(
     approvals: Sequence[Approval] = (),
     note: str | None = None,
     watched: bool = False,
+    facts: Facts = NO_FACTS,
 ) -> Message:
     """Return the live card of a build in whatever state it is.
 
@@ -50,17 +55,27 @@ def build_card(
     if build.completed:
         middle = lines_of(counts_line(build.issues), raw_state_line(build))
     else:
-        middle = lines_of(jobs_line(build), progress_line(build, usual_seconds=usual_seconds, now=now))
-    asked = [line for approval in approvals[:5] for line in approval_lines(approval)] if not build.completed else []
+        middle = lines_of(jobs_line(build), progress_line(build, usual_seconds=usual_seconds, now=now, facts=facts))
+    asked = (
+        [line for approval in approvals[:5] for line in approval_lines(approval)]
+        if build.waiting or not build.completed
+        else []
+    )
     body = lines_of(
         markup(headline) if headline else "",
-        commit_line(build),
+        commit_line(build, starter="" if headline else facts.starter),
         middle,
         *asked,
+        *note_lines(facts),
         markup(note, 500) if note else "",
     )
     small = closing_line(
-        build, connection_label=connection_label, usual_seconds=usual_seconds, attempt_no=attempt_no, now=now
+        build,
+        connection_label=connection_label,
+        usual_seconds=usual_seconds,
+        attempt_no=attempt_no,
+        now=now,
+        facts=facts,
     )
     text = ". ".join(
         part
@@ -75,7 +90,7 @@ def build_card(
         build,
         allowed=actions,
         attempt_no=attempt_no,
-        approvals=approvals if not build.completed else (),
+        approvals=approvals if build.waiting or not build.completed else (),
         watched=watched,
     )
     return Message(
@@ -88,6 +103,17 @@ def build_card(
         ),
         colour=shown.colour,
     )
+
+
+def short_card(build: Build, *, label: str, starter: str = "", where: str = "see below") -> Message:
+    """Return a live card that has made room for the full card of its build: one line that points to that one."""
+    shown = mark(build)
+    number = build.label or build.number
+    name = link(build.web_url, f"#{number}") if number is not None else link(build.web_url, label)
+    by = f"started by {mention(starter)}" if starter else "started"
+    line = f"▶ {by} → {shown.shape} {escape(shown.word)} {name}, {where}"
+    spoken = f"{safe(called(build, label))}: {escape(shown.word)}, {where}"
+    return Message(text=spoken, blocks=(section(line),))
 
 
 def build_list(

@@ -6,17 +6,12 @@ A button only offers: whether the person may is asked when it is pressed.
 import shlex
 from collections.abc import Sequence
 
+from bot.blocks.available_actions import button_order
 from bot.blocks.message import Block, actions, button, link_button, menu
 from bot.core.models import Approval, Build, Conclusion, spoken
 
 # Verbs that change something carry the attempt they were offered in, so that an old card cannot act on a newer attempt.
 _ACTING = frozenset({"cancel", "retry", "rebuild", "approve", "reject", "erase"})
-
-_RUNNING = ("cancel", "watch", "logs", "mute", "why", "tests", "issues", "settings")
-_WAITING = ("cancel", "watch", "logs", "mute", "settings")
-_RED = ("logs", "retry", "claim", "rebuild", "tests", "issues", "why", "mute", "artifacts", "settings", "erase")
-_GREEN = ("artifacts", "rebuild", "tests", "issues", "changes", "stats", "logs", "settings", "erase")
-_OTHER = ("rebuild", "retry", "logs", "artifacts", "tests", "issues", "settings", "erase")
 
 _LABELS = {
     "cancel": "Cancel",
@@ -26,6 +21,7 @@ _LABELS = {
     "mute": "Mute 2 h",
     "why": "Why?",
     "claim": "I'm on it",
+    "unclaim": "Not on it any more",
     "retry": "Retry",
     "rebuild": "Rebuild",
     "tests": "Tests",
@@ -58,21 +54,13 @@ def build_buttons(
     if build.conclusion is Conclusion.RETRIED:
         return (actions(link_button("Open", build.web_url)),)
     deciding = _approval_rows(build, approvals, allowed=allowed, attempt_no=attempt_no)
-    offered = [_offer(verb, build, attempt_no=attempt_no, watched=watched) for verb in _order(build) if verb in allowed]
-    visible = 2 if deciding else 3
+    offered = [
+        _offer(verb, build, attempt_no=attempt_no, watched=watched) for verb in button_order(build) if verb in allowed
+    ]
+    visible = 3 if build.completed or not deciding else 2
     shown = [button(label, words) for label, words in offered[:visible]]
     row = actions(link_button("Open", build.web_url), *shown, menu(offered[visible : visible + 5]))
     return (*deciding, row)
-
-
-def _order(build: Build) -> tuple[str, ...]:
-    if not build.completed or build.waiting:
-        return _WAITING if build.waiting else _RUNNING
-    if build.conclusion is None:
-        return _OTHER
-    if build.conclusion.is_red:
-        return _RED
-    return _GREEN if build.conclusion is Conclusion.PASSED else _OTHER
 
 
 def _offer(verb: str, build: Build, *, attempt_no: int, watched: bool) -> tuple[str, str]:

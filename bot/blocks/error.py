@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.blocks.lines import lines_of
-from bot.blocks.message import Block, Message, actions, button, context, picker, section
+from bot.blocks.message import Block, Message, actions, button, context, link_button, picker, section
 from bot.blocks.text import Markup, clip, code, duration, harmless
 from bot.core.errors import Ambiguous, BotError, ProviderError, RateLimited, Unavailable, UsageError
 
@@ -14,7 +14,7 @@ OURS = "/build"
 
 
 def error_message(error: BotError, *, usage: str | None = None, command: str = "/build") -> Message:
-    """Return a refusal in words: what happened, what to do next, the usage line, and the choices where a name fits several.
+    """Return a refusal in words: what happened, what to do next, the usage line, and the choices.
 
     The error's backticks stay (they are ours); everything else is shown as it stands.
     """
@@ -22,15 +22,19 @@ def error_message(error: BotError, *, usage: str | None = None, command: str = "
     said = _said(error.message, command, styles=is_ours)
     given = usage or (error.usage if isinstance(error, UsageError) else None)
     hint = _said(error.hint, command, styles=is_ours) if error.hint else ""
+    # Where a button opens the page, its address is not spelled out as well.
+    shown = hint
+    if error.hint and error.url and error.url in error.hint:
+        shown = _said(error.hint.replace(error.url, "").rstrip(" :.") + ".", command, styles=is_ours)
     wait = ""
     if isinstance(error, RateLimited) and error.retry_after > 0:
         wait = f"It asks me to wait {duration(error.retry_after)}."
     elif isinstance(error, Unavailable) and error.acted:
         wait = "It may have taken effect all the same: look before you repeat it."
-    body = lines_of(said, hint, wait, f"Usage: {code(f'{command} {given}', 400)}" if given else "")
+    body = lines_of(said, shown, wait, f"Usage: {code(f'{command} {given}', 400)}" if given else "")
     text = " ".join(part for part in (said, hint, wait) if part)
-    offered = _choices(error.choices) if isinstance(error, Ambiguous) else ()
-    return Message(text=text, blocks=(section(body), *offered))
+    opened = (actions(link_button("Open", error.url)),) if error.url else ()
+    return Message(text=text, blocks=(section(body), *_choices(error.choices), *opened))
 
 
 def ambiguous(message: str, choices: Sequence[tuple[str, str]], *, hint: str | None = None) -> Message:

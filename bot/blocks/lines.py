@@ -1,6 +1,8 @@
 """The lines that cards, notifications and lists share: each takes a build and gives one line of mrkdwn."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from bot.blocks.text import (
@@ -12,6 +14,8 @@ from bot.blocks.text import (
     escape,
     link,
     mark,
+    markup,
+    mention,
     one_line,
     plural,
     roughly,
@@ -29,8 +33,9 @@ _TRIGGERS = {
     Trigger.MERGE_REQUEST: "merge request",
     Trigger.API: "API",
     Trigger.CRON: "schedule",
-    Trigger.WEB: "by hand",
+    Trigger.WEB: "manually",
 }
+_SHORT_CODE = re.compile(r":[a-z0-9_+-]{1,40}:")
 _OPEN_WORDS = frozenset({Status.QUEUED.value, Status.IN_PROGRESS.value})
 GAP = "    "
 _JOB_WORDS = (
@@ -41,9 +46,54 @@ _JOB_WORDS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a person did about a build. `text` goes after their name; without a `user` (a Slack id) it stands alone."""
+
+    text: str
+    at: datetime
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the bot knows of a build beside the build itself.
+
+    `starter` is the Slack id of who started it through the bot, `cancelled_by` of who cancelled it. `waiting_since` is
+    when the open approval was first seen, `approval_seconds` how long earlier ones kept the build waiting. `replaced`
+    says what stands in the build's place: its cards have no buttons then.
+    """
+
+    starter: str = ""
+    cancelled_by: str = ""
+    waiting_since: datetime | None = None
+    approval_seconds: float = 0.0
+    notes: tuple[Note, ...] = ()
+    is_claimed: bool = False
+    replaced: str = ""
+
+
+NO_FACTS = Facts()
+
+
+def note_lines(facts: Facts) -> list[str]:
+    """Return what people did about a build, one line each, and what stands in its place."""
+    lines = [
+        f"{mention(note.user)} {markup(note.text, 300)}{DOT}{when(note.at)}" if note.user else markup(note.text, 300)
+        for note in facts.notes[-5:]
+    ]
+    return [*lines, markup(facts.replaced, 300)] if facts.replaced else lines
+
+
+def step_name(text: str) -> str:
+    """Return the name of a step or job without emoji short codes (`:jest: Unit tests`)."""
+    return " ".join(_SHORT_CODE.sub(" ", text).split()) or text
+
+
 def called(build: Build, label: str) -> str:
     """Return what people call a build, as raw text: its pipeline's name and its number."""
-    return f"{label} #{build.number}" if build.number is not None else label
+    number = build.label or build.number
+    return f"{label} #{number}" if number is not None else label
 
 
 def first_line(build: Build, *, label: str, mark: Mark) -> Markup:
@@ -65,8 +115,11 @@ def author(build: Build) -> str | None:
     return build.triggered_by or (build.author.email if build.author else None)
 
 
-def commit_line(build: Build) -> str:
-    """Return line 3: commit, its subject, who made it, what made the build start. Empty where none is known."""
+def commit_line(build: Build, *, starter: str = "") -> str:
+    """Return line 3: commit, its subject, who made it, who or what started the build. Empty where none is known.
+
+    `starter` is the Slack id of who started it through the bot: the account that the CI system saw is left out then.
+    """
     what = " ".join(
         part
         for part in (
@@ -76,12 +129,19 @@ def commit_line(build: Build) -> str:
         if part
     )
     who = author(build)
-    started = _TRIGGERS.get(build.trigger, "")
-    if build.triggered_by and build.triggered_by != who:
-        by = safe(build.triggered_by, 60)
-        bot = " (bot)" if build.triggered_by_type is Starter.BOT else ""
-        started = f"{started} by {by}{bot}".strip()
-    return DOT.join(part for part in (what, safe(who, 60) if who else "", started) if part)
+    if starter:  # the account that started it is no author
+        who = (build.author.name or build.author.login) if build.author else None
+    return DOT.join(part for part in (what, safe(who, 60) if who else "", _started(build, who, starter)) if part)
+
+
+def _started(build: Build, who: str | None, starter: str) -> str:
+    if starter:
+        return f"started by {mention(starter)}"
+    trigger = _TRIGGERS.get(build.trigger, "")
+    if not build.triggered_by or build.triggered_by == who:
+        return "started manually" if build.trigger is Trigger.WEB else trigger
+    by = safe(build.triggered_by, 60) + (" (bot)" if build.triggered_by_type is Starter.BOT else "")
+    return f"started manually by {by}" if build.trigger is Trigger.WEB else f"{trigger} by {by}".strip()
 
 
 def commit_words(build: Build) -> str:
@@ -144,11 +204,19 @@ def jobs_line(build: Build) -> str:
     return " · ".join([f"{done} of {plural(total, 'job')} done", *more])
 
 
-def progress_line(build: Build, *, usual_seconds: float | None, now: datetime) -> str:
-    """Return how long a build has waited or run, with ten cells against the usual duration where that is known."""
+def progress_line(build: Build, *, usual_seconds: float | None, now: datetime, facts: Facts = NO_FACTS) -> str:
+    """Return how long a build has waited or run, with ten cells against the usual duration where that is known.
+
+    The time it waits for people is no running time.
+    """
+    if build.waiting:
+        waits = f"waiting {roughly(since(facts.waiting_since, now))} for approval" if facts.waiting_since else ""
+        ran = since(build.started_at, facts.waiting_since) if build.started_at and facts.waiting_since else 0.0
+        ran -= facts.approval_seconds
+        return DOT.join(part for part in (waits, f"ran {duration(ran)} before" if ran >= 1 else "") if part)
     if build.status is Status.QUEUED or build.started_at is None:
         return f"waiting for {duration(since(build.created_at, now))}" if build.created_at else ""
-    elapsed = since(build.started_at, now)
+    elapsed = max(since(build.started_at, now) - facts.approval_seconds, 0.0)
     if not usual_seconds:
         return f"running for {duration(elapsed)}"
     cells = min(int(10 * elapsed / usual_seconds), 10)
@@ -164,14 +232,17 @@ def closing_line(
     usual_seconds: float | None = None,
     attempt_no: int = 1,
     now: datetime,
+    facts: Facts = NO_FACTS,
 ) -> str:
-    """Return line 6: duration, wait, attempt, the system, and when."""
+    """Return line 6: duration, waits, attempt, the system, and when."""
     parts: list[str] = []
     if build.completed and build.seconds is not None:
         usually = f" (usually {roughly(usual_seconds)})" if usual_seconds else ""
-        parts.append(f"{duration(build.seconds)}{usually}")
+        parts.append(f"{duration(max(build.seconds - facts.approval_seconds, 0.0))}{usually}")
     if build.waited_seconds is not None and build.waited_seconds >= 1:
         parts.append(f"waited {duration(build.waited_seconds)}")
+    if facts.approval_seconds >= 1:
+        parts.append(f"waited {duration(facts.approval_seconds)} for approval")
     attempt = max(attempt_no, build.attempt or 1)
     if attempt > 1:
         parts.append(f"attempt {attempt}")
@@ -183,7 +254,8 @@ def closing_line(
 
 def approval_lines(approval: Approval) -> list[str]:
     """Return what an approval asks: its name, who may decide, its instructions, its fields with what they hold by default."""
-    lines = [f"⏸ {link(approval.url, approval.name)}" + (f"{DOT}{safe(approval.job, 80)}" if approval.job else "")]
+    job = f"{DOT}{safe(step_name(approval.job), 80)}" if approval.job else ""
+    lines = [f"⏸ {link(approval.url, step_name(approval.name))}{job}"]
     if approval.instructions:
         lines.append(safe(failure_words(approval.instructions, 300), 300))
     if approval.approvers:
@@ -195,7 +267,7 @@ def approval_lines(approval: Approval) -> list[str]:
         for asked in approval.fields[:8]
     ]
     if len(approval.fields) > 8:
-        lines.append(f"… {len(approval.fields) - 8} more fields")
+        lines.append(f"… {plural(len(approval.fields) - 8, 'more field')}")
     return lines
 
 

@@ -1,11 +1,14 @@
-"""Messages that nobody asked for at that moment: a build ended, an approval waits, a system is out of reach."""
+"""The messages of notifications: a build ended, an approval waits, a CI system is out of reach."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import assert_never
 
 from bot.blocks.buttons import build_buttons
 from bot.blocks.lines import (
+    NO_FACTS,
+    Facts,
     approval_lines,
     build_line,
     build_words,
@@ -16,8 +19,11 @@ from bot.blocks.lines import (
     failure_words,
     first_line,
     lines_of,
+    note_lines,
+    progress_line,
     raw_state_line,
     spelled,
+    step_name,
     worst,
 )
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
@@ -50,10 +56,21 @@ from bot.blocks.text import (
 from bot.blocks.text import (
     since as elapsed,
 )
-from bot.core.models import Approval, Build, Change, Conclusion, Issue, Status, Transition
+from bot.core.models import Approval, Build, Change, Conclusion, Issue, RefKind, Status, Transition
 from bot.security.redaction import redact
 
 SUMMARY_LINES = 20
+
+
+class Counts(Enum):
+    """Whether the issue counts of a build are read."""
+
+    READ = "read"
+    PENDING = "pending"
+    UNAVAILABLE = "unavailable"
+
+
+_COUNTS_WORDS = {Counts.READ: "", Counts.PENDING: "_counting issues …_", Counts.UNAVAILABLE: "Counts not available"}
 
 _DONE = {
     "run": "started",
@@ -82,30 +99,38 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     late: bool = False,
     repeated: bool = False,
     mention: str | None = None,
-    counts_pending: bool = False,
+    counts: Counts = Counts.READ,
+    corrected: str = "",
+    facts: Facts = NO_FACTS,
 ) -> Message:
     """Return the notification of a finished build: six lines and its buttons.
 
-    `reason` says why it was posted (plain text or `Markup`), `mention` is the Slack id of whoever is told.
-    `late` marks news from while the bot was away, `repeated` one that may stand in the channel already.
+    `reason` says why it was posted (plain text or `Markup`), `mention` is the Slack id of whoever is mentioned.
+    `late` marks one that comes after later ones, `repeated` one that may stand in the channel already. `corrected` is
+    the build whose late end changed line 2.
     """
     warned = transition.delta(build.issues, "warnings") or 0
     shown = mark(build, new_warnings=warned)
-    if transition.change is Change.FIXED:
+    if transition.change is Change.FIXED and not transition.is_rerun and not transition.is_outdated:
         shown = Mark(word="Fixed", shape=shown.shape, emoji=shown.emoji, colour=shown.colour)
-    sentence = sentence_of(transition, build)
+    sentence = sentence_of(transition, build, cancelled_by=facts.cancelled_by)
     told = f"{DOT}{mentioned(mention)}" if mention else ""
-    behind = f"{DOT}late news, I was away" if late else ""
-    counts = counts_line(build.issues, transition) or ("_counting issues …_" if counts_pending else "")
+    behind = f"{DOT}reported late" if late else ""
     body = lines_of(
         f"*{sentence}*{told}{behind}",
-        commit_line(build),
-        counts,
+        commit_line(build, starter=facts.starter),
+        counts_line(build.issues, transition) or _COUNTS_WORDS[counts],
         _failure_line(first_failure, more_failures),
         raw_state_line(build),
+        *note_lines(facts),
     )
     small = closing_line(
-        build, connection_label=connection_label, usual_seconds=transition.usual_seconds, attempt_no=attempt_no, now=now
+        build,
+        connection_label=connection_label,
+        usual_seconds=transition.usual_seconds,
+        attempt_no=attempt_no,
+        now=now,
+        facts=facts,
     )
     text = ". ".join(
         part for part in (spelled(build, label=label, word=shown.word), sentence, commit_words(build)) if part
@@ -118,6 +143,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
             context(
                 small,
                 *((f"Posted because {markup(reason)}",) if reason else ()),
+                *((f"Corrected when {safe(corrected, 60)} ended",) if corrected else ()),
                 *(("Possibly repeated: Slack did not say whether it took the first one",) if repeated else ()),
             ),
             *build_buttons(build, allowed=actions, attempt_no=attempt_no),
@@ -126,46 +152,79 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     )
 
 
-def sentence_of(transition: Transition, build: Build) -> Markup:
-    """Return line 2: what this attempt means beside the ones before it."""
-    where = "branch" if build.branch or not build.ref else "ref"
+def sentence_of(transition: Transition, build: Build, *, cancelled_by: str = "") -> Markup:
+    """Return line 2: how this attempt compares with the builds before it. `cancelled_by` is a Slack id."""
+    sentence = _sentence(transition, build, cancelled_by)
+    if not transition.is_outdated or transition.change is Change.NONE:
+        return sentence
+    newest = f"a newer build, #{transition.newer}," if transition.newer is not None else "a newer build"
+    word = mark_of(Status.COMPLETED, transition.newer_conclusion).word.lower()
+    return Markup(f"{sentence} · {newest} {word}")
+
+
+def _sentence(transition: Transition, build: Build, cancelled_by: str) -> Markup:
     match transition.change:
         case Change.BROKEN:
+            if transition.is_rerun:
+                return Markup("Newly broken — the same commit passed before: flaky")
             green = f" — green for {plural(transition.streak, 'build')}" if transition.streak else ""
             return Markup(f"Newly broken{green}")
         case Change.FIXED:
             return _fixed(transition, build)
         case Change.STILL_FAILING:
-            since = f", since #{transition.red_since}" if transition.red_since is not None else ""
-            tail = ", with more issues" if transition.worse else ", with fewer issues" if transition.better else ""
-            return Markup(f"Still failing — {ordinal(transition.streak)} in a row{since}{tail}")
+            return _still_failing(transition)
         case Change.STILL_PASSING:
             return Markup("Still green, with more issues" if transition.worse else "Still green")
         case Change.FIRST:
-            known = "known result" if transition.baseline is not None else "build"
-            return Markup(f"First {known} on this {where}")
+            return _first(transition, build)
         case Change.NONE:
-            return _neither(build)
+            return _neither(build, cancelled_by)
         case _:  # pragma: no cover - the changes above are all there are
             assert_never(transition.change)
+
+
+def _first(transition: Transition, build: Build) -> Markup:
+    if transition.target:
+        word = mark_of(Status.COMPLETED, transition.target_conclusion).word.lower()
+        return Markup(f"First result of this pull request — {code(transition.target, 80)} {word}")
+    ref = build.history_ref
+    where = {RefKind.PULL_REQUEST: "pull request", RefKind.TAG: "tag"}.get(ref.kind, "branch") if ref else "ref"
+    if transition.is_surely_first:
+        return Markup(f"First build on this {where}")
+    return Markup("No earlier result to compare with")
+
+
+def _still_failing(transition: Transition) -> Markup:
+    since = f", since #{transition.red_since}" if transition.red_since is not None else ""
+    row = f"{ordinal(transition.streak)} in a row{since}"
+    tail = ", with more issues" if transition.worse else ", with fewer issues" if transition.better else ""
+    if transition.is_rerun:
+        more = f" — {row}" if transition.streak > 1 else ""
+        return Markup(f"Failed again on a rerun of the same commit{more}{tail}")
+    return Markup(f"Still failing — {row}{tail}")
 
 
 def _fixed(transition: Transition, build: Build) -> Markup:
     """Return the sentence of a build that is green again. Time runs from the end of the first red build."""
     took = f"{duration(transition.red_seconds)} and " if transition.red_seconds is not None else ""
+    after = f"after {took}{plural(transition.streak, 'red build')}"
+    if transition.is_rerun:
+        return Markup(f"Passed on a rerun of the same commit {after}: flaky")
     by = safe(build.commit[:7]) if build.commit else ""
     person = build.author.name or build.author.login if build.author else None
     who = " ".join(part for part in (by, safe(person, 60) if person else "") if part)
     credit = f" · fixed by {who}" if who else ""
-    return Markup(f"Back to green after {took}{plural(transition.streak, 'red build')}{credit}")
+    return Markup(f"Back to green {after}{credit}")
 
 
-def _neither(build: Build) -> Markup:
+def _neither(build: Build, cancelled_by: str) -> Markup:
+    if build.conclusion is Conclusion.CANCELLED and cancelled_by:
+        return Markup(f"Cancelled by {mentioned(cancelled_by)}")
     if build.conclusion in {Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIED}:
-        return Markup(f"{mark(build).word}, so it says nothing about the code")
+        return Markup(mark(build).word)
     if build.conclusion is None:
-        return Markup("Ended in a state I don't know, so I call it neither green nor red")
-    return Markup("There is nothing to compare it with")
+        return Markup("Ended in a state that counts as neither passed nor failed")
+    return Markup("No earlier result to compare with")
 
 
 def _failure_line(failure: Issue | None, more: int) -> str:
@@ -176,8 +235,10 @@ def _failure_line(failure: Issue | None, more: int) -> str:
     place = failure.file or ""
     if place and failure.line is not None:
         place += f":{failure.line}"
-    named = STEP.join(safe(part, 90) for part in (failure.job, place) if part)
-    message = safe(failure_words(failure.message, 200, job=failure.job) or "no message", 200)
+    job = step_name(failure.job) if failure.job else ""
+    named = STEP.join(safe(part, 90) for part in (job, place) if part)
+    words = step_name(failure_words(failure.message, 200, job=failure.job))
+    message = safe(words.removeprefix(f"{job}: ") if job else words, 200) or "no message"
     target = clean_url(failure.url)
     seen = f"{DOT}{link(redact(target), 'see it')}" if target else ""
     return f"✕ {named} — {message}{seen}{rest}" if named else f"✕ {message}{seen}{rest}"
@@ -228,53 +289,57 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its gates ar
     decision: str | None = None,
     reason: str = "",
     repeated: bool = False,
+    facts: Facts = NO_FACTS,
 ) -> Message:
     """Return the card of a build that waits for a person.
 
-    `requester` and `mention` are Slack ids. With a `decision` ("Approved by …", plain text or `Markup`) the buttons
-    are gone and that line stands in their place.
+    `requester` and `mention` are Slack ids. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
+    line without buttons.
     """
-    waiting = mark_of(Status.IN_PROGRESS, waiting=True)
-    shown = waiting if decision is None else mark(build)
+    shown = mark_of(Status.IN_PROGRESS, waiting=True)
+    if decision is not None:
+        line = f"{first_line(build, label=label, mark=mark(build))}{DOT}{markup(decision)}"
+        return Message(
+            text=f"{spelled(build, label=label, word=mark(build).word)}. {markup(decision)}", blocks=(section(line),)
+        )
     asked = [line for approval in approvals[:5] for line in approval_lines(approval)]
     if len(approvals) > 5:
         asked.append(f"… {len(approvals) - 5} more")
     going = clean_url(changes_url)
     body = lines_of(
-        markup(decision) if decision else "",
-        f"{mentioned(mention)}, your decision is needed" if mention and decision is None else "",
-        f"Asked for by {mentioned(requester)}" if requester else "",
+        f"{mentioned(mention)}, your decision is needed" if mention else "",
+        f"Requested by {mentioned(requester)}" if requester else "",
         commit_line(build),
         link(going, "What would go out") if going else "",
-        *(asked if decision is None else ()),
-        f"Decide before {when(deadline)}" if deadline and decision is None else "",
+        progress_line(build, usual_seconds=None, now=now, facts=facts),
+        *asked,
+        f"Decide before {when(deadline)}" if deadline else "",
+        *note_lines(facts),
     )
-    names = ", ".join(safe(approval.name, 80) for approval in approvals[:3])
+    names = ", ".join(safe(step_name(approval.name), 80) for approval in approvals[:3])
     text = ". ".join(
-        part
-        for part in (
-            spelled(build, label=label, word=shown.word),
-            markup(decision) if decision else names,
-            commit_words(build),
-        )
-        if part
+        part for part in (spelled(build, label=label, word=shown.word), names, commit_words(build)) if part
     )
     small = [closing_line(build, connection_label=connection_label, attempt_no=attempt_no, now=now)]
     small += [f"Posted because {markup(reason)}"] if reason else []
     small += ["Possibly repeated"] if repeated else []
-    armed = actions if decision is None else frozenset[str]()
     return Message(
         text=text,
         blocks=(section(first_line(build, label=label, mark=shown)),),
         attached=(
             *((section(body),) if body else ()),
             context(*small),
-            *build_buttons(
-                build, allowed=armed, attempt_no=attempt_no, approvals=approvals if decision is None else ()
-            ),
+            *build_buttons(build, allowed=actions, attempt_no=attempt_no, approvals=approvals),
         ),
         colour=shown.colour,
     )
+
+
+def branch_changed(label: str, before: str, after: str) -> Message:
+    """Return what a channel reads once when the default branch of a linked pipeline changed."""
+    line = f"The default branch of {bold(label, 120)} is now {code(after, 80)} (was {code(before, 80)}); I follow it"
+    text = f"The default branch of {safe(label, 120)} is now {safe(after, 80)}; I follow it"
+    return Message(text=text, blocks=(section(line),))
 
 
 def started_line(user: str, build: Build, label: str, verb: str = "run") -> Markup:
@@ -293,14 +358,14 @@ def started_message(user: str, build: Build, label: str, verb: str = "run") -> M
 
 def outage_notification(connection_label: str, since: datetime, error: str) -> Message:
     """Return what a channel is told once when a connection has been out of reach for a while."""
-    line = f"I cannot reach {safe(connection_label, 80)}: builds there go unseen for now"
+    line = f"I cannot reach {safe(connection_label, 80)}: its builds are not seen for now"
     why = safe(redact(error), 300)
     return Message(
         text=f"{line}. {why}",
         blocks=(section(f"⚠ *{line}*"),),
         attached=(
             section(why or "no answer"),
-            context(f"since {when(since)} · I keep trying and tell you when it is over"),
+            context(f"since {when(since)} · I keep trying and post here when it works again"),
         ),
         colour=AMBER,
     )
@@ -312,7 +377,7 @@ def outage_over(connection_label: str, since: datetime, now: datetime) -> Messag
     return Message(
         text=line,
         blocks=(section(f"✓ *{line}*"),),
-        attached=(context("What finished meanwhile follows, marked as late"),),
+        attached=(context("Builds that finished meanwhile follow, marked as late"),),
         colour=GREEN,
     )
 
@@ -327,7 +392,7 @@ def delivery_problem(channel_name: str, reason: str, labels: Sequence[str], *, c
     listed = [f"• {safe(label, 120)}" for label in labels[:10]]
     if len(labels) > 10:
         listed.append(f"… {len(labels) - 10} more")
-    body = lines_of(safe(reason, 300), "Paused until that is mended:" if listed else "", *listed)
+    body = lines_of(safe(reason, 300), "Paused until that is fixed:" if listed else "", *listed)
     return Message(
         text=f"{line}. {safe(reason, 300)}",
         blocks=(section(f"⚠ {line}"),),

@@ -9,8 +9,8 @@ from bot.blocks.message import Message
 from bot.blocks.text import SOFT_HYPHEN, cut, escape
 
 _FORM = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
-_STYLED = re.compile(r"(?<![\w*\xad])\*(?=[^\s\xad])([^*\n]++)(?<=\S)\*(?![\w*])")
-_ITALIC = re.compile(r"(?<![\w\xad])_(?=[^\s\xad])([^_\n]++)(?<=\S)_(?!\w)")
+_STYLED = re.compile(r"(?<![\w*\xad])\*(?=[^\s\xad])([^*\n]++)(?<=[^\s\xad])\*(?![\w*])")
+_ITALIC = re.compile(r"(?<![\w\xad])_(?=[^\s\xad])([^_\n]++)(?<=[^\s\xad])_(?!\w)")
 _PERSON = re.compile(r"(?<!\w)@([UW][A-Z0-9]{5,})\b")
 _CODE = re.compile(r"(```(?:[^`]|`(?!``))*+```|`[^`\n]*+`)")
 

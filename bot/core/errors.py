@@ -5,19 +5,32 @@
 
 
 class BotError(Exception):
-    """Something a person can be told in one sentence."""
+    """Something a person can be told in one sentence. `choices` are (label, command): what to press next.
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    `url` is a page of a connected system where the person can go on.
+    """
+
+    url: str | None = None
+
+    def __init__(self, message: str, *, hint: str | None = None, choices: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.choices = choices
 
 
 class UsageError(BotError):
     """The words do not say what to do. `usage` is the line of help that fits."""
 
-    def __init__(self, message: str, *, hint: str | None = None, usage: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        usage: str | None = None,
+        choices: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, choices=choices)
         self.usage = usage
 
 
@@ -30,11 +43,7 @@ class NotLinked(BotError):
 
 
 class Ambiguous(BotError):
-    """Several things fit a name. `choices` are (label, the words that pick it)."""
-
-    def __init__(self, message: str, *, choices: tuple[tuple[str, str], ...], hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.choices = choices
+    """Several things match, and the person has to choose one of `choices`: (label, the command that picks it)."""
 
 
 class StoreError(BotError):
@@ -44,8 +53,16 @@ class StoreError(BotError):
 class ProviderError(BotError):
     """A CI system said no. `provider` is its label, `status` the HTTP status where there was one."""
 
-    def __init__(self, message: str, *, provider: str, status: int | None = None, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        status: int | None = None,
+        hint: str | None = None,
+        choices: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, choices=choices)
         self.provider = provider
         self.status = status
 

@@ -173,8 +173,9 @@ class Build:
     """One run of a pipeline.
 
     `id` is what the provider's calls take, `number` what people say. `attempt` counts attempts where the system
-    does. `raw_state` is the vendor's own word. `waiting` says that an approval is open. `jobs` counts jobs by the
-    words of `Status` and `Conclusion`.
+    does. `raw_state` is the vendor's own word, `reason` what it says beyond our conclusion (`errored`, `cancelled by a
+    newer build`). `waiting` says that an approval is open. `jobs` counts jobs by the words of `Status` and `Conclusion`.
+    `details` is what else the vendor tells, by a plain name: coverage, runner, stage.
     """
 
     connection: str
@@ -197,6 +198,7 @@ class Build:
     status: Status = Status.QUEUED
     conclusion: Conclusion | None = None
     raw_state: str | None = None
+    reason: str | None = None
     waiting: bool = False
     trigger: Trigger = Trigger.UNKNOWN
     triggered_by: str | None = None
@@ -208,9 +210,12 @@ class Build:
     web_url: str | None = None
     issues: IssueCounts = field(default_factory=IssueCounts)
     jobs: Mapping[str, int] | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
+        if self.details:
+            object.__setattr__(self, "details", {name: clean_name(text) for name, text in self.details.items()})
         _clean(self, clean_name, "name", "workflow", "triggered_by", "raw_state")
         _clean(self, valid, "id", "branch", "tag", "target_branch", "repo", "web_url")
         _clean(self, clean_message, "message")
@@ -470,7 +475,10 @@ class StartTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildFilter:
-    """Which builds of a pipeline to list, newest first. Providers filter at the vendor where they can, else here."""
+    """Which builds of a pipeline to list, newest first. Providers filter at the vendor where they can, else here.
+
+    `branch` lists the branch's own builds: those of pull requests, forks and tags are left out.
+    """
 
     branch: str | None = None
     commit: str | None = None
@@ -479,7 +487,7 @@ class BuildFilter:
 
     def admits(self, build: Build) -> bool:
         """Return whether a build passes. A short SHA matches the start of a commit."""
-        if self.branch is not None and composed(build.branch or "") != composed(self.branch):
+        if self.branch is not None and not self._is_of_branch(build, self.branch):
             return False
         if self.commit is not None and not (build.commit or "").startswith(self.commit.lower()):
             return False
@@ -491,6 +499,11 @@ class BuildFilter:
         if build.waiting:
             words.add("blocked")
         return bool(words & self.states)
+
+    @staticmethod
+    def _is_of_branch(build: Build, branch: str) -> bool:
+        ref = build.history_ref
+        return ref is not None and ref.kind is RefKind.BRANCH and composed(ref.name) == composed(branch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -602,7 +615,10 @@ class Transition:
     `baseline` are the counts of the last finished, not cancelled attempt (None: there is none). `streak` counts red
     attempts in a row with this one while it is red; on BROKEN it counts the green ones before, on FIXED the red ones.
     `red_since` is the number of the first red build of the streak, `red_seconds` the time since its end.
-    `usual_seconds` is the median duration of earlier passed attempts.
+    `usual_seconds` is the median duration of earlier passed attempts. `is_rerun` says that the result before this one
+    is of the same commit. `is_outdated` says that a newer build of the ref has ended: `newer` is the newest one's number.
+    `target` is the branch whose counts are the baseline of a pull request without earlier builds. `is_surely_first`
+    says that the CI system knows no earlier build of the ref either.
     """
 
     change: Change = Change.NONE
@@ -613,6 +629,13 @@ class Transition:
     usual_seconds: float | None = None
     worse: bool = False
     better: bool = False
+    is_rerun: bool = False
+    is_outdated: bool = False
+    newer: int | None = None
+    newer_conclusion: Conclusion | None = None
+    target: str | None = None
+    target_conclusion: Conclusion | None = None
+    is_surely_first: bool = False
 
     def delta(self, now: IssueCounts, name: str) -> int | None:
         """Return how much a count (`errors`, `warnings`, …) moved against the baseline, None where either is unknown."""

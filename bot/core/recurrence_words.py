@@ -13,7 +13,7 @@ EXAMPLES = "Write `weekdays 7:00`, `mon,wed 18:30`, `daily 9:00`, `hourly` or `e
 _UNITS = {"s": Fraction(1, 60), "m": Fraction(1), "h": Fraction(60), "d": Fraction(1440), "w": Fraction(10080)}
 _AMOUNT = r"\d{1,6}(?:\.\d{1,3})? ?(?:s|secs?|seconds?|m|mins?|minutes?|h|hours?|hrs?|d|days?|w|weeks?)"
 _INTERVAL = re.compile(rf"(?:every )?{_AMOUNT}(?:(?: and | )?{_AMOUNT})*", re.ASCII)
-_PART = re.compile(r"(\d+(?:\.\d+)?) ?([smhdw])", re.ASCII)
+_PART = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?) ?([smhdw])", re.ASCII)
 _BARE_UNIT = re.compile(r"every (second|minute|hour|day|week)", re.ASCII)
 
 

@@ -22,6 +22,7 @@ import httpx
 import msgspec
 import stamina
 
+from bot.core.acting import begin_act
 from bot.core.clock import Clock
 from bot.core.errors import (
     AuthFailed,
@@ -249,11 +250,17 @@ class Api:
         elif form is not None:
             body = urlencode(form).encode()
             extra.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        await begin_act()
         return await self._exchange(method, self.url(path, query), extra, body, accept=accept)
 
     async def post(self, path: str, *, json: object = None, query: Query | None = None) -> Reply:
         """Return the answer to a POST, never repeated."""
         return await self.send("POST", path, json=json, query=query)
+
+    async def ask(self, path: str, *, json: object) -> Reply:
+        """Return the answer to a POST that only reads, as GraphQL's queries do; not repeated."""
+        headers = {"Content-Type": self.JSON}
+        return await self._exchange("POST", self.url(path), headers, msgspec.json.encode(json))
 
     async def replies(
         self,
@@ -639,8 +646,8 @@ def _words(body: Any, depth: int = _MESSAGE_DEPTH) -> str | None:
     if said is None and more is None:
         titled = _words(body.get("title"), depth - 1)
         return titled or _coded(body, field) or _by_field(body, depth)
-    if said is not None and isinstance(body.get("error"), str) and more is not None and " " not in more:
-        more = None  # a code beside its description
+    if said is not None and more == body.get("error"):
+        more = None  # a code or the status's own phrase beside a sentence
     if said is None:
         return f"{field}: {more}" if field and more and field not in more else more
     if field and field.casefold() not in said.casefold():

@@ -6,7 +6,6 @@ httpx keeps its API and loses its pool, which after cancelled requests under loa
 import asyncio
 import errno
 import importlib.metadata
-import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,6 +18,8 @@ import yarl
 from aiohttp.abc import ResolveResult
 from typing_extensions import override
 
+from bot.http.addresses import is_public
+
 TIMEOUT = httpx.Timeout(connect=5, read=20, write=10, pool=5)
 SLACK_SECONDS = 30.0
 CONNECTIONS = 512
@@ -28,7 +29,6 @@ CHUNK_BYTES = 64 * 1024
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 LAST_PORT = 65_535
 NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 Session = aiohttp.ClientSession
 """One pool of connections, as the Slack client takes it."""
@@ -49,18 +49,6 @@ def user_agent() -> str:
     except importlib.metadata.PackageNotFoundError:
         version = "dev"
     return f"buildbell/{version}"
-
-
-def is_public(address: str) -> bool:
-    """Return whether an IP address belongs to the open internet; IPv4 inside IPv6 is judged by the IPv4."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in NAT64:
-            inner = ipaddress.IPv4Address(ip.packed[-4:])
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 class _PrivateAddressError(OSError):

@@ -1,7 +1,7 @@
-"""What changed since the last look: poll targets, leases, webhook events, catching up, outages.
+"""Poll what changed: poll targets and their leases, webhook events, catching up after a downtime.
 
-A poll target is a connection, or its part that needs a poll of its own. Any number of workers share the poll targets by leases in
-the store. A webhook event and a tick both end in `look`.
+A poll target is a connection, or its part that needs a poll of its own. Any number of workers share the poll targets by
+leases in the store. A webhook event and a tick both end in `poll`.
 """
 
 import asyncio
@@ -12,53 +12,47 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
-
 from bot.core.clock import Clock
-from bot.core.errors import BotError, NotFound, ProviderError, RateLimited
-from bot.core.models import Build, BuildKey, Changes, Issue, Watched
+from bot.core.errors import BotError, ProviderError, RateLimited
+from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.core.tasks import Tasks
 from bot.http.client import Quota
-from bot.notifications import decisions, quiet_hours
-from bot.notifications.notification import Event
+from bot.monitoring.catalogue import Catalogue
+from bot.monitoring.details import Details
+from bot.monitoring.outages import Outages
+from bot.monitoring.recorder import Recorder
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store
-from bot.store.tables import AttemptRow, NotificationRow, PollTargetRow
+from bot.store.tables import AttemptRow, PollTargetRow
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 120.0
-LOOK_SECONDS = 90.0
-COUNTS_SECONDS = 25.0
+POLL_SECONDS = 90.0
 BATCH = 50
 MOST_AT_ONCE = 200
 TICK_SECONDS = 0.5
-OUTAGE_AFTER = timedelta(minutes=10)
-COUNTS_TRIES = 3
 GONE_SECONDS = 60.0
 ENSURE_SECONDS = 300.0
-REMEMBERED = timedelta(days=1)
 SHARE_OF_QUOTA = 0.5
 LONGEST_PAUSE_SECONDS = 900.0
-FAILURES_KEPT = 3
-
-Decide = Callable[[Sequence[Recorded]], Sequence[NotificationRow]]
+MOST_NEIGHBOURS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often to look: `busy_seconds` while a watched build is unfinished, `idle_seconds` else."""
+    """How often to poll: `busy_seconds` while a watched build is unfinished, `idle_seconds` else."""
 
     busy_seconds: float = 10.0
     idle_seconds: float = 60.0
 
 
 def pause_seconds(pace: Pace, *, busy: bool, quota: Quota | None, spent: int, now: datetime) -> float:
-    """Return how long to wait before the next look, without jitter.
+    """Return how long to wait before the next poll, without jitter.
 
-    A look that costs `spent` requests must leave half of the quota to others: below half, the next look waits for
-    the reset; above, looks are spread so that they would not use more than the half.
+    A poll that costs `spent` requests must leave half of the quota to others: below half, the next poll waits for
+    the reset; above, polls are spread so that they would not use more than the half.
     """
     wanted = pace.busy_seconds if busy else pace.idle_seconds
     if quota is None or quota.limit <= 0:
@@ -99,6 +93,10 @@ class Poller:
         self._wake_outbox = wake_outbox
         self._sees = sees
         self._polled = polled
+        self._recorder = Recorder(store, clock=clock, sees=sees)
+        self._details = Details(store, self._recorder, provider_of=provider_of, clock=clock)
+        self._outages = Outages(store, clock=clock, sees=sees)
+        self._catalogue = Catalogue(store, provider_of=provider_of, clock=clock)
         self._ensure_at: datetime | None = None
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
@@ -106,11 +104,11 @@ class Poller:
         self.last_tick: datetime | None = None
 
     def wake(self) -> None:
-        """Look at due poll targets now rather than at the next tick."""
+        """Poll due targets now rather than at the next tick."""
         self._awake.set()
 
     async def run(self) -> None:
-        """Watch until cancelled; a slow look holds up no other, and a database that is away only delays."""
+        """Poll until cancelled; a slow poll holds up no other, and a database that is away only delays."""
         fresh = True
         try:
             while True:
@@ -133,12 +131,13 @@ class Poller:
             await self._tasks.drain(0)
 
     async def tick(self) -> bool:
-        """Start a look at every due poll target and the fetching of due counts; return whether there was anything to do."""
+        """Start the poll of every due target and the reading of due details; return whether there was anything to do."""
         now = self._clock()
         self.last_tick = now
         if self._ensure_at is None or now >= self._ensure_at:
             self._ensure_at = now + timedelta(seconds=ENSURE_SECONDS)
             await self.ensure_poll_targets()
+            self._tasks.start(self._refresh_catalogue(), "refresh linked pipelines")
         room = min(self._tasks.free, BATCH)
         if not room:
             return False
@@ -147,7 +146,7 @@ class Poller:
         for poll_target in poll_targets:
             self._tasks.start(self.poll(poll_target), f"look at {poll_target.connection}")
         for attempt in owed:
-            self._tasks.start(self._count(attempt), f"count {attempt.connection}")
+            self._tasks.start(self._read_details(attempt), f"details {attempt.connection}")
         return bool(poll_targets or owed)
 
     async def ensure_poll_targets(self) -> None:
@@ -159,12 +158,20 @@ class Poller:
                 there.add(place)
                 await self._store.polling.ensure(*place, now=self._clock())
 
+    async def _refresh_catalogue(self) -> None:
+        if await self._catalogue.refresh():
+            self._wake_outbox()
+
+    async def _read_details(self, attempt: AttemptRow) -> None:
+        await self._details.read(attempt)
+        self._wake_outbox()
+
     async def settle(self) -> None:
         """Wait until everything started has ended."""
         await self._tasks.drain()
 
     async def poll(self, poll_target: PollTargetRow) -> None:
-        """Look at one claimed poll target: what webhook events named, and the whole poll where that is due."""
+        """Poll one claimed target: what webhook events named, and the whole where that is due."""
         try:
             await self._poll(poll_target)
         except asyncio.CancelledError:
@@ -181,16 +188,16 @@ class Poller:
             return
         before = provider.requests
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(POLL_SECONDS):
                 changes = await self._read_changes(poll_target, provider, started)
         except TimeoutError:
-            await self._failed(poll_target, provider, f"{provider.label} took longer than {LOOK_SECONDS:.0f} s.", None)
+            await self._failed(poll_target, provider, f"{provider.label} took longer than {POLL_SECONDS:.0f} s.", None)
             return
         except ProviderError as exc:
             await self._failed(poll_target, provider, str(exc), exc)
             return
-        if poll_target.failing_since is not None:
-            await self._recovered(poll_target, provider)  # said before what finished meanwhile
+        if poll_target.failing_since is not None and await self._outages.recovered(poll_target, provider):
+            self._wake_outbox()  # posted before what finished meanwhile
         await self.record(changes.builds, provider)
         watched = await self._watched(poll_target, provider)
         if not watched.pipelines and not watched.unfinished:
@@ -267,6 +274,8 @@ class Poller:
             build = await provider.build_or_none(key) if await self._matters(key, watched) else None
             if build is not None:
                 builds.append(build)
+        if not is_due:
+            builds += await self._neighbours(provider, watched, builds)
         cursor: str | None = None
         if is_due and (watched.pipelines or watched.unfinished):
             changes = await provider.changes(poll_target.cursor or None, watched)
@@ -278,6 +287,16 @@ class Poller:
             cursor = changes.cursor or ""
             builds += await self._stragglers(provider, watched, builds)
         return Changes(builds=tuple(builds), cursor=cursor)
+
+    async def _neighbours(self, provider: AnyProvider, watched: Watched, hinted: Sequence[Build]) -> list[Build]:
+        """Return builds of the same pipelines that ran at the last poll, where a webhook event named the end of one.
+
+        They may have ended before it, and ends are recorded in order. Costs one request each, at most five.
+        """
+        ended = {build.pipeline for build in hinted if build.completed}
+        missing = sorted({key for key in watched.unfinished if key.pipeline in ended} - {build.key for build in hinted})
+        read = [await provider.build_or_none(key) for key in missing[:MOST_NEIGHBOURS]]
+        return [build for build in read if build is not None and build.completed]
 
     async def _matters(self, key: BuildKey, watched: Watched) -> bool:
         """Return whether a build that a webhook event names is any of ours: webhooks of a whole account tell of all its builds."""
@@ -297,160 +316,24 @@ class Poller:
         return [build for build in found if build is not None]
 
     async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
-        """Write what was seen, with the notifications it makes, and fetch the counts of attempts that have just ended."""
-        if not builds:
-            return []
-        now = self._clock()
-        can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
-
-        def decide(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
-            return decisions.decide(
-                batch,
-                now=now,
-                can_count=can_count,
-                can_list=can_list,
-                sees=lambda team: self._sees(team, provider.connection),
-            )
-
-        recorded = await self._store.recording.record(
-            builds, decide, now=now, counts_after=timedelta(0) if can_count or can_list else None
-        )
+        """Persist polled builds with the notifications they cause; details of attempts that ended are read soon."""
+        recorded = await self._recorder.record(builds, provider)
         if recorded:
             self._wake_outbox()
-        ended = [one for one in recorded if one.finished is not None]
-        for key in {one.build.key for one in ended if any(watch.build for watch in one.watches)}:
-            await self._store.watches.end(key)
-        if ended:
-            self._awake.set()  # their counts are due now
+        if any(item.finished is not None for item in recorded):
+            self._awake.set()  # their details are due now
         return recorded
 
-    async def _count(self, attempt: AttemptRow) -> None:
-        provider = self._provider_of(attempt.connection)
-        key = BuildKey(connection=attempt.connection, pipeline=attempt.pipeline, id=attempt.build)
-        known = await self._store.builds.get(key)
-        if provider is None or known is None or known[1].attempt_no != attempt.attempt_no:
-            await self._store.attempts.give_up_counts(attempt.id or 0)
-            return
-        build = known[0]
-        try:
-            async with asyncio.timeout(COUNTS_SECONDS):
-                counts = await provider.counts(build) if provider.can(Capability.COUNTS) else build.issues
-                failures = await self._failures(provider, build)
-        except (ProviderError, TimeoutError) as exc:
-            log.info("issue counts could not be read", extra={"connection": attempt.connection, "why": str(exc)})
-            if attempt.counts_tries >= COUNTS_TRIES or isinstance(exc, NotFound):
-                await self._store.attempts.give_up_counts(attempt.id or 0)
-            return
-        await self._store.attempts.set_counts(
-            key,
-            attempt.attempt_no,
-            counts,
-            self._clock(),
-            failures=msgspec.json.encode(failures[:FAILURES_KEPT]).decode() if failures else "",
-            failures_total=len(failures),
-        )
-        self._wake_outbox()
-
-    async def _failures(self, provider: AnyProvider, build: Build) -> Sequence[Issue]:
-        is_red = build.conclusion is not None and build.conclusion.is_red
-        if not is_red or not provider.can(Capability.ISSUES):
-            return ()
-        try:
-            found = await provider.issues(build.pipeline, build.id)
-        except ProviderError:
-            return ()
-        kinds = ("test_failure", "error")
-        return sorted(
-            (issue for issue in found if issue.kind.value in kinds), key=lambda issue: kinds.index(issue.kind.value)
-        )
-
-    async def _failed(self, poll_target: PollTargetRow, provider: AnyProvider, said: str, exc: BotError | None) -> None:
+    async def _failed(
+        self, poll_target: PollTargetRow, provider: AnyProvider, reason: str, exc: BotError | None
+    ) -> None:
         now = self._clock()
-        since = poll_target.failing_since or now
-        failing = (now - since) / timedelta(seconds=1)
+        failing = (now - (poll_target.failing_since or now)) / timedelta(seconds=1)
         seconds = min(max(self._pace.busy_seconds, failing / 4), 60.0) * self._jitter.uniform(0.9, 1.1)
         if isinstance(exc, RateLimited):
             seconds = max(seconds, min(exc.retry_after, LONGEST_PAUSE_SECONDS) * self._jitter.uniform(1.0, 1.1))
         self._polled(provider.kind, type(exc).__name__ if exc else "timeout", 0.0)
-        if not await self._give_back(poll_target, now, now + timedelta(seconds=seconds), error=said):
+        if not await self._give_back(poll_target, now, now + timedelta(seconds=seconds), error=reason):
             return
-        if poll_target.failing_since is None:
-            log.info(
-                "a connection fails",
-                extra={"connection": poll_target.connection, "part": poll_target.part, "why": said},
-            )
-        if poll_target.notified_at is None and now - since >= OUTAGE_AFTER:
-            others = [one.failing_since for one in await self._failing(poll_target) if one.failing_since is not None]
-            # One connection's poll targets fail together: the channels that several of them serve are told once.
-            first = min([since, *others])
-            await self._tell(
-                await self._served(poll_target, provider, set()), poll_target, lambda _place: first, said, over=False
-            )
-            await self._store.polling.set_outage_notified(poll_target.id or 0, now)
-
-    async def _recovered(self, poll_target: PollTargetRow, provider: AnyProvider) -> None:
-        """Say that a poll target works again, to those channels that were told of its outage and hear by no other failing poll target."""
-        if not await self._store.polling.clear_failure(poll_target):
-            return
-        log.info("a connection works again", extra={"connection": poll_target.connection, "part": poll_target.part})
-        if poll_target.notified_at is None:
-            return
-        still = {one.part for one in await self._failing(poll_target) if one.notified_at is not None}
-        told: dict[tuple[str, str], datetime] = {}
-        for team, channel in await self._served(poll_target, provider, still):
-            rows = await self._store.notifications.in_channel(team, channel, poll_target.notified_at - REMEMBERED)
-            since = [
-                one.build for one in rows if one.event == Event.OUTAGE and one.connection == poll_target.connection
-            ]
-            if since:
-                told[team, channel] = datetime.fromisoformat(since[-1])
-        await self._tell(list(told), poll_target, told.__getitem__, provider.label, over=True)
-
-    async def _failing(self, poll_target: PollTargetRow) -> list[PollTargetRow]:
-        """Return the other poll targets of the same connection that fail."""
-        poll_targets = [
-            one
-            for one in await self._store.polling.targets()
-            if one.connection == poll_target.connection and one.id != poll_target.id
-        ]
-        return [one for one in poll_targets if one.failing_since is not None]
-
-    async def _served(self, poll_target: PollTargetRow, provider: AnyProvider, but: set[str]) -> list[tuple[str, str]]:
-        """Return the channels that hear by a poll target, and by none of the parts in `but`."""
-        links = [
-            link
-            for link in await self._store.links.all()
-            if link.connection == poll_target.connection
-            and link.subscribed
-            and not link.paused_reason
-            and self._sees(link.team, link.connection)
-        ]
-        others = {(link.team, link.channel) for link in links if provider.poll_target(link.pipeline) in but}
-        return sorted(
-            {(link.team, link.channel) for link in links if provider.poll_target(link.pipeline) == poll_target.part}
-            - others
-        )
-
-    async def _tell(
-        self,
-        channels: Sequence[tuple[str, str]],
-        poll_target: PollTargetRow,
-        since: Callable[[tuple[str, str]], datetime],
-        said: str,
-        *,
-        over: bool,
-    ) -> None:
-        now = self._clock()
-        for place in channels:
-            quiet = quiet_hours.muted(await self._store.mutes.of_channel(*place), None, place[1], now)
-            row = decisions.outage_row(
-                *place,
-                connection=poll_target.connection,
-                since=since(place),
-                error=said,
-                over=over,
-                quiet=quiet,
-                now=now,
-            )
-            await self._store.notifications.add([row])
-        self._wake_outbox()
+        if await self._outages.failed(poll_target, provider, reason):
+            self._wake_outbox()

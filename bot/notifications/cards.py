@@ -1,21 +1,25 @@
-"""What a notification looks like now: gathers the build, its attempt, its approvals and its first failure, and draws them.
+"""Draw notifications and cards: gather the build, its attempt, its approvals, its first failure and what people did about it.
 
 A card shows one build in one channel. Whatever was true when the notification was decided (`Extra`) stays; the build is
 always the latest known.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 from typing import Protocol
 
 import msgspec
 
-from bot.blocks.build import build_card
+from bot.blocks.available_actions import available_actions
+from bot.blocks.build import build_card, short_card
+from bot.blocks.lines import Facts, Note
 from bot.blocks.message import Message, context, sections
 from bot.blocks.notification import (
+    Counts,
     approval_notification,
+    branch_changed,
     notification,
     outage_notification,
     outage_over,
@@ -24,20 +28,26 @@ from bot.blocks.notification import (
 from bot.blocks.text import Markup
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
-from bot.core.models import Approval, Build, BuildKey, Conclusion, Issue, Person, Status
+from bot.core.models import Approval, Build, BuildKey, Conclusion, Issue, Person, Ref, RefKind, Status
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Store, unpack_counts
-from bot.store.tables import BuildRow, NotificationRow
+from bot.store.attempts import COUNTS_GIVEN_UP
+from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
+from bot.store.tables import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NoteKind, NotificationRow, NotificationState
+from bot.store.times import of_attempt
 
-Verbs = Callable[[AnyProvider, Build | None], frozenset[str]]
-USUAL_OF = 10
-MOST_GATES = 5
+USUAL_OF = 20
+MOST_APPROVALS = 5
 
 
-class Folk(Protocol):
+async def _no_refresh() -> None:
+    """Refresh nothing."""
+
+
+class Authors(Protocol):
     """What is needed of `bot.slack.people.People`."""
 
     async def author(self, team: str, author: Person, kind: str) -> str | None:
@@ -52,8 +62,8 @@ class Folk(Protocol):
 class Cards:
     """Draws notifications and cards.
 
-    `provider_of` returns a connection (by workspace and name) where the workspace may see it; `verbs_of` says which
-    verbs a system allows on a build.
+    `provider_of` returns a connection (by workspace and name) where the workspace may see it; `refresh` reads the
+    connections anew, for one that another process has just made. With `offers` false no card has buttons of a build.
     """
 
     def __init__(
@@ -61,15 +71,17 @@ class Cards:
         store: Store,
         *,
         provider_of: Callable[[str, str], AnyProvider | None],
-        people: Folk,
-        verbs_of: Verbs,
+        people: Authors,
         clock: Clock,
+        refresh: Callable[[], Awaitable[None]] = _no_refresh,
+        offers: bool = True,
     ) -> None:
         self._store = store
         self._provider_of = provider_of
         self._people = people
-        self._verbs_of = verbs_of
         self._clock = clock
+        self._refresh = refresh
+        self._offers = offers
 
     async def draw(self, row: NotificationRow, *, repeated: bool) -> Drawn | None:
         """Return what a notification looks like now, or None where its build or connection is gone."""
@@ -80,69 +92,125 @@ class Cards:
                 return Drawn(message=_marked(self._outage(row, extra, event), repeated=repeated))
             case Event.SUMMARY:
                 return await self._summary(row, extra, repeated=repeated)
-            case Event.DIGEST:
+            case Event.DIGEST | Event.UNDRAWABLE:
                 digest = Message(text=extra.text, blocks=sections(extra.lines))
                 return Drawn(message=_marked(digest, repeated=repeated))
+            case Event.BRANCH_CHANGED:
+                label = await self._label(row, None)
+                return Drawn(message=_marked(branch_changed(label, extra.headline, extra.text), repeated=repeated))
             case Event.STARTED | Event.FINISHED | Event.BLOCKED:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NotificationRow, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
         known = await self._store.builds.get(_key(row))
-        provider = self._provider_of(row.team, row.connection)
+        provider = await self._provider(row)
         if known is None or provider is None:
             return None
         build, stored = known
+        build = of_attempt(build, stored.began_at)
+        notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
+        claim = await self._store.claims.get(row.team, _key(row))
+        facts = _facts(row, stored, notes, claim)
         label = await self._label(row, build)
-        is_over = stored.attempt_no > row.attempt_no
-        verbs = frozenset[str]() if is_over else self._verbs_of(provider, build)
-        now = self._clock()
         match event:
             case Event.STARTED:
-                note = None
-                if is_over:
-                    note = f"Attempt {stored.attempt_no} of this build has its own card."
-                card = build_card(
-                    build,
-                    label=label,
-                    now=now,
-                    connection_label=provider.label,
-                    actions=verbs,
-                    attempt_no=row.attempt_no,
-                    headline=Markup(extra.headline) if extra.headline else None,
-                    usual_seconds=await self._usual(build),
-                    approvals=await self._approvals(provider, build),
-                    note=note,
-                )
-                live = not build.completed and not is_over
-                return Drawn(
-                    message=_marked(card, repeated=repeated),
-                    live=live,
-                    card=True,
-                    moves=live and build.status is Status.IN_PROGRESS and not build.waiting,
-                )
+                return await self._started(row, extra, provider, build, stored, facts, label, repeated=repeated)
             case Event.BLOCKED:
-                approvals = await self._approvals(provider, build)
-                card = approval_notification(
-                    build,
-                    approvals,
-                    label=label,
-                    connection_label=provider.label,
-                    now=now,
-                    actions=verbs if approvals else verbs - {"approve", "reject"},
-                    attempt_no=row.attempt_no,
-                    requester=stored.started_by or None,
-                    mention=await self._mention(row, extra, provider, build),
-                    decision=None
-                    if approvals or build.waiting
-                    else Markup(extra.text)
-                    if extra.text
-                    else "Nothing waits there any more.",
-                    reason=row.reason,
-                    repeated=repeated,
-                )
-                return Drawn(message=card, live=bool(approvals), card=True)
+                return await self._blocked(row, extra, provider, build, stored, facts, label, repeated=repeated)
             case _:
-                return await self._finished(row, extra, provider, build, stored, label, repeated=repeated)
+                return await self._finished(row, extra, provider, build, stored, facts, label, repeated=repeated)
+
+    def _verbs(self, provider: AnyProvider, build: Build, facts: Facts, *, approvals: bool) -> frozenset[str]:
+        if not self._offers:
+            return frozenset()
+        return available_actions(
+            build,
+            provider.capabilities,
+            cancels_waiting=provider.cancels_waiting,
+            has_approvals=approvals,
+            is_claimed=facts.is_claimed,
+            is_replaced=bool(facts.replaced),
+        )
+
+    async def _started(
+        self,
+        row: NotificationRow,
+        extra: Extra,
+        provider: AnyProvider,
+        build: Build,
+        stored: BuildRow,
+        facts: Facts,
+        label: str,
+        *,
+        repeated: bool,
+    ) -> Drawn:
+        """Draw the live card: the full card of its build until another one is, then one line that points to it."""
+        is_over = stored.attempt_no > row.attempt_no
+        if is_over:
+            attempt = await self._store.attempts.get(_key(row), row.attempt_no)
+            build = _as_ended(build, attempt) if attempt is not None else build
+        approvals = await self._approvals(provider, build) if not is_over else ()
+        live = not build.completed and not is_over
+        if where := await self._full_card(row, build, waits=bool(approvals)):
+            line = short_card(build, label=label, starter=row.user or facts.starter, where=where)
+            return Drawn(message=_marked(line, repeated=repeated), live=live, card=True)
+        card = build_card(
+            build,
+            label=label,
+            now=self._clock(),
+            connection_label=provider.label,
+            actions=self._verbs(provider, build, facts, approvals=bool(approvals)),
+            attempt_no=row.attempt_no,
+            headline=Markup(extra.headline) if extra.headline else None,
+            usual_seconds=await self._usual(build),
+            approvals=approvals,
+            facts=facts,
+        )
+        return Drawn(message=_marked(card, repeated=repeated), live=live, card=True, moves=live)
+
+    async def _full_card(self, row: NotificationRow, build: Build, *, waits: bool) -> str:
+        """Return where the full card of a build stands in the channel, if it is another one than the live card."""
+        for other in await self._store.notifications.of_build(_key(row), row.team):
+            if (other.channel, other.attempt_no) != (row.channel, row.attempt_no):
+                continue
+            if other.state != NotificationState.SENT or other.thread != row.thread:
+                continue
+            if other.event == Event.FINISHED or (other.event == Event.BLOCKED and waits and build.waiting):
+                return "see below"
+        return ""
+
+    async def _blocked(
+        self,
+        row: NotificationRow,
+        extra: Extra,
+        provider: AnyProvider,
+        build: Build,
+        stored: BuildRow,
+        facts: Facts,
+        label: str,
+        *,
+        repeated: bool,
+    ) -> Drawn:
+        """Draw the card of an approval: full while it is open, one line once it is decided, wherever that was."""
+        is_over = stored.attempt_no > row.attempt_no or bool(facts.replaced)
+        approvals = await self._approvals(provider, build) if not is_over else ()
+        waits = build.waiting and not is_over
+        card = approval_notification(
+            build,
+            approvals,
+            label=label,
+            connection_label=provider.label,
+            now=self._clock(),
+            actions=self._verbs(provider, build, facts, approvals=bool(approvals)),
+            attempt_no=row.attempt_no,
+            requester=facts.starter or None,
+            mention=await self._mention(row, extra, provider, build),
+            decision=None if waits else _decision(extra, facts, provider, build),
+            reason=row.reason,
+            repeated=repeated,
+            facts=facts,
+        )
+        return Drawn(message=card, live=waits, card=True, moves=waits)
 
     async def _finished(
         self,
@@ -151,45 +219,40 @@ class Cards:
         provider: AnyProvider,
         build: Build,
         stored: BuildRow,
+        facts: Facts,
         label: str,
         *,
         repeated: bool,
     ) -> Drawn:
         attempt = await self._store.attempts.get(_key(row), row.attempt_no)
-        is_over = stored.attempt_no > row.attempt_no
-        shown = build
-        failures: tuple[Issue, ...] = ()
-        total = 0
+        shown, failures, total, counts = build, tuple[Issue, ...](), 0, Counts.READ
         if attempt is not None:
-            counts = unpack_counts(attempt.counts)
-            shown = replace(
-                build.with_issues(counts if attempt.counts or is_over else build.issues),
-                started_at=None if is_over else build.started_at,
-                completed_at=attempt.completed_at if is_over else build.completed_at or attempt.completed_at,
-                conclusion=Conclusion(attempt.conclusion) if attempt.conclusion else None,
-                status=Status.COMPLETED,
-            )
+            is_over = stored.attempt_no > row.attempt_no
+            shown = _as_ended(build, attempt) if is_over else _with_end(build, attempt)
+            facts = replace(facts, approval_seconds=attempt.approval_seconds)
             if attempt.failures:
                 failures = msgspec.json.decode(attempt.failures, type=tuple[Issue, ...])
                 total = attempt.failures_total
+            if provider.can(Capability.COUNTS) and not attempt.counts:
+                gave_up = attempt.counts_tries == COUNTS_GIVEN_UP
+                counts = Counts.PENDING if attempt.counts_due_at else Counts.UNAVAILABLE if gave_up else Counts.READ
         message = notification(
             shown,
             transition=extra.transition.with_counts(shown.issues),
             label=label,
             connection_label=provider.label,
-            reason=f"{row.reason}. Attempt {stored.attempt_no} has replaced it" if is_over else row.reason,
+            reason=row.reason,
             now=self._clock(),
-            actions=frozenset() if is_over else self._verbs_of(provider, build),
+            actions=self._verbs(provider, shown, facts, approvals=build.waiting),
             attempt_no=row.attempt_no,
             first_failure=failures[0] if failures else None,
             more_failures=max(total - 1, 0),
             late=extra.late,
             repeated=repeated,
             mention=await self._mention(row, extra, provider, build),
-            counts_pending=provider.can(Capability.COUNTS)
-            and attempt is not None
-            and not attempt.counts
-            and attempt.counts_due_at is not None,
+            counts=counts,
+            corrected=extra.corrected,
+            facts=facts,
         )
         return Drawn(message=message, card=True)
 
@@ -219,7 +282,7 @@ class Cards:
         return outage_over(label, since, row.created_at)
 
     async def _mention(self, row: NotificationRow, extra: Extra, provider: AnyProvider, build: Build) -> str | None:
-        """Return whom the notification tells by name, in Slack's id, if anybody: nobody who has left or wants none of it."""
+        """Return whom the notification mentions, as a Slack id: nobody who has left or switched mentions off."""
         who: str | None = extra.mention or None
         if who == AUTHOR:
             who = await self._people.author(row.team, build.author, provider.kind) if build.author else None
@@ -228,25 +291,42 @@ class Cards:
         is_person = who.startswith(("U", "W"))
         return who if not is_person or await self._people.may_mention(row.team, who) else None
 
-    async def _label(self, row: NotificationRow, build: Build) -> str:
+    async def _provider(self, row: NotificationRow) -> AnyProvider | None:
+        """Return the connection of a notification; one that this process does not know yet is looked for once."""
+        provider = self._provider_of(row.team, row.connection)
+        if provider is None:
+            await self._refresh()
+            provider = self._provider_of(row.team, row.connection)
+        return provider
+
+    async def _label(self, row: NotificationRow, build: Build | None) -> str:
+        place = (build.connection, build.pipeline) if build else (row.connection, row.pipeline)
         for link in await self._store.links.of_channel(row.team, row.channel):
-            if (link.connection, link.pipeline) == (build.connection, build.pipeline):
+            if (link.connection, link.pipeline) == place:
                 return link.alias or link.name
-        listed = await self._store.pipelines.get(build.connection, build.pipeline)
-        return listed.name if listed is not None else build.workflow or build.repo or build.pipeline
+        listed = await self._store.pipelines.get(*place)
+        if listed is not None:
+            return listed.name
+        return (build.workflow or build.repo if build else None) or place[1]
 
     async def _usual(self, build: Build) -> float | None:
-        attempts = await self._store.attempts.history(
-            build.connection, build.pipeline, build.branch or "", limit=USUAL_OF
-        )
-        seconds = [one.seconds for one in attempts if one.seconds is not None and one.conclusion == "passed"]
-        return median(seconds) if seconds else None
+        """Return the median duration of the passed builds of a ref; of a pull request without any, of its target."""
+        ref = build.history_ref
+        target = Ref(kind=RefKind.BRANCH, name=build.target_branch) if build.target_branch else None
+        for history in (ref, target):
+            if history is None:
+                continue
+            attempts = await self._store.attempts.of_ref(build.connection, build.pipeline, history, limit=USUAL_OF)
+            seconds = [row.seconds for row in attempts if row.seconds is not None and row.conclusion == "passed"]
+            if seconds:
+                return median(seconds)
+        return None
 
     async def _approvals(self, provider: AnyProvider, build: Build) -> tuple[Approval, ...]:
         if not build.waiting or not provider.can(Capability.APPROVALS):
             return ()
         try:
-            return (await provider.approvals(build.pipeline, build.id))[:MOST_GATES]
+            return (await provider.approvals(build.pipeline, build.id))[:MOST_APPROVALS]
         except ProviderError:
             return ()
 
@@ -255,8 +335,69 @@ def _key(row: NotificationRow) -> BuildKey:
     return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
 
 
+def _facts(row: NotificationRow, stored: BuildRow, notes: Sequence[CardNoteRow], claim: ClaimRow | None) -> Facts:
+    """Return what the bot knows of an attempt beside its build, as one workspace may read it."""
+    is_current = stored.attempt_no == row.attempt_no
+    replaced = next((note.text for note in reversed(notes) if note.kind == NoteKind.REPLACED), "")
+    if not replaced and not is_current:
+        replaced = f"Attempt {stored.attempt_no} has replaced it"
+    cancelled = next((note.user for note in notes if note.kind == NoteKind.CANCELLED), "")
+    acts = [
+        Note(text=note.text, at=note.at, user=note.user)
+        for note in notes
+        if note.kind in {NoteKind.ACT, NoteKind.CANCELLED}
+    ]
+    if claim is not None and is_current:
+        acts.append(Note(text="is on it", at=claim.until - CLAIM_KEPT_FOR, user=claim.user))
+    return Facts(
+        starter=stored.started_by if stored.started_team == row.team and is_current else "",
+        cancelled_by=cancelled,
+        waiting_since=stored.waiting_since if is_current else None,
+        approval_seconds=stored.approval_seconds if is_current else 0.0,
+        notes=tuple(acts),
+        is_claimed=claim is not None and is_current,
+        replaced=replaced,
+    )
+
+
+def _decision(extra: Extra, facts: Facts, provider: AnyProvider, build: Build) -> Markup | str:
+    """Return the line that stands where an approval was open."""
+    if extra.text:
+        return Markup(extra.text)
+    if facts.replaced:
+        return facts.replaced
+    return "Ended" if build.completed else f"Decided in {provider.label}"
+
+
+def _with_end(build: Build, attempt: AttemptRow) -> Build:
+    """Return a build with how its present attempt ended, whatever else is known of it."""
+    counts = unpack_counts(attempt.counts)
+    return replace(
+        build.with_issues(counts if attempt.counts else build.issues),
+        completed_at=build.completed_at or attempt.completed_at,
+        conclusion=Conclusion(attempt.conclusion) if attempt.conclusion else None,
+        status=Status.COMPLETED,
+    )
+
+
+def _as_ended(build: Build, attempt: AttemptRow) -> Build:
+    """Return a build as an earlier attempt of it ended."""
+    started_at = None
+    if attempt.seconds is not None:
+        started_at = attempt.completed_at - timedelta(seconds=attempt.seconds + attempt.approval_seconds)
+    return replace(
+        build.with_issues(unpack_counts(attempt.counts)),
+        created_at=started_at,
+        started_at=started_at,
+        completed_at=attempt.completed_at,
+        conclusion=Conclusion(attempt.conclusion) if attempt.conclusion else None,
+        status=Status.COMPLETED,
+        waiting=False,
+    )
+
+
 def _marked(message: Message, *, repeated: bool) -> Message:
-    """Return a message that says, where that is so, that it may stand in the channel already."""
+    """Return a message that says, where `repeated`, that it may stand in the channel already."""
     if not repeated:
         return message
     return replace(

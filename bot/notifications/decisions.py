@@ -1,30 +1,35 @@
-"""Who hears about a build, and why or why not: pure decisions.
+"""Decide who is notified of a build's change, and why or why not. Pure.
 
 An attempt's end makes at most one decision for each channel: post, hold, or stay silent, with the reason kept.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
 
-from bot.core.models import Build, Conclusion, IssueCounts, Transition
-from bot.notifications.filters import filter_of, judge, newly_broken
+from bot.core.models import Build, BuildKey, Conclusion, IssueCounts, Transition
+from bot.notifications.filters import NOTHING_PENDING, Pending, filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
 from bot.notifications.quiet_hours import muted
-from bot.notifications.transitions import PastAttempt, compare
+from bot.notifications.summaries import collapse
+from bot.notifications.transitions import NO_RESULT, PastAttempt, compare
 from bot.store import Recorded
-from bot.store.tables import AttemptRow, LinkRow, NotificationRow, WatchRow
+from bot.store.tables import AttemptRow, LinkRow, NotificationRow, NotificationState, WatchRow
 
 LATE_AFTER = timedelta(minutes=10)
 BEFORE_THE_LINK = timedelta(minutes=2)
 COUNTS_PATIENCE = timedelta(seconds=30)
 FAILURES_PATIENCE = timedelta(seconds=5)
 LATE_PATIENCE = timedelta(seconds=5)
-MOST_LATE = 5
+HISTORY_PATIENCE = timedelta(seconds=10)
 
-STATES = {Verdict.POST: "pending", Verdict.HOLD: "held", Verdict.SILENT: "silent"}
+STATES = {
+    Verdict.POST: NotificationState.PENDING.value,
+    Verdict.HOLD: NotificationState.HELD.value,
+    Verdict.SILENT: NotificationState.SILENT.value,
+}
 NOT_YOURS = "this workspace may not see the connection any more"
 BEFORE_LINKED = "it finished before the pipeline was linked here"
 
@@ -33,28 +38,73 @@ Sees = Callable[[str], bool]
 
 def past(rows: Iterable[AttemptRow]) -> tuple[PastAttempt, ...]:
     """Return stored attempts as `transitions` takes them."""
-    return tuple(
-        PastAttempt(
-            number=row.number,
-            conclusion=Conclusion(row.conclusion) if row.conclusion else None,
-            counts=msgspec.json.decode(row.counts, type=IssueCounts) if row.counts else IssueCounts(),
-            completed_at=row.completed_at,
-            seconds=row.seconds,
-        )
-        for row in rows
+    return tuple(past_attempt(row) for row in rows)
+
+
+def past_attempt(row: AttemptRow) -> PastAttempt:
+    """Return a stored attempt as `transitions` takes it."""
+    built_at = row.built_at or row.completed_at
+    return PastAttempt(
+        build=row.build,
+        attempt_no=row.attempt_no,
+        number=row.number,
+        commit=row.commit_sha,
+        conclusion=Conclusion(row.conclusion) if row.conclusion else None,
+        counts=msgspec.json.decode(row.counts, type=IssueCounts) if row.counts else IssueCounts(),
+        commit_at=row.commit_at or built_at,
+        built_at=built_at,
+        completed_at=row.completed_at,
+        seconds=row.seconds,
     )
 
 
 def transition_of(recorded: Recorded) -> Transition:
     """Return how a finished attempt compares with its history."""
-    build = recorded.build
+    row, build = recorded.finished, recorded.build
+    if row is None:
+        return Transition()
+    attempt = replace(past_attempt(row), conclusion=build.conclusion, counts=build.issues)
     return compare(
-        build.conclusion,
-        build.issues,
-        recorded.finished.completed_at if recorded.finished else recorded.row.seen_at,
-        build.number,
-        past(recorded.history),
+        attempt, past(recorded.history), target=past(recorded.target_history), target_name=build.target_branch
     )
+
+
+Claims = Mapping[tuple[BuildKey, int], Transition]
+
+
+def corrected(recorded: Sequence[Recorded]) -> Claims:
+    """Return, by build and attempt, what is true now of newer builds whose ends were compared before these ends were known."""
+    claims: dict[tuple[BuildKey, int], Transition] = {}
+    for item in recorded:
+        if item.finished is None or item.build.conclusion in NO_RESULT:
+            continue
+        mine = past_attempt(item.finished)
+        whole = (*past(item.history), mine)
+        for other in item.history:
+            attempt = past_attempt(other)
+            if other.build != mine.build and attempt.position > mine.position:
+                key = BuildKey(connection=other.connection, pipeline=other.pipeline, id=other.build)
+                claims[key, other.attempt_no] = compare(attempt, whole)
+    return claims
+
+
+def corrections(rows: Sequence[NotificationRow], claims: Claims, cause: str) -> dict[int, str]:
+    """Return the new `extra` of the notifications whose transition is not true any more. `cause` names the late build."""
+    changed: dict[int, str] = {}
+    for row in rows:
+        key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
+        claim, extra = claims.get((key, row.attempt_no)), Extra.of(row.extra)
+        if claim is None or row.id is None or _same_story(extra.transition, claim):
+            continue
+        told = row.state in {NotificationState.SENT, NotificationState.LEASED}
+        changed[row.id] = replace(extra, transition=claim, corrected=cause if told else "").as_json()
+    return changed
+
+
+def _same_story(before: Transition, after: Transition) -> bool:
+    """Return whether two transitions say the same, newer builds and the usual duration aside."""
+    told = ("change", "streak", "red_since", "is_rerun", "target", "baseline")
+    return all(getattr(before, name) == getattr(after, name) for name in told)
 
 
 def decide(
@@ -68,8 +118,8 @@ def decide(
     """Return the notifications that a batch of changed builds makes; late ones beyond five a channel become one summary.
 
     `can_count` says that the CI system may tell issue counts later: such notifications wait for them, at most 30 s.
-    `can_list` says that it lists issues: a red build's notification waits for the first of them, at most 5 s. `sees` says
-    whether a workspace may see the connection.
+    `can_list` says that it lists issues: a red build's notification waits for the first of them, at most 5 s. One whose
+    ref has no history yet waits for it at most 10 s. `sees` says whether a workspace may see the connection.
     """
     rows = [
         row
@@ -77,12 +127,12 @@ def decide(
         if recorded.finished is not None or recorded.blocked
         for row in _Case.of(recorded, now, can_count=can_count, can_list=can_list).rows(sees)
     ]
-    return list(_collapse(rows, now))
+    return list(collapse(rows, now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """One attempt's end, or one approval's opening, and what is the same for all who may hear of it."""
+    """One attempt's end, or one approval's opening, and what is the same for everybody it may be posted to."""
 
     recorded: Recorded
     event: Event
@@ -90,7 +140,7 @@ class _Case:
     now: datetime
     late: bool
     due_at: datetime
-    counts_to_come: bool
+    pending: Pending = NOTHING_PENDING
 
     @classmethod
     def of(cls, recorded: Recorded, now: datetime, *, can_count: bool, can_list: bool) -> "_Case":
@@ -104,11 +154,12 @@ class _Case:
                 now=now,
                 late=False,
                 due_at=now,
-                counts_to_come=False,
             )
         ended = build.completed_at or build.updated_at
         late = ended is not None and now - ended > LATE_AFTER
         patience = _patience(build, can_count=can_count, can_list=can_list)
+        if recorded.needs_history:
+            patience = max(patience, HISTORY_PATIENCE)
         return cls(
             recorded=recorded,
             event=Event.FINISHED,
@@ -117,23 +168,28 @@ class _Case:
             late=late,
             # Other systems have late news as well: they may become one summary.
             due_at=now + (max(patience, LATE_PATIENCE) if late else patience),
-            counts_to_come=can_count and not build.issues.known,
+            pending=Pending(counts=can_count and not build.issues.known, history=recorded.needs_history),
         )
 
     def rows(self, sees: Sees) -> Iterator[NotificationRow]:
-        """Yield what is decided for each link, for who asked for this build, who follows it, and who broke it."""
+        """Yield what is decided for each link, for who asked for this build, who follows it, and who broke it.
+
+        A channel or person gets one post at most, whatever the number of links and watches.
+        """
         told: set[tuple[str, str]] = set()
         asked = {(watch.team, watch.channel): watch for watch in self.recorded.watches if watch.build}
         for link in self.recorded.links:
             where = (link.team, link.channel)
             row = self._for_link(link, asked.get(where), sees=sees(link.team))
+            if where in told:
+                row.state, row.reason = STATES[Verdict.SILENT], "posted for another link of this channel"
             if row.state != STATES[Verdict.SILENT]:
                 told.add(where)
             yield row
         for where, watch in asked.items():
             if where not in told and sees(watch.team):
                 told.add(where)
-                yield self._for_asker(watch)
+                yield self._for_watcher(watch)
         for watch in self.recorded.watches:
             where = (watch.team, watch.channel)
             if not watch.build and where not in told and sees(watch.team):
@@ -145,12 +201,13 @@ class _Case:
 
     def _for_link(self, link: LinkRow, watch: WatchRow | None, *, sees: bool) -> NotificationRow:
         decision = self._judged(link) if sees else silent(NOT_YOURS)
-        undecided = self.counts_to_come and filter_of(link).needs_counts
+        undecided = filter_of(link).needs(self.pending)
         if watch is not None and sees and decision.verdict is Verdict.SILENT and not link.paused_reason:
             decision, undecided = post(_asked(watch)), False
         elif decision.verdict is Verdict.POST and self._began_before(link.created_at):
             decision = silent(BEFORE_LINKED)
         quiet = muted(self.recorded.mutes, link, link.channel, self.now)
+        posted_because = decision.reason
         if decision.verdict is Verdict.POST and quiet and watch is None:
             decision = Decision(verdict=Verdict.HOLD, reason=quiet)
         broken = newly_broken(self.recorded.build, self.transition)
@@ -164,9 +221,10 @@ class _Case:
             undecided=undecided,
             link=link.id or 0,
             user=watch.user if watch else "",
+            posted_because=posted_because if decision.verdict is Verdict.HOLD else "",
         )
 
-    def _for_asker(self, watch: WatchRow) -> NotificationRow:
+    def _for_watcher(self, watch: WatchRow) -> NotificationRow:
         mention = watch.user if watch.channel != watch.user else ""
         return self._row(
             (watch.team, watch.channel), post(_asked(watch)), mention=mention, thread=watch.thread, user=watch.user
@@ -186,7 +244,7 @@ class _Case:
         )
         if self._began_before(watch.created_at) or self._judged(link).verdict is not Verdict.POST:
             return None
-        if self.counts_to_come and filter_of(link).needs_counts:
+        if filter_of(link).needs(self.pending):
             return self._row((watch.team, watch.channel), post("you follow this pipeline"), undecided=True)
         return self._row((watch.team, watch.channel), post("you follow this pipeline"))
 
@@ -208,11 +266,11 @@ class _Case:
             link,
             self.event,
             started_by=self.recorded.row.started_by,
-            counts_to_come=self.counts_to_come,
+            pending=self.pending,
         )
 
     def _began_before(self, moment: datetime) -> bool:
-        """Return whether this was no news any more when somebody began to listen.
+        """Return whether this was no news any more when somebody began to follow.
 
         A build that was seen running is news. One that is first seen at its end (or at its approval) is so if that came
         after `moment`; where its system tells no time at all, it may be any old build.
@@ -239,12 +297,14 @@ class _Case:
         link: int = 0,
         thread: str = "",
         user: str = "",
+        posted_because: str = "",
     ) -> NotificationRow:
         build = self.recorded.build
         extra = Extra(
             transition=self.transition,
             late=self.late,
             mention=mention,
+            posted_because=posted_because,
             undecided=undecided and decision.verdict is not Verdict.SILENT,
         )
         return NotificationRow(
@@ -263,6 +323,8 @@ class _Case:
             user=user,
             due_at=self.due_at,
             created_at=self.now,
+            ordered_at=self.recorded.finished.completed_at if self.recorded.finished else self.now,
+            number=build.number,
         )
 
 
@@ -276,7 +338,7 @@ def _patience(build: Build, *, can_count: bool, can_list: bool) -> timedelta:
 def _asked(watch: WatchRow) -> str:
     if watch.why == "started":
         return f"<@{watch.user}> started it here" if watch.channel != watch.user else "you started it"
-    return f"<@{watch.user}> asked to hear its end" if watch.channel != watch.user else "you asked to hear its end"
+    return f"<@{watch.user}> is watching it" if watch.channel != watch.user else "you are watching it"
 
 
 def reconsidered(row: NotificationRow, link: LinkRow, build: Build, counts: IssueCounts, *, started_by: str) -> str:
@@ -286,117 +348,22 @@ def reconsidered(row: NotificationRow, link: LinkRow, build: Build, counts: Issu
     return decision.reason if decision.verdict is Verdict.SILENT else ""
 
 
-def _collapse(rows: Sequence[NotificationRow], now: datetime) -> Iterator[NotificationRow]:
-    late: dict[tuple[str, str], list[NotificationRow]] = {}
-    for row in rows:
-        if row.state == "pending" and row.event == Event.FINISHED and Extra.of(row.extra).late:
-            late.setdefault((row.team, row.channel), []).append(row)
-    crowds = {place: group for place, group in late.items() if len(group) > MOST_LATE}
-    gone = {id(row) for group in crowds.values() for row in group}
-    for row in rows:
-        if id(row) in gone:
-            row.state = "silent"
-            row.reason = _told_with(len(crowds[row.team, row.channel]))
-        yield row
-    for group in crowds.values():
-        yield summary_row(group, _while_away(len(group)), now)
-
-
-def gathered(
-    row: NotificationRow, waiting: Sequence[NotificationRow], now: datetime
-) -> tuple[tuple[int, ...], str, NotificationRow] | None:
-    """Return which late notifications of a channel become one summary with this one, why, and the summary; None for none.
-
-    `decide` sees the news of one connection at a time: after a downtime several have late news for the same channel.
-    """
-    late = [row, *(one for one in waiting if one.event == Event.FINISHED and Extra.of(one.extra).late)]
-    if not Extra.of(row.extra).late or len(late) <= MOST_LATE:
-        return None
-    group = sorted(late, key=lambda one: one.id or 0)
-    return tuple(one.id or 0 for one in group), _told_with(len(group)), summary_row(group, _while_away(len(group)), now)
-
-
-def _told_with(count: int) -> str:
-    return f"told in one summary with {count - 1} others that finished while I was away"
-
-
-def _while_away(count: int) -> str:
-    return f"{count} builds finished while I was away"
-
-
-def summary_row(
-    group: Sequence[NotificationRow], reason: str, now: datetime, *, quiet: bool = False
-) -> NotificationRow:
-    """Return the notification that tells in one message what several rows of one channel would have told."""
-    last = group[-1]
-    builds = dict.fromkeys((row.connection, row.pipeline, row.build) for row in group)
-    return NotificationRow(
-        team=last.team,
-        channel=last.channel,
-        connection=last.connection,
-        pipeline=last.pipeline,
-        build=last.build,
-        attempt_no=last.attempt_no,
-        event=Event.SUMMARY.value,
-        reason=reason,
-        extra=Extra(builds=tuple(builds), quiet=quiet).as_json(),
-        due_at=now,
-        created_at=now,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What becomes of held notifications: `free` ones go as they are, `silent` ones are told by the summary, if by any."""
-
-    free: tuple[int, ...] = ()
-    silent: tuple[tuple[int, str], ...] = ()
-    summary: NotificationRow | None = None
-
-
-def release(held: Sequence[NotificationRow], now: datetime) -> Release:
-    """Return what a channel is told when it is no longer quiet: one notification as it is, several as one summary."""
-    over = {(row.connection, row.build) for row in held if row.event == Event.OUTAGE_OVER}
-    ended = {_place(row) for row in held if row.event == Event.FINISHED}
-    free: list[NotificationRow] = []
-    told: list[NotificationRow] = []
-    mute: list[tuple[int, str]] = []
-    for row in held:
-        match Event(row.event):
-            case Event.OUTAGE | Event.OUTAGE_OVER if (row.connection, row.build) in over:
-                mute.append((row.id or 0, "the outage was over before the channel listened again"))
-            case Event.BLOCKED if _place(row) in ended:
-                mute.append((row.id or 0, "the build had ended before the channel listened again"))
-            case Event.FINISHED | Event.BLOCKED:
-                told.append(row)
-            case _:
-                free.append(row)
-    if len(told) < 2:
-        return Release(free=tuple(row.id or 0 for row in (*free, *told)), silent=tuple(mute))
-    mute += [(row.id or 0, f"told in one summary of {len(told)} notices, after {row.reason}") for row in told]
-    summary = summary_row(told, f"{told[0].reason} held back {len(told)} notices", now, quiet=True)
-    # An approval and its build's end may be the last of two summaries: the row's own number tells these apart.
-    summary.build, summary.attempt_no = f"held-{told[-1].id}", 1
-    return Release(free=tuple(row.id or 0 for row in free), silent=tuple(mute), summary=summary)
-
-
-def _place(row: NotificationRow) -> tuple[str, str, str, int]:
-    return row.connection, row.pipeline, row.build, row.attempt_no
-
-
 def started_row(
     build: Build,
     *,
     team: str,
     channel: str,
     user: str,
-    attempt_no: int,
+    attempt_no: int = 1,
     headline: str,
     response_url: str,
     thread: str,
     now: datetime,
 ) -> NotificationRow:
-    """Return the notification that posts a live card for a build somebody started here."""
+    """Return the notification that posts a live card for a build somebody started here.
+
+    `Recording.record_start` gives it the attempt's number.
+    """
     return NotificationRow(
         team=team,
         channel=channel,
@@ -411,6 +378,29 @@ def started_row(
         due_at=now,
         created_at=now,
         extra=Extra(headline=headline, response_url=response_url).as_json(),
+    )
+
+
+def undrawable_row(row: NotificationRow, reference: str, label: str, now: datetime) -> NotificationRow:
+    """Return the plain notification that stands in for one that could not be drawn. `reference` is in the log."""
+    return NotificationRow(
+        team=row.team,
+        channel=row.channel,
+        connection=row.connection,
+        pipeline=row.pipeline,
+        build=f"undrawable-{row.id}",
+        attempt_no=1,
+        event=Event.UNDRAWABLE.value,
+        reason=f"notification {row.id} could not be drawn",
+        thread=row.thread,
+        due_at=now,
+        created_at=now,
+        ordered_at=row.ordered_at or row.created_at,
+        number=row.number,
+        extra=Extra(
+            text=f"A notification about {label} could not be drawn. Reference {reference}, logged.",
+            lines=(f"⚠ A notification about {label} could not be drawn. Reference `{reference}`, logged.",),
+        ).as_json(),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a link wants to hear: filters in the words a person types, and whether a build passes one. Pure."""
+"""The filters of links in the words a person types, and whether a build passes one. Pure."""
 
 import re
 import shlex
@@ -7,8 +7,17 @@ from dataclasses import dataclass, replace
 
 from bot.blocks.text import ordinal
 from bot.core.errors import UsageError
-from bot.core.models import ISSUE_COUNTS, Build, Change, Conclusion, Starter, Transition, Trigger
-from bot.core.text import fits_glob, folded
+from bot.core.models import (
+    ISSUE_COUNTS,
+    Build,
+    Change,
+    Conclusion,
+    RefKind,
+    Starter,
+    Transition,
+    Trigger,
+)
+from bot.core.text import composed, fits_glob, folded
 from bot.notifications.notification import AUTHOR, Decision, Event, post, silent
 from bot.store.tables import LinkRow
 
@@ -28,10 +37,27 @@ GROUP = re.compile(r"<!subteam\^(S[A-Z0-9]+)(?:\|[^>]*)?>|@?(S[A-Z]*\d[A-Z0-9]*)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """What a link wants to hear: an AND of conditions, each an OR of its values; an empty one admits everything.
+class Pending:
+    """What of a finished attempt is still to be read: its issue counts, the history of its ref."""
 
-    `mention` is who is told when a build newly breaks: a Slack id, `none`, or empty for the commit's author.
+    counts: bool = False
+    history: bool = False
+
+    @property
+    def events(self) -> frozenset[str]:
+        """Return the events that may still turn out to be true."""
+        moved = {"worse", "better"} if self.counts else set()
+        return frozenset(moved | ({"broken", "fixed", "still-failing"} if self.history else set()))
+
+
+NOTHING_PENDING = Pending()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a link is notified of: an AND of conditions, each an OR of its values; an empty one admits everything.
+
+    `mention` is who is mentioned when a build newly breaks: a Slack id, `none`, or empty for the commit's author.
     """
 
     preset: str = "all"
@@ -48,14 +74,17 @@ class Filter:
         """Return the events that pass."""
         return self.events or PRESETS[self.preset]
 
-    @property
-    def needs_counts(self) -> bool:
-        """Whether it takes an attempt's issue counts to say if the filter admits it."""
-        return bool(self.min_delta) or bool({"worse", "better"} & set(self.wanted))
+    def needs(self, pending: Pending) -> bool:
+        """Whether what is still to be read decides if the filter admits an attempt."""
+        if pending.counts and self.min_delta:
+            return True
+        if pending.history and self.min_streak:
+            return True
+        return bool(pending.events & set(self.wanted))
 
     @property
     def told(self) -> str:
-        """Return whom a newly broken build is to be told by name: a Slack id, `AUTHOR`, or nobody."""
+        """Return who is mentioned when a build newly breaks: a Slack id, `AUTHOR`, or nobody."""
         return "" if self.mention in NOBODY else self.mention or AUTHOR
 
     def words(self) -> str:
@@ -114,7 +143,7 @@ def read_filter(words: str) -> Filter:
 
 
 def filter_of(link: LinkRow) -> Filter:
-    """Return a link's filter; words that this version can't read admit what a new link would hear."""
+    """Return a link's filter; words that this version cannot read admit what a new link is notified of."""
     try:
         return read_filter(link.filters)
     except UsageError:
@@ -197,8 +226,16 @@ def _quoted(words: str) -> str:
 
 
 def events_of(build: Build, transition: Transition) -> frozenset[str]:
-    """Return the event words that a finished attempt stands for."""
+    """Return the event words that a finished attempt stands for.
+
+    A build that a newer one of its ref has overtaken (a late end, a retry of an old build) changes nothing of how the
+    ref stands: it stands for its result alone.
+    """
     words = {build.conclusion.value if build.conclusion else "unknown"}
+    if build.tag and build.conclusion is Conclusion.PASSED:
+        words.add("tags")
+    if transition.is_outdated:
+        return frozenset(words)
     if transition.change in {Change.BROKEN, Change.FIXED, Change.STILL_FAILING}:
         words.add(transition.change.value)
     if newly_broken(build, transition):
@@ -207,34 +244,34 @@ def events_of(build: Build, transition: Transition) -> frozenset[str]:
         words.add("worse")
     if transition.better:
         words.add("better")
-    if build.tag and build.conclusion is Conclusion.PASSED:
-        words.add("tags")
     return frozenset(words)
 
 
 def newly_broken(build: Build, transition: Transition) -> bool:
-    """Return whether an attempt is red and the one before it was not, or was not there."""
+    """Return whether an attempt is red, the one before it was not, or was not there, and no newer build has ended."""
     is_red = build.conclusion is not None and build.conclusion.is_red
-    return is_red and transition.change in {Change.BROKEN, Change.FIRST}
+    return is_red and not transition.is_outdated and transition.change in {Change.BROKEN, Change.FIRST}
 
 
 def on_branch(build: Build, wanted: Sequence[str], default: str) -> bool:
-    """Return whether a build's branch (or tag, as `tag:NAME`) is one a link hears; without a word, the default's."""
+    """Return whether a build belongs to a ref that a link follows: `main`, `tag:v1`, `pr:7`; globs, `!` excludes.
+
+    Without any, the default branch's builds pass; where no default branch is known, every build does. The builds of
+    pull requests and forks never belong to a branch, whatever their branch is called. A build without a ref passes
+    unless refs are named.
+    """
+    ref = build.history_ref
     if not wanted:
-        if build.tag and not build.branch:
-            return False
-        if build.pull_request and default:
-            return False
-        return not default or build.branch is None or build.branch == default
-    names = [
-        build.branch or "",
-        f"tag:{build.tag}" if build.tag else "",
-        f"pr:{build.pull_request}" if build.pull_request else "",
-    ]
+        if not default:
+            return True
+        if ref is None:
+            return not build.from_fork and not build.branch
+        return ref.kind is RefKind.BRANCH and composed(ref.name) == composed(default)
+    name = str(ref) if ref is not None and ref.kind is not RefKind.BRANCH else ref.name if ref is not None else ""
     plus = [glob for glob in wanted if not glob.startswith("!")]
     minus = [glob[1:] for glob in wanted if glob.startswith("!")]
-    admitted = not plus or any(fits_glob(name, glob) for name in names if name for glob in plus)
-    return admitted and not any(fits_glob(name, glob) for name in names if name for glob in minus)
+    admitted = not plus or (bool(name) and any(fits_glob(name, glob) for glob in plus))
+    return admitted and not (name and any(fits_glob(name, glob) for glob in minus))
 
 
 def judge(
@@ -244,11 +281,11 @@ def judge(
     event: Event,
     *,
     started_by: str = "",
-    counts_to_come: bool = False,
+    pending: Pending = NOTHING_PENDING,
 ) -> Decision:
-    """Return whether a link wants this, mutes aside, and why. `started_by` is who started it through the bot.
+    """Return whether a link is notified of this, mutes aside, and why. `started_by` is who started it through the bot.
 
-    Where its `counts_to_come`, an attempt passes as if they moved as far as the link asks for.
+    What is `pending` passes as if it turned out the way the link asks for.
     """
     if link.paused_reason:
         return silent(f"the link is paused: {link.paused_reason}")
@@ -257,33 +294,39 @@ def judge(
     wanted = filter_of(link)
     default = link.branch or link.default_branch
     events = frozenset({"blocked"}) if event is Event.BLOCKED else events_of(build, transition)
-    if counts_to_come and event is Event.FINISHED:
-        events |= {"worse", "better"} & set(wanted.wanted)
+    if event is Event.FINISHED:
+        events |= pending.events & set(wanted.wanted)
     is_release = wanted.preset == "release" and not wanted.events and "tags" in events
     if not is_release and not on_branch(build, wanted.branches, default):
-        heard = ", ".join(wanted.branches) or default
-        return silent(f"{build.ref or 'its branch'} is not among the branches this channel hears ({heard})")
+        followed = ", ".join(wanted.branches) or default
+        return silent(f"{_ref_words(build)} is not among the branches this channel follows ({followed})")
     if not events & set(wanted.wanted):
         return silent(
-            f"{' and '.join(sorted(events - {'tags'}))} is not among what this channel hears ({wanted.in_words(default)})"
+            f"{' and '.join(sorted(events - {'tags'}))} is not among what this channel is notified of ({wanted.in_words(default)})"
         )
     if wanted.triggers and build.trigger.value not in wanted.triggers:
         return silent(f"it was triggered by {build.trigger.value}")
     if wanted.by and not _by(build, started_by, wanted.by):
         return silent(f"it was started by {build.triggered_by or 'somebody unknown'}")
-    if event is Event.FINISHED and (small := _too_small(build, transition, wanted, counts_to_come)):
+    if event is Event.FINISHED and (small := _too_small(build, transition, wanted, pending)):
         return silent(small)
-    return post(f"this channel hears {wanted.in_words(default)}")
+    return post(f"this channel gets a post for {wanted.in_words(default)}")
 
 
-def _too_small(build: Build, transition: Transition, wanted: Filter, counts_to_come: bool) -> str:  # noqa: FBT001
+def _ref_words(build: Build) -> str:
+    if build.pull_request:
+        return f"the pull request !{build.pull_request}"
+    return f"a fork's {build.ref}" if build.from_fork and build.ref else build.ref or "its branch"
+
+
+def _too_small(build: Build, transition: Transition, wanted: Filter, pending: Pending) -> str:
     """Return why an attempt matters too little for a link that waits for more, or an empty text."""
     red = build.conclusion is not None and build.conclusion.is_red
     failures = transition.streak if transition.change in {Change.STILL_FAILING, Change.FIXED} else 1 if red else None
-    if wanted.min_streak and failures is not None and failures < wanted.min_streak:
+    if wanted.min_streak and not pending.history and failures is not None and failures < wanted.min_streak:
         said = f"it ended {failures} failures in a row" if not red else f"it is failure {failures} in a row"
         return f"{said}, and the link waits for {wanted.min_streak}"
-    if counts_to_come or not wanted.min_delta:
+    if pending.counts or not wanted.min_delta:
         return ""
     moved = any((transition.delta(build.issues, name) or 0) >= least for name, least in wanted.min_delta)
     return "" if moved else "its counts moved less than the link asks for"

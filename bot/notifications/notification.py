@@ -1,4 +1,4 @@
-"""What a notification is about, what is decided about it, and what its renderer needs."""
+"""What is decided about a notification, and what its renderer needs."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -6,21 +6,11 @@ from enum import StrEnum
 import msgspec
 
 from bot.core.models import Transition
+from bot.store.tables import NotificationEvent
 
+Event = NotificationEvent
 AUTHOR = "@author"
 """Stands for a commit's author: as a notification's channel until the outbox knows who that is in Slack, and as a mention."""
-
-
-class Event(StrEnum):
-    """What a notification row is about; part of its key, so each is told once."""
-
-    STARTED = "started"
-    FINISHED = "finished"
-    BLOCKED = "blocked"
-    SUMMARY = "summary"
-    OUTAGE = "outage"
-    OUTAGE_OVER = "outage-over"
-    DIGEST = "digest"
 
 
 class Verdict(StrEnum):
@@ -40,12 +30,12 @@ class Decision:
 
 
 def post(reason: str) -> Decision:
-    """Return the decision to tell."""
+    """Return the decision to post."""
     return Decision(verdict=Verdict.POST, reason=reason)
 
 
 def silent(reason: str) -> Decision:
-    """Return the decision not to tell."""
+    """Return the decision not to post."""
     return Decision(verdict=Verdict.SILENT, reason=reason)
 
 
@@ -54,14 +44,17 @@ class Extra:
     """What the renderer needs beside the build; kept with the row, because history moves on.
 
     `mention` is a Slack id, or `AUTHOR`. `builds` are those of a summary, as (connection, pipeline, build), and `quiet`
-    says that they were held back, not missed. `undecided` says that the issue counts, once read, decide whether the
-    link wants it.
+    says that they were held back, not missed. `undecided` says that the issue counts or the history, once read, decide
+    whether the link wants it. `posted_because` is the reason of one that was held
+    back. `corrected` is the build whose late end changed the transition.
     """
 
     transition: Transition = field(default_factory=Transition)
     late: bool = False
     mention: str = ""
     undecided: bool = False
+    posted_because: str = ""
+    corrected: str = ""
     headline: str = ""
     response_url: str = ""
     builds: tuple[tuple[str, str, str], ...] = ()
@@ -70,7 +63,7 @@ class Extra:
     lines: tuple[str, ...] = ()
 
     def as_json(self) -> str:
-        """Return the text for `NoticeRow.extra`."""
+        """Return the text for `NotificationRow.extra`."""
         return msgspec.json.encode(self).decode()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Each notification once: lease the row, post, remember. A post whose fate is unknown is looked for before it is repeated.
+"""Deliver each notification once: lease the row, post, remember. A post of unknown fate is looked for before it is repeated.
 
 Live cards are edited here too: the latest state wins, and the last edit is never dropped.
 """
@@ -6,8 +6,9 @@ Live cards are edited here too: the latest state wins, and the last edit is neve
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -18,7 +19,8 @@ from bot.core.models import BuildKey, Person
 from bot.core.tasks import Tasks
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra
-from bot.slack.sender import GONE, REVOKED, UNFIT, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.notifications.summaries import gathered, release
+from bot.slack.sender import FINAL, UNEDITABLE, UNFIT, Found, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store, unpack_counts
 from bot.store.tables import CardRow, NotificationRow
 
@@ -30,7 +32,13 @@ BATCH = 50
 MOST_AT_ONCE = 100
 LAST_WORDS_SECONDS = 5.0
 TICK_SECONDS = 0.5
-MOST_TRIES = 12
+DRAW_SECONDS = 30.0
+DRAW_TRIES = 3
+LOST_LEASES = 6
+GIVE_UP_AFTER = timedelta(days=1)
+GIVEN_UP = "given_up"
+"""The code `undelivered` gets for a notification that Slack could not take for a day."""
+REFERENCE = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 MOVES_SECONDS = 60.0
 EDIT_AGAIN_SECONDS = 15.0
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
@@ -49,12 +57,12 @@ class Posts(Protocol):
         """Replace a message."""
         ...
 
-    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> str | None:
-        """Return the ts of the message that carries a key."""
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> Found:
+        """Look for the message that carries a key."""
         ...
 
 
-class Folk(Protocol):
+class Recipients(Protocol):
     """What is needed of `bot.slack.people.People`."""
 
     async def author(self, team: str, author: Person, kind: str) -> str | None:
@@ -62,7 +70,7 @@ class Folk(Protocol):
         ...
 
     async def wants_broken(self, team: str, user: str) -> bool:
-        """Return whether somebody asked to hear when their commit breaks a build."""
+        """Return whether somebody wants a direct message when their commit breaks a build."""
         ...
 
     async def off_hours(self, team: str, user: str, now: datetime) -> str:
@@ -91,13 +99,13 @@ class Draw(Protocol):
         ...
 
 
-Undelivered = Callable[[NotificationRow, SlackError, Drawn], Awaitable[None]]
+Undelivered = Callable[[NotificationRow, SlackError, Drawn | None], Awaitable[None]]
 
 
 class Outbox:
     """The sender of notifications and the editor of cards.
 
-    `undelivered` is told of a channel that can't be posted to, `kind_of` returns the kind of a connection by name.
+    `undelivered` is called for a notification that is given up, `kind_of` returns the kind of a connection by name.
     """
 
     def __init__(
@@ -105,7 +113,7 @@ class Outbox:
         store: Store,
         slack: Posts,
         *,
-        people: Folk,
+        people: Recipients,
         kind_of: Callable[[str], str],
         draw: Draw,
         undelivered: Undelivered,
@@ -150,13 +158,14 @@ class Outbox:
             await self._tasks.drain(LAST_WORDS_SECONDS)
 
     async def tick(self) -> bool:
-        """Start what is due, one notification for each channel, and the edits of due cards; return whether there was any."""
+        """Start what is due, posts before edits, one post for each channel; return whether there was anything."""
         now = self._clock()
         room = min(self._tasks.free, BATCH)
         if not room:
             return False
         due = await self._store.notifications.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        cards = await self._store.cards.claim(now=now, lease_seconds=LEASE_SECONDS, limit=room)
+        left = room - len(due)
+        cards = await self._store.cards.claim(now=now, lease_seconds=LEASE_SECONDS, limit=left) if left else []
         for notification in due:
             self._tasks.start(self._then_look_again(self._deliver(notification)), f"deliver {notification.id}")
         for card in cards:
@@ -176,14 +185,14 @@ class Outbox:
             self._awake.set()
 
     async def release(self) -> None:
-        """Let go what was held back from channels and people who may be told again: several as one summary."""
+        """Let go what was held back from channels and people that are not quiet any more: builds as one summary."""
         for team, channel in await self._store.notifications.held_channels():
             now = self._clock()
             held = await self._store.notifications.held(team, channel)
             ready = [row for row in held if not await self._quiet(row, now)]
             unwanted = [(_id(row), why) for row in ready if (why := await self._unwanted(row))]
             gone = {number for number, _why in unwanted}
-            done = decisions.release([row for row in ready if _id(row) not in gone], now)
+            done = release([row for row in ready if _id(row) not in gone], now)
             if ready:
                 await self._store.notifications.release(done.free, (*unwanted, *done.silent), done.summary, now)
                 self._awake.set()
@@ -213,7 +222,7 @@ class Outbox:
         if not Extra.of(notification.extra).late:
             return False
         waiting = await self._store.notifications.pending_in(notification.team, notification.channel)
-        together = decisions.gathered(notification, waiting, self._clock())
+        together = gathered(notification, waiting, self._clock())
         if together is None:
             return False
         await self._store.notifications.gather(*together)
@@ -232,9 +241,9 @@ class Outbox:
         if user is None:
             await self._store.notifications.silence(_id(notification), "nobody here is known as the commit's author")
         elif not await self._people.wants_broken(notification.team, user):
-            await self._store.notifications.silence(_id(notification), f"<@{user}> did not ask to hear of it")
+            await self._store.notifications.silence(_id(notification), f"<@{user}> wants no direct message about it")
         elif not await self._store.notifications.readdress(_id(notification), user, self._clock()):
-            await self._store.notifications.silence(_id(notification), f"<@{user}> hears of it anyway")
+            await self._store.notifications.silence(_id(notification), f"<@{user}> gets it anyway")
 
     async def _deliver(self, notification: NotificationRow) -> None:
         try:
@@ -259,16 +268,23 @@ class Outbox:
         Else it is to be posted, and `True` says that it may stand in the channel already.
         """
         try:
-            found, readable = await self._look(notification)
+            found = await self._find(notification)
         except SlackLimited as exc:
             await self._later(notification, exc.retry_after, unsure=True)
             return None
         except (SlackUnsure, SlackUnreachable):
             await self._later(notification, self._pause(notification), unsure=True)
             return None
-        if found is None:
-            return not readable
-        await self._settled(notification, notification.channel, found, await self._draw(notification, repeated=False))
+        if found.ts is None:
+            return not found.is_certain
+        try:
+            drawn = await self._draw(notification, repeated=False)
+        except BotError:
+            raise
+        except Exception:
+            log.exception("a notification that was posted could not be drawn", extra={"notification": notification.id})
+            drawn = None
+        await self._settled(notification, notification.channel, found.ts, drawn)
         return None
 
     async def _kept_back(self, notification: NotificationRow) -> bool:
@@ -286,9 +302,10 @@ class Outbox:
         return False
 
     async def _say(self, notification: NotificationRow, *, repeated: bool) -> None:
-        drawn = await self._draw(notification, repeated=repeated)
+        if notification.event == Event.FINISHED and await self._store.notifications.is_overtaken(notification):
+            await self._mark_late(notification)
+        drawn = await self._drawn(notification, repeated=repeated)
         if drawn is None:
-            await self._store.notifications.fail(_id(notification), "there was nothing left to say")
             return
         try:
             channel, ts = await self._post(notification, drawn.message)
@@ -302,6 +319,50 @@ class Outbox:
             await self._refused(notification, exc, drawn)
         else:
             await self._settled(notification, channel, ts, drawn)
+
+    async def _mark_late(self, notification: NotificationRow) -> None:
+        extra = Extra.of(notification.extra)
+        if not extra.late:
+            notification.extra = replace(extra, late=True).as_json()
+            await self._store.notifications.correct({_id(notification): notification.extra}, self._clock())
+
+    async def _drawn(self, notification: NotificationRow, *, repeated: bool) -> Drawn | None:
+        """Return what to post, or None where there is nothing; what cannot be drawn is replaced by a plain notification."""
+        if notification.lost_leases >= LOST_LEASES:
+            await self._set_aside(notification, f"{notification.lost_leases} deliveries ended without an outcome")
+            return None
+        try:
+            async with asyncio.timeout(DRAW_SECONDS):
+                drawn = await self._draw(notification, repeated=repeated)
+        except BotError:
+            raise
+        except TimeoutError:
+            if notification.tries < DRAW_TRIES:
+                await self._later(notification, self._pause(notification), unsure=notification.unsure)
+            else:
+                await self._set_aside(notification, f"drawing took longer than {DRAW_SECONDS:.0f} s")
+            return None
+        except Exception as exc:
+            log.exception("a notification could not be drawn", extra={"notification": notification.id})
+            await self._set_aside(notification, f"it could not be drawn: {type(exc).__name__}")
+            return None
+        if drawn is None:
+            await self._store.notifications.fail(_id(notification), "its build or connection is gone")
+        return drawn
+
+    async def _set_aside(self, notification: NotificationRow, reason: str) -> None:
+        """Give a notification up that harms, and have a plain one posted that names it by a reference in the log."""
+        if notification.event == Event.UNDRAWABLE:
+            await self._store.notifications.fail(_id(notification), reason)
+            return
+        reference = "".join(secrets.choice(REFERENCE) for _ in range(4))
+        log.error(
+            "a notification is set aside",
+            extra={"notification": notification.id, "reference": reference, "why": reason},
+        )
+        label = f"build #{notification.number}" if notification.number is not None else "a build"
+        plain = decisions.undrawable_row(notification, reference, label, self._clock())
+        await self._store.notifications.replace(_id(notification), f"{reason} (reference {reference})", plain)
 
     async def _post(self, notification: NotificationRow, message: Message) -> tuple[str, str]:
         key = key_of(notification)
@@ -325,18 +386,17 @@ class Outbox:
                 raise
             await self._slack.update(card.team, card.channel, card.ts, _bare(message, exc))
 
-    async def _look(self, notification: NotificationRow) -> tuple[str | None, bool]:
+    async def _find(self, notification: NotificationRow) -> Found:
         key = key_of(notification)
         try:
-            found = await self._slack.find(
+            return await self._slack.find(
                 notification.team, notification.channel, key, notification.created_at, thread=notification.thread
             )
         except (SlackLimited, SlackUnsure, SlackUnreachable):
             raise
         except SlackError as exc:
-            log.info("a channel's history can't be read", extra={"code": exc.code})
-            return None, False
-        return found, True
+            log.info("a channel's history cannot be read", extra={"code": exc.code})
+            return Found(ts=None, is_certain=False)
 
     async def _settled(self, notification: NotificationRow, channel: str, ts: str, drawn: Drawn | None) -> None:
         now = self._clock()
@@ -358,22 +418,35 @@ class Outbox:
         await self._store.notifications.set_sent(_id(notification), ts=ts, card=card, now=now)
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
 
-    async def _later(self, notification: NotificationRow, seconds: float, *, unsure: bool) -> None:
-        if notification.tries >= MOST_TRIES:
-            await self._store.notifications.fail(_id(notification), "Slack could not be reached for too long")
-            log.warning("a notice was given up", extra={"notice": notification.id, "tries": notification.tries})
+    async def _later(
+        self, notification: NotificationRow, seconds: float, *, unsure: bool, drawn: Drawn | None = None
+    ) -> None:
+        """Try again at a later time; what is a day old is given up, whatever the number of tries."""
+        now = self._clock()
+        if now - (notification.first_tried_at or notification.created_at) >= GIVE_UP_AFTER:
+            await self._store.notifications.fail(_id(notification), "Slack could not take it for a day")
+            log.warning("a notification was given up", extra={"notification": notification.id})
+            await self._undelivered(notification, SlackError(GIVEN_UP), drawn)
             return
-        due_at = self._clock() + timedelta(seconds=seconds)
-        await self._store.notifications.requeue(_id(notification), due_at=due_at, unsure=unsure)
+        await self._store.notifications.requeue(
+            _id(notification), due_at=now + timedelta(seconds=seconds), unsure=unsure
+        )
 
     def _pause(self, notification: NotificationRow) -> float:
-        return RETRY_SECONDS[min(notification.tries, len(RETRY_SECONDS)) - 1]
+        return RETRY_SECONDS[min(max(notification.tries, 1), len(RETRY_SECONDS)) - 1]
 
     async def _refused(self, notification: NotificationRow, exc: SlackError, drawn: Drawn) -> None:
+        """Give up what Slack will never take; a refusal that is not known to be final is tried again."""
+        if exc.code in UNFIT:
+            await self._set_aside(notification, f"Slack refused its text: {exc.code}")
+            return
+        if exc.code not in FINAL and not exc.code.startswith("restricted_action"):
+            log.warning("Slack refused a notification", extra={"code": exc.code, "channel": notification.channel})
+            await self._later(notification, self._pause(notification), unsure=False, drawn=drawn)
+            return
         await self._store.notifications.fail(_id(notification), f"Slack refused: {exc.code}")
-        log.warning("Slack refused a notice", extra={"code": exc.code, "channel": notification.channel})
-        if exc.code in GONE | REVOKED or exc.code.startswith("restricted_action"):
-            await self._undelivered(notification, exc, drawn)
+        log.warning("Slack will not take a notification", extra={"code": exc.code, "channel": notification.channel})
+        await self._undelivered(notification, exc, drawn)
 
     async def _edit(self, card: CardRow) -> None:
         try:
@@ -385,7 +458,14 @@ class Outbox:
     async def _redraw(self, card: CardRow) -> None:
         number = card.id or 0
         notification = await self._store.notifications.get(card.notification)
-        drawn = await self._draw(notification, repeated=False) if notification is not None else None
+        try:
+            drawn = await self._draw(notification, repeated=False) if notification is not None else None
+        except BotError:
+            raise
+        except Exception:
+            log.exception("a card could not be drawn", extra={"card": card.id})
+            await self._store.cards.set_edited(number, shown=card.shown, live=card.live, now=self._clock())
+            return
         if drawn is None:
             await self._store.cards.delete(number)
             return
@@ -396,8 +476,11 @@ class Outbox:
         except (SlackUnsure, SlackUnreachable):
             await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
         except SlackError as exc:
-            log.info("a card can't be edited any more", extra={"code": exc.code})
-            await self._store.cards.delete(number)
+            if exc.code in FINAL | UNEDITABLE:
+                log.info("a card cannot be edited any more", extra={"code": exc.code})
+                await self._store.cards.delete(number)
+            else:
+                await self._store.cards.touch(number, self._clock() + timedelta(seconds=RETRY_SECONDS[-1]))
         else:
             now = self._clock()
             again_at = now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None

@@ -8,6 +8,7 @@ texts are cut. The table of shapes and near misses is in the tests.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
 
 _Match = re.Match[str]
 
@@ -180,7 +181,7 @@ _SHAPES: tuple[tuple[str, str, str], ...] = (
     ("LaunchDarkly key", "sdk- mob- api-", "[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[a-f0-9]{4}-[a-f0-9]{12}"),
     ("PostHog key", "phc_ phx_ phs_", f"{_WORD}{{30,}}"),
     ("Vault token", "hvs. hvb. hvr.", f"{_LONG}{{20,}}"),
-    ("Vault token", "s.", f"(?=[a-zA-Z]*[0-9])(?=[a-z0-9]*[A-Z]){_WORD}{{24}}(?![A-Za-z0-9._-])"),
+    ("Vault token", "s.", f"(?=[a-zA-Z]{{0,23}}[0-9])(?=[a-z0-9]{{0,23}}[A-Z]){_WORD}{{24}}(?![A-Za-z0-9._-])"),
     ("Doppler token", "dp.", rf"(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{{2,35}}\.)?{_WORD}{{40,}}"),
     ("1Password token", "ops_eyJ", f"{_LONG}{{40,}}"),
     ("Pulumi token", "pul-", "[a-f0-9]{40}"),
@@ -398,6 +399,15 @@ _WHOLE_NAME = re.compile(
 )
 
 
+def without_secrets(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return parameters without those whose name or value says that they hold a secret."""
+    return {
+        name: value
+        for name, value in parameters.items()
+        if not is_secret_name(name) and redact(value) == value and redact(f"{name}={value}") == f"{name}={value}"
+    }
+
+
 def is_secret_name(name: str) -> bool:
     """Return whether a value under this name is a secret: `DB_PASSWORD`, `clientSecret`, `api-key`."""
     return _WHOLE_NAME.match(name[:200]) is not None
@@ -498,47 +508,44 @@ def _netrc(match: _Match) -> str:
 
 # arguments of command lines
 
-_TOOLS: Mapping[str, Mapping[str, str]] = {
-    **dict.fromkeys(("curl",), {"-u": ":", "--user": ":", "-U": ":", "--proxy-user": ":"}),
-    **dict.fromkeys(("http", "https", "xh"), {"-a": ":", "--auth": ":"}),
-    **dict.fromkeys(("lftp", "ncftpput", "ncftpget"), {"-u": ",", "-p": "word"}),
-    **dict.fromkeys(("smbclient", "smbmap"), {"-U": "%"}),
-    **dict.fromkeys(
+
+class _Secret(StrEnum):
+    """Where an option keeps its secret: in the next word, glued to it, or behind a sign in the next word."""
+
+    WORD = "word"
+    GLUED = "glued"
+    AT_LOGIN = "login"
+    AFTER_COLON = ":"
+    AFTER_COMMA = ","
+    AFTER_PERCENT = "%"
+    AFTER_PREFIX = "pass:"
+
+
+_TOOLS: Mapping[str, Mapping[str, _Secret]] = {
+    tool: {option: how for names, how in options.items() for option in names.split()}
+    for tools, options in (
+        ("curl", {"-u --user -U --proxy-user": _Secret.AFTER_COLON}),
+        ("http https xh", {"-a --auth": _Secret.AFTER_COLON}),
+        ("lftp ncftpput ncftpget", {"-u": _Secret.AFTER_COMMA, "-p": _Secret.WORD}),
+        ("smbclient smbmap", {"-U": _Secret.AFTER_PERCENT}),
         (
-            "mysql",
-            "mysqldump",
-            "mysqladmin",
-            "mysqlimport",
-            "mysqlcheck",
-            "mysqlsh",
-            "mysqlshow",
-            "mariadb",
-            "mariadb-dump",
-            "mariadb-admin",
+            "mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlsh mysqlshow mariadb mariadb-dump 7z 7za 7zz rar unrar",
+            {"-p": _Secret.GLUED},
         ),
-        {"-p": "glued"},
-    ),
-    **dict.fromkeys(("7z", "7za", "7zz", "rar", "unrar"), {"-p": "glued"}),
-    **dict.fromkeys(("zip", "unzip", "sqlcmd", "bcp", "osql"), {"-P": "word"}),
-    **dict.fromkeys(("sshpass", "plink", "pscp"), {"-p": "word", "-pw": "word"}),
-    **dict.fromkeys(("redis-cli", "keydb-cli", "valkey-cli"), {"-a": "word", "--pass": "word"}),
-    **dict.fromkeys(("mongo", "mongosh", "mongodump", "mongorestore", "mongoexport", "mongoimport"), {"-p": "word"}),
-    **dict.fromkeys(("ldapsearch", "ldapmodify", "ldapadd", "ldapdelete", "ldappasswd"), {"-w": "word"}),
-    **dict.fromkeys(("influx", "cqlsh", "clickhouse-client", "cypher-shell"), {"-p": "word", "-password": "word"}),
-    **dict.fromkeys(
-        ("keytool", "jarsigner"),
-        {"-storepass": "word", "-keypass": "word", "-srcstorepass": "word", "-deststorepass": "word"},
-    ),
-    **dict.fromkeys(("apksigner",), {"--ks-pass": "pass:", "--key-pass": "pass:"}),
-    **dict.fromkeys(("openssl",), {"-passin": "pass:", "-passout": "pass:", "-pass": "pass:", "-k": "word"}),
-    **dict.fromkeys(("security",), {"-p": "word", "-P": "word", "-k": "word"}),
-    **dict.fromkeys(("altool", "notarytool", "signtool", "twine", "codesign"), {"-p": "word", "/p": "word"}),
-    **dict.fromkeys(("ansible-vault",), {}),
-    **dict.fromkeys(
-        ("docker", "podman", "buildah", "skopeo", "nerdctl", "helm", "oc", "az", "crane", "oras", "cf", "snyk"),
-        {"-p": "login"},
-    ),
-    **dict.fromkeys(("net",), {}),
+        ("zip unzip sqlcmd bcp osql", {"-P": _Secret.WORD}),
+        ("sshpass plink pscp", {"-p -pw": _Secret.WORD}),
+        ("redis-cli keydb-cli valkey-cli", {"-a --pass": _Secret.WORD}),
+        ("mongo mongosh mongodump mongorestore mongoexport mongoimport", {"-p": _Secret.WORD}),
+        ("ldapsearch ldapmodify ldapadd ldapdelete ldappasswd", {"-w": _Secret.WORD}),
+        ("influx cqlsh clickhouse-client cypher-shell", {"-p -password": _Secret.WORD}),
+        ("keytool jarsigner", {"-storepass -keypass -srcstorepass -deststorepass": _Secret.WORD}),
+        ("apksigner", {"--ks-pass --key-pass": _Secret.AFTER_PREFIX}),
+        ("openssl", {"-passin -passout -pass": _Secret.AFTER_PREFIX, "-k": _Secret.WORD}),
+        ("security", {"-p -P -k": _Secret.WORD}),
+        ("altool notarytool signtool twine codesign", {"-p /p": _Secret.WORD}),
+        ("docker podman buildah skopeo nerdctl helm oc az crane oras cf", {"-p": _Secret.AT_LOGIN}),
+    )
+    for tool in tools.split()
 }
 _TOOL = re.compile(
     rf"(?<![\w./=-])(?:[\w./-]{{0,80}}/)?(?P<tool>{'|'.join(sorted(map(re.escape, _TOOLS), key=len, reverse=True))})(?:\.exe)?(?=[ \t])"
@@ -561,8 +568,8 @@ def _arguments(line: str) -> str:
     """Mask the secrets among the arguments of each known tool in a command line."""
     shown: list[str] = []
     at = 0
-    options: Mapping[str, str] = {}
-    pending = ""
+    options: Mapping[str, _Secret] = {}
+    pending: _Secret | None = None
     is_login = False
     for word in _ARGUMENT.finditer(line):
         shown.append(line[at : word.start()])
@@ -572,9 +579,9 @@ def _arguments(line: str) -> str:
         if tool in _TOOLS and not pending:
             options, is_login = _TOOLS[tool], False
         elif text in {"|", "||", "&&", ";"}:
-            options, is_login, pending = {}, False, ""
+            options, is_login, pending = {}, False, None
         elif pending:
-            text, pending = _hidden(text, pending), ""
+            text, pending = _hidden(text, pending), None
         elif text == "login":
             is_login = True
         elif options:
@@ -583,34 +590,33 @@ def _arguments(line: str) -> str:
     return "".join([*shown, line[at:]])
 
 
-def _option(text: str, options: Mapping[str, str], *, is_login: bool) -> tuple[str, str]:
-    """Return an argument as it is shown, and how the next one is to be hidden ("" where it is none)."""
+def _option(text: str, options: Mapping[str, _Secret], *, is_login: bool) -> tuple[str, _Secret | None]:
+    """Return an argument as it is shown, and how the next one is to be hidden."""
     name, equals, value = text.partition("=")
-    how = options.get(name, "")
-    if how == "login":
-        how = "word" if is_login else ""
-    if how == "glued":
-        return text, ""
-    if how:
-        return (f"{name}={_hidden(value, how)}", "") if equals else (text, how)
+    how = _meant(options.get(name), is_login=is_login)
+    if how is not None and how is not _Secret.GLUED:
+        return (f"{name}={_hidden(value, how)}", None) if equals else (text, how)
     short = text[:2]
-    how = options.get(short, "")
-    if len(text) > 2 and text[1] != "-" and how and len(short) == 2:
-        if how == "login" and not is_login:
-            return text, ""
-        glued = "word" if how in {"glued", "login"} else how
-        is_long = text in {"-port", "-pipe"} or text[2:].startswith("=")
-        return (text, "") if is_long else (short + _hidden(text[2:], glued), "")
-    return text, ""
+    how = _meant(options.get(short), is_login=is_login)
+    if how is None or len(text) <= 2 or text in {"-port", "-pipe"} or text[2] == "=":
+        return text, None
+    return short + _hidden(text[2:], _Secret.WORD if how is _Secret.GLUED else how), None
 
 
-def _hidden(word: str, how: str) -> str:
+def _meant(how: _Secret | None, *, is_login: bool) -> _Secret | None:
+    """Return how an option keeps its secret; `docker -p` names a port unless it logs in."""
+    if how is not _Secret.AT_LOGIN:
+        return how
+    return _Secret.WORD if is_login else None
+
+
+def _hidden(word: str, how: _Secret) -> str:
     """Return an argument with its secret part masked: all of it, or what stands after a sign (`user:password`)."""
     quote = word[0] if word[:1] in {"'", '"'} else ""
     value = word.strip("'\"")
     if not value or value.startswith("-") or "[masked" in value or _REFERENCE.fullmatch(value):
         return word
-    if how == "word":
+    if how is _Secret.WORD:
         return f"{quote}{mask('secret')}{quote}"
     head, sign, secret = value.partition(how)
     if not sign or not secret or _REFERENCE.fullmatch(secret):

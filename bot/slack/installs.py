@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 ROTATE_BEFORE = timedelta(hours=2)
 FRESH_FOR = timedelta(minutes=5)
-REMEMBERED_SECONDS = 400 * 86400.0
 
 
 class NotInstalled(SlackError):
@@ -131,16 +130,15 @@ class Installs:
         Notifications know only the workspace. Which organization it belongs to is remembered from its requests; where there
         is but one organization, it is that one.
         """
-        known = f"organization:{team}"
         enterprise = enterprise or self._enterprises.get(team, "")
         row = await self._store.installs.get(team, enterprise)
         if row is None and not enterprise:
-            remembered = await self._store.inbox.value(known)
+            remembered = await self._store.workspaces.enterprise_of(team)
             orgs = [one for one in await self._store.installs.all() if not one.team]
             if remembered or len(orgs) == 1:
                 row = await self._store.installs.get(team, remembered or orgs[0].enterprise)
         elif row is not None and not row.team and team:
-            await self._store.inbox.is_duplicate(known, seconds=REMEMBERED_SECONDS, value=row.enterprise)
+            await self._store.workspaces.save(team, row.enterprise)
         if row is None:
             raise NotInstalled(
                 "The bot is not installed in this workspace any more.", hint="Install it again from /slack/install."

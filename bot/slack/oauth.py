@@ -51,7 +51,7 @@ class Oauth:
     async def begin(self) -> tuple[str, str]:
         """Return a fresh state, remembered for one use, and the address to send the browser to."""
         state = secrets.token_urlsafe(24)
-        await self._store.inbox.is_duplicate(f"oauth:{state}", seconds=STATE_SECONDS, value="1")
+        await self._store.tokens.add(f"oauth:{state}", seconds=STATE_SECONDS, value="1")
         query = {"client_id": self._client_id, "scope": ",".join(self._scopes), "state": state}
         if self._redirect_url:
             query["redirect_uri"] = self._redirect_url
@@ -60,7 +60,7 @@ class Oauth:
     async def finish(self, *, state: str, cookie: str, code: str) -> InstallRow:
         """Exchange a code for a token, keep it sealed, and return the installation. Raises BotError."""
         fits = bool(state) and secrets.compare_digest(state.encode(), cookie.encode())
-        if not fits or await self._store.inbox.take(f"oauth:{state}") is None:
+        if not fits or await self._store.tokens.take(f"oauth:{state}") is None:
             raise BotError(
                 "This installation was begun in another browser, or more than ten minutes ago.",
                 hint="Begin again at /slack/install.",

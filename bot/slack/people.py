@@ -1,7 +1,13 @@
 """Who is who in Slack, remembered for a while so that asking is rare; and when and how people want to be told."""
 
 import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import Any
+
+from cachetools import LRUCache
 
 from bot.core.clock import Clock
 from bot.core.models import Person
@@ -10,13 +16,32 @@ from bot.slack.sender import Sender, SlackError
 from bot.store import Store
 from bot.store.tables import IdentityRow, PersonRow
 
+log = logging.getLogger(__name__)
+
+STANDING_FRESH_FOR = timedelta(minutes=5)
+MOST_STANDINGS = 10_000
+HIDDEN_USER = "user_not_visible"
 PERSON_FRESH_FOR = timedelta(hours=1)
 EMAIL_FRESH_FOR = timedelta(days=1)
 GROUPS_FRESH_FOR = timedelta(minutes=5)
+MISSING_FRESH_FOR = timedelta(seconds=10)
 MOST_MEMBERS_PAGES = 20
 MOST_CHANNELS = 2000
 SHORT = {"github_actions": ("gh", "github"), "gitlab": ("gl",), "buildkite": ("bk",), "bitbucket": ("bb",)}
 """What people call a CI system when they say their handle there, beside its kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a person is in a workspace, as rights depend on it.
+
+    A guest is a single-channel or multi-channel guest; a stranger belongs to another workspace (Slack Connect).
+    """
+
+    is_admin: bool = False
+    is_guest: bool = False
+    is_stranger: bool = False
+    is_deactivated: bool = False
 
 
 class People:
@@ -28,6 +53,31 @@ class People:
         self._clock = clock
         self._groups: dict[str, tuple[datetime, dict[str, frozenset[str]]]] = {}
         self._members: dict[tuple[str, str], tuple[datetime, frozenset[str]]] = {}
+        self._standings: LRUCache[tuple[str, str], tuple[datetime, Standing]] = LRUCache(MOST_STANDINGS)
+
+    async def standing(self, team: str, user: str, *, fresh: bool = False) -> Standing:
+        """Return what a person is in a workspace; asks Slack when that is older than five minutes, or with `fresh`.
+
+        One request (users.info). Somebody whom Slack hides from us is a stranger. Where Slack does not tell, what was
+        last told counts, but nobody is an admin by that; where nothing was told, the person counts as a member.
+        """
+        now = self._clock()
+        cached = self._standings.get((team, user))
+        if cached is not None and not fresh and now - cached[0] < STANDING_FRESH_FOR:
+            return cached[1]
+        try:
+            told = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
+        except SlackError as exc:
+            log.info("Slack did not tell who somebody is", extra={"code": exc.code})
+            if exc.code == HIDDEN_USER:
+                return Standing(is_stranger=True)
+            before = cached[1] if cached is not None else Standing()
+            return Standing(
+                is_guest=before.is_guest, is_stranger=before.is_stranger, is_deactivated=before.is_deactivated
+            )
+        standing = _standing(told, team)
+        self._standings[team, user] = (now, standing)
+        return standing
 
     async def person(self, team: str, user: str) -> PersonRow:
         """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
@@ -131,10 +181,18 @@ class People:
         return frozenset(group for group, members in cached[1].items() if user in members)
 
     async def is_member(self, team: str, channel: str, user: str) -> bool:
-        """Return whether a person is in a channel (one request for each 200 members, each five minutes)."""
+        """Return whether a person is known to be in a channel; costs as `membership`."""
+        return bool(await self.membership(team, channel, user))
+
+    async def membership(self, team: str, channel: str, user: str) -> bool | None:
+        """Return whether a person is in a channel, None where Slack does not tell (a private channel without the bot).
+
+        One request for each 200 members, each five minutes. Somebody missing from an older list is looked for again.
+        """
         now = self._clock()
         cached = self._members.get((team, channel))
-        if cached is None or now - cached[0] > GROUPS_FRESH_FOR:
+        is_old = cached is None or now - cached[0] > GROUPS_FRESH_FOR
+        if cached is None or is_old or (user not in cached[1] and now - cached[0] > MISSING_FRESH_FOR):
             members: set[str] = set()
             cursor = ""
             try:
@@ -146,11 +204,31 @@ class People:
                     if not cursor:
                         break
             except SlackError:
-                return False
+                return None
+            if not members:
+                return None
             while len(self._members) >= MOST_CHANNELS:
                 del self._members[next(iter(self._members))]
             cached = self._members[team, channel] = (now, frozenset(members))
         return user in cached[1]
+
+
+def _standing(user: Mapping[str, Any], team: str) -> Standing:
+    """Read a user as users.info tells one. In an organization, somebody of a sister workspace is no stranger."""
+    home = str(user.get("team_id") or "")
+    enterprise = user.get("enterprise_user") or {}
+    teams = {str(name) for name in enterprise.get("teams") or ()} | ({home} if home else set())
+    is_elsewhere = bool(teams) and team not in teams and home != str(enterprise.get("enterprise_id") or "-")
+    is_deactivated = bool(user.get("deleted"))
+    is_guest = bool(user.get("is_restricted") or user.get("is_ultra_restricted"))
+    is_stranger = bool(user.get("is_stranger")) or is_elsewhere
+    is_admin = bool(user.get("is_admin") or user.get("is_owner"))
+    return Standing(
+        is_admin=is_admin and not (is_deactivated or is_guest or is_stranger),
+        is_guest=is_guest,
+        is_stranger=is_stranger,
+        is_deactivated=is_deactivated,
+    )
 
 
 def own_settings(person: PersonRow) -> dict[str, str]:

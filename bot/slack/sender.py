@@ -1,15 +1,18 @@
-"""Everything that goes out to Slack: one message a second for each channel, no post sent twice by itself.
+"""Call Slack: one message a second for each channel, no post sent twice by itself.
 
 The outbox decides what to do when a post's fate is unknown; here a fault only gets its name.
 """
 
 import asyncio
 import logging
+import math
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -18,7 +21,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.blocks.message import Message
-from bot.core.clock import Sleep, sleep
+from bot.core.clock import Clock, Sleep, now, sleep
 from bot.core.errors import BotError
 from bot.http.transport import NEVER_SENT, WIRE_FAULTS, Session
 
@@ -26,8 +29,14 @@ log = logging.getLogger(__name__)
 
 METADATA_EVENT = "buildbell_notice"
 SPACING_SECONDS = 1.0
-MOST_LANES = 4096
-HISTORY_PAGES = 3
+MOST_QUEUES = 4096
+HISTORY_PAGES = 10
+HISTORY_PAGE = 200
+CLOCK_MARGIN = timedelta(minutes=15)
+WINDOW_SECONDS = 60.0
+LEAST_A_MINUTE = 20
+CHANNEL_A_MINUTE = 75
+EASE_SECONDS = 300.0
 MOST_WAIT_SECONDS = 20.0
 
 GONE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "channel_is_archived", "user_not_found"})
@@ -43,6 +52,33 @@ REVOKED = frozenset(
         "team_access_not_granted",
     }
 )
+FINAL = (
+    GONE
+    | REVOKED
+    | {
+        "cannot_dm_bot",
+        "channel_type_not_supported",
+        "ekm_access_denied",
+        "enterprise_is_restricted",
+        "invalid_arguments",
+        "message_limit_exceeded",
+        "messages_tab_disabled",
+        "missing_scope",
+        "no_permission",
+        "no_text",
+        "not_allowed_token_type",
+        "thread_not_found",
+        "too_many_attachments",
+        "user_disabled",
+    }
+)
+"""Refusals of a post that no waiting changes."""
+UNEDITABLE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "block_mismatch"})
+"""Refusals of an edit that no waiting changes."""
+PASSING = frozenset(
+    {"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org", "timeout"}
+)
+LIMITED = frozenset({"ratelimited", "rate_limited"})
 UNFIT = frozenset(
     {"invalid_blocks", "invalid_attachments", "msg_blocks_too_long", "msg_too_long", "metadata_too_large"}
 )
@@ -80,18 +116,53 @@ class SlackUnreachable(SlackError):
         super().__init__("unreachable")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a search of a channel found. Without a `ts`, `is_certain` says that the whole time was searched."""
+
+    ts: str | None
+    is_certain: bool = True
+
+
 @dataclass(slots=True)
-class _Lane:
+class _Queue:
     lock: asyncio.Lock
     free_at: float = 0.0
     users: int = 0
 
 
+@dataclass(slots=True)
+class _Limiter:
+    """How many calls of one method a workspace takes in a minute, as its refusals taught; unlimited at first."""
+
+    calls: deque[float] = field(default_factory=deque)
+    a_minute: float = math.inf
+    paused_until: float = 0.0
+    eased_at: float = 0.0
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next call may be made."""
+        while self.calls and self.calls[0] <= now - WINDOW_SECONDS:
+            self.calls.popleft()
+        if self.a_minute < math.inf and now - self.eased_at >= EASE_SECONDS:
+            self.a_minute, self.eased_at = self.a_minute * 1.25, now
+        full = len(self.calls) >= self.a_minute
+        return max(self.paused_until - now, self.calls[0] + WINDOW_SECONDS - now if full else 0.0, 0.0)
+
+    def refused(self, now: float, retry_after: float) -> None:
+        """Learn from a refusal: above what one channel is allowed, the workspace's own limit is reached."""
+        if len(self.calls) <= CHANNEL_A_MINUTE:
+            return
+        self.a_minute = max(min(self.a_minute, len(self.calls) - 1), LEAST_A_MINUTE)
+        self.paused_until, self.eased_at = max(self.paused_until, now + retry_after), now
+
+
 class Sender:
     """Calls to Slack's Web API with each workspace's own token, over the process's one session.
 
-    `token` returns a workspace's bot token. Raises the errors of this module. What a channel has to wait for longer
-    than 20 s (others are before it, or Slack asked for a pause) is SlackLimited at once: nobody's lease runs out here.
+    Posts and edits of a channel have a queue each, one call a second: no post waits for an edit. Each method has a
+    limiter for each workspace. `token` returns a workspace's bot token. Raises the errors of this module. What would
+    have to wait longer than 20 s is SlackLimited at once: nobody's lease runs out here.
     """
 
     def __init__(
@@ -102,13 +173,16 @@ class Sender:
         api_url: str,
         sleep: Sleep = sleep,
         timer: Callable[[], float] = time.monotonic,
+        clock: Clock = now,
     ) -> None:
         self._token = token
         self._sleep = sleep
         self._timer = timer
         self._session = session
         self._api_url = api_url if api_url.endswith("/") else f"{api_url}/"
-        self._poll_targets: dict[tuple[str, str], _Lane] = {}
+        self._clock = clock
+        self._queues: dict[tuple[str, str, str], _Queue] = {}
+        self._limiters: dict[tuple[str, str], _Limiter] = {}
 
     async def post(
         self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
@@ -124,13 +198,13 @@ class Sender:
             arguments["thread_ts"] = thread
         if key:
             arguments["metadata"] = {"event_type": METADATA_EVENT, "event_payload": {"key": key}}
-        async with self._turn(team, channel):
+        async with self._turn("chat.postMessage", team, channel):
             said = await self.call(team, "chat.postMessage", arguments)
         return str(said.get("channel") or channel), str(said.get("ts") or "")
 
     async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
         """Replace a message: text, blocks and attachments together."""
-        async with self._turn(team, channel):
+        async with self._turn("chat.update", team, channel):
             await self.call(team, "chat.update", {"channel": channel, "ts": ts, **message.payload()})
 
     async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
@@ -140,34 +214,40 @@ class Sender:
             arguments["thread_ts"] = thread
         await self.call(team, "chat.postEphemeral", arguments)
 
-    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> str | None:
-        """Return the ts of the message whose metadata carries `key`, or None. Costs up to three requests.
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> Found:
+        """Look for the message whose metadata carries `key`. Costs up to ten requests.
 
-        Direct messages, named by their reader, cost one more. Raises SlackError where the history may not be read.
+        The search begins a quarter of an hour before `since`, by Slack's clock where that is behind ours. Direct
+        messages, named by their reader, cost one request more. Raises SlackError where the history may not be read.
         """
         if channel.startswith(("U", "W")):
             opened = (await self.call(team, "conversations.open", {"users": channel})).get("channel") or {}
             channel = str(opened.get("id") or channel)
         method = "conversations.replies" if thread else "conversations.history"
+        oldest = since - CLOCK_MARGIN
         arguments: dict[str, Any] = {
             "channel": channel,
-            "oldest": f"{since.timestamp() - 60:.6f}",
+            "oldest": f"{oldest.timestamp():.6f}",
             "include_all_metadata": True,
-            "limit": 100,
+            "limit": HISTORY_PAGE,
         }
         if thread:
             arguments["ts"] = thread
         for _page in range(HISTORY_PAGES):
-            said = await self.call(team, method, arguments)
-            for message in said.get("messages") or []:
+            body, headers = await self._call(team, method, arguments)
+            earlier = since + min(_behind(headers, self._clock()), timedelta()) - CLOCK_MARGIN
+            if earlier < oldest - CLOCK_MARGIN and "cursor" not in arguments:
+                oldest, arguments["oldest"] = earlier, f"{earlier.timestamp():.6f}"
+                body, _headers = await self._call(team, method, arguments)
+            for message in body.get("messages") or []:
                 metadata = message.get("metadata") or {}
                 if (metadata.get("event_payload") or {}).get("key") == key:
-                    return str(message["ts"])
-            cursor = (said.get("response_metadata") or {}).get("next_cursor")
+                    return Found(ts=str(message["ts"]))
+            cursor = (body.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
-                return None
+                return Found(ts=None, is_certain=not body.get("has_more"))
             arguments["cursor"] = cursor
-        return None
+        return Found(ts=None, is_certain=False)
 
     async def upload(self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = "") -> None:
         """Put a file into a channel (three requests)."""
@@ -179,18 +259,24 @@ class Sender:
 
     async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
         """Call a Web API method once (posts) or with one patient retry on 429 (everything else)."""
+        return (await self._call(team, method, arguments))[0]
+
+    async def _call(
+        self, team: str, method: str, arguments: Mapping[str, object]
+    ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        """Call a method and return the answer's body and headers."""
         posts = method in {"chat.postMessage", "chat.update"}
         client = await self._client(team, retries=not posts)
         with faults():
-            said = (
+            answer = (
                 await client.api_call(method, json=dict(arguments))
                 if _takes_json(method)
                 else await client.api_call(
                     method, params={name: _param(value) for name, value in arguments.items()}, http_verb="GET"
                 )
             )
-        body = said.data
-        return body if isinstance(body, dict) else {}
+        headers = {name.lower(): str(value) for name, value in answer.headers.items()}
+        return (answer.data if isinstance(answer.data, dict) else {}), headers
 
     async def scopes(self, team: str) -> frozenset[str]:
         """Return the scopes of a workspace's token, as the headers of auth.test tell them; none where they don't."""
@@ -225,36 +311,59 @@ class Sender:
         )
 
     @asynccontextmanager
-    async def _turn(self, team: str, channel: str) -> AsyncIterator[None]:
-        poll_target = self._poll_targets.get((team, channel))
-        if poll_target is None:
-            poll_target = self._poll_targets[team, channel] = _Lane(lock=asyncio.Lock())
-            self._forget_idle_poll_targets()
-        expected = max(poll_target.free_at - self._timer(), 0.0) + poll_target.users * SPACING_SECONDS
+    async def _turn(self, method: str, team: str, channel: str) -> AsyncIterator[None]:
+        """Wait for the turn of a call in its channel's queue and under its workspace's limit."""
+        queue = self._queue(method, team, channel)
+        limiter = self._limiters.setdefault((team, method), _Limiter())
+        expected = max(queue.free_at - self._timer(), 0.0) + queue.users * SPACING_SECONDS
         if expected > MOST_WAIT_SECONDS:
             raise SlackLimited(expected)
-        poll_target.users += 1
+        queue.users += 1
         try:
-            async with poll_target.lock:
-                wait = poll_target.free_at - self._timer()
-                if wait > 0:
-                    await self._sleep(wait)
+            async with queue.lock:
+                await self._pause(queue, limiter)
+                limiter.calls.append(self._timer())
                 try:
                     yield
                 except SlackLimited as exc:
-                    poll_target.free_at = self._timer() + exc.retry_after
+                    queue.free_at = self._timer() + exc.retry_after
+                    limiter.refused(self._timer(), exc.retry_after)
                     raise
-                poll_target.free_at = self._timer() + SPACING_SECONDS
+                queue.free_at = self._timer() + SPACING_SECONDS
         finally:
-            poll_target.users -= 1
+            queue.users -= 1
 
-    def _forget_idle_poll_targets(self) -> None:
-        if len(self._poll_targets) <= MOST_LANES:
+    async def _pause(self, queue: _Queue, limiter: _Limiter) -> None:
+        waited = 0.0
+        while (wait := max(queue.free_at - self._timer(), limiter.wait(self._timer()))) > 0:
+            if waited + wait > MOST_WAIT_SECONDS:
+                raise SlackLimited(wait)
+            await self._sleep(wait)
+            waited += wait
+
+    def _queue(self, method: str, team: str, channel: str) -> _Queue:
+        queue = self._queues.get((method, team, channel))
+        if queue is None:
+            queue = self._queues[method, team, channel] = _Queue(lock=asyncio.Lock())
+            self._forget_idle_queues()
+        return queue
+
+    def _forget_idle_queues(self) -> None:
+        if len(self._queues) <= MOST_QUEUES:
             return
         now = self._timer()
-        for place, poll_target in list(self._poll_targets.items()):
-            if not poll_target.users and poll_target.free_at < now:
-                del self._poll_targets[place]
+        for place, queue in list(self._queues.items()):
+            if not queue.users and queue.free_at < now:
+                del self._queues[place]
+
+
+def _behind(headers: Mapping[str, str], now: datetime) -> timedelta:
+    """Return how far Slack's clock is ahead of ours (negative: behind), as an answer's `Date` tells; zero without one."""
+    try:
+        date = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return timedelta()
+    return date - now if date.tzinfo is not None else timedelta()
 
 
 def _takes_json(method: str) -> bool:
@@ -269,7 +378,7 @@ def _param(value: object) -> str:
 
 @contextmanager
 def faults() -> Iterator[None]:
-    """Give what may go wrong with a call its name among the errors of this module."""
+    """Translate what may go wrong with a call into the errors of this module."""
     try:
         yield
     except SlackApiError as exc:
@@ -287,11 +396,10 @@ def _named(exc: SlackApiError) -> SlackError:
     status = int(getattr(answer, "status_code", 0) or getattr(answer, "status", 0) or 0)
     headers = getattr(answer, "headers", {}) or {}
     code = str(body.get("error") or "") if isinstance(body, dict) else ""
-    if status == 429 or code == "ratelimited":
+    if status == 429 or code in LIMITED:
         wait = str(headers.get("Retry-After") or headers.get("retry-after") or "30")
         return SlackLimited(float(wait) if wait.isascii() and wait.isdigit() else 30.0)
-    if status >= 500 or code in {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}:
+    if status >= 500 or status == 408 or code in PASSING or not code:
+        # Without a code it is no answer of Slack's: a proxy's page, a broken answer.
         return SlackUnsure()
-    if not code and status < 400:
-        return SlackUnsure()
-    return SlackError(code or f"http_{status}")
+    return SlackError(code)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
@@ -20,11 +20,15 @@ log = logging.getLogger(__name__)
 
 PING_SECONDS = 10.0
 AGAIN_SECONDS = 5.0
-REMEMBERED = 10_000
 
 
 class Ack(Protocol):
     """What goes back over the socket."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status it would have."""
+        ...
 
     @property
     def body(self) -> str:
@@ -32,19 +36,23 @@ class Ack(Protocol):
         ...
 
 
-Dispatch = Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[Ack]]
+class Take(Protocol):
+    """What a payload is given to: `bot.slack.inbox.Inbox.take`."""
+
+    def __call__(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Awaitable[Ack]:
+        """Return the ack of a payload; `fallback` identifies one that has no id of its own."""
+        ...
 
 
 class SocketMode:
     """One websocket to Slack, kept open; each payload goes through the same dispatch as over HTTP."""
 
-    def __init__(self, app_token: str, *, session: Session, api_url: str, dispatch: Dispatch) -> None:
+    def __init__(self, app_token: str, *, session: Session, api_url: str, dispatch: Take) -> None:
         self._app_token = app_token
         self._session = session
         self._api_url = api_url if api_url.endswith("/") else f"{api_url}/"
         self._dispatch = dispatch
         self._client: SocketModeClient | None = None
-        self._seen: dict[str, None] = {}
 
     async def connected(self) -> bool:
         """Return whether the socket is open."""
@@ -80,15 +88,9 @@ class SocketMode:
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         if request.type == "hello" or not isinstance(request.payload, dict):
             return
-        # A repeated event comes in an envelope of its own.
-        delivery = str(request.payload.get("event_id") or request.envelope_id)
-        if delivery in self._seen:
-            await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
-            return
-        self._seen[delivery] = None
-        while len(self._seen) > REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        reply = await self._dispatch(valid_tree(request.payload), {})
+        reply = await self._dispatch(valid_tree(request.payload), {}, fallback=request.envelope_id)
+        if reply.status >= 500:
+            return  # not acked, so that Slack sends it again
         payload: dict[str, Any] | None = None
         if request.accepts_response_payload and reply.body:
             try:

@@ -2,6 +2,6 @@
 
 from bot.store.recording import Recorded
 from bot.store.steps import unpack_counts
-from bot.store.store import Store
+from bot.store.store import Store, Transaction
 
-__all__ = ["Recorded", "Store", "unpack_counts"]
+__all__ = ["Recorded", "Store", "Transaction", "unpack_counts"]

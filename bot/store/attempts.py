@@ -5,11 +5,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from bot.core.models import BuildKey, IssueCounts
+from bot.core.models import BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
 from bot.store.recording import NO_RESULT, mark_moved, of_build, redraw_cards, release_waiting
 from bot.store.steps import pack, pack_counts, unpack, unpack_counts
 from bot.store.tables import AttemptRow, BuildRow
+
+COUNTS_GIVEN_UP = -1
+"""What `counts_tries` holds when issue counts were given up."""
 
 
 class Attempts(Repository):
@@ -25,7 +28,7 @@ class Attempts(Repository):
         failures: str = "",
         failures_total: int = 0,
     ) -> None:
-        """Write what an attempt complained about; its waiting notifications become due, its cards are edited."""
+        """Write the issue counts and first failures of an attempt; its waiting notifications become due, its cards are edited."""
         async with self._write() as db:
             await self._own(db, {key.connection})
             ended = (
@@ -69,33 +72,42 @@ class Attempts(Repository):
         return sorted(rows, key=lambda row: row.completed_at, reverse=True)
 
     async def give_up_counts(self, attempt_id: int) -> None:
-        """Ask no more for an attempt's issue counts; its notifications wait no longer, and its cards say so."""
+        """Stop asking for an attempt's issue counts; its notifications wait no longer, and its cards say so."""
         async with self._write() as db:
             row = await db.get(AttemptRow, attempt_id)
             if row is None:
                 return
             row.counts_due_at = None
+            row.counts_tries = COUNTS_GIVEN_UP
             db.add(row)
             key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
             now = self._clock()
             await release_waiting(db, key, row.attempt_no, now)
             await redraw_cards(db, key, row.attempt_no, now)
 
-    async def history(
-        self, connection: str, pipeline: str, branch: str, *, before: datetime | None = None, limit: int = 20
-    ) -> list[AttemptRow]:
-        """Return a branch's results (nothing cancelled or skipped), newest first."""
-        asked = select(AttemptRow).where(
-            AttemptRow.connection == connection,
-            AttemptRow.pipeline == pipeline,
-            AttemptRow.branch == branch,
-            col(AttemptRow.conclusion).not_in(NO_RESULT),
+    async def of_ref(self, connection: str, pipeline: str, ref: Ref, *, limit: int = 20) -> list[AttemptRow]:
+        """Return the results of a ref (nothing cancelled or skipped), the newest commit's builds first.
+
+        A retried build keeps its place, and all its attempts are listed.
+        """
+        asked = (
+            select(AttemptRow)
+            .where(
+                AttemptRow.connection == connection,
+                AttemptRow.pipeline == pipeline,
+                AttemptRow.ref_kind == ref.kind.value,
+                AttemptRow.ref_name == ref.name,
+                col(AttemptRow.conclusion).not_in(NO_RESULT),
+            )
+            .order_by(
+                col(AttemptRow.commit_at).desc(),
+                col(AttemptRow.built_at).desc(),
+                col(AttemptRow.number).desc(),
+                col(AttemptRow.attempt_no).desc(),
+            )
         )
-        if before is not None:
-            asked = asked.where(AttemptRow.completed_at < before)
         async with self._read() as db:
-            newest = asked.order_by(col(AttemptRow.completed_at).desc(), col(AttemptRow.id).desc())
-            return list(await db.exec(newest.limit(limit)))
+            return list(await db.exec(asked.limit(limit)))
 
     async def get(self, key: BuildKey, attempt_no: int) -> AttemptRow | None:
         """Return how one attempt of a build ended, or None while it runs."""

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlmodel import col, select
 
+from bot.security.redaction import redact
 from bot.store.database import Repository, put
 from bot.store.tables import AuditRow
 
@@ -14,7 +15,8 @@ class Audit(Repository):
     """What was done by whom."""
 
     async def add(self, row: AuditRow) -> None:
-        """Write down who did what."""
+        """Write down who did what; what reads as a secret in its words is masked."""
+        row.words, row.detail = redact(row.words), redact(row.detail)
         async with self._write() as db:
             await self._put(db, ADD_AUDIT, [row])
 

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from sqlmodel import col, func, select
 
-from bot.core.models import Build, BuildKey
+from bot.core.models import Build, BuildKey, Ref, RefKind
 from bot.store.database import Repository
 from bot.store.recording import of_build
 from bot.store.steps import unpack
 from bot.store.tables import BuildRow
 
 MANY = 500
+OTHER_KINDS = 5
+"""How many builds are read for each one of a branch: those of pull requests and forks may have its name."""
 NEWEST = (
     func.coalesce(col(BuildRow.created_at), col(BuildRow.completed_at), col(BuildRow.seen_at)).desc(),
     col(BuildRow.id).desc(),
@@ -29,19 +31,28 @@ class Builds(Repository):
     async def of_pipeline(
         self, connection: str, pipeline: str, *, branch: str | None = None, limit: int = 10
     ) -> list[Build]:
-        """Return a pipeline's builds, newest first."""
+        """Return a pipeline's builds, newest first; of a branch only those that belong to its history."""
         asked = select(BuildRow.data).where(BuildRow.connection == connection, BuildRow.pipeline == pipeline)
         if branch is not None:
             asked = asked.where(BuildRow.branch == branch)
         async with self._read() as db:
-            return [unpack(data) for data in await db.exec(asked.order_by(*NEWEST).limit(limit))]
+            rows = await db.exec(asked.order_by(*NEWEST).limit(limit if branch is None else limit * OTHER_KINDS))
+            builds = [unpack(data) for data in rows]
+        if branch is None:
+            return builds
+        ref = Ref(kind=RefKind.BRANCH, name=branch)
+        return [build for build in builds if build.history_ref == ref][:limit]
 
     async def of_commit(self, sha_prefix: str, connections: Sequence[str]) -> list[Build]:
         """Return the builds of a commit, newest first; the start of its SHA is enough."""
+        prefix = sha_prefix.lower()
         asked = (
             select(BuildRow.data)
             .where(
-                col(BuildRow.commit_sha).startswith(sha_prefix.lower(), autoescape=True),
+                # The range finds them by the index, which LIKE does not use; what it finds too much, LIKE leaves out.
+                col(BuildRow.commit_sha) >= prefix,
+                col(BuildRow.commit_sha) < f"{prefix}g",
+                col(BuildRow.commit_sha).startswith(prefix, autoescape=True),
                 col(BuildRow.connection).in_(connections),
             )
             .order_by(*NEWEST)

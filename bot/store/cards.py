@@ -9,8 +9,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.core.models import BuildKey
 from bot.store.database import Repository
-from bot.store.recording import of_build
-from bot.store.tables import CardRow
+from bot.store.recording import mark_moved, of_build
+from bot.store.tables import CardNoteRow, CardRow, NoteKind
 
 
 class Cards(Repository):
@@ -60,6 +60,56 @@ class Cards(Repository):
         """Make a card due at a time, whoever had it."""
         async with self._write() as db:
             await self._set_card(db, card_id, edit_due_at=due_at, lease_until=None)
+
+    async def note(
+        self,
+        key: BuildKey,
+        attempt_no: int,
+        *,
+        team: str,
+        text: str,
+        user: str = "",
+        kind: NoteKind = NoteKind.ACT,
+        at: datetime,
+    ) -> bool:
+        """Write on a build's cards in a workspace what somebody did about it, and return whether there is any card.
+
+        `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone. A `REPLACED`
+        note takes the buttons from the cards.
+        """
+        row = CardNoteRow(
+            team=team,
+            connection=key.connection,
+            pipeline=key.pipeline,
+            build=key.id,
+            attempt_no=attempt_no,
+            kind=kind.value,
+            user=user,
+            text=text,
+            at=at,
+        )
+        async with self._write() as db:
+            db.add(row)
+            await mark_moved(db, {key})
+            return bool(await self._redraw(db, team, key, at))
+
+    async def redraw(self, key: BuildKey, *, team: str, at: datetime) -> bool:
+        """Have the cards of a build in a workspace drawn anew (its claim changed), and return whether there is any."""
+        async with self._write() as db:
+            await mark_moved(db, {key})
+            return bool(await self._redraw(db, team, key, at))
+
+    async def notes(self, key: BuildKey, attempt_no: int, team: str) -> list[CardNoteRow]:
+        """Return what stands on the cards of an attempt in a workspace, oldest first."""
+        asked = select(CardNoteRow).where(
+            *of_build(CardNoteRow, key), CardNoteRow.attempt_no == attempt_no, CardNoteRow.team == team
+        )
+        async with self._read() as db:
+            return list(await db.exec(asked.order_by(col(CardNoteRow.id))))
+
+    async def _redraw(self, db: AsyncSession, team: str, key: BuildKey, at: datetime) -> int:
+        due = update(CardRow).where(*of_build(CardRow, key), col(CardRow.team) == team).values(edit_due_at=at)
+        return (await db.exec(due.execution_options(synchronize_session=False))).rowcount
 
     async def delete(self, card_id: int) -> None:
         """Forget a card whose message is gone."""

@@ -5,10 +5,16 @@ Here the driver begins none: every transaction says itself what it is, and one t
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import logging
+import os
+import sqlite3
 import ssl
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,19 +42,25 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, StaticPool
 from sqlmodel.ext.asyncio.session import AsyncSession
+from typing_extensions import override
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.core.text import valid
-from bot.store.sqlite import connect
+from bot.store.sqlite import Connection as SqliteConnection
+from bot.store.sqlite import Turns, connect
 from bot.store.tables import Row
+
+log = logging.getLogger(__name__)
 
 POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
 SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
 BUSY_SECONDS = 10
+OWNER_ONLY = 0o600
+SIDE_FILES = ("-wal", "-shm", "-journal")
 TERMS = 500  # values in one IN list; both databases take 32,767 in a statement
 MISSING = ("no such table", "no such column", "has no column named")  # SQLite has words where PostgreSQL has codes
 MISSING_STATES = {"42P01", "42703"}
@@ -137,7 +149,42 @@ def found(row: T | None, what: str) -> T:
     return row
 
 
-class Database:
+class Sessions(ABC):
+    """Where repositories get their sessions: a transaction for each question, or one that several questions share."""
+
+    clock: Clock
+
+    @property
+    @abstractmethod
+    def dialect(self) -> str:
+        """Return `sqlite` or `postgresql`."""
+
+    @abstractmethod
+    def read(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Give a session to read in; rows stay usable after it."""
+
+    @abstractmethod
+    def write(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Give a session whose changes all happen, or none of them when the block raises."""
+
+    async def put(
+        self, db: AsyncSession, statement: Put, rows: Sequence[Row | dict[str, object]]
+    ) -> list[tuple[Any, ...]]:
+        """Insert rows as a statement says, and return the columns that it returns of those it wrote."""
+        if not rows:
+            return []
+        words = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
+        params = [values(row) if isinstance(row, Row) else row for row in rows]
+        return [tuple(columns) for columns in await db.exec(words, params=params)]
+
+    async def own(self, db: AsyncSession, names: Iterable[str]) -> None:
+        """Hold off others who want to write the same thing until the transaction ends; on SQLite that is so anyway."""
+        if self.dialect == "postgresql":
+            for name in sorted(set(names)):
+                await (await db.connection()).execute(_XACT_LOCK, {"key": _number(f"own {name}")})
+
+
+class Database(Sessions):
     """An engine, its transactions and its migrations. Repositories ask the questions."""
 
     def __init__(self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock) -> None:
@@ -147,7 +194,9 @@ class Database:
         self._writing = engine.execution_options(sqlite_tx="IMMEDIATE")
         self._reader = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
         self._writer = async_sessionmaker(self._writing, class_=AsyncSession, expire_on_commit=False)
-        self._turns = asyncio.Lock()
+        self._turns = Turns()
+        self._trip: AsyncConnection | None = None
+        self._writing_task: asyncio.Task[Any] | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._shared_connection = isinstance(engine.pool, StaticPool)
 
@@ -165,12 +214,15 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._trip is not None:
+            await self._trip.close()
+            self._trip = None
         await self._engine.dispose()
         await self._keepers.dispose()
 
     @property
+    @override
     def dialect(self) -> str:
-        """Return `sqlite` or `postgresql`."""
         return self._engine.dialect.name
 
     async def ping(self) -> None:
@@ -182,14 +234,14 @@ class Database:
 
     async def migrate(self) -> None:
         """Bring the tables up to date, in one transaction; of several processes one does it and the others wait."""
-        async with self._turn(), _told(), self._writing.begin() as connection:
+        async with self._turn(), translate_errors(), self._writing.begin() as connection:
             if self.dialect == "postgresql":
                 await connection.execute(_XACT_LOCK, {"key": _number("migrate")})
             await connection.run_sync(_upgrade)
 
     async def revision(self) -> str | None:
         """Return the revision the tables are at, or None where there are none."""
-        async with self._turn(), _told(), self._engine.connect() as connection:
+        async with self._turn(), translate_errors(), self._engine.connect() as connection:
             return await connection.run_sync(_revision)
 
     def head(self) -> str:
@@ -199,41 +251,50 @@ class Database:
     # transactions and locks
 
     @asynccontextmanager
+    @override
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """Give a session to read in; rows stay usable after it."""
-        async with self._turn(reading=True), _told(), self._reader() as db:
+        async with self._turn(reading=True), translate_errors(), self._reader() as db:
             yield db
 
     @asynccontextmanager
+    @override
     async def write(self) -> AsyncGenerator[AsyncSession]:
-        """Give a session whose changes all happen, or none of them when the block raises."""
-        async with self._turn(), _told(), self._writer.begin() as db:
+        async with self._turn(), translate_errors(), self._writer.begin() as db:
             yield db
 
-    def _turn(self, *, reading: bool = False) -> AbstractAsyncContextManager[None]:
-        """Wait for one's turn: SQLite has one writer, and a database in memory has one connection.
+    async def in_one_trip(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work on SQLite's own thread: one transaction, and one trip to the thread for all of it.
 
-        A fair queue in front of SQLite's own lock: that one makes its waiters sleep, and serves them in no order.
+        It goes before the writes that wait, so it has to be short; the work writes its SQL itself. Raises StoreError.
         """
+        async with self._turns.next(), translate_errors():
+            if self._trip is None:
+                self._trip = await self._engine.connect()
+            driver = (await self._trip.get_raw_connection()).driver_connection
+            assert isinstance(driver, SqliteConnection)  # noqa: S101 - of SQLite's engine only
+            try:
+                return await driver.transact(work)
+            except sqlite3.Error as error:
+                raise OperationalError("", {}, error) from error
+
+    def _turn(self, *, reading: bool = False) -> AbstractAsyncContextManager[None]:
+        """Wait for one's turn: SQLite has one writer, and a database in memory has one connection."""
         if self.dialect != "sqlite" or (reading and not self._shared_connection):
             return nullcontext()
-        return self._turns
+        return self._turn_of_sqlite()
 
-    async def put(
-        self, db: AsyncSession, statement: Put, rows: Sequence[Row | dict[str, object]]
-    ) -> list[tuple[Any, ...]]:
-        """Insert rows as a statement says, and return what it tells of those it wrote."""
-        if not rows:
-            return []
-        words = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
-        params = [values(row) if isinstance(row, Row) else row for row in rows]
-        return [tuple(told) for told in await db.exec(words, params=params)]
-
-    async def own(self, db: AsyncSession, names: Iterable[str]) -> None:
-        """Hold off others who want to write the same thing until the transaction ends; on SQLite that is so anyway."""
-        if self.dialect == "postgresql":
-            for name in sorted(set(names)):
-                await (await db.connection()).execute(_XACT_LOCK, {"key": _number(f"own {name}")})
+    @asynccontextmanager
+    async def _turn_of_sqlite(self) -> AsyncGenerator[None]:
+        task = asyncio.current_task()
+        if self._writing_task is not None and self._writing_task is task:
+            message = "a task that is in a transaction writes through that transaction's repositories"
+            raise RuntimeError(message)
+        async with self._turns.in_order():
+            self._writing_task = task
+            try:
+                yield
+            finally:
+                self._writing_task = None
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncGenerator[None]:
@@ -245,27 +306,27 @@ class Database:
             if self.dialect == "sqlite":
                 yield
                 return
-            async with _told(), self._keepers.connect() as connection:
+            async with translate_errors(), self._keepers.connect() as connection:
                 idle = await connection.execution_options(isolation_level="AUTOCOMMIT")
                 await idle.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _number(name)})
                 yield
 
 
 class Repository:
-    """The questions about one subject, asked in transactions of the database."""
+    """The questions about one subject, each in a transaction of its own or all in one that is shared."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._read = database.read
-        self._write = database.write
-        self._put = database.put
-        self._own = database.own
-        self._clock = database.clock
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._read = sessions.read
+        self._write = sessions.write
+        self._put = sessions.put
+        self._own = sessions.own
+        self._clock = sessions.clock
 
     @property
     def dialect(self) -> str:
         """Return `sqlite` or `postgresql`."""
-        return self._database.dialect
+        return self._sessions.dialect
 
 
 _XACT_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
@@ -277,8 +338,8 @@ def _number(name: str) -> int:
 
 
 @asynccontextmanager
-async def _told() -> AsyncGenerator[None]:
-    """Put the faults that an operator can mend into words."""
+async def translate_errors() -> AsyncGenerator[None]:
+    """Translate database driver errors into StoreError."""
     try:
         yield
     except DBAPIError as error:
@@ -359,7 +420,7 @@ def _bare_engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
         )
     memory = url.database in {None, "", ":memory:"} and not url.query
     if not memory:
-        _make_folder(url.database or "")
+        _prepare_file(url.database or "")
     engine = create_async_engine(
         url,
         connect_args={"isolation_level": None, "async_creator_fn": connect},
@@ -402,9 +463,25 @@ def _postgres_arguments(
     return host, arguments
 
 
-def _make_folder(path: str) -> None:
-    if not path.startswith("file:"):
-        Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
+def _prepare_file(path: str) -> None:
+    """Make the folder and the file of a database, the file readable by its owner only, and mend one that is not.
+
+    SQLite gives its side files (`-wal`, `-shm`) the mode of the database's own.
+    """
+    if path.startswith("file:"):
+        return
+    file = Path(path).absolute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
+    for each in (file, *(file.with_name(f"{file.name}{suffix}") for suffix in SIDE_FILES)):
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(each.stat().st_mode)
+            if mode & ~OWNER_ONLY:
+                each.chmod(OWNER_ONLY)
+                log.warning(
+                    "a file of the database could be read by others", extra={"file": each.name, "mode": oct(mode)}
+                )
 
 
 def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001 - SQLAlchemy's signature

@@ -1,22 +1,36 @@
-"""What the poller finds, written down: builds, their attempts, and in the same breath who is to hear of them."""
+"""Persist polled builds and their attempts, and return each change with the context that decisions need."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, bindparam, delete, or_, update
+from sqlalchemy import ColumnElement, bindparam, delete, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.core.models import Build, BuildKey
+from bot.core.models import Build, BuildKey, Ref, RefKind
 from bot.store.database import Repository, among, found, put, table
 from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack
-from bot.store.tables import AttemptRow, BuildRow, CardRow, LinkRow, MuteRow, NotificationRow, WatchRow
+from bot.store.tables import (
+    AttemptRow,
+    BuildRow,
+    CardNoteRow,
+    CardRow,
+    LinkRow,
+    MuteRow,
+    NoteKind,
+    NotificationRow,
+    NotificationState,
+    WatchRow,
+)
+from bot.store.times import attempt_seconds, began_at
 
 KEEP_DAYS = 180
-HISTORY = 20
+HISTORY = 60
+LONGEST_HISTORY = 960
+NEWER = 40
 CARD_PAUSE = timedelta(seconds=15)
-NO_RESULT = ("cancelled", "skipped")
+NO_RESULT = ("cancelled", "skipped", "retried")
 
 PUT_BUILD = put("build", key=("connection", "pipeline", "build"), returning=("id", "connection", "pipeline", "build"))
 ADD_ATTEMPT = put(
@@ -46,10 +60,12 @@ DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a look at a build changed, with all that is needed to decide who hears of it.
+    """The change that one poll found in a build, with the context that decisions need.
 
-    `build` is the look with what was known before filled in. `finished` is the attempt whose end this is.
-    `history` holds the results before it on its branch, newest first. `blocked` says that an approval has just opened.
+    `build` is the polled build with what was known before filled in. `finished` is the attempt whose end this is.
+    `history` holds the results of its ref, those of newer builds and of its own earlier attempts among them, and
+    `target_history` those of the branch that a pull request goes to. `blocked` says that an approval has just opened.
+    `needs_history` says that the store knows no earlier build of the ref, but the CI system may.
     """
 
     build: Build
@@ -61,12 +77,11 @@ class Recorded:
     reopened: bool
     blocked: bool
     history: tuple[AttemptRow, ...] = ()
+    target_history: tuple[AttemptRow, ...] = ()
+    needs_history: bool = False
     links: tuple[LinkRow, ...] = ()
     watches: tuple[WatchRow, ...] = ()
     mutes: tuple[MuteRow, ...] = ()
-
-
-Decide = Callable[[Sequence[Recorded]], Sequence[NotificationRow]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +101,35 @@ class _Entry:
 
 
 class Recording(Repository):
-    """Builds, attempts and notifications as the poller writes them."""
+    """Builds and attempts as the poller writes them."""
+
+    async def has_news(self, builds: Sequence[Build]) -> bool:
+        """Return whether `record` would write anything. Costs one question and no transaction that writes."""
+        if not builds:
+            return False
+        async with self._read() as db:
+            rows = await _rows(db, {build.key for build in builds})
+        for build in builds:
+            row = rows.get(build.key)
+            if row is None:
+                return True
+            if (row.completed != build.completed or row.data != pack(build)) and step(build, _known(row, {})):
+                return True
+        return False
 
     async def record(
-        self, builds: Sequence[Build], decide: Decide, *, now: datetime, counts_after: timedelta | None = None
+        self,
+        builds: Sequence[Build],
+        *,
+        now: datetime,
+        counts_after: timedelta | None = None,
+        asks_history: bool = False,
     ) -> list[Recorded]:
-        """Write what a look found, with the notifications that `decide` makes of it; return what was new, oldest end first.
+        """Write polled builds and return what was new, oldest end first.
 
-        All in one transaction, except that nothing is begun when nothing is new: that costs one question. A look
-        that is older than what is known is left out. `decide` is pure and quick, and is asked once; a notification that is
-        there already stays as it is. An attempt that ends without issue counts, or red, wants a second look after `counts_after`, if ever.
+        A build that is older than what is known is left out. An attempt that ends without issue counts, or red, is
+        due for its details after `counts_after`, if ever; with `asks_history` so is one whose ref has no history yet.
         """
-        if not await self._has_news(builds):
-            return []
         async with self._write() as db:
             await self._own(db, {build.connection for build in builds})
             entries = await self._entries(db, builds, now)
@@ -115,8 +146,7 @@ class Recording(Repository):
             await _wake_cards(db, entries, now)
             await mark_moved(db, {entry.step.build.key for entry in entries})
             recorded = await _with_context(db, [_recorded(entry, finished) for entry in entries])
-            await self._put(db, ADD_NOTIFICATION, decide(recorded) if recorded else ())
-        return recorded
+            return await _due_for_history(db, recorded, now) if asks_history else recorded
 
     async def record_start(
         self,
@@ -125,15 +155,16 @@ class Recording(Repository):
         team: str,
         channel: str,
         user: str,
-        notifications: Callable[[BuildRow], Sequence[NotificationRow]],
+        notifications: Sequence[NotificationRow],
         watches: Sequence[WatchRow],
         now: datetime,
         reopened: bool = False,
     ) -> BuildRow:
-        """Write a build that a person started here, with who is to hear of it, and return its row.
+        """Write a build that a person started here, with its notifications and watches, and return its row.
 
-        `reopened` says that an ended build runs again, even if the system still shows its old end. The end is never
-        written here, however fast it came: `record` does that when it sees the build the next time.
+        The notifications get the build's attempt number here. `reopened` says that an ended build runs again, even if
+        the system still shows its old end. The end is never written here, however fast it came: `record` does that
+        when it sees the build the next time.
         """
         async with self._write() as db:
             await self._own(db, {build.connection})
@@ -145,35 +176,34 @@ class Recording(Repository):
                 taken: Step | None = restart(build, known)
             else:
                 taken = step(build, known)
-            row = _row(taken, old, now) if taken else found(old, "The build")
+            row = _row(taken, old, now, ends.get(build.key)) if taken else found(old, "The build")
             row.completed = known is not None and known.ended and known.attempt_no == row.attempt_no
             row.started_by, row.started_team, row.started_channel = user, team, channel
             row.id = (await self._put(db, PUT_BUILD, [row]))[0][0]
             await self._put(db, ADD_WATCH, watches)
-            await self._put(db, ADD_NOTIFICATION, notifications(row))
+            for notification in notifications:
+                notification.attempt_no = row.attempt_no
+            await self._put(db, ADD_NOTIFICATION, notifications)
+            cards = update(CardRow).where(*of_build(CardRow, build.key)).values(edit_due_at=now)
+            await db.exec(cards.execution_options(synchronize_session=False))
         return row
 
     async def stop_tracking(self, key: BuildKey) -> None:
-        """Ask no more about a build that its system has lost: nobody is told, its live cards stay as they are."""
+        """Stop tracking a build that the provider no longer has: its cards lose their buttons and say so."""
+        now = self._clock()
         async with self._write() as db:
             await self._own(db, {key.connection})
+            await _note_replaced(db, key, "The CI system no longer has this build", now)
             for statement in (
                 update(BuildRow).where(*of_build(BuildRow, key)).values(completed=True),
-                delete(CardRow).where(*of_build(CardRow, key), col(CardRow.live).is_(True)),
                 delete(WatchRow).where(*of_build(WatchRow, key)),
             ):
                 await db.exec(statement.execution_options(synchronize_session=False))
 
-    async def _has_news(self, builds: Sequence[Build]) -> bool:
-        async with self._read() as db:
-            rows = await _rows(db, {build.key for build in builds})
-        for build in builds:
-            row = rows.get(build.key)
-            if row is None:
-                return True
-            if (row.completed != build.completed or row.data != pack(build)) and step(build, _known(row, {})):
-                return True
-        return False
+    async def replace(self, key: BuildKey, *, text: str, now: datetime) -> None:
+        """Take the buttons from all cards of a build, and say on them what stands in its place ("Rebuilt as #413")."""
+        async with self._write() as db:
+            await _note_replaced(db, key, text, now)
 
     async def _entries(self, db: AsyncSession, builds: Sequence[Build], now: datetime) -> list[_Entry]:
         rows = await _rows(db, {build.key for build in builds})
@@ -185,7 +215,7 @@ class Recording(Repository):
             taken = step(build, known)
             if taken is None:
                 continue
-            row = rows[build.key] = _row(taken, old, now)
+            row = rows[build.key] = _row(taken, old, now, ends.get(build.key))
             if taken.build.completed:
                 ends[build.key] = _ended_at(taken.build, now, first_seen=known is None)
             entries.append(_Entry(step=taken, known=known, row=row))
@@ -200,12 +230,13 @@ class Recording(Repository):
             for entry in entries
             if entry.ends
         }
+        await _place_by_commit(db, list(rows.values()))
         finished = {}
         for number, connection, pipeline, build, count in await self._put(db, ADD_ATTEMPT, list(rows.values())):
             place = (BuildKey(connection=connection, pipeline=pipeline, id=build), count)
             row = rows[place]
             row.id = number
-            # A build so old may have been told of and forgotten since.
+            # A build so old may have been notified of and forgotten since.
             if row.completed_at > now - timedelta(days=KEEP_DAYS):
                 finished[place] = row
         return finished
@@ -229,7 +260,7 @@ class Recording(Repository):
 
 
 def of_build(
-    row: type[BuildRow | AttemptRow | NotificationRow | CardRow | WatchRow], key: BuildKey
+    row: type[BuildRow | AttemptRow | NotificationRow | CardRow | CardNoteRow | WatchRow], key: BuildKey
 ) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that a row is about a build."""
     return (col(row.connection) == key.connection, col(row.pipeline) == key.pipeline, col(row.build) == key.id)
@@ -249,6 +280,26 @@ async def redraw_cards(db: AsyncSession, key: BuildKey, count: int, now: datetim
     await db.exec(cards.execution_options(synchronize_session=False))
 
 
+async def _note_replaced(db: AsyncSession, key: BuildKey, text: str, now: datetime) -> None:
+    """Write on all cards of a build that something else stands in its place, and have them drawn anew."""
+    places = select(CardRow.team, CardRow.attempt_no).where(*of_build(CardRow, key)).distinct()
+    for team, attempt_no in list(await db.exec(places)):
+        db.add(
+            CardNoteRow(
+                team=team,
+                connection=key.connection,
+                pipeline=key.pipeline,
+                build=key.id,
+                attempt_no=attempt_no,
+                kind=NoteKind.REPLACED.value,
+                text=text,
+                at=now,
+            )
+        )
+    due = update(CardRow).where(*of_build(CardRow, key)).values(edit_due_at=now)
+    await db.exec(due.execution_options(synchronize_session=False))
+
+
 async def release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
     """Make due the notifications that waited for counts; one that was refused before keeps its own time."""
     await db.exec(
@@ -256,7 +307,7 @@ async def release_waiting(db: AsyncSession, key: BuildKey, count: int, now: date
         .where(
             *of_build(NotificationRow, key),
             col(NotificationRow.attempt_no) == count,
-            col(NotificationRow.state) == "pending",
+            col(NotificationRow.state) == NotificationState.PENDING.value,
             col(NotificationRow.tries) == 0,
             col(NotificationRow.due_at) > now,
         )
@@ -272,8 +323,16 @@ def _known(row: BuildRow | None, ends: dict[BuildKey, datetime]) -> Known | None
     return Known(build=build, attempt_no=row.attempt_no, ended=row.completed, last_end=ends.get(build.key))
 
 
-def _row(taken: Step, old: BuildRow | None, now: datetime) -> BuildRow:
+def _row(taken: Step, old: BuildRow | None, now: datetime, last_end: datetime | None) -> BuildRow:
     build = taken.build
+    same = old is not None and old.attempt_no == taken.attempt_no
+    if old is not None and old.completed and not same:
+        last_end = last_end or old.completed_at or old.seen_at
+    waiting_since = old.waiting_since if old is not None and same else None
+    approval_seconds = old.approval_seconds if old is not None and same else 0.0
+    if waiting_since is not None and not build.waiting:
+        until = min(build.completed_at or now, now)
+        approval_seconds += max((until - waiting_since) / timedelta(seconds=1), 0.0)
     return BuildRow(
         id=old.id if old else None,
         connection=build.connection,
@@ -291,13 +350,25 @@ def _row(taken: Step, old: BuildRow | None, now: datetime) -> BuildRow:
         created_at=build.created_at,
         completed_at=build.completed_at,
         seen_at=now,
+        built_at=build.created_at or (old.built_at if old else None) or _built_at(build, now),
+        began_at=(old.began_at if old is not None and same else None)
+        or began_at(build, attempt_no=taken.attempt_no, last_end=last_end, now=now),
+        waiting_since=(waiting_since or now) if build.waiting else None,
+        approval_seconds=approval_seconds,
     )
+
+
+def _built_at(build: Build, now: datetime) -> datetime:
+    """Return when a build without a creation time was created, as well as is known."""
+    return build.started_at or build.completed_at or build.updated_at or now
 
 
 def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -> AttemptRow:
     build = entry.step.build
     author = build.author
     is_red = build.conclusion is not None and build.conclusion.is_red
+    ref = build.history_ref
+    built_at = entry.row.built_at or _built_at(build, now)
     return AttemptRow(
         connection=build.connection,
         pipeline=build.pipeline,
@@ -310,9 +381,44 @@ def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -
         conclusion=build.conclusion or "",
         counts=pack_counts(build.issues),
         counts_due_at=None if counts_after is None or (build.issues.known and not is_red) else now + counts_after,
-        seconds=build.seconds,
+        seconds=attempt_seconds(build, entry.row.began_at, entry.row.approval_seconds),
         completed_at=_ended_at(build, now, first_seen=entry.known is None),
         seen_at=now,
+        ref_kind=ref.kind.value if ref else "",
+        ref_name=ref.name if ref else "",
+        commit_at=built_at,
+        built_at=built_at,
+        approval_seconds=entry.row.approval_seconds,
+    )
+
+
+async def _place_by_commit(db: AsyncSession, rows: Sequence[AttemptRow]) -> None:
+    """Give attempts the time when their ref first built their commit, and correct attempts that were given a later one."""
+    for row in rows:
+        if not row.ref_kind or not row.commit_sha:
+            continue
+        same = (*_of_ref(row, RefKind(row.ref_kind), row.ref_name), col(AttemptRow.commit_sha) == row.commit_sha)
+        first = (await db.exec(select(func.min(AttemptRow.commit_at)).where(*same))).one()
+        mates = [mate.built_at for mate in rows if _is_same_commit(mate, row) and mate.built_at is not None]
+        times = [*mates, *([first] if first is not None else [])]
+        row.commit_at = min(times)
+        if first is not None and first > row.commit_at:
+            moved = update(AttemptRow).where(*same, col(AttemptRow.commit_at) > row.commit_at)
+            await db.exec(moved.values(commit_at=row.commit_at).execution_options(synchronize_session=False))
+
+
+def _is_same_commit(row: AttemptRow, other: AttemptRow) -> bool:
+    names = ("connection", "pipeline", "ref_kind", "ref_name", "commit_sha")
+    return all(getattr(row, name) == getattr(other, name) for name in names)
+
+
+def _of_ref(row: AttemptRow, kind: RefKind, name: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that an attempt belongs to the history of a ref of the same pipeline."""
+    return (
+        col(AttemptRow.connection) == row.connection,
+        col(AttemptRow.pipeline) == row.pipeline,
+        col(AttemptRow.ref_kind) == kind.value,
+        col(AttemptRow.ref_name) == name,
     )
 
 
@@ -383,7 +489,9 @@ async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime
 
 async def mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
     """Mark notifications that are being posted now: they were drawn before this change, so their cards need another look."""
-    posting = update(NotificationRow).where(_about(db, NotificationRow, keys), col(NotificationRow.state) == "leased")
+    posting = update(NotificationRow).where(
+        _about(db, NotificationRow, keys), col(NotificationRow.state) == NotificationState.LEASED.value
+    )
     await db.exec(posting.values(moved=True).execution_options(synchronize_session=False))
 
 
@@ -414,10 +522,12 @@ async def _with_context(db: AsyncSession, recorded: Sequence[Recorded]) -> list[
         theirs = tuple(watch for watch in watches.get(pipeline, ()) if watch.build in {"", item.build.id})
         concerned = dict.fromkeys([(link.team, link.channel) for link in mine])
         concerned |= dict.fromkeys([(watch.team, watch.channel) for watch in theirs])
+        history, target_history = await _histories(db, item.build, item.finished) if item.finished else ((), ())
         whole.append(
             replace(
                 item,
-                history=await _history(db, item.build, item.finished) if item.finished else (),
+                history=history,
+                target_history=target_history,
                 links=mine,
                 watches=theirs,
                 mutes=tuple(mute for channel in concerned for mute in mutes.get(channel, ())),
@@ -426,26 +536,70 @@ async def _with_context(db: AsyncSession, recorded: Sequence[Recorded]) -> list[
     return whole
 
 
-async def _history(db: AsyncSession, build: Build, finished: AttemptRow) -> tuple[AttemptRow, ...]:
-    """Return the results before an attempt on its branch; a pull request without any compares with its target."""
-    branches = [finished.branch]
-    if build.pull_request and build.target_branch and build.target_branch != finished.branch:
-        branches.append(build.target_branch)
-    for branch in branches:
+Rows = tuple[AttemptRow, ...]
+
+
+async def _histories(db: AsyncSession, build: Build, finished: AttemptRow) -> tuple[Rows, Rows]:
+    """Return the results of an attempt's ref, and of the branch a pull request without earlier builds goes to."""
+    ref = build.history_ref
+    if ref is None:
+        return (), ()
+    before = await _before(db, finished, ref)
+    others = [row for row in before if row.build != finished.build]
+    after = await _after(db, finished, ref)
+    target: Rows = ()
+    if ref.kind is RefKind.PULL_REQUEST and build.target_branch and not others:
+        target = await _before(db, finished, Ref(kind=RefKind.BRANCH, name=build.target_branch))
+    return (*before, *after), target
+
+
+async def _before(db: AsyncSession, finished: AttemptRow, ref: Ref) -> Rows:
+    """Return the results up to an attempt's commit, the newest first; as many as it takes to see the end of a red streak."""
+    limit = HISTORY
+    while True:
         asked = (
             select(AttemptRow)
             .where(
-                AttemptRow.connection == finished.connection,
-                AttemptRow.pipeline == finished.pipeline,
-                AttemptRow.branch == branch,
-                col(AttemptRow.completed_at) <= finished.completed_at,
-                or_(col(AttemptRow.completed_at) < finished.completed_at, col(AttemptRow.id) < finished.id),
+                *_of_ref(finished, ref.kind, ref.name),
+                col(AttemptRow.commit_at) <= finished.commit_at,
                 col(AttemptRow.conclusion).not_in(NO_RESULT),
+                col(AttemptRow.id) != finished.id,
             )
-            .order_by(col(AttemptRow.completed_at).desc(), col(AttemptRow.id).desc())
-            .limit(HISTORY)
+            .order_by(col(AttemptRow.commit_at).desc(), col(AttemptRow.built_at).desc(), col(AttemptRow.number).desc())
+            .limit(limit)
         )
         rows = tuple(await db.exec(asked))
-        if rows:
+        if len(rows) < limit or limit >= LONGEST_HISTORY or any(row.conclusion == "passed" for row in rows):
             return rows
-    return ()
+        limit *= 4
+
+
+async def _after(db: AsyncSession, finished: AttemptRow, ref: Ref) -> Rows:
+    """Return the results of newer commits than an attempt's, the oldest first."""
+    asked = (
+        select(AttemptRow)
+        .where(
+            *_of_ref(finished, ref.kind, ref.name),
+            col(AttemptRow.commit_at) > finished.commit_at,
+            col(AttemptRow.conclusion).not_in(NO_RESULT),
+        )
+        .order_by(col(AttemptRow.commit_at), col(AttemptRow.built_at), col(AttemptRow.number))
+        .limit(NEWER)
+    )
+    return tuple(await db.exec(asked))
+
+
+async def _due_for_history(db: AsyncSession, recorded: Sequence[Recorded], now: datetime) -> list[Recorded]:
+    """Make attempts due for their details whose ref has no earlier build in the store."""
+    marked = []
+    for item in recorded:
+        row = item.finished
+        lacks = row is not None and bool(row.ref_kind) and not any(other.build != row.build for other in item.history)
+        if row is not None and lacks and row.conclusion not in NO_RESULT:
+            due = update(AttemptRow).where(col(AttemptRow.id) == row.id).values(counts_due_at=now)
+            await db.exec(due.execution_options(synchronize_session=False))
+            row.counts_due_at = now
+            marked.append(replace(item, needs_history=True))
+        else:
+            marked.append(item)
+    return marked

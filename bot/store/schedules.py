@@ -6,6 +6,8 @@ from datetime import datetime
 from sqlalchemy import delete, update
 from sqlmodel import col, select
 
+from bot.core.errors import UsageError
+from bot.security.redaction import redact
 from bot.store.database import Repository, put
 from bot.store.tables import ScheduleRow
 
@@ -22,7 +24,15 @@ class Schedules(Repository):
             return list(await db.exec(asked.order_by(col(ScheduleRow.id))))
 
     async def add(self, row: ScheduleRow) -> ScheduleRow:
-        """Write a schedule and return it with its id."""
+        """Write a schedule and return it with its id.
+
+        Raises UsageError for a command that holds a secret: it would lie open in the store, and masked it would not run.
+        """
+        if redact(row.command) != row.command:
+            raise UsageError(
+                "That command holds what reads as a password or token, and a schedule keeps its command.",
+                hint="Keep the secret in the CI system, and schedule the command without it.",
+            )
         async with self._write() as db:
             number = (await self._put(db, ADD_SCHEDULE, [row]))[0][0]
             return (await db.exec(select(ScheduleRow).where(ScheduleRow.id == number))).one()

@@ -4,13 +4,18 @@ aiosqlite keeps each connection in a thread, and SQLAlchemy crosses over to it f
 and the close: four trips, each dearer than most of our statements. The cursor here makes them one.
 """
 
+import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiosqlite
 from typing_extensions import override
+
+T = TypeVar("T")
 
 Parameters = Sequence[Any]
 Crossing = Callable[..., Awaitable[Any]]
@@ -69,9 +74,79 @@ class Connection(aiosqlite.Connection):
     def cursor(self) -> Cursor:  # type: ignore[override] # what SQLAlchemy asks of a cursor, and no more
         return Cursor(self._conn, self._execute)
 
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work in the thread, in a transaction that takes the lock at its start; undo it when the work raises."""
+
+        def there() -> T:
+            self._conn.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(self._conn)
+                self._conn.execute("COMMIT")
+            except BaseException:
+                self._conn.execute("ROLLBACK")
+                raise
+            return result
+
+        result: T = await self._execute(there)  # type: ignore[no-untyped-call] # as aiosqlite has it
+        return result
+
 
 def connect(*arguments: Any, **options: Any) -> Connection:
     """Return a connection, to be awaited, that takes what `sqlite3.connect` takes."""
     connection = Connection(partial(sqlite3.connect, *arguments, **options), iter_chunk_size=64)
     connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does, so that an open one does not keep the process
     return connection
+
+
+class Turns:
+    """Whose turn it is to write, one at a time in the order of asking; what is short and urgent goes before the rest.
+
+    A queue in front of SQLite's own lock: that one makes its waiters sleep, and serves them in no order.
+    """
+
+    def __init__(self) -> None:
+        self._busy = False
+        self._urgent: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def in_order(self) -> AsyncGenerator[None]:
+        """Wait for all who asked before."""
+        await self._take(self._waiting)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    @asynccontextmanager
+    async def next(self) -> AsyncGenerator[None]:
+        """Wait only for who has the turn, and for other urgent ones who asked before."""
+        await self._take(self._urgent)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _take(self, queue: deque[asyncio.Future[None]]) -> None:
+        if not self._busy:
+            self._busy = True
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()
+            elif turn in queue:
+                queue.remove(turn)
+            raise
+
+    def _pass_on(self) -> None:
+        for queue in (self._urgent, self._waiting):
+            while queue:
+                turn = queue.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+        self._busy = False

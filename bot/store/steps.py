@@ -1,4 +1,4 @@
-"""What a look at a build adds to what is known of it, and which attempt it is in: pure."""
+"""What a polled build adds to what is known of it, and which attempt it is in. Pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

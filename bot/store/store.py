@@ -1,5 +1,7 @@
 """Everything the bot remembers: one repository per subject behind one object."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Table, and_, delete, select
@@ -8,48 +10,89 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.core.clock import Clock
 from bot.store.attempts import Attempts
 from bot.store.audit import Audit
+from bot.store.bindings import Bindings
 from bot.store.builds import Builds
 from bot.store.cards import Cards
+from bot.store.claims import Claims
 from bot.store.connections import Connections
-from bot.store.database import Database, table
+from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
 from bot.store.grants import Grants
-from bot.store.inbox import SEEN, Inbox
+from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
+from bot.store.inbox import Inbox
 from bot.store.installs import Installs
+from bot.store.last_values import KEPT_FOR as LAST_VALUES_KEPT_FOR
+from bot.store.last_values import LastValues
 from bot.store.links import Links
 from bot.store.mutes import Mutes
 from bot.store.notifications import Notifications
 from bot.store.people import People
 from bot.store.pipelines import Pipelines
 from bot.store.polling import ABANDONED, Polling
+from bot.store.presets import Presets
 from bot.store.recording import KEEP_DAYS, Recording
 from bot.store.schedules import Schedules
+from bot.store.switches import Switches
+from bot.store.tokens import Tokens
+from bot.store.transaction import SharedSession
 from bot.store.watches import Watches
+from bot.store.workspaces import Workspaces
 
 
-class Store(Database):
+class Repositories:
+    """One repository per subject, all on the same source of sessions."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.installs = Installs(sessions)
+        self.connections = Connections(sessions)
+        self.pipelines = Pipelines(sessions)
+        self.links = Links(sessions)
+        self.recording = Recording(sessions)
+        self.attempts = Attempts(sessions)
+        self.builds = Builds(sessions)
+        self.polling = Polling(sessions)
+        self.notifications = Notifications(sessions)
+        self.cards = Cards(sessions)
+        self.watches = Watches(sessions)
+        self.mutes = Mutes(sessions)
+        self.people = People(sessions)
+        self.grants = Grants(sessions)
+        self.audit = Audit(sessions)
+        self.schedules = Schedules(sessions)
+        self.digests = Digests(sessions)
+        self.presets = Presets(sessions)
+        self.last_values = LastValues(sessions)
+        self.switches = Switches(sessions)
+        self.claims = Claims(sessions)
+        self.tokens = Tokens(sessions)
+        self.bindings = Bindings(sessions)
+        self.workspaces = Workspaces(sessions)
+        self.inbox = Inbox(sessions)
+
+
+class Transaction(Repositories):
+    """The repositories of one transaction: what they write happens together, or not at all."""
+
+
+class Store(Database, Repositories):
     """The database and its repositories. Rows come back detached and are read only; times come back aware."""
 
     def __init__(self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock) -> None:
-        super().__init__(engine, keepers=keepers, clock=clock)
-        self.installs = Installs(self)
-        self.connections = Connections(self)
-        self.pipelines = Pipelines(self)
-        self.links = Links(self)
-        self.recording = Recording(self)
-        self.attempts = Attempts(self)
-        self.builds = Builds(self)
-        self.polling = Polling(self)
-        self.notifications = Notifications(self)
-        self.cards = Cards(self)
-        self.watches = Watches(self)
-        self.mutes = Mutes(self)
-        self.people = People(self)
-        self.grants = Grants(self)
-        self.audit = Audit(self)
-        self.schedules = Schedules(self)
-        self.digests = Digests(self)
-        self.inbox = Inbox(self)
+        Database.__init__(self, engine, keepers=keepers, clock=clock)
+        Repositories.__init__(self, self)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        """Give repositories that share one transaction: `async with store.transaction() as tx: await tx.links.save(…)`.
+
+        It is committed at the end of the block, and undone when the block raises or when a repository raised within
+        it. Inside, use `tx` only: on SQLite a write through the store itself would wait for its own end, and raises
+        RuntimeError. Make no call to another service inside: on SQLite all other writers wait.
+        """
+        async with self.write() as db:
+            shared = SharedSession(db, dialect=self.dialect, clock=self.clock)
+            yield Transaction(shared)
+            shared.check()
 
     async def prune(self, now: datetime, *, keep_days: int = KEEP_DAYS, batch: int = 500) -> int:
         """Forget what is older than `keep_days` or has run out, in small transactions; return how many rows that is."""
@@ -64,7 +107,10 @@ class Store(Database):
             (table("build"), table("build").c.seen_at < oldest),
             (table("audit"), table("audit").c.at < oldest),
             (mute, mute.c.until <= now),
-            (SEEN, SEEN.c.until <= now),
+            (table("token"), table("token").c.until <= now),
+            (table("claim"), table("claim").c.until <= now),
+            (table("last_value"), table("last_value").c.used_at <= now - LAST_VALUES_KEPT_FOR),
+            (table("inbox"), table("inbox").c.closed_at < now - INBOX_KEPT_FOR),
         )
         return sum([await self._forget(rows, condition, batch) for rows, condition in old])
 

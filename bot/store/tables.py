@@ -5,6 +5,7 @@ the provider's calls take. Rows are not validators: what goes in has been checke
 """
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import ClassVar
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Index, MetaData, UniqueConstraint
@@ -47,6 +48,39 @@ class Row(SQLModel):
     """What every table shares: one metadata with a naming convention."""
 
     metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMES)
+
+
+class NotificationState(StrEnum):
+    """How far a notification has come. HELD waits for quiet to end, SILENT is never posted, FAILED was given up."""
+
+    PENDING = "pending"
+    LEASED = "leased"
+    SENT = "sent"
+    HELD = "held"
+    SILENT = "silent"
+    FAILED = "failed"
+
+
+class NotificationEvent(StrEnum):
+    """What a notification is about; part of its key, so each is delivered once."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+    BLOCKED = "blocked"
+    SUMMARY = "summary"
+    OUTAGE = "outage"
+    OUTAGE_OVER = "outage-over"
+    DIGEST = "digest"
+    BRANCH_CHANGED = "branch-changed"
+    UNDRAWABLE = "undrawable"
+
+
+class NoteKind(StrEnum):
+    """What a note on a card says: somebody acted, somebody cancelled it, or something else stands in the build's place."""
+
+    ACT = "act"
+    CANCELLED = "cancelled"
+    REPLACED = "replaced"
 
 
 class InstallRow(Row, table=True):
@@ -137,13 +171,20 @@ class LinkRow(Row, table=True):
 
 
 class BuildRow(Row, table=True):
-    """A build as last seen. `data` is the whole `Build` as JSON; `attempt` counts its runs to the end, from 1."""
+    """A build as last seen. `data` is the whole `Build` as JSON; `attempt_no` counts its runs to the end, from 1.
+
+    `built_at` is when the build was created, as well as is known, and never changes. `began_at` is when an attempt after
+    the first one began. `waiting_since` is when the open approval was first seen, `approval_seconds` how long earlier
+    approvals of this attempt kept it waiting.
+    """
 
     __tablename__ = "build"
     __table_args__ = (
         UniqueConstraint("connection", "pipeline", "build"),
         Index("ix_build_open", "connection", "completed"),
         Index("ix_build_commit_sha", "commit_sha"),
+        Index("ix_build_started_by", "started_team", "started_by"),
+        Index("ix_build_number", "connection", "pipeline", "number"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -162,20 +203,28 @@ class BuildRow(Row, table=True):
     created_at: datetime | None = Field(default=None, sa_type=Moment)
     completed_at: datetime | None = Field(default=None, sa_type=Moment)
     seen_at: datetime = Field(sa_type=Moment, index=True)
+    built_at: datetime | None = Field(default=None, sa_type=Moment)
+    began_at: datetime | None = Field(default=None, sa_type=Moment)
+    waiting_since: datetime | None = Field(default=None, sa_type=Moment)
+    approval_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
 class AttemptRow(Row, table=True):
     """One run of a build to its end.
 
     `counts` is `IssueCounts` as JSON, empty while unknown; `failures` the first `Issue`s as a JSON list, and
-    `failures_total` how many there are.
+    `failures_total` how many there are. `ref_kind` and `ref_name` say whose history it belongs to; both are empty where
+    it belongs to none. In a history builds stand by `commit_at` (when the ref first built the commit), `built_at` (when
+    the build was created) and number. `seconds` is how long it ran, without the `approval_seconds` it waited for people.
     """
 
     __tablename__ = "attempt"
     __table_args__ = (
         UniqueConstraint("connection", "pipeline", "build", "attempt_no"),
         Index("ix_attempt_history", "connection", "pipeline", "branch", "completed_at"),
+        Index("ix_attempt_ref", "connection", "pipeline", "ref_kind", "ref_name", "commit_at"),
         Index("ix_attempt_counts_due_at", "counts_due_at"),
+        Index("ix_attempt_ended", "connection", "pipeline", "completed_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -196,14 +245,21 @@ class AttemptRow(Row, table=True):
     seconds: float | None = None
     completed_at: datetime = Field(sa_type=Moment)
     seen_at: datetime = Field(sa_type=Moment)
+    ref_kind: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    ref_name: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    commit_at: datetime | None = Field(default=None, sa_type=Moment)
+    built_at: datetime | None = Field(default=None, sa_type=Moment)
+    approval_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
 class NotificationRow(Row, table=True):
-    """Something a channel (or a person) is to be told once.
+    """A message to a channel or a person that is delivered once.
 
-    `link` is 0 where no link but a watch or a start asked for it. `state`: pending, leased, sent, held, silent,
-    failed. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer. `moved`
-    says that the build has changed while the notification was being posted.
+    `link` is 0 where no link but a watch or a start asked for it. `state` is a `NotificationState`, `event` a
+    `NotificationEvent`. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer.
+    `moved` says that the build has changed while the notification was being posted. In a channel notifications go out
+    by `ordered_at` (the end of the build; None: `created_at`), then by the build's `number`. `first_tried_at` is when
+    the first delivery was tried, `lost_leases` how often a delivery ended without a word of how.
     """
 
     __tablename__ = "notification"
@@ -233,7 +289,7 @@ class NotificationRow(Row, table=True):
     build: str
     attempt_no: int
     event: str
-    state: str = "pending"
+    state: str = NotificationState.PENDING.value
     reason: str = ""
     extra: str = "{}"
     thread: str = ""
@@ -247,6 +303,10 @@ class NotificationRow(Row, table=True):
     ts: str = ""
     created_at: datetime = Field(sa_type=Moment)
     sent_at: datetime | None = Field(default=None, sa_type=Moment)
+    ordered_at: datetime | None = Field(default=None, sa_type=Moment)
+    number: int | None = Field(default=None, sa_type=BigInteger)
+    first_tried_at: datetime | None = Field(default=None, sa_type=Moment)
+    lost_leases: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class CardRow(Row, table=True):
@@ -273,6 +333,27 @@ class CardRow(Row, table=True):
     edited_at: datetime | None = Field(default=None, sa_type=Moment)
     lease_until: datetime | None = Field(default=None, sa_type=Moment)
     shown: str = ""
+
+
+class CardNoteRow(Row, table=True):
+    """A line on the cards of one attempt of a build in one workspace: what a person did about it, or what replaced it.
+
+    `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone.
+    """
+
+    __tablename__ = "card_note"
+    __table_args__ = (Index("ix_card_note_build", "connection", "pipeline", "build"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    connection: str
+    pipeline: str
+    build: str
+    attempt_no: int
+    kind: str = NoteKind.ACT.value
+    user: str = ""
+    text: str
+    at: datetime = Field(sa_type=Moment, index=True)
 
 
 class PollTargetRow(Row, table=True):
@@ -452,11 +533,118 @@ class AuditRow(Row, table=True):
     source: str = ""
 
 
-class SeenRow(Row, table=True):
-    """A delivery that was handled, or a state that may be used once; forgotten after `until`."""
+class TokenRow(Row, table=True):
+    """A short-lived mark, or a state that may be used once; without effect after `until`."""
 
-    __tablename__ = "seen"
+    __tablename__ = "token"
 
     key: str = Field(primary_key=True)
     until: datetime = Field(sa_type=Moment, index=True)
     value: str = ""
+
+
+class PresetRow(Row, table=True):
+    """Parameter values that a channel keeps under a name for a pipeline. `parameters` is a JSON object of texts."""
+
+    __tablename__ = "preset"
+    __table_args__ = (UniqueConstraint("team", "channel", "connection", "pipeline", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    connection: str
+    pipeline: str
+    name: str
+    parameters: str = "{}"
+    made_at: datetime = Field(sa_type=Moment)
+
+
+class LastValueRow(Row, table=True):
+    """The parameters with which somebody last started a pipeline from a form, as a JSON object of texts."""
+
+    __tablename__ = "last_value"
+    __table_args__ = (UniqueConstraint("team", "user", "connection", "pipeline"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    user: str
+    connection: str
+    pipeline: str
+    parameters: str = "{}"
+    used_at: datetime = Field(sa_type=Moment, index=True)
+
+
+class SwitchRow(Row, table=True):
+    """Something that a channel has switched on."""
+
+    __tablename__ = "switch"
+    __table_args__ = (UniqueConstraint("team", "channel", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    name: str
+
+
+class ClaimRow(Row, table=True):
+    """Somebody looks after a red build, until a time."""
+
+    __tablename__ = "claim"
+    __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "build"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    connection: str
+    pipeline: str
+    build: str
+    user: str
+    until: datetime = Field(sa_type=Moment, index=True)
+
+
+class WorkspaceRow(Row, table=True):
+    """Which organization a workspace belongs to, as far as its requests have told."""
+
+    __tablename__ = "workspace"
+
+    team: str = Field(primary_key=True)
+    enterprise: str = ""
+    seen_at: datetime = Field(sa_type=Moment)
+
+
+class BindingRow(Row, table=True):
+    """Which workspace a connection of the configuration belongs to that names none; decided once.
+
+    `team` is empty where several workspaces had the bot at that time: the connection then belongs to nobody.
+    """
+
+    __tablename__ = "binding"
+
+    connection: str = Field(primary_key=True)
+    team: str = ""
+    bound_at: datetime = Field(sa_type=Moment)
+
+
+class InboxRow(Row, table=True):
+    """Something that Slack or the clock asked for, written before Slack is answered.
+
+    `key` is the same whenever the same thing is delivered again. `kind` and `state` are of `InboxKind` and
+    `InboxState`. `body` is what is needed to do it and `answer` what is about to be said; both are emptied at the end,
+    for they hold addresses and words that are secrets. `fence` grows with each claim, so that a process that lost its
+    lease can change nothing any more.
+    """
+
+    __tablename__ = "inbox"
+    __table_args__ = (UniqueConstraint("key"), Index("ix_inbox_open", "closed_at", "lease_until"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    key: str
+    kind: str
+    state: str
+    body: str = ""
+    answer: str = ""
+    outcome: str = ""
+    lease_owner: str = ""
+    lease_until: datetime = Field(sa_type=Moment)
+    fence: int = 1
+    received_at: datetime = Field(sa_type=Moment)
+    closed_at: datetime | None = Field(default=None, sa_type=Moment)

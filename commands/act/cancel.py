@@ -1,131 +1,259 @@
-"""Stop a build that has not completed: /build cancel [build]."""
+"""Stop builds that have not completed: /build cancel [build|mine]."""
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.blocks.text import escape, harmless
-from bot.core.errors import ProviderError, UsageError
+from bot.blocks.text import Markup, escape, harmless
+from bot.core.errors import Ambiguous, NotFound, NotLinked, ProviderError, UsageError
+from bot.core.models import Build
 from bot.providers.base.capabilities import Capability
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.forms import can_open, opening
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.permissions import require
-from commands.core.resolve import BuildMatch, build
+from commands.core import actions, memory
+from commands.core.context import Answer, Context, Opening, Role
+from commands.core.forms import opening
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement, refs_of_build
+from commands.core.registry import Command
+from commands.core.resolve import (
+    BuildMatch,
+    PipelineMatch,
+    is_built_from,
+    match_of_build,
+    pipelines_here,
+    resolve_build,
+    resolve_named_build,
+    resolve_pipeline,
+    unfinished_builds,
+)
+from commands.core.words import choice_label
 
 USAGE = "cancel [target|mine] [--reason TEXT]"
+MOST_OWN = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Which build to stop."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which builds to stop: those named, the person's own, or the one that is clearly meant."""
 
-    target: Target
-    ask: ParsedArgs
-    words: str
+    targets: tuple[Target, ...] = ()
+    mine: bool = False
+    reason: str = ""
+    confirmed: bool = False
+    form: bool = False
 
 
-def parse(words: str) -> Cancel:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The builds to stop."""
+
+    matches: tuple[BuildMatch, ...]
+
+    @property
+    def match(self) -> BuildMatch | None:
+        """Return the build where it is one."""
+        return self.matches[0] if len(self.matches) == 1 else None
+
+
+def parse(words: str) -> Args:
     """Read the words after `cancel`. Raises UsageError."""
-    ask = read(words, values=("reason",), switches=("yes", "form"))
-    if len(ask.words) > 1:
-        raise UsageError("I stop one build at a time, or `mine`.", usage=USAGE)
-    return Cancel(target=ask.target(), ask=ask, words=words)
+    parsed = read(words, values=("reason",), switches=("yes", "form"))
+    target = parsed.only_target(USAGE)
+    is_mine = target.scope == "mine"
+    return Args(
+        targets=() if is_mine or target.empty else (target,),
+        mine=is_mine,
+        reason=parsed.flag("reason") or "",
+        confirmed=parsed.has("yes"),
+        form=parsed.has("form"),
+    )
 
 
-async def run(ask: Cancel, request: Request, services: Services) -> Answer:
-    """Stop the build and say so in public; builds of others are asked about first."""
-    if ask.ask.has("form") and can_open(request):
-        return Answer(form=opening("cancel", request, reason=ask.ask.flag("reason") or ""))
-    if ask.target.scope == "mine":
-        return await _mine(ask, request, services)
-    if ask.target.empty and can_open(request) and not await _has_default(request, services):
-        return Answer(form=opening("cancel", request, reason=ask.ask.flag("reason") or ""))
-    found = await build(ask.target, request, services, acting=True, verb="cancel", default="own-running")
-    acting.check_attempt(found, ask.ask)
-    await acting.may_act_on(found, f"Stopping builds of *{escape(found.place.label)}*", request, services)
-    name = found.name
-    if found.build.completed:
-        word = found.build.conclusion.value if found.build.conclusion else "over"
-        raise UsageError(f"{name} is already {word}.")
-    acting.must_be_able(found.place, Capability.CANCEL, found.build)
-    if not ask.ask.has("yes") and not await acting.is_own(found.build, request, services):
-        started = (
-            found.build.triggered_by or (found.build.author.name if found.build.author else None) or "somebody else"
+def spoken(args: Args) -> str:
+    """Return arguments as one would type them."""
+    named = [f"{target.pipeline} --id {target.id}" for target in args.targets]
+    return f"{'mine' if args.mine else ', '.join(named)}{_because(args.reason)}"
+
+
+def opens(args: Args, context: Context) -> Opening | None:
+    """Return the form where it was asked for."""
+    return opening("cancel", context, reason=args.reason) if args.form else None
+
+
+async def resolve(args: Args, context: Context) -> Stop | Answer:
+    """Return the builds to stop. Where it is not clear which, return the form or raise Ambiguous."""
+    if args.mine:
+        return await _mine(context)
+    if len(args.targets) > 1:
+        named = [await _named(target, context) for target in args.targets]
+        return Stop(matches=tuple(match for match in named if match is not None))
+    target = args.targets[0] if args.targets else Target()
+    match = await _named(target, context)
+    if match is not None:
+        return Stop(matches=(match,))
+    return await _meant(target, args, context)
+
+
+async def _named(target: Target, context: Context) -> BuildMatch | None:
+    match = await resolve_named_build(target, context, acting=True, verb="cancel")
+    if match is None and target.build not in {None, "running"}:
+        match = await resolve_build(target, context, acting=True, verb="cancel")
+    if match is not None:
+        actions.check_attempt(match, target.attempt)
+    return match
+
+
+async def _meant(target: Target, args: Args, context: Context) -> Stop | Answer:
+    """Return the person's own only running build, else the only running one; ask where there are several."""
+    if target.pipeline is not None or target.url is not None:
+        pipelines = [await resolve_pipeline(target, context, acting=True, verb="cancel")]
+        actions.must_be_able(pipelines[0], Capability.CANCEL)
+    else:
+        pipelines = [match for match in await pipelines_here(context) if match.provider.can(Capability.CANCEL)]
+    own = await _own_running(pipelines if target.pipeline or target.url else None, target, context)
+    if len(own) == 1:
+        return Stop(matches=(own[0],))
+    running = {match.build.key: match for match in own}
+    for pipeline in pipelines:
+        for build in await unfinished_builds(pipeline, context, ref=target.ref):
+            running.setdefault(build.key, BuildMatch(pipeline=pipeline, build=build))
+    candidates = list(running.values())
+    if not candidates and not pipelines and not await context.store.links.of_channel(context.team, context.channel):
+        raise NotLinked("No pipeline is linked to this channel, and none of your builds is running.")
+    if not candidates:
+        label = pipelines[0].provider.label if pipelines else context.here
+        names = pipelines[0].name if len(pipelines) == 1 else context.here
+        on = f" on {target.ref}" if target.ref else ""
+        raise NotFound(f"Nothing is running in {names}{on} that I could stop.", provider=label)
+    if len(candidates) == 1:
+        return Stop(matches=(await match_of_build(candidates[0].build, context, verb="cancel"),))
+    if context.can_open_form and target.empty:
+        return Answer(form=opening("cancel", context, reason=args.reason))
+    raise Ambiguous(
+        f"{len(candidates)} builds are running. Which one shall be stopped?",
+        choices=tuple(
+            (choice_label(match, context), f"cancel {match.spoken}{_because(args.reason)}") for match in candidates
+        ),
+    )
+
+
+async def _own_running(pipelines: Sequence[PipelineMatch] | None, target: Target, context: Context) -> list[BuildMatch]:
+    """Return the person's own builds that run now, in some pipelines or in all the workspace may see."""
+    keys = None if pipelines is None else {(pipeline.connection, pipeline.id) for pipeline in pipelines}
+    own: list[BuildMatch] = []
+    for known in await _started_unfinished(context):
+        if keys is not None and (known.connection, known.pipeline) not in keys:
+            continue
+        provider = context.services.connections.get(context.team, known.connection)
+        if provider is None or not provider.can(Capability.CANCEL):
+            continue
+        build = await provider.build_or_none(known.key)
+        if build is None or build.completed or (target.ref is not None and not is_built_from(build, target.ref)):
+            continue
+        own.append(await match_of_build(build, context, verb="cancel"))
+    return own
+
+
+async def _started_unfinished(context: Context) -> list[Build]:
+    started = await context.store.builds.started_by(context.team, context.user, MOST_OWN)
+    return [build for build in started if not build.completed]
+
+
+async def _mine(context: Context) -> Stop:
+    """Return the person's own running builds. Raises UsageError for none, ProviderError where none could be read."""
+    own: list[BuildMatch] = []
+    trouble: ProviderError | None = None
+    for known in await _started_unfinished(context):
+        provider = context.services.connections.get(context.team, known.connection)
+        if provider is None or not provider.can(Capability.CANCEL):
+            continue
+        try:
+            build = await provider.build(known.pipeline, known.id)
+            if not build.completed:
+                own.append(await match_of_build(build, context, verb="cancel"))
+        except ProviderError as exc:
+            trouble = exc
+    if not own:
+        raise trouble or UsageError("None of your builds is running.")
+    return Stop(matches=tuple(own))
+
+
+def authorize(_args: Args, stop: Stop, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role for each build; the approver's for several at once."""
+    required = [
+        Requirement(
+            role=Role.RUN,
+            doing=f"Stopping builds of *{escape(match.pipeline.name)}*",
+            pipeline=match.pipeline,
+            refs=refs_of_build(match.build),
         )
-        words = f"cancel {found.spoken} --round {found.attempt_no}{_because(ask.ask)}"
-        return acting.asks_first(
-            f"Stop {name} on {found.build.ref or 'its branch'}?", f"It was started by {started}.", words, yes="Stop it"
-        )
-    if not await acting.first_click(f"cancel {found.build.key}", request, services):
+        for match in stop.matches
+    ]
+    if len(stop.matches) > 1:
+        required += [
+            Requirement(role=Role.APPROVE, doing="Stopping several builds at once", pipeline=match.pipeline)
+            for match in stop.matches
+        ]
+    return required
+
+
+async def run(args: Args, stop: Stop, context: Context) -> Answer:
+    """Stop the builds and say so in public; builds of others, and several at once, are asked about first."""
+    running = [match for match in stop.matches if not match.build.completed]
+    if not running:
+        if len(stop.matches) == 1:
+            conclusion = stop.matches[0].build.conclusion
+            raise UsageError(f"{stop.matches[0].name} is already {conclusion.value if conclusion else 'over'}.")
+        raise UsageError("They are all over already.")
+    for match in running:
+        actions.must_be_able(match.pipeline, Capability.CANCEL, match.build)
+    if not args.confirmed and (question := await _question(args, running, context)) is not None:
+        return question
+    if not await memory.first_click(f"cancel {[match.build.key for match in running]}", context):
         return Answer(silent=True)
-    return await stop([found], ask.ask.flag("reason") or "", request, services)
+    return await _stopped(running, args.reason, context)
 
 
-async def _has_default(request: Request, services: Services) -> bool:
-    """Return whether it is clear which pipeline is meant where none is named."""
-    links = await services.store.links.of_channel(request.team, request.channel)
-    return bool(request.thread or request.message) or len(links) == 1 or any(link.is_default for link in links)
+async def _question(args: Args, running: Sequence[BuildMatch], context: Context) -> Answer | None:
+    if len(running) > 1:
+        names = ", ".join(match.name for match in running)
+        words = f"cancel mine{_because(args.reason)}"
+        return actions.asks_first(f"Stop {len(running)} builds?", names, words, yes="Stop them all")
+    match = running[0]
+    if await actions.is_own(match.build, context):
+        return None
+    return actions.asks_first(
+        f"Stop {match.name} on {match.build.ref or 'its branch'}?",
+        Markup(f"It was started by {await actions.starter_of(match.build, context)}."),
+        f"cancel {match.spoken} --attempt {match.attempt_no}{_because(args.reason)}",
+        yes="Stop it",
+    )
 
 
-async def stop(builds: Sequence[BuildMatch], reason: str, request: Request, services: Services) -> Answer:
-    """Stop builds that have been asked about, and say so in one public line; what failed is said there too."""
+async def _stopped(running: Sequence[BuildMatch], reason: str, context: Context) -> Answer:
+    """Stop builds and return one public line; what failed is said there too. Raises ProviderError where all failed."""
     stopped: list[str] = []
     failed: list[str] = []
     last: ProviderError | None = None
-    for found in builds:
+    for match in running:
         try:
-            after = await found.provider.cancel(found.build.pipeline, found.build.id)
+            after = await match.provider.cancel(match.build.pipeline, match.build.id)
         except ProviderError as exc:
             last = exc
-            failed.append(f"{escape(found.name)}: {harmless(str(exc), styles=False)}")
+            failed.append(f"{escape(match.name)}: {harmless(str(exc), styles=False)}")
             continue
-        await acting.look_again(after, found.place, services, request)
-        stopped.append(escape(found.name))
+        await actions.poll_again(after, match.pipeline, context)
+        stopped.append(escape(match.name))
     if last is not None and not stopped:
         raise last
     why = f" ({escape(reason)})" if reason else ""
     trouble = "".join(f"\n✕ {line}" for line in failed)
-    place = builds[0].place if len(builds) == 1 else None
-    build_ = builds[0].build if len(builds) == 1 else None
-    return acting.public_line(f"{acting.who(request)} stopped {', '.join(stopped)}{why}{trouble}", build_, place)
+    line = f"{actions.actor(context)} stopped {', '.join(stopped)}{why}{trouble}"
+    if len(running) > 1:
+        return actions.public_line(line)
+    return actions.public_line(line, running[0].build, running[0].pipeline)
 
 
-async def _mine(ask: Cancel, request: Request, services: Services) -> Answer:
-    mine = [
-        known for known in await services.store.builds.started_by(request.team, request.user, 50) if not known.completed
-    ]
-    stoppable: list[BuildMatch] = []
-    trouble: ProviderError | None = None
-    for known in mine:
-        provider = services.connections.get(request.team, known.connection)
-        if provider is None or not provider.can(Capability.CANCEL):
-            continue
-        try:
-            target = Target(pipeline=f"{known.connection}:{known.pipeline}", id=known.id)
-            found = await build(target, request, services, acting=True, verb="cancel")
-        except ProviderError as exc:
-            trouble = exc
-            continue
-        if not found.build.completed:
-            await acting.may_act_on(found, f"Stopping builds of *{escape(found.place.label)}*", request, services)
-            stoppable.append(found)
-    if not stoppable:
-        raise trouble or UsageError("None of your builds is running.")
-    names = ", ".join(found.name for found in stoppable)
-    if len(stoppable) > 1:
-        await require(Role.APPROVE, "Stopping several builds at once", request, services)
-        if not ask.ask.has("yes"):
-            words = f"cancel mine{_because(ask.ask)}"
-            return acting.asks_first(f"Stop {len(stoppable)} builds?", names, words, yes="Stop them all")
-    if not await acting.first_click("cancel mine", request, services):
-        return Answer(silent=True)
-    return await stop(stoppable, ask.ask.flag("reason") or "", request, services)
-
-
-def _because(ask: ParsedArgs) -> str:
-    reason = ask.flag("reason")
+def _because(reason: str) -> str:
     return f" --reason={shlex.quote(reason)}" if reason else ""
 
 
@@ -136,9 +264,14 @@ COMMAND = Command(
     role=Role.RUN,
     group="Act",
     parse=parse,
+    opens=opens,
+    resolve=resolve,
+    authorize=authorize,
     run=run,
+    spoken=spoken,
     aliases=("stop", "abort"),
     flags=(("--reason TEXT", "why, for the public line"), ("--form", "choose among the running builds in a form")),
     examples=("cancel", "cancel #412", "cancel mine"),
-    inferred="your own newest running build, else the newest running one",
+    inferred="your own running build if it is the only one, else a list to choose from",
+    is_dangerous=True,
 )

@@ -1,25 +1,25 @@
 """The form to stop running builds: those of the channel's pipelines and one's own, to be ticked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from typing_extensions import override
 
-from bot.blocks.message import Block, View, checkboxes, context, input_block, section, text_field
+from bot.blocks.message import Block, View, checkboxes, input_block, section, text_field
+from bot.blocks.message import context as small_print
 from bot.blocks.text import plural, roughly, since
-from bot.core.errors import NotLinked
+from bot.core.errors import BotError, NotLinked, UsageError
 from bot.core.models import Build
 from bot.providers.base.capabilities import Capability
-from commands.act.cancel import stop
-from commands.core import actions as acting
-from commands.core.context import Answer, Request, Role, Services
-from commands.core.forms import FieldError, Form, Values, picked, text
+from commands.act.cancel import Args
+from commands.core.context import Context
+from commands.core.forms import FieldError, Form, Submission, Values, picked, text
 from commands.core.grammar import Target
-from commands.core.permissions import require
-from commands.core.resolve import BuildMatch, build
+from commands.core.resolve import name_of, pipeline_names
 
 BUILDS, REASON = "builds", "reason"
 EACH = 10
 MOST = 60
+MOST_OWN = 50
 LONGEST = 150
 
 
@@ -32,14 +32,15 @@ class CancelForm(Form):
     close_label = "Back"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the list of what runs, one's own first, from the store."""
-        running, names = await _running(request, services)
-        fitting = [one for one in running if len(_value(one)) <= LONGEST][:MOST]
+        running = await _running(context)
+        names = await pipeline_names(running, context)
+        fitting = [build for build in running if len(_value(build)) <= LONGEST][:MOST]
         blocks: list[Block] = []
         for index, start in enumerate(range(0, len(fitting), EACH)):
             page = fitting[start : start + EACH]
-            listed = [(_label(one, names, request), _value(one)) for one in page]
+            listed = [(_label(build, names, context), _value(build)) for build in page]
             blocks.append(
                 input_block(
                     "Running" if index == 0 else "… and",
@@ -53,62 +54,60 @@ class CancelForm(Form):
             return self.view((section(f"Nothing runs here that I could stop.{hidden}"),), arguments, ready=False)
         blocks.append(input_block("Why", text_field(initial=arguments.get(REASON)), name=REASON, optional=True))
         if len(running) > len(fitting):
-            blocks.append(
-                context(f"{plural(len(running) - len(fitting), 'more build')}: {services.command} cancel NAME#NUMBER")
-            )
+            more = plural(len(running) - len(fitting), "more build")
+            blocks.append(small_print(f"{more}: {context.command} cancel NAME#NUMBER"))
         return self.view(blocks, arguments)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Stop what is ticked; several at once ask for the approver's role, as `cancel mine` does."""
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `cancel` for what is ticked; the form was the question."""
         chosen = [value for name in sorted(values) if name.startswith(f"{BUILDS}:") for value in picked(values, name)]
         if not chosen:
             raise FieldError(f"{BUILDS}:0", "Tick at least one.")
-        if len(chosen) > 1:
-            await require(Role.APPROVE, "Stopping several builds at once", request, services)
-        founds: list[BuildMatch] = []
-        for value in chosen:
-            connection, pipeline, number = (*value.split("\n"), "", "")[:3]
-            target = Target(pipeline=f"{connection}:{pipeline}", id=number)
-            found = await build(target, request, services, acting=True, verb="cancel")
-            acting.must_be_able(found.place, Capability.CANCEL, found.build)
-            await acting.may_act_on(found, f"Stopping builds of {found.place.label}", request, services)
-            if not found.build.completed:
-                founds.append(found)
-        if not founds:
-            raise FieldError(f"{BUILDS}:0", "It is over already." if len(chosen) == 1 else "They are all over already.")
-        return await stop(founds, text(values, REASON), request, services)
+        targets = tuple(_target(value) for value in chosen)
+        return Submission(verb="cancel", args=Args(targets=targets, reason=text(values, REASON), confirmed=True))
+
+    @override
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Say at the list that what was ticked is over."""
+        if isinstance(error, UsageError) and " already" in error.message:
+            chosen = [value for name in values if name.startswith(f"{BUILDS}:") for value in picked(values, name)]
+            return FieldError(
+                f"{BUILDS}:0", "It is over already." if len(chosen) == 1 else "They are all over already."
+            )
+        return error
 
 
-async def _running(request: Request, services: Services) -> tuple[list[Build], dict[tuple[str, str], str]]:
-    """Return the unfinished builds that a person may want to stop from here, and what their pipelines are called."""
-    able = {one.connection for one in services.connections.visible(request.team) if one.can(Capability.CANCEL)}
-    links = await services.store.links.of_channel(request.team, request.channel)
-    names = {(link.connection, link.pipeline): link.alias or link.name for link in links}
-    mine = [one for one in await services.store.builds.started_by(request.team, request.user, 50) if not one.completed]
-    if not links and not mine:
-        raise NotLinked("No pipeline is linked to this channel, and none of your builds runs.")
-    here = [
-        one for one in await services.store.builds.unfinished(sorted(able)) if (one.connection, one.pipeline) in names
-    ]
-    found = {one.key: one for one in (*mine, *here) if one.connection in able}
-    return list(found.values()), names
+async def _running(context: Context) -> list[Build]:
+    """Return the unfinished builds that a person may want to stop from here."""
+    able = {provider.connection for provider in context.providers() if provider.can(Capability.CANCEL)}
+    links = await context.store.links.of_channel(context.team, context.channel)
+    linked = {(link.connection, link.pipeline) for link in links}
+    started = await context.store.builds.started_by(context.team, context.user, MOST_OWN)
+    own = [build for build in started if not build.completed]
+    if not links and not own:
+        raise NotLinked("No pipeline is linked to this channel, and none of your builds is running.")
+    unfinished = await context.store.builds.unfinished(sorted(able))
+    here = [build for build in unfinished if (build.connection, build.pipeline) in linked]
+    running = {build.key: build for build in (*own, *here) if build.connection in able}
+    return list(running.values())
 
 
-def _value(one: Build) -> str:
-    return f"{one.connection}\n{one.pipeline}\n{one.id}"
+def _value(build: Build) -> str:
+    return f"{build.connection}\n{build.pipeline}\n{build.id}"
 
 
-def _label(one: Build, names: Mapping[tuple[str, str], str], request: Request) -> str:
-    name = names.get((one.connection, one.pipeline)) or one.workflow or one.repo or one.pipeline
-    number = f" #{one.number}" if one.number is not None else ""
-    began = one.started_at or one.created_at
-    parts: Sequence[str | None] = (
-        f"{name}{number}",
-        one.ref,
-        roughly(since(began, request.now)) if began else None,
-        one.triggered_by or (one.author.name if one.author else None),
+def _target(value: str) -> Target:
+    connection, pipeline, build = (*value.split("\n"), "", "")[:3]
+    return Target(pipeline=f"{connection}:{pipeline}", id=build)
+
+
+def _label(build: Build, names: Mapping[tuple[str, str], str], context: Context) -> str:
+    began = build.started_at or build.created_at
+    parts = (
+        name_of(build, names[build.connection, build.pipeline]),
+        build.ref,
+        roughly(since(began, context.now)) if began else None,
+        build.triggered_by or (build.author.name if build.author else None),
     )
     return " · ".join(part for part in parts if part)

@@ -1,23 +1,22 @@
 """The form to approve or reject a step that waits: which step, what it asks for, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from typing_extensions import override
 
-from bot.blocks.message import Block, View, context, input_block, radios, section, select, text_field
+from bot.blocks.message import Block, View, input_block, radios, section, select, text_field
+from bot.blocks.message import context as small_print
 from bot.blocks.text import escape, link
-from bot.core.errors import NotFound
-from bot.core.models import Approval
+from bot.core.errors import BotError, NotFound
 from bot.core.text import holds_name
 from bot.providers.base.capabilities import Capability
-from commands.act.decide import Decide
-from commands.act.decide import run as decide
-from commands.core.context import Answer, Request, Services
+from commands.act.decision import Args, MissingFields, Step, open_steps, place_of
+from commands.core.context import Context
 from commands.core.fields import PREFIX, parameter_field, parameters_given, target_of
-from commands.core.forms import FieldError, Form, Values, renewed, text
-from commands.core.grammar import ParsedArgs, Target
-from commands.core.resolve import BuildMatch, build
+from commands.core.forms import FieldError, Form, Submission, Values, renewed, text
+from commands.core.grammar import Target
+from commands.core.words import choice_label
 
 PIPELINE, BUILD, NUMBER, APPROVAL, DECISION, COMMENT = "pipeline", "build", "number", "approval", "decision", "comment"
 APPROVE, REJECT = "approve", "reject"
@@ -28,56 +27,36 @@ class DecideForm(Form):
 
     name = "decide"
     title = "Approve or reject"
-    submit_label = "Decide"
+    submit_label = "Send"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
-        """Return the form of the approval that was pressed, else of the first one open. Raises NotFound for none."""
-        found, approvals = await self._open(arguments, request, services)
-        return self._drawn(
-            found, approvals, _named(approvals, arguments.get(APPROVAL, "")), arguments.get(DECISION, ""), arguments
-        )
-
-    async def _open(
-        self, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> tuple[BuildMatch, tuple[Approval, ...]]:
-        found = await build(_target(arguments), request, services, acting=True, verb="approve", default="waiting")
-        approvals = await found.provider.approvals(found.build.pipeline, found.build.id)
-        if not approvals:
-            raise NotFound(
-                f"Nothing waits in {found.place.label}{_number(found)} any more.", provider=found.provider.label
-            )
-        return found, approvals
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
+        """Return the form of the step that was pressed, else of the first one open. Raises NotFound for none."""
+        steps = await _open(arguments, context)
+        named = arguments.get(APPROVAL, "")
+        return self._drawn(steps, _named(steps, named), arguments.get(DECISION, ""), arguments, context)
 
     def _drawn(
         self,
-        found: BuildMatch,
-        approvals: tuple[Approval, ...],
-        approval: Approval,
+        steps: Sequence[Step],
+        step: Step,
         decision: str,
         arguments: Mapping[str, str],
+        context: Context,
     ) -> View:
-        listed = [
-            (f"{one.name} ({one.job})" if one.job and one.job != one.name else one.name, one.id) for one in approvals
-        ]
-        can_reject = approval.can_reject and found.provider.can(Capability.REJECT)
+        match, approval = step.match, step.approval
+        can_reject = approval.can_reject and match.provider.can(Capability.REJECT)
         shown = decision if decision == REJECT and can_reject else APPROVE
         choices = [("Approve", APPROVE), *([("Reject", REJECT)] if can_reject else [])]
-        title = (
-            f"*{escape(found.place.label)}{_number(found)}*{f' · {escape(found.build.ref)}' if found.build.ref else ''}"
-        )
-        lines = [title, escape(approval.name) if len(approvals) == 1 else "", escape(approval.instructions or "")]
+        title = f"*{escape(match.name)}*{f' · {escape(match.build.ref)}' if match.build.ref else ''}"
+        lines = [title, escape(approval.name) if len(steps) == 1 else "", escape(approval.instructions or "")]
         about: list[Block] = [section("\n".join(line for line in lines if line))]
         fields: list[Block] = []
         if shown == APPROVE:
-            fields = [parameter_field(field, None) for field in approval.fields[:80]]
+            fields = [parameter_field(parameter, None) for parameter in approval.fields[:80]]
         blocks = [
             *about,
-            *(
-                [input_block("Step", select(listed, initial=approval.id), name=APPROVAL, dispatch=True)]
-                if len(approvals) > 1
-                else []
-            ),
+            *_step_fields(steps, step, context),
             *renewed(
                 [input_block("Decision", radios(choices, initial=shown), name=DECISION, dispatch=True)], approval.id
             ),
@@ -89,65 +68,94 @@ class DecideForm(Form):
                 optional=True,
                 hint="For the public line, and for the CI system where it takes one.",
             ),
-            *([context(link(approval.url, "See it there"))] if approval.url else []),
+            *([small_print(link(approval.url, "Open step"))] if approval.url else []),
         ]
-        kept = {
-            PIPELINE: f"{found.place.connection}:{found.build.pipeline}",
-            BUILD: found.build.id,
-            NUMBER: "",
-            APPROVAL: approval.id,
-        }
-        return self.view(blocks, {**arguments, **kept})
+        about_build = (
+            {PIPELINE: f"{match.build.connection}:{match.build.pipeline}", BUILD: match.build.id, NUMBER: ""}
+            if _is_one_build(steps)
+            else {}
+        )
+        return self.view(blocks, {**arguments, **about_build, APPROVAL: _value(step, steps)})
 
     @override
-    async def changed(
-        self, field: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> View | None:
+    async def changed(self, field: str, values: Values, arguments: Mapping[str, str], context: Context) -> View | None:
         """Return the form of another step or decision: its fields change."""
-        found, approvals = await self._open(arguments, request, services)
-        approval = _named(approvals, text(values, APPROVAL) or arguments.get(APPROVAL, ""))
+        steps = await _open(arguments, context)
+        step = _named(steps, text(values, APPROVAL) or arguments.get(APPROVAL, ""))
         decision = text(values, DECISION) if field == DECISION else ""
-        return self._drawn(found, approvals, approval, decision, arguments)
+        return self._drawn(steps, step, decision, arguments, context)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Decide, as `approve` and `reject` do."""
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `approve` or `reject` for the step and the fields shown."""
         chosen = text(values, APPROVAL) or arguments.get(APPROVAL, "")
         if chosen != arguments.get(APPROVAL):
-            raise FieldError(APPROVAL, "Its fields were still on their way. Look them through and press Decide again.")
-        found, approvals = await self._open(arguments, request, services)
-        approval = next((one for one in approvals if one.id == chosen), None)
-        if approval is None:
-            raise NotFound("That step does not wait any more.", provider=found.provider.label)
+            raise FieldError(APPROVAL, "Its fields were still on their way. Look them through and press Send again.")
+        steps = await _open(arguments, context)
+        step = next((step for step in steps if _value(step, steps) == chosen), None)
+        if step is None:
+            raise NotFound("That step does not wait any more.", provider="")
         approve = text(values, DECISION) != REJECT
-        given = parameters_given(values, approval.fields) if approve else {}
-        missing = {
-            f"{PREFIX}{field.name}": "This one is needed."
-            for field in approval.fields
-            if approve and field.required and field.default is None and field.name not in given
-        }
-        if missing:
-            raise FieldError(next(iter(missing)), "This one is needed.", others=missing)
-        comment = text(values, COMMENT)
-        ask = ParsedArgs(parameters=given, flags={"comment": (comment,)} if comment else {})
-        return await decide(
-            Decide(target=_target(arguments), approval=approval.id, approve=approve, ask=ask), request, services
+        build = step.match.build
+        args = Args(
+            target=Target(pipeline=f"{build.connection}:{build.pipeline}", id=build.id),
+            approve=approve,
+            step=step.approval.id,
+            fields=parameters_given(values, step.approval.fields) if approve else {},
+            comment=text(values, COMMENT) or None,
         )
+        return Submission(verb=APPROVE if approve else REJECT, args=args)
+
+    @override
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Mark the fields that the step needs."""
+        if not isinstance(error, MissingFields):
+            return error
+        needed = {f"{PREFIX}{name}": "This one is needed." for name in error.names}
+        return FieldError(next(iter(needed)), "This one is needed.", others=needed)
 
 
-def _target(arguments: Mapping[str, str]) -> Target:
+async def _open(arguments: Mapping[str, str], context: Context) -> list[Step]:
+    """Return the steps that wait in what the form is about. Raises NotFound for none."""
     named = target_of(arguments.get(PIPELINE, ""))
-    return replace(named, id=arguments.get(BUILD) or None, build=arguments.get(NUMBER) or None)
+    target = replace(named, id=arguments.get(BUILD) or None, build=arguments.get(NUMBER) or None)
+    steps = await open_steps(target, context, verb=APPROVE)
+    if not steps:
+        place = await place_of(target, context, verb=APPROVE)
+        raise NotFound(f"Nothing waits in {place} any more.", provider="")
+    return steps
 
 
-def _named(approvals: tuple[Approval, ...], name: str) -> Approval:
-    for approval in approvals:
-        if approval.id == name:
-            return approval
-    return next((approval for approval in approvals if name and holds_name(approval.name, name)), approvals[0])
+def _is_one_build(steps: Sequence[Step]) -> bool:
+    return len({step.match.build.key for step in steps}) == 1
 
 
-def _number(found: BuildMatch) -> str:
-    return f" #{found.build.number}" if found.build.number is not None else ""
+def _value(step: Step, steps: Sequence[Step]) -> str:
+    return step.approval.id if _is_one_build(steps) else f"{step.match.build.id}\n{step.approval.id}"
+
+
+def _named(steps: Sequence[Step], name: str) -> Step:
+    for step in steps:
+        if name and name in {_value(step, steps), step.approval.id}:
+            return step
+    return next((step for step in steps if name and holds_name(step.approval.name, name)), steps[0])
+
+
+def _step_fields(steps: Sequence[Step], step: Step, context: Context) -> list[Block]:
+    """Return the list of steps where there are several: with their builds where those differ."""
+    if len(steps) == 1:
+        return []
+    is_one_build = _is_one_build(steps)
+    listed = [
+        (
+            _step_name(other) if is_one_build else choice_label(other.match, context, other.approval),
+            _value(other, steps),
+        )
+        for other in steps
+    ]
+    return [input_block("Step", select(listed, initial=_value(step, steps)), name=APPROVAL, dispatch=True)]
+
+
+def _step_name(step: Step) -> str:
+    approval = step.approval
+    return f"{approval.name} ({approval.job})" if approval.job and approval.job != approval.name else approval.name

@@ -1,58 +1,83 @@
 """Erase a build's logs and artifacts: /build erase <build>."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from bot.providers.base.capabilities import Capability
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.permissions import require
-from commands.core.resolve import build
+from commands.core import actions, memory
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement, refs_of_build
+from commands.core.registry import Command
+from commands.core.resolve import BuildMatch, resolve_build, resolve_named_build
 
 USAGE = "erase <build>"
 
 
-@dataclass(frozen=True, slots=True)
-class Erase:
-    """Which build."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which build; `confirmed` once the person has been asked."""
 
     target: Target
-    ask: ParsedArgs
+    confirmed: bool = False
 
 
-def parse(words: str) -> Erase:
+def parse(words: str) -> Args:
     """Read the words after `erase`. Raises UsageError."""
-    ask = read(words, switches=("yes",))
-    target = ask.target()
-    if len(ask.words) > 1 or (target.build is None and target.id is None and target.url is None):
+    parsed = read(words, switches=("yes",))
+    target = parsed.only_target(USAGE)
+    if not target.names_build:
         raise UsageError("Which build? Its logs and artifacts will be gone.", usage=USAGE)
-    return Erase(target=target, ask=ask)
+    return Args(target=target, confirmed=parsed.has("yes"))
 
 
-async def run(ask: Erase, request: Request, services: Services) -> Answer:
-    """Erase after asking; there is no way back."""
-    found = await build(ask.target, request, services, acting=True, verb="erase")
-    acting.must_be_able(found.place, Capability.ERASE, found.build)
-    await require(
-        Role.APPROVE,
-        f"Erasing builds of *{escape(found.place.label)}*",
-        request,
-        services,
-        found.place,
-        found.build.branch or found.build.tag,
+async def resolve(args: Args, context: Context) -> BuildMatch:
+    """Return the build named."""
+    if args.target.build is None and args.target.id is None:
+        match = await _of_page(args.target, context)
+    else:
+        match = await resolve_build(args.target, context, acting=True, verb="erase")
+    actions.must_be_able(match.pipeline, Capability.ERASE, match.build)
+    return match
+
+
+async def _of_page(target: Target, context: Context) -> BuildMatch:
+    """Return the build of a page; a pipeline's page names none, and nothing is erased on a guess."""
+    match = await resolve_named_build(target, context, acting=True, verb="erase")
+    if match is None:
+        raise UsageError("That page shows no build. Which build? Its logs and artifacts will be gone.", usage=USAGE)
+    return match
+
+
+def authorize(_args: Args, match: BuildMatch, _context: Context) -> Sequence[Requirement]:
+    """Require the approver's role on the build's own pipeline and refs."""
+    return (
+        Requirement(
+            role=Role.APPROVE,
+            doing=f"Erasing builds of *{escape(match.pipeline.name)}*",
+            pipeline=match.pipeline,
+            refs=refs_of_build(match.build),
+        ),
     )
-    name = found.name
-    if not ask.ask.has("yes"):
-        words = f"erase {found.spoken}"
-        return acting.asks_first(f"Erase {name}?", "Its logs and artifacts will be gone for good.", words, yes="Erase")
-    if not await acting.first_click(f"erase {found.build.key}", request, services):
+
+
+async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
+    """Erase after asking; there is no way back."""
+    if not args.confirmed:
+        return actions.asks_first(
+            f"Erase {match.name}?",
+            "Its logs and artifacts will be gone for good.",
+            f"erase {match.spoken}",
+            yes="Erase",
+        )
+    if not await memory.first_click(f"erase {match.build.key}", context):
         return Answer(silent=True)
-    after = await found.provider.erase(found.build.pipeline, found.build.id)
-    await acting.look_again(after, found.place, services, request)
-    return acting.public_line(
-        f"{acting.who(request)} erased the logs and artifacts of {escape(name)}", after, found.place
+    after = await match.provider.erase(match.build.pipeline, match.build.id)
+    await actions.poll_again(after, match.pipeline, context)
+    return actions.public_line(
+        f"{actions.actor(context)} erased the logs and artifacts of {escape(match.name)}", after, match.pipeline
     )
 
 
@@ -63,6 +88,9 @@ COMMAND = Command(
     role=Role.APPROVE,
     group="Act",
     parse=parse,
+    resolve=resolve,
+    authorize=authorize,
     run=run,
     examples=("erase #412", "erase backend#412"),
+    is_dangerous=True,
 )

@@ -1,34 +1,31 @@
 """Presets: parameter values a channel keeps under a name for a pipeline, without its secrets."""
 
-import json
 import re
 from collections.abc import Mapping
 
 from bot.core.errors import UsageError
-from commands.core.context import Request, Services
+from commands.core.context import Context
 from commands.core.resolve import PipelineMatch
 
 MOST = 20
-KEPT_SECONDS = 10 * 365 * 86_400.0
 _NAME = re.compile(r"[\w.-]{1,40}")
 
 
-async def presets(where: PipelineMatch, request: Request, services: Services) -> dict[str, dict[str, str]]:
+async def presets_of(pipeline: PipelineMatch, context: Context) -> dict[str, dict[str, str]]:
     """Return the channel's presets of a pipeline, by name."""
-    kept = json.loads(await services.store.inbox.value(_key(where, request)) or "{}")
-    return {str(name): {str(key): str(value) for key, value in values.items()} for name, values in kept.items()}
+    return await context.store.presets.of_pipeline(context.team, context.channel, pipeline.connection, pipeline.id)
 
 
-async def preset(name: str, where: PipelineMatch, request: Request, services: Services) -> dict[str, str]:
-    """Return one preset's values. Raises UsageError naming the ones there are."""
-    known = await presets(where, request, services)
-    if name not in known:
-        names = ", ".join(f"`{one}`" for one in sorted(known))
+async def preset_values(name: str, pipeline: PipelineMatch, context: Context) -> dict[str, str]:
+    """Return one preset's values. Raises UsageError naming the presets there are."""
+    presets = await presets_of(pipeline, context)
+    if name not in presets:
+        names = ", ".join(f"`{preset}`" for preset in sorted(presets))
         raise UsageError(
-            f"{where.label} has no preset `{name}` in this channel.",
-            hint=f"It has {names}." if known else f"A preset is saved in the form: `{services.command} run --form`.",
+            f"{pipeline.name} has no preset `{name}` in this channel.",
+            hint=f"It has {names}." if presets else f"A preset is saved in the form: `{context.command} run --form`.",
         )
-    return known[name]
+    return presets[name]
 
 
 def check_name(name: str) -> None:
@@ -37,37 +34,27 @@ def check_name(name: str) -> None:
         raise UsageError("A preset's name has letters, figures, `.`, `_` and `-` in it, at most 40.")
 
 
-async def save_preset(
-    name: str, values: Mapping[str, str], where: PipelineMatch, request: Request, services: Services
-) -> None:
+async def save_preset(name: str, values: Mapping[str, str], pipeline: PipelineMatch, context: Context) -> None:
     """Keep values under a name, in place of what stood there. Raises UsageError where there are too many."""
     check_name(name)
-    async with services.store.lock(_key(where, request)):
-        known = await presets(where, request, services)
-        if name not in known and len(known) >= MOST:
-            raise UsageError(
-                f"{where.label} has {MOST} presets in this channel already.",
-                hint=f"`{services.command} run --forget-preset NAME` ends one.",
-            )
-        await _write({**known, name: dict(values)}, where, request, services)
+    try:
+        await context.store.presets.save(
+            context.team,
+            context.channel,
+            pipeline.connection,
+            pipeline.id,
+            name=name,
+            parameters=values,
+            most=MOST,
+        )
+    except UsageError as exc:
+        raise UsageError(
+            f"{pipeline.name} has {MOST} presets in this channel already.",
+            hint=f"`{context.command} run --forget-preset NAME` removes one.",
+        ) from exc
 
 
-async def forget_preset(name: str, where: PipelineMatch, request: Request, services: Services) -> None:
-    """Forget a preset. Raises UsageError where there is none of that name."""
-    async with services.store.lock(_key(where, request)):
-        await preset(name, where, request, services)
-        known = await presets(where, request, services)
-        await _write({other: values for other, values in known.items() if other != name}, where, request, services)
-
-
-async def _write(
-    known: Mapping[str, Mapping[str, str]], where: PipelineMatch, request: Request, services: Services
-) -> None:
-    key = _key(where, request)
-    await services.store.inbox.take(key)
-    if known:
-        await services.store.inbox.is_duplicate(key, seconds=KEPT_SECONDS, value=json.dumps(known))
-
-
-def _key(where: PipelineMatch, request: Request) -> str:
-    return f"presets:{request.team}:{request.channel}:{where.connection}:{where.pipeline}"
+async def forget_preset(name: str, pipeline: PipelineMatch, context: Context) -> None:
+    """Remove a preset. Raises UsageError where there is none of that name."""
+    await preset_values(name, pipeline, context)
+    await context.store.presets.remove(context.team, context.channel, pipeline.connection, pipeline.id, name)

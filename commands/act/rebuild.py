@@ -1,51 +1,87 @@
 """Build the same again as a new build: /build rebuild [target] [KEY=VALUE …]."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bot.blocks.text import escape
-from bot.core.errors import UsageError
 from bot.core.models import StartRequest
 from bot.providers.base.capabilities import Capability
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.resolve import build
+from commands.act.options import check_options, names_somebody_else, options_given
+from commands.core import actions, memory
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement, refs_of_build
+from commands.core.registry import Command
+from commands.core.resolve import BuildMatch, resolve_build
 
-USAGE = "rebuild [target] [KEY=VALUE …]"
+USAGE = "rebuild [target] [KEY=VALUE …] [--clean] [--option NAME=VALUE]"
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuild:
-    """Which build, and the values to replace."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which build, and the values and options that differ from its own."""
 
     target: Target
-    ask: ParsedArgs
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse(words: str) -> Rebuild:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuild:
+    """The build to build again."""
+
+    match: BuildMatch
+    names_somebody_else: bool = False
+
+
+def parse(words: str) -> Args:
     """Read the words after `rebuild`. Raises UsageError."""
-    ask = read(words, switches=("yes",), parameters=True)
-    if len(ask.words) > 1:
-        raise UsageError(f"I don't know what `{ask.words[1]}` should be.", usage=USAGE)
-    return Rebuild(target=ask.target(), ask=ask)
+    parsed = read(words, values=("option",), switches=("yes", "clean"), parameters=True)
+    target = parsed.only_target(USAGE)
+    return Args(target=target, parameters=dict(parsed.parameters), options=options_given(parsed, USAGE))
 
 
-async def run(ask: Rebuild, request: Request, services: Services) -> Answer:
+async def resolve(args: Args, context: Context) -> Rebuild:
+    """Return the build named, else the last one."""
+    match = await resolve_build(args.target, context, acting=True, verb="rebuild")
+    actions.must_be_able(match.pipeline, Capability.REBUILD, match.build)
+    check_options(args.options, match.provider)
+    return Rebuild(match=match, names_somebody_else=await names_somebody_else(args.options, context))
+
+
+def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role for the build's own refs, and for a branch that an option names."""
+    match = rebuild.match
+    branch = args.options.get("branch")
+    required = [
+        Requirement(
+            role=Role.RUN,
+            doing=f"Rebuilding *{escape(match.pipeline.name)}*",
+            pipeline=match.pipeline,
+            refs=(*refs_of_build(match.build), *((branch,) if branch else ())),
+        )
+    ]
+    if rebuild.names_somebody_else:
+        required.append(Requirement(role=Role.ADMIN, doing="Starting a build in somebody else's name"))
+    return required
+
+
+async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
     """Start the new build and post its card; says so where it builds another commit than the old one."""
-    found = await build(ask.target, request, services, acting=True, verb="rebuild")
-    acting.must_be_able(found.place, Capability.REBUILD, found.build)
-    await acting.may_act_on(found, f"Rebuilding *{escape(found.place.label)}*", request, services)
-    if not await acting.first_click(f"rebuild {found.build.key}", request, services):
+    match = rebuild.match
+    actions.check_attempt(match, args.target.attempt)
+    if not await memory.first_click(f"rebuild {match.build.key}", context):
         return Answer(silent=True)
-    name = await services.people.name(request.team, request.user)
-    wanted = StartRequest(parameters=dict(ask.ask.parameters), requested_by=name)
-    after = await found.provider.rebuild(found.build.pipeline, found.build.id, wanted)
-    old = f"#{found.build.number}" if found.build.number is not None else "a build"
-    new = f" as #{after.number}" if after.number is not None and after.number != found.build.number else ""
-    headline = f"{acting.who(request)} rebuilt {old} of {escape(found.place.label)}{new}"
-    if after.commit and found.build.commit and after.commit != found.build.commit:
-        headline += f" - at the branch's present commit {after.commit[:8]}, not {found.build.commit[:8]}"
-    return await acting.announce(after, found.place, request, services, headline=headline)
+    request = StartRequest(
+        parameters=dict(args.parameters), options=dict(args.options), requested_by=await context.name() or None
+    )
+    after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
+    new = f" as #{after.number}" if after.number is not None and after.number != match.build.number else ""
+    old = actions.number_words(match.build)
+    headline = f"{actions.actor(context)} rebuilt {old} of {escape(match.pipeline.name)}{new}"
+    if after.commit and match.build.commit and after.commit != match.build.commit:
+        headline += f" - at the branch's present commit {after.commit[:8]}, not {match.build.commit[:8]}"
+    return await actions.announce(after, match.pipeline, context, headline=headline)
 
 
 COMMAND = Command(
@@ -55,7 +91,13 @@ COMMAND = Command(
     role=Role.RUN,
     group="Act",
     parse=parse,
+    resolve=resolve,
+    authorize=authorize,
     run=run,
+    flags=(
+        ("--clean", "build without cached files, where the CI system can"),
+        ("--option NAME=VALUE", "an option of the CI system's own"),
+    ),
     examples=("rebuild", "rebuild #412", "rebuild web#last DEPLOY=false"),
     inferred="the last build",
 )

@@ -1,113 +1,174 @@
 """Run jobs of a build again: /build retry [target] [--failed|--all|--job NAME]."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.blocks.text import escape
-from bot.core.errors import NotFound, UsageError
-from bot.core.models import Conclusion, Job, StartRequest
-from bot.core.text import among_names, holds_name, without_short_codes
+from bot.core.errors import Ambiguous, NotFound, UsageError
+from bot.core.models import Build, Conclusion, Ref, RefKind, StartRequest
 from bot.providers.base.capabilities import Capability
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.resolve import BuildMatch, build
+from commands.act.jobs import job_named
+from commands.core import actions, memory
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement, refs_of_build
+from commands.core.registry import Command
+from commands.core.resolve import (
+    BuildMatch,
+    PipelineMatch,
+    match_of_build,
+    number_of,
+    recent_builds,
+    resolve_build,
+    resolve_named_build,
+    resolve_pipeline,
+    state_of,
+)
 
 USAGE = "retry [target] [--failed|--all|--job NAME]"
 _ENDED = {Conclusion.SKIPPED: "was skipped", Conclusion.RETRIED: "was retried"}
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Which jobs of which build."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which jobs of which build: the failed ones, all, or the one called `job`."""
 
     target: Target
-    ask: ParsedArgs
+    job: str | None = None
+    all_jobs: bool = False
+    confirmed: bool = False
+
+    @property
+    def failed_only(self) -> bool:
+        """Whether only failed jobs are to run again."""
+        return self.job is None and not self.all_jobs
 
 
-def parse(words: str) -> Retry:
+def parse(words: str) -> Args:
     """Read the words after `retry`. Raises UsageError."""
-    ask = read(words, values=("job",), switches=("failed", "all", "yes"))
-    if len(ask.words) > 1:
-        raise UsageError(f"I don't know what `{ask.words[1]}` should be.", usage=USAGE)
-    if sum((ask.has("failed"), ask.has("all"), ask.has("job"))) > 1:
+    parsed = read(words, values=("job",), switches=("failed", "all", "yes"))
+    target = parsed.only_target(USAGE)
+    if sum((parsed.has("failed"), parsed.has("all"), parsed.has("job"))) > 1:
         raise UsageError("`--failed`, `--all` and `--job` exclude each other.", usage=USAGE)
-    return Retry(target=ask.target(), ask=ask)
+    return Args(target=target, job=parsed.flag("job"), all_jobs=parsed.has("all"), confirmed=parsed.has("yes"))
 
 
-async def run(ask: Retry, request: Request, services: Services) -> Answer:
-    """Retry in the same build where the system can; else offer to rebuild."""
-    found = await build(ask.target, request, services, acting=True, verb="retry", default="failed")
-    acting.check_attempt(found, ask.ask)
-    await acting.may_act_on(found, f"Retrying builds of *{escape(found.place.label)}*", request, services)
-    provider, place = found.provider, found.place
-    number = f"#{found.build.number}" if found.build.number is not None else "a build"
-    wanted = ask.ask.flag("job")
-    if wanted is None and not ask.ask.has("all") and provider.can(Capability.RETRY_FAILED):
-        _must_have_failed(found, services)
-    if not await acting.first_click(f"retry {found.build.key} {wanted}", request, services):
+async def resolve(args: Args, context: Context) -> BuildMatch:
+    """Return the build named, else the newest one of the ref if it failed. Raises Ambiguous where it did not."""
+    named = await resolve_named_build(args.target, context, acting=True, verb="retry")
+    if named is not None:
+        return named
+    if args.target.build is not None:
+        return await resolve_build(args.target, context, acting=True, verb="retry")
+    pipeline = await resolve_pipeline(args.target, context, acting=True, verb="retry")
+    ref = args.target.ref
+    if ref is None and pipeline.branch:
+        ref = Ref(kind=RefKind.BRANCH, name=pipeline.branch)
+    builds = [build async for build in recent_builds(pipeline, ref)]
+    if not builds:
+        on = f" on {ref}" if ref else ""
+        raise NotFound(f"{pipeline.name} has no builds{on} yet.", provider=pipeline.provider.label)
+    newest = builds[0]
+    may_retry = newest.completed and (_has_failed(newest) or not args.failed_only)
+    if not may_retry:
+        raise _which(newest, builds, pipeline)
+    return await match_of_build(newest, context, within=pipeline, verb="retry")
+
+
+def _has_failed(build: Build) -> bool:
+    return build.conclusion is None or build.conclusion.is_red or build.conclusion is Conclusion.CANCELLED
+
+
+def _which(newest: Build, builds: Sequence[Build], pipeline: PipelineMatch) -> Ambiguous:
+    """Return the question which build to retry, where the newest one has not failed."""
+    state = "is " + state_of(newest) if not newest.completed else _ended_words(newest)
+    failed = next((build for build in builds[1:] if build.completed and _is_red(build)), None)
+    choices: list[tuple[str, str]] = []
+    if failed is not None:
+        choices.append((f"Retry {number_of(failed)}", f"retry {_spoken(failed, pipeline)}"))
+    if newest.completed and pipeline.provider.can(Capability.REBUILD):
+        choices.append((f"Rebuild {number_of(newest)}", f"rebuild {_spoken(newest, pipeline)}"))
+    if not newest.completed:
+        choices.append((f"Show {number_of(newest)}", f"show {_spoken(newest, pipeline)}"))
+    before = f"; {number_of(failed)} failed before it" if failed is not None else ""
+    return Ambiguous(
+        f"{pipeline.name} {number_of(newest)} {state}{before}. Nothing was retried.", choices=tuple(choices)
+    )
+
+
+def _is_red(build: Build) -> bool:
+    return build.conclusion is not None and build.conclusion.is_red
+
+
+def _ended_words(build: Build) -> str:
+    return _ENDED.get(build.conclusion, build.conclusion.value) if build.conclusion else "ended"
+
+
+def _spoken(build: Build, pipeline: PipelineMatch) -> str:
+    return BuildMatch(pipeline=pipeline, build=build).spoken
+
+
+def authorize(_args: Args, match: BuildMatch, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role on the build's own pipeline and refs."""
+    return (
+        Requirement(
+            role=Role.RUN,
+            doing=f"Retrying builds of *{escape(match.pipeline.name)}*",
+            pipeline=match.pipeline,
+            refs=refs_of_build(match.build),
+        ),
+    )
+
+
+async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
+    """Retry in the same build where the provider can; else offer to rebuild."""
+    provider, build = match.provider, match.build
+    actions.check_attempt(match, args.target.attempt)
+    number = actions.number_words(build)
+    if args.failed_only and provider.can(Capability.RETRY_FAILED):
+        _must_have_failed(match, context)
+    if not await memory.first_click(f"retry {build.key} {args.job}", context):
         return Answer(silent=True)
-    if wanted is not None:
-        acting.must_be_able(place, Capability.RETRY_JOB, found.build)
-        job = await job_named(found, wanted)
-        after = await provider.retry(found.build.pipeline, found.build.id, failed_only=False, job=job.id)
+    if args.job is not None:
+        actions.must_be_able(match.pipeline, Capability.RETRY_JOB, build)
+        job = await job_named(match, args.job)
+        after = await provider.retry(build.pipeline, build.id, failed_only=False, job=job.id)
         what = f"{escape(job.name)} of {number}"
-    elif ask.ask.has("all"):
-        acting.must_be_able(place, Capability.RETRY_ALL, found.build)
-        after = await provider.retry(found.build.pipeline, found.build.id, failed_only=False)
+    elif args.all_jobs:
+        actions.must_be_able(match.pipeline, Capability.RETRY_ALL, build)
+        after = await provider.retry(build.pipeline, build.id, failed_only=False)
         what = f"all jobs of {number}"
     elif provider.can(Capability.RETRY_FAILED):
-        after = await provider.retry(found.build.pipeline, found.build.id, failed_only=True)
+        after = await provider.retry(build.pipeline, build.id, failed_only=True)
         what = f"the failed jobs of {number}"
     else:
-        acting.must_be_able(place, Capability.REBUILD, found.build)
-        if not ask.ask.has("yes"):
-            refusal = provider.unsupported(Capability.RETRY_FAILED)
-            return acting.asks_first(
-                f"{refusal} Rebuild all of {number} instead?",
-                "",
-                f"rebuild {found.spoken}",
-                yes="Rebuild",
-                danger=False,
-            )
-        name = await services.people.name(request.team, request.user)
-        after = await provider.rebuild(found.build.pipeline, found.build.id, StartRequest(requested_by=name))
-        headline = f"{acting.who(request)} rebuilt {number} of {escape(place.label)}"
-        return await acting.announce(after, place, request, services, headline=headline)
-    headline = f"{acting.who(request)} retried {what} ({escape(place.label)})"
-    same = after.id == found.build.id
-    shown = acting.reopened(after) if same else after
-    return await acting.announce(shown, place, request, services, headline=headline, reopened=same)
+        return await _rebuilt(args, match, context)
+    headline = f"{actions.actor(context)} retried {what} ({escape(match.pipeline.name)})"
+    same = after.id == build.id
+    shown = actions.as_reopened(after) if same else after
+    return await actions.announce(shown, match.pipeline, context, headline=headline, reopened=same)
 
 
-def _must_have_failed(found: BuildMatch, services: Services) -> None:
-    ended = found.build.conclusion
-    if found.build.completed and not (ended is None or ended.is_red or ended is Conclusion.CANCELLED):
+async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
+    """Rebuild where a provider cannot retry, after asking."""
+    number = actions.number_words(match.build)
+    actions.must_be_able(match.pipeline, Capability.REBUILD, match.build)
+    if not args.confirmed:
+        refusal = match.provider.unsupported(Capability.RETRY_FAILED)
+        question = f"{refusal} Rebuild all of {number} instead?"
+        return actions.asks_first(question, "", f"rebuild {match.spoken}", yes="Rebuild", danger=False)
+    request = StartRequest(requested_by=await context.name() or None)
+    after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
+    headline = f"{actions.actor(context)} rebuilt {number} of {escape(match.pipeline.name)}"
+    return await actions.announce(after, match.pipeline, context, headline=headline)
+
+
+def _must_have_failed(match: BuildMatch, context: Context) -> None:
+    if match.build.completed and not _has_failed(match.build):
         raise UsageError(
-            f"{found.name} {_ENDED.get(ended, ended.value)}: there is nothing to retry.",
-            hint=f"To build it once more: `{services.command} rebuild {found.spoken}`.",
+            f"{match.name} {_ended_words(match.build)}: there is nothing to retry.",
+            hint=f"To build it once more: `{context.command} rebuild {match.spoken}`.",
         )
-
-
-async def job_named(found: BuildMatch, wanted: str) -> Job:
-    """Return the one job of a build that fits a name. Raises NotFound, UsageError."""
-    jobs = [job for job in await found.provider.jobs(found.build.pipeline, found.build.id) if not job.retried]
-    called = without_short_codes(wanted)
-    exact = [job for job in jobs if among_names(called, (job.name, job.id))]
-    fits = exact or [job for job in jobs if holds_name(job.name, called)]
-    if not fits:
-        known = ", ".join(f"`{job.name}`" for job in jobs[:15]) or "none"
-        raise NotFound(
-            f"No job of this build is called `{wanted}`.", provider=found.provider.label, hint=f"Its jobs: {known}."
-        )
-    if len(fits) > 1:
-        red = [job for job in fits if job.conclusion is not None and job.conclusion.is_red]
-        if len(red) != 1:
-            raise UsageError(
-                f"`{wanted}` fits {len(fits)} jobs.",
-                hint=f"Say which: {', '.join(f'`{job.name}`' for job in fits[:10])}.",
-            )
-        return red[0]
-    return fits[0]
 
 
 COMMAND = Command(
@@ -117,6 +178,8 @@ COMMAND = Command(
     role=Role.RUN,
     group="Act",
     parse=parse,
+    resolve=resolve,
+    authorize=authorize,
     run=run,
     flags=(
         ("--failed", "only the failed jobs (the default)"),
@@ -124,5 +187,5 @@ COMMAND = Command(
         ("--job NAME", "one job"),
     ),
     examples=("retry", "retry #412 --job test", "retry web@main"),
-    inferred="the last failed build",
+    inferred="the newest build of the branch, if it failed",
 )

@@ -1,174 +1,268 @@
 """Start a build: /build run [pipeline][@ref] [KEY=VALUE …]."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bot.blocks.message import Message, section
 from bot.blocks.text import code, escape
-from bot.core.errors import NotFound, Rejected, UsageError
-from bot.core.models import Parameter, ParameterType, Ref, RefKind, StartRequest
+from bot.core.errors import NotFound, ProviderError, Rejected, UsageError
+from bot.core.models import Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
 from bot.providers.base.capabilities import Capability
-from commands.act.presets import forget_preset, preset
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.forms import can_open, opening
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.permissions import require
-from commands.core.resolve import PipelineMatch, closest, place, ref_of
+from commands.act.options import check_options, names_somebody_else, options_given
+from commands.act.presets import check_name, forget_preset, preset_values, save_preset
+from commands.core import actions, memory
+from commands.core.context import Answer, Context, Opening, Role
+from commands.core.forms import opening
+from commands.core.grammar import Target, read, unexpected
+from commands.core.permissions import Requirement, protecting_globs, refs_of_target
+from commands.core.registry import Command
+from commands.core.resolve import PipelineMatch, closest_refs, ref_of, resolve_pipeline
 
 USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--dry-run]"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What to build, with what."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """What to build, with which values. `save_preset` and `keep_values` come from the form."""
 
     target: Target
-    ask: ParsedArgs
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    message: str | None = None
+    commit: str | None = None
+    preset: str = ""
+    forget_preset: str = ""
+    save_preset: str = ""
+    keep_values: bool = False
+    watch: bool = True
+    dry_run: bool = False
+    form: bool = False
 
 
-def parse(words: str) -> Run:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What will be sent to the provider, and what that makes it build."""
+
+    match: PipelineMatch
+    ref: Ref | None
+    request: StartRequest
+    target: StartTarget
+    names_somebody_else: bool = False
+
+
+def parse(words: str) -> Args:
     """Read the words after `run`. Raises UsageError."""
-    ask = read(
+    parsed = read(
         words,
         values=("message", "commit", "option", "preset", "forget-preset"),
         switches=("watch", "no-watch", "dry-run", "clean", "form", "yes"),
         parameters=True,
     )
-    if len(ask.words) > 1:
-        raise UsageError(f"I don't know what `{ask.words[1]}` should be.", hint="Parameters are written KEY=VALUE.")
-    target = ask.target()
+    if len(parsed.words) > 1:
+        error = unexpected(parsed.words[1], parsed.words[0], USAGE)
+        raise UsageError(error.message, hint="Parameters are written KEY=VALUE.", usage=USAGE)
+    target = parsed.target()
     if target.build is not None:
         raise UsageError("`run` starts a new build.", hint="To build an old one again: `/build rebuild #412`.")
-    return Run(target=target, ask=ask)
-
-
-async def run(ask: Run, request: Request, services: Services) -> Answer:
-    """Start the build and post its card. Nothing is sent twice."""
-    chosen = ask.ask.flag("preset") or ""
-    if ask.ask.has("form") and can_open(request):
-        return Answer(form=opening("run", request, pipeline=_named(ask), ref=str(ask.target.ref or ""), preset=chosen))
-    where = await place(ask.target, request, services, acting=True, verb="run")
-    acting.must_be_able(where, Capability.START)
-    wanted = await ref_of(where, ask.target.ref)
-    await require(Role.RUN, f"Starting builds of *{escape(where.label)}*", request, services, where, wanted)
-    if gone := ask.ask.flag("forget-preset"):
-        await forget_preset(gone, where, request, services)
-        return acting.public_line(
-            f"{acting.who(request)} removed the preset {code(gone)} of {escape(where.label)}", place=where
-        )
-    start = start_request(ask.ask, where, wanted, request, await services.people.name(request.team, request.user))
-    if chosen:
-        values = await preset(chosen, where, request, services)
-        start = replace(start, parameters={**values, **start.parameters})
-    missing = await missing_parameters(where, wanted, start)
-    if missing and can_open(request):
-        typed = json.dumps(dict(start.parameters)) if start.parameters else ""
-        named = f"{where.connection}:{where.pipeline}"
-        return Answer(
-            form=opening(
-                "run",
-                request,
-                pipeline=named,
-                ref=str(wanted or ""),
-                preset=chosen,
-                given=typed,
-                message=start.message or "",
-            )
-        )
-    if missing:
-        raise UsageError(
-            f"{where.label} needs {', '.join(f'`{parameter.name}`' for parameter in missing)}.",
-            hint=f"Add {' '.join(f'{parameter.name}=…' for parameter in missing)}.",
-            usage=USAGE,
-        )
-    if ask.ask.has("dry-run"):
-        return Answer(message=_dry(where, wanted, start))
-    if not await acting.first_click(f"run {where.spoken(ref=wanted)}", request, services):
-        return Answer(silent=True)
-    return await begin(where, wanted, start, request, services, watch=not ask.ask.has("no-watch"))
-
-
-def _named(ask: Run) -> str:
-    """Return the pipeline as the form takes it: a name or an address."""
-    return ask.target.pipeline or ask.target.url or ""
-
-
-async def begin(
-    where: PipelineMatch,
-    wanted: Ref | None,
-    start: StartRequest,
-    request: Request,
-    services: Services,
-    *,
-    watch: bool = True,
-) -> Answer:
-    """Start a build that has been checked, and post its card."""
-    try:
-        build = await where.provider.start(where.pipeline, start)
-    except (NotFound, Rejected) as exc:
-        named = wanted is not None and wanted.kind in {RefKind.BRANCH, RefKind.TAG}
-        near = await closest(where, wanted) if wanted is not None and named else ()
-        if wanted is not None and near and wanted.name not in near:
-            exc.hint = f"Closest to `{wanted.name}`: {', '.join(f'`{name}`' for name in near)}."
-        raise
-    number = f"#{build.number}" if build.number is not None else "a build"
-    headline = f"{acting.who(request)} started {number} of {escape(where.label)}{_on(wanted)}"
-    return await acting.announce(build, where, request, services, headline=headline, watch=watch)
-
-
-def _on(wanted: Ref | None) -> str:
-    return f" on {escape(str(wanted))}" if wanted is not None else ""
-
-
-def start_request(
-    ask: ParsedArgs, where: PipelineMatch, wanted: Ref | None, request: Request, name: str
-) -> StartRequest:
-    """Return what to ask the CI system for. Raises UsageError for options it does not have."""
-    options: dict[str, str] = {}
-    for pair in ask.flags.get("option", ()):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"`--option` takes NAME=VALUE, not `{pair}`.", usage=USAGE)
-        options[key] = value
-    if ask.has("clean"):
-        options["clean"] = "true"
-    known = where.provider.start_options
-    for key in options:
-        if not any(key == option or (option.endswith(".") and key.startswith(option)) for option in known):
-            raise UsageError(
-                f"{where.provider.label} has no start option `{key}`.",
-                hint=f"It has: {', '.join(f'`{option}`' for option in known)}." if known else "It has none.",
-            )
-    return StartRequest(
-        ref=wanted,
-        commit=ask.flag("commit"),
-        parameters=dict(ask.parameters),
-        message=ask.flag("message"),
-        options=options,
-        requested_by=name if request.user else None,
+    return Args(
+        target=target,
+        parameters=dict(parsed.parameters),
+        options=options_given(parsed, USAGE),
+        message=parsed.flag("message"),
+        commit=parsed.flag("commit"),
+        preset=parsed.flag("preset") or "",
+        forget_preset=parsed.flag("forget-preset") or "",
+        watch=not parsed.has("no-watch"),
+        dry_run=parsed.has("dry-run"),
+        form=parsed.has("form"),
     )
 
 
-async def missing_parameters(where: PipelineMatch, wanted: Ref | None, start: StartRequest) -> tuple[Parameter, ...]:
-    """Return the required parameters that were neither given nor have a default (a request where the system tells)."""
-    if not where.provider.can(Capability.PARAMETERS):
-        return ()
-    known = await where.provider.parameters(where.pipeline, wanted)
+def spoken(args: Args) -> str:
+    """Return arguments as one would type them, without the values of parameters."""
+    target = args.target
+    words = [target.pipeline or target.url or ""]
+    if target.ref is not None:
+        words[0] += f"@{target.ref}"
+    words += [f"{name}=…" for name in args.parameters]
+    words += [f"--option {name}" for name in args.options]
+    return " ".join(word for word in words if word)
+
+
+def opens(args: Args, context: Context) -> Opening | None:
+    """Return the form where it was asked for."""
+    if not args.form:
+        return None
+    named = args.target.pipeline or args.target.url or ""
+    return opening("run", context, pipeline=named, ref=str(args.target.ref or ""), preset=args.preset)
+
+
+async def resolve(args: Args, context: Context) -> Start:
+    """Return what would be sent. Costs a request where the default branch is not known yet."""
+    pipeline = await resolve_pipeline(args.target, context, acting=True, verb="run")
+    actions.must_be_able(pipeline, Capability.START)
+    check_options(args.options, pipeline.provider)
+    ref = await ref_of(pipeline, args.target.ref)
+    preset = await preset_values(args.preset, pipeline, context) if args.preset else {}
+    request = StartRequest(
+        ref=ref,
+        commit=args.commit,
+        parameters={**preset, **args.parameters},
+        message=args.message,
+        options=args.options,
+        requested_by=await context.name() or None,
+    )
+    return Start(
+        match=pipeline,
+        ref=ref,
+        request=request,
+        target=await start_target(pipeline, request, context),
+        names_somebody_else=await names_somebody_else(args.options, context),
+    )
+
+
+async def start_target(pipeline: PipelineMatch, request: StartRequest, context: Context) -> StartTarget:
+    """Return what a start makes the provider build. Raises ProviderError only where a protected ref depends on it."""
+    try:
+        return await pipeline.provider.start_target(pipeline.id, request)
+    except ProviderError:
+        if await protecting_globs(pipeline, context):
+            raise
+        return StartTarget()
+
+
+def authorize(_args: Args, start: Start, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role for the refs that will be built; an admin's to name somebody else as the author."""
+    required = [
+        Requirement(
+            role=Role.RUN,
+            doing=f"Starting builds of *{escape(start.match.name)}*",
+            pipeline=start.match,
+            refs=refs_of_target(start.target),
+        )
+    ]
+    if start.names_somebody_else:
+        required.append(Requirement(role=Role.ADMIN, doing="Starting a build in somebody else's name"))
+    return required
+
+
+async def run(args: Args, start: Start, context: Context) -> Answer:
+    """Start the build and post its card. Nothing is sent twice."""
+    pipeline = start.match
+    if args.forget_preset:
+        await forget_preset(args.forget_preset, pipeline, context)
+        return actions.public_line(
+            f"{actions.actor(context)} removed the preset {code(args.forget_preset)} of {escape(pipeline.name)}",
+            pipeline=pipeline,
+        )
+    known, unchecked = await parameters_of(pipeline, start.ref)
+    missing = missing_parameters(known, start.request.parameters)
+    if missing and context.can_open_form:
+        return Answer(form=_form_for(args, start, context))
+    if missing:
+        raise MissingParameters(missing, pipeline)
+    if args.dry_run:
+        return Answer(message=_dry(start, unchecked), asked=True)
+    if args.save_preset:
+        check_name(args.save_preset)
+        await save_preset(args.save_preset, _without_secrets(start.request.parameters, known), pipeline, context)
+    if not await memory.first_click(f"run {pipeline.spoken(ref=start.ref)}", context):
+        return Answer(silent=True)
+    answer = await _begin(args, start, context, note=unchecked)
+    if args.keep_values and known:
+        values = _without_secrets(start.request.parameters, known)
+        await context.store.last_values.save(context.team, context.user, pipeline.connection, pipeline.id, values)
+    return answer
+
+
+class MissingParameters(UsageError):
+    """Required parameters without a value. `names` are theirs, for the form to mark."""
+
+    def __init__(self, missing: Sequence[Parameter], pipeline: PipelineMatch) -> None:
+        self.names = tuple(parameter.name for parameter in missing)
+        super().__init__(
+            f"{pipeline.name} needs {', '.join(f'`{name}`' for name in self.names)}.",
+            hint=f"Add {' '.join(f'{name}=…' for name in self.names)}.",
+            usage=USAGE,
+        )
+
+
+def _form_for(args: Args, start: Start, context: Context) -> Opening:
+    """Return the form that asks for the missing parameters, with what was typed in it."""
+    typed = dict(start.request.parameters)
+    options = dict(args.options)
+    return opening(
+        "run",
+        context,
+        pipeline=start.match.key,
+        ref=str(start.ref or ""),
+        preset=args.preset,
+        given=json.dumps(typed) if typed else "",
+        options=json.dumps(options) if options else "",
+        commit=args.commit or "",
+        message=start.request.message or "",
+    )
+
+
+async def _begin(args: Args, start: Start, context: Context, *, note: str) -> Answer:
+    pipeline, ref = start.match, start.ref
+    try:
+        build = await pipeline.provider.start(pipeline.id, start.request)
+    except (NotFound, Rejected) as exc:
+        is_named = ref is not None and ref.kind in {RefKind.BRANCH, RefKind.TAG}
+        near = await closest_refs(pipeline, ref) if ref is not None and is_named else ()
+        if ref is not None and near:
+            exc.hint = f"Closest to `{ref.name}`: {', '.join(f'`{name}`' for name in near)}."
+        raise
+    headline = f"{actions.actor(context)} started {actions.number_words(build)} of {escape(pipeline.name)}{_on(ref)}"
+    return await actions.announce(build, pipeline, context, headline=headline, watch=args.watch, note=note)
+
+
+def _on(ref: Ref | None) -> str:
+    return f" on {escape(str(ref))}" if ref is not None else ""
+
+
+async def parameters_of(pipeline: PipelineMatch, ref: Ref | None) -> tuple[tuple[Parameter, ...], str]:
+    """Return the parameters that a build of a ref takes, and what to say where they can't be read (one request).
+
+    A question that only helps never blocks a start.
+    """
+    if not pipeline.provider.can(Capability.PARAMETERS):
+        return (), ""
+    try:
+        return await pipeline.provider.parameters(pipeline.id, ref), ""
+    except ProviderError as exc:
+        return (), f"The parameters of {escape(pipeline.name)} could not be checked: {escape(str(exc))}"
+
+
+def missing_parameters(known: Sequence[Parameter], given: Mapping[str, str]) -> tuple[Parameter, ...]:
+    """Return the required parameters that were neither given nor have a default. Raises UsageError for a wrong choice."""
     for parameter in known:
-        value = start.parameters.get(parameter.name)
+        value = given.get(parameter.name)
         allowed = [choice for choice, _label in parameter.choices]
         if value is not None and parameter.type is ParameterType.CHOICE and allowed and value not in allowed:
-            raise UsageError(
-                f"`{parameter.name}` can't be `{value}`.", hint=f"Choices: {', '.join(f'`{c}`' for c in allowed[:20])}."
-            )
-    return tuple(p for p in known if p.required and p.default is None and p.name not in start.parameters)
+            choices = ", ".join(f"`{choice}`" for choice in allowed[:20])
+            raise UsageError(f"`{parameter.name}` can't be `{value}`.", hint=f"Choices: {choices}.")
+    return tuple(
+        parameter
+        for parameter in known
+        if parameter.required and parameter.default is None and parameter.name not in given
+    )
 
 
-def _dry(where: PipelineMatch, wanted: Ref | None, start: StartRequest) -> Message:
-    given = [f"• `{escape(name)}` = `{escape(value)}`" for name, value in start.parameters.items()]
-    text = f"Would start {escape(where.label)}{_on(wanted)} ({escape(where.provider.label)}). Nothing was started."
-    return Message(text=text, blocks=(section("\n".join([text, *given])),))
+def _without_secrets(values: Mapping[str, str], known: Sequence[Parameter]) -> dict[str, str]:
+    secret = {parameter.name for parameter in known if parameter.type is ParameterType.SECRET}
+    return {name: value for name, value in values.items() if name not in secret}
+
+
+def _dry(start: Start, unchecked: str) -> Message:
+    given = [f"• {code(name)} = {code(value)}" for name, value in start.request.parameters.items()]
+    given += [f"• option {code(name)} = {code(value)}" for name, value in start.request.options.items()]
+    label = escape(start.match.provider.label)
+    text = f"Would start {escape(start.match.name)}{_on(start.ref)} ({label}). Nothing was started."
+    lines = [text, *given, *([unchecked] if unchecked else [])]
+    return Message(text=text, blocks=(section("\n".join(lines)),))
 
 
 COMMAND = Command(
@@ -178,12 +272,17 @@ COMMAND = Command(
     role=Role.RUN,
     group="Act",
     parse=parse,
+    opens=opens,
+    resolve=resolve,
+    authorize=authorize,
     run=run,
+    spoken=spoken,
     aliases=("start", "force"),
     flags=(
         ("--message TEXT", "the build's message, where the CI system takes one"),
         ("--commit SHA", "an exact commit, where the CI system can build one"),
         ("--option NAME=VALUE", "an option of the CI system's own, such as clean=true"),
+        ("--clean", "build without cached files, where the CI system can: the same as --option clean=true"),
         ("--preset NAME", "values this channel keeps under a name; the form saves them"),
         ("--forget-preset NAME", "remove such values; nothing is started"),
         ("--no-watch", "don't tell me here when it ends"),

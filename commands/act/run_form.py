@@ -5,35 +5,33 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from bot.blocks.message import Block, View, context, input_block, section, select, text_field
+from bot.blocks.message import Block, View, input_block, section, select, text_field
+from bot.blocks.message import context as small_print
 from bot.blocks.text import escape, harmless
 from bot.core.errors import BotError, NotAllowed, ProviderError, UsageError
-from bot.core.models import Parameter, ParameterType, Ref, StartRequest, parse_ref
+from bot.core.models import Parameter, Ref, parse_ref
 from bot.providers.base.capabilities import Capability
-from commands.act.presets import presets, save_preset
-from commands.act.run import begin, missing_parameters
-from commands.core import actions as acting
-from commands.core.context import Answer, Request, Role, Services
+from commands.act.presets import check_name, presets_of
+from commands.act.run import Args, MissingParameters, parameters_of
+from commands.core import actions
+from commands.core.context import Context
 from commands.core.fields import (
     PREFIX,
     parameter_field,
     parameters_given,
     pipeline_field,
     pipeline_options,
-    pipeline_value,
     ref_field,
     ref_options,
     target_of,
 )
-from commands.core.forms import FieldError, Form, Values, renewed, text
+from commands.core.forms import FieldError, Form, Submission, Values, renewed, text
 from commands.core.grammar import Target
-from commands.core.permissions import require
-from commands.core.resolve import PipelineMatch, place, ref_of
+from commands.core.resolve import PipelineMatch, number_of, resolve_pipeline, state_of
 
 PIPELINE, REF, MESSAGE, EXTRA, PRESET, SAVE = "pipeline", "ref", "message", "extra", "preset", "save"
-GIVEN = "given"
+GIVEN, OPTIONS, COMMIT = "given", "options", "commit"
 MOST_FIELDS = 80
-LAST_USED = 30 * 86_400.0
 
 
 class RunForm(Form):
@@ -44,175 +42,163 @@ class RunForm(Form):
     submit_label = "Start"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form; the fields of the parameters follow once the pipeline is known."""
         named = arguments.get(PIPELINE, "")
         try:
-            where = await place(target_of(named), request, services, acting=True, verb="run")
-            acting.must_be_able(where, Capability.START)
+            pipeline = await resolve_pipeline(target_of(named), context, acting=True, verb="run")
+            actions.must_be_able(pipeline, Capability.START)
         except BotError as exc:
             trouble = [section(f"✕ {harmless(exc.message)}")] if named else []
             return self.view([*trouble, pipeline_field(None, name=PIPELINE)], arguments)
-        return await self._drawn(where, arguments, None, request, services)
+        return await self._drawn(pipeline, arguments, None, context)
 
     async def _drawn(
-        self,
-        where: PipelineMatch,
-        arguments: Mapping[str, str],
-        values: Values | None,
-        request: Request,
-        services: Services,
+        self, pipeline: PipelineMatch, arguments: Mapping[str, str], values: Values | None, context: Context
     ) -> View:
         """Return the form of a pipeline; `values` is what stands in its fields already, where it does."""
         held = values or {}
-        ref = text(held, REF) or arguments.get(REF, "") or where.branch
-        saved = await presets(where, request, services)
+        ref = text(held, REF) or arguments.get(REF, "") or pipeline.branch
+        saved = await presets_of(pipeline, context)
         chosen = text(held, PRESET) or arguments.get(PRESET, "")
-        asks_by_ref = where.provider.can(Capability.PARAMETERS)
-        fields = [ref_field(where, ref, name=REF, dispatch=asks_by_ref)]
+        asks_by_ref = pipeline.provider.can(Capability.PARAMETERS)
+        fields = [ref_field(pipeline, ref, name=REF, dispatch=asks_by_ref)]
         if saved:
             names = [(name, name) for name in sorted(saved)]
             fields.append(
                 input_block("Preset", select(names, initial=chosen), name=PRESET, optional=True, dispatch=True)
             )
-        begins = saved.get(chosen) or await self._last_used(where, request, services)
+        begins = saved.get(chosen) or await context.store.last_values.get(
+            context.team, context.user, pipeline.connection, pipeline.id
+        )
         typed = json.loads(arguments.get(GIVEN) or "{}")
         begins = {
             **begins,
             **typed,
             **{name[len(PREFIX) :]: text(held, name) for name in held if name.startswith(PREFIX)},
         }
-        parameters = await self._parameters(where, ref, begins)
-        message = input_block(
-            "Message",
-            text_field(initial=arguments.get(MESSAGE)),
-            name=MESSAGE,
-            optional=True,
-            hint="Where the CI system takes one.",
-        )
+        parameters = await self._parameters(pipeline, ref, begins)
         save = input_block(
             "Save these values as a preset",
             text_field(placeholder="its name"),
             name=SAVE,
             optional=True,
-            hint=f"For everyone here: {services.command} run … --preset NAME. Secret fields are left out.",
+            hint=f"For everyone here: {context.command} run … --preset NAME. Secret fields are left out.",
         )
-        preview = await self._preview(where, ref, services)
         blocks = [
-            pipeline_field(where, name=PIPELINE),
-            *renewed(fields, where.connection, where.pipeline),
-            *renewed(parameters, where.connection, where.pipeline, chosen),
-            message,
+            pipeline_field(pipeline, name=PIPELINE),
+            *renewed(fields, pipeline.connection, pipeline.id),
+            *renewed(parameters, pipeline.connection, pipeline.id, chosen),
+            *_message_fields(pipeline, arguments),
             *([save] if parameters else []),
-            context(preview),
+            small_print(await self._preview(pipeline, ref, context)),
         ]
-        return self.view(blocks, {**arguments, PIPELINE: pipeline_value(where), REF: ref, PRESET: chosen})
+        return self.view(blocks, {**arguments, PIPELINE: pipeline.key, REF: ref, PRESET: chosen})
 
-    async def _preview(self, where: PipelineMatch, ref: str, services: Services) -> str:
-        said = f"Will start {escape(where.label)}{f' on {escape(ref)}' if ref else ''}"
-        last = await services.store.builds.of_pipeline(where.connection, where.pipeline, branch=ref or None, limit=1)
+    async def _preview(self, pipeline: PipelineMatch, ref: str, context: Context) -> str:
+        will = f"Will start {escape(pipeline.name)}{f' on {escape(ref)}' if ref else ''}"
+        last = await context.store.builds.of_pipeline(pipeline.connection, pipeline.id, branch=ref or None, limit=1)
         if not last:
-            return f"{said}."
-        who = last[0].triggered_by or (last[0].author.name if last[0].author else None)
-        number = f"#{last[0].number}" if last[0].number is not None else "the last build"
-        ended = last[0].conclusion.value if last[0].conclusion else last[0].status.value.replace("_", " ")
-        return f"{said}; there {number} {f'by {escape(who)} ' if who else ''}is {ended}."
+            return f"{will}."
+        starter = last[0].triggered_by or (last[0].author.name if last[0].author else None)
+        by = f" by {escape(starter)}" if starter else ""
+        return f"{will}. Last build there: {escape(number_of(last[0]))}{by}, {state_of(last[0])}."
 
-    async def _parameters(self, where: PipelineMatch, ref: str, begins: Mapping[str, str]) -> list[Block]:
+    async def _parameters(self, pipeline: PipelineMatch, ref: str, begins: Mapping[str, str]) -> list[Block]:
         free = _free("\n".join(f"{name}={value}" for name, value in begins.items()))
-        if not where.provider.can(Capability.PARAMETERS):
+        if not pipeline.provider.can(Capability.PARAMETERS):
             return [free]
         try:
-            known = await where.provider.parameters(where.pipeline, parse_ref(ref) if ref else None)
+            known = await pipeline.provider.parameters(pipeline.id, parse_ref(ref) if ref else None)
         except ProviderError as exc:
-            return [section(f"I can't read the parameters: {harmless(str(exc))}"), free]
+            return [section(f"The parameters could not be read: {harmless(str(exc))}"), free]
         if not known:
             return [free]
         fields = [parameter_field(parameter, begins.get(parameter.name)) for parameter in known[:MOST_FIELDS]]
         left = [f"`{escape(parameter.name)}`" for parameter in known[MOST_FIELDS:]]
-        return [*fields, context(f"Only in a typed command: {', '.join(left)}")] if left else fields
-
-    async def _last_used(self, where: PipelineMatch, request: Request, services: Services) -> dict[str, str]:
-        kept = await services.store.inbox.value(_memory(where, request))
-        read = json.loads(kept) if kept else {}
-        return {str(name): str(value) for name, value in read.items()}
+        return [*fields, small_print(f"Only in a typed command: {', '.join(left)}")] if left else fields
 
     @override
     async def options(
-        self, field: str, typed: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
+        self, field: str, typed: str, values: Values, arguments: Mapping[str, str], context: Context
     ) -> Sequence[tuple[str, str]]:
-        """Return pipelines (from the store), or branches of the chosen one (from the CI system)."""
+        """Return pipelines (from the catalogue), or branches of the chosen one (from the CI system)."""
         if field == PIPELINE:
-            return await pipeline_options(typed, request, services)
+            return await pipeline_options(typed, context)
         chosen = text(values, PIPELINE) or arguments.get(PIPELINE, "")
-        return await ref_options(chosen, typed, request, services)
+        return await ref_options(chosen, typed, context)
 
     @override
-    async def changed(
-        self, field: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> View | None:
+    async def changed(self, field: str, values: Values, arguments: Mapping[str, str], context: Context) -> View | None:
         """Return the form of another pipeline, with the values of another preset, or with another branch's parameters."""
         named = text(values, PIPELINE)
         if not named:
             return None
-        where = await place(Target(pipeline=named), request, services, acting=True, verb="run")
-        acting.must_be_able(where, Capability.START)
+        pipeline = await resolve_pipeline(Target(pipeline=named), context, acting=True, verb="run")
+        actions.must_be_able(pipeline, Capability.START)
         if field == PIPELINE:
-            return await self._drawn(where, {**arguments, REF: "", PRESET: "", GIVEN: ""}, None, request, services)
+            fresh = {**arguments, REF: "", PRESET: "", GIVEN: "", OPTIONS: "", COMMIT: ""}
+            return await self._drawn(pipeline, fresh, None, context)
         if field == PRESET:
             held = {name: value for name, value in values.items() if not name.startswith(PREFIX)}
-            return await self._drawn(where, {**arguments, PRESET: "", GIVEN: ""}, held, request, services)
-        return await self._drawn(where, arguments, values, request, services)
+            return await self._drawn(pipeline, {**arguments, PRESET: "", GIVEN: ""}, held, context)
+        return await self._drawn(pipeline, arguments, values, context)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Start the build with the values of the fields; secrets are kept nowhere."""
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `run` with the values of the fields."""
         named = text(values, PIPELINE)
         if named != arguments.get(PIPELINE):
             raise FieldError(PIPELINE, "Its fields were still on their way. Look them through and press Start again.")
-        where = await place(Target(pipeline=named), request, services, acting=True, verb="run")
-        acting.must_be_able(where, Capability.START)
         typed = text(values, REF)
-        ref = await ref_of(where, parse_ref(typed) if typed else None)
-        try:
-            await require(Role.RUN, f"Starting builds of {where.label}", request, services, where, ref)
-        except NotAllowed as exc:
-            raise FieldError(PIPELINE, exc.message) from exc
-        known = await self._known(where, ref)
-        given = parameters_given(values, known) | _free_pairs(text(values, EXTRA))
-        start = StartRequest(
-            ref=ref,
-            parameters=given,
-            message=text(values, MESSAGE) or None,
-            requested_by=await services.people.name(request.team, request.user),
-        )
-        missing = await missing_parameters(where, ref, start)
-        if missing:
-            said = {f"{PREFIX}{parameter.name}": "This one is needed." for parameter in missing}
-            raise FieldError(next(iter(said)), "This one is needed.", others=said)
-        secret = {parameter.name for parameter in known if parameter.type is ParameterType.SECRET}
-        kept = {name: value for name, value in given.items() if name not in secret}
-        if save := text(values, SAVE):
+        ref = parse_ref(typed) if typed else None
+        save = text(values, SAVE)
+        if save:
             try:
-                await save_preset(save, kept, where, request, services)
+                check_name(save)
             except UsageError as exc:
                 raise FieldError(SAVE, exc.message) from exc
-        answer = await begin(where, ref, start, request, services)
-        if known:
-            await services.store.inbox.take(_memory(where, request))
-            await services.store.inbox.is_duplicate(_memory(where, request), seconds=LAST_USED, value=json.dumps(kept))
-        return answer
+        known = await _known(named, ref, context)
+        args = Args(
+            target=Target(pipeline=named, ref=ref),
+            parameters=parameters_given(values, known) | _free_pairs(text(values, EXTRA)),
+            options=json.loads(arguments.get(OPTIONS) or "{}"),
+            message=text(values, MESSAGE) or None,
+            commit=arguments.get(COMMIT) or None,
+            save_preset=save,
+            keep_values=True,
+        )
+        return Submission(verb="run", args=args)
 
-    async def _known(self, where: PipelineMatch, ref: Ref | None) -> tuple[Parameter, ...]:
-        if not where.provider.can(Capability.PARAMETERS):
-            return ()
-        return await where.provider.parameters(where.pipeline, ref)
+    @override
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Mark the fields that are needed, and the pipeline where it may not be started."""
+        if isinstance(error, MissingParameters):
+            needed = {f"{PREFIX}{name}": "This one is needed." for name in error.names}
+            return FieldError(next(iter(needed)), "This one is needed.", others=needed)
+        if isinstance(error, NotAllowed):
+            return FieldError(PIPELINE, error.message)
+        if isinstance(error, UsageError) and "presets in this channel" in error.message:
+            return FieldError(SAVE, error.message)
+        return error
 
 
-def _memory(where: PipelineMatch, request: Request) -> str:
-    return f"used:{request.team}:{request.user}:{where.connection}:{where.pipeline}"
+async def _known(named: str, ref: Ref | None, context: Context) -> tuple[Parameter, ...]:
+    """Return the parameters of the chosen pipeline, so that a box left empty is sent as `false`."""
+    pipeline = await resolve_pipeline(Target(pipeline=named), context, acting=True, verb="run")
+    return (await parameters_of(pipeline, ref or _default_ref(pipeline)))[0]
+
+
+def _default_ref(pipeline: PipelineMatch) -> Ref | None:
+    return parse_ref(f"branch:{pipeline.branch}") if pipeline.branch else None
+
+
+def _message_fields(pipeline: PipelineMatch, arguments: Mapping[str, str]) -> list[Block]:
+    """Return the field for a message, where the provider takes one."""
+    if not pipeline.provider.takes_message:
+        return []
+    element = text_field(initial=arguments.get(MESSAGE))
+    return [input_block("Message", element, name=MESSAGE, optional=True)]
 
 
 def _free(initial: str = "") -> Block:

@@ -1,56 +1,53 @@
-"""What acting verbs share: one public line, the live card, asking first, and looking again afterwards."""
+"""What acts share: the public line, the live card, the question before an act, polling again afterwards."""
 
+import shlex
 from dataclasses import replace
 
-from bot.blocks.message import Message, actions, button, context, section
-from bot.blocks.text import Markup, escape
+from bot.blocks.message import Message, actions, button, section
+from bot.blocks.message import context as small_print
+from bot.blocks.text import Markup, escape, mention
 from bot.core.errors import UsageError
 from bot.core.models import Build, Status
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import BuildRow, NotificationRow, WatchRow
-from commands.core.context import Answer, Request, Role, Services, Source
-from commands.core.grammar import ParsedArgs
-from commands.core.permissions import require
-from commands.core.resolve import BuildMatch, PipelineMatch
-
-DOUBLE_CLICK_SECONDS = 5.0
+from bot.store.tables import WatchRow
+from commands.core.context import Answer, Context, Source
+from commands.core.memory import keep_for_undo
+from commands.core.resolve import BuildMatch, PipelineMatch, state_of
 
 
-def must_be_able(place: PipelineMatch, capability: Capability, build: Build | None = None) -> None:
-    """Raise Unsupported in the system's own words where it can't do a thing."""
-    if not place.provider.can(capability):
-        raise place.provider.unsupported(capability, build.web_url if build else None)
+def must_be_able(pipeline: PipelineMatch, capability: Capability, build: Build | None = None) -> None:
+    """Raise Unsupported in the provider's own words where it cannot do a thing."""
+    if not pipeline.provider.can(capability):
+        raise pipeline.provider.unsupported(capability, build.web_url if build else None)
 
 
-def check_attempt(found: BuildMatch, ask: ParsedArgs) -> None:
+def check_attempt(match: BuildMatch, attempt: int | None) -> None:
     """Raise UsageError where a button belongs to an earlier attempt of the build than the present one."""
-    given = ask.flag("round")
-    if given is None or not given.isdigit() or int(given) >= found.attempt_no:
+    if attempt is None or attempt >= match.attempt_no:
         return
-    state = found.build.conclusion.value if found.build.conclusion else found.build.status.value.replace("_", " ")
     raise UsageError(
-        f"This card is from attempt {given}; attempt {found.attempt_no} is {state}.",
-        hint=f"Open it: {found.build.web_url}" if found.build.web_url else "Use the newest card.",
+        f"This card is from attempt {attempt}; attempt {match.attempt_no} is {state_of(match.build)}.",
+        hint=f"Open it: {match.build.web_url}" if match.build.web_url else "Use the newest card.",
     )
 
 
-async def first_click(what: str, request: Request, services: Services) -> bool:
-    """Return False where the same person asked for the same a moment ago (a double click)."""
-    if request.source is not Source.BUTTON:
-        return True
-    key = f"click:{request.team}:{request.user}:{request.channel}:{what}"
-    return not await services.store.inbox.is_duplicate(key, seconds=DOUBLE_CLICK_SECONDS)
-
-
-async def is_own(build: Build, request: Request, services: Services) -> bool:
+async def is_own(build: Build, context: Context) -> bool:
     """Return whether a person started a build themselves through the bot."""
-    known = await services.store.builds.get(build.key)
-    return known is not None and known[1].started_by == request.user
+    stored = await context.store.builds.get(build.key)
+    return stored is not None and bool(context.user) and stored[1].started_by == context.user
+
+
+async def starter_of(build: Build, context: Context) -> Markup:
+    """Return who started a build, as a sentence names them: the Slack person first, else as the CI system tells."""
+    stored = await context.store.builds.get(build.key)
+    if stored is not None and stored[1].started_by:
+        return mention(stored[1].started_by)
+    return escape(build.triggered_by or (build.author.name if build.author else None) or "somebody else")
 
 
 def asks_first(question: str, effect: str, words: str, *, yes: str, danger: bool = True) -> Answer:
-    """Return the question that stands before an act, with a button that types the same words and `--yes`.
+    """Return the question that stands before an act, with a button for the same command and `--yes`.
 
     Question and effect are escaped, unless they are `Markup` already.
     """
@@ -65,114 +62,123 @@ def asks_first(question: str, effect: str, words: str, *, yes: str, danger: bool
                     button("Never mind", "help --dismiss"),
                 ),
             ),
-        )
+        ),
+        asked=True,
     )
 
 
 async def announce(
     build: Build,
-    place: PipelineMatch,
-    request: Request,
-    services: Services,
+    pipeline: PipelineMatch,
+    context: Context,
     *,
     headline: str,
     watch: bool = True,
     reopened: bool = False,
+    note: str = "",
 ) -> Answer:
-    """Post the live card of a build that a person started here, and watch it to its end."""
-    where = request.channel or request.user
-    if request.source is Source.TERMINAL:
-        return Answer(
-            message=Message(text=headline), connection=place.connection, pipeline=place.pipeline, build=build.id
-        )
+    """Post the live card of a build that a person started here, and watch it to its end.
 
-    def card(row: BuildRow) -> list[NotificationRow]:
-        return [
-            started_row(
-                build,
-                team=request.team,
-                channel=where,
-                user=request.user,
-                attempt_no=row.attempt_no,
-                headline=headline,
-                response_url=request.response_url,
-                thread=request.thread if request.source is Source.MENTION else "",
-                now=request.now,
-            )
-        ]
+    `note` is told to the person alone: what could not be checked before the act.
+    """
+    conversation = context.channel or context.user
+    started = Answer(silent=True, connection=pipeline.connection, pipeline=build.pipeline, build=build.id)
+    if context.source is Source.TERMINAL:
+        return replace(started, silent=False, message=Message(text=f"{headline}\n{note}".strip()))
 
+    card = started_row(
+        build,
+        team=context.team,
+        channel=conversation,
+        user=context.user,
+        headline=headline,
+        response_url=context.response_url,
+        thread=context.thread if context.source is Source.MENTION else "",
+        now=context.now,
+    )
     watches = [
         WatchRow(
-            team=request.team,
-            channel=where,
-            user=request.user,
+            team=context.team,
+            channel=conversation,
+            user=context.user,
             connection=build.connection,
             pipeline=build.pipeline,
             build=build.id,
             why="started",
-            created_at=request.now,
+            created_at=context.now,
         )
     ]
-    await services.store.recording.record_start(
+    await context.store.recording.record_start(
         build,
-        team=request.team,
-        channel=where,
-        user=request.user,
-        notifications=card,
+        team=context.team,
+        channel=conversation,
+        user=context.user,
+        notifications=[card],
         watches=watches if watch else [],
-        now=request.now,
+        now=context.now,
         reopened=reopened,
     )
-    await services.store.polling.ensure(place.connection, place.provider.poll_target(place.pipeline), now=request.now)
-    await look_again(build, place, services, request)
-    services.wake_outbox()
-    return Answer(silent=True, connection=place.connection, pipeline=place.pipeline, build=build.id)
+    target = pipeline.provider.poll_target(build.pipeline)
+    await context.store.polling.ensure(pipeline.connection, target, now=context.now)
+    await poll_again(build, pipeline, context)
+    context.services.wake_outbox()
+    if note:
+        return replace(started, silent=False, message=Message(text=note, blocks=(section(note),)))
+    return started
 
 
-async def look_again(build: Build, place: PipelineMatch, services: Services, request: Request) -> None:
+async def poll_again(build: Build, pipeline: PipelineMatch, context: Context) -> None:
     """Have the poller read a build again now, so that its cards follow."""
-    await services.store.polling.request(
-        place.connection,
-        place.provider.poll_target(place.pipeline),
+    await context.store.polling.request(
+        pipeline.connection,
+        pipeline.provider.poll_target(build.pipeline),
         [(build.pipeline, build.id)],
         full=False,
-        now=request.now,
+        now=context.now,
     )
-    services.wake_poller()
+    context.services.wake_poller()
 
 
-def reopened(build: Build) -> Build:
+def as_reopened(build: Build) -> Build:
     """Return a build whose jobs run again as queued: systems that answer before they act still show the old end."""
     if not build.completed:
         return build
     return replace(build, status=Status.QUEUED, conclusion=None, completed_at=None, started_at=None)
 
 
-def public_line(text: str, build: Build | None = None, place: PipelineMatch | None = None) -> Answer:
-    """Return the one public line that an act leaves."""
+def public_line(
+    text: str, build: Build | None = None, pipeline: PipelineMatch | None = None, *, undo: str = ""
+) -> Answer:
+    """Return the one public line that an act leaves; `undo` is the token that takes the act back."""
+    back = (actions(button("Undo", f"undo {shlex.quote(undo)}")),) if undo else ()
     return Answer(
-        message=Message(text=text, blocks=(section(text),)),
+        message=Message(text=text, blocks=(section(text), *back)),
         public=True,
-        connection=place.connection if place else "",
-        pipeline=place.pipeline if place else "",
+        connection=pipeline.connection if pipeline else "",
+        pipeline=build.pipeline if build else pipeline.id if pipeline else "",
         build=build.id if build else "",
     )
 
 
-def noted(message: Message, place: PipelineMatch) -> Message:
-    """Return an answer that says which pipeline was meant where none, or a name that fits several, was typed."""
-    if not place.guessed:
+async def undo_token(kind: str, fields: dict[str, object], context: Context) -> str:
+    """Keep what an act removes, so that `undo` brings it back within a day."""
+    return await keep_for_undo({"kind": kind, "fields": fields}, context)
+
+
+def noted(message: Message, pipeline: PipelineMatch) -> Message:
+    """Return an answer that says which pipeline was taken where none, or a name that fits several, was typed."""
+    if not pipeline.note:
         return message
-    return replace(
-        message, blocks=(*message.blocks, context(f"Shown: {escape(place.label)}, {escape(place.guessed)}."))
-    )
+    return replace(message, blocks=(*message.blocks, small_print(pipeline.note)))
 
 
-def who(request: Request) -> str:
+def actor(context: Context) -> str:
     """Return the acting person as a mention."""
-    return f"<@{request.user}>" if request.source is not Source.TERMINAL else "The terminal"
+    return f"<@{context.user}>" if context.source is not Source.TERMINAL else "The terminal"
 
 
-async def may_act_on(found: BuildMatch, doing: str, request: Request, services: Services) -> None:
-    """Raise NotAllowed unless the person may cancel, retry or rebuild this build here."""
-    await require(Role.RUN, doing, request, services, found.place, found.build.branch or found.build.tag)
+def number_words(build: Build) -> str:
+    """Return `#41`, or `a build` where it has no number."""
+    if build.label:
+        return f"#{escape(build.label)}"
+    return f"#{build.number}" if build.number is not None else "a build"

@@ -1,24 +1,27 @@
-"""What a verb gets and gives: the request, the services behind it, the answer, and the description of a verb."""
+"""What a command works with and what it returns: `Context` (who, where, when, services) and `Answer`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from bot.blocks.message import Message
+from bot.connections import Connections
 from bot.core.clock import Clock
-from bot.core.errors import NotFound, NotLinked
-from bot.core.models import Build, BuildKey, Person
+from bot.core.errors import NotLinked
 from bot.providers.base.provider import AnyProvider
+from bot.slack.people import People
+from bot.slack.sender import Sender
 from bot.store import Store
-from bot.store.tables import PersonRow
+from commands.core.catalogue import Catalogue
 
-A = TypeVar("A")
+if TYPE_CHECKING:  # the registry holds commands, whose functions take a Context
+    from commands.core.registry import Registry
 
 
 class Role(IntEnum):
-    """What a person may do; each role holds the ones below it."""
+    """What a person may do; each role includes the ones below it."""
 
     VIEW = 0
     RUN = 1
@@ -27,12 +30,12 @@ class Role(IntEnum):
 
     @property
     def word(self) -> str:
-        """Return the role as people call it."""
+        """Return the role as people type it."""
         return {Role.VIEW: "viewer", Role.RUN: "runner", Role.APPROVE: "approver", Role.ADMIN: "admin"}[self]
 
 
 class Source(StrEnum):
-    """How the words came in."""
+    """The way a command came in."""
 
     SLASH = "slash"
     BUTTON = "button"
@@ -45,157 +48,48 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Who asks, where, and when. Ids only: names are for people.
-
-    `thread` is the ts of the thread's parent, `message` that of the message whose button was pressed. `confirmed`
-    says that the person has answered a confirmation dialog.
-    """
-
-    team: str
-    channel: str
-    user: str
-    now: datetime
-    enterprise: str = ""
-    is_enterprise_install: bool = False
-    channel_name: str = ""
-    source: Source = Source.SLASH
-    text: str = ""
-    thread: str = ""
-    message: str = ""
-    trigger: str = ""
-    response_url: str = ""
-    confirmed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A form to open, and what it is about."""
+    """A form to open, and its arguments (short strings that travel in the view's private metadata)."""
 
     form: str
     arguments: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a verb says back.
+class File:
+    """A file that goes with an answer. `private` sends it to the person by direct message, not to the channel."""
 
-    Reads answer for the person only; an act says one public line. `replace` rewrites the message whose button was
+    name: str
+    content: bytes
+    title: str
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command returns to the person.
+
+    Reads answer the person only; an act posts one `public` line. `replace` rewrites the message whose button was
     pressed (an ephemeral one). `silent` says that the channel already shows the effect (a card was posted or edited).
-    `form` opens a modal, where the request carries a trigger.
+    `form` opens a modal where the context has a trigger. `asked` says that nothing was done yet: the answer is a
+    question. `connection`, `pipeline` and `build` are what the audit row names.
     """
 
     message: Message | None = None
     public: bool = False
     replace: bool = False
     silent: bool = False
+    asked: bool = False
     form: Opening | None = None
-    file: "File | None" = None
+    file: File | None = None
     connection: str = ""
     pipeline: str = ""
     build: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
-    """A file to put beside an answer."""
-
-    name: str
-    content: bytes
-    title: str
-
-
-class Connections(Protocol):
-    """The connections, as the roof hands them down."""
-
-    def visible(self, team: str) -> Sequence[AnyProvider]:
-        """Return the connections a workspace may see, by name."""
-        ...
-
-    def get(self, team: str, name: str) -> AnyProvider | None:
-        """Return one connection if the workspace may see it."""
-        ...
-
-    def labels(self, team: str) -> Mapping[str, str]:
-        """Return each visible connection's name with its CI system's."""
-        ...
-
-    async def add(self, *, team: str, name: str, kind: str, settings: Mapping[str, object], user: str) -> AnyProvider:
-        """Keep a connection made in Slack, sealed."""
-        ...
-
-    async def remove(self, *, team: str, name: str) -> None:
-        """Forget a connection made in Slack."""
-        ...
-
-    def from_slack(self, name: str) -> bool:
-        """Return whether a connection was made in Slack (and can be removed there)."""
-        ...
-
-
-class People(Protocol):
-    """Who is who in Slack."""
-
-    async def person(self, team: str, user: str) -> PersonRow:
-        """Return what is known of a user."""
-        ...
-
-    async def is_admin(self, team: str, user: str) -> bool:
-        """Return whether a person administers the workspace."""
-        ...
-
-    async def name(self, team: str, user: str) -> str:
-        """Return a person's name."""
-        ...
-
-    async def zone(self, team: str, user: str) -> str:
-        """Return a person's time zone, `UTC` where unknown."""
-        ...
-
-    async def groups(self, team: str, user: str) -> frozenset[str]:
-        """Return the user groups a person is in."""
-        ...
-
-    async def is_member(self, team: str, channel: str, user: str) -> bool:
-        """Return whether a person is in a channel."""
-        ...
-
-    async def user_for(self, team: str, email: str) -> str | None:
-        """Return the Slack user with an e-mail address; None where there is none or the account is deactivated."""
-        ...
-
-    async def author(self, team: str, author: Person, kind: str) -> str | None:
-        """Return the Slack user that a commit's author is, by address or by their handle at a kind of CI system."""
-        ...
-
-    async def may_mention(self, team: str, user: str) -> bool:
-        """Return whether somebody wants to be told by name."""
-        ...
-
-
-class Slack(Protocol):
-    """What verbs may ask of Slack themselves; cards and notifications go through the outbox."""
-
-    async def post(self, team: str, channel: str, message: Message, *, thread: str = "") -> str:
-        """Post a message and return its ts."""
-        ...
-
-    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
-        """Show a message to one person only."""
-        ...
-
-    async def upload(self, team: str, channel: str, file: File, *, thread: str = "") -> None:
-        """Put a file into a channel."""
-        ...
-
-    async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        """Call a Web API method that has no method of its own here."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """The operator's word on who may do what: `[access]` of the configuration."""
+    """Roles as the operator configured them: `[access]`."""
 
     admins: frozenset[str] = frozenset()
     members: Role = Role.RUN
@@ -204,13 +98,15 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What verbs work with. `wake_outbox` and `wake_watcher` make them look now rather than at their next tick."""
+    """The parts of the bot that commands use. `wake_outbox` and `wake_poller` make those act before their next tick."""
 
     store: Store
     connections: Connections
     people: People
-    slack: Slack
+    sender: Sender
     clock: Clock
+    registry: "Registry"
+    catalogue: Catalogue
     access: Access = field(default_factory=Access)
     command: str = "/build"
     public_url: str = ""
@@ -218,46 +114,76 @@ class Services:
     wake_outbox: Callable[[], None] = lambda: None
     wake_poller: Callable[[], None] = lambda: None
 
-    def provider(self, team: str, connection: str) -> AnyProvider:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Who runs a command, where, when, and with which services. Ids only: names are for people.
+
+    `thread` is the ts of the thread's parent, `message` that of the message whose button was pressed. `trigger` opens
+    one form within three seconds.
+    """
+
+    services: Services
+    team: str
+    channel: str
+    user: str
+    now: datetime
+    enterprise: str = ""
+    is_enterprise_install: bool = False
+    channel_name: str = ""
+    source: Source = Source.SLASH
+    thread: str = ""
+    message: str = ""
+    trigger: str = ""
+    response_url: str = ""
+
+    @property
+    def store(self) -> Store:
+        """Return the store."""
+        return self.services.store
+
+    @property
+    def command(self) -> str:
+        """Return the slash command in use, such as `/build`."""
+        return self.services.command
+
+    @property
+    def here(self) -> str:
+        """Return the channel as a sentence names it."""
+        return f"#{self.channel_name}" if self.channel_name else "this channel"
+
+    @property
+    def can_open_form(self) -> bool:
+        """Whether the answer may be a form: somebody typed or pressed something, not inside a form."""
+        return bool(self.trigger) and self.source is not Source.MODAL
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the conversation is the person's own with the bot: a direct message, App Home, a shortcut."""
+        return not self.channel or self.channel == self.user or self.channel.startswith("D")
+
+    def providers(self) -> list[AnyProvider]:
+        """Return the connections the workspace may see, by name."""
+        return list(self.services.connections.visible(self.team))
+
+    def provider(self, connection: str) -> AnyProvider:
         """Return a connection of the workspace. Raises NotLinked where it is gone."""
-        found = self.connections.get(team, connection)
-        if found is None:
+        provider = self.services.connections.get(self.team, connection)
+        if provider is None:
             raise NotLinked(
                 f"The connection `{connection}` is not there any more, or this workspace may not see it.",
                 hint=f"`{self.command} list connections` shows what there is.",
             )
-        return found
+        return provider
 
-    async def latest(self, provider: AnyProvider, key: BuildKey) -> Build:
-        """Return a build as the CI system has it now."""
-        build = await provider.build_or_none(key)
-        if build is None:
-            raise NotFound(f"{provider.label} no longer has that build.", provider=provider.label)
-        return build
+    async def zone(self) -> str:
+        """Return the person's time zone."""
+        return await self.services.people.zone(self.team, self.user)
 
+    async def name(self) -> str:
+        """Return the person's name."""
+        return await self.services.people.name(self.team, self.user) if self.user else ""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command(Generic[A]):
-    """A verb. `acts` says whether what a viewer may ask for changes something (their own watch, a mute, a claim)."""
-
-    verb: str
-    usage: str
-    summary: str
-    role: Role
-    group: str
-    parse: Callable[[str], A]
-    run: Callable[[A, Request, Services], Awaitable[Answer]]
-    aliases: tuple[str, ...] = ()
-    flags: tuple[tuple[str, str], ...] = ()
-    examples: tuple[str, ...] = ()
-    inferred: str = ""
-    acts: Callable[[A], bool] | None = None
-
-    @property
-    def reads(self) -> bool:
-        """Whether the verb only looks; a unique beginning stands for such a one."""
-        return self.role is Role.VIEW and self.acts is None
-
-    def changes(self, ask: A) -> bool:
-        """Return whether what is asked for changes something, and is written down."""
-        return self.acts(ask) if self.acts is not None else self.role is not Role.VIEW
+    def in_channel(self, channel: str) -> "Context":
+        """Return this context in another channel of the workspace; "" stands for all of them."""
+        return replace(self, channel=channel, channel_name="")

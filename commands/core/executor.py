@@ -1,95 +1,192 @@
-"""The desk where every request is handled the same way, whoever brings it: parse, run, answer, one audit row.
+"""The executor: every command goes through `execute`, whatever it came in by.
 
-Slash commands, buttons, mentions, direct messages, modals, schedules and the terminal all end here.
+parse -> resolve -> authorize -> run -> audit, each exactly once, for typed text, buttons, forms, shortcuts, mentions,
+schedules and the terminal.
 """
 
 import logging
 import secrets
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from bot.blocks.error import error_message, surprise_message
 from bot.blocks.message import Message, View
-from bot.core.errors import BotError, NotAllowed, ProviderError, UsageError
+from bot.core.errors import Ambiguous, BotError, NotAllowed, ProviderError, UsageError
+from bot.security.redaction import redact
 from bot.store.tables import AuditRow
-from commands.core.context import Answer, Command, Request, Role, Services, Source
-from commands.core.forms import Form, Values
+from commands.core.context import Answer, Context, Source
+from commands.core.forms import Form, Submission, Values
 from commands.core.grammar import clean
-from commands.registry import split_verb
+from commands.core.permissions import check, may_somewhere
+from commands.core.registry import Command
+from commands.core.resolve import BuildMatch, PipelineMatch
 
 log = logging.getLogger(__name__)
 
 REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 KEPT_WORDS = 300
-WRITTEN = frozenset({Source.BUTTON, Source.SCHEDULE})
-"""Where the words are ours, or were cleaned when they were kept."""
+AS_WRITTEN = frozenset({Source.BUTTON, Source.SCHEDULE})
+"""Where the words are ours, or were cleaned when they were stored."""
+
+
+class Outcome(StrEnum):
+    """How a command went; the word of its audit row."""
+
+    OK = "ok"
+    ASKED = "asked"
+    REFUSED = "refused"
+    FAILED = "failed"
+    BROKE = "broke"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handled:
-    """An answer, and how it came about: `ok`, `refused`, `failed` or `broke`."""
+    """A command's answer and how it came about. `error` is what a form shows instead of the answer."""
 
     answer: Answer
-    outcome: str
+    outcome: Outcome
     verb: str
+    error: BotError | None = None
 
 
-async def handle(request: Request, services: Services) -> Handled:
-    """Do what the request's text says and return what to tell the person. Never raises."""
-    command: Command[Any] | None = None
-    changes = True
+@dataclass(slots=True)
+class _Progress:
+    """How far a command has come: what the audit row and the error message need wherever it stops."""
+
+    words: str
+    command: Command[Any, Any] | None = None
+    changes: bool = True
+    match: PipelineMatch | BuildMatch | None = None
+
+    @property
+    def verb(self) -> str:
+        return self.command.verb if self.command else ""
+
+
+async def execute(command: str | Submission, context: Context) -> Handled:
+    """Run a command and return what to tell the person. Writes one audit row where it acts or is refused. Never raises.
+
+    `command` is a line as typed after the slash command, or what a form's fields stand for.
+    """
+    progress = _Progress(words=command if isinstance(command, str) else command.verb)
     try:
-        typed = request.text if request.source in WRITTEN else clean(request.text)
-        command, words = split_verb(typed, services.command)
-        changes = not command.reads
-        ask = command.parse(words)
-        changes = command.changes(ask)
-        answer = await command.run(ask, request, services)
+        answer = await _run(command, context, progress)
     except BotError as exc:
-        outcome = "refused" if isinstance(exc, NotAllowed | UsageError) else "failed"
-        if changes or isinstance(exc, NotAllowed):
-            await _audit(request, services, command, outcome, str(exc))
+        outcome = _outcome_of(exc)
+        if progress.command is not None and (progress.changes or isinstance(exc, NotAllowed)):
+            await _audit(progress, context, outcome, str(exc))
         if isinstance(exc, ProviderError):
-            log.info("a CI system refused", extra={"verb": command.verb if command else "", "why": str(exc)})
-        message = error_message(exc, command=services.command)
-        return Handled(answer=Answer(message=message), outcome=outcome, verb=command.verb if command else "")
+            log.info("a CI system refused", extra={"verb": progress.verb, "why": str(exc)})
+        message = error_message(exc, command=context.command)
+        return Handled(answer=Answer(message=message), outcome=outcome, verb=progress.verb, error=exc)
     except Exception:
         reference = _reference()
-        log.exception("a request broke", extra={"reference": reference, "verb": command.verb if command else ""})
-        if changes:
-            await _audit(request, services, command, "broke", f"reference {reference}")
+        log.exception("a command broke", extra={"reference": reference, "verb": progress.verb})
+        acted = progress.command is not None and progress.changes
+        if acted:
+            await _audit(progress, context, Outcome.BROKE, f"reference {reference}")
         return Handled(
-            answer=Answer(message=broken(reference, acted=command is not None and changes)),
-            outcome="broke",
-            verb=command.verb if command else "",
+            answer=Answer(message=_broken(reference, acted=acted)),
+            outcome=Outcome.BROKE,
+            verb=progress.verb,
+            error=BotError(
+                f"Something broke on my side. Reference {reference}, logged.",
+                hint="I can't say whether it took effect: look before you repeat it."
+                if acted
+                else "Nothing was changed.",
+            ),
         )
-    if changes:
-        said_more = answer.message is not None and not answer.public and not answer.silent and command.role > Role.VIEW
-        asked = answer.form is not None or said_more
-        await _audit(request, services, command, "asked" if asked else "ok", "", answer)
-    return Handled(answer=answer, outcome="ok", verb=command.verb)
+    if progress.changes:
+        outcome = Outcome.ASKED if answer.asked or answer.form is not None else Outcome.OK
+        await _audit(progress, context, outcome, "", answer)
+    return Handled(answer=answer, outcome=Outcome.OK, verb=progress.verb)
 
 
-async def submit(
-    form: Form, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-) -> tuple[Answer, BotError | None]:
-    """Do what a form says; return the answer, or what to show in the form. Never raises."""
+async def check_command(text: str, context: Context) -> Command[Any, Any]:
+    """Parse, resolve and authorize a line without running it, and return its command.
+
+    For a command that is to run later. Raises what `execute` would tell: UsageError, NotAllowed, NotFound, …
+    """
+    command, words = context.services.registry.split(text, context.command)
+    args = command.parse(words)
+    resolved = await command.resolve(args, context)
+    if isinstance(resolved, Answer):
+        raise UsageError("That command would ask a question, and nobody is there to answer it.")
+    for requirement in command.authorize(args, resolved, context):
+        await check(requirement, context)
+    return command
+
+
+async def _run(request: str | Submission, context: Context, progress: _Progress) -> Answer:
+    args = _parsed(request, context, progress)
+    command = progress.command
+    if command is None:  # _parsed has set it, or raised
+        raise UsageError("There is no command.")
+    progress.changes = command.changes(args)
+    opening = command.opens(args, context) if context.can_open_form else None
+    if opening is not None:
+        role = command.role if command.form_role is None else command.form_role
+        await may_somewhere(role, _doing(command), context)
+        return Answer(form=opening)
+    resolved = await command.resolve(args, context)
+    if isinstance(resolved, Answer):
+        await may_somewhere(command.role, _doing(command), context)
+        return replace(resolved, asked=True)
+    progress.match = _match_of(resolved)
+    for requirement in command.authorize(args, resolved, context):
+        await check(requirement, context)
+    return await command.run(args, resolved, context)
+
+
+def _parsed(request: str | Submission, context: Context, progress: _Progress) -> Any:
+    """Return the typed arguments; what is known of the command so far goes into `progress`."""
+    registry = context.services.registry
+    if isinstance(request, Submission):
+        command = registry.find(request.verb)
+        if command is None:
+            raise UsageError(f"There is no command {request.verb}.")
+        progress.command = command
+        progress.words = f"{command.verb} {command.spoken(request.args)}".strip()
+        return request.args
+    typed = request if context.source in AS_WRITTEN else clean(request)
+    progress.command, words = registry.split(typed, context.command)
+    progress.changes = not progress.command.reads
+    return progress.command.parse(words)
+
+
+def _match_of(resolved: object) -> PipelineMatch | BuildMatch | None:
+    """Return the match that a resolution is about, for the audit row: itself, or its `match`."""
+    subject = getattr(resolved, "match", resolved)
+    return subject if isinstance(subject, PipelineMatch | BuildMatch) else None
+
+
+def _doing(command: Command[Any, Any]) -> str:
+    return f"`{command.verb}`"
+
+
+def _outcome_of(error: BotError) -> Outcome:
+    if isinstance(error, Ambiguous):
+        return Outcome.ASKED
+    return Outcome.REFUSED if isinstance(error, NotAllowed | UsageError) else Outcome.FAILED
+
+
+async def submit(form: Form, values: Values, arguments: dict[str, str], context: Context) -> Handled:
+    """Run the command that a submitted form stands for. `error`, where there is one, is for the form to show."""
     try:
-        answer = await form.submit(values, arguments, request, services)
+        submission = await form.submitted(values, arguments, context)
     except BotError as exc:
-        await _audit_form(form, request, services, "refused" if isinstance(exc, NotAllowed) else "failed", str(exc))
-        return Answer(), exc
+        return Handled(answer=Answer(), outcome=_outcome_of(exc), verb=form.name, error=exc)
     except Exception:
         reference = _reference()
-        log.exception("a form broke", extra={"reference": reference, "form": form.name})
-        await _audit_form(form, request, services, "broke", f"reference {reference}")
-        return Answer(), BotError(
-            f"Something broke on my side. Reference {reference}, logged.",
-            hint="I can't say whether it took effect: look before you repeat it.",
-        )
-    await _audit_form(form, request, services, "ok", "", answer)
-    return answer, None
+        log.exception("a form could not be read", extra={"reference": reference, "form": form.name})
+        error = BotError(f"Something broke on my side. Reference {reference}, logged.", hint="Nothing was changed.")
+        return Handled(answer=Answer(), outcome=Outcome.BROKE, verb=form.name, error=error)
+    handled = await execute(submission, context)
+    if handled.error is None:
+        return handled
+    return replace(handled, error=form.at_field(handled.error, values))
 
 
 async def draw(form: Form, drawing: Awaitable[View | None]) -> tuple[View | None, BotError | None]:
@@ -101,14 +198,14 @@ async def draw(form: Form, drawing: Awaitable[View | None]) -> tuple[View | None
     except Exception:
         reference = _reference()
         log.exception("a form could not be drawn", extra={"reference": reference, "form": form.name})
-        said = f"Something broke on my side. Reference {reference}, logged."
-        return None, BotError(said, hint="Nothing was changed.")
+        message = f"Something broke on my side. Reference {reference}, logged."
+        return None, BotError(message, hint="Nothing was changed.")
 
 
-async def suggest(form: Form, found: Awaitable[Sequence[tuple[str, str]]]) -> Sequence[tuple[str, str]]:
+async def suggest(form: Form, offered: Awaitable[Sequence[tuple[str, str]]]) -> Sequence[tuple[str, str]]:
     """Return what a list offers while a person types, nothing where that fails. Never raises."""
     try:
-        return await found
+        return await offered
     except BotError as exc:
         log.info("a list could not be filled", extra={"form": form.name, "why": str(exc)})
     except Exception:
@@ -116,8 +213,7 @@ async def suggest(form: Form, found: Awaitable[Sequence[tuple[str, str]]]) -> Se
     return ()
 
 
-def broken(reference: str, *, acted: bool) -> Message:
-    """Return what a person reads when something broke on our side; `acted` says that something may have been done."""
+def _broken(reference: str, *, acted: bool) -> Message:
     if not acted:
         return surprise_message(reference, "Nothing was changed.")
     return surprise_message(reference, "I can't say whether it took effect: look before you repeat it.")
@@ -127,60 +223,37 @@ def _reference() -> str:
     return "".join(secrets.choice(REFERENCE_LETTERS) for _ in range(4))
 
 
-async def _audit_form(
-    form: Form, request: Request, services: Services, outcome: str, detail: str, answer: Answer | None = None
-) -> None:
-    await _written(
-        AuditRow(
-            at=request.now,
-            team=request.team,
-            channel=request.channel,
-            user=request.user,
-            verb=form.name,
-            words="(form)",
-            connection=answer.connection if answer else "",
-            pipeline=answer.pipeline if answer else "",
-            build=answer.build if answer else "",
-            outcome=outcome,
-            detail=detail[:KEPT_WORDS],
-            source=request.source.value,
-        ),
-        services,
-    )
-
-
 async def _audit(
-    request: Request,
-    services: Services,
-    command: Command[Any] | None,
-    outcome: str,
-    detail: str,
-    answer: Answer | None = None,
+    progress: _Progress, context: Context, outcome: Outcome, detail: str, answer: Answer | None = None
 ) -> None:
-    if command is None:
-        return
-    await _written(
-        AuditRow(
-            at=request.now,
-            team=request.team,
-            channel=request.channel,
-            user=request.user,
-            verb=command.verb,
-            words=request.text[:KEPT_WORDS],
-            connection=answer.connection if answer else "",
-            pipeline=answer.pipeline if answer else "",
-            build=answer.build if answer else "",
-            outcome=outcome,
-            detail=detail[:KEPT_WORDS],
-            source=request.source.value,
-        ),
-        services,
+    """Write the audit row; where that fails the person still gets their answer, and the log says so."""
+    connection, pipeline, build = _subject(progress.match, answer)
+    row = AuditRow(
+        at=context.now,
+        team=context.team,
+        channel=context.channel,
+        user=context.user,
+        verb=progress.verb,
+        words=redact(progress.words[: 10 * KEPT_WORDS])[:KEPT_WORDS],
+        connection=connection,
+        pipeline=pipeline,
+        build=build,
+        outcome=outcome.value,
+        detail=redact(detail[: 10 * KEPT_WORDS])[:KEPT_WORDS],
+        source=context.source.value,
     )
-
-
-async def _written(row: AuditRow, services: Services) -> None:
-    """Write an audit row; where that fails the person still gets their answer, and the log keeps the row's words."""
     try:
-        await services.store.audit.add(row)
+        await context.store.audit.add(row)
     except Exception:
         log.exception("an audit row was not written", extra={"verb": row.verb, "outcome": row.outcome})
+
+
+def _subject(match: PipelineMatch | BuildMatch | None, answer: Answer | None) -> tuple[str, str, str]:
+    """Return the connection, pipeline and build that an audit row names: the answer's, else what the words resolved to."""
+    if answer is not None and answer.connection:
+        return answer.connection, answer.pipeline, answer.build
+    if isinstance(match, BuildMatch):
+        return match.build.connection, match.build.pipeline, match.build.id
+    if match is not None:
+        return match.connection, match.id, ""
+    return "", "", ""

@@ -18,23 +18,26 @@ from bot.core.errors import ProviderError
 from bot.core.models import Parameter, ParameterType, RefKind
 from bot.core.text import folded
 from bot.providers.base.capabilities import Capability
-from commands.core.context import Request, Services
+from commands.core.context import Context
 from commands.core.forms import Values
 from commands.core.grammar import Target
-from commands.core.resolve import PipelineMatch, place, refresh
+from commands.core.resolve import PipelineMatch, resolve_pipeline
 
 PREFIX = "p:"
 MOST_CHOICES = 100
 LONGEST_CHOICE = 150
 LONGEST_TEXT = 3000
 REF_SECONDS = 1.5
+LISTING_PATIENCE = 1.5
 TRUE = frozenset({"true", "1", "yes", "on"})
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
-def pipeline_field(where: PipelineMatch | None, *, name: str, optional: bool = False, hint: str | None = None) -> Block:
+def pipeline_field(
+    pipeline: PipelineMatch | None, *, name: str, optional: bool = False, hint: str | None = None
+) -> Block:
     """Return the list of pipelines, which asks while a person types."""
-    chosen = (f"{where.label} ({where.connection})", pipeline_value(where)) if where else None
+    chosen = (f"{pipeline.name} ({pipeline.connection})", pipeline.key) if pipeline else None
     return input_block(
         "Pipeline",
         external_select(initial=chosen, placeholder="Type a part of its name"),
@@ -45,27 +48,22 @@ def pipeline_field(where: PipelineMatch | None, *, name: str, optional: bool = F
     )
 
 
-def pipeline_value(where: PipelineMatch) -> str:
-    """Return what the list of pipelines holds for one."""
-    return f"{where.connection}:{where.pipeline}"
-
-
 def target_of(named: str) -> Target:
     """Return the target that a form was opened with: a name, an address, or nothing."""
     return Target(url=named) if named.startswith(("http://", "https://")) else Target(pipeline=named or None)
 
 
-def ref_field(where: PipelineMatch, wanted: str, *, name: str, dispatch: bool = False) -> Block:
+def ref_field(pipeline: PipelineMatch, ref: str, *, name: str, dispatch: bool = False) -> Block:
     """Return the field for a branch or tag: a list where the system has one, else a text.
 
     Without a branch of its own a pipeline may build without one, as Jenkins jobs do: then it may stay empty.
     """
-    if where.provider.can(Capability.REFS):
-        chosen = (wanted, wanted) if wanted else None
+    if pipeline.provider.can(Capability.REFS):
+        chosen = (ref, ref) if ref else None
         element = external_select(initial=chosen, placeholder="Type a part of its name")
     else:
-        element = text_field(initial=wanted or None)
-    return input_block("Branch or tag", element, name=name, dispatch=dispatch, optional=not where.branch)
+        element = text_field(initial=ref or None)
+    return input_block("Branch or tag", element, name=name, dispatch=dispatch, optional=not pipeline.branch)
 
 
 def parameter_field(parameter: Parameter, known: str | None) -> Block:
@@ -113,42 +111,43 @@ def parameters_given(values: Values, known: Iterable[Parameter]) -> dict[str, st
     return {name: value for name, value in given.items() if value}
 
 
-async def pipeline_options(typed: str, request: Request, services: Services) -> list[tuple[str, str]]:
-    """Return the pipelines that fit what is typed, those linked to the channel first."""
-    providers = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    rows = await services.store.pipelines.all(connections=list(providers))
-    if not rows:
-        await refresh(list(providers.values()), request, services)
-        rows = await services.store.pipelines.all(connections=list(providers))
-    linked: Mapping[tuple[str, str], str] = {
+async def pipeline_options(typed: str, context: Context) -> list[tuple[str, str]]:
+    """Return the pipelines of every connection that fit what is typed, those linked to the channel first.
+
+    The list is the CI systems' whole catalogue; where it was not listed yet, that is awaited for a moment.
+    """
+    providers = context.providers()
+    catalogue = context.services.catalogue
+    await catalogue.refresh(providers, patience=LISTING_PATIENCE)
+    aliases: Mapping[tuple[str, str], str] = {
         (row.connection, row.pipeline): row.alias
-        for row in await services.store.links.of_channel(request.team, request.channel)
+        for row in await context.store.links.of_channel(context.team, context.channel)
     }
-    wanted = folded(typed)
-    fits = [
+    part = folded(typed)
+    rows = [
         row
-        for row in rows
+        for row in await catalogue.rows(providers)
         if row.enabled
-        and wanted in folded(f"{row.connection}:{row.path} {row.name} {linked.get((row.connection, row.pipeline), '')}")
+        and part in folded(f"{row.connection}:{row.path} {row.name} {aliases.get((row.connection, row.pipeline), '')}")
     ]
-    fits.sort(key=lambda row: ((row.connection, row.pipeline) not in linked, folded(row.name)))
-    return [(f"{row.name} ({row.connection})", f"{row.connection}:{row.pipeline}") for row in fits[:100]]
+    rows.sort(key=lambda row: ((row.connection, row.pipeline) not in aliases, folded(row.name)))
+    return [(f"{row.name} ({row.connection})", f"{row.connection}:{row.pipeline}") for row in rows[:MOST_CHOICES]]
 
 
-async def ref_options(pipeline: str, typed: str, request: Request, services: Services) -> list[tuple[str, str]]:
+async def ref_options(pipeline: str, typed: str, context: Context) -> list[tuple[str, str]]:
     """Return the branches, tags and pull requests that fit, what is typed itself first. Takes two seconds at most."""
-    found: list[tuple[str, str]] = [(typed, typed)] if typed else []
+    options: list[tuple[str, str]] = [(typed, typed)] if typed else []
     if not pipeline:
-        return found
-    where = await place(Target(pipeline=pipeline), request, services, acting=True, verb="run")
+        return options
+    match = await resolve_pipeline(Target(pipeline=pipeline), context, acting=True, verb="run")
     try:
         async with asyncio.timeout(REF_SECONDS):
-            async for ref in where.provider.refs(where.pipeline, typed or None):
+            async for ref in match.provider.refs(match.id, typed or None):
                 kind = "" if ref.kind is RefKind.BRANCH else f"{ref.kind.value.replace('_', ' ')}: "
                 if str(ref) != typed:
-                    found.append((f"{kind}{ref.title or ref.name}", str(ref)))
-                if len(found) >= MOST_CHOICES:
+                    options.append((f"{kind}{ref.title or ref.name}", str(ref)))
+                if len(options) >= MOST_CHOICES:
                     break
     except (ProviderError, TimeoutError):
         pass
-    return found
+    return options

@@ -7,12 +7,14 @@ import json
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bot.blocks.message import Block, View, context, section
+from bot.blocks.message import Block, View, section
+from bot.blocks.message import context as small_print
 from bot.blocks.text import escape, harmless
 from bot.core.errors import Ambiguous, BotError, Unavailable, UsageError
-from commands.core.context import Answer, Opening, Request, Services, Source
+from commands.core.context import Context, Opening
 
 Values = Mapping[str, str | tuple[str, ...]]
 """What the fields hold, by name: a text, or the values picked."""
@@ -32,8 +34,16 @@ class FieldError(BotError):
         self.errors: Mapping[str, str] = {field: message, **(others or {})}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """The command that a form's fields stand for: its verb and its own typed arguments."""
+
+    verb: str
+    args: Any
+
+
 class Form(ABC):
-    """One modal."""
+    """One modal. It builds a command's arguments and has no business logic of its own."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -41,24 +51,27 @@ class Form(ABC):
     close_label: ClassVar[str] = "Cancel"
 
     @abstractmethod
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form with its fields; may ask CI systems."""
 
     @abstractmethod
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Do what the form says. Raises FieldError for a field, BotError for the whole."""
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> "Submission":
+        """Return the command that the fields stand for; the executor runs it. Raises FieldError for a field.
+
+        Checks only what fields hold (needed, readable): resolving, rights and acting are the executor's.
+        """
+
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Return a command's error at the field that caused it; as it is where no field did."""
+        return error
 
     async def options(
-        self, field: str, typed: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
+        self, field: str, typed: str, values: Values, arguments: Mapping[str, str], context: Context
     ) -> Sequence[tuple[str, str]]:
         """Return up to 100 (label, value) for a list that asks while a person types."""
         return ()
 
-    async def changed(
-        self, field: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> View | None:
+    async def changed(self, field: str, values: Values, arguments: Mapping[str, str], context: Context) -> View | None:
         """Return the form anew where a choice changes its other fields."""
         return None
 
@@ -101,7 +114,7 @@ def _trouble(error: BotError, labels: Mapping[str, str]) -> tuple[Block, ...]:
     ]
     if isinstance(error, Ambiguous):
         lines += [f"• {escape(label)}" for label, _words in error.choices[:20]]
-    hint = (context(harmless(error.hint)),) if error.hint else ()
+    hint = (small_print(harmless(error.hint)),) if error.hint else ()
     return tuple(
         {**block, "block_id": f"{TROUBLE}{index}"} for index, block in enumerate((section("\n".join(lines)), *hint))
     )
@@ -126,17 +139,12 @@ def _refilled(block: Block, fields: Mapping[str, Any]) -> Block:
     return {**block, "element": {**plain, **held}}
 
 
-def opening(form: str, request: Request, **arguments: str) -> Opening:
-    """Return what an answer says to open a form from a request. Raises UsageError where the words are too long."""
+def opening(form: str, context: Context, **arguments: str) -> Opening:
+    """Return the form to open with its arguments. Raises UsageError where they are too long for Slack."""
     kept = {name: value for name, value in arguments.items() if value}
-    opens = {CHANNEL: request.channel, THREAD: request.thread, **kept}
+    opens = {CHANNEL: context.channel, THREAD: context.thread, **kept}
     packed(opens)
     return Opening(form=form, arguments=opens)
-
-
-def can_open(request: Request) -> bool:
-    """Return whether a request may be answered with a form: somebody pressed or typed something, not in a form."""
-    return bool(request.trigger) and request.source is not Source.MODAL
 
 
 def renewed(blocks: Iterable[Block], *about: str) -> list[Block]:

@@ -17,12 +17,13 @@ from bot.core.models import Ref, parse_ref
 
 _FORM = re.compile(r"<([^<>\s][^<>]*)>")
 _MENTION = re.compile(r"^<([@#])([A-Z0-9]+)(?:\|([^>]*))?>")
-_SPOKEN_AS = re.compile(r"<(?:[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+|!(?:here|channel|everyone))(?:\|([^>]*))?>")
+_SPOKEN_AS = re.compile(r"<(?:[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+|!(?:here|channel|everyone))(?:\|([^<>]*+))?>")
 _SLACK_FORM = re.compile(r"(<[@#!][^<>]*>)")
 _BROADCAST = re.compile(r"<!(here|channel|everyone)(?:\|[^>]*)?>")
 _PARAMETER = re.compile(r"^([A-Za-z_][\w.\-]*)=(.*)$", re.DOTALL)
-_BUILD = re.compile(r"#(\d+|last|running|failed|green|-\d+)$", re.IGNORECASE | re.ASCII)
+_BUILD = re.compile(r"#([A-Za-z0-9][\w.+-]*|-\d+)$", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
+_DIGITS = re.compile(r"-?\d+", re.ASCII)
 _LONGEST = timedelta(days=3660)
 _BUILD_WORDS = frozenset({"last", "running", "failed", "green"})
 _LONG_DASH = re.compile(r"(?<!\S)[—–](?=[A-Za-z]|\s+[A-Za-z_][\w.\-]*=)")
@@ -54,8 +55,9 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 class Target:
     """What a command is about, as typed; every part may be missing.
 
-    `build` is a number, `last`, `running`, `failed`, `green` or `-N`; `id` a vendor's build id (buttons of builds
-    without a number carry it). `scope` is `mine` or `this`.
+    `build` is a number, a label (a number that is a text, as `20260815.3`), `last`, `running`, `failed`, `green` or
+    `-N`; `id` a vendor's build id (buttons of builds without a number carry it). `scope` is `mine`, `this` or `all`.
+    `attempt` is the attempt that a button was shown for.
     """
 
     pipeline: str | None = None
@@ -64,6 +66,12 @@ class Target:
     id: str | None = None
     url: str | None = None
     scope: str | None = None
+    attempt: int | None = None
+
+    @property
+    def names_build(self) -> bool:
+        """Whether one build was named: by number, label, word, id or address."""
+        return self.build is not None or self.id is not None or self.url is not None
 
     @property
     def empty(self) -> bool:
@@ -100,21 +108,60 @@ class ParsedArgs:
     def target(self, position: int = 0) -> Target:
         """Return the target among the plain words; the long flags replace its parts."""
         word = self.words[position] if len(self.words) > position else ""
-        read = parse_target(word) if word else Target()
+        typed = parse_target(word) if word else Target()
         ref, build = self.flag("ref"), self.flag("build")
-        if build is not None and not (_NUMBER.fullmatch(build) or build.lower() in _BUILD_WORDS):
-            raise UsageError(f"`--build` takes a number, `last`, `running`, `failed`, `green` or `-N`, not `{build}`.")
+        attempt = self.flag("attempt") or self.flag("round")
+        if build is not None and not (_BUILD.fullmatch(f"#{build}") and _is_build(build) and _fits(build)):
+            raise UsageError(
+                f"`--build` takes a number, a label, `last`, `running`, `failed`, `green` or `-N`, not `{build}`."
+            )
         return Target(
-            pipeline=self.flag("pipeline") or read.pipeline,
-            ref=parse_ref(ref) if ref else read.ref,
-            build=build.lower() if build else read.build,
+            pipeline=self.flag("pipeline") or typed.pipeline,
+            ref=parse_ref(ref) if ref else typed.ref,
+            build=_as_build(build) if build else typed.build,
             id=self.flag("id"),
-            url=read.url,
-            scope=read.scope,
+            url=typed.url,
+            scope=typed.scope,
+            attempt=int(attempt) if attempt is not None and attempt.isdigit() else None,
         )
 
+    def only_target(self, usage: str, *, position: int = 0) -> Target:
+        """Return the target, which must be the last plain word. Raises UsageError for a word after it."""
+        if len(self.words) > position + 1:
+            raise unexpected(self.words[position + 1], self.words[position], usage)
+        return self.target(position)
 
-TARGET_FLAGS = ("pipeline", "ref", "build", "id", "round")
+    @property
+    def public(self) -> bool:
+        """Whether the answer is for the whole channel."""
+        return self.has("public")
+
+
+TARGET_FLAGS = ("pipeline", "ref", "build", "id", "attempt", "round")
+"""`round` is what buttons of cards posted by earlier versions carry for `attempt`."""
+
+
+def unexpected(word: str, before: str, usage: str) -> UsageError:
+    """Return the error for a word that nothing takes; a number after a name was probably meant as a build."""
+    guess = f" Did you mean `{before}#{word}`?" if _NUMBER.fullmatch(word) and before else ""
+    return UsageError(f"Unexpected `{word}`.{guess}", usage=usage)
+
+
+def _is_build(text: str) -> bool:
+    """Return whether a text after `#` can name a build: a word of ours, a number, or a label, which has a figure in it."""
+    if text.lower() in _BUILD_WORDS or _DIGITS.fullmatch(text):
+        return True
+    return any(char.isdigit() for char in text)
+
+
+def _fits(build: str) -> bool:
+    """Return whether a build's number has at most 15 figures; a label always fits."""
+    return bool(_NUMBER.fullmatch(build)) or not _DIGITS.fullmatch(build)
+
+
+def _as_build(text: str) -> str:
+    """Return a build as targets hold it: words of ours in lower case, labels as typed."""
+    return text.lower() if text.lower() in _BUILD_WORDS else text
 
 
 def clean(text: str) -> str:
@@ -388,10 +435,13 @@ def parse_target(word: str) -> Target:
     if lowered in _BUILD_WORDS or _NUMBER.fullmatch(text):
         return Target(build=lowered)
     build: str | None = None
-    if (at := _BUILD.search(text)) is not None:
-        build = at[1].lower()
+    # `web@fix/#12-crash` is a branch: a ref does not end with a slash.
+    at = _BUILD.search(text)
+    is_in_ref = at is not None and text[: at.start()].endswith("/") and not _NUMBER.fullmatch(at[1])
+    if at is not None and _is_build(at[1]) and not is_in_ref:
+        build = _as_build(at[1])
         text = text[: at.start()]
-        if build not in _BUILD_WORDS and not _NUMBER.fullmatch(build):
+        if not _fits(build):
             raise UsageError(f"No build has a number of {len(build)} figures.")
     name, sign, ref = text.partition("@")
     if sign and not ref:

@@ -1,128 +1,263 @@
-"""May this person do that here? Asked when the act happens, on the acting person's id."""
+"""What a person may do here, judged when the act happens, on what will be acted on.
+
+A command lists `Requirement`s; the executor passes them to `check`. Refs are the names as they will be sent to the CI
+system (or those of the build itself), never the words that were typed.
+
+Rights come from, in this order: the members' role of the workspace, for full members who are in the channel; grants;
+being an admin (by configuration, by installation, or in Slack, asked anew). A guest, somebody from another workspace and
+somebody who is not in the channel have grants only, given to them or to their user group. A deactivated account has none.
+"""
 
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from bot.core.errors import NotAllowed
-from bot.core.models import Ref
+from bot.core.models import Build, StartTarget
 from bot.core.text import fits_glob
+from bot.slack.people import Standing
 from bot.store.tables import GrantRow
-from commands.core.context import Request, Role, Services, Source
+from commands.core.context import Context, Role, Source
 from commands.core.resolve import PipelineMatch
 
 _FULL_REF = re.compile(r"^(?:refs/)?(?:heads|tags)/")
+_ROLES = {role.word: role for role in Role}
+MOST_NAMED = 3
 
 
-async def role_of(request: Request, services: Services, place: PipelineMatch | None = None, ref: str = "") -> Role:
-    """Return what a person may do here. Costs at most two Slack calls, and only where a grant or an admin counts."""
-    if await is_admin(request, services):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """A role that an act needs: on which pipeline and refs. `doing` begins the refusal ("Starting builds of *web*").
+
+    `everywhere` asks for a role that holds in every channel. The viewer's role asks only for a person who may act here.
+    """
+
+    role: Role
+    doing: str
+    pipeline: PipelineMatch | None = None
+    refs: tuple[str, ...] = ()
+    everywhere: bool = False
+    channel: str | None = None
+
+
+def refs_of_build(build: Build) -> tuple[str, ...]:
+    """Return the refs that rights on a build are judged on: its branch, its tag, its pull request (`pr:42`).
+
+    A fork's branch is left out: it has nothing but its name in common with ours.
+    """
+    branch = None if build.from_fork else build.branch
+    return _refs(branch, build.tag, build.pull_request)
+
+
+def refs_of_target(target: StartTarget) -> tuple[str, ...]:
+    """Return the refs that rights on a start are judged on: all that will be sent. A pull request alone is `pr:42`."""
+    return _refs(target.branch, target.tag, target.pull_request)
+
+
+def _refs(branch: str | None, tag: str | None, pull_request: str | None) -> tuple[str, ...]:
+    return tuple(ref for ref in (branch, tag, f"pr:{pull_request}" if pull_request else None) if ref)
+
+
+async def check(requirement: Requirement, context: Context) -> None:
+    """Raise NotAllowed unless the person holds the required role; a protected ref needs a grant that names it.
+
+    Costs nothing for a member's own rights but what `People` keeps; whether somebody is an admin is asked anew.
+    """
+    if context.source is Source.TERMINAL:
+        return
+    here = context if requirement.channel is None else context.in_channel(requirement.channel)
+    here = here.in_channel("") if requirement.everywhere else here
+    standing = await context.services.people.standing(context.team, context.user)
+    if standing.is_deactivated:
+        raise NotAllowed(f"{requirement.doing} is not possible: this Slack account is deactivated.")
+    protected = await _protected(requirement, here)
+    base = await _members_role(context, standing)
+    if not protected and base is not None and requirement.role <= base:
+        return
+    needed = max(requirement.role, Role.RUN) if protected else requirement.role
+    grants = await _grants(here, standing)
+    if all(_is_granted(ref, requirement, grants, protected) for ref in requirement.refs or ("",)):
+        return
+    if await is_admin(context, fresh=True):
+        return
+    raise await _refusal(requirement, needed, protected, base is None, standing, context)
+
+
+async def may_somewhere(role: Role, doing: str, context: Context) -> None:
+    """Raise NotAllowed unless the person holds a role for some pipeline and ref here: asked before a form opens."""
+    if context.source is Source.TERMINAL or role is Role.VIEW:
+        return
+    standing = await context.services.people.standing(context.team, context.user)
+    base = await _members_role(context, standing)
+    if not standing.is_deactivated:
+        if base is not None and role <= base:
+            return
+        if any(_role(grant.role) >= role for grant in await _grants(context, standing)):
+            return
+        if await is_admin(context, fresh=True):
+            return
+    raise await _refusal(Requirement(role=role, doing=doing), role, (), base is None, standing, context)
+
+
+async def role_of(
+    context: Context, pipeline: PipelineMatch | None = None, refs: Sequence[str] = (), *, fresh: bool = False
+) -> Role:
+    """Return what a person may do here, to show them what is theirs; `check` decides about acts."""
+    if await is_admin(context, fresh=fresh):
         return Role.ADMIN
-    granted = await _granted(request, services, place, ref)
-    return max([services.access.members, *(role for role, _grant in granted)])
+    standing = await context.services.people.standing(context.team, context.user)
+    if standing.is_deactivated:
+        return Role.VIEW
+    held = [await _members_role(context, standing) or Role.VIEW]
+    grants = await _grants(context, standing)
+    held += [_role(grant.role) for grant in grants if _covers(grant, pipeline, refs[0] if refs else "")]
+    return max(held)
 
 
-async def is_admin(request: Request, services: Services) -> bool:
-    """Return whether a person is an admin: by configuration, in Slack, the installer, or the terminal's user."""
-    if request.source is Source.TERMINAL or request.user in services.access.admins:
+async def is_admin(context: Context, *, fresh: bool = False) -> bool:
+    """Return whether a person is an admin: the terminal, by configuration, the installer, or in Slack.
+
+    With `fresh` Slack is asked now (one request) instead of what was told within the hour.
+    """
+    if context.source is Source.TERMINAL or (context.user and context.user in context.services.access.admins):
         return True
-    install = await services.store.installs.get(
-        request.team, request.enterprise, is_enterprise_install=request.is_enterprise_install
+    if not context.user:
+        return False
+    install = await context.store.installs.get(
+        context.team, context.enterprise, is_enterprise_install=context.is_enterprise_install
     )
-    if install is not None and install.installed_by == request.user != "":
+    if install is not None and install.installed_by == context.user:
         return True
-    return await services.people.is_admin(request.team, request.user)
+    return (await context.services.people.standing(context.team, context.user, fresh=fresh)).is_admin
 
 
-async def require(
-    role: Role,
-    doing: str,
-    request: Request,
-    services: Services,
-    place: PipelineMatch | None = None,
-    ref: Ref | str | None = None,
-) -> None:
-    """Raise NotAllowed unless the person holds the role here; a protected ref asks for a grant that names it."""
-    branch = ref.name if isinstance(ref, Ref) else ref or ""
-    is_protected = role >= Role.RUN and bool(branch) and await is_protected_ref(branch, place, request, services)
-    if not is_protected and role <= services.access.members:
-        return
-    if await is_admin(request, services):
-        return
-    granted = await _granted(request, services, place, branch)
-    fits = [grant for held, grant in granted if held >= role and (not is_protected or grant.refs != "*")]
-    if fits:
-        return
-    needed = max(role, Role.RUN) if is_protected else role
-    why = f" on the protected ref `{branch}`" if is_protected else ""
-    raise NotAllowed(
-        f"{doing}{why} needs the {needed.word} role here.", hint=await _who_can_grant(request, services, needed)
-    )
+async def protecting_globs(pipeline: PipelineMatch | None, context: Context) -> tuple[str, ...]:
+    """Return the globs of protected refs: the operator's, and those of the pipeline's links in all of the workspace's channels."""
+    globs = list(context.services.access.protected)
+    if pipeline is not None:
+        links = await context.store.links.of_pipeline(pipeline.connection, pipeline.id)
+        globs += [glob for link in links if link.team == context.team for glob in link.protected.split(",")]
+    return tuple(glob.strip() for glob in globs if glob.strip())
 
 
-async def is_protected_ref(name: str, place: PipelineMatch | None, request: Request, services: Services) -> bool:
-    """Return whether a ref is protected: by the operator, or by a link of the pipeline in any of the workspace's channels."""
-    globs = list(services.access.protected)
-    if place is not None:
-        links = await services.store.links.of_pipeline(place.connection, place.pipeline)
-        globs += [glob for link in links if link.team == request.team for glob in link.protected.split(",")]
-    short = _FULL_REF.sub("", name)
-    return any(fits_glob(spelled, glob.strip()) for glob in globs if glob.strip() for spelled in {name, short})
+async def _protected(requirement: Requirement, context: Context) -> tuple[str, ...]:
+    """Return the required refs that are protected."""
+    if requirement.role < Role.RUN or not requirement.refs:
+        return ()
+    globs = await protecting_globs(requirement.pipeline, context)
+    return tuple(ref for ref in requirement.refs if _matches(ref, globs))
 
 
-async def _granted(
-    request: Request, services: Services, place: PipelineMatch | None, ref: str
-) -> list[tuple[Role, GrantRow]]:
-    rows = await services.store.grants.all(request.team)
-    found: list[tuple[Role, GrantRow]] = []
+def _matches(ref: str, globs: Iterable[str]) -> bool:
+    spellings = {ref, _FULL_REF.sub("", ref)}
+    return any(fits_glob(spelling, glob) for glob in globs for spelling in spellings)
+
+
+async def _members_role(context: Context, standing: Standing) -> Role | None:
+    """Return the role that the workspace gives to members; None for guests, strangers and who is not in the channel."""
+    if standing.is_guest or standing.is_stranger or standing.is_deactivated:
+        return None
+    if not context.is_direct:
+        is_member = await context.services.people.membership(context.team, context.channel, context.user)
+        if is_member is False:
+            return None
+    return context.services.access.members
+
+
+async def _grants(context: Context, standing: Standing) -> list[GrantRow]:
+    """Return the grants that count for a person here. Members of a channel are full members of the workspace only."""
+    people = context.services.people
     groups: frozenset[str] | None = None
-    for grant in rows:
-        if grant.channel and grant.channel != request.channel:
+    held: list[GrantRow] = []
+    for grant in await context.store.grants.all(context.team):
+        if grant.channel and grant.channel != context.channel:
             continue
-        if not _covers(grant, place, ref):
-            continue
-        kind, _, who = grant.subject.partition(":")
+        kind, _, subject = grant.subject.partition(":")
         match kind:
             case "user":
-                holds = who == request.user
+                holds = subject == context.user
             case "group":
                 if groups is None:
-                    groups = await services.people.groups(request.team, request.user)
-                holds = who in groups
+                    groups = await people.groups(context.team, context.user)
+                holds = subject in groups
             case "channel":
-                holds = await services.people.is_member(request.team, who, request.user)
+                is_full = not (standing.is_guest or standing.is_stranger)
+                holds = is_full and await people.is_member(context.team, subject, context.user)
             case _:
                 holds = False
-        if holds:
-            found.append((_role(grant.role), grant))
-    return found
+        if holds and grant.role in _ROLES:
+            held.append(grant)
+    return held
 
 
-def _covers(grant: GrantRow, place: PipelineMatch | None, ref: str) -> bool:
+def _is_granted(ref: str, requirement: Requirement, grants: Sequence[GrantRow], protected: Sequence[str]) -> bool:
+    return any(
+        _role(grant.role) >= requirement.role
+        and _covers(grant, requirement.pipeline, ref)
+        and (ref not in protected or grant.refs != "*")
+        for grant in grants
+    )
+
+
+def _covers(grant: GrantRow, pipeline: PipelineMatch | None, ref: str) -> bool:
     if grant.refs != "*" and not (ref and fits_glob(ref, grant.refs, case=True)):
         return False
     if grant.pipelines == "*":
         return True
-    if place is None:
+    if pipeline is None:
         return False
     # Not its alias: anybody may link anything under any alias, and would so widen their own grant.
     names = {
-        place.path,
-        place.pipeline,
-        f"{place.connection}:{place.path}",
-        place.link.name if place.link else place.name,
+        pipeline.path,
+        pipeline.id,
+        f"{pipeline.connection}:{pipeline.path}",
+        pipeline.link.name if pipeline.link else pipeline.name,
     }
     return any(fits_glob(name, grant.pipelines) for name in names if name)
 
 
 def _role(word: str) -> Role:
-    return next((role for role in Role if role.word == word), Role.VIEW)
+    return _ROLES.get(word, Role.VIEW)
 
 
-async def _who_can_grant(request: Request, services: Services, role: Role) -> str:
-    admins = sorted(services.access.admins)
-    install = await services.store.installs.get(
-        request.team, request.enterprise, is_enterprise_install=request.is_enterprise_install
+async def _refusal(
+    requirement: Requirement,
+    needed: Role,
+    protected: Sequence[str],
+    is_outsider: bool,  # noqa: FBT001 - one of the things a refusal says
+    standing: Standing,
+    context: Context,
+) -> NotAllowed:
+    """Return a refusal: what needs which role, why the members' role does not count, and who can grant it."""
+    on = f" on the protected ref `{protected[0]}`" if protected else ""
+    why = ""
+    if standing.is_guest:
+        why = " You are a guest in this workspace, so you need a grant of your own."
+    elif standing.is_stranger:
+        why = " Your account belongs to another workspace, so you need a grant of your own."
+    elif is_outsider:
+        why = f" You are not a member of {context.here}."
+    admins = await granters(context)
+    name = await context.name()
+    about = f" {requirement.pipeline.connection}:{requirement.pipeline.path}" if requirement.pipeline else ""
+    refs = f" --refs {protected[0]}" if protected else ""
+    grant = f"`{context.command} access grant {needed.word} @{name}{refs if protected else ''}`"
+    asked = " or ".join(f"<@{user}>" for user in admins) or "a workspace admin"
+    return NotAllowed(
+        f"{requirement.doing}{on} needs the {needed.word} role here.{why}",
+        hint=f"Ask {asked}: they can run {grant}.",
+        choices=(("Ask for it", f"access ask {needed.word}{about if ' ' not in about.strip() else ''}{refs}"),)
+        if admins
+        else (),
+    )
+
+
+async def granters(context: Context) -> list[str]:
+    """Return up to three people who can grant a role, by id: the operator's admins and the installer."""
+    admins = sorted(context.services.access.admins)
+    install = await context.store.installs.get(
+        context.team, context.enterprise, is_enterprise_install=context.is_enterprise_install
     )
     if install is not None and install.installed_by:
-        admins = [*admins, install.installed_by]
-    who = " and ".join(f"<@{user}>" for user in dict.fromkeys(admins[:3])) or "A workspace admin"
-    return f"{who} can grant it: `{services.command} access grant {role.word} @you`."
+        admins.append(install.installed_by)
+    return list(dict.fromkeys(admins))[:MOST_NAMED]

@@ -1,44 +1,55 @@
-"""Words -> connection, pipeline, build: what a target means in a channel.
+"""Resolve targets to pipelines and builds.
 
 A name is looked for among the channel's links first, then among every pipeline the workspace may see. Acting verbs
 never guess; reading verbs guess and say so.
+
+A build's identity is the provider's: whatever words named it, the match holds the pipeline of the build that the
+provider returned. A number or id that turns out to be another pipeline's is refused, never relabelled.
 """
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from difflib import get_close_matches
 
-from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError
-from bot.core.models import Build, BuildFilter, BuildKey, Page, Ref, RefKind, spoken
-from bot.core.text import among_names, holds_name
+from bot.blocks.text import code, plural
+from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
+from bot.core.models import Build, BuildFilter, BuildKey, Conclusion, Page, Ref, RefKind, spoken
+from bot.core.text import among_names, folded, holds_name
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import CardRow, LinkRow, PipelineRow
-from commands.core.context import Request, Services
+from commands.core.context import Context
 from commands.core.grammar import Target
 
-REFRESH_AFTER = timedelta(minutes=10)
-LISTING_SECONDS = 20
-MOST_PIPELINES = 5000
+LISTING_SECONDS = 20.0
+MOST_REFS = 2000
 RECENT = 50
+SHORT_KINDS = {
+    "gh": "github_actions",
+    "gl": "gitlab",
+    "bk": "buildkite",
+    "xc": "xcode_cloud",
+    "az": "azure_devops",
+    "bb": "bitbucket",
+    "cc": "circleci",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineMatch:
-    """A pipeline as this channel knows it. `guessed` says what was inferred, for the answer's last line."""
+    """A pipeline as this channel knows it. `note` is a sentence about what was inferred, for the answer's last line."""
 
     provider: AnyProvider
-    pipeline: str
+    id: str
     path: str
     name: str
     link: LinkRow | None = None
     default_branch: str = ""
     web_url: str = ""
     enabled: bool = True
-    guessed: str = ""
+    note: str = ""
 
     @property
     def connection(self) -> str:
@@ -46,29 +57,29 @@ class PipelineMatch:
         return self.provider.connection
 
     @property
-    def label(self) -> str:
-        """Return the pipeline's readable name."""
-        return self.name
-
-    @property
     def branch(self) -> str:
-        """Return the branch that is meant where none is named: the link's pinned one, else the default branch."""
+        """Return the branch to use where none is named: the link's pinned one, else the default branch."""
         return (self.link.branch if self.link else "") or self.default_branch
 
-    def key(self, build: str) -> BuildKey:
+    @property
+    def key(self) -> str:
+        """Return `connection:id`, which names the pipeline wherever it is typed."""
+        return f"{self.connection}:{self.id}"
+
+    def build_key(self, build: str) -> BuildKey:
         """Return the key of one of its builds."""
-        return BuildKey(connection=self.connection, pipeline=self.pipeline, id=build)
+        return BuildKey(connection=self.connection, pipeline=self.id, id=build)
 
     def spoken(self, *, ref: Ref | None = None, number: int | None = None) -> str:
         """Return the target that names it wherever it is typed."""
-        return spoken(self.connection, self.pipeline, ref=ref, number=number)
+        return spoken(self.connection, self.id, ref=ref, number=number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildMatch:
-    """A build and the pipeline it belongs to. `job` is the one whose page was pasted."""
+    """A build with the pipeline it belongs to. `job` is the id of the job whose page was pasted."""
 
-    place: PipelineMatch
+    pipeline: PipelineMatch
     build: Build
     attempt_no: int = 1
     job: str = ""
@@ -76,142 +87,390 @@ class BuildMatch:
     @property
     def provider(self) -> AnyProvider:
         """Return the build's connection."""
-        return self.place.provider
+        return self.pipeline.provider
 
     @property
     def number(self) -> str:
-        """Return the build's number as people write it, or its id where it has none."""
-        return f"#{self.build.number}" if self.build.number is not None else self.build.id
+        """Return the build's number as people write it: `#41`, its label, else its id."""
+        return number_of(self.build)
 
     @property
     def name(self) -> str:
         """Return the pipeline's readable name with the build's number."""
-        return f"{self.place.label} #{self.build.number}" if self.build.number is not None else self.place.label
+        return name_of(self.build, self.pipeline.name)
 
     @property
     def spoken(self) -> str:
         """Return the target that names this build wherever it is typed."""
-        words = self.place.spoken(number=self.build.number)
+        words = self.pipeline.spoken(number=self.build.number)
         return words if self.build.number is not None else f"{words} --id {shlex.quote(self.build.id)}"
 
 
-async def place(target: Target, request: Request, services: Services, *, acting: bool, verb: str) -> PipelineMatch:
-    """Return the pipeline a target names, or the one that is meant. Raises Ambiguous, NotLinked, NotFound."""
+def number_of(build: Build) -> str:
+    """Return a build's number as people write it: `#41`, `#20260815.3` where it is a text, else its id."""
+    if build.label:
+        return f"#{build.label}"
+    return f"#{build.number}" if build.number is not None else build.id
+
+
+def name_of(build: Build, pipeline: str) -> str:
+    """Return a pipeline's name with the build's number where it has one."""
+    return f"{pipeline} {number_of(build)}" if build.label or build.number is not None else pipeline
+
+
+def state_of(build: Build) -> str:
+    """Return how a build stands, as a word: its conclusion, else its status."""
+    if build.waiting and not build.completed:
+        return "waiting for approval"
+    return build.conclusion.value if build.conclusion else build.status.value.replace("_", " ")
+
+
+# pipelines
+
+
+async def resolve_pipeline(target: Target, context: Context, *, acting: bool, verb: str) -> PipelineMatch:
+    """Return the pipeline that a target names, or the default one. Raises Ambiguous, NotLinked, NotFound."""
     if target.url is not None:
-        return (await _from_url(target.url, request, services))[0]
-    links = list(await services.store.links.of_channel(request.team, request.channel))
+        provider, page = _page(target.url, context)
+        return await pipeline_at(provider, page.pipeline, context)
+    links = await context.store.links.of_channel(context.team, context.channel)
     if target.pipeline is not None:
-        return await _named(target, links, request, services, acting=acting, verb=verb)
-    card = await _card(request, services)
+        return await _named(target, links, context, acting=acting, verb=verb)
+    card = await card_here(context)
     if card is not None:
-        return await _of_key(card.connection, card.pipeline, links, request, services)
-    default = [link for link in links if link.is_default] or (links if len(links) == 1 else [])
-    if default:
-        how = "the channel's default" if default[0].is_default else "the only pipeline linked here"
-        return replace(of_link(default[0], request, services), guessed=how)
+        return await pipeline_by_key(card.connection, card.pipeline, context)
+    default = next((link for link in links if link.is_default), links[0] if len(links) == 1 else None)
+    if default is not None:
+        note = "Using this channel's default pipeline" if default.is_default else "Using the only pipeline linked here"
+        return replace(match_of_link(default, context), note=note)
     if not links:
         raise NotLinked(
-            f"No pipeline is linked to {_here(request)} yet.",
-            hint=f"Paste a page's URL after `{services.command} link`, or name one: `connection:path`.",
+            f"No pipeline is linked to {context.here} yet.",
+            hint=f"Paste a page's URL after `{context.command} link`, or name one: `connection:path`.",
+            choices=(("Link one", "link"),),
         )
     raise Ambiguous(
-        f"{_here(request)} follows {len(links)} pipelines. Which one?",
+        f"{context.here} follows {len(links)} pipelines. Which one?",
         choices=tuple(
-            (link.alias or link.name, f"{verb} {_rest(target, link.connection, link.pipeline)}") for link in links
+            (link.alias or link.name, f"{verb} {_same_target(target, link.connection, link.pipeline)}")
+            for link in links
         ),
-        hint=f"Make one the default with `{services.command} link NAME --default`.",
+        hint=f"Make one the default with `{context.command} link NAME --default`.",
     )
 
 
-async def build(
-    target: Target, request: Request, services: Services, *, acting: bool, verb: str, default: str = "last"
+async def pipelines_here(context: Context) -> list[PipelineMatch]:
+    """Return the pipelines that the channel follows; links whose connection is gone are left out."""
+    visible = context.services.connections.labels(context.team)
+    links = await context.store.links.of_channel(context.team, context.channel)
+    return [match_of_link(link, context) for link in links if link.connection in visible]
+
+
+def match_of_link(link: LinkRow, context: Context) -> PipelineMatch:
+    """Return the pipeline of a link. Raises NotLinked where its connection is gone."""
+    return PipelineMatch(
+        provider=context.provider(link.connection),
+        id=link.pipeline,
+        path=link.path,
+        name=link.alias or link.name,
+        link=link,
+        default_branch=link.default_branch,
+    )
+
+
+async def pipeline_by_key(connection: str, pipeline: str, context: Context) -> PipelineMatch:
+    """Return a pipeline by its id: as linked here, else as listed, else as the CI system tells. Raises NotFound."""
+    return await pipeline_at(context.provider(connection), pipeline, context)
+
+
+async def pipeline_at(provider: AnyProvider, path: str, context: Context) -> PipelineMatch:
+    """Return the pipeline of a connection that an id or a path names. Asks the CI system where it is not known yet."""
+    links = await context.store.links.of_channel(context.team, context.channel)
+    for link in links:
+        if link.connection == provider.connection and path in {link.pipeline, link.path}:
+            return match_of_link(link, context)
+    row = await context.store.pipelines.get(provider.connection, path)
+    if row is not None:
+        return _match_of_row(row, provider)
+    pipeline = await provider.pipeline(path)
+    for link in links:
+        if (link.connection, link.pipeline) == (provider.connection, pipeline.id):
+            return match_of_link(link, context)
+    await context.store.pipelines.save(provider.connection, [pipeline], context.now)
+    return PipelineMatch(
+        provider=provider,
+        id=pipeline.id,
+        path=pipeline.path,
+        name=pipeline.name,
+        default_branch=pipeline.default_branch or "",
+        web_url=pipeline.web_url or "",
+        enabled=pipeline.enabled,
+    )
+
+
+def _match_of_row(row: PipelineRow, provider: AnyProvider) -> PipelineMatch:
+    return PipelineMatch(
+        provider=provider,
+        id=row.pipeline,
+        path=row.path,
+        name=row.name,
+        default_branch=row.default_branch,
+        web_url=row.web_url,
+        enabled=row.enabled,
+    )
+
+
+async def _named(
+    target: Target, links: Sequence[LinkRow], context: Context, *, acting: bool, verb: str
+) -> PipelineMatch:
+    name = target.pipeline or ""
+    connection, colon, path = name.partition(":")
+    provider = _provider_called(connection, context) if colon else None
+    if provider is not None and path:
+        try:
+            return await pipeline_at(provider, path, context)
+        except NotFound as exc:
+            raise await _nearest(path, [provider], context, exc) from exc
+    fits = [link for link in links if _holds(name, link.alias, link.name, link.path)]
+    exact = [link for link in fits if among_names(name, (link.alias, link.name, link.path))]
+    chosen = exact or fits
+    if len(chosen) == 1 or (chosen and not acting):
+        match = match_of_link(chosen[0], context)
+        return replace(match, note=_guess(match, len(chosen) - 1))
+    if chosen:
+        listed = [(link.alias or link.name, link.connection, link.pipeline) for link in chosen]
+        raise _several(name, listed, target, verb)
+    return await _anywhere(name, target, context, acting=acting, verb=verb)
+
+
+async def _anywhere(name: str, target: Target, context: Context, *, acting: bool, verb: str) -> PipelineMatch:
+    """Look for a name in the catalogue of every connection, listed anew where nothing fits and a listing is due."""
+    providers = {provider.connection: provider for provider in context.providers()}
+    catalogue = context.services.catalogue
+    fits = _among(name, await catalogue.rows(providers.values()))
+    if not fits:
+        await catalogue.refresh(providers.values())
+        fits = _among(name, await catalogue.rows(providers.values()))
+    if len(fits) == 1 or (fits and not acting):
+        match = _match_of_row(fits[0], providers[fits[0].connection])
+        return replace(match, note=_guess(match, len(fits) - 1))
+    if fits:
+        raise _several(name, [(row.name, row.connection, row.pipeline) for row in fits], target, verb)
+    raise await _nearest(name, list(providers.values()), context, None)
+
+
+def _guess(match: PipelineMatch, others: int) -> str:
+    if not others:
+        return ""
+    more = f"{plural(others, 'other pipeline')} {'matches' if others == 1 else 'match'}"
+    return f"Showing {code(f'{match.connection}:{match.path}')}; {more}"
+
+
+def _among(name: str, rows: Iterable[PipelineRow]) -> list[PipelineRow]:
+    fits = [row for row in rows if _holds(name, row.name, row.path)]
+    exact = [row for row in fits if among_names(name, (row.path, row.name))]
+    return exact or fits
+
+
+def _holds(part: str, *names: str) -> bool:
+    return any(holds_name(name, part) for name in names)
+
+
+def _several(name: str, fits: Sequence[tuple[str, str, str]], target: Target, verb: str) -> Ambiguous:
+    return Ambiguous(
+        f"`{name}` fits {len(fits)} pipelines. Pick one:",
+        choices=tuple(
+            (f"{label} ({connection})", f"{verb} {_same_target(target, connection, pipeline)}")
+            for label, connection, pipeline in fits[:20]
+        ),
+    )
+
+
+def _same_target(target: Target, connection: str, pipeline: str) -> str:
+    """Return the words of a target with its pipeline replaced."""
+    build = target.build or ""
+    words = spoken(connection, pipeline, ref=target.ref, number=int(build) if build.isdigit() else None)
+    return words if not build or build.isdigit() else f"{words} --build {shlex.quote(build)}"
+
+
+async def _nearest(name: str, providers: Sequence[AnyProvider], context: Context, cause: NotFound | None) -> BotError:
+    """Return the error for an unknown name, with the nearest names of the stored catalogue."""
+    if not context.providers():
+        return NotLinked(
+            "No CI system is connected to this workspace yet.",
+            hint=f"An admin can add one to buildbell.toml or with `{context.command} connect`.",
+        )
+    names: dict[str, str] = {}
+    for row in await context.services.catalogue.rows(providers):
+        for spelling in (row.path, row.name):
+            names[folded(spelling)] = f"{row.connection}:{row.path}"
+    near = list(dict.fromkeys(names[match] for match in get_close_matches(folded(name), names, n=3, cutoff=0.4)))
+    hint = f"Closest: {', '.join(f'`{match}`' for match in near)}." if near else None
+    choices = (("Refresh the list", "list pipelines --refresh"),)
+    message = f"No pipeline called `{name}`."
+    if cause is not None:
+        return NotFound(message, provider=cause.provider, status=cause.status, hint=hint, choices=choices)
+    return NotLinked(message, hint=hint or f"`{context.command} list pipelines` shows what there is.", choices=choices)
+
+
+def _provider_called(word: str, context: Context) -> AnyProvider | None:
+    """Return the connection that a word names: its name, a unique kind (`gh`, `gitlab`), or a unique beginning."""
+    exact = context.services.connections.get(context.team, word)
+    if exact is not None:
+        return exact
+    lowered = word.lower()
+    visible = context.providers()
+    of_kind = [provider for provider in visible if provider.kind in {lowered, SHORT_KINDS.get(lowered)}]
+    begins = [provider for provider in visible if provider.connection.lower().startswith(lowered)]
+    for fits in (of_kind, begins):
+        if len(fits) == 1:
+            return fits[0]
+    return None
+
+
+def _page(url: str, context: Context) -> tuple[AnyProvider, Page]:
+    """Return what a pasted address shows, and at which connection. Raises NotLinked where it is nobody's page."""
+    for provider in context.providers():
+        page = provider.parse_url(url)
+        if page is not None:
+            return provider, page
+    raise NotLinked(
+        "That address belongs to none of the connected CI systems.",
+        hint=f"`{context.command} list connections` shows which are connected.",
+    )
+
+
+# builds
+
+
+async def resolve_build(
+    target: Target, context: Context, *, acting: bool, verb: str, default: str = "last"
 ) -> BuildMatch:
-    """Return the build a target names, or the one that is meant, as the CI system has it now."""
-    if target.url is not None:
-        where, page = await _from_url(target.url, request, services)
-        if page.build is None and page.number is None:
-            return await _with_attempt(where, await _pick(where, target, default, request, services), services)
-        number = page.number if page.build is None else None
-        if page.build is not None:
-            found = await where.provider.build(where.pipeline, page.build)
-        else:
-            found = await _numbered(where, number or 0, services)
-        return replace(await _with_attempt(where, found, services), job=page.job or "")
-    names_nothing = target.build is None and target.id is None and target.ref is None
-    if target.pipeline is None and names_nothing and (card := await _card(request, services)) is not None:
-        links = list(await services.store.links.of_channel(request.team, request.channel))
-        where = await _of_key(card.connection, card.pipeline, links, request, services)
-        return await _with_attempt(where, await where.provider.build(card.pipeline, card.build), services)
-    where = await place(target, request, services, acting=acting, verb=verb)
-    if target.id is not None:
-        return await _with_attempt(where, await where.provider.build(where.pipeline, target.id), services)
-    return await _with_attempt(where, await _pick(where, target, default, request, services), services)
+    """Return the build that a target names, or the `default` one, as the CI system has it now.
 
-
-async def _with_attempt(where: PipelineMatch, found: Build, services: Services) -> BuildMatch:
-    stored = await services.store.builds.get(found.key)
-    return BuildMatch(place=where, build=found, attempt_no=stored[1].attempt_no if stored else found.attempt or 1)
-
-
-async def _pick(where: PipelineMatch, target: Target, default: str, request: Request, services: Services) -> Build:
+    `default` is a build word: `last`, `running`, `failed`. Raises Ambiguous, NotLinked, NotFound; UsageError where the
+    build belongs to another pipeline than the one named.
+    """
+    named = await resolve_named_build(target, context, acting=acting, verb=verb)
+    if named is not None:
+        return named
+    pipeline = await resolve_pipeline(target, context, acting=acting, verb=verb)
     word = target.build or default
-    if word.isdigit():
-        return await _numbered(where, int(word), services)
-    seen = 0
+    return await match_of_build(await _pick(pipeline, target.ref, word), context, within=pipeline, verb=verb)
+
+
+async def resolve_named_build(target: Target, context: Context, *, acting: bool, verb: str) -> BuildMatch | None:
+    """Return the build that a target names exactly (a page, an id, a number, a label, the thread's card), else None."""
+    if target.url is not None:
+        provider, page = _page(target.url, context)
+        build = await _build_of_page(provider, page, context)
+        if build is None:
+            return None
+        return replace(await match_of_build(build, context, verb=verb), job=page.job or "")
+    if target.pipeline is None and not target.names_build and target.ref is None:
+        card = await card_here(context)
+        if card is None:
+            return None
+        return await match_of_build(
+            await context.provider(card.connection).build(card.pipeline, card.build), context, verb=verb
+        )
+    if target.id is None and (target.build is None or is_build_word(target.build)):
+        return None
+    pipeline = await resolve_pipeline(replace(target, ref=None), context, acting=acting, verb=verb)
+    if target.id is not None:
+        build = await pipeline.provider.build(pipeline.id, target.id)
+    else:
+        build = await _numbered(pipeline, target.build or "", context)
+    return await match_of_build(build, context, within=pipeline, verb=verb, named=target.build or target.id or "")
+
+
+def is_build_word(text: str) -> bool:
+    """Return whether a build is named by its place (`last`, `failed`, `-1`), not by a number or a label."""
+    return text in {"last", "running", "failed", "green"} or text.startswith("-")
+
+
+async def match_of_build(
+    build: Build, context: Context, *, within: PipelineMatch | None = None, verb: str = "show", named: str = ""
+) -> BuildMatch:
+    """Return a build with its own pipeline. Raises UsageError where that is not the pipeline it was looked for in."""
+    if within is not None and (within.connection, within.id) == (build.connection, build.pipeline):
+        own = within
+    else:
+        own = await pipeline_by_key(build.connection, build.pipeline, context)
+    if within is not None and own.key != within.key:
+        match = BuildMatch(pipeline=own, build=build)
+        said = f"#{named}" if named and named != build.id else match.number
+        raise UsageError(
+            f"{said} is a build of {own.name}, not of {within.name}.",
+            choices=((f"Use {match.name}", f"{verb} {match.spoken}"),),
+        )
+    stored = await context.store.builds.get(build.key)
+    attempt_no = stored[1].attempt_no if stored else build.attempt or 1
+    return BuildMatch(pipeline=own, build=build, attempt_no=attempt_no)
+
+
+async def _build_of_page(provider: AnyProvider, page: Page, context: Context) -> Build | None:
+    """Return the build that a page is about, None for a pipeline's page. A job's page is about the job's own build."""
+    if page.build is not None:
+        return await provider.build((await pipeline_at(provider, page.pipeline, context)).id, page.build)
+    pipeline = await pipeline_at(provider, page.pipeline, context)
+    if page.number is not None:
+        return await _numbered(pipeline, str(page.number), context)
+    if page.job is not None:
+        return await provider.build_of_job(pipeline.id, page.job)
+    return None
+
+
+async def _numbered(pipeline: PipelineMatch, number: str, context: Context) -> Build:
+    """Return the build of a pipeline that people call by a number or a label. Raises NotFound.
+
+    The stored build is only a shortcut to the id: what counts is what the provider returns for it.
+    """
+    if not number.isdigit():
+        return await pipeline.provider.build_by_label(pipeline.id, number)
+    known = await context.store.builds.by_number(pipeline.connection, pipeline.id, int(number))
+    if known is not None:
+        build = await pipeline.provider.build_or_none(known.key)
+        if build is not None and (build.pipeline, build.number) == (pipeline.id, int(number)):
+            return build
+    return await pipeline.provider.build_by_number(pipeline.id, int(number))
+
+
+async def _pick(pipeline: PipelineMatch, ref: Ref | None, word: str) -> Build:
+    """Return the newest build that a build word fits. Costs one listing, and the build itself."""
     skip = int(word) * -1 if word.startswith("-") else 0
-    running: Build | None = None
-    running_of_mine = await _mine_running(where, target.ref, request, services) if word == "own-running" else None
-    if running_of_mine is not None:
-        return running_of_mine
-    async for candidate in listed(where, target.ref):
+    position = 0
+    async for candidate in recent_builds(pipeline, ref):
         match word:
-            case "waiting":
-                fits = candidate.waiting
-                running = running or (None if candidate.completed else candidate)
-            case "running" | "own-running":
+            case "running":
                 fits = not candidate.completed
             case "failed":
                 fits = candidate.conclusion is not None and candidate.conclusion.is_red
             case "green":
-                fits = candidate.conclusion == "passed"
+                fits = candidate.conclusion is Conclusion.PASSED
             case _:
-                fits = seen >= skip
-        seen += 1
+                fits = position >= skip
+        position += 1
         if fits:
-            return candidate
-    if running is not None:
-        return running
-    raise NotFound(_none_fits(where, word, target.ref), provider=where.provider.label)
+            return await pipeline.provider.build_or_none(candidate.key) or candidate
+    raise NotFound(_none_fits(pipeline, word, ref), provider=pipeline.provider.label)
 
 
-async def _mine_running(where: PipelineMatch, ref: Ref | None, request: Request, services: Services) -> Build | None:
-    for mine in await services.store.builds.started_by(request.team, request.user, 20):
-        if (mine.connection, mine.pipeline) == (where.connection, where.pipeline) and not mine.completed:
-            now = await where.provider.build_or_none(mine.key)
-            if now is not None and ref is not None and not _built(now, ref):
-                continue
-            if now is not None and not now.completed:
-                return now
-    return None
-
-
-def _none_fits(where: PipelineMatch, word: str, ref: Ref | None) -> str:
+def _none_fits(pipeline: PipelineMatch, word: str, ref: Ref | None) -> str:
     on = f" on {ref}" if ref else ""
     match word:
-        case "waiting":
-            return f"Nothing waits for approval in {where.label}{on}."
-        case "running" | "own-running":
-            return f"Nothing is running in {where.label}{on}."
+        case "running":
+            return f"Nothing is running in {pipeline.name}{on}."
         case "failed":
-            return f"None of the latest builds of {where.label}{on} failed."
+            return f"None of the latest builds of {pipeline.name}{on} failed."
         case "green":
-            return f"None of the latest builds of {where.label}{on} passed."
+            return f"None of the latest builds of {pipeline.name}{on} passed."
         case _:
-            return f"{where.label} has no builds{on} yet."
+            return f"{pipeline.name} has no builds{on} yet."
 
 
-async def listed(
-    where: PipelineMatch, ref: Ref | None = None, *, states: frozenset[str] = frozenset(), limit: int = RECENT
+async def recent_builds(
+    pipeline: PipelineMatch, ref: Ref | None = None, *, states: frozenset[str] = frozenset(), limit: int = RECENT
 ) -> AsyncIterator[Build]:
     """Yield a pipeline's builds of a ref, newest first. Costs one listing.
 
@@ -219,31 +478,38 @@ async def listed(
     """
     branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
     commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else None
-    sought = ref is not None and ref.kind in {RefKind.TAG, RefKind.PULL_REQUEST}
-    wanted = BuildFilter(branch=branch, commit=commit, states=states, limit=max(limit, RECENT) if sought else limit)
+    is_sought = ref is not None and ref.kind in {RefKind.TAG, RefKind.PULL_REQUEST}
+    wanted = BuildFilter(branch=branch, commit=commit, states=states, limit=max(limit, RECENT) if is_sought else limit)
     yielded = 0
-    async for one in where.provider.builds(where.pipeline, wanted):
-        if ref is not None and sought and not _built(one, ref):
+    async for build in pipeline.provider.builds(pipeline.id, wanted):
+        if ref is not None and is_sought and not is_built_from(build, ref):
             continue
-        yield one
+        yield build
         yielded += 1
         if yielded == limit:
             return
 
 
-async def build_before(found: BuildMatch) -> Build | None:
-    """Return the finished build with a result before this one on the same branch. Costs one listing."""
+async def build_before(match: BuildMatch) -> Build | None:
+    """Return the finished build with a result before this one in the same history. Costs one listing."""
     reached = False
-    branch = found.build.branch
-    async for one in found.provider.builds(found.build.pipeline, BuildFilter(branch=branch, limit=RECENT)):
-        if one.id == found.build.id:
+    history = match.build.history_ref
+    branch = match.build.branch
+    async for build in match.provider.builds(match.build.pipeline, BuildFilter(branch=branch, limit=RECENT)):
+        if build.id == match.build.id:
             reached = True
-        elif reached and one.completed and one.conclusion not in {"cancelled", "skipped", "retried"}:
-            return one
+        elif (
+            reached
+            and build.completed
+            and build.history_ref == history
+            and build.conclusion not in {Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIED}
+        ):
+            return build
     return None
 
 
-def _built(build: Build, ref: Ref) -> bool:
+def is_built_from(build: Build, ref: Ref) -> bool:
+    """Return whether a build was made from a ref."""
     match ref.kind:
         case RefKind.COMMIT:
             return (build.commit or "").startswith(ref.name)
@@ -255,247 +521,78 @@ def _built(build: Build, ref: Ref) -> bool:
             return build.branch == ref.name
 
 
-async def _numbered(where: PipelineMatch, number: int, services: Services) -> Build:
-    known = await services.store.builds.by_number(where.connection, where.pipeline, number)
-    if known is not None:
-        return await where.provider.build(where.pipeline, known.id)
-    return await where.provider.build_by_number(where.pipeline, number)
-
-
-async def _card(request: Request, services: Services) -> CardRow | None:
-    for ts in (request.thread, request.message):
-        if ts and (card := await services.store.cards.at(request.team, request.channel, ts)) is not None:
-            return card
+async def card_here(context: Context) -> CardRow | None:
+    """Return the card of the thread, or of the message whose button was pressed."""
+    for ts in (context.thread, context.message):
+        if ts:
+            card = await context.store.cards.at(context.team, context.channel, ts)
+            if card is not None:
+                return card
     return None
 
 
-async def _of_key(
-    connection: str, pipeline: str, links: Sequence[LinkRow], request: Request, services: Services
-) -> PipelineMatch:
-    for link in links:
-        if (link.connection, link.pipeline) == (connection, pipeline):
-            return of_link(link, request, services)
-    provider = services.provider(request.team, connection)
-    row = await services.store.pipelines.get(connection, pipeline)
-    return _of_row(row, provider) if row is not None else await _asked(provider, pipeline, services, request)
-
-
-def _of_row(row: PipelineRow, provider: AnyProvider) -> PipelineMatch:
-    return PipelineMatch(
-        provider=provider,
-        pipeline=row.pipeline,
-        path=row.path,
-        name=row.name,
-        default_branch=row.default_branch,
-        web_url=row.web_url,
-        enabled=row.enabled,
-    )
-
-
-async def _asked(provider: AnyProvider, path: str, services: Services, request: Request) -> PipelineMatch:
-    found = await provider.pipeline(path)
-    await services.store.pipelines.save(provider.connection, [found], request.now)
-    return PipelineMatch(
-        provider=provider,
-        pipeline=found.id,
-        path=found.path,
-        name=found.name,
-        default_branch=found.default_branch or "",
-        web_url=found.web_url or "",
-        enabled=found.enabled,
-    )
-
-
-async def _named(
-    target: Target, links: Sequence[LinkRow], request: Request, services: Services, *, acting: bool, verb: str
-) -> PipelineMatch:
-    name = target.pipeline or ""
-    connection, colon, path = name.partition(":")
-    provider = _connection(connection, request, services) if colon else None
-    if provider is not None and path:
-        for link in links:
-            if link.connection == provider.connection and path in {link.pipeline, link.path}:
-                return of_link(link, request, services)
-        row = await services.store.pipelines.get(provider.connection, path)
-        if row is not None:
-            return _of_row(row, provider)
-        try:
-            return await _asked(provider, path, services, request)
-        except NotFound as exc:
-            raise await _nearest(path, [provider], request, services, exc) from exc
-    fits = [link for link in links if _fits(name, link.alias, link.name, link.path)]
-    exact = [link for link in fits if among_names(name, (link.alias, link.path, link.name))]
-    chosen = exact or fits
-    if len(chosen) == 1 or (chosen and not acting):
-        guess = f"`{name}` also fits {len(chosen) - 1} more" if len(chosen) > 1 else ""
-        return replace(of_link(chosen[0], request, services), guessed=guess)
-    if chosen:
-        raise _several(
-            name, [(link.alias or link.name, link.connection, link.pipeline) for link in chosen], target, verb
-        )
-    return await _anywhere(name, target, request, services, acting=acting, verb=verb)
-
-
-async def _anywhere(
-    name: str, target: Target, request: Request, services: Services, *, acting: bool, verb: str
-) -> PipelineMatch:
-    providers = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    rows = await services.store.pipelines.all(connections=list(providers))
-    fits = _among(name, rows)
-    if not fits:
-        await refresh(list(providers.values()), request, services)
-        rows = await services.store.pipelines.all(connections=list(providers))
-        fits = _among(name, rows)
-    if len(fits) == 1 or (fits and not acting):
-        guess = f"`{name}` also fits {len(fits) - 1} more" if len(fits) > 1 else ""
-        return replace(_of_row(fits[0], providers[fits[0].connection]), guessed=guess)
-    if fits:
-        raise _several(name, [(row.name, row.connection, row.pipeline) for row in fits], target, verb)
-    raise await _nearest(name, list(providers.values()), request, services, None)
-
-
-def _among(name: str, rows: Sequence[PipelineRow]) -> list[PipelineRow]:
-    fits = [row for row in rows if _fits(name, "", row.name, row.path)]
-    exact = [row for row in fits if among_names(name, (row.path, row.name))]
-    return exact or fits
-
-
-def _fits(name: str, *texts: str) -> bool:
-    return any(holds_name(text, name) for text in texts)
-
-
-def _several(name: str, fits: Sequence[tuple[str, str, str]], target: Target, verb: str) -> Ambiguous:
-    shown = fits[:20]
-    return Ambiguous(
-        f"`{name}` fits {len(fits)} pipelines. Pick one:",
-        choices=tuple(
-            (f"{label} ({connection})", f"{verb} {_rest(target, connection, pipeline)}")
-            for label, connection, pipeline in shown
-        ),
-    )
-
-
-def _rest(target: Target, connection: str, pipeline: str) -> str:
-    build = target.build or ""
-    words = spoken(connection, pipeline, ref=target.ref, number=int(build) if build.isdigit() else None)
-    return words if not build or build.isdigit() else f"{words} --build {build}"
-
-
-async def _nearest(
-    name: str, providers: Sequence[AnyProvider], request: Request, services: Services, cause: NotFound | None
-) -> BotError:
-    rows = await services.store.pipelines.all(connections=[provider.connection for provider in providers])
-    names = {row.path: f"{row.connection}:{row.path}" for row in rows} | {
-        row.name: f"{row.connection}:{row.path}" for row in rows
-    }
-    near = list(dict.fromkeys(names[match] for match in get_close_matches(name, names, n=3, cutoff=0.4)))
-    hint = f"Closest: {', '.join(f'`{match}`' for match in near)}." if near else None
-    said = f"I know no pipeline `{name}`."
-    if not services.connections.visible(request.team):
-        return NotLinked(
-            "No CI system is connected to this workspace yet.",
-            hint=f"An admin can add one to buildbell.toml or with `{services.command} connect`.",
-        )
-    if cause is not None:
-        return NotFound(said, provider=cause.provider, status=cause.status, hint=hint)
-    return NotLinked(said, hint=hint or f"`{services.command} list pipelines` shows what there is.")
-
-
-def _connection(word: str, request: Request, services: Services) -> AnyProvider | None:
-    exact = services.connections.get(request.team, word)
-    if exact is not None:
-        return exact
-    visible = services.connections.visible(request.team)
-    short = {"gh": "github_actions", "gl": "gitlab", "bk": "buildkite", "xc": "xcode_cloud", "az": "azure_devops"}
-    of_kind = [provider for provider in visible if provider.kind in {word.lower(), short.get(word.lower())}]
-    begins = [provider for provider in visible if provider.connection.lower().startswith(word.lower())]
-    for fits in (of_kind, begins):
-        if len(fits) == 1:
-            return fits[0]
-    return None
-
-
-async def refresh(providers: Sequence[AnyProvider], request: Request, services: Services) -> Mapping[str, str]:
-    """List the pipelines of these connections anew and return what went wrong, by connection."""
-
-    async def one(provider: AnyProvider) -> str:
-        listed = []
-        try:
-            async with asyncio.timeout(LISTING_SECONDS):
-                async for found in provider.pipelines():
-                    listed.append(found)
-                    if len(listed) >= MOST_PIPELINES:
-                        break
-        except ProviderError as exc:
-            return str(exc)
-        except TimeoutError:
-            return f"{provider.label} took too long to list its pipelines."
-        await services.store.pipelines.save(provider.connection, listed, request.now)
-        return ""
-
-    said = await asyncio.gather(*(one(provider) for provider in providers))
-    return {provider.connection: words for provider, words in zip(providers, said, strict=True) if words}
-
-
-async def _from_url(url: str, request: Request, services: Services) -> tuple[PipelineMatch, Page]:
-    links = list(await services.store.links.of_channel(request.team, request.channel))
-    for provider in services.connections.visible(request.team):
-        page = provider.parse_url(url)
-        if page is None:
+async def unfinished_builds(pipeline: PipelineMatch, context: Context, *, ref: Ref | None = None) -> list[Build]:
+    """Return a pipeline's builds that have not completed, newest first: as listed now, and those only the store knows."""
+    builds = {build.key: build async for build in recent_builds(pipeline, ref) if not build.completed}
+    for known in await context.store.builds.unfinished([pipeline.connection]):
+        if known.pipeline != pipeline.id or known.key in builds or (ref is not None and not is_built_from(known, ref)):
             continue
-        for link in links:
-            if link.connection == provider.connection and page.pipeline in {link.pipeline, link.path}:
-                return of_link(link, request, services), page
-        row = await services.store.pipelines.get(provider.connection, page.pipeline)
-        where = _of_row(row, provider) if row else await _asked(provider, page.pipeline, services, request)
-        return where, page
-    raise NotLinked(
-        "That address belongs to none of the connected CI systems.",
-        hint=f"`{services.command} list connections` shows which are connected.",
-    )
+        build = await pipeline.provider.build_or_none(known.key)
+        if build is not None and not build.completed:
+            builds[build.key] = build
+    return list(builds.values())
 
 
-def of_link(link: LinkRow, request: Request, services: Services) -> PipelineMatch:
-    """Return the pipeline of a link. Raises NotLinked where its connection is gone."""
-    return PipelineMatch(
-        provider=services.provider(request.team, link.connection),
-        pipeline=link.pipeline,
-        path=link.path,
-        name=link.alias or link.name,
-        link=link,
-        default_branch=link.default_branch,
-    )
+async def pipeline_names(builds: Iterable[Build], context: Context) -> dict[tuple[str, str], str]:
+    """Return the readable names of builds' pipelines: as linked here, else as listed, else as linked elsewhere."""
+    named = {(build.connection, build.pipeline): build.workflow or build.repo or build.pipeline for build in builds}
+    for link in await context.store.links.all(context.team):
+        if (link.connection, link.pipeline) in named:
+            named[link.connection, link.pipeline] = link.name
+    for row in await context.store.pipelines.all(connections=sorted({connection for connection, _id in named})):
+        if (row.connection, row.pipeline) in named:
+            named[row.connection, row.pipeline] = row.name
+    for link in await context.store.links.of_channel(context.team, context.channel):
+        if (link.connection, link.pipeline) in named:
+            named[link.connection, link.pipeline] = link.alias or link.name
+    return named
 
 
-async def ref_of(where: PipelineMatch, wanted: Ref | None) -> Ref | None:
+# refs
+
+
+async def ref_of(pipeline: PipelineMatch, ref: Ref | None) -> Ref | None:
     """Return the ref to build: the one named, else the pinned or default branch; None where the CI system decides.
 
-    A branch that does not exist is caught by the CI system; `closest` then names its neighbours.
+    A branch that does not exist is caught by the CI system; `closest_refs` then names its neighbours. Where the default
+    branch can't be read, the CI system decides: a question of ours never blocks an act.
     """
-    if wanted is not None:
-        return wanted
-    if where.branch:
-        return Ref(kind=RefKind.BRANCH, name=where.branch)
-    found = await where.provider.pipeline(where.pipeline)
-    return Ref(kind=RefKind.BRANCH, name=found.default_branch) if found.default_branch else None
+    if ref is not None:
+        return ref
+    if pipeline.branch:
+        return Ref(kind=RefKind.BRANCH, name=pipeline.branch)
+    try:
+        default = (await pipeline.provider.pipeline(pipeline.id)).default_branch
+    except ProviderError:
+        return None
+    return Ref(kind=RefKind.BRANCH, name=default) if default else None
 
 
-async def closest(where: PipelineMatch, ref: Ref) -> tuple[str, ...]:
-    """Return the names of existing refs nearest to one that was not found."""
-    if not where.provider.can(Capability.REFS):
+async def closest_refs(pipeline: PipelineMatch, ref: Ref) -> tuple[str, ...]:
+    """Return the names nearest to a ref that does not exist; none where it exists, or where that is not known."""
+    if not pipeline.provider.can(Capability.REFS) or ref.kind not in pipeline.provider.lists_all_refs:
         return ()
     names: list[str] = []
     try:
         async with asyncio.timeout(LISTING_SECONDS):
-            async for known in where.provider.refs(where.pipeline):
-                if known.kind in {RefKind.BRANCH, RefKind.TAG}:
-                    names.append(known.name)
-                if len(names) >= MOST_PIPELINES:
-                    break
+            for query in (ref.name, None):
+                async for known in pipeline.provider.refs(pipeline.id, query):
+                    if known.kind is ref.kind and known.name == ref.name:
+                        return ()
+                    if known.kind in {RefKind.BRANCH, RefKind.TAG}:
+                        names.append(known.name)
+                    if len(names) >= MOST_REFS:
+                        break
     except (ProviderError, TimeoutError):
         return ()
-    return tuple(get_close_matches(ref.name, names, n=3, cutoff=0.4))
-
-
-def _here(request: Request) -> str:
-    return f"#{request.channel_name}" if request.channel_name else "this channel"
+    return tuple(get_close_matches(ref.name, dict.fromkeys(names), n=3, cutoff=0.4))

@@ -1,74 +1,62 @@
-"""I'm on it: /build claim [build], /build unclaim [build]."""
+"""I'm on it: /build claim [build]."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
+from commands.core import actions
+from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
-from commands.core.resolve import build
+from commands.core.permissions import Requirement
+from commands.core.registry import Command
+from commands.core.resolve import BuildMatch, resolve_build
 
-CLAIM_SECONDS = 7 * 86_400.0
+USAGE = "claim [build]"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
     """Which build's trouble."""
 
     target: Target
 
 
-def parse(words: str) -> Claim:
-    """Read the words after `claim` or `unclaim`. Raises UsageError."""
-    ask = read(words)
-    if len(ask.words) > 1:
-        raise UsageError("One build at a time.")
-    return Claim(target=ask.target())
+def parse(words: str) -> Args:
+    """Read the words after `claim`. Raises UsageError."""
+    return Args(target=read(words).only_target(USAGE))
 
 
-async def claim(ask: Claim, request: Request, services: Services) -> Answer:
+async def resolve(args: Args, context: Context) -> BuildMatch:
+    """Return the build named, else the last failed one."""
+    return await resolve_build(args.target, context, acting=True, verb="claim", default="failed")
+
+
+def authorize(_args: Args, _match: BuildMatch, _context: Context) -> Sequence[Requirement]:
+    """Require a person who may act in the channel."""
+    return (Requirement(role=Role.VIEW, doing="Claiming builds"),)
+
+
+async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
     """Say in public that the person looks after a red build; the first one counts."""
-    found = await build(ask.target, request, services, acting=True, verb="claim", default="failed")
-    key = f"claim:{request.team}:{found.build.connection}:{found.build.pipeline}:{found.build.id}"
-    name = found.name
-    if await services.store.inbox.is_duplicate(key, seconds=CLAIM_SECONDS, value=request.user):
-        holder = await services.store.inbox.value(key)
-        raise UsageError(f"{'You are' if holder == request.user else f'<@{holder}> is'} on {name} already.")
-    return acting.public_line(f"{acting.who(request)} is on it: {escape(name)}", found.build, found.place)
+    before = await context.store.claims.holder(context.team, match.build.key)
+    holder = await context.store.claims.add(context.team, match.build.key, context.user)
+    if before is not None or holder != context.user:
+        raise UsageError(f"{'You are' if holder == context.user else f'<@{holder}> is'} on {match.name} already.")
+    return actions.public_line(f"{actions.actor(context)} is on it: {escape(match.name)}", match.build, match.pipeline)
 
 
-async def unclaim(ask: Claim, request: Request, services: Services) -> Answer:
-    """Give it back."""
-    found = await build(ask.target, request, services, acting=True, verb="unclaim", default="failed")
-    key = f"claim:{request.team}:{found.build.connection}:{found.build.pipeline}:{found.build.id}"
-    name = found.name
-    if await services.store.inbox.value(key) != request.user:
-        raise UsageError(f"You are not on {name}.")
-    await services.store.inbox.take(key)
-    return acting.public_line(f"{acting.who(request)} is no longer on {escape(name)}", found.build, found.place)
-
-
-CLAIM = Command(
+COMMAND = Command(
     verb="claim",
-    usage="claim [build]",
+    usage=USAGE,
     summary="Say that you are on it",
     role=Role.VIEW,
     group="Follow",
     parse=parse,
-    run=claim,
-    acts=lambda _ask: True,
+    resolve=resolve,
+    authorize=authorize,
+    run=run,
+    acts=lambda _args: True,
     examples=("claim", "claim web#412"),
     inferred="the last failed build",
-)
-UNCLAIM = Command(
-    verb="unclaim",
-    usage="unclaim [build]",
-    summary="Give it back",
-    role=Role.VIEW,
-    group="Follow",
-    parse=parse,
-    run=unclaim,
-    acts=lambda _ask: True,
-    examples=("unclaim",),
 )

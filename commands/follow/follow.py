@@ -1,110 +1,80 @@
-"""Follow a pipeline in person: /build follow [target] [filters], /build unfollow [target]."""
+"""Follow a pipeline in person: /build follow [target] [filters]."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.blocks.message import Message, section
 from bot.blocks.text import escape, harmless
-from bot.core.errors import UsageError
-from bot.notifications.filters import make_filter, read_filter
+from bot.notifications.filters import read_filter
 from bot.store.tables import WatchRow
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.resolve import place
-from commands.follow.subscribe import FILTERS, filters_given
+from commands.core.actions import noted
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.registry import Command, anyone
+from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.follow.filter_words import FILTERS, Conditions, conditions_given, filter_from
 
-FOLLOW_USAGE = "follow [target] [all|edges|failures] [--on EVENTS] [--branch GLOBS]"
-UNFOLLOW_USAGE = "unfollow [target|all]"
+USAGE = "follow [target] [all|edges|failures] [--on EVENTS] [--branch GLOBS]"
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """Which pipeline, heard how."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which pipeline, with which filter."""
 
     target: Target
-    given: dict[str, list[str]]
-    everything: bool = False
+    given: Conditions = field(default_factory=dict)
 
 
-def parse(words: str) -> Follow:
-    """Read the words after `follow` or `unfollow`. Raises UsageError."""
-    ask = read(words, values=FILTERS)
-    given, rest = filters_given(ask)
-    make_filter({name: list(values) for name, values in given.items()})
-    if len(rest) > 1:
-        raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=FOLLOW_USAGE)
-    everything = bool(rest) and rest[0].lower() == "all"
-    target = Target() if everything else ParsedArgs(words=tuple(rest), flags=ask.flags).target()
-    return Follow(target=target, given=given, everything=everything)
+def parse(words: str) -> Args:
+    """Read the words after `follow`. Raises UsageError."""
+    given, target = conditions_given(read(words, values=FILTERS), USAGE)
+    return Args(target=target, given=given)
 
 
-async def follow(ask: Follow, request: Request, services: Services) -> Answer:
-    """Tell the person by direct message what they chose of a pipeline; without a filter, changes only."""
-    where = await place(ask.target, request, services, acting=False, verb="follow")
-    wanted = make_filter({name: list(values) for name, values in (ask.given or {"on": ["edges"]}).items()})
-    if not wanted.branches and where.branch:
-        wanted = read_filter(f"{wanted.words()} --branch {where.branch}")
-    mine = await services.store.watches.of_user(request.team, request.user)
-    for row in mine:
-        if (row.connection, row.pipeline, row.build) == (where.connection, where.pipeline, ""):
-            await services.store.watches.delete(row.id or 0)
-    await services.store.watches.add(
+async def resolve(args: Args, context: Context) -> PipelineMatch:
+    """Return the pipeline named, else the default one."""
+    return await resolve_pipeline(args.target, context, acting=False, verb="follow")
+
+
+async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
+    """Notify the person by direct message of what they chose of a pipeline; without a filter, of changes only."""
+    wanted = filter_from(args.given or {"on": ["edges"]})
+    if not wanted.branches and pipeline.branch:
+        wanted = read_filter(f"{wanted.words()} --branch {pipeline.branch}")
+    for row in await context.store.watches.of_user(context.team, context.user):
+        if (row.connection, row.pipeline, row.build) == (pipeline.connection, pipeline.id, ""):
+            await context.store.watches.delete(row.id or 0)
+    await context.store.watches.add(
         WatchRow(
-            team=request.team,
-            channel=request.user,
-            user=request.user,
-            connection=where.connection,
-            pipeline=where.pipeline,
+            team=context.team,
+            channel=context.user,
+            user=context.user,
+            connection=pipeline.connection,
+            pipeline=pipeline.id,
             filters=wanted.words(),
             why="follow",
-            created_at=request.now,
+            created_at=context.now,
         )
     )
-    await services.store.polling.ensure(where.connection, where.provider.poll_target(where.pipeline), now=request.now)
-    services.wake_poller()
-    return _said(
-        f"You follow {escape(where.label)}: I'll tell you {harmless(wanted.in_words(''), styles=False)} by direct message."
-    )
+    target = pipeline.provider.poll_target(pipeline.id)
+    await context.store.polling.ensure(pipeline.connection, target, now=context.now)
+    context.services.wake_poller()
+    words = harmless(wanted.in_words(""), styles=False)
+    text = f"You follow {escape(pipeline.name)}: I'll notify you by direct message of {words}."
+    message = Message(text=text, blocks=(section(text),))
+    return Answer(message=noted(message, pipeline), connection=pipeline.connection, pipeline=pipeline.id)
 
 
-async def unfollow(ask: Follow, request: Request, services: Services) -> Answer:
-    """Stop following a pipeline, or everything."""
-    mine = [row for row in await services.store.watches.of_user(request.team, request.user) if not row.build]
-    if ask.everything or ask.target.empty:
-        gone = mine
-        label = "anything"
-    else:
-        where = await place(ask.target, request, services, acting=False, verb="unfollow")
-        gone = [row for row in mine if (row.connection, row.pipeline) == (where.connection, where.pipeline)]
-        label = where.label
-    for row in gone:
-        await services.store.watches.delete(row.id or 0)
-    return _said(f"You no longer follow {escape(label)}." if gone else f"You did not follow {escape(label)}.")
-
-
-def _said(text: str) -> Answer:
-    return Answer(message=Message(text=text, blocks=(section(text),)))
-
-
-FOLLOW = Command(
+COMMAND = Command(
     verb="follow",
-    usage=FOLLOW_USAGE,
-    summary="Hear of a pipeline by direct message",
+    usage=USAGE,
+    summary="Notifications of a pipeline by direct message",
     role=Role.VIEW,
     group="Follow",
     parse=parse,
-    run=follow,
-    acts=lambda _ask: True,
+    resolve=resolve,
+    authorize=anyone,
+    run=run,
+    acts=lambda _args: True,
     examples=("follow web", "follow nightly failures --branch main"),
     inferred="changes only, on the default branch",
-)
-UNFOLLOW = Command(
-    verb="unfollow",
-    usage=UNFOLLOW_USAGE,
-    summary="Stop following",
-    role=Role.VIEW,
-    group="Follow",
-    parse=parse,
-    run=unfollow,
-    acts=lambda _ask: True,
-    examples=("unfollow web", "unfollow all"),
 )

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from bot.blocks.message import View, context, input_block, multi_select, select, text_field
+from bot.blocks.message import View, input_block, multi_select, select, text_field
+from bot.blocks.message import context as small_print
 from bot.blocks.text import escape, when
-from bot.core.errors import UsageError
+from bot.core.errors import BotError, UsageError
 from bot.core.recurrence import DAY_NAMES, parse_days
-from commands.core.context import Answer, Request, Services
-from commands.core.forms import FieldError, Form, Values, picked, text
-from commands.core.grammar import ParsedArgs, Target
-from commands.follow.mute import Mute, Quiet, mute, parse_quiet, quiet
+from commands.core.context import Context
+from commands.core.forms import FieldError, Form, Submission, Values, picked, text
+from commands.core.grammar import Target, parse_duration
+from commands.follow import mute, quiet
 
 TARGET, SPAN, UNTIL, HOURS, WEEKDAYS = "target", "for", "until", "hours", "days"
 ALL, OTHER = "all", "until"
@@ -29,25 +30,25 @@ DAY_LABELS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"
 
 
 class MuteForm(Form):
-    """Be quiet for a while."""
+    """Hold notifications for a while."""
 
     name = "mute"
-    title = "Be quiet for a while"
+    title = "Mute notifications"
     submit_label = "Mute"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form with the channel's pipelines, and what is muted already."""
-        links = await services.store.links.of_channel(request.team, request.channel)
+        links = await context.store.links.of_channel(context.team, context.channel)
         listed = [("Everything in this channel", ALL)]
         listed += [(link.alias or link.name, f"{link.connection}:{link.pipeline}") for link in links]
-        zone = await services.people.zone(request.team, request.user)
-        mutes = await services.store.mutes.of_channel(request.team, request.channel)
+        zone = await context.zone()
+        mutes = await context.store.mutes.of_channel(context.team, context.channel)
         names = {value: label for label, value in listed} | {ALL: "everything"}
         now = [
             f"Muted now: {escape(names.get(one.target, one.target))} until {when(one.until)}"
             for one in mutes
-            if one.until is not None and one.until > request.now
+            if one.until is not None and one.until > context.now
         ]
         blocks = [
             input_block("What", select(listed, initial=ALL), name=TARGET),
@@ -59,28 +60,32 @@ class MuteForm(Form):
                 optional=True,
                 hint=f"In your time zone, {zone}. What happens meanwhile comes as one summary.",
             ),
-            *([context(*now)] if now else []),
+            *([small_print(*now)] if now else []),
         ]
         return self.view(blocks, arguments)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Mute, as `mute` does."""
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `mute` with the target and the time."""
         span, until, what = text(values, SPAN), text(values, UNTIL), text(values, TARGET)
         if span == OTHER and not until:
             raise FieldError(UNTIL, "Until when?")
         if span != OTHER and until:
             raise FieldError(SPAN, "Choose “until the time below”, or leave the time out.")
-        flags = {"until": (until,)} if span == OTHER else {"for": (span,)}
-        target = Target() if what == ALL else Target(pipeline=what)
-        try:
-            return await mute(
-                Mute(target=target, everything=what == ALL, ask=ParsedArgs(flags=flags)), request, services
-            )
-        except UsageError as exc:
-            raise FieldError(UNTIL if span == OTHER else SPAN, _whole(exc)) from exc
+        args = mute.Args(
+            target=Target() if what == ALL else Target(pipeline=what),
+            everything=what == ALL,
+            span=None if span == OTHER else parse_duration(span),
+            until=until,
+        )
+        return Submission(verb="mute", args=args)
+
+    @override
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Say at the time what is wrong with it."""
+        if isinstance(error, UsageError):
+            return FieldError(UNTIL if text(values, SPAN) == OTHER else SPAN, _whole(error))
+        return error
 
 
 class QuietForm(Form):
@@ -91,12 +96,12 @@ class QuietForm(Form):
     submit_label = "Save"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form with the hours as they are."""
-        mutes = await services.store.mutes.of_channel(request.team, request.channel)
+        mutes = await context.store.mutes.of_channel(context.team, context.channel)
         hours = next((one.hours for one in mutes if one.hours), "")
         span, _, days = hours.partition(" ")
-        zone = await services.people.zone(request.team, request.user)
+        zone = await context.zone()
         blocks = [
             input_block(
                 "Hours",
@@ -118,22 +123,19 @@ class QuietForm(Form):
         return self.view(blocks, arguments)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Set the hours or end them, as `quiet` does."""
-        hours = re.sub(r"\s*[-–—]+\s*", "-", text(values, HOURS))
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `quiet` with the hours, or without any to end them."""
+        hours = re.sub(r"(?<!\s)\s*+[-–—]++\s*+", "-", text(values, HOURS))
         days = [day for day in DAY_NAMES if day in picked(values, WEEKDAYS)]
         if not hours and days:
             raise FieldError(HOURS, "From when to when?")
         if not hours:
-            return await quiet(Quiet(hours=""), request, services)
+            return Submission(verb="quiet", args=quiet.Args(hours=""))
         every = f" {','.join(days)}" if days and len(days) < len(DAY_NAMES) else ""
         try:
-            asked = parse_quiet(f"{hours}{every}")
+            return Submission(verb="quiet", args=quiet.parse(f"{hours}{every}"))
         except UsageError as exc:
             raise FieldError(HOURS, _whole(exc)) from exc
-        return await quiet(asked, request, services)
 
 
 def _days(words: str) -> list[str]:

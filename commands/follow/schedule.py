@@ -1,29 +1,30 @@
 """Commands that run on a schedule: /build schedule "weekdays 7:00" run nightly@main."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from bot.blocks.message import Message, actions, button, section, sections
+from bot.blocks.message import Message, button, section, sections
+from bot.blocks.message import actions as row_of
 from bot.blocks.text import Markup, code, escape, when
+from bot.core.acting import begin_act
 from bot.core.errors import UsageError
 from bot.core.recurrence import parse_rule, upcoming, zone_of
 from bot.core.recurrence_words import parse_recurrence
 from bot.store.tables import ScheduleRow
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.forms import can_open, opening
+from commands.core import actions, memory
+from commands.core.context import Answer, Context, Opening, Role
+from commands.core.forms import opening
 from commands.core.grammar import split
-from commands.core.permissions import is_admin, require
-from commands.follow.schedule_checks import check_command, parse_command
+from commands.core.permissions import Requirement, is_admin
+from commands.core.registry import Command
+from commands.follow.schedule_checks import check_scheduled, parse_command
 
 USAGE = 'schedule "weekdays 7:00" <command> | list | remove N | restore N | --form'
 MOST = 50
 SHOWN_TIMES = 3
-UNDO = timedelta(days=1)
-"""How long a removed schedule can be restored."""
 
 
 class NotRun(StrEnum):
@@ -33,34 +34,44 @@ class NotRun(StrEnum):
     MISSED = "missed"
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """What to do: `add` with words and a command, `list`, `remove` or `restore` with a number, or `form`."""
+class Act(StrEnum):
+    """What to do about schedules."""
 
-    act: str
-    words: str = ""
+    ADD = "add"
+    LIST = "list"
+    REMOVE = "remove"
+    RESTORE = "restore"
+    FORM = "form"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """What to do: add a command at times as typed, or list, remove or restore one by its number."""
+
+    act: Act
+    times: str = ""
     command: str = ""
     number: int = 0
     confirmed: bool = False
 
 
-def parse(words: str) -> Schedule:
+def parse(words: str) -> Args:
     """Read the words after `schedule`. Raises UsageError."""
     parts = split(words)
     verb = parts[0].lower() if parts else "list"
     if verb == "list":
-        return Schedule(act="list")
+        return Args(act=Act.LIST)
     if verb == "--form":
-        return Schedule(act="form")
-    if verb in {"remove", "restore"}:
+        return Args(act=Act.FORM)
+    if verb in {Act.REMOVE, Act.RESTORE}:
         confirmed = parts[2:] == ["--yes"]
         if len(parts) != (3 if confirmed else 2) or not parts[1].isdigit():
             raise UsageError("Which one? `/build schedule list` shows their numbers.", usage=USAGE)
-        return Schedule(act=verb, number=int(parts[1]), confirmed=confirmed)
+        return Args(act=Act(verb), number=int(parts[1]), confirmed=confirmed)
     times, command = _divided(words.strip())
     parse_recurrence(times)
     parse_command(command)
-    return Schedule(act="add", words=times, command=command)
+    return Args(act=Act.ADD, times=times, command=command)
 
 
 def _divided(words: str) -> tuple[str, str]:
@@ -88,26 +99,50 @@ def _divided(words: str) -> tuple[str, str]:
     )
 
 
-async def run(ask: Schedule, request: Request, services: Services) -> Answer:
-    """Add, list, remove or restore; a scheduled command acts with the rights of who scheduled it, asked when it runs."""
-    if ask.act == "form" and can_open(request):
-        return Answer(form=opening("schedule", request))
-    if ask.act == "form":
-        raise UsageError("No form can be opened from here.", usage=USAGE)
-    if ask.act == "list":
-        rows = await services.store.schedules.of_channel(request.team, request.channel)
-        lines = [listed(row) for row in rows]
-        text = "\n".join(lines) or "Nothing is scheduled in this channel."
-        new = actions(button("New schedule", "schedule --form"))
-        return Answer(message=Message(text=text, blocks=(*sections(lines or [text]), new)))
-    await require(Role.RUN, "Scheduling", request, services)
-    match ask.act:
-        case "remove":
-            return await _remove(ask, request, services)
-        case "restore":
-            return await _restore(ask, request, services)
-        case _:
-            return await _add(ask, request, services)
+def spoken(args: Args) -> str:
+    """Return arguments as one would type them."""
+    return f'"{args.times}" {args.command}' if args.act is Act.ADD else f"{args.act.value} {args.number}"
+
+
+def opens(args: Args, context: Context) -> Opening | None:
+    """Return the form where it was asked for."""
+    return opening("schedule", context) if args.act is Act.FORM else None
+
+
+async def resolve(args: Args, context: Context) -> None:
+    """Check a new schedule's command as its run would: the pipeline, the ref, the person's rights."""
+    if args.act is Act.ADD:
+        await check_scheduled(args.command, args.times, context)
+
+
+def authorize(args: Args, _resolved: None, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role for changes."""
+    if args.act in {Act.LIST, Act.FORM}:
+        return ()
+    return (Requirement(role=Role.RUN, doing="Scheduling"),)
+
+
+async def run(args: Args, _resolved: None, context: Context) -> Answer:
+    """Add, list, remove or restore; a scheduled command acts with the rights of who scheduled it, checked when it runs."""
+    match args.act:
+        case Act.FORM:
+            raise UsageError("No form can be opened from here.", usage=USAGE)
+        case Act.REMOVE:
+            return await _remove(args, context)
+        case Act.RESTORE:
+            return await _restore(args, context)
+        case Act.ADD:
+            return await _add(args, context)
+        case Act.LIST:
+            return await _list(context)
+
+
+async def _list(context: Context) -> Answer:
+    rows = await context.store.schedules.of_channel(context.team, context.channel)
+    lines = [listed(row) for row in rows]
+    text = "\n".join(lines) or "Nothing is scheduled in this channel."
+    new = row_of(button("New schedule", "schedule --form"))
+    return Answer(message=Message(text=text, blocks=(*sections(lines or [text]), new)))
 
 
 def described(row: ScheduleRow) -> Markup:
@@ -121,75 +156,71 @@ def listed(row: ScheduleRow) -> str:
     return f"*{row.id}* · {described(row)} · next {when(row.next_at)} · by <@{row.user}>{paused}"
 
 
-async def _add(ask: Schedule, request: Request, services: Services) -> Answer:
-    if len(await services.store.schedules.of_channel(request.team, request.channel)) >= MOST:
+async def _add(args: Args, context: Context) -> Answer:
+    if len(await context.store.schedules.of_channel(context.team, context.channel)) >= MOST:
         raise UsageError(f"This channel has {MOST} schedules already.")
-    await check_command(ask.command, ask.words, request, services)
-    zone = zone_of(await services.people.zone(request.team, request.user))
-    rule = parse_recurrence(ask.words)
-    times = upcoming(rule, zone, request.now, SHOWN_TIMES)
-    row = await services.store.schedules.add(
+    zone = zone_of(await context.zone())
+    rule = parse_recurrence(args.times)
+    times = upcoming(rule, zone, context.now, SHOWN_TIMES)
+    await begin_act()
+    row = await context.store.schedules.add(
         ScheduleRow(
-            team=request.team,
-            channel=request.channel,
-            user=request.user,
-            words=ask.words,
+            team=context.team,
+            channel=context.channel,
+            user=context.user,
+            words=args.times,
             cron=str(rule),
             tz=zone.key,
-            command=ask.command,
+            command=args.command,
             next_at=times[0],
-            created_at=request.now,
+            created_at=context.now,
         )
     )
     nexts = ", ".join(when(time) for time in times)
-    return acting.public_line(
-        f"{acting.who(request)} scheduled {code(ask.command)}: {escape(ask.words)} ({escape(zone.key)}). Next: {nexts}. "
-        f"`{services.command} schedule remove {row.id}` ends it."
+    return actions.public_line(
+        f"{actions.actor(context)} scheduled {code(args.command)}: {escape(args.times)} ({escape(zone.key)}). "
+        f"Next: {nexts}. `{context.command} schedule remove {row.id}` ends it."
     )
 
 
-async def _remove(ask: Schedule, request: Request, services: Services) -> Answer:
-    rows = await services.store.schedules.of_channel(request.team, request.channel)
-    row = next((row for row in rows if row.id == ask.number), None)
+async def _remove(args: Args, context: Context) -> Answer:
+    rows = await context.store.schedules.of_channel(context.team, context.channel)
+    row = next((row for row in rows if row.id == args.number), None)
     if row is None:
-        raise UsageError(f"There is no schedule {ask.number} in this channel.")
-    if row.user != request.user and not ask.confirmed and not await is_admin(request, services):
-        return acting.asks_first(
-            f"Remove schedule {ask.number}?",
+        raise UsageError(f"There is no schedule {args.number} in this channel.")
+    if row.user != context.user and not args.confirmed and not await is_admin(context):
+        return actions.asks_first(
+            f"Remove schedule {args.number}?",
             Markup(f"<@{row.user}> made it: {described(row)}, next {when(row.next_at)}."),
-            f"schedule remove {ask.number}",
+            f"schedule remove {args.number}",
             yes="Remove it",
         )
     kept = row.model_dump_json(include={"user", "words", "cron", "tz", "command", "next_at", "created_at"})
-    await services.store.inbox.is_duplicate(_key(request, ask.number), seconds=UNDO.total_seconds(), value=kept)
-    if not await services.store.schedules.remove(ask.number, request.team, request.channel):
-        await services.store.inbox.take(_key(request, ask.number))
-        raise UsageError(f"There is no schedule {ask.number} in this channel.")
-    text = f"{acting.who(request)} removed schedule {ask.number} of <@{row.user}>: {described(row)}"
-    undo = actions(button("Undo", f"schedule restore {ask.number}"))
+    await memory.keep_removed_schedule(args.number, kept, context)
+    if not await context.store.schedules.remove(args.number, context.team, context.channel):
+        await memory.take_removed_schedule(args.number, context)
+        raise UsageError(f"There is no schedule {args.number} in this channel.")
+    text = f"{actions.actor(context)} removed schedule {args.number} of <@{row.user}>: {described(row)}"
+    undo = row_of(button("Undo", f"schedule restore {args.number}"))
     return Answer(message=Message(text=text, blocks=(section(text), undo)), public=True)
 
 
-async def _restore(ask: Schedule, request: Request, services: Services) -> Answer:
+async def _restore(args: Args, context: Context) -> Answer:
     """Write a removed schedule again as it was: its maker's, in its maker's time zone."""
-    kept = await services.store.inbox.take(_key(request, ask.number))
-    if kept is None:
+    fields: dict[str, Any] | None = await memory.take_removed_schedule(args.number, context)
+    if fields is None:
         raise UsageError(
-            f"No removed schedule {ask.number} is left to restore.", hint="A removed schedule is kept for a day."
+            f"No removed schedule {args.number} is left to restore.", hint="A removed schedule is kept for a day."
         )
-    fields: dict[str, Any] = json.loads(kept)
     due, created_at = (datetime.fromisoformat(fields.pop(name)) for name in ("next_at", "created_at"))
-    next_at = parse_rule(fields["cron"]).next_after(request.now, zone_of(fields["tz"]), due=due)
-    row = ScheduleRow(team=request.team, channel=request.channel, next_at=next_at, created_at=created_at, **fields)
-    added = await services.store.schedules.add(row)
-    return acting.public_line(
-        f"{acting.who(request)} restored schedule {ask.number} of <@{row.user}> as {added.id}: {described(added)}. "
+    next_at = parse_rule(fields["cron"]).next_after(context.now, zone_of(fields["tz"]), due=due)
+    row = ScheduleRow(team=context.team, channel=context.channel, next_at=next_at, created_at=created_at, **fields)
+    await begin_act()
+    added = await context.store.schedules.add(row)
+    return actions.public_line(
+        f"{actions.actor(context)} restored schedule {args.number} of <@{row.user}> as {added.id}: {described(added)}. "
         f"Next: {when(added.next_at)}."
     )
-
-
-def _key(request: Request, number: int) -> str:
-    return f"removed schedule:{request.team}:{request.channel}:{number}"
 
 
 COMMAND = Command(
@@ -199,8 +230,12 @@ COMMAND = Command(
     role=Role.RUN,
     group="Follow",
     parse=parse,
+    opens=opens,
+    resolve=resolve,
+    authorize=authorize,
     run=run,
-    acts=lambda ask: ask.act in {"add", "remove", "restore"},
+    spoken=spoken,
+    acts=lambda args: args.act in {Act.ADD, Act.REMOVE, Act.RESTORE},
     examples=(
         'schedule "weekdays 7:00" run nightly@main',
         'schedule "every 45 minutes" status',

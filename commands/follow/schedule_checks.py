@@ -4,102 +4,121 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+from bot.blocks.text import escape
 from bot.core.errors import Ambiguous, BotError, NotFound, UsageError
-from bot.core.models import Ref, RefKind, is_sha
+from bot.core.models import Ref, RefKind
 from bot.providers.base.capabilities import Capability
 from commands.act import rebuild, retry, run
-from commands.core import actions as acting
-from commands.core.context import Command, Request, Role, Services, Source
-from commands.core.permissions import require
-from commands.core.resolve import LISTING_SECONDS, PipelineMatch, closest, place
-from commands.look import builds, stats, status
+from commands.core import actions
+from commands.core.context import Context, Source
+from commands.core.grammar import Target
+from commands.core.permissions import Requirement, check
+from commands.core.registry import Command
+from commands.core.resolve import LISTING_SECONDS, PipelineMatch, closest_refs, resolve_pipeline
+from commands.follow import digest
+from commands.look import last, stats, status
 
-SCHEDULABLE: tuple[Command[Any], ...] = (
+SCHEDULABLE: tuple[Command[Any, Any], ...] = (
     run.COMMAND,
     rebuild.COMMAND,
     retry.COMMAND,
     status.COMMAND,
-    builds.LAST,
-    stats.STATS,
-    stats.DIGEST,
+    last.COMMAND,
+    stats.COMMAND,
+    digest.COMMAND,
 )
 ALLOWED = tuple(command.verb for command in SCHEDULABLE)
-NEEDS = {run.COMMAND.verb: Capability.START, rebuild.COMMAND.verb: Capability.REBUILD}
-ONLY_NOW = ("form", "forget-preset", "round", "dry-run")
-"""Flags that mean something only while a person looks on."""
+NEEDS = {rebuild.COMMAND.verb: Capability.REBUILD}
 
 
-def parse_command(command: str) -> tuple[Command[Any], Any]:
+def parse_command(text: str) -> tuple[Command[Any, Any], Any]:
     """Return the command that words name and its arguments. Raises UsageError unless a schedule may run it."""
-    verb, _, words = command.strip().partition(" ")
+    verb, _, words = text.strip().partition(" ")
     fits = [known for known in SCHEDULABLE if verb.lower() in {known.verb, *known.aliases}]
     if not fits:
         raise UsageError(f"I can't schedule `{verb or 'nothing'}`.", hint=f"I can schedule {', '.join(ALLOWED)}.")
     args = fits[0].parse(words.strip())
-    if isinstance(args, stats.Digest):
-        if args.act != "now":
-            raise UsageError(
-                f"A schedule posts a digest, it does not set one: `digest {args.act}`.", hint="Schedule `digest now`."
-            )
-        return fits[0], args
-    for flag in ONLY_NOW:
-        if args.ask.has(flag):
-            raise UsageError(f"`--{flag}` can't be scheduled.", hint="Name everything in the command itself.")
+    if isinstance(args, digest.Args) and args.act is not digest.Act.NOW:
+        raise UsageError(
+            f"A schedule posts a digest, it does not set one: `digest {args.act.value}`.", hint="Schedule `digest now`."
+        )
+    if flag := _only_now(args):
+        raise UsageError(f"`--{flag}` can't be scheduled.", hint="Name everything in the command itself.")
     return fits[0], args
 
 
-async def check_command(command: str, when: str, request: Request, services: Services) -> None:
+def _only_now(args: Any) -> str:
+    """Return the flag that means something only while a person looks on, "" where none was given."""
+    if isinstance(args, run.Args):
+        given = {"form": args.form, "forget-preset": bool(args.forget_preset), "dry-run": args.dry_run}
+        return next((flag for flag, is_given in given.items() if is_given), "")
+    target = getattr(args, "target", None)
+    return "attempt" if isinstance(target, Target) and target.attempt is not None else ""
+
+
+async def check_scheduled(text: str, times: str, context: Context) -> None:
     """Raise what would refuse a command if it ran now, as the schedule's maker and without a thread around it.
 
     Costs what resolving a pipeline and reading its parameters costs, and a search of its refs where one is named.
     A choice among pipelines is offered as schedules, not as commands to run at once.
     """
-    known, args = parse_command(command)
-    alone = replace(request, source=Source.SCHEDULE, text=command, thread="", message="", trigger="", response_url="")
+    command, args = parse_command(text)
+    alone = replace(context, source=Source.SCHEDULE, thread="", message="", trigger="", response_url="")
     try:
-        await _check(known, args, command, alone, services)
+        await _check(command, args, alone)
     except Ambiguous as exc:
-        choices = tuple((label, f'schedule "{when}" {words}') for label, words in exc.choices)
+        choices = tuple((label, f'schedule "{times}" {words}') for label, words in exc.choices)
         raise Ambiguous(exc.message, choices=choices, hint=exc.hint) from exc
 
 
-async def _check(known: Command[Any], args: Any, command: str, request: Request, services: Services) -> None:
-    if isinstance(args, stats.Digest):
+async def _check(command: Command[Any, Any], args: Any, context: Context) -> None:
+    if isinstance(args, run.Args):
+        start = await run.resolve(args, context)
+        for requirement in run.authorize(args, start, context):
+            await check(requirement, context)
+        await check_ref(start.match, args.target.ref)
+        known, _unchecked = await run.parameters_of(start.match, start.ref)
+        if missing := run.missing_parameters(known, start.request.parameters):
+            raise run.MissingParameters(missing, start.match)
         return
-    target = args.target
-    if known.role is Role.VIEW:
-        named = target.pipeline or target.url
-        if target.scope is None and not is_sha(target.pipeline or "") and (named or known.verb != status.COMMAND.verb):
-            await place(target, request, services, acting=False, verb=known.verb)
+    if isinstance(args, rebuild.Args | retry.Args):
+        # Which build that will be is known when it runs; the pipeline, the ref and the right are known now.
+        pipeline = await resolve_pipeline(args.target, context, acting=True, verb=command.verb)
+        if (needed := NEEDS.get(command.verb)) is not None:
+            actions.must_be_able(pipeline, needed)
+        ref = args.target.ref
+        requirement = Requirement(
+            role=command.role,
+            doing=f"`{command.verb}` of *{escape(pipeline.name)}*",
+            pipeline=pipeline,
+            refs=(ref.name,) if ref is not None else (),
+        )
+        await check(requirement, context)
+        await check_ref(pipeline, ref)
         return
-    where = await place(target, request, services, acting=True, verb=known.verb)
-    if (needed := NEEDS.get(known.verb)) is not None:
-        acting.must_be_able(where, needed)
-    await require(known.role, f"`{known.verb}` of *{where.label}*", request, services, where, target.ref)
-    await check_ref(where, target.ref)
-    if known.verb == run.COMMAND.verb:
-        _verb, _, words = command.strip().partition(" ")
-        await known.run(known.parse(f"--dry-run {words}"), request, services)
+    resolved = await command.resolve(args, context)
+    for requirement in command.authorize(args, resolved, context):
+        await check(requirement, context)
 
 
-async def check_ref(where: PipelineMatch, ref: Ref | None) -> None:
+async def check_ref(pipeline: PipelineMatch, ref: Ref | None) -> None:
     """Raise NotFound, with the nearest names, for a branch or tag that the CI system says it does not have.
 
     A system that does not list every ref of that kind cannot tell, nor can one that does not answer now.
     """
-    if ref is None or ref.kind not in where.provider.lists_all_refs or not where.provider.can(Capability.REFS):
+    if ref is None or ref.kind not in pipeline.provider.lists_all_refs or not pipeline.provider.can(Capability.REFS):
         return
     try:
         async with asyncio.timeout(LISTING_SECONDS):
-            async for candidate in where.provider.refs(where.pipeline, ref.name):
+            async for candidate in pipeline.provider.refs(pipeline.id, ref.name):
                 if candidate.name == ref.name and candidate.kind is ref.kind:
                     return
     except (BotError, TimeoutError):
         return
-    near = await closest(where, ref)
+    near = await closest_refs(pipeline, ref)
     kind = "tag" if ref.kind is RefKind.TAG else "branch"
     raise NotFound(
-        f"{where.label} has no {kind} `{ref.name}`.",
-        provider=where.provider.label,
+        f"{pipeline.name} has no {kind} `{ref.name}`.",
+        provider=pipeline.provider.label,
         hint=f"Closest: {', '.join(f'`{name}`' for name in near)}." if near else None,
     )

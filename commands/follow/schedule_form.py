@@ -4,16 +4,16 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from bot.blocks.message import View, context, divider, input_block, section, text_field
+from bot.blocks.message import View, divider, input_block, section, text_field
+from bot.blocks.message import context as small_print
 from bot.blocks.text import harmless, when
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, UsageError
 from bot.core.recurrence import upcoming, zone_of
 from bot.core.recurrence_words import parse_recurrence
-from commands.core.context import Answer, Request, Services
-from commands.core.forms import FieldError, Form, Values, text
+from commands.core.context import Context
+from commands.core.forms import FieldError, Form, Submission, Values, text
 from commands.core.grammar import clean
-from commands.follow.schedule import SHOWN_TIMES, Schedule, listed
-from commands.follow.schedule import run as schedule
+from commands.follow.schedule import SHOWN_TIMES, Act, Args, listed
 from commands.follow.schedule_checks import ALLOWED, parse_command
 
 WORDS, COMMAND = "words", "command"
@@ -28,17 +28,17 @@ class ScheduleForm(Form):
     submit_label = "Schedule"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form, with what is scheduled already."""
-        return await self._drawn("weekdays 7:00", arguments, request, services)
+        return await self._drawn("weekdays 7:00", arguments, context)
 
-    async def _drawn(self, words: str, arguments: Mapping[str, str], request: Request, services: Services) -> View:
-        zone = await services.people.zone(request.team, request.user)
-        links = await services.store.links.of_channel(request.team, request.channel)
+    async def _drawn(self, words: str, arguments: Mapping[str, str], context: Context) -> View:
+        zone = await context.zone()
+        links = await context.store.links.of_channel(context.team, context.channel)
         usual = next((link for link in links if link.is_default), links[0] if links else None)
         named = (usual.alias or usual.name.lower()) if usual else "nightly"
-        rows = await services.store.schedules.of_channel(request.team, request.channel)
-        known = [listed(row) for row in rows]
+        rows = await context.store.schedules.of_channel(context.team, context.channel)
+        listed_now = [listed(row) for row in rows]
         blocks = [
             input_block(
                 "When",
@@ -51,30 +51,26 @@ class ScheduleForm(Form):
                 "Command",
                 text_field(placeholder=f"run {named}"),
                 name=COMMAND,
-                hint=f"As typed after {services.command}: {', '.join(ALLOWED)}. It acts with your rights when it runs.",
+                hint=f"As typed after {context.command}: {', '.join(ALLOWED)}. It acts with your rights when it runs.",
             ),
-            section(_preview(words, zone, request)),
-            *([divider(), context("\n".join(known[:SHOWN]))] if known else []),
+            section(_preview(words, zone, context)),
+            *([divider(), small_print("\n".join(listed_now[:SHOWN]))] if listed_now else []),
         ]
         return self.view(blocks, arguments)
 
     @override
-    async def changed(
-        self, field: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> View | None:
+    async def changed(self, field: str, values: Values, arguments: Mapping[str, str], context: Context) -> View | None:
         """Return the form with the next times that the words mean."""
-        return await self._drawn(text(values, WORDS), arguments, request, services)
+        return await self._drawn(text(values, WORDS), arguments, context)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Schedule it, as `schedule` does."""
-        words = text(values, WORDS)
-        command = clean(text(values, COMMAND)).removeprefix(services.command).strip()
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `schedule` with the times and the command. Raises FieldError where one can't be read."""
+        times = text(values, WORDS)
+        command = clean(text(values, COMMAND)).removeprefix(context.command).strip()
         errors: dict[str, str] = {}
         try:
-            parse_recurrence(words)
+            parse_recurrence(times)
         except UsageError as exc:
             errors[WORDS] = _whole(exc)
         try:
@@ -83,15 +79,19 @@ class ScheduleForm(Form):
             errors[COMMAND] = _whole(exc)
         if errors:
             raise FieldError(next(iter(errors)), next(iter(errors.values())), others=errors)
-        try:
-            return await schedule(Schedule(act="add", words=words, command=command), request, services)
-        except (UsageError, NotLinked, NotFound, Ambiguous) as exc:
-            raise FieldError(COMMAND, _whole(exc)) from exc
+        return Submission(verb="schedule", args=Args(act=Act.ADD, times=times, command=command))
+
+    @override
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Say at the command what would refuse it."""
+        if isinstance(error, UsageError | NotLinked | NotFound | Ambiguous):
+            return FieldError(COMMAND, _whole(error))
+        return error
 
 
-def _preview(words: str, zone: str, request: Request) -> str:
+def _preview(words: str, zone: str, context: Context) -> str:
     try:
-        times = upcoming(parse_recurrence(words), zone_of(zone), request.now, SHOWN_TIMES)
+        times = upcoming(parse_recurrence(words), zone_of(zone), context.now, SHOWN_TIMES)
     except UsageError as exc:
         return f"✕ {harmless(_whole(exc))}"
     return f"Next: {', '.join(when(time) for time in times)}"

@@ -1,143 +1,133 @@
-"""What a channel hears of a pipeline: /build subscribe [target] [filters], /build unsubscribe [target]."""
+"""Choose what a channel is notified about: /build subscribe [target] [filters]."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from bot.blocks.text import escape, harmless
+from bot.blocks.message import Message, section
+from bot.blocks.text import escape, harmless, plural
 from bot.core.errors import UsageError
-from bot.notifications.filters import PRESETS, Filter, filter_of, make_filter
-from bot.store.tables import LinkRow
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.forms import can_open, opening
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.permissions import require
-from commands.core.resolve import PipelineMatch, place
+from bot.notifications.filters import filter_of
+from bot.store.switches import Switch
+from commands.core import actions
+from commands.core.channel import must_be_reachable
+from commands.core.context import Answer, Context, Opening, Role
+from commands.core.forms import opening
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement
+from commands.core.registry import Command
+from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.follow.filter_words import FILTERS, Conditions, check_switch, conditions_given, merged
 from commands.follow.replay import posted, replayed
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
-KEPT_SECONDS = 10 * 365 * 86_400.0
-FILTERS = ("on", "branch", "trigger", "by", "min-streak", "min-delta", "mention")
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """Which pipeline, heard how."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which pipeline, with which filter; or whether reactions on cards act."""
 
     target: Target
-    ask: ParsedArgs
-    given: dict[str, list[str]]
+    given: Conditions = field(default_factory=dict)
+    preview: bool = False
+    reactions: bool | None = None
 
 
-def parse(words: str) -> Subscribe:
+def parse(words: str) -> Args:
     """Read the words after `subscribe`. Raises UsageError."""
-    ask = read(words, values=(*FILTERS, "reactions"), switches=("preview",))
-    if ask.has("reactions") and ask.flag("reactions") not in {"on", "off"}:
-        raise UsageError("`--reactions` is `on` or `off`.", usage=USAGE)
-    given, rest = filters_given(ask)
-    if len(rest) > 1:
-        raise UsageError(f"I don't know what `{rest[1]}` should be.", usage=USAGE)
-    make_filter({name: list(values) for name, values in given.items()})
-    return Subscribe(target=ParsedArgs(words=tuple(rest), flags=ask.flags).target(), ask=ask, given=given)
-
-
-def filters_given(ask: ParsedArgs) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the filter that flags and a preset's name among the words ask for, and the words that are left."""
-    given = {
-        name: [part for value in ask.flags[name] for part in value.split(",") if part]
-        for name in FILTERS
-        if ask.has(name)
-    }
-    presets = [word for word in ask.words if word.lower() in PRESETS]
-    if presets:
-        given.setdefault("on", [presets[-1].lower()])
-    return given, [word for word in ask.words if word.lower() not in PRESETS]
-
-
-async def run(ask: Subscribe, request: Request, services: Services) -> Answer:
-    """Change what the channel hears; without filters a form opens, or where none can, say what it hears now."""
-    if ask.ask.has("reactions"):
-        return await _reactions(ask.ask.flag("reactions") == "on", request, services)
-    if not ask.given and not ask.ask.has("preview") and can_open(request):
-        return Answer(form=opening("subscribe", request, pipeline=ask.target.pipeline or ask.target.url or ""))
-    where, row = await _linked(ask.target, request, services, "subscribe")
-    await require(Role.RUN, "Choosing what this channel hears", request, services, where)
-    before = filter_of(row)
-    wanted = merged(before, ask.given)
-    default = row.branch or row.default_branch
-    count = len(posted(await replayed(row, request, services, starters=bool(wanted.by)), row, wanted))
-    if ask.ask.has("preview"):
-        return acting.public_line(
-            f"{escape(where.label)} with this filter: {harmless(wanted.in_words(default), styles=False)}. It would have posted {count} times in the last 7 days.",
-            place=where,
-        )
-    await services.store.links.update(row.id or 0, filters=wanted.words(), subscribed=True)
-    return acting.public_line(
-        f"{acting.who(request)} set what this channel hears of {escape(where.label)}: {harmless(wanted.in_words(default), styles=False)}. "
-        f"It would have posted {count} times in the last 7 days.",
-        place=where,
+    parsed = read(words, values=(*FILTERS, "reactions"), switches=("preview",))
+    reactions = parsed.flag("reactions")
+    if reactions is not None:
+        check_switch(reactions, "reactions", USAGE)
+    given, target = conditions_given(parsed, USAGE)
+    return Args(
+        target=target,
+        given=given,
+        preview=parsed.has("preview"),
+        reactions=None if reactions is None else reactions == "on",
     )
 
 
-async def _reactions(wanted: bool, request: Request, services: Services) -> Answer:  # noqa: FBT001
-    await require(Role.RUN, "Choosing what reactions do here", request, services)
-    key = reactions_key(request.team, request.channel)
-    await services.store.inbox.take(key)
-    if not wanted:
-        return acting.public_line(f"{acting.who(request)} made reactions on cards mean nothing here")
-    await services.store.inbox.is_duplicate(key, seconds=KEPT_SECONDS, value="on")
-    return acting.public_line(
-        f"{acting.who(request)} made reactions on cards act here: :repeat: retries, :eyes: watches, :no_bell: mutes for 2 h"
-    )
+def spoken(args: Args) -> str:
+    """Return arguments as one would type them."""
+    conditions = [f"--{name} {','.join(values)}" for name, values in args.given.items() if values]
+    return " ".join([args.target.pipeline or "", *conditions]).strip()
 
 
-def reactions_key(team: str, channel: str) -> str:
-    """Return under which key the store holds that reactions on cards act in a channel."""
-    return f"reactions:{team}:{channel}"
+def opens(args: Args, context: Context) -> Opening | None:
+    """Return the form where no filter was typed."""
+    if args.given or args.preview or args.reactions is not None:
+        return None
+    return opening("subscribe", context, pipeline=args.target.pipeline or args.target.url or "")
 
 
-def merged(before: Filter, given: Mapping[str, Sequence[str]]) -> Filter:
-    """Return a filter with some conditions replaced; an empty one is dropped. Raises UsageError."""
-    kept: dict[str, list[str]] = {
-        "on": list(before.events) or [before.preset],
-        "branch": list(before.branches),
-        "trigger": list(before.triggers),
-        "by": list(before.by),
-        "min-delta": [f"{name}:{least}" for name, least in before.min_delta],
-        "min-streak": [str(before.min_streak)],
-        "mention": [before.mention] if before.mention else [],
-    }
-    kept.update({name: list(values) for name, values in given.items()})
-    return make_filter({name: values for name, values in kept.items() if values})
+async def resolve(args: Args, context: Context) -> PipelineMatch | None:
+    """Return the linked pipeline, None where reactions are switched. Raises UsageError where it is not linked."""
+    if args.reactions is not None:
+        return None
+    return await linked_pipeline(args.target, context, "subscribe")
 
 
-async def unsubscribe(ask: Subscribe, request: Request, services: Services) -> Answer:
-    """Hear nothing more of a pipeline; the link stays, so that commands still find it."""
-    where, row = await _linked(ask.target, request, services, "unsubscribe")
-    await require(Role.RUN, "Choosing what this channel hears", request, services, where)
-    await services.store.links.update(row.id or 0, subscribed=False)
-    return acting.public_line(
-        f"{acting.who(request)} unsubscribed this channel from {escape(where.label)}. It is still linked.", place=where
-    )
-
-
-async def _linked(target: Target, request: Request, services: Services, verb: str) -> tuple[PipelineMatch, LinkRow]:
-    where = await place(target, request, services, acting=True, verb=verb)
-    if where.link is None:
+async def linked_pipeline(target: Target, context: Context, verb: str) -> PipelineMatch:
+    """Return the pipeline named. Raises UsageError where it is not linked to this channel."""
+    pipeline = await resolve_pipeline(target, context, acting=True, verb=verb)
+    if pipeline.link is None:
         raise UsageError(
-            f"{where.label} is not linked to this channel.", hint=f"First: `{services.command} link {where.spoken()}`."
+            f"{pipeline.name} is not linked to {context.here}.",
+            hint=f"First: `{context.command} link {pipeline.spoken()}`.",
+            choices=((f"Link {pipeline.name}", f"link {pipeline.spoken()}"),),
         )
-    return where, where.link
+    return pipeline
 
 
-SUBSCRIBE = Command(
+def authorize(_args: Args, pipeline: PipelineMatch | None, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role on the pipeline."""
+    return (Requirement(role=Role.RUN, doing="Choosing this channel's notifications", pipeline=pipeline),)
+
+
+async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:
+    """Change what the channel is notified about; `--preview` only says how often that would have been."""
+    if args.reactions is not None:
+        return await _switch_reactions(args.reactions, context)
+    if pipeline is None or pipeline.link is None:  # resolve has raised
+        raise UsageError("Which pipeline?", usage=USAGE)
+    row = pipeline.link
+    wanted = merged(filter_of(row), args.given)
+    count = len(posted(await replayed(row, context, starters=bool(wanted.by)), row, wanted))
+    words = harmless(wanted.in_words(row.branch or row.default_branch), styles=False)
+    times = f"It would have posted {plural(count, 'time')} in the last 7 days."
+    if args.preview:
+        text = f"{escape(pipeline.name)} with this filter: {words}. {times}"
+        return Answer(message=Message(text=text, blocks=(section(text),)))
+    await must_be_reachable(context, f"subscribe {pipeline.spoken()} {spoken(args)}".strip())
+    await context.store.links.update(row.id or 0, filters=wanted.words(), subscribed=True)
+    return actions.public_line(
+        f"{actions.actor(context)} set the notifications of {escape(pipeline.name)} for this channel: {words}. {times}",
+        pipeline=pipeline,
+    )
+
+
+async def _switch_reactions(on: bool, context: Context) -> Answer:  # noqa: FBT001
+    await context.store.switches.set(context.team, context.channel, Switch.REACTIONS, on=on)
+    if not on:
+        return actions.public_line(f"{actions.actor(context)} switched reactions on cards off here")
+    return actions.public_line(
+        f"{actions.actor(context)} switched reactions on cards on here: :repeat: retries, :eyes: watches, "
+        ":no_bell: mutes for 2 h"
+    )
+
+
+COMMAND = Command(
     verb="subscribe",
     usage=USAGE,
-    summary="Choose what this channel hears",
+    summary="Choose this channel's notifications",
     role=Role.RUN,
     group="Follow",
     parse=parse,
+    opens=opens,
+    resolve=resolve,
+    authorize=authorize,
     run=run,
+    spoken=spoken,
     aliases=("sub", "settings"),
     flags=(
         ("--on EVENTS", "a preset or events: passed, failed, broken, fixed, blocked, …"),
@@ -146,9 +136,9 @@ SUBSCRIBE = Command(
         ("--by NAMES", "who started it; bot; !name leaves out"),
         ("--min-streak N", "still failing: only from the n-th failure in a row"),
         ("--min-delta NAME:N", "only when a count grew, such as warnings:1"),
-        ("--mention WHO", "whom to mention when it newly breaks: author (the usual), @user, @group, none"),
+        ("--mention WHO", "whom to mention when it newly breaks: author (the default), @user, @group, none"),
         ("--reactions on|off", "whether :repeat: :eyes: :no_bell: on a card retry, watch and mute here (off)"),
-        ("--preview", "only say how often it would have posted"),
+        ("--preview", "only say, to you, how often it would have posted"),
     ),
     examples=(
         "subscribe web edges",
@@ -156,14 +146,4 @@ SUBSCRIBE = Command(
         "subscribe web all --preview",
     ),
     inferred="the channel's default pipeline; without filters a form opens",
-)
-UNSUBSCRIBE = Command(
-    verb="unsubscribe",
-    usage="unsubscribe [target]",
-    summary="Hear nothing more of a pipeline",
-    role=Role.RUN,
-    group="Follow",
-    parse=parse,
-    run=unsubscribe,
-    examples=("unsubscribe web",),
 )

@@ -1,4 +1,4 @@
-"""The form for what a channel hears of a pipeline, with a look at what it would have heard in the last days."""
+"""The form for a channel's notifications of a pipeline, with a preview of what it would have posted in the last days."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,6 @@ from bot.blocks.message import (
     Block,
     View,
     checkboxes,
-    context,
     divider,
     input_block,
     multi_select,
@@ -18,20 +17,21 @@ from bot.blocks.message import (
     select,
     text_field,
 )
+from bot.blocks.message import context as small_print
 from bot.blocks.text import harmless, plural
 from bot.core.errors import NotLinked
 from bot.notifications.cards import Cards
 from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of
 from bot.notifications.notification import Event, Extra
 from bot.store.tables import LinkRow, NotificationRow
-from commands.core.context import Answer, Request, Services
+from commands.core.context import Context
 from commands.core.fields import target_of
-from commands.core.forms import FieldError, Form, Values, picked, renewed, text
-from commands.core.grammar import ParsedArgs, Target
-from commands.core.resolve import place
+from commands.core.forms import FieldError, Form, Submission, Values, picked, renewed, text
+from commands.core.grammar import Target
+from commands.core.resolve import resolve_pipeline
+from commands.follow.filter_words import merged
 from commands.follow.replay import Past, judged, posted, replayed
-from commands.follow.subscribe import Subscribe, merged
-from commands.follow.subscribe import run as subscribe
+from commands.follow.subscribe import Args
 
 PIPELINE, LINK, PRESET, RESULT, CHANGE = "pipeline", "link", "preset", "results", "changes"
 BRANCH, TRIGGER, MENTION, PERSON = "branch", "trigger", "mention", "person"
@@ -43,7 +43,7 @@ PRESET_WORDS = {
     "failures": "Only failures",
     "release": "Releases: changes, and tags that passed",
     "quiet": "Nothing; digests only",
-    CHOSEN: "What I tick below",
+    CHOSEN: "Custom",
 }
 RESULT_WORDS = {
     "passed": "passed",
@@ -73,41 +73,39 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 
 class SubscribeForm(Form):
-    """Choose what the channel hears."""
+    """Choose the channel's notifications."""
 
     name = "subscribe"
-    title = "What this channel hears"
+    title = "Notifications"
     submit_label = "Save"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form for the pipeline that was named or is meant, else for the first one linked."""
-        links = await _links(request, services)
+        links = await _links(context)
         chosen = links[0]
         target = target_of(arguments.get(PIPELINE, ""))
-        if not target.empty or len(links) == 1 or request.thread or request.message:
-            where = await place(target, request, services, acting=False, verb="subscribe")
-            if where.link is None and not target.empty:
+        if not target.empty or len(links) == 1 or context.thread or context.message:
+            pipeline = await resolve_pipeline(target, context, acting=False, verb="subscribe")
+            if pipeline.link is None and not target.empty:
                 raise NotLinked(
-                    f"{where.label} is not linked to this channel.",
-                    hint=f"First: {services.command} link {where.spoken()}",
+                    f"{pipeline.name} is not linked to this channel.",
+                    hint=f"First: {context.command} link {pipeline.spoken()}",
                 )
-            chosen = where.link or chosen
+            chosen = pipeline.link or chosen
         else:
             chosen = next((link for link in links if link.is_default), chosen)
         before = filter_of(chosen)
-        return await self._drawn(links, chosen, before, arguments, request, services)
+        return await self._drawn(links, chosen, before, arguments, context)
 
     @override
-    async def changed(
-        self, field: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> View | None:
+    async def changed(self, field: str, values: Values, arguments: Mapping[str, str], context: Context) -> View | None:
         """Return the form with the preview of what stands in it, or of another pipeline."""
-        links = await _links(request, services)
+        links = await _links(context)
         chosen = _chosen(links, text(values, LINK))
         before = filter_of(chosen)
         if field == LINK:
-            return await self._drawn(links, chosen, before, arguments, request, services)
+            return await self._drawn(links, chosen, before, arguments, context)
         custom = text(values, PRESET) == CHOSEN
         given = _given(values)
         if custom and not given["on"]:
@@ -119,8 +117,7 @@ class SubscribeForm(Form):
             chosen,
             wanted,
             arguments,
-            request,
-            services,
+            context,
             custom=custom,
             somebody=text(values, MENTION) == SOMEBODY,
         )
@@ -131,8 +128,7 @@ class SubscribeForm(Form):
         chosen: LinkRow,
         wanted: Filter,
         arguments: Mapping[str, str],
-        request: Request,
-        services: Services,
+        context: Context,
         *,
         custom: bool = False,
         somebody: bool = False,
@@ -140,7 +136,7 @@ class SubscribeForm(Form):
         shown = CHOSEN if wanted.events or custom else wanted.preset
         listed = [(link.alias or link.name, str(link.id)) for link in links]
         fields = [
-            input_block("Tell about", radios(_turned(PRESET_WORDS), initial=shown), name=PRESET, dispatch=True),
+            input_block("Notify about", radios(_turned(PRESET_WORDS), initial=shown), name=PRESET, dispatch=True),
         ]
         if shown == CHOSEN:
             fields += _event_fields(wanted)
@@ -163,7 +159,7 @@ class SubscribeForm(Form):
             ),
             *_mention_fields(wanted.mention, somebody=somebody),
         ]
-        times, newest = await _preview(chosen, wanted, request, services)
+        times, newest = await _preview(chosen, wanted, context)
         blocks = [
             input_block("Pipeline", select(listed, initial=str(chosen.id)), name=LINK, dispatch=True),
             times,
@@ -174,30 +170,27 @@ class SubscribeForm(Form):
         return self.view(blocks, arguments)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Set the filter, as `subscribe` does."""
-        chosen = _chosen(await _links(request, services), text(values, LINK))
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `subscribe` with the filter of the fields."""
+        chosen = _chosen(await _links(context), text(values, LINK))
         if text(values, PRESET) == CHOSEN and not _events(values):
             raise FieldError(RESULT, "Tick at least one, here or below.")
         if text(values, MENTION) == SOMEBODY and not text(values, PERSON):
             raise FieldError(PERSON, "Whom?")
-        given = {name: list(them) for name, them in _given(values).items()}
         target = Target(pipeline=f"{chosen.connection}:{chosen.pipeline}")
-        return await subscribe(Subscribe(target=target, ask=ParsedArgs(), given=given), request, services)
+        return Submission(verb="subscribe", args=Args(target=target, given=_given(values)))
 
 
-async def _links(request: Request, services: Services) -> list[LinkRow]:
-    visible = services.connections.labels(request.team)
+async def _links(context: Context) -> list[LinkRow]:
+    visible = context.services.connections.labels(context.team)
     links = [
         link
-        for link in await services.store.links.of_channel(request.team, request.channel)
+        for link in await context.store.links.of_channel(context.team, context.channel)
         if link.connection in visible
     ]
     if not links:
         raise NotLinked(
-            "No pipeline is linked to this channel yet.", hint=f"First: {services.command} link, with a page's address."
+            "No pipeline is linked to this channel yet.", hint=f"First: {context.command} link, with a page's address."
         )
     return links[:100]
 
@@ -266,50 +259,48 @@ def _given(values: Values) -> dict[str, Sequence[str]]:
     return given
 
 
-async def _preview(link: LinkRow, wanted: Filter, request: Request, services: Services) -> tuple[Block, list[Block]]:
+async def _preview(link: LinkRow, wanted: Filter, context: Context) -> tuple[Block, list[Block]]:
     """Return how often the filter would have posted, and one real build as it would look."""
     default = link.branch or link.default_branch
-    pasts = await replayed(link, request, services, starters=bool(wanted.by))
+    pasts = await replayed(link, context, starters=bool(wanted.by))
     hits = posted(pasts, link, wanted)
     times = plural(len(hits), "time", "times")
     said = section(
         f"*{harmless(wanted.in_words(default), styles=False)}*\nWould have posted *{times}* in the last 7 days."
     )
     if not pasts:
-        return said, [context("Nothing ended there in these days.")]
+        return said, [small_print("Nothing ended there in these days.")]
     if not hits:
         return said, [
-            context(f"Not even the newest build: {harmless(judged(pasts[-1], link, wanted).reason, styles=False)}.")
+            small_print(f"Not even the newest build: {harmless(judged(pasts[-1], link, wanted).reason, styles=False)}.")
         ]
     shown = hits[-1]
-    drawn = await _drawn_notification(shown, link, judged(shown, link, wanted).reason, request, services)
-    return said, [context("The newest of them:"), *drawn]
+    drawn = await _drawn_notification(shown, link, judged(shown, link, wanted).reason, context)
+    return said, [small_print("The newest of them:"), *drawn]
 
 
-async def _drawn_notification(
-    shown: Past, link: LinkRow, reason: str, request: Request, services: Services
-) -> list[Block]:
+async def _drawn_notification(shown: Past, link: LinkRow, reason: str, context: Context) -> list[Block]:
     """Return a notification as the channel would see it, without its buttons: they would act."""
     cards = Cards(
-        services.store,
-        provider_of=services.connections.get,
-        people=services.people,
-        verbs_of=lambda _provider, _build: frozenset(),
-        clock=services.clock,
+        context.store,
+        provider_of=context.services.connections.get,
+        people=context.services.people,
+        offers=False,
+        clock=context.services.clock,
     )
     row = NotificationRow(
-        team=request.team,
-        channel=request.channel,
+        team=context.team,
+        channel=context.channel,
         link=link.id or 0,
         connection=link.connection,
         pipeline=link.pipeline,
         build=shown.build.id,
-        attempt_no=shown.attempt_no.attempt_no,
+        attempt_no=shown.attempt.attempt_no,
         event=Event.FINISHED.value,
         reason=reason,
         extra=Extra(transition=shown.transition).as_json(),
-        due_at=request.now,
-        created_at=request.now,
+        due_at=context.now,
+        created_at=context.now,
     )
     drawn = await cards.draw(row, repeated=False)
     if drawn is None:

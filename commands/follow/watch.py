@@ -1,4 +1,4 @@
-"""Hear the end of one build: /build watch [target], /build unwatch [target]."""
+"""Be notified of the end of one build: /build watch [target]."""
 
 from dataclasses import dataclass
 
@@ -6,117 +6,91 @@ from bot.blocks.message import Message, section
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from bot.store.tables import WatchRow
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.resolve import BuildMatch, build
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement
+from commands.core.registry import Command
+from commands.core.resolve import BuildMatch, resolve_build, state_of
 
-WATCH_USAGE = "watch [target] [--here]"
-UNWATCH_USAGE = "unwatch [target|all]"
+USAGE = "watch [target] [--here]"
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Which build, and where to tell."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which build, and whether the channel is notified instead of the person alone."""
 
     target: Target
-    ask: ParsedArgs
+    here: bool = False
 
 
-def parse(words: str) -> Watch:
-    """Read the words after `watch` or `unwatch`. Raises UsageError."""
-    ask = read(words, switches=("here",))
-    if len(ask.words) > 1:
-        raise UsageError("I watch one build at a time.", usage=WATCH_USAGE)
-    everything = bool(ask.words) and ask.words[0].lower() == "all"
-    return Watch(target=Target(scope="all") if everything else ask.target(), ask=ask)
+def parse(words: str) -> Args:
+    """Read the words after `watch`. Raises UsageError."""
+    parsed = read(words, switches=("here",))
+    return Args(target=parsed.only_target(USAGE), here=parsed.has("here"))
 
 
-async def watch(ask: Watch, request: Request, services: Services) -> Answer:
-    """Remember to tell the person by direct message (or here) when the build ends."""
-    found = await build(ask.target, request, services, acting=False, verb="watch", default="running")
-    if found.build.completed:
-        word = found.build.conclusion.value if found.build.conclusion else "over"
-        raise UsageError(f"{_name(found)} is already {word}.")
-    channel = request.channel if ask.ask.has("here") else request.user
-    await services.store.recording.record([found.build], lambda _batch: (), now=request.now, counts_after=None)
-    added = await services.store.watches.add(
+async def resolve(args: Args, context: Context) -> BuildMatch:
+    """Return the build named, else the newest running one."""
+    return await resolve_build(args.target, context, acting=False, verb="watch", default="running")
+
+
+def authorize(args: Args, _match: BuildMatch, _context: Context) -> tuple[Requirement, ...]:
+    """Require a person who may act in the channel where the channel is to be notified."""
+    return (Requirement(role=Role.VIEW, doing="Posting into this channel"),) if args.here else ()
+
+
+async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
+    """Remember to notify the person by direct message (or here) when the build ends."""
+    build = match.build
+    if build.completed:
+        raise UsageError(f"{match.name} is already {state_of(build)}.")
+    await context.store.recording.record([build], now=context.now)
+    added = await context.store.watches.add(
         WatchRow(
-            team=request.team,
-            channel=channel,
-            user=request.user,
-            connection=found.build.connection,
-            pipeline=found.build.pipeline,
-            build=found.build.id,
+            team=context.team,
+            channel=context.channel if args.here else context.user,
+            user=context.user,
+            connection=build.connection,
+            pipeline=build.pipeline,
+            build=build.id,
             why="asked",
-            created_at=request.now,
+            created_at=context.now,
         )
     )
-    await services.store.polling.ensure(
-        found.place.connection, found.provider.poll_target(found.build.pipeline), now=request.now
-    )
-    services.wake_poller()
-    where = "here" if ask.ask.has("here") else "by direct message"
-    said = (
-        f"I'll tell you {where} when {escape(_name(found))} ends."
+    target = match.provider.poll_target(build.pipeline)
+    await context.store.polling.ensure(match.pipeline.connection, target, now=context.now)
+    context.services.wake_poller()
+    place = "here" if args.here else "by direct message"
+    text = (
+        f"I'll notify you {place} when {escape(match.name)} ends."
         if added
-        else f"You watch {escape(_name(found))} already."
+        else f"You watch {escape(match.name)} already."
     )
-    return _answer(said, found)
+    return watch_answer(text, match)
 
 
-async def unwatch(ask: Watch, request: Request, services: Services) -> Answer:
-    """Forget a watch, or all of the person's."""
-    mine = [row for row in await services.store.watches.of_user(request.team, request.user) if row.build]
-    if ask.target.scope == "all" or ask.target.empty:
-        for row in mine:
-            await services.store.watches.delete(row.id or 0)
-        said = f"You watch nothing any more ({len(mine)} forgotten)." if mine else "You watched nothing."
-        return Answer(message=Message(text=said, blocks=(section(said),)))
-    found = await build(ask.target, request, services, acting=False, verb="unwatch", default="running")
-    gone = [
-        row
-        for row in mine
-        if (row.connection, row.pipeline, row.build) == (found.build.connection, found.build.pipeline, found.build.id)
-    ]
-    for row in gone:
-        await services.store.watches.delete(row.id or 0)
-    return _answer(f"You {'no longer' if gone else 'did not'} watch {escape(_name(found))}.", found)
-
-
-def _answer(said: str, found: BuildMatch) -> Answer:
+def watch_answer(text: str, match: BuildMatch) -> Answer:
+    """Return what the person alone reads about a watch."""
     return Answer(
-        message=Message(text=said, blocks=(section(said),)),
-        connection=found.build.connection,
-        pipeline=found.build.pipeline,
-        build=found.build.id,
+        message=Message(text=text, blocks=(section(text),)),
+        connection=match.build.connection,
+        pipeline=match.build.pipeline,
+        build=match.build.id,
     )
 
 
-def _name(found: BuildMatch) -> str:
-    return f"{found.place.label} #{found.build.number}" if found.build.number is not None else found.place.label
-
-
-WATCH = Command(
+COMMAND = Command(
     verb="watch",
-    usage=WATCH_USAGE,
-    summary="Tell me when a build ends",
+    usage=USAGE,
+    summary="Notify me when a build ends",
     role=Role.VIEW,
     group="Follow",
     parse=parse,
-    run=watch,
-    flags=(("--here", "tell the channel, not me alone"),),
-    acts=lambda _ask: True,
+    resolve=resolve,
+    authorize=authorize,
+    run=run,
+    flags=(("--here", "notify the channel, not me alone"),),
+    acts=lambda _args: True,
     examples=("watch", "watch #412", "watch web#running --here"),
     inferred="the newest running build",
-)
-UNWATCH = Command(
-    verb="unwatch",
-    usage=UNWATCH_USAGE,
-    summary="Forget a watch",
-    role=Role.VIEW,
-    group="Follow",
-    parse=parse,
-    run=unwatch,
-    acts=lambda _ask: True,
-    examples=("unwatch #412", "unwatch all"),
 )

@@ -1,16 +1,18 @@
 """A build's errors, warnings, analyzer warnings and test failures: /build issues [target]."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.blocks.issues import issues_message
+from bot.blocks.message import section
 from bot.core.errors import UsageError
 from bot.core.models import Issue, IssueKind
 from bot.providers.base.capabilities import Capability
 from commands.core.actions import must_be_able, noted
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.resolve import BuildMatch, build, build_before
-from commands.look.builds import with_counts
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.registry import Command, anyone
+from commands.core.resolve import BuildMatch, build_before, resolve_build
+from commands.look.details import with_counts
 
 USAGE = "issues [target] [--new] [--severity error|warning|analyzer|test]"
 SEVERITIES = {
@@ -19,57 +21,74 @@ SEVERITIES = {
     "analyzer": IssueKind.ANALYZER_WARNING,
     "test": IssueKind.TEST_FAILURE,
 }
+NAMES = {
+    IssueKind.ERROR: "errors",
+    IssueKind.WARNING: "warnings",
+    IssueKind.ANALYZER_WARNING: "analyzer warnings",
+    IssueKind.TEST_FAILURE: "test failures",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Issues:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
     """Which build's issues, of which kind."""
 
     target: Target
-    ask: ParsedArgs
-    kind: IssueKind | None
+    kind: IssueKind | None = None
+    only_new: bool = False
+    public: bool = False
 
 
-def parse(words: str) -> Issues:
+def parse(words: str) -> Args:
     """Read the words after `issues`. Raises UsageError."""
-    ask = read(words, values=("severity",), switches=("new", "public"))
-    if len(ask.words) > 1:
-        raise UsageError("I show one build's issues at a time.", usage=USAGE)
-    severity = (ask.flag("severity") or "").lower().removesuffix("s")
+    parsed = read(words, values=("severity",), switches=("new", "public"))
+    severity = (parsed.flag("severity") or "").lower().removesuffix("s")
     if severity and severity not in SEVERITIES:
-        raise UsageError(f"I know no severity `{severity}`.", hint=f"Severities: {', '.join(SEVERITIES)}.")
-    return Issues(target=ask.target(), ask=ask, kind=SEVERITIES.get(severity))
-
-
-async def run(ask: Issues, request: Request, services: Services) -> Answer:
-    """Return a build's issues, errors first, with its counts."""
-    found = await build(ask.target, request, services, acting=False, verb="issues")
-    must_be_able(found.place, Capability.ISSUES, found.build)
-    now = await with_counts(found)
-    issues = await found.provider.issues(found.build.pipeline, found.build.id)
-    wanted = tuple(issue for issue in issues if ask.kind is None or issue.kind is ask.kind)
-    if ask.ask.has("new"):
-        before = await _before(found)
-        wanted = tuple(issue for issue in wanted if _same(issue) not in before)
-    return Answer(
-        message=noted(
-            issues_message(wanted, now.issues, build=now, label=found.place.label, now=request.now), found.place
-        ),
-        public=ask.ask.has("public"),
-        connection=now.connection,
-        pipeline=now.pipeline,
-        build=now.id,
+        raise UsageError(f"There is no severity `{severity}`.", hint=f"Severities: {', '.join(SEVERITIES)}.")
+    return Args(
+        target=parsed.only_target(USAGE),
+        kind=SEVERITIES.get(severity),
+        only_new=parsed.has("new"),
+        public=parsed.public,
     )
 
 
-async def _before(found: BuildMatch) -> frozenset[tuple[IssueKind, str, str]]:
-    earlier = await build_before(found)
+async def resolve(args: Args, context: Context) -> BuildMatch:
+    """Return the build named, else the last one."""
+    match = await resolve_build(args.target, context, acting=False, verb="issues")
+    must_be_able(match.pipeline, Capability.ISSUES, match.build)
+    return match
+
+
+async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
+    """Return a build's issues, errors first, with its counts."""
+    build = await with_counts(match)
+    issues = await match.provider.issues(build.pipeline, build.id)
+    shown = tuple(issue for issue in issues if args.kind is None or issue.kind is args.kind)
+    if args.only_new:
+        before = await _issues_before(match)
+        shown = tuple(issue for issue in shown if _identity(issue) not in before)
+    message = issues_message(shown, build.issues, build=build, label=match.pipeline.name, now=context.now)
+    if not shown and (args.kind is not None or args.only_new):
+        none = f"No {'new ' if args.only_new else ''}{NAMES[args.kind] if args.kind else 'issues'}"
+        message = replace(message, text=f"{message.text}: {none}", blocks=(*message.blocks, section(none)))
+    return Answer(
+        message=noted(message, match.pipeline),
+        public=args.public,
+        connection=build.connection,
+        pipeline=build.pipeline,
+        build=build.id,
+    )
+
+
+async def _issues_before(match: BuildMatch) -> frozenset[tuple[IssueKind, str, str]]:
+    earlier = await build_before(match)
     if earlier is None:
         return frozenset()
-    return frozenset(_same(issue) for issue in await found.provider.issues(earlier.pipeline, earlier.id))
+    return frozenset(_identity(issue) for issue in await match.provider.issues(earlier.pipeline, earlier.id))
 
 
-def _same(issue: Issue) -> tuple[IssueKind, str, str]:
+def _identity(issue: Issue) -> tuple[IssueKind, str, str]:
     """Return what makes an issue the same one in another build: not its line, which moves."""
     return issue.kind, issue.message, issue.file or ""
 
@@ -81,6 +100,8 @@ COMMAND = Command(
     role=Role.VIEW,
     group="Look",
     parse=parse,
+    resolve=resolve,
+    authorize=anyone,
     run=run,
     flags=(
         ("--new", "only those that the build before did not have"),

@@ -2,90 +2,140 @@
 
 import re
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from bot.blocks.logs import log_message
+from bot.blocks.text import when
 from bot.core.errors import NotFound, UsageError
-from bot.core.models import Job, Status
+from bot.core.models import Job, Log, Status
 from bot.core.text import folded
 from bot.core.workers import in_worker
 from bot.providers.base.capabilities import Capability
 from bot.security.redaction import redact
-from commands.act.retry import job_named
+from commands.act.jobs import job_named
 from commands.core.actions import must_be_able, noted
-from commands.core.context import Answer, Command, File, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.resolve import BuildMatch, build
+from commands.core.context import Answer, Context, File, Role
+from commands.core.grammar import Target, read
+from commands.core.registry import Command, anyone
+from commands.core.resolve import BuildMatch, resolve_build
 
 USAGE = "logs [target] [job] [--errors|--tail 50|--grep TEXT|--file]"
 FILE_BYTES = 1024 * 1024
+LINES = 50
+MOST_LINES = 500
 ERRORS = re.compile(
     r"\b(error|fatal|fail(ed|ure|ing)?|exception|panic|traceback|assert\w*)\b|✗|✕|❌|^E\s", re.IGNORECASE
 )
 AROUND = 2
+ERASED_WITHIN = timedelta(days=180)
+MOST_AUDIT = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Logs:
-    """Which build's log, which job, which lines."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which build's log, which job, which lines. Without `tail` and `grep` the lines that speak of errors."""
 
     target: Target
-    job: str
-    ask: ParsedArgs
+    job: str = ""
+    tail: int | None = None
+    grep: str | None = None
+    file: bool = False
+    public: bool = False
 
 
-def parse(words: str) -> Logs:
+def parse(words: str) -> Args:
     """Read the words after `logs`. Raises UsageError."""
-    ask = read(words, values=("tail", "grep", "job"), switches=("errors", "file", "public"))
-    ask.number("tail", default=50, most=500)
-    job = ask.flag("job") or " ".join(ask.words[1:])
-    return Logs(target=ask.target(), job=job, ask=ask)
-
-
-async def run(ask: Logs, request: Request, services: Services) -> Answer:
-    """Return the lines that matter, secrets masked. Costs the jobs' list and one log."""
-    found = await build(ask.target, request, services, acting=False, verb="logs", default="failed")
-    must_be_able(found.place, Capability.LOG, found.build)
-    wanted = ask.job or found.job
-    job = await job_named(found, wanted) if wanted else await _telling(found)
-    if job.status is not Status.COMPLETED and not found.provider.can(Capability.LIVE_LOG):
-        raise found.provider.unsupported(Capability.LIVE_LOG, found.build.web_url)
-    if ask.ask.has("file"):
-        whole = await found.provider.log(job, FILE_BYTES)
-        name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', found.place.label)}-{found.build.number or found.build.id}.log"
-        file = File(
-            name=name, content=(await in_worker(redact, whole.text)).encode(), title=f"{job.name} · {found.place.label}"
-        )
-        return Answer(file=file, connection=found.place.connection, pipeline=found.place.pipeline, build=found.build.id)
-    log = await found.provider.log(job)
-    lines = log.text.rstrip("\n").split("\n")
-    tail = ask.ask.number("tail", default=50, most=500)
-    pattern = ask.ask.flag("grep")
-    errors_only = not ask.ask.has("tail") and pattern is None
-    if pattern is not None:
-        wanted = folded(pattern)
-        lines = [line for line in lines if wanted in folded(line)]
-        if not lines:
-            raise UsageError(f"No line near the end of {job.name} holds `{pattern}`.", hint="`--file` gives you more.")
-    elif errors_only:
-        lines = errors_in(lines) or lines[-20:]
-    shown = replace(log, text="\n".join(lines[-tail:]), truncated=log.truncated or len(lines) > tail, job=job.name)
-    return Answer(
-        message=noted(
-            log_message(
-                shown,
-                build=found.build,
-                label=found.place.label,
-                job=job.name,
-                errors_only=errors_only,
-                now=request.now,
-            ),
-            found.place,
-        ),
-        public=ask.ask.has("public"),
-        connection=found.place.connection,
-        pipeline=found.place.pipeline,
-        build=found.build.id,
+    parsed = read(words, values=("tail", "grep", "job"), switches=("errors", "file", "public"))
+    return Args(
+        target=parsed.target(),
+        job=parsed.flag("job") or " ".join(parsed.words[1:]),
+        tail=parsed.number("tail", default=LINES, most=MOST_LINES) if parsed.has("tail") else None,
+        grep=parsed.flag("grep"),
+        file=parsed.has("file"),
+        public=parsed.public,
     )
+
+
+async def resolve(args: Args, context: Context) -> BuildMatch:
+    """Return the build named, else the last failed one."""
+    match = await resolve_build(args.target, context, acting=False, verb="logs", default="failed")
+    must_be_able(match.pipeline, Capability.LOG, match.build)
+    return match
+
+
+async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
+    """Return the lines that matter, secrets masked. Costs the jobs' list and one log."""
+    named = args.job or match.job
+    job = await job_named(match, named) if named else await _telling_job(match)
+    if job.status is not Status.COMPLETED and not match.provider.can(Capability.LIVE_LOG):
+        raise match.provider.unsupported(Capability.LIVE_LOG, match.build.web_url)
+    if args.file:
+        whole = await _log(match, job, context, FILE_BYTES)
+        return Answer(file=await _file(whole, job, match, private=not args.public))
+    log = await _log(match, job, context)
+    lines = log.text.rstrip("\n").split("\n")
+    errors_only = args.tail is None and args.grep is None
+    if args.grep is not None:
+        part = folded(args.grep)
+        lines = [line for line in lines if part in folded(line)]
+        if not lines:
+            raise UsageError(
+                f"No line near the end of {job.name} holds `{args.grep}`.", hint="`--file` gives you more."
+            )
+    elif errors_only:
+        errors = errors_in(lines)
+        errors_only = bool(errors)
+        lines = errors or lines[-LINES:]
+    tail = args.tail or LINES
+    shown = replace(log, text="\n".join(lines[-tail:]), truncated=log.truncated or len(lines) > tail, job=job.name)
+    message = log_message(
+        shown,
+        build=match.build,
+        label=match.pipeline.name,
+        job=job.name,
+        errors_only=errors_only,
+        now=context.now,
+    )
+    return Answer(message=noted(message, match.pipeline), public=args.public)
+
+
+async def _file(log: Log, job: Job, match: BuildMatch, *, private: bool) -> File:
+    content = (await in_worker(redact, log.text)).encode()
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", match.pipeline.name)
+    number = match.build.label or match.build.number or match.build.id
+    return File(
+        name=f"{stem}-{number}.log",
+        content=content,
+        title=f"{job.name} · {match.pipeline.name}",
+        private=private,
+    )
+
+
+async def _log(match: BuildMatch, job: Job, context: Context, tail_bytes: int | None = None) -> Log:
+    """Return a job's log. Raises NotFound; where the log was erased from here it says by whom and when."""
+    try:
+        log = await (match.provider.log(job) if tail_bytes is None else match.provider.log(job, tail_bytes))
+    except NotFound as exc:
+        if erased := await _erased_words(match, context):
+            raise NotFound(erased, provider=match.provider.label, status=exc.status) from exc
+        raise
+    if not log.text.strip() and (erased := await _erased_words(match, context)):
+        raise NotFound(erased, provider=match.provider.label)
+    return log
+
+
+async def _erased_words(match: BuildMatch, context: Context) -> str:
+    """Return who erased a build's logs from here and when, "" where nobody did."""
+    rows = await context.store.audit.since(context.team, since=context.now - ERASED_WITHIN, limit=MOST_AUDIT)
+    for row in rows:
+        is_this = (row.connection, row.pipeline, row.build) == (
+            match.build.connection,
+            match.build.pipeline,
+            match.build.id,
+        )
+        if is_this and row.verb == "erase" and row.outcome == "ok":
+            return f"Erased by <@{row.user}>, {when(row.at)}."
+    return ""
 
 
 def errors_in(lines: list[str]) -> list[str]:
@@ -104,15 +154,14 @@ def errors_in(lines: list[str]) -> list[str]:
     return shown
 
 
-async def _telling(found: BuildMatch) -> Job:
+async def _telling_job(match: BuildMatch) -> Job:
     """Return the job whose log tells most: the first hard failure, else any red one, else the one running, else the last."""
-    jobs = [job for job in await found.provider.jobs(found.build.pipeline, found.build.id) if not job.retried]
+    jobs = [job for job in await match.provider.jobs(match.build.pipeline, match.build.id) if not job.retried]
     if not jobs:
-        raise NotFound(f"{found.place.label} has no jobs with a log in this build.", provider=found.provider.label)
+        raise NotFound(f"{match.name} has no jobs with a log.", provider=match.provider.label)
 
     def rank(job: Job) -> int:
-        red = job.conclusion is not None and job.conclusion.is_red
-        if red:
+        if job.conclusion is not None and job.conclusion.is_red:
             return 1 if job.tolerated else 0
         if job.status is Status.IN_PROGRESS:
             return 2
@@ -130,13 +179,15 @@ COMMAND = Command(
     role=Role.VIEW,
     group="Look",
     parse=parse,
+    resolve=resolve,
+    authorize=anyone,
     run=run,
     aliases=("log",),
     flags=(
         ("--errors", "lines that speak of errors (the default)"),
         ("--tail 50", "the last lines as they are"),
         ("--grep TEXT", "lines that hold a text"),
-        ("--file", "the end of the log as a file"),
+        ("--file", "the end of the log as a file, sent to you; with --public, to the channel"),
         ("--public", "show it to the channel"),
     ),
     examples=("logs", "logs #412 test --tail 100", "logs web --grep timeout"),

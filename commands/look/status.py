@@ -4,82 +4,94 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from bot.blocks.build import build_list, commit_list
-from bot.blocks.message import context
+from bot.blocks.message import context as small_print
 from bot.blocks.status import StatusRow, status_message
 from bot.core.errors import NotLinked, ProviderError, UsageError
-from bot.core.models import Build, BuildFilter, Ref, RefKind, is_sha
+from bot.core.models import Build, BuildFilter, BuildKey, Conclusion, Ref, RefKind, is_sha
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import LinkRow
 from commands.core.actions import noted
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.resolve import PipelineMatch, listed, of_link, place
-from commands.look.builds import verbs_of
+from commands.core.available_actions import verbs_of
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.registry import Command, anyone
+from commands.core.resolve import PipelineMatch, match_of_link, pipeline_names, recent_builds, resolve_pipeline
 
 USAGE = "status [target|all|mine|SHA]"
 RECENT = 10
 MOST = 20
+MOST_OWN = 15
+MOST_OF_COMMIT = 5
 SECONDS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Whose status."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Whose status: the channel's, everything's, one pipeline's, a commit's, or the person's own builds'."""
 
     target: Target
-    ask: ParsedArgs
     everything: bool = False
+    sha: str = ""
+    public: bool = False
+
+    @property
+    def names_pipeline(self) -> bool:
+        """Whether one pipeline is asked about."""
+        return not (self.everything or self.sha or self.target.empty or self.target.scope == "mine")
 
 
-def parse(words: str) -> Status:
+def parse(words: str) -> Args:
     """Read the words after `status`. Raises UsageError."""
-    ask = read(words, switches=("public",))
-    if len(ask.words) > 1:
-        raise UsageError("I show one target at a time, or `all`.", usage=USAGE)
-    if ask.words and ask.words[0].lower() == "all":
-        return Status(target=Target(), ask=ask, everything=True)
-    return Status(target=ask.target(), ask=ask)
+    parsed = read(words, switches=("public",))
+    target = parsed.only_target(USAGE)
+    word = parsed.words[0] if parsed.words else ""
+    if word.lower() == "all":
+        return Args(target=Target(), everything=True, public=parsed.public)
+    sha = word if is_sha(word) else ""
+    if not sha and target.ref is not None and target.ref.kind is RefKind.COMMIT and target.pipeline is None:
+        sha = target.ref.name
+    return Args(target=target, sha=sha.lower(), public=parsed.public)
 
 
-async def run(ask: Status, request: Request, services: Services) -> Answer:
+async def resolve(args: Args, context: Context) -> PipelineMatch | None:
+    """Return the pipeline named; None where the status is of more than one."""
+    if not args.names_pipeline:
+        return None
+    return await resolve_pipeline(args.target, context, acting=False, verb="status")
+
+
+async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:
     """Return the state of the channel's pipelines, of one, of a commit, or of the person's own builds."""
-    public = ask.ask.has("public")
-    if ask.target.scope == "mine":
-        return await _mine(request, services, public=public)
-    sha = ask.ask.words[0] if ask.ask.words and is_sha(ask.ask.words[0]) else ""
-    ref = ask.target.ref
-    if not sha and ref is not None and ref.kind is RefKind.COMMIT and ask.target.pipeline is None:
-        sha = ref.name
-    if sha:
-        return await _commit(sha.lower(), request, services, public=public)
-    links = await services.store.links.of_channel(request.team, request.channel)
-    if ask.target.empty and not ask.everything:
-        if not links:
-            raise NotLinked(
-                f"No pipeline is linked to {'#' + request.channel_name if request.channel_name else 'this channel'} yet.",
-                hint=f"Paste a page's URL after `{services.command} link`, or `{services.command} list pipelines`.",
-            )
-        linked = links
-    elif ask.everything:
-        every = {(row.connection, row.pipeline): row for row in await services.store.links.all(request.team)}
-        linked = list((every | {(row.connection, row.pipeline): row for row in links}).values())
-    else:
-        where = await place(ask.target, request, services, acting=False, verb="status")
-        row = await _row(where, ask.target, services)
-        message = status_message(request.channel_name, [row], request.now)
-        return Answer(message=noted(message, where), public=public)
-    rows = await asyncio.gather(*(_linked(link, ask.target, request, services) for link in linked[:MOST]))
-    message = status_message(request.channel_name, rows, request.now)
-    if len(linked) > MOST:
-        more = context(f"… {len(linked) - MOST} more: `{services.command} status <pipeline>` shows one.")
+    if pipeline is not None:
+        row = await _row(pipeline, args.target.ref, context)
+        message = status_message(context.channel_name, [row], context.now)
+        return Answer(message=noted(message, pipeline), public=args.public)
+    if args.target.scope == "mine":
+        return await _own(context, public=args.public)
+    if args.sha:
+        return await _commit(args.sha, context, public=args.public)
+    links = await context.store.links.of_channel(context.team, context.channel)
+    if args.everything:
+        every = {(link.connection, link.pipeline): link for link in await context.store.links.all(context.team)}
+        links = list((every | {(link.connection, link.pipeline): link for link in links}).values())
+    elif not links:
+        raise NotLinked(
+            f"No pipeline is linked to {context.here} yet.",
+            hint=f"Paste a page's URL after `{context.command} link`, or `{context.command} list pipelines`.",
+            choices=(("Link one", "link"),),
+        )
+    rows = await asyncio.gather(*(_linked(link, context) for link in links[:MOST]))
+    message = status_message(context.channel_name, rows, context.now)
+    if len(links) > MOST:
+        more = small_print(f"… {len(links) - MOST} more: `{context.command} status <pipeline>` shows one.")
         message = replace(message, blocks=(*message.blocks, more))
-    return Answer(message=message, public=public)
+    return Answer(message=message, public=args.public)
 
 
-async def _linked(link: LinkRow, target: Target, request: Request, services: Services) -> StatusRow:
+async def _linked(link: LinkRow, context: Context) -> StatusRow:
     """Return a link's row; one whose connection is gone says so."""
     try:
-        where = of_link(link, request, services)
+        pipeline = match_of_link(link, context)
     except NotLinked as exc:
         return StatusRow(
             label=link.alias or link.name,
@@ -89,97 +101,123 @@ async def _linked(link: LinkRow, target: Target, request: Request, services: Ser
             branch=link.branch or link.default_branch,
             paused_reason=str(exc),
         )
-    return await _row(where, target, services)
+    return await _row(pipeline, None, context)
 
 
-async def _row(where: PipelineMatch, target: Target, services: Services) -> StatusRow:
-    ref = target.ref or (Ref(kind=RefKind.BRANCH, name=where.branch) if where.branch else None)
+async def _row(pipeline: PipelineMatch, ref: Ref | None, context: Context) -> StatusRow:
+    if ref is None and pipeline.branch:
+        ref = Ref(kind=RefKind.BRANCH, name=pipeline.branch)
     trouble = ""
     builds: list[Build] = []
     try:
         async with asyncio.timeout(SECONDS):
-            builds = [build async for build in listed(where, ref, limit=RECENT + 5)]
+            builds = [build async for build in recent_builds(pipeline, ref, limit=RECENT + 5)]
     except ProviderError as exc:
         trouble = str(exc)
     except TimeoutError:
-        trouble = f"{where.provider.label} has not answered for {SECONDS} s."
+        trouble = f"{pipeline.provider.label} has not answered for {SECONDS} s."
     if trouble:
         branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
-        builds = await services.store.builds.of_pipeline(
-            where.connection, where.pipeline, branch=branch, limit=RECENT + 5
+        builds = await context.store.builds.of_pipeline(
+            pipeline.connection, pipeline.id, branch=branch, limit=RECENT + 5
         )
+    else:
+        builds = await _filled(builds, pipeline, context)
     recent = tuple(build for build in builds if build.completed)[:RECENT]
-    green = next((build for build in recent if build.conclusion == "passed"), None)
-    paused = where.link.paused_reason if where.link else ""
+    green = next((build for build in recent if build.conclusion is Conclusion.PASSED), None)
+    paused = pipeline.link.paused_reason if pipeline.link else ""
     return StatusRow(
-        label=where.label,
-        connection=where.connection,
-        pipeline=where.pipeline,
-        path=where.path,
+        label=pipeline.name,
+        connection=pipeline.connection,
+        pipeline=pipeline.id,
+        path=pipeline.path,
         branch=str(ref or ""),
         open=tuple(build for build in builds if not build.completed),
         recent=recent,
         green_at=green.completed_at if green else None,
         paused_reason=paused or trouble,
-        actions=verbs_of(where.provider, recent[0] if recent else None),
+        actions=verbs_of(pipeline.provider, recent[0] if recent else None),
     )
 
 
-async def _mine(request: Request, services: Services, *, public: bool) -> Answer:
-    mine = await services.store.builds.started_by(request.team, request.user, 15)
-    visible = {provider.connection for provider in services.connections.visible(request.team)}
-    builds = [build for build in mine if build.connection in visible]
+async def _filled(builds: list[Build], pipeline: PipelineMatch, context: Context) -> list[Build]:
+    """Return listed builds with what a listing leaves out, for systems whose lists are short.
+
+    Taken from the store first; the newest finished and the newest green one are asked for where it knows no end either.
+    """
+    known = {
+        build.id: build
+        for build in await context.store.builds.of_pipeline(pipeline.connection, pipeline.id, limit=RECENT * 3)
+    }
+    filled = [_joined(build, known.get(build.id)) for build in builds]
+    newest = next((build for build in filled if build.completed), None)
+    green = next((build for build in filled if build.conclusion is Conclusion.PASSED), None)
+    asked: dict[BuildKey, Build] = {}
+    for build in (newest, green):
+        if build is not None and build.completed_at is None and build.key not in asked:
+            try:
+                asked[build.key] = await pipeline.provider.build_or_none(build.key) or build
+            except ProviderError:
+                continue
+    return [asked.get(build.key, build) for build in filled]
+
+
+def _joined(listed: Build, known: Build | None) -> Build:
+    """Return a listed build with the fields that only the stored one has, where both are the same attempt's end."""
+    if known is None or (listed.status, listed.conclusion) != (known.status, known.conclusion):
+        return listed
+    return replace(
+        listed,
+        commit=listed.commit or known.commit,
+        message=listed.message or known.message,
+        author=listed.author or known.author,
+        started_at=listed.started_at or known.started_at,
+        completed_at=listed.completed_at or known.completed_at,
+    )
+
+
+async def _own(context: Context, *, public: bool) -> Answer:
+    started = await context.store.builds.started_by(context.team, context.user, MOST_OWN)
+    visible = {provider.connection for provider in context.providers()}
+    builds = [build for build in started if build.connection in visible]
     if not builds:
         raise UsageError(
-            "You have started no builds with me yet.", hint=f"Start one: `{services.command} run <pipeline>@<branch>`."
+            "You have started no builds with me yet.", hint=f"Start one: `{context.command} run <pipeline>@<branch>`."
         )
-    return Answer(
-        message=build_list(
-            builds, title="Your builds", labels=await labels(builds, request, services), now=request.now
-        ),
-        public=public,
-    )
+    names = await pipeline_names(builds, context)
+    return Answer(message=build_list(builds, title="Your builds", labels=names, now=context.now), public=public)
 
 
-async def _commit(sha: str, request: Request, services: Services, *, public: bool) -> Answer:
+async def _commit(sha: str, context: Context, *, public: bool) -> Answer:
     """Return every system's builds of one commit: the store's, and one listing for each pipeline linked here."""
-    visible = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    found = {build.key: build for build in await services.store.builds.of_commit(sha, list(visible))}
-    links = await services.store.links.of_channel(request.team, request.channel)
+    visible = {provider.connection: provider for provider in context.providers()}
+    builds = {build.key: build for build in await context.store.builds.of_commit(sha, list(visible))}
+    links = await context.store.links.of_channel(context.team, context.channel)
 
-    async def ask(provider: AnyProvider, pipeline: str) -> list[Build]:
+    async def listed(provider: AnyProvider, pipeline: str) -> list[Build]:
+        wanted = BuildFilter(commit=sha, limit=MOST_OF_COMMIT)
         try:
             async with asyncio.timeout(SECONDS):
-                return [build async for build in provider.builds(pipeline, BuildFilter(commit=sha, limit=5))]
+                return [build async for build in provider.builds(pipeline, wanted)]
         except (ProviderError, TimeoutError):
             return []
 
-    asked = [ask(visible[link.connection], link.pipeline) for link in links if link.connection in visible]
-    for builds_ in await asyncio.gather(*asked):
-        found.update({build.key: build for build in builds_})
-    if not found:
-        raise UsageError(f"I know no build of commit `{sha[:12]}`.", hint="Only linked pipelines are looked through.")
-    builds = list(found.values())
+    asked = [listed(visible[link.connection], link.pipeline) for link in links if link.connection in visible]
+    for of_pipeline in await asyncio.gather(*asked):
+        builds.update({build.key: build for build in of_pipeline})
+    if not builds:
+        raise UsageError(f"No build of commit `{sha[:12]}` is known.", hint="Only linked pipelines are looked through.")
+    found = list(builds.values())
     return Answer(
         message=commit_list(
-            builds,
+            found,
             sha=sha,
-            labels=await labels(builds, request, services),
-            connection_labels=services.connections.labels(request.team),
-            now=request.now,
+            labels=await pipeline_names(found, context),
+            connection_labels=context.services.connections.labels(context.team),
+            now=context.now,
         ),
         public=public,
     )
-
-
-async def labels(builds: list[Build], request: Request, services: Services) -> dict[tuple[str, str], str]:
-    """Return the readable names of builds' pipelines: as linked here, else as listed, else as the build says."""
-    named = {(build.connection, build.pipeline): build.workflow or build.repo or build.pipeline for build in builds}
-    rows = await services.store.pipelines.all(connections=sorted({build.connection for build in builds}))
-    named.update({key: row.name for row in rows if (key := (row.connection, row.pipeline)) in named})
-    links = await services.store.links.of_channel(request.team, request.channel)
-    named.update({key: link.alias or link.name for link in links if (key := (link.connection, link.pipeline)) in named})
-    return named
 
 
 COMMAND = Command(
@@ -189,6 +227,8 @@ COMMAND = Command(
     role=Role.VIEW,
     group="Look",
     parse=parse,
+    resolve=resolve,
+    authorize=anyone,
     run=run,
     aliases=("st",),
     flags=(("--public", "show it to the channel"),),

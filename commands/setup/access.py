@@ -1,135 +1,229 @@
-"""Who may do what here: /build access [grant|revoke …], and who did: /build audit."""
+"""Who may do what here: /build access [grant|revoke|ask …]."""
 
-import csv
-import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from enum import StrEnum
 
-from bot.blocks.message import Message, sections
-from bot.blocks.text import code, escape, when
+from bot.blocks.message import Message, actions, button, section, sections
+from bot.blocks.text import code, escape
 from bot.core.errors import UsageError
 from bot.core.text import same_name
-from bot.store.tables import AuditRow, GrantRow
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, File, Request, Role, Services
-from commands.core.grammar import ParsedArgs, mentioned_channel, mentioned_group, mentioned_user, parse_duration, read
-from commands.core.permissions import require, role_of
+from bot.slack.sender import SlackError
+from bot.store.tables import GrantRow
+from commands.core.actions import actor, public_line
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import ParsedArgs, mentioned_channel, mentioned_group, mentioned_user, read
+from commands.core.permissions import Requirement, granters, role_of
+from commands.core.registry import Command
 
-ACCESS_USAGE = "access [grant|revoke ROLE @user|@group|#channel [pipeline-glob] [--refs GLOB] [--everywhere]]"
-AUDIT_USAGE = "audit [--since 7d] [--by @user] [--csv]"
-SHOWN = 40
-EXPORTED = 5000
+USAGE = "access [grant|revoke ROLE @user|@group|#channel [pipeline-glob] [--refs GLOB] [--everywhere] | ask ROLE [pipeline]]"
 ROLES = {role.word: role for role in Role}
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What to change, or nothing to look."""
+class Act(StrEnum):
+    """What to do about roles."""
 
-    act: str
+    SHOW = "show"
+    GRANT = "grant"
+    REVOKE = "revoke"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """What to change for whom. `channel` is the channel a grant counts in where it is not this one; "" everywhere."""
+
+    act: Act = Act.SHOW
     role: str = ""
     subject: str = ""
     pipelines: str = "*"
     refs: str = "*"
-    everywhere: bool = False
+    channel: str | None = None
 
 
-def parse(words: str) -> Access:
+def parse(words: str) -> Args:
     """Read the words after `access`. Raises UsageError."""
-    ask = read(words, values=("refs",), switches=("everywhere",))
-    if not ask.words:
-        return Access(act="")
-    act = ask.words[0].lower()
-    if act not in {"grant", "revoke"} or len(ask.words) not in {3, 4}:
-        raise UsageError("I did not understand that.", usage=ACCESS_USAGE)
-    role = ask.words[1].lower()
-    if role not in ROLES:
-        raise UsageError(f"I know no role `{role}`.", hint=f"Roles: {', '.join(ROLES)}.", usage=ACCESS_USAGE)
-    return Access(
-        act=act,
-        role=role,
-        subject=_subject(ask.words[2]),
-        pipelines=ask.words[3] if len(ask.words) == 4 else "*",
-        refs=ask.flag("refs") or "*",
-        everywhere=ask.has("everywhere"),
+    parsed = read(words, values=("refs", "in"), switches=("everywhere",))
+    if not parsed.words:
+        return Args()
+    act = parsed.words[0].lower()
+    if act == Act.ASK and len(parsed.words) in {2, 3}:
+        return Args(
+            act=Act.ASK,
+            role=_role(parsed.words[1]),
+            pipelines=parsed.words[2] if len(parsed.words) == 3 else "*",
+            refs=parsed.flag("refs") or "*",
+        )
+    if act not in {Act.GRANT, Act.REVOKE} or len(parsed.words) not in {3, 4}:
+        raise UsageError("I did not understand that.", usage=USAGE)
+    return Args(
+        act=Act(act),
+        role=_role(parsed.words[1]),
+        subject=_subject(parsed.words[2]),
+        pipelines=parsed.words[3] if len(parsed.words) == 4 else "*",
+        refs=parsed.flag("refs") or "*",
+        channel=_channel(parsed),
     )
 
 
+def _role(word: str) -> str:
+    role = word.lower()
+    if role not in ROLES:
+        raise UsageError(f"There is no role `{role}`.", hint=f"Roles: {', '.join(ROLES)}.", usage=USAGE)
+    return role
+
+
 def _subject(word: str) -> str:
-    for kind, found in (
+    for kind, mentioned in (
         ("user", mentioned_user(word)),
         ("channel", mentioned_channel(word)),
         ("group", mentioned_group(word)),
     ):
-        if found:
-            return f"{kind}:{found}"
+        if mentioned:
+            return f"{kind}:{mentioned}"
     raise UsageError(f"`{word}` is no person, group or channel.", hint="Mention one: @ana, @mobile-team or #ios.")
 
 
-async def access(ask: Access, request: Request, services: Services) -> Answer:
-    """Show the grants that count here and the person's own role, or change them."""
-    if not ask.act:
-        return await _shown(request, services)
-    # Who administers one channel only may give nothing that counts in others.
-    scope = replace(request, channel="") if ask.everywhere else request
-    await require(Role.ADMIN, "Changing who may do what", scope, services)
-    ask = replace(ask, pipelines=await _unaliased(ask.pipelines, request, services))
-    channel = "" if ask.everywhere else request.channel
-    narrowed = "" if ask.pipelines == "*" else f" for {code(ask.pipelines)}"
-    narrowed += "" if ask.refs == "*" else f" on {code(ask.refs)}"
-    where = "everywhere" if ask.everywhere else "in this channel"
-    if ask.act == "revoke":
-        gone = await services.store.grants.remove(
-            team=request.team,
-            channel=channel,
-            role=ask.role,
-            subject=ask.subject,
-            pipelines=ask.pipelines,
-            refs=ask.refs,
-        )
-        if not gone:
-            raise UsageError("There is no such grant.", hint=f"`{services.command} access` shows which there are.")
-        return acting.public_line(
-            f"{acting.who(request)} took the {ask.role} role from {_who(ask.subject)}{narrowed} {where}"
-        )
-    await services.store.grants.add(
+def _channel(parsed: ParsedArgs) -> str | None:
+    named = parsed.flag("in")
+    if parsed.has("everywhere"):
+        return ""
+    if named is None:
+        return None
+    channel = mentioned_channel(named) or named
+    if not channel.isalnum():
+        raise UsageError(f"`{named}` is no channel.", hint="Mention one: `--in #ios`.")
+    return channel
+
+
+async def resolve(args: Args, context: Context) -> Args:
+    """Return the arguments with a channel's alias replaced by the pipeline it stands for now: aliases can be moved."""
+    if args.act in {Act.SHOW, Act.ASK}:
+        return args
+    links = await context.store.links.of_channel(context.team, context.channel)
+    for link in links:
+        if same_name(link.alias, args.pipelines):
+            return replace(args, pipelines=f"{link.connection}:{link.path}")
+    return args
+
+
+def authorize(_args: Args, resolved: Args, _context: Context) -> Sequence[Requirement]:
+    """Require an admin for changes. Who administers one channel only may give nothing that counts in others."""
+    if resolved.act in {Act.SHOW, Act.ASK}:
+        return ()
+    return (
+        Requirement(
+            role=Role.ADMIN,
+            doing="Changing who may do what",
+            everywhere=resolved.channel == "",
+            channel=resolved.channel or None,
+        ),
+    )
+
+
+async def run(_args: Args, resolved: Args, context: Context) -> Answer:
+    """Show the grants that count here and the person's own role, change them, or ask who can."""
+    match resolved.act:
+        case Act.SHOW:
+            return await _show(context)
+        case Act.ASK:
+            return await _ask(resolved, context)
+        case Act.GRANT:
+            return await _grant(resolved, context)
+        case Act.REVOKE:
+            return await _revoke(resolved, context)
+
+
+async def _grant(args: Args, context: Context) -> Answer:
+    await context.store.grants.add(
         GrantRow(
-            team=request.team,
-            channel=channel,
-            role=ask.role,
-            subject=ask.subject,
-            pipelines=ask.pipelines,
-            refs=ask.refs,
-            granted_by=request.user,
-            granted_at=request.now,
+            team=context.team,
+            channel=_counts_in(args, context),
+            role=args.role,
+            subject=args.subject,
+            pipelines=args.pipelines,
+            refs=args.refs,
+            granted_by=context.user,
+            granted_at=context.now,
         )
     )
-    return acting.public_line(f"{acting.who(request)} gave {_who(ask.subject)} the {ask.role} role{narrowed} {where}")
+    return public_line(
+        f"{actor(context)} gave {_who(args.subject)} the {args.role} role{_narrowed(args.pipelines, args.refs)} "
+        f"{_where(args)}"
+    )
 
 
-async def _shown(request: Request, services: Services) -> Answer:
-    own = await role_of(request, services)
-    members = services.access.members.word
-    lines = [f"You are {_article(own.word)} here. Members of this channel are {members}s by default."]
-    for grant in await services.store.grants.all(request.team):
-        if grant.channel and grant.channel != request.channel:
+async def _revoke(args: Args, context: Context) -> Answer:
+    is_revoked = await context.store.grants.remove(
+        team=context.team,
+        channel=_counts_in(args, context),
+        role=args.role,
+        subject=args.subject,
+        pipelines=args.pipelines,
+        refs=args.refs,
+    )
+    if not is_revoked:
+        raise UsageError("There is no such grant.", hint=f"`{context.command} access` shows which there are.")
+    return public_line(
+        f"{actor(context)} took the {args.role} role from {_who(args.subject)}{_narrowed(args.pipelines, args.refs)} "
+        f"{_where(args)}"
+    )
+
+
+def _counts_in(args: Args, context: Context) -> str:
+    return context.channel if args.channel is None else args.channel
+
+
+def _where(args: Args) -> str:
+    if args.channel is None:
+        return "in this channel"
+    return f"in <#{args.channel}>" if args.channel else "everywhere"
+
+
+async def _ask(args: Args, context: Context) -> Answer:
+    """Send a direct message to who can grant the role, with a button that does."""
+    admins = [user for user in await granters(context) if user != context.user]
+    pipeline = "" if args.pipelines == "*" else f" {args.pipelines}"
+    refs = "" if args.refs == "*" else f" --refs={args.refs}"
+    place = "" if context.is_direct else f" --in {context.channel}"
+    grant = f"access grant {args.role} <@{context.user}>{pipeline}{refs}{place or ' --everywhere'}"
+    here = "" if context.is_direct else f" in <#{context.channel}>"
+    text = f"{actor(context)} asks for the {args.role} role{_narrowed(args.pipelines, args.refs)}{here}."
+    message = Message(text=text, blocks=(section(text), actions(button("Grant it", grant, style="primary"))))
+    told: list[str] = []
+    for admin in admins:
+        try:
+            await context.services.sender.post(context.team, admin, message)
+        except SlackError:
             continue
-        narrowed = "" if grant.pipelines == "*" else f" for {code(grant.pipelines)}"
-        narrowed += "" if grant.refs == "*" else f" on {code(grant.refs)}"
-        where = " everywhere" if not grant.channel else ""
+        told.append(f"<@{admin}>")
+    if not told:
+        raise UsageError("I know nobody to ask.", hint="Ask a workspace admin.")
+    asked = f"I have asked {' and '.join(told)}."
+    return Answer(message=Message(text=asked, blocks=(section(asked),)), replace=True)
+
+
+async def _show(context: Context) -> Answer:
+    own = await role_of(context)
+    members = context.services.access.members.word
+    lines = [f"You are {_article(own.word)} here. Members of this channel are {members}s by default."]
+    for grant in await context.store.grants.all(context.team):
+        if grant.channel and grant.channel != context.channel:
+            continue
+        place = " everywhere" if not grant.channel else ""
+        narrowed = _narrowed(grant.pipelines, grant.refs)
         lines.append(
-            f"• {_who(grant.subject)} is {_article(grant.role)}{narrowed}{where} (granted by <@{grant.granted_by}>)"
+            f"• {_who(grant.subject)} is {_article(grant.role)}{narrowed}{place} (granted by <@{grant.granted_by}>)"
         )
-    if services.access.protected:
-        lines.append(f"Protected refs: {', '.join(code(glob) for glob in services.access.protected)}")
+    if context.services.access.protected:
+        globs = ", ".join(code(glob) for glob in context.services.access.protected)
+        lines.append(f"Protected refs: {globs}")
     return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
 
 
-async def _unaliased(glob: str, request: Request, services: Services) -> str:
-    """Return what a glob says, an alias of this channel's as the pipeline it stands for now: aliases can be moved."""
-    links = await services.store.links.of_channel(request.team, request.channel)
-    fits = (f"{link.connection}:{link.path}" for link in links if same_name(link.alias, glob))
-    return next(fits, glob)
+def _narrowed(pipelines: str, refs: str) -> str:
+    narrowed = "" if pipelines == "*" else f" for {code(pipelines)}"
+    return narrowed + ("" if refs == "*" else f" on {code(refs)}")
 
 
 def _article(word: str) -> str:
@@ -137,89 +231,31 @@ def _article(word: str) -> str:
 
 
 def _who(subject: str) -> str:
-    kind, _, found = subject.partition(":")
+    kind, _, name = subject.partition(":")
     match kind:
         case "user":
-            return f"<@{found}>"
+            return f"<@{name}>"
         case "group":
-            return f"<!subteam^{found}>"
+            return f"<!subteam^{name}>"
         case _:
-            return f"the members of <#{found}>"
+            return f"the members of <#{escape(name)}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """Whose acts, since when, in which form."""
-
-    ask: ParsedArgs
-    since: timedelta
-    user: str | None
-
-
-def parse_audit(words: str) -> Audit:
-    """Read the words after `audit`. Raises UsageError."""
-    ask = read(words, values=("since", "by"), switches=("csv",))
-    by = ask.flag("by")
-    user = mentioned_user(by) if by else None
-    if by and user is None:
-        raise UsageError(f"`{by}` is no person.", hint="Mention one: `--by @ana`.")
-    return Audit(ask=ask, since=parse_duration(ask.flag("since") or "7d"), user=user)
-
-
-async def audit(ask: Audit, request: Request, services: Services) -> Answer:
-    """Show who did what, newest first, refusals too."""
-    await require(Role.ADMIN, "Reading the audit log", request, services)
-    since = request.now - ask.since
-    limit = EXPORTED if ask.ask.has("csv") else SHOWN
-    everywhere = await role_of(replace(request, channel=""), services) >= Role.ADMIN
-    rows = await services.store.audit.since(
-        request.team, since=since, user=ask.user, limit=limit if everywhere else EXPORTED
-    )
-    rows = [row for row in rows if everywhere or row.channel == request.channel][:limit]
-    if ask.ask.has("csv"):
-        return Answer(file=File(name="buildbell-audit.csv", content=_as_csv(rows), title="Audit"))
-    lines = [
-        f"{when(row.at)} <@{row.user}> {code(row.words or row.verb, 80)} · {row.outcome}{f' ({escape(row.detail[:80])})' if row.detail else ''}"
-        for row in rows
-    ]
-    lines = lines or ["Nothing was done in that time."]
-    return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
-
-
-COLUMNS = ("at", "user", "channel", "source", "verb", "words", "connection", "pipeline", "build", "outcome", "detail")
-
-
-def _as_csv(rows: list[AuditRow]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        cells = [row.at.isoformat(), *(str(getattr(row, name)) for name in COLUMNS[1:])]
-        # A cell that begins like a formula would be run by a spreadsheet.
-        writer.writerow([f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell for cell in cells])
-    return out.getvalue().encode()
-
-
-ACCESS = Command(
+COMMAND = Command(
     verb="access",
-    usage=ACCESS_USAGE,
+    usage=USAGE,
     summary="Who may do what here",
     role=Role.VIEW,
     group="Set up",
     parse=parse,
-    run=access,
-    flags=(("--refs GLOB", "only on these branches or tags"), ("--everywhere", "in every channel, not only this one")),
-    acts=lambda ask: bool(ask.act),
-    examples=("access", "access grant approver @ana deploy", "access revoke runner #random"),
-)
-AUDIT = Command(
-    verb="audit",
-    usage=AUDIT_USAGE,
-    summary="Who did what",
-    role=Role.ADMIN,
-    group="Set up",
-    parse=parse_audit,
-    run=audit,
-    flags=(("--since 7d", "how far back"), ("--by @user", "only one person"), ("--csv", "as a file")),
-    examples=("audit", "audit --since 2d --by @ana", "audit --csv"),
+    resolve=resolve,
+    authorize=authorize,
+    run=run,
+    flags=(
+        ("--refs GLOB", "only on these branches or tags"),
+        ("--in #channel", "in that channel instead of this one"),
+        ("--everywhere", "in every channel, not only this one"),
+    ),
+    acts=lambda args: args.act is not Act.SHOW,
+    examples=("access", "access grant approver @ana deploy", "access revoke runner #random", "access ask approver"),
 )

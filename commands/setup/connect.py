@@ -1,120 +1,151 @@
-"""Accounts at CI systems, made in Slack: /build connect [provider], /build disconnect NAME."""
+"""Connect a CI system: /build connect [provider]. Secrets are typed into the form, never into a command line."""
 
-from dataclasses import dataclass
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from bot.blocks.text import code, escape, plural
-from bot.core.errors import NotAllowed, UsageError
+from bot.blocks.message import Block, Message, section
+from bot.blocks.message import context as small_print
+from bot.blocks.text import code, escape, harmless, plural, when
+from bot.core.errors import ProviderError, UsageError
+from bot.core.models import Account
 from bot.providers import PROVIDERS
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.forms import can_open, opening
-from commands.core.grammar import read
-from commands.core.permissions import require
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
+from commands.core.context import Answer, Context, Opening, Role
+from commands.core.forms import opening
+from commands.core.permissions import Requirement
+from commands.core.registry import Command
 
-CONNECT_USAGE = "connect [provider]"
-DISCONNECT_USAGE = "disconnect NAME"
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Which CI system; "" to choose in the form."""
-
-    kind: str
+USAGE = "connect [provider]"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    """Which connection; `sure` once the person has been asked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which CI system ("" to choose in the form); from the form also the connection's name and settings."""
 
-    name: str
-    sure: bool
+    kind: str = ""
+    name: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
-def parse_connect(words: str) -> Connect:
+def parse(words: str) -> Args:
     """Read the words after `connect`. Raises UsageError for a system that is not there."""
     given = "_".join(words.lower().replace("-", " ").split())
     fits = [kind for kind in PROVIDERS if kind.startswith(given) or kind.replace("_", "") == given]
     if given and len(fits) != 1:
-        known = ", ".join(f"`{kind}`" for kind in PROVIDERS)
-        raise UsageError(f"I don't know the CI system `{words.strip()}`.", hint=f"I know {known}.", usage=CONNECT_USAGE)
-    return Connect(kind=fits[0] if given else "")
+        kinds = ", ".join(f"`{kind}`" for kind in PROVIDERS)
+        raise UsageError(f"There is no CI system `{words.strip()}`.", hint=f"There are {kinds}.", usage=USAGE)
+    return Args(kind=fits[0] if given else "")
 
 
-async def connect(ask: Connect, request: Request, services: Services) -> Answer:
-    """Open the form: tokens never stand in a command line."""
-    if not can_open(request):
-        await must_be_admin("Connecting a CI system", request, services)
+def spoken(args: Args) -> str:
+    """Return the kind and the name; settings hold secrets."""
+    return f"{args.kind} {args.name}".strip()
+
+
+def opens(args: Args, context: Context) -> Opening | None:
+    """Return the form: a typed command has no settings."""
+    return opening("connect", context, kind=args.kind) if not args.name else None
+
+
+async def resolve(_args: Args, _context: Context) -> None:
+    """Resolve nothing."""
+
+
+def authorize(_args: Args, _resolved: None, _context: Context) -> Sequence[Requirement]:
+    """Require an admin."""
+    return (Requirement(role=Role.ADMIN, doing="Connecting a CI system"),)
+
+
+async def run(args: Args, _resolved: None, context: Context) -> Answer:
+    """Test the credentials by a real call, keep them sealed, and say what they lack and where webhooks go."""
+    if not args.name:
         raise UsageError(
             "Connecting needs a form, and none can be opened from here.",
-            hint=f"Type `{services.command} connect` in Slack, or add the connection to buildbell.toml.",
+            hint=f"Type `{context.command} connect` in Slack, or add the connection to buildbell.toml.",
         )
-    return Answer(form=opening("connect", request, kind=ask.kind))
-
-
-async def must_be_admin(doing: str, request: Request, services: Services) -> None:
-    """Raise NotAllowed unless the person is an admin."""
-    await require(Role.ADMIN, doing, request, services)
-
-
-def parse_disconnect(words: str) -> Disconnect:
-    """Read the words after `disconnect`. Raises UsageError."""
-    ask = read(words, switches=("yes",))
-    if len(ask.words) != 1:
-        raise UsageError("Which connection? `list connections` shows their names.", usage=DISCONNECT_USAGE)
-    return Disconnect(name=ask.words[0], sure=ask.has("yes"))
-
-
-async def disconnect(ask: Disconnect, request: Request, services: Services) -> Answer:
-    """Forget a connection made in Slack, its links with it; asks first."""
-    await must_be_admin("Disconnecting a CI system", request, services)
-    provider = services.connections.get(request.team, ask.name)
-    if provider is None:
-        known = ", ".join(f"`{name}`" for name in services.connections.labels(request.team))
-        raise UsageError(
-            f"There is no connection `{ask.name}`.", hint=f"There are {known}." if known else "There are none."
-        )
-    if not services.connections.from_slack(ask.name):
-        raise NotAllowed(
-            f"`{ask.name}` stands in the configuration, so I can't disconnect it here.",
-            hint="Whoever runs me can take it out of buildbell.toml.",
-        )
-    links = [link for link in await services.store.links.all(request.team) if link.connection == ask.name]
-    channels = {link.channel for link in links}
-    effect = (
-        f"{plural(len(links), 'link')} in {plural(len(channels), 'channel')} will end, and the token is forgotten."
-        if links
-        else "Nothing is linked to it; the token is forgotten."
+    must_seal(context)
+    if context.services.connections.get(context.team, args.name) is not None:
+        raise UsageError("There is a connection of that name already.")
+    settings = dict(args.settings)
+    secret = ""
+    if Capability.WEBHOOK in PROVIDERS[args.kind].capabilities and context.services.public_url:
+        secret = secrets.token_urlsafe(24)
+        settings["webhook_secret"] = secret
+    provider = await context.services.connections.add(
+        team=context.team, name=args.name, kind=args.kind, settings=settings, user=context.user
     )
-    if not ask.sure:
-        return acting.asks_first(
-            f"Disconnect {ask.name} ({provider.label})?", effect, f"disconnect {ask.name}", yes="Disconnect"
+    account = await _account(provider)
+    troubles = await context.services.catalogue.refresh([provider], requested=True)
+    rows = await context.services.catalogue.rows([provider])
+    message = _connected(provider, account, len(rows), troubles.get(args.name, ""), secret, context)
+    return Answer(message=message, connection=args.name)
+
+
+def must_seal(context: Context) -> None:
+    """Raise UsageError where there is no key to seal secrets with."""
+    if not context.services.can_seal:
+        raise UsageError(
+            "There is no key to seal tokens with, so none can be kept.",
+            hint="Whoever runs me makes one with `buildbell doctor --new-key`, sets it as BUILDBELL_KEYS and starts me "
+            "again; or adds the connection to buildbell.toml.",
         )
-    for link in links:
-        if link.id is not None:
-            await services.store.links.delete(link.id)
-    await services.connections.remove(team=request.team, name=ask.name)
-    told = f"{acting.who(request)} disconnected {code(ask.name)} ({escape(provider.label)})"
-    return acting.public_line(f"{told}; {plural(len(links), 'link')} ended." if links else f"{told}.")
 
 
-CONNECT = Command(
+async def _account(provider: AnyProvider) -> Account:
+    """Return whose account it is; it is kept already, so a hiccup now is only told."""
+    try:
+        return await provider.check()
+    except ProviderError as exc:
+        return Account(name="this account", warnings=(str(exc),))
+
+
+def _connected(
+    provider: AnyProvider, account: Account, pipelines: int, trouble: str, secret: str, context: Context
+) -> Message:
+    name = provider.connection
+    whose = f"{escape(account.name)}{f' ({escape(account.detail)})' if account.detail else ''}"
+    lines = [f"✓ Connected {code(name)}: {escape(provider.label)} as {whose}."]
+    if account.missing:
+        lacks = ", ".join(code(scope) for scope in account.missing)
+        lines.append(f"⚠ It lacks {lacks}; what needs that will not work.")
+    lines += [f"⚠ {harmless(warning)}" for warning in account.warnings]
+    if account.expires_at:
+        lines.append(f"The token expires {when(account.expires_at)}.")
+    lines.append(f"⚠ {harmless(trouble)}" if trouble else f"I see {plural(pipelines, 'pipeline')}.")
+    webhook = _webhook(name, secret, context) if secret else ()
+    following = f"Next: `{context.command} link {escape(name)}:…` in a channel, or `{context.command} link` for a form."
+    text = "\n".join(lines)
+    return Message(text=text, blocks=(section(text), *webhook, small_print(following)))
+
+
+def _webhook(name: str, secret: str, context: Context) -> tuple[Block, ...]:
+    address = f"{context.services.public_url}/hooks/{name}"
+    return (
+        section(
+            f"*Webhook*, so that changes arrive at once: {code(address)}\n"
+            f"Its secret (or token): {code(secret)}\n"
+            f"Where the CI system has no field for a secret: {code(f'{address}/{secret}')}"
+        ),
+        small_print("Only you see this, and only now. Without a webhook the system is polled regularly."),
+    )
+
+
+COMMAND = Command(
     verb="connect",
-    usage=CONNECT_USAGE,
+    usage=USAGE,
     summary="Connect a CI system",
     role=Role.ADMIN,
     group="Set up",
-    parse=parse_connect,
-    run=connect,
+    parse=parse,
+    opens=opens,
+    resolve=resolve,
+    authorize=authorize,
+    run=run,
+    spoken=spoken,
     examples=("connect", "connect gitlab"),
     inferred="opens a form; tokens are never typed in a command",
-)
-DISCONNECT = Command(
-    verb="disconnect",
-    usage=DISCONNECT_USAGE,
-    summary="Forget a connection made in Slack",
-    role=Role.ADMIN,
-    group="Set up",
-    parse=parse_disconnect,
-    run=disconnect,
-    examples=("disconnect gitlab",),
 )

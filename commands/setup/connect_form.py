@@ -1,7 +1,5 @@
 """The form to connect a CI system: its fields come from the provider's options, and a real call checks them."""
 
-import re
-import secrets
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -10,28 +8,23 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from typing_extensions import override
 
-from bot.blocks.message import Block, Message, View, checkboxes, context, input_block, section, select, text_field
-from bot.blocks.text import code, escape, harmless, plural, when
+from bot.blocks.message import Block, View, checkboxes, input_block, select, text_field
+from bot.blocks.message import context as small_print
 from bot.core.errors import AuthFailed, BotError, NotFound, ProviderError, Unavailable, UsageError
-from bot.core.models import Account
 from bot.providers import PROVIDERS
-from bot.providers.base.capabilities import Capability
 from bot.providers.base.options import Options
-from bot.providers.base.provider import AnyProvider
-from commands.core.context import Answer, Request, Services
-from commands.core.forms import FieldError, Form, Values, renewed, text
-from commands.core.resolve import refresh
-from commands.setup.connect import must_be_admin
+from commands.core.context import Context
+from commands.core.forms import FieldError, Form, Submission, Values, renewed, text
+from commands.setup.connect import NAME as NAMES
+from commands.setup.connect import Args, must_seal
 
 KIND, NAME = "kind", "name"
 PREFIX = "o:"
 OURS = frozenset({"webhook_secret", "workspaces", "private_network"})
-DOING = "Connecting a CI system"
 OPENLY = (
     "Slack has no fields that hide what you type: look who sees your screen. It is kept sealed, and shown to nobody."
 )
 WORDS = {"url": "Address", "api_version": "API version"}
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 class ConnectForm(Form):
@@ -42,13 +35,12 @@ class ConnectForm(Form):
     submit_label = "Connect"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
-        """Return the form for an admin; the fields follow once the system is known. Raises NotAllowed, UsageError."""
-        await must_be_admin(DOING, request, services)
-        _must_seal(services)
-        return self._drawn(arguments.get(KIND, ""), arguments, request, services)
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
+        """Return the form; the fields follow once the system is known. Raises UsageError where nothing can be sealed."""
+        must_seal(context)
+        return self._drawn(arguments.get(KIND, ""), arguments, context)
 
-    def _drawn(self, kind: str, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    def _drawn(self, kind: str, arguments: Mapping[str, str], context: Context) -> View:
         kinds = [(provider.label, name) for name, provider in PROVIDERS.items()]
         system = input_block("CI system", select(kinds, initial=kind, placeholder="Choose"), name=KIND, dispatch=True)
         if kind not in PROVIDERS:
@@ -56,70 +48,47 @@ class ConnectForm(Form):
         fields = [
             input_block(
                 "Name",
-                text_field(initial=_free_name(kind, request, services)),
+                text_field(initial=_free_name(kind, context)),
                 name=NAME,
                 hint="How it is called in commands, as in name:pipeline.",
             ),
             *(_field(name, field, PROVIDERS[kind].default_url) for name, field in _asked(PROVIDERS[kind].options_type)),
         ]
-        note = "The account is asked who it is before anything is kept."
-        return self.view([system, *renewed(fields, kind), context(OPENLY, note)], {**arguments, KIND: kind})
+        note = "We test the credentials before saving them."
+        return self.view([system, *renewed(fields, kind), small_print(OPENLY, note)], {**arguments, KIND: kind})
 
     @override
-    async def changed(
-        self, field: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> View | None:
+    async def changed(self, field: str, values: Values, arguments: Mapping[str, str], context: Context) -> View | None:
         """Return the fields of another system."""
-        return self._drawn(text(values, KIND), arguments, request, services) if field == KIND else None
+        return self._drawn(text(values, KIND), arguments, context) if field == KIND else None
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Check the account by a real call, keep it sealed, and say what it lacks and where webhooks go."""
-        await must_be_admin(DOING, request, services)
-        _must_seal(services)
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `connect` with the settings of the fields. Raises FieldError with every problem at its field."""
         kind = text(values, KIND)
         if kind != arguments.get(KIND):
             raise FieldError(KIND, "Its fields were still on their way. Fill them in and press Connect again.")
         name = text(values, NAME).lower()
-        if not _NAME.fullmatch(name):
+        if not NAMES.fullmatch(name):
             raise FieldError(NAME, "Small letters, figures, - and _, at most 40.")
-        if services.connections.get(request.team, name) is not None:
-            raise FieldError(NAME, "There is a connection of that name already.")
-        system = PROVIDERS[kind]
-        settings = _settings(values, system.options_type)
-        secret = ""
-        if Capability.WEBHOOK in system.capabilities and services.public_url:
-            secret = secrets.token_urlsafe(24)
-            settings["webhook_secret"] = secret
-        _validated(system.options_type, settings)
-        try:
-            provider = await services.connections.add(
-                team=request.team, name=name, kind=kind, settings=settings, user=request.user
-            )
-        except ProviderError as exc:
-            raise _blamed(exc, system.options_type, settings) from exc
-        except UsageError as exc:
-            raise FieldError(NAME, exc.message) from exc
-        account = await _account(provider)
-        trouble = (await refresh([provider], request, services)).get(name, "")
-        listed = await services.store.pipelines.all(connection=name)
-        message = _connected(provider, account, len(listed), trouble, secret, services)
-        return Answer(message=message, connection=name)
+        options = PROVIDERS[kind].options_type
+        settings = _settings(values, options)
+        _validated(options, settings)
+        return Submission(verb="connect", args=Args(kind=kind, name=name, settings=settings))
+
+    @override
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Say at its field what the CI system refused, so that nothing has to be typed again."""
+        if isinstance(error, ProviderError):
+            options = PROVIDERS[text(values, KIND)].options_type
+            return _blamed(error, options, _settings(values, options))
+        if isinstance(error, UsageError) and "of that name" in error.message:
+            return FieldError(NAME, error.message)
+        return error
 
 
-def _must_seal(services: Services) -> None:
-    if not services.can_seal:
-        raise UsageError(
-            "I have no key to seal tokens with, so I can't keep any.",
-            hint="Whoever runs me makes one with `buildbell doctor --new-key`, sets it as BUILDBELL_KEYS and starts me "
-            "again; or adds the connection to buildbell.toml.",
-        )
-
-
-def _free_name(kind: str, request: Request, services: Services) -> str:
-    taken = services.connections.labels(request.team)
+def _free_name(kind: str, context: Context) -> str:
+    taken = context.services.connections.labels(context.team)
     return next(name for name in (kind, *(f"{kind}-{n}" for n in range(2, 1000))) if name not in taken)
 
 
@@ -195,49 +164,3 @@ def _blamed(error: ProviderError, options: type[Options], settings: Mapping[str,
     if isinstance(error, Unavailable) and "url" in given:
         return FieldError(f"{PREFIX}url", said)
     return FieldError(KIND, said)
-
-
-async def _account(provider: AnyProvider) -> Account:
-    """Return whose account it is; it is kept already, so a hiccup now is only told."""
-    try:
-        return await provider.check()
-    except ProviderError as exc:
-        return Account(name="this account", warnings=(str(exc),))
-
-
-def _connected(
-    provider: AnyProvider,
-    account: Account,
-    pipelines: int,
-    trouble: str,
-    secret: str,
-    services: Services,
-) -> Message:
-    name = provider.connection
-    whose = f"{escape(account.name)}{f' ({escape(account.detail)})' if account.detail else ''}"
-    lines = [f"✓ Connected {code(name)}: {escape(provider.label)} as {whose}."]
-    if account.missing:
-        lacks = ", ".join(code(scope) for scope in account.missing)
-        lines.append(f"⚠ It lacks {lacks}; what needs that will not work.")
-    lines += [f"⚠ {harmless(warning)}" for warning in account.warnings]
-    if account.expires_at:
-        lines.append(f"The token ends {when(account.expires_at)}.")
-    lines.append(f"⚠ {harmless(trouble)}" if trouble else f"I see {plural(pipelines, 'pipeline')}.")
-    webhook = _webhook(name, secret, services) if secret else ()
-    following = (
-        f"Next: `{services.command} link {escape(name)}:…` in a channel, or `{services.command} link` for a form."
-    )
-    said = "\n".join(lines)
-    return Message(text=said, blocks=(section(said), *webhook, context(following)))
-
-
-def _webhook(name: str, secret: str, services: Services) -> tuple[Block, ...]:
-    address = f"{services.public_url}/hooks/{name}"
-    return (
-        section(
-            f"*Webhook*, so that news come at once: {code(address)}\n"
-            f"Its secret (or token): {code(secret)}\n"
-            f"Where the CI system has no field for a secret: {code(f'{address}/{secret}')}"
-        ),
-        context("Only you see this, and only now. Without a webhook I ask the system regularly."),
-    )

@@ -1,102 +1,92 @@
-"""What can be typed: /build help [verb], /build version."""
+"""What can be typed: /build help [verb]."""
 
-import importlib.metadata
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bot.blocks.help import help_message, verb_help
 from bot.blocks.message import Message, section
 from bot.core.errors import UsageError
-from commands.core.context import Answer, Command, Request, Role, Services
+from commands.core.context import Answer, Context, Role
 from commands.core.permissions import role_of
+from commands.core.registry import Command, anyone
 
 GROUPS = ("Look", "Act", "Follow", "Set up")
 
 
-@dataclass(frozen=True, slots=True)
-class Help:
-    """Help with which verb; "" for all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Help with which verb ("" for all); `dismiss` answers the Never mind button."""
 
-    verb: str
+    verb: str = ""
     dismiss: bool = False
 
 
-def parse(words: str) -> Help:
+def parse(words: str) -> Args:
     """Read the words after `help`."""
-    return Help(verb=words.strip().lower().lstrip("/"), dismiss=words.strip() == "--dismiss")
+    if words.strip() == "--dismiss":
+        return Args(dismiss=True)
+    return Args(verb=words.strip().lower().lstrip("/"))
 
 
-def make(table: Callable[[], Sequence[Command[Any]]], find: Callable[[str], Command[Any] | None]) -> Command[Help]:
-    """Return the help verb for a table of verbs."""
+async def resolve(_args: Args, _context: Context) -> None:
+    """Resolve nothing."""
 
-    async def run(ask: Help, request: Request, services: Services) -> Answer:
-        if ask.dismiss:
-            said = "All right, nothing was done."
-            return Answer(message=Message(text=said, blocks=(section(said),)), replace=True)
-        if ask.verb:
-            command = find(ask.verb)
-            if command is None:
-                raise UsageError(f"I don't know `{ask.verb}`.", hint=f"`{services.command} help` lists everything.")
-            return Answer(
-                message=verb_help(
-                    f"{services.command} {command.usage}",
-                    command.summary,
-                    command.flags,
-                    tuple(f"{services.command} {example}" for example in command.examples),
-                    aliases=command.aliases,
-                    inferred=command.inferred,
-                )
-            )
-        role = await role_of(request, services)
-        links = await services.store.links.of_channel(request.team, request.channel)
-        shown = next((link for link in links if link.is_default), links[0] if links else None)
-        groups = [
-            (
-                group,
-                [
-                    (command.usage, command.summary)
-                    for command in table()
-                    if command.group == group and command.role <= role
-                ],
-            )
-            for group in GROUPS
-        ]
-        return Answer(
-            message=help_message(
-                [(group, verbs) for group, verbs in groups if verbs],
-                channel_name=request.channel_name,
-                example_pipeline=(shown.alias or shown.name) if shown else "",
-                branch=(shown.branch or shown.default_branch) if shown else "",
-                command=services.command,
-            )
+
+async def run(args: Args, _resolved: None, context: Context) -> Answer:
+    """Return the help of the channel, with the verbs that the person may use, or all there is about one verb."""
+    if args.dismiss:
+        text = "All right, nothing was done."
+        return Answer(message=Message(text=text, blocks=(section(text),)), replace=True)
+    if args.verb:
+        return Answer(message=_of_verb(args.verb, context))
+    role = await role_of(context)
+    links = await context.store.links.of_channel(context.team, context.channel)
+    shown = next((link for link in links if link.is_default), links[0] if links else None)
+    groups = [
+        (
+            group,
+            [
+                (command.usage, command.summary)
+                for command in context.services.registry.commands
+                if command.group == group and command.role <= role
+            ],
         )
-
-    return Command(
-        verb="help",
-        usage="help [verb]",
-        summary="What can be typed",
-        role=Role.VIEW,
-        group="Set up",
-        parse=parse,
-        run=run,
-        aliases=("?", "h"),
-        examples=("help", "help run"),
+        for group in GROUPS
+    ]
+    return Answer(
+        message=help_message(
+            [(group, verbs) for group, verbs in groups if verbs],
+            channel_name=context.channel_name,
+            example_pipeline=(shown.alias or shown.name) if shown else "",
+            branch=(shown.branch or shown.default_branch) if shown else "",
+            command=context.command,
+        )
     )
 
 
-async def _version(_ask: str, _request: Request, _services: Services) -> Answer:
-    said = f"Buildbell {importlib.metadata.version('buildbell')}"
-    return Answer(message=Message(text=said, blocks=(section(said),)))
+def _of_verb(verb: str, context: Context) -> Message:
+    command = context.services.registry.find(verb)
+    if command is None:
+        raise UsageError(f"I don't know `{verb}`.", hint=f"`{context.command} help` lists everything.")
+    return verb_help(
+        f"{context.command} {command.usage}",
+        command.summary,
+        command.flags,
+        tuple(f"{context.command} {example}" for example in command.examples),
+        aliases=command.aliases,
+        inferred=command.inferred,
+    )
 
 
-VERSION: Command[str] = Command(
-    verb="version",
-    usage="version",
-    summary="Which Buildbell this is",
+COMMAND = Command(
+    verb="help",
+    usage="help [verb]",
+    summary="What can be typed",
     role=Role.VIEW,
     group="Set up",
-    parse=lambda words: words,
-    run=_version,
-    examples=("version",),
+    parse=parse,
+    resolve=resolve,
+    authorize=anyone,
+    run=run,
+    aliases=("?", "h"),
+    examples=("help", "help run"),
 )

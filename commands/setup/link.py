@@ -1,49 +1,57 @@
-"""A channel follows a pipeline: /build link <URL|pattern> [as ALIAS], /build unlink [target]."""
+"""A channel follows a pipeline: /build link <URL|pattern> [as ALIAS]."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.blocks.link import link_confirmation
-from bot.blocks.text import escape
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import BuildFilter, Pipeline
 from bot.core.text import holds_name
 from bot.notifications.filters import Filter
 from bot.store.tables import LinkRow
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.forms import can_open, opening
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.permissions import require
-from commands.core.resolve import PipelineMatch, place
+from commands.core.channel import must_be_reachable
+from commands.core.context import Answer, Context, Opening, Role
+from commands.core.forms import opening
+from commands.core.grammar import Target, read, unexpected
+from commands.core.permissions import Requirement
+from commands.core.registry import Command
+from commands.core.resolve import PipelineMatch, resolve_pipeline
 from commands.follow.replay import posted, replayed
 
-LINK_USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
-UNLINK_USAGE = "unlink [pipeline]"
+USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
 SEED_BUILDS = 30
 SEED_SECONDS = 20
+PRESETS = ("all", "edges", "failures")
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Which pipeline, under which name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which pipeline, under which name; `protected` None leaves the protected refs as they are."""
 
     target: Target
-    alias: str
-    ask: ParsedArgs
+    alias: str = ""
+    is_default: bool = False
+    branch: str = ""
+    protected: str | None = None
 
 
-def parse_link(words: str) -> Link:
+def parse(words: str) -> Args:
     """Read the words after `link`. Raises UsageError."""
-    ask = read(words, values=("branch", "protected"), switches=("default", "yes"))
-    target = ask.target()
+    parsed = read(words, values=("branch", "protected"), switches=("default", "yes"))
     alias = ""
-    if len(ask.words) >= 2:
-        if ask.words[1].lower() != "as" or len(ask.words) != 3:
-            raise UsageError(f"I don't know what `{ask.words[1]}` should be.", usage=LINK_USAGE)
-        alias = ask.words[2]
+    if len(parsed.words) >= 2:
+        if parsed.words[1].lower() != "as" or len(parsed.words) != 3:
+            raise unexpected(parsed.words[1], parsed.words[0], USAGE)
+        alias = parsed.words[2]
         check_alias(alias)
-    return Link(target=target, alias=alias, ask=ask)
+    return Args(
+        target=parsed.target(),
+        alias=alias,
+        is_default=parsed.has("default"),
+        branch=parsed.flag("branch") or "",
+        protected=parsed.flag("protected"),
+    )
 
 
 def check_alias(alias: str) -> None:
@@ -52,63 +60,83 @@ def check_alias(alias: str) -> None:
         raise UsageError("An alias has no spaces, quotes, `@`, `#` or `:` in it, and at most 60 characters.")
 
 
-async def link(ask: Link, request: Request, services: Services) -> Answer:
-    """Link, remember what has been built so far, and offer to narrow what is heard."""
-    if ask.target.empty and can_open(request):
-        return Answer(form=opening("link", request))
-    if ask.target.empty:
-        raise UsageError("Which pipeline? Paste any of its pages' URLs, or type a part of its name.", usage=LINK_USAGE)
-    await require(Role.RUN, "Linking pipelines", request, services)
-    where = await place(ask.target, request, services, acting=True, verb="link")
-    found = await where.provider.pipeline(where.pipeline)
-    await services.store.pipelines.save(where.connection, [found], request.now)
-    protected = ask.ask.flag("protected")
-    if protected is not None:
-        await require(Role.ADMIN, "Protecting refs", request, services, where)
-    links = await services.store.links.of_channel(request.team, request.channel)
-    before = next((row for row in links if (row.connection, row.pipeline) == (where.connection, found.id)), None)
-    if protected is None:
-        protected = before.protected if before else ""
-    row = await services.store.links.save(
-        LinkRow(
-            team=request.team,
-            channel=request.channel,
-            connection=where.connection,
-            pipeline=found.id,
-            path=found.path,
-            name=full_name(found),
-            alias=ask.alias or (before.alias if before else ""),
-            is_default=ask.ask.has("default") or (before.is_default if before else not links),
-            default_branch=found.default_branch or "",
-            branch=ask.ask.flag("branch")
-            or (ask.target.ref.name if ask.target.ref else before.branch if before else ""),
-            filters=before.filters if before else "",
-            protected=protected,
-            created_by=before.created_by if before else request.user,
-            created_at=before.created_at if before else request.now,
-        )
-    )
-    trouble = await seed(where, found, services, request)
-    await services.store.polling.ensure(where.connection, where.provider.poll_target(found.id), now=request.now)
-    services.wake_poller()
-    pasts = await replayed(row, request, services)
-    would = {preset: len(posted(pasts, row, Filter(preset=preset))) for preset in ("all", "edges", "failures")}
-    name = row.alias or row.name
+def spoken(args: Args) -> str:
+    """Return arguments as one would type them."""
+    alias = f" as {args.alias}" if args.alias else ""
+    return f"{args.target.url or args.target.pipeline or ''}{alias}{' --default' if args.is_default else ''}"
+
+
+def opens(args: Args, context: Context) -> Opening | None:
+    """Return the form where no pipeline was named."""
+    return opening("link", context) if args.target.empty else None
+
+
+async def resolve(args: Args, context: Context) -> PipelineMatch:
+    """Return the pipeline named. Raises UsageError for none, and where the bot could post nothing here."""
+    if args.target.empty:
+        raise UsageError("Which pipeline? Paste any of its pages' URLs, or type a part of its name.", usage=USAGE)
+    return await resolve_pipeline(args.target, context, acting=True, verb="link")
+
+
+def authorize(args: Args, pipeline: PipelineMatch, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role to link; an admin to say which refs are protected."""
+    # Not for the pipeline: a grant for one pipeline does not let somebody set up channels.
+    required = [Requirement(role=Role.RUN, doing="Linking pipelines")]
+    if args.protected is not None:
+        required.append(Requirement(role=Role.ADMIN, doing="Protecting refs", pipeline=pipeline))
+    return required
+
+
+async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
+    """Link, remember what has been built so far, and offer to narrow the notifications."""
+    await must_be_reachable(context, f"link {spoken(args)}")
+    known = await pipeline.provider.pipeline(pipeline.id)
+    await context.store.pipelines.save(pipeline.connection, [known], context.now)
+    links = await context.store.links.of_channel(context.team, context.channel)
+    before = next((row for row in links if (row.connection, row.pipeline) == (pipeline.connection, known.id)), None)
+    row = await context.store.links.save(_row(args, pipeline, known, before, context, is_first=not links))
+    trouble = await _seed(pipeline, known, context)
+    target = pipeline.provider.poll_target(known.id)
+    await context.store.polling.ensure(pipeline.connection, target, now=context.now)
+    context.services.wake_poller()
+    pasts = await replayed(row, context)
     message = link_confirmation(
-        name=name,
-        pipeline=full_name(found),
-        connection_label=where.provider.label,
-        user=request.user,
+        name=row.alias or row.name,
+        pipeline=full_name(known),
+        connection_label=pipeline.provider.label,
+        user=context.user,
         branch=row.branch or row.default_branch,
         is_default=row.is_default,
-        target=where.spoken() if not row.alias else row.alias,
-        would=would,
-        enabled=found.enabled,
+        target=row.alias or pipeline.spoken(),
+        would={preset: len(posted(pasts, row, Filter(preset=preset))) for preset in PRESETS},
+        enabled=known.enabled,
         trouble=trouble,
         again=before is not None,
-        command=services.command,
+        command=context.command,
     )
-    return Answer(message=message, public=before is None, connection=where.connection, pipeline=found.id)
+    return Answer(message=message, public=before is None, connection=pipeline.connection, pipeline=known.id)
+
+
+def _row(
+    args: Args, pipeline: PipelineMatch, known: Pipeline, before: LinkRow | None, context: Context, *, is_first: bool
+) -> LinkRow:
+    branch = args.branch or (args.target.ref.name if args.target.ref else before.branch if before else "")
+    return LinkRow(
+        team=context.team,
+        channel=context.channel,
+        connection=pipeline.connection,
+        pipeline=known.id,
+        path=known.path,
+        name=full_name(known),
+        alias=args.alias or (before.alias if before else ""),
+        is_default=args.is_default or (before.is_default if before else is_first),
+        default_branch=known.default_branch or "",
+        branch=branch,
+        filters=before.filters if before else "",
+        protected=args.protected if args.protected is not None else before.protected if before else "",
+        created_by=before.created_by if before else context.user,
+        created_at=before.created_at if before else context.now,
+    )
 
 
 def full_name(pipeline: Pipeline) -> str:
@@ -118,59 +146,38 @@ def full_name(pipeline: Pipeline) -> str:
     return pipeline.name
 
 
-async def seed(where: PipelineMatch, found: Pipeline, services: Services, request: Request) -> str:
-    """Store the newest builds without announcing them: the baseline of the next one. Costs one listing."""
+async def _seed(pipeline: PipelineMatch, known: Pipeline, context: Context) -> str:
+    """Store the newest builds without announcing them: the baseline of the next one. Costs one listing.
+
+    Returns what went wrong, in words.
+    """
     try:
         async with asyncio.timeout(SEED_SECONDS):
-            builds = [one async for one in where.provider.builds(found.id, BuildFilter(limit=SEED_BUILDS))]
+            builds = [build async for build in pipeline.provider.builds(known.id, BuildFilter(limit=SEED_BUILDS))]
     except ProviderError as exc:
         return str(exc)
     except TimeoutError:
-        return f"{where.provider.label} has not answered for {SEED_SECONDS} s; I will keep asking."
-    await services.store.recording.record(builds, lambda _batch: (), now=request.now, counts_after=None)
+        return f"{pipeline.provider.label} has not answered for {SEED_SECONDS} s; I will keep asking."
+    await context.store.recording.record(builds, now=context.now)
     return ""
 
 
-def parse_unlink(words: str) -> Link:
-    """Read the words after `unlink`. Raises UsageError."""
-    ask = read(words, switches=("yes",))
-    return Link(target=ask.target(), alias="", ask=ask)
-
-
-async def unlink(ask: Link, request: Request, services: Services) -> Answer:
-    """Stop following; the pipeline itself is not touched."""
-    await require(Role.RUN, "Unlinking pipelines", request, services)
-    where = await place(ask.target, request, services, acting=True, verb="unlink")
-    if where.link is None or where.link.id is None:
-        raise UsageError(f"{where.label} is not linked to this channel.")
-    if where.link.protected:
-        await require(Role.ADMIN, "Unlinking a pipeline with protected refs", request, services, where)
-    await services.store.links.delete(where.link.id)
-    return acting.public_line(f"{acting.who(request)} unlinked {escape(where.label)} from this channel", place=where)
-
-
-LINK = Command(
+COMMAND = Command(
     verb="link",
-    usage=LINK_USAGE,
+    usage=USAGE,
     summary="Follow a pipeline in this channel",
     role=Role.RUN,
     group="Set up",
-    parse=parse_link,
-    run=link,
+    parse=parse,
+    opens=opens,
+    resolve=resolve,
+    authorize=authorize,
+    run=run,
+    spoken=spoken,
     flags=(
-        ("--default", "what is meant here when no pipeline is named"),
-        ("--branch BRANCH", "pin another branch than the default one"),
+        ("--default", "use it as this channel's default pipeline"),
+        ("--branch BRANCH", "follow another branch than the default one"),
         ("--protected GLOBS", "refs that need a grant to build, such as main,release/*"),
     ),
     examples=("link https://gitlab.com/acme/api/-/pipelines/7", "link bk:web as web --default", "link nightly"),
-)
-UNLINK = Command(
-    verb="unlink",
-    usage=UNLINK_USAGE,
-    summary="Stop following a pipeline",
-    role=Role.RUN,
-    group="Set up",
-    parse=parse_unlink,
-    run=unlink,
-    examples=("unlink web",),
 )

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import override
 
 from bot.blocks.message import View, checkboxes, input_block, text_field
-from bot.core.errors import NotLinked, UsageError
-from commands.core.context import Answer, Request, Services
+from bot.core.errors import BotError, NotLinked, UsageError
+from commands.core.context import Context
 from commands.core.fields import pipeline_field, pipeline_options
-from commands.core.forms import FieldError, Form, Values, picked, renewed, text
-from commands.core.grammar import ParsedArgs, Target
-from commands.setup.link import Link, check_alias
-from commands.setup.link import link as follow
+from commands.core.forms import FieldError, Form, Submission, Values, picked, renewed, text
+from commands.core.grammar import Target
+from commands.setup.link import Args, check_alias
 
 PIPELINE, ADDRESS, ALIAS, BRANCH, DEFAULT = "pipeline", "address", "alias", "branch", "default"
 
@@ -24,25 +23,25 @@ class LinkForm(Form):
     submit_label = "Link"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form. Raises NotLinked where no CI system is connected."""
-        if not services.connections.visible(request.team):
+        if not context.providers():
             raise NotLinked(
-                "No CI system is connected to this workspace yet.", hint=f"An admin can: {services.command} connect"
+                "No CI system is connected to this workspace yet.", hint=f"An admin can: {context.command} connect"
             )
-        return await self._drawn("", arguments, request, services)
+        return await self._drawn("", arguments, context)
 
-    async def _drawn(self, chosen: str, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def _drawn(self, chosen: str, arguments: Mapping[str, str], context: Context) -> View:
         connection, _, pipeline = chosen.partition(":")
-        known = await services.store.pipelines.get(connection, pipeline) if pipeline else None
-        links = await services.store.links.of_channel(request.team, request.channel)
+        known = await context.store.pipelines.get(connection, pipeline) if pipeline else None
+        links = await context.store.links.of_channel(context.team, context.channel)
         is_first = not links
         branch = input_block(
-            "Branch",
+            "Branch to follow",
             text_field(placeholder=(known.default_branch if known else "") or "the default branch"),
             name=BRANCH,
             optional=True,
-            hint="The branch this channel means and hears, where it is another than the default one.",
+            hint="Default: the pipeline's own.",
         )
         blocks = [
             pipeline_field(None, name=PIPELINE, optional=True),
@@ -61,8 +60,8 @@ class LinkForm(Form):
             ),
             *renewed([branch], chosen),
             input_block(
-                "When no pipeline is named",
-                checkboxes([("this one is meant", "true")], initial=("true",) if is_first else ()),
+                "Default",
+                checkboxes([("Use as this channel's default pipeline", "true")], initial=("true",) if is_first else ()),
                 name=DEFAULT,
                 optional=True,
             ),
@@ -71,23 +70,19 @@ class LinkForm(Form):
 
     @override
     async def options(
-        self, field: str, typed: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
+        self, field: str, typed: str, values: Values, arguments: Mapping[str, str], context: Context
     ) -> Sequence[tuple[str, str]]:
-        """Return the pipelines that fit, from the store."""
-        return await pipeline_options(typed, request, services) if field == PIPELINE else ()
+        """Return the pipelines of the whole catalogue that fit."""
+        return await pipeline_options(typed, context) if field == PIPELINE else ()
 
     @override
-    async def changed(
-        self, field: str, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> View | None:
+    async def changed(self, field: str, values: Values, arguments: Mapping[str, str], context: Context) -> View | None:
         """Return the form with the chosen pipeline's default branch and name as hints."""
-        return await self._drawn(text(values, PIPELINE), arguments, request, services)
+        return await self._drawn(text(values, PIPELINE), arguments, context)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Link it, as `link` does."""
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `link` with the fields."""
         pipeline, address = text(values, PIPELINE), text(values, ADDRESS)
         if bool(pipeline) == bool(address):
             raise FieldError(ADDRESS if address else PIPELINE, "Choose a pipeline or paste an address, one of the two.")
@@ -98,13 +93,21 @@ class LinkForm(Form):
             check_alias(alias)
         except UsageError as exc:
             raise FieldError(ALIAS, exc.message) from exc
-        flags: dict[str, tuple[str, ...]] = {}
-        if branch := text(values, BRANCH):
-            flags["branch"] = (branch,)
-        if picked(values, DEFAULT):
-            flags["default"] = ()
-        target = Target(url=address) if address else Target(pipeline=pipeline)
-        try:
-            return await follow(Link(target=target, alias=alias, ask=ParsedArgs(flags=flags)), request, services)
-        except NotLinked as exc:
-            raise FieldError(ADDRESS if address else PIPELINE, f"{exc.message} {exc.hint or ''}".strip()) from exc
+        args = Args(
+            target=Target(url=address) if address else Target(pipeline=pipeline),
+            alias=alias,
+            branch=text(values, BRANCH),
+            is_default=bool(picked(values, DEFAULT)),
+        )
+        return Submission(verb="link", args=args)
+
+    @override
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Say at the field what could not be linked."""
+        if isinstance(error, NotLinked):
+            return FieldError(
+                ADDRESS if text(values, ADDRESS) else PIPELINE, f"{error.message} {error.hint or ''}".strip()
+            )
+        if isinstance(error, UsageError) and text(values, ALIAS) and f"`{text(values, ALIAS)}`" in error.message:
+            return FieldError(ALIAS, error.message)
+        return error

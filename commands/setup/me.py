@@ -3,15 +3,17 @@
 import json
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bot.blocks.message import Message, sections
 from bot.blocks.text import code, escape
 from bot.core.errors import UsageError
 from bot.slack.people import own_settings
 from bot.store.tables import IdentityRow, PersonRow
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.forms import can_open, opening
+from commands.core.context import Answer, Context, Opening, Role
+from commands.core.forms import opening
 from commands.core.grammar import split
+from commands.core.registry import Command, anyone
 
 USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | --form]"
 SWITCHES = {
@@ -21,35 +23,75 @@ SWITCHES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Me:
-    """What to change, or nothing to look."""
+class Act(StrEnum):
+    """What to change about oneself."""
 
-    act: str
+    EMAIL = "email"
+    LINK = "link"
+    FORGET = "forget"
+    MENTIONS = "mentions"
+    BROKEN = "broken"
+    PLAIN = "plain"
+    HOURS = "hours"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing to change, and to what."""
+
+    act: Act
     value: str
 
 
-def parse(words: str) -> Me:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """What to change, in order; nothing to look."""
+
+    changes: tuple[Change, ...] = ()
+    form: bool = False
+
+
+def parse(words: str) -> Args:
     """Read the words after `me`. Raises UsageError."""
     parts = split(words)
     if not parts:
-        return Me(act="", value="")
+        return Args()
     if parts == ["--form"]:
-        return Me(act="form", value="")
-    act, value = parts[0].lower(), " ".join(parts[1:]).strip()
-    if act in SWITCHES and value.lower() in {"on", "off"}:
-        return Me(act=act, value=value.lower())
-    if act == "email" and re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
-        return Me(act="email", value=value.lower())
-    if act == "link" and re.fullmatch(r"[a-z_]+:[^\s:]+", value):
-        return Me(act="link", value=value)
-    if act == "forget" and value:
-        return Me(act="forget", value=value)
-    if act == "hours" and (value == "off" or re.fullmatch(r"\d{1,2}-\d{1,2}", value)):
-        if value != "off" and not all(0 <= int(hour) <= 24 for hour in value.split("-")):
-            raise UsageError("Hours go from 0 to 24.", usage=USAGE)
-        return Me(act="hours", value=value)
-    raise UsageError("I did not understand that.", usage=USAGE)
+        return Args(form=True)
+    return Args(changes=(_change(parts[0].lower(), " ".join(parts[1:]).strip()),))
+
+
+def _change(word: str, value: str) -> Change:
+    act = next((act for act in Act if act == word), None)
+    match act:
+        case Act.MENTIONS | Act.BROKEN | Act.PLAIN if value.lower() in {"on", "off"}:
+            return Change(act=act, value=value.lower())
+        case Act.EMAIL if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
+            return Change(act=act, value=value.lower())
+        case Act.LINK if re.fullmatch(r"[a-z_]+:[^\s:]+", value):
+            return Change(act=act, value=value)
+        case Act.FORGET if value:
+            return Change(act=act, value=value)
+        case Act.HOURS if value == "off" or re.fullmatch(r"\d{1,2}-\d{1,2}", value):
+            if value != "off" and not all(0 <= int(hour) <= 24 for hour in value.split("-")):
+                raise UsageError("Hours go from 0 to 24.", usage=USAGE)
+            return Change(act=act, value=value)
+        case _:
+            raise UsageError("I did not understand that.", usage=USAGE)
+
+
+def spoken(args: Args) -> str:
+    """Return arguments as one would type them."""
+    return ", ".join(f"{change.act.value} {change.value}" for change in args.changes)
+
+
+def opens(args: Args, context: Context) -> Opening | None:
+    """Return the form where it was asked for."""
+    return opening("me", context) if args.form else None
+
+
+async def resolve(_args: Args, _context: Context) -> None:
+    """Resolve nothing."""
 
 
 def settings_of(person: PersonRow | None) -> dict[str, str]:
@@ -57,47 +99,62 @@ def settings_of(person: PersonRow | None) -> dict[str, str]:
     return own_settings(person) if person else {}
 
 
-async def run(ask: Me, request: Request, services: Services) -> Answer:
+class ChangeError(UsageError):
+    """One of several changes was refused: `change` says which."""
+
+    def __init__(self, change: Change, message: str) -> None:
+        super().__init__(message)
+        self.change = change
+
+
+async def run(args: Args, _resolved: None, context: Context) -> Answer:
     """Show or change what the bot knows of the person."""
-    if ask.act == "form" and can_open(request):
-        return Answer(form=opening("me", request))
-    match ask.act:
-        case "email" | "link":
-            kind, _, value = ("email", "", ask.value) if ask.act == "email" else ask.value.partition(":")
-            taken = await services.store.people.identity(request.team, kind, value)
-            if taken is not None and taken.manual and taken.user not in {"", request.user}:
-                raise UsageError(f"{value} belongs to <@{taken.user}> already.")
-            if kind == "email" and await services.people.user_for(request.team, value) not in {None, request.user}:
-                raise UsageError(f"{value} is somebody else's address in this workspace.")
-            await services.store.people.save_identity(
-                IdentityRow(
-                    team=request.team, kind=kind, value=value, user=request.user, manual=True, looked_at=request.now
-                )
-            )
-        case "forget":
-            kind, colon, value = ask.value.partition(":")
-            kind, value = (kind, value) if colon else ("email", ask.value.lower())
-            known = await services.store.people.identity(request.team, kind, value)
-            if known is None or known.user != request.user:
-                raise UsageError(f"I know no `{ask.value}` of yours.")
-            await services.store.people.delete_identity(request.team, kind, value)
-        case "" | "form":
-            pass
+    for change in args.changes:
+        await _changed(change, context)
+    return Answer(message=await _shown(context))
+
+
+async def _changed(change: Change, context: Context) -> None:
+    match change.act:
+        case Act.EMAIL | Act.LINK:
+            await _identify(change, context)
+        case Act.FORGET:
+            kind, colon, value = change.value.partition(":")
+            kind, value = (kind, value) if colon else ("email", change.value.lower())
+            known = await context.store.people.identity(context.team, kind, value)
+            if known is None or known.user != context.user:
+                raise ChangeError(change, f"I know no `{change.value}` of yours.")
+            await context.store.people.delete_identity(context.team, kind, value)
         case _:
-            await services.people.person(request.team, request.user)
-            person = await services.store.people.get(request.team, request.user) or PersonRow(
-                team=request.team, user=request.user, seen_at=request.now
+            await context.services.people.person(context.team, context.user)
+            person = await context.store.people.get(context.team, context.user) or PersonRow(
+                team=context.team, user=context.user, seen_at=context.now
             )
-            person.settings = json.dumps({**settings_of(person), ask.act: ask.value})
-            await services.store.people.save(person)
-    return Answer(message=await _shown(request, services))
+            person.settings = json.dumps({**settings_of(person), change.act.value: change.value})
+            await context.store.people.save(person)
 
 
-async def _shown(request: Request, services: Services) -> Message:
-    person = await services.people.person(request.team, request.user)
-    own = settings_of(await services.store.people.get(request.team, request.user))
-    identities = await services.store.people.identities(request.team, request.user)
-    lines = [f"*You* are {escape(person.name or request.user)}, time zone {escape(person.tz or 'UTC')}."]
+async def _identify(change: Change, context: Context) -> None:
+    """Remember an address or a handle as the person's own. Raises ChangeError where it is somebody else's."""
+    kind, _, value = ("email", "", change.value) if change.act is Act.EMAIL else change.value.partition(":")
+    taken = await context.store.people.identity(context.team, kind, value)
+    if taken is not None and taken.manual and taken.user not in {"", context.user}:
+        raise ChangeError(change, f"{value} belongs to <@{taken.user}> already.")
+    if kind == "email":
+        owner = await context.services.people.user_for(context.team, value)
+        if owner not in {None, context.user}:
+            raise ChangeError(change, f"{value} is somebody else's address in this workspace.")
+    await context.store.people.save_identity(
+        IdentityRow(team=context.team, kind=kind, value=value, user=context.user, manual=True, looked_at=context.now)
+    )
+
+
+async def _shown(context: Context) -> Message:
+    person = await context.services.people.person(context.team, context.user)
+    own = settings_of(await context.store.people.get(context.team, context.user))
+    identities = await context.store.people.identities(context.team, context.user)
+    name = escape(person.name or context.user)
+    lines = [f"*You* are {name}, time zone {escape(person.tz or 'UTC')}."]
     known = sorted(
         {row.value if row.kind == "email" else f"{row.kind}:{row.value}" for row in identities}
         | ({person.email} if person.email else set())
@@ -108,11 +165,11 @@ async def _shown(request: Request, services: Services) -> Message:
         else "I know no address or handle of yours."
     )
     lines += [
-        f"• {words}: {own.get(name, 'off' if name in {'plain', 'broken'} else 'on')}"
-        for name, words in SWITCHES.items()
+        f"• {words}: {own.get(setting, 'off' if setting in {'plain', 'broken'} else 'on')}"
+        for setting, words in SWITCHES.items()
     ]
     lines.append(f"• working hours for direct messages: {own.get('hours', 'off')}")
-    return Message(text=f"{escape(person.name or request.user)}: {', '.join(known)}", blocks=sections(lines))
+    return Message(text=f"{name}: {', '.join(known)}", blocks=sections(lines))
 
 
 COMMAND = Command(
@@ -122,7 +179,11 @@ COMMAND = Command(
     role=Role.VIEW,
     group="Set up",
     parse=parse,
+    opens=opens,
+    resolve=resolve,
+    authorize=anyone,
     run=run,
-    acts=lambda ask: ask.act not in {"", "form"},
+    spoken=spoken,
+    acts=lambda args: bool(args.changes),
     examples=("me", "me email ana@acme.example", "me mentions off", "me hours 9-18"),
 )

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from bot.blocks.message import View, checkboxes, context, input_block, text_field
+from bot.blocks.message import View, checkboxes, input_block, text_field
+from bot.blocks.message import context as small_print
 from bot.blocks.text import escape
-from bot.core.errors import UsageError
-from commands.core.context import Answer, Request, Services
-from commands.core.forms import FieldError, Form, Values, picked, text
-from commands.setup.me import SWITCHES, Me, parse, settings_of
-from commands.setup.me import run as me
+from bot.core.errors import BotError, UsageError
+from commands.core.context import Context
+from commands.core.forms import FieldError, Form, Submission, Values, picked, text
+from commands.setup.me import SWITCHES, Act, Args, Change, ChangeError, parse, settings_of
 
 EMAILS, HANDLES, SWITCH, HOURS = "emails", "handles", "switches", "hours"
+FIELDS = {Act.EMAIL: EMAILS, Act.LINK: HANDLES, Act.HOURS: HOURS}
 ON_AT_FIRST = frozenset({"mentions"})
 
 
@@ -25,10 +26,10 @@ class MeForm(Form):
     submit_label = "Save"
 
     @override
-    async def fill(self, arguments: Mapping[str, str], request: Request, services: Services) -> View:
+    async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form with what is known."""
-        person = await services.people.person(request.team, request.user)
-        emails, handles, settings = await _known(request, services)
+        person = await context.services.people.person(context.team, context.user)
+        emails, handles, settings = await _known(context)
         own = f"Slack tells me {person.email}; only others are needed here." if person.email else None
         ticked = [name for name in SWITCHES if _is_on(settings, name)]
         blocks = [
@@ -59,20 +60,18 @@ class MeForm(Form):
                 optional=True,
                 hint="Left empty, at any time.",
             ),
-            context(f"Your time zone: {escape(person.tz or 'UTC')}, as in your Slack profile."),
+            small_print(f"Your time zone: {escape(person.tz or 'UTC')}, as in your Slack profile."),
         ]
         return self.view(blocks, arguments)
 
     @override
-    async def submit(
-        self, values: Values, arguments: Mapping[str, str], request: Request, services: Services
-    ) -> Answer:
-        """Change what differs, as `me` does; nothing is changed where a field can't be."""
-        emails, handles, settings = await _known(request, services)
+    async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
+        """Return `me` with what differs; nothing is changed where a field can't be read."""
+        emails, handles, settings = await _known(context)
         wanted_emails = [word.lower() for word in re.split(r"[,;\s]+", text(values, EMAILS)) if word]
         wanted_handles = [word for word in re.split(r"[,;\s]+", text(values, HANDLES)) if word]
         ticked = picked(values, SWITCH)
-        hours = re.sub(r"\s*[-–—]+\s*", "-", text(values, HOURS))
+        hours = re.sub(r"(?<!\s)\s*+[-–—]++\s*+", "-", text(values, HOURS))
         typed: list[tuple[str, str]] = [
             *((EMAILS, f"email {word}") for word in wanted_emails if word not in emails),
             *((HANDLES, f"link {word}") for word in wanted_handles if word not in handles),
@@ -83,33 +82,34 @@ class MeForm(Form):
             ),
             *([(HOURS, f"hours {hours or 'off'}")] if hours != _hours(settings) else []),
         ]
-        asks = [(field, _read(field, words)) for field, words in typed]
-        gone = [word for word in (*emails, *handles) if word not in (*wanted_emails, *wanted_handles)]
-        asks += [(EMAILS, Me(act="forget", value=word)) for word in gone]
-        answer = Answer()
-        for field, ask in asks or [(EMAILS, Me(act="", value=""))]:
-            try:
-                answer = await me(ask, request, services)
-            except UsageError as exc:
-                raise FieldError(field, exc.message) from exc
-        return answer
+        changes = [change for field, words in typed for change in _read(field, words)]
+        ended = [word for word in (*emails, *handles) if word not in (*wanted_emails, *wanted_handles)]
+        changes += [Change(act=Act.FORGET, value=word) for word in ended]
+        return Submission(verb="me", args=Args(changes=tuple(changes)))
+
+    @override
+    def at_field(self, error: BotError, values: Values) -> BotError:
+        """Say at its field which change was refused."""
+        if isinstance(error, ChangeError):
+            return FieldError(FIELDS.get(error.change.act, EMAILS), error.message)
+        return error
 
 
-def _read(field: str, words: str) -> Me:
+def _read(field: str, words: str) -> tuple[Change, ...]:
     try:
-        return parse(words)
+        return parse(words).changes
     except UsageError as exc:
         value = words.partition(" ")[2]
         like = {EMAILS: "ana@acme.example", HANDLES: "github:ana", HOURS: "9-18"}.get(field, "on or off")
         raise FieldError(field, f"“{value}” does not read as {like}.") from exc
 
 
-async def _known(request: Request, services: Services) -> tuple[list[str], list[str], dict[str, str]]:
+async def _known(context: Context) -> tuple[list[str], list[str], dict[str, str]]:
     """Return a person's own addresses, handles and settings."""
-    rows = [row for row in await services.store.people.identities(request.team, request.user) if row.manual]
+    rows = [row for row in await context.store.people.identities(context.team, context.user) if row.manual]
     emails = sorted(row.value for row in rows if row.kind == "email")
     handles = sorted(f"{row.kind}:{row.value}" for row in rows if row.kind != "email")
-    return emails, handles, settings_of(await services.store.people.get(request.team, request.user))
+    return emails, handles, settings_of(await context.store.people.get(context.team, context.user))
 
 
 def _is_on(settings: Mapping[str, str], name: str) -> bool:

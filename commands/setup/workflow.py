@@ -1,114 +1,146 @@
 """Administer workflows where the CI system lets one (Xcode Cloud): /build workflow <what> <pipeline>."""
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, code, escape
 from bot.core.errors import UsageError
-from bot.core.models import Pipeline, spoken
+from bot.core.models import Pipeline
 from bot.providers.base.capabilities import Capability
-from commands.core import actions as acting
-from commands.core.context import Answer, Command, Request, Role, Services
-from commands.core.grammar import ParsedArgs, Target, read
-from commands.core.permissions import require
-from commands.core.resolve import PipelineMatch, place
+from bot.providers.base.provider import PipelineAdmin
+from commands.core import actions, memory
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement
+from commands.core.registry import Command
+from commands.core.resolve import PipelineMatch, resolve_pipeline
 
 USAGE = "workflow enable|disable|duplicate|create|rename|delete|choices <pipeline> [NEW NAME] [KEY=VALUE …]"
-ACTS = ("enable", "disable", "duplicate", "create", "rename", "delete", "choices")
 
 
-@dataclass(frozen=True, slots=True)
-class Workflow:
-    """What to do with which workflow."""
+class Act(StrEnum):
+    """What to do with a workflow."""
 
-    act: str
+    ENABLE = "enable"
+    DISABLE = "disable"
+    DUPLICATE = "duplicate"
+    CREATE = "create"
+    RENAME = "rename"
+    DELETE = "delete"
+    CHOICES = "choices"
+
+
+NAMED = frozenset({Act.DUPLICATE, Act.RENAME, Act.CREATE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """What to do with which workflow; `confirmed` once the person has been asked."""
+
+    act: Act
     target: Target
-    name: str
-    ask: ParsedArgs
+    name: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    confirmed: bool = False
 
 
-def parse(words: str) -> Workflow:
+def parse(words: str) -> Args:
     """Read the words after `workflow`. Raises UsageError."""
-    ask = read(words, values=("name",), switches=("yes",), parameters=True)
-    act = ask.words[0].lower() if ask.words else ""
-    if act not in ACTS:
-        raise UsageError(f"I don't know what to do with a workflow{f' by `{act}`' if act else ''}.", usage=USAGE)
-    name = ask.flag("name") or " ".join(ask.words[2:])
-    if act in {"duplicate", "rename", "create"} and not name:
+    parsed = read(words, values=("name",), switches=("yes",), parameters=True)
+    word = parsed.words[0].lower() if parsed.words else ""
+    act = next((act for act in Act if act == word), None)
+    if act is None:
+        raise UsageError(f"A workflow has no `{word}`." if word else "What shall be done?", usage=USAGE)
+    name = parsed.flag("name") or " ".join(parsed.words[2:])
+    if act in NAMED and not name:
         raise UsageError("Under which name?", usage=USAGE)
-    target = ask.target(1)
+    target = parsed.target(1)
     if target.pipeline is None and target.url is None:
         raise UsageError("Which workflow?", usage=USAGE)
-    return Workflow(act=act, target=target, name=name, ask=ask)
+    return Args(act=act, target=target, name=name, settings=dict(parsed.parameters), confirmed=parsed.has("yes"))
 
 
-async def run(ask: Workflow, request: Request, services: Services) -> Answer:
+async def resolve(args: Args, context: Context) -> PipelineMatch:
+    """Return the workflow."""
+    pipeline = await resolve_pipeline(args.target, context, acting=True, verb=f"workflow {args.act.value}")
+    actions.must_be_able(pipeline, Capability.PIPELINE_ADMIN)
+    return pipeline
+
+
+def authorize(_args: Args, pipeline: PipelineMatch, _context: Context) -> Sequence[Requirement]:
+    """Require an admin for the workflow."""
+    return (Requirement(role=Role.ADMIN, doing=f"Administering *{escape(pipeline.name)}*", pipeline=pipeline),)
+
+
+async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     """Do it after asking; a deleted workflow takes its builds with it."""
-    where = await place(ask.target, request, services, acting=True, verb=f"workflow {ask.act}")
-    acting.must_be_able(where, Capability.PIPELINE_ADMIN)
-    await require(Role.ADMIN, f"Administering *{escape(where.label)}*", request, services, where)
-    admin = where.provider.pipeline_admin()
-    if ask.act == "choices":
-        lines = [
-            f"{bold(name)}: {escape(', '.join(values[:12]))}"
-            for name, values in (await admin.choices(where.pipeline)).items()
-        ]
+    admin = pipeline.provider.pipeline_admin()
+    if args.act is Act.CHOICES:
+        choices = await admin.choices(pipeline.id)
+        lines = [f"{bold(name)}: {escape(', '.join(values[:12]))}" for name, values in choices.items()]
         lines = lines or ["There is nothing to choose."]
         return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
-    if not ask.ask.has("yes"):
-        return acting.asks_first(
-            *_question(ask, where),
-            _words(ask, where),
-            yes=ask.act.capitalize(),
-            danger=ask.act in {"delete", "disable"},
+    if not args.confirmed:
+        question, effect = _question(args, pipeline)
+        danger = args.act in {Act.DELETE, Act.DISABLE}
+        return actions.asks_first(
+            question, effect, _words(args, pipeline), yes=args.act.value.capitalize(), danger=danger
         )
-    if not await acting.first_click(f"workflow {ask.act} {where.pipeline} {ask.name}", request, services):
+    if not await memory.first_click(f"workflow {args.act} {pipeline.id} {args.name}", context):
         return Answer(silent=True)
-    changed: Pipeline | None = None
-    match ask.act:
-        case "enable" | "disable":
-            changed = await admin.set_enabled(where.pipeline, enabled=ask.act == "enable")
-            said = f"{ask.act}d {escape(where.label)}"
-        case "duplicate":
-            changed = await admin.duplicate(where.pipeline, ask.name)
-            said = f"duplicated {escape(where.label)} as {escape(changed.name)}"
-        case "create":
-            changed = await admin.create(where.pipeline, {"name": ask.name, **ask.ask.parameters})
-            said = f"created the workflow {escape(changed.name)} beside {escape(where.label)}"
-        case "rename":
-            changed = await admin.rename(where.pipeline, ask.name)
-            said = f"renamed {escape(where.label)} to {escape(changed.name)}"
-        case _:
-            await admin.delete(where.pipeline)
-            said = f"deleted the workflow {escape(where.label)}"
-            await services.store.pipelines.delete(where.connection, where.pipeline)
+    changed, line = await _done(args, pipeline, admin)
     if changed is not None:
-        await services.store.pipelines.save(where.connection, [changed], request.now)
-    return acting.public_line(f"{acting.who(request)} {said} ({code(where.connection)})", place=where)
+        await context.store.pipelines.save(pipeline.connection, [changed], context.now)
+    else:
+        await context.store.pipelines.delete(pipeline.connection, pipeline.id)
+    return actions.public_line(f"{actions.actor(context)} {line} ({code(pipeline.connection)})", pipeline=pipeline)
 
 
-def _question(ask: Workflow, where: PipelineMatch) -> tuple[str, str]:
-    match ask.act:
-        case "delete":
+async def _done(args: Args, pipeline: PipelineMatch, admin: PipelineAdmin) -> tuple[Pipeline | None, str]:
+    """Do it; return the workflow as it stands then (None for a deleted one), and what was done."""
+    name = escape(pipeline.name)
+    match args.act:
+        case Act.ENABLE | Act.DISABLE:
+            changed = await admin.set_enabled(pipeline.id, enabled=args.act is Act.ENABLE)
+            return changed, f"{args.act.value}d {name}"
+        case Act.DUPLICATE:
+            changed = await admin.duplicate(pipeline.id, args.name)
+            return changed, f"duplicated {name} as {escape(changed.name)}"
+        case Act.CREATE:
+            changed = await admin.create(pipeline.id, {"name": args.name, **args.settings})
+            return changed, f"created the workflow {escape(changed.name)} beside {name}"
+        case Act.RENAME:
+            changed = await admin.rename(pipeline.id, args.name)
+            return changed, f"renamed {name} to {escape(changed.name)}"
+        case _:
+            await admin.delete(pipeline.id)
+            return None, f"deleted the workflow {name}"
+
+
+def _question(args: Args, pipeline: PipelineMatch) -> tuple[str, str]:
+    match args.act:
+        case Act.DELETE:
             return (
-                f"Delete {where.label}?",
+                f"Delete {pipeline.name}?",
                 "All its builds, logs and artifacts at the CI system go with it. There is no way back.",
             )
-        case "disable":
-            return f"Disable {where.label}?", "It will build nothing until somebody enables it again."
-        case "enable":
-            return f"Enable {where.label}?", "Its start conditions become active again."
-        case "rename":
-            return f"Rename {where.label}?", f"Its new name: {ask.name}."
+        case Act.DISABLE:
+            return f"Disable {pipeline.name}?", "It will build nothing until somebody enables it again."
+        case Act.ENABLE:
+            return f"Enable {pipeline.name}?", "Its start conditions become active again."
+        case Act.RENAME:
+            return f"Rename {pipeline.name}?", f"Its new name: {args.name}."
         case _:
-            return f"{ask.act.capitalize()} a workflow like {where.label}?", f"Its name: {ask.name}."
+            return f"{args.act.value.capitalize()} a workflow like {pipeline.name}?", f"Its name: {args.name}."
 
 
-def _words(ask: Workflow, where: PipelineMatch) -> str:
-    name = f" --name={shlex.quote(ask.name)}" if ask.name else ""
-    pairs = "".join(f" {shlex.quote(f'{key}={value}')}" for key, value in ask.ask.parameters.items())
-    return f"workflow {ask.act} {spoken(where.connection, where.pipeline)}{name}{pairs}"
+def _words(args: Args, pipeline: PipelineMatch) -> str:
+    name = f" --name={shlex.quote(args.name)}" if args.name else ""
+    pairs = "".join(f" {shlex.quote(f'{key}={value}')}" for key, value in args.settings.items())
+    return f"workflow {args.act.value} {pipeline.spoken()}{name}{pairs}"
 
 
 COMMAND = Command(
@@ -118,6 +150,9 @@ COMMAND = Command(
     role=Role.ADMIN,
     group="Set up",
     parse=parse,
+    resolve=resolve,
+    authorize=authorize,
     run=run,
     examples=("workflow disable Nightly", 'workflow duplicate Nightly "Nightly beta"', "workflow choices Nightly"),
+    is_dangerous=True,
 )

@@ -1,17 +1,20 @@
 """What happens around the bot in Slack: channels renamed, archived, left; Home opened; the app removed.
 
-Each handler takes an event's body; `Surroundings.events` names them for `commands.slack.app.Front`.
+Each handler takes an event's body; `SlackEvents.events` names them for `SlackApp.listen`.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from bot.blocks.message import Message
+from bot.slack.installs import Installs
 from bot.slack.sender import SlackError
+from bot.store.switches import Switch
 from bot.store.tables import LinkRow
-from commands.core.context import Request, Services, Source
-from commands.follow.subscribe import reactions_key
+from commands.core.context import Context, Services, Source
+from commands.core.memory import is_first_within
 from commands.slack import shortcuts
 from commands.slack.home import FRESH_SECONDS, home
 
@@ -21,19 +24,7 @@ Body = Mapping[str, Any]
 Handler = Callable[[Body], Awaitable[None]]
 
 
-class Installs(Protocol):
-    """What is needed of `bot.slack.installs.Installs`."""
-
-    async def end(self, team: str, enterprise: str = "") -> None:
-        """Forget a workspace's token."""
-        ...
-
-    async def bot_user_of(self, team: str, enterprise: str = "") -> str:
-        """Return the bot's user id in a workspace."""
-        ...
-
-
-Answer = Callable[[Request], Awaitable[None]]
+Answer = Callable[[str, Context], Awaitable[None]]
 
 
 HANDLED = {
@@ -55,7 +46,7 @@ HANDLED = {
 
 
 class SlackEvents:
-    """Handlers of the events that are no commands. `answer` handles a request as if it had been typed."""
+    """Handlers of the events that are no commands. `answer` runs a command as if it had been typed."""
 
     def __init__(self, services: Services, installs: Installs, answer: Answer) -> None:
         self._services = services
@@ -63,13 +54,14 @@ class SlackEvents:
         self._answer = answer
         self.events: dict[str, Handler] = {event: getattr(self, name) for event, name in HANDLED.items()}
 
-    def _request(self, body: Body, *, user: str, channel: str = "", source: Source = Source.SHORTCUT) -> Request:
-        return Request(
+    def _context(self, body: Body, *, user: str, channel: str = "") -> Context:
+        return Context(
+            services=self._services,
             team=str(body.get("team_id") or ""),
             enterprise=str(body.get("enterprise_id") or ""),
             channel=channel,
             user=user,
-            source=source,
+            source=Source.SHORTCUT,
             now=self._services.clock(),
         )
 
@@ -78,42 +70,42 @@ class SlackEvents:
         user = str(event.get("user") or "")
         if event.get("tab") not in {None, "home"} or not user:
             return
-        request = self._request(body, user=user)
-        if await self._services.store.inbox.is_duplicate(f"home:{request.team}:{user}", seconds=FRESH_SECONDS / 10):
+        context = self._context(body, user=user)
+        if not await is_first_within(f"home:{context.team}:{user}", FRESH_SECONDS / 10, context.store):
             return
-        view = await home(request, self._services)
-        await self._services.slack.call(request.team, "views.publish", {"user_id": user, "view": view.payload()})
+        view = await home(context)
+        await self._services.sender.call(context.team, "views.publish", {"user_id": user, "view": view.payload()})
 
-    async def shortcut(self, body: Body, request: Request) -> None:
-        """Do what a shortcut stands for."""
-        words = await shortcuts.words_for(str(body.get("callback_id") or ""), body, request, self._services)
+    async def shortcut(self, body: Body, context: Context) -> None:
+        """Run the command that a shortcut stands for."""
+        words = await shortcuts.words_for(str(body.get("callback_id") or ""), body, context)
         if words:
-            await self._answer(shortcuts.as_shortcut(request, words))
+            await self._answer(words, replace(context, source=Source.SHORTCUT))
 
     async def _links(self, body: Body) -> None:
         event = body["event"]
-        request = self._request(body, user=str(event.get("user") or ""), channel=str(event.get("channel") or ""))
-        found = await shortcuts.previews(event, request, self._services)
-        if not found:
+        context = self._context(body, user=str(event.get("user") or ""), channel=str(event.get("channel") or ""))
+        previews = await shortcuts.previews(event, context)
+        if not previews:
             return
-        where: dict[str, object] = (
+        place: dict[str, object] = (
             {"unfurl_id": event["unfurl_id"], "source": event.get("source", "conversations_history")}
             if event.get("unfurl_id")
-            else {"channel": request.channel, "ts": str(event.get("message_ts") or "")}
+            else {"channel": context.channel, "ts": str(event.get("message_ts") or "")}
         )
-        unfurls = {url: _preview(message) for url, message in found.items()}
-        await self._services.slack.call(request.team, "chat.unfurl", {**where, "unfurls": unfurls})
+        unfurls = {url: _preview(message) for url, message in previews.items()}
+        await self._services.sender.call(context.team, "chat.unfurl", {**place, "unfurls": unfurls})
 
     async def _reaction(self, body: Body) -> None:
         event = body["event"]
         channel = str((event.get("item") or {}).get("channel") or "")
         user = str(event.get("user") or "")
-        request = self._request(body, user=user, channel=channel)
-        if not await self._services.store.inbox.value(reactions_key(request.team, channel)):
+        context = self._context(body, user=user, channel=channel)
+        if not await context.store.switches.is_on(context.team, channel, Switch.REACTIONS):
             return
-        words = await shortcuts.reacted(event, request, self._services)
-        if words and user != await self._installs.bot_user_of(request.team, request.enterprise):
-            await self._answer(shortcuts.as_shortcut(request, words))
+        words = await shortcuts.reacted(event, context)
+        if words and user != await self._installs.bot_user_of(context.team, context.enterprise):
+            await self._answer(words, context)
 
     async def _archived(self, body: Body) -> None:
         await self._pause(body, _channel(body), "the channel was archived")
@@ -134,9 +126,9 @@ class SlackEvents:
         for link in links:
             by_person.setdefault(link.created_by, []).append(link.alias or link.name)
         for user, names in by_person.items():
-            said = f"<#{channel}> hears nothing more of {', '.join(names)}, because {reason}. It goes on when I am back there."
+            said = f"<#{channel}> gets no notifications of {', '.join(names)} any more, because {reason}. They resume when I am back there."
             try:
-                await self._services.slack.post(team, user, Message(text=said))
+                await self._services.sender.post(team, user, Message(text=said))
             except SlackError as exc:
                 log.info("a person could not be told", extra={"code": exc.code})
 

@@ -1,84 +1,121 @@
 """App Home: a person's builds, what waits for them, their channels, and what an admin should know."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bot.blocks.build import build_line
-from bot.blocks.message import Block, View, actions, button, context, divider, header, section, sections
-from bot.blocks.text import code, escape, harmless, when
+from bot.blocks.message import Block, View, actions, button, divider, header, section, sections
+from bot.blocks.message import context as small_print
+from bot.blocks.text import code, escape, harmless, plural, when
 from bot.core.models import Build
-from bot.notifications.filters import Filter, read_filter
-from commands.core.context import Request, Role, Services
+from bot.providers.base.provider import AnyProvider
+from bot.store.tables import LinkRow
+from commands.core.available_actions import verbs_of
+from commands.core.context import Context, Role
 from commands.core.permissions import role_of
-from commands.look.status import labels
+from commands.core.resolve import pipeline_names
+from commands.look.list import filter_words
+from commands.slack.shortcuts import target_of
 
 MINE = 8
 WAITING = 8
 LINKS = 12
 FRESH_SECONDS = 10.0
+MOST_STARTED = 30
+MOST_BLOCKS = 95
 
 
-async def home(request: Request, services: Services) -> View:
+async def home(context: Context) -> View:
     """Return a person's Home. Costs a few queries and no request to any CI system."""
-    visible = {provider.connection: provider for provider in services.connections.visible(request.team)}
-    role = await role_of(request, services)
-    blocks: list[Block] = []
-    blocks += await _banners(request, services, visible, role)
-    links = [link for link in await services.store.links.all(request.team) if link.connection in visible]
-    own = [link for link in links if link.created_by == request.user]
-    mine = [
-        one
-        for one in await services.store.builds.started_by(request.team, request.user, 30)
-        if one.connection in visible
-    ]
-    if not visible or not (links or mine):
-        blocks += _first_steps(services, has_connection=bool(visible), has_link=bool(links))
-    named = await labels(mine, request, services)
-    for link in links:
-        named[link.connection, link.pipeline] = link.alias or link.name
-    blocks += _builds("Mine", mine[:MINE], named, request, none="You have started nothing yet.", services=services)
+    visible = {provider.connection: provider for provider in context.providers()}
+    role = await role_of(context)
+    links = [link for link in await context.store.links.all(context.team) if link.connection in visible]
+    started = await context.store.builds.started_by(context.team, context.user, MOST_STARTED)
+    mine = [build for build in started if build.connection in visible]
     linked = {(link.connection, link.pipeline) for link in links}
-    open_ = [
-        one for one in await services.store.builds.unfinished(list(visible)) if (one.connection, one.pipeline) in linked
-    ]
-    waiting = [one for one in open_ if one.waiting]
+    unfinished = await context.store.builds.unfinished(list(visible))
+    waiting = [build for build in unfinished if build.waiting and (build.connection, build.pipeline) in linked]
+    names = await pipeline_names([*mine, *waiting], context)
+    blocks: list[Block] = await _banners(context, visible, role)
+    if not visible or not (links or mine):
+        blocks += _first_steps(context, has_connection=bool(visible), has_link=bool(links))
+    blocks += _own_builds(mine[:MINE], names, context)
     if waiting and role >= Role.APPROVE:
-        blocks += _builds("Waiting for approval", waiting[:WAITING], named, request, none="", services=services)
-    watched = await services.store.watches.of_user(request.team, request.user)
-    if watched:
-        follows = [row for row in watched if not row.build]
-        builds = len(watched) - len(follows)
-        blocks.append(context(f"You watch {builds} builds and follow {len(follows)} pipelines."))
-        blocks.append(
-            actions(button("Forget all watches", "unwatch all"), button("Unfollow everything", "unfollow all"))
-        )
-    if own:
-        blocks += [header("Channels I set up")]
-        for link in own[:LINKS]:
-            heard = (read_filter(link.filters) if link.filters else Filter()).in_words(
-                link.branch or link.default_branch
-            )
-            state = f" · paused: {harmless(link.paused_reason, styles=False)}" if link.paused_reason else ""
-            state += "" if link.subscribed else " · unsubscribed"
-            blocks.append(
-                section(
-                    f"<#{link.channel}> · *{escape(link.alias or link.name)}*: {harmless(heard, styles=False)}{state}"
-                )
-            )
-        if len(own) > LINKS:
-            blocks.append(context(f"… {len(own) - LINKS} more"))
+        blocks += _waiting(waiting, names, visible, context)
+    blocks += await _watches(context)
+    blocks += _own_links([link for link in links if link.created_by == context.user])
     blocks += [
         header("Me"),
         actions(button("Who I am", "me"), button("My builds", "status mine"), button("Help", "help")),
     ]
     if role >= Role.ADMIN:
-        blocks += await _admin(services, visible)
-    return View(title="Home", kind="home", blocks=tuple(blocks[:95]))
+        blocks += await _admin(context, visible)
+    return View(title="Home", kind="home", blocks=tuple(blocks[:MOST_BLOCKS]))
 
 
-async def _banners(request: Request, services: Services, visible: Mapping[str, Any], role: Role) -> list[Block]:
+def _own_builds(builds: Sequence[Build], names: Mapping[tuple[str, str], str], context: Context) -> list[Block]:
+    if not builds:
+        return [header("Mine"), small_print("You have started nothing yet.")]
+    lines = [build_line(build, label=names[build.connection, build.pipeline], now=context.now) for build in builds]
+    more = [small_print(f"`{context.command} status mine` shows more.")] if len(builds) >= MINE else []
+    return [header("Mine"), *sections(lines), *more]
+
+
+def _waiting(
+    builds: Sequence[Build],
+    names: Mapping[tuple[str, str], str],
+    visible: Mapping[str, AnyProvider],
+    context: Context,
+) -> list[Block]:
+    """Return the builds that wait with buttons to decide; of several steps the person is asked which."""
+    blocks: list[Block] = [header("Waiting for approval")]
+    for build in builds[:WAITING]:
+        offered = verbs_of(visible[build.connection], build)
+        target = target_of(build)
+        blocks += [
+            section(build_line(build, label=names[build.connection, build.pipeline], now=context.now)),
+            actions(
+                *([button("Approve", f"approve {target}", style="primary")] if "approve" in offered else []),
+                *([button("Reject", f"reject {target}", style="danger")] if "reject" in offered else []),
+                button("Details", f"show {target}"),
+            ),
+        ]
+    if len(builds) > WAITING:
+        blocks.append(small_print(f"… {len(builds) - WAITING} more: `{context.command} approvals`"))
+    return blocks
+
+
+async def _watches(context: Context) -> list[Block]:
+    watched = await context.store.watches.of_user(context.team, context.user)
+    if not watched:
+        return []
+    follows = sum(1 for row in watched if not row.build)
+    builds = len(watched) - follows
+    return [
+        small_print(f"You watch {plural(builds, 'build')} and follow {plural(follows, 'pipeline')}."),
+        actions(button("Stop watching", "unwatch all"), button("Unfollow everything", "unfollow all")),
+    ]
+
+
+def _own_links(links: Sequence[LinkRow]) -> list[Block]:
+    if not links:
+        return []
+    blocks: list[Block] = [header("Channels I set up")]
+    for link in links[:LINKS]:
+        state = f" · paused: {harmless(link.paused_reason, styles=False)}" if link.paused_reason else ""
+        state += "" if link.subscribed else " · unsubscribed"
+        blocks.append(
+            section(
+                f"<#{link.channel}> · *{escape(link.alias or link.name)}*: {harmless(filter_words(link), styles=False)}{state}"
+            )
+        )
+    if len(links) > LINKS:
+        blocks.append(small_print(f"… {len(links) - LINKS} more"))
+    return blocks
+
+
+async def _banners(context: Context, visible: Mapping[str, AnyProvider], role: Role) -> list[Block]:
     blocks: list[Block] = []
-    for poll_target in await services.store.polling.targets():
+    for poll_target in await context.store.polling.targets():
         if poll_target.connection in visible and poll_target.failing_since is not None:
             what = f"{visible[poll_target.connection].label} ({code(poll_target.connection)})"
             blocks.append(
@@ -87,49 +124,30 @@ async def _banners(request: Request, services: Services, visible: Mapping[str, A
                 )
             )
     if role >= Role.ADMIN:
-        paused = [link for link in await services.store.links.all(request.team) if link.paused_reason]
+        paused = [link for link in await context.store.links.all(context.team) if link.paused_reason]
         blocks += [
             section(
-                f"⏸ <#{link.channel}> hears nothing of {escape(link.name)}: {harmless(link.paused_reason, styles=False)}"
+                f"⏸ <#{link.channel}> gets no notifications of {escape(link.name)}: {harmless(link.paused_reason, styles=False)}"
             )
             for link in paused[:5]
         ]
     return blocks
 
 
-def _builds(
-    title: str,
-    builds: Sequence[Build],
-    named: Mapping[tuple[str, str], str],
-    request: Request,
-    *,
-    none: str,
-    services: Services,
-) -> list[Block]:
-    if not builds:
-        return [header(title), context(none)] if none else []
-    lines = [
-        build_line(one, label=named.get((one.connection, one.pipeline), one.pipeline), now=request.now)
-        for one in builds
-    ]
-    more = context(f"`{services.command} status mine` shows more.") if len(builds) >= MINE else None
-    return [header(title), *sections(lines), *((more,) if more else ())]
-
-
-def _first_steps(services: Services, *, has_connection: bool, has_link: bool) -> list[Block]:
+def _first_steps(context: Context, *, has_connection: bool, has_link: bool) -> list[Block]:
     done = {True: "✓", False: "◌"}
     steps = (
-        f"{done[has_connection]} Connect a CI system: {code(f'{services.command} connect')}",
-        f"{done[has_link]} Link a pipeline in a channel: {code(f'{services.command} link <URL>')}",
-        f"◌ Start a build: {code(f'{services.command} run <pipeline>@main')}",
+        f"{done[has_connection]} Connect a CI system: {code(f'{context.command} connect')}",
+        f"{done[has_link]} Link a pipeline in a channel: {code(f'{context.command} link <URL>')}",
+        f"◌ Start a build: {code(f'{context.command} run <pipeline>@main')}",
     )
     return [header("Three steps"), section("\n".join(steps)), divider()]
 
 
-async def _admin(services: Services, visible: Mapping[str, Any]) -> list[Block]:
+async def _admin(context: Context, visible: Mapping[str, AnyProvider]) -> list[Block]:
     failing = {
         poll_target.connection: poll_target
-        for poll_target in await services.store.polling.targets()
+        for poll_target in await context.store.polling.targets()
         if poll_target.failing_since is not None
     }
     lines = []

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from bot.blocks.build import build_card
@@ -10,17 +9,19 @@ from bot.blocks.message import Message
 from bot.core.errors import BotError
 from bot.core.models import Build, BuildKey, spoken
 from bot.store.tables import CardRow
-from commands.core.context import Request, Services, Source
-from commands.look.builds import verbs_of
+from commands.core.available_actions import verbs_of
+from commands.core.context import Context
+from commands.core.grammar import Target
+from commands.core.resolve import resolve_named_build
 
 _URL = re.compile(r"https?://[^\s<>|\"']+")
-GLOBAL = {"start_build": "run --form", "my_builds": "status mine", "approvals": "status all", "connect_ci": "connect"}
+GLOBAL = {"start_build": "run --form", "my_builds": "status mine", "approvals": "approvals", "connect_ci": "connect"}
 MESSAGE = {"retry_build": "retry", "why_failed": "why", "follow_build": "watch", "show_logs": "logs"}
 REACTIONS = {"repeat": "retry", "eyes": "watch", "no_bell": "mute"}
 MOST_LINKS = 5
 
 
-async def words_for(callback: str, body: Mapping[str, Any], request: Request, services: Services) -> str:
+async def words_for(callback: str, body: Mapping[str, Any], context: Context) -> str:
     """Return what a shortcut types: for a message, about the build of its card, else of its first build address."""
     if callback in GLOBAL:
         return GLOBAL[callback]
@@ -28,13 +29,13 @@ async def words_for(callback: str, body: Mapping[str, Any], request: Request, se
     if not verb:
         return ""
     message = body.get("message") or {}
-    card = await services.store.cards.at(request.team, request.channel, str(message.get("ts") or ""))
+    card = await context.store.cards.at(context.team, context.channel, str(message.get("ts") or ""))
     if card is not None:
-        known = await services.store.builds.get(_key(card))
+        known = await context.store.builds.get(_key(card))
         if known is not None:
             return f"{verb} {target_of(known[0])}"
     for url in _URL.findall(str(message)):
-        if any(provider.parse_url(url) for provider in services.connections.visible(request.team)):
+        if any(provider.parse_url(url) for provider in context.providers()):
             return f"{verb} {url}"
     return f"{verb} --build last" if verb in {"why", "logs"} else verb
 
@@ -49,14 +50,14 @@ def target_of(build: Build) -> str:
     return words if build.number is not None else f"{words} --id {build.id}"
 
 
-async def reacted(event: Mapping[str, Any], request: Request, services: Services) -> str:
+async def reacted(event: Mapping[str, Any], context: Context) -> str:
     """Return what a reaction on a card types, "" for any other reaction or message."""
     verb = REACTIONS.get(str(event.get("reaction") or ""), "")
     item = event.get("item") or {}
     if not verb or item.get("type") != "message":
         return ""
-    card = await services.store.cards.at(request.team, str(item.get("channel") or ""), str(item.get("ts") or ""))
-    known = await services.store.builds.get(_key(card)) if card is not None else None
+    card = await context.store.cards.at(context.team, str(item.get("channel") or ""), str(item.get("ts") or ""))
+    known = await context.store.builds.get(_key(card)) if card is not None else None
     if known is None:
         return ""
     if verb == "mute":
@@ -64,32 +65,25 @@ async def reacted(event: Mapping[str, Any], request: Request, services: Services
     return f"{verb} {target_of(known[0])}"
 
 
-async def previews(event: Mapping[str, Any], request: Request, services: Services) -> dict[str, Message]:
-    """Return a preview for each build address of a connection the workspace may see; at most one request each."""
-    found: dict[str, Message] = {}
+async def previews(event: Mapping[str, Any], context: Context) -> dict[str, Message]:
+    """Return a preview for each build address of a connection the workspace may see; a few requests each."""
+    unfurls: dict[str, Message] = {}
     for shared in (event.get("links") or [])[:MOST_LINKS]:
         url = str(shared.get("url") or "").replace("&amp;", "&")
-        for provider in services.connections.visible(request.team):
+        for provider in context.providers():
             page = provider.parse_url(url)
-            if page is None or (page.build is None and page.number is None):
+            if page is None or (page.build is None and page.number is None and page.job is None):
                 continue
             try:
-                pipeline = await provider.pipeline(page.pipeline)
-                build = (
-                    await provider.build(pipeline.id, page.build)
-                    if page.build is not None
-                    else await provider.build_by_number(pipeline.id, page.number or 0)
-                )
+                match = await resolve_named_build(Target(url=url), context, acting=False, verb="show")
             except BotError:
                 break
+            if match is None:
+                break
+            build = match.build
             only_one = frozenset({"retry" if build.completed else "watch"}) & verbs_of(provider, build)
-            found[str(shared["url"])] = build_card(
-                build, label=pipeline.name, now=request.now, connection_label=provider.label, actions=only_one
+            unfurls[str(shared["url"])] = build_card(
+                build, label=match.pipeline.name, now=context.now, connection_label=provider.label, actions=only_one
             )
             break
-    return found
-
-
-def as_shortcut(request: Request, text: str) -> Request:
-    """Return the request of a shortcut with the words it types."""
-    return replace(request, text=text, source=Source.SHORTCUT)
+    return unfurls

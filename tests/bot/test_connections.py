@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from bot.connections import Connections, read_options
-from bot.core.errors import AuthFailed, NotAllowed, UsageError
+from bot.core.errors import AuthFailed, NotAllowed, StoreError, UsageError
 from bot.providers.base.options import Options
 from bot.security.vault import Vault, new_key
 from bot.store import Store
@@ -126,6 +126,42 @@ async def test_news_are_not_withheld_before_slack_has_said_who_we_are(world: Wor
     assert made.serving("T1", "open") is None
 
 
+async def test_a_connection_is_bound_once_to_the_workspace_that_was_alone_and_no_later_one_inherits_it(
+    world: World,
+) -> None:
+    made = await world.made({"open": BUILDKITE})
+    assert made.get("T1", "open") is not None
+    for teams in (("T1", "T2"), ("T2",), (), ("T3",)):
+        world.teams = teams
+        await made.refresh()
+        again = await world.made({"open": BUILDKITE})
+        for connections in (made, again):
+            assert [team for team in ("T1", "T2", "T3", "") if connections.get(team, "open")] == ["T1"]
+            assert [team for team in ("T1", "T2", "T3", "") if connections.serving(team, "open")] == ["T1"]
+            assert connections.nobodys() == ()
+
+
+async def test_what_several_workspaces_could_have_meant_belongs_to_nobody_for_ever(world: World) -> None:
+    world.teams = ("T1", "T2")
+    made = await world.made({"open": BUILDKITE, "named": {**BUILDKITE, "workspaces": ["T2"]}})
+    assert made.nobodys() == ("open",)
+    world.teams = ("T1",)
+    await made.refresh()
+    assert (made.get("T1", "open"), made.nobodys()) == (None, ("open",))
+    named = await world.made({"open": {**BUILDKITE, "workspaces": ["T1"]}})
+    assert named.get("T1", "open") is not None
+    assert named.nobodys() == ()
+
+
+async def test_a_connection_without_any_workspace_waits_for_the_first_one(world: World) -> None:
+    world.teams = ()
+    made = await world.made({"open": BUILDKITE})
+    assert made.nobodys() == ()
+    world.teams = ("T7",)
+    await made.refresh()
+    assert made.get("T7", "open") is not None
+
+
 async def test_private_addresses_are_reached_only_where_the_operator_allows_them(world: World) -> None:
     await world.made({"near": {**BUILDKITE, "private_network": True}, "far": BUILDKITE})
     assert world.clients == [True, False]
@@ -199,6 +235,33 @@ async def test_other_processes_changes_are_followed(world: World) -> None:
     await other.remove(team="T1", name="ours")
     await made.refresh()
     assert made.by_name("ours") is None
+
+
+async def test_a_connection_that_another_process_has_just_made_is_found_at_most_once_a_second(world: World) -> None:
+    made, other = await world.made(), await world.made()
+    assert await made.find("ours") is None
+    settings: dict[str, object] = dict(list(BUILDKITE.items())[1:])
+    await other.add(team="T1", name="ours", kind="buildkite", settings=settings, user="U1")
+    assert await made.find("ours") is None
+    world.clock.go(seconds=1)
+    found = await made.find("ours")
+    assert found is not None
+    assert await made.find("ours") is found
+
+
+async def test_a_database_that_is_away_leaves_what_is_known(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = await world.made({"house": BUILDKITE})
+
+    async def away() -> None:
+        raise StoreError("The database can't be used now.")
+
+    monkeypatch.setattr(made, "refresh", away)
+    world.clock.go(seconds=5)
+    assert await made.find("house") is not None
+    assert await made.find("gone") is None
+    assert caplog.messages == ["connections can't be read"]
 
 
 async def test_a_name_that_another_workspace_took_over_is_no_longer_the_first_ones(world: World) -> None:

@@ -12,17 +12,21 @@ from typing import Any, cast
 
 import pytest
 
+from bot.connections import Connections
 from bot.core import clock
 from bot.core.models import Build, Pipeline
+from bot.security.vault import Vault
+from bot.slack.inbox import Ack, Inbox
 from bot.slack.people import People
 from bot.slack.sender import Sender
 from bot.store import Store
 from bot.store.tables import LinkRow
-from commands.core import executor
-from commands.core.context import Request, Services
-from commands.core.executor import Handled
+from commands.core.catalogue import Catalogue
+from commands.core.context import Context, Services
+from commands.core.executor import Handled, execute
+from commands.registry import REGISTRY
 from commands.slack.app import SlackApp
-from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender, Slack
+from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender
 from tests.commands.modals import Modal
 
 
@@ -85,40 +89,70 @@ def connections(works: FakeProvider) -> FakeConnections:
 
 @pytest.fixture
 def sender() -> RecordingSender:
-    """Return a Slack where Ana (U1) is a member and UADMIN administers the workspace."""
+    """Return a Slack where Ana (U1) and Bo (U2) are members and UADMIN administers the workspace."""
     made = RecordingSender()
     made.person(USER, "Ana")
+    made.person("U2", "Bo")
     made.person(ADMIN, "Boss", is_admin=True)
     return made
 
 
 @pytest.fixture
-def services(store: Store, connections: FakeConnections, sender: RecordingSender, set_clock: SetClock) -> Services:
-    return Services(
+async def services(
+    store: Store, connections: FakeConnections, sender: RecordingSender, set_clock: SetClock
+) -> AsyncGenerator[Services]:
+    made = Services(
         store=store,
-        connections=connections,
+        connections=cast("Connections", connections),
         people=People(store, cast("Sender", sender), set_clock),
-        slack=Slack(sender),
+        sender=cast("Sender", sender),
         clock=set_clock,
+        registry=REGISTRY,
+        catalogue=Catalogue(store, set_clock),
         public_url="https://bell.example",
+    )
+    yield made
+    await made.catalogue.close()
+
+
+@pytest.fixture
+def inbox(store: Store, sender: RecordingSender, set_clock: SetClock) -> Inbox:
+    """Return an inbox for what the clock starts; nothing of Slack's goes through it."""
+
+    async def nothing(_body: object, _headers: object) -> Ack:
+        return Ack(200)
+
+    return Inbox(
+        store,
+        dispatch=nothing,
+        answers=sender,
+        vault=Vault.empty,
+        clock=set_clock,
+        owner="test",
+        handles=lambda _event: False,
     )
 
 
 @pytest.fixture
 async def slack_app(services: Services, sender: RecordingSender) -> AsyncGenerator[SlackApp]:
     """Return Bolt's side of the bot; `dispatch` it payloads, then `settle`."""
-    made = SlackApp(services, sender, bot_user=lambda: "UBOT")
+    made = SlackApp(services, cast("Sender", sender), bot_user=lambda: "UBOT")
     yield made
     await made.settle()
 
 
 @pytest.fixture
-def request_of(set_clock: SetClock) -> Callable[..., Request]:
-    """Return what makes a request of Ana's in the channel."""
+def context_of(set_clock: SetClock, services: Services) -> Callable[..., Context]:
+    """Return what makes a context of Ana's in the channel."""
 
-    def made(text: str = "", **fields: Any) -> Request:
-        plain = Request(
-            team=TEAM, channel=CHANNEL, channel_name="ios", user=USER, now=set_clock(), text=text, trigger=""
+    def made(**fields: Any) -> Context:
+        plain = Context(
+            services=services,
+            team=TEAM,
+            channel=CHANNEL,
+            channel_name="ios",
+            user=USER,
+            now=set_clock(),
         )
         return replace(plain, **fields)
 
@@ -126,11 +160,11 @@ def request_of(set_clock: SetClock) -> Callable[..., Request]:
 
 
 @pytest.fixture
-def say(request_of: Callable[..., Request], services: Services) -> Callable[..., Awaitable[Handled]]:
-    """Return what does as typed: `await say("cancel #41", user=ADMIN)`."""
+def say(context_of: Callable[..., Context]) -> Callable[..., Awaitable[Handled]]:
+    """Return what runs a command as typed: `await say("cancel #41", user=ADMIN)`."""
 
     async def said(text: str, **fields: Any) -> Handled:
-        return await executor.handle(request_of(text, **fields), services)
+        return await execute(text, context_of(**fields))
 
     return said
 
@@ -170,11 +204,11 @@ def recorded(store: Store, works: FakeProvider) -> Callable[..., Awaitable[None]
                     team=TEAM,
                     channel=CHANNEL,
                     user=started_by,
-                    notifications=lambda _row: (),
+                    notifications=(),
                     watches=(),
                     now=NOW,
                 )
-        await store.recording.record(builds, lambda _batch: (), now=NOW)
+        await store.recording.record(builds, now=NOW)
 
     return done
 

@@ -44,7 +44,6 @@ from bot.providers.base.options import Options
 from bot.providers.base.provider import PipelineAdmin, Provider
 from bot.providers.base.webhooks import same_secret
 from bot.slack.sender import SlackError
-from commands.core.context import File
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 TEAM, CHANNEL, USER, ADMIN = "T1", "C1", "U1", "UADMIN"
@@ -464,6 +463,8 @@ class RecordingSender:
     groups: dict[str, list[str]] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)
     response_urls_work: bool = True
+    outside: set[str] = field(default_factory=set)
+    private: set[str] = field(default_factory=set)
 
     def of(self, method: str) -> list[Said]:
         """Return the calls of one method, oldest first."""
@@ -536,7 +537,13 @@ class RecordingSender:
             case "usergroups.list":
                 return {"ok": True, "usergroups": [{"id": name, "users": them} for name, them in self.groups.items()]}
             case "conversations.members":
-                return {"ok": True, "members": self.members.get(str(given["channel"]), [])}
+                everybody = [user for user in self.users if user not in self.outside]
+                return {"ok": True, "members": self.members.get(str(given["channel"]), everybody)}
+            case "conversations.info":
+                private = given["channel"] in self.private
+                return {"ok": True, "channel": {"id": given["channel"], "is_private": private, "is_member": True}}
+            case "conversations.open":
+                return {"ok": True, "channel": {"id": f"D{given['users']}"}}
             case _:
                 return {"ok": True}
 
@@ -545,26 +552,3 @@ class RecordingSender:
         email = fields.pop("email", f"{name.lower()}@works.example")
         profile = {"display_name": name, "email": email}
         self.users[user] = {"id": user, "name": name.lower(), "tz": "Europe/Berlin", "profile": profile, **fields}
-
-
-class Slack:
-    """The verbs' view of a `RecordingSender`."""
-
-    def __init__(self, sender: RecordingSender) -> None:
-        self._sender = sender
-
-    async def post(self, team: str, channel: str, message: Message, *, thread: str = "") -> str:
-        """Post a message and return its ts."""
-        return (await self._sender.post(team, channel, message, thread=thread))[1]
-
-    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
-        """Show a message to one person only."""
-        await self._sender.ephemeral(team, channel, user, message, thread=thread)
-
-    async def upload(self, team: str, channel: str, file: File, *, thread: str = "") -> None:
-        """Put a file into a channel."""
-        await self._sender.upload(team, channel, name=file.name, content=file.content, title=file.title, thread=thread)
-
-    async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        """Call a Web API method."""
-        return await self._sender.call(team, method, arguments)

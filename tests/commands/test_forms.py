@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,27 +10,26 @@ import pytest
 from bot.core.errors import Ambiguous, BotError, Unavailable, UsageError
 from bot.core.models import Pipeline
 from bot.store import Store
-from commands.core.context import Request, Source
+from commands.core.context import Context
 from commands.core.forms import METADATA, FieldError, opening, packed, unpacked, values_of
-from commands.forms import FORMS
-from commands.registry import COMMANDS
+from commands.registry import REGISTRY
 from commands.slack import app as bolt
 from commands.slack.app import SlackApp
-from tests.commands.fakes import CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
+from tests.commands.fakes import NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.modals import HEADERS, Modal
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", REGISTRY.forms)
 def test_titles_and_labels_fit(name: str) -> None:
-    form = FORMS[name]
+    form = REGISTRY.forms[name]
     assert form.name == name
     assert len(form.title) <= 24
     assert len(form.submit_label) <= 24
 
 
 def test_forms_and_verbs_are_audited_under_names_people_know() -> None:
-    verbs = {command.verb for command in COMMANDS}
-    assert {*FORMS} - verbs == {"decide"}
+    verbs = {command.verb for command in REGISTRY.commands}
+    assert {*REGISTRY.forms} - verbs == {"decide"}
 
 
 async def test_a_trigger_that_expired_is_told_to_the_person(modal: Modal, sender: RecordingSender) -> None:
@@ -157,7 +157,7 @@ async def test_a_list_that_takes_too_long_is_empty(
     async def never(*_args: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(FORMS["run"], "options", never)
+    monkeypatch.setattr(REGISTRY.forms["run"], "options", never)
     monkeypatch.setattr(bolt, "INLINE_SECONDS", -0.4)
     assert await modal.options("ref", "x") == []
 
@@ -191,10 +191,9 @@ def test_arguments_travel_and_foreign_metadata_holds_none() -> None:
         packed({"a": "x" * METADATA})
 
 
-def test_words_too_long_for_a_form_are_refused_before_it_opens() -> None:
-    request = Request(team=TEAM, channel=CHANNEL, user=USER, now=NOW, source=Source.SLASH)
+def test_words_too_long_for_a_form_are_refused_before_it_opens(context_of: Callable[..., Context]) -> None:
     with pytest.raises(UsageError):
-        opening("run", request, pipeline="x" * METADATA)
+        opening("run", context_of(), pipeline="x" * METADATA)
 
 
 def test_every_kind_of_field_is_read() -> None:
@@ -221,9 +220,9 @@ def test_what_is_wrong_is_told_by_label_where_it_has_no_field_any_more() -> None
         ]
     }
     error = FieldError("ref", "Which one?", others={"gone": "Not <there>."})
-    text = json.dumps(FORMS["run"].again(shown, {}, error).payload(), ensure_ascii=False)
+    text = json.dumps(REGISTRY.forms["run"].again(shown, {}, error).payload(), ensure_ascii=False)
     assert "*Branch*: Which one?" in text
     assert "Not &lt;there&gt;." in text
     several = Ambiguous("Two fit.", choices=(("Web", "run web"), ("Webhooks", "run webhooks")))
-    assert "• Webhooks" in json.dumps(FORMS["run"].again(shown, {}, several).payload(), ensure_ascii=False)
-    assert FORMS["run"].again(shown, {}, BotError("Broke.")).submit is None
+    assert "• Webhooks" in json.dumps(REGISTRY.forms["run"].again(shown, {}, several).payload(), ensure_ascii=False)
+    assert REGISTRY.forms["run"].again(shown, {}, BotError("Broke.")).submit is None

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.slack.inbox import Inbox
 from bot.slack.sender import SlackError
 from bot.store import Store
 from bot.store.tables import LinkRow, ScheduleRow
-from commands.core.context import Answer, Request, Services
+from commands.core.context import Answer, Context, Services
 from commands.core.executor import Handled
 from commands.scheduled import LATEST, Timed
 from tests.commands.conftest import SetClock
@@ -27,7 +28,7 @@ class Channel:
         self.shown: list[str] = []
         self.refusal = ""
 
-    async def deliver(self, request: Request, answer: Answer) -> None:
+    async def deliver(self, context: Context, answer: Answer) -> None:
         if self.refusal:
             raise SlackError(self.refusal)
         assert answer.silent or answer.message is not None
@@ -40,8 +41,8 @@ def channel() -> Channel:
 
 
 @pytest.fixture
-def timed(services: Services, channel: Channel) -> Timed:
-    return Timed(services, channel.deliver)
+def timed(services: Services, channel: Channel, inbox: Inbox) -> Timed:
+    return Timed(services, channel.deliver, inbox)
 
 
 async def the_row(store: Store) -> ScheduleRow:
@@ -98,6 +99,7 @@ async def test_an_interval_keeps_its_beat_over_a_restart_and_makes_no_burst(
     store: Store,
     works: FakeProvider,
     set_clock: SetClock,
+    inbox: Inbox,
     services: Services,
     channel: Channel,
     linked: Linked,
@@ -108,12 +110,12 @@ async def test_an_interval_keeps_its_beat_over_a_restart_and_makes_no_burst(
     gap = minutes * MINUTE
     for beat in range(1, 4):
         set_clock.now = NOW + beat * gap + timedelta(seconds=7)
-        await Timed(services, channel.deliver).tick()
+        await Timed(services, channel.deliver, inbox).tick()
         assert builds(works) == beat
         assert (await the_row(store)).next_at == NOW + (beat + 1) * gap
     set_clock.now = NOW + 20 * gap + 2 * MINUTE
     for _turn in range(3):
-        await Timed(services, channel.deliver).tick()
+        await Timed(services, channel.deliver, inbox).tick()
     assert builds(works) == 4
     assert (await the_row(store)).next_at == NOW + 21 * gap
 
@@ -251,6 +253,7 @@ async def test_a_fault_in_one_run_leaves_the_others_their_turn(
     say: Say,
     works: FakeProvider,
     set_clock: SetClock,
+    inbox: Inbox,
     services: Services,
     linked: Linked,
     caplog: pytest.LogCaptureFixture,
@@ -259,10 +262,40 @@ async def test_a_fault_in_one_run_leaves_the_others_their_turn(
     for _each in range(3):
         await say('schedule "daily 14:00" run app@main')
 
-    async def broken(_request: Request, _answer: Answer) -> None:
+    async def broken(_context: Context, _answer: Answer) -> None:
         raise RuntimeError("a fault of ours")
 
     set_clock.now = NOW + HOUR
-    await Timed(services, broken).tick()
+    await Timed(services, broken, inbox).tick()
     assert builds(works) == 3
     assert sum("what was due broke" in record.message for record in caplog.records) == 3
+
+
+async def test_a_process_killed_between_claim_and_run_leaves_the_run_to_another(
+    say: Say,
+    store: Store,
+    works: FakeProvider,
+    set_clock: SetClock,
+    services: Services,
+    channel: Channel,
+    linked: Linked,
+    inbox: Inbox,
+) -> None:
+    await linked()
+    await say('schedule "daily 14:00" run app@main')
+    await say("digest daily 14:00")
+    set_clock.go(hours=1)
+    timed = Timed(services, channel.deliver, inbox)
+    await timed._claim_schedule(set_clock.now)
+    await timed._claim_digest(set_clock.now)
+    inbox.held.clear()  # it died, and renews no lease any more
+    assert builds(works) == 0
+    set_clock.go(seconds=16)
+    for _turn in range(2):
+        await inbox.tick()
+        await inbox.settle()
+        await timed.tick()
+    assert builds(works) == 1
+    digests = [row for row in await store.notifications.in_channel(TEAM, CHANNEL, NOW) if row.event == "digest"]
+    assert len(digests) == 1
+    assert await store.inbox.count_open() == 0

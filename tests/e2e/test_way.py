@@ -102,7 +102,7 @@ async def test_a_tap_is_heard_at_once_and_a_forged_one_refused(stage: Stage) -> 
     async with httpx.AsyncClient(base_url=stage.playground.bot_url) as outside:
         forged = await outside.post("/hooks/demo-buildkite", json={"event": "build.finished"})
         assert forged.status_code == 401
-        assert (await outside.post("/hooks/nobody", json={})).status_code == 404
+        assert (await outside.post("/hooks/nobody", json={})).status_code == 401
         assert (await outside.get("/healthz")).status_code == 200
         ready = await outside.get("/readyz")
         assert ready.status_code == 200, ready.text

@@ -1,6 +1,6 @@
-"""Who we are to Azure DevOps: a personal access token, or an application of Microsoft Entra whose tokens live an hour.
+"""Credentials: a personal access token, or an application of Microsoft Entra whose tokens live an hour.
 
-Facts: "Use personal access tokens" and "Use service principals and managed identities in Azure DevOps", read in August
+Pages: "Use personal access tokens" and "Use service principals and managed identities in Azure DevOps", read in August
 2026. A service principal is added to the organization as a user: app permissions in Entra do nothing there.
 """
 
@@ -8,20 +8,19 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
-from typing import Self
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import httpx
-from pydantic import Field, SecretStr, model_validator
+from pydantic import SecretStr
 from typing_extensions import override
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable
 from bot.http.client import Reply, message_of, retry_after
 from bot.providers.azure_devops import wire
-from bot.providers.base.options import Options
+from bot.providers.azure_devops.options import LABEL, AzureOptions
+from bot.providers.base.urls import path
 
-LABEL = "Azure DevOps"
 LOGIN = "https://login.microsoftonline.com"
 SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"
 """The resource that Azure DevOps is in Entra."""
@@ -33,45 +32,20 @@ SIGN_IN = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.NON_AUTHORITATIVE_INF
 """How the service says that a credential does not serve: seldom with 401."""
 
 
-class AzureOptions(Options):
-    """An organization, and a personal access token or an application of Microsoft Entra."""
-
-    organization: str = Field(
-        min_length=1,
-        pattern=r"^[^/\s]+$",
-        description="The organization, as in dev.azure.com/ORGANIZATION; on a server of one's own the collection.",
+def credentials(options: AzureOptions, clock: Clock) -> httpx.Auth:
+    """Return what adds the credentials that the options name."""
+    if options.token is not None:
+        return TokenAuth(options.token)
+    return EntraAuth(
+        tenant_id=options.tenant_id,
+        client_id=options.client_id,
+        client_secret=options.client_secret or SecretStr(""),
+        clock=clock,
     )
-    project: str = Field(
-        default="", pattern=r"^[^/]*$", description="The only project to speak of; all where left out."
-    )
-    token: SecretStr | None = Field(
-        default=None,
-        min_length=1,
-        description="Personal access token: Build (read & execute), Test (read), Code (read), Project and Team (read).",
-    )
-    tenant_id: str = Field(default="", pattern=r"^[^/\s]*$", description="The Entra tenant, instead of a token.")
-    client_id: str = Field(default="", description="The Entra application's client id.")
-    client_secret: SecretStr | None = Field(default=None, description="The Entra application's secret.")
-    api_version: str = Field(
-        default="7.1",
-        pattern=r"^\d+\.\d+$",
-        description="The API's version: 7.0 for Azure DevOps Server 2022, 6.0 for Server 2020.",
-    )
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        entra = (self.tenant_id, self.client_id, self.client_secret)
-        if self.token is not None and any(entra):
-            message = "`token` and `client_secret` exclude each other: take one of them out."
-            raise ValueError(message)
-        if self.token is None and not all(entra):
-            message = "`token` is missing, or all of `tenant_id`, `client_id` and `client_secret`."
-            raise ValueError(message)
-        return self
 
 
 class TokenAuth(httpx.Auth):
-    """Sends a personal access token as the password of nobody."""
+    """Adds a personal access token as the password of Basic credentials without a user name."""
 
     def __init__(self, token: SecretStr) -> None:
         self._token = token
@@ -84,15 +58,15 @@ class TokenAuth(httpx.Auth):
 
 
 class EntraAuth(httpx.Auth):
-    """Sends a token of Entra, fetched with client credentials.
+    """Adds a bearer token of Entra, fetched with client credentials.
 
-    The flow itself fetches one where there is none that lasts five minutes more, one request at a time however many wait
-    for it. An answer that means "sign in" makes it fetch another one, once: the request was then not taken. Raises
-    AuthFailed, RateLimited, Unavailable for the fetching.
+    A token that lasts less than five minutes more is replaced before the request is sent; requests that wait for it
+    share one fetch. An answer that means "sign in" makes it fetch another token and send the request again, once: the
+    first was refused and did nothing. Raises AuthFailed, RateLimited or Unavailable where no token is granted.
     """
 
     def __init__(self, *, tenant_id: str, client_id: str, client_secret: SecretStr, clock: Clock) -> None:
-        self._address = f"{LOGIN}/{quote(tenant_id, safe='')}/oauth2/v2.0/token"
+        self._address = "/".join((LOGIN, path(tenant_id, "oauth2", "v2.0", "token")))
         self._client_id = client_id
         self._client_secret = client_secret
         self._clock = clock
@@ -105,9 +79,9 @@ class EntraAuth(httpx.Auth):
         for _try in range(2):
             async with self._lock:
                 if self._clock() >= self._good_until:
-                    response = yield self._asking()
+                    response = yield self._token_request()
                     await response.aread()
-                    self._keep(response)
+                    self._keep_token(response)
                 used = self._token
             request.headers["Authorization"] = f"Bearer {used.get_secret_value()}"
             response = yield request
@@ -116,7 +90,7 @@ class EntraAuth(httpx.Auth):
             if self._token is used:  # else another request has replaced it meanwhile
                 self._good_until = datetime.min.replace(tzinfo=UTC)
 
-    def _asking(self) -> httpx.Request:
+    def _token_request(self) -> httpx.Request:
         form = {
             "grant_type": "client_credentials",
             "client_id": self._client_id,
@@ -131,7 +105,7 @@ class EntraAuth(httpx.Auth):
             extensions={"timeout": httpx.Timeout(REFRESH_SECONDS).as_dict()},
         )
 
-    def _keep(self, response: httpx.Response) -> None:
+    def _keep_token(self, response: httpx.Response) -> None:
         now = self._clock()
         reply = Reply(
             status=response.status_code,
@@ -163,9 +137,9 @@ def _no_token(reply: Reply, now: datetime) -> ProviderError:
         return Unavailable(
             f"Microsoft Entra is having trouble (HTTP {reply.status}).", provider=LABEL, status=reply.status
         )
-    said = message_of(reply)
+    reason = message_of(reply)
     return AuthFailed(
-        f"Microsoft Entra gives me no token{f': {said}' if said else ''}.",
+        f"Microsoft Entra gives me no token{f': {reason}' if reason else ''}.",
         provider=LABEL,
         status=reply.status,
         hint="Check `tenant_id`, `client_id` and `client_secret`; secrets of applications end.",

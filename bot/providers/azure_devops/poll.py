@@ -1,91 +1,120 @@
-"""The poll of a project: what has ended, what runs, and what waits for an approval."""
+"""The poll of projects: which builds ended, which run, which wait for an approval."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from bot.core.errors import AuthFailed
+import msgspec
+
+from bot.core.errors import AuthFailed, NotFound
 from bot.core.models import Build, BuildKey, Changes, Status, Watched
 from bot.http.client import Query
-from bot.providers.azure_devops import convert, wire
-from bot.providers.azure_devops.client import GONE, PER_PAGE, Service
-from bot.providers.azure_devops.cursor import Cursor
+from bot.providers.azure_devops import wire
+from bot.providers.azure_devops.client import PER_PAGE, REFUSED, Client
+from bot.providers.azure_devops.convert import STOPPED_EARLY
+from bot.providers.azure_devops.urls import project_path
+from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import parse_items
 
 BUILD_IDS = 100
-JUDGED = 50
-"""How many timelines are read at a time, at most."""
-QUEUED_EVERY = 3
-"""Every how many ticks the queue is listed: what stands there begins by itself."""
+TIMELINES = 50
+"""How many timelines of finished builds a poll reads, at most."""
+QUEUE_EVERY = 3
+"""The queue is listed at every third poll: what stands there begins by itself."""
+APPROVALS = "approvals"
 OVERLAP = timedelta(minutes=3)
+
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class AzureCursor(PollCursor, frozen=True):
+    """Since when ends are listed (None at the first poll), how many polls there were, and which ends were reported."""
+
+    since: AwareTime | None = None
+    tick: int = 0
+    told: frozenset[str] = frozenset()
 
 
 class Poll:
-    """What `changes` asks."""
+    """The requests of `changes`."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     async def changes(self, text: str | None, watched: Watched, now: datetime) -> Changes:
-        """Return what may have changed in the projects watched; an end is told once, but for unfinished builds."""
-        at = Cursor.read(text, now)
-        found: list[Build] = []
-        told: set[str] = set()
+        """Return what may have changed in the watched projects; an end is reported once, but for unfinished builds."""
+        cursor = AzureCursor.decode(text) or AzureCursor()
+        changed: list[Build] = []
+        reported: set[str] = set()
         pipelines = watched.pipelines | {key.pipeline for key in watched.unfinished}
         for project in sorted({_project(pipeline) for pipeline in pipelines}):
-            mine = frozenset(key for key in watched.unfinished if _project(key.pipeline) == project)
-            listed = await self._listed(project, at, mine)
-            known = [it for it in listed if it.pipeline in watched.pipelines or it.key in mine]
-            told |= {_end(it) for it in known if it.completed}
-            ended = [it for it in known if it.completed and (_end(it) not in at.told or it.key in mine)]
-            found += await self._with_timelines(ended)
-            found += await self._with_approvals(project, [it for it in known if not it.completed])
-        return Changes(builds=tuple(found), cursor=at.moved_on(now, told))
+            unfinished = frozenset(key for key in watched.unfinished if _project(key.pipeline) == project)
+            listed = await self._listed(project, cursor, unfinished, now)
+            builds = [build for build in listed if build.pipeline in watched.pipelines or build.key in unfinished]
+            reported |= {_end(build) for build in builds if build.completed}
+            ended = [
+                build
+                for build in builds
+                if build.completed and (_end(build) not in cursor.told or build.key in unfinished)
+            ]
+            changed += await self._with_timelines(ended)
+            changed += await self._with_approvals(project, [build for build in builds if not build.completed])
+        following = AzureCursor(since=now, tick=cursor.tick + 1, told=frozenset(reported))
+        return Changes(builds=tuple(changed), cursor=following.encode())
 
-    async def _listed(self, project: str, at: Cursor, unfinished: Collection[BuildKey]) -> list[Build]:
-        """Return what has ended since, what runs and, at times, what is queued; then what is unfinished and unseen."""
-        since = f"{at.since - OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
-        asked: list[Query] = [
+    async def _listed(
+        self, project: str, cursor: AzureCursor, unfinished: Collection[BuildKey], now: datetime
+    ) -> list[Build]:
+        """Return what ended since, what runs and, at times, the queue; then unfinished builds that no list shows."""
+        since = f"{(cursor.since or now) - OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
+        queries: list[Query] = [
             {"statusFilter": "completed", "queryOrder": "finishTimeDescending", "minTime": since, "$top": PER_PAGE},
             {"statusFilter": "inProgress", "queryOrder": "queueTimeDescending", "$top": PER_PAGE},
         ]
-        if at.tick % QUEUED_EVERY == 0:
-            asked.append({"statusFilter": "notStarted", "queryOrder": "queueTimeDescending", "$top": PER_PAGE})
-        found: dict[BuildKey, Build] = {}
-        for query in asked:
-            found |= {it.key: it for it in await self._all(project, query)}  # read later, so it knows better
-        unseen = sorted(key.id for key in unfinished if key not in found)
+        if cursor.tick % QUEUE_EVERY == 0:
+            queries.append({"statusFilter": "notStarted", "queryOrder": "queueTimeDescending", "$top": PER_PAGE})
+        builds: dict[BuildKey, Build] = {}
+        for query in queries:
+            builds |= {build.key: build for build in await self._builds(project, query)}  # the later answer is newer
+        unseen = sorted(key.id for key in unfinished if key not in builds)
         for first in range(0, len(unseen), BUILD_IDS):
             query = {"buildIds": ",".join(unseen[first : first + BUILD_IDS]), "$top": BUILD_IDS}
-            found |= {it.key: it for it in await self._all(project, query)}
-        return list(found.values())
+            builds |= {build.key: build for build in await self._builds(project, query)}
+        return list(builds.values())
 
-    async def _all(self, project: str, query: Query) -> list[Build]:
-        path = self._service.at(project, "build/builds")
+    async def _builds(self, project: str, query: Query) -> list[Build]:
         return [
-            it
-            async for page in self._service.pages(path, query)
-            for it in parse_items(page, lambda payload: self._service.read(payload, project))
+            build
+            async for page in self._client.pages(project_path(project, "build", "builds"), query)
+            for build in parse_items(page, lambda payload: self._client.read(payload, project))
         ]
 
     async def _with_timelines(self, builds: Iterable[Build]) -> list[Build]:
-        """Return builds with their jobs; after a long night only the first fifty, red ones before others."""
-        ordered = sorted(builds, key=lambda it: it.conclusion not in convert.RAN_OUT)
-        return [await self._service.judged(it) if n < JUDGED else it for n, it in enumerate(ordered)]
+        """Return builds with their jobs; of many that ended at once only the first fifty, red ones before others."""
+        ordered = sorted(builds, key=lambda build: build.conclusion not in STOPPED_EARLY)
+        return [
+            await self._client.with_timeline(build) if position < TIMELINES else build
+            for position, build in enumerate(ordered)
+        ]
 
     async def _with_approvals(self, project: str, builds: list[Build]) -> list[Build]:
         """Return unfinished builds, saying which of them wait for an approval."""
-        if not any(it.status is Status.IN_PROGRESS for it in builds):
+        if not any(build.status is Status.IN_PROGRESS for build in builds):
             return builds
+        if APPROVALS in self._client.absent:
+            return await self._with_timelines(builds)
         try:
             query: Query = {"state": "pending", "top": PER_PAGE}
-            listed = await self._service.get(self._service.at(project, "pipelines/approvals"), query)
+            listed = await self._client.get(project_path(project, "pipelines", "approvals"), query)
             pending = list(parse_items(listed.items("value"), wire.Approval.of))
-        except (AuthFailed, *GONE):
+        except REFUSED as exc:
+            if isinstance(exc, AuthFailed | NotFound):
+                self._client.absent.add(APPROVALS)
             return await self._with_timelines(builds)
-        owners = {str(it.pipeline.owner.id) for it in pending if it.pipeline and it.pipeline.owner}
-        if len(pending) < PER_PAGE and all(it.pipeline and it.pipeline.owner for it in pending):
-            held = [it for it in builds if it.id in owners]
-            return [it for it in builds if it.id not in owners] + await self._with_timelines(held)
+        owners = {str(item.pipeline.owner.id) for item in pending if item.pipeline and item.pipeline.owner}
+        if len(pending) < PER_PAGE and all(item.pipeline and item.pipeline.owner for item in pending):
+            held = [build for build in builds if build.id in owners]
+            return [build for build in builds if build.id not in owners] + await self._with_timelines(held)
         return await self._with_timelines(builds)
 
 

@@ -105,7 +105,9 @@ class Definition(Camel):
     @property
     def settable(self) -> frozenset[str]:
         """Return the names, in lower case, of the variables that a build may be given."""
-        return frozenset(name.lower() for name, it in (self.variables or {}).items() if it and it.allow_override)
+        return frozenset(
+            name.lower() for name, variable in (self.variables or {}).items() if variable and variable.allow_override
+        )
 
 
 class Validation(Camel):
@@ -116,7 +118,11 @@ class Validation(Camel):
 
 
 class BuildWire(Camel):
-    """A build. `parameters` (JSON in a string) and `template_parameters` are read for a rebuild only."""
+    """A build.
+
+    `parameters` is JSON in a string: the variables that a person gave, which are read for a rebuild only, and for a
+    pull request what the service says of it.
+    """
 
     id: int
     status: str | None = None
@@ -182,9 +188,9 @@ class Record(Camel):
 
 
 class Timeline(Camel):
-    """GET …/timeline."""
+    """GET …/timeline; its records are read one by one."""
 
-    records: list[Record] | None = None
+    records: list[msgspec.Raw] | None = None
 
 
 class ArtifactResource(Camel):
@@ -254,7 +260,7 @@ class TestSummary(Camel):
 class TestResult(Camel):
     """One test of a run."""
 
-    id: int | None = None
+    id: int
     test_case_title: str | None = None
     automated_test_name: str | None = None
     automated_test_storage: str | None = None

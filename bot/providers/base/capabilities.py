@@ -16,6 +16,7 @@ class Capability(StrEnum):
     RETRY_FAILED = "retry_failed"
     RETRY_JOB = "retry_job"
     ERASE = "erase"
+    ERASE_JOB = "erase_job"
     JOBS = "jobs"
     LOG = "log"
     LIVE_LOG = "live_log"
@@ -42,6 +43,7 @@ OVERRIDES: Mapping[Capability, str] = {
     Capability.RETRY_FAILED: "retry",
     Capability.RETRY_JOB: "retry",
     Capability.ERASE: "erase",
+    Capability.ERASE_JOB: "erase_job",
     Capability.JOBS: "jobs",
     Capability.LOG: "log",
     Capability.LIVE_LOG: "log",
@@ -70,6 +72,7 @@ ABILITIES: Mapping[Capability, str] = {
     Capability.RETRY_FAILED: "run only the failed jobs again",
     Capability.RETRY_JOB: "run one job again",
     Capability.ERASE: "erase a build's logs and artifacts",
+    Capability.ERASE_JOB: "erase the log and artifacts of one job",
     Capability.JOBS: "list a build's jobs",
     Capability.LOG: "show logs",
     Capability.LIVE_LOG: "show logs while a job runs",

@@ -18,7 +18,8 @@ class Options(BaseModel):
         default=None, description="What webhooks are signed with, or the last part of their address."
     )
     workspaces: tuple[str, ...] = Field(
-        default=(), description="Slack workspaces (team ids) that may see this connection."
+        default=(),
+        description="Slack workspaces (team ids) that may see this connection; without any, the one that was alone when it was first seen.",
     )
     private_network: bool = Field(default=False, description="Allow loopback and private addresses.")
 

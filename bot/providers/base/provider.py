@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
+from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import (
@@ -103,7 +104,11 @@ class Provider(ABC, Generic[O]):
     start_options: ClassVar[Mapping[str, str]] = {}
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
+    takes_message: ClassVar[bool] = True
+    cancels_waiting: ClassVar[bool] = True
+    """Whether the system's API cancels a build that waits for approval."""
 
+    @override
     def __init_subclass__(cls, **given: object) -> None:
         """Note the provider's label for the messages of its wire models."""
         super().__init_subclass__(**given)
@@ -308,6 +313,10 @@ class Provider(ABC, Generic[O]):
         """Delete a build's logs and artifacts and return it."""
         raise self.unsupported(Capability.ERASE)
 
+    async def erase_job(self, pipeline: str, job: str) -> Build:
+        """Delete one job's log and artifacts, nothing beside it, and return the build it belongs to."""
+        raise self.unsupported(Capability.ERASE_JOB)
+
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
         """Return a build's jobs in the order they run; jobs superseded by a retry are marked or left out."""
         raise self.unsupported(Capability.JOBS)
@@ -375,7 +384,9 @@ class Provider(ABC, Generic[O]):
         said, hint = self.refusals.get(capability, (f"{self.label} can't {ABILITIES[capability]} for me.", ""))
         if url:
             hint = f"{hint or 'Do it on its page'}: {url}" if not hint.endswith(".") else f"{hint} {url}"
-        return Unsupported(said, provider=self.label, hint=hint or None)
+        refusal = Unsupported(said, provider=self.label, hint=hint or None)
+        refusal.url = url
+        return refusal
 
     def check_options(self, request: StartRequest) -> None:
         """Raise UsageError for an option of a start that this system does not have, by name."""

@@ -1,10 +1,10 @@
-"""Bitbucket's objects in our words: pure readers and state maps."""
+"""Bitbucket's objects as models: state maps and converters. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from email.utils import parseaddr
-from urllib.parse import quote
 
 from bot.core.models import (
     Approval,
@@ -21,12 +21,9 @@ from bot.core.models import (
     TestCase,
     Trigger,
 )
-from bot.http.client import Reply
 from bot.providers.base.convert import StateMap, state_from, with_jobs
 from bot.providers.base.times import parse_time
-from bot.providers.bitbucket import wire
-
-SITE = "https://bitbucket.org"
+from bot.providers.bitbucket import urls, wire
 
 STATES: StateMap = {
     "PARSING": (Status.QUEUED, None),
@@ -67,6 +64,10 @@ STEP_STATES: StateMap = {
     "SYSTEM_ERROR": (Status.COMPLETED, Conclusion.FAILED),
     "USER_ERROR": (Status.COMPLETED, Conclusion.FAILED),
 }
+PULL_REQUEST_TARGET = "pipeline_pullrequest_target"
+BRANCH_REFS = frozenset({"branch", "named_branch"})
+TAG_REFS = frozenset({"tag", "annotated_tag"})
+LONGEST_SECONDS = 10.0**9
 WAITING = frozenset({"PAUSED", "HALTED"})
 LISTED_STATES: Mapping[str, str] = {"passed": "PASSED", "cancelled": "STOPPED"}
 """The words of ours that one value of the list's `status` covers; it takes only one."""
@@ -84,25 +85,24 @@ SETTLED = frozenset({"PASSED", "SKIPPED", "IGNORED"})
 
 _STATE_TYPE = re.compile(r"^pipeline_(?:step_)?state_(?:(?:completed|in_progress|pending)_)?")
 _TRIGGER_TYPE = re.compile(r"^pipeline_(?:step_)?trigger_")
+_NOREPLY = re.compile(
+    r"(?:(?:\d+\+)?([a-z0-9][a-z0-9-]*)@users\.noreply\.github\.com|\d+-([a-z0-9][\w.-]*)@users\.noreply\.gitlab\.com)",
+    re.IGNORECASE,
+)
 _DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 
 
-def next_page(reply: Reply) -> str | None:
-    """Return where a list goes on: a link in the body."""
-    return wire.Next.of(reply.raw).next or None
-
-
-def pipeline(it: wire.Repository) -> Pipeline:
+def pipeline(repository: wire.Repository) -> Pipeline:
     """Return a repository as a pipeline; its UUID is its id, its slug what people type."""
-    slug = it.slug or (it.full_name or "").rpartition("/")[2] or it.uuid
+    slug = repository.slug or (repository.full_name or "").rpartition("/")[2] or repository.uuid
     return Pipeline(
-        id=it.uuid,
+        id=repository.uuid,
         path=slug,
-        name=it.name or slug,
-        group=it.project.name if it.project else None,
-        default_branch=(it.mainbranch.name if it.mainbranch else None) or None,
-        repository=it.full_name,
-        web_url=it.links.html.href if it.links and it.links.html else None,
+        name=repository.name or slug,
+        group=repository.project.name if repository.project else None,
+        default_branch=(repository.mainbranch.name if repository.mainbranch else None) or None,
+        repository=repository.full_name,
+        web_url=repository.links.html.href if repository.links and repository.links.html else None,
     )
 
 
@@ -128,48 +128,81 @@ def _is_completed(state: wire.State | None) -> bool:
     return (_word(state) or "").upper() == "COMPLETED"
 
 
-def _word(it: wire.State | wire.Word | None) -> str | None:
-    return (it.name or _STATE_TYPE.sub("", it.type or "").upper() or None) if it is not None else None
+def _word(state: wire.State | wire.Word | None) -> str | None:
+    return (state.name or _STATE_TYPE.sub("", state.type or "").upper() or None) if state is not None else None
 
 
-def build(it: wire.PipelineRun, connection: str, pipeline: str, commit: wire.Commit | None = None) -> Build:
-    """Return a pipeline's run as a build; `commit` is what the repository tells of its commit."""
-    raw = state_word(it.state)
-    done = bool(it.completed_on) or _is_completed(it.state)
+def build(
+    run: wire.PipelineRun,
+    connection: str,
+    pipeline: str,
+    commit: wire.Commit | None = None,
+    *,
+    by_duration: bool = False,
+) -> Build:
+    """Return a run as a build; `commit` is what the repository tells of its commit.
+
+    Its pipeline is the repository that the run names; `pipeline` is the one that was asked for. With `by_duration` the
+    start of a finished run is its end less its duration, for listings that do not read its steps.
+    """
+    raw = state_word(run.state)
+    done = bool(run.completed_on) or _is_completed(run.state)
     status, conclusion = state_from(raw, STATES, finished=done)
-    completed_at = parse_time(it.completed_on) if status is Status.COMPLETED else None
-    target = it.target or wire.Target()
+    completed_at = parse_time(run.completed_on) if status is Status.COMPLETED else None
+    target = run.target or wire.Target()
     kind = (target.ref_type or "").lower()
-    of_request = target.type == "pipeline_pullrequest_target"
-    on_branch = target.ref_name if kind in {"branch", "named_branch"} else None
-    known = commit or target.commit or wire.Commit()
+    of_request = target.type == PULL_REQUEST_TARGET
+    request = pull_request(target)
+    source = (target.source if request else None) if of_request else target.ref_name if kind in BRANCH_REFS else None
+    about = commit or target.commit or wire.Commit()
     return Build(
         connection=connection,
-        pipeline=pipeline,
-        id=it.uuid,
-        number=it.build_number,
+        pipeline=pipeline_id(run.repository, pipeline),
+        id=run.uuid,
+        number=run.build_number,
+        attempt=run.run_number,
         name=selector_name(target.selector),
         workflow=selector_name(target.selector, ":"),
-        repo=it.repository.full_name if it.repository else None,
-        branch=(target.source if of_request else on_branch) or None,
-        tag=target.ref_name if kind in {"tag", "annotated_tag"} else None,
-        pull_request=str(target.pullrequest.id) if target.pullrequest and target.pullrequest.id is not None else None,
-        target_branch=target.destination or None,
+        repo=run.repository.full_name if run.repository else None,
+        branch=source or None,
+        tag=target.ref_name if kind in TAG_REFS and not of_request else None,
+        pull_request=request,
+        target_branch=(target.destination or None) if of_request else None,
         commit=target.commit.hash if target.commit else None,
-        message=known.message or None,
-        author=author(known.author),
+        message=about.message or None,
+        author=author(about.author),
         status=status,
         conclusion=conclusion,
         raw_state=raw,
-        waiting=status is not Status.COMPLETED and is_waiting(it.state),
-        trigger=Trigger.MERGE_REQUEST if of_request else trigger(it),
-        triggered_by=it.creator.display_name or it.creator.nickname if it.creator else None,
-        triggered_by_type=starter(it.creator),
-        created_at=parse_time(it.created_on),
+        waiting=status is not Status.COMPLETED and is_waiting(run.state),
+        trigger=Trigger.MERGE_REQUEST if of_request else trigger(run),
+        triggered_by=run.creator.display_name or run.creator.nickname if run.creator else None,
+        triggered_by_type=starter(run.creator),
+        created_at=parse_time(run.created_on),
+        started_at=_start_by_duration(completed_at, run.duration_in_seconds) if by_duration else None,
         completed_at=completed_at,
         updated_at=completed_at,
-        web_url=page(it),
+        web_url=page(run),
     )
+
+
+def pipeline_id(repository: wire.RepositoryName | None, asked: str) -> str:
+    """Return the UUID of the repository that a run names, else the one that was asked for."""
+    uuid = repository.uuid if repository else None
+    return asked if not uuid or uuid.strip("{}").lower() == asked.strip("{}").lower() else uuid
+
+
+def pull_request(target: wire.Target) -> str | None:
+    """Return the number of the pull request that a run builds, None for other runs or where it is not told."""
+    if target.type != PULL_REQUEST_TARGET or target.pullrequest is None or target.pullrequest.id is None:
+        return None
+    return str(target.pullrequest.id) or None
+
+
+def _start_by_duration(completed_at: datetime | None, seconds: float | None) -> datetime | None:
+    if completed_at is None or seconds is None or not 0 < seconds < LONGEST_SECONDS:
+        return None
+    return completed_at - timedelta(seconds=seconds)
 
 
 def selector_name(selector: wire.Selector | None, between: str = ": ") -> str | None:
@@ -179,20 +212,22 @@ def selector_name(selector: wire.Selector | None, between: str = ": ") -> str | 
     return f"{selector.type}{between}{selector.pattern}" if selector.pattern else selector.type
 
 
-def page(it: wire.PipelineRun) -> str | None:
-    """Return a run's page; the answer's own links may name a host that nobody reaches."""
-    if it.repository is None or not it.repository.full_name or it.build_number is None:
-        return None
-    return f"{SITE}/{quote(it.repository.full_name)}/pipelines/results/{it.build_number}"
+def page(run: wire.PipelineRun) -> str | None:
+    """Return a run's page."""
+    return urls.run_page(run.repository.full_name if run.repository else None, run.build_number)
 
 
-def trigger(it: wire.PipelineRun) -> Trigger:
+def trigger(run: wire.PipelineRun) -> Trigger:
     """Return what made the run start; what an app started by hand was started by API."""
-    if it.trigger is None:
-        return Trigger.UNKNOWN
-    word = (it.trigger.name or _TRIGGER_TYPE.sub("", it.trigger.type or "")).upper()
-    read = TRIGGERS.get(word, Trigger.UNKNOWN)
-    return Trigger.API if read is Trigger.WEB and starter(it.creator) is Starter.BOT else read
+    by_word = TRIGGERS.get(trigger_word(run), Trigger.UNKNOWN)
+    return Trigger.API if by_word is Trigger.WEB and starter(run.creator) is Starter.BOT else by_word
+
+
+def trigger_word(run: wire.PipelineRun) -> str:
+    """Return Bitbucket's word for what made the run start, in capitals; empty where it is not told."""
+    if run.trigger is None:
+        return ""
+    return (run.trigger.name or _TRIGGER_TYPE.sub("", run.trigger.type or "")).upper()
 
 
 def starter(creator: wire.Account | None) -> Starter | None:
@@ -206,59 +241,60 @@ def starter(creator: wire.Account | None) -> Starter | None:
             return None
 
 
-def author(it: wire.CommitAuthor | None) -> Person | None:
-    """Return who wrote the commit."""
-    raw = it.raw if it else None
+def author(commit_author: wire.CommitAuthor | None) -> Person | None:
+    """Return who wrote the commit, with the login that a noreply address holds."""
+    raw = commit_author.raw if commit_author else None
     if not raw:
         return None
     name, email = parseaddr(raw)
-    return Person(name=name or raw, email=email) if "@" in email else Person(name=raw)
+    if "@" not in email:
+        return Person(name=raw)
+    noreply = _NOREPLY.fullmatch(email)
+    return Person(name=name or raw, email=email, login=noreply[1] or noreply[2] if noreply else None)
 
 
 def with_steps(build: Build, steps: Sequence[wire.Step]) -> Build:
-    """Return the build with what its steps tell: when its newest attempt began, which attempt it is, its jobs by state."""
+    """Return the build with what its steps tell: when its newest attempt began, which attempt it is, its jobs by state.
+
+    A step that was not run again keeps the number of an earlier attempt and does not tell when the newest one began.
+    """
     if not steps:
         return build
-    attempts = [step.run_number for step in steps if step.run_number is not None]
-    newest = max(attempts, default=None)
-    began = [
-        at
+    newest = max((step.run_number for step in steps if step.run_number is not None), default=None)
+    starts = [
+        started
         for step in steps
         if newest in {None, step.run_number}
         and state_word(step.state) not in {"NOT_RUN", "SKIPPED"}
-        and (at := parse_time(step.started_on)) is not None
+        and (started := parse_time(step.started_on)) is not None
     ]
     counted = with_jobs(build, (job(step, build, None) for step in steps))
-    return replace(counted, attempt=newest, started_at=min(began, default=None))
+    attempt = build.attempt if newest is None else max(newest, build.attempt or newest)
+    return replace(counted, attempt=attempt, started_at=min(starts, default=None))
 
 
-def job(it: wire.Step, build: Build, page: str | None) -> Job:
+def job(step: wire.Step, build: Build, page: str | None) -> Job:
     """Return a step as a job."""
-    raw = state_word(it.state)
-    status, conclusion = state_from(raw, STEP_STATES, finished=bool(it.completed_on) or _is_completed(it.state))
+    raw = state_word(step.state)
+    status, conclusion = state_from(raw, STEP_STATES, finished=bool(step.completed_on) or _is_completed(step.state))
     return Job(
-        id=it.uuid,
+        id=step.uuid,
         build=build.id,
         pipeline=build.pipeline,
-        name=step_name(it),
+        name=step_name(step),
         status=status,
         conclusion=conclusion,
         raw_state=raw,
-        reason=reason(it.state),
-        started_at=parse_time(it.started_on),
-        completed_at=parse_time(it.completed_on) if status is Status.COMPLETED else None,
-        web_url=step_page(it, page),
+        reason=reason(step.state),
+        started_at=parse_time(step.started_on),
+        completed_at=parse_time(step.completed_on) if status is Status.COMPLETED else None,
+        web_url=urls.step_page(page, step.uuid),
     )
 
 
-def step_name(it: wire.Step) -> str:
+def step_name(step: wire.Step) -> str:
     """Return what people call a step."""
-    return it.name or "a step without a name"
-
-
-def step_page(it: wire.Step, page: str | None) -> str | None:
-    """Return a step's page below its run's."""
-    return f"{page}/steps/{quote(it.uuid, safe='')}" if page else None
+    return step.name or "a step without a name"
 
 
 def reason(state: wire.State | None) -> str | None:
@@ -267,65 +303,65 @@ def reason(state: wire.State | None) -> str | None:
     return (error.message if error else None) or None
 
 
-def is_done(it: wire.Step) -> bool:
+def is_done(step: wire.Step) -> bool:
     """Return whether a step ran to an end: only then can it have a test report."""
-    status, conclusion = state_from(state_word(it.state), STEP_STATES, finished=bool(it.completed_on))
+    status, conclusion = state_from(state_word(step.state), STEP_STATES, finished=bool(step.completed_on))
     return status is Status.COMPLETED and conclusion is not Conclusion.SKIPPED
 
 
-def has_failed(it: wire.Step) -> bool:
+def has_failed(step: wire.Step) -> bool:
     """Return whether a step failed."""
-    return state_from(state_word(it.state), STEP_STATES)[1] in {Conclusion.FAILED, Conclusion.TIMEOUT}
+    return state_from(state_word(step.state), STEP_STATES)[1] in {Conclusion.FAILED, Conclusion.TIMEOUT}
 
 
 def approval(steps: Iterable[wire.Step], build: Build) -> Approval | None:
     """Return what a waiting run waits for: its first step that has not ended."""
-    left = (step for step in steps if state_from(state_word(step.state), STEP_STATES)[0] is not Status.COMPLETED)
-    it = next(left, None)
-    if it is None or not build.waiting:
+    open_steps = (step for step in steps if state_from(state_word(step.state), STEP_STATES)[0] is not Status.COMPLETED)
+    step = next(open_steps, None)
+    if step is None or not build.waiting:
         return None
-    manual = it.trigger is not None and it.trigger.type == MANUAL_STEP
+    manual = step.trigger is not None and step.trigger.type == MANUAL_STEP
     return Approval(
-        id=it.uuid,
+        id=step.uuid,
         build=build.id,
         pipeline=build.pipeline,
-        name=step_name(it),
-        job=it.uuid,
+        name=step_name(step),
+        job=step.uuid,
         instructions="Bitbucket's API cannot run a manual step. Open its page and run it there."
         if manual
         else "Bitbucket has halted this step, and its API cannot resume it. Open its page: it says why.",
-        url=step_page(it, build.web_url),
+        url=urls.step_page(build.web_url, step.uuid),
     )
 
 
-def step_issue(it: wire.Step, page: str | None) -> Issue:
+def step_issue(step: wire.Step, page: str | None) -> Issue:
     """Return a failed step as an issue."""
-    said = reason(it.state) or (state_word(it.state) or "failed").lower().replace("_", " ")
-    name = step_name(it)
-    return Issue(kind=IssueKind.ERROR, message=f"{name}: {said}", job=name, url=step_page(it, page))
+    why = reason(step.state) or (state_word(step.state) or "failed").lower().replace("_", " ")
+    name = step_name(step)
+    return Issue(kind=IssueKind.ERROR, message=f"{name}: {why}", job=name, url=urls.step_page(page, step.uuid))
 
 
-def is_annotation(it: wire.Annotation) -> bool:
+def is_annotation(annotation: wire.Annotation) -> bool:
     """Return whether an annotation complains about something."""
-    return (it.result or "").upper() not in SETTLED
+    return (annotation.result or "").upper() not in SETTLED
 
 
-def annotation_issue(it: wire.Annotation, report: wire.Report) -> Issue:
+def annotation_issue(annotation: wire.Annotation, report: wire.Report) -> Issue:
     """Return an annotation as an issue: critical and high ones are errors."""
-    severe = (it.severity or "").upper() in SEVERE
-    what = it.summary or (it.annotation_type or "a finding").lower().replace("_", " ")
+    severe = (annotation.severity or "").upper() in SEVERE
+    what = annotation.summary or (annotation.annotation_type or "a finding").lower().replace("_", " ")
     return Issue(
         kind=IssueKind.ERROR if severe else IssueKind.ANALYZER_WARNING,
         message=f"{report.title}: {what}" if report.title else what,
-        file=it.path,
-        line=it.line or None,
-        url=it.link,
+        file=annotation.path,
+        line=annotation.line or None,
+        url=annotation.link,
     )
 
 
-def test(it: wire.Case, step: str) -> TestCase:
-    """Return a test as ours."""
-    match (it.status or "").upper():
+def test(case: wire.Case, step: str) -> TestCase:
+    """Return a test of the step that is called `step`."""
+    match (case.status or "").upper():
         case "SUCCESSFUL" | "PASSED":
             outcome = Outcome.PASSED
         case "FAILED" | "ERROR":
@@ -335,18 +371,35 @@ def test(it: wire.Case, step: str) -> TestCase:
         case _:
             outcome = Outcome.UNKNOWN
     return TestCase(
-        name=it.name or it.fully_qualified_name or "a test without a name",
+        name=case.name or case.fully_qualified_name or "a test without a name",
         outcome=outcome,
-        class_name=it.package_name or None,
+        class_name=case.package_name or None,
         detail=step,
-        seconds=seconds(it.duration),
+        seconds=seconds(case.duration),
     )
+
+
+def errors(build: Build, steps: Sequence[wire.Step], severe: int) -> int | None:
+    """Return how many errors a build has: failed steps, its own error, severe findings; None for one without steps.
+
+    A build whose steps are not told may have failed in any number of them.
+    """
+    own = build.raw_state == "ERROR"
+    if not steps and not own and build.conclusion is not Conclusion.PASSED:
+        return None
+    return sum(map(has_failed, steps)) + own + severe
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of the known counts, None where none is known."""
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if numbers else None
 
 
 def seconds(duration: str | None) -> float | None:
     """Return an ISO 8601 duration of hours, minutes and seconds in seconds."""
-    found = _DURATION.fullmatch(duration or "")
-    if found is None or not any(found.groups()):
+    match = _DURATION.fullmatch(duration or "")
+    if match is None or not any(match.groups()):
         return None
-    hours, minutes, rest = (float(part or 0) for part in found.groups())
+    hours, minutes, rest = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + rest

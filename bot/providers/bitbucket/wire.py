@@ -149,6 +149,8 @@ class PipelineRun(Wire):
     has_variables: bool | None = None
     created_on: str | None = None
     completed_on: str | None = None
+    run_number: int | None = None
+    duration_in_seconds: float | None = None
 
 
 class Step(Wire):
@@ -174,6 +176,7 @@ class Summary(Wire):
 class Case(Wire):
     """A test of a step."""
 
+    uuid: str
     name: str | None = None
     package_name: str | None = None
     fully_qualified_name: str | None = None
@@ -191,6 +194,7 @@ class Report(Wire):
 class Annotation(Wire):
     """A finding of a report."""
 
+    uuid: str
     summary: str | None = None
     annotation_type: str | None = None
     severity: str | None = None
@@ -200,18 +204,19 @@ class Annotation(Wire):
     link: str | None = None
 
 
-class BranchName(Wire):
-    """The branch of a pull request's end."""
+class PullRequestEnd(Wire):
+    """The branch of a pull request's end, and the repository it is in."""
 
     branch: Named | None = None
     commit: Commit | None = None
+    repository: RepositoryName | None = None
 
 
 class PullRequest(Wire):
     """A pull request: what it brings and where it goes."""
 
-    source: BranchName | None = None
-    destination: BranchName | None = None
+    source: PullRequestEnd | None = None
+    destination: PullRequestEnd | None = None
 
 
 class Next(Wire):

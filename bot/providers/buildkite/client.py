@@ -7,7 +7,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from bot.core.errors import AuthFailed, NotFound, Rejected
+from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
 from bot.core.models import Build
 from bot.http.client import Api, Query, Reply
 from bot.providers.base.listing import parse_items
@@ -112,6 +112,13 @@ class BuildkiteClient:
         return await self._all(
             self._urls.build(pipeline, build, "jobs"), whole, wire.JobWire.of, JOB_PAGES, member="items"
         )
+
+    async def jobs_or_none(self, pipeline: str, build: str) -> list[wire.JobWire]:
+        """Return a build's jobs, those that a retry replaced among them; none where they can't be had."""
+        try:
+            return await self.jobs(pipeline, build, {"include_retried_jobs": True})
+        except (AuthFailed, NotFound, UnexpectedResponse):
+            return []
 
     async def log_tail(self, pipeline: str, build: str, job: str, keep: int) -> tuple[bytes, bool]:
         """Return the last `keep` bytes of a job's log and whether there is more above. An empty log is empty."""

@@ -24,6 +24,7 @@ from bot.core.models import (
     TestCase,
     Trigger,
 )
+from bot.core.text import step_name
 from bot.providers.base.convert import StateMap, repository, state_from
 from bot.providers.base.times import latest, parse_time
 from bot.providers.buildkite import wire
@@ -271,7 +272,12 @@ def job(raw: wire.JobWire, pipeline: str, build: str) -> Job:
 
 def job_name(raw: wire.JobWire) -> str:
     """Return what people call a job; steps without a name are called by their kind."""
-    return raw.name or raw.label or f"{raw.type or 'unnamed'} step"
+    return step_name(raw.name or raw.label or f"{raw.type or 'unnamed'} step")
+
+
+def job_names(jobs: Iterable[wire.JobWire]) -> Mapping[str, str]:
+    """Return what people call jobs, by their UUIDs."""
+    return {job.id: job_name(job) for job in jobs}
 
 
 def job_reason(raw: wire.JobWire) -> str | None:
@@ -326,14 +332,17 @@ def approval(raw: wire.JobWire, pipeline: str, build: str, page: str) -> Approva
     return Approval(id=raw.id, build=build, pipeline=pipeline, name=name, url=raw.web_url or f"{page}#{raw.id}")
 
 
-def artifact(raw: wire.ArtifactWire, pipeline: str, build: str) -> Artifact:
-    """Return an artifact as ours; its address needs the token, so it is none for people."""
+def artifact(raw: wire.ArtifactWire, pipeline: str, build: str, job_names: Mapping[str, str]) -> Artifact:
+    """Return an artifact as ours; its address needs the token, so it is none for people.
+
+    Its id is `<job's UUID>/<own UUID>`: it is downloaded below its job. `job_names` are names by UUID.
+    """
     return Artifact(
-        id=raw.id,
+        id=f"{raw.job_id}/{raw.id}",
         build=build,
         pipeline=pipeline,
         name=raw.path or raw.filename or raw.id,
-        job=raw.job_id,
+        job=job_names.get(raw.job_id or ""),
         size_bytes=raw.file_size,
         kind=raw.mime_type,
     )

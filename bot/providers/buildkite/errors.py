@@ -36,6 +36,7 @@ CANNOT = frozenset(
         Capability.RETRY_ALL,
         Capability.REJECT,
         Capability.ERASE,
+        Capability.ERASE_JOB,
         Capability.LIVE_LOG,
         Capability.PIPELINE_ADMIN,
     }
@@ -61,6 +62,10 @@ REFUSALS: Mapping[Capability, tuple[str, str]] = {
     Capability.ERASE: (
         "Buildkite deletes logs and artifacts one by one, and I don't do that.",
         "Delete them on the build's page.",
+    ),
+    Capability.ERASE_JOB: (
+        "Buildkite deletes logs and artifacts one by one, and I don't do that.",
+        "Delete them on the job's page.",
     ),
     Capability.PIPELINE_ADMIN: (
         "Buildkite's pipelines are managed on their own pages.",

@@ -66,6 +66,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     page = "https://buildkite.com/docs/apis/rest-api"
     states = convert.STATES
     options_type = BuildkiteOptions
+    cancels_waiting = False
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
@@ -264,13 +265,16 @@ class Buildkite(Provider[BuildkiteOptions]):
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
-        raws = await self._client.artifacts(pipeline, build)
-        return tuple(convert.artifact(raw, pipeline, build) for raw in raws if raw.state not in convert.GONE)
+        """Costs a request for each hundred artifacts, and where there are some, one for each hundred jobs: their names."""
+        raws = [raw for raw in await self._client.artifacts(pipeline, build) if raw.state not in convert.GONE]
+        names = convert.job_names(await self._client.jobs_or_none(pipeline, build)) if raws else {}
+        return tuple(convert.artifact(raw, pipeline, build, names) for raw in raws)
 
     @override
     def download(self, artifact: Artifact) -> AsyncIterator[bytes]:
-        place = (artifact.pipeline, artifact.build, artifact.job or "")
-        return self._api.download(self._urls.job_of(*place, "artifacts", artifact.id, "download"))
+        job, _, file = artifact.id.partition("/")
+        route = self._urls.job_of(artifact.pipeline, artifact.build, job, "artifacts", file, "download")
+        return self._api.download(route)
 
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:

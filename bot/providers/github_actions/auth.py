@@ -1,4 +1,4 @@
-"""Who we are to GitHub: a personal access token, or a GitHub App's installation whose tokens live one hour.
+"""Credentials: a GitHub App's installation, whose tokens live one hour, and what a connection's credentials may do.
 
 Facts: "Authenticating as a GitHub App" and "Generating an installation access token", read in August 2026. An App's own
 token (JWT, RS256) opens only what lies under `/app`; all else takes a token of the installation.
@@ -8,95 +8,36 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Self
-from urllib.parse import urlsplit
 
 import httpx
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
-from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import override
 
 from bot.core.clock import Clock
-from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable
-from bot.http.client import Reply, message_of
-from bot.providers.base.options import Options
+from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, Unavailable
+from bot.core.models import Account
+from bot.http.client import Api, Reply, message_of
 from bot.providers.base.times import parse_time
-from bot.providers.github_actions import limits, wire
+from bot.providers.base.urls import path
+from bot.providers.github_actions import errors, wire
+from bot.providers.github_actions.errors import LABEL
 
-LABEL = "GitHub Actions"
-VERSION = "2022-11-28"
 BACKDATED_SECONDS = 60
 JWT_SECONDS = 540
 EARLY = timedelta(minutes=5)
 """How long before its end an installation token is replaced."""
 SHORTEST_LIFE = timedelta(minutes=1)
 REFRESH_SECONDS = 30.0
+EXPIRY_WARNING = timedelta(days=14)
+APP_NEEDS = {"actions": "write", "contents": "read", "checks": "read", "deployments": "read"}
 
-_PEM = re.compile(r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
-
-
-class GitHubOptions(Options):
-    """An owner at GitHub, and a personal access token or a GitHub App's installation."""
-
-    owner: str = Field(
-        min_length=1, pattern=r"^[^/\s]+$", description="The organization or user, as in github.com/OWNER."
-    )
-    token: SecretStr | None = Field(
-        default=None, min_length=1, description="Personal access token: classic with `repo`, or fine-grained."
-    )
-    app_id: str = Field(
-        default="", coerce_numbers_to_str=True, description="A GitHub App's id or client id, instead of a token."
-    )
-    installation_id: str = Field(
-        default="",
-        pattern=r"^\d*$",
-        coerce_numbers_to_str=True,
-        description="The number of the App's installation, the last part of its settings page's address.",
-    )
-    private_key: SecretStr | None = Field(
-        default=None,
-        description="The App's .pem file's text; line breaks may be written as \\n, or all of it as base64.",
-    )
-    api_version: str = Field(
-        default=VERSION, pattern=r"^\d{4}-\d\d-\d\d$", description="The REST API's version, sent with each request."
-    )
-
-    @field_validator("private_key")
-    @classmethod
-    def _is_an_rsa_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            signing_key(value.get_secret_value())
-        return value
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_api(cls, value: str) -> str:
-        if urlsplit(value).hostname in {"github.com", "www.github.com"}:
-            message = "`url` is the API's address. Leave it out for github.com; it is https://HOST/api/v3 for a server."
-            raise ValueError(message)
-        return value
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        app = (self.app_id, self.installation_id, self.private_key)
-        if self.token is not None and any(app):
-            message = "`token` and an App's `app_id`, `installation_id` and `private_key` exclude each other."
-            raise ValueError(message)
-        if self.token is None and not all(app):
-            message = "Give `token`, or a GitHub App's `app_id`, `installation_id` and `private_key`."
-            raise ValueError(message)
-        return self
-
-    @property
-    def is_app(self) -> bool:
-        """Whether the connection is a GitHub App's installation."""
-        return self.token is None
+_PEM = re.compile(r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----((?:[^-]|-(?!----))*+)-----END \1-----", re.DOTALL)
 
 
 @lru_cache(maxsize=16)  # checking a key takes as long as a request, and options are read again and again
@@ -108,12 +49,12 @@ def signing_key(text: str) -> RSAPrivateKey:
     plain = text.strip().replace("\\r", "").replace("\\n", "\n")
     if "-----BEGIN" not in plain:
         plain = _unbase64(plain).decode("ascii", "replace")
-    found = _PEM.search(plain)
-    if found is None:
+    block = _PEM.search(plain)
+    if block is None:
         message = "`private_key` holds no whole private key. Paste the .pem file that GitHub let you download."
         raise ValueError(message)
     try:
-        key = load_der_private_key(_unbase64(found[2]), password=None)
+        key = load_der_private_key(_unbase64(block[2]), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
         message = "`private_key` cannot be read. Paste the whole .pem file that GitHub let you download."
         raise ValueError(message) from exc
@@ -131,18 +72,6 @@ def _unbase64(text: str) -> bytes:
         raise ValueError(message) from exc
 
 
-class TokenAuth(httpx.Auth):
-    """Sends a personal access token."""
-
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        yield request
-
-
 class AppAuth(httpx.Auth):
     """Sends an installation's token, and the App's own one below `/app`.
 
@@ -155,7 +84,7 @@ class AppAuth(httpx.Auth):
         self._key = key
         self._app_id = app_id
         self._base = httpx.URL(base_url)
-        self._tokens = f"{base_url}/app/installations/{installation_id}/access_tokens"
+        self._tokens = f"{base_url}/{path('app', 'installations', installation_id, 'access_tokens')}"
         self._clock = clock
         self._lock = asyncio.Lock()
         self._token = ""
@@ -170,7 +99,7 @@ class AppAuth(httpx.Auth):
         for _try in range(2):
             async with self._lock:
                 if self._clock() >= self._good_until:
-                    response = yield self._asking(request)
+                    response = yield self._token_request(request)
                     await response.aread()
                     self._keep(response)
                 used = self._token
@@ -188,13 +117,13 @@ class AppAuth(httpx.Auth):
         return jwt.encode(claims, self._key, algorithm="RS256")
 
     def _is_apps_own(self, url: httpx.URL) -> bool:
-        path = url.path.removeprefix(self._base.path.rstrip("/"))
-        return path == "/app" or path.startswith("/app/")
+        below = url.path.removeprefix(self._base.path.rstrip("/"))
+        return below == "/app" or below.startswith("/app/")
 
-    def _asking(self, request: httpx.Request) -> httpx.Request:
+    def _token_request(self, request: httpx.Request) -> httpx.Request:
         kept = {
             name: request.headers[name]
-            for name in ("accept", "user-agent", limits.VERSION_HEADER)
+            for name in ("accept", "user-agent", errors.VERSION_HEADER)
             if name in request.headers
         }
         return httpx.Request(
@@ -222,15 +151,110 @@ class AppAuth(httpx.Auth):
         self._good_until = max(ends - EARLY, now + SHORTEST_LIFE)
 
 
+class Identity:
+    """Whose credentials one connection has, what they lack, and the name under which GitHub records what they do.
+
+    `installation_id` is empty for a personal access token.
+    """
+
+    def __init__(self, api: Api, *, owner: str, installation_id: str, clock: Clock) -> None:
+        self._api = api
+        self._owner = owner
+        self._installation_id = installation_id
+        self._clock = clock
+        self._login = ""
+
+    async def login(self) -> str:
+        """Return the login that stands at what this connection starts. Costs one request, once."""
+        if not self._login and self._installation_id:
+            self._login = f"{wire.App.of((await self._api.get('app')).raw).slug}[bot]"
+        elif not self._login:
+            self._login = wire.User.of((await self._api.get("user")).raw).login or ""
+        return self._login
+
+    async def account(self) -> Account:
+        """Return whose credentials these are.
+
+        A token costs one request, and one more where its user is not the owner; an App three, and one for its token.
+        """
+        return await (self._of_app() if self._installation_id else self._of_token())
+
+    async def _of_token(self) -> Account:
+        reply = await self._api.get("user")
+        user = wire.User.of(reply.raw)
+        self._login = user.login or ""
+        owner = self._owner
+        missing, warnings = _scopes(reply.headers)
+        ends = parse_time(reply.headers.get("github-authentication-token-expiration"))
+        if ends is not None and ends - self._clock() < EXPIRY_WARNING:
+            warnings.append(f"The token ends on {ends:%Y-%m-%d}.")
+        if self._login.lower() != owner.lower() and not await self._sees_organization():
+            warnings.append(
+                f"I see no organization {owner}. If it is a person, I know what is shared with {self._login}."
+            )
+        return Account(
+            name=self._login or user.name or "a token",
+            detail=owner,
+            missing=missing,
+            warnings=tuple(warnings),
+            expires_at=ends,
+        )
+
+    async def _of_app(self) -> Account:
+        app = wire.App.of((await self._api.get("app")).raw)
+        owner = self._owner
+        reply = await self._api.get(path("app", "installations", self._installation_id))
+        installed = wire.Installation.of(reply.raw)
+        if installed.suspended_at:
+            raise AuthFailed(
+                "The installation of this App is suspended.",
+                provider=LABEL,
+                hint="An owner lifts that in the organization's settings, under GitHub Apps.",
+            )
+        await self._api.get("installation/repositories", {"per_page": 1})
+        account = installed.account.login if installed.account else None
+        warnings = []
+        if account and account.lower() != owner.lower():
+            warnings.append(f"The App is installed at {account}, not at {owner}.")
+        granted = installed.permissions or {}
+        return Account(
+            name=app.name or app.slug or "a GitHub App",
+            detail=account or owner,
+            missing=tuple(
+                f"{name}: {level}" for name, level in APP_NEEDS.items() if granted.get(name) not in {level, "write"}
+            ),
+            warnings=tuple(warnings),
+        )
+
+    async def _sees_organization(self) -> bool:
+        try:
+            await self._api.get(path("orgs", self._owner, "repos"), {"per_page": 1})
+        except NotFound:
+            return False
+        return True
+
+
+def _scopes(headers: httpx.Headers) -> tuple[tuple[str, ...], list[str]]:
+    """Return what a classic token lacks, and what to know of a fine-grained one: it does not tell what it may."""
+    scopes = {scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",")} - {""}
+    if not scopes:
+        return (), ["A fine-grained token can't read annotations, so issues are counted from the logs of failed jobs."]
+    if "repo" in scopes:
+        return (), []
+    if "public_repo" in scopes:
+        return (), ["With the scope public_repo I see public repositories only."]
+    return ("repo",), []
+
+
 def _no_token(reply: Reply) -> ProviderError:
-    limited = limits.limited(reply)
+    limited = errors.limited(reply)
     if limited is not None:
         return RateLimited(f"{LABEL} asks me to slow down.", provider=LABEL, status=reply.status, retry_after=limited)
     if reply.status >= 500:
         return Unavailable(f"{LABEL} is having trouble (HTTP {reply.status}).", provider=LABEL, status=reply.status)
-    said = message_of(reply)
+    message = message_of(reply)
     return AuthFailed(
-        f"GitHub gives me no token for this installation{f': {said}' if said else ''}.",
+        f"GitHub gives me no token for this installation{f': {message}' if message else ''}.",
         provider=LABEL,
         status=reply.status,
         hint="Check `app_id`, `installation_id` and `private_key`, and that the installation is not suspended.",

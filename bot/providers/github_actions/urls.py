@@ -1,21 +1,24 @@
-"""Where things are: pipelines by their ids and paths, and GitHub's web pages.
+"""Addresses: where a pipeline is in the API, GitHub's web pages, and what a pasted page shows.
 
-A pipeline is `owner/repo/WORKFLOW`; the workflow is its number, its file's name, or `runs/N` for the one that a run
-belongs to (all that a run's address tells).
+A pipeline is `owner/repo/WORKFLOW`. The workflow is its number, its file's name or its name; `runs/N` and `jobs/N` stand
+for the workflow of a run or a job, which is all that their pages tell.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from bot.core.models import Page
-from bot.providers.base.urls import page_below
+from bot.providers.base.urls import page_below, page_segments, path, web_page
 
 WORKFLOWS = ".github/workflows/"
+RUNS_PREFIX = "runs/"
+JOBS_PREFIX = "jobs/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Location:
     """A workflow of a repository; without one, the repository."""
 
     owner: str
@@ -27,20 +30,31 @@ class Place:
         """Return `owner/repo`."""
         return f"{self.owner}/{self.repo}"
 
-    @property
-    def root(self) -> str:
-        """Return the repository's path in the API."""
-        return f"repos/{quote(self.owner, safe='')}/{quote(self.repo, safe='')}"
+    def path(self, *segments: str | int) -> str:
+        """Return a path below the repository in the API. Raises NotFound for a segment that no id looks like."""
+        return path("repos", self.owner, self.repo, *segments)
+
+    def of_workflow(self, *segments: str) -> str:
+        """Return a path at or below the workflow, which must be named by its number or its file."""
+        return self.path("actions", "workflows", self.workflow, *segments)
+
+    def run(self, run: str, *segments: str) -> str:
+        """Return a path at or below one of the repository's runs."""
+        return self.path("actions", "runs", run, *segments)
+
+    def job(self, job: str, *segments: str) -> str:
+        """Return a path at or below one of the repository's jobs."""
+        return self.path("actions", "jobs", job, *segments)
 
 
-def place(text: str, owner: str) -> Place | None:
+def location(text: str, owner: str) -> Location | None:
     """Return what a pipeline's id or path names; `repo/file` stands below the connection's owner."""
     parts = text.strip().strip("/").split("/")
     if len(parts) == 2 and parts[1].endswith((".yml", ".yaml")) and parts[0].lower() != owner.lower():
         parts.insert(0, owner)
-    if len(parts) < 2 or not all(parts) or any(part in {".", ".."} for part in parts):
+    if len(parts) < 2 or any(part.strip() in {"", ".", ".."} for part in parts):
         return None
-    return Place(owner=parts[0], repo=parts[1], workflow="/".join(parts[2:]).removeprefix(WORKFLOWS))
+    return Location(owner=parts[0], repo=parts[1], workflow="/".join(parts[2:]).removeprefix(WORKFLOWS))
 
 
 def is_exact(workflow: str) -> bool:
@@ -59,28 +73,43 @@ def web(base_url: str) -> str:
     return "https://github.com"  # its own API, or a proxy before it
 
 
-def page(url: str, owner: str, *homes: str) -> Page | None:
-    """Return what a web page below one of `homes` shows: a run, a job, a workflow, or a workflow's file."""
+def run_page(home: str, at: Location, run: str) -> str:
+    """Return the web page of a run."""
+    return web_page(home, at.owner, at.repo, "actions", "runs", run)
+
+
+def parse(url: str, owner: str, *homes: str) -> Page | None:
+    """Return what a web page below one of `homes` shows: a run, a job, a workflow, its file, or a repository's Actions.
+
+    A run's page has the pipeline `owner/repo/runs/N`, a job's that does not name its run `owner/repo/jobs/N`.
+    """
     address = page_below(url, *homes)
     if address is None:
         return None
-    parts = [unquote(part) for part in address.path.split("/") if part]
+    parts = page_segments(address)
     if len(parts) < 3 or parts[0].lower() != owner.lower() or any("/" in part for part in parts[:2]):
         return None
     repository = f"{parts[0]}/{parts[1]}"
     match parts[2:]:
         case ["actions", "runs", run, *rest] if _is_number(run):
-            return Page(pipeline=f"{repository}/runs/{run}", build=run, job=_job(rest))
-        case ["actions", "workflows", workflow, *_]:
+            return Page(pipeline=f"{repository}/{RUNS_PREFIX}{run}", build=run, job=_job(rest))
+        case ["actions", "workflows", workflow, *_] if "/" not in workflow:
             return Page(pipeline=f"{repository}/{workflow}")
-        case ["blob" | "tree" | "edit" | "blame" | "commits", *rest]:
+        case ["actions"]:
+            return Page(pipeline=repository)
+        case ["runs", job, *_] | ["commit", _, "checks", job, *_] if _is_number(job):
+            return Page(pipeline=f"{repository}/{JOBS_PREFIX}{job}", job=job)
+        case ["pull", _, "checks", *_]:
+            job = next(iter(parse_qs(address.query).get("check_run_id", ())), "")
+            return Page(pipeline=f"{repository}/{JOBS_PREFIX}{job}", job=job) if _is_number(job) else None
+        case ["blob" | "tree" | "edit" | "blame" | "commits" | "raw", *rest]:
             file = "/".join(rest).partition(WORKFLOWS)[2]
             return Page(pipeline=f"{repository}/{file}") if file and "/" not in file else None
         case _:
             return None
 
 
-def _job(parts: list[str]) -> str | None:
+def _job(parts: Sequence[str]) -> str | None:
     for name, value in pairwise(parts):
         if name in {"job", "jobs"} and _is_number(value):
             return value

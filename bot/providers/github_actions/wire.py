@@ -62,6 +62,12 @@ class PullRequest(Wire):
     base: Base | None = None
 
 
+class HeadRepository(Wire):
+    """The repository of a run's head: a fork's for a fork's pull request, null once the fork is deleted."""
+
+    full_name: str | None = None
+
+
 class Run(Wire):
     """A run of a workflow; `run_started_at` begins anew with each attempt, `updated_at` moves after the end, too."""
 
@@ -81,6 +87,7 @@ class Run(Wire):
     pull_requests: list[PullRequest] | None = None
     check_suite_id: int | None = None
     repository: Repository | None = None
+    head_repository: HeadRepository | None = None
     actor: User | None = None
     triggering_actor: User | None = None
     created_at: str | None = None
@@ -162,7 +169,7 @@ class Environment(Wire):
     name: str | None = None
 
 
-class Someone(Wire):
+class UserOrTeam(Wire):
     """A user or a team that may review."""
 
     login: str | None = None
@@ -174,7 +181,7 @@ class Reviewer(Wire):
     """Who may let a deployment go on."""
 
     type: str | None = None
-    reviewer: Someone | None = None
+    reviewer: UserOrTeam | None = None
 
 
 class Pending(Wire):
@@ -221,23 +228,23 @@ class InstallationToken(Wire):
     expires_at: str | None = None
 
 
-class HookRun(Wire):
+class WebhookRun(Wire):
     """A run as a webhook names it."""
 
     id: int
     workflow_id: int | None = None
 
 
-class HookJob(Wire):
+class WebhookJob(Wire):
     """A job as a webhook names it."""
 
     run_id: int
     status: str | None = None
 
 
-class Hook(Wire):
+class WebhookBody(Wire):
     """A webhook's body."""
 
     repository: Repository | None = None
-    workflow_run: HookRun | None = None
-    workflow_job: HookJob | None = None
+    workflow_run: WebhookRun | None = None
+    workflow_job: WebhookJob | None = None

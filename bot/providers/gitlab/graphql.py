@@ -13,6 +13,7 @@ import msgspec
 
 from bot.core.errors import Rejected, UnexpectedResponse
 from bot.http.client import Api, Reply
+from bot.providers.base.urls import web_page
 from bot.providers.base.wire import Wire
 from bot.providers.gitlab.wire import Commit, Detailed, Input, PipelineRun, User
 
@@ -108,7 +109,9 @@ class Graph:
         return summary.count if summary else None
 
     async def _ask(self, query: str, variables: Mapping[str, object]) -> Reply:
-        reply = await self._api.post(f"{self._root}/api/graphql", json={"query": query, "variables": variables})
+        reply = await self._api.ask(
+            web_page(self._root, "api", "graphql"), json={"query": query, "variables": variables}
+        )
         errors = _Answer.of(reply.raw).errors
         if errors:
             said = errors[0].message or "no reason given"

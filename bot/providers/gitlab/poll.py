@@ -1,9 +1,10 @@
 """What changed in many projects: one GraphQL question for fifty of them, else one REST list for each."""
 
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import msgspec
 
@@ -11,49 +12,43 @@ from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.http.client import Api
-from bot.providers.base.listing import SEARCH_PAGES
+from bot.providers.base.cursor import PollCursor
+from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.times import parse_time
-from bot.providers.gitlab import wire
+from bot.providers.gitlab import urls, wire
+from bot.providers.gitlab.client import PER_PAGE, GitLabClient
 from bot.providers.gitlab.graphql import PROJECTS_AT_ONCE, Found, Graph, TooComplex, instant, server_time
+
+log = logging.getLogger(__name__)
 
 OVERLAP_SECONDS: Final = 120  # a change may be committed after the moment it bears, and clocks differ
 SWEEP_SECONDS: Final = 60
-FIRST_LOOK: Final = 3
-PER_PAGE: Final = 100
+FIRST_BUILDS: Final = 3
 GRAPHQL_REST: Final = timedelta(hours=1)
 """How long GraphQL is left alone after it refused."""
 
-T = TypeVar("T")
-R = TypeVar("R")
 
-
-class Cursor(msgspec.Struct):
-    """Where the poll stands, kept as JSON between ticks.
+class Cursor(PollCursor, frozen=True):
+    """Where the poll stands.
 
     `at` is when each project was last asked about, by the server's clock, in seconds. `seen` is the state of each
-    build in the overlap, so that a look finds only news. `swept` is when unfinished builds were last read singly.
+    build in the overlap, so that a poll yields only what is new. `swept` is when unfinished builds were last read singly.
     """
 
-    at: dict[str, int] = {}
-    seen: dict[str, str] = {}
+    at: dict[str, int] = msgspec.field(default_factory=dict)
+    seen: dict[str, str] = msgspec.field(default_factory=dict)
     swept: int = 0
 
-    @classmethod
-    def read(cls, text: str | None) -> "Cursor":
-        """Return a cursor; a missing or unreadable one begins anew."""
-        try:
-            return msgspec.json.decode(text or "{}", type=cls)
-        except (msgspec.DecodeError, msgspec.ValidationError):
-            return cls()
 
-    def text(self) -> str:
-        """Return the cursor as it is kept."""
-        return msgspec.json.encode(self).decode()
+class NewestPages(PollCursor, frozen=True):
+    """Where the poll of API v3 stands: for each project the state of each build on its newest page."""
+
+    at: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """What a look at one project found; `error` where the project could not be seen."""
+class Answered:
+    """What one project answered; `error` where it could not be seen."""
 
     project: str
     runs: tuple[tuple[wire.PipelineRun, wire.Commit | None], ...] = ()
@@ -62,12 +57,9 @@ class Looked:
 
 
 class Reads(Protocol):
-    """The part of the adapter that the poll needs."""
+    """The part of the v4 class that the poll needs; the class itself holds the poll, so it cannot be imported."""
 
-    def at(self, pipeline: str, *rest: str) -> str:
-        """Return the path of a project's resource."""
-
-    async def whole(self, it: wire.PipelineRun, pipeline: str, commit: wire.Commit | None = None) -> Build:
+    async def whole(self, raw: wire.PipelineRun, pipeline: str, commit: wire.Commit | None = None) -> Build:
         """Return a build with what a list leaves out."""
 
     async def build(self, pipeline: str, build: str) -> Build:
@@ -76,15 +68,13 @@ class Reads(Protocol):
     async def build_or_none(self, key: BuildKey) -> Build | None:
         """Return a build, or None where it is gone."""
 
-    async def each(self, send: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
-        """Return what `act` gives for each item, several at a time."""
-
 
 class Poll:
     """The account-wide poll of one connection."""
 
-    def __init__(self, reads: Reads, api: Api, graph: Graph, clock: Clock) -> None:
+    def __init__(self, reads: Reads, client: GitLabClient, api: Api, graph: Graph, clock: Clock) -> None:
         self._reads = reads
+        self._client = client
         self._api = api
         self._graph = graph
         self._clock = clock
@@ -96,39 +86,37 @@ class Poll:
         Requests per tick: one for each fifty projects (GraphQL) or one for each project (REST, where GraphQL is
         refused), plus one to three for each changed build (its details under REST, its commit and its failed jobs
         where they are not known yet). Once a minute unfinished builds that showed no change are read singly, those of
-        projects nobody watches at every tick. A project's first look costs one list and its newest three builds.
+        projects nobody watches at every tick. A project's first poll costs one list and its newest three builds.
         """
-        known = Cursor.read(cursor)
+        known = Cursor.decode(cursor) or Cursor()
         now = int(self._clock().timestamp())
         new = sorted(each for each in watched.pipelines if each not in known.at)
         old = sorted(each for each in watched.pipelines if each in known.at)
-        looks = await self._reads.each(self._first, new)
-        looks += await self._again(old, known)
-        if looks and all(each.error for each in looks):
-            raise next(each.error for each in looks if each.error)
-        seen = {str(run.id): _mark(run) for confirm in looks for run, _ in confirm.runs}
+        answers = await self._client.each(self._first, new)
+        answers += await self._again(old, known)
+        if answers and all(each.error for each in answers):
+            raise next(each.error for each in answers if each.error)
+        seen = {str(run.id): _mark(run) for each in answers for run, _ in each.runs}
         news = [
-            (confirm.project, run, commit)
-            for confirm in looks
-            for run, commit in confirm.runs
+            (each.project, run, commit)
+            for each in answers
+            for run, commit in each.runs
             if known.seen.get(str(run.id)) != _mark(run)
         ]
-        builds = {build.key: build for build in await self._reads.each(self._detail, news) if build is not None}
+        builds = {build.key: build for build in await self._client.each(self._detail, news) if build is not None}
         sweep = now - known.swept >= SWEEP_SECONDS
         missing = [
             key
             for key in sorted(watched.unfinished - builds.keys())
             if (sweep and key.id not in seen) or key.pipeline not in watched.pipelines
         ]
-        for build in await self._reads.each(self._reads.build_or_none, missing):
+        for build in await self._client.each(self._reads.build_or_none, missing):
             if build is not None:
                 builds[build.key] = build
-        reached = {
-            confirm.project: confirm.at if confirm.at is not None else now for confirm in looks if confirm.error is None
-        }
+        reached = {each.project: each.at if each.at is not None else now for each in answers if each.error is None}
         kept = {each: known.at[each] for each in old if each not in reached}
         after = Cursor(at={**kept, **reached}, seen=seen, swept=now if sweep else known.swept)
-        return Changes(builds=tuple(builds.values()), cursor=after.text())
+        return Changes(builds=tuple(builds.values()), cursor=after.encode())
 
     async def _detail(self, news: tuple[str, wire.PipelineRun, wire.Commit | None]) -> Build | None:
         project, run, commit = news
@@ -138,9 +126,12 @@ class Poll:
             return await self._reads.build(project, str(run.id))
         except NotFound:  # deleted since the list was made
             return None
+        except UnexpectedResponse as exc:  # one odd build spoils no poll
+            log.warning("a build of a poll does not read", extra={"error": str(exc), "build": run.id})
+            return None
 
-    async def _again(self, projects: list[str], known: Cursor) -> list[Looked]:
-        """Look at projects looked at before, in fifties where GraphQL answers."""
+    async def _again(self, projects: list[str], known: Cursor) -> list[Answered]:
+        """Ask about projects that were asked about before, in fifties where GraphQL answers."""
         if not projects:
             return []
         now = self._clock()
@@ -151,8 +142,8 @@ class Poll:
                 self._rest_until = now + GRAPHQL_REST
         return await self._by_rest(projects, known)
 
-    async def _by_graph(self, projects: list[str], known: Cursor) -> list[Looked]:
-        looks: list[Looked] = []
+    async def _by_graph(self, projects: list[str], known: Cursor) -> list[Answered]:
+        answers: list[Answered] = []
         size = PROJECTS_AT_ONCE
         left = list(projects)
         while left:
@@ -168,13 +159,13 @@ class Poll:
             left = left[size:]
             shown = {each.project: each for each in found}
             whole = [each for each in batch if each in shown and not shown[each].more]
-            looks += [_looked(shown[each], at) for each in whole]
+            answers += [_answered(shown[each], at) for each in whole]
             # a project that GraphQL hides, or where more happened than it shows, is asked about by itself
-            looks += await self._by_rest([each for each in batch if each not in whole], known)
-        return looks
+            answers += await self._by_rest([each for each in batch if each not in whole], known)
+        return answers
 
-    async def _by_rest(self, projects: list[str], known: Cursor) -> list[Looked]:
-        async def confirm(project: str) -> Looked:
+    async def _by_rest(self, projects: list[str], known: Cursor) -> list[Answered]:
+        async def ask(project: str) -> Answered:
             query: dict[str, str | int] = {
                 "updated_after": instant(known.at[project] - OVERLAP_SECONDS),
                 "order_by": "updated_at",
@@ -183,33 +174,33 @@ class Poll:
             }
             return await self._list(project, query, SEARCH_PAGES)
 
-        return await self._reads.each(confirm, projects)
+        return await self._client.each(ask, projects)
 
-    async def _first(self, project: str) -> Looked:
-        return await self._list(project, {"per_page": FIRST_LOOK}, 1)
+    async def _first(self, project: str) -> Answered:
+        return await self._list(project, {"per_page": FIRST_BUILDS}, 1)
 
-    async def _list(self, project: str, query: dict[str, str | int], ceiling: int) -> Looked:
+    async def _list(self, project: str, query: dict[str, str | int], ceiling: int) -> Answered:
         runs: list[tuple[wire.PipelineRun, wire.Commit | None]] = []
         at: int | None = None
         try:
             replies = self._api.replies(
-                self._reads.at(project, "pipelines"), query, next_page=wire.next_page, ceiling=ceiling
+                urls.project_route(project, "pipelines"), query, next_page=urls.next_page, ceiling=ceiling
             )
             async for reply in replies:
                 at = at if at is not None else server_time(reply)
-                runs += [(wire.PipelineRun.of(item), None) for item in reply.items()]
+                runs += [(run, None) for run in parse_items(reply.items(), wire.PipelineRun.of)]
         except NotFound as exc:
-            return Looked(project=project, error=exc)
+            return Answered(project=project, error=exc)
         except AuthFailed as exc:
             if exc.status != 403:
                 raise
-            return Looked(project=project, error=exc)  # one project's CI is switched off: the others go on
-        return Looked(project=project, runs=tuple(runs), at=at)
+            return Answered(project=project, error=exc)  # one project's CI is switched off: the others go on
+        return Answered(project=project, runs=tuple(runs), at=at)
 
 
-def _looked(found: Found, at: int | None) -> Looked:
+def _answered(found: Found, at: int | None) -> Answered:
     # without a commit the build is read singly, so give each an empty one rather than none
-    return Looked(
+    return Answered(
         project=found.project,
         runs=tuple((run, commit or wire.Commit(id=run.sha or "")) for run, commit in found.runs),
         at=at,
@@ -220,3 +211,71 @@ def _mark(run: wire.PipelineRun) -> str:
     """Return what tells one state of a build from the next. GraphQL's times have whole seconds, so the word counts."""
     at = parse_time(run.updated_at)
     return f"{(run.status or '').lower()} {int(at.timestamp()) if at else ''}"
+
+
+class NewestPagePoll:
+    """The poll of API v3, which cannot be asked what changed since a time."""
+
+    def __init__(self, client: GitLabClient, read: Callable[[wire.OldBuild, str], Awaitable[Build]]) -> None:
+        self._client = client
+        self._read = read
+
+    async def changes(
+        self, cursor: str | None, watched: Watched, build_or_none: Callable[[BuildKey], Awaitable[Build | None]]
+    ) -> Changes:
+        """Return what the newest page of each project shows anew, and unfinished builds that are not on it.
+
+        Requests per tick: one for each project, and one for each unfinished build off its page.
+        """
+        known = (NewestPages.decode(cursor) or NewestPages()).at
+        projects = sorted(watched.pipelines)
+        pages = await self._client.each(self._page, projects)
+        errors = [page.error for page in pages if page.error is not None]
+        if errors and len(errors) == len(pages):
+            raise errors[0]
+        builds: dict[BuildKey, Build] = {}
+        after: dict[str, dict[str, str]] = {}
+        for page in pages:
+            before = known.get(page.project, {})
+            if page.error is not None:
+                after[page.project] = before
+                continue
+            after[page.project] = {str(raw.id): _old_mark(raw) for raw in page.builds}
+            for raw in page.builds:
+                if before.get(str(raw.id)) != _old_mark(raw):
+                    build = await self._read(raw, page.project)
+                    builds[build.key] = build
+        missing = [
+            key
+            for key in sorted(watched.unfinished - builds.keys())
+            if key.id not in after.get(key.pipeline, {}) or key.pipeline not in watched.pipelines
+        ]
+        for straggler in await self._client.each(build_or_none, missing):
+            if straggler is not None:
+                builds[straggler.key] = straggler
+        return Changes(builds=tuple(builds.values()), cursor=NewestPages(at=after).encode())
+
+    async def _page(self, project: str) -> "OldPage":
+        """Return the newest page of a project, or why it could not be seen."""
+        try:
+            return OldPage(project=project, builds=tuple(await self._client.newest_old_builds(project)))
+        except NotFound as exc:
+            return OldPage(project=project, error=exc)
+        except AuthFailed as exc:
+            if exc.status != 403:
+                raise
+            return OldPage(project=project, error=exc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldPage:
+    """The newest builds of one project of API v3; `error` where they could not be seen."""
+
+    project: str
+    builds: tuple[wire.OldBuild, ...] = ()
+    error: ProviderError | None = None
+
+
+def _old_mark(raw: wire.OldBuild) -> str:
+    """Return what tells one state of a v3 build from the next: a build run again keeps its id."""
+    return f"{(raw.status or '').lower()} {raw.started_at or ''} {raw.finished_at or ''}".strip()

@@ -5,30 +5,31 @@ A new workflow is always made after another one: its actions and start condition
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 from typing_extensions import override
 
+from bot.core.clock import Sleep
 from bot.core.errors import UsageError
 from bot.core.models import Pipeline
+from bot.core.text import among_names, same_name
 from bot.http.client import Api
 from bot.providers.base.provider import PipelineAdmin
-from bot.providers.xcode_cloud.catalogue import LABEL, PAGE_SIZE, Catalogue, Workflow
+from bot.providers.base.send_once import send_once
+from bot.providers.xcode_cloud import convert, urls
+from bot.providers.xcode_cloud.client import PAGE_SIZE, Client, FixedQuery
+from bot.providers.xcode_cloud.convert import Product, Workflow
+from bot.providers.xcode_cloud.options import LABEL
+from bot.providers.xcode_cloud.start import to_one
 from bot.providers.xcode_cloud.wire import (
     Document,
-    Product,
     RepositoryAttributes,
     Resource,
-    Site,
     VersionAttributes,
     WorkflowAttributes,
 )
-
-Act = Callable[[], Awaitable[Pipeline]]
-Look = Callable[[], Awaitable[Pipeline | None]]
-Once = Callable[[Act, Look], Awaitable[Pipeline]]
 
 COPIED = (
     "description",
@@ -51,15 +52,15 @@ WHOLE: Mapping[str, str] = {
     ),
     "include": "product,repository,xcodeVersion,macOsVersion",
 }
-XCODE_VERSIONS: Mapping[str, str | int] = {
+XCODE_VERSIONS: FixedQuery = {
     "fields[ciXcodeVersions]": "version,name,macOsVersions",
     "fields[ciMacOsVersions]": "version,name",
     "include": "macOsVersions",
     "limit": PAGE_SIZE,
     "limit[macOsVersions]": 50,
 }
-MAC_OS_VERSIONS: Mapping[str, str | int] = {"fields[ciMacOsVersions]": "version,name", "limit": PAGE_SIZE}
-PRIMARY_REPOSITORIES: Mapping[str, str | int] = {
+MAC_OS_VERSIONS: FixedQuery = {"fields[ciMacOsVersions]": "version,name", "limit": PAGE_SIZE}
+PRIMARY_REPOSITORIES: FixedQuery = {
     "fields[scmRepositories]": "ownerName,repositoryName",
     "limit": PAGE_SIZE,
 }
@@ -92,27 +93,28 @@ class Version:
 
     def is_called(self, words: str) -> bool:
         """Return whether somebody means this one: by id, name or version, `15.4` for `Xcode 15.4 (15F31d)` too."""
-        short = re.sub(r"\s*\(.*\)$", "", self.name)
+        short = self.name.partition("(")[0].rstrip() if self.name.endswith(")") else self.name
         names = {self.id, self.name, self.version, short, short.split(" ")[-1]}
-        return words.strip().casefold() in {name.casefold() for name in names if name}
+        return among_names(words.strip(), names)
 
 
 class WorkflowAdmin(PipelineAdmin):
     """Xcode Cloud's workflows, managed. Costs one request for each act, a copy or a new one three to seven."""
 
-    def __init__(self, api: Api, catalogue: Catalogue, *, site: Site, send_once: Once) -> None:
+    def __init__(self, api: Api, client: Client, *, sleep: Sleep) -> None:
         self._api = api
-        self._catalogue = catalogue
-        self._site = site
-        self._once = send_once
+        self._client = client
+        self._sleep = sleep
 
     @override
     async def set_enabled(self, pipeline: str, *, enabled: bool) -> Pipeline:
+        """Switch a workflow on or off. One request."""
         return await self._change(pipeline, {"isEnabled": enabled})
 
     @override
     async def rename(self, pipeline: str, name: str) -> Pipeline:
-        workflow = await self._catalogue.workflow(pipeline)
+        """Give a workflow another name; one that its product has already is refused. One request."""
+        workflow = await self._client.workflow(pipeline)
         if name.strip() != workflow.name:
             await self._refuse_taken(workflow.product, _named(name), but=pipeline)
         return await self._change(pipeline, {"name": _named(name)})
@@ -124,6 +126,10 @@ class WorkflowAdmin(PipelineAdmin):
 
     @override
     async def create(self, like: str, settings: Mapping[str, str]) -> Pipeline:
+        """Make a workflow with the actions and start conditions of another one; `SETTINGS` lists what can be given.
+
+        Three to seven requests. Raises UsageError for a setting or a value that there is not.
+        """
         unknown = sorted(settings.keys() - SETTINGS.keys())
         if unknown:
             raise UsageError(
@@ -131,10 +137,10 @@ class WorkflowAdmin(PipelineAdmin):
                 hint=f"There are: {', '.join(f'`{it}`' for it in SETTINGS)}.",
             )
         name = _named(settings.get("name", ""))
-        old = await self._catalogue.workflow(like)
+        old = await self._client.workflow(like)
         product = await self._product(settings["product"]) if "product" in settings else old.product
         await self._refuse_taken(product, name)
-        reply = await self._api.get(f"v1/ciWorkflows/{like}", WHOLE)
+        reply = await self._api.get(urls.workflow(like), WHOLE)
         model = reply.decode(Document).data
         attributes = _copied(model)
         attributes["name"] = name
@@ -151,16 +157,16 @@ class WorkflowAdmin(PipelineAdmin):
                 "type": "ciWorkflows",
                 "attributes": attributes,
                 "relationships": {
-                    "product": _to("ciProducts", product.id),
-                    "repository": _to("scmRepositories", repository),
-                    "xcodeVersion": _to("ciXcodeVersions", xcode),
-                    "macOsVersion": _to("ciMacOsVersions", macos),
+                    "product": to_one("ciProducts", product.id),
+                    "repository": to_one("scmRepositories", repository),
+                    "xcodeVersion": to_one("ciXcodeVersions", xcode),
+                    "macOsVersion": to_one("ciMacOsVersions", macos),
                 },
             }
         }
 
         async def send() -> Pipeline:
-            made = (await self._api.post("v1/ciWorkflows", json=body)).decode(Document).data
+            made = (await self._api.post(urls.WORKFLOWS, json=body)).decode(Document).data
             workflow = Workflow(
                 id=made.id,
                 name=made.read(WorkflowAttributes).name or name,
@@ -168,57 +174,59 @@ class WorkflowAdmin(PipelineAdmin):
                 repository=old.repository if repository == model.to("repository") else None,
                 enabled=bool(attributes["isEnabled"]),
             )
-            self._catalogue.keep(workflow)
-            return workflow.pipeline(self._site)
+            self._client.keep_workflow(workflow)
+            return convert.pipeline(workflow, self._client.site)
 
         async def confirm() -> Pipeline | None:
-            self._catalogue.forget_workflows()
-            for workflow in (await self._catalogue.workflows()).values():
+            self._client.forget_workflows()
+            for workflow in (await self._client.workflows()).values():
                 if workflow.product.id == product.id and workflow.name == name:
-                    return workflow.pipeline(self._site)
+                    return convert.pipeline(workflow, self._client.site)
             return None
 
-        return await self._once(send, confirm)
+        return await send_once(send, confirm, label=LABEL, sleep=self._sleep)
 
     @override
     async def delete(self, pipeline: str) -> None:
-        await self._api.send("DELETE", f"v1/ciWorkflows/{pipeline}")
-        self._catalogue.drop(pipeline)
+        """Delete a workflow and its builds. One request."""
+        await self._api.send("DELETE", urls.workflow(pipeline))
+        self._client.drop_workflow(pipeline)
 
     @override
     async def choices(self, pipeline: str) -> Mapping[str, tuple[str, ...]]:
-        product = (await self._catalogue.workflow(pipeline)).product
+        """Return the products, repositories and versions that `create` can choose from. Three requests."""
+        product = (await self._client.workflow(pipeline)).product
         return {
-            "product": tuple(sorted(it.name for it in (await self._catalogue.products()).values())),
+            "product": tuple(sorted(it.name for it in (await self._client.products()).values())),
             "repository": tuple(sorted(await self._repositories(product))),
             "xcode": tuple(it.name for it in await self._xcodes()),
             "macos": tuple(it.name for it in await self._macoses()),
         }
 
     async def _change(self, pipeline: str, attributes: Mapping[str, object]) -> Pipeline:
-        old = await self._catalogue.workflow(pipeline)
+        old = await self._client.workflow(pipeline)
         body = {"data": {"type": "ciWorkflows", "id": pipeline, "attributes": attributes}}
-        reply = await self._api.send("PATCH", f"v1/ciWorkflows/{pipeline}", json=body)
+        reply = await self._api.send("PATCH", urls.workflow(pipeline), json=body)
         now = reply.decode(Document).data.read(WorkflowAttributes)
         workflow = replace(
             old, name=now.name or old.name, enabled=old.enabled if now.is_enabled is None else now.is_enabled
         )
-        self._catalogue.keep(workflow)
-        return workflow.pipeline(self._site)
+        self._client.keep_workflow(workflow)
+        return convert.pipeline(workflow, self._client.site)
 
     async def _refuse_taken(self, product: Product, name: str, but: str | None = None) -> None:
-        for it in (await self._catalogue.workflows()).values():
-            if it.product.id == product.id and it.name.casefold() == name.casefold() and it.id != but:
+        for it in (await self._client.workflows()).values():
+            if it.product.id == product.id and same_name(it.name, name) and it.id != but:
                 raise UsageError(f"{product.name} already has a workflow `{it.name}`.", hint="Choose another name.")
 
     async def _product(self, words: str) -> Product:
-        products = await self._catalogue.products()
+        products = await self._client.products()
         wanted = words.strip().casefold()
-        found = [it for it in products.values() if wanted in {it.id.casefold(), it.name.casefold()}]
-        if len(found) != 1:
-            said = "Several products are" if found else "No product is"
-            raise UsageError(f"{said} called `{words}`.", hint=_offer([it.name for it in products.values()]))
-        return found[0]
+        matches = [it for it in products.values() if wanted in {it.id.casefold(), it.name.casefold()}]
+        if len(matches) != 1:
+            subject = "Several products are" if matches else "No product is"
+            raise UsageError(f"{subject} called `{words}`.", hint=_offer([it.name for it in products.values()]))
+        return matches[0]
 
     async def _repository(self, model: Resource, product: Product, old: Product, settings: Mapping[str, str]) -> str:
         kept = model.to("repository")
@@ -226,19 +234,20 @@ class WorkflowAdmin(PipelineAdmin):
             return kept
         offered = await self._repositories(product)
         wanted = settings.get("repository", "").strip().casefold()
-        found = [id_ for path, id_ in offered.items() if not wanted or wanted in {path.casefold(), id_.casefold()}]
-        if len(found) != 1:
-            said = f"{product.name} has no repository `{wanted}`." if wanted else "Which repository?"
-            raise UsageError(said, hint=_offer(list(offered)))
-        return found[0]
+        matches = [id_ for path, id_ in offered.items() if not wanted or wanted in {path.casefold(), id_.casefold()}]
+        if len(matches) != 1:
+            trouble = f"{product.name} has no repository `{wanted}`." if wanted else "Which repository?"
+            raise UsageError(trouble, hint=_offer(list(offered)))
+        return matches[0]
 
     async def _repositories(self, product: Product) -> dict[str, str]:
-        found: dict[str, str] = {}
-        path = f"v1/ciProducts/{product.id}/primaryRepositories"
-        async for page in self._catalogue.listing(path, PRIMARY_REPOSITORIES):
-            for it in page.data:
-                found[it.read(RepositoryAttributes).path or it.id] = it.id
-        return found
+        """Return the ids of a product's repositories by `owner/name`."""
+        path = urls.product_repositories(product.id)
+        return dict(
+            await self._client.read_all(
+                path, PRIMARY_REPOSITORIES, lambda it: (it.read(RepositoryAttributes).path or it.id, it.id)
+            )
+        )
 
     async def _versions(self, model: Resource, settings: Mapping[str, str]) -> tuple[str, str]:
         xcode, macos = model.to("xcode_version"), model.to("mac_os_version")
@@ -254,39 +263,37 @@ class WorkflowAdmin(PipelineAdmin):
         return chosen.id, macos if macos is not None and any(it.id == macos for it in fits) else fits[0].id
 
     async def _xcodes(self) -> list[Version]:
-        return await self._listed("v1/ciXcodeVersions", XCODE_VERSIONS)
+        return await self._newest_first(urls.XCODE_VERSIONS, XCODE_VERSIONS)
 
     async def _macoses(self) -> list[Version]:
-        return await self._listed("v1/ciMacOsVersions", MAC_OS_VERSIONS)
+        return await self._newest_first(urls.MAC_OS_VERSIONS, MAC_OS_VERSIONS)
 
-    async def _listed(self, path: str, query: Mapping[str, str | int]) -> list[Version]:
-        found: list[Version] = []
-        async for page in self._catalogue.listing(path, query):
-            for it in page.data:
-                read = it.read(VersionAttributes)
-                found.append(
-                    Version(
-                        id=it.id,
-                        name=read.name or read.version or it.id,
-                        version=read.version or "",
-                        partners=it.to_many("mac_os_versions"),
-                    )
-                )
-        return sorted(found, key=newness, reverse=True)
+    async def _newest_first(self, path: str, query: FixedQuery) -> list[Version]:
+        return sorted(await self._client.read_all(path, query, _version), key=newness, reverse=True)
+
+
+def _version(resource: Resource) -> Version:
+    attributes = resource.read(VersionAttributes)
+    return Version(
+        id=resource.id,
+        name=attributes.name or attributes.version or resource.id,
+        version=attributes.version or "",
+        partners=resource.to_many("mac_os_versions"),
+    )
 
 
 def newness(version: Version) -> tuple[bool, tuple[int, ...], bool]:
     """Return what sorts versions by age; moving ones ("Latest Release") count as the newest, betas below releases."""
-    label, beta, _ = re.sub(r"\(.*?\)", "", version.name).casefold().partition("beta")
+    label, beta, _ = re.sub(r"\([^()]*+\)", "", version.name).casefold().partition("beta")
     numbers = tuple(int(part) for part in re.findall(r"\d+", label))
     return (not numbers, numbers, not beta)
 
 
 def _chosen(versions: list[Version], words: str, what: str) -> Version:
-    found = [it for it in versions if it.is_called(words)]
-    if not found:
+    match = next((it for it in versions if it.is_called(words)), None)
+    if match is None:
         raise UsageError(f"There is no {what} called `{words}`.", hint=_offer([it.name for it in versions]))
-    return found[0]
+    return match
 
 
 def _copied(model: Resource) -> dict[str, object]:
@@ -298,10 +305,6 @@ def _copied(model: Resource) -> dict[str, object]:
 def _members(model: Resource) -> dict[str, msgspec.Raw]:
     model.read(WorkflowAttributes)
     return msgspec.json.decode(model.attributes, type=dict[str, msgspec.Raw])
-
-
-def _to(type_: str, id_: str) -> dict[str, object]:
-    return {"data": {"type": type_, "id": id_}}
 
 
 def _named(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Who we are to Apple: the connection's options, tokens signed with a key, and ready-made tokens with their scope.
+"""Credentials for App Store Connect: tokens signed with a key, and ready-made tokens with their scope.
 
 Facts: Apple's "Generating Tokens for API Requests" and "Creating API Keys", checked 2026-11. An ordinary token lives at
 most 20 minutes; up to six months only where its `scope` holds nothing but reads of the resources Apple lists.
@@ -19,11 +19,9 @@ import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
-from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import override
 
 from bot.core.clock import Clock
-from bot.providers.base.options import Options
 
 AUDIENCE = "appstoreconnect-v1"
 BACKDATED_SECONDS = 30
@@ -54,56 +52,8 @@ LONG_LIVED = frozenset(
 
 USE_A_KEY = "Give the connection `key_id`, `issuer_id` and `private_key` instead."
 
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----((?:[^-]|-(?!----))*+)-----END \1-----", re.DOTALL)
 _PKCS8_VERSION = b"\x02\x01\x00"
-
-
-class XcodeCloudOptions(Options):
-    """A key of App Store Connect (team or individual), or a ready-made token that can only read."""
-
-    key_id: str = Field(default="", description="The API key's id, ten letters and digits.")
-    issuer_id: str = Field(default="", description="The issuer id of a team key; leave it out for an individual key.")
-    private_key: SecretStr | None = Field(
-        default=None, description="The .p8 file's text; line breaks may be written as \\n, or the whole as base64."
-    )
-    team: str = Field(default="", description="The team's id in App Store Connect's addresses, for links to builds.")
-    token: SecretStr | None = Field(
-        default=None, description="A ready-made scoped token instead of a key. It can list builds and nothing else."
-    )
-
-    @field_validator("private_key")
-    @classmethod
-    def _is_a_p8_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            signing_key(value.get_secret_value())
-        return value
-
-    @field_validator("token")
-    @classmethod
-    def _can_serve(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            ReadyToken.of(value.get_secret_value())
-        return value
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        if self.token is not None and self.private_key is not None:
-            message = "`token` and `private_key` exclude each other. The key can do everything; take `token` out."
-            raise ValueError(message)
-        if self.token is None and not (self.key_id and self.private_key):
-            message = "`key_id` and `private_key` are missing: an API key made in App Store Connect under Integrations."
-            raise ValueError(message)
-        return self
-
-    @property
-    def ready(self) -> "ReadyToken | None":
-        """Return the ready-made token, read, or None where the connection has a key."""
-        return ReadyToken.of(self.token.get_secret_value()) if self.token is not None else None
-
-    @property
-    def link_team(self) -> str | None:
-        """Return the team for links: the setting, else the issuer id, which is the same for team keys as far as seen."""
-        return self.team or self.issuer_id or None
 
 
 def signing_key(text: str) -> EllipticCurvePrivateKey:
@@ -133,11 +83,11 @@ def _pkcs8(text: str) -> bytes:
                 raise ValueError(message)
             return decoded
         plain = decoded.decode("ascii", "replace")
-    found = _PEM.search(plain)
-    if found is None:
+    block = _PEM.search(plain)
+    if block is None:
         message = "`private_key` ends too early: the line with END PRIVATE KEY is missing."
         raise ValueError(message)
-    label, body = found.groups()
+    label, body = block.groups()
     if label != "PRIVATE KEY":
         message = f"`private_key` holds a block named {label}; Apple's .p8 file holds one named PRIVATE KEY (PKCS#8)."
         raise ValueError(message)
@@ -179,8 +129,8 @@ class KeyAuth(httpx.Auth):
         if now >= self._good_until:
             issued = int(now.timestamp()) - BACKDATED_SECONDS
             expires = issued + LIFETIME_SECONDS
-            who = {"iss": self._issuer_id} if self._issuer_id else {"sub": "user"}
-            claims = {**who, "iat": issued, "exp": expires, "aud": AUDIENCE}
+            identity = {"iss": self._issuer_id} if self._issuer_id else {"sub": "user"}
+            claims = {**identity, "iat": issued, "exp": expires, "aud": AUDIENCE}
             self._token = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._key_id})
             self._good_until = datetime.fromtimestamp(expires - SPARE_SECONDS, UTC)
         return self._token

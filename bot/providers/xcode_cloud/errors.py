@@ -1,4 +1,4 @@
-"""What Apple's refusals and rate-limit headers mean.
+"""What Apple's refusals and rate-limit headers mean, and refusals of our own.
 
 Facts: "Parsing the Error Response Code" and "Identifying Rate Limits", checked 2026-11. Codes are dotted from general to
 specific, so prefixes count. A 429 comes while hourly quota is left, too: there is a shorter window that is not told.
@@ -8,10 +8,12 @@ import re
 
 import httpx
 
-from bot.core.errors import AuthFailed, ProviderError, RateLimited, UnexpectedResponse
+from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, UnexpectedResponse
+from bot.core.models import Build
 from bot.http.client import Quota, Reply, message_of
-from bot.providers.xcode_cloud.catalogue import LABEL
-from bot.providers.xcode_cloud.wire import Fault, Faults
+from bot.providers.xcode_cloud.convert import Workflow
+from bot.providers.xcode_cloud.options import LABEL
+from bot.providers.xcode_cloud.wire import ApiError, ApiErrors
 
 BURST_SECONDS = 5.0
 HOUR_SPENT_SECONDS = 300.0
@@ -22,9 +24,9 @@ _RATE_LIMIT = re.compile(r"user-hour-(lim|rem):(\d{1,9})(?:;|$)")
 
 def map_error(reply: Reply) -> ProviderError | None:
     """Return an error where Apple's own codes say more than the status."""
-    codes = [fault.code for fault in _faults(reply)]
-    said = message_of(reply)
-    tail = f" Apple says: {said}." if said else ""
+    codes = [error.code for error in _errors(reply)]
+    message = message_of(reply)
+    tail = f" Apple says: {message}." if message else ""
     match reply.status:
         case 401:
             return AuthFailed(
@@ -61,6 +63,21 @@ def map_error(reply: Reply) -> ProviderError | None:
             return None
 
 
+def of_another_workflow(build: Build, workflow: Workflow) -> NotFound:
+    """Return the error for a number, counted per product, that is a build of another workflow than the one named."""
+    product, other = workflow.product.name, build.workflow or build.pipeline
+    return NotFound(
+        f"{product} #{build.number} is a build of {other}, not of {workflow.name}.",
+        provider=LABEL,
+        hint=f"Numbers count per product. Write `{product}/{other}#{build.number}`.",
+    )
+
+
+def no_such_number(number: int, workflow: Workflow) -> NotFound:
+    """Return the error for a number that is not among the newest builds of a workflow's product."""
+    return NotFound(f"There is no build #{number} in {workflow.product.name}, or it is very old.", provider=LABEL)
+
+
 def quota_of(headers: httpx.Headers) -> Quota | None:
     """Return what is left of the rolling hour; when it refills is not told."""
     parts = dict(_RATE_LIMIT.findall(headers.get("x-rate-limit", "").replace(" ", "")))
@@ -69,8 +86,8 @@ def quota_of(headers: httpx.Headers) -> Quota | None:
     return Quota(limit=int(parts["lim"]), remaining=int(parts["rem"]))
 
 
-def _faults(reply: Reply) -> tuple[Fault, ...]:
+def _errors(reply: Reply) -> tuple[ApiError, ...]:
     try:
-        return Faults.of(reply.raw).errors
+        return ApiErrors.of(reply.raw).errors
     except UnexpectedResponse:
         return ()

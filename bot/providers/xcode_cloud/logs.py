@@ -4,10 +4,16 @@ Nothing is written to disk and no member's name is used for anything but choosin
 of members and the unpacked size are all capped, so that no archive can fill the memory.
 """
 
+import asyncio
 import io
 import zipfile
 import zlib
 from dataclasses import dataclass
+
+from bot.core.errors import NotFound, UnexpectedResponse
+from bot.core.models import Job, Log
+from bot.providers.base.logs import cleaned_log
+from bot.providers.xcode_cloud.options import LABEL
 
 BUNDLE_BYTES = 64 * 1024 * 1024
 DIRECTORY_BYTES = 1024 * 1024
@@ -38,6 +44,20 @@ class Tail:
 
     text: bytes
     truncated: bool
+
+
+async def read_bundle(data: bytes, job: Job, keep: int) -> Log:
+    """Return the end of a job's log out of its bundle, at most `keep` bytes; unpacked beside the event loop.
+
+    Raises UnexpectedResponse for an archive that can't be trusted, NotFound for one without a text.
+    """
+    try:
+        tail = await asyncio.to_thread(bundle_tail, data, keep)
+    except BadBundle as exc:
+        raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
+    if tail is None:
+        raise NotFound(f"The log bundle of {job.name} holds no text.", provider=LABEL)
+    return Log(text=await cleaned_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
 
 
 def bundle_tail(data: bytes, keep: int) -> Tail | None:
@@ -77,7 +97,9 @@ def _check_directory(data: bytes) -> None:
         if record < 0 or not data.startswith(_ZIP64_END, record):
             raise BadBundle("is damaged")
         members, size = _number(data, record + 32, 8), _number(data, record + 40, 8)
-    if size > DIRECTORY_BYTES or members > MEMBERS:
+    if size > DIRECTORY_BYTES:
+        raise BadBundle("holds too many files")
+    if members > MEMBERS:
         raise BadBundle(f"holds more than {MEMBERS} files")
 
 

@@ -5,24 +5,16 @@ Requests", "Identifying Rate Limits" and "Configuring webhooks in Xcode Cloud", 
 requests an hour for each key; lists of at most 200; no list of all builds; no cancel; no text logs; unsigned webhooks.
 """
 
-import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 import httpx
-import msgspec
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import (
-    AuthFailed,
-    NotFound,
-    ProviderError,
-    UnexpectedResponse,
-    Unsupported,
-)
+from bot.core.errors import NotFound, ProviderError, UnexpectedResponse, Unsupported
 from bot.core.models import (
     Account,
     Artifact,
@@ -31,14 +23,13 @@ from bot.core.models import (
     Changes,
     Issue,
     IssueCounts,
-    IssueKind,
     Job,
     Log,
-    Outcome,
     Page,
     Pipeline,
     Ref,
     StartRequest,
+    StartTarget,
     Status,
     TestCase,
     Watched,
@@ -48,96 +39,18 @@ from bot.core.text import folded
 from bot.http.client import DOWNLOAD_BYTES, Api, Quota, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
-from bot.providers.base.listing import SEARCH_PAGES
-from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
+from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import PipelineAdmin, Provider
-from bot.providers.base.urls import page_below
+from bot.providers.xcode_cloud import convert, errors, logs, poll, urls, webhook
 from bot.providers.xcode_cloud.admin import WorkflowAdmin
-from bot.providers.xcode_cloud.auth import (
-    USE_A_KEY,
-    KeyAuth,
-    ReadyToken,
-    TokenAuth,
-    XcodeCloudOptions,
-    scope_line,
-    signing_key,
-)
-from bot.providers.xcode_cloud.catalogue import (
-    APP_PREFIX,
-    LABEL,
-    PAGE_SIZE,
-    PRODUCTS,
-    REPOSITORIES,
-    WORKFLOWS,
-    Catalogue,
-    product_runs_path,
-    workflows_path,
-)
-from bot.providers.xcode_cloud.errors import map_error, quota_of
-from bot.providers.xcode_cloud.logs import BUNDLE_BYTES, BadBundle, bundle_tail
+from bot.providers.xcode_cloud.auth import USE_A_KEY, KeyAuth, TokenAuth, signing_key
+from bot.providers.xcode_cloud.client import ACTIONS, ARTIFACTS, DETAIL_PAGES, ISSUES, PAGE_SIZE, TESTS, Client
+from bot.providers.xcode_cloud.options import LABEL, XcodeCloudOptions
 from bot.providers.xcode_cloud.start import NO_PARAMETERS, OPTIONS, Starter
-from bot.providers.xcode_cloud.wire import (
-    APP_STORE_CONNECT,
-    STATES,
-    Around,
-    ArtifactAttributes,
-    Document,
-    Hook,
-    Listing,
-    Resource,
-    RunAttributes,
-    Site,
-    artifact_of,
-    build_of,
-    issue_of,
-    job_of,
-    test_of,
-)
+from bot.providers.xcode_cloud.wire import ArtifactAttributes, Document, Listing
 
-RUN_FIELDS = (
-    "number,createdDate,startedDate,finishedDate,sourceCommit,isPullRequestBuild,issueCounts,executionProgress,"
-    "completionStatus,startReason,cancelReason,workflow,product,sourceBranchOrTag,pullRequest"
-)
-RUN: Mapping[str, str | int] = {
-    "fields[ciBuildRuns]": RUN_FIELDS,
-    "fields[ciWorkflows]": "name",
-    "fields[ciProducts]": "name",
-    "fields[scmGitReferences]": "name,canonicalName,kind",
-    "fields[scmPullRequests]": (
-        "number,title,webUrl,sourceRepositoryOwner,sourceBranchName,destinationBranchName,isCrossRepository"
-    ),
-    "include": "workflow,product,sourceBranchOrTag,pullRequest",
-}
-RUNS: Mapping[str, str | int] = {**RUN, "sort": "-number", "limit": PAGE_SIZE}
-ACTIONS: Mapping[str, str | int] = {
-    "fields[ciBuildActions]": (
-        "name,actionType,startedDate,finishedDate,issueCounts,executionProgress,completionStatus,isRequiredToPass"
-    ),
-    "limit": PAGE_SIZE,
-}
-ISSUES: Mapping[str, str | int] = {"fields[ciIssues]": "issueType,message,fileSource", "limit": PAGE_SIZE}
-TESTS: Mapping[str, str | int] = {
-    "fields[ciTestResults]": "className,name,status,fileSource,message,destinationTestResults",
-    "limit": PAGE_SIZE,
-}
-ARTIFACTS: Mapping[str, str | int] = {"fields[ciArtifacts]": "fileType,fileName,fileSize", "limit": PAGE_SIZE}
-
-DETAIL_PAGES = 25
-FEWEST_RUNS = 20
-SPARE_RUNS = 10
-RUN_PREFIX = "run:"
-TOKEN_WARNING = timedelta(days=14)
-
-_WEB_PAGE = re.compile(
-    r"^(?:/teams/(?P<team>[^/]+))?/apps/(?P<app>\d+)/ci(?:/(?P<kind>builds|workflows)/(?P<id>[0-9A-Za-z-]+)(?:/.*)?)?/?$"
-)
-
-
-class _Reached(msgspec.Struct):
-    """How far a product's runs were read: its newest number, and the oldest one still to be looked at."""
-
-    newest: int
-    floor: int
+LOG_BUNDLE = "LOG_BUNDLE"
+TEST_STAGE = "TEST"
 
 
 class XcodeCloud(Provider[XcodeCloudOptions]):
@@ -149,9 +62,10 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
 
     kind = "xcode_cloud"
     label = LABEL
+    takes_message = False
     default_url = "https://api.appstoreconnect.apple.com"
     page = "docs/providers/xcode_cloud.md"
-    states: ClassVar[StateMap] = STATES
+    states: ClassVar[StateMap] = convert.STATES
     options_type = XcodeCloudOptions
     capabilities = frozenset(
         {
@@ -203,17 +117,10 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._ready = options.ready
         base = self.base_url(options)
-        self._site = Site(team=options.link_team, root=base if base.startswith("http://") else APP_STORE_CONNECT)
-        self._catalogue = Catalogue(api, clock, self._ready, RUNS)
-        self._starter = Starter(
-            api,
-            self._catalogue,
-            clock=clock,
-            send_once=self.send_once,
-            read=self._read,
-            newest=self._newest_runs,
-            whole=self.build,
-        )
+        root = base if base.startswith("http://") else urls.APP_STORE_CONNECT
+        self._site = urls.Site(team=options.link_team, root=root)
+        self._client = Client(api, clock, self._ready, connection=connection, site=self._site)
+        self._starter = Starter(api, self._client, sleep=sleep)
         if self._ready is not None:
             self.capabilities = self.with_ready_token
 
@@ -234,20 +141,25 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @override
     def map_error(cls, reply: Reply) -> ProviderError | None:
         """Return an error for Apple's own codes; they are dotted from general to specific, so prefixes count."""
-        return map_error(reply)
+        return errors.map_error(reply)
 
     @classmethod
     @override
     def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
         """Return what is left of the rolling hour; when it refills is not told."""
-        return quota_of(headers)
+        return errors.quota_of(headers)
+
+    @property
+    @override
+    def web_homes(self) -> tuple[str, ...]:
+        return self._site.root, self.base_url(self.options) if self.options.url else ""
 
     @override
     async def check(self) -> Account:
         """Return whose key it is. One request; a ready-made token needs its scope compared with what we ask, too."""
         if self._ready is not None:
-            return await self._check_token(self._ready)
-        reply = await self._api.get("v1/ciProducts", {"limit": 1, "fields[ciProducts]": "name"})
+            return await self._client.account_of_token(self._ready)
+        reply = await self._api.get(urls.PRODUCTS, {"limit": 1, "fields[ciProducts]": "name"})
         page = reply.decode(Listing)
         total = page.meta.paging.total if page.meta is not None and page.meta.paging is not None else None
         warnings = []
@@ -264,122 +176,122 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @override
     async def pipelines(self, query: str | None = None) -> AsyncIterator[Pipeline]:
         """Yield the workflows. From memory for ten minutes; else two requests and one for each product."""
-        wanted = folded((query or "").strip())
-        for workflow in (await self._catalogue.workflows()).values():
-            if wanted in folded(workflow.path):
-                yield workflow.pipeline(self._site)
+        needle = folded((query or "").strip())
+        for workflow in (await self._client.workflows()).values():
+            if needle in folded(workflow.path):
+                yield convert.pipeline(workflow, self._site)
 
     @override
     async def pipeline(self, path: str) -> Pipeline:
-        """Return the workflow with an id, a `product/workflow`, or a name that only one has; of a build's `run:ID` too.
+        """Return the workflow with an id, a `product/workflow`, or a name that only one has.
 
-        Raises Ambiguous where several workflows have the name.
+        Also that of a build (`run:ID`), and the only one of an app (`app:ID`). Raises Ambiguous where several fit.
         """
-        if path.startswith(RUN_PREFIX):
-            run = (await self._run(path.removeprefix(RUN_PREFIX))).data
-            return (await self._catalogue.workflow(run.to("workflow") or "")).pipeline(self._site)
-        return (await self._catalogue.find(path)).pipeline(self._site)
+        if path.startswith(urls.RUN_PREFIX):
+            build = await self.build(path, path.removeprefix(urls.RUN_PREFIX))
+            workflow = await self._client.workflow(build.pipeline)
+        else:
+            workflow = await self._client.find(path)
+        return convert.pipeline(workflow, self._site)
 
     @override
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
         """Yield a workflow's builds. Apple filters by nothing, so at most ten pages are read and filtered here."""
-        picky = wanted.branch is not None or wanted.commit is not None or bool(wanted.states)
-        left = wanted.limit
-        async for page in self._runs(pipeline, PAGE_SIZE if picky else wanted.limit):
-            for run in page.data:
-                build = await self._read(run, page.around, pipeline)
-                if build.pipeline == pipeline and wanted.admits(build) and left > 0:
-                    left -= 1
-                    yield build
-            if left <= 0:
-                return
+        return self._client.builds(pipeline, wanted)
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:
-        """Return a build. One request, and once an hour one for the products."""
+        """Return a build, of the workflow that Apple names. One request, and once an hour one for the products.
+
+        With a ready-made token the newest 2,000 builds of the product are looked through.
+        """
         if self._ready is None:
-            document = await self._run(build)
-            return await self._read(document.data, document.around, pipeline)
-        async for page in self._runs(pipeline, PAGE_SIZE):
-            for run in page.data:
-                if run.id == build:
-                    return await self._read(run, page.around, pipeline)
-        raise NotFound("That build is not among the newest ones of its product.", provider=LABEL)
+            return await self._client.build(await self._client.run(build), pipeline)
+        return await self._client.listed_build(build, pipeline)
 
     @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:
-        """Return the build people call `#number`. Numbers count per product, so the product's runs are looked through."""
-        product = (await self._catalogue.workflow(pipeline)).product
-        async for page in self._product_runs(product.id, PAGE_SIZE):
-            for run in page.data:
-                found = run.read(RunAttributes).number
-                if found == number:
-                    return await self._read(run, page.around, pipeline)
-                if found is not None and found < number:
-                    raise _no_number(number, product.name)
-        raise _no_number(number, product.name)
+        """Return the build people call `#number`. Looks through at most 2,000 builds of the product.
+
+        Numbers count per product: raises NotFound naming the other workflow where the number is one of another's.
+        """
+        workflow = await self._client.workflow(pipeline)
+        async for page in self._client.product_runs(workflow.product.id, PAGE_SIZE):
+            for build in await self._client.builds_of_page(page, pipeline):
+                if build.number == number:
+                    if build.pipeline == pipeline:
+                        return build
+                    raise errors.of_another_workflow(build, workflow)
+                if build.number is not None and build.number < number:
+                    raise errors.no_such_number(number, workflow)
+        raise errors.no_such_number(number, workflow)
+
+    @override
+    async def build_of_job(self, pipeline: str, job: str) -> Build:
+        """Return the build that an action belongs to. One request, and once an hour one for the products."""
+        self._require(Capability.JOBS)
+        return await self._client.build(await self._client.run_of_action(job), pipeline)
 
     @override
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
         """Return the newest builds of the watched workflows, and whatever else is unfinished.
 
-        Requests per tick: one for each product with a watched workflow, of so many runs that the oldest unfinished one
-        and all that came since the last tick are among them (at most 200 a page; after a long absence one more and up to ten pages); one
-        for each unfinished build further down. Once an hour the list of products; for a workflow not met before the
-        workflows of the account. The cursor holds the newest and the oldest unfinished number of each product.
+        Requests a poll: one for each product with a watched workflow, of so many runs that the oldest unfinished one
+        and all that came since the last poll are among them (at most 200 a page; after a long absence one more and up
+        to ten pages); one for each unfinished build further down. Once an hour the list of products; for a workflow not
+        met before the workflows of the account.
         """
-        reached = _read_cursor(cursor)
-        unfinished = {key.id for key in watched.unfinished}
-        found: dict[str, Build] = {}
-        for product in sorted(await self._products_of(watched.pipelines)):
-            last = reached.get(product)
-            try:
-                newest, oldest_open = await self._look_through(product, last, watched.pipelines, unfinished, found)
-            except NotFound:
-                reached.pop(product, None)
-                continue
-            if newest is not None:
-                reached[product] = _Reached(newest, max(min(oldest_open or newest, newest), newest - PAGE_SIZE + 1))
-        for key in sorted(watched.unfinished):
-            if key.id not in found and (straggler := await self.build_or_none(key)) is not None:
-                found[key.id] = straggler
-        return Changes(builds=tuple(found.values()), cursor=msgspec.json.encode(reached).decode())
+        return await poll.changes(self._client, cursor, watched, self.build_or_none)
 
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
         """Yield branches, tags and open pull requests. Two lists, each kept five minutes."""
-        self._needs(Capability.REFS)
-        repository = await self._starter.repository(pipeline)
-        wanted = folded(query or "")
-        for source in (*await self._catalogue.sources(repository), *await self._catalogue.pull_requests(repository)):
-            if wanted in folded(f"{source.ref.name} {source.ref.title or ''}"):
+        self._require(Capability.REFS)
+        repository = await self._client.repository_of(pipeline)
+        needle = folded(query or "")
+        for source in (
+            *await self._client.branches_and_tags(repository),
+            *await self._client.pull_requests(repository),
+        ):
+            if needle in folded(f"{source.ref.name} {source.ref.title or ''}"):
                 yield source.ref
+
+    @override
+    async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
+        """Return the branch, tag or pull request that Apple lists for the request. Up to two lists, each kept a while.
+
+        Raises what `start` would raise for the same request, before anything is sent.
+        """
+        self._require(Capability.START)
+        return await self._starter.target(pipeline, request)
 
     @override
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a build of a branch, a tag or a pull request; without a ref, of the repository's default branch.
 
-        One request, and up to a list of branches and one of workflows before it. Raises Unsupported for a commit,
+        Two requests, and up to a list of branches and one of workflows before them. Raises Unsupported for a commit,
         parameters or a message, Ambiguous where a branch and a tag have the same name, NotFound for no such ref.
         """
-        self._needs(Capability.START)
+        self._require(Capability.START)
         return await self._starter.start(pipeline, request)
 
     @override
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
-        """Start a new build of the same source, with a number of its own."""
-        self._needs(Capability.REBUILD)
+        """Start a new build of the same source, with a number of its own; `clean` is its only option. Four requests."""
+        self._require(Capability.REBUILD)
         return await self._starter.rebuild(pipeline, build, request)
 
     @override
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        self._needs(Capability.JOBS)
-        known = self._catalogue.known(pipeline)
-        page = self._site.page(known.product, build) if known is not None else None
-        found: list[Job] = []
-        async for listing in self._catalogue.listing(f"v1/ciBuildRuns/{build}/actions", ACTIONS):
-            found += [job_of(action, pipeline=pipeline, build=build, web_url=page) for action in listing.data]
-        return tuple(found)
+        """Return a run's actions. One request."""
+        self._require(Capability.JOBS)
+        workflow = self._client.known_workflow(pipeline)
+        page = self._site.page(workflow.product.app, build) if workflow is not None else None
+        return await self._client.read_all(
+            urls.run_actions(build),
+            ACTIONS,
+            lambda action: convert.job(action, pipeline=pipeline, build=build, web_url=page),
+        )
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
@@ -387,63 +299,53 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
 
         Raises Unsupported while the action runs, NotFound where it left no log.
         """
-        self._needs(Capability.LOG)
+        self._require(Capability.LOG)
         if job.status is not Status.COMPLETED:
             raise self.unsupported(Capability.LIVE_LOG)
-        bundle = next((it for it in await self._artifacts_of(job) if it.kind == "LOG_BUNDLE"), None)
+        bundle = next((it for it in await self._artifacts_of(job) if it.kind == LOG_BUNDLE), None)
         if bundle is None:
             raise NotFound(f"{job.name} left no log.", provider=LABEL, hint="A skipped action has none.")
-        data = b"".join([chunk async for chunk in self._stream(bundle.id, BUNDLE_BYTES)])
-        try:
-            tail = await asyncio.to_thread(bundle_tail, data, tail_bytes)
-        except BadBundle as exc:
-            raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
-        if tail is None:
-            raise NotFound(f"The log bundle of {job.name} holds no text.", provider=LABEL)
-        return Log(text=await cleaned_log(tail.text), truncated=tail.truncated, job=job.name, url=job.web_url)
+        data = b"".join([chunk async for chunk in self._stream(bundle.id, logs.BUNDLE_BYTES)])
+        return await logs.read_bundle(data, job, tail_bytes)
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
         """Return the files of all actions. One request, and one for each action that is over."""
-        self._needs(Capability.ARTIFACTS)
-        found: list[Artifact] = []
+        self._require(Capability.ARTIFACTS)
+        artifacts: list[Artifact] = []
         for job in await self.jobs(pipeline, build):
             if job.status is Status.COMPLETED:
-                found += await self._artifacts_of(job)
-        return tuple(found)
+                artifacts += await self._artifacts_of(job)
+        return tuple(artifacts)
 
     @override
     async def download(self, artifact: Artifact) -> AsyncIterator[bytes]:
-        """Yield an artifact's bytes from a fresh signed address, which goes to nobody else."""
-        self._needs(Capability.DOWNLOAD)
+        """Yield an artifact's bytes from a fresh signed address, which goes to nobody else. Two requests."""
+        self._require(Capability.DOWNLOAD)
         async for chunk in self._stream(artifact.id):
             yield chunk
 
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:
         """Return the tests of the test actions. One request, and one for each action and 200 tests (at most 5,000)."""
-        self._needs(Capability.TESTS)
-        found: list[TestCase] = []
+        self._require(Capability.TESTS)
+        tests: list[TestCase] = []
         for job in await self.jobs(pipeline, build):
-            if job.stage != "TEST":
-                continue
-            path = f"v1/ciBuildActions/{job.id}/testResults"
-            async for page in self._catalogue.listing(path, TESTS, ceiling=DETAIL_PAGES):
-                found += [test_of(result) for result in page.data]
-        return tuple(sorted(found, key=lambda it: _TEST_ORDER.get(it.outcome, 1)))
+            if job.stage == TEST_STAGE:
+                tests += await self._client.read_all(urls.action_tests(job.id), TESTS, convert.test_case, DETAIL_PAGES)
+        return convert.failed_first(tests)
 
     @override
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
         """Return the issues of the actions that have any. One request, and one for each of those and 200 issues."""
-        self._needs(Capability.ISSUES)
-        found: list[Issue] = []
+        self._require(Capability.ISSUES)
+        issues: list[Issue] = []
         for job in await self.jobs(pipeline, build):
-            if job.status is Status.QUEUED or _has_none(job.issues):
+            if job.status is Status.QUEUED or convert.has_no_issues(job.issues):
                 continue
-            path = f"v1/ciBuildActions/{job.id}/issues"
-            async for page in self._catalogue.listing(path, ISSUES, ceiling=DETAIL_PAGES):
-                found += [issue_of(issue, job.name) for issue in page.data]
-        return tuple(sorted(found, key=lambda it: _ISSUE_ORDER[it.kind]))
+            path = urls.action_issues(job.id)
+            issues += await self._client.read_all(path, ISSUES, partial(convert.issue, job=job.name), DETAIL_PAGES)
+        return convert.errors_first(issues)
 
     @override
     async def counts(self, build: Build) -> IssueCounts:
@@ -454,47 +356,23 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
 
     @override
     def pipeline_admin(self) -> PipelineAdmin:
-        self._needs(Capability.PIPELINE_ADMIN)
-        return WorkflowAdmin(self._api, self._catalogue, site=self._site, send_once=self.send_once)
+        self._require(Capability.PIPELINE_ADMIN)
+        return WorkflowAdmin(self._api, self._client, sleep=self._sleep)
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        """Return what an address in App Store Connect shows.
-
-        A build's workflow is asked for as `run:ID`, the workflow of an app's page as `app:ID`.
-        """
-        address = page_below(url, self._site.root, self.options.url)
-        match = _WEB_PAGE.match(address.path) if address else None
-        if match is None:
-            return None
-        if match["team"] and self._site.team and match["team"].casefold() != self._site.team.casefold():
-            return None
-        if match["kind"] is None:
-            return Page(pipeline=f"{APP_PREFIX}{match['app']}")
-        if match["kind"] == "workflows":
-            return Page(pipeline=match["id"])
-        return Page(pipeline=f"{RUN_PREFIX}{match['id']}", build=match["id"])
+        """Return what a page of App Store Connect, or one below the connection's `url`, shows; see `Site.parse`."""
+        return self._site.parse(url, *self.web_homes)
 
     @override
     def parse_webhook(
         self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None
     ) -> WebhookEvent | None:
-        """Return which run to look at. Apple signs nothing, so the secret in the path is all there is."""
+        """Return which run to read. Apple signs nothing, so the secret in the path is all there is."""
         self.check_path_secret(path_secret)
-        webhook = Hook.of(body)
-        event = webhook.metadata.attributes.event_type if webhook.metadata and webhook.metadata.attributes else None
-        if not event or event == "UNRECOGNIZED" or webhook.ci_build_run is None:
-            return None
-        run, workflow = webhook.ci_build_run.id, webhook.ci_workflow
-        return WebhookEvent(
-            delivery=f"{run}:{event}",
-            pipeline=workflow.id if workflow is not None else None,
-            build=run if workflow is not None else None,
-        )
+        return webhook.parse(body)
 
-    # reading
-
-    def _needs(self, capability: Capability) -> None:
+    def _require(self, capability: Capability) -> None:
         """Refuse what a ready-made token can't do."""
         if not self.can(capability):
             raise Unsupported(
@@ -503,171 +381,17 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
                 hint=f"An admin can change that. {USE_A_KEY}",
             )
 
-    async def _check_token(self, ready: ReadyToken) -> Account:
-        if ready.expires_at <= self._clock():
-            raise AuthFailed("The token has ended.", provider=LABEL, hint=f"Make a new one. {USE_A_KEY}")
-        _refuse_missing(
-            [
-                scope_line(path, query)
-                for path, query in (("v1/ciProducts", PRODUCTS), ("v1/scmRepositories", REPOSITORIES))
-                if not ready.covers(path, query)
-            ]
-        )
-        products = await self._catalogue.products()
-        missing = {
-            product.name: [
-                scope_line(path, query)
-                for path, query in ((workflows_path(product.id), WORKFLOWS), (product_runs_path(product.id), RUNS))
-                if not ready.covers(path, query)
-            ]
-            for product in products.values()
-        }
-        out_of_reach = [name for name, lines in missing.items() if lines]
-        if out_of_reach and len(out_of_reach) == len(products):
-            _refuse_missing([line for lines in missing.values() for line in lines])
-        warnings = ["With a ready-made token I can only tell how builds stand; I can't start any or show logs."]
-        if ready.expires_at - self._clock() < TOKEN_WARNING:
-            warnings.append("The token ends soon.")
-        return Account(
-            name="Ready-made token",
-            detail=f"{len(products) - len(out_of_reach)} of {len(products)} products",
-            missing=tuple(f"scope for {name}" for name in out_of_reach),
-            warnings=tuple(warnings),
-            expires_at=ready.expires_at,
-        )
-
-    async def _run(self, build: str) -> Document:
-        return (await self._api.get(f"v1/ciBuildRuns/{build}", RUN)).decode(Document)
-
-    async def _runs(self, pipeline: str, limit: int) -> AsyncIterator[Listing]:
-        """Yield a workflow's runs, newest first; with a ready-made token those of its product."""
-        if self._ready is not None:
-            async for page in self._product_runs((await self._catalogue.workflow(pipeline)).product.id, PAGE_SIZE):
-                yield page
-            return
-        query = {**RUNS, "limit": min(max(limit, 1), PAGE_SIZE)}
-        async for page in self._catalogue.listing(f"v1/ciWorkflows/{pipeline}/buildRuns", query, ceiling=SEARCH_PAGES):
-            yield page
-
-    async def _product_runs(self, product: str, limit: int) -> AsyncIterator[Listing]:
-        query = {**RUNS, "limit": limit}
-        async for page in self._catalogue.listing(product_runs_path(product), query, ceiling=SEARCH_PAGES):
-            yield page
-
-    async def _newest_runs(self, pipeline: str) -> Listing:
-        query = {**RUNS, "limit": FEWEST_RUNS}
-        return (await self._api.get(f"v1/ciWorkflows/{pipeline}/buildRuns", query)).decode(Listing)
-
-    async def _read(self, run: Resource, beside: Around, pipeline: str) -> Build:
-        workflow = self._catalogue.known(run.to("workflow") or pipeline)
-        product = (await self._catalogue.products()).get(run.to("product") or "")
-        return build_of(
-            run,
-            beside,
-            connection=self.connection,
-            pipeline=pipeline,
-            workflow=workflow.name if workflow is not None else None,
-            repository=workflow.repository.path if workflow is not None and workflow.repository is not None else None,
-            product=product or (workflow.product if workflow is not None else None),
-            site=self._site,
-        )
-
-    async def _products_of(self, pipelines: frozenset[str]) -> set[str]:
-        found: set[str] = set()
-        for pipeline in sorted(pipelines):
-            try:
-                found.add((await self._catalogue.workflow(pipeline)).product.id)
-            except NotFound:
-                continue
-        return found
-
-    async def _look_through(
-        self,
-        product: str,
-        last: _Reached | None,
-        pipelines: frozenset[str],
-        unfinished: set[str],
-        found: dict[str, Build],
-    ) -> tuple[int | None, int | None]:
-        """Put a product's runs into `found`, and return its newest number and the oldest that is not over.
-
-        Where a short page does not reach down to the last look, the list is read again in full pages.
-        """
-        wanted = FEWEST_RUNS if last is None else last.newest - last.floor + 1 + SPARE_RUNS
-        limit = min(max(wanted, FEWEST_RUNS), PAGE_SIZE)
-        newest: int | None = None
-        oldest_open: int | None = None
-        for size in sorted({limit, PAGE_SIZE}):
-            async for page in self._product_runs(product, size):
-                lowest: int | None = None
-                for run in page.data:
-                    build = await self._read(run, page.around, run.to("workflow") or "")
-                    if build.number is not None:
-                        newest = max(newest or 0, build.number)
-                        lowest = build.number
-                    if build.pipeline not in pipelines and build.id not in unfinished:
-                        continue
-                    found[build.id] = build
-                    if not build.completed and build.number is not None:
-                        oldest_open = build.number
-                is_last = page.links is None or page.links.next is None
-                if last is None or lowest is None or lowest <= last.floor or is_last:
-                    return newest, oldest_open
-                if size < PAGE_SIZE:
-                    break
-        return newest, oldest_open
-
-    async def _artifacts_of(self, job: Job) -> list[Artifact]:
-        found: list[Artifact] = []
-        async for page in self._catalogue.listing(f"v1/ciBuildActions/{job.id}/artifacts", ARTIFACTS):
-            found += [artifact_of(it, job) for it in page.data]
-        return found
+    async def _artifacts_of(self, job: Job) -> tuple[Artifact, ...]:
+        return await self._client.read_all(urls.action_artifacts(job.id), ARTIFACTS, partial(convert.artifact, job=job))
 
     async def _stream(self, artifact: str, cap: int = DOWNLOAD_BYTES) -> AsyncIterator[bytes]:
         """Yield an artifact's bytes, fetched without our token. The signed address is refused unless it is https."""
-        reply = await self._api.get(f"v1/ciArtifacts/{artifact}", {"fields[ciArtifacts]": "downloadUrl"})
+        reply = await self._api.get(urls.artifact(artifact), {"fields[ciArtifacts]": "downloadUrl"})
         url = reply.decode(Document).data.read(ArtifactAttributes).download_url
         if not url:
             raise NotFound("Apple has no address for this file; it may have expired.", provider=LABEL)
-        plain = self.base_url(self.options).startswith("http://") and url.startswith("http://")
-        if not (url.startswith("https://") or plain):
+        is_plain = self.base_url(self.options).startswith("http://") and url.startswith("http://")
+        if not (url.startswith("https://") or is_plain):
             raise UnexpectedResponse("Apple gave an address I don't fetch from.", provider=LABEL)
         async for chunk in self._api.download(url, credentials=False, cap=cap):
             yield chunk
-
-
-_TEST_ORDER: Mapping[Outcome, int] = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.SKIPPED: 2, Outcome.PASSED: 3}
-_ISSUE_ORDER: Mapping[IssueKind, int] = {
-    IssueKind.ERROR: 0,
-    IssueKind.TEST_FAILURE: 1,
-    IssueKind.ANALYZER_WARNING: 2,
-    IssueKind.WARNING: 3,
-}
-
-
-def _read_cursor(cursor: str | None) -> dict[str, _Reached]:
-    """Return how far each product was read; a cursor that can't be read counts as none."""
-    try:
-        return msgspec.json.decode(cursor or "{}", type=dict[str, _Reached])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return {}
-
-
-def _has_none(counts: IssueCounts) -> bool:
-    known = (counts.errors, counts.warnings, counts.analyzer_warnings, counts.test_failures)
-    return all(count == 0 for count in known)
-
-
-def _refuse_missing(lines: list[str]) -> None:
-    if lines:
-        shown = "; ".join(f"`{line}`" for line in lines[:2])
-        more = f" and {len(lines) - 2} more" if len(lines) > 2 else ""
-        raise AuthFailed(
-            f"The token's scope does not hold what I ask: {shown}{more}.",
-            provider=LABEL,
-            hint=f"The page of this connection's kind lists every line that a scope needs. {USE_A_KEY}",
-        )
-
-
-def _no_number(number: int, product: str) -> NotFound:
-    return NotFound(f"There is no build #{number} in {product}, or it is very old.", provider=LABEL)

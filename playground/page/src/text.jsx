@@ -94,8 +94,8 @@ function angle(body) {
   return <Link url={unescape(head)}>{label ? inline(label) : unescape(head).replace(/^mailto:/, "")}</Link>;
 }
 
-// In this order: code, things in angle brackets, emoji, then the three styles at word boundaries.
-const INLINE = /(`[^`\n]+`)|<([^<>\n]+)>|:([a-z0-9_+-]+):|(?<![\w*])\*(\S(?:[^*\n]*?\S)?)\*(?![\w*])|(?<![\w_])_(\S(?:[^_\n]*?\S)?)_(?![\w_])|(?<![\w~])~(\S(?:[^~\n]*?\S)?)~(?![\w~])/u;
+// A mark beside a soft hyphen is a letter. In this order: code, things in angle brackets, emoji, then the three styles at word boundaries.
+const INLINE = /(`[^`\n]+`)|<([^<>\n]+)>|:([a-z0-9_+-]+):|(?<![\w*\u00ad])\*(?!\u00ad)(\S(?:[^*\n]*?\S)?)(?<!\u00ad)\*(?![\w*])|(?<![\w_\u00ad])_(?!\u00ad)(\S(?:[^_\n]*?\S)?)(?<!\u00ad)_(?![\w_])|(?<![\w~\u00ad])~(?!\u00ad)(\S(?:[^~\n]*?\S)?)(?<!\u00ad)~(?![\w~])/u;
 
 function inline(text, withEmoji = true) {
   const parts = [];

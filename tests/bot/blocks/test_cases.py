@@ -86,7 +86,7 @@ def test_a_zero_that_was_more_before_is_shown() -> None:
         ({"author": Person(), "message": None, "trigger": Trigger.UNKNOWN}, "`4be1c07`"),
         (
             {"author": None, "message": None, "triggered_by": "Ida", "trigger": Trigger.WEB},
-            "`4be1c07`  ·  Ida  ·  by hand",
+            "`4be1c07`  ·  Ida  ·  started manually",
         ),
         (
             {"message": None, "triggered_by": "cron", "triggered_by_type": Starter.BOT, "trigger": Trigger.UNKNOWN},
@@ -181,11 +181,54 @@ def test_commands_name_the_build_and_acting_ones_the_attempt() -> None:
             "Still failing — 2nd in a row, since #3, with more issues",
         ),
         (Transition(change=Change.STILL_PASSING), {}, "Still green"),
-        (Transition(change=Change.FIRST), {"branch": None, "tag": "v1"}, "First build on this ref"),
-        (Transition(change=Change.FIRST, baseline=IssueCounts()), {}, "First known result on this branch"),
-        (Transition(), {"conclusion": Conclusion.SKIPPED}, "Skipped, so it says nothing about the code"),
-        (Transition(), {"conclusion": None}, "Ended in a state I don't know, so I call it neither green nor red"),
-        (Transition(), {}, "There is nothing to compare it with"),
+        (Transition(change=Change.FIRST), {"branch": None, "tag": "v1"}, "No earlier result to compare with"),
+        (Transition(change=Change.FIRST, baseline=IssueCounts()), {}, "No earlier result to compare with"),
+        (Transition(change=Change.FIRST, is_surely_first=True), {}, "First build on this branch"),
+        (
+            Transition(change=Change.FIRST, is_surely_first=True),
+            {"branch": None, "tag": "v1"},
+            "First build on this tag",
+        ),
+        (
+            Transition(change=Change.FIRST, target="main", target_conclusion=Conclusion.PASSED),
+            {"pull_request": "42"},
+            "First result of this pull request — `main` passed",
+        ),
+        (
+            Transition(change=Change.FIXED, streak=3, red_seconds=60, is_rerun=True),
+            {},
+            "Passed on a rerun of the same commit after 1 m 00 s and 3 red builds: flaky",
+        ),
+        (
+            Transition(change=Change.BROKEN, streak=4, is_rerun=True),
+            {},
+            "Newly broken — the same commit passed before: flaky",
+        ),
+        (
+            Transition(
+                change=Change.STILL_FAILING,
+                streak=1,
+                is_rerun=True,
+                is_outdated=True,
+                newer=15,
+                newer_conclusion=Conclusion.PASSED,
+            ),
+            {},
+            "Failed again on a rerun of the same commit · a newer build, #15, passed",
+        ),
+        (
+            Transition(change=Change.STILL_FAILING, streak=3, red_since=9, is_rerun=True),
+            {},
+            "Failed again on a rerun of the same commit — 3rd in a row, since #9",
+        ),
+        (
+            Transition(change=Change.BROKEN, is_outdated=True, newer_conclusion=Conclusion.FAILED),
+            {},
+            "Newly broken · a newer build failed",
+        ),
+        (Transition(), {"conclusion": Conclusion.SKIPPED}, "Skipped"),
+        (Transition(), {"conclusion": None}, "Ended in a state that counts as neither passed nor failed"),
+        (Transition(), {}, "No earlier result to compare with"),
     ],
 )
 def test_line_two_says_what_the_attempt_means(transition: Transition, changes: dict[str, Any], shown: str) -> None:
@@ -224,7 +267,7 @@ def test_a_channel_that_cannot_be_posted_to_is_told_about_with_what_mends_it() -
     assert shown.splitlines() == [
         "⚠ I can no longer post in #ios",
         "The channel is archived.",
-        "Paused until that is mended:",
+        "Paused until that is fixed:",
         "• Nightly",
         "[Unlink: /build unlink nightly]",
     ]

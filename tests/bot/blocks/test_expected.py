@@ -18,6 +18,7 @@ from bot.blocks.link import link_confirmation
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message
 from bot.blocks.notification import (
+    Counts,
     approval_notification,
     notification,
     outage_notification,
@@ -80,7 +81,7 @@ MESSAGES: dict[str, Message] = {
         **NEWS,
     ),
     "notice_first": notification(
-        s.passed(issues=IssueCounts()), transition=Transition(change=Change.FIRST), **NEWS, counts_pending=True
+        s.passed(issues=IssueCounts()), transition=Transition(change=Change.FIRST), **NEWS, counts=Counts.PENDING
     ),
     "notice_cancelled": notification(s.build(conclusion=Conclusion.CANCELLED), transition=Transition(), **NEWS),
     "gate": approval_notification(

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 import bot.http.transport
 from bot.core.errors import Unavailable
 from bot.http.client import Api
-from bot.http.transport import CHUNK_BYTES, Network, Transport, is_public
+from bot.http.transport import CHUNK_BYTES, Network, Transport
 
 SHORT = 0.05
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -694,44 +694,6 @@ async def test_a_server_without_tls_is_a_connect_error(client: httpx.AsyncClient
 
 
 # private addresses
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("127.0.0.1", False),
-        ("127.8.9.1", False),
-        ("10.1.2.3", False),
-        ("172.16.0.1", False),
-        ("172.32.0.1", True),
-        ("192.168.1.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),  # noqa: S104 - an address to be refused
-        ("224.0.0.1", False),
-        ("240.0.0.1", False),
-        ("255.255.255.255", False),
-        ("93.184.216.34", True),
-        ("::1", False),
-        ("::", False),
-        ("fe80::1", False),
-        ("fe80::1%eth0", False),
-        ("fc00::1", False),
-        ("fd12:3456::1", False),
-        ("ff02::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("::ffff:10.0.0.1", False),
-        ("::ffff:93.184.216.34", True),
-        ("::127.0.0.1", False),
-        ("64:ff9b::7f00:1", False),
-        ("64:ff9b::5db8:d822", True),
-        ("2002:7f00:1::", False),
-        ("2002:0a00:1::1", False),
-        ("2606:4700::1111", True),
-    ],
-)
-def test_public_addresses_are_told_from_all_others(address: str, public: bool) -> None:
-    assert is_public(address) is public
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "169.254.169.254", "[::]"])

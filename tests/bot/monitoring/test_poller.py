@@ -9,7 +9,8 @@ import pytest
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, StoreError, Unavailable
 from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind
 from bot.http.client import Quota
-from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, OUTAGE_AFTER, Pace, Poller, pause_seconds
+from bot.monitoring.outages import OUTAGE_AFTER
+from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Poller, pause_seconds
 from bot.notifications.notification import Event
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
@@ -177,7 +178,7 @@ async def test_a_watched_build_of_an_unlinked_pipeline_is_told_to_its_end(desk: 
     desk.works.put(ended("b9"))
     await desk.tick(seconds=12)
     (row,) = await desk.notifications("U1")
-    assert (row.build, row.reason) == ("b9", "you asked to hear its end")
+    assert (row.build, row.reason) == ("b9", "you are watching it")
     assert await desk.store.watches.of_build(key("b9")) == []
     await desk.tick(seconds=70)
     assert await desk.store.polling.targets() == []
@@ -458,7 +459,7 @@ async def fail_for(desk: Desk, minutes: float, error: ProviderError = DOWN) -> N
 async def test_an_outage_is_logged_when_it_starts_and_when_it_ends(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "bot.monitoring.poller")
+    caplog.set_level(logging.INFO, "bot.monitoring.outages")
     await desk.follow()
     await fail_for(desk, 5)
     assert caplog.messages == ["a connection fails"]
@@ -532,7 +533,7 @@ async def test_a_pause_that_a_vendor_asks_for_is_kept(desk: Desk) -> None:
 
 
 async def test_a_look_that_takes_too_long_is_an_outage(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.monitoring.poller.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("bot.monitoring.poller.POLL_SECONDS", 0.0)
     await desk.follow()
 
     async def hang() -> None:
@@ -612,7 +613,7 @@ async def test_counts_of_a_attempt_that_a_newer_one_replaced_are_not_read(desk: 
     await counting(desk, Capability.COUNTS)
     desk.works.put(ended())
     await desk.tick()
-    await desk.store.recording.record([running()], lambda _batch: (), now=desk.clock())
+    await desk.store.recording.record([running()], now=desk.clock())
     await desk.tick(seconds=1)
     assert desk.works.took("counts") == []
 

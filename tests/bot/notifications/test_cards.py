@@ -6,15 +6,26 @@ import pytest
 
 from bot.blocks.plain import as_text
 from bot.core.errors import Unavailable
-from bot.core.models import Approval, Build, Change, Conclusion, Issue, IssueCounts, IssueKind, Person, Transition
+from bot.core.models import (
+    Approval,
+    Build,
+    Change,
+    Conclusion,
+    Issue,
+    IssueCounts,
+    IssueKind,
+    Person,
+    Pipeline,
+    Transition,
+)
 from bot.notifications.cards import Cards
-from bot.notifications.decisions import outage_row, started_row, summary_row
+from bot.notifications.decisions import outage_row, started_row
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
+from bot.notifications.summaries import summary_row
 from bot.providers.base.capabilities import Capability
-from bot.providers.base.provider import AnyProvider
 from bot.store import Store
-from bot.store.tables import NotificationRow
+from bot.store.tables import NoteKind, NotificationRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
@@ -23,20 +34,28 @@ from tests.bot.store.rows import (
     PIPELINE,
     TEAM,
     ago,
+    card,
     ended,
     key,
     link,
-    nothing,
     notification,
     running,
 )
 from tests.bot.works import PLAIN, Works
 
 RED = Conclusion.FAILED
-VERBS = frozenset({"cancel", "approve", "reject", "rebuild"})
+ABLE = PLAIN | {
+    Capability.COUNTS,
+    Capability.ISSUES,
+    Capability.CANCEL,
+    Capability.REBUILD,
+    Capability.RETRY_FAILED,
+    Capability.DECIDE,
+    Capability.REJECT,
+}
 
 
-class Folk:
+class Authors:
     """Ana wrote the commit; Bo wants no mentions."""
 
     async def author(self, team: str, author: Person, kind: str) -> str | None:
@@ -52,25 +71,24 @@ class Desk:
     def __init__(self, store: Store, clock: SetClock) -> None:
         self.store = store
         self.clock = clock
-        self.works = Works(clock, can=PLAIN | {Capability.COUNTS, Capability.ISSUES})
+        self.works = Works(clock, can=ABLE)
         self.seen_by = {TEAM}
-        self.asked_verbs: list[Build | None] = []
+        self.refreshed = 0
         self.cards = Cards(
             store,
             provider_of=lambda team, name: self.works if team in self.seen_by and name == CONNECTION else None,
-            people=Folk(),
-            verbs_of=self._verbs,
+            people=Authors(),
             clock=clock,
+            refresh=self._refresh,
         )
 
-    def _verbs(self, _provider: AnyProvider, build: Build | None) -> frozenset[str]:
-        self.asked_verbs.append(build)
-        return VERBS
+    async def _refresh(self) -> None:
+        self.refreshed += 1
 
     async def record(self, *builds: Build) -> None:
         """Write builds as the poller does."""
         for build in builds:
-            await self.store.recording.record([build], nothing, now=self.clock(), counts_after=timedelta(0))
+            await self.store.recording.record([build], now=self.clock(), counts_after=timedelta(0))
 
     async def drawn(self, row: NotificationRow, *, repeated: bool = False) -> Drawn:
         """Draw a notification that has something to say."""
@@ -99,7 +117,6 @@ def started(**fields: Any) -> NotificationRow:
         "team": TEAM,
         "channel": CHANNEL,
         "user": "U1",
-        "round_": 1,
         "headline": "<@U1> started it",
         "response_url": "",
         "thread": "",
@@ -127,10 +144,53 @@ async def test_a_live_card_shows_the_build_as_it_is_now(desk: Desk) -> None:
     assert "PASSED" in as_text(over.message.payload())
 
 
-async def test_a_queued_or_waiting_card_does_not_move_by_itself(desk: Desk) -> None:
-    await desk.record(running(waiting=True))
+async def test_a_waiting_card_moves_and_tells_how_long_it_has_waited_for_approval(desk: Desk) -> None:
+    begun = ago(minutes=5)
+    await desk.record(running(started_at=begun, created_at=begun), running(started_at=begun, waiting=True))
+    desk.clock.go(minutes=23)
     shown = await desk.drawn(started())
-    assert (shown.live, shown.moves) == (True, False)
+    assert (shown.live, shown.moves) == (True, True)
+    text = as_text(shown.message.payload())
+    assert "waiting 23 m for approval" in text
+    assert "ran 5 m 00 s before" in text
+    await desk.record(running(started_at=begun, raw_state="on"))
+    desk.clock.go(minutes=1)
+    assert "running for 6 m 00 s" in await desk.text(started())
+    await desk.record(ended(started_at=begun, created_at=begun, completed_at=desk.clock()))
+    text = await desk.text(about())
+    assert "6 m 00 s" in text
+    assert "waited 23 m 00 s for approval" in text
+
+
+async def test_a_retried_old_build_tells_the_times_of_its_attempt(desk: Desk) -> None:
+    old: dict[str, Any] = {"created_at": ago(hours=13), "started_at": ago(hours=13)}
+    await desk.record(ended(conclusion=RED, completed_at=ago(hours=12), **old), running(**old))
+    desk.clock.go(minutes=2)
+    text = await desk.text(started(attempt_no=2))
+    assert "running for 2 m 00 s" in text
+    assert " h " not in text
+    await desk.record(ended(completed_at=desk.clock(), **old))
+    text = await desk.text(about(attempt_no=2))
+    assert "2 m 00 s" in text
+    assert " h " not in text
+    before = await desk.text(about(attempt_no=1))
+    assert "1 h 00 m" in before
+
+
+async def test_who_pressed_the_button_is_the_starter_everywhere(desk: Desk) -> None:
+    await desk.store.recording.record_start(
+        running(triggered_by="Token Owner"),
+        team=TEAM,
+        channel=CHANNEL,
+        user="U7",
+        notifications=(),
+        watches=(),
+        now=NOW,
+    )
+    await desk.record(ended(triggered_by="Token Owner"))
+    text = await desk.text(about())
+    assert "started by @U7" in text
+    assert "Token Owner" not in text
 
 
 async def test_a_card_of_an_earlier_attempt_has_no_buttons_and_says_why(desk: Desk) -> None:
@@ -138,9 +198,8 @@ async def test_a_card_of_an_earlier_attempt_has_no_buttons_and_says_why(desk: De
     shown = await desk.drawn(started())
     assert not shown.live
     text = as_text(shown.message.payload())
-    assert "Attempt 2 of this build has its own card." in text
-    assert "/build cancel" not in text
-    assert desk.asked_verbs == []
+    assert "Attempt 2 has replaced it" in text
+    assert "/build" not in text
 
 
 async def test_the_usual_time_is_the_median_of_what_passed(desk: Desk) -> None:
@@ -188,6 +247,7 @@ async def test_counts_that_may_still_come_are_announced_and_unknown_ones_are_no_
     text = await desk.text(about())
     assert "counting issues" not in text
     assert "errors" not in text
+    assert "Counts not available" in text
 
 
 async def test_a_system_that_counts_nothing_announces_nothing(desk: Desk) -> None:
@@ -199,13 +259,13 @@ async def test_a_system_that_counts_nothing_announces_nothing(desk: Desk) -> Non
 async def test_late_and_repeated_news_say_so(desk: Desk) -> None:
     await desk.record(ended())
     text = await desk.text(about(late=True), repeated=True)
-    assert "late news, I was away" in text
+    assert "reported late" in text
     assert "Possibly repeated" in text
 
 
 async def test_a_attempt_that_was_replaced_keeps_its_result_and_loses_its_buttons(desk: Desk) -> None:
     await desk.record(ended(conclusion=RED, issues=IssueCounts(errors=1)), running())
-    text = await desk.text(about(reason="this channel hears every finished build on main"))
+    text = await desk.text(about(reason="this channel gets a post for every finished build on main"))
     assert "FAILED" in text
     assert "1 error" in text
     assert "Attempt 2 has replaced it" in text
@@ -268,13 +328,14 @@ async def test_an_open_approval_offers_its_buttons_until_it_is_decided(desk: Des
     assert (shown.card, shown.live) == (True, True)
     text = as_text(shown.message.payload())
     assert "Deploy to production" in text
-    assert "approve" in text
+    assert "/build approve" in text
     await desk.record(running(waiting=False))
     over = await desk.drawn(about(Event.BLOCKED))
     assert not over.live
     text = as_text(over.message.payload())
-    assert "Nothing waits there any more." in text
-    assert "approve" not in text
+    assert "Decided in The Works" in text
+    assert "/build" not in text
+    assert len(text.splitlines()) == 1
 
 
 async def test_who_decided_stands_on_the_card(desk: Desk) -> None:
@@ -283,7 +344,7 @@ async def test_who_decided_stands_on_the_card(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("can", [PLAIN, PLAIN - {Capability.APPROVALS}])
-async def test_a_approval_that_can_not_be_read_is_told_without_buttons(desk: Desk, can: frozenset[Capability]) -> None:
+async def test_an_approval_that_can_not_be_read_is_told_without_buttons(desk: Desk, can: frozenset[Capability]) -> None:
     desk.works.capabilities = can
     desk.works.troubles["approvals"] = Unavailable("The works do not answer.", provider="The Works")
     await desk.record(running(waiting=True))
@@ -337,6 +398,50 @@ async def test_a_digest_is_drawn_as_it_was_made(desk: Desk) -> None:
     assert "Possibly repeated" in await desk.text(row, repeated=True)
 
 
+# what people did
+
+
+async def test_acts_and_claims_stand_on_the_card_and_change_its_buttons(desk: Desk) -> None:
+    await desk.record(ended(conclusion=RED))
+    assert "/build claim" in await desk.text(about())
+    await desk.store.claims.add("T2", key(), "U9")
+    assert "/build claim" in await desk.text(about())
+    await desk.store.claims.add(TEAM, key(), "U8")
+    text = await desk.text(about())
+    assert "@U8 is on it" in text
+    assert "/build claim" not in text
+    assert "/build unclaim" in text
+    await desk.store.claims.remove(TEAM, key(), "U8")
+    assert "/build claim" in await desk.text(about())
+
+
+async def test_a_build_that_was_replaced_keeps_its_card_without_buttons(desk: Desk) -> None:
+    await desk.record(ended(conclusion=RED))
+    await desk.store.notifications.set_sent(0, ts="1.1", card=card(), now=NOW)
+    await desk.store.cards.note(key(), 1, team=TEAM, user="U7", text="rebuilt it as #413", at=NOW)
+    await desk.store.recording.replace(key(), text="Rebuilt as #413", now=NOW)
+    text = await desk.text(about())
+    assert "@U7 rebuilt it as #413" in text
+    assert "Rebuilt as #413" in text
+    assert "/build" not in text
+
+
+async def test_who_cancelled_a_build_is_line_two_of_its_card(desk: Desk) -> None:
+    await desk.record(ended(conclusion=Conclusion.CANCELLED))
+    assert "*Cancelled*" in str((await desk.drawn(about())).message.payload())
+    await desk.store.cards.note(key(), 1, team=TEAM, user="U7", text="cancelled it", kind=NoteKind.CANCELLED, at=NOW)
+    assert "Cancelled by <@U7>" in str((await desk.drawn(about())).message.payload())
+
+
+async def test_a_default_branch_that_changed_is_named_once(desk: Desk) -> None:
+    await desk.store.links.save(link(default_branch="master"))
+    await desk.store.pipelines.save(
+        CONNECTION, [Pipeline(id=PIPELINE, path="app", name="App", default_branch="trunk")], NOW
+    )
+    (row,) = await desk.store.notifications.in_channel(TEAM, CHANNEL, ago(days=1))
+    assert "The default branch of App is now trunk (was master); I follow it" in await desk.text(row)
+
+
 # what is not drawn
 
 
@@ -348,6 +453,7 @@ async def test_a_workspace_that_may_not_see_the_connection_is_shown_nothing(desk
     await desk.record(ended())
     desk.seen_by.clear()
     assert await desk.cards.draw(about(), repeated=False) is None
+    assert desk.refreshed == 1
     assert await desk.cards.draw(summary_row([notification()], "", NOW), repeated=False) is None
 
 

@@ -8,12 +8,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.errors import UsageError
-from bot.core.models import Build, Change, Conclusion, IssueCounts, Person, Starter, Status, Transition, Trigger
+from bot.core.models import (
+    Build,
+    BuildKey,
+    Change,
+    Conclusion,
+    IssueCounts,
+    Person,
+    Starter,
+    Status,
+    Transition,
+    Trigger,
+)
 from bot.core.recurrence import zone_of
-from bot.notifications.decisions import decide, gathered, outage_row, reconsidered, release, started_row, transition_of
+from bot.notifications.decisions import (
+    corrected,
+    corrections,
+    decide,
+    outage_row,
+    reconsidered,
+    started_row,
+    transition_of,
+)
 from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of, judge, make_filter, read_filter
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict
 from bot.notifications.quiet_hours import in_quiet_hours, muted
+from bot.notifications.summaries import gathered, release
 from bot.store import Recorded
 from bot.store.steps import pack, pack_counts
 from bot.store.tables import AttemptRow, BuildRow, LinkRow, MuteRow, NotificationRow, WatchRow
@@ -54,6 +74,10 @@ def past(conclusion: Conclusion = GREEN, *, minutes: float = 60, counts: IssueCo
         build=f"past-{minutes}",
         attempt_no=1,
         branch="main",
+        ref_kind="branch",
+        ref_name="main",
+        commit_at=ago(minutes=minutes),
+        built_at=ago(minutes=minutes),
         conclusion=conclusion.value,
         counts=pack_counts(counts or IssueCounts()),
         completed_at=ago(minutes=minutes),
@@ -270,7 +294,16 @@ def test_each_event_can_be_asked_for_alone(event: str) -> None:
         (ended(branch="wip/1"), "!wip/*", "main", False),
         (ended(branch="dev"), "!wip/*", "main", True),
         (ended(branch="release/old"), "release/*,!release/old", "main", False),
-        (ended(branch="Main"), "main", "", False),
+        (ended(branch="Main"), "main", "", True),
+        (ended(branch="Pru\u0308fung"), "prüf*", "", True),
+        (ended(branch="straße"), "!STRASSE", "", False),
+        (ended(pull_request="7"), "main", "main", False),
+        (ended(pull_request="7"), "!wip/*", "main", True),
+        (ended(from_fork=True), "", "main", False),
+        (ended(from_fork=True), "main", "main", False),
+        (ended(branch=None), "main", "main", False),
+        (ended(from_fork=True), "", "", True),
+        (ended(branch=None, tag="v1"), "", "", True),
     ],
 )
 def test_branches_tags_and_pull_requests(build: Build, branches: str, default: str, heard: bool) -> None:
@@ -282,7 +315,7 @@ def test_branches_tags_and_pull_requests(build: Build, branches: str, default: s
 def test_a_pinned_branch_stands_for_the_default() -> None:
     assert judged(ended(branch="next"), branch="next").verdict is Verdict.POST
     silent = judged(ended(), branch="next")
-    assert silent.reason == "main is not among the branches this channel hears (next)"
+    assert silent.reason == "main is not among the branches this channel follows (next)"
 
 
 def test_a_tag_that_passed_is_a_release_on_any_branch() -> None:
@@ -375,13 +408,13 @@ def test_a_attempt_that_has_not_ended_is_no_news() -> None:
 def test_by_default_a_link_hears_every_end_on_the_default_branch() -> None:
     (row,) = decided(finished(ended(), past()))
     assert (row.state, row.event, row.attempt_no, row.due_at) == ("pending", "finished", 1, NOW)
-    assert row.reason == "this channel hears every finished build on main"
+    assert row.reason == "this channel gets a post for every finished build on main"
     assert Extra.of(row.extra).transition.change is Change.STILL_PASSING
 
 
 def test_why_not_is_kept_with_the_row() -> None:
     (row,) = decided(finished(ended(branch="dev")))
-    assert (row.state, row.reason) == ("silent", "dev is not among the branches this channel hears (main)")
+    assert (row.state, row.reason) == ("silent", "dev is not among the branches this channel follows (main)")
 
 
 @pytest.mark.parametrize(
@@ -403,10 +436,93 @@ def test_a_notification_waits_for_counts_at_most_thirty_seconds(
     assert row.due_at == NOW + timedelta(seconds=seconds)
 
 
-def test_ends_that_come_out_of_order_are_compared_with_what_ended_before() -> None:
-    done = ended(conclusion=RED, completed_at=ago(minutes=30), number=5)
-    transition = transition_of(finished(done, past(RED, minutes=10), past(GREEN, minutes=60)))
-    assert transition.change is Change.BROKEN
+def placed(row: AttemptRow, *, number: int, created: float) -> AttemptRow:
+    """Give an attempt its place in the history of its branch: its build's number, and minutes since its creation."""
+    row.build, row.number, row.built_at, row.commit_at = (
+        f"b{number}",
+        number,
+        ago(minutes=created),
+        ago(minutes=created),
+    )
+    return row
+
+
+def late_end(conclusion: Conclusion = RED, *history: AttemptRow) -> Recorded:
+    """Build #14, which ends after #15 did."""
+    case = finished(ended("b14", conclusion=conclusion, number=14), *history)
+    assert case.finished is not None
+    placed(case.finished, number=14, created=50)
+    return case
+
+
+def test_an_end_that_comes_after_a_newer_build_s_changes_nothing_of_how_its_branch_stands() -> None:
+    green, newer = placed(past(GREEN), number=13, created=90), placed(past(GREEN, minutes=10), number=15, created=20)
+    case = late_end(RED, green, newer)
+    transition = transition_of(case)
+    assert (transition.change, transition.is_outdated, transition.newer) == (Change.BROKEN, True, 15)
+    edges = followed(filters="--on edges")
+    author = replace(case.build, author=Person(email="a@b.c"))
+    (row,) = decided(replace(case, build=author, links=(edges,)))
+    assert (row.state, row.reason) == (
+        "silent",
+        (
+            "failed is not among what this channel is notified of "
+            "(changes only (broken, fixed, waiting for approval) on main)"
+        ),
+    )
+
+
+def test_a_late_end_corrects_what_was_said_of_the_newer_build() -> None:
+    green, newer = placed(past(GREEN), number=13, created=90), placed(past(RED, minutes=10), number=15, created=20)
+    case = late_end(RED, green, newer)
+    claims = corrected([case])
+    key = BuildKey(connection=CONNECTION, pipeline=PIPELINE, id="b15")
+    assert [(place, claim.change, claim.streak, claim.red_since) for place, claim in claims.items()] == [
+        ((key, 1), Change.STILL_FAILING, 2, 14)
+    ]
+    false = Extra(transition=Transition(change=Change.BROKEN, streak=1, red_since=15, baseline=IssueCounts()))
+    rows = [
+        notification("b15", id=1, extra=false.as_json(), state="sent"),
+        notification("b15", id=2, extra=false.as_json(), state="pending"),
+        notification("b15", id=3, extra=Extra(transition=claims[key, 1]).as_json()),
+        notification("b16", id=4),
+    ]
+    changed = corrections(rows, claims, "#14")
+    assert list(changed) == [1, 2]
+    assert [(extra.transition.change, extra.corrected) for extra in map(Extra.of, changed.values())] == [
+        (Change.STILL_FAILING, "#14"),
+        (Change.STILL_FAILING, ""),
+    ]
+
+
+def test_a_cancelled_end_corrects_nothing() -> None:
+    newer = placed(past(RED, minutes=10), number=15, created=20)
+    assert corrected([late_end(Conclusion.CANCELLED, newer)]) == {}
+    assert corrected([blocked()]) == {}
+
+
+@pytest.mark.parametrize(
+    ("filters", "undecided"), [("", False), ("--on edges", True), ("--on all --min-streak 3", True)]
+)
+def test_a_ref_whose_history_is_still_to_be_read_is_decided_when_it_is_known(filters: str, undecided: bool) -> None:
+    build = ended(conclusion=RED, number=9)
+    (row,) = decided(finished(build, needs_history=True, links=(followed(filters=filters),)))
+    extra = Extra.of(row.extra)
+    assert (row.state, extra.undecided, row.due_at) == ("pending", undecided, NOW + timedelta(seconds=10))
+    link_ = followed(filters=filters)
+    row.extra = replace(extra, transition=Transition(change=Change.STILL_FAILING, streak=2)).as_json()
+    assert bool(reconsidered(row, link_, build, IssueCounts(), started_by="")) is undecided
+
+
+def test_one_channel_gets_one_post_of_a_build_however_many_links_it_has() -> None:
+    rows = decided(finished(links=(followed(), followed())))
+    assert [(row.state, row.reason) for row in rows][1] == ("silent", "posted for another link of this channel")
+    assert [row.state for row in rows] == ["pending", "silent"]
+
+
+def test_notifications_are_ordered_by_the_end_and_the_number_of_their_build() -> None:
+    (row,) = decided(finished(ended(number=7, completed_at=ago(seconds=5))))
+    assert (row.ordered_at, row.number) == (ago(seconds=5), 7)
 
 
 def test_a_channel_gets_one_decision_for_each_link_and_each_channel_its_own() -> None:
@@ -438,13 +554,13 @@ def test_a_paused_link_keeps_nobody_from_hearing_what_they_asked_for() -> None:
     asked = watch(channel=CHANNEL, user="U5", why="asked")
     rows = decided(finished(links=(followed(paused_reason="is archived"),), watches=(asked,)))
     assert fates(rows) == [(CHANNEL, "finished", "silent"), (CHANNEL, "finished", "pending")]
-    assert rows[1].reason == "<@U5> asked to hear its end"
+    assert rows[1].reason == "<@U5> is watching it"
 
 
 def test_watchers_are_told_by_direct_message_without_being_named() -> None:
     rows = decided(finished(links=(), watches=(watch(why="asked"), watch(channel="U2", user="U2", why="started"))))
     assert [(row.channel, row.reason, Extra.of(row.extra).mention) for row in rows] == [
-        ("U1", "you asked to hear its end", ""),
+        ("U1", "you are watching it", ""),
         ("U2", "you started it", ""),
     ]
 
@@ -566,7 +682,7 @@ def test_a_filter_that_needs_counts_waits_for_them() -> None:
     worse = reconsidered(rows[0], wanted, case.build, IssueCounts(warnings=2), started_by="")
     same = reconsidered(rows[0], wanted, case.build, IssueCounts(warnings=1), started_by="")
     assert worse == ""
-    assert same == "passed is not among what this channel hears (worse on main)"
+    assert same == "passed is not among what this channel is notified of (worse on main)"
 
 
 def test_a_least_delta_is_decided_once_the_counts_are_known() -> None:
@@ -605,7 +721,7 @@ def test_up_to_five_late_ends_are_told_one_by_one_and_marked() -> None:
 def test_more_than_five_late_ends_become_one_summary_in_order() -> None:
     rows = decided(*late_batch(7))
     assert [row.state for row in rows] == ["silent"] * 7 + ["pending"]
-    assert rows[0].reason == "told in one summary with 6 others that finished while I was away"
+    assert rows[0].reason == "posted in one summary with 6 others that finished while I was away"
     summary = rows[-1]
     assert (summary.event, summary.channel, summary.build) == ("summary", CHANNEL, "b6")
     assert [build for _connection, _pipeline, build in Extra.of(summary.extra).builds] == [f"b{n}" for n in range(7)]
@@ -650,7 +766,7 @@ def test_late_news_of_several_systems_are_gathered_and_given_time_to_come() -> N
     assert together is not None
     members, reason, summary = together
     assert members == (1, 2, 3, 4, 5, 6)
-    assert reason == "told in one summary with 5 others that finished while I was away"
+    assert reason == "posted in one summary with 5 others that finished while I was away"
     assert summary.reason == "6 builds finished while I was away"
 
 
@@ -713,10 +829,17 @@ def held(build: str, **fields: Any) -> NotificationRow:
     )
 
 
-def test_a_single_held_notification_is_told_as_it_is() -> None:
+def test_a_single_held_notification_becomes_a_summary_too() -> None:
     one = held("b1")
     done = release([one], NOW)
-    assert (done.free, done.silent, done.summary) == ((one.id,), (), None)
+    assert (done.free, done.silent) == ((), ((one.id, "in the summary of 1 notification: quiet hours (22:00-07:00)"),))
+    assert done.summary is not None
+    assert done.summary.reason == "1 notification was held back: quiet hours (22:00-07:00)"
+
+
+def test_what_is_let_go_as_it_is_says_why_it_was_to_be_posted() -> None:
+    lasting = held("2026-03-01", pipeline="", event="outage", extra=Extra(posted_because="it is so").as_json())
+    assert release([lasting], NOW).free == ((lasting.id, "it is so"),)
 
 
 def test_several_held_notifications_become_one_summary() -> None:
@@ -724,7 +847,7 @@ def test_several_held_notifications_become_one_summary() -> None:
     done = release(rows, NOW)
     assert done.free == ()
     assert [number for number, _why in done.silent] == [row.id for row in rows]
-    assert done.silent[0][1] == "told in one summary of 3 notices, after quiet hours (22:00-07:00)"
+    assert done.silent[0][1] == "in the summary of 3 notifications: quiet hours (22:00-07:00)"
     assert done.summary is not None
     extra = Extra.of(done.summary.extra)
     assert extra.quiet
@@ -740,11 +863,12 @@ def test_summaries_of_two_nights_are_two_even_about_the_same_build() -> None:
     assert (first.build, first.attempt_no) != (second.build, second.attempt_no)
 
 
-def test_a_approval_whose_build_has_ended_since_is_not_told_of() -> None:
+def test_an_approval_whose_build_has_ended_since_is_not_in_the_summary() -> None:
     approval, end = held("b1", event="blocked"), held("b1")
     done = release([approval, end], NOW)
-    assert done.free == (end.id,)
-    assert done.silent == ((approval.id, "the build had ended before the channel listened again"),)
+    assert done.silent[0] == (approval.id, "the build had ended before the channel was unmuted")
+    assert done.summary is not None
+    assert [build for *_place, build in Extra.of(done.summary.extra).builds] == [end.build]
 
 
 def test_an_outage_that_came_and_went_is_not_told_of() -> None:
@@ -752,9 +876,8 @@ def test_an_outage_that_came_and_went_is_not_told_of() -> None:
     went = [held(since, pipeline="", event="outage"), held(since, pipeline="", event="outage-over")]
     lasting = held("2026-03-01", pipeline="", event="outage")
     done = release([*went, lasting, held("b1")], NOW)
-    assert [number for number, _why in done.silent] == [row.id for row in went]
-    assert lasting.id in done.free
-    assert done.summary is None
+    assert [number for number, _why in done.silent][:2] == [row.id for row in went]
+    assert [number for number, _why in done.free] == [lasting.id]
 
 
 # other rows

@@ -11,13 +11,13 @@ from bot.core.errors import StoreError
 from bot.core.models import Conclusion, IssueCounts, Person
 from bot.notifications.decisions import decide
 from bot.notifications.notification import AUTHOR, Extra
-from bot.notifications.outbox import LEASE_SECONDS, MOST_TRIES, Drawn, Outbox, key_of
+from bot.notifications.outbox import GIVEN_UP, LEASE_SECONDS, LOST_LEASES, Drawn, Outbox, key_of
 from bot.slack.installs import NotInstalled
-from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.slack.sender import Found, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store
 from bot.store.tables import CardRow, MuteRow, NotificationRow
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, nothing, notification, running
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, notification, running
 
 
 class Channels:
@@ -28,6 +28,7 @@ class Channels:
         self.edits: list[tuple[str, str]] = []
         self.faults: list[tuple[str, SlackError, bool]] = []
         self.searches: list[str] = []
+        self.searched_all = True
         self.approval: asyncio.Event | None = None
 
     def fails(self, method: str, error: SlackError, *, after: bool = False) -> None:
@@ -54,13 +55,14 @@ class Channels:
         self._fault("update", after=False)
         self.edits.append((ts, message.text if message.blocks else f"{message.text} (bare)"))
 
-    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> str | None:
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> Found:
         self.searches.append(key)
         self._fault("find", after=False)
-        return next((f"{n}.0" for n, post in enumerate(self.posts, 1) if post[3] == key), None)
+        ts = next((f"{n}.0" for n, post in enumerate(self.posts, 1) if post[3] == key), None)
+        return Found(ts=ts, is_certain=self.searched_all)
 
 
-class Folk:
+class Recipients:
     """Who is who, as a test says."""
 
     def __init__(self) -> None:
@@ -86,7 +88,7 @@ class Desk:
         self.store = store
         self.clock = clock
         self.slack = Channels()
-        self.folk = Folk()
+        self.people = Recipients()
         self.draws: Callable[[NotificationRow, bool], Drawn | None] = self.plain
         self.drawn: list[int] = []
         self.lost: list[tuple[int, str]] = []
@@ -94,7 +96,7 @@ class Desk:
         self.outbox = Outbox(
             store,
             self.slack,
-            people=self.folk,
+            people=self.people,
             kind_of=lambda _name: "works",
             draw=self._draw,
             undelivered=self._undelivered,
@@ -112,7 +114,7 @@ class Desk:
         self.drawn.append(row.id or 0)
         return self.draws(row, repeated)
 
-    async def _undelivered(self, row: NotificationRow, exc: SlackError, drawn: Drawn) -> None:
+    async def _undelivered(self, row: NotificationRow, exc: SlackError, drawn: Drawn | None) -> None:
         self.lost.append((row.id or 0, exc.code))
 
     async def tick(self, **ahead: float) -> None:
@@ -234,14 +236,136 @@ async def test_what_was_never_sent_is_simply_sent_again(desk: Desk) -> None:
     assert await desk.said() == ["b1"]
 
 
-async def test_a_notification_is_given_up_after_many_tries_and_holds_up_no_other(desk: Desk) -> None:
+async def test_a_search_that_did_not_see_everything_repeats_and_says_so(desk: Desk) -> None:
+    await desk.store.notifications.add([notification()])
+    desk.slack.fails("post", SlackUnsure())
+    await desk.tick()
+    desk.slack.searched_all = False
+    await desk.tick(seconds=1)
+    assert await desk.said() == ["b1 (possibly repeated)"]
+
+
+@pytest.mark.parametrize("error", [SlackLimited(600), SlackUnreachable(), SlackError("some_new_word")])
+async def test_passing_refusals_never_use_up_tries(desk: Desk, error: SlackError) -> None:
+    await desk.store.notifications.add([notification()])
+    for _try in range(30):
+        desk.slack.fails("post", error)
+        await desk.tick(seconds=601)
+    await desk.tick(seconds=601)
+    assert await desk.said() == ["b1"]
+    assert desk.lost == []
+
+
+async def test_a_notification_is_given_up_after_a_day_and_holds_up_no_other(desk: Desk) -> None:
     await desk.store.notifications.add([notification(), notification("b2")])
-    for _try in range(MOST_TRIES):
+    for _try in range(3):
         desk.slack.fails("post", SlackUnreachable())
-    for _try in range(MOST_TRIES + 1):
-        await desk.tick(seconds=301)
-    assert (await desk.row()).reason == "Slack could not be reached for too long"
+    await desk.tick()
+    await desk.tick(hours=23)
+    assert (await desk.row()).state == "pending"
+    await desk.tick(hours=1)
+    assert ((await desk.row()).state, (await desk.row()).reason) == ("failed", "Slack could not take it for a day")
+    assert desk.lost == [(1, GIVEN_UP)]
     assert await desk.said() == ["b2"]
+
+
+async def test_the_day_begins_with_the_first_try_and_not_while_it_was_held(desk: Desk) -> None:
+    await desk.store.notifications.add([notification(created_at=ago(days=3))])
+    desk.slack.fails("post", SlackUnreachable())
+    await desk.tick()
+    await desk.tick(seconds=1)
+    assert await desk.said() == ["b1"]
+
+
+# what cannot be drawn
+
+
+def faulty(row: NotificationRow, repeated: bool) -> Drawn:
+    """Draw as a fault of ours would."""
+    if row.event == "finished":
+        raise ValueError(row.build)
+    text = Extra.of(row.extra).text
+    return Drawn(message=Message(text=text, blocks=(section(text),)))
+
+
+async def test_a_notification_that_cannot_be_drawn_is_set_aside_and_replaced_by_a_plain_one(desk: Desk) -> None:
+    await desk.store.notifications.add([notification(number=412), notification("b2", event="digest")])
+    desk.draws = faulty
+    await desk.tick()
+    row = await desk.row()
+    assert row.state == "failed"
+    assert row.reason.startswith("it could not be drawn: ValueError (reference ")
+    reference = row.reason[-5:-1]
+    assert set(await desk.said()) == {
+        f"A notification about build #412 could not be drawn. Reference {reference}, logged.",
+        "",
+    }
+    await desk.tick(hours=2)
+    assert desk.drawn.count(1) == 1
+    assert len(desk.slack.posts) == 2
+
+
+async def test_a_drawing_that_takes_too_long_is_set_aside_after_some_tries(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.store.notifications.add([notification()])
+    drawing = asyncio.Event()
+
+    async def hang(row: NotificationRow, /, *, repeated: bool) -> Drawn:
+        if row.event == "finished":
+            await drawing.wait()
+        return desk.plain(row, repeated)
+
+    monkeypatch.setattr("bot.notifications.outbox.DRAW_SECONDS", 0.0)
+    desk.outbox._draw = hang
+    for _try in range(4):
+        await desk.tick(seconds=10)
+    assert (await desk.row()).state == "failed"
+    assert len(desk.slack.posts) == 1
+
+
+async def test_a_notification_that_took_its_workers_down_is_set_aside(desk: Desk) -> None:
+    await desk.store.notifications.add([notification()])
+    for _worker in range(LOST_LEASES + 1):
+        await desk.store.notifications.claim("dead", now=desk.clock(), lease_seconds=LEASE_SECONDS, limit=9)
+        desk.clock.go(seconds=LEASE_SECONDS)
+    await desk.tick()
+    assert desk.drawn == [2]
+    assert (await desk.row()).state == "failed"
+
+
+async def test_a_plain_notification_that_cannot_be_drawn_either_is_given_up(desk: Desk) -> None:
+    await desk.store.notifications.add([notification(event="undrawable")])
+
+    def fail(row: NotificationRow, repeated: bool) -> Drawn:
+        raise ValueError(row.build)
+
+    desk.draws = fail
+    await desk.tick()
+    assert (await desk.row()).state == "failed"
+    assert await desk.store.notifications.get(2) is None
+
+
+async def test_a_text_that_slack_finds_unfit_is_set_aside(desk: Desk) -> None:
+    await desk.store.notifications.add([notification()])
+    desk.slack.fails("post", SlackError("msg_too_long"))
+    desk.slack.fails("post", SlackError("msg_too_long"))
+    await desk.tick()
+    assert (await desk.row()).state == "failed"
+    assert [text for _channel, text, *_rest in desk.slack.posts] == ["undrawable-1"]
+
+
+async def test_a_card_that_cannot_be_drawn_stays_as_it_is(desk: Desk) -> None:
+    made = await with_card(desk)
+
+    def fail(row: NotificationRow, repeated: bool) -> Drawn:
+        raise ValueError(row.build)
+
+    desk.draws = fail
+    await desk.store.cards.touch(made.id or 0, desk.clock())
+    await desk.tick(hours=1)
+    (kept,) = await desk.store.cards.of_build(key())
+    assert (kept.edit_due_at, desk.slack.edits) == (None, [])
 
 
 # order and pauses
@@ -253,6 +377,37 @@ async def test_each_channels_notifications_go_in_order_and_one_by_one(desk: Desk
     posts = desk.slack.posts
     assert [text for channel, text, *_rest in posts if channel == "C0"] == ["b0", "b2", "b4"]
     assert [text for channel, text, *_rest in posts if channel == "C1"] == ["b1", "b3", "b5"]
+
+
+async def test_ends_go_out_by_time_and_number_in_whatever_order_they_were_written(desk: Desk) -> None:
+    later, earlier = ago(seconds=5), ago(seconds=9)
+    await desk.store.notifications.add(
+        [
+            notification("b3", number=3, ordered_at=later),
+            notification("b2", number=2, ordered_at=later),
+            notification("b1", number=9, ordered_at=earlier),
+        ]
+    )
+    await desk.tick()
+    assert await desk.said() == ["b1", "b2", "b3"]
+
+
+async def test_an_earlier_end_that_comes_after_a_later_one_was_posted_is_marked_late(desk: Desk) -> None:
+    await desk.store.notifications.add([notification("b2", number=2, ordered_at=ago(seconds=5))])
+    await desk.tick()
+    await desk.store.notifications.add([notification("b1", number=1, ordered_at=ago(seconds=9))])
+    await desk.tick(seconds=1)
+    assert await desk.said() == ["b2", "b1"]
+    assert Extra.of((await desk.row(2)).extra).late
+    assert not Extra.of((await desk.row(1)).extra).late
+
+
+async def test_the_card_of_a_build_that_somebody_just_started_waits_for_no_other_end(desk: Desk) -> None:
+    await desk.store.notifications.add(
+        [notification("b1", due_at=NOW + timedelta(seconds=30)), notification("b2", event="started")]
+    )
+    await desk.tick()
+    assert await desk.said() == ["b2"]
 
 
 async def test_a_429_pauses_that_channel_only_and_as_long_as_asked(desk: Desk) -> None:
@@ -292,6 +447,7 @@ async def test_a_slow_channel_holds_up_no_other(desk: Desk) -> None:
         SlackError("not_in_channel"),
         SlackError("token_revoked"),
         SlackError("restricted_action_read_only_channel"),
+        SlackError("no_permission"),
         NotInstalled("The bot is not installed."),
     ],
 )
@@ -305,14 +461,6 @@ async def test_a_channel_that_can_not_be_told_is_reported_once_for_each_notifica
     assert desk.lost == [(1, error.code)]
     row = await desk.row()
     assert (row.state, row.reason) == ("failed", f"Slack refused: {error.code}")
-
-
-async def test_other_refusals_are_kept_as_the_reason(desk: Desk) -> None:
-    await desk.store.notifications.add([notification()])
-    desk.slack.fails("post", SlackError("no_permission"))
-    await desk.tick()
-    assert desk.lost == []
-    assert (await desk.row()).reason == "Slack refused: no_permission"
 
 
 async def test_blocks_that_slack_finds_unfit_are_left_out(desk: Desk) -> None:
@@ -331,14 +479,14 @@ async def test_what_has_nothing_left_to_say_is_not_said(desk: Desk) -> None:
     await desk.store.notifications.add([notification()])
     desk.draws = lambda _row, _repeated: None
     await desk.tick()
-    assert (await desk.row()).reason == "there was nothing left to say"
+    assert (await desk.row()).reason == "its build or connection is gone"
 
 
 # cards
 
 
 async def with_card(desk: Desk, **fields: Any) -> CardRow:
-    await desk.store.recording.record([running()], nothing, now=NOW)
+    await desk.store.recording.record([running()], now=NOW)
     await desk.store.notifications.add([notification(event="started")])
     await desk.tick()
     (made,) = await desk.store.cards.of_build(key())
@@ -352,18 +500,18 @@ async def edits(desk: Desk) -> int:
 async def test_the_first_edit_after_posting_is_free_and_later_ones_wait_fifteen_seconds(desk: Desk) -> None:
     await with_card(desk)
     for step, expected in enumerate([1, 1, 1, 2]):
-        await desk.store.recording.record([running(raw_state=f"step {step}")], nothing, now=desk.clock())
+        await desk.store.recording.record([running(raw_state=f"step {step}")], now=desk.clock())
         await desk.tick(seconds=5)
         assert await edits(desk) == expected
 
 
 async def test_the_last_edit_comes_at_once_and_is_never_dropped(desk: Desk) -> None:
     await with_card(desk)
-    await desk.store.recording.record([running(raw_state="testing")], nothing, now=NOW)
+    await desk.store.recording.record([running(raw_state="testing")], now=NOW)
     await desk.tick()
     desk.slack.fails("update", SlackUnsure())
     desk.slack.fails("update", SlackLimited(20))
-    await desk.store.recording.record([ended()], nothing, now=desk.clock())
+    await desk.store.recording.record([ended()], now=desk.clock())
     desk.draws = lambda row, _repeated: Drawn(message=Message(text="over", blocks=(section("x"),)), card=True)
     await desk.tick()
     await desk.tick(seconds=15)
@@ -375,12 +523,12 @@ async def test_the_last_edit_comes_at_once_and_is_never_dropped(desk: Desk) -> N
 
 
 async def test_a_change_while_the_card_is_posted_is_shown_right_after(desk: Desk) -> None:
-    await desk.store.recording.record([running()], nothing, now=NOW)
+    await desk.store.recording.record([running()], now=NOW)
     await desk.store.notifications.add([notification(event="started")])
     desk.slack.approval = asyncio.Event()
     await desk.outbox.tick()
     await asyncio.sleep(0)
-    await desk.store.recording.record([ended()], nothing, now=NOW)
+    await desk.store.recording.record([ended()], now=NOW)
     desk.slack.approval.set()
     await desk.outbox.settle()
     await desk.tick()
@@ -438,7 +586,7 @@ async def test_a_card_with_nothing_left_to_show_is_forgotten(desk: Desk) -> None
 
 async def broken(desk: Desk, **author: str) -> None:
     build = ended(conclusion=Conclusion.FAILED, author=Person(**author))
-    await desk.store.recording.record([build], nothing, now=NOW)
+    await desk.store.recording.record([build], now=NOW)
     await desk.store.notifications.add([notification(channel=AUTHOR)])
 
 
@@ -451,12 +599,12 @@ async def test_an_author_who_asked_for_it_hears_what_they_broke(desk: Desk) -> N
 @pytest.mark.parametrize(
     ("email", "reason"),
     [
-        ("ana@acme.example", "<@UANA> did not ask to hear of it"),
+        ("ana@acme.example", "<@UANA> wants no direct message about it"),
         ("bo@acme.example", "nobody here is known as the commit's author"),
     ],
 )
 async def test_nobody_else_is_disturbed(desk: Desk, email: str, reason: str) -> None:
-    desk.folk.wanting.clear()
+    desk.people.wanting.clear()
     await broken(desk, email=email)
     await desk.tick()
     assert desk.slack.posts == []
@@ -467,16 +615,16 @@ async def test_nobody_else_is_disturbed(desk: Desk, email: str, reason: str) -> 
 async def test_an_author_who_hears_of_it_anyway_is_told_once(desk: Desk) -> None:
     await desk.store.notifications.add([notification(channel="UANA")])
     await desk.tick()
-    await desk.store.recording.record([ended(author=Person(email="ana@acme.example"))], nothing, now=NOW)
+    await desk.store.recording.record([ended(author=Person(email="ana@acme.example"))], now=NOW)
     await desk.store.notifications.add([notification(channel=AUTHOR)])
     await desk.tick()
     assert len(desk.slack.posts) == 1
-    assert (await desk.row(2)).reason == "<@UANA> hears of it anyway"
+    assert (await desk.row(2)).reason == "<@UANA> gets it anyway"
 
 
 async def test_direct_messages_wait_for_working_hours_and_come_as_one(desk: Desk) -> None:
-    desk.folk.off["U1"] = "outside your working hours (9-18)"
-    await desk.store.recording.record([ended(), ended("b2")], nothing, now=NOW)
+    desk.people.off["U1"] = "outside your working hours (9-18)"
+    await desk.store.recording.record([ended(), ended("b2")], now=NOW)
     await desk.store.notifications.add(
         [notification(channel="U1"), notification("b2", channel="U1"), notification("b3", channel="U2")]
     )
@@ -486,7 +634,7 @@ async def test_direct_messages_wait_for_working_hours_and_come_as_one(desk: Desk
     await desk.outbox.release()
     await desk.tick()
     assert await desk.said() == ["b3"]
-    desk.folk.off.clear()
+    desk.people.off.clear()
     await desk.outbox.release()
     await desk.tick()
     assert len(desk.slack.posts) == 2
@@ -495,7 +643,7 @@ async def test_direct_messages_wait_for_working_hours_and_come_as_one(desk: Desk
 
 
 async def test_a_card_that_somebody_started_in_a_direct_message_does_not_wait(desk: Desk) -> None:
-    desk.folk.off["U1"] = "outside your working hours (9-18)"
+    desk.people.off["U1"] = "outside your working hours (9-18)"
     await desk.store.notifications.add([notification(channel="U1", event="started")])
     await desk.tick()
     assert await desk.said() == ["b1"]
@@ -524,11 +672,11 @@ async def test_what_was_held_comes_as_one_summary_when_the_mute_ends(desk: Desk)
     assert {(await desk.row(n)).state for n in (1, 2, 3)} == {"silent"}
 
 
-async def test_a_single_held_notification_comes_as_it_is(desk: Desk) -> None:
+async def test_a_single_held_notification_comes_as_a_summary(desk: Desk) -> None:
     await desk.store.notifications.add([notification(state="held")])
     await desk.outbox.release()
     await desk.tick()
-    assert await desk.said() == ["b1"]
+    assert await desk.said() == ["held-1"]
 
 
 async def test_a_mute_of_one_pipeline_holds_back_that_one_only(desk: Desk) -> None:
@@ -539,7 +687,7 @@ async def test_a_mute_of_one_pipeline_holds_back_that_one_only(desk: Desk) -> No
     await desk.store.notifications.add(rows)
     await desk.outbox.release()
     await desk.tick()
-    assert await desk.said() == ["b1"]
+    assert await desk.said() == ["held-1"]
     assert [row.build for row in await desk.store.notifications.held(TEAM, CHANNEL)] == ["b2"]
 
 
@@ -558,12 +706,10 @@ async def test_late_news_that_wait_together_come_as_one_summary(desk: Desk) -> N
 
 async def undecided(desk: Desk, filters: str, counts: IssueCounts) -> None:
     await desk.store.links.save(link(filters=filters, created_at=ago(days=9)))
-    await desk.store.recording.record(
-        [ended("b0", completed_at=ago(hours=1), issues=IssueCounts(warnings=1))], nothing, now=NOW
-    )
-    await desk.store.recording.record(
-        [ended()], lambda batch: decide(batch, now=NOW, can_count=True), now=NOW, counts_after=timedelta(0)
-    )
+    await desk.store.recording.record([ended("b0", completed_at=ago(hours=1), issues=IssueCounts(warnings=1))], now=NOW)
+    async with desk.store.transaction() as tx:
+        recorded = await tx.recording.record([ended()], now=NOW, counts_after=timedelta(0))
+        await tx.notifications.add(decide(recorded, now=NOW, can_count=True))
     await desk.store.attempts.set_counts(key(), 1, counts, NOW)
 
 
@@ -578,7 +724,7 @@ async def test_a_notification_that_waited_for_its_counts_stays_unsaid_if_they_di
     await desk.tick()
     assert desk.slack.posts == []
     (row,) = await desk.store.notifications.of_build(key())
-    assert (row.state, row.reason) == ("silent", "passed is not among what this channel hears (worse)")
+    assert (row.state, row.reason) == ("silent", "passed is not among what this channel is notified of (worse)")
 
 
 async def test_held_notifications_are_judged_by_their_counts_too(desk: Desk) -> None:

@@ -11,100 +11,6 @@ import pytest
 from bot.core.errors import BotError
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    # azure_devops
-    "azure_devops": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "odd items",
-        }
-    ),
-    # azure_devops_entra
-    "azure_devops_entra": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unknown options",
-            "nothing dropped",
-        }
-    ),
-    # bitbucket
-    "bitbucket": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "nothing dropped",
-            "odd items",
-        }
-    ),
-    # github_actions
-    "github_actions": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "unknown options",
-            "nothing dropped",
-            "odd items",
-        }
-    ),
-    # github_actions_app
-    "github_actions_app": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unknown options",
-            "nothing dropped",
-            "odd items",
-        }
-    ),
-    # gitlab
-    "gitlab": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "odd items",
-        }
-    ),
-    # gitlab_v3
-    "gitlab_v3": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "odd items",
-        }
-    ),
     # travis
     "travis": frozenset(
         {
@@ -175,30 +81,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
             "job pages",
             "own pages",
             "refs of builds",
-        }
-    ),
-    # xcode_cloud
-    "xcode_cloud": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "odd items",
-        }
-    ),
-    # xcode_cloud_token
-    "xcode_cloud_token": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "odd items",
         }
     ),
 }

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -21,15 +22,18 @@ from bot.core.models import (
     RefKind,
     Starter,
     StartRequest,
+    StartTarget,
     Trigger,
     Watched,
 )
-from bot.providers.azure_devops import convert, urls, wire
-from bot.providers.azure_devops.auth import AzureOptions, EntraAuth, TokenAuth
-from bot.providers.azure_devops.convert import Tree
-from bot.providers.azure_devops.cursor import Cursor
+from bot.providers import open_provider
+from bot.providers.azure_devops import convert, stages, webhook, wire
+from bot.providers.azure_devops.auth import EntraAuth, TokenAuth
+from bot.providers.azure_devops.options import AzureOptions
+from bot.providers.azure_devops.poll import AzureCursor
 from bot.providers.azure_devops.provider import AzureDevOps
-from bot.providers.azure_devops.start import START_OPTIONS, full_ref, wish
+from bot.providers.azure_devops.stages import TimelineTree
+from bot.providers.azure_devops.start import START_OPTIONS, full_ref, is_own_start, start_body
 from tests.bot.providers.case import NOW, clock, opened, result_of
 from tests.bot.providers.cases import azure_devops_entra as entra
 from tests.bot.providers.cases.azure_devops import (
@@ -211,6 +215,20 @@ JOB_ID = "12f1170f-54f2-53f3-20dd-22fc7dff55f9"
         (f"{HOME}/Quay/_apis/build/Definitions/7?revision=3", Page(pipeline="Quay/7")),
         (f"{HOME}/Quay/_apis/pipelines/7/runs/482", Page(pipeline="Quay/_build/482", build="482")),
         (f"{HOME}/Quay/_apis/Pipelines/7?revision=1", Page(pipeline="Quay/7")),
+        (f"{HOME}/Quay/_build/latest?definitionId=7&branchName=main", Page(pipeline="Quay/7")),
+        (f"{HOME}/Quay/_build?definitionId=7&view=runs", Page(pipeline="Quay/7")),
+        (f"{HOME}/Quay/_build/index?definitionId=7&buildId=482", Page(pipeline="Quay/_build/482", build="482")),
+        (
+            f"{HOME}/Quay/_build/results?buildId=482&view=artifacts&pathAsName=false&type=publishedArtifacts",
+            Page(pipeline="Quay/_build/482", build="482"),
+        ),
+        (
+            f"{HOME}/Quay/_build/results?buildId=482&view=ms.vss-test-web.build-test-results-tab&runId=9&resultId=1",
+            Page(pipeline="Quay/_build/482", build="482"),
+        ),
+        (f"{HOME}/Quay/Crew/_build#_a=summary&buildId=482", Page(pipeline="Quay/_build/482", build="482")),
+        (f"{HOME}/Quay/_apis/build/builds/482/artifacts?x=y", Page(pipeline="Quay/_build/482", build="482")),
+        (f"{HOME}/Quay/_build/results?buildId=../9", None),
         (f"{HOME}/Quay/_build/results?buildId=soon", None),
         (f"{HOME}/Quay/_build", None),
         (f"{HOME}/Quay/_apis/pipelines/approvals", None),
@@ -234,8 +252,13 @@ async def test_pages_of_all_projects_and_of_a_server_read() -> None:
     async with opened(CASE, SILENT, {"url": "https://tfs.harbor.example/tfs"}) as azure:
         page = Page(pipeline="Quay/_build/482", build="482")
         assert azure.parse_url("https://tfs.harbor.example/tfs/harbor/Quay/_build/results?buildId=482") == page
+        assert azure.parse_url("http://tfs.harbor.example/tfs/harbor/Quay/_build#buildId=482&_a=summary") == page
         assert azure.parse_url("https://tfs.harbor.example/harbor/Quay/_build/results?buildId=482") is None
-        assert azure.parse_url("https://harbor.visualstudio.com/Quay/_build/results?buildId=482") is None
+        assert azure.parse_url("https://tfs.harbor.example:8080/tfs/harbor/Quay/_build/results?buildId=482") is None
+        assert azure.parse_url(f"{HOME}/Quay/_build/results?buildId=482") == page
+    async with opened(CASE, SILENT, {"url": "http://127.0.0.1:8099"}) as azure:
+        assert azure.parse_url("http://127.0.0.1:8099/harbor/Quay/_build/results?buildId=482") == page
+        assert azure.parse_url("http://127.0.0.1:8098/harbor/Quay/_build/results?buildId=482") is None
 
 
 @pytest.mark.parametrize("path", ["", "/", PROJECT, "ferry*"])
@@ -280,9 +303,9 @@ def test_pipelines_of_a_project_share_a_poll() -> None:
 )
 async def test_webhook_is_believed_by_its_password_or_its_header(headers: dict[str, str]) -> None:
     async with opened(CASE, SILENT) as azure:
-        tap = azure.parse_webhook(headers, ENDED)
-    assert tap is not None
-    assert (tap.delivery, tap.pipeline, tap.build) == ("e1", FERRY, "482")
+        event = azure.parse_webhook(headers, ENDED)
+    assert event is not None
+    assert (event.delivery, event.pipeline, event.build) == ("e1", FERRY, "482")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +343,7 @@ async def test_webhook_without_an_id_is_named_by_its_body() -> None:
 
 
 def test_webhook_that_names_its_run_by_number_alone_is_placed() -> None:
-    webhook = wire.Hook.of(
+    event = webhook.parse_event(
         json.dumps(
             {
                 "eventType": "ms.vss-pipelines.run-state-changed-event",
@@ -328,16 +351,15 @@ def test_webhook_that_names_its_run_by_number_alone_is_placed() -> None:
             }
         ).encode()
     )
-    tap = urls.tap(webhook, "d")
-    assert tap is not None
-    assert (tap.pipeline, tap.build) == (None, "482")
+    assert event is not None
+    assert (event.pipeline, event.build) == (None, "482")
 
 
 # states
 
 
 def test_every_documented_record_state_is_known() -> None:
-    assert set(RECORD_WORDS.split()) == convert.RECORD_STATES.keys()
+    assert set(RECORD_WORDS.split()) == stages.RECORD_STATES.keys()
 
 
 def test_every_documented_reason_is_a_trigger() -> None:
@@ -381,23 +403,21 @@ def test_build_without_a_branch_or_a_project_keeps_what_was_asked_for() -> None:
 
 
 def test_timeline_that_goes_attempt_in_circles_is_read() -> None:
-    tree = Tree.of(
-        wire.Timeline(
-            records=[
-                wire.Record(id="a", parent_id="b", type="Job", name="A"),
-                wire.Record(id="b", parent_id="a", type="Phase"),
-            ]
-        )
+    tree = TimelineTree.of(
+        [
+            wire.Record(id="a", parent_id="b", type="Job", name="A"),
+            wire.Record(id="b", parent_id="a", type="Phase"),
+        ]
     )
-    assert tree.stage(tree.records["a"]) is None
-    assert [it.name for it in tree.kind("Job")] == ["A"]
-    assert Tree.of(None).records == {}
+    assert tree.stage_name(tree.records["a"]) is None
+    assert [it.name for it in tree.of_type("Job")] == ["A"]
+    assert TimelineTree.of([]).records == {}
 
 
 def test_approval_without_a_stage_is_called_by_its_own_name() -> None:
     record = wire.Record(id="a", type="Checkpoint.Approval", state="inProgress")
-    tree = Tree.of(wire.Timeline(records=[record]))
-    assert convert.approval(tree, record, None, pipeline=FERRY, build="1", page="").name == "Approval"
+    tree = TimelineTree.of([record])
+    assert [one.name for one in stages.approvals(tree, {}, pipeline=FERRY, build="1", page="")] == ["Approval"]
 
 
 @pytest.mark.parametrize(
@@ -413,7 +433,7 @@ def test_approval_without_a_stage_is_called_by_its_own_name() -> None:
     ],
 )
 def test_outcomes_of_tests(outcome: str | None, ours: Outcome) -> None:
-    assert convert.test(wire.TestResult(outcome=outcome), wire.TestRun(id=1)).outcome is ours
+    assert convert.test(wire.TestResult(id=1, outcome=outcome), wire.TestRun(id=1)).outcome is ours
 
 
 def test_runs_without_statistics_do_not_tell_how_many_failed() -> None:
@@ -472,11 +492,37 @@ async def test_busy_tick_costs_one_request_for_all_approvals() -> None:
             return httpx.Response(200, json={"value": [a_build(n) for n in range(500, 520)]})
         return empty(request)
 
-    cursor = Cursor(since=NOW, tick=1).moved_on(NOW, ())
+    cursor = AzureCursor(since=NOW, tick=2).encode()
     async with opened(CASE, answering(answer)) as azure:
         changes = await azure.changes(cursor, Watched(pipelines=frozenset({FERRY})))
         assert azure.requests == 3
     assert len(changes.builds) == 20
+
+
+async def test_refused_approvals_are_asked_for_again_after_half_an_hour() -> None:
+    asked: list[str] = []
+    now = NOW
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path.rpartition("/")[2])
+        if request.url.path.endswith("/approvals"):
+            return httpx.Response(403, json={"message": "no"})
+        if request.url.params.get("statusFilter") == "inProgress":
+            return httpx.Response(200, json={"value": [a_build()]})
+        return empty(request)
+
+    watched = Watched(pipelines=frozenset({FERRY}))
+    async with httpx.AsyncClient(transport=answering(answer)) as http:
+        azure = open_provider(
+            "ci", "azure_devops", AzureOptions.model_validate(CASE.options), client=http, clock=lambda: now
+        )
+        for minutes in (0, 1, 31):
+            now = NOW + timedelta(minutes=minutes)
+            asked.clear()
+            changes = await azure.changes(None, watched)
+            assert ("approvals" in asked) == (minutes != 1)
+            assert asked.count("timeline") == 1
+            assert len(changes.builds) == 1
 
 
 async def test_long_nights_timelines_are_read_for_fifty_builds_only() -> None:
@@ -502,7 +548,7 @@ async def test_long_nights_timelines_are_read_for_fifty_builds_only() -> None:
 async def test_unfinished_builds_that_no_list_shows_are_asked_for_by_the_hundred() -> None:
     async with opened(CASE, answering(empty)) as azure:
         unfinished = frozenset(key(n) for n in range(1000, 1150))
-        cursor = Cursor(since=NOW, tick=1).moved_on(NOW, ())
+        cursor = AzureCursor(since=NOW, tick=2).encode()
         await azure.changes(cursor, Watched(pipelines=frozenset({FERRY}), unfinished=unfinished))
         assert azure.requests == 4
 
@@ -516,10 +562,9 @@ async def test_projects_are_polled_apart() -> None:
 
 def test_cursor_that_does_not_read_begins_now() -> None:
     for text in (None, "", "{", "[]", '{"since": "2026-08-01T11:00:00"}', '{"since": 1}'):
-        assert Cursor.read(text, NOW) == Cursor(since=NOW)
-    later = NOW + timedelta(seconds=30)
-    kept = Cursor.read(Cursor(since=NOW).moved_on(later, {"482@x"}), NOW)
-    assert kept == Cursor(since=later, tick=1, told=frozenset({"482@x"}))
+        assert AzureCursor.decode(text) is None
+    cursor = AzureCursor(since=NOW, tick=1, told=frozenset({"482@x"}))
+    assert AzureCursor.decode(cursor.encode()) == cursor
 
 
 # starting
@@ -527,9 +572,9 @@ def test_cursor_that_does_not_read_begins_now() -> None:
 
 def test_every_start_option_is_taken() -> None:
     yaml = wire.Definition(id=7)
-    taken = wish(StartRequest(options=EVERYTHING), yaml)
+    taken = start_body(StartRequest(options=EVERYTHING), yaml)
     assert taken.skip == ("Launch", "Party")
-    assert (taken.parameters, taken.variables, taken.ref) == (
+    assert (taken.parameters, taken.variables, taken.source.ref) == (
         {"environment": "prod"},
         {"dry": "yes"},
         "refs/heads/slip",
@@ -541,7 +586,7 @@ def test_every_start_option_is_taken() -> None:
 @pytest.mark.parametrize("name", ["parameter.", "variable.", "clean"])
 def test_option_without_a_name_is_none(name: str) -> None:
     with pytest.raises(UsageError, match=name):
-        wish(StartRequest(options={name: "x"}), wire.Definition(id=7))
+        start_body(StartRequest(options={name: "x"}), wire.Definition(id=7))
 
 
 def test_refs_are_written_in_full() -> None:
@@ -573,14 +618,23 @@ async def test_odd_branches_of_a_code_host_are_left_out() -> None:
 
 async def test_sign_in_page_at_the_right_address_is_bad_credentials() -> None:
     async with opened(CASE, answering(lambda _: httpx.Response(200, html="<html>Sign in</html>"))) as azure:
-        for call in (
-            azure.check(),
-            azure.build(FERRY, "482"),
-            azure.builds(FERRY, BuildFilter()),
-            azure.cancel(FERRY, "1"),
-        ):
+        for call in (azure.check(), azure.build(FERRY, "482"), azure.builds(FERRY, BuildFilter())):
             with pytest.raises(AuthFailed, match="sign-in page"):
                 await result_of(call)
+
+
+async def test_page_that_answers_a_write_may_hide_its_effect_so_the_effect_is_looked_for() -> None:
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.method)
+        if request.method == "PATCH":
+            return httpx.Response(200, html="<html>gateway</html>")
+        return httpx.Response(200, json=a_build(status="cancelling"))
+
+    async with opened(CASE, answering(answer)) as azure:
+        assert (await azure.cancel(FERRY, "482")).raw_state == "cancelling"
+    assert sent == ["PATCH", "GET"]
 
 
 async def test_write_that_is_sent_to_a_sign_in_page_is_bad_credentials() -> None:
@@ -593,7 +647,8 @@ async def test_write_that_is_sent_to_a_sign_in_page_is_bad_credentials() -> None
         assert azure.requests == 1
 
 
-async def test_identity_is_asked_for_once() -> None:
+async def test_identity_is_asked_for_once_and_each_own_build_is_returned_once() -> None:
+    """Two starts without an answer within a minute: the first one's build is not taken for the second one's."""
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -603,16 +658,227 @@ async def test_identity_is_asked_for_once() -> None:
         if "/definitions/" in request.url.path:
             return httpx.Response(200, json={"id": 7})
         if request.method == "POST":
+            posts = sum(path.endswith("/runs") for path in asked)
+            runs.append({**a_build(480 + posts), "queueTime": "2026-08-01T12:00:00Z", "requestedBy": {"id": "ME"}})
             raise httpx.ReadTimeout("timed out")
         if request.url.path == BUILDS:
-            mine = {**a_build(), "queueTime": "2026-08-01T12:00:00Z", "requestedBy": {"id": "ME"}}
-            return httpx.Response(200, json={"value": [mine]})
+            return httpx.Response(200, json={"value": runs})
+        return httpx.Response(200, json=a_build(int(request.url.path.rpartition("/")[2])))
+
+    runs: list[object] = []
+    async with opened(CASE, answering(answer)) as azure:
+        assert [(await azure.start(FERRY, StartRequest())).id for _ in range(2)] == ["481", "482"]
+    assert asked.count("/harbor/_apis/connectionData") == 1
+
+
+# what will be built
+
+
+@pytest.mark.parametrize(
+    ("request_", "target"),
+    [
+        (StartRequest(), StartTarget(branch="main")),
+        (StartRequest(ref=Ref(kind=RefKind.BRANCH, name="slip")), StartTarget(branch="slip")),
+        (StartRequest(ref=Ref(kind=RefKind.BRANCH, name="refs/heads/main")), StartTarget(branch="main")),
+        (StartRequest(ref=Ref(kind=RefKind.TAG, name="v1")), StartTarget(tag="v1")),
+        (StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="73")), StartTarget(pull_request="73")),
+        (StartRequest(ref=Ref(kind=RefKind.COMMIT, name="90aa11b")), StartTarget(branch="main", commit="90aa11b")),
+        (
+            StartRequest(ref=Ref(kind=RefKind.COMMIT, name="90aa11b"), options={"branch": "slip"}),
+            StartTarget(branch="slip", commit="90aa11b"),
+        ),
+        (StartRequest(commit="90aa11b"), StartTarget(branch="main", commit="90aa11b")),
+        (StartRequest(options={"branch": "refs/heads/slip"}), StartTarget(branch="slip")),
+    ],
+    ids=repr,
+)
+async def test_start_target_is_what_is_sent(request_: StartRequest, target: StartTarget) -> None:
+    bodies: list[Mapping[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            bodies.append(json.loads(request.content))
+            return httpx.Response(200, json={"id": 482})
+        if "/definitions/" in request.url.path:
+            return httpx.Response(200, json={"id": 7, "repository": {"defaultBranch": "refs/heads/main"}})
         return httpx.Response(200, json=a_build())
 
     async with opened(CASE, answering(answer)) as azure:
-        for _ in range(2):
-            assert (await azure.start(FERRY, StartRequest())).id == "482"
-    assert asked.count("/harbor/_apis/connectionData") == 1
+        assert await azure.start_target(FERRY, request_) == target
+        await azure.start(FERRY, request_)
+    sent = bodies[0].get("resources", {"repositories": {"self": {}}})["repositories"]["self"]
+    pull = f"refs/pull/{target.pull_request}/merge" if target.pull_request else None
+    ref = f"refs/heads/{target.branch}" if target.branch else f"refs/tags/{target.tag}" if target.tag else pull
+    assert sent.get("refName", "refs/heads/main") == ref
+    assert sent.get("version") == target.commit
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        StartRequest(ref=Ref(kind=RefKind.TAG, name="v1"), options={"branch": "main"}),
+        StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="1"), options={"branch": "main"}),
+        StartRequest(ref=Ref(kind=RefKind.BRANCH, name="slip"), options={"branch": "main"}),
+        StartRequest(ref=Ref(kind=RefKind.COMMIT, name="90aa11b"), commit="5f3a9c1"),
+        StartRequest(ref=Ref(kind=RefKind.TAG, name="refs/heads/main")),
+        StartRequest(ref=Ref(kind=RefKind.COMMIT, name="")),
+        StartRequest(ref=Ref(kind=RefKind.BRANCH, name=" ")),
+        StartRequest(options={"branch": ""}),
+        StartRequest(ref=Ref(kind=RefKind.BRANCH, name="refs/tags/v1")),
+        StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="1/head")),
+    ],
+    ids=repr,
+)
+async def test_contradicting_refs_are_refused_without_a_start(request_: StartRequest) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.method == "GET", "something was started"
+        return httpx.Response(200, json={"id": 7})
+
+    async with opened(CASE, answering(answer)) as azure:
+        with pytest.raises(UsageError):
+            await azure.start_target(FERRY, request_)
+        with pytest.raises(UsageError):
+            await azure.start(FERRY, request_)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+async def test_definition_that_cannot_be_read_blocks_no_start(status: int) -> None:
+    bodies: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "/definitions/" in request.url.path:
+            return httpx.Response(status, json={"message": "not now"})
+        if request.method == "POST":
+            bodies.append(json.loads(request.content))
+            return httpx.Response(200, json={"id": 482})
+        return httpx.Response(200, json=a_build())
+
+    async with opened(CASE, answering(answer)) as azure:
+        wanted = StartRequest(ref=Ref(kind=RefKind.BRANCH, name="slip"), parameters={"tide": "high"})
+        assert (await azure.start(FERRY, wanted)).id == "482"
+    assert bodies[0]["templateParameters"] == {"tide": "high"}
+
+
+async def test_rebuild_takes_no_other_ref_and_no_build_of_another_pipeline() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.method == "GET", "something was started"
+        return httpx.Response(200, json={"id": 7} if "/definitions/" in request.url.path else a_build())
+
+    async with opened(CASE, answering(answer)) as azure:
+        for wanted in (
+            StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main")),
+            StartRequest(commit="90aa11b"),
+            StartRequest(options={"branch": "main"}),
+        ):
+            with pytest.raises(UsageError):
+                await azure.rebuild(FERRY, "482", wanted)
+        with pytest.raises(NotFound, match="ferry"):
+            await azure.rebuild(CRANE, "482", StartRequest())
+
+
+def test_own_start_is_told_by_its_values_where_the_build_tells_them() -> None:
+    body = start_body(StartRequest(parameters={"tide": "high"}, options={"variable.dry": "yes"}), wire.Definition(id=7))
+    run = wire.BuildWire(id=1, reason="manual", requested_by=wire.Identity(id="me"))
+    assert is_own_start(run, body, "me", NOW)
+    run.template_parameters, run.parameters = {"tide": "High"}, '{"DRY": "yes", "system.debug": "false"}'
+    assert is_own_start(run, body, "me", NOW)
+    run.template_parameters = {"tide": "low"}
+    assert not is_own_start(run, body, "me", NOW)
+    run.template_parameters, run.parameters = None, '{"dry": "no"}'
+    assert not is_own_start(run, body, "me", NOW)
+
+
+# refs and labels
+
+
+@pytest.mark.parametrize(
+    ("given", "ref"),
+    [
+        ({"sourceBranch": "refs/heads/main", "reason": "individualCI"}, ("main", None, None, None, None)),
+        ({"sourceBranch": "refs/heads/main", "triggerInfo": {"pr.isFork": "True"}}, ("main", None, None, None, None)),
+        ({"sourceBranch": "refs/tags/v1"}, (None, "v1", None, None, None)),
+        (
+            {
+                "sourceBranch": "refs/pull/73/merge",
+                "reason": "pullRequest",
+                "triggerInfo": {"pr.sourceBranch": "main", "pr.isFork": "True"},
+                "parameters": '{"system.pullRequest.targetBranch": "refs/heads/main"}',
+            },
+            ("main", None, "73", "main", True),
+        ),
+        (
+            {
+                "sourceBranch": "refs/pull/8/head",
+                "parameters": '{"system.pullRequest.sourceBranch": "refs/heads/slip"}',
+            },
+            ("slip", None, "8", None, None),
+        ),
+        (
+            {
+                "sourceBranch": "refs/heads/main",
+                "reason": "pullRequest",
+                "triggerInfo": {"pr.number": "9", "pr.sourceBranch": "main", "pr.isFork": "False"},
+            },
+            ("main", None, "9", None, False),
+        ),
+        ({"sourceBranch": "refs/heads/main", "reason": "pullRequest"}, (None, None, None, None, None)),
+    ],
+)
+def test_refs_of_builds_are_of_one_kind(given: Mapping[str, object], ref: tuple[object, ...]) -> None:
+    run = wire.BuildWire.of({**a_build(), "reason": "manual", **given})
+    build = convert.build(run, "ci", project=PROJECT, pipeline=None, page="")
+    assert (build.branch, build.tag, build.pull_request, build.target_branch, build.from_fork) == ref
+
+
+@pytest.mark.parametrize(
+    ("build_number", "number", "label"),
+    [
+        ("20260815.3", None, "20260815.3"),
+        ("azure-job", None, "azure-job"),
+        ("41", 41, None),
+        ("\u0664", None, "\u0664"),
+        ("9" * 13, None, "9" * 13),
+        ("", None, None),
+        (None, None, None),
+    ],
+)
+def test_build_number_that_is_a_text_is_the_label(build_number: str | None, number: int | None, label: str) -> None:
+    run = wire.BuildWire(id=1, build_number=build_number, definition=wire.Definition(id=7))
+    build = convert.build(run, "ci", project=PROJECT, pipeline=None, page="")
+    assert (build.number, build.label) == (number, label)
+
+
+async def test_label_that_the_service_would_take_for_a_pattern_is_not_asked_for() -> None:
+    async with opened(CASE, SILENT) as azure:
+        with pytest.raises(NotFound):
+            await azure.build_by_label(FERRY, "2026*")
+        assert azure.requests == 0
+
+
+async def test_build_keeps_the_pipeline_that_the_service_names() -> None:
+    async with opened(CASE, answering(lambda _: httpx.Response(200, json=a_build()))) as azure:
+        assert (await azure.build(CRANE, "482")).pipeline == FERRY
+
+
+@pytest.mark.parametrize("name", ["Checkpoint.Approval", "", None, "__default"])
+def test_approval_of_a_yaml_without_stages_has_a_name_for_people(name: str | None) -> None:
+    records = [
+        wire.Record(id="s", type="Stage", name="__default", identifier="__default"),
+        wire.Record(id="c", type="Checkpoint", name="Checkpoint", parent_id="s"),
+        *(
+            wire.Record(id=id_, type="Checkpoint.Approval", name=name, parent_id="c", state="inProgress")
+            for id_ in ("a", "b")
+        ),
+    ]
+    tree = TimelineTree.of(records)
+    approvals = stages.approvals(tree, {}, pipeline=FERRY, build="1", page="")
+    assert [approval.name for approval in approvals] == ["Approval", "Approval 2"]
+
+
+def test_outcome_without_a_number_is_unknown_and_not_zero() -> None:
+    run = wire.TestRun(id=1, total_tests=3, run_statistics=[wire.RunStatistic(outcome="Failed")])
+    assert convert.failures(run) is None
+    assert convert.failures(wire.TestRun(id=1, run_statistics=[wire.RunStatistic(outcome="Passed", count=3)])) == 0
 
 
 def test_payloads_are_our_own() -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 import msgspec
@@ -26,7 +26,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.http.client import Api
+from bot.http.client import Api, Reply
 from bot.providers.base import capabilities, convert
 from bot.providers.base.capabilities import OVERRIDES, Capability
 from bot.providers.base.convert import StateMap, job_counts, repository, state_from, with_jobs
@@ -37,6 +37,8 @@ from bot.providers.base.provider import Provider
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.webhooks import same_secret, within_window
 from bot.providers.base.wire import Wire
+from bot.providers.github_actions import wire as github_wire
+from bot.providers.jenkins import wire as jenkins_wire
 
 NOW = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -504,6 +506,51 @@ def test_odd_item_spoils_only_itself_unless_nothing_reads(caplog: pytest.LogCapt
     assert list(parse_items([], Thing.of)) == []
     with pytest.raises(UnexpectedResponse):
         list(parse_items([odd], Thing.of))
+
+
+def test_a_converter_that_stumbles_over_one_item_spoils_only_that(caplog: pytest.LogCaptureFixture) -> None:
+    def number(item: msgspec.Raw) -> int:
+        return {"one": 1}[msgspec.json.decode(item, type=str)]
+
+    assert list(parse_items([msgspec.Raw(b'"two"'), msgspec.Raw(b'"one"')], number)) == [1]
+    assert "KeyError" in caplog.text or "does not read" in caplog.text
+    with pytest.raises(UnexpectedResponse, match="could not be read"):
+        list(parse_items([msgspec.Raw(b'"two"')], number))
+
+
+@pytest.mark.parametrize("odd", [rb'"half \ud83d"', rb'"nul \u0000"', b'"bad \xff"', b'"raw \x01 control"'])
+def test_one_odd_text_spoils_neither_its_list_nor_its_item(odd: bytes) -> None:
+    class Thing(Wire):
+        name: str
+
+    listed = Reply(
+        status=200,
+        headers=httpx.Headers(),
+        content=b'{"values": [{"name": "before"}, {"name": ' + odd + b'}, {"name": "after"}]}',
+        url="https://hand.example",
+        provider="Hand",
+    )
+    names = [it.name for it in parse_items(listed.items("values"), Thing.of)]
+    assert (names[0], names[2]) == ("before", "after")
+    assert names[1].encode()
+    assert "\x00" not in names[1]
+    assert Thing.of(b'{"name": ' + odd + b"}").name == names[1]
+    assert Thing.of({"name": "half \ud83d"}).name == "half \N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("GitHub", "GitHub Actions' answer could not be read (run, field `id`)."),
+        ("Jenkins", "Jenkins' answer could not be read (git branch, field `name`)."),
+    ],
+)
+def test_an_unreadable_answer_names_vendor_object_and_field_and_no_class(kind: str, said: str) -> None:
+    wire: Any = {"GitHub": github_wire.Run, "Jenkins": jenkins_wire.GitBranch}[kind]
+    payload = b'{"id": [], "name": []}'
+    with pytest.raises(UnexpectedResponse) as caught:
+        wire.of(payload)
+    assert str(caught.value) == said
 
 
 def test_no_origin_beside_the_root_gets_the_credentials_unless_an_adapter_names_it() -> None:

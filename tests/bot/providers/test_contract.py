@@ -129,6 +129,7 @@ ASKED: dict[Capability, Call] = {
     Capability.RETRY_FAILED: lambda p: p.retry("p", "1"),
     Capability.RETRY_JOB: lambda p: p.retry("p", "1", job="j"),
     Capability.ERASE: lambda p: p.erase("p", "1"),
+    Capability.ERASE_JOB: lambda p: p.erase_job("p", "j"),
     Capability.JOBS: lambda p: p.jobs("p", "1"),
     Capability.LOG: lambda p: p.log(JOB),
     Capability.ARTIFACTS: lambda p: p.artifacts("p", "1"),

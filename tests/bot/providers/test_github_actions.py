@@ -3,11 +3,15 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import jwt
@@ -20,13 +24,30 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.core.errors import AuthFailed, NotFound, RateLimited, Unavailable
-from bot.core.models import BuildFilter, Conclusion, IssueKind, Page, Parameter, ParameterType, StartRequest, Watched
+from bot.core.errors import AuthFailed, BotError, NotFound, RateLimited, Unavailable, Unsupported
+from bot.core.models import (
+    BuildFilter,
+    Conclusion,
+    IssueKind,
+    Page,
+    Parameter,
+    ParameterType,
+    Person,
+    Ref,
+    RefKind,
+    StartRequest,
+    StartTarget,
+    Watched,
+    parse_ref,
+)
+from bot.core.text import valid
 from bot.http.client import Reply
+from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
-from bot.providers.github_actions import convert, inputs, limits, urls, wire
+from bot.providers.github_actions import convert, errors, logs, parameters, urls, wire
 from bot.providers.github_actions.annotations import MOST_ANNOTATED
-from bot.providers.github_actions.auth import AppAuth, GitHubOptions, signing_key
+from bot.providers.github_actions.auth import AppAuth, signing_key
+from bot.providers.github_actions.options import GitHubOptions
 from bot.providers.github_actions.poll import SLOW_EVERY, Cursor
 from bot.providers.github_actions.provider import GitHubActions
 from tests.bot.providers.case import NOW, Case, opened, result_of
@@ -326,7 +347,7 @@ JOB_PAGE = Page(pipeline="harbor/ferry/runs/9041", build="9041", job="8001")
         ("/harbor/ferry/blob/ramp/order/.github/workflows/build.yml", Page(pipeline="harbor/ferry/build.yml")),
         ("/harbor/ferry/blob/main/README.md", None),
         ("/harbor/ferry/blob/main/.github/workflows/", None),
-        ("/harbor/ferry/actions", None),
+        ("/harbor/ferry/actions", Page(pipeline="harbor/ferry")),
         ("/harbor/ferry/actions/runs/latest", None),
         ("/harbor/ferry/pull/77", None),
         ("/rival/ferry/actions/runs/9041", None),
@@ -360,12 +381,12 @@ async def test_pages_stand_where_the_api_says(api: str, web: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "/", "ferry", "harbor//build.yml", "harbor/../x", "harbor/ferry/../../x"])
 def test_what_is_no_place_is_none(text: str) -> None:
-    assert urls.place(text, "harbor") is None
+    assert urls.location(text, "harbor") is None
 
 
 def test_workflow_may_be_written_with_its_whole_path() -> None:
-    whole = urls.place("harbor/ferry/.github/workflows/build.yml", "harbor")
-    assert whole == urls.place("ferry/build.yml", "harbor") == urls.place("harbor/ferry/build.yml", "harbor")
+    whole = urls.location("harbor/ferry/.github/workflows/build.yml", "harbor")
+    assert whole == urls.location("ferry/build.yml", "harbor") == urls.location("harbor/ferry/build.yml", "harbor")
 
 
 # limits
@@ -400,7 +421,7 @@ RESET = str(int(NOW.timestamp()) + 90)
 def test_limit_is_told_from_a_refusal(
     status: int, headers: Mapping[str, str], message: str, seconds: float | None
 ) -> None:
-    assert limits.limited(reply(status, headers, {"message": message})) == seconds
+    assert errors.limited(reply(status, headers, {"message": message})) == seconds
 
 
 async def test_limit_keeps_the_connection_quiet_until_it_is_over() -> None:
@@ -415,18 +436,18 @@ async def test_limit_keeps_the_connection_quiet_until_it_is_over() -> None:
 
 def test_quota_reads_the_hours_limit_and_no_other() -> None:
     headers = {"X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": "4321", "X-RateLimit-Reset": RESET}
-    quota = limits.quota(httpx.Headers(headers))
+    quota = errors.quota(httpx.Headers(headers))
     assert quota is not None
     assert (quota.limit, quota.remaining, quota.resets_at) == (5000, 4321, NOW + timedelta(seconds=90))
-    assert limits.quota(httpx.Headers({**headers, "X-RateLimit-Resource": "search"})) is None
-    assert limits.quota(httpx.Headers({"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": "-1"})) is None
-    assert limits.quota(httpx.Headers()) is None
+    assert errors.quota(httpx.Headers({**headers, "X-RateLimit-Resource": "search"})) is None
+    assert errors.quota(httpx.Headers({"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": "-1"})) is None
+    assert errors.quota(httpx.Headers()) is None
 
 
 def test_refusal_names_the_permission_where_github_does() -> None:
     needed = httpx.Headers({"X-Accepted-GitHub-Permissions": "actions=write,contents=read; administration=write"})
-    assert "actions=write, contents=read or  administration=write" in limits.lacking(needed)
-    assert "too small" in limits.lacking(httpx.Headers())
+    assert "actions=write, contents=read or  administration=write" in errors.lacking(needed)
+    assert "too small" in errors.lacking(httpx.Headers())
 
 
 # the poll
@@ -533,7 +554,7 @@ async def test_pipeline_named_by_its_file_is_found_in_a_list() -> None:
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"tick": "x"}', "[" * 5000])
 def test_cursor_that_does_not_read_begins_anew(text: str | None) -> None:
-    assert Cursor.read(text) == Cursor()
+    assert Cursor.decode(text) is None
 
 
 # starting
@@ -689,14 +710,14 @@ async def test_many_failed_jobs_without_access_to_checks_are_not_all_read() -> N
     ],
 )
 def test_marked_lines_of_a_log_are_issues(line: bytes, found: object) -> None:
-    assert convert.marked(line) == found
+    assert logs.marked(line) == found
 
 
 # parameters
 
 
 def names(text: str) -> list[str] | None:
-    found = inputs.declared(text)
+    found = parameters.declared(text)
     return None if found is None else [parameter.name for parameter, _ in found]
 
 
@@ -735,7 +756,7 @@ on:
       quay: {type: choice, options: [north, {a: b}, south], default: ""}
       odd: {type: [x], default: {a: b}, options: north, required: [true]}
 """
-    found = inputs.declared(text)
+    found = parameters.declared(text)
     assert found == [
         (Parameter(name="sail", type=ParameterType.BOOLEAN, default="true", required=True, help="Hoist it"), "boolean"),
         (Parameter(name="quay", type=ParameterType.CHOICE, choices=(("north", "north"), ("south", "south"))), "choice"),
@@ -779,9 +800,9 @@ async def test_memory_of_check_suites_is_bounded() -> None:
     async with opened(CASE, SILENT) as github:
         assert isinstance(github, GitHubActions)
         for number in range(700):
-            github.plain(wire.Run(id=number, check_suite_id=number), BUILD)
-        assert len(github._suites) == 512
-        assert "699" in github._suites
+            github._client.as_build(wire.Run(id=number, check_suite_id=number), BUILD)
+        assert len(github._client._suites) == 512
+        assert "699" in github._client._suites
 
 
 async def test_single_build_is_followed_where_its_pipeline_is_not() -> None:
@@ -919,3 +940,478 @@ def test_payloads_are_our_own() -> None:
 def test_secret_of_the_tests_signs_them() -> None:
     assert CASE.options["webhook_secret"] == APP.options["webhook_secret"] == SECRET
     assert datetime(2026, 8, 1, 12, tzinfo=UTC) == NOW
+
+
+# ids that would reach another route
+
+HOSTILE = (
+    "../../v1/apps/9",
+    "..",
+    ".",
+    "",
+    "a/../b",
+    "a/./b",
+    "/",
+    "%2e%2e",
+    "%2e%2e%2fuser",
+    "a?x=1",
+    "a#b",
+    "a\\b",
+    "a\x00b",
+    "a\nb",
+    "x" * 5000,
+    "Prüfung-漢字",
+    "a b",
+)
+REPO = "/repos/harbor/ferry"
+RUN_ROUTE = f"{REPO}/actions/runs/{{id}}"
+JOBS_ROUTE = f"{RUN_ROUTE}/jobs"
+JOB_ROUTE = f"{REPO}/actions/jobs/{{id}}"
+IN_PIPELINE = (REPO, f"{REPO}/actions/workflows", f"{REPO}/actions/workflows/{{id}}")
+ARTIFACT_ROUTE = f"{REPO}/actions/artifacts/{{id}}"
+
+
+def pipeline_called(id_: str) -> str:
+    return f"harbor/ferry/{id_}"
+
+
+OWN_ROUTES: dict[str, tuple[Callable[[Any, str], object], tuple[str, ...]]] = {
+    "pipeline": (lambda p, id_: p.pipeline(pipeline_called(id_)), IN_PIPELINE),
+    "pipeline in whole": (lambda p, id_: p.pipeline(id_), ()),
+    "pipeline of a repository": (lambda p, id_: p.pipeline(f"harbor/{id_}"), ("/repos/harbor/{id}", "/repos/harbor/{id}/actions/workflows")),
+    "pipeline of a run": (lambda p, id_: p.pipeline(f"harbor/ferry/runs/{id_}"), (REPO, RUN_ROUTE)),
+    "pipeline of a job": (lambda p, id_: p.pipeline(f"harbor/ferry/jobs/{id_}"), (REPO, JOB_ROUTE)),
+    "builds": (lambda p, id_: p.builds(pipeline_called(id_), BuildFilter()), IN_PIPELINE),
+    "build": (lambda p, id_: p.build(BUILD, id_), (RUN_ROUTE, JOBS_ROUTE)),
+    "build of a job": (lambda p, id_: p.build_of_job(BUILD, id_), (JOB_ROUTE, f"{REPO}/actions/runs/9041", f"{REPO}/actions/runs/9041/jobs")),
+    "changes": (
+        lambda p, id_: p.changes(None, Watched(pipelines=frozenset(), unfinished=frozenset({replace(key(1), id=id_)}))),
+        (RUN_ROUTE, JOBS_ROUTE),
+    ),
+    "changes of a pipeline": (
+        lambda p, id_: p.changes(None, Watched(pipelines=frozenset({pipeline_called(id_)}))),
+        (f"{REPO}/actions/workflows/{{id}}/runs", f"{REPO}/actions/runs"),
+    ),
+    "refs": (lambda p, id_: p.refs(BUILD, id_), (f"{REPO}/git/matching-refs/heads%2F{{id}}", f"{REPO}/git/matching-refs/tags%2F{{id}}", f"{REPO}/branches", f"{REPO}/tags")),
+    "parameters": (lambda p, id_: p.parameters(pipeline_called(id_), None), IN_PIPELINE),
+    "start target": (lambda p, id_: p.start_target(pipeline_called(id_), StartRequest()), (REPO,)),
+    "start": (lambda p, id_: p.start(pipeline_called(id_), StartRequest()), IN_PIPELINE),
+    "start of a tag": (
+        lambda p, id_: p.start(BUILD, StartRequest(ref=Ref(kind=RefKind.TAG, name=id_))),
+        (f"{REPO}/branches/{{id}}", f"{REPO}/actions/workflows/159038/runs", f"{REPO}/actions/workflows/159038/dispatches", "/user", f"{REPO}/actions/runs/9041"),
+    ),
+    "cancel": (lambda p, id_: p.cancel(BUILD, id_), (f"{RUN_ROUTE}/cancel", RUN_ROUTE)),
+    "rebuild": (lambda p, id_: p.rebuild(BUILD, id_, StartRequest()), (RUN_ROUTE, f"{RUN_ROUTE}/rerun")),
+    "retry": (lambda p, id_: p.retry(BUILD, id_), (RUN_ROUTE, f"{RUN_ROUTE}/rerun-failed-jobs")),
+    "retry of a job": (lambda p, id_: p.retry(BUILD, "9041", job=id_), (JOB_ROUTE, f"{REPO}/actions/runs/9041", f"{JOB_ROUTE}/rerun")),
+    "erase": (lambda p, id_: p.erase(BUILD, id_), (RUN_ROUTE, JOBS_ROUTE, f"{RUN_ROUTE}/artifacts", f"{RUN_ROUTE}/logs")),
+    "jobs": (lambda p, id_: p.jobs(BUILD, id_), (JOBS_ROUTE,)),
+    "log": (lambda p, id_: p.log(replace(token_case.JOB, id=id_)), (f"{JOB_ROUTE}/logs",)),
+    "artifacts": (lambda p, id_: p.artifacts(BUILD, id_), (f"{RUN_ROUTE}/artifacts",)),
+    "download": (lambda p, id_: p.download(replace(token_case.ARTIFACT, id=id_)), (f"{ARTIFACT_ROUTE}/zip",)),
+    "issues": (lambda p, id_: p.issues(BUILD, id_), (RUN_ROUTE, f"{REPO}/check-suites/7041/check-runs")),
+    "counts": (lambda p, id_: p.counts(replace(built(Conclusion.FAILED), id=id_)), (RUN_ROUTE, f"{REPO}/check-suites/7041/check-runs")),
+    "approvals": (lambda p, id_: p.approvals(BUILD, id_), (f"{RUN_ROUTE}/pending_deployments", RUN_ROUTE)),
+    "decide": (lambda p, id_: p.decide(replace(token_case.GATE, build=id_), approve=True), (f"{RUN_ROUTE}/pending_deployments", RUN_ROUTE, JOBS_ROUTE)),
+    "decide on what": (lambda p, id_: p.decide(replace(token_case.GATE, id=id_), approve=True), ()),
+}  # fmt: skip
+
+
+def any_answer(request: httpx.Request) -> httpx.Response:
+    """A GitHub that knows a run, a job or a workflow of every id."""
+    if request.url.path.endswith(("pending_deployments", "/branches", "/tags")) or "matching-refs" in request.url.path:
+        return httpx.Response(200, json=[])
+    lists: dict[str, list[object]] = {
+        "jobs": [],
+        "artifacts": [],
+        "workflow_runs": [],
+        "workflows": [],
+        "check_runs": [],
+    }
+    of_job = {"run_id": 9041, "login": "harbor-bells", "full_name": "harbor/ferry", "default_branch": "main"}
+    return httpx.Response(200, json={**a_run(41), **of_job, **lists})
+
+
+GITHUBS_OWN_IDS = re.compile(
+    r"^/user$|^/repos/harbor/ferry(?:/(?:actions|runs|jobs|workflows|check-suites|check-runs|dispatches|9041|159038|7041))*$"
+)
+"""The routes of what the answers themselves name."""
+
+
+@pytest.mark.parametrize("method", OWN_ROUTES)
+@pytest.mark.parametrize("answer", [any_answer, lambda _: httpx.Response(404, json={})], ids=["there", "not there"])
+async def test_an_id_reaches_its_own_route_as_one_segment_or_none(
+    method: str, answer: Callable[[httpx.Request], httpx.Response]
+) -> None:
+    call, routes = OWN_ROUTES[method]
+    for id_ in HOSTILE:
+        world = World(answer)
+        async with opened(CASE, world) as github:
+            with suppress(BotError):
+                await result_of(call(github, id_))
+        own = {route.replace("{id}", quote(sent, safe="")) for route in routes for sent in (id_, valid(id_))}
+        for request in world.asked:
+            path = request.url.raw_path.decode().partition("?")[0]
+            assert path in own or path.removesuffix("/runs") in own or GITHUBS_OWN_IDS.match(path), (id_, path)
+
+
+# whose run it is
+
+
+async def test_a_run_is_of_the_workflow_that_github_names() -> None:
+    sail = {**a_run(41), "workflow_id": 159039}
+    async with opened(CASE, World(Repository(sail))) as github:
+        assert (await github.build(BUILD, "9041")).pipeline == "harbor/ferry/159039"
+        for pipeline in ("harbor/ferry", "harbor/ferry/build.yml", "harbor/ferry/runs/9041", "Harbor/Ferry/159038"):
+            assert (await github.build(pipeline, "9041")).pipeline == "harbor/ferry/159039"
+        assert (await github.build("Harbor/Ferry/159039", "9041")).pipeline == "Harbor/Ferry/159039"
+
+
+async def test_acts_tell_the_workflow_of_the_run() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(201, json={})
+        attempt = 2 if any(it.method == "POST" for it in world.asked) else 1
+        return httpx.Response(200, json={**a_run(41), "workflow_id": 159039, "run_attempt": attempt})
+
+    for act in ("rebuild", "retry", "cancel"):
+        world = World(answer)
+        async with opened(CASE, world) as github:
+            build: Any = await result_of(ACTS[act](github))
+        assert build.pipeline == "harbor/ferry/159039"
+
+
+JOB_PAGES = [
+    f"{GITHUB}/harbor/ferry/actions/runs/9041/job/8001#step:3:12",
+    f"{GITHUB}/harbor/ferry/actions/runs/9041/attempts/2/job/8001",
+    f"{GITHUB}/harbor/ferry/runs/8001?check_suite_focus=true",
+    f"{GITHUB}/harbor/ferry/pull/77/checks?check_run_id=8001",
+    f"{GITHUB}/harbor/ferry/commit/5f3a9c1e/checks/8001",
+]
+
+
+@pytest.mark.parametrize("url", JOB_PAGES)
+async def test_a_jobs_page_leads_to_its_own_run(url: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path.endswith("/actions/jobs/8001"):
+            return httpx.Response(200, json={"id": 8001, "run_id": 9041})
+        if path.endswith("/jobs"):
+            return httpx.Response(200, json={"jobs": []})
+        if path.endswith("/runs/9041"):
+            return httpx.Response(200, json=a_run(41))
+        if path.endswith("/workflows/159038"):
+            return httpx.Response(200, json={"id": 159038, "name": "Build"})
+        return httpx.Response(200, json={"full_name": "harbor/ferry"}) if path == REPO else httpx.Response(404, json={})
+
+    async with opened(CASE, World(answer)) as github:
+        page = github.parse_url(url)
+        assert page is not None
+        assert page.job == "8001"
+        assert (await github.pipeline(page.pipeline)).id == BUILD
+        assert page.build in {"9041", None}
+        assert (await github.build_of_job(page.pipeline, page.job)).id == "9041"
+
+
+async def test_a_job_of_another_run_is_not_run_again() -> None:
+    world = World(lambda _: httpx.Response(200, json={**a_run(41), "run_id": 9040}))
+    async with opened(CASE, world) as github:
+        with pytest.raises(NotFound, match="another run"):
+            await github.retry(BUILD, "9041", job="8001")
+    assert world.paths == [f"GET {REPO}/actions/jobs/8001"]
+
+
+async def test_pages_below_the_connections_own_url_are_read_like_githubs() -> None:
+    home = "http://127.0.0.1:4500/ci/github"
+    async with opened(CASE, SILENT, {"url": home}) as github:
+        assert github.parse_url(f"{home}/harbor/ferry/actions/runs/9041") == RUN_PAGE
+        assert github.parse_url(f"{GITHUB}/harbor/ferry/actions/runs/9041") == RUN_PAGE
+        assert github.parse_url("http://127.0.0.1:4501/ci/github/harbor/ferry/actions/runs/9041") is None
+
+
+# pull requests, forks, tags
+
+
+def a_source(event: str, **more: object) -> dict[str, object]:
+    return {
+        **a_run(41),
+        "event": event,
+        "head_branch": "main",
+        "head_repository": {"full_name": "harbor/ferry"},
+        **more,
+    }
+
+
+STRANGER = {"full_name": "stranger/ferry"}
+PR_77 = [{"number": 77, "base": {"ref": "main"}}]
+BOTH_PRS = [{"number": 77, "base": {"ref": "main"}}, {"number": 78, "base": {"ref": "next"}}]
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        # branch, tag, pull request, target, from a fork
+        (a_source("push"), ("main", None, None, None, None)),
+        (a_source("push", pull_requests=PR_77), ("main", None, None, None, None)),
+        (a_source("workflow_dispatch", path="x.yml@refs/tags/v2"), (None, "v2", None, None, None)),
+        (a_source("release", head_branch="v2"), (None, "v2", None, None, None)),
+        (a_source("pull_request", pull_requests=PR_77), ("main", None, "77", "main", False)),
+        (a_source("pull_request", head_repository=STRANGER), ("stranger:main", None, None, None, True)),
+        (a_source("pull_request_target", head_repository=STRANGER), ("stranger:main", None, None, None, True)),
+        (
+            a_source("pull_request", head_repository=STRANGER, path="x.yml@refs/pull/80/merge"),
+            ("stranger:main", None, "80", None, True),
+        ),
+        (
+            a_source("pull_request", pull_requests=BOTH_PRS, path="x.yml@refs/pull/78/merge"),
+            ("main", None, "78", "next", False),
+        ),
+        (a_source("pull_request", pull_requests=BOTH_PRS), ("harbor:main", None, None, None, False)),
+        (a_source("pull_request", pull_requests=[]), ("harbor:main", None, None, None, False)),
+        (a_source("pull_request", head_repository=None), (None, None, None, None, None)),
+        (a_source("push", head_repository=STRANGER), ("main", None, None, None, None)),
+        (a_source("workflow_run", head_repository=STRANGER), ("stranger:main", None, None, None, True)),
+        (a_source("workflow_run"), ("main", None, None, None, None)),
+        (
+            a_source("merge_group", head_branch="gh-readonly-queue/main/pr-77-90aa11bb"),
+            ("gh-readonly-queue/main/pr-77-90aa11bb", None, "77", "main", None),
+        ),
+    ],
+)
+async def test_what_a_run_built(run: dict[str, object], expected: tuple[object, ...]) -> None:
+    async with opened(CASE, World(Repository(run))) as github:
+        build = await github.build(BUILD, "9041")
+    assert (build.branch, build.tag, build.pull_request, build.target_branch, build.from_fork) == expected
+    is_of_main = build.history_ref == Ref(kind=RefKind.BRANCH, name="main")
+    assert is_of_main == (expected == ("main", None, None, None, None))
+
+
+async def test_a_forks_run_of_a_branch_called_main_is_not_listed_as_main() -> None:
+    fork = a_source("pull_request", id=9042, head_repository=STRANGER)
+    world = World(lambda _: httpx.Response(200, json={"workflow_runs": [fork, a_source("push")]}))
+    async with opened(CASE, world) as github:
+        builds: Any = await result_of(github.builds(BUILD, BuildFilter(branch="main")))
+    assert [build.id for build in builds] == ["9041"]
+
+
+@pytest.mark.parametrize(
+    ("email", "login"),
+    [
+        ("12345+signe-holm@users.noreply.github.com", "signe-holm"),
+        ("signe-holm@users.noreply.github.com", "signe-holm"),
+        ("7+signe_harbor@users.noreply.github.com", "signe_harbor"),
+        ("41898282+github-actions[bot]@users.noreply.github.com", "github-actions[bot]"),
+        ("9+signe@users.noreply.git.harbor.example", "signe"),
+        ("noreply@github.com", None),
+        ("signe@harbor.example", None),
+        ("a b+c@users.noreply.github.com", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_login_inside_a_noreply_address_is_read(email: str | None, login: str | None) -> None:
+    assert convert.noreply_login(email) == login
+
+
+def test_the_author_of_a_noreply_address_has_a_login() -> None:
+    author = wire.GitPerson(name="Signe", email="1+signe-holm@users.noreply.github.com")
+    build = convert.build(wire.Run(id=1, head_commit=wire.Commit(author=author)), "ci", BUILD)
+    assert build.author == Person(name="Signe", email=author.email, login="signe-holm")
+
+
+def test_who_started_an_attempt_is_its_own_actor_and_not_the_first_ones() -> None:
+    first, second = wire.User(login="signe-holm"), wire.User(login="ola-berg")
+    run = wire.Run(id=1, event="push", run_attempt=2, actor=first, triggering_actor=second)
+    assert convert.build(run, "ci", BUILD).triggered_by == "ola-berg"
+
+
+# what a start sends
+
+
+def dispatched(branches: frozenset[str] = frozenset({"main", "v1"})) -> World:
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if request.method == "POST":
+            return httpx.Response(200, json={"workflow_run_id": 9041})
+        if path.startswith(f"{REPO}/branches/"):
+            is_there = path.removeprefix(f"{REPO}/branches/") in branches
+            return httpx.Response(200 if is_there else 404, json={})
+        known = {"full_name": "harbor/ferry", "default_branch": "next"}
+        return httpx.Response(200, json={**a_run(41), **known, "workflow_runs": []})
+
+    return World(answer)
+
+
+@pytest.mark.parametrize(
+    ("words", "target", "ref"),
+    [
+        ("main", StartTarget(branch="main"), "main"),
+        ("refs/heads/main", StartTarget(branch="main"), "main"),
+        ("heads/main", StartTarget(branch="heads/main"), "refs/heads/heads/main"),
+        ("refs/heads/refs/heads/main", StartTarget(branch="refs/heads/main"), "refs/heads/refs/heads/main"),
+        ("tag:v2", StartTarget(tag="v2"), "v2"),
+        ("refs/tags/v2", StartTarget(tag="v2"), "v2"),
+        ("tag:refs/tags/v2", StartTarget(tag="v2"), "v2"),
+        ("tag:v1", StartTarget(tag="v1"), "refs/tags/v1"),
+        ("tag:main", StartTarget(tag="main"), "refs/tags/main"),
+        ("", StartTarget(branch="next"), "next"),
+    ],
+)
+async def test_a_start_target_is_what_the_start_sends(words: str, target: StartTarget, ref: str) -> None:
+    request = StartRequest(ref=parse_ref(words) if words else None, parameters={"tide": "high"})
+    world = dispatched()
+    async with opened(CASE, world) as github:
+        assert await github.start_target(BUILD, request) == target
+        assert "POST" not in {it.method for it in world.asked}
+        await github.start(BUILD, request)
+    (body,) = [json.loads(it.content) for it in world.asked if it.method == "POST"]
+    assert body == {"ref": ref, "inputs": {"tide": "high"}, "return_run_details": True}
+
+
+REFUSED = {
+    "a commit": StartRequest(commit="5f3a9c1e"),
+    "a commit as a ref": StartRequest(ref=Ref(kind=RefKind.COMMIT, name="5f3a9c1e")),
+    "a commit under a branch": StartRequest(ref=MAIN.ref, commit="5f3a9c1e"),
+    "a pull request": StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="77")),
+    "a message": StartRequest(message="please"),
+    "an option": StartRequest(options={"branch": "main"}),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_what_a_dispatch_does_not_take_is_refused_before_anything_is_sent(what: str) -> None:
+    async with opened(CASE, SILENT) as github:
+        for call in (github.start(BUILD, REFUSED[what]), github.start_target(BUILD, REFUSED[what])):
+            with pytest.raises(BotError):
+                await call
+        with pytest.raises(Unsupported, match="with no"):
+            await github.rebuild(BUILD, "9041", REFUSED[what])
+    assert not SILENT.asked
+
+
+async def test_not_knowing_the_newest_run_stops_no_start() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(200, json={"workflow_run_id": 9041})
+        return httpx.Response(403 if request.url.path == RUNS else 200, json=a_run(41))
+
+    async with opened(CASE, World(answer)) as github:
+        assert (await github.start(BUILD, MAIN)).id == "9041"
+
+
+async def test_an_own_run_is_not_guessed_where_the_runs_before_it_are_unknown() -> None:
+    lists = iter([httpx.Response(403, json={})])
+    run = {**a_run(51, "queued", None), "event": "workflow_dispatch", "created_at": NOW.isoformat()}
+    listed = {"workflow_runs": [{**run, "actor": {"login": "harbor-bells"}}]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            raise httpx.ReadTimeout("timed out")
+        if request.url.path == "/user":
+            return httpx.Response(200, json={"login": "harbor-bells"})
+        return next(lists, httpx.Response(200, json=listed))
+
+    async with opened(CASE, World(answer)) as github:
+        with pytest.raises(Unavailable, match="did not try again"):
+            await github.start(BUILD, MAIN)
+
+
+ACTS: dict[str, Callable[[Any], object]] = {
+    "cancel": lambda p: p.cancel(BUILD, "9041"),
+    "rebuild": lambda p: p.rebuild(BUILD, "9041", StartRequest()),
+    "retry": lambda p: p.retry(BUILD, "9041"),
+    "decide": lambda p: p.decide(token_case.GATE, approve=True),
+}
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 500])
+@pytest.mark.parametrize("act", ACTS)
+async def test_an_act_that_was_taken_is_not_told_as_failed_where_the_read_after_it_fails(act: str, status: int) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(202, json={})
+        if "POST" in {it.method for it in world.asked}:
+            return httpx.Response(status, json={}, headers={"Retry-After": "60"} if status == 429 else {})
+        return httpx.Response(200, json=a_run(41))
+
+    world = World(answer)
+    async with opened(CASE, world) as github:
+        with pytest.raises(Unavailable, match="GitHub took that") as raised:
+            await result_of(ACTS[act](github))
+    assert raised.value.acted
+    assert len([it for it in world.asked if it.method == "POST"]) == 1
+
+
+# one odd item
+
+
+@pytest.mark.parametrize("odd", [7, "x", None, [], {}, {"id": "x"}, {"name": 7}])
+async def test_one_odd_item_spoils_no_list(odd: object) -> None:
+    lists = {
+        f"{REPO}/actions/workflows": {"workflows": [odd, {"id": 159038, "name": "Build"}]},
+        RUNS: {"workflow_runs": [odd, a_run(41)]},
+        f"{REPO}/actions/runs": {"workflow_runs": [odd, a_run(41)]},
+        f"{REPO}/actions/runs/9041/jobs": {"jobs": [odd, {"id": 1, "name": "tests", "status": "queued"}]},
+        f"{REPO}/actions/runs/9041/artifacts": {"artifacts": [odd, {"id": 6, "name": "logbook"}]},
+        f"{REPO}/actions/runs/9041/pending_deployments": [odd, {"environment": {"id": 161, "name": "north"}}],
+        f"{REPO}/check-suites/7041/check-runs": {"check_runs": [odd, {"id": 3, "name": "tests"}]},
+        f"{REPO}/check-runs/3/annotations": [odd, {"annotation_level": "failure", "message": "Aground"}],
+        f"{REPO}/branches": [odd, {"name": "main"}],
+        f"{REPO}/tags": [odd, {"name": "v2"}],
+        "/orgs/harbor/repos": [odd, {"full_name": "harbor/ferry"}],
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=lists.get(request.url.path, a_run(41)))
+
+    async with opened(CASE, World(answer)) as github:
+        read = {
+            "pipelines": [it.id for it in await result_of(github.pipelines())],  # type: ignore[attr-defined]
+            "builds": [it.id for it in await result_of(github.builds(BUILD, BuildFilter()))],  # type: ignore[attr-defined]
+            "changes": [it.id for it in (await github.changes(None, Watched(pipelines=frozenset({BUILD})))).builds],
+            "jobs": [it.name for it in await github.jobs(BUILD, "9041")],
+            "artifacts": [it.name for it in await github.artifacts(BUILD, "9041")],
+            "approvals": [it.name for it in await github.approvals(BUILD, "9041")],
+            "issues": [it.message for it in await github.issues(BUILD, "9041")],
+            "refs": [str(it) for it in await result_of(github.refs(BUILD))],  # type: ignore[attr-defined]
+        }
+    assert read == {
+        "pipelines": [BUILD],
+        "builds": ["9041"],
+        "changes": ["9041"],
+        "jobs": ["tests"],
+        "artifacts": ["logbook"],
+        "approvals": ["north"],
+        "issues": ["Aground"],
+        "refs": ["main", "tag:v2"],
+    }
+
+
+# what was learned is forgotten again
+
+
+async def test_closed_checks_of_one_repository_close_no_other_and_open_again() -> None:
+    now = NOW
+    closed = True
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "check-suites" in request.url.path:
+            if closed and "/ferry/" in request.url.path:
+                return httpx.Response(403, json={"message": "Resource not accessible by personal access token"})
+            return httpx.Response(200, json={"check_runs": []})
+        if request.url.path.endswith("/jobs"):
+            return httpx.Response(200, json={"jobs": [{"id": 1, "status": "completed", "conclusion": "success"}]})
+        return httpx.Response(200, json=a_run(int(request.url.path[-2:])))
+
+    world = World(answer)
+    other = replace(built(Conclusion.PASSED), pipeline="harbor/beacon/159050", id="9050")
+    async with httpx.AsyncClient(transport=world, trust_env=False) as client:
+        options = GitHubOptions.model_validate(dict(CASE.options))
+        github = open_provider("ci", "github_actions", options, client=client, clock=lambda: now)
+        assert (await github.counts(built(Conclusion.PASSED))).warnings is None
+        assert (await github.counts(other)).warnings == 0
+        closed = False
+        now += timedelta(minutes=59)
+        assert (await github.counts(built(Conclusion.PASSED))).warnings is None
+        now += timedelta(minutes=2)
+        assert (await github.counts(built(Conclusion.PASSED))).warnings == 0

@@ -11,7 +11,16 @@ import pytest
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.core.errors import AuthFailed, BotError, NotFound, Rejected, Unavailable, UnexpectedResponse, Unsupported
+from bot.core.errors import (
+    AuthFailed,
+    BotError,
+    NotFound,
+    Rejected,
+    Unavailable,
+    UnexpectedResponse,
+    Unsupported,
+    UsageError,
+)
 from bot.core.models import (
     BuildFilter,
     Changes,
@@ -29,13 +38,14 @@ from bot.core.models import (
 from bot.http.client import Quota
 from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
-from bot.providers.gitlab import groups, wire
+from bot.providers.gitlab import convert, parameters, wire
+from bot.providers.gitlab.options import GitLabOptions
 from bot.providers.gitlab.poll import Cursor
-from bot.providers.gitlab.provider import GitLab, GitLabOptions
+from bot.providers.gitlab.provider import GitLab
 from bot.providers.gitlab.v3 import GitLabV3
-from bot.providers.gitlab.v4 import GitLabV4
 from tests.bot.providers.case import CONNECTION, NOW, Case, clock, no_sleep, opened, result_of
 from tests.bot.providers.cases.gitlab import (
+    ARCHIVE,
     BLOCKED,
     BUILD,
     CASE,
@@ -105,9 +115,15 @@ def graph_run(number: int, status: str = "SUCCESS", at: str = "2026-08-01T11:59:
     return {"id": f"gid://gitlab/Ci::Pipeline/{number}", "iid": str(number - 90000), "status": status, "updatedAt": at}
 
 
+def decoded(text: str | None) -> Cursor:
+    read = Cursor.decode(text)
+    assert read is not None
+    return read
+
+
 def cursor(*projects: int, swept: datetime = NOW, seen: dict[str, str] | None = None) -> str:
     at = {str(each): int(NOW.timestamp()) - 60 for each in projects}
-    return Cursor(at=at, seen=seen or {}, swept=int(swept.timestamp())).text()
+    return Cursor(at=at, seen=seen or {}, swept=int(swept.timestamp())).encode()
 
 
 async def polled(server: Server, before: str | None, watched: Watched) -> Changes:
@@ -134,7 +150,7 @@ async def test_a_hundred_and_twenty_quiet_projects_cost_three_requests() -> None
     after = await polled(server, cursor(*projects), watching(*projects))
     assert server.paths == ["POST /api/graphql"] * 3
     assert not after.builds
-    assert len(Cursor.read(after.cursor).at) == 120
+    assert len(decoded(after.cursor).at) == 120
 
 
 async def test_a_build_seen_in_the_same_state_is_no_news_and_one_in_another_state_is() -> None:
@@ -188,7 +204,7 @@ async def test_a_project_with_more_changes_than_graphql_shows_and_a_hidden_one_a
 
     after = await polled(Server(answer), cursor(1, 2), watching(1, 2))
     assert [build.id for build in after.builds] == ["90001", "90002"]
-    assert Cursor.read(after.cursor).at["2"] == Cursor.read(cursor(2)).at["2"], "what was not seen is asked again"
+    assert decoded(after.cursor).at["2"] == decoded(cursor(2)).at["2"], "what was not seen is asked again"
 
 
 async def test_unfinished_builds_without_news_are_read_once_a_minute_and_foreign_ones_at_every_tick() -> None:
@@ -204,7 +220,7 @@ async def test_unfinished_builds_without_news_are_read_once_a_minute_and_foreign
     assert [build.id for build in within_window.builds] == ["90009"]
     due = await polled(Server(answer), cursor(4711, swept=NOW - timedelta(seconds=60)), watched)
     assert sorted(build.id for build in due.builds) == ["90001", "90009"]
-    assert Cursor.read(due.cursor).swept == int(NOW.timestamp())
+    assert decoded(due.cursor).swept == int(NOW.timestamp())
 
 
 async def test_one_project_out_of_reach_stops_no_other_and_all_of_them_is_an_error() -> None:
@@ -218,7 +234,7 @@ async def test_one_project_out_of_reach_stops_no_other_and_all_of_them_is_an_err
                 return nothing(request)
 
     after = await polled(Server(answer), cursor(1, 2), watching(1, 2))
-    assert Cursor.read(after.cursor).at["1"] == int(NOW.timestamp())
+    assert decoded(after.cursor).at["1"] == int(NOW.timestamp())
     with pytest.raises(AuthFailed):
         await polled(Server(answer), cursor(2), watching(2))
 
@@ -240,7 +256,7 @@ async def test_the_cursor_goes_by_the_servers_clock() -> None:
         return httpx.Response(200, json=[], headers={"Date": "Sat, 01 Aug 2026 11:40:00 GMT"})
 
     after = await polled(Server(answer), None, watching(4711))
-    assert Cursor.read(after.cursor).at == {"4711": int(datetime(2026, 8, 1, 11, 40, tzinfo=UTC).timestamp())}
+    assert decoded(after.cursor).at == {"4711": int(datetime(2026, 8, 1, 11, 40, tzinfo=UTC).timestamp())}
 
 
 @pytest.mark.parametrize(
@@ -436,7 +452,8 @@ async def test_a_group_narrows_the_projects() -> None:
     async with opened(CASE, server, {"group": "sea/lamps"}) as provider:
         assert [each.path for each in await result_of(provider.pipelines())] == ["sea/lamps/c"]  # type: ignore[attr-defined]
         assert await result_of(provider.pipelines("lamp/xyz")) == []
-    assert server.asked[0].url.raw_path.startswith(b"/api/v4/groups/sea%2Flamps/projects?include_subgroups=true")
+    assert server.asked[0].url.raw_path.startswith(b"/api/v4/groups/sea%2Flamps/projects?")
+    assert server.asked[0].url.params["include_subgroups"] == "true"
     assert server.asked[1].url.params["search"] == "xyz"
 
 
@@ -523,7 +540,7 @@ async def test_what_a_start_cannot_take_is_refused_by_name_and_nothing_is_sent(
 ) -> None:
     server = Server(nothing)
     async with opened(CASE, server) as provider:
-        with pytest.raises(Unsupported, match=words):
+        with pytest.raises((Unsupported, UsageError), match=words):
             await provider.start(PROJECT, request_)
     assert not server.asked
 
@@ -591,9 +608,11 @@ async def test_inputs_go_as_texts_where_their_types_are_not_told() -> None:
 async def test_a_post_that_is_answered_in_an_unknown_form_is_not_repeated() -> None:
     server = Server(lambda _: httpx.Response(200, text="<html>"))
     async with opened(CASE, server) as provider:
-        with pytest.raises(UnexpectedResponse):
+        with pytest.raises(Unavailable, match="can't read") as refused:
             await provider.retry(PROJECT, BUILD)
-    assert server.paths == [f"POST /api/v4/projects/{PROJECT}/pipelines/{BUILD}/retry"]
+    assert refused.value.acted
+    posts = [path for path in server.paths if path.startswith("POST")]
+    assert posts == [f"POST /api/v4/projects/{PROJECT}/pipelines/{BUILD}/retry"]
 
 
 async def test_a_post_redirected_within_the_same_project_is_not_repeated_for_ever() -> None:
@@ -640,7 +659,7 @@ async def test_a_report_that_is_too_big_is_refused_and_issues_do_without() -> No
     async with opened(CASE, Server(answer)) as provider:
         with pytest.raises(UnexpectedResponse, match="more than 8 MiB"):
             await provider.tests(PROJECT, BUILD)
-        assert [issue.message for issue in await provider.issues(PROJECT, BUILD)] == ["Job unit: failed"]
+        assert [issue.message for issue in await provider.issues(PROJECT, BUILD)] == ["failed"]
 
 
 async def test_a_commit_is_asked_for_once() -> None:
@@ -748,7 +767,7 @@ async def test_where_only_one_kind_of_parameter_is_told_that_one_is_returned() -
 
     async with opened(CASE, Server(answer)) as provider:
         assert [each.name for each in await provider.parameters(PROJECT, None)] == ["input.dry"]
-    assert wire.prefilled({"key": None, "value": "x"}) is None
+    assert parameters.prefilled(wire.ConfigVariable(key=None, value="x")) is None
 
 
 async def test_a_build_without_a_ref_is_not_rebuilt() -> None:
@@ -806,7 +825,7 @@ def test_who_started_a_build_and_why(
     source: str | None, login: str | None, starter: Starter | None, trigger: Trigger
 ) -> None:
     user = wire.User(username=login) if login else None
-    build = wire.build(
+    build = convert.build(
         wire.PipelineRun(id=1, status="running", source=source, user=user), connection="c", pipeline="1", root=ROOT
     )
     assert (build.triggered_by_type, build.trigger) == (starter, trigger)
@@ -821,7 +840,7 @@ def test_what_a_pass_says_about_errors_and_warnings(
 ) -> None:
     detailed = wire.Detailed(group=group) if group else None
     it = wire.PipelineRun(id=1, status="SUCCESS", detailed_status=detailed)
-    build = wire.build(it, connection="c", pipeline="1", root=ROOT)
+    build = convert.build(it, connection="c", pipeline="1", root=ROOT)
     assert (build.issues.errors, build.issues.warnings) == (errors, warnings)
     assert build.raw_state == "success"
 
@@ -837,7 +856,7 @@ def test_what_a_pass_says_about_errors_and_warnings(
     ],
 )
 def test_the_repository_is_read_from_the_page(url: str | None, path: str | None) -> None:
-    assert wire.repository(url, ROOT) == path
+    assert convert.repository(url, ROOT) == path
 
 
 @pytest.mark.parametrize(
@@ -856,7 +875,7 @@ def test_the_repository_is_read_from_the_page(url: str | None, path: str | None)
     ],
 )
 def test_what_a_test_printed_reads_in_every_form(output: object, said: str | None) -> None:
-    assert wire.spoken(output) == said
+    assert convert.printed_text(output) == said
 
 
 @pytest.mark.parametrize(
@@ -875,7 +894,7 @@ def test_what_a_test_printed_reads_in_every_form(output: object, said: str | Non
     ],
 )
 def test_inputs_are_sent_as_their_type_wants_them(text: str, kind: str | None, value: object) -> None:
-    assert wire.typed(text, kind) == value
+    assert parameters.typed(text, kind) == value
 
 
 # v3
@@ -884,7 +903,7 @@ def test_inputs_are_sent_as_their_type_wants_them(text: str, kind: str | None, v
 async def test_a_v3_connection_offers_less_and_says_so() -> None:
     async with opened(V3, Server(nothing)) as old, opened(CASE, Server(nothing)) as new:
         assert old.capabilities == GitLabV3.capabilities
-        assert new.capabilities == GitLabV4.capabilities
+        assert new.capabilities == GitLab.capabilities
         assert old.capabilities < new.capabilities
         assert not old.can(Capability.TESTS)
         for refused in (old.tests("31", "1"), old.parameters("31", None)):
@@ -894,42 +913,18 @@ async def test_a_v3_connection_offers_less_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "has"), [("8.10.9", False), ("8.11.0-ee", True), ("8.17.3", True), ("9.4.0", True), ("10.0.1", True)]
-)
-async def test_v3_finds_out_once_whether_the_server_has_pipelines(version: str, has: bool) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        match request.url.path.rpartition("/v3/")[2]:
-            case "version":
-                return httpx.Response(200, json={"version": version})
-            case "projects/31":
-                return httpx.Response(200, json={"id": 31, "path_with_namespace": "harbour/gate"})
-            case _:
-                return httpx.Response(200, json=[])
-
-    server = Server(answer)
-    async with opened(V3, server) as provider:
-        for _ in range(2):
-            assert await result_of(provider.builds("31", BuildFilter())) == []
-    assert [path.rpartition("/")[2] for path in server.paths] == [
-        "31",
-        "version",
-        *["pipelines" if has else "builds"] * 2,
-    ]
-
-
-@pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (StartRequest(message="x"), "takes no message"),
-        (StartRequest(options={"input.a": "b"}), "takes no .*`input.a`"),
-        (StartRequest(commit="abcdef12"), "only branches and tags"),
+        (StartRequest(message="x"), "no message"),
+        (StartRequest(options={"input.a": "b"}), "no option `input.a`"),
+        (StartRequest(commit="abcdef12"), "not single commits"),
         (StartRequest(ref=merge(1)), "only branches and tags"),
     ],
 )
 async def test_what_v3_cannot_start_is_refused_by_name(request_: StartRequest, words: str) -> None:
     server = Server(nothing)
     async with opened(V3, server) as provider:
-        with pytest.raises(Unsupported, match=words):
+        with pytest.raises((Unsupported, UsageError), match=words):
             await provider.start("31", request_)
     assert not server.asked
 
@@ -947,87 +942,120 @@ async def test_v3_without_a_trigger_token_says_what_is_missing() -> None:
             await provider.start("31", StartRequest(parameters={"A": "1"}))
 
 
-def old_run(number: int, status: str, name: str | None = None, **more: Any) -> groups.BuildRun:
-    return groups.BuildRun(
-        id=number, status=status, name=name or f"job {number}", ref="main", commit=wire.Commit(id="abc"), **more
-    )
-
-
-@pytest.mark.parametrize(
-    ("words", "wanted"),
-    [
-        (("success", "running", "failed"), (Status.IN_PROGRESS, None, "running")),
-        (("success", "canceling"), (Status.IN_PROGRESS, None, "running")),
-        (("failed", "pending"), (Status.QUEUED, None, "pending")),
-        (("created",), (Status.QUEUED, None, "pending")),
-        (("success", "failed", "canceled"), (Status.COMPLETED, Conclusion.FAILED, "failed")),
-        (("success", "canceled"), (Status.COMPLETED, Conclusion.CANCELLED, "canceled")),
-        (("skipped", "skipped"), (Status.COMPLETED, Conclusion.SKIPPED, "skipped")),
-        (("success", "skipped"), (Status.COMPLETED, Conclusion.PASSED, "success")),
-        (("success", "manual"), (Status.COMPLETED, Conclusion.PASSED, "success")),
-        (("success", "hibernating"), (Status.IN_PROGRESS, None, "hibernating")),
-    ],
-)
-def test_the_state_of_a_group(words: tuple[str, ...], wanted: tuple[Status, Conclusion | None, str]) -> None:
-    assert groups.state([old_run(n, word) for n, word in enumerate(words)]) == wanted
-
-
-def test_a_group_that_waits_after_some_of_it_ran_is_in_progress() -> None:
-    runs = [old_run(1, "success", started_at="2016-08-01T08:02:00Z"), old_run(2, "pending")]
-    assert groups.state(runs) == (Status.IN_PROGRESS, None, "pending")
-
-
-def test_a_finished_build_in_a_strange_state_leaves_the_conclusion_open() -> None:
-    runs = [old_run(1, "success"), old_run(2, "melted", finished_at="2016-08-01T08:02:00Z")]
-    assert groups.state(runs) == (Status.COMPLETED, None, "melted")
-
-
-def test_only_the_latest_try_counts_and_builds_without_a_commit_have_no_group() -> None:
-    runs = [
-        old_run(1, "failed", "unit"),
-        old_run(2, "success", "unit"),
-        old_run(3, "success", "unit", tag=True),
-        replace_commit(old_run(4, "failed")),
-    ]
-    found = groups.grouped(runs)
-    assert [(each.id, len(each.runs)) for each in found] == [("abc@tag:main", 1), ("abc@main", 2)]
-    assert groups.state(found[1].current)[1] is Conclusion.PASSED
-
-
-def replace_commit(it: groups.BuildRun) -> groups.BuildRun:
-    it.commit = None
-    return it
-
-
-def approval_server(answers: Mapping[str, object]) -> Server:
+def old_server(answers: Mapping[str, object]) -> Server:
     """A v3 server with one project; `answers` are by the path below it, a number being a status."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         path = request.url.path.partition("/api/v3/")[2]
         if path == "projects/31":
             return httpx.Response(200, json={"id": 31, "path_with_namespace": "harbour/gate"})
-        found = answers.get(path.removeprefix("projects/31/"), 404)
-        return (
-            httpx.Response(found, json={"message": "no"}) if isinstance(found, int) else httpx.Response(200, json=found)
-        )
+        body = answers.get(path.removeprefix("projects/31/"), 404)
+        return httpx.Response(body, json={"message": "no"}) if isinstance(body, int) else httpx.Response(200, json=body)
 
     return Server(answer)
 
 
-NEW_ENOUGH = {"version": {"version": "8.15.0"}}
+def an_old_build(number: int, status: str = "success", **fields: object) -> dict[str, object]:
+    return {"id": number, "status": status, "name": f"job {number}", "ref": "main", "commit": {"id": "abc"}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("states", "scope"),
+    [
+        ((), []),
+        (("failed",), ["failed"]),
+        (("failed", "pending"), ["failed", "pending"]),
+        (("passed", "cancelled"), ["canceled", "success"]),
+        (("success", "canceled"), ["canceled", "success"]),
+        (("running",), ["running"]),
+        (("timeout",), ["failed"]),
+        (("queued",), []),
+        (("failed", "blocked"), []),
+    ],
+)
+async def test_states_go_out_as_scope_where_v3_knows_them_all(states: tuple[str, ...], scope: list[str]) -> None:
+    server = old_server({"builds": [], "repository/commits/abc1234/builds": []})
+    async with opened(V3, server) as provider:
+        for commit in (None, "abc1234"):
+            wanted = BuildFilter(states=frozenset(states), commit=commit)
+            assert await result_of(provider.builds("31", wanted)) == []
+            assert server.asked[-1].url.params.get_list("scope[]") == scope
+    assert server.paths[-1].endswith("/repository/commits/abc1234/builds")
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "erase", "erase_job", "rebuild", "decide"])
+async def test_act_on_one_v3_build_touches_nothing_beside_it(verb: str) -> None:
+    route = {"erase_job": "erase", "rebuild": "retry", "decide": "play"}.get(verb, verb)
+    listed = [an_old_build(number, "failed") for number in (8, 7, 6)]
+    server = old_server({"builds": listed, f"builds/7/{route}": an_old_build(7, "pending")})
+    calls = {
+        "cancel": lambda p: p.cancel("31", "7"),
+        "retry": lambda p: p.retry("31", "7"),
+        "erase": lambda p: p.erase("31", "7"),
+        "erase_job": lambda p: p.erase_job("31", "7"),
+        "rebuild": lambda p: p.rebuild("31", "7", StartRequest()),
+        "decide": lambda p: p.decide(replace(MANUAL, id="job/7", build="7", pipeline="31"), approve=True),
+    }
+    async with opened(V3, server) as provider:
+        build = await result_of(calls[verb](provider))
+    assert build.id == "7"  # type: ignore[attr-defined]
+    writes = [path for path in server.paths if not path.startswith("GET")]
+    assert writes == [f"POST /gitlab/api/v3/projects/31/builds/7/{route}"]
+
+
+async def test_v3_build_is_its_own_only_job_with_its_own_file_and_log() -> None:
+    file = {"filename": "a.zip", "size": 1}
+    siblings = [an_old_build(8, artifacts_file=file), an_old_build(7)]
+    server = old_server({"builds": siblings, "builds/7": an_old_build(7), "builds/8": siblings[0]})
+    async with opened(V3, server) as provider:
+        assert [job.id for job in await provider.jobs("31", "7")] == ["7"]
+        assert await provider.artifacts("31", "7") == ()
+        assert [each.id for each in await provider.artifacts("31", "8")] == ["8/archive"]
+        with pytest.raises(NotFound, match="has no artifacts"):
+            await result_of(provider.download(replace(ARCHIVE, id="7/archive", build="7", pipeline="31")))
+
+
+async def test_v3_build_tells_coverage_runner_stage_and_the_commits_time() -> None:
+    commit = {"id": "abc", "created_at": "2015-12-24T16:51:14.000+01:00"}
+    raw = an_old_build(7, stage="test", coverage=91.25, runner={"description": "quay"}, commit=commit)
+    async with opened(V3, old_server({"builds/7": raw})) as provider:
+        build = await provider.build("31", "7")
+    told = {"stage": "test", "coverage": "91.25 %", "runner": "quay", "committed": "2015-12-24 15:51 UTC"}
+    assert build.details == told
+
+
+async def test_page_of_a_whole_v3_pipeline_is_no_build() -> None:
+    server = old_server({"builds": [an_old_build(8)], "builds/8": an_old_build(8)})
+    async with opened(V3, server) as provider:
+        page = provider.parse_url("https://old.harbour.example/gitlab/harbour/gate/pipelines/8")
+        assert page is not None
+        assert page.build is not None
+        for call in (provider.build, provider.cancel, provider.erase, provider.jobs, provider.artifacts):
+            with pytest.raises(NotFound, match="that is none"):
+                await call("31", page.build)
+    assert not [path for path in server.paths if path.startswith("POST")]
 
 
 @pytest.mark.parametrize("before", [None, "no json", '{"at": 7}'])
 async def test_a_v3_poll_begins_anew_with_an_unreadable_cursor(before: str | None) -> None:
-    server = approval_server({**NEW_ENOUGH, "pipelines": [{"id": 5, "status": "success"}], "pipelines/5": {"id": 5}})
-    async with opened(V3, server) as provider:
+    async with opened(V3, old_server({"builds": [an_old_build(5)]})) as provider:
         after = await provider.changes(before, watching(31))
-    assert [build.id for build in after.builds] == ["5"]
+        assert [build.id for build in after.builds] == ["5"]
+        assert not (await provider.changes(after.cursor, watching(31))).builds
+
+
+async def test_v3_build_run_again_and_ended_alike_is_news() -> None:
+    first = an_old_build(5, "failed", finished_at="2016-08-01T08:03:00.000Z")
+    again = {**first, "finished_at": "2016-08-01T09:03:00.000Z"}
+    async with opened(V3, old_server({"builds": [first]})) as provider:
+        cursor = (await provider.changes(None, watching(31))).cursor
+    async with opened(V3, old_server({"builds": [again]})) as provider:
+        assert [build.id for build in (await provider.changes(cursor, watching(31))).builds] == ["5"]
 
 
 @pytest.mark.parametrize("status", [403, 404])
 async def test_a_v3_project_out_of_reach_stops_no_other_and_all_of_them_is_an_error(status: int) -> None:
-    good = approval_server({**NEW_ENOUGH, "pipelines": []})
+    good = old_server({"builds": []})
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, json={}) if "/projects/9" in request.url.path else good.answer(request)
@@ -1045,8 +1073,7 @@ async def test_a_v3_poll_tells_of_a_refused_token() -> None:
 
 
 async def test_a_v3_list_ends_at_its_limit() -> None:
-    server = approval_server({**NEW_ENOUGH, "pipelines": [{"id": n, "status": "success"} for n in (3, 2, 1)]})
-    async with opened(V3, server) as provider:
+    async with opened(V3, old_server({"builds": [an_old_build(n) for n in (3, 2, 1)]})) as provider:
         assert len(await result_of(provider.builds("31", BuildFilter(limit=2)))) == 2  # type: ignore[arg-type]
 
 
@@ -1064,50 +1091,77 @@ async def test_a_v3_list_with_paging_headers_follows_them() -> None:
 
 
 async def test_what_v3_does_not_tell_is_said_and_not_guessed() -> None:
-    server = approval_server({**NEW_ENOUGH, "pipelines/5": {"id": 5}, "builds/7": {"id": 7}, "pipelines": []})
-    async with opened(V3, server) as provider:
-        with pytest.raises(Rejected, match="made from"):
-            await provider.rebuild("31", "5", StartRequest())
-        with pytest.raises(NotFound, match="made from"):
-            await provider.build_by_number("31", 7)
+    async with opened(V3, old_server({"builds/5": an_old_build(5)})) as provider:
         with pytest.raises(Rejected, match="no default branch"):
             await provider.start("31", StartRequest())
-        assert await provider.jobs("31", "5") == ()
-        with pytest.raises(NotFound):
-            await provider.build("31", "abc@main")
-        with pytest.raises(Unsupported):
+        with pytest.raises(Unsupported, match="does not tell the values"):
+            await provider.rebuild("31", "5", StartRequest(parameters={"A": "1"}))
+        with pytest.raises(Unsupported, match="one job"):
             await provider.retry("31", "5", failed_only=False)
         with pytest.raises(Unsupported, match="no variables"):
             await provider.decide(MANUAL, approve=True, fields={"A": "1"})
         with pytest.raises(Unsupported):
             await provider.decide(MANUAL, approve=False)
-
-
-async def test_of_several_refs_of_a_commit_the_asked_one_is_shown() -> None:
-    commit = {"id": "abc"}
-    runs = [{"id": 2, "ref": "two", "status": "failed", "commit": commit}, {"id": 1, "ref": "one", "commit": commit}]
-    async with opened(V3, approval_server({"repository/commits/abc/builds": runs})) as provider:
-        assert (await provider.build("31", "abc@one")).branch == "one"
-
-
-async def test_a_v3_server_that_has_pipelines_and_hides_its_version_is_found_out() -> None:
-    async with opened(V3, approval_server({"pipelines": [{"id": 1, "status": "success"}]})) as provider:
-        assert [each.id for each in await result_of(provider.builds("31", BuildFilter()))] == ["1"]  # type: ignore[attr-defined]
+        with pytest.raises(NotFound):
+            await provider.build("31", "abc@main")
 
 
 @pytest.mark.parametrize(("status", "kind"), [(405, Unsupported), (400, Rejected)])
 async def test_a_v3_start_that_is_not_there_falls_to_the_trigger_and_one_that_is_refused_does_not(
     status: int, kind: type[BotError]
 ) -> None:
-    server = approval_server({**NEW_ENOUGH, "pipelines": [], "pipeline": status})
+    server = old_server({"builds": [], "pipeline": status})
     async with opened(V3, server, {"trigger_token": None}) as provider:
         with pytest.raises(kind):
             await provider.start("31", StartRequest(ref=Ref(kind=RefKind.BRANCH, name="master")))
 
 
-async def test_v3_lists_the_files_of_the_latest_tries_oldest_first() -> None:
-    file, commit = {"filename": "a.zip", "size": 1}, {"id": "abc"}
-    about = {"ref": "main", "status": "success", "commit": commit, "artifacts_file": file}
-    runs = [{"id": number, "name": name, **about} for number, name in ((9, "pack"), (8, "unit"), (7, "pack"))]
-    async with opened(V3, approval_server({"repository/commits/abc/builds": runs})) as provider:
-        assert [each.id for each in await provider.artifacts("31", "abc@main")] == ["8/archive", "9/archive"]
+# identity, and questions that never stop an act
+
+
+async def test_jobs_own_pipeline_is_acted_on_whatever_build_was_named() -> None:
+    job = {"id": 9, "status": "pending", "pipeline": {"id": 90001, "project_id": 4711}}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        match request.url.path.removeprefix("/api/v4/projects/4711/"):
+            case "jobs/9" | "jobs/9/retry" | "jobs/9/erase":
+                return httpx.Response(200, json=job)
+            case "pipelines/90001":
+                return httpx.Response(200, json=run(90001, "running"))
+            case _:
+                return nothing(request)
+
+    server = Server(answer)
+    async with opened(CASE, server) as provider:
+        assert (await provider.build_of_job(PROJECT, "9")).id == "90001"
+        assert (await provider.retry(PROJECT, "90002", job="9")).id == "90001"
+        assert (await provider.erase_job(PROJECT, "9")).id == "90001"
+    assert [path for path in server.paths if path.startswith("POST")] == [
+        "POST /api/v4/projects/4711/jobs/9/retry",
+        "POST /api/v4/projects/4711/jobs/9/erase",
+    ]
+
+
+async def test_start_goes_on_where_side_questions_fail() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and request.url.path.endswith("/pipeline"):
+            assert json.loads(request.content)["inputs"] == {"dry": "true"}
+            return httpx.Response(201, json=run(90001, "created"))
+        if request.url.path == "/api/v4/projects/4711":
+            return httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b", "default_branch": "main"})
+        return httpx.Response(501)
+
+    async with opened(CASE, Server(answer)) as provider:
+        assert (await provider.start(PROJECT, StartRequest(options={"input.dry": "true"}))).id == "90001"
+
+
+async def test_target_of_a_tag_is_a_branch_of_that_name_too() -> None:
+    async with opened(CASE, Server(nothing)) as provider:
+        target = await provider.start_target(PROJECT, StartRequest(ref=Ref(kind=RefKind.TAG, name="main")))
+    assert (target.branch, target.tag) == ("main", "main")
+
+
+def test_variant_is_chosen_by_the_option() -> None:
+    for version, kind in (("v4", GitLab), ("v3", GitLabV3)):
+        options = GitLabOptions.model_validate({"token": "t", "api_version": version})
+        assert GitLab.variant(options) is kind

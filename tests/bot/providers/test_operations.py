@@ -36,12 +36,6 @@ def webhooks_of(case: Case) -> list[Path]:
     return [file for file in sorted(case.payloads.glob("hook_*.json")) if not file.name.endswith(".expected.json")]
 
 
-def method_of(name: str) -> str:
-    """The adapter's method that an operation is named for: `retry` of `retry_job_timeout`."""
-    methods = [one for one in {*REQUIRED, *OVERRIDES.values(), "changes"} if name == one or name.startswith(f"{one}_")]
-    return max(methods, key=len, default=name)
-
-
 def shape(body: object) -> object:
     """What members a body has, whatever their values: bodies of one shape need gnawing once."""
     if isinstance(body, dict):
@@ -52,7 +46,7 @@ def shape(body: object) -> object:
 
 
 def mouthfuls(operations: Iterable[Operation]) -> list[tuple[Operation, list[int]]]:
-    """Which exchanges of which operations to gnaw: each shape once for each method and place."""
+    """Which exchanges of which operations to gnaw: each shape once for each kind of provider and place."""
     found: list[tuple[Operation, list[int]]] = []
     seen: set[object] = set()
     for operation in operations:
@@ -60,20 +54,19 @@ def mouthfuls(operations: Iterable[Operation]) -> list[tuple[Operation, list[int
             exchanges = read_exchanges(operation.file)
         except (OSError, AssertionError, msgspec.DecodeError, msgspec.ValidationError):
             continue  # its own test says what is wrong
-        within_window = []
+        places = []
         for n, exchange in enumerate(exchanges):
             place = exchange.request.path.partition("?")[0].rpartition("/")[2]
             key = (
-                str(operation.case),
-                method_of(operation.name),
+                operation.case.kind,
                 "" if place.isdecimal() else place,
                 repr(shape(exchange.body)),
             )
             if exchange.body is not msgspec.UNSET and exchange.status < 400 and key not in seen:
                 seen.add(key)
-                within_window.append(n)
-        if within_window:
-            found.append((operation, within_window))
+                places.append(n)
+        if places:
+            found.append((operation, places))
     return found
 
 

@@ -5,9 +5,12 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import jsonschema_rs
@@ -18,7 +21,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 from typing_extensions import override
 
-from bot.core.errors import Ambiguous, AuthFailed, NotFound, ProviderError, Rejected, Unsupported, UsageError
+from bot.core.errors import (
+    Ambiguous,
+    AuthFailed,
+    BotError,
+    NotFound,
+    ProviderError,
+    Rejected,
+    Unavailable,
+    Unsupported,
+    UsageError,
+)
 from bot.core.models import (
     Build,
     BuildFilter,
@@ -27,38 +40,27 @@ from bot.core.models import (
     Ref,
     RefKind,
     StartRequest,
+    StartTarget,
     Status,
     Trigger,
     Watched,
     parse_ref,
 )
+from bot.core.text import valid
 from bot.http.client import Reply
 from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
 from bot.providers.xcode_cloud import logs
 from bot.providers.xcode_cloud.admin import SETTINGS, Version, newness
-from bot.providers.xcode_cloud.auth import (
-    LIFETIME_SECONDS,
-    KeyAuth,
-    ReadyToken,
-    XcodeCloudOptions,
-    scope_line,
-    signing_key,
-)
-from bot.providers.xcode_cloud.catalogue import (
-    PRODUCTS,
-    REPOSITORIES,
-    WORKFLOWS,
-    WORKFLOWS_LIFE,
-    Source,
-    product_runs_path,
-    workflows_path,
-)
+from bot.providers.xcode_cloud.auth import LIFETIME_SECONDS, KeyAuth, ReadyToken, scope_line, signing_key
+from bot.providers.xcode_cloud.client import PRODUCTS, REPOSITORIES, RUNS, WORKFLOWS, WORKFLOWS_LIFE
+from bot.providers.xcode_cloud.convert import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, Source, state
 from bot.providers.xcode_cloud.errors import BURST_SECONDS, HOUR_SPENT_SECONDS, map_error, quota_of
 from bot.providers.xcode_cloud.logs import BadBundle, bundle_tail
-from bot.providers.xcode_cloud.provider import RUNS, XcodeCloud
+from bot.providers.xcode_cloud.options import XcodeCloudOptions
+from bot.providers.xcode_cloud.provider import XcodeCloud
 from bot.providers.xcode_cloud.start import fitting, start_attributes
-from bot.providers.xcode_cloud.wire import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, state_of
+from bot.providers.xcode_cloud.urls import product_runs, product_workflows
 from tests.bot.providers.case import NOW, Case, opened, result_of
 from tests.bot.providers.cases.xcode_cloud import (
     APP,
@@ -413,8 +415,8 @@ def test_the_page_lists_every_line_of_a_scope() -> None:
     for line in (
         scope_line("v1/ciProducts", PRODUCTS),
         scope_line("v1/scmRepositories", REPOSITORIES),
-        scope_line(workflows_path("PRODUCT"), WORKFLOWS),
-        scope_line(product_runs_path("PRODUCT"), RUNS),
+        scope_line(product_workflows("PRODUCT"), WORKFLOWS),
+        scope_line(product_runs("PRODUCT"), RUNS),
     ):
         assert line in page
 
@@ -444,7 +446,7 @@ def test_the_page_names_every_option_and_every_setting_of_a_workflow() -> None:
 def test_progress_counts_until_the_end_and_the_ending_after_it(
     progress: str | None, completion: str | None, raw: str | None, status: Status
 ) -> None:
-    assert state_of(progress, completion, finished=False)[:2] == (raw, status)
+    assert state(progress, completion, finished=False)[:2] == (raw, status)
 
 
 @NEEDS_SPECS
@@ -489,6 +491,10 @@ async def test_check_warns_where_the_key_sees_no_product() -> None:
 # a tick
 
 
+def cursor(products: Mapping[str, Mapping[str, int]]) -> str:
+    return json.dumps({"products": products})
+
+
 async def test_a_tick_costs_one_request_for_each_product() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(300)}))
     watched = Watched(pipelines=frozenset({CHECKS, NIGHTLY}))
@@ -505,10 +511,10 @@ async def test_a_tick_reaches_down_to_the_oldest_unfinished_build() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(300, {300, 252})}))
     watched = Watched(pipelines=frozenset({CHECKS}), unfinished=frozenset({key("run-252")}))
     async with opened(CASE, transport) as provider:
-        changes = await provider.changes(json.dumps({APP: {"newest": 299, "floor": 252}}), watched)
+        changes = await provider.changes(cursor({APP: {"newest": 299, "floor": 252}}), watched)
         assert {300, 252} <= {build.number for build in changes.builds}
         assert transport.asked[-1].url.params["limit"] == str(299 - 252 + 1 + 10)
-        assert json.loads(changes.cursor or "") == {APP: {"newest": 300, "floor": 252}}
+        assert json.loads(changes.cursor or "") == {"products": {APP: {"newest": 300, "floor": 252}}}
     assert transport.count("/buildRuns") == 1
 
 
@@ -516,7 +522,7 @@ async def test_a_long_absence_is_caught_up_over_pages() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(900)}))
     watched = Watched(pipelines=frozenset({CHECKS}))
     async with opened(CASE, transport) as provider:
-        changes = await provider.changes(json.dumps({APP: {"newest": 600, "floor": 600}}), watched)
+        changes = await provider.changes(cursor({APP: {"newest": 600, "floor": 600}}), watched)
     assert {build.number for build in changes.builds} >= set(range(600, 901))
     assert [request.url.params["limit"] for request in transport.asked[-3:]] == ["20", "200", "200"]
 
@@ -525,15 +531,15 @@ async def test_a_build_that_hangs_for_ages_does_not_widen_every_tick() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(900, {3})}))
     async with opened(CASE, transport) as provider:
         changes = await provider.changes(
-            json.dumps({APP: {"newest": 900, "floor": 3}}), Watched(pipelines=frozenset({CHECKS}))
+            cursor({APP: {"newest": 900, "floor": 3}}), Watched(pipelines=frozenset({CHECKS}))
         )
-    assert json.loads(changes.cursor or "")[APP]["floor"] == 900 - 199
+    assert json.loads(changes.cursor or "")["products"][APP]["floor"] == 900 - 199
 
 
 async def test_a_product_with_fewer_builds_than_remembered_is_read_once() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(12)}))
     async with opened(CASE, transport) as provider:
-        await provider.changes(json.dumps({APP: {"newest": 9, "floor": 0}}), Watched(pipelines=frozenset({CHECKS})))
+        await provider.changes(cursor({APP: {"newest": 9, "floor": 0}}), Watched(pipelines=frozenset({CHECKS})))
     assert transport.count("/buildRuns") == 1
 
 
@@ -541,7 +547,7 @@ async def test_catching_up_ends_after_ten_full_pages() -> None:
     transport = Apple(account(**{RUNS_OF_APP: numbered(9000)}))
     async with opened(CASE, transport) as provider:
         changes = await provider.changes(
-            json.dumps({APP: {"newest": 10, "floor": 10}}), Watched(pipelines=frozenset({CHECKS}))
+            cursor({APP: {"newest": 10, "floor": 10}}), Watched(pipelines=frozenset({CHECKS}))
         )
     assert transport.count("/buildRuns") == 1 + 10
     assert len(changes.builds) == 2000
@@ -573,15 +579,17 @@ async def test_a_product_that_is_gone_does_not_stop_the_others() -> None:
     watched = Watched(pipelines=frozenset({CHECKS}))
     async with opened(CASE, transport) as provider:
         changes = await provider.changes(
-            json.dumps({APP: {"newest": 5, "floor": 5}, "other": {"newest": 1, "floor": 1}}), watched
+            cursor({APP: {"newest": 5, "floor": 5}, "other": {"newest": 1, "floor": 1}}), watched
         )
-    assert json.loads(changes.cursor or "") == {"other": {"newest": 1, "floor": 1}}
+    assert json.loads(changes.cursor or "") == {"products": {"other": {"newest": 1, "floor": 1}}}
 
 
-@pytest.mark.parametrize("cursor", [None, "", "not json", "[]", '{"p": 3}', '{"p": {"newest": "x"}}'])
-async def test_a_cursor_that_cannot_be_read_counts_as_none(cursor: str | None) -> None:
+@pytest.mark.parametrize(
+    "text", [None, "", "not json", "[]", '{"products": 3}', '{"products": {"p": {"newest": "x"}}}']
+)
+async def test_a_cursor_that_cannot_be_read_counts_as_none(text: str | None) -> None:
     async with opened(CASE, Apple(account(**{RUNS_OF_APP: numbered(30)}))) as provider:
-        changes = await provider.changes(cursor, Watched(pipelines=frozenset({CHECKS})))
+        changes = await provider.changes(text, Watched(pipelines=frozenset({CHECKS})))
     assert len(changes.builds) == 20
 
 
@@ -732,7 +740,7 @@ async def test_a_conflict_keeps_apples_words_where_the_workflow_cannot_be_read()
     refused = await failing(CASE, transport, lambda p: p.rebuild(CHECKS, RUN, StartRequest()))
     assert isinstance(refused, Rejected)
     assert "Busy" in str(refused)
-    assert transport.count("/ciBuildRuns") == 1
+    assert [request.method for request in transport.asked].count("POST") == 1
 
 
 async def test_other_refusals_of_a_start_are_told_as_they_are() -> None:
@@ -742,7 +750,7 @@ async def test_other_refusals_of_a_start_are_told_as_they_are() -> None:
     transport = Apple({"POST /v1/ciBuildRuns": refusal})
     refused = await failing(CASE, transport, lambda p: p.rebuild(CHECKS, RUN, StartRequest()))
     assert "Bad entity" in str(refused)
-    assert len(transport.asked) == 1
+    assert [request.method for request in transport.asked].count("POST") == 1
 
 
 async def test_cancel_is_refused_with_the_place_to_do_it() -> None:
@@ -819,7 +827,21 @@ def flipped(data: bytes) -> bytes:
     return data[:at] + b"n00dle" + data[at + 6 :]
 
 
+def large(data: bytes, members: int, size: int) -> bytes:
+    """An archive whose zip64 record tells of so many files in so many bytes; the small record tells nothing."""
+    end = data.rfind(b"PK\x05\x06")
+    record = b"PK\x06\x06" + (44).to_bytes(8, "little") + b"\x2d\x00" * 2 + b"\x00" * 8
+    record += members.to_bytes(8, "little") * 2 + size.to_bytes(8, "little") + data[end + 16 : end + 20] + b"\x00" * 4
+    locator = b"PK\x06\x07" + b"\x00" * 4 + end.to_bytes(8, "little") + b"\x01\x00\x00\x00"
+    return data[:end] + record + locator + data[end:]
+
+
+WHOLE = bundle(("a.log", b"text"))
 BAD_BUNDLES = {
+    "many files in a zip64 directory": (large(WHOLE, 5001, 100), "more than 5000 files"),
+    "a long zip64 directory": (large(WHOLE, 1, 2**40), "too many files"),
+    "many files": (WHOLE[:-14] + b"\xff\xff\xff\xff" + WHOLE[-10:], "more than 5000 files"),
+    "half a zip64 directory": (b"PK\x06\x07" + b"\x00" * 16 + WHOLE[-22:], "damaged"),
     "no zip": (b"nothing of the kind", "no zip archive"),
     "empty": (b"", "no zip archive"),
     "cut off": (bundle(("a.log", b"text" * 99))[:-10], "no zip archive"),
@@ -837,6 +859,18 @@ def test_a_bundle_that_cannot_be_trusted_is_refused_in_words(flaw: str) -> None:
     data, words = BAD_BUNDLES[flaw]
     with pytest.raises(BadBundle, match=words):
         bundle_tail(data, 100)
+
+
+def test_a_small_zip64_bundle_is_read() -> None:
+    size = int.from_bytes(WHOLE[-10:-6], "little")
+    tail = bundle_tail(large(WHOLE, 1, size), 100)
+    assert tail is not None
+    assert tail.text == b"text"
+
+
+def test_a_bundle_of_what_is_no_text_is_given_up_after_some_files() -> None:
+    images = [(f"{number}.png", b"\x00" * 10) for number in range(60)]
+    assert bundle_tail(bundle(*images, ("z.log", b"t")), 100) is None
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -966,39 +1000,48 @@ async def test_quota_is_known_after_an_answer() -> None:
 # addresses and webhooks
 
 
+OF_RUN = Page(pipeline=f"run:{RUN}", build=RUN)
+OF_ACTION = Page(pipeline=f"run:{RUN}", build=RUN, job=TEST_JOB.id)
+OF_APP = Page(pipeline="app:1560012345")
+
+
 @pytest.mark.parametrize(
     ("path", "page"),
     [
-        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}", Page(pipeline=f"run:{RUN}", build=RUN)),
-        (
-            f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}/summary",
-            Page(pipeline=f"run:{RUN}", build=RUN),
-        ),
-        (f"/apps/1560012345/ci/builds/{RUN}", Page(pipeline=f"run:{RUN}", build=RUN)),
+        (f"/teams/{CASE.options['issuer_id']}/apps/1560012345/ci/builds/{RUN}", OF_RUN),
+        (f"/teams/{str(CASE.options['issuer_id']).upper()}/apps/1560012345/ci/builds/{RUN}/summary", OF_RUN),
+        (f"/apps/1560012345/ci/builds/{RUN}", OF_RUN),
+        (f"/apps/1560012345/ci/builds/{RUN}?tab=1#artifacts", OF_RUN),
+        (f"/apps/1560012345/ci/builds/{RUN}/actions/{TEST_JOB.id}/tests", OF_ACTION),
+        (f"/apps/1560012345/ci/builds/{RUN}/{TEST_JOB.id}/logs", OF_ACTION),
         (f"/apps/1560012345/ci/workflows/{CHECKS}", Page(pipeline=CHECKS)),
-        ("/apps/1560012345/ci", Page(pipeline="app:1560012345")),
-        ("/apps/1560012345/ci/", Page(pipeline="app:1560012345")),
+        (f"/apps/1560012345/ci/workflows/{CHECKS}/edit", Page(pipeline=CHECKS)),
+        ("/apps/1560012345/ci", OF_APP),
+        ("/apps/1560012345/ci/", OF_APP),
+        ("/apps/1560012345/ci/builds", OF_APP),
+        ("/apps/1560012345/ci/builds/..%2f..", OF_APP),
         (f"/teams/somebody-else/apps/1560012345/ci/builds/{RUN}", None),
         ("/teams/somebody-else/apps/1560012345/ci", None),
         ("/apps/1560012345", None),
+        ("/apps/1560012345/city", None),
         (f"/apps/x/ci/builds/{RUN}", None),
     ],
 )
-async def test_what_an_address_in_app_store_connect_shows(path: str, page: Page | None) -> None:
+async def test_what_a_page_of_app_store_connect_shows(path: str, page: Page | None) -> None:
     async with opened(CASE, Apple({})) as provider:
         assert provider.parse_url(f"https://appstoreconnect.apple.com{path}") == page
         assert provider.parse_url(f"https://appstoreconnect.apple.com.example{path}") is None
 
 
-async def test_an_apps_page_names_its_only_workflow_and_asks_where_there_are_several() -> None:
+async def test_an_apps_page_means_its_only_workflow_and_asks_where_there_are_several() -> None:
     async with opened(CASE, Apple(account())) as provider:
         with pytest.raises(Ambiguous):
             await provider.pipeline("app:99")
         with pytest.raises(NotFound):
             await provider.pipeline("app:98")
-    only = account()
-    only[f"/v1/ciProducts/{APP}/workflows"]["data"].pop()
-    async with opened(CASE, Apple(only)) as provider:
+    only_one = account()
+    only_one[f"/v1/ciProducts/{APP}/workflows"]["data"].pop()
+    async with opened(CASE, Apple(only_one)) as provider:
         assert (await provider.pipeline("app:99")).id == CHECKS
 
 
@@ -1178,3 +1221,411 @@ async def test_a_failed_action_that_is_not_required_is_tolerated_and_the_build_s
         loose, firm = await provider.jobs(CHECKS, RUN)
     assert (loose.tolerated, firm.tolerated) == (True, False)
     assert loose.name == "a"
+
+
+# ids that would reach another route
+
+HOSTILE = (
+    "../../v1/apps/9",
+    "..",
+    ".",
+    "",
+    "a/../b",
+    "a/./b",
+    "/",
+    "%2e%2e",
+    "%2e%2e%2fapps",
+    "a?x=1",
+    "a#b",
+    "a\\b",
+    "a\x00b",
+    "a\nb",
+    "x" * 5000,
+    "Prüfung-漢字",
+    "a b",
+)
+
+
+def job_called(id_: str) -> Any:
+    return replace(TEST_JOB, id=id_)
+
+
+OWN_ROUTES: dict[str, tuple[Callable[[Any, str], object], tuple[str, ...]]] = {
+    "pipeline": (lambda p, id_: p.pipeline(id_), ()),
+    "pipeline of a run": (lambda p, id_: p.pipeline(f"run:{id_}"), ("/v1/ciBuildRuns/{id}",)),
+    "builds": (lambda p, id_: p.builds(id_, BuildFilter()), ("/v1/ciWorkflows/{id}/buildRuns",)),
+    "build": (lambda p, id_: p.build(CHECKS, id_), ("/v1/ciBuildRuns/{id}",)),
+    "build of a pipeline": (lambda p, id_: p.build(id_, RUN), (f"/v1/ciBuildRuns/{RUN}",)),
+    "build by number": (lambda p, id_: p.build_by_number(id_, 4), ()),
+    "build of a job": (lambda p, id_: p.build_of_job(CHECKS, id_), ("/v1/ciBuildActions/{id}/buildRun",)),
+    "refs": (lambda p, id_: p.refs(id_), ()),
+    "start target": (lambda p, id_: p.start_target(id_, branch("main")), ()),
+    "start": (lambda p, id_: p.start(id_, branch("main")), ()),
+    "rebuild": (
+        lambda p, id_: p.rebuild(CHECKS, id_, StartRequest()),
+        ("/v1/ciBuildRuns/{id}", f"/v1/ciWorkflows/{CHECKS}/buildRuns"),
+    ),
+    "rebuild in a pipeline": (
+        lambda p, id_: p.rebuild(id_, RUN, StartRequest()),
+        (f"/v1/ciBuildRuns/{RUN}", "/v1/ciWorkflows/{id}/buildRuns"),
+    ),
+    "jobs": (lambda p, id_: p.jobs(CHECKS, id_), ("/v1/ciBuildRuns/{id}/actions",)),
+    "log": (lambda p, id_: p.log(job_called(id_)), ("/v1/ciBuildActions/{id}/artifacts",)),
+    "artifacts": (lambda p, id_: p.artifacts(CHECKS, id_), ("/v1/ciBuildRuns/{id}/actions",)),
+    "download": (lambda p, id_: p.download(replace(BUNDLE_FILE, id=id_)), ("/v1/ciArtifacts/{id}",)),
+    "tests": (lambda p, id_: p.tests(CHECKS, id_), ("/v1/ciBuildRuns/{id}/actions",)),
+    "issues": (lambda p, id_: p.issues(CHECKS, id_), ("/v1/ciBuildRuns/{id}/actions",)),
+    "counts": (lambda p, id_: p.counts(Build(connection="ci", pipeline=CHECKS, id=id_)), ("/v1/ciBuildRuns/{id}",)),
+    "changes": (
+        lambda p, id_: p.changes(None, Watched(pipelines=frozenset({id_}), unfinished=frozenset({key(id_)}))),
+        ("/v1/ciBuildRuns/{id}",),
+    ),
+    "enable": (lambda p, id_: p.pipeline_admin().set_enabled(id_, enabled=True), ()),
+    "rename": (lambda p, id_: p.pipeline_admin().rename(id_, "N"), ()),
+    "duplicate": (lambda p, id_: p.pipeline_admin().duplicate(id_, "N"), ()),
+    "delete": (lambda p, id_: p.pipeline_admin().delete(id_), ("/v1/ciWorkflows/{id}",)),
+    "choices": (lambda p, id_: p.pipeline_admin().choices(id_), ()),
+}
+LISTS = frozenset(
+    {
+        "/v1/ciProducts",
+        "/v1/scmRepositories",
+        "/v1/ciBuildRuns",
+        f"/v1/ciProducts/{APP}/workflows",
+        f"/v1/ciProducts/{APP}/buildRuns",
+    }
+)
+
+
+@pytest.mark.parametrize("method", OWN_ROUTES)
+async def test_an_id_reaches_its_own_route_as_one_segment_or_none(method: str) -> None:
+    call, routes = OWN_ROUTES[method]
+    for id_ in HOSTILE:
+        transport = Apple(account(**{RUNS_OF_APP: numbered(3)}))
+        async with opened(CASE, transport) as provider:
+            with suppress(BotError):
+                await result_of(call(provider, id_))
+        own = {route.replace("{id}", quote(sent, safe="")) for route in routes for sent in (id_, valid(id_))}
+        sent = {request.url.raw_path.decode().partition("?")[0] for request in transport.asked}
+        assert sent <= own | LISTS, id_
+        posted = [request.content for request in transport.asked if request.method == "POST"]
+        assert not [body for body in posted if b".." in body], id_
+
+
+async def test_the_hostile_ids_that_are_no_paths_do_reach_their_route() -> None:
+    for id_ in ("%2e%2e", "a?x=1", "a#b", "Prüfung-漢字"):
+        transport = Apple({})
+        async with opened(CASE, transport) as provider:
+            with pytest.raises(NotFound):
+                await provider.build(CHECKS, id_)
+        assert transport.asked[0].url.raw_path.decode().startswith(f"/v1/ciBuildRuns/{quote(id_, safe='')}?")
+
+
+# whose build it is
+
+
+async def test_a_build_is_of_the_workflow_that_apple_names() -> None:
+    transport = Apple(account(**{f"/v1/ciBuildRuns/{RUN}": {"data": run(2, workflow=NIGHTLY)}}))
+    async with opened(CASE, transport) as provider:
+        await result_of(provider.pipelines())
+        build = await provider.build(CHECKS, RUN)
+    assert (build.pipeline, build.workflow, build.name) == (NIGHTLY, "Nightly", "Nightly #2")
+
+
+async def test_a_number_of_another_workflow_is_refused_with_that_workflows_name() -> None:
+    runs = {"data": [run(3), run(2, workflow=NIGHTLY), run(1)]}
+    async with opened(CASE, Apple(account(**{RUNS_OF_APP: runs}))) as provider:
+        assert (await provider.build_by_number(CHECKS, 3)).pipeline == CHECKS
+        assert (await provider.build_by_number(NIGHTLY, 2)).pipeline == NIGHTLY
+        with pytest.raises(NotFound, match="Fernweh #2 is a build of Nightly, not of Checks") as raised:
+            await provider.build_by_number(CHECKS, 2)
+    assert "Fernweh/Nightly#2" in (raised.value.hint or "")
+
+
+async def test_a_rebuild_is_not_sent_where_the_run_belongs_to_another_workflow() -> None:
+    transport = Apple(account(**{f"/v1/ciBuildRuns/{RUN}": {"data": run(2, workflow=NIGHTLY)}}))
+    refused = await failing(CASE, transport, lambda p: p.rebuild(CHECKS, RUN, StartRequest()))
+    assert isinstance(refused, NotFound)
+    assert not [request for request in transport.asked if request.method == "POST"]
+
+
+async def test_an_actions_page_leads_to_its_own_build() -> None:
+    answers = {
+        f"/v1/ciBuildActions/{TEST_JOB.id}/buildRun": {"data": run(2, workflow=NIGHTLY)},
+        f"/v1/ciBuildRuns/{RUN}": {"data": run(3)},
+    }
+    page = f"https://appstoreconnect.apple.com/apps/99/ci/builds/{RUN}/actions/{TEST_JOB.id}"
+    async with opened(CASE, Apple(account(**answers))) as provider:
+        shown = provider.parse_url(page)
+        assert shown is not None
+        assert (shown.build, shown.job) == (RUN, TEST_JOB.id)
+        build = await provider.build_of_job(CHECKS, TEST_JOB.id)
+    assert (build.number, build.pipeline) == (2, NIGHTLY)
+
+
+async def test_a_build_is_told_though_the_products_cannot_be_read() -> None:
+    transport = Apple({f"/v1/ciBuildRuns/{RUN}": {"data": run(5)}, "/v1/ciProducts": httpx.Response(403, json={})})
+    async with opened(CASE, transport) as provider:
+        assert (await provider.build(CHECKS, RUN)).number == 5
+
+
+# pull requests
+
+
+def request_run(request: Mapping[str, Any] | None) -> Any:
+    """A pull request's run onto main; `request` are the attributes of the pull request that came with it."""
+    sent = run(7, isPullRequestBuild=True)
+    sent["relationships"]["sourceBranchOrTag"] = {"data": {"type": "scmGitReferences", "id": "dark"}}
+    sent["relationships"]["destinationBranch"] = {"data": {"type": "scmGitReferences", "id": "main"}}
+    included = [
+        resource("scmGitReferences", "dark", name="main", kind="BRANCH"),
+        resource("scmGitReferences", "main", name="main", kind="BRANCH"),
+    ]
+    if request is not None:
+        sent["relationships"]["pullRequest"] = {"data": {"type": "scmPullRequests", "id": "pr"}}
+        included.append(resource("scmPullRequests", "pr", **request))
+    return {"data": sent, "included": included}
+
+
+OURS = {"sourceRepositoryOwner": "lumen", "sourceRepositoryName": "f"}
+FORK = {"sourceRepositoryOwner": "stranger", "sourceRepositoryName": "f"}
+ONTO = {"destinationRepositoryOwner": "lumen", "destinationRepositoryName": "f", "destinationBranchName": "main"}
+
+
+@pytest.mark.parametrize(
+    ("request_sent", "expected"),
+    [
+        (
+            {"number": 7, "sourceBranchName": "dark", "isCrossRepository": False, **OURS, **ONTO},
+            ("dark", "7", "main", False),
+        ),
+        (
+            {"number": 7, "sourceBranchName": "main", "isCrossRepository": True, **FORK, **ONTO},
+            ("stranger:main", "7", "main", True),
+        ),
+        ({"number": 7, "sourceBranchName": "main", **FORK, **ONTO}, ("stranger:main", "7", "main", True)),
+        ({"number": 7, "sourceBranchName": "dark", **OURS, **ONTO}, ("dark", "7", "main", False)),
+        ({"number": 7, "sourceBranchName": "dark"}, ("dark", "7", "main", None)),
+        ({"title": "no number"}, (None, None, "main", None)),
+        (None, (None, None, "main", None)),
+    ],
+)
+async def test_a_pull_requests_run_is_never_a_branchs(
+    request_sent: Mapping[str, object] | None, expected: tuple[object, ...]
+) -> None:
+    transport = Apple(account(**{f"/v1/ciBuildRuns/{RUN}": request_run(request_sent)}))
+    async with opened(CASE, transport) as provider:
+        build = await provider.build(CHECKS, RUN)
+    assert (build.branch, build.pull_request, build.target_branch, build.from_fork) == expected
+    assert build.history_ref != Ref(kind=RefKind.BRANCH, name="main")
+    assert build.tag is None
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("BRANCH", ("v1", None)), ("TAG", (None, "v1"))])
+async def test_a_run_of_a_branch_or_a_tag_has_nothing_of_a_pull_request(
+    kind: str, expected: tuple[str | None, str | None]
+) -> None:
+    sent = run(7, isPullRequestBuild=False)
+    sent["relationships"]["sourceBranchOrTag"] = {"data": {"type": "scmGitReferences", "id": "ref"}}
+    document = {"data": sent, "included": [resource("scmGitReferences", "ref", name="v1", kind=kind)]}
+    async with opened(CASE, Apple(account(**{f"/v1/ciBuildRuns/{RUN}": document}))) as provider:
+        build = await provider.build(CHECKS, RUN)
+    assert (build.branch, build.tag) == expected
+    assert (build.pull_request, build.target_branch, build.from_fork) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"completionStatus": "ERRORED"}, "errored"),
+        ({"completionStatus": "FAILED"}, None),
+        (
+            {"completionStatus": "CANCELED", "cancelReason": "AUTOMATICALLY_BY_NEWER_BUILD"},
+            "cancelled by a newer build",
+        ),
+        ({"completionStatus": "CANCELED", "cancelReason": "MANUALLY_BY_USER"}, "cancelled by a person"),
+        ({"completionStatus": "CANCELED", "cancelReason": "BY_THE_TIDE"}, None),
+        ({"completionStatus": "CANCELED"}, None),
+    ],
+)
+async def test_the_reason_of_an_end_is_told(attributes: Mapping[str, Any], reason: str | None) -> None:
+    transport = Apple(account(**{f"/v1/ciBuildRuns/{RUN}": {"data": run(5, **attributes)}}))
+    async with opened(CASE, transport) as provider:
+        assert (await provider.build(CHECKS, RUN)).reason == reason
+
+
+# what a start sends
+
+REFERENCES = {
+    "data": [
+        resource("scmGitReferences", "b-main", name="main", canonicalName="refs/heads/main", kind="BRANCH"),
+        resource("scmGitReferences", "t-v1", name="v1", canonicalName="refs/tags/v1", kind="TAG"),
+    ]
+}
+PULLS = {"data": [resource("scmPullRequests", "p-7", number=7, sourceBranchName="dark", isClosed=False)]}
+OFFERED = {
+    "/v1/scmRepositories/repo/gitReferences": REFERENCES,
+    "/v1/scmRepositories/repo/pullRequests": PULLS,
+    f"/v1/ciWorkflows/{CHECKS}/buildRuns": {"data": [run(300)]},
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "target", "relation"),
+    [
+        ("main", StartTarget(branch="main"), ("sourceBranchOrTag", "b-main")),
+        ("refs/heads/main", StartTarget(branch="main"), ("sourceBranchOrTag", "b-main")),
+        ("branch:main", StartTarget(branch="main"), ("sourceBranchOrTag", "b-main")),
+        ("v1", StartTarget(tag="v1"), ("sourceBranchOrTag", "t-v1")),
+        ("tag:v1", StartTarget(tag="v1"), ("sourceBranchOrTag", "t-v1")),
+        ("refs/tags/v1", StartTarget(tag="v1"), ("sourceBranchOrTag", "t-v1")),
+        ("pr:7", StartTarget(pull_request="7"), ("pullRequest", "p-7")),
+    ],
+)
+async def test_a_start_target_is_what_the_start_sends(
+    words: str, target: StartTarget, relation: tuple[str, str]
+) -> None:
+    transport = Apple(account(**OFFERED, **{"POST /v1/ciBuildRuns": started}))
+    request = StartRequest(ref=parse_ref(words), options={"clean": "yes"})
+    async with opened(CASE, transport) as provider:
+        assert await provider.start_target(CHECKS, request) == target
+        assert not [sent for sent in transport.asked if sent.method == "POST"]
+        await provider.start(CHECKS, request)
+    (post,) = [json.loads(sent.content)["data"] for sent in transport.asked if sent.method == "POST"]
+    name, id_ = relation
+    assert post["relationships"][name]["data"]["id"] == id_
+    assert post["relationships"].keys() == {"workflow", name}
+    assert post["attributes"] == {"clean": True}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_a_start_target_refuses_what_the_start_refuses(what: str) -> None:
+    request, error, words = REFUSED[what]
+    async with opened(CASE, Apple(account())) as provider:
+        with pytest.raises(error, match=words):
+            await provider.start_target(CHECKS, request)
+
+
+@pytest.mark.parametrize(("word", "sent"), [("true", {"clean": True}), ("no", {"clean": False}), (None, None)])
+async def test_a_rebuild_takes_clean(word: str | None, sent: object) -> None:
+    answers = {f"/v1/ciBuildRuns/{RUN}": {"data": run(4)}, "POST /v1/ciBuildRuns": started}
+    transport = Apple(account(**OFFERED, **answers))
+    request = StartRequest(options={} if word is None else {"clean": word})
+    async with opened(CASE, transport) as provider:
+        await provider.rebuild(CHECKS, RUN, request)
+    (post,) = [json.loads(it.content)["data"] for it in transport.asked if it.method == "POST"]
+    assert post.get("attributes") == sent
+    assert post["relationships"]["buildRun"]["data"]["id"] == RUN
+
+
+def listed_then(*pages: list[object]) -> Callable[[httpx.Request], object]:
+    """A workflow's runs: a page more at each read, the last one for ever."""
+    left = list(pages)
+
+    def answer(_request: httpx.Request) -> object:
+        return {"data": left.pop(0) if len(left) > 1 else left[0]}
+
+    return answer
+
+
+def by_hand(number: int, source: str = "b-main", reason: str = "MANUAL", workflow: str = CHECKS) -> Any:
+    sent = run(number, "PENDING", workflow, startReason=reason, createdDate="2026-08-01T12:00:00.000Z")
+    sent["relationships"]["sourceBranchOrTag"] = {"data": {"type": "scmGitReferences", "id": source}}
+    return sent
+
+
+UNHEARD = {
+    "ours": ([by_hand(301), by_hand(300)], "run-301"),
+    "none": ([by_hand(300)], None),
+    "two that fit": ([by_hand(302), by_hand(301)], None),
+    "one of another source": ([by_hand(301, "t-v1")], None),
+    "one by a push": ([by_hand(301, reason="GIT_REF_CHANGE")], None),
+    "one of another workflow": ([by_hand(301, workflow=NIGHTLY)], None),
+}
+
+
+@pytest.mark.parametrize("what", UNHEARD)
+async def test_a_start_without_an_answer_finds_only_a_run_that_can_only_be_ours(what: str) -> None:
+    after, found = UNHEARD[what]
+
+    def silent(_request: httpx.Request) -> object:
+        raise httpx.ReadTimeout("timed out")
+
+    runs = listed_then([by_hand(300)], after)
+    answers = {f"/v1/ciWorkflows/{CHECKS}/buildRuns": runs, "POST /v1/ciBuildRuns": silent}
+    transport = Apple({**account(**OFFERED), **answers})
+    async with opened(CASE, transport) as provider:
+        if found is not None:
+            assert (await provider.start(CHECKS, branch("main"))).id == found
+        else:
+            with pytest.raises(Unavailable, match="did not try again"):
+                await provider.start(CHECKS, branch("main"))
+    assert len([request for request in transport.asked if request.method == "POST"]) == 1
+
+
+async def test_not_knowing_the_newest_run_stops_no_start_and_takes_no_run_for_ours() -> None:
+    def silent(_request: httpx.Request) -> object:
+        raise httpx.ReadTimeout("timed out")
+
+    refused = iter([httpx.Response(403, json={})])
+    runs = lambda _request: next(refused, httpx.Response(200, json={"data": [by_hand(301)]}))  # noqa: E731
+    answers = {**account(**OFFERED), f"/v1/ciWorkflows/{CHECKS}/buildRuns": runs}
+    async with opened(CASE, Apple({**answers, "POST /v1/ciBuildRuns": started})) as provider:
+        assert (await provider.start(CHECKS, branch("main"))).number == 301
+    refused = iter([httpx.Response(403, json={})])
+    async with opened(CASE, Apple({**answers, "POST /v1/ciBuildRuns": silent})) as provider:
+        with pytest.raises(Unavailable, match="did not try again"):
+            await provider.start(CHECKS, branch("main"))
+
+
+# one odd item
+
+
+ODD: tuple[object, ...] = (7, "x", None, [], {}, {"id": 7}, {"id": "odd", "attributes": []})
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_one_odd_item_spoils_no_list(odd: object) -> None:
+    def with_odd(good: object) -> dict[str, object]:
+        return {"data": [odd, good], "included": [odd]}
+
+    answers = account()
+    workflows = answers[f"/v1/ciProducts/{APP}/workflows"]["data"]
+    answers = {
+        **answers,
+        "/v1/ciProducts": with_odd(answers["/v1/ciProducts"]["data"][0]),
+        f"/v1/ciProducts/{APP}/workflows": with_odd(workflows[0]),
+        "/v1/scmRepositories/repo/gitReferences": with_odd(REFERENCES["data"][0]),
+        "/v1/scmRepositories/repo/pullRequests": with_odd(PULLS["data"][0]),
+        f"/v1/ciWorkflows/{CHECKS}/buildRuns": with_odd(run(4)),
+        RUNS_OF_APP: with_odd(run(4)),
+        f"/v1/ciBuildRuns/{RUN}/actions": with_odd(
+            resource("ciBuildActions", "a", name="T", actionType="TEST", executionProgress="COMPLETE")
+        ),
+        "/v1/ciBuildActions/a/issues": with_odd(resource("ciIssues", "i", issueType="ERROR", message="m")),
+        "/v1/ciBuildActions/a/testResults": with_odd(resource("ciTestResults", "t", name="t", status="SUCCESS")),
+        "/v1/ciBuildActions/a/artifacts": with_odd(resource("ciArtifacts", "f", fileName="f", fileType="ARCHIVE")),
+    }
+    async with opened(CASE, Apple(answers)) as provider:
+        read = {
+            "pipelines": [it.name for it in await result_of(provider.pipelines()) if it.id == CHECKS],  # type: ignore[attr-defined]
+            "refs": [str(it) for it in await result_of(provider.refs(CHECKS))],  # type: ignore[attr-defined]
+            "builds": [it.number for it in await result_of(provider.builds(CHECKS, BuildFilter())) if it.number],  # type: ignore[attr-defined]
+            "changes": [
+                it.number for it in (await provider.changes(None, Watched(pipelines=frozenset({CHECKS})))).builds
+            ],
+            "jobs": [it.name for it in await provider.jobs(CHECKS, RUN) if it.id == "a"],
+            "issues": [it.message for it in await provider.issues(CHECKS, RUN) if it.message == "m"],
+            "tests": [it.name for it in await provider.tests(CHECKS, RUN) if it.name == "t"],
+            "artifacts": [it.name for it in await provider.artifacts(CHECKS, RUN) if it.id == "f"],
+        }
+    assert read == {
+        "pipelines": ["Checks"],
+        "refs": ["main", "pr:7"],
+        "builds": [4],
+        "changes": [4],
+        "jobs": ["T"],
+        "issues": ["m"],
+        "tests": ["t"],
+        "artifacts": ["f"],
+    }

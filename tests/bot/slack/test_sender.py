@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.blocks.message import Message, section
 from bot.http.transport import Network
 from bot.slack import sender as module
 from bot.slack.installs import NotInstalled
-from bot.slack.sender import MOST_WAIT_SECONDS, Sender, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.slack.sender import MOST_WAIT_SECONDS, Found, Sender, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from tests.bot.slack.conftest import LocalSlack, Timer, token
 from tests.playground.serving import serving
 
@@ -102,7 +102,13 @@ async def test_a_post_is_never_repeated_by_itself(
         (200, "application/json", "{", SlackUnsure),
         (200, "application/json", "{}", SlackUnsure),
         (502, "text/html", "bad gateway", SlackUnsure),
-        (403, "text/html", "forbidden", SlackError),
+        (403, "text/html", "forbidden", SlackUnsure),
+        (404, "text/html", "not here", SlackUnsure),
+        (408, "application/json", '{"ok": false, "error": "request_timeout"}', SlackUnsure),
+        (200, "application/json", '{"ok": false, "error": "team_added_to_org"}', SlackUnsure),
+        (200, "application/json", '{"ok": false, "error": "fatal_error"}', SlackUnsure),
+        (200, "application/json", '{"ok": false, "error": "rate_limited"}', SlackLimited),
+        (200, "application/json", '{"ok": false, "error": "is_archived"}', SlackError),
         (429, "text/plain", "slow down", SlackLimited),
     ],
 )
@@ -211,7 +217,7 @@ async def test_what_would_wait_too_long_is_told_so_at_once(sender: Sender, slack
     with pytest.raises(SlackLimited):
         await sender.post(TEAM, slack.ios, HELLO)
     with pytest.raises(SlackLimited) as raised:
-        await sender.update(TEAM, slack.ios, "1.1", HELLO)
+        await sender.post(TEAM, slack.ios, HELLO)
     assert raised.value.retry_after == 300
     assert timer.slept == []
     timer.now += 300
@@ -225,11 +231,53 @@ async def test_what_would_wait_too_long_is_told_so_at_once(sender: Sender, slack
 async def test_channels_that_are_quiet_are_forgotten(
     sender: Sender, slack: LocalSlack, timer: Timer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_LANES", 1)
+    monkeypatch.setattr(module, "MOST_QUEUES", 1)
     for channel in (slack.ios, slack.channel("web"), slack.mika):
         await sender.post(TEAM, channel, HELLO)
         timer.now += 5
-    assert len(sender._poll_targets) == 1
+    assert len(sender._queues) == 1
+
+
+# posts before edits, and a limit for each workspace and method
+
+
+async def test_no_post_waits_for_an_edit(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
+    _channel, ts = await sender.post(TEAM, slack.ios, HELLO)
+    timer.now += 1
+    for _edit in range(3):
+        await sender.update(TEAM, slack.ios, ts, HELLO)
+    slept = list(timer.slept)
+    await sender.post(TEAM, slack.ios, HELLO)
+    assert timer.slept == slept
+
+
+async def test_a_workspace_s_limit_is_learned_from_its_refusals(timer: Timer) -> None:
+    limiter = module._Limiter()
+    for _call in range(300):
+        assert limiter.wait(timer.now) == 0
+        limiter.calls.append(timer.now)
+    limiter.refused(timer.now, 30)
+    assert limiter.wait(timer.now) == 60
+    assert limiter.wait(timer.now + 59) == pytest.approx(1)
+    assert limiter.wait(timer.now + 60) == 0
+    assert limiter.a_minute == 299
+    limiter.wait(timer.now + 301)
+    assert limiter.a_minute == pytest.approx(299 * 1.25)
+
+
+async def test_a_refusal_below_what_one_channel_is_allowed_teaches_nothing_about_the_workspace(timer: Timer) -> None:
+    limiter = module._Limiter()
+    limiter.calls.extend([timer.now] * 5)
+    limiter.refused(timer.now, 30)
+    assert limiter.wait(timer.now) == 0
+
+
+async def test_posts_to_many_channels_keep_a_learned_limit(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
+    limiter = sender._limiters.setdefault((TEAM, "chat.postMessage"), module._Limiter())
+    limiter.calls.extend([timer.now - 50] * 100)
+    limiter.a_minute, limiter.eased_at = 100, timer.now
+    await sender.post(TEAM, slack.ios, HELLO)
+    assert timer.slept == [10.0]
 
 
 # looking for a message
@@ -239,36 +287,56 @@ async def test_a_message_is_found_by_its_key(sender: Sender, slack: LocalSlack) 
     await sender.post(TEAM, slack.ios, HELLO, key="n1")
     _channel, ts = await sender.post(TEAM, slack.ios, HELLO, key="n2")
     await sender.post(TEAM, slack.ios, HELLO)
-    assert await sender.find(TEAM, slack.ios, "n2", since(slack)) == ts
-    assert await sender.find(TEAM, slack.ios, "n9", since(slack)) is None
+    assert (await sender.find(TEAM, slack.ios, "n2", since(slack))).ts == ts
+    assert await sender.find(TEAM, slack.ios, "n9", since(slack)) == Found(ts=None)
 
 
 async def test_a_reply_is_found_in_its_thread(sender: Sender, slack: LocalSlack) -> None:
     _channel, parent = await sender.post(TEAM, slack.ios, HELLO)
     _channel, ts = await sender.post(TEAM, slack.ios, HELLO, thread=parent, key="n3")
-    assert await sender.find(TEAM, slack.ios, "n3", since(slack), thread=parent) == ts
+    assert (await sender.find(TEAM, slack.ios, "n3", since(slack), thread=parent)).ts == ts
 
 
 async def test_a_direct_message_is_found_by_its_reader(sender: Sender, slack: LocalSlack) -> None:
     _channel, ts = await sender.post(TEAM, slack.mika, HELLO, key="n4")
-    assert await sender.find(TEAM, slack.mika, "n4", since(slack)) == ts
+    assert (await sender.find(TEAM, slack.mika, "n4", since(slack))).ts == ts
     assert slack.calls("conversations.open")[0]["users"] == slack.mika
 
 
 async def test_a_message_further_back_is_found_on_a_later_page(sender: Sender, slack: LocalSlack) -> None:
     _channel, ts = await sender.post(TEAM, slack.ios, HELLO, key="n5")
-    for number in range(120):
+    for number in range(320):
         await slack.post(text=str(number))
-    assert await sender.find(TEAM, slack.ios, "n5", since(slack)) == ts
+    assert (await sender.find(TEAM, slack.ios, "n5", since(slack))).ts == ts
     assert len(slack.calls("conversations.history")) == 2
 
 
-async def test_the_search_ends_after_three_pages(sender: Sender, slack: LocalSlack) -> None:
+async def test_a_search_that_ends_before_the_history_does_is_not_certain(
+    sender: Sender, slack: LocalSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HISTORY_PAGES", 2)
+    monkeypatch.setattr(module, "HISTORY_PAGE", 5)
     await sender.post(TEAM, slack.ios, HELLO, key="n6")
-    for number in range(320):
+    for number in range(20):
         await slack.post(text=str(number))
-    assert await sender.find(TEAM, slack.ios, "n6", since(slack)) is None
-    assert len(slack.calls("conversations.history")) == 3
+    assert await sender.find(TEAM, slack.ios, "n6", since(slack)) == Found(ts=None, is_certain=False)
+    assert len(slack.calls("conversations.history")) == 2
+
+
+async def test_a_message_is_found_by_slacks_clock_where_ours_is_ahead(network: Network) -> None:
+    asked: list[float] = []
+
+    async def answer(request: Request) -> Response:
+        asked.append(float(request.query_params["oldest"]))
+        return JSONResponse({"ok": True, "messages": [], "has_more": False})
+
+    ours = datetime(2100, 3, 4, 12, 0, tzinfo=UTC)  # the server tells an earlier date
+    async with serving(Starlette(routes=[Route("/{path:path}", answer)])) as address:
+        sender = Sender(token, session=network.session, api_url=address, clock=lambda: ours)
+        assert await sender.find(TEAM, "C1", "n7", ours) == Found(ts=None)
+    first, second = asked
+    assert first == ours.timestamp() - 15 * 60
+    assert second < first - 3600
 
 
 async def test_a_history_that_may_not_be_read_is_an_error(sender: Sender, slack: LocalSlack) -> None:

@@ -17,6 +17,7 @@ class Reply:
     """What the bot answers."""
 
     body: str = ""
+    status: int = 200
 
 
 class Bot:
@@ -24,11 +25,13 @@ class Bot:
 
     def __init__(self) -> None:
         self.heard: list[Mapping[str, Any]] = []
+        self.fallbacks: list[str] = []
         self.reply = Reply()
         self.arrived = asyncio.Event()
 
-    async def dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
+    async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Reply:
         assert headers == {}
+        self.fallbacks.append(fallback)
         self.heard.append(body)
         self.arrived.set()
         return self.reply
@@ -41,7 +44,7 @@ def bot() -> Bot:
 
 @pytest.fixture
 async def socket(slack: LocalSlack, network: Network, bot: Bot) -> AsyncIterator[SocketMode]:
-    made = SocketMode(APP_TOKEN, session=network.session, api_url=slack.api_url, dispatch=bot.dispatch)
+    made = SocketMode(APP_TOKEN, session=network.session, api_url=slack.api_url, dispatch=bot.take)
     task = asyncio.ensure_future(made.run())
     async with asyncio.timeout(10):
         while not await made.connected():  # noqa: ASYNC110 - it connects in a task of its own
@@ -68,7 +71,7 @@ async def test_what_the_ack_says_is_shown(slack: LocalSlack, socket: SocketMode,
     assert "on it" in [message.text for message in slack.workspace.messages[slack.ios].values()]
 
 
-async def test_an_event_that_comes_again_in_another_envelope_is_answered_and_not_done_again(
+async def test_an_envelope_is_acked_once_its_payload_is_taken_and_not_where_it_could_not_be(
     slack: LocalSlack, socket: SocketMode, bot: Bot
 ) -> None:
     sent: list[str] = []
@@ -90,21 +93,25 @@ async def test_an_event_that_comes_again_in_another_envelope_is_answered_and_not
 
     client: Any = Client()
     event = {"type": "event_callback", "event_id": "Ev1", "event": {"type": "app_mention"}}
-    for envelope in (Envelope("e1", event), Envelope("e2", event), Envelope("e3", {"type": "x"}), Envelope("e3", {})):
+    for envelope in (Envelope("e1", event), Envelope("e2", {"type": "x"})):
         given: Any = envelope
         await socket._take(client, given)
     hello: Any = Envelope("e0", {}, type="hello")
     await socket._take(client, hello)
     odd: Any = Envelope("e4", "text")
     await socket._take(client, odd)
-    assert sent == ["e1", "e2", "e3", "e3"]
-    assert [body.get("event_id") for body in bot.heard] == ["Ev1", None]
+    bot.reply = Reply(status=503)
+    again: Any = Envelope("e5", event)
+    await socket._take(client, again)
+    assert sent == ["e1", "e2"]
+    assert [body.get("event_id") for body in bot.heard] == ["Ev1", None, "Ev1"]
+    assert bot.fallbacks == ["e1", "e2", "e5"]
 
 
 async def test_without_a_connection_it_says_so_and_keeps_trying(
     network: Network, bot: Bot, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = SocketMode("xapp-x", session=network.session, api_url="http://127.0.0.1:9/api", dispatch=bot.dispatch)
+    made = SocketMode("xapp-x", session=network.session, api_url="http://127.0.0.1:9/api", dispatch=bot.take)
     assert not await made.connected()
     task = asyncio.ensure_future(made.run())
     async with asyncio.timeout(10):

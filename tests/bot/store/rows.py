@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.core.models import Build, BuildKey, Conclusion, Status
-from bot.store import Recorded
+from bot.store import Recorded, Store
 from bot.store.tables import CardRow, LinkRow, NotificationRow, WatchRow
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -26,7 +26,15 @@ def running(build: str = "b1", **fields: Any) -> Build:
 
 
 def ended(build: str = "b1", **fields: Any) -> Build:
-    whole = {"status": Status.COMPLETED, "conclusion": Conclusion.PASSED, "completed_at": NOW, **fields}
+    end = fields.get("completed_at") or fields.get("updated_at") or NOW
+    created = end - timedelta(minutes=10)
+    whole = {
+        "status": Status.COMPLETED,
+        "conclusion": Conclusion.PASSED,
+        "completed_at": NOW,
+        "created_at": created,
+        **fields,
+    }
     return running(build, **whole)
 
 
@@ -93,10 +101,16 @@ def watch(build: str = "b1", **fields: Any) -> WatchRow:
     return WatchRow(**whole)
 
 
-def nothing(_batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
-    return ()
-
-
 def told(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
-    """Decide as the simplest of channels would: every end is told."""
+    """Decide as the simplest of channels would: every end is posted."""
     return [notification(item.build.id, attempt_no=item.attempt_no) for item in batch if item.finished]
+
+
+async def record_told(store: Store, builds: Sequence[Build], **fields: Any) -> list[Recorded]:
+    """Record builds and a notification for each end, as the poller does."""
+    if not await store.recording.has_news(builds):
+        return []
+    async with store.transaction() as tx:
+        recorded = await tx.recording.record(builds, **fields)
+        await tx.notifications.add(told(recorded))
+    return recorded

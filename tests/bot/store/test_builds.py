@@ -1,8 +1,6 @@
-from datetime import timedelta
-
-from bot.core.models import Conclusion
+from bot.core.models import Conclusion, Ref, RefKind
 from bot.store import Store
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, nothing, running
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, running
 
 
 async def test_a_build_nobody_has_seen_is_none(store: Store) -> None:
@@ -19,7 +17,6 @@ async def test_builds_of_a_pipeline_come_newest_first_and_of_a_branch_when_asked
             ended("dateless", created_at=None, completed_at=ago(hours=2)),
             running("elsewhere", pipeline="p-else"),
         ],
-        nothing,
         now=NOW,
     )
     assert [build.id for build in await store.builds.of_pipeline(CONNECTION, PIPELINE)] == ["new", "dateless", "old"]
@@ -34,7 +31,6 @@ async def test_builds_are_found_by_the_start_of_a_commit_in_the_connections_one_
     sha = "ABC1234567"
     await store.recording.record(
         [running("b1", commit=sha), running("b2", commit="abd9999"), running("b3", commit=sha, connection="secret")],
-        nothing,
         now=NOW,
     )
     assert [build.id for build in await store.builds.of_commit("Abc12", [CONNECTION])] == ["b1"]
@@ -49,7 +45,6 @@ async def test_a_number_names_the_newest_build_that_has_it(store: Store) -> None
             running("b2", number=7),
             running("b3", number=5_000_000_000),
         ],
-        nothing,
         now=NOW,
     )
     found = await store.builds.by_number(CONNECTION, PIPELINE, 7)
@@ -59,7 +54,7 @@ async def test_a_number_names_the_newest_build_that_has_it(store: Store) -> None
 
 
 async def test_open_builds_are_those_not_completed(store: Store) -> None:
-    await store.recording.record([running("b1"), ended("b2"), running("b3", connection="other")], nothing, now=NOW)
+    await store.recording.record([running("b1"), ended("b2"), running("b3", connection="other")], now=NOW)
     assert [build.id for build in await store.builds.unfinished([CONNECTION])] == ["b1"]
     assert {build.id for build in await store.builds.unfinished([CONNECTION, "other"])} == {"b1", "b3"}
 
@@ -67,23 +62,28 @@ async def test_open_builds_are_those_not_completed(store: Store) -> None:
 async def test_what_somebody_started_is_theirs_in_their_workspace(store: Store) -> None:
     for build, team, user in (("b1", TEAM, "U1"), ("b2", TEAM, "U2"), ("b3", "T2", "U1")):
         await store.recording.record_start(
-            running(build), team=team, channel=CHANNEL, user=user, notifications=lambda _: (), watches=[], now=NOW
+            running(build), team=team, channel=CHANNEL, user=user, notifications=(), watches=[], now=NOW
         )
     assert [build.id for build in await store.builds.started_by(TEAM, "U1", 9)] == ["b1"]
     assert await store.builds.started_by(TEAM, "U1", 0) == []
 
 
-async def test_history_of_a_branch_ends_before_a_time(store: Store) -> None:
+async def test_results_of_a_ref_are_those_of_its_own_builds_the_newest_build_first(store: Store) -> None:
     await store.recording.record(
         [ended(f"b{number}", completed_at=ago(minutes=number)) for number in range(4)]
-        + [ended("stopped", conclusion=Conclusion.CANCELLED)],
-        nothing,
+        + [ended("stopped", conclusion=Conclusion.CANCELLED), ended("pull", pull_request="7")],
         now=NOW,
     )
-    assert [row.build for row in await store.attempts.history(CONNECTION, PIPELINE, "main")] == ["b0", "b1", "b2", "b3"]
-    before = await store.attempts.history(CONNECTION, PIPELINE, "main", before=NOW - timedelta(minutes=1), limit=1)
-    assert [row.build for row in before] == ["b2"]
-    assert await store.attempts.history(CONNECTION, PIPELINE, "other") == []
+    main = Ref(kind=RefKind.BRANCH, name="main")
+    assert [row.build for row in await store.attempts.of_ref(CONNECTION, PIPELINE, main)] == ["b0", "b1", "b2", "b3"]
+    assert [row.build for row in await store.attempts.of_ref(CONNECTION, PIPELINE, main, limit=1)] == ["b0"]
+    pull = Ref(kind=RefKind.PULL_REQUEST, name="7")
+    assert [row.build for row in await store.attempts.of_ref(CONNECTION, PIPELINE, pull)] == ["pull"]
+    assert [build.id for build in await store.builds.of_pipeline(CONNECTION, PIPELINE, branch="main", limit=3)] == [
+        "stopped",
+        "b0",
+        "b1",
+    ]
 
 
 async def test_attempts_since_a_time_come_oldest_first_with_all_that_ended(store: Store) -> None:
@@ -93,7 +93,6 @@ async def test_attempts_since_a_time_come_oldest_first_with_all_that_ended(store
             ended("b2", completed_at=ago(days=1), conclusion=Conclusion.CANCELLED),
             ended("b3", completed_at=ago(days=2)),
         ],
-        nothing,
         now=NOW,
     )
     assert [row.build for row in await store.attempts.since(CONNECTION, PIPELINE, ago(days=7))] == ["b3", "b2"]

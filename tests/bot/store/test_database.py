@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from bot.core import clock
 from bot.core.errors import StoreError
 from bot.store import Store
-from bot.store.database import _postgres_arguments, _read_url, _told
+from bot.store.database import _postgres_arguments, _read_url, translate_errors
 from bot.store.tables import PollTargetRow, Row
-from tests.bot.store.rows import CONNECTION, NOW, ended, link, told
+from tests.bot.store.rows import CONNECTION, NOW, ended, link, record_told
 
 ROOT = Path(__file__).parents[3]
 TAPPER = """
@@ -55,7 +55,7 @@ async def test_two_processes_and_many_tasks_lose_no_update(store: Store, databas
 
 async def test_two_stores_write_the_same_build_once(store: Store, other: Store) -> None:
     builds = [ended(f"b{number}") for number in range(5)]
-    found = await asyncio.gather(*(one.recording.record(builds, told, now=NOW) for one in (store, other) * 6))
+    found = await asyncio.gather(*(record_told(one, builds, now=NOW) for one in (store, other) * 6))
     assert sum(len(items) for items in found) == 5
 
 
@@ -84,7 +84,7 @@ async def test_processes_may_migrate_at_the_same_time(bare_url: str) -> None:
 
 async def test_without_tables_the_operator_is_told_to_migrate(bare_url: str) -> None:
     store = await Store.open(bare_url, clock=clock.now)
-    for question in (store.polling.targets(), store.links.save(link()), store.inbox.is_duplicate("k", seconds=1)):
+    for question in (store.polling.targets(), store.links.save(link()), store.tokens.add("k", seconds=1)):
         with pytest.raises(StoreError, match="no tables") as caught:
             await question
         assert caught.value.hint == "Run `buildbell migrate`."
@@ -239,5 +239,5 @@ def test_the_wheel_holds_the_migrations() -> None:
 
 async def test_a_database_that_is_locked_or_full_is_told_in_words() -> None:
     with pytest.raises(StoreError, match="can't be used now"):
-        async with _told():
+        async with translate_errors():
             raise OperationalError("UPDATE", {}, Exception("database is locked"))

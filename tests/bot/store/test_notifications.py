@@ -6,7 +6,7 @@ import pytest
 
 from bot.store import Store
 from bot.store.tables import CardRow, NotificationRow
-from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, card, ended, key, nothing, notification
+from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, card, ended, key, notification
 
 MINUTE = timedelta(minutes=1)
 
@@ -170,11 +170,13 @@ async def test_held_notifications_are_let_go_once(store: Store, other: Store) ->
         [notification("b1", state="held"), notification("b2", state="held"), notification("b3", state="held")]
     )
     summary = notification("held-3", event="summary")
-    await store.notifications.release([1], [(2, "in the summary"), (3, "in the summary")], summary, NOW)
-    await other.notifications.release([1], [(2, "again"), (3, "again")], notification("held-3b", event="summary"), NOW)
+    await store.notifications.release([(1, "as decided")], [(2, "in the summary"), (3, "in the summary")], summary, NOW)
+    await other.notifications.release(
+        [(1, "as decided")], [(2, "again"), (3, "again")], notification("held-3b", event="summary"), NOW
+    )
     rows = await store.notifications.in_channel(TEAM, CHANNEL, ago(days=1))
     assert [(row.build, row.state, row.reason) for row in rows] == [
-        ("b1", "pending", ""),
+        ("b1", "pending", "as decided"),
         ("b2", "silent", "in the summary"),
         ("b3", "silent", "in the summary"),
         ("held-3", "pending", ""),
@@ -246,7 +248,7 @@ async def test_a_change_during_an_edit_is_not_dropped_with_it(store: Store) -> N
     number = await with_card(store)
     await store.cards.touch(number, NOW)
     await claim_cards(store)
-    await store.recording.record([ended()], nothing, now=NOW)
+    await store.recording.record([ended()], now=NOW)
     assert await claim_cards(store) == []
     await store.cards.set_edited(number, shown="Running", live=True, now=NOW)
     assert [row.id for row in await claim_cards(store)] == [number]

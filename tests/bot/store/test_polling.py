@@ -6,7 +6,7 @@ import pytest
 from bot.store import Store
 from bot.store.tables import PollTargetRow
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, nothing, running, watch
+from tests.bot.store.rows import CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 
 MINUTE = timedelta(minutes=1)
 
@@ -201,7 +201,6 @@ async def test_watched_are_linked_and_followed_pipelines_and_single_builds(store
             running("b4", pipeline="p-nobody"),
             ended("done", pipeline="p-single"),
         ],
-        nothing,
         now=NOW,
     )
     await store.recording.record_start(
@@ -209,7 +208,7 @@ async def test_watched_are_linked_and_followed_pipelines_and_single_builds(store
         team=TEAM,
         channel="C1",
         user="U1",
-        notifications=lambda _row: (),
+        notifications=(),
         watches=[],
         now=NOW,
     )
@@ -221,7 +220,7 @@ async def test_watched_are_linked_and_followed_pipelines_and_single_builds(store
 
 async def test_a_build_nobody_has_heard_of_for_a_month_is_given_up(store: Store, set_clock: SetClock) -> None:
     await store.links.save(link())
-    await store.recording.record([running()], nothing, now=ago(days=29))
+    await store.recording.record([running()], now=ago(days=29))
     assert await store.polling.watched(CONNECTION) == (frozenset({PIPELINE}), frozenset({key()}))
     set_clock.go(days=2)
     assert await store.polling.watched(CONNECTION) == (frozenset({PIPELINE}), frozenset())

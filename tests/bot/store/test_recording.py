@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -6,8 +5,8 @@ import pytest
 from sqlalchemy import event, text
 from sqlmodel import select
 
-from bot.core.models import BuildKey, Conclusion, IssueCounts, Person
-from bot.store import Recorded, Store, unpack_counts
+from bot.core.models import BuildKey, Conclusion, IssueCounts, Person, Ref, RefKind
+from bot.store import Store, unpack_counts
 from bot.store.recording import _about
 from bot.store.tables import BuildRow, CardRow, MuteRow, NotificationRow
 from tests.bot.store.conftest import SetClock
@@ -22,14 +21,14 @@ from tests.bot.store.rows import (
     ended,
     key,
     link,
-    nothing,
     notification,
+    record_told,
     running,
-    told,
     watch,
 )
 
 MINUTE = timedelta(minutes=1)
+MAIN = Ref(kind=RefKind.BRANCH, name="main")
 
 
 def statements(store: Store) -> list[str]:
@@ -43,7 +42,7 @@ def statements(store: Store) -> list[str]:
 
 
 async def test_a_build_that_runs_is_written_and_told_of_to_nobody(store: Store) -> None:
-    (item,) = await store.recording.record([running()], told, now=NOW)
+    (item,) = await record_told(store, [running()], now=NOW)
     assert (item.first_seen, item.before, item.finished, item.attempt_no) == (True, None, None, 1)
     assert item.row.id
     found = await store.builds.get(key())
@@ -54,11 +53,11 @@ async def test_a_build_that_runs_is_written_and_told_of_to_nobody(store: Store) 
 
 
 async def test_an_end_is_a_finished_attempt_with_a_notification_in_the_same_breath(store: Store) -> None:
-    await store.recording.record([running()], told, now=NOW)
+    await record_told(store, [running()], now=NOW)
     build = ended(
         conclusion=Conclusion.FAILED, author=Person(name="Ada", email="ada@example.com"), started_at=ago(seconds=90)
     )
-    (item,) = await store.recording.record([build], told, now=NOW + MINUTE)
+    (item,) = await record_told(store, [build], now=NOW + MINUTE)
     assert item.before == running()
     assert item.finished is not None
     assert (item.finished.conclusion, item.finished.author, item.finished.seconds) == ("failed", "ada@example.com", 90)
@@ -69,63 +68,58 @@ async def test_an_end_is_a_finished_attempt_with_a_notification_in_the_same_brea
 
 async def test_nothing_is_told_twice_however_often_it_is_seen(store: Store, other: Store) -> None:
     for seen_by in (store, other, store):
-        await seen_by.recording.record([ended()], told, now=NOW)
+        await record_told(seen_by, [ended()], now=NOW)
     assert len(await store.notifications.of_build(key())) == 1
     assert len(await store.attempts.since(CONNECTION, PIPELINE, ago(days=1))) == 1
 
 
 async def test_a_page_without_news_costs_one_question(store: Store) -> None:
     builds = [running(f"b{number}", number=number) for number in range(30)]
-    await store.recording.record(builds, nothing, now=NOW)
+    await store.recording.record(builds, now=NOW)
     said = statements(store)
-    assert await store.recording.record(builds, nothing, now=NOW + MINUTE) == []
+    assert not await store.recording.has_news(builds)
     assert [words.split()[0] for words in said if not words.startswith(("BEGIN", ";"))] == ["SELECT"]
 
 
 async def test_a_page_full_of_news_costs_as_many_questions_as_a_page_with_one(store: Store) -> None:
     said = statements(store)
-    await store.recording.record([running("one")], nothing, now=NOW)
+    await store.recording.record([running("one")], now=NOW)
     few = len(said)
-    await store.recording.record([running(f"b{number}") for number in range(30)], nothing, now=NOW)
+    await store.recording.record([running(f"b{number}") for number in range(30)], now=NOW)
     assert len(said) - few == few
 
 
 async def test_a_decision_that_fails_leaves_nothing_behind(store: Store) -> None:
-    def fail(_batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
-        raise RuntimeError("no")
+    async def fail() -> None:
+        async with store.transaction() as tx:
+            await tx.recording.record([ended()], now=NOW)
+            raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        await store.recording.record([ended()], fail, now=NOW)
+        await fail()
     assert await store.builds.get(key()) is None
     assert await store.attempts.get(key(), 1) is None
 
 
-async def test_a_batch_is_decided_at_once_in_the_order_of_its_ends(store: Store) -> None:
-    asked: list[list[str]] = []
-
-    def decide(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
-        asked.append([item.build.id for item in batch])
-        return told(batch)
-
+async def test_a_batch_comes_back_in_the_order_of_its_ends(store: Store) -> None:
     builds = [
         running("runs"),
         ended("late", completed_at=ago(minutes=1)),
         ended("early", completed_at=ago(minutes=2)),
         ended("unknown-end", completed_at=None, updated_at=ago(seconds=90)),
     ]
-    recorded = await store.recording.record(builds, decide, now=NOW)
-    assert asked == [["early", "unknown-end", "late", "runs"]]
-    assert [item.build.id for item in recorded] == asked[0]
+    recorded = await record_told(store, builds, now=NOW)
+    assert [item.build.id for item in recorded] == ["early", "unknown-end", "late", "runs"]
     rows = await store.notifications.in_channel(TEAM, CHANNEL, ago(days=1))
     assert [row.build for row in rows] == ["early", "unknown-end", "late"]
 
 
 async def test_a_reopened_build_ends_anew_and_its_old_end_is_not_news(store: Store) -> None:
-    await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW)
-    (again,) = await store.recording.record([running()], told, now=NOW + MINUTE)
+    await record_told(store, [ended(conclusion=Conclusion.FAILED)], now=NOW)
+    (again,) = await record_told(store, [running()], now=NOW + MINUTE)
     assert (again.reopened, again.attempt_no, again.finished) == (True, 2, None)
-    assert await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW + MINUTE) == []
-    (end,) = await store.recording.record([ended(completed_at=NOW + MINUTE)], told, now=NOW + 2 * MINUTE)
+    assert await record_told(store, [ended(conclusion=Conclusion.FAILED)], now=NOW + MINUTE) == []
+    (end,) = await record_told(store, [ended(completed_at=NOW + MINUTE)], now=NOW + 2 * MINUTE)
     assert end.finished is not None
     assert end.finished.attempt_no == 2
     assert [row.attempt_no for row in end.history] == [1]
@@ -135,7 +129,7 @@ async def test_a_reopened_build_ends_anew_and_its_old_end_is_not_news(store: Sto
 async def test_both_attempts_of_a_build_in_one_page_are_told(store: Store) -> None:
     first = ended(attempt=1, conclusion=Conclusion.FAILED, completed_at=ago(minutes=9))
     second = ended(attempt=2, completed_at=ago(minutes=3))
-    items = await store.recording.record([second, first], told, now=NOW)
+    items = await record_told(store, [second, first], now=NOW)
     assert [(item.attempt_no, item.first_seen) for item in items] == [(1, True), (2, False)]
     assert [row.attempt_no for row in await store.notifications.of_build(key())] == [1, 2]
     found = await store.builds.get(key())
@@ -145,18 +139,17 @@ async def test_both_attempts_of_a_build_in_one_page_are_told(store: Store) -> No
 
 
 async def test_older_knowledge_is_left_out(store: Store) -> None:
-    await store.recording.record([ended(updated_at=NOW)], told, now=NOW)
-    assert await store.recording.record([running(updated_at=ago(seconds=1))], told, now=NOW) == []
+    await record_told(store, [ended(updated_at=NOW)], now=NOW)
+    assert await record_told(store, [running(updated_at=ago(seconds=1))], now=NOW) == []
     found = await store.builds.get(key())
     assert found is not None
     assert found[0].completed
 
 
 async def test_a_corrected_result_changes_the_attempt_and_is_not_news(store: Store) -> None:
-    await store.recording.record([ended(conclusion=None, raw_state="odd")], told, now=NOW)
-    (item,) = await store.recording.record(
-        [ended(conclusion=Conclusion.FAILED, raw_state="failed", issues=IssueCounts(errors=3))], told, now=NOW
-    )
+    await record_told(store, [ended(conclusion=None, raw_state="odd")], now=NOW)
+    corrected = ended(conclusion=Conclusion.FAILED, raw_state="failed", issues=IssueCounts(errors=3))
+    (item,) = await record_told(store, [corrected], now=NOW)
     assert item.finished is None
     row = await store.attempts.get(key(), 1)
     assert row is not None
@@ -166,17 +159,17 @@ async def test_a_corrected_result_changes_the_attempt_and_is_not_news(store: Sto
 
 
 async def test_an_opening_approval_is_news_once(store: Store) -> None:
-    (item,) = await store.recording.record([running(waiting=True)], told, now=NOW)
+    (item,) = await record_told(store, [running(waiting=True)], now=NOW)
     assert item.blocked
-    (item,) = await store.recording.record([running(waiting=True, raw_state="x")], told, now=NOW)
+    (item,) = await record_told(store, [running(waiting=True, raw_state="x")], now=NOW)
     assert not item.blocked
-    await store.recording.record([running(waiting=False)], told, now=NOW)
-    (item,) = await store.recording.record([running(waiting=True)], told, now=NOW)
+    await record_told(store, [running(waiting=False)], now=NOW)
+    (item,) = await record_told(store, [running(waiting=True)], now=NOW)
     assert item.blocked
 
 
 async def test_a_build_that_may_have_been_told_of_and_forgotten_is_not_news(store: Store) -> None:
-    (item,) = await store.recording.record([ended(completed_at=ago(days=181))], told, now=NOW)
+    (item,) = await record_told(store, [ended(completed_at=ago(days=181))], now=NOW)
     assert item.finished is None
     assert await store.notifications.of_build(key()) == []
 
@@ -193,19 +186,19 @@ async def test_a_build_that_may_have_been_told_of_and_forgotten_is_not_news(stor
     ],
 )
 async def test_an_end_is_dated_as_well_as_is_known(store: Store, fields: dict[str, Any], expected: object) -> None:
-    (item,) = await store.recording.record([ended(**fields)], nothing, now=NOW)
+    (item,) = await store.recording.record([ended(**fields)], now=NOW)
     assert item.finished is not None
     assert item.finished.completed_at == expected
 
 
 async def test_the_end_of_a_build_seen_running_is_now_when_its_system_does_not_say(store: Store) -> None:
-    await store.recording.record([running(created_at=ago(hours=1))], nothing, now=ago(minutes=9))
-    (item,) = await store.recording.record([ended(completed_at=None, created_at=ago(hours=1))], nothing, now=NOW)
+    await store.recording.record([running(created_at=ago(hours=1))], now=ago(minutes=9))
+    (item,) = await store.recording.record([ended(completed_at=None, created_at=ago(hours=1))], now=NOW)
     assert item.finished is not None
     assert item.finished.completed_at == NOW
 
 
-async def test_history_is_the_results_before_on_the_branch_newest_first(store: Store) -> None:
+async def test_history_is_the_results_of_the_branch_those_before_newest_first_then_the_newer(store: Store) -> None:
     await store.recording.record(
         [
             ended("one", completed_at=ago(minutes=50)),
@@ -216,26 +209,120 @@ async def test_history_is_the_results_before_on_the_branch_newest_first(store: S
             ended("elsewhere", completed_at=ago(minutes=30), branch="other"),
             ended("later", completed_at=ago(minutes=5)),
         ],
-        nothing,
         now=NOW,
     )
-    (item,) = await store.recording.record([ended("b1", completed_at=ago(minutes=20))], nothing, now=NOW)
-    assert [row.build for row in item.history] == ["strange", "two", "one"]
+    (item,) = await store.recording.record([ended("b1", completed_at=ago(minutes=20))], now=NOW)
+    assert [row.build for row in item.history] == ["strange", "two", "one", "later"]
 
 
-async def test_history_holds_ends_of_the_same_instant_once_and_no_more_than_twenty(store: Store) -> None:
-    items = await store.recording.record([ended(f"b{number:02}") for number in range(23)], nothing, now=NOW)
-    assert [len(item.history) for item in items] == [*range(21), 20, 20]
-    assert [row.build for row in items[2].history] == ["b01", "b00"]
+async def test_a_long_red_streak_is_read_to_its_beginning(store: Store) -> None:
+    red = [
+        ended(f"b{number:03}", number=number, completed_at=ago(minutes=400 - number), conclusion=Conclusion.FAILED)
+        for number in range(1, 151)
+    ]
+    await store.recording.record([ended("b000", number=0, completed_at=ago(minutes=400)), *red], now=NOW)
+    (item,) = await store.recording.record([ended("last", number=151, conclusion=Conclusion.FAILED)], now=NOW)
+    assert [row.build for row in item.history[-2:]] == ["b001", "b000"]
+    assert len(item.history) == 151
 
 
 async def test_a_pull_request_without_results_compares_with_its_target(store: Store) -> None:
-    await store.recording.record([ended("base", completed_at=ago(minutes=9))], nothing, now=NOW)
+    await store.recording.record([ended("base", completed_at=ago(minutes=9))], now=NOW)
     pull = {"branch": "feature", "pull_request": "7", "target_branch": "main"}
-    (first,) = await store.recording.record([ended("pr-1", completed_at=ago(minutes=5), **pull)], nothing, now=NOW)
-    (second,) = await store.recording.record([ended("pr-2", **pull)], nothing, now=NOW)
-    assert [row.build for row in first.history] == ["base"]
-    assert [row.build for row in second.history] == ["pr-1"]
+    (first,) = await store.recording.record([ended("pr-1", completed_at=ago(minutes=5), **pull)], now=NOW)
+    (second,) = await store.recording.record([ended("pr-2", **pull)], now=NOW)
+    assert ([row.build for row in first.history], [row.build for row in first.target_history]) == ([], ["base"])
+    assert ([row.build for row in second.history], second.target_history) == (["pr-1"], ())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"pull_request": "7"},
+        {"from_fork": True},
+        {"branch": None},
+        {"tag": "v1"},
+        {"branch": None, "pull_request": "main"},
+    ],
+)
+async def test_what_is_not_pushed_to_a_branch_never_enters_its_history(store: Store, fields: dict[str, Any]) -> None:
+    await store.recording.record([ended("other", completed_at=ago(minutes=9), **fields)], now=NOW)
+    (item,) = await store.recording.record([ended("mine")], now=NOW)
+    assert item.history == ()
+
+
+async def test_builds_without_a_ref_share_no_history(store: Store) -> None:
+    for number in range(3):
+        (item,) = await store.recording.record(
+            [ended(f"b{number}", branch=None, completed_at=ago(minutes=9 - number))], now=NOW
+        )
+        assert (item.history, item.needs_history) == ((), False)
+
+
+async def test_a_retried_build_keeps_its_place_among_the_builds_of_its_branch(store: Store) -> None:
+    old: dict[str, Any] = {"number": 9, "created_at": ago(hours=12), "conclusion": Conclusion.FAILED}
+    await store.recording.record([ended("nine", completed_at=ago(hours=11), **old)], now=NOW)
+    await store.recording.record([ended("fifteen", number=15, completed_at=ago(hours=1))], now=NOW)
+    await store.recording.record([running("nine", number=9, created_at=ago(hours=12))], now=NOW)
+    (again,) = await store.recording.record([ended("nine", completed_at=NOW + MINUTE, **old)], now=NOW + MINUTE)
+    assert again.attempt_no == 2
+    assert [row.build for row in again.history] == ["nine", "fifteen"]
+    (next_one,) = await store.recording.record(
+        [ended("sixteen", number=16, completed_at=NOW + 11 * MINUTE)], now=NOW + 11 * MINUTE
+    )
+    assert [row.build for row in next_one.history] == ["fifteen", "nine", "nine"]
+    assert next(row.build for row in await store.attempts.of_ref(CONNECTION, PIPELINE, MAIN)) == "sixteen"
+
+
+async def test_an_old_commit_that_is_rebuilt_stands_where_its_branch_first_built_it(store: Store) -> None:
+    builds = [
+        ended("one", commit="a1", completed_at=ago(minutes=60)),
+        ended("two", commit="b2", completed_at=ago(minutes=40)),
+        ended("again", commit="a1", completed_at=ago(minutes=20)),
+    ]
+    await store.recording.record(builds, now=NOW)
+    (item,) = await store.recording.record([ended("three", commit="c3")], now=NOW)
+    assert [row.build for row in item.history] == ["two", "again", "one"]
+
+
+async def test_a_commit_s_place_moves_back_when_an_earlier_build_of_it_ends_later(store: Store) -> None:
+    await store.recording.record([ended("again", commit="a1", completed_at=ago(minutes=20))], now=NOW)
+    await store.recording.record([ended("two", commit="b2", completed_at=ago(minutes=40))], now=NOW)
+    slow = ended("slow", commit="a1", created_at=ago(minutes=90), completed_at=ago(minutes=5))
+    await store.recording.record([slow], now=NOW)
+    rows = await store.attempts.of_ref(CONNECTION, PIPELINE, MAIN)
+    assert [row.build for row in rows] == ["two", "again", "slow"]
+
+
+async def test_the_times_of_a_retried_build_are_those_of_its_attempt(store: Store) -> None:
+    old: dict[str, Any] = {"created_at": ago(hours=13), "started_at": ago(hours=13)}
+    await store.recording.record([ended(conclusion=Conclusion.FAILED, completed_at=ago(hours=12), **old)], now=NOW)
+    await store.recording.record([running(**old)], now=NOW)
+    (again,) = await store.recording.record([ended(completed_at=NOW + 3 * MINUTE, **old)], now=NOW + 3 * MINUTE)
+    assert again.finished is not None
+    assert (again.row.began_at, again.finished.seconds) == (NOW, 180.0)
+
+
+async def test_waiting_for_people_is_kept_apart_from_running(store: Store) -> None:
+    begun: dict[str, Any] = {"started_at": NOW, "created_at": NOW}
+    await store.recording.record([running(**begun)], now=NOW)
+    await store.recording.record([running(waiting=True, **begun)], now=NOW + MINUTE)
+    found = await store.builds.get(key())
+    assert found is not None
+    assert found[1].waiting_since == NOW + MINUTE
+    await store.recording.record([running(waiting=True, raw_state="still", **begun)], now=NOW + 5 * MINUTE)
+    await store.recording.record([running(**begun)], now=NOW + 24 * MINUTE)
+    (end,) = await store.recording.record([ended(completed_at=NOW + 26 * MINUTE, **begun)], now=NOW + 26 * MINUTE)
+    assert end.finished is not None
+    assert (end.row.waiting_since, end.finished.approval_seconds, end.finished.seconds) == (None, 23 * 60, 180.0)
+
+
+async def test_only_a_ref_without_history_wants_to_know_earlier_builds(store: Store) -> None:
+    (first,) = await store.recording.record([ended("one", completed_at=ago(minutes=9))], now=NOW, asks_history=True)
+    (second,) = await store.recording.record([ended("two")], now=NOW, asks_history=True)
+    assert (first.needs_history, second.needs_history) == (True, False)
+    assert first.finished is not None
+    assert first.finished.counts_due_at == NOW
 
 
 async def test_links_watches_and_mutes_come_with_each_build_they_concern(store: Store) -> None:
@@ -248,7 +335,7 @@ async def test_links_watches_and_mutes_come_with_each_build_they_concern(store: 
     for channel in (CHANNEL, "C3", "U3"):
         await store.mutes.set(MuteRow(team=TEAM, channel=channel, made_by="U1", made_at=NOW))
     one, two, three = await store.recording.record(
-        [running("b1"), running("b2"), running("b3", pipeline="p-else")], nothing, now=NOW
+        [running("b1"), running("b2"), running("b3", pipeline="p-else")], now=NOW
     )
     assert [row.channel for row in one.links] == [CHANNEL, "C2"]
     assert [row.user for row in one.watches] == ["U1", "U3"]
@@ -260,12 +347,12 @@ async def test_links_watches_and_mutes_come_with_each_build_they_concern(store: 
 
 async def test_more_builds_than_fit_into_one_statement_are_recorded(store: Store) -> None:
     builds = [ended(f"b{number}") for number in range(1101)]
-    assert len(await store.recording.record(builds, told, now=NOW)) == 1101
-    assert await store.recording.record(builds, told, now=NOW) == []
+    assert len(await record_told(store, builds, now=NOW)) == 1101
+    assert await record_told(store, builds, now=NOW) == []
 
 
 async def test_cards_follow_their_build_no_more_often_than_they_may_and_at_once_at_its_end(store: Store) -> None:
-    await store.recording.record([running()], nothing, now=NOW)
+    await store.recording.record([running()], now=NOW)
     await store.notifications.add([notification()])
     await store.notifications.set_sent(1, ts="1.1", card=card(edited_at=NOW), now=NOW)
 
@@ -274,28 +361,28 @@ async def test_cards_follow_their_build_no_more_often_than_they_may_and_at_once_
         return row.edit_due_at
 
     assert await due() is None
-    await store.recording.record([running(raw_state="x")], nothing, now=NOW + timedelta(seconds=5))
+    await store.recording.record([running(raw_state="x")], now=NOW + timedelta(seconds=5))
     assert await due() == NOW + timedelta(seconds=15)
-    await store.recording.record([running(raw_state="y")], nothing, now=NOW + timedelta(seconds=60))
+    await store.recording.record([running(raw_state="y")], now=NOW + timedelta(seconds=60))
     assert await due() == NOW + timedelta(seconds=15)
-    await store.recording.record([ended()], nothing, now=NOW + timedelta(seconds=6))
+    await store.recording.record([ended()], now=NOW + timedelta(seconds=6))
     assert await due() == NOW + timedelta(seconds=6)
 
 
 async def test_a_card_of_a_attempt_that_is_over_stays_as_it_is(store: Store) -> None:
-    await store.recording.record([ended()], nothing, now=NOW)
+    await store.recording.record([ended()], now=NOW)
     await store.notifications.add([notification()])
     await store.notifications.set_sent(1, ts="1.1", card=card(live=False), now=NOW)
-    await store.recording.record([running()], nothing, now=NOW + MINUTE)
+    await store.recording.record([running()], now=NOW + MINUTE)
     (row,) = await store.cards.of_build(key())
     assert row.edit_due_at is None
 
 
 async def test_a_change_while_a_notification_is_posted_makes_its_card_due(store: Store) -> None:
-    await store.recording.record([running()], nothing, now=NOW)
+    await store.recording.record([running()], now=NOW)
     await store.notifications.add([notification(event="started"), notification("b2", channel="C2", event="started")])
     assert len(await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=9)) == 2
-    await store.recording.record([running(raw_state="x")], nothing, now=NOW)
+    await store.recording.record([running(raw_state="x")], now=NOW)
     await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
     await store.notifications.set_sent(2, ts="2.2", card=card("b2", "2.2"), now=NOW)
     (moved,), (still,) = await store.cards.of_build(key()), await store.cards.of_build(key("b2"))
@@ -314,7 +401,6 @@ async def test_attempts_that_want_counts_are_claimed_newest_first_and_come_back_
             ended("red", completed_at=ago(minutes=3), conclusion=Conclusion.FAILED, issues=IssueCounts(errors=1)),
             running("runs"),
         ],
-        nothing,
         now=NOW,
         counts_after=timedelta(0),
     )
@@ -327,17 +413,15 @@ async def test_attempts_that_want_counts_are_claimed_newest_first_and_come_back_
 
 
 async def test_no_counts_are_wanted_where_nobody_asks_for_them(store: Store) -> None:
-    await store.recording.record([ended()], nothing, now=NOW)
+    await store.recording.record([ended()], now=NOW)
     assert await store.attempts.claim_uncounted(NOW, 9) == []
 
 
 async def test_counts_fill_the_attempt_release_its_notification_and_edit_its_cards(store: Store) -> None:
     later = NOW + timedelta(seconds=30)
 
-    def patient(batch: Sequence[Recorded]) -> Sequence[NotificationRow]:
-        return [notification(attempt_no=item.attempt_no, due_at=later) for item in batch]
-
-    await store.recording.record([ended()], patient, now=NOW, counts_after=timedelta(0))
+    await store.recording.record([ended()], now=NOW, counts_after=timedelta(0))
+    await store.notifications.add([notification(due_at=later)])
     await store.notifications.add([notification(event="started", channel="C2", due_at=later, state="sent")])
     await store.notifications.set_sent(2, ts="2.2", card=card(channel="C2", ts="2.2"), now=NOW)
     await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW + MINUTE, failures="[]", failures_total=4)
@@ -350,12 +434,12 @@ async def test_counts_fill_the_attempt_release_its_notification_and_edit_its_car
     assert found[0].issues == IssueCounts(errors=2)
     (edit,) = await store.cards.of_build(key())
     assert edit.edit_due_at == NOW + MINUTE
-    assert await store.recording.record([ended()], told, now=NOW + MINUTE) == []
+    assert await record_told(store, [ended()], now=NOW + MINUTE) == []
 
 
 async def test_counts_make_a_waiting_notification_due_but_not_a_refused_one(store: Store) -> None:
     later = NOW + timedelta(seconds=30)
-    await store.recording.record([ended()], nothing, now=NOW)
+    await store.recording.record([ended()], now=NOW)
     await store.notifications.add([notification(due_at=later), notification(channel="C2", due_at=NOW)])
     await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1)
     await store.notifications.requeue(2, due_at=later, unsure=False)
@@ -364,8 +448,8 @@ async def test_counts_make_a_waiting_notification_due_but_not_a_refused_one(stor
 
 
 async def test_counts_of_a_attempt_that_is_over_do_not_touch_the_build_that_runs_again(store: Store) -> None:
-    await store.recording.record([ended()], nothing, now=NOW)
-    await store.recording.record([running()], nothing, now=NOW)
+    await store.recording.record([ended()], now=NOW)
+    await store.recording.record([running()], now=NOW)
     await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW)
     await store.attempts.set_counts(key("unknown"), 1, IssueCounts(errors=2), NOW)
     found = await store.builds.get(key())
@@ -374,7 +458,7 @@ async def test_counts_of_a_attempt_that_is_over_do_not_touch_the_build_that_runs
 
 
 async def test_counts_are_given_up_and_the_notification_waits_no_longer(store: Store, set_clock: SetClock) -> None:
-    await store.recording.record([ended()], nothing, now=NOW, counts_after=timedelta(0))
+    await store.recording.record([ended()], now=NOW, counts_after=timedelta(0))
     await store.notifications.add([notification(due_at=NOW + timedelta(seconds=30))])
     (row,) = await store.attempts.claim_uncounted(NOW, 9)
     assert row.id is not None
@@ -386,7 +470,7 @@ async def test_counts_are_given_up_and_the_notification_waits_no_longer(store: S
 
 
 async def test_cards_learn_that_no_counts_will_come(store: Store) -> None:
-    await store.recording.record([ended()], told, now=NOW, counts_after=timedelta(0))
+    await record_told(store, [ended()], now=NOW, counts_after=timedelta(0))
     await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
     (row,) = await store.attempts.claim_uncounted(NOW, 9)
     assert row.id is not None
@@ -400,14 +484,14 @@ async def test_a_started_build_is_watched_and_its_end_told_however_fast_it_came(
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notifications=lambda made: [notification(event="started", attempt_no=made.attempt_no)],
+        notifications=[notification(event="started")],
         watches=[watch()],
         now=NOW,
     )
     assert (row.attempt_no, row.completed, row.started_by, row.started_channel) == (1, False, "U1", CHANNEL)
     assert row.id
     assert await store.polling.watched(CONNECTION) == (frozenset(), frozenset({key()}))
-    (item,) = await store.recording.record([ended()], told, now=NOW)
+    (item,) = await record_told(store, [ended()], now=NOW)
     assert item.finished is not None
     assert [one.user for one in item.watches] == ["U1"]
     assert item.row.started_by == "U1"
@@ -415,13 +499,13 @@ async def test_a_started_build_is_watched_and_its_end_told_however_fast_it_came(
 
 
 async def test_a_build_the_watcher_saw_first_is_marked_as_started_and_keeps_what_is_known(store: Store) -> None:
-    await store.recording.record([running(commit="abc1234", raw_state="x")], nothing, now=NOW)
+    await store.recording.record([running(commit="abc1234", raw_state="x")], now=NOW)
     row = await store.recording.record_start(
         running(raw_state="queued", updated_at=NOW),
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notifications=lambda _: (),
+        notifications=(),
         watches=[],
         now=NOW,
     )
@@ -430,56 +514,59 @@ async def test_a_build_the_watcher_saw_first_is_marked_as_started_and_keeps_what
 
 
 async def test_an_end_that_was_told_already_stays_told_when_the_start_is_written_late(store: Store) -> None:
-    await store.recording.record([ended(updated_at=NOW)], told, now=NOW)
+    await record_told(store, [ended(updated_at=NOW)], now=NOW)
     row = await store.recording.record_start(
         running(updated_at=ago(minutes=1)),
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notifications=lambda _: (),
+        notifications=(),
         watches=[],
         now=NOW,
     )
     assert (row.completed, row.attempt_no, row.started_by) == (True, 1, "U1")
-    assert await store.recording.record([ended(updated_at=NOW)], told, now=NOW) == []
+    assert await record_told(store, [ended(updated_at=NOW)], now=NOW) == []
 
 
 async def test_a_retried_build_is_in_a_new_attempt_before_its_system_shows_it(store: Store) -> None:
-    await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW)
+    await record_told(store, [ended(conclusion=Conclusion.FAILED)], now=NOW)
     row = await store.recording.record_start(
         ended(conclusion=Conclusion.FAILED),
         team=TEAM,
         channel=CHANNEL,
         user="U1",
-        notifications=lambda made: [notification(event="started", attempt_no=made.attempt_no)],
+        notifications=[notification(event="started")],
         watches=[watch()],
         now=NOW,
         reopened=True,
     )
     assert (row.attempt_no, row.completed) == (2, False)
-    assert await store.recording.record([ended(conclusion=Conclusion.FAILED)], told, now=NOW) == []
-    (item,) = await store.recording.record([running()], told, now=NOW)
+    assert await record_told(store, [ended(conclusion=Conclusion.FAILED)], now=NOW) == []
+    (item,) = await record_told(store, [running()], now=NOW)
     assert (item.attempt_no, item.reopened) == (2, False)
-    (item,) = await store.recording.record([ended(completed_at=NOW + MINUTE)], told, now=NOW + MINUTE)
+    (item,) = await record_told(store, [ended(completed_at=NOW + MINUTE)], now=NOW + MINUTE)
     assert item.finished is not None
     assert item.finished.attempt_no == 2
 
 
-async def test_a_lost_build_is_asked_about_no_more(store: Store) -> None:
+async def test_a_lost_build_is_not_tracked_any_more_and_its_cards_say_so(store: Store) -> None:
     await store.links.save(link())
-    await store.recording.record([running(), running("b2")], nothing, now=NOW)
+    await store.recording.record([running(), running("b2")], now=NOW)
     await store.watches.add(watch())
     await store.notifications.add([notification(event="started")])
     await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
     await store.recording.stop_tracking(key())
     assert await store.polling.watched(CONNECTION) == (frozenset({PIPELINE}), frozenset({key("b2")}))
-    assert await store.cards.of_build(key()) == []
+    (edit,) = await store.cards.of_build(key())
+    assert edit.edit_due_at == NOW
+    (note,) = await store.cards.notes(key(), 1, TEAM)
+    assert (note.kind, note.text) == ("replaced", "The CI system no longer has this build")
     assert await store.watches.of_build(key()) == []
     assert await store.attempts.get(key(), 1) is None
 
 
 async def test_two_connections_in_one_page_are_kept_apart(store: Store) -> None:
-    items = await store.recording.record([ended(), ended(connection="other")], told, now=NOW)
+    items = await record_told(store, [ended(), ended(connection="other")], now=NOW)
     assert {item.build.key for item in items} == {key(), BuildKey(connection="other", pipeline=PIPELINE, id="b1")}
 
 
@@ -497,5 +584,5 @@ async def test_builds_are_looked_up_in_an_index(store: Store, row: type[BuildRow
 
 async def test_builds_with_odd_names_are_found_again(store: Store) -> None:
     builds = [ended(build, pipeline="group/ünï \"'{}[],") for build in ("a,b", 'a"b', "a'b", "{a}", "[a]", "\\a", "ä☃")]
-    assert len(await store.recording.record(builds, told, now=NOW)) == len(builds)
-    assert await store.recording.record(builds, told, now=NOW) == []
+    assert len(await record_told(store, builds, now=NOW)) == len(builds)
+    assert await record_told(store, builds, now=NOW) == []

@@ -1,12 +1,13 @@
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
 import logging
 import statistics
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -20,7 +21,10 @@ from bot.core.errors import AuthFailed, BotError, StoreError, UnexpectedResponse
 from bot.core.models import WebhookEvent
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import InstallRow
-from bot.web.app import BODY_BYTES, HOOK_BYTES, Seen, Web, WebDependencies
+from bot.web.app import WebDependencies, web_app
+from bot.web.slack import BODY_BYTES
+from bot.web.webhooks import HOOK_BYTES, PollRequest, WebhookQueue
+from commands.registry import REGISTRY
 from commands.slack.app import SlackApp
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
@@ -63,8 +67,10 @@ class House:
     heard: list[Mapping[str, Any]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     reply: Reply = field(default_factory=Reply)
-    taps: list[WebhookEvent] = field(default_factory=list)
-    tap_faults: list[BotError] = field(default_factory=list)
+    fallbacks: list[str] = field(default_factory=list)
+    written: list[list[tuple[str | None, list[tuple[str, str]], bool]]] = field(default_factory=list)
+    write_faults: list[BotError] = field(default_factory=list)
+    most_targets: int = 3
     checks: dict[str, Any] = field(default_factory=dict)
     finished: list[dict[str, str]] = field(default_factory=list)
     finish_fault: BotError | None = None
@@ -75,13 +81,14 @@ class House:
 
     def __post_init__(self) -> None:
         self.works = Works2(self.clock)
-        self.web = Web(
+        self.queue = WebhookQueue(self.write, most=self.most_targets)
+        self.app = web_app(
             WebDependencies(
-                dispatch=self.dispatch,
+                take=self.take,
                 signing_secrets=self.secrets,
-                provider_of=lambda name: self.works if name == "works" else None,
-                tapped=self.tapped,
-                ready={name: self.check(name) for name in ("database", "slack")},
+                provider_of=self.provider_of,
+                webhooks=self.queue,
+                checks={name: self.check(name) for name in ("database", "slack")},
                 metrics=lambda: (b"buildbell_looks_total 1\n", "text/plain; version=0.0.4"),
                 clock=self.clock,
                 oauth=self if self.oauth else None,
@@ -89,18 +96,22 @@ class House:
             )
         )
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.web.app()), base_url="http://bot.example", follow_redirects=False
+            transport=httpx.ASGITransport(self.app), base_url="http://bot.example", follow_redirects=False
         )
 
-    async def dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
+    async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Reply:
         self.heard.append(body)
         self.headers.append(headers)
+        self.fallbacks.append(fallback)
         return self.reply
 
-    async def tapped(self, _provider: AnyProvider, tap: WebhookEvent) -> None:
-        if self.tap_faults:
-            raise self.tap_faults.pop()
-        self.taps.append(tap)
+    async def provider_of(self, name: str) -> AnyProvider | None:
+        return self.works if name == "works" else None
+
+    async def write(self, requests: Sequence[PollRequest]) -> None:
+        if self.write_faults:
+            raise self.write_faults.pop()
+        self.written.append([(one.part, list(one.hints), one.is_full) for one in requests])
 
     def check(self, name: str) -> Any:
         async def one() -> str:
@@ -175,6 +186,14 @@ async def test_a_click_is_read_from_its_payload(house: House) -> None:
     answer = await house.send(urlencode({"payload": json.dumps(click)}).encode())
     assert (answer.json(), answer.headers["content-type"]) == ({"a": 1}, "application/json")
     assert house.heard == [click]
+
+
+async def test_odd_texts_are_made_valid_where_they_come_in(house: House) -> None:
+    await house.send(b"command=%2Fbuild&text=run+web+A%3D%00x&team_id=T1&user_id=U1&channel_id=C1")
+    assert house.heard[0]["text"] == "run web A=x"
+    click = b'{"type": "block_actions", "user": {"id": "U1"}, "actions": [{"action_id": "build.run", "value": "run half \\ud83d"}]}'
+    await house.send(urlencode({"payload": click}).encode())
+    assert house.heard[1]["actions"][0]["value"] == "run half \N{REPLACEMENT CHARACTER}"
 
 
 async def test_an_event_comes_with_what_slack_says_of_its_repeats(house: House) -> None:
@@ -309,45 +328,20 @@ async def test_a_body_has_a_size_that_makes_sense(house: House) -> None:
     assert house.heard == []
 
 
-# replays
-
-
-async def test_a_replay_is_answered_and_not_done_again(house: House) -> None:
-    for _time in range(3):
-        assert (await house.command("run web")).status_code == 200
-    assert len(house.heard) == 1
+async def test_each_request_comes_with_what_identifies_it(house: House) -> None:
+    await house.command("run web")
+    await house.command("run web")
     house.clock.go(seconds=1)
     await house.command("run web")
-    assert len(house.heard) == 2
+    assert len(house.heard) == 3
+    assert house.fallbacks[0] == house.fallbacks[1] != house.fallbacks[2]
+    assert all(fallback.startswith("v0=") for fallback in house.fallbacks)
 
 
-async def test_an_event_that_slack_repeats_is_done_once(house: House) -> None:
-    event = {"type": "event_callback", "event_id": "Ev1", "event": {"type": "app_mention"}}
-    for _time in range(3):
-        await house.send(json.dumps(event).encode(), kind=JSON)
-        house.clock.go(minutes=1)
-    assert len(house.heard) == 1
-
-
-async def test_what_could_not_be_handled_may_come_again(house: House) -> None:
-    house.reply = Reply(status=500)
-    assert (await house.command()).status_code == 500
-    house.reply = Reply()
-    assert (await house.command()).status_code == 200
-    assert len(house.heard) == 2
-
-
-def test_deliveries_are_forgotten_after_a_while_and_when_there_are_too_many(set_clock: SetClock) -> None:
-    seen = Seen(set_clock, seconds=60, most=3)
-    assert [seen.again(key) for key in (b"a", b"a", b"b")] == [False, True, False]
-    set_clock.go(seconds=61)
-    assert not seen.again(b"a")
-    for key in (b"c", b"d", b"e", b"f"):
-        seen.again(key)
-    assert not seen.again(b"a")
-    seen.forget(b"a")
-    seen.forget(b"never")
-    assert not seen.again(b"a")
+@pytest.mark.parametrize(("status", "answered"), [(404, 400), (503, 503), (200, 200)])
+async def test_what_nobody_knows_is_a_bad_request(house: House, status: int, answered: int) -> None:
+    house.reply = Reply(status=status)
+    assert (await house.command()).status_code == answered
 
 
 # the ack
@@ -359,6 +353,8 @@ class Silence:
     def __init__(self, clock: SetClock) -> None:
         self.clock = clock
         self.asked: list[str] = []
+        self.registry = REGISTRY
+        self.command = "/build"
 
     def __getattr__(self, name: str) -> Any:
         self.asked.append(name)
@@ -371,12 +367,13 @@ async def test_nothing_is_asked_of_store_slack_or_systems_before_the_ack(set_clo
     front = SlackApp(cast("Any", services), cast("Any", services), bot_user=lambda: "UBOT")
     before_ack: list[list[str]] = []
 
-    async def dispatch(body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+    async def take(body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Any:
         reply = await front.dispatch(body, headers)
         before_ack.append(list(services.asked))
         return reply
 
-    house.web._doors = replace(house.web._doors, dispatch=dispatch)
+    house.take = take  # type: ignore[method-assign]
+    house.__post_init__()
     click = {
         "type": "block_actions",
         "user": {"id": "U1"},
@@ -409,56 +406,113 @@ async def test_an_ack_takes_little_of_our_own_time(set_clock: SetClock) -> None:
 # webhooks
 
 
-async def test_a_webhook_becomes_a_tap_once(house: House) -> None:
+async def hook(house: House, path: str = "/hooks/works") -> int:
+    return (await house.http.post(path, content=b"{}")).status_code
+
+
+async def test_a_webhook_is_answered_before_it_is_written_and_written_once(house: House) -> None:
     house.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b")
-    answers = [await house.http.post("/hooks/works", content=b"{}") for _time in range(3)]
-    assert [answer.status_code for answer in answers] == [202, 202, 202]
-    assert house.taps == [house.works.says]
+    assert [await hook(house) for _time in range(3)] == [202, 202, 202]
+    assert house.written == []
+    await house.queue.flush()
+    assert house.written == [[("", [("p", "b")], False)]]
     house.works.says = WebhookEvent(delivery="d2")
-    await house.http.post("/hooks/works/path-secret", content=b"{}")
-    assert len(house.taps) == 2
+    await hook(house, "/hooks/works/path-secret")
+    await house.queue.flush()
+    assert house.written[1:] == [[(None, [], True)]]
     assert house.works.asked[-1] == ("hook", "path-secret", "{}")
+    await house.queue.flush()
+    assert len(house.written) == 2
+
+
+async def test_many_webhooks_of_a_poll_target_wait_as_one(house: House) -> None:
+    for number in range(1000):
+        house.works.says = WebhookEvent(delivery=f"d{number}", pipeline="p", build=f"b{number % 300}")
+        assert await hook(house) == 202
+    assert len(house.queue) == 1
+    await house.queue.flush()
+    ((_part, hints, is_full),) = house.written[0]
+    assert (len(hints), is_full) == (100, True)
+
+
+async def test_a_full_queue_refuses_what_it_can_not_hold_and_takes_it_later(house: House) -> None:
+    event = WebhookEvent(delivery="d", pipeline="p", build="b")
+    for number in range(house.most_targets):
+        assert house.queue.add(f"c{number}", "", event)
+    house.works.says = event
+    assert await hook(house) == 503
+    assert house.queue.add("c0", "", event)
+    await house.queue.flush()
+    assert await hook(house) == 202
+
+
+async def test_what_can_not_be_written_waits_on_with_what_came_meanwhile(house: House) -> None:
+    house.write_faults = [StoreError("The connection to the database broke.")]
+    house.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b1")
+    assert await hook(house) == 202
+    with pytest.raises(StoreError):
+        await house.queue.flush()
+    house.works.says = WebhookEvent(delivery="d2", pipeline="p", build="b2")
+    await hook(house)
+    await house.queue.flush()
+    assert house.written == [[("", [("p", "b1"), ("p", "b2")], False)]]
+
+
+async def test_the_queue_writes_beside_the_answers_and_survives_a_fault(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.web.webhooks.GATHER_SECONDS", 0.0)
+    monkeypatch.setattr("bot.web.webhooks.AGAIN_SECONDS", 0.0)
+    house.write_faults = [StoreError("The connection to the database broke.")]
+    house.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b1")
+    writing = asyncio.ensure_future(house.queue.run())
+    await hook(house)
+    async with asyncio.timeout(10):
+        while not house.written:  # noqa: ASYNC110 - it is written in a task of its own
+            await asyncio.sleep(0)
+    writing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await writing
+    assert house.written == [[("", [("p", "b1")], False)]]
 
 
 async def test_webhooks_without_a_delivery_id_are_all_taken(house: House) -> None:
     house.works.says = WebhookEvent(delivery="")
     for _time in range(2):
-        await house.http.post("/hooks/works", content=b"{}")
-    assert len(house.taps) == 2
+        await hook(house)
+        await house.queue.flush()
+    assert len(house.written) == 2
 
 
 async def test_a_webhook_about_nothing_of_ours_is_taken_quietly(house: House) -> None:
-    assert (await house.http.post("/hooks/works", content=b"{}")).status_code == 200
-    assert house.taps == []
+    assert await hook(house) == 200
+    assert len(house.queue) == 0
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (AuthFailed("The signature does not fit.", provider="The Works", status=401), 401),
-        (UnexpectedResponse("The body does not read.", provider="The Works"), 400),
-    ],
-)
-async def test_a_webhook_that_is_refused_says_why(house: House, error: BotError, status: int) -> None:
-    house.works.says = error
+async def test_an_unknown_connection_is_answered_as_a_wrong_signature_is(house: House) -> None:
+    house.works.says = AuthFailed("The signature does not fit.", provider="The Works", status=401)
+    answers = [
+        await house.http.post(path, content=b"{}")
+        for path in ("/hooks/works", "/hooks/works/wrong", "/hooks/gone", "/hooks/gone/x", "/hooks/%00", "/hooks/ü")
+    ]
+    assert {(answer.status_code, answer.text, str(answer.headers)) for answer in answers} == {
+        (401, answers[0].text, str(answers[0].headers))
+    }
+    assert "The Works" not in answers[0].text
+
+
+async def test_a_webhook_that_can_not_be_read_says_why(house: House) -> None:
+    house.works.says = UnexpectedResponse("The body does not read.", provider="The Works")
     answer = await house.http.post("/hooks/works", content=b"{}")
-    assert (answer.status_code, answer.text) == (status, str(error))
-    assert house.taps == []
+    assert (answer.status_code, answer.text) == (400, str(house.works.says))
+    assert len(house.queue) == 0
 
 
-async def test_unknown_connections_and_oversized_bodies_are_refused(house: House) -> None:
-    assert (await house.http.post("/hooks/gone", content=b"{}")).status_code == 404
-    assert (await house.http.post("/hooks/works", content=b"a" * (HOOK_BYTES + 1))).status_code == 413
+async def test_oversized_webhooks_are_refused_whoever_they_are_for(house: House) -> None:
+    for name in ("works", "gone"):
+        assert (await house.http.post(f"/hooks/{name}", content=b"a" * (HOOK_BYTES + 1))).status_code == 413
     assert (await house.http.get("/hooks/works")).status_code == 405
     assert house.works.asked == []
-
-
-async def test_a_webhook_that_could_not_be_kept_may_come_again(house: House) -> None:
-    house.works.says = WebhookEvent(delivery="d1")
-    house.tap_faults = [StoreError("The connection to the database broke.")]
-    assert (await house.http.post("/hooks/works", content=b"{}")).status_code == 503
-    assert (await house.http.post("/hooks/works", content=b"{}")).status_code == 202
-    assert len(house.taps) == 1
 
 
 # health

@@ -32,7 +32,7 @@ async def test_somebody_elses_build_is_asked_about_and_the_answer_stops_that_one
     asked = await say('cancel app#8 --reason "it\'s old"')
     assert works.acts == []
     assert "Stop App #8 on main?" in first(asked)
-    assert "It was started by Bo." in first(asked)
+    assert "It was started by <@U2>." in first(asked)
     works.running(app, 9)
     handled = await say(buttons(asked)["Stop it"], source=Source.BUTTON)
     assert works.acts == [("cancel", "b8", None)]

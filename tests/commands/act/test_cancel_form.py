@@ -108,12 +108,19 @@ async def test_systems_that_stop_nothing_are_left_out(
     assert "Nothing runs here that I could stop." in modal.text
 
 
-async def test_without_words_and_without_a_default_the_form_opens(
-    modal: Modal, works: FakeProvider, running: list[Build], linked: Linked
+async def test_without_words_ones_own_only_running_build_is_stopped(
+    modal: Modal, works: FakeProvider, running: list[Build]
 ) -> None:
-    await linked(works.add("api"))
+    assert await modal.open("cancel") == {}
+    assert [act[:2] for act in works.acts] == [("cancel", "b9")]
+
+
+async def test_of_several_own_running_builds_the_form_asks_which(
+    modal: Modal, works: FakeProvider, app: Pipeline, running: list[Build], recorded: Recorded
+) -> None:
+    await recorded(works.running(app, 50), started_by=USER)
     await modal.open("cancel")
-    assert len(offered(modal)) == 3
+    assert len(offered(modal)) == 4
     assert not works.acts
 
 
@@ -127,5 +134,5 @@ async def test_where_it_is_clear_which_build_is_meant_no_form_opens(
 
 
 async def test_in_a_channel_without_anything_the_form_says_so(modal: Modal) -> None:
-    await modal.open("cancel")
+    await modal.open("cancel --form")
     assert "No pipeline is linked to this channel" in modal.text

@@ -84,7 +84,7 @@ async def test_what_is_not_open_or_cannot_be_refused_is_said(
 ) -> None:
     await waiting(Approval(id="g1", build="b5", pipeline="p-app", name="qa"))
     assert "has no open step `nope`" in first(await say("approve #5 nope", user=ADMIN))
-    assert "Nothing waits there now" in first(await say("approve #6", user=ADMIN))
+    assert "Nothing waits for approval in App #6 now" in first(await say("approve #6", user=ADMIN))
     assert (await say("reject #5", user=ADMIN)).outcome == "failed"
     works.capabilities = EVERYTHING - {Capability.REJECT}
     assert (await say("reject #5", user=ADMIN)).outcome == "failed"

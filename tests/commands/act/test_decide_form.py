@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -117,7 +118,7 @@ async def test_the_role_is_asked_when_the_form_is_sent(
     assert modal.value("comment") == "Kept"
     assert not works.acts
     modal.slack_app = SlackApp(
-        replace(services, access=Access(admins=frozenset({"U2"}))), modal.sender, bot_user=lambda: "UBOT"
+        replace(services, access=Access(admins=frozenset({"U2"}))), cast("Any", modal.sender), bot_user=lambda: "UBOT"
     )
     await modal.submit()
     assert works.acts[0][:2] == ("approve", "g2")

@@ -76,7 +76,7 @@ async def test_a_second_click_retries_nothing(say: Say, works: FakeProvider, app
         ("retry --job nope", "No job of this build is called `nope`"),
         ("retry --job deploy", "`deploy` fits 2 jobs"),
         ("retry --all --failed", "exclude each other"),
-        ("retry #5 test", "I don't know what `test` should be"),
+        ("retry #5 test", "Unexpected `test`"),
     ],
 )
 async def test_jobs_that_are_not_clear_are_asked_about(say: Say, works: FakeProvider, words: str, told: str) -> None:
@@ -144,4 +144,4 @@ async def test_a_rebuild_is_told_once_and_a_second_click_starts_nothing(
     assert len(works.acts) == 1
     assert await store.notifications.of_build(build.key) == []
     assert [row.event for row in await store.notifications.of_build(works.history[app.id][0].key)] == ["started"]
-    assert "I don't know what `x` should be" in first(await say("rebuild #5 x"))
+    assert "Unexpected `x`" in first(await say("rebuild #5 x"))

@@ -7,10 +7,10 @@ import pytest
 from bot.core.models import Parameter, ParameterType, Pipeline
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
-from commands.act.presets import presets, save_preset
-from commands.core.context import Request, Services, Source
+from commands.act.presets import presets_of, save_preset
+from commands.core.context import Context, Source
 from commands.core.grammar import Target
-from commands.core.resolve import place
+from commands.core.resolve import resolve_pipeline
 from tests.commands.fakes import ADMIN, EVERYTHING, TEAM, USER, FakeProvider
 from tests.commands.reading import Say, first, said
 
@@ -70,7 +70,7 @@ async def test_parameters_that_are_missing_are_asked_for(say: Say, works: FakePr
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("run app web", "I don't know what `web` should be"),
+        ("run app web", "Unexpected `web`"),
         ("run app#4", "`/build rebuild #412`"),
         ("run app --option fast", "takes NAME=VALUE"),
         ("run app --option fast=1", "It has: `clean`."),
@@ -89,14 +89,14 @@ async def test_a_system_that_cannot_start_says_so(say: Say, works: FakeProvider)
 
 
 async def test_presets_fill_in_what_was_not_typed_and_are_forgotten_on_request(
-    say: Say, works: FakeProvider, request_of: Callable[..., Request], services: Services
+    say: Say, works: FakeProvider, context_of: Callable[..., Context]
 ) -> None:
-    where = await place(Target(pipeline="works:app"), request_of(), services, acting=True, verb="run")
-    await save_preset("qa", {"ENV": "qa", "A": "1"}, where, request_of(), services)
+    where = await resolve_pipeline(Target(pipeline="works:app"), context_of(), acting=True, verb="run")
+    await save_preset("qa", {"ENV": "qa", "A": "1"}, where, context_of())
     await say("run app A=2 --preset qa")
     assert works.acts[0][2].parameters == {"ENV": "qa", "A": "2"}
     assert "removed the preset" in first(await say("run app --forget-preset qa"))
-    assert await presets(where, request_of(), services) == {}
+    assert await presets_of(where, context_of()) == {}
     assert len(works.acts) == 1
 
 

@@ -47,7 +47,7 @@ async def test_without_a_pipeline_only_that_is_asked(modal: Modal) -> None:
 
 async def test_a_name_that_fits_nothing_is_said_and_can_be_chosen_anew(modal: Modal) -> None:
     await modal.open("run rocket --form")
-    assert "I know no pipeline" in modal.text
+    assert "No pipeline called" in modal.text
     assert modal.fields() == ["pipeline"]
 
 
@@ -222,15 +222,15 @@ async def test_a_system_that_starts_nothing_says_so(modal: Modal, works: FakePro
 
 async def test_the_last_result_stands_in_the_preview(modal: Modal, works: FakeProvider, app: Pipeline) -> None:
     build = works.build_of(app, 41, conclusion=Conclusion.FAILED, triggered_by="Bo")
-    await modal.slack_app._services.store.recording.record([build], lambda _batch: (), now=NOW)
+    await modal.slack_app._services.store.recording.record([build], now=NOW)
     await modal.open("run app --form")
-    assert "Will start App on main; there #41 by Bo is failed." in modal.text
+    assert "Will start App on main. Last build there: #41 by Bo, failed." in modal.text
 
 
 async def test_a_trouble_with_the_parameters_leaves_the_rest_of_the_form(modal: Modal, asking: FakeProvider) -> None:
     asking.troubles["parameters"] = Unavailable("Not now.", provider="The Works")
     await modal.open("run app --form")
-    assert "I can't read the parameters: Not now." in modal.text
+    assert "The parameters could not be read: Not now." in modal.text
     assert "extra" in modal.fields()
 
 
@@ -253,7 +253,7 @@ async def test_a_pipeline_that_went_away_meanwhile_is_said_above(modal: Modal, w
     await modal.open("run app --form")
     works.add("app2")
     await modal.change("pipeline", "works:p-gone")
-    assert "I know no pipeline" in modal.text
+    assert "No pipeline called" in modal.text
     assert modal.value("pipeline") == "works:p-gone"
 
 

@@ -10,9 +10,9 @@ from bot.core.errors import Unavailable
 from bot.core.models import Pipeline
 from bot.store import Store
 from bot.store.tables import AuditRow
-from commands.core import executor
-from commands.core.context import Request, Services, Source
-from commands.registry import COMMANDS, find, split_verb
+from commands.core.context import Context, Services, Source
+from commands.core.executor import execute
+from commands.registry import REGISTRY
 from tests.commands.fakes import ADMIN, NOW, TEAM, USER, FakeProvider
 from tests.commands.reading import Linked, Say, first, said
 
@@ -49,26 +49,26 @@ async def test_a_bare_name_is_answered_with_how_to_look_at_it(say: Say) -> None:
     ],
 )
 def test_words_find_their_verb(text: str, verb: str, rest: str) -> None:
-    command, words = split_verb(text)
+    command, words = REGISTRY.split(text)
     assert (command.verb, words) == (verb, rest)
 
 
 @pytest.mark.parametrize("begins", ["canc", "unmu", "rebui", "acc", "clai", "s", "zz"])
 def test_only_reading_verbs_may_be_shortened(begins: str) -> None:
-    assert find(begins) is None
+    assert REGISTRY.find(begins) is None
 
 
 def test_verbs_and_aliases_are_distinct_and_examples_parse() -> None:
-    names = [name for command in COMMANDS for name in (command.verb, *command.aliases)]
+    names = [name for command in REGISTRY.commands for name in (command.verb, *command.aliases)]
     assert len(names) == len(set(names))
-    for command in COMMANDS:
+    for command in REGISTRY.commands:
         for example in command.examples:
             sent = (
                 example.replace("@ana", "<@U1>")
                 .replace("#random", "<#C1>")
                 .replace("<a build's URL>", "https://x.example")
             )
-            known, words = split_verb(sent)
+            known, words = REGISTRY.split(sent)
             assert known is command
             known.parse(words)
 
@@ -88,6 +88,16 @@ async def test_acts_and_refusals_are_written_down_and_looks_are_not(
     assert [(row.verb, row.outcome) for row in rows] == [("run", "ok"), ("mute", "ok"), ("erase", "refused")]
     assert (rows[0].user, rows[0].words, rows[0].pipeline, rows[0].build) == (USER, "run app A=1", "p-app", "b2")
     assert rows[0].source == "slash"
+
+
+async def test_a_secret_among_the_words_is_not_written_down(
+    say: Say, store: Store, works: FakeProvider, app: Pipeline, linked: Linked
+) -> None:
+    await linked()
+    await say("run app DB_PASSWORD=hush-hush REGION=eu MIRROR=https://u:hush-hush@m.example/x")
+    (row,) = await audits(store)
+    assert "hush" not in row.words
+    assert row.words.startswith("run app DB_PASSWORD=[masked: secret] REGION=eu ")
 
 
 async def test_a_question_is_not_written_down_as_an_act(
@@ -161,7 +171,7 @@ async def test_buttons_and_schedules_are_read_as_written(say: Say, works: FakePr
     assert [act[2].parameters["A"] for act in works.acts] == ["&lt;", "&lt;x", "&lt;y"]
 
 
-async def test_hints_name_the_slash_command_in_use(services: Services, request_of: Callable[..., Request]) -> None:
-    handled = await executor.handle(request_of("run app#4"), replace(services, command="/ci"))
+async def test_hints_name_the_slash_command_in_use(services: Services, context_of: Callable[..., Context]) -> None:
+    handled = await execute("run app#4", context_of(services=replace(services, command="/ci")))
     assert "`/ci rebuild #412`" in first(handled)
     assert "/build" not in said(handled)

@@ -222,7 +222,9 @@ def test_an_empty_target_is_known_as_such() -> None:
 
 def test_long_flags_name_what_signs_cannot() -> None:
     ask = read("--pipeline 'a@b#c' --ref tag:v1 --build LAST --id x1 --round 2")
-    assert ask.target() == Target(pipeline="a@b#c", ref=Ref(kind=RefKind.TAG, name="v1"), build="last", id="x1")
+    assert ask.target() == Target(
+        pipeline="a@b#c", ref=Ref(kind=RefKind.TAG, name="v1"), build="last", id="x1", attempt=2
+    )
     assert ask.flag("round") == "2"
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from bot.core.models import Pipeline
+from bot.core.models import Approval, Pipeline
 from bot.store import Store
 from bot.store.tables import GrantRow
-from commands.core.context import Access, Request, Role, Services, Source
-from commands.core.executor import Handled, handle
+from commands.core.context import Access, Context, Role, Services, Source
+from commands.core.executor import Handled, execute
 from commands.core.permissions import role_of
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Say, first, said
 
-RequestOf = Callable[..., Request]
+ContextOf = Callable[..., Context]
 
 
 async def give(store: Store, role: str, subject: str = f"user:{USER}", **fields: str) -> None:
@@ -29,8 +29,8 @@ def narrow(services: Services) -> Services:
     return replace(services, access=Access(members=Role.VIEW))
 
 
-async def act(request_of: RequestOf, services: Services, text: str, **fields: Any) -> Handled:
-    return await handle(request_of(text, **fields), services)
+async def act(context_of: ContextOf, services: Services, text: str, **fields: Any) -> Handled:
+    return await execute(text, context_of(**{"services": services, **fields}))
 
 
 async def test_members_may_run_by_default(say: Say, works: FakeProvider) -> None:
@@ -39,10 +39,10 @@ async def test_members_may_run_by_default(say: Say, works: FakeProvider) -> None
 
 
 async def test_members_may_be_narrowed_to_looking(
-    request_of: RequestOf, narrow: Services, works: FakeProvider, app: Pipeline
+    context_of: ContextOf, narrow: Services, works: FakeProvider, app: Pipeline
 ) -> None:
     works.running(app, 3)
-    assert "#3" in said(await act(request_of, narrow, "show app#3"))
+    assert "#3" in said(await act(context_of, narrow, "show app#3"))
     for words in (
         "run app",
         "cancel app#3 --yes",
@@ -52,11 +52,11 @@ async def test_members_may_be_narrowed_to_looking(
         "subscribe app all",
         "digest off",
     ):
-        handled = await act(request_of, narrow, words)
+        handled = await act(context_of, narrow, words)
         assert handled.outcome in {"refused", "failed"}, words
     assert works.acts == []
-    assert "needs the runner role here" in first(await act(request_of, narrow, "run app"))
-    assert "`/build access grant runner @you`" in first(await act(request_of, narrow, "run app"))
+    assert "needs the runner role here" in first(await act(context_of, narrow, "run app"))
+    assert "`/build access grant runner @Ana`" in first(await act(context_of, narrow, "run app"))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,8 @@ async def test_members_may_be_narrowed_to_looking(
 async def test_dangerous_verbs_ask_for_a_grant(
     say: Say, works: FakeProvider, app: Pipeline, store: Store, words: str, role: str
 ) -> None:
-    works.running(app, 3, waiting=True)
+    build = works.running(app, 3, waiting=True)
+    works.open_approvals[build.id] = (Approval(id="g1", build=build.id, pipeline=app.id, name="Go", can_reject=True),)
     handled = await say(words)
     assert handled.outcome == "refused"
     assert f"needs the {role} role here" in first(handled)
@@ -87,85 +88,85 @@ async def test_dangerous_verbs_ask_for_a_grant(
     "subject", [f"user:{USER}", "group:S1", "channel:C9"], ids=["a person", "a user group", "a channel's members"]
 )
 async def test_a_role_is_given_to_a_person_a_group_or_the_members_of_a_channel(
-    request_of: RequestOf, narrow: Services, store: Store, sender: RecordingSender, works: FakeProvider, subject: str
+    context_of: ContextOf, narrow: Services, store: Store, sender: RecordingSender, works: FakeProvider, subject: str
 ) -> None:
     sender.groups["S1"] = [USER]
     sender.members["C9"] = [USER]
     await give(store, "runner", subject)
-    assert (await act(request_of, narrow, "run app")).outcome == "ok"
-    assert (await act(request_of, narrow, "run app", user="U2")).outcome == "refused"
-    assert (await act(request_of, narrow, "run app", channel="C2")).outcome == "refused"
+    assert (await act(context_of, narrow, "run app")).outcome == "ok"
+    assert (await act(context_of, narrow, "run app", user="U2")).outcome == "refused"
+    assert (await act(context_of, narrow, "run app", channel="C2")).outcome == "refused"
     assert len(works.acts) == 1
 
 
 async def test_a_role_given_everywhere_counts_in_every_channel(
-    request_of: RequestOf, narrow: Services, store: Store
+    context_of: ContextOf, narrow: Services, store: Store
 ) -> None:
     await give(store, "runner", channel="")
-    assert (await act(request_of, narrow, "run app", channel="C2")).outcome == "ok"
+    assert (await act(context_of, narrow, "run app", channel="C2")).outcome == "ok"
 
 
 async def test_a_subject_of_an_unknown_kind_or_role_gives_nothing(
-    request_of: RequestOf, narrow: Services, store: Store
+    context_of: ContextOf, narrow: Services, store: Store
 ) -> None:
     await give(store, "runner", "planet:earth")
     await give(store, "emperor")
-    assert (await act(request_of, narrow, "run app")).outcome == "refused"
+    assert (await act(context_of, narrow, "run app")).outcome == "refused"
 
 
 async def test_a_role_counts_for_the_pipelines_it_names(
-    request_of: RequestOf, narrow: Services, store: Store, works: FakeProvider, linked: Linked
+    context_of: ContextOf, narrow: Services, store: Store, works: FakeProvider, linked: Linked
 ) -> None:
     works.add("deploy-web")
     works.add("deploy-api")
     await give(store, "runner", pipelines="deploy-w*")
     await give(store, "runner", pipelines="works:deploy-api")
-    assert (await act(request_of, narrow, "run works:deploy-web")).outcome == "ok"
-    assert (await act(request_of, narrow, "run works:deploy-api")).outcome == "ok"
-    assert (await act(request_of, narrow, "run works:app")).outcome == "refused"
-    assert (await act(request_of, narrow, "link works:deploy-web")).outcome == "refused"
+    assert (await act(context_of, narrow, "run works:deploy-web")).outcome == "ok"
+    assert (await act(context_of, narrow, "run works:deploy-api")).outcome == "ok"
+    assert (await act(context_of, narrow, "run works:app")).outcome == "refused"
+    assert (await act(context_of, narrow, "link works:deploy-web")).outcome == "refused"
 
 
 async def test_an_alias_does_not_widen_a_grant(
-    request_of: RequestOf, narrow: Services, store: Store, linked: Linked
+    context_of: ContextOf, narrow: Services, store: Store, linked: Linked
 ) -> None:
     await give(store, "runner", pipelines="deploy*")
     await linked(alias="deploy-mine")
-    assert (await act(request_of, narrow, "run deploy-mine")).outcome == "refused"
+    assert (await act(context_of, narrow, "run deploy-mine")).outcome == "refused"
 
 
 async def test_a_role_counts_for_the_refs_it_names(
-    request_of: RequestOf, narrow: Services, store: Store, works: FakeProvider
+    context_of: ContextOf, narrow: Services, store: Store, works: FakeProvider
 ) -> None:
     await give(store, "runner", refs="release/*")
-    assert (await act(request_of, narrow, "run app@release/2.1")).outcome == "ok"
-    assert (await act(request_of, narrow, "run app@main")).outcome == "refused"
+    assert (await act(context_of, narrow, "run app@release/2.1")).outcome == "ok"
+    assert (await act(context_of, narrow, "run app@main")).outcome == "refused"
 
 
 @pytest.mark.parametrize("ref", ["main", "refs/heads/main", "heads/main", "tag:main"])
 async def test_a_protected_ref_needs_a_grant_that_names_it_however_it_is_spelled(
-    request_of: RequestOf, services: Services, store: Store, works: FakeProvider, ref: str
+    context_of: ContextOf, services: Services, store: Store, works: FakeProvider, ref: str
 ) -> None:
     guarded = replace(services, access=Access(protected=("main", "release/*")))
     await give(store, "runner")
-    handled = await act(request_of, guarded, f"run app@{ref}")
+    handled = await act(context_of, guarded, f"run app@{ref}")
     assert handled.outcome == "refused"
     assert "on the protected ref" in first(handled)
-    assert (await act(request_of, guarded, "run app@other")).outcome == "ok"
+    assert (await act(context_of, guarded, "run app@other")).outcome == "ok"
     await give(store, "runner", refs="*main")
-    assert (await act(request_of, guarded, f"run app@{ref}")).outcome == "ok"
+    assert (await act(context_of, guarded, f"run app@{ref}")).outcome == "ok"
 
 
 async def test_builds_on_a_protected_ref_are_cancelled_and_repeated_with_a_grant_only(
-    request_of: RequestOf, services: Services, store: Store, works: FakeProvider, app: Pipeline
+    context_of: ContextOf, services: Services, store: Store, works: FakeProvider, app: Pipeline
 ) -> None:
     guarded = replace(services, access=Access(protected=("main", "v*")))
     works.build_of(app, 2, branch=None, tag="v1")
     works.running(app, 3)
     for words in ("cancel app#3 --yes", "rebuild app#3", "retry app#3", "rebuild app#2"):
-        assert (await act(request_of, guarded, words)).outcome == "refused", words
+        assert (await act(context_of, guarded, words)).outcome == "refused", words
     await give(store, "runner", refs="main")
-    assert (await act(request_of, guarded, "cancel app#3 --yes")).outcome == "ok"
+    assert (await act(context_of, guarded, "cancel app#3 --yes")).outcome == "ok"
 
 
 async def test_what_one_channel_protects_no_other_channel_lets_through(
@@ -186,20 +187,22 @@ async def test_protection_cannot_be_unlinked_away(say: Say, linked: Linked, stor
 
 
 async def test_admins_are_those_slack_the_operator_or_the_installation_name(
-    request_of: RequestOf, services: Services, store: Store
+    context_of: ContextOf, services: Services, store: Store
 ) -> None:
-    ask = request_of("")
-    assert await role_of(ask, services) is Role.RUN
-    assert await role_of(replace(ask, user=ADMIN), services) is Role.ADMIN
-    assert await role_of(ask, replace(services, access=Access(admins=frozenset({USER})))) is Role.ADMIN
-    assert await role_of(replace(ask, user="", source=Source.TERMINAL), services) is Role.ADMIN
+    ask = context_of()
+    assert await role_of(ask) is Role.RUN
+    assert await role_of(replace(ask, user=ADMIN)) is Role.ADMIN
+    assert (
+        await role_of(replace(ask, services=replace(services, access=Access(admins=frozenset({USER}))))) is Role.ADMIN
+    )
+    assert await role_of(replace(ask, user="", source=Source.TERMINAL)) is Role.ADMIN
     await give(store, "approver")
-    assert await role_of(ask, services) is Role.APPROVE
+    assert await role_of(ask) is Role.APPROVE
 
 
-async def test_a_refusal_names_who_can_grant(request_of: RequestOf, services: Services) -> None:
+async def test_a_refusal_names_who_can_grant(context_of: ContextOf, services: Services) -> None:
     named = replace(services, access=Access(admins=frozenset({"U7", "U8"})))
-    handled = await act(request_of, named, "audit")
+    handled = await act(context_of, named, "audit")
     assert handled.outcome == "refused"
-    assert "<@U7> and <@U8>" in first(handled)
-    assert "can grant it: `/build access grant admin @you`" in first(handled)
+    assert "Ask <@U7> or <@U8>" in first(handled)
+    assert "they can run `/build access grant admin @Ana`" in first(handled)

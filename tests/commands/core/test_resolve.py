@@ -22,7 +22,7 @@ async def test_the_only_link_is_meant_and_that_is_said(
 ) -> None:
     await linked()
     works.build_of(app, 4)
-    assert "the only pipeline linked here" in said(await say("show"))
+    assert "Using the only pipeline linked here" in said(await say("show"))
 
 
 async def test_the_default_link_is_meant_among_several(say: Say, linked: Linked, works: FakeProvider) -> None:
@@ -32,7 +32,7 @@ async def test_the_default_link_is_meant_among_several(say: Say, linked: Linked,
     await linked(web, is_default=True)
     handled = await say("show")
     assert "#9" in said(handled)
-    assert "the channel's default" in said(handled)
+    assert "Using this channel's default pipeline" in said(handled)
 
 
 async def test_several_links_without_a_default_are_asked_about(say: Say, linked: Linked, works: FakeProvider) -> None:
@@ -74,8 +74,8 @@ async def test_acting_verbs_never_guess_and_reading_verbs_say_that_they_did(
         "Web-a (works)": "run works:p-web-a@main",
         "Web-b (works)": "run works:p-web-b@main",
     }
-    assert "also fits 1 more" in said(await say("show web"))
-    assert "also fits 1 more" in said(await say("status web"))
+    assert "Showing `works:web-a`; 1 other pipeline matches" in said(await say("show web"))
+    assert "1 other pipeline matches" in said(await say("status web"))
 
 
 async def test_a_build_word_survives_the_question_which_pipeline(say: Say, linked: Linked, works: FakeProvider) -> None:
@@ -115,7 +115,7 @@ async def test_a_short_kind_names_the_only_connection_of_it(
     other = FakeProvider("works2")
     other.add("app")
     connections.open["works2"] = other
-    assert "I know no pipeline" in first(await say("show bk:app"))
+    assert "No pipeline called" in first(await say("show bk:app"))
 
 
 async def test_a_link_whose_connection_is_gone_says_so(say: Say, linked: Linked, connections: FakeConnections) -> None:
@@ -196,7 +196,7 @@ async def test_builds_are_named_by_number_word_ref_or_id(
     [
         ("show running", "Nothing is running in App"),
         ("show failed", "None of the latest builds of App failed"),
-        ("show green@x", "I know no pipeline"),
+        ("show green@x", "No pipeline called"),
         ("show @x#green", "None of the latest builds of App on x passed"),
         ("show @tag:v9", "App has no builds on tag:v9 yet"),
         ("approve", "Nothing waits for approval in App"),

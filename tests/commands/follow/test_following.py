@@ -55,7 +55,7 @@ async def test_unlinking_forgets_the_link_alone(say: Say, works: FakeProvider, l
     await linked()
     assert "unlinked App from this channel" in first(await say("unlink app"))
     assert await store.links.of_channel(TEAM, CHANNEL) == []
-    assert "is not linked to this channel" in first(await say("unlink app"))
+    assert "is not linked to #ios" in first(await say("unlink app"))
     assert works.acts == []
 
 
@@ -109,8 +109,8 @@ async def test_a_running_build_is_watched_once(
         (USER, "b4"),
         (CHANNEL, "b4"),
     ]
-    assert "You no longer watch App #4." in first(await say("unwatch #4"))
-    assert "You did not watch App #4." in first(await say("unwatch #4"))
+    assert "Stopped watching App #4." in first(await say("unwatch #4"))
+    assert "You were not watching App #4." in first(await say("unwatch #4"))
     works.build_of(app, 3)
     assert "App #3 is already passed." in first(await say("watch #3"))
     assert (await say("watch a b")).outcome == "refused"
@@ -122,8 +122,8 @@ async def test_watches_are_forgotten_all_at_once_and_follows_stay(
     works.running(app, 4)
     await say("watch works:app#4")
     await say("follow works:app")
-    assert "1 forgotten" in first(await say("unwatch all"))
-    assert "You watched nothing." in first(await say("unwatch all"))
+    assert "Stopped watching 1 build" in first(await say("unwatch all"))
+    assert "You were watching nothing." in first(await say("unwatch all"))
     assert [row.why for row in await store.watches.of_user(TEAM, USER)] == ["follow"]
 
 
@@ -139,7 +139,7 @@ async def test_a_pipeline_is_followed_in_person_with_one_filter(say: Say, works:
     assert "You no longer follow App." in first(await say("unfollow works:app"))
     assert "You did not follow App." in first(await say("unfollow works:app"))
     await say("follow works:app")
-    assert "You no longer follow anything." in first(await say("unfollow all"))
+    assert "You no longer follow 1 pipeline." in first(await say("unfollow all"))
 
 
 # mute, quiet, digest

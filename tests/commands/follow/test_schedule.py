@@ -245,7 +245,7 @@ async def test_the_form_says_below_the_command_what_is_wrong_with_it(
     await linked(works.add("web"))
     await modal.open("schedule --form")
     for command, says in (
-        ("run nope@main", "I know no pipeline nope"),
+        ("run nope@main", "No pipeline called nope"),
         ("run app@mian", "Closest: main"),
         ("run", "app, web"),
     ):

@@ -110,7 +110,7 @@ async def test_saving_keeps_what_the_form_does_not_show(
         ("push", "cron"),
     )
     assert (filtered.by, filtered.min_streak, filtered.mention) == (("!bot",), 2, "S123")
-    assert "set what this channel hears" in modal.sender.last.text
+    assert "set the notifications of App" in modal.sender.last.text
 
 
 async def test_a_person_can_be_mentioned_or_nobody(modal: Modal, store: Store, link: LinkRow) -> None:

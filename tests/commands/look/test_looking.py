@@ -95,7 +95,7 @@ async def test_status_of_a_commit_asks_every_link(
     text = said(await say("A1B2C3D"))
     assert "#1" in text
     assert "#2" in text
-    assert "I know no build of commit `1234567`" in first(await say("status @1234567"))
+    assert "No build of commit `1234567` is known" in first(await say("status @1234567"))
     works.troubles["builds"] = Unavailable("Down.", provider="The Works")
     assert "#1" in said(await say("status a1b2c3d"))
 
@@ -125,7 +125,7 @@ async def test_last_lists_newest_first_narrowed_by_state_and_ref(
     assert "#8" in said(await say("last @tag:v1"))
     assert "#6" in said(await say("last @0000006"))
     assert "has no such builds" in said(await say("last app@nowhere"))
-    assert "I know no state `sad`" in first(await say("last --state sad"))
+    assert "There is no state `sad`" in first(await say("last --state sad"))
     assert "from 1 to 25" in first(await say("last -n 26"))
 
 
@@ -265,7 +265,7 @@ async def test_issues_are_narrowed_by_severity_and_newness(say: Say) -> None:
     assert "new trouble" in new
     assert "old trouble" not in new
     assert "old trouble" in said(await say("issues #4 --new"))
-    assert "I know no severity `sad`" in first(await say("issues --severity sad"))
+    assert "There is no severity `sad`" in first(await say("issues --severity sad"))
 
 
 @pytest.mark.usefixtures("two")
@@ -289,7 +289,7 @@ async def test_artifacts_are_listed_and_one_is_uploaded(say: Say, works: FakePro
     file = (await say("artifacts #6 app.ipa --upload")).answer.file
     assert file is not None
     assert (file.name, file.content) == ("app.ipa", b"ipa")
-    assert "fits 4 files" in first(await say("artifacts --upload"))
+    assert "Which of 4 files?" in first(await say("artifacts --upload"))
     assert "is larger than 50 MiB" in first(await say("artifacts big.zip --upload"))
     assert (await say("artifacts empty.txt --upload")).outcome == "failed"
 
@@ -333,7 +333,7 @@ async def test_stats_count_what_was_seen_to_end(
     say: Say, works: FakeProvider, app: Pipeline, linked: Linked, recorded: Recorded
 ) -> None:
     await linked()
-    assert "I have seen no build of App end" in first(await say("stats"))
+    assert "No build of App ended in that time" in first(await say("stats"))
     await recorded(
         works.build_of(app, 1),
         works.build_of(app, 2, conclusion=Conclusion.FAILED),

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -66,19 +67,23 @@ async def test_what_can_not_be_is_said_at_its_field(
     assert await store.links.of_channel(TEAM, CHANNEL) == []
 
 
-async def test_an_alias_that_is_taken_stands_above_the_form_as_it_was_left(
+async def test_an_alias_that_is_taken_is_said_at_its_field(
     modal: Modal, listed: FakeProvider, linked: Callable[..., Awaitable[LinkRow]]
 ) -> None:
     await linked(alias="shop")
     await modal.open("link")
-    await modal.submit({"pipeline": "works:p-web", "alias": "shop"})
-    assert "already stands for app" in modal.text
+    errors = await modal.submit({"pipeline": "works:p-web", "alias": "shop"})
+    assert "shop already stands for app" in errors["alias"]
     assert (modal.value("pipeline"), modal.value("alias")) == ("works:p-web", "shop")
     assert await modal.submit({"alias": "web"}) == {}
 
 
 async def test_without_a_connection_the_form_says_who_can_make_one(modal: Modal, services: Services) -> None:
-    modal.slack_app = SlackApp(replace(services, connections=FakeConnections()), modal.sender, bot_user=lambda: "UBOT")
+    modal.slack_app = SlackApp(
+        replace(services, connections=cast("Any", FakeConnections())),
+        cast("Any", modal.sender),
+        bot_user=lambda: "UBOT",
+    )
     await modal.open("link")
     assert "No CI system is connected" in modal.text
     assert "/build connect" in modal.text

@@ -2,10 +2,12 @@
 
 import logging
 import os
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from commands.registry import REGISTRY
 from commands.slack.app import SlackApp
 
 
@@ -15,9 +17,9 @@ def test_slacks_variables_in_the_environment_cause_no_warning_and_no_stores(
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-a-token")
     monkeypatch.setenv("SLACK_CLIENT_ID", "1.2")
     monkeypatch.setenv("SLACK_CLIENT_SECRET", "a-secret")
-    nothing = cast("Any", None)
+    services = cast("Any", SimpleNamespace(registry=REGISTRY, command="/build"))
     with caplog.at_level(logging.INFO):
-        app = SlackApp(nothing, nothing, bot_user=lambda: "UBOT")
+        app = SlackApp(services, cast("Any", None), bot_user=lambda: "UBOT")
     assert caplog.messages == []
     assert app.app.oauth_flow is None
     assert app.app.installation_store is None

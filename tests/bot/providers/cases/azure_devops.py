@@ -23,7 +23,7 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
-from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Foreign, JobPage, Sample
 
 TOKEN = "a-made-up-personal-token"
 SECRET = "a-made-up-webhook-secret"
@@ -129,6 +129,8 @@ CALLS: Mapping[str, Call] = {
     "build_by_number": lambda p: p.build_by_number(FERRY, 41),
     "build_by_number_id": lambda p: p.build_by_number(FERRY, 482),
     "build_by_number_foreign": lambda p: p.build_by_number(FERRY, 600),
+    "build_by_label": lambda p: p.build_by_label(FERRY, "20260801.2"),
+    "build_by_label_ambiguous": lambda p: p.build_by_label(FERRY, "20260801.2"),
     "changes": lambda p: p.changes(None, WATCHED),
     "changes_next": lambda p: p.changes(SECOND_TICK, LATER),
     "changes_owned": lambda p: p.changes(SECOND_TICK, RUNNING),
@@ -167,6 +169,8 @@ CALLS: Mapping[str, Call] = {
     "rebuild_with_values": lambda p: p.rebuild(
         FERRY, "482", StartRequest(parameters={"TIDE": "high", "environment": "prod"})
     ),
+    "rebuild_unreadable": lambda p: p.rebuild(CRANE, "470", StartRequest()),
+    "rebuild_hidden": lambda p: p.rebuild(FERRY, "482", StartRequest()),
     "rebuild_classic": lambda p: p.rebuild(CRANE, "470", StartRequest()),
     "rebuild_timeout": lambda p: p.rebuild(FERRY, "482", StartRequest()),
     "retry": lambda p: p.retry(FERRY, "482"),
@@ -203,6 +207,7 @@ CALLS: Mapping[str, Call] = {
     "counts_cut_short": lambda p: p.counts(BUILD),
     "counts_without_timeline": lambda p: p.counts(BUILD),
     "approvals": lambda p: p.approvals(FERRY, "483"),
+    "approvals_stageless": lambda p: p.approvals(FERRY, "483"),
     "gates_closed": lambda p: p.approvals(FERRY, "483"),
     "gates_none": lambda p: p.approvals(FERRY, "482"),
     "decide": lambda p: p.decide(GATE, approve=True, comment="good wind"),
@@ -308,6 +313,45 @@ SAMPLES: Mapping[str, Sample] = {
     ),
 }
 
+JOB_GUID = "12f1170f-54f2-53f3-20dd-22fc7dff55f9"
+ON_BUILD_482 = (Answer(path="/harbor/{project}/_apis/build/builds/482", body=a_build()),)
+FOREIGN = Foreign(pipeline=CRANE, build="482", answers=ON_BUILD_482, belongs_to=FERRY)
+JOB_PAGES = tuple(
+    JobPage(
+        url=f"https://dev.azure.com/harbor/{project}/_build/{page}",
+        pipeline=FERRY,
+        build="482",
+        job=job,
+        answers=ON_BUILD_482,
+    )
+    for project in ("Quay", PROJECT)
+    for page, job in (
+        (f"results?buildId=482&view=logs&j={JOB_GUID}&t=x", JOB_GUID),
+        ("results?buildId=482&view=ms.vss-test-web.build-test-results-tab&runId=9", None),
+        ("results?buildId=482&view=artifacts&type=publishedArtifacts", None),
+        ("index?buildId=482", None),
+    )
+)
+
+
+def kind_of_ref(**changes: object) -> tuple[Answer, ...]:
+    return (Answer(path=f"{BUILDS}/482", body={**a_build(), **changes}),)
+
+
+REF_BUILDS: Mapping[str, tuple[Answer, ...] | str] = {
+    "branch": kind_of_ref(reason="individualCI", triggerInfo={"ci.sourceBranch": "refs/heads/main"}),
+    "pull_request": kind_of_ref(
+        sourceBranch="refs/pull/73/merge",
+        reason="pullRequest",
+        triggerInfo={"pr.number": "73", "pr.sourceBranch": "rails", "pr.isFork": "False"},
+    ),
+    "fork": kind_of_ref(
+        sourceBranch="refs/pull/74/merge",
+        reason="pullRequest",
+        triggerInfo={"pr.number": "74", "pr.sourceBranch": "main", "pr.isFork": "True"},
+    ),
+    "tag": kind_of_ref(sourceBranch="refs/tags/v2.1", reason="individualCI"),
+}
 STATES = frozenset(
     [
         "none",
@@ -337,6 +381,9 @@ CASE = Case(
     pipeline=FERRY,
     build="482",
     unknown_state=lambda state: (Answer(path=f"{BUILDS}/482", body=a_build(482, state)),),
+    foreign=FOREIGN,
+    job_pages=JOB_PAGES,
+    ref_builds=REF_BUILDS,
     endless={
         "pipelines": Endless(
             call=lambda p: p.pipelines(), page=lambda asked, n: page(asked, n, {"id": n, "name": f"ferry-{n}"})

@@ -51,6 +51,9 @@ CASE = Case(
     },
     first=(TOKENS,),
     unknown_state=lambda state: (TOKENS, Answer(path=f"{BUILDS}/482", body=a_build(482, state))),
+    foreign=token_case.FOREIGN,
+    job_pages=token_case.JOB_PAGES,
+    ref_builds=token_case.REF_BUILDS,
     endless={
         "pipelines": Endless(
             call=lambda p: p.pipelines(),

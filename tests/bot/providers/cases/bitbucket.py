@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -21,7 +22,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Foreign, JobPage, Sample
 
 TOKEN = "ATCT-made-up-for-these-tests"
 SECRET = "a-made-up-webhook-secret"
@@ -140,7 +141,6 @@ CALLS: Mapping[str, Call] = {
         FERRY,
         StartRequest(
             ref=branch("ramp-order"),
-            message="Try the new ramp",
             parameters={"QUAY": "south"},
             options={"selector": "sail", "secured.PASS": "hush"},
             requested_by="Signe Holm",
@@ -149,6 +149,7 @@ CALLS: Mapping[str, Call] = {
     "start_parameter_selector": lambda p: p.start(
         FERRY, StartRequest(ref=branch("main"), parameters={"selector": "sail", "QUAY": "south"})
     ),
+    "start_message": lambda p: p.start(FERRY, StartRequest(message="Try the new ramp")),
     "start_default": lambda p: p.start(FERRY, StartRequest(options={"selector": "default"})),
     "start_no_default": lambda p: p.start(FERRY, StartRequest()),
     "start_tag": lambda p: p.start(FERRY, StartRequest(ref=tag("v2.1"))),
@@ -169,6 +170,7 @@ CALLS: Mapping[str, Call] = {
     "start_refused": lambda p: p.start(FERRY, StartRequest(ref=branch("nowhere"))),
     "start_timeout": lambda p: p.start(FERRY, StartRequest(ref=branch("main"), options={"selector": "branches:main"})),
     "start_timeout_two": lambda p: p.start(FERRY, MAIN),
+    "start_timeout_push": lambda p: p.start(FERRY, MAIN),
     "start_unreached": lambda p: p.start(FERRY, MAIN),
     "cancel": lambda p: p.cancel(FERRY, run_id(44)),
     "cancel_refused": lambda p: p.cancel(FERRY, run_id(41)),
@@ -310,6 +312,20 @@ SAMPLES: Mapping[str, Sample] = {
     ),
 }
 
+BEACON = "{0f1e2d3c-0000-4000-8000-00000000000b}"
+ON_RUN_41 = (
+    Answer(path="/2.0/repositories/harbor/{repository}/pipelines/41", body=a_run()),
+    Answer(
+        path="/2.0/repositories/harbor/{repository}/pipelines/%7B0198aa00-0000-4000-8000-000000000041%7D", body=a_run()
+    ),
+)
+
+
+def kind_of_ref(**target: object) -> tuple[Answer, ...]:
+    run = {**a_run(), "target": {"type": "pipeline_ref_target", "commit": {"hash": SHA}, **target}}
+    return (Answer(path=f"{FERRY_PATH}/pipelines/{{build}}", body=run),)
+
+
 CASE = Case(
     kind="bitbucket",
     options={"workspace": "harbor", "token": TOKEN, "webhook_secret": SECRET},
@@ -338,6 +354,25 @@ CASE = Case(
         Answer(path=f"{FERRY_PATH}/pipelines/{{build}}", body=a_run(41, "COMPLETED", state)),
         Answer(path=f"{FERRY_PATH}/pipelines/{{build}}/steps", body={"values": []}),
     ),
+    foreign=Foreign(pipeline=BEACON, build=run_id(41), answers=ON_RUN_41, belongs_to=FERRY),
+    job_pages=tuple(
+        JobPage(url=url, pipeline=FERRY, build=run_id(41), job=job, answers=ON_RUN_41)
+        for url, job in (
+            (f"https://bitbucket.org/harbor/ferry/pipelines/results/41/steps/{quote(STEP)}", STEP),
+            (f"https://bitbucket.org/harbor/ferry/pipelines/results/41/steps/{quote(STEP)}/test-report", STEP),
+            (f"https://bitbucket.org/harbor/ferry/addon/pipelines/home#!/results/41/steps/{quote(STEP)}", STEP),
+            ("https://bitbucket.org/harbor/ferry/pipelines/results/41/artifacts", None),
+            (f"https://api.bitbucket.org/2.0/repositories/harbor/ferry/pipelines/{quote(run_id(41))}", None),
+        )
+    ),
+    ref_builds={
+        "branch": kind_of_ref(ref_type="branch", ref_name="main"),
+        "pull_request": kind_of_ref(
+            type="pipeline_pullrequest_target", source="rails", destination="main", pullrequest={"id": 7}
+        ),
+        "fork": "a run does not tell where its pull request comes from; it counts as the pull request's",
+        "tag": kind_of_ref(ref_type="tag", ref_name="v2.1"),
+    },
     endless={
         "pipelines": Endless(
             call=lambda p: p.pipelines(),

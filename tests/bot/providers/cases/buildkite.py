@@ -85,7 +85,7 @@ GATE = Approval(
     url=f"https://buildkite.com/harbor/ferry/builds/42#{GATE_JOB}",
 )
 ARTIFACT = Artifact(
-    id="0198aa20-0000-4000-8000-000000000001", build="41", pipeline="ferry", name="log.txt", job=TEST_JOB
+    id=f"{TEST_JOB}/0198aa20-0000-4000-8000-000000000001", build="41", pipeline="ferry", name="log.txt", job="Tests"
 )
 BUILD = Build(connection=CONNECTION, pipeline="ferry", id="41", status=Status.COMPLETED, conclusion=Conclusion.FAILED)
 
@@ -252,7 +252,7 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "jobs_list.json": Sample(
         call=lambda p: p.jobs("my-pipeline", "1"),
-        facts=as_facts(lambda it: it[0].name == "Build" and it[0].seconds == 15),
+        facts=as_facts(lambda it: it[0].name == "📦 Build" and it[0].seconds == 15),
     ),
     "job_retry.json": Sample(
         call=lambda p: p.retry("ferry", "41", job="b63254c0"),
@@ -271,7 +271,7 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "artifacts_list_build.json": Sample(
         call=lambda p: p.artifacts("my-pipeline", "1"),
-        facts=as_facts(lambda it: all(one.size_bytes and one.job and one.url is None for one in it) and it),
+        facts=as_facts(lambda it: all(one.size_bytes and "/" in one.id and one.url is None for one in it) and it),
     ),
     "error_429.json": Sample(
         call=lambda p: p.build("ferry", "1"), raises=RateLimited, facts=as_facts(lambda it: it.retry_after == 43)

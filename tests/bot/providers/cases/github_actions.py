@@ -23,7 +23,7 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
-from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Foreign, JobPage, Sample
 
 TOKEN = "ghp_made_up_for_these_tests"
 SECRET = "a-made-up-webhook-secret"
@@ -408,6 +408,46 @@ SAMPLES: Mapping[str, Sample] = {
         facts=as_facts(lambda it: "foo" in str(it) and "inputs" in it.hint),
     ),
 }
+RUN_9041 = "/repos/harbor/ferry/actions/runs/9041"
+JOB_8001 = Answer(path="/repos/harbor/ferry/actions/jobs/8001", body={"id": 8001, "run_id": 9041, "name": "tests"})
+FOREIGN = Foreign(
+    pipeline=BUILD,
+    build="9041",
+    answers=(Answer(path=RUN_9041, body={**a_run(), "workflow_id": 159039}),),
+    belongs_to=SAIL,
+)
+JOB_PAGES = (
+    *(
+        JobPage(
+            url=url, pipeline=BUILD, build="9041", job="8001", answers=(Answer(path=RUN_9041, body=a_run()), JOB_8001)
+        )
+        for url in (
+            f"{PAGE}/9041/job/8001",
+            f"{PAGE}/9041/job/8001?pr=77#step:3:12",
+            f"{PAGE}/9041/attempts/2/job/8001",
+            "https://github.com/harbor/ferry/runs/8001?check_suite_focus=true",
+            "https://github.com/harbor/ferry/pull/77/checks?check_run_id=8001",
+        )
+    ),
+    JobPage(
+        url=f"{PAGE}/9041/artifacts/6001", pipeline=BUILD, build="9041", answers=(Answer(path=RUN_9041, body=a_run()),)
+    ),
+)
+
+
+def run_of(event: str, **fields: object) -> tuple[Answer, ...]:
+    own = {"head_repository": {"full_name": "harbor/ferry"}}
+    return (Answer(path=RUN_9041, body={**a_run(), **own, "event": event, **fields}),)
+
+
+REF_BUILDS: Mapping[str, tuple[Answer, ...] | str] = {
+    "branch": run_of("push"),
+    "pull_request": run_of(
+        "pull_request", head_branch="rails", pull_requests=[{"number": 77, "base": {"ref": "main"}}]
+    ),
+    "fork": run_of("pull_request", head_repository={"full_name": "stranger/ferry"}),
+    "tag": run_of("push", head_branch="v2.1", path=".github/workflows/build.yml@refs/tags/v2.1"),
+}
 OTHER_CASE = "read by the case of the App"
 
 CASE = Case(
@@ -451,6 +491,9 @@ CASE = Case(
         "refs": Endless(call=lambda p: p.refs(BUILD), page=lambda asked, n: page(asked, n, [{"name": f"ramp-{n}"}])),
         "counts": Endless(call=lambda p: p.counts(PASSED), page=page_of_checks),
     },
+    foreign=FOREIGN,
+    job_pages=JOB_PAGES,
+    ref_builds=REF_BUILDS,
     sign=sign,
     samples=SAMPLES,
     unread={

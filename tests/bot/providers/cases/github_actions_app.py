@@ -80,6 +80,9 @@ CASE = Case(
             ),
         ),
     },
+    foreign=token_case.FOREIGN,
+    job_pages=token_case.JOB_PAGES,
+    ref_builds=token_case.REF_BUILDS,
     sign=token_case.sign,
     first=(TOKENS,),
     samples={

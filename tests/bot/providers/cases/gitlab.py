@@ -31,7 +31,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from tests.bot.providers.case import CONNECTION, NOW, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, NOW, Answer, Call, Case, Endless, JobPage, Sample
 
 TOKEN = "glpat-made-up-for-tests"
 SECRET = "whsec_" + base64.b64encode(b"a signing key made up for tests!").decode()
@@ -164,6 +164,7 @@ CALLS: dict[str, Call] = {
     "retry_no_answer": lambda p: p.retry(PROJECT, BUILD),
     "erase": lambda p: p.erase(PROJECT, BUILD),
     "erase_partly": lambda p: p.erase(PROJECT, BUILD),
+    "erase_job": lambda p: p.erase_job(PROJECT, "6003"),
     "jobs": lambda p: p.jobs(PROJECT, BUILD),
     "jobs_new_server": lambda p: p.jobs(PROJECT, BUILD),
     "log": lambda p: p.log(JOB),
@@ -315,6 +316,43 @@ SAMPLES = {
     "job_trace.txt": Sample(call=lambda p: p.log(JOB), facts=is_sample_log),
 }
 
+LANTERN = "/api/v4/projects/harbour%2Flantern"
+
+
+def a_run(**fields: object) -> tuple[Answer, ...]:
+    body = {
+        "id": int(BUILD),
+        "iid": 318,
+        "project_id": 4711,
+        "status": "success",
+        "ref": "main",
+        "tag": False,
+        **fields,
+    }
+    return tuple(
+        Answer(path=f"{project}/pipelines/{BUILD}", body=body) for project in (f"/api/v4/projects/{PROJECT}", LANTERN)
+    )
+
+
+def merge_request(source: int) -> Answer:
+    body = {
+        "iid": 12,
+        "source_branch": "main",
+        "target_branch": "main",
+        "source_project_id": source,
+        "target_project_id": 4711,
+    }
+    return Answer(path=f"/api/v4/projects/{PROJECT}/merge_requests/12", body=body)
+
+
+JOB_6003 = (
+    *a_run(),
+    Answer(
+        path=f"{LANTERN}/jobs/6003",
+        body={"id": 6003, "status": "failed", "pipeline": {"id": int(BUILD), "project_id": 4711}},
+    ),
+)
+
 CASE = Case(
     kind="gitlab",
     options={"url": ROOT, "token": TOKEN, "webhook_secret": SECRET},
@@ -342,6 +380,30 @@ CASE = Case(
     unknown_state=lambda state: (
         Answer(path=f"/api/v4/projects/{PROJECT}/pipelines/{BUILD}", body={"id": int(BUILD), "status": state}),
     ),
+    foreign="a pipeline is asked for below its project: another project's is not there",
+    job_pages=(
+        JobPage(url=f"{ROOT}/harbour/lantern/-/jobs/6003", pipeline=PROJECT, build=BUILD, job="6003", answers=JOB_6003),
+        JobPage(url=f"{ROOT}/harbour/lantern/builds/6003", pipeline=PROJECT, build=BUILD, job="6003", answers=JOB_6003),
+        JobPage(
+            url=f"{ROOT}/harbour/lantern/-/jobs/6003/artifacts/browse",
+            pipeline=PROJECT,
+            build=BUILD,
+            job="6003",
+            answers=JOB_6003,
+        ),
+        JobPage(
+            url=f"{ROOT}/harbour/lantern/-/pipelines/{BUILD}/test_report?job_name=unit",
+            pipeline=PROJECT,
+            build=BUILD,
+            answers=JOB_6003,
+        ),
+    ),
+    ref_builds={
+        "branch": a_run(),
+        "pull_request": (*a_run(ref="refs/merge-requests/12/head"), merge_request(source=4711)),
+        "fork": (*a_run(ref="refs/merge-requests/12/merge"), merge_request(source=99)),
+        "tag": a_run(ref="v2.0", tag=True),
+    },
     endless={
         "pipelines": Endless(
             call=lambda p: p.pipelines(),

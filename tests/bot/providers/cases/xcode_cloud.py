@@ -25,7 +25,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from tests.bot.providers.case import CONNECTION, Answer, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, Answer, Case, Endless, Foreign, JobPage, Sample
 
 PEM = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 PATH_SECRET = "quiet-otters-count-tulips"  # gitleaks:allow - made up
@@ -171,6 +171,42 @@ def sample_tap(event: str) -> Any:
     return facts
 
 
+def a_run_of(workflow: str = CHECKS, relations: Mapping[str, tuple[str, str]] | None = None, **fields: object) -> Any:
+    ends = {"workflow": ("ciWorkflows", workflow), **(relations or {})}
+    return {
+        "type": "ciBuildRuns",
+        "id": RUN,
+        "attributes": {"number": 207, "executionProgress": "COMPLETE", "completionStatus": "SUCCEEDED", **fields},
+        "relationships": {name: {"data": {"type": type_, "id": id_}} for name, (type_, id_) in ends.items()},
+    }
+
+
+def included(kind: str, id_: str, /, **attributes: object) -> dict[str, object]:
+    return {"type": kind, "id": id_, "attributes": attributes}
+
+
+NO_PRODUCTS = Answer(path="/v1/ciProducts", body={"data": []})
+SOURCE = {"sourceBranchOrTag": ("scmGitReferences", "ref")}
+REQUEST = {"pullRequest": ("scmPullRequests", "request"), **SOURCE}
+BRANCH_MAIN = included("scmGitReferences", "ref", name="main", kind="BRANCH")
+ONTO_MAIN = {"number": 7, "sourceBranchName": "main", "destinationBranchName": "main"}
+RUNS_BY_REF: Mapping[str, tuple[Any, tuple[dict[str, object], ...]]] = {
+    "branch": (a_run_of(relations=SOURCE, isPullRequestBuild=False), (BRANCH_MAIN,)),
+    "pull_request": (
+        a_run_of(relations=REQUEST, isPullRequestBuild=True),
+        (BRANCH_MAIN, included("scmPullRequests", "request", isCrossRepository=False, **ONTO_MAIN)),
+    ),
+    "fork": (
+        a_run_of(relations=REQUEST, isPullRequestBuild=True),
+        (BRANCH_MAIN, included("scmPullRequests", "request", isCrossRepository=True, **ONTO_MAIN)),
+    ),
+    "tag": (a_run_of(relations=SOURCE), (included("scmGitReferences", "ref", name="v2.4", kind="TAG"),)),
+}
+ACTION_PAGES = tuple(
+    f"https://appstoreconnect.apple.com/teams/0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f/apps/1560012345/ci/builds/{RUN}{rest}"
+    for rest in ("", "/summary", f"/actions/{TEST_ACTION}", f"/{TEST_ACTION}/logs#line")
+)
+
 CASE = Case(
     kind="xcode_cloud",
     options={
@@ -202,7 +238,7 @@ CASE = Case(
         "build_by_number_missing": lambda p: p.build_by_number(CHECKS, 206),
         "changes": lambda p: p.changes(None, Watched(pipelines=frozenset({CHECKS}))),
         "changes_later": lambda p: p.changes(
-            f'{{"{APP}":{{"newest":230,"floor":204}}}}',
+            f'{{"products":{{"{APP}":{{"newest":230,"floor":204}}}}}}',
             Watched(pipelines=frozenset({CHECKS}), unfinished=frozenset({key(RUN), key(OLDER_RUN)})),
         ),
         "start": lambda p: p.start(CHECKS, StartRequest()),
@@ -258,6 +294,26 @@ CASE = Case(
     endless={
         "pipelines": Endless(call=lambda p: p.pipelines(), page=products_page),
         "builds": Endless(call=lambda p: p.builds(CHECKS, BuildFilter(branch="main", limit=1000)), page=runs_page),
+    },
+    foreign=Foreign(
+        pipeline=CHECKS,
+        build=RUN,
+        answers=(NO_PRODUCTS, Answer(path="/v1/ciBuildRuns/{id}", body={"data": a_run_of(NIGHTLY)})),
+        belongs_to=NIGHTLY,
+    ),
+    job_pages=tuple(
+        JobPage(
+            url=url,
+            pipeline=CHECKS,
+            build=RUN,
+            job=TEST_ACTION if TEST_ACTION in url else None,
+            answers=(NO_PRODUCTS, Answer(path=f"/v1/ciBuildRuns/{RUN}", body={"data": a_run_of()})),
+        )
+        for url in ACTION_PAGES
+    ),
+    ref_builds={
+        kind: (NO_PRODUCTS, Answer(path="/v1/ciBuildRuns/{id}", body={"data": run, "included": beside}))
+        for kind, (run, beside) in RUNS_BY_REF.items()
     },
     sign=sign,
     samples={

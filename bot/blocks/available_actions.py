@@ -1,0 +1,97 @@
+"""Decide which verbs a build offers: one function of its state and of what its CI system can do. Pure.
+
+Buttons, menus and commands all ask here. A button only offers: whether the person may is asked when it is pressed.
+"""
+
+from collections.abc import Set as AbstractSet
+
+from bot.core.models import Build, Conclusion
+
+ALWAYS = frozenset({"show", "mute", "stats", "settings"})
+
+# What each verb needs of the CI system, in the words of its capabilities.
+_NEEDS = {
+    "cancel": "cancel",
+    "rebuild": "rebuild",
+    "retry": "retry_failed",
+    "logs": "log",
+    "tests": "tests",
+    "issues": "issues",
+    "artifacts": "artifacts",
+    "approve": "decide",
+    "reject": "reject",
+    "erase": "erase",
+    "run": "start",
+}
+_OPEN = frozenset({"cancel", "logs", "issues", "run"})
+_ENDED = frozenset({"rebuild", "retry", "logs", "tests", "issues", "artifacts", "erase", "run"})
+_DECISIONS = frozenset({"approve", "reject"})
+_NOT_RETRIED = frozenset({Conclusion.PASSED, Conclusion.SKIPPED, Conclusion.RETRIED})
+
+# The order of the buttons; the first few are visible, the rest are in the menu.
+_RUNNING = ("cancel", "watch", "logs", "mute", "issues", "settings")
+_WAITING = ("cancel", "watch", "logs", "mute", "settings")
+_RED = (
+    "logs",
+    "retry",
+    "claim",
+    "unclaim",
+    "rebuild",
+    "tests",
+    "issues",
+    "why",
+    "mute",
+    "artifacts",
+    "settings",
+    "erase",
+)
+_GREEN = ("artifacts", "rebuild", "tests", "issues", "changes", "stats", "logs", "settings", "erase")
+_OTHER = ("rebuild", "retry", "logs", "artifacts", "tests", "issues", "settings", "erase")
+
+
+def available_actions(
+    build: Build | None,
+    abilities: AbstractSet[str],
+    *,
+    cancels_waiting: bool = True,
+    has_approvals: bool = True,
+    is_claimed: bool = False,
+    is_replaced: bool = False,
+) -> frozenset[str]:
+    """Return the verbs that work on a build now (on any build of the pipeline, without one).
+
+    `abilities` are the words of the provider's capabilities, `cancels_waiting` whether its API cancels a build that
+    waits for approval. `has_approvals` says that an approval of the build is open, where that is known. Of a build that
+    is replaced (a later attempt runs, it was rebuilt or erased) nothing is offered.
+    """
+    able = {verb for verb, need in _NEEDS.items() if need in abilities}
+    if build is None:
+        return frozenset(able | ALWAYS | {"watch"})
+    if is_replaced or build.conclusion is Conclusion.RETRIED:
+        return frozenset()
+    verbs = able & (_ENDED if build.completed else _OPEN)
+    if build.waiting and has_approvals:
+        verbs |= able & _DECISIONS
+    if build.completed:
+        verbs |= {"changes"}
+        if build.conclusion in _NOT_RETRIED:
+            verbs.discard("retry")
+        if build.conclusion is not None and build.conclusion.is_red:
+            verbs |= {"why", "unclaim" if is_claimed else "claim"}
+        return frozenset(verbs | ALWAYS)
+    if build.waiting and not cancels_waiting:
+        verbs.discard("cancel")
+    if "live_log" not in abilities:
+        verbs.discard("logs")
+    return frozenset(verbs | ALWAYS | {"watch"})
+
+
+def button_order(build: Build) -> tuple[str, ...]:
+    """Return the verbs that are buttons under a build in this state, the most useful first."""
+    if not build.completed:
+        return _WAITING if build.waiting else _RUNNING
+    if build.conclusion is None:
+        return _OTHER
+    if build.conclusion.is_red:
+        return _RED
+    return _GREEN if build.conclusion is Conclusion.PASSED else _OTHER

@@ -1,0 +1,137 @@
+"""Read what a finished attempt's notification says beyond its result: issue counts, first failures, earlier builds."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+
+from bot.core.clock import Clock
+from bot.core.errors import NotFound, ProviderError
+from bot.core.models import Build, BuildFilter, BuildKey, Change, Issue, IssueCounts, IssueKind, RefKind
+from bot.monitoring.recorder import Recorder
+from bot.notifications.notification import Extra
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
+from bot.store import Store
+from bot.store.tables import AttemptRow
+
+log = logging.getLogger(__name__)
+
+DETAILS_SECONDS = 25.0
+HISTORY_SECONDS = 8.0
+MOST_TRIES = 3
+FAILURES_KEPT = 3
+EARLIER_BUILDS = 20
+RECENT = timedelta(minutes=10)
+KINDS = (IssueKind.TEST_FAILURE, IssueKind.ERROR)
+SHARE_LEFT = 0.2
+
+
+class Details:
+    """The reader of details. `provider_of` returns a connection by name, None where it is gone."""
+
+    def __init__(
+        self, store: Store, recorder: Recorder, *, provider_of: Callable[[str], AnyProvider | None], clock: Clock
+    ) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._provider_of = provider_of
+        self._clock = clock
+
+    async def read(self, attempt: AttemptRow) -> None:
+        """Read and store the details of a claimed attempt; what fails is tried again twice, then given up.
+
+        Costs what the provider's `counts` and `issues` cost, and one listing where the ref has no history yet. Where
+        the connection's quota is nearly spent, the attempt waits for another time, and is given up in the end.
+        """
+        provider = self._provider_of(attempt.connection)
+        key = BuildKey(connection=attempt.connection, pipeline=attempt.pipeline, id=attempt.build)
+        known = await self._store.builds.get(key)
+        if provider is None or known is None or known[1].attempt_no != attempt.attempt_no:
+            await self._store.attempts.give_up_counts(attempt.id or 0)
+            return
+        build = known[0]
+        if _is_short_of_requests(provider):
+            await self._try_later(attempt, "the quota is nearly spent")
+            return
+        if attempt.counts_tries <= 1:
+            await self._read_history(provider, build, attempt)
+        try:
+            async with asyncio.timeout(DETAILS_SECONDS):
+                counts = await self._counts(provider, build)
+                failures = await self._failures(provider, build)
+        except (ProviderError, TimeoutError) as exc:
+            await self._try_later(attempt, str(exc), final=isinstance(exc, NotFound))
+            return
+        await self._store.attempts.set_counts(
+            key,
+            attempt.attempt_no,
+            counts,
+            self._clock(),
+            failures=msgspec.json.encode(failures[:FAILURES_KEPT]).decode() if failures else "",
+            failures_total=len(failures),
+        )
+
+    async def _try_later(self, attempt: AttemptRow, reason: str, *, final: bool = False) -> None:
+        log.info("details of a build could not be read", extra={"connection": attempt.connection, "why": reason})
+        if final or attempt.counts_tries >= MOST_TRIES:
+            await self._store.attempts.give_up_counts(attempt.id or 0)
+
+    async def _counts(self, provider: AnyProvider, build: Build) -> IssueCounts:
+        if build.issues.known or not provider.can(Capability.COUNTS):
+            return build.issues
+        return await provider.counts(build)
+
+    async def _failures(self, provider: AnyProvider, build: Build) -> Sequence[Issue]:
+        is_red = build.conclusion is not None and build.conclusion.is_red
+        if not is_red or not provider.can(Capability.ISSUES):
+            return ()
+        try:
+            issues = await provider.issues(build.pipeline, build.id)
+        except ProviderError:
+            return ()
+        return sorted((issue for issue in issues if issue.kind in KINDS), key=lambda issue: KINDS.index(issue.kind))
+
+    async def _read_history(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:
+        """List earlier builds of a ref that has no history in the store, so that its first notification is right.
+
+        Builds that ended minutes ago are left to the poll, which notifies of them.
+        """
+        ref = build.history_ref
+        if ref is None:
+            return
+        stored = await self._store.attempts.of_ref(build.connection, build.pipeline, ref, limit=20)
+        if any(row.build != build.id for row in stored):
+            return
+        branch = ref.name if ref.kind is RefKind.BRANCH else None
+        wanted = BuildFilter(branch=branch, limit=EARLIER_BUILDS)
+        try:
+            async with asyncio.timeout(HISTORY_SECONDS):
+                listed = [other async for other in provider.builds(build.pipeline, wanted)]
+        except (ProviderError, TimeoutError) as exc:
+            log.info("earlier builds could not be listed", extra={"connection": build.connection, "why": str(exc)})
+            return
+        same = [other for other in listed if other.history_ref == ref and other.id != build.id and other.completed]
+        before = self._clock() - RECENT
+        earlier = [other for other in same if other.completed_at is not None and other.completed_at < before]
+        if earlier:
+            await self._recorder.record_history(earlier, build)
+        elif not same and branch is not None:
+            await self._set_first(build, attempt)
+
+    async def _set_first(self, build: Build, attempt: AttemptRow) -> None:
+        """Let the notifications of an attempt say that it is the first of its ref."""
+        extras: dict[int, str] = {}
+        for row in await self._store.notifications.finished([(build.key, attempt.attempt_no)]):
+            extra = Extra.of(row.extra)
+            if row.id is not None and extra.transition.change is Change.FIRST:
+                extras[row.id] = replace(extra, transition=replace(extra.transition, is_surely_first=True)).as_json()
+        await self._store.notifications.correct(extras, self._clock())
+
+
+def _is_short_of_requests(provider: AnyProvider) -> bool:
+    quota = provider.quota
+    return quota is not None and quota.limit > 0 and quota.remaining < quota.limit * SHARE_LEFT

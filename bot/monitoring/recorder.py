@@ -1,0 +1,62 @@
+"""Persist polled builds, their attempts and the notifications they cause, in one transaction."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from bot.core.clock import Clock
+from bot.core.models import Build
+from bot.notifications import decisions
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
+from bot.store import Recorded, Store
+
+
+class Recorder:
+    """Records builds. `sees` says whether a workspace may see a connection."""
+
+    def __init__(self, store: Store, *, clock: Clock, sees: Callable[[str, str], bool]) -> None:
+        self._store = store
+        self._clock = clock
+        self._sees = sees
+
+    async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
+        """Write polled builds with their notifications and return what was new, oldest end first.
+
+        An end that changes what was said of newer builds corrects their notifications and cards.
+        """
+        if not await self._store.recording.has_news(builds):
+            return []
+        now = self._clock()
+        can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
+        async with self._store.transaction() as tx:
+            recorded = await tx.recording.record(
+                builds, now=now, counts_after=timedelta(0) if can_count or can_list else None, asks_history=True
+            )
+            rows = decisions.decide(
+                recorded,
+                now=now,
+                can_count=can_count,
+                can_list=can_list,
+                sees=lambda team: self._sees(team, provider.connection),
+            )
+            await tx.notifications.add(rows)
+            for item in recorded:
+                claims = decisions.corrected([item])
+                decided = await tx.notifications.finished(list(claims))
+                await tx.notifications.correct(decisions.corrections(decided, claims, _called(item.build)), now)
+                if item.finished is not None and any(watch.build for watch in item.watches):
+                    await tx.watches.end(item.build.key)
+        return recorded
+
+    async def record_history(self, builds: Sequence[Build], newest: Build) -> None:
+        """Write earlier builds of a ref that nobody is notified of, and correct what was said of newer ones."""
+        now = self._clock()
+        async with self._store.transaction() as tx:
+            for item in await tx.recording.record(builds, now=now):
+                claims = decisions.corrected([item])
+                decided = await tx.notifications.finished(list(claims))
+                await tx.notifications.correct(decisions.corrections(decided, claims, ""), now)
+
+
+def _called(build: Build) -> str:
+    return f"#{build.number}" if build.number is not None else build.label or "an earlier build"

@@ -1,0 +1,115 @@
+"""Turn many notifications of one channel into one summary: after a downtime, and after quiet. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.blocks.text import plural
+from bot.notifications.notification import Event, Extra
+from bot.store.tables import NotificationRow, NotificationState
+
+MOST_LATE = 5
+
+
+def collapse(rows: Sequence[NotificationRow], now: datetime) -> Iterator[NotificationRow]:
+    """Yield the rows; where more than five late ends go to one channel, they are silent and one summary follows."""
+    late: dict[tuple[str, str], list[NotificationRow]] = {}
+    for row in rows:
+        if row.state == NotificationState.PENDING and row.event == Event.FINISHED and Extra.of(row.extra).late:
+            late.setdefault((row.team, row.channel), []).append(row)
+    crowds = {place: group for place, group in late.items() if len(group) > MOST_LATE}
+    gone = {id(row) for group in crowds.values() for row in group}
+    for row in rows:
+        if id(row) in gone:
+            row.state = NotificationState.SILENT.value
+            row.reason = _told_with(len(crowds[row.team, row.channel]))
+        yield row
+    for group in crowds.values():
+        yield summary_row(group, _while_away(len(group)), now)
+
+
+def gathered(
+    row: NotificationRow, waiting: Sequence[NotificationRow], now: datetime
+) -> tuple[tuple[int, ...], str, NotificationRow] | None:
+    """Return which late notifications of a channel become one summary with this one, why, and the summary; None for none.
+
+    `decide` sees the changes of one connection at a time: after a downtime several have late ends for the same channel.
+    """
+    late = [row, *(one for one in waiting if one.event == Event.FINISHED and Extra.of(one.extra).late)]
+    if not Extra.of(row.extra).late or len(late) <= MOST_LATE:
+        return None
+    group = sorted(late, key=lambda one: one.id or 0)
+    return tuple(one.id or 0 for one in group), _told_with(len(group)), summary_row(group, _while_away(len(group)), now)
+
+
+def _told_with(count: int) -> str:
+    return f"posted in one summary with {count - 1} others that finished while I was away"
+
+
+def _while_away(count: int) -> str:
+    return f"{count} builds finished while I was away"
+
+
+def summary_row(
+    group: Sequence[NotificationRow], reason: str, now: datetime, *, quiet: bool = False
+) -> NotificationRow:
+    """Return the notification that stands for several rows of one channel."""
+    last = group[-1]
+    builds = dict.fromkeys((row.connection, row.pipeline, row.build) for row in group)
+    return NotificationRow(
+        team=last.team,
+        channel=last.channel,
+        connection=last.connection,
+        pipeline=last.pipeline,
+        build=last.build,
+        attempt_no=last.attempt_no,
+        event=Event.SUMMARY.value,
+        reason=reason,
+        extra=Extra(builds=tuple(builds), quiet=quiet).as_json(),
+        due_at=now,
+        created_at=now,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What becomes of held notifications: `free` ones go as they are, `silent` ones are in the summary, if in any."""
+
+    free: tuple[tuple[int, str], ...] = ()
+    silent: tuple[tuple[int, str], ...] = ()
+    summary: NotificationRow | None = None
+
+
+def release(held: Sequence[NotificationRow], now: datetime) -> Release:
+    """Return what a channel gets when it is no longer quiet: one summary of the builds, and the rest as it is."""
+    over = {(row.connection, row.build) for row in held if row.event == Event.OUTAGE_OVER}
+    ended = {_place(row) for row in held if row.event == Event.FINISHED}
+    free: list[NotificationRow] = []
+    told: list[NotificationRow] = []
+    mute: list[tuple[int, str]] = []
+    for row in held:
+        match Event(row.event):
+            case Event.OUTAGE | Event.OUTAGE_OVER if (row.connection, row.build) in over:
+                mute.append((row.id or 0, "the outage was over before the channel was unmuted"))
+            case Event.BLOCKED if _place(row) in ended:
+                mute.append((row.id or 0, "the build had ended before the channel was unmuted"))
+            case Event.FINISHED | Event.BLOCKED:
+                told.append(row)
+            case _:
+                free.append(row)
+    released = tuple((row.id or 0, Extra.of(row.extra).posted_because or row.reason) for row in free)
+    if not told:
+        return Release(free=released, silent=tuple(mute))
+    mute += [(row.id or 0, f"in the summary of {plural(len(told), 'notification')}: {row.reason}") for row in told]
+    summary = summary_row(told, f"{_were(len(told))} held back: {told[0].reason}", now, quiet=True)
+    # An approval and its build's end may be the last of two summaries: the row's own number tells these apart.
+    summary.build, summary.attempt_no = f"held-{told[-1].id}", 1
+    return Release(free=released, silent=tuple(mute), summary=summary)
+
+
+def _were(count: int) -> str:
+    return f"{plural(count, 'notification')} {'was' if count == 1 else 'were'}"
+
+
+def _place(row: NotificationRow) -> tuple[str, str, str, int]:
+    return row.connection, row.pipeline, row.build, row.attempt_no

@@ -1,0 +1,72 @@
+"""What the classes of GitLab's two APIs have in common."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar
+
+import httpx
+from typing_extensions import override
+
+from bot.core.clock import Clock, Sleep, sleep
+from bot.core.errors import NotFound, ProviderError
+from bot.core.models import Job, Log
+from bot.http.client import Api, Quota, Reply
+from bot.providers.base.auth import Bearer
+from bot.providers.base.logs import cleaned_log
+from bot.providers.base.provider import Provider
+from bot.providers.gitlab import convert, errors
+from bot.providers.gitlab.auth import PrivateToken
+from bot.providers.gitlab.client import GitLabClient
+from bot.providers.gitlab.logs import plain_log
+from bot.providers.gitlab.options import GitLabOptions
+
+
+class GitLabServer(Provider[GitLabOptions]):
+    """One GitLab server, whatever API it speaks."""
+
+    kind = "gitlab"
+    label = errors.LABEL
+    takes_message = False
+    default_url = "https://gitlab.com"
+    page = "https://docs.gitlab.com/api/pipelines/"
+    states = convert.STATES
+    options_type = GitLabOptions
+    start_options: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(
+        self, api: Api, options: GitLabOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+    ) -> None:
+        super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
+        self._client = GitLabClient(api)
+
+    @classmethod
+    @override
+    def auth(cls, options: GitLabOptions, clock: Clock) -> httpx.Auth:
+        return PrivateToken(options.token) if options.api_version == "v3" else Bearer(options.token)
+
+    @classmethod
+    @override
+    def base_url(cls, options: GitLabOptions) -> str:
+        return f"{super().base_url(options)}/api/{options.api_version}"
+
+    @classmethod
+    @override
+    def map_error(cls, reply: Reply) -> ProviderError | None:
+        return errors.map_error(reply)
+
+    @classmethod
+    @override
+    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
+        return errors.read_quota(headers)
+
+    @property
+    def root(self) -> str:
+        """Return the address of the server's pages."""
+        return (self.options.url or self.default_url).rstrip("/")
+
+    async def tail(self, route: str, job: Job, tail_bytes: int) -> Log:
+        """Return the end of a trace, whole lines, without colours and the runner's own marks. Raises NotFound for none."""
+        text, cut = await self._client.log_tail(route, tail_bytes)
+        if not text:
+            raise NotFound("The job has written no log yet.", provider=self.label)
+        return Log(text=await cleaned_log(plain_log(text)), truncated=cut, job=job.name, url=job.web_url)

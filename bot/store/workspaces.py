@@ -1,0 +1,22 @@
+"""Which organization a workspace belongs to."""
+
+from bot.store.database import Repository, put
+from bot.store.tables import WorkspaceRow
+
+PUT_WORKSPACE = put("workspace", key=("team",), returning=("team",))
+
+
+class Workspaces(Repository):
+    """Which organization a workspace belongs to."""
+
+    async def enterprise_of(self, team: str) -> str:
+        """Return the organization of a workspace, "" where no request has told it."""
+        async with self._read() as db:
+            row = await db.get(WorkspaceRow, team)
+        return row.enterprise if row is not None else ""
+
+    async def save(self, team: str, enterprise: str) -> None:
+        """Remember the organization of a workspace."""
+        row = WorkspaceRow(team=team, enterprise=enterprise, seen_at=self._clock())
+        async with self._write() as db:
+            await self._put(db, PUT_WORKSPACE, [row])

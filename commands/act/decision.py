@@ -1,0 +1,301 @@
+"""Decide a step that waits for a person: what `approve` and `reject` share."""
+
+import asyncio
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bot.blocks.text import escape, when
+from bot.core.errors import Ambiguous, NotFound, ProviderError, UsageError
+from bot.core.models import Approval, Ref
+from bot.core.text import among_names, holds_name
+from bot.notifications.notification import Event, Extra
+from bot.providers.base.capabilities import Capability
+from commands.core import actions, memory
+from commands.core.context import Answer, Context, Opening, Role
+from commands.core.forms import opening
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement, refs_of_build
+from commands.core.resolve import (
+    BuildMatch,
+    PipelineMatch,
+    match_of_build,
+    pipelines_here,
+    resolve_build,
+    resolve_named_build,
+    resolve_pipeline,
+    unfinished_builds,
+)
+from commands.core.words import choice_label
+
+MOST_UNFLAGGED = 3
+"""How many running builds are asked for approvals where no listing says that one waits."""
+
+FLAGS: Final = (
+    ("--comment TEXT", "why, for the public line and the CI system"),
+    ("--form", "decide in a form, with the step's fields"),
+)
+INFERRED: Final = "the only step that waits in this channel's pipelines; of several you are asked which"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which step of which build, and how it is decided."""
+
+    target: Target
+    approve: bool
+    step: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    comment: str | None = None
+    form: bool = False
+
+    @property
+    def verb(self) -> str:
+        """Return the verb of the decision."""
+        return "approve" if self.approve else "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step that waits, and the build it belongs to."""
+
+    match: BuildMatch
+    approval: Approval
+
+
+def parse(words: str, *, approve: bool) -> Args:
+    """Read the words after `approve` or `reject`. Raises UsageError."""
+    parsed = read(words, values=("comment", "gate", "step"), switches=("yes", "form"), parameters=approve)
+    return Args(
+        target=parsed.target(),
+        approve=approve,
+        step=parsed.flag("step") or parsed.flag("gate") or " ".join(parsed.words[1:]),
+        fields=dict(parsed.parameters),
+        comment=parsed.flag("comment"),
+        form=parsed.has("form"),
+    )
+
+
+def spoken(args: Args) -> str:
+    """Return arguments as one would type them, without the values of fields."""
+    target = args.target
+    named = f"{target.pipeline or target.url or ''}{f'#{target.build}' if target.build else ''}"
+    words = [named, f"--id {target.id}" if target.id else "", f"--step {shlex.quote(args.step)}" if args.step else ""]
+    words += [f"{name}=…" for name in args.fields]
+    return " ".join(word for word in words if word)
+
+
+def opens(args: Args, context: Context) -> Opening | None:
+    """Return the form where it was asked for."""
+    return form_of(args, context) if args.form else None
+
+
+def form_of(args: Args, context: Context) -> Opening:
+    """Return the form of a decision, about what the arguments name."""
+    return opening(
+        "decide",
+        context,
+        pipeline=args.target.pipeline or args.target.url or "",
+        build=args.target.id or "",
+        number=args.target.build or "",
+        approval=args.step,
+        decision=args.verb,
+        comment=args.comment or "",
+    )
+
+
+async def resolve(args: Args, context: Context) -> Step:
+    """Return the step that was named, else the only one that waits. Raises Ambiguous where several do."""
+    steps = await open_steps(args.target, context, verb=args.verb)
+    fits = _fitting(steps, args.step)
+    if not fits:
+        raise await _nothing_waits(args, steps, context)
+    if len(fits) > 1:
+        names = {step.match.pipeline.name for step in fits}
+        is_one_build = len({step.match.build.key for step in fits}) == 1
+        raise Ambiguous(
+            f"{len(fits)} steps wait in {names.pop() if len(names) == 1 else context.here}. Which one?",
+            choices=tuple(
+                (
+                    step.approval.name if is_one_build else choice_label(step.match, context, step.approval),
+                    _words(step, args),
+                )
+                for step in fits
+            ),
+        )
+    step = fits[0]
+    capability = Capability.DECIDE if args.approve else Capability.REJECT
+    actions.must_be_able(step.match.pipeline, capability, step.match.build)
+    if not args.approve and not step.approval.can_reject:
+        url = step.approval.url or step.match.build.web_url
+        raise step.match.provider.unsupported(Capability.REJECT, url)
+    return step
+
+
+async def open_steps(target: Target, context: Context, *, verb: str) -> list[Step]:
+    """Return the steps that wait: of the build named, of the pipeline named, or of all the channel's pipelines."""
+    named = await resolve_named_build(target, context, acting=True, verb=verb)
+    if named is None and target.build is not None:
+        named = await resolve_build(target, context, acting=True, verb=verb)
+    if named is not None:
+        actions.must_be_able(named.pipeline, Capability.APPROVALS, named.build)
+        return await _steps_of(named)
+    if target.pipeline is not None or target.url is not None:
+        pipeline = await resolve_pipeline(target, context, acting=True, verb=verb)
+        actions.must_be_able(pipeline, Capability.APPROVALS)
+        return await waiting_steps([pipeline], context, ref=target.ref)
+    pipelines = await pipelines_here(context)
+    if not pipelines:
+        await resolve_pipeline(target, context, acting=True, verb=verb)  # says what to do where nothing is linked
+    return await waiting_steps(pipelines, context, ref=target.ref)
+
+
+async def waiting_steps(pipelines: Iterable[PipelineMatch], context: Context, *, ref: Ref | None = None) -> list[Step]:
+    """Return every step that waits in some pipelines. Costs a listing for each, and a request for each build that waits.
+
+    Raises ProviderError where nothing could be read at all.
+    """
+    able = [pipeline for pipeline in pipelines if pipeline.provider.can(Capability.APPROVALS)]
+    results = await asyncio.gather(*(_waiting_in(pipeline, context, ref) for pipeline in able), return_exceptions=True)
+    steps: list[Step] = []
+    troubles: list[ProviderError] = []
+    for result in results:
+        if isinstance(result, ProviderError):
+            troubles.append(result)
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            steps += result
+    if troubles and not steps:
+        raise troubles[0]
+    return steps
+
+
+async def _waiting_in(pipeline: PipelineMatch, context: Context, ref: Ref | None) -> list[Step]:
+    builds = await unfinished_builds(pipeline, context, ref=ref)
+    flagged = [build for build in builds if build.waiting]
+    steps: list[Step] = []
+    for build in flagged or builds[:MOST_UNFLAGGED]:
+        steps += await _steps_of(await match_of_build(build, context, verb="approve"))
+    return steps
+
+
+async def _steps_of(match: BuildMatch) -> list[Step]:
+    approvals = await match.provider.approvals(match.build.pipeline, match.build.id)
+    return [Step(match=match, approval=approval) for approval in approvals]
+
+
+def _fitting(steps: Sequence[Step], name: str) -> list[Step]:
+    """Return the steps that a name or an id fits, the exact ones where there are some; all without a name."""
+    if not name:
+        return list(steps)
+    exact = [step for step in steps if among_names(name, (step.approval.name, step.approval.id))]
+    return exact or [step for step in steps if holds_name(step.approval.name, name)]
+
+
+async def _nothing_waits(args: Args, steps: Sequence[Step], context: Context) -> NotFound:
+    if steps:
+        names = ", ".join(f"`{step.approval.name}`" for step in steps[:10])
+        place = steps[0].match.pipeline.name
+        message = f"{place} has no open step `{args.step}`."
+        return NotFound(message, provider=steps[0].match.provider.label, hint=f"These wait: {names}.")
+    place = await place_of(args.target, context, verb=args.verb)
+    return NotFound(f"Nothing waits for approval in {place} now.", provider="")
+
+
+async def place_of(target: Target, context: Context, *, verb: str) -> str:
+    """Return what a target is about, by name: a build, a pipeline, the only pipeline linked here, or the channel."""
+    named = await resolve_named_build(target, context, acting=True, verb=verb)
+    if named is not None:
+        return named.name
+    if target.pipeline is not None or target.url is not None:
+        return (await resolve_pipeline(target, context, acting=True, verb=verb)).name
+    pipelines = await pipelines_here(context)
+    return pipelines[0].name if len(pipelines) == 1 else context.here
+
+
+def words_of(step: Step, verb: str) -> str:
+    """Return the command that decides a step."""
+    return f"{verb} {step.match.spoken} --step {shlex.quote(step.approval.id)}"
+
+
+def _words(step: Step, args: Args) -> str:
+    comment = f" --comment={shlex.quote(args.comment)}" if args.comment else ""
+    fields = "".join(f" {shlex.quote(f'{name}={value}')}" for name, value in args.fields.items())
+    return f"{words_of(step, args.verb)}{comment}{fields}"
+
+
+def authorize(args: Args, step: Step, _context: Context) -> Sequence[Requirement]:
+    """Require the approver's role on the build's own pipeline and refs."""
+    match = step.match
+    return (
+        Requirement(
+            role=Role.APPROVE,
+            doing=f"{'Approving' if args.approve else 'Rejecting'} steps of *{escape(match.pipeline.name)}*",
+            pipeline=match.pipeline,
+            refs=refs_of_build(match.build),
+        ),
+    )
+
+
+class MissingFields(UsageError):
+    """Fields that the step needs and that were not given. `names` are theirs, for the form to mark."""
+
+    def __init__(self, names: Sequence[str], approval: Approval) -> None:
+        self.names = tuple(names)
+        super().__init__(
+            f"{approval.name} asks for {', '.join(f'`{name}`' for name in names)}.",
+            hint=f"Add {' '.join(f'{name}=…' for name in names)}.",
+        )
+
+
+async def run(args: Args, step: Step, context: Context) -> Answer:
+    """Approve or reject the step, and say so in public."""
+    match, approval = step.match, step.approval
+    actions.check_attempt(match, args.target.attempt)
+    missing = [
+        parameter.name
+        for parameter in approval.fields
+        if args.approve and parameter.required and parameter.name not in args.fields and parameter.default is None
+    ]
+    if missing and context.can_open_form:
+        this = Target(pipeline=f"{match.build.connection}:{match.build.pipeline}", id=match.build.id)
+        return Answer(form=form_of(replace(args, target=this, step=approval.id), context))
+    if missing:
+        raise MissingFields(missing, approval)
+    if not await memory.first_click(f"{args.verb} {match.build.key} {approval.id}", context):
+        return Answer(silent=True)
+    after = await match.provider.decide(
+        approval,
+        approve=args.approve,
+        fields=_with_defaults(approval, args.fields) if args.approve else {},
+        comment=_signed(args.comment, context),
+    )
+    await _note_on_cards(args, match, context)
+    await actions.poll_again(after, match.pipeline, context)
+    done = "approved" if args.approve else "rejected"
+    line = f"{actions.actor(context)} {done} {escape(approval.name)} of {escape(match.name)}"
+    return actions.public_line(f"{line}: {escape(args.comment)}" if args.comment else line, after, match.pipeline)
+
+
+async def _note_on_cards(args: Args, match: BuildMatch, context: Context) -> None:
+    """Write on the approval's cards who decided, and when."""
+    done = "Approved" if args.approve else "Rejected"
+    text = f"{done} by {actions.actor(context)} · {when(context.now)}"
+    text += f" · “{escape(args.comment)}”" if args.comment else ""
+    for row in await context.store.notifications.of_build(match.build.key):
+        if row.event == Event.BLOCKED.value and row.id is not None:
+            extra = replace(Extra.of(row.extra), text=text).as_json()
+            await context.store.notifications.revise(row.id, extra, context.now)
+    context.services.wake_outbox()
+
+
+def _with_defaults(approval: Approval, given: Mapping[str, str]) -> dict[str, str]:
+    defaults = {parameter.name: parameter.default for parameter in approval.fields if parameter.default is not None}
+    return {**defaults, **given}
+
+
+def _signed(comment: str | None, context: Context) -> str:
+    name = f"Slack user {context.user}" if context.user else context.command
+    return f"{comment} ({name})" if comment else f"Decided in Slack by {name}"

@@ -1,0 +1,63 @@
+"""The provider's own options of a start or a rebuild: read, checked, and whose name they carry."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from bot.core.errors import UsageError
+from bot.providers.base.provider import AnyProvider
+from commands.core.context import Context
+from commands.core.grammar import ParsedArgs
+
+# Slack takes the angle brackets of an address away.
+_ADDRESS = re.compile(r"^\s*(?P<name>[^<>]*?)\s*(?:<(?P<email>[^<>]+)>|(?<=\s)(?P<bare>\S+@\S+))\s*$")
+_AUTHORS = ("author", "committer", "requested_for", "requestedfor", "creator")
+
+
+def options_given(parsed: ParsedArgs, usage: str) -> dict[str, str]:
+    """Return `--option NAME=VALUE` pairs, `--clean` as `clean=true`. Raises UsageError for what is no pair."""
+    options: dict[str, str] = {}
+    for pair in parsed.flags.get("option", ()):
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"`--option` takes NAME=VALUE, not `{pair}`.", usage=usage)
+        options[name] = value
+    if parsed.has("clean"):
+        options["clean"] = "true"
+    return options
+
+
+def check_options(options: Iterable[str], provider: AnyProvider) -> None:
+    """Raise UsageError for an option that the provider does not have; one that ends with a dot takes a name after it."""
+    known = provider.start_options
+    for name in options:
+        if not any(name == option or (option.endswith(".") and name.startswith(option)) for option in known):
+            raise UsageError(
+                f"{provider.label} has no start option `{name}`.",
+                hint=f"It has: {', '.join(f'`{option}`' for option in known)}." if known else "It has none.",
+            )
+
+
+async def names_somebody_else(options: Mapping[str, str], context: Context) -> bool:
+    """Return whether an option names an author or committer who is not the person themselves."""
+    named = [
+        value
+        for name, value in options.items()
+        if any(name.lower().startswith(word) for word in _AUTHORS) and value.strip()
+    ]
+    if not named:
+        return False
+    own = await _own_names(context)
+    for value in named:
+        match = _ADDRESS.match(value)
+        parts = [match["name"], match["email"] or match["bare"]] if match else [value]
+        if any(part.strip().casefold() not in own for part in parts if part.strip()):
+            return True
+    return False
+
+
+async def _own_names(context: Context) -> frozenset[str]:
+    """Return the names, addresses and handles that are a person's own, without regard to case."""
+    person = await context.services.people.person(context.team, context.user)
+    identities = await context.store.people.identities(context.team, context.user)
+    names = {person.name, person.email, context.user, *(row.value for row in identities)}
+    return frozenset(name.casefold() for name in names if name)

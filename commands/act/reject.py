@@ -1,0 +1,33 @@
+"""Refuse a waiting step: /build reject [target] [step]."""
+
+from commands.act import decision
+from commands.act.decision import Args
+from commands.core.context import Role
+from commands.core.registry import Command
+
+USAGE = "reject [target] [step] [--comment TEXT]"
+
+
+def parse(words: str) -> Args:
+    """Read the words after `reject`. Raises UsageError."""
+    return decision.parse(words, approve=False)
+
+
+COMMAND = Command(
+    verb="reject",
+    usage=USAGE,
+    summary="Refuse a waiting step",
+    role=Role.APPROVE,
+    group="Act",
+    parse=parse,
+    opens=decision.opens,
+    resolve=decision.resolve,
+    authorize=decision.authorize,
+    run=decision.run,
+    spoken=decision.spoken,
+    flags=decision.FLAGS,
+    examples=("reject deploy#88", 'reject deploy#88 --comment "not before Monday"'),
+    inferred=decision.INFERRED,
+    is_dangerous=True,
+    form_role=Role.VIEW,
+)

@@ -1,0 +1,66 @@
+"""End a mute: /build unmute [target|all]."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.blocks.text import escape
+from bot.core.errors import UsageError
+from commands.core import actions
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.permissions import Requirement
+from commands.core.registry import Command
+from commands.core.resolve import PipelineMatch
+from commands.follow.mute import muted_pipeline, named_target, target_of
+
+USAGE = "unmute [target|all]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """What is no longer muted."""
+
+    target: Target
+    everything: bool = False
+
+
+def parse(words: str) -> Args:
+    """Read the words after `unmute`. Raises UsageError."""
+    parsed = read(words)
+    target, everything = named_target(parsed.words, parsed, USAGE)
+    return Args(target=target, everything=everything)
+
+
+async def resolve(args: Args, context: Context) -> PipelineMatch | None:
+    """Return the muted pipeline, None for everything."""
+    return await muted_pipeline(args.target, context, everything=args.everything, verb="unmute")
+
+
+def authorize(_args: Args, _match: PipelineMatch | None, _context: Context) -> Sequence[Requirement]:
+    """Require a person who may act in the channel."""
+    return (Requirement(role=Role.VIEW, doing="Ending a mute"),)
+
+
+async def run(_args: Args, match: PipelineMatch | None, context: Context) -> Answer:
+    """End a mute; what was held is posted now."""
+    label = match.name if match is not None else "everything"
+    if not await context.store.mutes.end(context.team, context.channel, target_of(match)):
+        raise UsageError(f"{match.name if match is not None else 'Everything'} is not muted here.")
+    context.services.wake_outbox()
+    return actions.public_line(f"{actions.actor(context)} ended the mute of {escape(label)}", pipeline=match)
+
+
+COMMAND = Command(
+    verb="unmute",
+    usage=USAGE,
+    summary="End a mute",
+    role=Role.VIEW,
+    group="Follow",
+    parse=parse,
+    resolve=resolve,
+    authorize=authorize,
+    run=run,
+    acts=lambda _args: True,
+    examples=("unmute", "unmute web"),
+    inferred="in a build's thread its pipeline, else everything",
+)

@@ -1,0 +1,93 @@
+"""The steps that wait for a person: /build approvals [target]."""
+
+from dataclasses import dataclass
+
+from bot.blocks.message import Block, Message, actions, button, link_button, section
+from bot.blocks.message import context as small_print
+from bot.blocks.text import bold, escape, plural, safe
+from bot.providers.base.capabilities import Capability
+from commands.act.decision import Step, open_steps, waiting_steps, words_of
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.registry import Command, anyone
+from commands.core.resolve import PipelineMatch, match_of_link
+from commands.core.words import choice_label
+
+USAGE = "approvals [target]"
+MOST = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """What is asked about; nothing for all the channel's pipelines, or all linked ones in a direct message."""
+
+    target: Target
+    public: bool = False
+
+
+def parse(words: str) -> Args:
+    """Read the words after `approvals`. Raises UsageError."""
+    parsed = read(words, switches=("public",))
+    return Args(target=parsed.only_target(USAGE), public=parsed.public)
+
+
+async def resolve(args: Args, context: Context) -> list[Step]:
+    """Return the steps that wait."""
+    if args.target.empty and context.is_direct:
+        return await waiting_steps(await _linked_anywhere(context), context)
+    return await open_steps(args.target, context, verb="approvals")
+
+
+async def _linked_anywhere(context: Context) -> list[PipelineMatch]:
+    """Return every pipeline that a channel of the workspace follows, once."""
+    visible = context.services.connections.labels(context.team)
+    links = {
+        (link.connection, link.pipeline): link
+        for link in await context.store.links.all(context.team)
+        if link.connection in visible
+    }
+    return [match_of_link(link, context) for link in links.values()]
+
+
+async def run(args: Args, steps: list[Step], context: Context) -> Answer:
+    """Return the steps with buttons to approve and to reject; who may is asked when one is pressed."""
+    if not steps:
+        text = f"Nothing waits for approval{'' if context.is_direct else f' in {escape(context.here)}'}."
+        return Answer(message=Message(text=text, blocks=(section(text),)), public=args.public)
+    blocks: list[Block] = []
+    for step in steps[:MOST]:
+        blocks += step_blocks(step, context)
+    title = f"{plural(len(steps), 'step')} {'waits' if len(steps) == 1 else 'wait'} for approval"
+    if len(steps) > MOST:
+        blocks.append(small_print(f"… {len(steps) - MOST} more"))
+    return Answer(message=Message(text=title, blocks=(section(bold(title)), *blocks)), public=args.public)
+
+
+def step_blocks(step: Step, context: Context) -> tuple[Block, ...]:
+    """Return a step with its buttons."""
+    can_reject = step.approval.can_reject and step.match.provider.can(Capability.REJECT)
+    return (
+        section(safe(choice_label(step.match, context, step.approval))),
+        actions(
+            button("Approve", words_of(step, "approve"), style="primary"),
+            *([button("Reject", words_of(step, "reject"), style="danger")] if can_reject else []),
+            link_button("Open step", step.approval.url or step.match.build.web_url),
+        ),
+    )
+
+
+COMMAND = Command(
+    verb="approvals",
+    usage=USAGE,
+    summary="Steps that wait for approval",
+    role=Role.VIEW,
+    group="Look",
+    parse=parse,
+    resolve=resolve,
+    authorize=anyone,
+    run=run,
+    aliases=("waiting",),
+    flags=(("--public", "show it to the channel"),),
+    examples=("approvals", "approvals deploy"),
+    inferred="all pipelines of the channel; in a direct message all linked ones",
+)

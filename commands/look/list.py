@@ -1,0 +1,185 @@
+"""Lists of things: /build list [pipelines|builds|branches|links|connections|schedules]."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.blocks.lists import branches_message, connections_message, links_message, pipelines_message
+from bot.blocks.message import Message, sections
+from bot.blocks.text import code, escape, when
+from bot.core.errors import UsageError
+from bot.core.models import Ref
+from bot.core.text import fits_glob, holds_name
+from bot.notifications.filters import Filter, read_filter
+from bot.providers.base.capabilities import Capability
+from bot.store.tables import LinkRow, PipelineRow
+from commands.core.actions import must_be_able
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.registry import Command, anyone
+from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.look import last
+
+USAGE = "list [pipelines|builds|branches|links|connections|schedules] [pattern] [--state WORD]"
+BUILDS = 10
+MOST_BRANCHES = 100
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    PIPELINES = "pipelines"
+    BUILDS = "builds"
+    BRANCHES = "branches"
+    LINKS = "links"
+    CONNECTIONS = "connections"
+    SCHEDULES = "schedules"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """What to list, narrowed by what."""
+
+    kind: Kind
+    pattern: str = ""
+    target: Target
+    limit: int = BUILDS
+    states: frozenset[str] = frozenset()
+    refresh: bool = False
+    public: bool = False
+
+
+def parse(words: str) -> Args:
+    """Read the words after `list`. Raises UsageError."""
+    parsed = read(words, values=("state", "n"), switches=("public", "refresh"))
+    word = parsed.words[0].lower() if parsed.words else Kind.LINKS.value
+    kind = next((kind for kind in Kind if kind.startswith(word) or word == kind.removesuffix("s")), None)
+    if kind is None:
+        kinds = ", ".join(kind.value for kind in Kind)
+        raise UsageError(f"I can't list `{word}`.", hint=f"I list {kinds}.", usage=USAGE)
+    return Args(
+        kind=kind,
+        pattern=" ".join(parsed.words[1:]),
+        target=parsed.target(1) if kind in {Kind.BUILDS, Kind.BRANCHES} else Target(),
+        limit=parsed.number("n", default=BUILDS, most=last.MOST),
+        states=last.states_given(parsed),
+        refresh=parsed.has("refresh"),
+        public=parsed.public,
+    )
+
+
+async def resolve(args: Args, context: Context) -> PipelineMatch | None:
+    """Return the pipeline whose builds or branches are listed."""
+    if args.kind is Kind.BUILDS:
+        return await resolve_pipeline(args.target, context, acting=False, verb="last")
+    if args.kind is Kind.BRANCHES:
+        named = Target(pipeline=args.target.pipeline, url=args.target.url)
+        return await resolve_pipeline(named, context, acting=False, verb="list branches")
+    return None
+
+
+async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:
+    """Return the list that was asked for."""
+    if pipeline is not None and args.kind is Kind.BUILDS:
+        return await last.newest(
+            pipeline, args.target.ref, context, limit=args.limit, states=args.states, public=args.public
+        )
+    if pipeline is not None:
+        message = await _branches(args.target.ref, pipeline)
+    elif args.kind is Kind.PIPELINES:
+        message = await _pipelines(args, context)
+    elif args.kind is Kind.CONNECTIONS:
+        message = await _connections(context)
+    elif args.kind is Kind.SCHEDULES:
+        message = await _schedules(context)
+    else:
+        message = await _links(args.pattern, context)
+    return Answer(message=message, public=args.public)
+
+
+async def _connections(context: Context) -> Message:
+    rows = {row.name: row for row in await context.store.connections.all()}
+    shown = [
+        (
+            provider.connection,
+            provider.label,
+            rows[provider.connection].last_error if provider.connection in rows else "",
+        )
+        for provider in context.providers()
+    ]
+    return connections_message(shown)
+
+
+async def _links(pattern: str, context: Context) -> Message:
+    shown = [
+        (
+            link.connection,
+            link.path,
+            link.alias or link.name,
+            filter_words(link),
+            link.is_default,
+            link.paused_reason or ("" if link.subscribed else "unsubscribed"),
+        )
+        for link in await context.store.links.of_channel(context.team, context.channel)
+        if not pattern or holds_name(f"{link.alias} {link.name}", pattern)
+    ]
+    return links_message(shown, channel_name=context.channel_name)
+
+
+def filter_words(link: LinkRow) -> str:
+    """Return what a link's channel is notified about, in words."""
+    return (read_filter(link.filters) if link.filters else Filter()).in_words(link.branch or link.default_branch)
+
+
+async def _schedules(context: Context) -> Message:
+    rows = await context.store.schedules.of_channel(context.team, context.channel)
+    lines = [
+        f"{row.id} · {escape(row.words)} ({escape(row.tz)}) · {code(row.command)} · next {when(row.next_at)}"
+        for row in rows
+    ]
+    lines = lines or ["Nothing is scheduled here."]
+    return Message(text="\n".join(lines), blocks=sections(lines))
+
+
+async def _pipelines(args: Args, context: Context) -> Message:
+    """Return the whole catalogue, not only what is linked; listed anew where that is due or asked for."""
+    providers = context.providers()
+    troubles = await context.services.catalogue.refresh(providers, requested=args.refresh)
+    rows = await context.services.catalogue.rows(providers)
+    shown = [(row.connection, row.path, row.name, row.enabled, row.web_url) for row in rows if _fits(args.pattern, row)]
+    return pipelines_message(shown, pattern=args.pattern, troubles=troubles)
+
+
+def _fits(pattern: str, row: PipelineRow) -> bool:
+    glob = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    path = f"{row.connection}:{row.path}" if ":" in pattern else row.path
+    return any(fits_glob(name, glob) for name in (row.name, path))
+
+
+async def _branches(ref: Ref | None, pipeline: PipelineMatch) -> Message:
+    must_be_able(pipeline, Capability.REFS)
+    refs: list[Ref] = []
+    async for known in pipeline.provider.refs(pipeline.id, ref.name if ref else None):
+        refs.append(known)
+        if len(refs) >= MOST_BRANCHES:
+            break
+    return branches_message(refs, label=pipeline.name)
+
+
+COMMAND = Command(
+    verb="list",
+    usage=USAGE,
+    summary="Pipelines, builds, branches, links, connections",
+    role=Role.VIEW,
+    group="Look",
+    parse=parse,
+    resolve=resolve,
+    authorize=anyone,
+    run=run,
+    aliases=("ls",),
+    flags=(
+        ("--refresh", "ask the CI systems anew"),
+        ("--state WORD", "builds in this state"),
+        ("--public", "show it to the channel"),
+    ),
+    examples=("list pipelines web", "list builds web@main", "list connections"),
+)

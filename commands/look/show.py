@@ -1,0 +1,71 @@
+"""One build's full card: /build show [build]."""
+
+from dataclasses import dataclass
+
+from bot.blocks.build import build_card
+from commands.core.actions import noted
+from commands.core.available_actions import verbs_of
+from commands.core.context import Answer, Context, Role
+from commands.core.grammar import Target, read
+from commands.core.registry import Command, anyone
+from commands.core.resolve import BuildMatch, resolve_build
+from commands.look.details import open_approvals, with_counts
+
+USAGE = "show [build]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Args:
+    """Which build."""
+
+    target: Target
+    public: bool = False
+
+
+def parse(words: str) -> Args:
+    """Read the words after `show`. Raises UsageError."""
+    parsed = read(words, switches=("public",))
+    return Args(target=parsed.only_target(USAGE), public=parsed.public)
+
+
+async def resolve(args: Args, context: Context) -> BuildMatch:
+    """Return the build named, else the last one."""
+    return await resolve_build(args.target, context, acting=False, verb="show")
+
+
+async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
+    """Return the full card of one build, for the person only."""
+    build = await with_counts(match)
+    card = build_card(
+        build,
+        label=match.pipeline.name,
+        now=context.now,
+        connection_label=match.provider.label,
+        actions=verbs_of(match.provider, build),
+        attempt_no=match.attempt_no,
+        approvals=await open_approvals(match),
+    )
+    return Answer(
+        message=noted(card, match.pipeline),
+        public=args.public,
+        connection=build.connection,
+        pipeline=build.pipeline,
+        build=build.id,
+    )
+
+
+COMMAND = Command(
+    verb="show",
+    usage=USAGE,
+    summary="One build's full card",
+    role=Role.VIEW,
+    group="Look",
+    parse=parse,
+    resolve=resolve,
+    authorize=anyone,
+    run=run,
+    aliases=("info",),
+    flags=(("--public", "show it to the channel"),),
+    examples=("show #412", "show web#last", "show <a build's URL>"),
+    inferred="the last build",
+)

@@ -1,0 +1,117 @@
+"""Which buttons a build offers: a table of the states that matter, and what holds for every state."""
+
+import itertools
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import pytest
+
+from bot.blocks.available_actions import ALWAYS, available_actions, button_order
+from bot.core.models import Conclusion, Status
+from bot.providers import PROVIDERS
+from bot.providers.base.capabilities import Capability
+from tests.bot.blocks import samples as s
+
+EVERYTHING = frozenset(Capability)
+FAILED = {"status": Status.COMPLETED, "conclusion": Conclusion.FAILED}
+RUNNING = {"status": Status.IN_PROGRESS, "conclusion": None}
+
+
+def offered(build: dict[str, Any], able: AbstractSet[str] = EVERYTHING, **fields: Any) -> frozenset[str]:
+    return available_actions(s.build(**build), able, **fields) - ALWAYS - {"run"}
+
+
+@pytest.mark.parametrize(
+    ("build", "fields", "verbs"),
+    [
+        ({"status": Status.QUEUED, "conclusion": None}, {}, {"cancel", "watch", "logs", "issues"}),
+        (RUNNING, {}, {"cancel", "watch", "logs", "issues"}),
+        (RUNNING | {"waiting": True}, {}, {"cancel", "watch", "logs", "issues", "approve", "reject"}),
+        (RUNNING | {"waiting": True}, {"cancels_waiting": False}, {"watch", "logs", "issues", "approve", "reject"}),
+        (RUNNING | {"waiting": True}, {"has_approvals": False}, {"cancel", "watch", "logs", "issues"}),
+        (
+            FAILED,
+            {},
+            {"retry", "rebuild", "logs", "tests", "issues", "artifacts", "erase", "changes", "why", "claim"},
+        ),
+        (
+            FAILED | {"waiting": True},
+            {"cancels_waiting": False},
+            {
+                "approve",
+                "reject",
+                "retry",
+                "rebuild",
+                "logs",
+                "tests",
+                "issues",
+                "artifacts",
+                "erase",
+                "changes",
+                "why",
+                "claim",
+            },
+        ),
+        (
+            {"status": Status.COMPLETED, "conclusion": Conclusion.PASSED},
+            {},
+            {"rebuild", "logs", "tests", "issues", "artifacts", "erase", "changes"},
+        ),
+        (
+            {"status": Status.COMPLETED, "conclusion": Conclusion.CANCELLED},
+            {},
+            {"retry", "rebuild", "logs", "tests", "issues", "artifacts", "erase", "changes"},
+        ),
+        (FAILED, {"is_replaced": True}, set()),
+        ({"status": Status.COMPLETED, "conclusion": Conclusion.RETRIED}, {}, set()),
+    ],
+)
+def test_a_build_offers_what_works_in_its_state(build: dict[str, Any], fields: dict[str, Any], verbs: set[str]) -> None:
+    assert offered(build, **fields) == verbs
+
+
+def test_somebody_s_claim_can_be_taken_back_and_not_made_twice() -> None:
+    verbs = offered(FAILED, is_claimed=True)
+    assert "unclaim" in verbs
+    assert "claim" not in verbs
+
+
+STATES = [
+    (status, conclusion, waiting)
+    for status, conclusion, waiting in itertools.product(Status, (None, *Conclusion), (False, True))
+    if (status is Status.COMPLETED) or conclusion is None
+]
+
+
+@pytest.mark.parametrize("kind", sorted(PROVIDERS))
+@pytest.mark.parametrize(("status", "conclusion", "waiting"), STATES)
+def test_nothing_is_offered_that_a_system_cannot_do(
+    kind: str, status: Status, conclusion: Conclusion | None, waiting: bool
+) -> None:
+    provider = PROVIDERS[kind]
+    build = s.build(status=status, conclusion=conclusion, waiting=waiting)
+    verbs = available_actions(build, provider.capabilities, cancels_waiting=provider.cancels_waiting)
+    needs = {
+        "cancel": Capability.CANCEL,
+        "retry": Capability.RETRY_FAILED,
+        "rebuild": Capability.REBUILD,
+        "erase": Capability.ERASE,
+        "approve": Capability.DECIDE,
+        "reject": Capability.REJECT,
+        "tests": Capability.TESTS,
+        "artifacts": Capability.ARTIFACTS,
+    }
+    assert {verb for verb, need in needs.items() if verb in verbs and need not in provider.capabilities} == set()
+    assert ("approve" in verbs) <= waiting
+    assert not (build.completed and verbs & {"cancel", "watch"})
+    assert not (not build.completed and verbs & {"retry", "rebuild", "erase", "claim", "artifacts"})
+    assert ("cancel" in verbs) <= (provider.cancels_waiting or not waiting)
+    assert len(set(button_order(build))) == len(button_order(build))
+
+
+def test_buildkite_offers_no_cancel_of_a_build_that_waits_for_approval() -> None:
+    assert not PROVIDERS["buildkite"].cancels_waiting
+
+
+def test_without_a_build_it_is_what_the_pipeline_s_builds_may_offer() -> None:
+    assert available_actions(None, frozenset({Capability.START})) == ALWAYS | {"run", "watch"}

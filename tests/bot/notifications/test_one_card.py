@@ -1,0 +1,260 @@
+"""One full card per build and channel: the poller, the cards and the outbox together, with every message counted."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.blocks.plain import as_text
+from bot.core.models import Approval, Build, Conclusion, Person
+from bot.monitoring.poller import Pace, Poller
+from bot.notifications.cards import Cards
+from bot.notifications.decisions import started_row
+from bot.notifications.outbox import Drawn, Outbox
+from bot.providers.base.capabilities import Capability
+from bot.slack.sender import Found, SlackError
+from bot.store import Store
+from bot.store.tables import NotificationRow
+from tests.bot.store.conftest import SetClock
+from tests.bot.store.rows import CHANNEL, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
+from tests.bot.works import PLAIN, Works
+
+RED = Conclusion.FAILED
+
+
+class Slack:
+    """Channels in memory: each message as it stands now, in the order of posting."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, tuple[str, str]] = {}
+        self.posted = 0
+
+    async def post(self, team: str, channel: str, message: Any, *, thread: str = "", key: str = "") -> tuple[str, str]:
+        self.posted += 1
+        ts = f"{self.posted}.0"
+        self.messages[ts] = (channel, as_text(message.payload()))
+        return channel, ts
+
+    async def update(self, team: str, channel: str, ts: str, message: Any) -> None:
+        self.messages[ts] = (channel, as_text(message.payload()))
+
+    async def find(self, *_args: Any, **_kwargs: Any) -> Found:
+        return Found(ts=None)
+
+
+class People:
+    """Nobody is anybody."""
+
+    async def author(self, team: str, author: Person, kind: str) -> str | None:
+        return "UANA" if author.email == "ana@acme.example" else None
+
+    async def may_mention(self, team: str, user: str) -> bool:
+        return True
+
+    async def wants_broken(self, team: str, user: str) -> bool:
+        return True
+
+    async def off_hours(self, team: str, user: str, now: Any) -> str:
+        return ""
+
+
+class Bench:
+    """The worker's parts, joined."""
+
+    def __init__(self, store: Store, clock: SetClock) -> None:
+        self.store = store
+        self.clock = clock
+        self.slack = Slack()
+        self.works = Works(
+            clock, can=PLAIN | {Capability.CANCEL, Capability.RETRY_FAILED, Capability.REBUILD, Capability.DECIDE}
+        )
+        self.works.history[PIPELINE] = []
+        people = People()
+        cards = Cards(store, provider_of=lambda _team, _name: self.works, people=people, clock=clock)
+        self.outbox = Outbox(
+            store,
+            self.slack,
+            people=people,
+            kind_of=lambda _name: "works",
+            draw=cards.draw,
+            undelivered=self._undelivered,
+            clock=clock,
+            owner="o",
+        )
+        self.poller = Poller(
+            store,
+            provider_of=lambda _name: self.works,
+            pace=Pace(),
+            clock=clock,
+            owner="p",
+            wake_outbox=lambda: None,
+        )
+
+    async def _undelivered(self, row: NotificationRow, exc: SlackError, drawn: Drawn | None) -> None:
+        raise AssertionError(exc.code)
+
+    async def start(self, build: Build, *, channel: str = CHANNEL, user: str = "U7") -> None:
+        """Start a build from Slack, as commands do."""
+        card = started_row(
+            build,
+            team=TEAM,
+            channel=channel,
+            user=user,
+            headline=f"<@{user}> started it",
+            response_url="",
+            thread="",
+            now=self.clock(),
+        )
+        asker = watch(build.id, channel=channel, user=user, why="started")
+        await self.store.recording.record_start(
+            build, team=TEAM, channel=channel, user=user, notifications=[card], watches=[asker], now=self.clock()
+        )
+        await self.deliver()
+
+    async def see(self, *builds: Build, **ahead: float) -> None:
+        """Let time pass, poll, and deliver what comes of it."""
+        self.clock.go(**(ahead or {"seconds": 20}))
+        await self.poller.record(builds, self.works)
+        await self.deliver()
+
+    async def deliver(self) -> None:
+        """Deliver until nothing is due."""
+        await self.poller.tick()
+        await self.poller.settle()
+        while await self.outbox.tick():
+            await self.outbox.settle()
+
+    def said(self, channel: str = CHANNEL) -> list[str]:
+        """Return the messages of a channel as they stand now."""
+        return [text for place, text in self.slack.messages.values() if place == channel]
+
+
+@pytest.fixture
+async def bench(store: Store, set_clock: SetClock) -> Bench:
+    await store.links.save(link(created_at=ago(days=9), default_branch="main"))
+    made = Bench(store, set_clock)
+    await made.poller.record([ended("b0", number=411, completed_at=ago(hours=1))], made.works)
+    await made.deliver()
+    made.slack.messages.clear()
+    return made
+
+
+def lines(text: str) -> int:
+    return len(text.splitlines())
+
+
+async def test_a_started_and_finished_build_is_two_messages_and_one_full_card(bench: Bench) -> None:
+    await bench.start(running(number=412))
+    (live,) = bench.said()
+    assert "RUNNING" in live
+    assert lines(live) > 2
+    await bench.see(running(number=412, raw_state="half"))
+    assert len(bench.said()) == 1
+    await bench.see(ended(number=412, conclusion=RED, completed_at=bench.clock()))
+    short, full = bench.said()
+    assert short == "▶ started by @U7 → ✕ Failed #412, see below"
+    assert "FAILED" in full
+    assert "/build retry" in full
+    assert "started by @U7" in full
+
+
+async def test_an_approval_adds_one_message_that_ends_as_one_line(bench: Bench) -> None:
+    await bench.start(running(number=412))
+    bench.works.open_approvals["b1"] = (Approval(id="g1", build="b1", pipeline=PIPELINE, name="Ship"),)
+    await bench.see(running(number=412, waiting=True))
+    live, approval = bench.said()
+    assert live == "▶ started by @U7 → ⏸ Waiting for approval #412, see below"
+    assert "/build approve" in approval
+    bench.works.open_approvals.clear()
+    await bench.see(running(number=412, raw_state="on"), seconds=60)
+    live, approval = bench.said()
+    assert "RUNNING" in live
+    assert lines(live) > 2
+    assert lines(approval) == 1
+    assert "Decided in The Works" in approval
+    await bench.see(ended(number=412, completed_at=bench.clock()), seconds=60)
+    assert [lines(text) for text in bench.said()][:2] == [1, 1]
+    assert len(bench.said()) == 3
+
+
+async def test_an_act_by_button_rewrites_the_card_and_posts_nothing(bench: Bench) -> None:
+    await bench.see(ended(number=412, conclusion=RED, completed_at=bench.clock()))
+    (full,) = bench.said()
+    assert "/build claim" in full
+    at = bench.clock()
+    await bench.store.claims.add(TEAM, key(), "U7")
+    assert await bench.store.cards.redraw(key(), team=TEAM, at=at)
+    await bench.deliver()
+    (full,) = bench.said()
+    assert "@U7 is on it" in full
+    assert "/build claim" not in full
+    await bench.store.cards.note(key(), 1, team=TEAM, user="U7", text="retried the failed jobs", at=at)
+    await bench.see(running(number=412))
+    (full,) = bench.said()
+    assert "@U7 retried the failed jobs" in full
+    assert "Attempt 2 has replaced it" in full
+    assert "/build" not in full
+
+
+async def test_a_person_gets_one_direct_message_for_an_end(bench: Bench) -> None:
+    for_person = {"channel": "UANA", "user": "UANA"}
+    await bench.store.watches.add(watch(**for_person))
+    await bench.store.watches.add(watch("", **for_person))
+    author = Person(name="Ana", email="ana@acme.example")
+    await bench.see(running(number=412, author=author))
+    await bench.see(ended(number=412, conclusion=RED, author=author, completed_at=bench.clock()))
+    assert len(bench.said("UANA")) == 1
+
+
+async def test_a_late_end_takes_back_what_the_newer_card_said(bench: Bench) -> None:
+    times = {"created_at": NOW + timedelta(seconds=1)}
+    await bench.see(running("slow", number=412, commit="aa", **times))
+    newer = {"created_at": NOW + timedelta(seconds=5), "commit": "bb"}
+    await bench.see(ended("quick", number=413, conclusion=RED, completed_at=bench.clock(), **newer))
+    (card,) = bench.said()
+    assert "Newly broken" in card
+    await bench.see(ended("slow", number=412, commit="aa", conclusion=RED, completed_at=bench.clock(), **times))
+    card, late = bench.said()
+    assert "Still failing — 2nd in a row, since #412" in card
+    assert "Corrected when #412 ended" in card
+    assert "Newly broken" in late
+    assert "a newer build, #413, failed" in late
+
+
+async def test_a_ref_without_history_is_compared_with_what_the_system_lists(bench: Bench) -> None:
+    await bench.store.links.save(link(channel="C2", created_at=ago(days=9), filters="--on all --branch '*'"))
+    old = ended("old", number=3, branch="next", completed_at=ago(days=2))
+    bench.works.history[PIPELINE] = [old]
+    await bench.see(ended("new", number=412, branch="next", conclusion=RED, completed_at=bench.clock()))
+    assert "Newly broken — green for 1 build" in bench.said("C2")[-1]
+    bench.works.history[PIPELINE] = []
+    await bench.see(ended("one", number=413, branch="topic", completed_at=bench.clock()))
+    assert "First build on this branch" in bench.said("C2")[-1]
+    await bench.see(ended("pull", number=414, branch="topic", pull_request="9", completed_at=bench.clock()))
+    assert "No earlier result to compare with" in bench.said("C2")[-1]
+
+
+async def test_a_linked_pipeline_is_read_every_hour_and_its_new_default_branch_is_followed(bench: Bench) -> None:
+    pipeline = bench.works.add("app", name="App", default_branch="main")
+    await bench.store.pipelines.save(bench.works.connection, [pipeline], bench.clock())
+    bench.works.add("app", name="The App", default_branch="trunk")
+    await bench.see(minutes=50)
+    assert bench.said() == []
+    await bench.see(minutes=20)
+    assert len(bench.said()) == 1
+    assert "is now trunk (was main); I follow it" in bench.said()[0]
+    (followed,) = await bench.store.links.all()
+    assert (followed.name, followed.default_branch) == ("The App", "trunk")
+    await bench.see(ended("b9", number=9, branch="trunk", completed_at=bench.clock() + timedelta(seconds=1)), hours=2)
+    assert len(bench.said()) == 2
+
+
+async def test_a_pinned_branch_stays_when_the_default_branch_changes(bench: Bench) -> None:
+    await bench.store.links.save(link(channel="C2", branch="release", default_branch="main"))
+    await bench.store.pipelines.save(
+        bench.works.connection, [bench.works.add("app", name="App", default_branch="trunk")], bench.clock()
+    )
+    await bench.deliver()
+    assert bench.said("C2") == []
+    pinned = next(row for row in await bench.store.links.all() if row.channel == "C2")
+    assert (pinned.branch, pinned.default_branch) == ("release", "trunk")

@@ -1,0 +1,252 @@
+"""Nobody acts without the right, whatever the command and whatever way it came in by. Generated from the registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import pytest
+
+from bot.core.models import Approval, Build, Conclusion, Pipeline
+from bot.store import Store
+from bot.store.tables import AuditRow
+from commands.act import cancel, decision, erase, rebuild, retry, run
+from commands.core.context import Access, Context, Role, Services, Source
+from commands.core.executor import Handled, Outcome, execute
+from commands.core.forms import Submission
+from commands.core.grammar import Target
+from commands.core.memory import keep_for_undo
+from commands.core.registry import Command, Registry, anyone
+from commands.follow import digest, quiet, schedule, subscribe, unsubscribe
+from commands.registry import REGISTRY
+from commands.setup import connect, disconnect, link, unlink, workflow
+from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
+from tests.commands.modals import HEADERS
+from tests.commands.reading import Linked, Recorded, first
+
+TYPED: dict[str, str] = {
+    "run": "run app@main",
+    "cancel": "cancel app#3 --yes",
+    "retry": "retry app#2",
+    "rebuild": "rebuild app#2",
+    "approve": "approve app#3",
+    "reject": "reject app#3",
+    "erase": "erase app#2 --yes",
+    "subscribe": "subscribe app failures",
+    "unsubscribe": "unsubscribe app --yes",
+    "quiet": "quiet 22:00-07:00",
+    "digest": "digest daily 9:00",
+    "schedule": 'schedule "daily 9:00" status',
+    "undo": "undo 0123456789abcdef",
+    "link": "link app",
+    "unlink": "unlink app --yes",
+    "connect": "connect buildkite",
+    "disconnect": "disconnect works --yes",
+    "audit": "audit",
+    "workflow": "workflow disable app --yes",
+    "mute": "mute 1h",
+    "unmute": "unmute",
+    "claim": "claim app#2",
+    "unclaim": "unclaim app#2",
+}
+"""Words that each act is refused by, for somebody who holds nothing. A new act has to be added here."""
+PERSONAL = frozenset({"watch", "unwatch", "follow", "unfollow", "me", "access"})
+"""Acts on a person's own settings, and asking for a role."""
+ACTS = [command for command in REGISTRY.commands if not command.reads and command.verb not in PERSONAL]
+TEXT_SOURCES = [Source.SLASH, Source.MENTION, Source.DIRECT, Source.BUTTON, Source.SHORTCUT, Source.SCHEDULE]
+GUEST = "UGUEST"
+
+
+@dataclass(frozen=True)
+class House:
+    """A channel with a pipeline, a failed build, a build that waits, and a guest who holds nothing."""
+
+    services: Services
+    works: FakeProvider
+    store: Store
+    context_of: Callable[..., Context]
+
+    async def execute(self, command: str | Submission, source: Source, **fields: Any) -> Handled:
+        given = {"services": self.services, "user": GUEST, "source": source, **fields}
+        return await execute(command, self.context_of(**given))
+
+    async def audit(self) -> list[AuditRow]:
+        return await self.store.audit.since(TEAM, since=NOW)
+
+
+@pytest.fixture
+async def house(
+    services: Services,
+    works: FakeProvider,
+    app: Pipeline,
+    store: Store,
+    sender: RecordingSender,
+    linked: Linked,
+    recorded: Recorded,
+    context_of: Callable[..., Context],
+) -> House:
+    sender.person(GUEST, "Gus", is_restricted=True)
+    await linked()
+    build = works.build_of(app, 2, conclusion=Conclusion.FAILED)
+    waits = works.running(app, 3, waiting=True)
+    await recorded(build, waits)
+    works.open_approvals[waits.id] = (
+        Approval(id="g1", build=waits.id, pipeline=app.id, name="Production", can_reject=True),
+    )
+    return House(services=services, works=works, store=store, context_of=context_of)
+
+
+def test_every_act_has_words_to_be_refused_by() -> None:
+    assert {command.verb for command in ACTS} == TYPED.keys()
+
+
+@pytest.mark.parametrize("source", TEXT_SOURCES)
+@pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
+async def test_a_guest_is_refused_whatever_way_the_words_came(
+    house: House, command: Command[Any, Any], source: Source
+) -> None:
+    token = await _undo_token(house) if command.verb == "undo" else ""
+    words = f"undo {token}" if token else TYPED[command.verb]
+    handled = await house.execute(words, source)
+    assert handled.outcome is Outcome.REFUSED, first(handled)
+    assert "You are a guest in this workspace" in first(handled)
+    assert house.works.acts == []
+    assert [(row.verb, row.outcome, row.user, row.source) for row in await house.audit()] == [
+        (command.verb, "refused", GUEST, source.value)
+    ]
+
+
+async def _undo_token(house: House) -> str:
+    """Return a token that brings something back."""
+    return await keep_for_undo({"kind": "unsubscribe", "fields": {"link": 1}}, house.context_of())
+
+
+SUBMITTED: dict[str, Callable[[Pipeline, Build, Build], object]] = {
+    "run": lambda app, build, waits: run.Args(target=_target(app)),
+    "cancel": lambda app, build, waits: cancel.Args(targets=(_target(app, waits),), confirmed=True),
+    "retry": lambda app, build, waits: retry.Args(target=_target(app, build)),
+    "rebuild": lambda app, build, waits: rebuild.Args(target=_target(app, build)),
+    "approve": lambda app, build, waits: decision.Args(target=_target(app, waits), approve=True),
+    "reject": lambda app, build, waits: decision.Args(target=_target(app, waits), approve=False),
+    "erase": lambda app, build, waits: erase.Args(target=_target(app, build), confirmed=True),
+    "subscribe": lambda app, build, waits: subscribe.Args(target=_target(app), given={"on": ["failures"]}),
+    "unsubscribe": lambda app, build, waits: unsubscribe.Args(target=_target(app), confirmed=True),
+    "quiet": lambda app, build, waits: quiet.Args(hours="22:00-07:00"),
+    "digest": lambda app, build, waits: digest.Args(act=digest.Act.NOW),
+    "schedule": lambda app, build, waits: schedule.Args(act=schedule.Act.ADD, times="daily 9:00", command="status"),
+    "link": lambda app, build, waits: link.Args(target=_target(app)),
+    "unlink": lambda app, build, waits: unlink.Args(target=_target(app), confirmed=True),
+    "connect": lambda app, build, waits: connect.Args(kind="buildkite", name="bk", settings={"token": "x"}),
+    "disconnect": lambda app, build, waits: disconnect.Args(name="works", confirmed=True),
+    "workflow": lambda app, build, waits: workflow.Args(act=workflow.Act.DELETE, target=_target(app), confirmed=True),
+}
+
+
+def _target(app: Pipeline, build: Build | None = None) -> Target:
+    return Target(pipeline=f"works:{app.id}", id=build.id if build else None)
+
+
+@pytest.mark.parametrize("verb", SUBMITTED)
+async def test_a_guest_is_refused_in_a_form(house: House, app: Pipeline, works: FakeProvider, verb: str) -> None:
+    build, waits = works.history[app.id][1], works.history[app.id][0]
+    args = SUBMITTED[verb](app, build, waits)
+    handled = await house.execute(Submission(verb=verb, args=args), Source.MODAL)
+    assert handled.outcome is Outcome.REFUSED, first(handled)
+    assert works.acts == []
+    assert [(row.verb, row.outcome) for row in await house.audit()] == [(verb, "refused")]
+
+
+@pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
+async def test_somebody_who_is_not_in_the_channel_is_refused(
+    house: House, sender: RecordingSender, command: Command[Any, Any]
+) -> None:
+    sender.outside.add("U2")
+    token = await _undo_token(house) if command.verb == "undo" else ""
+    words = f"undo {token}" if token else TYPED[command.verb]
+    handled = await house.execute(words, Source.BUTTON, user="U2")
+    assert handled.outcome is Outcome.REFUSED, first(handled)
+    assert house.works.acts == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"is_stranger": True}, {"is_ultra_restricted": True}, {"team_id": "TELSEWHERE"}, {"deleted": True}],
+    ids=["a stranger", "a single-channel guest", "somebody of another workspace", "a deactivated account"],
+)
+async def test_who_is_no_full_member_starts_nothing(
+    house: House, sender: RecordingSender, fields: dict[str, Any]
+) -> None:
+    sender.person("U9", "Nobody", **fields)
+    handled = await house.execute("run app@main", Source.SLASH, user="U9")
+    assert handled.outcome is Outcome.REFUSED
+    assert house.works.acts == []
+
+
+async def test_a_guest_who_was_granted_a_role_may_act_and_reads_without_one(house: House) -> None:
+    assert (await house.execute("show app#2", Source.SLASH)).outcome is Outcome.OK
+    granted = await house.execute(f"access grant runner <@{GUEST}>", Source.SLASH, user=ADMIN)
+    assert granted.outcome is Outcome.OK
+    assert (await house.execute("run app@main", Source.SLASH)).outcome is Outcome.OK
+
+
+async def test_a_deactivated_account_keeps_no_grant(house: House, sender: RecordingSender) -> None:
+    await house.execute("access grant runner <@U9>", Source.SLASH, user=ADMIN)
+    sender.person("U9", "Gone", deleted=True)
+    handled = await house.execute("run app@main", Source.SCHEDULE, user="U9")
+    assert handled.outcome is Outcome.REFUSED
+    assert "deactivated" in first(handled)
+
+
+async def test_a_demoted_admin_has_no_rights_left_at_the_next_act(house: House, sender: RecordingSender) -> None:
+    assert (await house.execute("audit", Source.SLASH, user=ADMIN)).outcome is Outcome.OK
+    sender.person(ADMIN, "Boss", is_admin=False)
+    assert (await house.execute("audit", Source.SLASH, user=ADMIN)).outcome is Outcome.REFUSED
+
+
+async def test_a_button_in_slack_is_judged_on_who_presses_it(
+    house: House, slack_app: Any, sender: RecordingSender
+) -> None:
+    body = {
+        "type": "block_actions",
+        "user": {"id": GUEST},
+        "team": {"id": TEAM},
+        "container": {"type": "message", "message_ts": "1.2", "channel_id": CHANNEL},
+        "channel": {"id": CHANNEL, "name": "ios"},
+        "trigger_id": "1.2.x",
+        "response_url": "https://hooks.slack.example/actions/1",
+        "actions": [{"action_id": "build.retry", "type": "button", "value": "retry app#2", "action_ts": "1.3"}],
+    }
+    await slack_app.dispatch(body, HEADERS)
+    await slack_app.settle()
+    assert house.works.acts == []
+    assert "guest" in sender.last.text
+
+
+async def test_the_refusal_offers_to_ask_who_can_grant(house: House, sender: RecordingSender) -> None:
+    named = replace(house.services, access=Access(admins=frozenset({ADMIN})))
+    handled = await house.execute("run app@main", Source.SLASH, services=named)
+    assert handled.error is not None
+    assert handled.error.choices == (("Ask for it", "access ask runner works:app"),)
+    asked = await house.execute("access ask runner works:app", Source.BUTTON, services=named)
+    assert f"I have asked <@{ADMIN}>" in first(asked)
+    grant = next(one for one in sender.said if one.arguments.get("channel") == ADMIN)
+    assert f"access grant runner <@{GUEST}> works:app --in {CHANNEL}" in grant.text
+    granted = await house.execute(
+        f"access grant runner <@{GUEST}> works:app --in {CHANNEL}",
+        Source.BUTTON,
+        services=named,
+        user=ADMIN,
+        channel="DADMIN",
+    )
+    assert granted.outcome is Outcome.OK
+    assert (await house.execute("run app@main", Source.SLASH, services=named)).outcome is Outcome.OK
+
+
+def test_a_command_that_authorizes_nothing_does_not_register() -> None:
+    command = REGISTRY.find("erase")
+    assert command is not None
+    with pytest.raises(TypeError, match="authorizes anyone"):
+        Registry([replace(command, authorize=anyone)])
+    with pytest.raises(TypeError, match="declares no authorize"):
+        Registry([replace(command, authorize=cast("Any", None))])
+    assert command.role is Role.APPROVE
+    assert USER != GUEST
