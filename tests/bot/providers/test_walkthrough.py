@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 import bot.providers
 from bot.core.errors import AuthFailed, NotFound, Unavailable, Unsupported, UsageError
@@ -140,6 +141,7 @@ async def test_its_start_is_found_after_an_answer_that_cannot_be_read(
 
 async def test_its_start_that_cannot_be_seen_may_have_acted(lighthouse: type[Provider[Any]]) -> None:
     class Blind(Harbour):
+        @override
         def __call__(self, request: httpx.Request) -> httpx.Response:
             if request.method == "POST":
                 self.requests.append(request)
