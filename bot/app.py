@@ -47,7 +47,7 @@ from bot.web.webhooks import PollRequest, WebhookQueue
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
 from commands.registry import REGISTRY
-from commands.scheduled import Timed
+from commands.scheduled import ScheduledCommands
 from commands.slack.app import Reply, SlackApp
 from commands.slack.events import SlackEvents
 
@@ -211,7 +211,7 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
-                "timed": (TIMED_SECONDS, Timed(self.services, self.slack_app.deliver, self.inbox).tick),
+                "timed": (TIMED_SECONDS, ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick),
             }
         )
         self.webhooks = WebhookQueue(self._request_polls)

@@ -28,7 +28,7 @@ LATEST = timedelta(hours=1)
 Deliver = Callable[[Context, Answer], Awaitable[None]]
 
 
-class Timed:
+class ScheduledCommands:
     """Runs due schedules and digests. `deliver` shows an answer in a channel.
 
     The next due time of each is stored, and moved on before it runs: of several missed runs (a downtime, a clock set

@@ -1,5 +1,6 @@
 """What the pages say is held to the code."""
 
+import ast
 import json
 import re
 import subprocess
@@ -76,3 +77,62 @@ def test_the_page_lock_names_no_addresses() -> None:
     lock = json.loads(read("playground/page/package-lock.json"))
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]
     assert "://" not in re.sub(r"#.*", "", read("requirements.lock"))
+
+
+def _names_in(tree: ast.Module) -> set[str]:
+    """Every class, function and method (also as `Class.method`) and module constant that a module defines."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        if isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        if isinstance(node, ast.ClassDef):
+            methods = [item.name for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)]
+            names |= {name for method in methods for name in (method, f"{node.name}.{method}")}
+            names |= {
+                item.target.id
+                for item in node.body
+                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+            }
+    return names
+
+
+def defined_names() -> set[str]:
+    """Every name that the code defines, and every module: by its full name and by the last part of it."""
+    names: set[str] = set()
+    for package in ("bot", "commands", "playground"):
+        for path in (ROOT / package).rglob("*.py"):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            names |= {module, module.rpartition(".")[2], *_names_in(ast.parse(path.read_text(encoding="utf-8")))}
+    return names
+
+
+def test_every_module_and_name_in_the_architecture_page_exists() -> None:
+    page = re.sub(r"```.*?```", "", read("docs/architecture.md"), flags=re.DOTALL)
+    names, made = defined_names(), set(re.findall(r"^([a-z]+):", read("Makefile"), flags=re.MULTILINE))
+    unknown = []
+    for quoted in re.findall(r"`([^`]+)`", page):
+        if quoted.startswith("make "):
+            exists = quoted.removeprefix("make ") in made
+        elif "/" in quoted:
+            exists = (ROOT / quoted).exists()
+        else:
+            exists = re.sub(r"\(.*\)$", "", quoted).removeprefix("provider.") in names
+        if not exists and quoted not in {">", "|", "pyproject.toml"}:
+            unknown.append(quoted)
+    assert not unknown
+
+
+def test_every_package_in_the_layers_of_the_architecture_page_exists() -> None:
+    picture = read("docs/architecture.md").split("```")[1]
+    modules = re.findall(r"\bbot\.[a-z_.]+|\bcommands\.[a-z_]+", picture)
+    assert len(modules) > 15
+    assert set(modules) <= defined_names()
+
+
+def test_decision_records_have_numbers_of_their_own() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs/adr").glob("*.md")]
+    assert sorted(numbers) == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+    for path in (ROOT / "docs/adr").glob("*.md"):
+        assert path.read_text(encoding="utf-8").startswith(f"# {int(path.name[:4])}. ")

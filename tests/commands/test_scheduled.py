@@ -11,7 +11,7 @@ from bot.store import Store
 from bot.store.tables import LinkRow, ScheduleRow
 from commands.core.context import Answer, Context, Services
 from commands.core.executor import Handled
-from commands.scheduled import LATEST, Timed
+from commands.scheduled import LATEST, ScheduledCommands
 from tests.commands.conftest import SetClock
 from tests.commands.fakes import CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 
@@ -41,8 +41,8 @@ def channel() -> Channel:
 
 
 @pytest.fixture
-def timed(services: Services, channel: Channel, inbox: Inbox) -> Timed:
-    return Timed(services, channel.deliver, inbox)
+def timed(services: Services, channel: Channel, inbox: Inbox) -> ScheduledCommands:
+    return ScheduledCommands(services, channel.deliver, inbox)
 
 
 async def the_row(store: Store) -> ScheduleRow:
@@ -63,7 +63,7 @@ async def nightly(say: Say, linked: Linked) -> None:
 @pytest.mark.usefixtures("nightly")
 @pytest.mark.parametrize("days", [0, 3, 400])
 async def test_after_a_downtime_the_latest_missed_run_takes_place_once_if_it_is_not_too_old(
-    store: Store, works: FakeProvider, set_clock: SetClock, timed: Timed, days: int
+    store: Store, works: FakeProvider, set_clock: SetClock, timed: ScheduledCommands, days: int
 ) -> None:
     latest = SEVEN + days * DAY if days < 300 else datetime(2027, 4, 9, 5, tzinfo=UTC)  # summer time by then
     set_clock.now = latest + 40 * MINUTE
@@ -76,7 +76,7 @@ async def test_after_a_downtime_the_latest_missed_run_takes_place_once_if_it_is_
 
 @pytest.mark.usefixtures("nightly")
 async def test_a_run_missed_by_more_than_an_hour_is_left_out_and_said_once(
-    store: Store, works: FakeProvider, set_clock: SetClock, timed: Timed, channel: Channel
+    store: Store, works: FakeProvider, set_clock: SetClock, timed: ScheduledCommands, channel: Channel
 ) -> None:
     set_clock.now = SEVEN + 2 * DAY + LATEST + MINUTE
     await timed.tick()
@@ -110,18 +110,18 @@ async def test_an_interval_keeps_its_beat_over_a_restart_and_makes_no_burst(
     gap = minutes * MINUTE
     for beat in range(1, 4):
         set_clock.now = NOW + beat * gap + timedelta(seconds=7)
-        await Timed(services, channel.deliver, inbox).tick()
+        await ScheduledCommands(services, channel.deliver, inbox).tick()
         assert builds(works) == beat
         assert (await the_row(store)).next_at == NOW + (beat + 1) * gap
     set_clock.now = NOW + 20 * gap + 2 * MINUTE
     for _turn in range(3):
-        await Timed(services, channel.deliver, inbox).tick()
+        await ScheduledCommands(services, channel.deliver, inbox).tick()
     assert builds(works) == 4
     assert (await the_row(store)).next_at == NOW + 21 * gap
 
 
 async def test_a_repeated_time_runs_once_and_a_left_out_one_at_the_end_of_the_gap(
-    say: Say, store: Store, works: FakeProvider, set_clock: SetClock, timed: Timed, linked: Linked
+    say: Say, store: Store, works: FakeProvider, set_clock: SetClock, timed: ScheduledCommands, linked: Linked
 ) -> None:
     await linked()
     set_clock.now = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -139,7 +139,7 @@ async def test_a_repeated_time_runs_once_and_a_left_out_one_at_the_end_of_the_ga
 @pytest.mark.usefixtures("nightly")
 @pytest.mark.parametrize("back", [10 * MINUTE, 2 * HOUR])
 async def test_a_clock_set_back_repeats_no_run(
-    store: Store, works: FakeProvider, set_clock: SetClock, timed: Timed, back: timedelta
+    store: Store, works: FakeProvider, set_clock: SetClock, timed: ScheduledCommands, back: timedelta
 ) -> None:
     set_clock.now = SEVEN + MINUTE
     await timed.tick()
@@ -154,7 +154,7 @@ async def test_a_clock_set_back_repeats_no_run(
 @pytest.mark.usefixtures("nightly")
 @pytest.mark.parametrize("ahead", [DAY, 3 * DAY, 3000 * DAY])
 async def test_a_clock_that_ran_ahead_and_was_set_right_loses_no_run(
-    say: Say, store: Store, works: FakeProvider, set_clock: SetClock, timed: Timed, ahead: timedelta
+    say: Say, store: Store, works: FakeProvider, set_clock: SetClock, timed: ScheduledCommands, ahead: timedelta
 ) -> None:
     await say("digest daily 7:00")
     set_clock.now = NOW + ahead
@@ -176,7 +176,7 @@ async def test_schedules_of_who_left_rest_and_say_so_once_until_they_are_back(
     store: Store,
     works: FakeProvider,
     set_clock: SetClock,
-    timed: Timed,
+    timed: ScheduledCommands,
     channel: Channel,
     sender: RecordingSender,
     say: Say,
@@ -207,7 +207,7 @@ async def test_an_interval_of_who_left_catches_nothing_up(
     say: Say,
     works: FakeProvider,
     set_clock: SetClock,
-    timed: Timed,
+    timed: ScheduledCommands,
     sender: RecordingSender,
     linked: Linked,
 ) -> None:
@@ -225,7 +225,7 @@ async def test_an_interval_of_who_left_catches_nothing_up(
 
 
 async def test_a_row_that_cannot_be_read_stops_no_other(
-    say: Say, store: Store, works: FakeProvider, set_clock: SetClock, timed: Timed, linked: Linked
+    say: Say, store: Store, works: FakeProvider, set_clock: SetClock, timed: ScheduledCommands, linked: Linked
 ) -> None:
     await linked()
     row = ScheduleRow(
@@ -266,7 +266,7 @@ async def test_a_fault_in_one_run_leaves_the_others_their_turn(
         raise RuntimeError("a fault of ours")
 
     set_clock.now = NOW + HOUR
-    await Timed(services, broken, inbox).tick()
+    await ScheduledCommands(services, broken, inbox).tick()
     assert builds(works) == 3
     assert sum("what was due broke" in record.message for record in caplog.records) == 3
 
@@ -285,7 +285,7 @@ async def test_a_process_killed_between_claim_and_run_leaves_the_run_to_another(
     await say('schedule "daily 14:00" run app@main')
     await say("digest daily 14:00")
     set_clock.go(hours=1)
-    timed = Timed(services, channel.deliver, inbox)
+    timed = ScheduledCommands(services, channel.deliver, inbox)
     await timed._claim_schedule(set_clock.now)
     await timed._claim_digest(set_clock.now)
     inbox.held.clear()  # it died, and renews no lease any more

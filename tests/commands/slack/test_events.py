@@ -13,7 +13,7 @@ from bot.slack.sender import SlackError
 from bot.store import Store
 from bot.store.tables import CardRow, NotificationRow
 from commands.core.context import Answer, Context, Services
-from commands.scheduled import Timed
+from commands.scheduled import ScheduledCommands
 from commands.slack.events import SlackEvents
 from commands.slack.home import home
 from commands.slack.shortcuts import words_for
@@ -295,7 +295,7 @@ async def test_due_schedules_and_digests_run_once_and_one_that_cannot_be_told_st
         if len(delivered) == 1:
             raise SlackError("not_in_channel")
 
-    timed = Timed(services, deliver, inbox)
+    timed = ScheduledCommands(services, deliver, inbox)
     await timed.tick()
     assert delivered == []
     set_clock.go(hours=2)
