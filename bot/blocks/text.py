@@ -25,7 +25,7 @@ SOFT_HYPHEN = "\N{SOFT HYPHEN}"
 DOT = "  ·  "
 STEP = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
-# Control characters, halves of characters, and the invisible ones that hide text or turn its direction attempt.
+# Control characters, halves of characters, and the invisible ones that hide text or turn its direction round.
 _UNSEEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
 _INVISIBLE = re.compile(f"[{_UNSEEN}]")
 _UNSAFE_IN_URL = re.compile(rf"[\s<>|\"`\\^{{}}{_UNSEEN}]")
@@ -116,10 +116,14 @@ def markup(text: str, limit: int = 400) -> Markup:
 def harmless(text: str, *, styles: bool = True) -> Markup:
     """Return a sentence of ours escaped but for entities and the forms that name one person or a moment.
 
-    Its lines and its backticks stay, and its `*`, `_` and `~` where `styles` are ours (not in the words of a vendor).
+    Its lines and its code spans stay, and its `*`, `_` and `~` where `styles` are ours (not in the words of a vendor);
+    a backtick that opens no span on its line becomes a look-alike.
     """
     spans = _CODE.split(text)
-    shown = "".join(_sentence(span, styles=styles or index % 2 == 1) for index, span in enumerate(spans))
+    shown = "".join(
+        _sentence(span, styles=True) if index % 2 else _sentence(span.replace("`", GRAVE), styles=styles)
+        for index, span in enumerate(spans)
+    )
     return Markup(_QUOTE.sub(rf"\1{SOFT_HYPHEN}", shown))
 
 
