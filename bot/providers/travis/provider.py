@@ -52,7 +52,7 @@ from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.times import parse_time
 from bot.providers.travis import convert, wire
-from bot.providers.travis.cursor import Cursor, build_of, mark
+from bot.providers.travis.poll import Cursor, build_of, mark
 from bot.providers.travis.start import START_OPTIONS, Body, again_body, start_body
 from bot.providers.travis.webhook import HookKey, payload_of
 

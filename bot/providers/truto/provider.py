@@ -62,8 +62,8 @@ from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
-from bot.providers.truto import convert, limits, listing, pages, proxy, wire
-from bot.providers.truto.cursor import Cursor, ids, moved_on
+from bot.providers.truto import client, convert, errors, proxy, urls, wire
+from bot.providers.truto.client import BuildQuery, ResponseFormat
 from bot.providers.truto.integrations import (
     BRANCH_QUERY,
     COMMIT_QUERY,
@@ -77,8 +77,8 @@ from bot.providers.truto.integrations import (
     Integration,
     integration_of,
 )
-from bot.providers.truto.listing import BuildQuery, ResponseFormat
 from bot.providers.truto.options import TrutoOptions
+from bot.providers.truto.poll import Cursor, ids, moved_on
 from bot.providers.truto.states import SET_UP, STATES
 
 PER_PAGE = 50
@@ -128,7 +128,7 @@ class Truto(Provider[TrutoOptions]):
     def map_error(cls, reply: Reply) -> ProviderError | None:
         said = message_of(reply)
         tail = f": {said}." if said else "."
-        is_remote, is_passed_on = limits.is_remote(reply), "/custom/" in urlsplit(reply.url).path
+        is_remote, is_passed_on = errors.is_remote(reply), "/custom/" in urlsplit(reply.url).path
         match reply.status:
             case 401 if is_remote:
                 return AuthFailed(
@@ -149,7 +149,7 @@ class Truto(Provider[TrutoOptions]):
                     "Truto asks me to slow down.",
                     provider=cls.label,
                     status=reply.status,
-                    retry_after=limits.wait_seconds(reply.headers),
+                    retry_after=errors.wait_seconds(reply.headers),
                 )
             case 404 | 405 | 501 if is_passed_on and not is_remote:
                 return Unsupported(
@@ -164,7 +164,7 @@ class Truto(Provider[TrutoOptions]):
     @override
     @classmethod
     def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return limits.quota(headers, now)
+        return errors.quota(headers, now)
 
     @override
     async def check(self) -> Account:
@@ -414,7 +414,7 @@ class Truto(Provider[TrutoOptions]):
     @override
     def parse_url(self, url: str) -> Page | None:
         """Read the pages of the system beneath: Truto has none. Of a Jenkins the address is not known."""
-        return pages.read(url, self._place(self.options.home))
+        return urls.read(url, self._place(self.options.home))
 
     @override
     def parse_webhook(
@@ -534,7 +534,7 @@ class Truto(Provider[TrutoOptions]):
                     yield found
 
     def _pages(self, path: str, query: Query, *, ceiling: int = 100) -> AsyncGenerator[list[msgspec.Raw], None]:
-        return _items(self._api.replies(path, query, next_page=listing.next_page, ceiling=ceiling))
+        return _items(self._api.replies(path, query, next_page=client.next_page, ceiling=ceiling))
 
     def _asked(self, wanted: BuildFilter) -> BuildQuery:
         """Return what the list is asked for; the rest of the filter is applied here."""
@@ -731,4 +731,4 @@ class Truto(Provider[TrutoOptions]):
 async def _items(replies: AsyncGenerator[Reply, None]) -> AsyncGenerator[list[msgspec.Raw], None]:
     async with aclosing(replies):
         async for reply in replies:
-            yield listing.items(reply)
+            yield client.items(reply)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bot.core.errors import AuthFailed, BotError, NotFound
 from bot.core.models import BuildFilter, Conclusion, Page, Starter, StartRequest, Status, Watched
 from bot.providers.travis import convert, start, wire
-from bot.providers.travis.cursor import Cursor, build_of, mark
+from bot.providers.travis.poll import Cursor, build_of, mark
 from bot.providers.travis.webhook import DOUBT, LASTS, HookKey, payload_of
 from tests.bot.providers.case import NOW, opened
 from tests.bot.providers.cases.travis import (

@@ -30,11 +30,11 @@ from bot.core.models import (
     Watched,
 )
 from bot.providers.base.capabilities import Capability
-from bot.providers.truto import convert, limits, proxy, wire
-from bot.providers.truto.cursor import Cursor, moved_on
+from bot.providers.truto import convert, errors, proxy, wire
+from bot.providers.truto.client import BuildQuery, ResponseFormat
 from bot.providers.truto.integrations import PASSED_ON, READS, WHY_NOT, Integration, integration_of
-from bot.providers.truto.listing import BuildQuery, ResponseFormat
 from bot.providers.truto.options import TrutoOptions
+from bot.providers.truto.poll import Cursor, moved_on
 from bot.providers.truto.provider import Truto
 from tests.bot.providers.case import CONNECTION, NOW, opened
 from tests.bot.providers.cases.truto import ACCOUNT, CASE, CIRCLECI, OPTIONS, a_build, page_of, sign
@@ -796,9 +796,9 @@ def test_quota_is_read_from_the_headers() -> None:
 
 
 def test_wait_is_what_the_headers_say_or_what_trutos_limit_takes() -> None:
-    assert limits.wait_seconds(httpx.Headers({"Retry-After": "7", "ratelimit-reset": "4"})) == 7
-    assert limits.wait_seconds(httpx.Headers({"Retry-After": "soon", "ratelimit-reset": "4"})) == 4
-    assert limits.wait_seconds(httpx.Headers()) == limits.FALLBACK_WAIT_SECONDS
+    assert errors.wait_seconds(httpx.Headers({"Retry-After": "7", "ratelimit-reset": "4"})) == 7
+    assert errors.wait_seconds(httpx.Headers({"Retry-After": "soon", "ratelimit-reset": "4"})) == 4
+    assert errors.wait_seconds(httpx.Headers()) == errors.FALLBACK_WAIT_SECONDS
 
 
 def test_payloads_are_our_own() -> None:

@@ -23,7 +23,7 @@ from bot.core.models import (
     Watched,
 )
 from bot.providers.base.provider import Provider
-from bot.providers.truto.listing import BuildQuery
+from bot.providers.truto.client import BuildQuery
 from bot.providers.truto.provider import Truto
 from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
 
