@@ -63,20 +63,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
             "odd items",
         }
     ),
-    # travis
-    "travis": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "odd items",
-        }
-    ),
     # truto
     "truto": frozenset(
         {
