@@ -63,64 +63,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
             "odd items",
         }
     ),
-    # truto
-    "truto": frozenset(
-        {
-            "files",
-            "paths",
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unreadable success",
-            "nothing dropped",
-        }
-    ),
-    # truto_azure_devops
-    "truto_azure_devops": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unknown options",
-            "nothing dropped",
-        }
-    ),
-    # truto_bitbucket
-    "truto_bitbucket": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-            "unknown options",
-            "nothing dropped",
-        }
-    ),
-    # truto_jenkins
-    "truto_jenkins": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-        }
-    ),
-    # truto_travis_ci
-    "truto_travis_ci": frozenset(
-        {
-            "hostile ids",
-            "identity",
-            "job pages",
-            "own pages",
-            "refs of builds",
-        }
-    ),
 }
 """Provider or case -> the checks that it does not pass yet."""
 
