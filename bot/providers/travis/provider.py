@@ -188,7 +188,7 @@ class Travis(Provider[TravisOptions]):
 
     @override
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
-        """Return changed builds. Two requests a tick for the whole owner: what runs, and the newest builds.
+        """Return changed builds. Two requests a poll for the whole owner: what runs, and the newest builds.
 
         Besides, one for a repository in which a build began since (or that is watched for the first time), two for
         each build that ended, and one every six hours for the key of webhooks.

@@ -53,7 +53,7 @@ STARTS_KEPT = 500
 
 
 class Truto(Provider[TrutoOptions]):
-    """One integrated account at Truto. Repositories (at Jenkins: jobs) are our pipelines."""
+    """One integrated account at Truto. Repositories (at Jenkins: jobs) are the pipelines."""
 
     kind = "truto"
     label = LABEL
@@ -205,8 +205,7 @@ class Truto(Provider[TrutoOptions]):
         self._require(Capability.REBUILD)
         start.check(self.integration, request)
         start.check_rebuild(request)
-        place = self._client.place(pipeline)
-        raw = await self._client.raw_build(pipeline, build)
+        place, raw = self._client.place(pipeline), await self._client.raw_build(pipeline, build)
         before = convert.build(raw, place)
         if self.integration is Integration.AZURE:
             call = start.azure_rebuild(place, raw, before, request)
@@ -299,7 +298,8 @@ class Truto(Provider[TrutoOptions]):
         why_not = errors.WHY_NOT[self.integration].get(capability)
         if why_not is None:
             return super().unsupported(capability, url)
-        return Unsupported(why_not[0], provider=self.label, hint=why_not[1])
+        words, hint = why_not
+        return Unsupported(words, provider=self.label, hint=hint)
 
     # helpers
 

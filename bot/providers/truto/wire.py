@@ -117,7 +117,7 @@ class CapabilitiesWire(Wire):
 
 
 class ErrorWire(Wire):
-    """A refusal. `truto_is_remote_error`: the system beneath said it, not Truto."""
+    """A refusal. `truto_is_remote_error`: the system behind Truto refused, not Truto."""
 
     truto_is_remote_error: bool | None = None
 
@@ -289,7 +289,7 @@ REMOTE: Mapping[Integration, Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """What the system beneath said, by our names."""
+    """What the system behind Truto said, by the field names of `Build`."""
 
     integration: Integration
     data: object

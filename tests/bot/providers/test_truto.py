@@ -991,9 +991,9 @@ def test_build_of_another_pipeline_is_told_by_the_systems_own_fields(
 
 async def test_lists_leave_out_builds_of_other_repositories() -> None:
     def of(name: str) -> dict[str, object]:
-        return {"remote_data": {"repository": {"name": name}}}
+        return {"repository": {"name": name}}
 
-    listed = answer(a_build(42, **of("beacon")), a_build(41, **of("ferry")))
+    listed = answer(a_build(42, remote_data=of("beacon")), a_build(41, remote_data=of("ferry")))
     async with connected(Stand({BUILDS: [listed]}), {**AZURE, "repo": "ferry"}) as truto:
         assert [build.number async for build in truto.builds("ferry", BuildFilter())] == [41]
 
