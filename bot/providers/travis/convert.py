@@ -1,18 +1,29 @@
-"""Travis's objects in our words: pure readers and state maps."""
+"""Wire objects as the bot's models: pure."""
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from urllib.parse import quote
 
 import httpx
 
-from bot.core.models import Build, Conclusion, Issue, IssueKind, Job, Person, Pipeline, Starter, Status, Trigger
+from bot.core.models import (
+    Build,
+    Conclusion,
+    Issue,
+    IssueCounts,
+    IssueKind,
+    Job,
+    Person,
+    Pipeline,
+    Starter,
+    Status,
+    Trigger,
+)
 from bot.http.client import Reply
 from bot.providers.base.convert import StateMap, state_from
 from bot.providers.base.logs import clean_log
 from bot.providers.base.times import parse_time
 from bot.providers.travis import wire
+from bot.providers.travis.urls import Site
 
 STATES: StateMap = {
     "created": (Status.QUEUED, None),
@@ -22,53 +33,28 @@ STATES: StateMap = {
     "started": (Status.IN_PROGRESS, None),
     "passed": (Status.COMPLETED, Conclusion.PASSED),
     "failed": (Status.COMPLETED, Conclusion.FAILED),
-    # a problem before the script, or a time-out: there is no word for that one
+    # a problem before the script, or a timeout, for which Travis has no word
     "errored": (Status.COMPLETED, Conclusion.FAILED),
     "canceled": (Status.COMPLETED, Conclusion.CANCELLED),
     "finished": (Status.COMPLETED, None),
 }
 BROKEN = frozenset({"failed", "errored", "canceled"})
+ERRORED = "could not be set up, or ran out of time"
+LISTED = STATES.keys() - {"configured", "finished", "queued"}
+"""The states that builds have; the others are jobs' or history."""
+FILTERABLE = {word.value for word in (*Status, *Conclusion)}
 TRIGGERS: Mapping[str, Trigger] = {
     "push": Trigger.PUSH,
     "pull_request": Trigger.MERGE_REQUEST,
     "api": Trigger.API,
     "cron": Trigger.CRON,
 }
-HOSTS: Mapping[str, str] = {
-    "github": "github",
-    "bitbucket": "bitbucket",
-    "gitlab": "gitlab",
-    "assembla": "assembla",
-}
-"""The first part of a page's address, by the first part of what Travis calls the code host."""
 
-_HOST = re.compile(r"^[A-Z][a-z]+")
-_MARKS = re.compile(r"travis_(?:fold|time):(?:start|end):[^\r\n]*\r?(?:\x1b\[0K)?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """Where pages for people are. An installation of one's own has the code host in no address."""
-
-    root: str
-    with_host: bool
-
-    def page(self, slug: str | None, vcs_type: str | None, *parts: str) -> str | None:
-        """Return a page below a repository's, or None where its name is not known."""
-        if not slug:
-            return None
-        host = code_host(vcs_type)
-        return "/".join((self.root, *((host,) if self.with_host else ()), quote(slug), *parts))
-
-
-def code_host(vcs_type: str | None) -> str:
-    """Return the code host as addresses have it: `GithubRepository` and `GithubUser` are `github`."""
-    found = _HOST.match(vcs_type or "")
-    return HOSTS.get(found[0].lower() if found else "", "github")
+_FOLD_MARKS = re.compile(r"travis_(?:fold|time):(?:start|end):[^\r\n]*\r?(?:\x1b\[0K)?")
 
 
 def next_page(reply: Reply, member: str) -> str | None:
-    """Return where a list goes on: while its pages are full. The answer's own link lacks what stands before the path."""
+    """Return the next page's address while pages are full. The answer's own link lacks what stands before the path."""
     url = httpx.URL(reply.url)
     limit, offset = (int(url.params.get(name, "0")) for name in ("limit", "offset"))
     if len(reply.items(member)) < limit:
@@ -76,132 +62,160 @@ def next_page(reply: Reply, member: str) -> str | None:
     return str(url.copy_set_param("offset", str(offset + limit)))
 
 
-def pipeline(it: wire.Repository, site: Site) -> Pipeline:
-    """Return a repository as a pipeline; its number is its id, its slug what people type."""
-    slug = it.slug or str(it.id)
+def pipeline(repository: wire.Repository, site: Site) -> Pipeline:
+    """Return a repository as a pipeline: its number is the id, `owner/name` what people type."""
+    slug = repository.slug or str(repository.id)
     return Pipeline(
-        id=str(it.id),
+        id=str(repository.id),
         path=slug,
-        name=it.name or slug,
+        name=repository.name or slug,
         group=slug.partition("/")[0] if "/" in slug else None,
-        default_branch=(it.default_branch.name if it.default_branch else None) or None,
-        repository=it.slug,
-        web_url=site.page(it.slug, it.vcs_type),
-        enabled=it.active is not False,
+        default_branch=(repository.default_branch.name if repository.default_branch else None) or None,
+        repository=repository.slug,
+        web_url=site.page(repository.slug, repository.vcs_type),
+        enabled=repository.active is not False,
     )
 
 
-def build(it: wire.Build, connection: str, pipeline: str, slug: str | None, site: Site) -> Build:
-    """Return a build as ours. Of a pull request Travis tells the branch it goes into, not the one it comes from."""
-    status, conclusion = state_from(it.state, STATES, finished=bool(it.finished_at))
-    of_request = it.event_type == "pull_request"
-    branch = (it.branch.name if it.branch else None) or None
-    tag = (it.tag.name if it.tag else None) or None
-    commit = it.commit or wire.Commit()
-    by = it.created_by
+def is_pull_request(build: wire.Build) -> bool:
+    """Return whether a build is a pull request's."""
+    return build.event_type == "pull_request" or build.pull_request_number is not None
+
+
+def build(raw: wire.Build, connection: str, pipeline: str, slug: str | None, site: Site) -> Build:
+    """Return a build. `pipeline` and `slug` are used where the answer, a list's item, names no repository.
+
+    Of a pull request Travis tells the branch it goes into, not the one it comes from, nor whether it is a fork's.
+    """
+    status, conclusion = state_from(raw.state, STATES, finished=bool(raw.finished_at))
+    of_request = is_pull_request(raw)
+    branch = (raw.branch.name if raw.branch else None) or None
+    tag = (raw.tag.name if raw.tag else None) or None
+    commit = raw.commit or wire.Commit()
+    creator, repository = raw.created_by, raw.repository
+    slug = (repository.slug if repository else None) or slug
+    host = (repository.vcs_type if repository else None) or (creator.vcs_type if creator else None)
     return Build(
         connection=connection,
-        pipeline=pipeline,
-        id=str(it.id),
-        number=number(it.number),
+        pipeline=str(repository.id) if repository else pipeline,
+        id=str(raw.id),
+        number=number(raw.number),
         repo=slug,
         branch=None if of_request or tag else branch,
-        tag=tag,
-        pull_request=str(it.pull_request_number) if it.pull_request_number is not None else None,
+        tag=None if of_request else tag,
+        pull_request=str(raw.pull_request_number) if raw.pull_request_number is not None else None,
         target_branch=branch if of_request else None,
         commit=commit.sha or None,
         message=commit.message or None,
         author=Person(name=commit.author.name) if commit.author and commit.author.name else None,
         status=status,
         conclusion=conclusion,
-        raw_state=it.state,
-        trigger=TRIGGERS.get(it.event_type or "", Trigger.UNKNOWN),
-        triggered_by=(by.login or by.name if by else None) or None,
-        triggered_by_type=starter(it),
-        started_at=parse_time(it.started_at),
-        completed_at=parse_time(it.finished_at) if status is Status.COMPLETED else None,
-        updated_at=parse_time(it.updated_at),
-        web_url=site.page(slug, by.vcs_type if by else None, "builds", str(it.id)),
+        raw_state=raw.state,
+        reason=ERRORED if raw.state == "errored" else None,
+        trigger=TRIGGERS.get(raw.event_type or "", Trigger.UNKNOWN),
+        triggered_by=(creator.login or creator.name if creator else None) or None,
+        triggered_by_type=starter(raw),
+        started_at=parse_time(raw.started_at),
+        completed_at=parse_time(raw.finished_at) if status is Status.COMPLETED else None,
+        updated_at=parse_time(raw.updated_at),
+        web_url=site.page(slug, host, "builds", str(raw.id)),
     )
 
 
 def number(text: str | int | None) -> int | None:
-    """Return a build's number: text in most answers."""
+    """Return a build's number, which most answers write as text."""
     if isinstance(text, int):
         return text if text > 0 else None
-    return int(text) if text and text.isdecimal() and len(text) <= 12 else None
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= 12 else None
 
 
-def starter(it: wire.Build) -> Starter | None:
+def starter(build: wire.Build) -> Starter | None:
     """Return whether a person started the build; a nightly one bears the owner's name."""
-    if it.event_type == "cron":
+    if build.event_type == "cron":
         return Starter.BOT
-    return Starter.USER if it.created_by else None
+    return Starter.USER if build.created_by else None
 
 
-def job(it: wire.Job, build: str, pipeline: str, site: Site) -> Job:
-    """Return a job as ours."""
-    status, conclusion = state_from(it.state, STATES, finished=bool(it.finished_at))
-    repository = it.repository
+def job(raw: wire.Job, build: str, pipeline: str, site: Site) -> Job:
+    """Return a job, with the repository that Travis says it is of, else `pipeline`."""
+    status, conclusion = state_from(raw.state, STATES, finished=bool(raw.finished_at))
+    repository = raw.repository
     return Job(
-        id=str(it.id),
+        id=str(raw.id),
         build=build,
-        pipeline=pipeline,
-        name=job_name(it),
-        stage=it.stage.name if it.stage else None,
+        pipeline=str(repository.id) if repository else pipeline,
+        name=job_name(raw),
+        stage=raw.stage.name if raw.stage else None,
         status=status,
         conclusion=conclusion,
-        raw_state=it.state,
-        tolerated=bool(it.allow_failure),
-        reason="could not be set up, or ran out of time" if it.state == "errored" else None,
-        created_at=parse_time(it.created_at),
-        started_at=parse_time(it.started_at),
-        completed_at=parse_time(it.finished_at) if status is Status.COMPLETED else None,
-        web_url=site.page(repository.slug, repository.vcs_type, "jobs", str(it.id)) if repository else None,
+        raw_state=raw.state,
+        tolerated=bool(raw.allow_failure),
+        reason=ERRORED if raw.state == "errored" else None,
+        created_at=parse_time(raw.created_at),
+        started_at=parse_time(raw.started_at),
+        completed_at=parse_time(raw.finished_at) if status is Status.COMPLETED else None,
+        web_url=site.page(repository.slug, repository.vcs_type, "jobs", str(raw.id)) if repository else None,
     )
 
 
-def job_name(it: wire.Job) -> str:
+def job_name(job: wire.Job) -> str:
     """Return what people call a job: its name in the settings, else its number."""
-    name = it.config.name if it.config else None
-    return name if isinstance(name, str) and name else f"Job {it.number or it.id}"
+    name = job.config.name if job.config else None
+    return name if isinstance(name, str) and name else f"Job {job.number or job.id}"
 
 
-def is_error(it: Job) -> bool:
+def has_failed(job: Job) -> bool:
     """Return whether a job failed, allowed to or not."""
-    return it.conclusion is Conclusion.FAILED
+    return job.conclusion is Conclusion.FAILED
 
 
-def issue(it: Job) -> Issue:
-    """Return a failed job as an issue: where it may fail, that is a warning."""
+def may_restart(job: Job) -> bool:
+    """Return whether a retry of failed jobs means this one."""
+    return job.raw_state in BROKEN
+
+
+def issue(job: Job) -> Issue:
+    """Return a failed job as an issue: a warning where it is allowed to fail."""
     return Issue(
-        kind=IssueKind.WARNING if it.tolerated else IssueKind.ERROR,
-        message=f"{it.name}: {it.reason or 'failed'}",
-        job=it.name,
-        url=it.web_url,
+        kind=IssueKind.WARNING if job.tolerated else IssueKind.ERROR,
+        message=f"{job.name}: {job.reason or 'failed'}",
+        job=job.name,
+        url=job.web_url,
     )
+
+
+def counts(jobs: Iterable[Job]) -> IssueCounts:
+    """Return issue counts: errors are failed jobs, warnings those allowed to fail. Without jobs nothing is known."""
+    all_jobs = list(jobs)
+    if not all_jobs:
+        return IssueCounts()
+    failed = [job for job in all_jobs if has_failed(job)]
+    return IssueCounts(errors=sum(not job.tolerated for job in failed), warnings=sum(job.tolerated for job in failed))
 
 
 def log_text(data: bytes | str) -> str:
     """Return a log without colours and without the marks by which Travis's page folds it."""
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-    return clean_log(_MARKS.sub("", text))
+    return clean_log(_FOLD_MARKS.sub("", text))
 
 
-def raw_states(wanted: Iterable[str]) -> list[str]:
-    """Return the states to ask a list for, so that all builds in `wanted` (our words) are among the answers."""
-    words = set(wanted)
-    if "unknown" in words:
+def raw_states(words: Iterable[str]) -> list[str]:
+    """Return the states to filter a list by so that every build in `words` (ours) is in it; none where it can't be."""
+    ours = set(words)
+    if not ours <= FILTERABLE:
         return []
-    listed = STATES.keys() - {"configured", "finished", "queued"}
     return sorted(
         raw
         for raw, (status, conclusion) in STATES.items()
-        if raw in listed and (status.value in words or (conclusion is not None and conclusion.value in words))
+        if raw in LISTED and (status.value in ours or (conclusion is not None and conclusion.value in ours))
     )
 
 
-def messages(found: Iterable[wire.Message]) -> str | None:
+def complaints(messages: Iterable[wire.Message]) -> str | None:
     """Return what Travis has against a request's settings, in its own words."""
-    said = [f"{it.key} {it.code}" if it.key else it.code for it in found if it.level in {"error", "alert"} and it.code]
-    return ", ".join(said[:3]).replace("_", " ") or None
+    texts = [
+        f"{message.key} {message.code}" if message.key else message.code
+        for message in messages
+        if message.level in {"error", "alert"} and message.code
+    ]
+    return ", ".join(texts[:3]).replace("_", " ") or None

@@ -1,13 +1,22 @@
-"""What is sent to Travis to start a build."""
+"""What is sent to start a build.
+
+Page: https://developer.travis-ci.com/resource/requests
+"""
 
 import re
 import shlex
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from bot.core.errors import Rejected, UsageError
-from bot.core.models import RefKind, StartRequest
+from bot.core.models import RefKind, StartRequest, StartTarget
+from bot.providers.base.options import check_options
+from bot.providers.base.times import parse_time
 from bot.providers.travis import wire
+from bot.providers.travis.convert import is_pull_request
+from bot.providers.travis.options import LABEL
 
+CLOCK_SKEW = timedelta(minutes=1)
 MERGE_MODES = ("deep_merge_append", "deep_merge_prepend", "deep_merge", "merge", "replace")
 START_OPTIONS: Mapping[str, str] = {
     "branch": "the branch that a commit is built on",
@@ -19,63 +28,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"token|secret|passw|private|credential|api_?key|access_?key", re.IGNORECASE)
 
 
-def start_body(request: StartRequest) -> Body:
-    """Return the request. Raises UsageError for options that are not there and for what Travis cannot build."""
-    for name in request.options:
-        if name not in START_OPTIONS:
-            known = ", ".join(f"`{known}`" for known in START_OPTIONS)
-            raise UsageError(f"Travis has no option `{name}`.", hint=f"There are {known}.")
-    body: Body = {}
-    if branch := request.options.get("branch"):
-        body["branch"] = branch
-    if request.commit:
-        body["sha"] = request.commit
-    if ref := request.ref:
-        match ref.kind:
-            case RefKind.BRANCH:
-                body["branch"] = ref.name
-            case RefKind.TAG:
-                body["tag_name"] = ref.name
-            case RefKind.COMMIT:
-                body.setdefault("sha", ref.name)
-            case _:  # a pull request
-                raise UsageError(
-                    "Travis builds a pull request only when the code host tells of it.",
-                    hint="Run its last build again with `/build retry`, or build its branch: `@BRANCH`.",
-                )
-    if request.message or request.requested_by:
-        body["message"] = request.message or f"Started from Slack by {request.requested_by}"
-    return body | _config(request)
-
-
-def again_body(it: wire.Build, request: StartRequest) -> Body:
-    """Return the request of a build like `it`, with the values that `request` adds."""
-    commit = it.commit.sha if it.commit else None
-    branch = it.branch.name if it.branch else None
-    if it.event_type == "pull_request":
-        raise Rejected(
-            "Travis builds a pull request only when the code host tells of it.",
-            provider="Travis CI",
-            hint="Run the same build again: `/build retry`.",
-        )
-    if it.event_type == "api" and not request.parameters:
-        raise Rejected(
-            "Travis does not tell which values that build was started with.",
-            provider="Travis CI",
-            hint="Run it again as it was: `/build retry --all`. Or give its values: KEY=VALUE.",
-        )
-    if not commit or not branch:
-        raise Rejected(
-            "Travis does not tell what that build was made of.",
-            provider="Travis CI",
-            hint="Start a new one and name its branch: `/build run`.",
-        )
-    asked = start_body(request)
-    tag = it.tag.name if it.tag else None
-    return {"sha": commit} | ({"tag_name": tag} if tag else {"branch": branch}) | asked
-
-
-def _config(request: StartRequest) -> Body:
+def check(request: StartRequest) -> None:
+    """Raise UsageError for options and values that Travis does not take, by name."""
+    check_options(request.options, START_OPTIONS, LABEL)
     mode = request.options.get("merge_mode")
     if mode is not None and mode not in MERGE_MODES:
         raise UsageError(f"`merge_mode` can't be `{mode[:40]}`.", hint=f"It is one of {', '.join(MERGE_MODES)}.")
@@ -87,7 +42,119 @@ def _config(request: StartRequest) -> Body:
                 f"`{name}` looks like a secret, and Travis shows such values in the build's settings.",
                 hint="Set it in the repository's settings at Travis; builds then have it.",
             )
-    if not request.parameters:
-        return {"merge_mode": mode} if mode else {}
-    pairs = [f"{name}={shlex.quote(value)}" for name, value in request.parameters.items()]
-    return {"config": {"env": {"global": pairs}}} | ({"merge_mode": mode} if mode else {})
+
+
+def check_source(request: StartRequest) -> None:
+    """Raise UsageError for a pull request, and where ref, commit and the `branch` option contradict each other."""
+    ref, branch = request.ref, request.options.get("branch")
+    if (branch is not None and not branch.strip()) or (ref is not None and not ref.name.strip()):
+        raise UsageError("A name is missing.", hint="Write a branch, `tag:NAME` or a commit.")
+    if ref is None:
+        return
+    if ref.kind is RefKind.PULL_REQUEST:
+        raise UsageError(
+            "Travis builds a pull request only when the code host tells of it.",
+            hint="Run its last build again with `/build retry`, or build its branch: `@BRANCH`.",
+        )
+    if branch is not None and ref.kind is not RefKind.COMMIT and (ref.kind, ref.name) != (RefKind.BRANCH, branch):
+        raise UsageError("`branch` names another ref than the one to build.", hint="Leave one of them out.")
+    commit = (request.commit or "").lower()
+    if ref.kind is RefKind.COMMIT and not commit.startswith(ref.name.lower()[: len(commit)]):
+        raise UsageError(f"Two commits are named, {ref.name[:12]} and {commit[:12]}.", hint="Name one.")
+
+
+def check_rebuild(request: StartRequest) -> None:
+    """Raise UsageError for a ref: a rebuild takes the old build's."""
+    if request.ref is not None or request.commit or "branch" in request.options:
+        raise UsageError(
+            "A rebuild takes the branch and commit of the old build.", hint="To build others: `/build run`."
+        )
+
+
+def source(request: StartRequest) -> Body:
+    """Return what is to be built as the body names it: `branch`, `tag_name`, `sha`. Without any, the default branch."""
+    body: Body = {}
+    ref = request.ref
+    if branch := request.options.get("branch"):
+        body["branch"] = branch
+    commits = [request.commit or "", ref.name if ref is not None and ref.kind is RefKind.COMMIT else ""]
+    if any(commits):
+        body["sha"] = max(commits, key=len)
+    if ref is not None and ref.kind is RefKind.BRANCH:
+        body["branch"] = ref.name
+    if ref is not None and ref.kind is RefKind.TAG:
+        body["tag_name"] = ref.name
+    return body
+
+
+def start_target(request: StartRequest, default_branch: str | None) -> StartTarget:
+    """Return what `source` makes Travis build; a commit without a branch goes under the default branch."""
+    body = source(request)
+    tag, branch, commit = (str(body[name]) if name in body else None for name in ("tag_name", "branch", "sha"))
+    return StartTarget(branch=branch or (None if tag else default_branch), tag=tag, commit=commit)
+
+
+def start_body(request: StartRequest) -> Body:
+    """Return the request that starts a build."""
+    return source(request) | _words(request)
+
+
+def rebuild_body(build: wire.Build, request: StartRequest) -> Body:
+    """Return the request for a build like `build`, with the values that `request` adds.
+
+    Raises Rejected for a pull request's build, and for one started with values: Travis does not tell them.
+    """
+    commit = build.commit.sha if build.commit else None
+    branch = build.branch.name if build.branch else None
+    tag = build.tag.name if build.tag else None
+    if is_pull_request(build):
+        raise Rejected(
+            "Travis builds a pull request only when the code host tells of it.",
+            provider=LABEL,
+            hint="Run the same build again: `/build retry`.",
+        )
+    if build.event_type == "api" and not request.parameters:
+        raise Rejected(
+            "Travis does not tell which values that build was started with.",
+            provider=LABEL,
+            hint="Run it again as it was: `/build retry --all`. Or give its values: KEY=VALUE.",
+        )
+    if not commit or not (branch or tag):
+        raise Rejected(
+            "Travis does not tell what that build was made of.",
+            provider=LABEL,
+            hint="Start a new one and name its branch: `/build run`.",
+        )
+    place: Body = {"tag_name": tag} if tag else {"branch": branch}
+    return {"sha": commit} | place | _words(request)
+
+
+def _words(request: StartRequest) -> Body:
+    """Return the message and the variables as the body takes them."""
+    body: Body = {}
+    if request.message or request.requested_by:
+        body["message"] = request.message or f"Started from Slack by {request.requested_by}"
+    if request.parameters:
+        pairs = [f"{name}={shlex.quote(value)}" for name, value in request.parameters.items()]
+        body["config"] = {"env": {"global": pairs}}
+    if mode := request.options.get("merge_mode"):
+        body["merge_mode"] = mode
+    return body
+
+
+def is_own_request(request: wire.Request, body: Body, default_branch: str | None, since: datetime) -> bool:
+    """Return whether a listed request can be the one that `body` asked for: by when, how and what.
+
+    A tag's request names the tag as its branch.
+    """
+    created = parse_time(request.created_at)
+    place = body.get("tag_name") or body.get("branch") or default_branch
+    sha = (request.commit.sha if request.commit else None) or ""
+    wanted_sha = str(body.get("sha") or "").lower()
+    return (
+        request.event_type == "api"
+        and created is not None
+        and created >= since - CLOCK_SKEW
+        and (place is None or request.branch_name == place)
+        and (not sha or sha.lower().startswith(wanted_sha))
+    )

@@ -1,21 +1,18 @@
-"""Travis's objects as they come: only the fields that are read."""
+"""Travis's objects as it sends them; only the fields that are read.
+
+Page: https://developer.travis-ci.com/, one section for each resource.
+"""
 
 from bot.providers.base.wire import Wire
 
 
 class User(Wire):
-    """A user: the token's, or who made a build."""
+    """A user: the token's owner, or who made a build."""
 
     login: str | None = None
     name: str | None = None
     vcs_type: str | None = None
     is_syncing: bool | None = None
-
-
-class Owner(Wire):
-    """Whose a repository is."""
-
-    login: str | None = None
 
 
 class Named(Wire):
@@ -60,7 +57,7 @@ class Commit(Wire):
 
 
 class Build(Wire):
-    """A build; a list leaves out its repository and when it last changed."""
+    """A build. Lists leave out `repository` and `updated_at`."""
 
     id: int
     state: str
@@ -84,7 +81,7 @@ class Config(Wire):
 
 
 class BuildName(Wire):
-    """A build as its job names it."""
+    """A build as its job or its request names it."""
 
     id: int
 
@@ -98,6 +95,7 @@ class Job(Wire):
     allow_failure: bool | None = None
     config: Config | None = None
     stage: Named | None = None
+    build: BuildName | None = None
     repository: Repository | None = None
     created_at: str | None = None
     started_at: str | None = None
@@ -105,32 +103,26 @@ class Job(Wire):
 
 
 class LogPart(Wire):
-    """A piece of a log that is being written."""
+    """A piece of the log of a running job, in the order of `number`."""
 
     content: str | None = None
     number: int | None = None
 
 
-class Asked(Wire):
+class RequestName(Wire):
     """The request as the answer to a start names it."""
 
     id: int
 
 
 class Pending(Wire):
-    """The answer to a start: a request, not a build."""
+    """The answer to a start: it names a request, not a build."""
 
-    request: Asked
-
-
-class Started(Wire):
-    """A build that a request made."""
-
-    id: int
+    request: RequestName
 
 
 class Request(Wire):
-    """A request to build, and what came of it."""
+    """A request to build, and the builds it made."""
 
     id: int
     state: str | None = None
@@ -139,20 +131,20 @@ class Request(Wire):
     event_type: str | None = None
     branch_name: str | None = None
     commit: Commit | None = None
-    builds: list[Started] | None = None
+    builds: list[BuildName] | None = None
     created_at: str | None = None
 
 
 class Message(Wire):
-    """What Travis has to say about a request's settings."""
+    """A complaint about a request's settings."""
 
     level: str | None = None
     key: str | None = None
     code: str | None = None
 
 
-class Fault(Wire):
-    """A refusal."""
+class Refusal(Wire):
+    """An error's body."""
 
     error_type: str | None = None
     max_requests: int | None = None
@@ -165,7 +157,7 @@ class PublicKey(Wire):
 
 
 class Notifications(Wire):
-    """How Travis tells."""
+    """The settings of notifications."""
 
     webhook: PublicKey | None = None
 
@@ -177,20 +169,20 @@ class Settings(Wire):
 
 
 class Installation(Wire):
-    """GET /config."""
+    """The answer to GET /config."""
 
     config: Settings | None = None
 
 
-class HookRepository(Wire):
+class WebhookRepository(Wire):
     """A repository as a webhook names it."""
 
     id: int
     owner_name: str | None = None
 
 
-class Hook(Wire):
-    """A webhook's payload; `config` may hold addresses with keys in them and is not read."""
+class Webhook(Wire):
+    """A webhook's payload. `config` may hold addresses with keys in them and is not read."""
 
     id: int
-    repository: HookRepository
+    repository: WebhookRepository

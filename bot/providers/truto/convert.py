@@ -1,18 +1,16 @@
-"""Truto's objects in our words: pure readers. `remote_data` fills what the unified model leaves out."""
+"""Wire objects as the bot's models: pure. `remote_data` fills what the unified model leaves out."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import quote
-
-import msgspec
 
 from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
     Issue,
+    IssueCounts,
     IssueKind,
     Job,
     Person,
@@ -21,66 +19,152 @@ from bot.core.models import (
     Status,
     Trigger,
 )
-from bot.providers.base.convert import repository, state_from
-from bot.providers.base.listing import parse_items
+from bot.core.text import folded
+from bot.providers.base.convert import StateMap, repository, state_from
 from bot.providers.base.times import parse_time
 from bot.providers.truto import wire
-from bot.providers.truto.integrations import Integration
-from bot.providers.truto.states import REMOTE, SET_UP, STATES, TRIGGERS, WAITING
+from bot.providers.truto.options import Integration
+from bot.providers.truto.urls import Place, build_page
+from bot.providers.truto.wire import REMOTE, Remote
 
 WORST_FIRST = (Conclusion.FAILED, Conclusion.TIMEOUT, Conclusion.CANCELLED, Conclusion.PARTIAL, Conclusion.PASSED)
 _REF = re.compile(r"^refs/(heads|tags|pull)/(.+)$")
+_PULL_BRANCH = re.compile(r"pull/(\d{1,12})(?:/(?:head|merge))?")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NOREPLY = re.compile(
+    r"(?:\d{1,15}\+)?([a-z0-9][a-z0-9-]{0,80}(?:\[bot\])?)@users\.noreply\.github\.com", re.IGNORECASE
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where an object comes from."""
+_UNIFIED: StateMap = {
+    "queued": (Status.QUEUED, None),
+    "in_progress": (Status.IN_PROGRESS, None),
+    "completed": (Status.COMPLETED, None),
+    "passed": (Status.COMPLETED, Conclusion.PASSED),
+    "failed": (Status.COMPLETED, Conclusion.FAILED),
+    "cancelled": (Status.COMPLETED, Conclusion.CANCELLED),
+    "timeout": (Status.COMPLETED, Conclusion.TIMEOUT),
+    "skipped": (Status.COMPLETED, Conclusion.SKIPPED),
+    "retried": (Status.COMPLETED, Conclusion.RETRIED),
+    "partial": (Status.COMPLETED, Conclusion.PARTIAL),
+}
+_AZURE: StateMap = {
+    "none": (Status.QUEUED, None),
+    "notStarted": (Status.QUEUED, None),
+    "postponed": (Status.QUEUED, None),
+    "pending": (Status.QUEUED, None),
+    "inProgress": (Status.IN_PROGRESS, None),
+    "cancelling": (Status.IN_PROGRESS, None),
+    "succeeded": (Status.COMPLETED, Conclusion.PASSED),
+    "succeededWithIssues": (Status.COMPLETED, Conclusion.PARTIAL),
+    "partiallySucceeded": (Status.COMPLETED, Conclusion.PARTIAL),
+    "canceled": (Status.COMPLETED, Conclusion.CANCELLED),
+    "abandoned": (Status.COMPLETED, Conclusion.CANCELLED),
+}
+_BITBUCKET: StateMap = {
+    "PARSING": (Status.QUEUED, None),
+    "PENDING": (Status.QUEUED, None),
+    "READY": (Status.QUEUED, None),
+    "IN_PROGRESS": (Status.IN_PROGRESS, None),
+    "BUILDING": (Status.IN_PROGRESS, None),
+    "RUNNING": (Status.IN_PROGRESS, None),
+    "PAUSED": (Status.IN_PROGRESS, None),
+    "HALTED": (Status.IN_PROGRESS, None),
+    "COMPLETED": (Status.COMPLETED, None),
+    "SUCCESSFUL": (Status.COMPLETED, Conclusion.PASSED),
+    "FAILED": (Status.COMPLETED, Conclusion.FAILED),
+    "ERROR": (Status.COMPLETED, Conclusion.FAILED),
+    "STOPPED": (Status.COMPLETED, Conclusion.CANCELLED),
+    "EXPIRED": (Status.COMPLETED, Conclusion.TIMEOUT),
+    "NOT_RUN": (Status.COMPLETED, Conclusion.SKIPPED),
+}
+_CIRCLECI: StateMap = {
+    "setup-pending": (Status.QUEUED, None),
+    "setup": (Status.IN_PROGRESS, None),
+    "created": (Status.QUEUED, None),
+    "errored": (Status.COMPLETED, Conclusion.FAILED),
+    "running": (Status.IN_PROGRESS, None),
+    "failing": (Status.IN_PROGRESS, None),
+    "on_hold": (Status.IN_PROGRESS, None),
+    "success": (Status.COMPLETED, Conclusion.PASSED),
+    "error": (Status.COMPLETED, Conclusion.FAILED),
+    "unauthorized": (Status.COMPLETED, Conclusion.FAILED),
+    "infrastructure_fail": (Status.COMPLETED, Conclusion.FAILED),
+    "terminated-unknown": (Status.COMPLETED, Conclusion.FAILED),
+    "timedout": (Status.COMPLETED, Conclusion.TIMEOUT),
+    "not_run": (Status.COMPLETED, Conclusion.SKIPPED),
+    "not_running": (Status.QUEUED, None),
+    "blocked": (Status.QUEUED, None),
+}
+_GITHUB: StateMap = {
+    "requested": (Status.QUEUED, None),
+    "waiting": (Status.IN_PROGRESS, None),
+    # not an end: nothing ran, and somebody has to let it
+    "action_required": (Status.IN_PROGRESS, None),
+    "neutral": (Status.COMPLETED, Conclusion.PASSED),
+    "failure": (Status.COMPLETED, Conclusion.FAILED),
+    "startup_failure": (Status.COMPLETED, Conclusion.FAILED),
+    "timed_out": (Status.COMPLETED, Conclusion.TIMEOUT),
+    "stale": (Status.COMPLETED, Conclusion.CANCELLED),
+}
+_JENKINS: StateMap = {
+    "SUCCESS": (Status.COMPLETED, Conclusion.PASSED),
+    "UNSTABLE": (Status.COMPLETED, Conclusion.PARTIAL),
+    "FAILURE": (Status.COMPLETED, Conclusion.FAILED),
+    "ABORTED": (Status.COMPLETED, Conclusion.CANCELLED),
+    "NOT_BUILT": (Status.COMPLETED, Conclusion.SKIPPED),
+}
+_TRAVIS: StateMap = {
+    "received": (Status.QUEUED, None),
+    "started": (Status.IN_PROGRESS, None),
+}
+STATES: StateMap = {**_AZURE, **_BITBUCKET, **_CIRCLECI, **_GITHUB, **_JENKINS, **_TRAVIS, **_UNIFIED}
+"""Words that several systems share mean the same in all of them."""
 
-    connection: str
-    integration: Integration
-    pipeline: str
-    owner: str = ""
+WAITING = frozenset({"waiting", "action_required", "on_hold", "paused", "halted"})
+"""The words that say that a person has to act (lower case)."""
+IDS_OF_ALL_PIPELINES = frozenset({Integration.AZURE, Integration.CIRCLECI, Integration.TRAVIS})
+"""The systems whose ids name builds of all pipelines; at the others the routes hold the pipeline."""
+SET_UP = "created"
+"""CircleCI's word for a pipeline that was set up, whatever became of its workflows since."""
 
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What the system beneath said, by our names."""
-
-    integration: Integration
-    data: object
-
-    def at(self, path: str) -> object:
-        """Return a member by its dotted path, None where there is none."""
-        here = self.data
-        for name in path.split("."):
-            here = here.get(name) if isinstance(here, dict) else None
-        return here
-
-    def text(self, field: str) -> str | None:
-        """Return a field as text."""
-        for path in REMOTE[self.integration].get(field, ()):
-            found = self.at(path)
-            if isinstance(found, int) and not isinstance(found, bool):
-                return str(found)
-            if isinstance(found, str) and found:
-                return found
-        return None
-
-    def when(self, field: str) -> datetime | None:
-        """Return a field as a time."""
-        for path in REMOTE[self.integration].get(field, ()):
-            found = self.at(path)
-            if isinstance(found, str | int | float) and not isinstance(found, bool) and (at := parse_time(found)):
-                return at
-        return None
-
-    def link(self, *paths: str) -> str | None:
-        """Return the first of the members that is a web address."""
-        for path in paths:
-            found = self.at(path)
-            if isinstance(found, str) and found.startswith(("https://", "http://")):
-                return found
-        return None
+TRIGGERS: Mapping[str, Trigger] = {
+    **{trigger.value: trigger for trigger in Trigger},
+    # GitHub's events
+    **dict.fromkeys(("create", "delete", "release", "page_build"), Trigger.PUSH),
+    **dict.fromkeys(
+        ("pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment", "merge_group"),
+        Trigger.MERGE_REQUEST,
+    ),
+    **dict.fromkeys(
+        ("repository_dispatch", "workflow_run", "workflow_call", "deployment", "deployment_status", "check_run"),
+        Trigger.API,
+    ),
+    **dict.fromkeys(("check_suite", "status"), Trigger.API),
+    "schedule": Trigger.CRON,
+    "workflow_dispatch": Trigger.WEB,
+    # Azure DevOps' reasons
+    **dict.fromkeys(("individualci", "batchedci", "checkinshelveset"), Trigger.PUSH),
+    **dict.fromkeys(("pullrequest", "validateshelveset"), Trigger.MERGE_REQUEST),
+    **dict.fromkeys(("buildcompletion", "resourcetrigger", "triggered"), Trigger.API),
+    **dict.fromkeys(("manual", "usercreated"), Trigger.WEB),
+    "scheduleforced": Trigger.CRON,
+    # Bitbucket's names and types
+    **dict.fromkeys(("scheduled", "pipeline_trigger_schedule"), Trigger.CRON),
+    "pipeline_trigger_push": Trigger.PUSH,
+    "pipeline_trigger_manual": Trigger.WEB,
+    "parent_step": Trigger.API,
+    # CircleCI's types
+    "webhook": Trigger.PUSH,
+    "scheduled_pipeline": Trigger.CRON,
+    "explicit": Trigger.WEB,
+    # Jenkins' causes
+    **dict.fromkeys(("scmtriggercause", "githubpushcause", "brancheventcause", "branchindexingcause"), Trigger.PUSH),
+    **dict.fromkeys(("remotecause", "upstreamcause"), Trigger.API),
+    **dict.fromkeys(("useridcause", "replaycause", "restartdeclarativepipelinecause"), Trigger.WEB),
+    "timertriggercause": Trigger.CRON,
+}
+"""What made a build start, by the last part of the word in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,68 +177,109 @@ class Standing:
     waiting: bool
 
 
-def build(it: wire.BuildWire, place: Place) -> Build:
-    """Return a build as ours."""
-    remote = Remote(place.integration, it.remote_data)
-    stands = standing(it, remote)
-    branch, tag, pull_request = refs(it, remote)
-    number = number_of(it, remote)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a build was made of, by the fields of `Build`."""
+
+    branch: str | None = None
+    tag: str | None = None
+    pull_request: str | None = None
+    target_branch: str | None = None
+    from_fork: bool | None = None
+
+
+def build(raw: wire.BuildWire, place: Place) -> Build:
+    """Return a build of the place's pipeline; `check_place` says whether it is of another."""
+    remote = Remote(place.integration, raw.remote_data)
+    stands = standing(raw, remote)
+    why = trigger(raw.trigger or remote.text("trigger"))
+    source = source_of(raw, remote, why)
+    number = number_of(raw, remote)
     author, email = remote.text("author"), remote.text("email")
-    by = it.triggered_by or remote.text("triggered_by")
+    starter_name = raw.triggered_by or remote.text("triggered_by")
     return Build(
         connection=place.connection,
         pipeline=place.pipeline,
-        id=str(it.id),
+        id=str(raw.id),
         number=number,
-        attempt=it.attempts,
-        name=it.name or remote.text("name"),
-        workflow=remote.text("workflow") or it.workflow,
-        repo=it.repo or remote.text("repo"),
-        branch=branch,
-        tag=tag,
-        pull_request=pull_request,
-        target_branch=remote.text("target_branch"),
-        commit=it.commit or remote.text("commit"),
+        label=label_of(raw, remote),
+        attempt=raw.attempts,
+        name=raw.name or remote.text("name"),
+        workflow=remote.text("workflow") or raw.workflow,
+        repo=raw.repo or remote.text("repo"),
+        branch=source.branch,
+        tag=source.tag,
+        pull_request=source.pull_request,
+        target_branch=source.target_branch,
+        from_fork=source.from_fork,
+        commit=raw.commit or remote.text("commit"),
         message=remote.text("message"),
-        author=Person(name=author, email=email) if author or email else None,
+        author=Person(name=author, email=email, login=noreply_login(email)) if author or email else None,
         status=stands.status,
         conclusion=stands.conclusion,
         raw_state=stands.raw,
         waiting=stands.waiting,
-        trigger=trigger(it.trigger or remote.text("trigger")),
-        triggered_by=by,
-        triggered_by_type=starter(it.triggered_by_type, by),
-        created_at=parse_time(it.created_at) or remote.when("created_at"),
-        started_at=parse_time(it.started_at) or remote.when("started_at"),
-        completed_at=_end(it, remote, stands),
-        updated_at=parse_time(it.updated_at) or remote.when("updated_at"),
-        web_url=remote.link(*REMOTE[place.integration].get("web_url", ())) or page(place, str(it.id), number, remote),
+        trigger=why,
+        triggered_by=starter_name,
+        triggered_by_type=starter(raw.triggered_by_type, starter_name),
+        created_at=parse_time(raw.created_at) or remote.when("created_at"),
+        started_at=parse_time(raw.started_at) or remote.when("started_at"),
+        completed_at=_end(raw, remote, stands),
+        updated_at=parse_time(raw.updated_at) or remote.when("updated_at"),
+        web_url=remote.link(*REMOTE[place.integration].get("web_url", ()))
+        or build_page(place, str(raw.id), number, remote.text("repo")),
     )
 
 
-def _end(it: wire.BuildWire, remote: Remote, stands: Standing) -> datetime | None:
+def _end(raw: wire.BuildWire, remote: Remote, stands: Standing) -> datetime | None:
     if stands.status is not Status.COMPLETED:
         return None
-    return parse_time(it.completed_at) or remote.when("completed_at")
+    return parse_time(raw.completed_at) or remote.when("completed_at")
 
 
-def standing(it: wire.BuildWire | wire.JobWire, remote: Remote) -> Standing:
+def owner_of(raw: wire.BuildWire, place: Place) -> str | None:
+    """Return the pipeline that the system says a build is of, where it is another than the place's; else None.
+
+    Asked only of the systems whose ids name builds of all pipelines: CircleCI, Travis CI, and Azure DevOps, whose
+    repositories share their project's ids. The others' routes hold the pipeline.
+    """
+    remote = Remote(place.integration, raw.remote_data)
+    match place.integration:
+        case Integration.CIRCLECI:
+            names = [remote.at("project_slug")]
+        case Integration.TRAVIS:
+            names = [remote.at("repository.slug"), remote.at("repository.id")]
+        case Integration.AZURE if not place.is_whole_workspace:
+            names = [remote.at("repository.name"), remote.at("repository.id")]
+        case _:
+            return None
+    own = [str(name) for name in names if isinstance(name, str | int) and name != ""]
+    comparable = [name for name in own if _name_kind(name) == _name_kind(place.pipeline)]
+    return own[0] if comparable and folded(place.pipeline) not in map(folded, comparable) else None
+
+
+def _name_kind(name: str) -> str:
+    """Return what kind of name a repository's is; names of two kinds can't be compared."""
+    return "number" if name.isdecimal() else "uuid" if _UUID.fullmatch(name) else "name"
+
+
+def standing(raw: wire.BuildWire | wire.JobWire, remote: Remote) -> Standing:
     """Return how a build or a job stands: its conclusion says, unless its status says that it is still open."""
-    ended = it.conclusion or remote.text("conclusion")
-    going = it.status or remote.text("status")
+    ended = raw.conclusion or remote.text("conclusion")
+    state = raw.status or remote.text("status")
     if remote.integration is Integration.JENKINS and remote.at("building") is True:
-        ended, going = None, "in_progress"  # freestyle builds have a result before they end
+        ended, state = None, "in_progress"  # freestyle builds have a result before they end
     if ended in {"none", "None"}:
         ended = None
-    so_far = state_from(going, STATES)[0] if going else None
-    is_set_up = remote.integration is Integration.CIRCLECI and going == SET_UP
+    progress = state_from(state, STATES)[0] if state else None
+    is_set_up = remote.integration is Integration.CIRCLECI and state == SET_UP
     # an unknown status beside a conclusion says nothing against it
-    if ended and (so_far in {None, Status.COMPLETED} or is_set_up or going not in STATES):
+    if ended and (progress in {None, Status.COMPLETED} or is_set_up or state not in STATES):
         word: str | None = ended
         status, conclusion = state_from(ended, STATES, finished=True)
     else:
-        word = going
-        status, conclusion = state_from(going, STATES, finished=bool(it.completed_at))
+        word = state
+        status, conclusion = state_from(state, STATES, finished=bool(raw.completed_at))
     if is_set_up and not ended:
         status = Status.IN_PROGRESS
     waits = {(word or "").lower(), (remote.text("stage") or "").lower()} & WAITING
@@ -163,36 +288,121 @@ def standing(it: wire.BuildWire | wire.JobWire, remote: Remote) -> Standing:
     )
 
 
-def refs(it: wire.BuildWire, remote: Remote) -> tuple[str | None, str | None, str | None]:
-    """Return what was built as branch, tag and pull request."""
-    tag, pull_request = remote.text("tag"), remote.text("pull_request")
-    branch = it.branch or remote.text("branch")
-    if remote.integration is Integration.BITBUCKET:
-        is_tag = remote.at("target.ref_type") in ("tag", "annotated_tag")  # may be unhashable
-        tag = tag if is_tag else None
-        branch = None if is_tag else branch
-    found = _REF.match(branch or "")
-    if found is None:
-        return branch, tag, pull_request
-    match found[1]:
-        case "heads":
-            return found[2], tag, pull_request
-        case "tags":
-            return None, found[2], pull_request
+def source_of(raw: wire.BuildWire, remote: Remote, why: Trigger) -> Source:
+    """Return what was built, from the system's own fields.
+
+    A pull request's build is no branch's: where its number is not told it has no branch either.
+    """
+    match remote.integration:
+        case Integration.AZURE:
+            source = _azure_source(raw.branch or remote.text("branch"), remote.at("triggerInfo"))
+        case Integration.BITBUCKET:
+            source = _bitbucket_source(raw, remote)
+        case Integration.CIRCLECI:
+            source = _circleci_source(raw, remote)
+        case Integration.GITHUB:
+            source = _github_source(raw, remote)
+        case Integration.TRAVIS:
+            source = _travis_source(raw, remote)
         case _:
-            source = remote.at("triggerInfo")
-            named = source.get("pr.sourceBranch") if isinstance(source, dict) else None
-            head = named.removeprefix("refs/heads/") if isinstance(named, str) else None
-            return head, tag, found[2].partition("/")[0]
+            source = Source(branch=raw.branch)
+    if why is Trigger.MERGE_REQUEST and source.pull_request is None:
+        return replace(source, branch=None, tag=None)
+    return source
 
 
-def number_of(it: wire.BuildWire, remote: Remote) -> int | None:
+def _azure_source(ref: str | None, about: object) -> Source:
+    match = _REF.match(ref or "")
+    if match is None:
+        return Source(branch=ref)
+    if match[1] != "pull":
+        return Source(branch=match[2]) if match[1] == "heads" else Source(tag=match[2])
+    texts = {name: value for name, value in about.items() if isinstance(value, str)} if isinstance(about, dict) else {}
+    return Source(
+        branch=texts.get("pr.sourceBranch", "").removeprefix("refs/heads/") or None,
+        pull_request=match[2].partition("/")[0],
+        target_branch=texts.get("pr.targetBranch", "").removeprefix("refs/heads/") or None,
+        from_fork={"true": True, "false": False}.get(texts.get("pr.isFork", "").lower()),
+    )
+
+
+def _bitbucket_source(raw: wire.BuildWire, remote: Remote) -> Source:
+    if remote.at("target.ref_type") in ("tag", "annotated_tag"):  # may be unhashable
+        return Source(tag=remote.text("tag"))
+    branch = raw.branch or remote.text("branch")
+    number = remote.text("pull_request")
+    if number is None:
+        return Source(branch=branch)
+    return Source(branch=branch, pull_request=number, target_branch=remote.text("target_branch"))
+
+
+def _circleci_source(raw: wire.BuildWire, remote: Remote) -> Source:
+    branch, tag = raw.branch or remote.text("branch"), remote.text("tag")
+    origin, target = remote.at("vcs.origin_repository_url"), remote.at("vcs.target_repository_url")
+    is_fork = origin != target if isinstance(origin, str) and isinstance(target, str) else None
+    of_fork = _PULL_BRANCH.fullmatch(branch or "")
+    if of_fork:
+        return Source(pull_request=of_fork[1], from_fork=True)
+    if tag:
+        return Source(tag=tag)
+    return Source(branch=branch, pull_request=remote.text("pull_request"), from_fork=is_fork or None)
+
+
+def _github_source(raw: wire.BuildWire, remote: Remote) -> Source:
+    branch = raw.branch or remote.text("branch")
+    event = raw.trigger or remote.text("trigger")
+    own, head = remote.at("repository.full_name"), remote.at("head_repository.full_name")
+    from_fork = own != head if isinstance(own, str) and isinstance(head, str) else None
+    full_ref = _REF.match(branch or "")
+    if full_ref and full_ref[1] == "pull":
+        return Source(pull_request=full_ref[2].partition("/")[0], from_fork=from_fork)
+    if full_ref and full_ref[1] == "tags":
+        return Source(tag=full_ref[2])
+    branch = full_ref[2] if full_ref else branch
+    if trigger(event) is not Trigger.MERGE_REQUEST or event == "merge_group":
+        return Source(branch=branch, from_fork=from_fork if event != "push" and from_fork else None)
+    listed = remote.at("pull_requests")
+    first = listed[0] if isinstance(listed, list) and listed else None
+    number = first.get("number") if isinstance(first, dict) else None
+    base = first.get("base") if isinstance(first, dict) else None
+    target = base.get("ref") if isinstance(base, dict) else None
+    return Source(
+        branch=branch,
+        pull_request=str(number) if isinstance(number, int) else None,
+        target_branch=target if isinstance(target, str) else None,
+        from_fork=from_fork,
+    )
+
+
+def _travis_source(raw: wire.BuildWire, remote: Remote) -> Source:
+    branch, tag, number = raw.branch or remote.text("branch"), remote.text("tag"), remote.text("pull_request")
+    if number is not None or remote.at("event_type") == "pull_request":
+        return Source(pull_request=number, target_branch=branch)
+    return Source(tag=tag) if tag else Source(branch=branch)
+
+
+def noreply_login(email: str | None) -> str | None:
+    """Return the login inside a noreply address of GitHub (`12345+login@users.noreply.github.com`), None without one."""
+    match = _NOREPLY.fullmatch(email or "")
+    return match[1] if match else None
+
+
+def label_of(raw: wire.BuildWire, remote: Remote) -> str | None:
+    """Return the text that people call a build by, where that is no number: Azure DevOps' `20260815.3`."""
+    if remote.integration is not Integration.AZURE:
+        return None
+    told = remote.at("buildNumber")
+    label = told if isinstance(told, str) else raw.number if isinstance(raw.number, str) else raw.name
+    return label if isinstance(label, str) and label and not label.isdecimal() else None
+
+
+def number_of(raw: wire.BuildWire, remote: Remote) -> int | None:
     """Return the build's number, None where it is none: it is never made up."""
-    for told in (it.number, remote.text("number")):
-        if isinstance(told, int) and told >= 0:
-            return told
-        if isinstance(told, str) and told.isdecimal() and len(told) < 19:
-            return int(told)
+    for number in (raw.number, remote.text("number")):
+        if isinstance(number, int) and number >= 0:
+            return number
+        if isinstance(number, str) and number.isascii() and number.isdecimal() and len(number) < 19:
+            return int(number)
     return None
 
 
@@ -213,64 +423,67 @@ def starter(kind: str | None, name: str | None) -> Starter | None:
             return None
 
 
-def page(place: Place, build: str, number: int | None, remote: Remote) -> str | None:
-    """Return a build's page where its address follows from what is known; Truto itself has no such pages."""
-    pipeline, owner = quote(place.pipeline), quote(place.owner)
-    match place.integration:
-        case Integration.GITHUB:
-            return f"https://github.com/{owner}/{pipeline}/actions/runs/{quote(build)}"
-        case Integration.BITBUCKET if number is not None:
-            return f"https://bitbucket.org/{owner}/{pipeline}/pipelines/results/{number}"
-        case Integration.CIRCLECI if number is not None:
-            return f"https://app.circleci.com/pipelines/{_long_slug(place.pipeline)}/{number}"
-        case Integration.TRAVIS if "/" in (slug := remote.text("repo") or place.pipeline):
-            return f"https://app.travis-ci.com/github/{quote(slug)}/builds/{quote(build)}"
-        case _:
-            return None
-
-
-def _long_slug(slug: str) -> str:
-    head, _, rest = slug.partition("/")
-    long = {"gh": "github", "bb": "bitbucket"}.get(head, quote(head))
-    return f"{long}/{quote(rest)}"
-
-
-def job(it: wire.JobWire, place: Place, build: str) -> Job:
+def job(raw: wire.JobWire, place: Place, build: str) -> Job:
     """Return a job as ours."""
-    remote = Remote(place.integration, it.remote_data)
-    stands = standing(it, remote)
+    remote = Remote(place.integration, raw.remote_data)
+    stands = standing(raw, remote)
     return Job(
-        id=str(it.id),
+        id=str(raw.id),
         build=build,
         pipeline=place.pipeline,
-        name=it.name or "a job without a name",
+        name=raw.name or "a job without a name",
         stage=_string(remote.at("stage.name")),
         status=stands.status,
         conclusion=stands.conclusion,
         raw_state=stands.raw,
         tolerated=remote.at("allow_failure") is True,
         retried=stands.conclusion is Conclusion.RETRIED,
-        created_at=parse_time(it.created_at),
-        started_at=parse_time(it.started_at),
-        completed_at=parse_time(it.completed_at) if stands.status is Status.COMPLETED else None,
+        created_at=parse_time(raw.created_at),
+        started_at=parse_time(raw.started_at),
+        completed_at=parse_time(raw.completed_at) if stands.status is Status.COMPLETED else None,
         web_url=remote.link("html_url", "web_url"),
     )
+
+
+def build_of_job(raw: wire.JobWire) -> str | None:
+    """Return the id of the build that a job of GitHub names, None where it names none."""
+    build = raw.build if raw.build is not None else Remote(Integration.GITHUB, raw.remote_data).at("run_id")
+    return str(build) if isinstance(build, str | int) and build != "" else None
 
 
 def _string(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def issue(it: Job) -> Issue:
+def issue(job: Job) -> Issue:
     """Return a failed job as an issue: a tolerated failure is a warning."""
-    said = "timed out" if it.conclusion is Conclusion.TIMEOUT else "failed"
-    kind = IssueKind.WARNING if it.tolerated else IssueKind.ERROR
-    return Issue(kind=kind, message=f"{it.name}: {said}", job=it.name, url=it.web_url)
+    words = "timed out" if job.conclusion is Conclusion.TIMEOUT else "failed"
+    kind = IssueKind.WARNING if job.tolerated else IssueKind.ERROR
+    return Issue(kind=kind, message=f"{job.name}: {words}", job=job.name, url=job.web_url)
 
 
-def ended_badly(it: Job) -> bool:
+def issues(jobs: Iterable[Job]) -> tuple[Issue, ...]:
+    """Return failed jobs as issues, errors first."""
+    failed = [issue(job) for job in jobs if has_failed(job)]
+    return tuple(sorted(failed, key=lambda each: each.kind is not IssueKind.ERROR))
+
+
+def counts(jobs: Iterable[Job], *, tells_tolerated: bool) -> IssueCounts:
+    """Return issue counts: errors are failed jobs, warnings those allowed to fail, where the system tells these.
+
+    Without jobs nothing is known.
+    """
+    all_jobs = list(jobs)
+    if not all_jobs:
+        return IssueCounts()
+    failed = [job for job in all_jobs if has_failed(job)]
+    tolerated = sum(job.tolerated for job in failed)
+    return IssueCounts(errors=len(failed) - tolerated, warnings=tolerated if tells_tolerated else None)
+
+
+def has_failed(job: Job) -> bool:
     """Return whether a job failed for good."""
-    return it.conclusion in {Conclusion.FAILED, Conclusion.TIMEOUT} and not it.retried
+    return job.conclusion in {Conclusion.FAILED, Conclusion.TIMEOUT} and not job.retried
 
 
 def from_jobs(build: Build, jobs: Iterable[Job]) -> Build:
@@ -283,82 +496,59 @@ def from_jobs(build: Build, jobs: Iterable[Job]) -> Build:
         started = any(job.status is not Status.QUEUED for job in current)
         return replace(build, status=Status.IN_PROGRESS if started else Status.QUEUED, waiting=waiting)
     ends = {job.conclusion for job in current}
-    conclusion = next((one for one in WORST_FIRST if one in ends), Conclusion.SKIPPED if None not in ends else None)
-    ended = [job.completed_at for job in current if job.completed_at]
-    begun = [job.started_at for job in current if job.started_at]
+    conclusion = next((end for end in WORST_FIRST if end in ends), Conclusion.SKIPPED if None not in ends else None)
+    ends_at = [job.completed_at for job in current if job.completed_at]
+    starts_at = [job.started_at for job in current if job.started_at]
     return replace(
         build,
         status=Status.COMPLETED,
         conclusion=conclusion,
         raw_state=conclusion.value if conclusion else build.raw_state,
-        started_at=build.started_at or min(begun, default=None),
-        completed_at=build.completed_at or max(ended, default=None),
+        started_at=build.started_at or min(starts_at, default=None),
+        completed_at=build.completed_at or max(ends_at, default=None),
     )
 
 
-def artifact(it: wire.ArtifactWire, place: Place, build: str) -> Artifact:
+def artifact(raw: wire.ArtifactWire, place: Place, build: str) -> Artifact:
     """Return an artifact as ours. GitHub's address is for programs only."""
     is_for_people = place.integration is not Integration.GITHUB
-    url = it.download_url if is_for_people and (it.download_url or "").startswith("https://") else None
+    url = raw.download_url if is_for_people and (raw.download_url or "").startswith("https://") else None
     return Artifact(
-        id=str(it.id),
+        id=str(raw.id),
         build=build,
         pipeline=place.pipeline,
-        name=it.name or str(it.id),
-        size_bytes=it.size_in_bytes,
+        name=raw.name or str(raw.id),
+        size_bytes=raw.size_in_bytes,
         url=url,
     )
 
 
-def pipeline(it: wire.NamedWire, integration: Integration, group: str) -> Pipeline | None:
+def pipeline(raw: wire.NamedWire, integration: Integration, group: str) -> Pipeline | None:
     """Return a repository or a job as a pipeline; None where it has neither id nor name."""
     # GitHub's calls take the name, the others the id
-    known = it.name or it.id if integration is Integration.GITHUB else it.id or it.name
-    if known is None or known == "":
+    name = raw.name or raw.id if integration is Integration.GITHUB else raw.id or raw.name
+    if name is None or name == "":
         return None
-    key = str(known)
-    remote = Remote(integration, it.remote_data)
+    key = str(name)
+    remote = Remote(integration, raw.remote_data)
     return Pipeline(
         id=key,
-        path=key if "/" in key or integration is Integration.JENKINS else it.name or key,
-        name=it.name or key,
+        path=key if "/" in key or integration is Integration.JENKINS else raw.name or key,
+        name=raw.name or key,
         group=group or None,
-        default_branch=(it.default_branch or "").removeprefix("refs/heads/") or None,
-        repository=repository(it.vcs_url),
+        default_branch=(raw.default_branch or "").removeprefix("refs/heads/") or None,
+        repository=repository(raw.vcs_url),
         web_url=remote.link("html_url", "_links.web.href", "webUrl", "links.html.href", "url"),
-        enabled=it.status != "inactive",
+        enabled=raw.status != "inactive",
     )
 
 
-def circleci_number(it: wire.JobWire) -> int | None:
+def circleci_number(raw: wire.JobWire) -> int | None:
     """Return the number by which CircleCI's artifacts are asked for."""
-    number = Remote(Integration.CIRCLECI, it.remote_data).at("job_number")
+    number = Remote(Integration.CIRCLECI, raw.remote_data).at("job_number")
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
-def newest_workflows(answer: msgspec.Raw) -> list[wire.WorkflowWire]:
-    """Return CircleCI's workflows of a pipeline, of each name the newest: older ones were run again."""
-    try:
-        items = msgspec.json.decode(answer, type=list[msgspec.Raw])
-    except msgspec.ValidationError:
-        items = wire.WorkflowPage.of(answer).items
-    newest: dict[str, wire.WorkflowWire] = {}
-    for it in sorted(parse_items(items, wire.WorkflowWire.of), key=lambda one: one.created_at or ""):
-        if it.tag != "setup":
-            newest[it.name or it.id] = it
-    return list(newest.values())
-
-
-def is_open(state: str | None) -> bool:
-    """Return whether a workflow is not at its end."""
-    return state_from(state, STATES)[0] is not Status.COMPLETED
-
-
-def has_failed(state: str | None) -> bool:
-    """Return whether a workflow failed."""
-    return state_from(state, STATES)[1] is Conclusion.FAILED
-
-
-def may_run_again(it: Job) -> bool:
+def may_run_again(job: Job) -> bool:
     """Return whether Travis CI's failed-only retry means this job."""
-    return it.conclusion in {Conclusion.FAILED, Conclusion.TIMEOUT, Conclusion.CANCELLED}
+    return job.conclusion in {Conclusion.FAILED, Conclusion.TIMEOUT, Conclusion.CANCELLED}

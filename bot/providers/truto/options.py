@@ -1,12 +1,56 @@
-"""What a connection through Truto needs, checked by what its CI system requires."""
+"""The CI systems behind Truto, and a connection's options, checked by what its system requires."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bot.providers.base.options import Options
-from bot.providers.truto.integrations import LABELS, REQUIRED, Integration, integration_of
+
+LABEL = "Truto"
+
+
+class Integration(StrEnum):
+    """A CI system whose builds Truto unifies."""
+
+    AZURE = "azure_devops"
+    BITBUCKET = "bitbucket"
+    CIRCLECI = "circleci"
+    GITHUB = "github"
+    JENKINS = "jenkins"
+    TRAVIS = "travis_ci"
+
+
+LABELS: Mapping[Integration, str] = {
+    Integration.AZURE: "Azure DevOps",
+    Integration.BITBUCKET: "Bitbucket",
+    Integration.CIRCLECI: "CircleCI",
+    Integration.GITHUB: "GitHub",
+    Integration.JENKINS: "Jenkins",
+    Integration.TRAVIS: "Travis CI",
+}
+_ALIASES: Mapping[str, Integration] = {
+    "azure": Integration.AZURE,
+    "githubactions": Integration.GITHUB,
+    "travis": Integration.TRAVIS,
+}
+_BY_NAME: Mapping[str, Integration] = {**{name.value.replace("_", ""): name for name in Integration}, **_ALIASES}
+
+REQUIRED: Mapping[Integration, tuple[str, ...]] = {
+    Integration.AZURE: ("workspace_id",),
+    Integration.BITBUCKET: ("workspace_id", "repo"),
+    Integration.CIRCLECI: ("repo_id",),
+    Integration.GITHUB: ("owner", "repo_id"),
+    Integration.JENKINS: ("workflow_id",),
+    Integration.TRAVIS: ("repo_id",),
+}
+"""What Truto requires to list builds, besides the account."""
+
+
+def integration_of(name: str) -> Integration | None:
+    """Return the integration that a name means, however it is written (`Azure DevOps`, `azuredevops`)."""
+    return _BY_NAME.get("".join(c for c in name.lower() if c.isalnum()))
 
 
 class TrutoOptions(Options):
@@ -29,19 +73,19 @@ class TrutoOptions(Options):
 
     @field_validator("integration", mode="before")
     @classmethod
-    def _named(cls, value: object) -> object:
+    def _read_integration(cls, value: object) -> object:
         return integration_of(value) or value if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
-        given = self._given()
-        missing = [name for name in REQUIRED[self.integration] if not given[name]]
+    def _check_complete(self) -> Self:
+        values = self._values()
+        missing = [name for name in REQUIRED[self.integration] if not values[name]]
         if missing:
-            named = " and ".join(f"`{name}`" for name in missing)
-            raise ValueError(f"{LABELS[self.integration]} needs {named}")
+            names = " and ".join(f"`{name}`" for name in missing)
+            raise ValueError(f"{LABELS[self.integration]} needs {names}")
         return self
 
-    def _given(self) -> Mapping[str, str]:
+    def _values(self) -> Mapping[str, str]:
         return {
             "workspace_id": self.workspace_id,
             "repo": self.repo,
@@ -62,3 +106,8 @@ class TrutoOptions(Options):
                 return self.workflow_id
             case _:
                 return self.repo_id
+
+    @property
+    def group(self) -> str:
+        """Return the owner or the workspace that repositories lie in."""
+        return self.owner or self.workspace_id

@@ -1,34 +1,69 @@
-"""Requests of the systems' own that Truto passes on: paths below `/custom/`, bodies, and what the answers name.
+"""Requests of the systems' own that Truto passes on: what cancels, runs again, reads logs.
 
 Paths start where Truto's integration has its base address: `repos/…` at GitHub, `repositories/…` at Bitbucket's 2.0,
 `project/…` at CircleCI's v2, the project at Azure DevOps, the server's root at Jenkins and Travis CI.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 import msgspec
 
-from bot.core.errors import UsageError
-from bot.core.models import Build, Ref, RefKind, StartRequest
-from bot.http.client import Query
+from bot.core.clock import Clock, Sleep
+from bot.core.errors import AuthFailed, NotFound, Rejected, Unavailable, UnexpectedResponse, Unsupported
+from bot.core.models import Conclusion, Status
+from bot.http.client import Api, Query
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.convert import state_from
+from bot.providers.base.listing import parse_items
+from bot.providers.base.memory import AbsentOperations
+from bot.providers.base.send_once import read_back
+from bot.providers.base.urls import path
 from bot.providers.truto import wire
-from bot.providers.truto.convert import Place, Remote
-from bot.providers.truto.integrations import LABELS, Integration
+from bot.providers.truto.convert import STATES
+from bot.providers.truto.options import LABEL, Integration
+from bot.providers.truto.urls import Place, jenkins_job
 
-START_OPTIONS: Mapping[str, str] = {
-    "workflow": "GitHub: the workflow's file or id (needed); Azure DevOps: the definition's id (needed)",
-    "custom": "Bitbucket: the name of the custom pipeline to run",
-}
-_OPTIONS_OF: Mapping[Integration, frozenset[str]] = {
-    Integration.AZURE: frozenset({"workflow"}),
-    Integration.BITBUCKET: frozenset({"custom"}),
-    Integration.GITHUB: frozenset({"workflow"}),
-}
-_AZURE_VERSION = "7.1"
+AZURE_VERSION = "7.1"
+BETWEEN_ACTS_SECONDS = 1.0
+TRAVIS_SECONDS = (1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0)
 _ENVELOPE = frozenset({"result", "next_cursor", "prev_cursor", "result_count", "is_partial_response"})
+_SAY_NOTHING = frozenset({Integration.BITBUCKET, Integration.JENKINS})
+"""The systems that answer a cancel with an empty body or a page."""
+
+PASSED_ON: Mapping[Integration, frozenset[Capability]] = {
+    Integration.AZURE: frozenset({Capability.START, Capability.CANCEL, Capability.REBUILD, Capability.RETRY_FAILED}),
+    Integration.BITBUCKET: frozenset(
+        {Capability.START, Capability.CANCEL, Capability.REBUILD, Capability.LOG, Capability.LIVE_LOG}
+    ),
+    Integration.CIRCLECI: frozenset(
+        {Capability.START, Capability.CANCEL, Capability.RETRY_ALL, Capability.RETRY_FAILED}
+    ),
+    Integration.GITHUB: frozenset(
+        {
+            Capability.START,
+            Capability.CANCEL,
+            Capability.RETRY_ALL,
+            Capability.RETRY_FAILED,
+            Capability.RETRY_JOB,
+            Capability.LOG,
+            Capability.DOWNLOAD,
+        }
+    ),
+    Integration.JENKINS: frozenset({Capability.CANCEL}),
+    Integration.TRAVIS: frozenset(
+        {
+            Capability.START,
+            Capability.CANCEL,
+            Capability.RETRY_ALL,
+            Capability.RETRY_FAILED,
+            Capability.RETRY_JOB,
+            Capability.LOG,
+        }
+    ),
+}
+"""What is done by a request of the system's own that Truto passes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,148 +76,103 @@ class Call:
     query: Query = field(default_factory=dict)
 
 
-def safe(*parts: str) -> str:
-    """Return a path of parts, each escaped; a slash inside a part stays one."""
-    return "/".join(quote(part) for part in parts)
+# paths
 
 
-def job_path(workflow: str) -> str:
-    """Return a Jenkins job's path, whether its name is written with `job/` between the folders or without."""
-    parts = [part for part in workflow.split("/") if part]
-    is_path = "job" in parts[:1] or "job" in parts[1::2]
-    names = [part for part in parts if part != "job"] if is_path else parts
-    return "/".join(f"job/{quote(name, safe='')}" for name in names)
+def github_path(place: Place, *segments: str) -> str:
+    """Return the path of a repository at GitHub, or of something in it."""
+    return path("repos", place.owner, place.pipeline, *segments)
 
 
-def cancelling(place: Place, build: str) -> Call:
-    """Return what stops a build; CircleCI's builds are stopped workflow by workflow."""
+def bitbucket_path(place: Place, *segments: str) -> str:
+    """Return the path of a repository at Bitbucket, or of something in it."""
+    return path("repositories", place.owner, place.pipeline, *segments)
+
+
+def azure_path(place: Place, *segments: str) -> str:
+    """Return the path of a project's builds at Azure DevOps, or of one of them."""
+    return path(place.owner, "_apis", "build", "builds", *segments)
+
+
+def travis_path(place: Place, *segments: str) -> str:
+    """Return the path of a repository at Travis CI (`owner/name` is one segment), or of something in it."""
+    return path("repo", place.pipeline, *segments)
+
+
+def circleci_path(place: Place, *segments: str) -> str:
+    """Return the path of a project at CircleCI, or of something in it."""
+    return path("project", *place.pipeline.split("/"), *segments)
+
+
+# what acts on a build
+
+
+def cancel_call(place: Place, build: str) -> Call:
+    """Return what stops a build; at CircleCI `build` is a workflow."""
     match place.integration:
         case Integration.AZURE:
             return Call(
                 method="PATCH",
-                path=_azure_build(place, build),
+                path=azure_path(place, build),
                 body={"status": "cancelling"},
-                query={"api-version": _AZURE_VERSION},
+                query={"api-version": AZURE_VERSION},
             )
         case Integration.BITBUCKET:
-            return Call(path=f"{_bitbucket(place)}/pipelines/{quote(build, safe='')}/stopPipeline")
+            return Call(path=bitbucket_path(place, "pipelines", build, "stopPipeline"))
         case Integration.CIRCLECI:
-            return Call(path=f"workflow/{quote(build, safe='')}/cancel")
+            return Call(path=path("workflow", build, "cancel"))
         case Integration.GITHUB:
-            return Call(path=f"{_github(place)}/actions/runs/{quote(build, safe='')}/cancel")
+            return Call(path=github_path(place, "actions", "runs", build, "cancel"))
         case Integration.JENKINS:
-            return Call(path=f"{job_path(place.pipeline)}/{quote(build, safe='')}/stop")
+            return Call(path=path(*jenkins_job(place.pipeline), build, "stop"))
         case _:
-            return Call(path=f"build/{quote(build, safe='')}/cancel")
+            return Call(path=path("build", build, "cancel"))
 
 
-def again(place: Place, build: str, *, failed_only: bool) -> Call:
-    """Return what runs a build again under its number; at CircleCI a workflow, at Travis CI all jobs."""
-    at = quote(build, safe="")
+def retry_call(place: Place, build: str, *, failed_only: bool) -> Call:
+    """Return what runs a build again under its number; at CircleCI `build` is a workflow, at Travis CI all jobs run."""
     match place.integration:
         case Integration.GITHUB:
-            return Call(path=f"{_github(place)}/actions/runs/{at}/{'rerun-failed-jobs' if failed_only else 'rerun'}")
+            return Call(
+                path=github_path(place, "actions", "runs", build, "rerun-failed-jobs" if failed_only else "rerun")
+            )
         case Integration.CIRCLECI:
-            return Call(path=f"workflow/{at}/rerun", body={"from_failed": True} if failed_only else {})
+            return Call(path=path("workflow", build, "rerun"), body={"from_failed": True} if failed_only else {})
         case Integration.TRAVIS:
-            return Call(path=f"build/{at}/restart")
+            return Call(path=path("build", build, "restart"))
         case _:
             return Call(
                 method="PATCH",
-                path=_azure_build(place, build),
+                path=azure_path(place, build),
                 body={},
-                query={"retry": True, "api-version": _AZURE_VERSION},
+                query={"retry": True, "api-version": AZURE_VERSION},
             )
 
 
-def job_again(place: Place, job: str) -> Call:
+def job_retry_call(place: Place, job: str) -> Call:
     """Return what runs one job again."""
     if place.integration is Integration.GITHUB:
-        return Call(path=f"{_github(place)}/actions/jobs/{quote(job, safe='')}/rerun")
-    return Call(path=f"job/{quote(job, safe='')}/restart")
+        return Call(path=github_path(place, "actions", "jobs", job, "rerun"))
+    return Call(path=path("job", job, "restart"))
+
+
+# what is read
 
 
 def log_path(place: Place, build: str, job: str) -> str:
-    """Return where a job's log is."""
+    """Return the path of a job's log."""
     match place.integration:
         case Integration.BITBUCKET:
-            return f"{_bitbucket(place)}/pipelines/{quote(build, safe='')}/steps/{quote(job, safe='')}/log"
+            return bitbucket_path(place, "pipelines", build, "steps", job, "log")
         case Integration.GITHUB:
-            return f"{_github(place)}/actions/jobs/{quote(job, safe='')}/logs"
+            return github_path(place, "actions", "jobs", job, "logs")
         case _:
-            return f"job/{quote(job, safe='')}/log.txt"
+            return path("job", job, "log.txt")
 
 
 def archive_path(place: Place, artifact: str) -> str:
-    """Return where GitHub's artifact is, as a zip."""
-    return f"{_github(place)}/actions/artifacts/{quote(artifact, safe='')}/zip"
-
-
-def workflows_path(build: str) -> str:
-    """Return where CircleCI lists a pipeline's workflows."""
-    return f"pipeline/{quote(build, safe='')}/workflow"
-
-
-def travis_request_path(place: Place, request: str) -> str:
-    """Return where Travis CI tells what became of a request."""
-    return f"repo/{quote(place.pipeline, safe='')}/request/{quote(request, safe='')}"
-
-
-def starting(place: Place, request: StartRequest, ref: Ref) -> Call:
-    """Return what starts a build. Raises UsageError for what the system does not take."""
-    _refuse_options(place.integration, request)
-    match place.integration:
-        case Integration.AZURE:
-            return _start_azure(place, request, ref)
-        case Integration.BITBUCKET:
-            return _start_bitbucket(place, request, ref)
-        case Integration.CIRCLECI:
-            return _start_circleci(place, request, ref)
-        case Integration.GITHUB:
-            return _start_github(place, request, ref)
-        case _:
-            return _start_travis(place, request, ref)
-
-
-def same_again(place: Place, it: wire.BuildWire, build: Build, request: StartRequest) -> Call:
-    """Return what starts a new build of the same source. Raises UsageError where Truto does not tell enough of it."""
-    remote = Remote(place.integration, it.remote_data)
-    if place.integration is Integration.AZURE:
-        definition, source = remote.at("definition.id"), remote.at("sourceBranch")
-        if not isinstance(definition, int) or not isinstance(source, str):
-            raise UsageError(
-                "Truto does not tell which definition this build is of.", hint="Start it anew: `/build start`."
-            )
-        recorded = remote.at("parameters")
-        return _azure_start(
-            place,
-            definition,
-            source,
-            build.commit,
-            _recorded(recorded if isinstance(recorded, str) else "") | dict(request.parameters),
-        )
-    target = remote.at("target")
-    if isinstance(target, dict):
-        again_of = {name: target[name] for name in _BITBUCKET_TARGET if target.get(name) is not None}
-    elif build.branch and build.commit:
-        ref = Ref(kind=RefKind.BRANCH, name=build.branch)
-        again_of = _bitbucket_target(ref, build.commit)
-    else:
-        raise UsageError("Truto does not tell what this build was made of.", hint="Start it anew: `/build start`.")
-    return _bitbucket_start(place, again_of, request.parameters)
-
-
-_BITBUCKET_TARGET = (
-    "type",
-    "ref_type",
-    "ref_name",
-    "commit",
-    "selector",
-    "source",
-    "destination",
-    "destination_commit",
-    "pullrequest",
-)
+    """Return the path of GitHub's artifact, a zip."""
+    return github_path(place, "actions", "artifacts", artifact, "zip")
 
 
 def inner(content: bytes) -> msgspec.Raw:
@@ -196,172 +186,197 @@ def inner(content: bytes) -> msgspec.Raw:
     return msgspec.Raw(content)
 
 
-def started_id(integration: Integration, it: wire.StartedWire) -> str | None:
-    """Return the id of what was started, as each system names it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What a start made: a build, or at Travis CI a request that makes one."""
+
+    id: str
+    is_request: bool = False
+
+
+def started_id(integration: Integration, started: wire.StartedWire) -> str | None:
+    """Return the id of what was started (at Travis CI a request), None where the answer does not name it."""
     match integration:
         case Integration.BITBUCKET:
-            return it.uuid or None
+            return started.uuid or None
         case Integration.GITHUB:
-            named = it.workflow_run_id
+            number = started.workflow_run_id
         case Integration.TRAVIS:
-            named = it.request.id if it.request else None
+            number = started.request.id if started.request else None
         case _:
-            named = it.id
-    return str(named) if named is not None and named != "" else None
+            number = started.id
+    return str(number) if number is not None and number != "" else None
 
 
-def _github(place: Place) -> str:
-    return safe("repos", place.owner, place.pipeline)
+class Proxy:
+    """Sends requests that Truto passes on, and remembers for half an hour which operations it did not pass on."""
 
+    def __init__(self, api: Api, account: Mapping[str, str], system: str, clock: Clock) -> None:
+        self._api = api
+        self._account = account
+        self._system = system
+        self._absent = AbsentOperations(clock)
 
-def _bitbucket(place: Place) -> str:
-    return f"repositories/{quote(place.owner, safe='')}/{quote(place.pipeline, safe='')}"
+    def lacks(self, operation: str) -> bool:
+        """Return whether Truto did not pass an operation on within the last half hour."""
+        return operation in self._absent
 
+    async def send(self, operation: str, call: Call) -> msgspec.Raw:
+        """Return the answer to a request that acts, never repeated. Raises Unsupported where it is not passed on."""
+        with self._noting(operation):
+            query = {**call.query, **self._account}
+            reply = await self._api.send(call.method, path_below(call.path), json=call.body, query=query)
+        return inner(reply.content)
 
-def _azure_build(place: Place, build: str | None = None) -> str:
-    at = f"{quote(place.owner, safe='')}/_apis/build/builds"
-    return at if build is None else f"{at}/{quote(build, safe='')}"
+    async def act(self, operation: str, integration: Integration, calls: Sequence[Call], sleep: Sleep) -> None:
+        """Send requests, a second apart, whose answers say no more than that they were taken.
 
+        Raises UnexpectedResponse for a success that is no JSON object, where the system answers with one.
+        """
+        for position, call in enumerate(calls):
+            if position:
+                await sleep(BETWEEN_ACTS_SECONDS)
+            answer = await self.send(operation, call)
+            if integration not in _SAY_NOTHING:
+                wire.ErrorWire.of(answer)
 
-def _start_github(place: Place, request: StartRequest, ref: Ref) -> Call:
-    workflow = request.options.get("workflow", "")
-    if not workflow:
-        raise UsageError("Which workflow of the repository?", hint="Name its file: `--option workflow=ci.yml`.")
-    _refuse_commit(place.integration, request, ref)
-    body: dict[str, object] = {"ref": ref.name, "return_run_details": True}
-    if request.parameters:
-        body["inputs"] = dict(request.parameters)
-    return Call(path=f"{_github(place)}/actions/workflows/{quote(workflow, safe='')}/dispatches", body=body)
+    async def start(self, operation: str, integration: Integration, call: Call) -> Started:
+        """Return what a request started. Costs one request.
 
-
-def _start_circleci(place: Place, request: StartRequest, ref: Ref) -> Call:
-    _refuse_commit(place.integration, request, ref)
-    name = f"pull/{ref.name}/head" if ref.kind is RefKind.PULL_REQUEST else ref.name
-    body: dict[str, object] = {"tag" if ref.kind is RefKind.TAG else "branch": name}
-    if request.parameters:
-        body["parameters"] = {name: _typed(value) for name, value in request.parameters.items()}
-    return Call(path=f"{safe('project', place.pipeline)}/pipeline", body=body)
-
-
-def _start_bitbucket(place: Place, request: StartRequest, ref: Ref) -> Call:
-    custom = request.options.get("custom")
-    selector: dict[str, object] = {"selector": {"type": "custom", "pattern": custom}} if custom else {}
-    match ref.kind:
-        case RefKind.PULL_REQUEST:
-            raise UsageError("Truto does not tell the branches of a pull request.", hint="Name its branch.")
-        case RefKind.COMMIT if custom:
-            target: dict[str, object] = {
-                "type": "pipeline_commit_target",
-                "commit": {"type": "commit", "hash": ref.name},
-            }
-        case RefKind.COMMIT:
-            raise UsageError(
-                "Bitbucket builds a bare commit only with a custom pipeline.",
-                hint="Name the branch, or add `--option custom=NAME`.",
-            )
-        case _:
-            target = _bitbucket_target(ref, request.commit)
-    return _bitbucket_start(place, target | selector, request.parameters)
-
-
-def _bitbucket_target(ref: Ref, commit: str | None) -> dict[str, object]:
-    kind = "tag" if ref.kind is RefKind.TAG else "branch"
-    target: dict[str, object] = {"type": "pipeline_ref_target", "ref_type": kind, "ref_name": ref.name}
-    return target | ({"commit": {"type": "commit", "hash": commit}} if commit else {})
-
-
-def _bitbucket_start(place: Place, target: Mapping[str, object], parameters: Mapping[str, str]) -> Call:
-    body: dict[str, object] = {"target": target}
-    if parameters:
-        body["variables"] = [{"key": name, "value": value} for name, value in parameters.items()]
-    return Call(path=f"{_bitbucket(place)}/pipelines", body=body)
-
-
-def _start_azure(place: Place, request: StartRequest, ref: Ref) -> Call:
-    definition = request.options.get("workflow", "")
-    if not definition.isdecimal() or len(definition) > 12:
-        raise UsageError(
-            "Which definition? Azure DevOps starts one by its number.",
-            hint="It stands in the pipeline's address: `--option workflow=7`.",
-        )
-    match ref.kind:
-        case RefKind.PULL_REQUEST:
-            source = f"refs/pull/{ref.name}/merge"
-        case RefKind.TAG:
-            source = f"refs/tags/{ref.name}"
-        case RefKind.COMMIT:
-            raise UsageError("Azure DevOps builds a commit of a branch.", hint="Name the branch, too.")
-        case _:
-            source = f"refs/heads/{ref.name}"
-    return _azure_start(place, int(definition), source, request.commit, request.parameters)
-
-
-def _azure_start(
-    place: Place, definition: int, source: str, commit: str | None, parameters: Mapping[str, object]
-) -> Call:
-    body: dict[str, object] = {"definition": {"id": definition}, "sourceBranch": source, "reason": "manual"}
-    if commit:
-        body["sourceVersion"] = commit
-    if parameters:
-        body["parameters"] = json.dumps(dict(parameters))
-    return Call(path=_azure_build(place), body=body, query={"api-version": _AZURE_VERSION})
-
-
-def _start_travis(place: Place, request: StartRequest, ref: Ref) -> Call:
-    asked: dict[str, object] = {}
-    match ref.kind:
-        case RefKind.PULL_REQUEST:
-            raise UsageError("Travis CI starts no builds of pull requests.", hint="Name the branch.")
-        case RefKind.TAG:
-            asked["tag_name"] = ref.name
-        case RefKind.COMMIT:
-            asked["sha"] = ref.name
-        case _:
-            asked["branch"] = ref.name
-    if request.commit:
-        asked["sha"] = request.commit
-    if request.message:
-        asked["message"] = request.message
-    if request.parameters:
-        asked["config"] = {"env": {"global": [f"{name}={value}" for name, value in request.parameters.items()]}}
-    return Call(path=f"repo/{quote(place.pipeline, safe='')}/requests", body={"request": asked})
-
-
-def _refuse_options(integration: Integration, request: StartRequest) -> None:
-    known = _OPTIONS_OF.get(integration, frozenset())
-    for name in request.options:
-        if name not in known:
-            there = ", ".join(f"`{one}`" for one in sorted(known))
-            raise UsageError(
-                f"{LABELS[integration]} has no option `{name}`.", hint=f"There is {there}." if there else None
-            )
-    if request.message and integration is not Integration.TRAVIS:
-        raise UsageError(
-            f"{LABELS[integration]} takes no message with a build.", hint="Give it as a parameter that the build reads."
+        Raises UnexpectedResponse where the answer does not name it: it may have started.
+        """
+        answer = await self.send(operation, call)
+        started = wire.StartedWire.of(answer if bytes(answer) else b"{}")
+        if (name := started_id(integration, started)) is not None:
+            return Started(id=name, is_request=integration is Integration.TRAVIS)
+        if integration is Integration.CIRCLECI and started.message:
+            raise Rejected(f"{self._system} started nothing: {started.message}", provider=LABEL)
+        raise UnexpectedResponse(
+            f"{self._system} took the request and did not say which build it started.",
+            provider=LABEL,
+            hint="Look at its page before you repeat this.",
         )
 
+    async def build_of_request(self, place: Place, request: str, sleep: Sleep) -> str:
+        """Return the id of the build that a request to Travis CI made; looked for during 22 seconds.
 
-def _refuse_commit(integration: Integration, request: StartRequest, ref: Ref) -> None:
-    if request.commit or ref.kind is RefKind.COMMIT:
-        raise UsageError(f"{LABELS[integration]} starts branches and tags, not commits.", hint="Name the branch.")
-    if ref.kind is RefKind.PULL_REQUEST and integration is Integration.GITHUB:
-        raise UsageError("GitHub starts branches and tags, not pull requests.", hint="Name its branch.")
+        Raises Unavailable with `acted` set where none is seen, Rejected where Travis CI refuses the request.
+        """
+        for pause in TRAVIS_SECONDS:
+            await sleep(pause)
+            route = travis_path(place, "request", request)
+            raw = wire.TravisRequestWire.of(await read_back(self.read("request", route), label=LABEL))
+            made = [str(build.id) for build in raw.builds or () if build.id is not None]
+            if made:
+                return made[0]
+            if raw.result == "rejected":
+                raise Rejected(f"Travis CI rejected the build: {raw.message or 'no reason given'}.", provider=LABEL)
+        raise Unavailable(
+            "Travis CI took the request and has not made a build of it yet.",
+            provider=LABEL,
+            hint="Look at its page before you repeat this.",
+            acted=True,
+        )
+
+    async def bitbucket_run(self, operation: str, place: Place, build: str) -> wire.BitbucketRun | None:
+        """Return a Bitbucket pipeline's variables, None where they can't be had. Costs one request."""
+        route = bitbucket_path(place, "pipelines", build)
+        try:
+            return wire.BitbucketRun.of(await self.read(operation, route, {"fields": "+variables"}))
+        except (AuthFailed, NotFound, Unsupported):
+            return None
+
+    async def travis_build_of(self, job: str) -> str | None:
+        """Return the id of the build that a job of Travis CI names, None where it can't be had. Costs one request."""
+        try:
+            raw = wire.TravisJobWire.of(await self.read("build of a job", path("job", job)))
+        except Unsupported:
+            return None
+        return str(raw.build.id) if raw.build and raw.build.id is not None else None
+
+    async def workflows(self, operation: str, build: str) -> list[wire.WorkflowWire]:
+        """Return the newest workflow of each name of a CircleCI pipeline. Costs one request."""
+        return newest_workflows(await self.read(operation, workflows_path(build)))
+
+    async def read(self, operation: str, route: str, query: Query | None = None) -> msgspec.Raw:
+        """Return the answer to a read that an operation needs. Raises Unsupported where it is not passed on."""
+        with self._noting(operation):
+            reply = await self._api.get(path_below(route), {**(query or {}), **self._account})
+        return inner(reply.content)
+
+    async def tail(self, operation: str, route: str, keep: int) -> tuple[bytes, bool]:
+        """Return the last `keep` bytes of a text and whether there is more above."""
+        with self._noting(operation):
+            accept = {"Accept": "text/plain, */*"}
+            return await self._api.tail(path_below(route), self._account, keep=keep, headers=accept)
+
+    async def download(self, operation: str, route: str) -> AsyncGenerator[bytes, None]:
+        """Yield a file's bytes."""
+        with self._noting(operation):
+            chunks = self._api.download(path_below(route), self._account, headers={"Accept": "*/*"})
+            async with aclosing(chunks) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    @contextmanager
+    def _noting(self, operation: str) -> Iterator[None]:
+        """Remember an operation that is not passed on, and name the system in its error."""
+        try:
+            yield
+        except Unsupported as exc:
+            self._absent.add(operation)
+            words = str(exc).replace("the CI system", self._system, 1)
+            raise Unsupported(words, provider=LABEL, status=exc.status, hint=exc.hint) from exc
 
 
-def _typed(value: str) -> str | int | bool:
-    """Return a value as CircleCI's declared parameters take it: it refuses text where it declared another type."""
-    match value.lower():
-        case "true" | "false":
-            return value.lower() == "true"
-        case _ if value.isdecimal() and len(value) < 16 and str(int(value)) == value:
-            return int(value)
-        case _:
-            return value
+def path_below(route: str) -> str:
+    """Return the path at Truto of a path at the system behind it."""
+    return f"custom/{route}"
 
 
-def _recorded(parameters: str) -> dict[str, object]:
+# CircleCI's workflows, by which its builds are cancelled and run again
+
+
+def workflows_path(build: str) -> str:
+    """Return the path of a CircleCI pipeline's workflows."""
+    return path("pipeline", build, "workflow")
+
+
+def newest_workflows(answer: msgspec.Raw) -> list[wire.WorkflowWire]:
+    """Return CircleCI's workflows of a pipeline, of each name the newest: older ones were run again."""
     try:
-        recorded = msgspec.json.decode(parameters or "{}")
-    except (msgspec.DecodeError, RecursionError):
-        return {}
-    return recorded if isinstance(recorded, dict) else {}
+        items = msgspec.json.decode(answer, type=list[msgspec.Raw])
+    except msgspec.ValidationError:
+        items = wire.WorkflowPage.of(answer).items
+    newest: dict[str, wire.WorkflowWire] = {}
+    for raw in sorted(parse_items(items, wire.WorkflowWire.of), key=lambda flow: flow.created_at or ""):
+        if raw.tag != "setup":
+            newest[raw.name or raw.id] = raw
+    return list(newest.values())
+
+
+def is_open(state: str | None) -> bool:
+    """Return whether a workflow is not at its end."""
+    return state_from(state, STATES)[0] is not Status.COMPLETED
+
+
+def workflow_failed(state: str | None) -> bool:
+    """Return whether a workflow failed."""
+    return state_from(state, STATES)[1] is Conclusion.FAILED
+
+
+def flow_retry_calls(place: Place, flows: Iterable[wire.WorkflowWire], *, failed_only: bool) -> list[Call]:
+    """Return what runs workflows again: all of them, or those that failed."""
+    return [
+        retry_call(place, flow.id, failed_only=failed_only)
+        for flow in flows
+        if not failed_only or workflow_failed(flow.status)
+    ]
+
+
+def open_flows(flows: Iterable[wire.WorkflowWire]) -> list[str]:
+    """Return the ids of workflows that are not at their ends. Raises Rejected where all are."""
+    flow_ids = [flow.id for flow in flows if is_open(flow.status)]
+    if not flow_ids:
+        raise Rejected("No workflow of this build is running.", provider=LABEL)
+    return flow_ids

@@ -1,8 +1,14 @@
-"""Truto's objects as they come: only the fields that are read. `remote_data` is as the system beneath sends it."""
+"""Truto's objects; only the fields that are read. `remote_data` is as the system behind Truto sends it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
+from bot.providers.base.times import parse_time
 from bot.providers.base.wire import Wire
+from bot.providers.truto.options import Integration
 
 
 class Envelope(Wire):
@@ -45,6 +51,7 @@ class JobWire(Wire):
     created_at: str | None = None
     started_at: str | None = None
     completed_at: str | None = None
+    build: str | int | None = None
     remote_data: object = None
 
 
@@ -110,7 +117,7 @@ class CapabilitiesWire(Wire):
 
 
 class ErrorWire(Wire):
-    """A refusal. `truto_is_remote_error`: the system beneath said it, not Truto."""
+    """A refusal. `truto_is_remote_error`: the system behind Truto refused, not Truto."""
 
     truto_is_remote_error: bool | None = None
 
@@ -131,8 +138,31 @@ class WorkflowPage(Wire):
     items: list[msgspec.Raw]
 
 
+class VariableWire(Wire):
+    """A variable of a Bitbucket pipeline; a secured one comes without its value."""
+
+    key: str
+    value: str | None = None
+    secured: bool | None = None
+
+
+class BitbucketRun(Wire):
+    """A Bitbucket pipeline's variables, as Bitbucket sends them where they are asked for."""
+
+    uuid: str
+    variables: list[VariableWire] | None = None
+    has_variables: bool | None = None
+
+
+class TravisJobWire(Wire):
+    """A job as Travis CI sends it: it names its build."""
+
+    id: int
+    build: "RequestWire | None" = None
+
+
 class RequestWire(Wire):
-    """A request at Travis CI."""
+    """A request or a build at Travis CI, by its id."""
 
     id: int | str | None = None
 
@@ -144,6 +174,7 @@ class StartedWire(Wire):
     uuid: str | None = None
     workflow_run_id: int | str | None = None
     request: RequestWire | None = None
+    message: str | None = None
 
 
 class TravisRequestWire(Wire):
@@ -155,9 +186,143 @@ class TravisRequestWire(Wire):
     builds: list[RequestWire] | None = None
 
 
-class HookWire(Wire):
+class WebhookWire(Wire):
     """A webhook's body."""
 
     event: str
     id: str | None = None
     payload: object = None
+
+
+REMOTE: Mapping[Integration, Mapping[str, tuple[str, ...]]] = {
+    Integration.AZURE: {
+        "status": ("status",),
+        "conclusion": ("result",),
+        "branch": ("sourceBranch",),
+        "commit": ("sourceVersion",),
+        "name": ("definition.name", "buildNumber"),
+        "workflow": ("definition.name",),
+        "repo": ("repository.name", "repository.id"),
+        "created_at": ("queueTime",),
+        "started_at": ("startTime",),
+        "completed_at": ("finishTime",),
+        "trigger": ("reason",),
+        "triggered_by": ("requestedFor.displayName",),
+        "message": ("triggerInfo.ci.message",),
+        "web_url": ("_links.web.href",),
+    },
+    Integration.BITBUCKET: {
+        "status": ("state.name",),
+        "stage": ("state.stage.name",),
+        "conclusion": ("state.result.name",),
+        "number": ("build_number",),
+        "branch": ("target.source",),
+        "commit": ("target.commit.hash",),
+        "tag": ("target.ref_name",),
+        "pull_request": ("target.pullrequest.id",),
+        "target_branch": ("target.destination",),
+        "name": ("target.selector.pattern",),
+        "repo": ("repository.full_name",),
+        "message": ("target.commit.message",),
+        "created_at": ("created_on",),
+        "completed_at": ("completed_on",),
+        "trigger": ("trigger.name",),
+        "triggered_by": ("creator.display_name",),
+    },
+    Integration.CIRCLECI: {
+        "status": ("state",),
+        "number": ("number",),
+        "branch": ("vcs.branch",),
+        "tag": ("vcs.tag",),
+        "pull_request": ("vcs.review_id",),
+        "commit": ("vcs.revision",),
+        "message": ("vcs.commit.subject",),
+        "created_at": ("created_at",),
+        "updated_at": ("updated_at",),
+        "trigger": ("trigger.type",),
+        "triggered_by": ("trigger.actor.login",),
+    },
+    Integration.GITHUB: {
+        "status": ("status",),
+        "conclusion": ("conclusion",),
+        "number": ("run_number",),
+        "branch": ("head_branch",),
+        "commit": ("head_sha",),
+        "name": ("name",),
+        "repo": ("repository.full_name",),
+        "message": ("head_commit.message", "display_title"),
+        "author": ("head_commit.author.name",),
+        "email": ("head_commit.author.email",),
+        "created_at": ("created_at",),
+        "started_at": ("run_started_at",),
+        "updated_at": ("updated_at",),
+        "trigger": ("event",),
+        "triggered_by": ("triggering_actor.login", "actor.login"),
+        "web_url": ("html_url",),
+    },
+    Integration.JENKINS: {
+        "conclusion": ("result",),
+        "number": ("number",),
+        "name": ("fullDisplayName", "displayName"),
+        "started_at": ("timestamp",),
+        "web_url": ("url",),
+    },
+    Integration.TRAVIS: {
+        "status": ("state",),
+        "number": ("number",),
+        "branch": ("branch.name",),
+        "tag": ("tag.name",),
+        "pull_request": ("pull_request_number",),
+        "commit": ("commit.sha",),
+        "message": ("commit.message",),
+        "author": ("commit.author.name",),
+        "repo": ("repository.slug",),
+        "started_at": ("started_at",),
+        "completed_at": ("finished_at",),
+        "updated_at": ("updated_at",),
+        "trigger": ("event_type",),
+        "triggered_by": ("created_by.login",),
+    },
+}
+"""Where `remote_data` says what the unified fields leave out: members separated by dots, the best one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What the system behind Truto said, by the field names of `Build`."""
+
+    integration: Integration
+    data: object
+
+    def at(self, path: str) -> object:
+        """Return a member by its dotted path, None where there is none."""
+        value = self.data
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+    def text(self, field: str) -> str | None:
+        """Return a field as text."""
+        for path in REMOTE[self.integration].get(field, ()):
+            value = self.at(path)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return str(value)
+            if isinstance(value, str) and value:
+                return value
+        return None
+
+    def when(self, field: str) -> datetime | None:
+        """Return a field as a time."""
+        for path in REMOTE[self.integration].get(field, ()):
+            value = self.at(path)
+            if isinstance(value, str | int | float) and not isinstance(value, bool) and (at := parse_time(value)):
+                return at
+        return None
+
+    def link(self, *paths: str) -> str | None:
+        """Return the first of the members that is a web address."""
+        for path in paths:
+            value = self.at(path)
+            if isinstance(value, str) and value.startswith(("https://", "http://")):
+                return value
+        return None

@@ -11,40 +11,58 @@ import pytest
 from bot.core.errors import BotError
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "travis": frozenset(
+    # circleci
+    "circleci": frozenset(
         {
             "files",
+            "paths",
             "hostile ids",
             "identity",
             "job pages",
+            "own pages",
+            "refs of builds",
+            "unreadable success",
             "odd items",
-            "own pages",
-            "paths",
-            "refs of builds",
-            "unreadable success",
         }
     ),
-    "truto": frozenset(
+    # gitlab
+    "gitlab": frozenset(
         {
             "files",
+            "paths",
             "hostile ids",
             "identity",
             "job pages",
-            "nothing dropped",
             "own pages",
-            "paths",
             "refs of builds",
-            "unreadable success",
+            "odd items",
         }
     ),
-    "truto_azure_devops": frozenset(
-        {"hostile ids", "identity", "job pages", "nothing dropped", "own pages", "refs of builds", "unknown options"}
+    # gitlab_v3
+    "gitlab_v3": frozenset(
+        {
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "odd items",
+        }
     ),
-    "truto_bitbucket": frozenset(
-        {"hostile ids", "identity", "job pages", "nothing dropped", "own pages", "refs of builds", "unknown options"}
+    # jenkins
+    "jenkins": frozenset(
+        {
+            "files",
+            "paths",
+            "hostile ids",
+            "identity",
+            "job pages",
+            "own pages",
+            "refs of builds",
+            "unreadable success",
+            "odd items",
+        }
     ),
-    "truto_jenkins": frozenset({"hostile ids", "identity", "job pages", "own pages", "refs of builds"}),
-    "truto_travis_ci": frozenset({"hostile ids", "identity", "job pages", "own pages", "refs of builds"}),
 }
 """Provider or case -> the checks that it does not pass yet."""
 

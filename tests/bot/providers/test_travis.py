@@ -1,8 +1,11 @@
 """What is Travis's own: keys and forms of webhooks, addresses, spaced restarts, the poll's cost, owners, logs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
@@ -10,17 +13,37 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bot.core.errors import AuthFailed, BotError, NotFound
-from bot.core.models import BuildFilter, Conclusion, Page, Starter, StartRequest, Status, Watched
+from bot.core.clock import Clock, Sleep
+from bot.core.errors import AuthFailed, BotError, NotFound, Unavailable, UsageError
+from bot.core.models import (
+    Build,
+    BuildFilter,
+    Conclusion,
+    Page,
+    Ref,
+    RefKind,
+    Starter,
+    StartRequest,
+    StartTarget,
+    Status,
+    Watched,
+)
+from bot.providers import open_provider
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import Provider
 from bot.providers.travis import convert, start, wire
-from bot.providers.travis.cursor import Cursor, build_of, mark
-from bot.providers.travis.webhook import DOUBT, LASTS, HookKey, payload_of
-from tests.bot.providers.case import NOW, opened
+from bot.providers.travis.options import TravisOptions
+from bot.providers.travis.poll import TravisCursor, build_of, mark
+from bot.providers.travis.urls import Site, code_host
+from bot.providers.travis.webhook import KEY_LASTS, KEY_RETRY, WebhookKey, payload_of
+from tests.bot.providers.case import CONNECTION, NOW, no_sleep, opened
 from tests.bot.providers.cases.travis import (
+    A_JOB,
     CASE,
     FERRY,
     MAIN,
     NO_KEY,
+    OTHER_SHA,
     PUBLIC_KEY,
     SHA,
     TOKEN,
@@ -61,6 +84,17 @@ class Counting:
         return httpx.Response(404) if body is None else httpx.Response(200, json=body)
 
 
+@asynccontextmanager
+async def timed(
+    answers: Counting, clock: Clock, sleep: Sleep = no_sleep, options: Mapping[str, object] | None = None
+) -> AsyncIterator[Provider[Any]]:
+    """The provider with a clock and a sleep of the test's own."""
+    merged = {name: value for name, value in {**CASE.options, **(options or {})}.items() if value is not None}
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answers), trust_env=False) as client:
+        settings = TravisOptions.model_validate(merged)
+        yield open_provider(CONNECTION, "travis", settings, client=client, clock=clock, sleep=sleep)
+
+
 def config(pem: str) -> dict[str, object]:
     return {"config": {"notifications": {"webhook": {"public_key": pem}}}}
 
@@ -76,54 +110,55 @@ async def test_webhook_is_refused_until_the_key_is_fetched() -> None:
             travis.parse_webhook(headers, FAILED)
         with pytest.raises(NotFound):
             await travis.changes(None, FERRY)  # the list of repositories is not there; the key has come by then
-        tap = travis.parse_webhook(headers, FAILED)
-    assert tap is not None
-    assert (tap.pipeline, tap.build) == ("61", "9041")
+        event = travis.parse_webhook(headers, FAILED)
+    assert event is not None
+    assert (event.pipeline, event.build) == ("61", "9041")
 
 
 async def test_check_tells_that_the_key_did_not_come() -> None:
     answers = Counting({"/user": {"login": "bells"}, "/owner/harbor/repos": {"repositories": [{"id": 1}]}})
-    async with opened(CASE, httpx.MockTransport(answers), NO_KEY) as travis:
+    now = NOW
+    async with timed(answers, lambda: now, options=NO_KEY) as travis:
         assert "public key" in (await travis.check()).warnings[0]
         answers.answers["/config"] = {"config": {"notifications": {"webhook": None}}}
-        travis._clock = lambda: NOW + DOUBT
+        now += KEY_RETRY
         assert (await travis.check()).warnings
 
 
 def test_key_is_fetched_anew_when_it_is_old_or_a_signature_did_not_fit() -> None:
-    key = HookKey(None)
+    key = WebhookKey(None)
     assert key.is_due(NOW)
-    key.asked(None, NOW)
-    assert not key.known
+    key.store(None, NOW)
+    assert not key.is_known
     assert not key.is_due(NOW + timedelta(minutes=9))
-    assert key.is_due(NOW + DOUBT)
-    key.asked(PUBLIC_KEY, NOW)
-    assert not key.is_due(NOW + DOUBT)
-    assert key.is_due(NOW + LASTS)
-    assert key.signed(signature(b"x"), b"x")
-    assert not key.is_due(NOW + DOUBT)
-    assert not key.signed(signature(b"x"), b"y")
+    assert key.is_due(NOW + KEY_RETRY)
+    key.store(PUBLIC_KEY, NOW)
+    assert not key.is_due(NOW + KEY_RETRY)
+    assert key.is_due(NOW + KEY_LASTS)
+    assert key.verify(signature(b"x"), b"x")
+    assert not key.is_due(NOW + KEY_RETRY)
+    assert not key.verify(signature(b"x"), b"y")
     assert not key.is_due(NOW + timedelta(minutes=9)), "wrong signatures must not make us ask all the time"
-    assert key.is_due(NOW + DOUBT)
-    key.asked(None, NOW)
-    assert key.signed(signature(b"x"), b"x"), "the old key stays where no new one came"
+    assert key.is_due(NOW + KEY_RETRY)
+    key.store(None, NOW)
+    assert key.verify(signature(b"x"), b"x"), "the old key stays where no new one came"
 
 
 def test_given_key_is_never_fetched_and_may_be_written_in_one_line() -> None:
-    key = HookKey(PUBLIC_KEY.replace("\n", "\\n"))
+    key = WebhookKey(PUBLIC_KEY.replace("\n", "\\n"))
     assert not key.is_due(NOW)
-    assert key.signed(signature(b"x"), b"x")
-    assert not key.is_due(NOW + LASTS)
+    assert key.verify(signature(b"x"), b"x")
+    assert not key.is_due(NOW + KEY_LASTS)
 
 
 @pytest.mark.parametrize("given", ["", "no base64!", "aGVsbG8=", "ü"])
 def test_what_is_no_signature_does_not_fit(given: str) -> None:
-    assert not HookKey(PUBLIC_KEY).signed(given, b"x")
+    assert not WebhookKey(PUBLIC_KEY).verify(given, b"x")
 
 
 def test_key_of_another_kind_signs_nothing() -> None:
     other = generate_private_key(SECP256R1()).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    assert not HookKey(other.decode()).signed(signature(b"x"), b"x")
+    assert not WebhookKey(other.decode()).verify(signature(b"x"), b"x")
 
 
 def test_payload_is_the_forms_field_byte_by_byte() -> None:
@@ -147,10 +182,10 @@ async def test_signed_payload_reads_or_is_an_error_for_people_whatever_it_holds(
         for said, payload in gnawed(PAYLOAD):
             body = form(payload)
             try:
-                tap = travis.parse_webhook(sign(body, {})[0], body)
+                event = travis.parse_webhook(sign(body, {})[0], body)
             except BotError:
                 continue
-            assert tap is None or isinstance(tap.build, str), said
+            assert event is None or isinstance(event.build, str), said
 
 
 @pytest.mark.skipif(not FOLDER.exists(), reason=ABSENT)
@@ -160,9 +195,9 @@ async def test_signatures_fit_the_documented_vectors() -> None:
         given = {name.lower(): value for name, value in vector.get("header", vector.get("headers", {})).items()}
         async with opened(CASE, SILENT, options) as travis:
             if vector["valid"]:
-                tap = travis.parse_webhook(given, vector["form_body"].encode())
-                assert tap is not None
-                assert tap.build == "277713426"
+                event = travis.parse_webhook(given, vector["form_body"].encode())
+                assert event is not None
+                assert event.build == "277713426"
             else:
                 with pytest.raises(AuthFailed):
                     travis.parse_webhook(given, vector["form_body"].encode())
@@ -175,9 +210,9 @@ async def test_every_documented_webhook_names_its_build() -> None:
     for file in files:
         body = form(json.loads(file.read_bytes()))
         async with opened(CASE, SILENT, {"owner": "acme"}) as travis:
-            tap = travis.parse_webhook(sign(body, {})[0], body)
-        assert tap is not None
-        assert (tap.pipeline, tap.build) == ("29853331", "277713426"), file.name
+            event = travis.parse_webhook(sign(body, {})[0], body)
+        assert event is not None
+        assert (event.pipeline, event.build) == ("29853331", "277713426"), file.name
 
 
 # addresses
@@ -215,7 +250,8 @@ async def test_installation_of_ones_own_has_its_own_pages_and_its_own_list_ends(
     async with opened(CASE, httpx.MockTransport(answer), {"url": "https://ci.harbor.example/api/"}) as travis:
         found = [pipeline async for pipeline in travis.pipelines()]
         page = travis.parse_url("https://ci.harbor.example/harbor/ferry/builds/9041")
-        assert travis.parse_url("https://app.travis-ci.com/github/harbor/ferry/builds/9041") is None
+        assert travis.parse_url("https://app.travis-ci.com/github/harbor/ferry/builds/9041") == page
+        assert travis.parse_url("https://ci.harbor.example:8443/harbor/ferry/builds/9041") is None
     assert page == Page(pipeline="harbor/ferry", build="9041")
     assert found[0].web_url == "https://ci.harbor.example/harbor/ferry-0"
     assert len(found) == 101
@@ -228,14 +264,14 @@ async def test_installation_of_ones_own_has_its_own_pages_and_its_own_list_ends(
     [("GithubRepository", "github"), ("BitbucketUser", "bitbucket"), ("SomethingElse", "github"), (None, "github")],
 )
 def test_code_host_of_an_address(told: str | None, host: str) -> None:
-    assert convert.code_host(told) == host
+    assert code_host(told) == host
 
 
 def test_page_of_a_repository_without_a_name_is_unknown() -> None:
     assert convert.build(wire.Build(id=1, state="passed"), "ci", "61", None, SITE).web_url is None
 
 
-SITE = convert.Site(root="https://app.travis-ci.com", with_host=True)
+SITE = Site(root="https://app.travis-ci.com", with_host=True)
 
 
 # the poll
@@ -303,7 +339,7 @@ def test_mark_of_a_repository_without_builds_is_empty() -> None:
     assert mark(None) == ""
     assert build_of("") == ""
     assert mark(wire.LastBuild(id=7)) == "7"
-    assert Cursor.read("[").marks == {}
+    assert TravisCursor.decode("[") is None
 
 
 async def test_build_that_slips_onto_the_next_page_is_told_once() -> None:
@@ -335,9 +371,9 @@ async def test_posts_are_a_second_apart() -> None:
     answers = Counting(
         {"/build/9041/jobs": {"jobs": jobs}, "/build/9041": a_build(9041, "created")}
         | {f"/job/{n}/restart": {"@type": "pending"} for n in range(3)}
+        | {"/job/1": {**A_JOB, "id": 1}}
     )
-    async with opened(CASE, httpx.MockTransport(answers)) as travis:
-        travis._sleep, travis._clock = sleep, lambda: now
+    async with timed(answers, lambda: now, sleep) as travis:
         await travis.retry("61", "9041")
         assert slept == [1.0, 1.0]
         now += timedelta(seconds=5)
@@ -354,7 +390,7 @@ async def test_restart_whose_answer_is_lost_and_that_did_nothing_is_not_repeated
         if request.method == "POST":
             posts += 1
             raise httpx.ReadTimeout("timed out")
-        return httpx.Response(200, json={"id": 502, "state": "failed"})
+        return httpx.Response(200, json={**A_JOB, "state": "failed"})
 
     async with opened(CASE, httpx.MockTransport(answer)) as travis:
         with pytest.raises(BotError, match="did not try again"):
@@ -452,4 +488,129 @@ def test_job_is_called_by_its_name_its_number_or_its_id() -> None:
 def test_build_without_a_branch_cannot_be_made_again() -> None:
     bare = wire.Build(id=1, state="passed", commit=wire.Commit(sha=SHA))
     with pytest.raises(BotError, match="made of"):
-        start.again_body(bare, StartRequest())
+        start.rebuild_body(bare, StartRequest())
+
+
+# what is started
+
+
+def request_for(kind: RefKind | None, name: str = "", *, commit: str | None = None, **options: str) -> StartRequest:
+    return StartRequest(ref=Ref(kind=kind, name=name) if kind else None, commit=commit, options=options)
+
+
+@pytest.mark.parametrize(
+    ("request_", "target"),
+    [
+        (request_for(RefKind.BRANCH, "rails"), StartTarget(branch="rails")),
+        (request_for(RefKind.BRANCH, "rails", branch="rails"), StartTarget(branch="rails")),
+        (request_for(RefKind.BRANCH, "rails", commit=SHA), StartTarget(branch="rails", commit=SHA)),
+        (request_for(RefKind.TAG, "v2.1"), StartTarget(tag="v2.1")),
+        (request_for(RefKind.COMMIT, SHA, branch="rails"), StartTarget(branch="rails", commit=SHA)),
+        (request_for(RefKind.COMMIT, SHA), StartTarget(branch="main", commit=SHA)),
+        (request_for(RefKind.COMMIT, SHA[:8], commit=SHA), StartTarget(branch="main", commit=SHA)),
+        (request_for(None, branch="rails"), StartTarget(branch="rails")),
+        (request_for(None), StartTarget(branch="main")),
+    ],
+)
+async def test_start_target_is_what_the_body_names(request_: StartRequest, target: StartTarget) -> None:
+    answers = Counting({"/repo/harbor/ferry": {"id": 61, "slug": "harbor/ferry", "default_branch": {"name": "main"}}})
+    async with opened(CASE, httpx.MockTransport(answers)) as travis:
+        assert await travis.start_target("harbor/ferry", request_) == target
+    body = start.start_body(request_)
+    assert body.get("tag_name") == target.tag
+    assert body.get("sha") == target.commit
+    assert body.get("branch") in {target.branch, None}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        request_for(RefKind.BRANCH, "rails", branch="main"),
+        request_for(RefKind.TAG, "v2.1", branch="main"),
+        request_for(RefKind.TAG, "main", branch="main"),
+        request_for(RefKind.COMMIT, SHA, commit=OTHER_SHA),
+        request_for(RefKind.COMMIT, SHA, branch=" "),
+        request_for(RefKind.PULL_REQUEST, "7"),
+    ],
+)
+async def test_refs_that_contradict_each_other_are_refused_before_anything_is_sent(request_: StartRequest) -> None:
+    answers = Counting({})
+    async with opened(CASE, httpx.MockTransport(answers)) as travis:
+        with pytest.raises(UsageError):
+            await travis.start_target("61", request_)
+        with pytest.raises(UsageError):
+            await travis.start("61", request_)
+        with pytest.raises(UsageError):
+            await travis.rebuild("61", "9041", request_)
+    assert not answers.asked
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "is_own"),
+    [
+        ({"branch": "main"}, {}, True),
+        ({}, {}, True),
+        ({"branch": "rails"}, {}, False),
+        ({}, {"branch_name": "rails"}, False),
+        ({"tag_name": "v2.1"}, {"branch_name": "v2.1"}, True),
+        ({"tag_name": "v2.1"}, {}, False),
+        ({"branch": "main", "sha": SHA[:8].upper()}, {"commit": {"sha": SHA}}, True),
+        ({"branch": "main", "sha": SHA}, {"commit": {"sha": OTHER_SHA}}, False),
+        ({"branch": "main"}, {"event_type": "push"}, False),
+        ({"branch": "main"}, {"created_at": "2026-08-01T11:58:00Z"}, False),
+        ({"branch": "main"}, {"created_at": None}, False),
+    ],
+)
+def test_own_request_is_told_from_others(body: dict[str, object], more: dict[str, object], is_own: bool) -> None:
+    listed = {"id": 1, "event_type": "api", "branch_name": "main", "created_at": "2026-08-01T12:00:00Z", **more}
+    assert start.is_own_request(wire.Request.of(listed), body, "main", NOW) == is_own
+
+
+async def test_taken_request_that_cannot_be_read_may_have_started() -> None:
+    answers = Counting({"/repo/61/requests": {"request": {"id": 4002}}})
+    async with opened(CASE, httpx.MockTransport(answers)) as travis:
+        with pytest.raises(Unavailable, match="has taken the request") as raised:
+            await travis.start("61", MAIN)
+    assert raised.value.acted
+    assert sum(asked.startswith("POST") for asked in answers.asked) == 1
+
+
+@pytest.mark.parametrize("act", ["cancel", "retry", "rebuild"])
+async def test_build_of_another_repository_is_never_acted_on(act: str) -> None:
+    foreign = {"repository": {"id": 62, "slug": "harbor/beacon"}}
+    answers = Counting(
+        {"/build/9041": {**a_build(), **foreign}, "/build/9041/jobs": {"jobs": [{**A_JOB, "id": 1, **foreign}]}}
+    )
+    async with opened(CASE, httpx.MockTransport(answers)) as travis:
+        acts = {
+            "cancel": travis.cancel("61", "9041"),
+            "retry": travis.retry("61", "9041"),
+            "rebuild": travis.rebuild("61", "9041", StartRequest()),
+        }
+        for name, call in acts.items():
+            if name != act:
+                call.close()
+        with pytest.raises(NotFound, match="harbor/beacon"):
+            await acts[act]
+    assert not [asked for asked in answers.asked if asked.startswith("POST")]
+
+
+async def test_builds_of_pull_requests_are_not_offered_to_be_built_again() -> None:
+    build = Build(connection="ci", pipeline="61", id="1", status=Status.COMPLETED, branch="main")
+    async with opened(CASE, SILENT) as travis:
+        assert Capability.REBUILD in travis.accepts(build)
+        assert Capability.REBUILD not in travis.accepts(replace(build, branch=None, pull_request="7"))
+        assert Capability.RETRY_ALL in travis.accepts(replace(build, branch=None, pull_request="7"))
+
+
+def test_build_without_jobs_has_unknown_counts() -> None:
+    assert not convert.counts(()).known
+    passed = convert.job(wire.Job(id=5, state="passed"), "1", "61", SITE)
+    assert (convert.counts((passed,)).errors, convert.counts((passed,)).warnings) == (0, 0)
+
+
+def test_pull_request_whose_branch_is_called_main_is_no_build_of_main() -> None:
+    raw = wire.Build.of({**a_build(), "event_type": "pull_request", "pull_request_number": 7, "tag": {"name": "v1"}})
+    build = convert.build(raw, "ci", "61", None, SITE)
+    assert (build.branch, build.tag, build.pull_request, build.target_branch) == (None, None, "7", "main")
+    assert build.history_ref == Ref(kind=RefKind.PULL_REQUEST, name="7")

@@ -3,8 +3,11 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -13,7 +16,16 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from bot.connections import read_options
-from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse, Unsupported, UsageError
+from bot.core.clock import Clock
+from bot.core.errors import (
+    AuthFailed,
+    NotFound,
+    Rejected,
+    Unavailable,
+    UnexpectedResponse,
+    Unsupported,
+    UsageError,
+)
 from bot.core.models import (
     Build,
     BuildFilter,
@@ -25,18 +37,22 @@ from bot.core.models import (
     RefKind,
     Starter,
     StartRequest,
+    StartTarget,
     Status,
     Trigger,
     Watched,
 )
+from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
-from bot.providers.truto import convert, limits, proxy, wire
-from bot.providers.truto.cursor import Cursor, moved_on
-from bot.providers.truto.integrations import PASSED_ON, READS, WHY_NOT, Integration, integration_of
-from bot.providers.truto.listing import BuildQuery, ResponseFormat
-from bot.providers.truto.options import TrutoOptions
+from bot.providers.truto import convert, errors, proxy, start, wire
+from bot.providers.truto.client import READS, BuildQuery, ResponseFormat
+from bot.providers.truto.errors import WHY_NOT
+from bot.providers.truto.options import Integration, TrutoOptions, integration_of
+from bot.providers.truto.poll import TrutoCursor
 from bot.providers.truto.provider import Truto
-from tests.bot.providers.case import CONNECTION, NOW, opened
+from bot.providers.truto.proxy import PASSED_ON
+from bot.providers.truto.urls import Place, jenkins_job
+from tests.bot.providers.case import CONNECTION, NOW, no_sleep, opened
 from tests.bot.providers.cases.truto import ACCOUNT, CASE, CIRCLECI, OPTIONS, a_build, page_of, sign
 from tests.bot.providers.specs import ABSENT, FOLDER, Specs
 
@@ -50,18 +66,24 @@ REMOTE_401 = {"statusCode": 401, "message": "The token was revoked", "truto_is_r
 MAIN = Ref(kind=RefKind.BRANCH, name="main")
 
 
+UUID = "{6b1d0c3e-0000-4000-8000-000000000041}"
+
+
 class Stand(httpx.AsyncBaseTransport):
     """Answers by (method, path) from lists of answers, the last of which stays; keeps what was asked."""
 
     def __init__(self, answers: Mapping[tuple[str, str], list[object]]) -> None:
         self.answers = {place: list(bodies) for place, bodies in answers.items()}
         self.asked: list[httpx.Request] = []
+        self.default: object = None
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
         self.asked.append(request)
         left = self.answers.get((request.method, request.url.path))
+        if not left and self.default is not None and request.method == "GET":
+            return httpx.Response(200, json=self.default)
         if not left:
             return httpx.Response(404, json={"message": "not here", "truto_is_remote_error": True})
         body = left.pop(0) if len(left) > 1 else left[0]
@@ -80,6 +102,17 @@ class Stand(httpx.AsyncBaseTransport):
 async def connected(stand: Stand, options: Mapping[str, object] | None = None) -> AsyncIterator[Truto]:
     """The adapter, before GitHub where the options don't say otherwise."""
     async with opened(CASE, stand, options) as provider:
+        assert isinstance(provider, Truto)
+        yield provider
+
+
+@asynccontextmanager
+async def timed(stand: Stand, clock: Clock, options: Mapping[str, object] | None = None) -> AsyncIterator[Truto]:
+    """The provider with a clock of the test's own."""
+    merged = {name: value for name, value in {**CASE.options, **(options or {})}.items() if value is not None}
+    settings = TrutoOptions.model_validate(merged)
+    async with httpx.AsyncClient(transport=stand, trust_env=False) as client:
+        provider = open_provider(CONNECTION, "truto", settings, client=client, clock=clock, sleep=no_sleep)
         assert isinstance(provider, Truto)
         yield provider
 
@@ -182,19 +215,43 @@ async def test_each_system_declares_what_it_can_and_says_why_not_the_rest(option
         assert not WHY_NOT[system].keys() & truto.capabilities, "a reason why not, and it can"
 
 
-async def test_connection_that_passes_nothing_on_can_only_read_from_then_on() -> None:
+async def test_operation_that_is_not_passed_on_is_left_out_for_half_an_hour_and_no_other() -> None:
     refusal = httpx.Response(404, json={"statusCode": 404, "message": "Unknown path"})
-    stand = Stand({("POST", "/custom/repos/harbor/ferry/actions/runs/9042/cancel"): [refusal]})
-    async with connected(stand) as truto:
-        with pytest.raises(Unsupported, match="on to GitHub"):
+    cancel = ("POST", "/custom/repos/harbor/ferry/actions/runs/9042/cancel")
+    rerun = ("POST", "/custom/repos/harbor/ferry/actions/runs/9042/rerun")
+    build = ("GET", "/unified/ci-cd/builds/9042")
+    stand = Stand({cancel: [refusal, httpx.Response(202, json={})], rerun: [{}], build: [a_build(42)]})
+    running = Build(connection=CONNECTION, pipeline="ferry", id="9042", status=Status.IN_PROGRESS)
+    now = NOW
+    async with timed(stand, lambda: now) as truto:
+        with pytest.raises(Unsupported, match="on to GitHub: Unknown path"):
             await truto.cancel("ferry", "9042")
-        assert truto.capabilities == READS[Integration.GITHUB] | {Capability.WEBHOOK}
-        for capability in PASSED_ON[Integration.GITHUB]:
-            assert "does not pass" in str(truto.unsupported(capability))
+        assert not truto.can(Capability.CANCEL)
+        assert Capability.CANCEL not in truto.accepts(running)
+        assert "does not pass" in str(truto.unsupported(Capability.CANCEL))
         assert "number" in str(truto.unsupported(Capability.REBUILD))
         with pytest.raises(Unsupported):
             await truto.cancel("ferry", "9042")
-    assert len(stand.asked) == 1
+        assert len(stand.asked) == 1, "what was absent a moment ago is not asked for again"
+        for capability in PASSED_ON[Integration.GITHUB] - {Capability.CANCEL}:
+            assert truto.can(capability), capability
+        await truto.retry("ferry", "9042", failed_only=False)
+        now += timedelta(minutes=29)
+        assert not truto.can(Capability.CANCEL)
+        now += timedelta(minutes=2)
+        assert truto.can(Capability.CANCEL)
+        assert Capability.CANCEL in truto.accepts(running)
+        await truto.cancel("ferry", "9042")
+
+
+async def test_log_that_is_not_passed_on_leaves_out_the_live_log_too() -> None:
+    log = ("GET", f"/custom/repositories/harbor/ferry/pipelines/{UUID}/steps/s/log")
+    async with connected(Stand({log: [httpx.Response(501, json={"message": "no"})]}), BITBUCKET) as truto:
+        with pytest.raises(Unsupported, match="Bitbucket"):
+            await truto.log(Job(id="s", build=UUID, pipeline="ferry", name="Build"))
+        assert not truto.can(Capability.LOG)
+        assert not truto.can(Capability.LIVE_LOG)
+        assert truto.can(Capability.START)
 
 
 async def test_refusal_of_the_system_itself_narrows_nothing() -> None:
@@ -223,7 +280,7 @@ async def test_every_parameter_of_the_list_is_sent() -> None:
     )
     stand = Stand({BUILDS: [{"result": {"9041": a_build(41), "9040": a_build(40)}, "next_cursor": None}]})
     async with connected(stand, {"repo": "ferry"}) as truto:
-        builds = [build async for build in truto.list_builds("ferry", query)]
+        builds = [build async for build in truto._client.listed_builds("ferry", query)]
     assert [build.id for build in builds] == ["9041", "9040"]
     (request,) = stand.asked
     assert sorted(request.url.params.multi_items()) == sorted(
@@ -254,7 +311,7 @@ async def test_builds_are_not_read_from_formats_of_the_system_beneath(form: Resp
     stand = Stand({})
     async with connected(stand) as truto:
         with pytest.raises(UsageError, match=form.value):
-            [build async for build in truto.list_builds("ferry", BuildQuery(response_format=form))]
+            [build async for build in truto._client.listed_builds("ferry", BuildQuery(response_format=form))]
     assert not stand.asked
 
 
@@ -286,8 +343,7 @@ async def test_refusal_by_the_system_beneath_stops_the_poll_until_somebody_recon
     )
     watched = Watched(pipelines=frozenset({"ferry"}))
     now = NOW
-    async with connected(stand) as truto:
-        truto._clock = lambda: now
+    async with timed(stand, lambda: now) as truto:
         for _ in range(3):
             with pytest.raises(AuthFailed) as refused:
                 await truto.changes(None, watched)
@@ -344,11 +400,12 @@ async def test_pipeline_without_id_and_name_is_told() -> None:
 
 def test_cursor_that_does_not_read_has_seen_nothing() -> None:
     for text in (None, "", "{", "[]", '{"seen": 7}'):
-        assert Cursor.read(text) == Cursor()
-    kept = Cursor.read(moved_on({"ferry": {"1": True, "2": False}}))
-    assert kept.knows("ferry") == frozenset({"1", "2"})
+        assert TrutoCursor.decode(text) is None
+    kept = TrutoCursor.decode(TrutoCursor(seen={"ferry": {"1": True, "2": False}}).encode())
+    assert kept is not None
+    assert kept.known("ferry") == frozenset({"1", "2"})
     assert kept.completed("ferry") == frozenset({"1"})
-    assert not kept.knows("beacon")
+    assert not kept.known("beacon")
 
 
 async def test_circleci_builds_stand_as_their_jobs_do_and_finished_ones_are_asked_once() -> None:
@@ -518,7 +575,7 @@ async def test_circleci_start_sends_typed_parameters(ref: Ref, sent: dict[str, s
 async def test_circleci_start_without_a_build_says_what_circleci_said() -> None:
     stand = circle_stand(posts={f"/custom/project/{SLUG}/pipeline": {"message": "Skipped by the commit."}})
     async with connected(stand, CIRCLE) as truto:
-        with pytest.raises(UnexpectedResponse, match="Skipped by the commit"):
+        with pytest.raises(Rejected, match="Skipped by the commit"):
             await truto.start(SLUG, StartRequest(ref=MAIN))
         with pytest.raises(UsageError, match="commits"):
             await truto.start(SLUG, StartRequest(ref=MAIN, commit="5f3a9c1e7b2d"))
@@ -538,9 +595,9 @@ async def test_signatures_fit_the_documented_vectors() -> None:
         options = {"webhook_secret": vector["secret"], "integrated_account_id": account}
         async with connected(Stand({}), options) as truto:
             if vector["valid"]:
-                tap = truto.parse_webhook(headers, body)
-                assert tap is not None
-                assert tap.delivery == "evt_01"
+                event = truto.parse_webhook(headers, body)
+                assert event is not None
+                assert event.delivery == "evt_01"
             else:
                 with pytest.raises(AuthFailed):
                     truto.parse_webhook(headers, body)
@@ -562,9 +619,9 @@ async def test_delivery_without_an_id_is_known_by_its_signature() -> None:
     body = json.dumps({"event": "record:created", "payload": {"integrated_account_id": ACCOUNT}}).encode()
     odd = json.dumps({"event": "record:created", "payload": "odd"}).encode()
     async with connected(Stand({})) as truto:
-        tap = truto.parse_webhook(sign(body, {})[0], body)
-        assert tap is not None
-        assert len(tap.delivery) == 64
+        event = truto.parse_webhook(sign(body, {})[0], body)
+        assert event is not None
+        assert len(event.delivery) == 64
         assert truto.parse_webhook(sign(odd, {})[0], odd) is None
 
 
@@ -589,13 +646,18 @@ async def test_delivery_without_an_id_is_known_by_its_signature() -> None:
         (
             BITBUCKET,
             "https://bitbucket.org/harbor/ferry/pipelines/results/41/steps/%7B57e9%7D",
-            Page(pipeline="ferry", number=41),
+            Page(pipeline="ferry", number=41, job="{57e9}"),
         ),
         (BITBUCKET, "https://bitbucket.org/harbor/ferry", Page(pipeline="ferry")),
         (
             CIRCLE,
             "https://app.circleci.com/pipelines/github/harbor/ferry/41/workflows/w1",
             Page(pipeline=SLUG, number=41),
+        ),
+        (
+            CIRCLE,
+            "https://app.circleci.com/pipelines/github/harbor/ferry/41/workflows/w1/jobs/31",
+            Page(pipeline=SLUG, number=41, job="31"),
         ),
         (CIRCLE, "https://app.circleci.com/pipelines/github/harbor/beacon/41", None),
         (
@@ -623,8 +685,8 @@ async def test_pages_read(options: dict[str, object], url: str, page: Page | Non
 # readers
 
 
-def place(integration: Integration, pipeline: str = "ferry") -> convert.Place:
-    return convert.Place(connection="ci", integration=integration, pipeline=pipeline, owner="harbor")
+def place(integration: Integration, pipeline: str = "ferry") -> Place:
+    return Place(connection="ci", integration=integration, pipeline=pipeline, owner="harbor")
 
 
 def built(integration: Integration, fields: Mapping[str, object], pipeline: str = "ferry") -> Build:
@@ -738,7 +800,7 @@ def test_pipeline_without_id_and_name_is_none() -> None:
     ],
 )
 def test_jenkins_jobs_have_paths(workflow: str, path: str) -> None:
-    assert proxy.job_path(workflow) == path
+    assert "/".join(quote(segment, safe="") for segment in jenkins_job(workflow)) == path
 
 
 @pytest.mark.parametrize(
@@ -755,22 +817,258 @@ def test_envelope_around_the_systems_own_answer_is_taken_off(body: bytes, inner:
     assert bytes(proxy.inner(body)) == inner
 
 
-def test_recorded_parameters_that_do_not_read_are_none() -> None:
-    for odd in ("{", "[]", "7"):
-        it = wire.BuildWire.of(
-            {"id": 1, "remote_data": {"definition": {"id": 7}, "sourceBranch": "refs/heads/main", "parameters": odd}}
-        )
-        here = place(Integration.AZURE)
-        call = proxy.same_again(here, it, convert.build(it, here), StartRequest())
-        assert call.body == {"definition": {"id": 7}, "sourceBranch": "refs/heads/main", "reason": "manual"}
+AZURE_SOURCE: Mapping[str, object] = {"definition": {"id": 7}, "sourceBranch": "refs/heads/main"}
 
 
-async def test_travis_request_without_an_id_is_told() -> None:
-    stand = Stand({("POST", "/custom/repo/harbor/ferry/requests"): [{"@type": "pending"}]})
+def azure_rebuild(request: StartRequest, **remote: object) -> Mapping[str, object] | None:
+    raw = wire.BuildWire.of({"id": 1, "remote_data": {**AZURE_SOURCE, **remote}})
+    at = place(Integration.AZURE)
+    return start.azure_rebuild(at, raw, convert.build(raw, at), request).body
+
+
+@pytest.mark.parametrize("odd", ["{", "[]", "7", '{"KEY": null}'])
+def test_recorded_variables_that_are_not_told_are_never_dropped(odd: str) -> None:
+    with pytest.raises(Rejected, match=r"variables|KEY"):
+        azure_rebuild(StartRequest(), parameters=odd)
+
+
+def test_azure_rebuild_keeps_variables_and_template_parameters() -> None:
+    body = azure_rebuild(
+        StartRequest(parameters={"KEY": "k", "TIDE": "low"}),
+        parameters='{"KEY": null, "QUAY": "north", "TIDE": "high"}',
+        templateParameters={"env": "prod"},
+    )
+    assert body is not None
+    assert json.loads(str(body["parameters"])) == {"KEY": "k", "QUAY": "north", "TIDE": "low"}
+    assert body["templateParameters"] == {"env": "prod"}
+    assert azure_rebuild(StartRequest()) == {
+        "definition": {"id": 7},
+        "sourceBranch": "refs/heads/main",
+        "reason": "manual",
+    }
+
+
+@pytest.mark.parametrize(
+    ("run", "given", "sent"),
+    [
+        ({"variables": [{"key": "DEPLOY", "value": "prod"}]}, {}, [("DEPLOY", "prod")]),
+        (
+            {"variables": [{"key": "DEPLOY", "value": "prod"}]},
+            {"A": "b"},
+            [("DEPLOY", "prod"), ("A", "b")],
+        ),
+        ({"variables": [{"key": "KEY", "secured": True}]}, {"KEY": "k"}, [("KEY", "k")]),
+        ({"has_variables": False}, {}, []),
+        ({"variables": [{"key": "KEY", "secured": True}]}, {}, None),
+        ({"variables": [{"key": "KEY"}]}, {"OTHER": "x"}, None),
+        ({"has_variables": True}, {"A": "b"}, None),
+        ({}, {}, None),
+        (httpx.Response(404, json={"message": "Unknown path"}), {"A": "b"}, None),
+    ],
+)
+async def test_bitbucket_rebuild_keeps_its_variables_or_is_refused(
+    run: object, given: dict[str, str], sent: list[tuple[str, str]] | None
+) -> None:
+    target = {"type": "pipeline_ref_target", "ref_type": "branch", "ref_name": "main"}
+    posts = "/custom/repositories/harbor/ferry/pipelines"
+    stand = Stand(
+        {
+            ("GET", f"/unified/ci-cd/builds/{UUID}"): [{"id": UUID, "remote_data": {"target": target}}],
+            ("GET", f"{posts}/{UUID}"): [{"uuid": UUID, **run} if isinstance(run, dict) else run],
+            ("POST", posts): [{"uuid": UUID}],
+        }
+    )
+    async with connected(stand, BITBUCKET) as truto:
+        if sent is None:
+            with pytest.raises(Rejected, match=r"variables|KEY"):
+                await truto.rebuild("ferry", UUID, StartRequest(parameters=given))
+            assert not stand.sent(posts)
+            return
+        await truto.rebuild("ferry", UUID, StartRequest(parameters=given))
+    variables = [{"key": name, "value": value} for name, value in sent]
+    assert stand.sent(posts) == [{"target": target} | ({"variables": variables} if variables else {})]
+
+
+@pytest.mark.parametrize(
+    ("options", "request_", "target"),
+    [
+        ({}, StartRequest(ref=MAIN), StartTarget(branch="main")),
+        ({}, StartRequest(ref=Ref(kind=RefKind.TAG, name="main")), StartTarget(tag="main")),
+        ({}, StartRequest(), StartTarget(branch="trunk")),
+        (BITBUCKET, StartRequest(ref=MAIN, commit="abc123"), StartTarget(branch="main", commit="abc123")),
+        (
+            BITBUCKET,
+            StartRequest(ref=Ref(kind=RefKind.COMMIT, name="abc123"), options={"custom": "x"}),
+            StartTarget(branch="trunk", commit="abc123"),
+        ),
+        (
+            CIRCLE,
+            StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="7")),
+            StartTarget(branch="pull/7/head", pull_request="7"),
+        ),
+        (AZURE, StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="7")), StartTarget(pull_request="7")),
+        (
+            TRAVIS,
+            StartRequest(ref=Ref(kind=RefKind.COMMIT, name="abc123")),
+            StartTarget(branch="trunk", commit="abc123"),
+        ),
+    ],
+)
+async def test_start_target_is_what_the_system_will_build(
+    options: dict[str, object], request_: StartRequest, target: StartTarget
+) -> None:
+    stand = Stand({})
+    stand.default = {"id": "1", "name": "ferry", "default_branch": "trunk"}
+    async with connected(stand, options) as truto:
+        assert await truto.start_target(truto.options.home, request_) == target
+    assert not [path for path in stand.paths if not path.startswith("GET")]
+
+
+@pytest.mark.parametrize(
+    ("options", "request_"),
+    [
+        ({}, StartRequest(ref=Ref(kind=RefKind.TAG, name="refs/heads/main"))),
+        (AZURE, StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="7/../../heads/main"))),
+        (CIRCLE, StartRequest(ref=Ref(kind=RefKind.PULL_REQUEST, name="7/merge"))),
+        (TRAVIS, StartRequest(ref=Ref(kind=RefKind.COMMIT, name="abc123"), commit="def456")),
+        (TRAVIS, StartRequest(ref=Ref(kind=RefKind.BRANCH, name=" "))),
+    ],
+)
+async def test_ref_that_says_another_than_it_seems_is_refused(
+    options: dict[str, object], request_: StartRequest
+) -> None:
+    stand = Stand({})
+    async with connected(stand, options) as truto:
+        with pytest.raises(UsageError):
+            await truto.start_target(truto.options.home, request_)
+        with pytest.raises(UsageError):
+            await truto.start(truto.options.home, request_)
+    assert not stand.asked
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "is_own"),
+    [
+        (StartTarget(branch="main"), {}, True),
+        (StartTarget(branch="rails"), {}, False),
+        (StartTarget(tag="main"), {"tag": "main", "branch": None}, True),
+        (StartTarget(tag="v1"), {}, False),
+        (StartTarget(branch="main"), {"pull_request": "7"}, False),
+        (StartTarget(pull_request="7"), {"pull_request": "7", "branch": None}, True),
+        (StartTarget(branch="main", commit="abc123"), {"commit": "ABC1234"}, True),
+        (StartTarget(branch="main", commit="abc123"), {"commit": "def456"}, False),
+        (StartTarget(branch="main"), {"trigger": Trigger.PUSH}, False),
+        (StartTarget(branch="main"), {"created_at": NOW - timedelta(minutes=2)}, False),
+        (StartTarget(branch="main"), {"created_at": None}, False),
+    ],
+)
+def test_own_start_is_told_from_others(target: StartTarget, more: dict[str, Any], is_own: bool) -> None:
+    build = Build(connection="ci", pipeline="ferry", id="1", branch="main", trigger=Trigger.API, created_at=NOW)
+    assert start.is_own_start(replace(build, **more), target, NOW) == is_own
+
+
+@pytest.mark.parametrize(
+    ("integration", "pipeline", "remote", "owner"),
+    [
+        (Integration.TRAVIS, "harbor/ferry", {"repository": {"id": 61, "slug": "Harbor/Ferry"}}, None),
+        (Integration.TRAVIS, "61", {"repository": {"id": 61, "slug": "harbor/ferry"}}, None),
+        (Integration.TRAVIS, "61", {"repository": {"slug": "harbor/beacon"}}, None),
+        (Integration.TRAVIS, "61", {"repository": {"id": 62, "slug": "harbor/beacon"}}, "harbor/beacon"),
+        (Integration.CIRCLECI, SLUG, {"project_slug": "gh/harbor/beacon"}, "gh/harbor/beacon"),
+        (Integration.CIRCLECI, SLUG, {"project_slug": SLUG}, None),
+        (Integration.AZURE, "ferry", {"repository": {"name": "beacon"}}, "beacon"),
+        (Integration.AZURE, "harbor", {"repository": {"name": "beacon"}}, None),
+        (Integration.AZURE, "ferry", {"repository": {"id": "0f4e2b66-7a10-4c8e-9d53-2b1f60a7c9e4"}}, None),
+        (Integration.AZURE, "ferry", None, None),
+    ],
+)
+def test_build_of_another_pipeline_is_told_by_the_systems_own_fields(
+    integration: Integration, pipeline: str, remote: object, owner: str | None
+) -> None:
+    raw = wire.BuildWire.of({"id": 1, "remote_data": remote})
+    assert convert.owner_of(raw, place(integration, pipeline)) == owner
+
+
+async def test_lists_leave_out_builds_of_other_repositories() -> None:
+    def of(name: str) -> dict[str, object]:
+        return {"repository": {"name": name}}
+
+    listed = answer(a_build(42, remote_data=of("beacon")), a_build(41, remote_data=of("ferry")))
+    async with connected(Stand({BUILDS: [listed]}), {**AZURE, "repo": "ferry"}) as truto:
+        assert [build.number async for build in truto.builds("ferry", BuildFilter())] == [41]
+
+
+async def test_job_of_another_build_is_never_run_again() -> None:
+    jobs = answer(job("601", "failed"))
+    stand = Stand({JOBS: [jobs], ("GET", "/unified/ci-cd/builds/9041"): [a_build(41)]})
+    async with connected(stand) as truto:
+        with pytest.raises(NotFound, match="not of build"):
+            await truto.retry("ferry", "9041", job="999")
+    assert not [path for path in stand.paths if path.startswith("POST")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "branch", "pull_request", "from_fork"),
+    [
+        ({"branch": "pull/7"}, None, "7", True),
+        ({"branch": "pull/7/head"}, None, "7", True),
+        ({"branch": "pull/hull"}, "pull/hull", None, None),
+        (
+            {
+                "branch": "main",
+                "remote_data": {"vcs": {"origin_repository_url": "a", "target_repository_url": "b"}},
+            },
+            "main",
+            None,
+            True,
+        ),
+    ],
+)
+def test_circleci_builds_of_forks_are_no_branchs(
+    fields: dict[str, object], branch: str | None, pull_request: str | None, from_fork: bool | None
+) -> None:
+    build = built(Integration.CIRCLECI, fields, SLUG)
+    assert (build.branch, build.pull_request, build.from_fork) == (branch, pull_request, from_fork)
+
+
+def test_pull_request_without_a_number_is_no_branchs_build() -> None:
+    for fields in ({"trigger": "merge_request"}, {"remote_data": {"event": "pull_request"}}):
+        assert built(Integration.GITHUB, {"branch": "main", **fields}).history_ref is None
+
+
+def test_login_inside_a_noreply_address_is_read() -> None:
+    author = {"name": "Ole", "email": "12345+ole-friis@users.noreply.github.com"}
+    person = built(Integration.GITHUB, {"remote_data": {"head_commit": {"author": author}}}).author
+    assert person is not None
+    assert person.login == "ole-friis"
+    assert convert.noreply_login("ole@harbor.example") is None
+
+
+@pytest.mark.parametrize("odd", ["", "a//b", "/"])
+def test_jenkins_job_with_an_empty_part_is_none(odd: str) -> None:
+    with pytest.raises(NotFound):
+        jenkins_job(odd)
+
+
+def test_build_without_jobs_has_unknown_counts() -> None:
+    assert not convert.counts((), tells_tolerated=True).known
+
+
+async def test_travis_request_without_an_id_may_have_started() -> None:
+    stand = Stand({("POST", "/custom/repo/harbor/ferry/requests"): [{"@type": "pending"}], BUILDS: [answer()]})
     async with connected(stand, TRAVIS) as truto:
-        with pytest.raises(UnexpectedResponse, match="which build"):
+        with pytest.raises(Unavailable) as raised:
             await truto.start("harbor/ferry", StartRequest(ref=MAIN))
-        assert len(stand.asked) == 1
+    assert raised.value.acted
+    assert stand.paths.count("POST /custom/repo/harbor/ferry/requests") == 1
+
+
+async def test_travis_request_that_cannot_be_read_may_have_started() -> None:
+    stand = Stand({("POST", "/custom/repo/harbor/ferry/requests"): [{"request": {"id": 4002}}]})
+    async with connected(stand, TRAVIS) as truto:
+        with pytest.raises(Unavailable) as raised:
+            await truto.start("harbor/ferry", StartRequest(ref=MAIN))
+    assert raised.value.acted
 
 
 def test_jobs_that_travis_runs_again_are_those_that_did_not_pass() -> None:
@@ -796,9 +1094,9 @@ def test_quota_is_read_from_the_headers() -> None:
 
 
 def test_wait_is_what_the_headers_say_or_what_trutos_limit_takes() -> None:
-    assert limits.wait_seconds(httpx.Headers({"Retry-After": "7", "ratelimit-reset": "4"})) == 7
-    assert limits.wait_seconds(httpx.Headers({"Retry-After": "soon", "ratelimit-reset": "4"})) == 4
-    assert limits.wait_seconds(httpx.Headers()) == limits.FALLBACK_WAIT_SECONDS
+    assert errors.wait_seconds(httpx.Headers({"Retry-After": "7", "ratelimit-reset": "4"})) == 7
+    assert errors.wait_seconds(httpx.Headers({"Retry-After": "soon", "ratelimit-reset": "4"})) == 4
+    assert errors.wait_seconds(httpx.Headers()) == errors.FALLBACK_WAIT_SECONDS
 
 
 def test_payloads_are_our_own() -> None:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bot.core.errors import AuthFailed, NotFound, Rejected
+from bot.core.errors import AuthFailed, NotFound, Rejected, Unavailable
 from bot.core.models import (
     Build,
     BuildFilter,
@@ -24,7 +24,7 @@ from bot.core.models import (
     Watched,
 )
 from bot.providers.travis.webhook import payload_of
-from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Foreign, JobPage, Sample
 
 TOKEN = "made-up-travis-token"
 PRIVATE_KEY = generate_private_key(65537, 2048)
@@ -89,6 +89,27 @@ def key(number: int, pipeline: str = "61") -> BuildKey:
     return BuildKey(connection=CONNECTION, pipeline=pipeline, id=str(number))
 
 
+def kind_of_ref(**more: object) -> tuple[Answer, ...]:
+    """Answers under which build 9041 is a build of a kind of ref."""
+    return (
+        Answer(path="/build/9041", body={**a_build(), **more}),
+        Answer(path="/build/9041/jobs", body={"jobs": []}),
+    )
+
+
+A_JOB = {
+    "id": 502,
+    "state": "failed",
+    "number": "41.2",
+    "build": {"id": 9041},
+    "repository": {"id": 61, "slug": "harbor/ferry"},
+}
+PLACES: tuple[Answer, ...] = (
+    Answer(path="/job/502", body=A_JOB),
+    Answer(path="/build/9041", body=a_build()),
+    Answer(path="/build/9041/jobs", body={"jobs": [A_JOB]}),
+)
+
 JOB = Job(id="502", build="9041", pipeline="61", name="Tests", status=Status.COMPLETED)
 RUNNING_JOB = Job(id="505", build="9041", pipeline="61", name="Tests", status=Status.IN_PROGRESS)
 BUILD = Build(connection=CONNECTION, pipeline="61", id="9041", status=Status.COMPLETED, conclusion=Conclusion.FAILED)
@@ -110,7 +131,7 @@ CALLS: Mapping[str, Call] = {
     "pipeline": lambda p: p.pipeline("harbor/ferry"),
     "pipeline_by_name": lambda p: p.pipeline("ferry"),
     "pipeline_of_others": lambda p: p.pipeline("rival/ferry"),
-    "pipeline_missing": lambda p: p.pipeline("no such"),
+    "pipeline_missing": lambda p: p.pipeline("no-such"),
     "builds": lambda p: p.builds("61", BuildFilter(limit=4)),
     "builds_filtered": lambda p: p.builds(
         "61", BuildFilter(branch="main", commit=SHA[:8], states=frozenset({"failed"}))
@@ -122,6 +143,8 @@ CALLS: Mapping[str, Call] = {
     "build_canceled_early": lambda p: p.build("61", "9041"),
     "build_of_another": lambda p: p.build("61", "9041"),
     "build_missing": lambda p: p.build("61", "9"),
+    "build_of_job": lambda p: p.build_of_job("61", "502"),
+    "build_of_job_of_another": lambda p: p.build_of_job("61", "502"),
     "build_by_number": lambda p: p.build_by_number("61", 41),
     "build_by_number_listed": lambda p: p.build_by_number("61", 41),
     "build_by_number_empty": lambda p: p.build_by_number("61", 41),
@@ -175,6 +198,7 @@ CALLS: Mapping[str, Call] = {
     "retry_all": lambda p: p.retry("61", "9041", failed_only=False),
     "retry_all_timeout": lambda p: p.retry("61", "9041", failed_only=False),
     "retry_job": lambda p: p.retry("61", "9041", job="502"),
+    "retry_job_of_another_build": lambda p: p.retry("61", "9041", job="502"),
     "retry_job_forbidden": lambda p: p.retry("61", "9041", job="502"),
     "jobs": lambda p: p.jobs("61", "9041"),
     "log": lambda p: p.log(JOB),
@@ -252,7 +276,7 @@ SAMPLES: Mapping[str, Sample] = {
         call=lambda p: p.start("61", SIGNES),
         at="/repo/61/request/4002",
         also=("start_default",),
-        raises=NotFound,  # of the build it names
+        raises=Unavailable,  # it names a build that can't be read
     ),
     "build_restart.json": Sample(
         call=lambda p: p.retry("61", "9041", failed_only=False),
@@ -315,6 +339,22 @@ CASE = Case(
         Answer(path="/build/9041", body=a_build(9041, state)),
         Answer(path="/build/9041/jobs", body={"jobs": []}),
     ),
+    foreign=Foreign(pipeline="62", build="9041", answers=PLACES, belongs_to="61"),
+    job_pages=tuple(
+        JobPage(url=url, pipeline="61", build="9041", job=job, answers=PLACES)
+        for url, job in (
+            ("https://app.travis-ci.com/github/harbor/ferry/jobs/502", "502"),
+            ("https://app.travis-ci.com/github/harbor/ferry/jobs/502/config#L7", "502"),
+            ("https://travis-ci.com/harbor/ferry/jobs/502", "502"),
+            ("https://app.travis-ci.com/github/harbor/ferry/builds/9041/config", None),
+        )
+    ),
+    ref_builds={
+        "branch": kind_of_ref(event_type="push"),
+        "pull_request": kind_of_ref(event_type="pull_request", pull_request_number=7),
+        "fork": "a build does not tell where its pull request comes from; it counts as the pull request's",
+        "tag": kind_of_ref(event_type="push", branch={"name": "v2.1"}, tag={"name": "v2.1"}),
+    },
     endless={
         "pipelines": Endless(call=lambda p: p.pipelines(), page=a_page_of_repositories),
         "builds": Endless(call=lambda p: p.builds("61", BuildFilter(limit=100_000)), page=a_page_of_builds),

@@ -23,9 +23,9 @@ from bot.core.models import (
     Watched,
 )
 from bot.providers.base.provider import Provider
-from bot.providers.truto.listing import BuildQuery
+from bot.providers.truto.client import BuildQuery
 from bot.providers.truto.provider import Truto
-from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, Sample
+from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Endless, JobPage, Sample
 
 TOKEN = "trt_made_up_for_these_tests"
 SECRET = "a-made-up-webhook-secret"
@@ -72,6 +72,12 @@ def page_of_pipelines(asked: httpx.Request, number: int) -> httpx.Response:
     return httpx.Response(200, json=named) if single else page(asked, number, named)
 
 
+def whole(number: str, fields: Mapping[str, object], remote: Mapping[str, object]) -> tuple[Answer, ...]:
+    """Answers under which a build has unified fields and the system's own."""
+    body = {"id": number, "status": "completed", "conclusion": "passed", **fields, "remote_data": remote}
+    return (Answer(path=f"{LIST}/{{id}}", body=body), Answer(path=LIST, body={"result": [body], "next_cursor": None}))
+
+
 def sign(body: bytes, headers: Mapping[str, str]) -> tuple[Mapping[str, str], None]:
     signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
     return {**headers, "x-truto-signature": f"format=sha256,v={signature}"}, None
@@ -102,7 +108,7 @@ def as_facts(check: Callable[[Any], bool]) -> Callable[[Any], None]:
 def as_listed(provider: Provider[Any]) -> object:
     """CircleCI's builds as the list has them, without their jobs."""
     assert isinstance(provider, Truto)
-    return provider.list_builds("gh/acme/widgets", BuildQuery(limit=1))
+    return provider._client.listed_builds("gh/acme/widgets", BuildQuery(limit=1))
 
 
 JOB = Job(id="70001", build="9041", pipeline="ferry", name="tests", web_url="https://github.com/harbor/ferry")
@@ -185,6 +191,22 @@ CALLS: Mapping[str, Call] = {
     "issues": lambda p: p.issues("ferry", "9041"),
     "counts": lambda p: p.counts(BUILD),
 }
+
+
+def github_ref(event: str, **more: object) -> tuple[Answer, ...]:
+    """Answers under which build 9041 of branch main was made by an event."""
+    remote = {
+        "event": event,
+        "repository": {"full_name": "harbor/ferry"},
+        "head_repository": {"full_name": "harbor/ferry"},
+    }
+    return whole("9041", {"branch": "main", "trigger": event}, {**remote, **more})
+
+
+ON_9041 = (
+    *whole("9041", {"branch": "main", "trigger": "push"}, {}),
+    Answer(path="/unified/ci-cd/jobs/70001", body={"id": "70001", "name": "tests", "remote_data": {"run_id": 9041}}),
+)
 CIRCLECI = {"integration": "circleci", "repo_id": "gh/acme/widgets", "owner": None}
 AZURE = {"integration": "Azure DevOps", "workspace_id": "acme", "repo": "widgets", "owner": None, "repo_id": None}
 JENKINS = {"integration": "jenkins", "workflow_id": "team/job/app/job/main", "owner": None, "repo_id": None}
@@ -284,6 +306,21 @@ CASE = Case(
     pipeline="ferry",
     build="9041",
     unknown_state=lambda state: (Answer(path=f"{LIST}/9041", body=a_build(41, state)),),
+    foreign="GitHub's routes hold the repository, and Truto is asked for a build of that one",
+    job_pages=tuple(
+        JobPage(url=url, pipeline="ferry", build="9041", job=job, answers=ON_9041)
+        for url, job in (
+            ("https://github.com/harbor/ferry/actions/runs/9041/job/70001", "70001"),
+            ("https://github.com/Harbor/ferry/actions/runs/9041/attempts/2", None),
+            ("https://github.com/harbor/ferry/runs/70001", "70001"),
+        )
+    ),
+    ref_builds={
+        "branch": github_ref("push"),
+        "pull_request": github_ref("pull_request", pull_requests=[{"number": 7, "base": {"ref": "main"}}]),
+        "fork": github_ref("pull_request", pull_requests=[], head_repository={"full_name": "rival/ferry"}),
+        "tag": whole("9041", {"branch": "refs/tags/v2.1", "trigger": "push"}, {}),
+    },
     endless={
         "pipelines": Endless(call=lambda p: p.pipelines(), page=page_of_pipelines),
         "builds": Endless(

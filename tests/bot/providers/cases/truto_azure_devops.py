@@ -1,11 +1,14 @@
 """Truto before Azure DevOps in the common tests."""
 
 from bot.core.models import BuildFilter, Ref, RefKind, StartRequest
-from tests.bot.providers.case import Answer, Case, Endless
+from tests.bot.providers.case import Answer, Case, Endless, Foreign, JobPage
 from tests.bot.providers.cases import truto
-from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, SHA, TOKEN, branch, page
+from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, SHA, TOKEN, branch, page, whole
 
 DEFINITION = {"workflow": "7"}
+
+PULL = {"pr.sourceBranch": "refs/heads/rails", "pr.targetBranch": "refs/heads/main", "pr.isFork": "False"}
+ON_903 = whole("903", {"branch": "refs/heads/main"}, {"repository": {"id": "b1", "name": "ferry"}})
 
 CASE = Case(
     kind="truto",
@@ -50,6 +53,23 @@ CASE = Case(
     pipeline="ferry",
     build="903",
     unknown_state=lambda state: (Answer(path=f"{LIST}/903", body={"id": "903", "status": state}),),
+    foreign=Foreign(pipeline="beacon", build="903", answers=ON_903, belongs_to="ferry"),
+    job_pages=tuple(
+        JobPage(
+            url=f"https://dev.azure.com/harbor/port/_build/results?{query}",
+            pipeline="ferry",
+            build="903",
+            job=job,
+            answers=ON_903,
+        )
+        for query, job in (("buildId=903&view=logs&j=j1&t=t1", "j1"), ("buildId=903&view=artifacts", None))
+    ),
+    ref_builds={
+        "branch": ON_903,
+        "pull_request": whole("903", {"branch": "refs/pull/7/merge"}, {"triggerInfo": PULL}),
+        "fork": whole("903", {"branch": "refs/pull/7/merge"}, {"triggerInfo": {**PULL, "pr.isFork": "True"}}),
+        "tag": whole("903", {"branch": "refs/tags/v2.1"}, {}),
+    },
     endless={
         "pipelines": Endless(call=lambda p: p.pipelines(), page=truto.page_of_pipelines),
         "builds": Endless(

@@ -1,17 +1,19 @@
 """Truto before Jenkins in the common tests."""
 
 from bot.core.models import Artifact, Build, BuildFilter, Job, StartRequest, Watched
-from tests.bot.providers.case import CONNECTION, Answer, Case, Endless
+from tests.bot.providers.case import CONNECTION, Answer, Case, Endless, JobPage
 from tests.bot.providers.cases import truto
-from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, TOKEN, page
+from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, TOKEN, page, whole
 
 JOB_NAME = "port/job/ferry"
+TRUTO = "https://truto.harbor.example"
+"""Truto and the Jenkins behind it at one address: of a Jenkins elsewhere the address is not known."""
 CURSOR = '{"seen":{"port/job/ferry":{"52":true}}}'
 
 CASE = Case(
     kind="truto",
     name="truto_jenkins",
-    options={**OPTIONS, "integration": "jenkins", "workflow_id": JOB_NAME},
+    options={**OPTIONS, "url": TRUTO, "integration": "jenkins", "workflow_id": JOB_NAME},
     secrets=(TOKEN, SECRET),
     states=truto.STATES,
     calls={
@@ -38,6 +40,15 @@ CASE = Case(
     pipeline=JOB_NAME,
     build="52",
     unknown_state=lambda state: (Answer(path=f"{LIST}/52", body={"id": "52", "remote_data": {"result": state}}),),
+    foreign="Jenkins's routes hold the job, and Truto is asked for a build of that one",
+    job_pages=tuple(
+        JobPage(url=f"{TRUTO}/job/port/job/ferry/52/{rest}", pipeline=JOB_NAME, build="52", answers=whole("52", {}, {}))
+        for rest in ("", "console", "artifact/hull.txt", "testReport/")
+    ),
+    ref_builds={
+        **dict.fromkeys(("pull_request", "fork", "tag"), "Truto tells no refs of Jenkins's builds"),
+        "branch": whole("52", {"branch": "main"}, {}),
+    },
     endless={
         "pipelines": Endless(call=lambda p: p.pipelines(), page=truto.page_of_pipelines),
         "builds": Endless(

@@ -1,11 +1,17 @@
 """Truto before Travis CI in the common tests."""
 
 from bot.core.models import Build, BuildFilter, Job, Ref, RefKind, StartRequest
-from tests.bot.providers.case import CONNECTION, Answer, Case, Endless
+from tests.bot.providers.case import CONNECTION, Answer, Case, Endless, Foreign, JobPage
 from tests.bot.providers.cases import truto
-from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, SHA, TOKEN, branch, page
+from tests.bot.providers.cases.truto import LIST, OPTIONS, SECRET, SHA, TOKEN, branch, page, whole
 
 FERRY = "harbor/ferry"
+
+OF_FERRY = {"repository": {"id": 61, "slug": FERRY}}
+ON_7041 = (
+    *whole("7041", {"branch": "main"}, OF_FERRY),
+    Answer(path="/custom/job/601", body={"id": 601, "build": {"id": 7041}}),
+)
 
 CASE = Case(
     kind="truto",
@@ -43,6 +49,22 @@ CASE = Case(
     pipeline=FERRY,
     build="7041",
     unknown_state=lambda state: (Answer(path=f"{LIST}/7041", body={"id": "7041", "remote_data": {"state": state}}),),
+    foreign=Foreign(pipeline="harbor/beacon", build="7041", answers=ON_7041, belongs_to=FERRY),
+    job_pages=tuple(
+        JobPage(url=url, pipeline=FERRY, build="7041", job=job, answers=ON_7041)
+        for url, job in (
+            ("https://app.travis-ci.com/github/harbor/ferry/jobs/601", "601"),
+            ("https://app.travis-ci.com/harbor/ferry/builds/7041/config", None),
+        )
+    ),
+    ref_builds={
+        "branch": ON_7041,
+        "pull_request": whole(
+            "7041", {"branch": "main"}, {**OF_FERRY, "event_type": "pull_request", "pull_request_number": 7}
+        ),
+        "fork": "a build does not tell where its pull request comes from; it counts as the pull request's",
+        "tag": whole("7041", {"branch": "v2.1"}, {**OF_FERRY, "tag": {"name": "v2.1"}}),
+    },
     endless={
         "pipelines": Endless(call=lambda p: p.pipelines(), page=truto.page_of_pipelines),
         "builds": Endless(

@@ -1,107 +1,98 @@
-"""The CI systems behind Truto: what each requires, what it can do, and why not the rest."""
+"""What Truto and the systems behind it refuse, in words, and what Truto tells about its limits."""
 
 from collections.abc import Mapping
-from enum import StrEnum
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
+import httpx
+import msgspec
+
+from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unsupported
+from bot.http.client import Quota, Reply, message_of
 from bot.providers.base.capabilities import Capability
+from bot.providers.truto import wire
+from bot.providers.truto.options import LABEL, Integration
+
+RECONNECT = "Whoever owns the connection has to reconnect it at Truto; until then I stop asking."
+FALLBACK_WAIT_SECONDS = 10.0
+ELSEWHERE = "Do it on the system's own page, or connect the system directly."
 
 
-class Integration(StrEnum):
-    """A CI system whose builds Truto unifies."""
+def quota(headers: httpx.Headers, now: datetime) -> Quota | None:
+    """Return what is left of the limit: `ratelimit-limit` is `N;w=seconds`, `ratelimit-reset` seconds from now."""
+    limit, remaining, reset = (
+        _whole(headers.get(f"ratelimit-{name}", "").partition(";")[0]) for name in ("limit", "remaining", "reset")
+    )
+    if limit is None or remaining is None:
+        return None
+    resets_at = None if reset is None else now + timedelta(seconds=reset)
+    return Quota(limit=limit, remaining=remaining, resets_at=resets_at)
 
-    AZURE = "azure_devops"
-    BITBUCKET = "bitbucket"
-    CIRCLECI = "circleci"
-    GITHUB = "github"
-    JENKINS = "jenkins"
-    TRAVIS = "travis_ci"
+
+def wait_seconds(headers: httpx.Headers) -> float:
+    """Return how long to wait: `Retry-After` in seconds, else `ratelimit-reset`, else what Truto's own limit takes."""
+    waits = (_whole(headers.get(name, "")) for name in ("retry-after", "ratelimit-reset"))
+    return next((float(wait) for wait in waits if wait), FALLBACK_WAIT_SECONDS)
 
 
-LABELS: Mapping[Integration, str] = {
-    Integration.AZURE: "Azure DevOps",
-    Integration.BITBUCKET: "Bitbucket",
-    Integration.CIRCLECI: "CircleCI",
-    Integration.GITHUB: "GitHub",
-    Integration.JENKINS: "Jenkins",
-    Integration.TRAVIS: "Travis CI",
-}
-_ALIASES: Mapping[str, Integration] = {
-    "azure": Integration.AZURE,
-    "githubactions": Integration.GITHUB,
-    "travis": Integration.TRAVIS,
-}
-_BY_NAME: Mapping[str, Integration] = {**{one.value.replace("_", ""): one for one in Integration}, **_ALIASES}
+def is_remote(reply: Reply) -> bool:
+    """Return whether the system behind Truto refused, and not Truto."""
+    try:
+        return msgspec.json.decode(reply.content, type=wire.ErrorWire).truto_is_remote_error is True
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        return False
 
-REQUIRED: Mapping[Integration, tuple[str, ...]] = {
-    Integration.AZURE: ("workspace_id",),
-    Integration.BITBUCKET: ("workspace_id", "repo"),
-    Integration.CIRCLECI: ("repo_id",),
-    Integration.GITHUB: ("owner", "repo_id"),
-    Integration.JENKINS: ("workflow_id",),
-    Integration.TRAVIS: ("repo_id",),
-}
-"""What Truto requires to list builds, besides the account."""
 
-TAKES_STATUS = frozenset(Integration) - {Integration.TRAVIS}
-TAKES_CONCLUSION = frozenset(Integration) - {Integration.BITBUCKET}
-BRANCH_QUERY: Mapping[Integration, tuple[str, str]] = {
-    Integration.AZURE: ("branchName", "refs/heads/"),
-    Integration.BITBUCKET: ("target.branch", ""),
-    Integration.CIRCLECI: ("branch", ""),
-    Integration.GITHUB: ("branch", ""),
-    Integration.TRAVIS: ("branch.name", ""),
-}
-"""How the system itself narrows builds to a branch (Truto's own list can't), and what stands before the name."""
-COMMIT_QUERY: Mapping[Integration, str] = {
-    Integration.BITBUCKET: "target.commit.hash",
-    Integration.GITHUB: "head_sha",
-}
+def map_error(reply: Reply) -> ProviderError | None:
+    """Return the error for refusals that Truto marks in its own way; None for the usual ones."""
+    words = message_of(reply)
+    tail = f": {words}." if words else "."
+    of_system, is_passed_on = is_remote(reply), "/custom/" in urlsplit(reply.url).path
+    match reply.status:
+        case 401 if of_system:
+            return AuthFailed(
+                f"The CI system behind Truto refused the connection's credentials{tail}",
+                provider=LABEL,
+                status=401,
+                hint=RECONNECT,
+            )
+        case 403 if of_system and reply.headers.get("ratelimit-remaining") != "0":
+            return AuthFailed(
+                f"The CI system behind Truto does not let the connection do that{tail}",
+                provider=LABEL,
+                status=403,
+                hint="The connection at Truto lacks a right; reconnect it with the scopes for builds.",
+            )
+        case 403 | 429 if of_system or reply.status == 429:
+            return RateLimited(
+                "Truto asks me to slow down.",
+                provider=LABEL,
+                status=reply.status,
+                retry_after=wait_seconds(reply.headers),
+            )
+        case 404 | 405 | 501 if is_passed_on and not of_system:
+            return Unsupported(
+                f"Truto does not pass this request on to the CI system{tail}",
+                provider=LABEL,
+                status=reply.status,
+                hint=f"{ELSEWHERE} I try it again in half an hour.",
+            )
+        case _:
+            return None
 
-READS: Mapping[Integration, frozenset[Capability]] = {
-    Integration.AZURE: frozenset(
-        {Capability.REFS, Capability.JOBS, Capability.ISSUES, Capability.COUNTS, Capability.ARTIFACTS}
-    ),
-    Integration.BITBUCKET: frozenset({Capability.REFS, Capability.JOBS, Capability.ISSUES, Capability.COUNTS}),
-    Integration.CIRCLECI: frozenset({Capability.JOBS, Capability.ISSUES, Capability.COUNTS, Capability.ARTIFACTS}),
-    Integration.GITHUB: frozenset(
-        {Capability.REFS, Capability.JOBS, Capability.ISSUES, Capability.COUNTS, Capability.ARTIFACTS}
-    ),
-    Integration.JENKINS: frozenset({Capability.ARTIFACTS}),
-    Integration.TRAVIS: frozenset({Capability.REFS, Capability.JOBS, Capability.ISSUES, Capability.COUNTS}),
-}
-"""What Truto's unified model holds for a system."""
-PASSED_ON: Mapping[Integration, frozenset[Capability]] = {
-    Integration.AZURE: frozenset({Capability.START, Capability.CANCEL, Capability.REBUILD, Capability.RETRY_FAILED}),
-    Integration.BITBUCKET: frozenset(
-        {Capability.START, Capability.CANCEL, Capability.REBUILD, Capability.LOG, Capability.LIVE_LOG}
-    ),
-    Integration.CIRCLECI: frozenset(
-        {Capability.START, Capability.CANCEL, Capability.RETRY_ALL, Capability.RETRY_FAILED}
-    ),
-    Integration.GITHUB: frozenset(
-        {
-            Capability.START,
-            Capability.CANCEL,
-            Capability.RETRY_ALL,
-            Capability.RETRY_FAILED,
-            Capability.RETRY_JOB,
-            Capability.LOG,
-            Capability.DOWNLOAD,
-        }
-    ),
-    Integration.JENKINS: frozenset({Capability.CANCEL}),
-    Integration.TRAVIS: frozenset(
-        {
-            Capability.START,
-            Capability.CANCEL,
-            Capability.RETRY_ALL,
-            Capability.RETRY_FAILED,
-            Capability.RETRY_JOB,
-            Capability.LOG,
-        }
-    ),
-}
-"""What is done by a request of the system's own that Truto passes on."""
+
+def not_passed_on(system: str) -> Unsupported:
+    """Return the refusal for an operation that Truto answered as absent within the last half hour."""
+    return Unsupported(
+        f"Truto does not pass requests of this kind on to {system}.",
+        provider=LABEL,
+        hint=f"{ELSEWHERE} I try it again in half an hour.",
+    )
+
+
+def _whole(value: str) -> int | None:
+    return int(value) if value.isdecimal() and len(value) < 10 else None
+
 
 NEVER: Mapping[Capability, tuple[str, str]] = {
     Capability.PARAMETERS: (
@@ -194,8 +185,3 @@ WHY_NOT: Mapping[Integration, Mapping[Capability, tuple[str, str]]] = {
     },
 }
 """Why one system can't do what another behind Truto can, and the nearest thing to do."""
-
-
-def integration_of(name: str) -> Integration | None:
-    """Return the integration that a name means, however it is written (`Azure DevOps`, `azuredevops`)."""
-    return _BY_NAME.get("".join(c for c in name.lower() if c.isalnum()))
