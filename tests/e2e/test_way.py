@@ -106,7 +106,7 @@ async def test_a_tap_is_heard_at_once_and_a_forged_one_refused(stage: Stage) -> 
         assert (await outside.get("/healthz")).status_code == 200
         ready = await outside.get("/readyz")
         assert ready.status_code == 200, ready.text
-        assert "buildbell_looks_total" in (await outside.get("/metrics")).text
+        assert "buildbell_polls_total" in (await outside.get("/metrics")).text
 
 
 async def test_a_restart_in_the_middle_loses_and_repeats_nothing(stage: Stage) -> None:

@@ -89,7 +89,7 @@ class House:
                 provider_of=self.provider_of,
                 webhooks=self.queue,
                 checks={name: self.check(name) for name in ("database", "slack")},
-                metrics=lambda: (b"buildbell_looks_total 1\n", "text/plain; version=0.0.4"),
+                metrics=lambda: (b"buildbell_polls_total 1\n", "text/plain; version=0.0.4"),
                 clock=self.clock,
                 oauth=self if self.oauth else None,
                 installed=self.after,
@@ -523,7 +523,7 @@ async def test_alive_and_ready_and_measured(house: House) -> None:
     ready = await house.http.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "checks": {"database": "ok", "slack": "ok"}})
     metrics = await house.http.get("/metrics")
-    assert metrics.text.startswith("buildbell_looks_total")
+    assert metrics.text.startswith("buildbell_polls_total")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
