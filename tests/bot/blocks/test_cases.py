@@ -141,7 +141,7 @@ def test_only_what_is_allowed_is_offered() -> None:
     assert words_of(s.running(), watched=True) == ["Open", "Cancel", "Unwatch", "Logs so far"]
 
 
-def test_a_approval_offers_what_the_system_and_the_person_can() -> None:
+def test_an_approval_offers_what_the_system_and_the_person_can() -> None:
     waiting = s.running(waiting=True)
     approvals = [s.approval(can_reject=False)]
     assert words_of(waiting, approvals=approvals, allowed=frozenset({"approve", "reject"})) == [
@@ -262,7 +262,7 @@ def test_an_outage_without_a_word_says_so() -> None:
     assert "no answer" in text_of(outage_notification("GitLab", s.NOW, ""))
 
 
-def test_a_channel_that_cannot_be_posted_to_is_told_about_with_what_mends_it() -> None:
+def test_a_channel_that_cannot_be_posted_to_is_reported_with_the_remedy() -> None:
     shown = text_of(delivery_problem("ios", "The channel is archived.", ["Nightly"], commands=["unlink nightly", " "]))
     assert shown.splitlines() == [
         "⚠ I can no longer post in #ios",

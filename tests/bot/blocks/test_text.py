@@ -111,7 +111,7 @@ def test_a_link_goes_to_the_web_or_nowhere(url: str | None, label: str, shown: s
     ("given", "shown"),
     [("U07AB", "<@U07AB>"), ("W1", "<@W1>"), ("S07", "<!subteam^S07>"), ("<!here>", "&lt;!here&gt;"), ("noor", "noor")],
 )
-def test_only_ids_are_told(given: str, shown: str) -> None:
+def test_only_ids_are_notified(given: str, shown: str) -> None:
     assert text.mention(given) == shown
 
 
@@ -132,9 +132,9 @@ def test_durations_are_spelled(seconds: float, shown: str, roughly: str) -> None
     assert text.roughly(seconds) == roughly
 
 
-def test_a_moment_is_shown_in_each_readers_zone() -> None:
-    moment = datetime(2026, 11, 20, 16, 30, tzinfo=timezone(timedelta(hours=2)))
-    assert text.when(moment) == "<!date^1795185000^{date_short_pretty} {time}|2026-11-20 14:30 UTC>"
+def test_a_time_is_shown_in_each_readers_zone() -> None:
+    time = datetime(2026, 11, 20, 16, 30, tzinfo=timezone(timedelta(hours=2)))
+    assert text.when(time) == "<!date^1795185000^{date_short_pretty} {time}|2026-11-20 14:30 UTC>"
 
 
 def test_ago_is_rough() -> None:

@@ -212,7 +212,7 @@ async def test_a_429_pauses_its_channel(sender: Sender, slack: LocalSlack, timer
     assert timer.slept == [5.0]
 
 
-async def test_what_would_wait_too_long_is_told_so_at_once(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
+async def test_what_would_wait_too_long_is_refused_at_once(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
     slack.fails("chat.postMessage", "429", retry_after=300)
     with pytest.raises(SlackLimited):
         await sender.post(TEAM, slack.ios, HELLO)

@@ -24,7 +24,7 @@ class Bot:
     """Remembers what comes over the socket and answers as told."""
 
     def __init__(self) -> None:
-        self.heard: list[Mapping[str, Any]] = []
+        self.received: list[Mapping[str, Any]] = []
         self.fallbacks: list[str] = []
         self.reply = Reply()
         self.arrived = asyncio.Event()
@@ -32,7 +32,7 @@ class Bot:
     async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Reply:
         assert headers == {}
         self.fallbacks.append(fallback)
-        self.heard.append(body)
+        self.received.append(body)
         self.arrived.set()
         return self.reply
 
@@ -60,8 +60,8 @@ async def test_a_command_comes_over_the_socket_and_its_ack_goes_back(
 ) -> None:
     answer = await slack.people.command(user=slack.ana, channel=slack.ios, text="run payload-service")
     assert answer["ok"], answer
-    assert [(body["text"], body["user_id"]) for body in bot.heard] == [("run payload-service", slack.ana)]
-    assert slack.bot.heard == []
+    assert [(body["text"], body["user_id"]) for body in bot.received] == [("run payload-service", slack.ana)]
+    assert slack.bot.received == []
 
 
 @pytest.mark.parametrize("body", ['{"text": "on it"}', "on it"])
@@ -104,7 +104,7 @@ async def test_an_envelope_is_acked_once_its_payload_is_taken_and_not_where_it_c
     again: Any = Envelope("e5", event)
     await socket._take(client, again)
     assert sent == ["e1", "e2"]
-    assert [body.get("event_id") for body in bot.heard] == ["Ev1", None, "Ev1"]
+    assert [body.get("event_id") for body in bot.received] == ["Ev1", None, "Ev1"]
     assert bot.fallbacks == ["e1", "e2", "e5"]
 
 

@@ -118,7 +118,7 @@ async def test_what_cannot_be_read_does_not_keep_the_rest_running(
     assert await store.builds.by_number("works", app.id, 8) is not None
 
 
-async def test_where_stopping_fails_that_is_told(
+async def test_where_stopping_fails_that_is_reported(
     say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded
 ) -> None:
     await recorded(works.running(app, 7), started_by=USER)
@@ -129,7 +129,7 @@ async def test_where_stopping_fails_that_is_told(
     assert "can't cancel" in first(await say("cancel app#7 --yes"))
 
 
-async def test_after_stopping_the_watcher_looks_again(
+async def test_after_stopping_the_build_is_polled_again(
     say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded, store: Store
 ) -> None:
     await recorded(works.running(app, 7), started_by=USER)

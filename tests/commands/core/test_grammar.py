@@ -134,7 +134,7 @@ def test_what_a_shell_would_quote_is_read_back_as_it_was(word: str) -> None:
     assert split(shlex.quote(word)) == [word]
 
 
-def test_a_quote_that_is_not_closed_is_told() -> None:
+def test_a_quote_that_is_not_closed_is_reported() -> None:
     with pytest.raises(UsageError, match="not closed"):
         split('run "web')
 
@@ -288,7 +288,7 @@ def test_spans_that_are_none_are_refused(words: str) -> None:
         parse_duration(words)
 
 
-def test_people_channels_and_groups_are_told_apart() -> None:
+def test_people_channels_and_groups_are_distinguished() -> None:
     assert mentioned_user("<@U1|ana>") == "U1"
     assert mentioned_user("<#C1|ios>") is None
     assert mentioned_channel("<#C1|>") == "C1"
