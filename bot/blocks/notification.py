@@ -273,7 +273,7 @@ def summary_notification(
     )
 
 
-def approval_notification(  # noqa: PLR0913 - all but the build and its gates are named
+def approval_notification(  # noqa: PLR0913 - all but the build and its approvals are named
     build: Build,
     approvals: Sequence[Approval],
     *,

@@ -27,7 +27,7 @@ from bot.http.transport import NEVER_SENT, WIRE_FAULTS, Session
 
 log = logging.getLogger(__name__)
 
-METADATA_EVENT = "buildbell_notice"
+METADATA_EVENT = "buildbell_notification"
 SPACING_SECONDS = 1.0
 MOST_QUEUES = 4096
 HISTORY_PAGES = 10

@@ -106,7 +106,7 @@ def passed(**changes: Any) -> Build:
 def approval(**changes: Any) -> Approval:
     """Return an approval with fields."""
     asked = Approval(
-        id="gate-7",
+        id="approval-7",
         build="run-900",
         pipeline="wf-31",
         name="Ship to production",
@@ -118,7 +118,7 @@ def approval(**changes: Any) -> Approval:
         approvers=("release team", "Ida"),
         can_reject=True,
         instructions="Look at the dashboard first",
-        url="https://ci.example/lumen/412/gate",
+        url="https://ci.example/lumen/412/approval",
     )
     return replace(asked, **changes)
 

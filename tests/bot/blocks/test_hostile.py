@@ -164,7 +164,7 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         [evil_build(x), evil_running(x)], sha=x, labels={}, connection_labels={x: x}, now=s.NOW, footer=x
     ),
     "commit_none": lambda x: commit_list([], sha=x, labels={}, connection_labels={}, now=s.NOW),
-    "notice": lambda x: notification(
+    "notification": lambda x: notification(
         evil_build(x),
         transition=s.BROKEN,
         **card(x),
@@ -175,14 +175,14 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         late=True,
         repeated=True,
     ),
-    "notice_fixed": lambda x: notification(
+    "notification_fixed": lambda x: notification(
         evil_build(x, conclusion=Conclusion.PASSED), transition=s.FIXED, **card(x), reason=x
     ),
-    "notice_unknown": lambda x: notification(
+    "notification_unknown": lambda x: notification(
         evil_build(x, conclusion=None), transition=Transition(), **card(x), reason=x
     ),
     "summary": lambda x: summary_notification([evil_build(x)] * 30, labels={}, now=s.NOW, reason=x, repeated=True),
-    "gate": lambda x: approval_notification(
+    "approval": lambda x: approval_notification(
         evil_running(x),
         [evil_approval(x)] * 7,
         **card(x),

@@ -33,7 +33,7 @@ async def test_a_post_goes_out_with_text_blocks_key_and_without_previews(sender:
     assert ts in slack.workspace.messages[slack.ios]
     (call,) = slack.calls("chat.postMessage")
     assert (call["text"], call["unfurl_links"], call["unfurl_media"]) == ("hello", False, False)
-    assert call["metadata"] == {"event_type": "buildbell_notice", "event_payload": {"key": "n1"}}
+    assert call["metadata"] == {"event_type": "buildbell_notification", "event_payload": {"key": "n1"}}
     assert call["blocks"] == [section("hello")]
 
 

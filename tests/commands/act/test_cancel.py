@@ -73,10 +73,10 @@ async def test_a_build_that_is_over_is_said_to_be(say: Say, works: FakeProvider,
 async def test_an_old_card_stops_nothing(say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded) -> None:
     await recorded(works.build_of(app, 8, conclusion=Conclusion.FAILED))
     await recorded(works.running(app, 8))
-    handled = await say("cancel app#8 --round 1 --yes", source=Source.BUTTON)
+    handled = await say("cancel app#8 --attempt 1 --yes", source=Source.BUTTON)
     assert "This card is from attempt 1; attempt 2 is in progress." in first(handled)
     assert works.acts == []
-    assert (await say("cancel app#8 --round 2 --yes", source=Source.BUTTON)).outcome == "ok"
+    assert (await say("cancel app#8 --attempt 2 --yes", source=Source.BUTTON)).outcome == "ok"
 
 
 async def test_mine_stops_the_one_build_i_started(

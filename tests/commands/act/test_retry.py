@@ -60,7 +60,7 @@ async def test_a_retry_is_announced_once_by_its_card(
     started = [one for one in await store.notifications.of_build(build.key) if one.event == "started"]
     assert len(started) == 1
     assert "retried the failed jobs of #5" in started[0].extra
-    assert (await say("retry app#5 --round 1", source=Source.BUTTON)).outcome == "refused"
+    assert (await say("retry app#5 --attempt 1", source=Source.BUTTON)).outcome == "refused"
 
 
 @pytest.mark.usefixtures("red")
