@@ -217,7 +217,7 @@ class Build:
         if self.details:
             object.__setattr__(self, "details", {name: clean_name(text) for name, text in self.details.items()})
         _clean(self, clean_name, "name", "workflow", "triggered_by", "raw_state")
-        _clean(self, valid, "id", "branch", "tag", "target_branch", "repo", "web_url")
+        _clean(self, valid, "branch", "tag", "target_branch", "repo", "web_url")
         _clean(self, clean_message, "message")
 
     @property

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import msgspec
 
+from bot.blocks.text import clip
 from bot.core.clock import Clock
 from bot.core.errors import NotFound, ProviderError
 from bot.core.models import Build, BuildFilter, BuildKey, Change, Issue, IssueCounts, IssueKind, RefKind
@@ -24,6 +25,7 @@ DETAILS_SECONDS = 25.0
 HISTORY_SECONDS = 8.0
 MOST_TRIES = 3
 FAILURES_KEPT = 3
+MESSAGE_CHARACTERS = 2000
 EARLIER_BUILDS = 20
 RECENT = timedelta(minutes=10)
 KINDS = (IssueKind.TEST_FAILURE, IssueKind.ERROR)
@@ -93,7 +95,10 @@ class Details:
             issues = await provider.issues(build.pipeline, build.id)
         except ProviderError:
             return ()
-        return sorted((issue for issue in issues if issue.kind in KINDS), key=lambda issue: KINDS.index(issue.kind))
+        kept = [
+            replace(issue, message=clip(issue.message, MESSAGE_CHARACTERS)) for issue in issues if issue.kind in KINDS
+        ]
+        return sorted(kept, key=lambda issue: KINDS.index(issue.kind))
 
     async def _read_history(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:
         """List earlier builds of a ref that has no history in the store, so that its first notification is right.

@@ -29,6 +29,8 @@ MOST_MEMBERS_PAGES = 20
 MOST_CHANNELS = 2000
 SHORT = {"github_actions": ("gh", "github"), "gitlab": ("gl",), "buildkite": ("bk",), "bitbucket": ("bb",)}
 """What people call a CI system when they say their handle there, beside its kind."""
+NOREPLY = {"users.noreply.github.com": ("github_actions", "+"), "users.noreply.gitlab.com": ("gitlab", "-")}
+"""The hosts of noreply addresses: the kind of their provider, and what stands between a person's number and handle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,24 @@ class Standing:
     is_guest: bool = False
     is_stranger: bool = False
     is_deactivated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A handle at a code host, by the kind of its provider."""
+
+    kind: str
+    login: str
+
+
+def noreply_handle(email: str) -> Handle | None:
+    """Return whose noreply address it is (`12345+ana@users.noreply.github.com`), or None for any other address."""
+    local, at, host = email.strip().partition("@")
+    kind, sign = NOREPLY.get(host.lower(), ("", ""))
+    if not at or not kind or not local:
+        return None
+    number, found, login = local.partition(sign)
+    return Handle(kind, login if found and number.isascii() and number.isdigit() and login else local)
 
 
 class People:
@@ -139,11 +159,19 @@ class People:
         return None if (await self.person(team, user)).deleted else user
 
     async def author(self, team: str, author: Person, kind: str) -> str | None:
-        """Return the Slack user that a commit's author is: by e-mail address, else by a handle they told of."""
-        if author.email and (user := await self.user_for(team, author.email)):
+        """Return the Slack user that a commit's author is: by e-mail address, else by a handle they linked.
+
+        The handle inside a code host's noreply address counts, at that host and at the CI system.
+        """
+        hidden = noreply_handle(author.email or "")
+        if author.email and hidden is None and (user := await self.user_for(team, author.email)):
             return user
+        for name in (hidden.kind, *SHORT.get(hidden.kind, ())) if hidden else ():
+            known = await self._store.people.identity(team, name, hidden.login if hidden else "")
+            if known is not None and known.user:
+                return await self._alive(team, known.user)
         for name in (kind, *SHORT.get(kind, ())):
-            for handle in filter(None, (author.login, author.name)):
+            for handle in filter(None, (author.login, hidden.login if hidden else None, author.name)):
                 known = await self._store.people.identity(team, name, handle)
                 if known is not None and known.user:
                     return await self._alive(team, known.user)

@@ -1,7 +1,8 @@
-"""Erase a build's logs and artifacts: /build erase <build>."""
+"""Erase the logs and artifacts of a build, or of one job: /build erase <build> [--job ID]."""
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
@@ -13,24 +14,25 @@ from commands.core.permissions import Requirement, refs_of_build
 from commands.core.registry import Command
 from commands.core.resolve import BuildMatch, resolve_build, resolve_named_build
 
-USAGE = "erase <build>"
+USAGE = "erase <build> [--job ID]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """Which build; `confirmed` once the person has been asked."""
+    """Which build, or which one job of it; `confirmed` once the person has been asked."""
 
     target: Target
+    job: str = ""
     confirmed: bool = False
 
 
 def parse(words: str) -> Args:
     """Read the words after `erase`. Raises UsageError."""
-    parsed = read(words, switches=("yes",))
+    parsed = read(words, values=("job",), switches=("yes",))
     target = parsed.only_target(USAGE)
     if not target.names_build:
         raise UsageError("Which build? Its logs and artifacts will be gone.", usage=USAGE)
-    return Args(target=target, confirmed=parsed.has("yes"))
+    return Args(target=target, job=parsed.flag("job") or "", confirmed=parsed.has("yes"))
 
 
 async def resolve(args: Args, context: Context) -> BuildMatch:
@@ -39,7 +41,15 @@ async def resolve(args: Args, context: Context) -> BuildMatch:
         match = await _of_page(args.target, context)
     else:
         match = await resolve_build(args.target, context, acting=True, verb="erase")
-    actions.must_be_able(match.pipeline, Capability.ERASE, match.build)
+    match = replace(match, job=args.job or match.job)
+    erases_job = match.job and match.provider.can(Capability.ERASE_JOB)
+    if (
+        args.job
+        and erases_job
+        and (await match.provider.build_of_job(match.pipeline.id, args.job)).key != match.build.key
+    ):
+        raise UsageError(f"That job is not one of {match.name}.", hint="Paste the job's own page.")
+    actions.must_be_able(match.pipeline, Capability.ERASE_JOB if erases_job else Capability.ERASE, match.build)
     return match
 
 
@@ -65,19 +75,22 @@ def authorize(_args: Args, match: BuildMatch, _context: Context) -> Sequence[Req
 
 async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     """Erase after asking; there is no way back."""
+    job = match.job if match.provider.can(Capability.ERASE_JOB) else ""
+    subject, lost = (f"one job of {match.name}", "log") if job else (match.name, "logs")
     if not args.confirmed:
         return actions.asks_first(
-            f"Erase {match.name}?",
-            "Its logs and artifacts will be gone for good.",
-            f"erase {match.spoken}",
+            f"Erase {subject}?",
+            f"Its {lost} and artifacts will be gone for good.",
+            f"erase {match.spoken}" + (f" --job {shlex.quote(job)}" if job else ""),
             yes="Erase",
         )
-    if not await memory.first_click(f"erase {match.build.key}", context):
+    if not await memory.first_click(f"erase {match.build.key} {job}", context):
         return Answer(silent=True)
-    after = await match.provider.erase(match.build.pipeline, match.build.id)
+    key = match.build.key
+    after = await (match.provider.erase_job(key.pipeline, job) if job else match.provider.erase(key.pipeline, key.id))
     await actions.poll_again(after, match.pipeline, context)
     return actions.public_line(
-        f"{actions.actor(context)} erased the logs and artifacts of {escape(match.name)}", after, match.pipeline
+        f"{actions.actor(context)} erased the {lost} and artifacts of {escape(subject)}", after, match.pipeline
     )
 
 
@@ -87,6 +100,7 @@ COMMAND = Command(
     summary="Delete a build's logs and artifacts",
     role=Role.APPROVE,
     group="Act",
+    flags=(("--job ID", "erase only this job, where the system can (a job's page names it, too)"),),
     parse=parse,
     resolve=resolve,
     authorize=authorize,

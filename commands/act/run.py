@@ -140,6 +140,7 @@ def authorize(_args: Args, start: Start, _context: Context) -> Sequence[Requirem
             doing=f"Starting builds of *{escape(start.match.name)}*",
             pipeline=start.match,
             refs=refs_of_target(start.target),
+            builds_a_ref=True,
         )
     ]
     if start.names_somebody_else:

@@ -23,6 +23,8 @@ from commands.core.resolve import PipelineMatch
 _FULL_REF = re.compile(r"^(?:refs/)?(?:heads|tags)/")
 _ROLES = {role.word: role for role in Role}
 MOST_NAMED = 3
+UNKNOWN_REF = "(unknown ref)"
+"""Stands for what will be built where the provider does not tell it; no grant can name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Requirement:
     """A role that an act needs: on which pipeline and refs. `doing` begins the refusal ("Starting builds of *web*").
 
     `everywhere` asks for a role that holds in every channel. The viewer's role asks only for a person who may act here.
+    With `builds_a_ref`, an act whose refs are unknown counts as one on a protected ref wherever any ref is protected.
     """
 
     role: Role
@@ -38,6 +41,7 @@ class Requirement:
     refs: tuple[str, ...] = ()
     everywhere: bool = False
     channel: str | None = None
+    builds_a_ref: bool = False
 
 
 def refs_of_build(build: Build) -> tuple[str, ...]:
@@ -76,7 +80,7 @@ async def check(requirement: Requirement, context: Context) -> None:
         return
     needed = max(requirement.role, Role.RUN) if protected else requirement.role
     grants = await _grants(here, standing)
-    if all(_is_granted(ref, requirement, grants, protected) for ref in requirement.refs or ("",)):
+    if all(_is_granted(ref, requirement, grants, protected) for ref in requirement.refs or protected or ("",)):
         return
     if await is_admin(context, fresh=True):
         return
@@ -142,9 +146,11 @@ async def protecting_globs(pipeline: PipelineMatch | None, context: Context) -> 
 
 async def _protected(requirement: Requirement, context: Context) -> tuple[str, ...]:
     """Return the required refs that are protected."""
-    if requirement.role < Role.RUN or not requirement.refs:
+    if requirement.role < Role.RUN or not (requirement.refs or requirement.builds_a_ref):
         return ()
     globs = await protecting_globs(requirement.pipeline, context)
+    if not requirement.refs:
+        return (UNKNOWN_REF,) if globs else ()
     return tuple(ref for ref in requirement.refs if _matches(ref, globs))
 
 

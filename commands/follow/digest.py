@@ -8,16 +8,18 @@ from enum import StrEnum
 from bot.blocks.message import Message, section, sections
 from bot.blocks.text import bold, escape, when
 from bot.core.errors import UsageError
+from bot.core.models import Ref, RefKind
 from bot.core.recurrence import zone_of
 from bot.core.recurrence_words import parse_recurrence
-from bot.store import unpack_counts
+from bot.notifications.decisions import past
+from bot.notifications.transitions import state_of
 from bot.store.tables import DigestRow, LinkRow
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.look.changes import COUNTS
-from commands.look.stats import summary_lines
+from commands.look.stats import is_of_branch, summary_lines
 
 USAGE = "digest daily 9:00 | weekly mon 9:00 | now | off"
 SPAN = timedelta(days=1)
@@ -104,20 +106,31 @@ async def digest_message(context: Context, span: timedelta) -> Message:
 
 
 async def _link_lines(link: LinkRow, since: datetime, context: Context) -> list[str]:
+    """Return one pipeline's part: how its branch stands now, and what ended in the span.
+
+    The state is that of the branch's newest build: an old build that was retried in the span does not count as news.
+    """
     attempts = await context.store.attempts.since(link.connection, link.pipeline, since)
     branch = link.branch or link.default_branch
-    attempts = [attempt for attempt in attempts if not branch or attempt.branch == branch]
+    attempts = [attempt for attempt in attempts if not branch or is_of_branch(attempt, branch)]
     name = bold(link.alias or link.name)
     if not attempts:
         return [f"{name} · nothing was built"]
-    newest = max(attempts, key=lambda attempt: attempt.completed_at)
-    counts = unpack_counts(newest.counts)
-    issues = ", ".join(f"{getattr(counts, field)} {words}" for field, words in COUNTS if getattr(counts, field))
-    state = newest.conclusion or "ended"
-    return [
-        f"{name} · now {state}{f' · {issues}' if issues else ''}",
-        *(f"   {line}" for line in summary_lines(attempts)),
-    ]
+    return [f"{name}{await _state(link, branch, context)}", *(f"   {line}" for line in summary_lines(attempts))]
+
+
+async def _state(link: LinkRow, branch: str, context: Context) -> str:
+    """Return how the pipeline's branch stands, with its issue counts; nothing where no branch is followed."""
+    if not branch:
+        return ""
+    ref = Ref(kind=RefKind.BRANCH, name=branch)
+    state = state_of(past(await context.store.attempts.of_ref(link.connection, link.pipeline, ref)))
+    if state is None:
+        return ""
+    newest = state.newest
+    issues = [f"{count} {words}" for field, words in COUNTS if (count := getattr(newest.counts, field))]
+    conclusion = newest.conclusion.value if newest.conclusion else "ended"
+    return f" · now {conclusion}" + (f" · {', '.join(issues)}" if issues else "")
 
 
 COMMAND = Command(

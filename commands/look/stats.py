@@ -8,6 +8,7 @@ from statistics import median
 from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, code, duration, escape, plural, when
 from bot.core.errors import UsageError
+from bot.core.models import RefKind
 from bot.store.tables import AttemptRow
 from commands.core.actions import noted
 from commands.core.context import Answer, Context, Role
@@ -49,18 +50,24 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     since = context.now - args.since
     attempts = await context.store.attempts.since(pipeline.connection, pipeline.id, since)
     branch = args.target.ref.name if args.target.ref else ""
-    attempts = [attempt for attempt in attempts if not branch or attempt.branch == branch]
+    attempts = [attempt for attempt in attempts if not branch or is_of_branch(attempt, branch)]
     if not attempts:
         raise UsageError(f"No build of {pipeline.name} ended in that time, as far as I have seen.")
     title = f"{escape(pipeline.name)}{f' on {escape(branch)}' if branch else ''} since {when(since)}"
     lines = [bold(pipeline.name), *summary_lines(attempts)]
     by_branch: dict[str, list[AttemptRow]] = {}
     for attempt in attempts:
-        by_branch.setdefault(attempt.branch or "(none)", []).append(attempt)
+        name = attempt.branch if is_of_branch(attempt, attempt.branch) else "pull requests and others"
+        by_branch.setdefault(name or "(none)", []).append(attempt)
     for name, group in sorted(by_branch.items(), key=lambda pair: -len(pair[1]))[:MOST_BRANCHES]:
         lines.append(f"• {code(name)}: {plural(len(group), 'build')}, {_share(group)} passed")
     message = Message(text=f"{title}: {_share(attempts)} passed", blocks=sections(lines))
     return Answer(message=noted(message, pipeline), public=args.public)
+
+
+def is_of_branch(attempt: AttemptRow, branch: str) -> bool:
+    """Return whether an attempt belongs to a branch: builds of pull requests and of forks never do."""
+    return attempt.ref_kind == RefKind.BRANCH.value and attempt.ref_name == branch
 
 
 def summary_lines(attempts: Sequence[AttemptRow]) -> list[str]:

@@ -243,6 +243,13 @@ class FakeProvider(Provider[FakeOptions]):
         return await self.build(pipeline, build)
 
     @override
+    async def erase_job(self, pipeline: str, job: str) -> Build:
+        self._need(Capability.ERASE_JOB)
+        owner = await self.build_of_job(pipeline, job)
+        self._did("erase_job", owner.id, job)
+        return owner
+
+    @override
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
         self._need(Capability.JOBS)
         self._trouble("jobs")

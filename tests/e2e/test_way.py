@@ -181,7 +181,7 @@ async def test_another_channel_gets_nothing(stage: Stage) -> None:
     assert len(stage.posts("Posted because", "web")) == 1
     assert not stage.shown("random")
     await stage.says(f"explain web#{pushed['number']}", "web")
-    await stage.sees("is not among the branches this channel hears", "web")
+    await stage.sees("is not among the branches this channel follows", "web")
 
 
 @pytest.mark.postgres

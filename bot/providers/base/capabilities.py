@@ -88,3 +88,7 @@ ABILITIES: Mapping[Capability, str] = {
     Capability.WEBHOOK: "send webhooks",
     Capability.ACCOUNT_POLL: "list the builds of a whole account",
 }
+
+
+SAME_REASON: Mapping[Capability, Capability] = {Capability.ERASE_JOB: Capability.ERASE}
+"""Capabilities that are refused in another one's words where a provider has none for them."""

@@ -45,7 +45,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.http.client import Api, Quota, Reply
-from bot.providers.base.capabilities import ABILITIES, Capability
+from bot.providers.base.capabilities import ABILITIES, SAME_REASON, Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import O, Options, check_options
@@ -381,7 +381,8 @@ class Provider(ABC, Generic[O]):
 
     def unsupported(self, capability: Capability, url: str | None = None) -> Unsupported:
         """Return the refusal in a person's words, with the place where the thing can be done by hand."""
-        said, hint = self.refusals.get(capability, (f"{self.label} can't {ABILITIES[capability]} for me.", ""))
+        known = self.refusals.get(capability) or self.refusals.get(SAME_REASON.get(capability, capability))
+        said, hint = known or (f"{self.label} can't {ABILITIES[capability]} for me.", "")
         if url:
             hint = f"{hint or 'Do it on its page'}: {url}" if not hint.endswith(".") else f"{hint} {url}"
         refusal = Unsupported(said, provider=self.label, hint=hint or None)

@@ -326,6 +326,13 @@ def annotation_issue(note: wire.Annotation, page: str) -> Issue | None:
     return Issue(kind=kind, message=note.context or "an annotation without a name", url=page) if kind else None
 
 
+def issues(jobs: Iterable[wire.JobWire], notes: Iterable[wire.Annotation], page: str) -> tuple[Issue, ...]:
+    """Return failed jobs and annotations as issues, errors first."""
+    listed = [job_issue(job, page) for job in jobs if ended_badly(job)]
+    listed += [issue for note in notes if (issue := annotation_issue(note, page)) is not None]
+    return tuple(sorted(listed, key=lambda issue: issue.kind is not IssueKind.ERROR))
+
+
 def approval(raw: wire.JobWire, pipeline: str, build: str, page: str) -> Approval:
     """Return a manual step as an approval. Its fields are not told; its page shows them."""
     name = raw.label or raw.name or "Blocked step"

@@ -63,10 +63,6 @@ REFUSALS: Mapping[Capability, tuple[str, str]] = {
         "Buildkite deletes logs and artifacts one by one, and I don't do that.",
         "Delete them on the build's page.",
     ),
-    Capability.ERASE_JOB: (
-        "Buildkite deletes logs and artifacts one by one, and I don't do that.",
-        "Delete them on the job's page.",
-    ),
     Capability.PIPELINE_ADMIN: (
         "Buildkite's pipelines are managed on their own pages.",
         "Open the pipeline's settings.",

@@ -25,7 +25,6 @@ from bot.core.models import (
     Changes,
     Issue,
     IssueCounts,
-    IssueKind,
     Job,
     Log,
     Outcome,
@@ -162,7 +161,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         raw = wire.JobWire.of((await self._api.get(self._urls.job(job))).raw)
         place = urls.place_of(raw.build_url)
         if place is None or place.number is None:
-            raise NotFound("Buildkite does not tell which build this job belongs to.", provider=self.label)
+            return await super().build_of_job(pipeline, job)
         return await self.build(place.pipeline, place.number)
 
     @override
@@ -273,8 +272,9 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     def download(self, artifact: Artifact) -> AsyncIterator[bytes]:
         job, _, file = artifact.id.partition("/")
-        route = self._urls.job_of(artifact.pipeline, artifact.build, job, "artifacts", file, "download")
-        return self._api.download(route)
+        return self._api.download(
+            self._urls.job_of(artifact.pipeline, artifact.build, job, "artifacts", file, "download")
+        )
 
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:
@@ -292,11 +292,8 @@ class Buildkite(Provider[BuildkiteOptions]):
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
         """Failed jobs and annotations: Buildkite knows no single errors. Costs two requests."""
         jobs = await self._client.jobs(pipeline, build, BROKEN_JOBS)
-        page = self._urls.build_page(pipeline, build)
-        issues = [convert.job_issue(raw, page) for raw in jobs if convert.ended_badly(raw)]
         notes = await self._client.annotations(pipeline, build)
-        issues += [issue for note in notes if (issue := convert.annotation_issue(note, page)) is not None]
-        return tuple(sorted(issues, key=lambda issue: issue.kind is not IssueKind.ERROR))
+        return convert.issues(jobs, notes, self._urls.build_page(pipeline, build))
 
     @override
     async def counts(self, build: Build) -> IssueCounts:

@@ -11,7 +11,15 @@ from bot.http.client import Quota, Reply, message_of
 from bot.providers.base.capabilities import Capability
 
 LABEL = "CircleCI"
-CANNOT = frozenset({Capability.REJECT, Capability.LIVE_LOG, Capability.ERASE, Capability.PIPELINE_ADMIN})
+CANNOT = frozenset(
+    {
+        Capability.REJECT,
+        Capability.LIVE_LOG,
+        Capability.ERASE,
+        Capability.ERASE_JOB,
+        Capability.PIPELINE_ADMIN,
+    }
+)
 """What CircleCI's API cannot do."""
 REFUSALS: Mapping[Capability, tuple[str, str]] = {
     Capability.REJECT: (
@@ -23,6 +31,10 @@ REFUSALS: Mapping[Capability, tuple[str, str]] = {
         "Watch it on the job's page.",
     ),
     Capability.ERASE: (
+        "CircleCI's API deletes no logs or artifacts.",
+        "They go when the organization's retention time ends.",
+    ),
+    Capability.ERASE_JOB: (
         "CircleCI's API deletes no logs or artifacts.",
         "They go when the organization's retention time ends.",
     ),

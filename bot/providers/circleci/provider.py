@@ -74,6 +74,7 @@ class CircleCI(Provider[CircleCIOptions]):
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    takes_message = False
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(
@@ -388,13 +389,10 @@ class CircleCI(Provider[CircleCIOptions]):
         return tuple(convert.job(job, workflow, raw, self._urls) for workflow, job in pairs)
 
     async def _create(
-        self,
-        pipeline: str,
-        built: Source,
-        request: StartRequest,
-        recorded: Mapping[str, str | int | bool],
+        self, pipeline: str, built: Source, request: StartRequest, recorded: Mapping[str, str | int | bool]
     ) -> Build:
         """Start a build with recorded values, of which the request's own replace some."""
         values = {**recorded, **await self._starts.values(pipeline, built, request.parameters)}
-        raw, workflows = await self._starts.create(pipeline, built, values, request.options, send_once=self.send_once)
-        return self._build(raw, workflows)
+        return self._build(
+            *await self._starts.create(pipeline, built, values, request.options, send_once=self.send_once)
+        )

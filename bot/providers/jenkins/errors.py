@@ -13,7 +13,7 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.jenkins.wire import html_text
 
 LABEL = "Jenkins"
-CANNOT = frozenset({Capability.RETRY_ALL, Capability.ERASE, Capability.PIPELINE_ADMIN})
+CANNOT = frozenset({Capability.RETRY_ALL, Capability.ERASE, Capability.ERASE_JOB, Capability.PIPELINE_ADMIN})
 """What Jenkins cannot do, or what is not done through its API here."""
 REFUSALS: Mapping[Capability, tuple[str, str]] = {
     Capability.RETRY_ALL: (
@@ -29,6 +29,7 @@ REFUSALS: Mapping[Capability, tuple[str, str]] = {
         "`rebuild` builds everything again, as a new build.",
     ),
     Capability.ERASE: ("Jenkins can only delete a whole build, and I don't do that.", "Delete it on its page."),
+    Capability.ERASE_JOB: ("Jenkins deletes no log of a single stage.", "Delete the whole build on its page."),
     Capability.PIPELINE_ADMIN: ("Jenkins' jobs are managed on their own pages.", "Open the job's configuration."),
 }
 

@@ -10,6 +10,7 @@ import msgspec
 
 from bot.core.errors import UnexpectedResponse, UsageError
 from bot.core.models import Approval, Parameter, ParameterType, Ref, RefKind, StartRequest
+from bot.core.text import same_name
 from bot.providers.jenkins import wire
 
 BRANCH_PARAMETERS = ("BRANCH", "BRANCH_NAME", "GIT_BRANCH", "BRANCH_TO_BUILD", "GIT_REF", "REF", "BRANCH_OR_TAG")
@@ -233,5 +234,5 @@ def _typed(definition: wire.Definition, value: str) -> str:
 def _declared(by_name: Mapping[str, wire.Definition], name: str) -> str:
     if not by_name:
         return "It takes no parameters at all."
-    near = [each for each in by_name if each.lower() == name.lower()]
+    near = [each for each in by_name if same_name(each, name)]
     return f"It declares {', '.join(f'`{name}`' for name in (near or list(by_name)[:20]))}."

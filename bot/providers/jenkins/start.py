@@ -66,8 +66,9 @@ async def prepare(catalogue: Catalogue, pipeline: str, request: StartRequest) ->
 def target(prepared: Prepared, request: StartRequest) -> StartTarget:
     """Return what a prepared start makes Jenkins build, as its parameters and its job say.
 
-    The job of a tag can't be told from that of a branch, so a tag of a multibranch project is named as both. Where
-    neither a parameter nor the job says it, the branch is None: the job builds what it is configured to.
+    The job of a tag can't be told from that of a branch, so a tag of a multibranch project is named as both. A job that
+    is told no branch builds what it is configured to, which Jenkins does not tell: then the branch that it built last is
+    named, so that a protected one stays so.
     """
     declared, sent = parameters.definitions(prepared.builder.job), prepared.sent
     commit = parameters.given(declared, sent, parameters.COMMIT_PARAMETERS)
@@ -85,8 +86,10 @@ def target(prepared: Prepared, request: StartRequest) -> StartTarget:
     tag = parameters.given(declared, sent, parameters.TAG_PARAMETERS)
     if branch is not None and branch.startswith(TAGS):
         tag, branch = branch.removeprefix(TAGS), None
-    request_number = parameters.given(declared, sent, parameters.PULL_REQUEST_PARAMETERS)
-    return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=request_number)
+    number = parameters.given(declared, sent, parameters.PULL_REQUEST_PARAMETERS)
+    if branch is None and tag is None and number is None:
+        branch, tag = convert.git_ref(convert.checkout(prepared.builder.job))
+    return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=number)
 
 
 def target_of_ref(ref: Ref) -> StartTarget:

@@ -49,7 +49,7 @@ ROW = StatusRow(
     actions=s.EVERY | {"run"},
 )
 CARD: dict[str, Any] = {"label": s.LABEL, "now": s.NOW, "connection_label": s.SYSTEM, "actions": s.EVERY}
-NEWS: dict[str, Any] = {**CARD, "reason": "this channel hears every finished build on main"}
+NEWS: dict[str, Any] = {**CARD, "reason": "this channel gets a post for every finished build on main"}
 
 MESSAGES: dict[str, Message] = {
     "card_queued": build_card(s.queued(), **CARD),

@@ -5,7 +5,7 @@ import pytest
 
 from bot.core.models import Person
 from bot.slack import people as module
-from bot.slack.people import People, at_work, own_settings
+from bot.slack.people import Handle, People, at_work, noreply_handle, own_settings
 from bot.slack.sender import Sender
 from bot.store import Store
 from bot.store.tables import IdentityRow, PersonRow
@@ -219,3 +219,34 @@ async def test_members_of_a_channel(
 
 async def test_a_channel_that_can_not_be_seen_has_no_members(people: People, slack: LocalSlack) -> None:
     assert not await people.is_member(TEAM, "C0NOWHERE", slack.ana)
+
+
+@pytest.mark.parametrize(
+    ("email", "handle"),
+    [
+        ("12345+mika@users.noreply.github.com", Handle("github_actions", "mika")),
+        ("mika-l@Users.NoReply.GitHub.com", Handle("github_actions", "mika-l")),
+        ("12-mika@users.noreply.gitlab.com", Handle("gitlab", "mika")),
+        ("mika-lind@users.noreply.gitlab.com", Handle("gitlab", "mika-lind")),
+        ("12345+@users.noreply.github.com", Handle("github_actions", "12345+")),
+        ("mika@github.com", None),
+        ("noreply.github.com", None),
+        ("@users.noreply.github.com", None),
+        ("", None),
+    ],
+)
+def test_the_handle_inside_a_noreply_address_is_read(email: str, handle: Handle | None) -> None:
+    assert noreply_handle(email) == handle
+
+
+async def test_an_author_is_found_by_the_handle_inside_a_noreply_address_at_any_ci_system(
+    people: People, slack: LocalSlack, store: Store
+) -> None:
+    row = IdentityRow(team=TEAM, kind="gh", value="mika-gh", user=slack.mika, manual=True, looked_at=NOW)
+    await store.people.save_identity(row)
+    hidden = Person(name="Mika", email="7+mika-gh@users.noreply.github.com")
+    assert await people.author(TEAM, hidden, "buildkite") == slack.mika
+    assert await people.author(TEAM, hidden, "github_actions") == slack.mika
+    assert slack.calls("users.lookupByEmail") == []
+    other = Person(email="7+somebody@users.noreply.github.com")
+    assert await people.author(TEAM, other, "buildkite") is None

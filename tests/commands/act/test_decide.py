@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot.core.models import Approval, Conclusion, Parameter, Pipeline
+from bot.core.models import Approval, Build, Conclusion, Parameter, Pipeline
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.core.context import Source
@@ -136,3 +136,24 @@ async def test_workflow_words_that_make_no_sense_are_refused(say: Say, words: st
 
 async def test_the_choices_of_a_workflow_are_shown(say: Say) -> None:
     assert "16.2, 16.1" in first(await say("workflow choices app", user=ADMIN))
+
+
+async def test_erasing_the_page_of_a_job_erases_that_job_only(
+    say: Say, works: FakeProvider, app: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = works.build_of(app, 4)
+    other = works.build_of(app, 5)
+    owners = {"j7": build, "j9": other}
+
+    async def build_of_job(_pipeline: str, job: str) -> Build:
+        return owners[job]
+
+    monkeypatch.setattr(works, "build_of_job", build_of_job)
+    asked = await say("erase app#4 --job j7", user=ADMIN)
+    assert works.acts == []
+    (confirm,) = [words for words in buttons(asked).values() if words.startswith("erase")]
+    await say(confirm, user=ADMIN)
+    assert works.acts == [("erase_job", build.id, "j7")]
+    refused = await say("erase app#4 --job j9 --yes", user=ADMIN)
+    assert "not one of" in first(refused)
+    assert len(works.acts) == 1

@@ -299,3 +299,25 @@ async def test_the_first_who_claims_a_failure_holds_it(
     assert "is no longer on App #5" in first(await say("unclaim"))
     assert (await say("claim", user="U2", source=Source.BUTTON)).answer.public
     assert (await say("claim a b")).outcome == "refused"
+
+
+async def test_a_digest_tells_the_newest_build_and_not_an_old_one_that_was_retried(
+    say: Say, linked: Linked, works: FakeProvider, app: Pipeline, recorded: Recorded
+) -> None:
+    await linked()
+    hours = [NOW - timedelta(hours=count) for count in range(9)]
+    await recorded(
+        works.build_of(app, 14, created_at=hours[8], completed_at=hours[7], conclusion=Conclusion.FAILED),
+        works.build_of(app, 15, created_at=hours[6], completed_at=hours[5]),
+    )
+    await recorded(
+        works.build_of(
+            app, 14, created_at=hours[8], started_at=hours[2], completed_at=hours[1], conclusion=Conclusion.FAILED
+        ),
+        works.build_of(
+            app, 7, created_at=hours[3], completed_at=hours[0], conclusion=Conclusion.FAILED, pull_request="9"
+        ),
+    )
+    digest = said(await say("digest now"))
+    assert "now passed" in digest
+    assert "now failed" not in digest
