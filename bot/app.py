@@ -78,7 +78,9 @@ class Metrics:
             registry,
             Counter("buildbell_polls_total", "Polls of connections.", ["provider", "outcome"], registry=registry),
             Histogram("buildbell_poll_seconds", "Duration of a poll.", ["provider"], registry=registry),
-            Histogram("buildbell_delivery_seconds", "From the creation of a notification to its post.", registry=registry),
+            Histogram(
+                "buildbell_delivery_seconds", "From the creation of a notification to its post.", registry=registry
+            ),
         )
 
     def polled(self, kind: str, outcome: str, seconds: float) -> None:
@@ -209,7 +211,10 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
-                "scheduled": (SCHEDULED_SECONDS, ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick),
+                "scheduled": (
+                    SCHEDULED_SECONDS,
+                    ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
+                ),
             }
         )
         self.webhooks = WebhookQueue(self._request_polls)

@@ -357,7 +357,7 @@ def started_message(user: str, build: Build, label: str, verb: str = "run") -> M
 
 
 def outage_notification(connection_label: str, since: datetime, error: str) -> Message:
-    """Return what a channel is told once when a connection has been out of reach for a while."""
+    """Return the notification that a connection has been out of reach for a while."""
     line = f"I cannot reach {safe(connection_label, 80)}: its builds are not seen for now"
     why = safe(redact(error), 300)
     return Message(
@@ -372,7 +372,7 @@ def outage_notification(connection_label: str, since: datetime, error: str) -> M
 
 
 def outage_over(connection_label: str, since: datetime, now: datetime) -> Message:
-    """Return what the same channels are told when the connection works again."""
+    """Return the notification that the connection works again."""
     line = f"{safe(connection_label, 80)} answers again after {duration(elapsed(since, now))}"
     return Message(
         text=line,
@@ -383,7 +383,7 @@ def outage_over(connection_label: str, since: datetime, now: datetime) -> Messag
 
 
 def delivery_problem(channel_name: str, reason: str, labels: Sequence[str], *, commands: Sequence[str] = ()) -> Message:
-    """Return what the person who linked a channel is told when nothing can be posted there any more.
+    """Return the message to the person who linked a channel where nothing can be posted any more.
 
     `reason` is a sentence. `commands` mend it, one button each: the first words of each are its label.
     """

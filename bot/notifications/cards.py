@@ -55,7 +55,7 @@ class Authors(Protocol):
         ...
 
     async def may_mention(self, team: str, user: str) -> bool:
-        """Return whether somebody wants to be told by name."""
+        """Return whether somebody wants to be mentioned."""
         ...
 
 
@@ -84,7 +84,7 @@ class Cards:
         self._offers = offers
 
     async def draw(self, row: NotificationRow, *, repeated: bool) -> Drawn | None:
-        """Return what a notification looks like now, or None where its build or connection is gone."""
+        """Draw a notification as of now; None if its build or connection is gone."""
         extra = Extra.of(row.extra)
         event = Event(row.event)
         match event:
@@ -292,7 +292,7 @@ class Cards:
         return who if not is_person or await self._people.may_mention(row.team, who) else None
 
     async def _provider(self, row: NotificationRow) -> AnyProvider | None:
-        """Return the connection of a notification; one that this process does not know yet is looked for once."""
+        """Return the connection of a notification; one that this process does not have yet is read from the store once."""
         provider = self._provider_of(row.team, row.connection)
         if provider is None:
             await self._refresh()

@@ -80,7 +80,7 @@ class Recipients(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """A notification as it should look now.
+    """A notification as it is to be shown now.
 
     `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build.
     """
@@ -134,7 +134,7 @@ class Outbox:
         self._tasks = Tasks(MOST_AT_ONCE)
 
     def wake(self) -> None:
-        """Look for work now rather than at the next tick."""
+        """Deliver what is due now rather than at the next tick."""
         self._awake.set()
 
     async def run(self) -> None:
@@ -150,7 +150,7 @@ class Outbox:
                     fresh = False
                     await self.tick()
                 except BotError as exc:
-                    log.warning("the outbox can't look for work", extra={"why": str(exc)})
+                    log.warning("the outbox can't read what is due", extra={"why": str(exc)})
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_SECONDS):
                         await self._awake.wait()
@@ -160,23 +160,23 @@ class Outbox:
     async def tick(self) -> bool:
         """Start what is due, posts before edits, one post for each channel; return whether there was anything."""
         now = self._clock()
-        room = min(self._tasks.free, BATCH)
-        if not room:
+        capacity = min(self._tasks.free, BATCH)
+        if not capacity:
             return False
-        due = await self._store.notifications.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        left = room - len(due)
+        due = await self._store.notifications.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=capacity)
+        left = capacity - len(due)
         cards = await self._store.cards.claim(now=now, lease_seconds=LEASE_SECONDS, limit=left) if left else []
         for notification in due:
-            self._tasks.start(self._then_look_again(self._deliver(notification)), f"deliver {notification.id}")
+            self._tasks.start(self._then_wake(self._deliver(notification)), f"deliver {notification.id}")
         for card in cards:
-            self._tasks.start(self._then_look_again(self._edit(card)), f"edit {card.id}")
+            self._tasks.start(self._then_wake(self._edit(card)), f"edit {card.id}")
         return bool(due or cards)
 
     async def settle(self) -> None:
         """Wait until everything started has ended."""
         await self._tasks.drain()
 
-    async def _then_look_again(self, work: Awaitable[None]) -> None:
+    async def _then_wake(self, work: Awaitable[None]) -> None:
         try:
             await work
         except BotError as exc:

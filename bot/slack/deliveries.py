@@ -1,4 +1,4 @@
-"""What Slack delivers, read just far enough to recognise it when it comes again and to answer its sender."""
+"""Identify what Slack delivers: a key that is equal when it comes again, and where to answer its sender."""
 
 import hashlib
 import json

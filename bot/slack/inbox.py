@@ -35,12 +35,12 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=15)
 RENEW_SECONDS = 5.0
-LOOK_SECONDS = 1.0
+TICK_SECONDS = 1.0
 BATCH = 20
 MOST_CLAIMS = 4
 """How often a delivery is claimed before it is given up: it may be what kills the process."""
 LATEST = timedelta(minutes=15)
-"""What was not begun by then is told and not done: nobody expects it any more."""
+"""What was not begun by then is reported and not done: nobody expects it any more."""
 RESPONSE_URL_FOR = timedelta(minutes=25)
 ANSWER_LENGTH = 2800
 WORDS_LENGTH = 300
@@ -228,7 +228,7 @@ def tracked(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
 class Inbox:
     """Deliveries of Slack and of the clock. `dispatch` does one and returns its ack; it starts no call before that.
 
-    `handles` tells which events anybody listens to. `resume` are the kinds that Slack does not know.
+    `handles` returns whether an event has a listener. `resume` has the handlers of kinds that do not come from Slack.
     """
 
     def __init__(
@@ -277,7 +277,7 @@ class Inbox:
         return await self._begin(delivery, body, headers)
 
     async def adopt(self, tx: Transaction, kind: InboxKind, body: Body) -> Delivery:
-        """Write something due within the transaction that claims it, so that it is done or told whoever dies."""
+        """Write something due within the transaction that claims it, so that it is done or reported whichever process dies."""
         identity = Identity(kind=kind, key=f"{kind.value}:{secrets.token_hex(16)}")
         received = await tx.inbox.receive(self._new(identity, body, self.clock()))
         return self._delivery(received.id, 1, kind, InboxState.CLAIMED)
@@ -285,7 +285,7 @@ class Inbox:
     async def run(self) -> None:
         """Keep the leases of what is open here, and take over what others left, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
             try:
                 await self.tick()
             except BotError as exc:
@@ -395,16 +395,16 @@ class Inbox:
             case _:
                 reply = await self._begin(delivery, body, {})
                 if row.kind is InboxKind.FORM and _keeps_form_open(reply):
-                    await self._tell(row, body, FORM_REFUSED)
+                    await self._report(row, body, FORM_REFUSED)
 
     async def _explain(
         self, delivery: Delivery, row: OpenDelivery, body: Body, text: str, outcome: str, *, again: bool = False
     ) -> None:
-        """Tell what is known of a delivery that is not done any more; with `again` it may be sent again."""
+        """Tell the sender the state of a delivery that is not done any more; with `again`, suggest to send it again."""
         if outcome == "may have started" or is_addressed_to_us(row.kind, body):
             told = self._worded(row, body, text)
             await delivery.begin_answer(told)
-            await self._say(row, body, told)
+            await self._answer(row, body, told)
         log.warning("a delivery was not done to its end", extra={"delivery": row.id, "outcome": outcome})
         await (delivery.forget() if again else delivery.close(outcome))
 
@@ -414,17 +414,17 @@ class Inbox:
             with suppress(BotError):
                 answer = self._vault.open(answer, about=f"inbox/{row.id}/answer")
         if answer:
-            await self._say(row, body, answer, note=REPEATED)
+            await self._answer(row, body, answer, note=REPEATED)
         await delivery.close("answered again" if answer else "done")
 
-    async def _tell(self, row: OpenDelivery, body: Body, text: str) -> None:
-        await self._say(row, body, self._worded(row, body, text))
+    async def _report(self, row: OpenDelivery, body: Body, text: str) -> None:
+        await self._answer(row, body, self._worded(row, body, text))
 
     def _worded(self, row: OpenDelivery, body: Body, text: str) -> str:
         words = escape(clip(" ".join(sender_of(row.kind, body).words.split()), WORDS_LENGTH).replace("`", "'"))
         return text.format(what=f"`{words}`" if words else "what you asked for")
 
-    async def _say(self, row: OpenDelivery, body: Body, text: str, *, note: str = "") -> None:
+    async def _answer(self, row: OpenDelivery, body: Body, text: str, *, note: str = "") -> None:
         """Tell the sender only, in the way that is still open."""
         whole = f"{note}\n{text}" if note else text
         message = Message(text=whole, blocks=tuple(sections(whole.splitlines())))

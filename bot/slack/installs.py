@@ -75,7 +75,7 @@ class Installs:
         self.bot_user = ""
 
     async def introduce(self) -> Mapping[str, Any]:
-        """Ask Slack who we are (single token): team, bot user. Raises BotError in plain words."""
+        """Read the bot's own identity from Slack (single token): team, bot user. Raises BotError."""
         client = AsyncWebClient(token=self._single, base_url=self._api_url, session=self._session)
         try:
             with faults():
@@ -146,7 +146,7 @@ class Installs:
         return row
 
     def met(self, team: str, enterprise: str) -> None:
-        """Remember which organization a workspace belongs to, as a request has just told."""
+        """Remember which organization a workspace belongs to, as a request names it."""
         if team and enterprise and not self._single:
             self._enterprises[team] = enterprise
 

@@ -1,4 +1,4 @@
-"""Who is who in Slack, remembered for a while so that asking is rare; and when and how people want to be told."""
+"""People in Slack, cached to save requests, and when and how they want to be notified."""
 
 import json
 import logging
@@ -88,7 +88,7 @@ class People:
         try:
             told = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
         except SlackError as exc:
-            log.info("Slack did not tell who somebody is", extra={"code": exc.code})
+            log.info("Slack did not return a person", extra={"code": exc.code})
             if exc.code == HIDDEN_USER:
                 return Standing(is_stranger=True)
             before = cached[1] if cached is not None else Standing()
@@ -178,7 +178,7 @@ class People:
         return None
 
     async def may_mention(self, team: str, user: str) -> bool:
-        """Return whether somebody wants to be told by name in channels; who has left Slack is not."""
+        """Return whether somebody wants to be mentioned in channels; who has left Slack is not."""
         person = await self.person(team, user)
         return not person.deleted and own_settings(person).get("mentions") != "off"
 
@@ -213,7 +213,7 @@ class People:
         return bool(await self.membership(team, channel, user))
 
     async def membership(self, team: str, channel: str, user: str) -> bool | None:
-        """Return whether a person is in a channel, None where Slack does not tell (a private channel without the bot).
+        """Return whether a person is in a channel, None where Slack does not say (a private channel without the bot).
 
         One request for each 200 members, each five minutes. Somebody missing from an older list is looked for again.
         """
@@ -242,7 +242,7 @@ class People:
 
 
 def _standing(user: Mapping[str, Any], team: str) -> Standing:
-    """Read a user as users.info tells one. In an organization, somebody of a sister workspace is no stranger."""
+    """Read a user of users.info. In an organization, somebody of a sister workspace is no stranger."""
     home = str(user.get("team_id") or "")
     enterprise = user.get("enterprise_user") or {}
     teams = {str(name) for name in enterprise.get("teams") or ()} | ({home} if home else set())

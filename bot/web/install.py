@@ -29,7 +29,7 @@ class Oauth(Protocol):
 
 
 class InstallPages:
-    """`/slack/install` and `/slack/oauth_redirect`. `installed` is told of each new workspace."""
+    """`/slack/install` and `/slack/oauth_redirect`. `installed` is called with each new workspace."""
 
     def __init__(self, oauth: Oauth, *, installed: Callable[[str], Awaitable[None]]) -> None:
         self._oauth = oauth

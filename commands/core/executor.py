@@ -66,7 +66,7 @@ class _Progress:
 
 
 async def execute(command: str | Submission, context: Context) -> Handled:
-    """Run a command and return what to tell the person. Writes one audit row where it acts or is refused. Never raises.
+    """Run a command and return the answer for the person. Writes one audit row where it acts or is refused. Never raises.
 
     `command` is a line as typed after the slash command, or what a form's fields stand for.
     """

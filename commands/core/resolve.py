@@ -179,7 +179,7 @@ def match_of_link(link: LinkRow, context: Context) -> PipelineMatch:
 
 
 async def pipeline_by_key(connection: str, pipeline: str, context: Context) -> PipelineMatch:
-    """Return a pipeline by its id: as linked here, else as listed, else as the CI system tells. Raises NotFound."""
+    """Return a pipeline by its id: as linked here, else as listed, else as the CI system returns it. Raises NotFound."""
     return await pipeline_at(context.provider(connection), pipeline, context)
 
 
@@ -392,7 +392,7 @@ def is_build_word(text: str) -> bool:
 async def match_of_build(
     build: Build, context: Context, *, within: PipelineMatch | None = None, verb: str = "show", named: str = ""
 ) -> BuildMatch:
-    """Return a build with its own pipeline. Raises UsageError where that is not the pipeline it was looked for in."""
+    """Return a build with its own pipeline. Raises UsageError if that is not the pipeline that was named."""
     if within is not None and (within.connection, within.id) == (build.connection, build.pipeline):
         own = within
     else:

@@ -45,7 +45,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """What to change, in order; nothing to look."""
+    """What to change, in order; empty to show the settings."""
 
     changes: tuple[Change, ...] = ()
     form: bool = False

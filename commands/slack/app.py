@@ -78,7 +78,7 @@ class SlackApp:
                 url_verification_enabled=False,
                 ssl_check_enabled=False,
             )
-        # Bolt asks its listeners in turn: the ones that people wait for stand first.
+        # Bolt tries its listeners one after the other: the ones that people wait for come first.
         self.app.command(services.command)(self._command)
         self.app.action(COMMAND_BUTTON)(self._button)
         self.app.action(FORM_FIELD)(self._field_changed)
