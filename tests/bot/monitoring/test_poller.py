@@ -443,7 +443,7 @@ async def test_the_loop_begins_by_freeing_what_a_crash_left_leased_and_survives_
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert "the watcher can't look for work" in caplog.messages
+    assert "the poller can't read what is due" in caplog.messages
 
 
 # outages

@@ -774,7 +774,7 @@ async def test_the_loop_takes_over_what_a_crash_left_and_survives_a_lost_databas
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert "the outbox can't look for work" in caplog.messages
+    assert "the outbox can't read what is due" in caplog.messages
     assert await harness.said() == ["b1"]
     assert harness.slack.searches == ["n1-r1-finished"]
 
