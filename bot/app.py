@@ -32,6 +32,7 @@ from bot.providers.base.options import Options
 from bot.scheduler import Schedule
 from bot.security.vault import Vault
 from bot.settings import Settings
+from bot.slack.deliveries import Ack
 from bot.slack.inbox import Inbox
 from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
@@ -48,7 +49,7 @@ from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
-from commands.slack.app import Reply, SlackApp
+from commands.slack.app import SlackApp
 from commands.slack.events import SlackEvents
 
 log = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ class App:
         self.inbox = Inbox(
             store,
             dispatch=self._dispatch,
-            answers=sender,
+            sender=sender,
             vault=vault,
             clock=now,
             owner=owner,
@@ -250,7 +251,7 @@ class App:
             )
         )
 
-    async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
+    async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Ack:
         team, enterprise = body.get("team") or {}, body.get("enterprise") or {}  # objects: the web has looked
         self.installs.met(
             str(body.get("team_id") or team.get("id") or ""),

@@ -15,12 +15,23 @@ from typing import Protocol
 from bot.blocks.message import Message
 from bot.core.clock import Clock
 from bot.core.errors import BotError
-from bot.core.models import BuildKey, Person
+from bot.core.models import BuildKey
 from bot.core.tasks import Tasks
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.summaries import gathered, release
-from bot.slack.sender import FINAL, UNEDITABLE, UNFIT, Found, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.slack.people import People
+from bot.slack.sender import (
+    FINAL,
+    UNEDITABLE,
+    UNFIT,
+    Found,
+    Sender,
+    SlackError,
+    SlackLimited,
+    SlackUnreachable,
+    SlackUnsure,
+)
 from bot.store import Store, unpack_counts
 from bot.store.tables import CardRow, NotificationRow
 
@@ -42,40 +53,6 @@ REFERENCE = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 MOVES_SECONDS = 60.0
 EDIT_AGAIN_SECONDS = 15.0
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
-
-
-class Posts(Protocol):
-    """What the outbox needs of `bot.slack.sender.Sender`."""
-
-    async def post(
-        self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
-    ) -> tuple[str, str]:
-        """Post a message and return (channel, ts)."""
-        ...
-
-    async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
-        """Replace a message."""
-        ...
-
-    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> Found:
-        """Look for the message that carries a key."""
-        ...
-
-
-class Recipients(Protocol):
-    """What is needed of `bot.slack.people.People`."""
-
-    async def author(self, team: str, author: Person, kind: str) -> str | None:
-        """Return the Slack user that a commit's author is."""
-        ...
-
-    async def wants_broken(self, team: str, user: str) -> bool:
-        """Return whether somebody wants a direct message when their commit breaks a build."""
-        ...
-
-    async def off_hours(self, team: str, user: str, now: datetime) -> str:
-        """Return why somebody is not to be sent a direct message now, or an empty text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +88,9 @@ class Outbox:
     def __init__(
         self,
         store: Store,
-        slack: Posts,
+        slack: Sender,
         *,
-        people: Recipients,
+        people: People,
         kind_of: Callable[[str], str],
         draw: Draw,
         undelivered: Undelivered,

@@ -14,9 +14,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from bot.blocks.message import Message, sections
 from bot.blocks.text import clip, escape
@@ -25,8 +25,9 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError, StoreError
 from bot.core.tasks import Tasks
 from bot.core.text import valid
-from bot.slack.deliveries import Body, Identity, identify, is_addressed_to_us, needed, sender_of
-from bot.slack.sender import SlackError
+from bot.security.vault import Vault
+from bot.slack.deliveries import Ack, Body, Identity, identify, is_addressed_to_us, needed, sender_of
+from bot.slack.sender import Sender, SlackError
 from bot.store import Store
 from bot.store.inbox import InboxKind, InboxState, NewDelivery, OpenDelivery, Step
 from bot.store.store import Transaction
@@ -55,70 +56,7 @@ class TakenOverError(BaseException):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """What goes back to Slack as the ack."""
-
-    status: int
-    body: str = ""
-    content_type: str = "text/plain;charset=utf-8"
-
-
-class Reply(Protocol):
-    """An ack as the dispatcher gives it."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        ...
-
-    @property
-    def body(self) -> str:
-        """The body."""
-        ...
-
-    @property
-    def content_type(self) -> str:
-        """The body's type."""
-        ...
-
-
-class Answers(Protocol):
-    """What telling people needs of `bot.slack.sender.Sender`."""
-
-    async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
-        """Answer through a response_url; return whether Slack took it."""
-        ...
-
-    async def post(
-        self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
-    ) -> tuple[str, str]:
-        """Post a message."""
-        ...
-
-    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
-        """Show a message to one person."""
-        ...
-
-
-class Seal(Protocol):
-    """What seals bodies at rest: `bot.security.vault.Vault`."""
-
-    @property
-    def can_seal(self) -> bool:
-        """Whether there is a key."""
-        ...
-
-    def seal(self, plain: str, *, about: str) -> str:
-        """Return the sealed text."""
-        ...
-
-    def open(self, sealed: str, *, about: str) -> str:
-        """Return the plain text."""
-        ...
-
-
-Dispatch = Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[Reply]]
+Dispatch = Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[Ack]]
 Resume = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
@@ -236,8 +174,8 @@ class Inbox:
         store: Store,
         *,
         dispatch: Dispatch,
-        answers: Answers,
-        vault: Seal,
+        sender: Sender,
+        vault: Vault,
         clock: Clock,
         owner: str,
         handles: Callable[[str], bool],
@@ -248,7 +186,7 @@ class Inbox:
         self.held: set[int] = set()
         self.resume: dict[InboxKind, Resume] = {}
         self._dispatch = dispatch
-        self._answers = answers
+        self._sender = sender
         self._vault = vault
         self._owner = owner
         self._handles = handles
@@ -256,7 +194,7 @@ class Inbox:
         self._tasks = Tasks()
         self._renewed_at: datetime | None = None
 
-    async def take(self, body: Body, headers: Mapping[str, str], *, fallback: str) -> Reply:
+    async def take(self, body: Body, headers: Mapping[str, str], *, fallback: str) -> Ack:
         """Write a delivery and have it begun, and return its ack; one that was here before is acked and left alone.
 
         A delivery that can't be written is not acked (503): Slack shows that it failed, or sends it again.
@@ -344,7 +282,7 @@ class Inbox:
         self.held.add(row_id)
         return Delivery(self, row_id=row_id, fence=fence, kind=kind, state=state)
 
-    async def _begin(self, delivery: Delivery, body: Body, headers: Mapping[str, str]) -> Reply:
+    async def _begin(self, delivery: Delivery, body: Body, headers: Mapping[str, str]) -> Ack:
         try:
             with delivery.current():
                 reply = await self._dispatch(body, headers)
@@ -430,20 +368,20 @@ class Inbox:
         message = Message(text=whole, blocks=tuple(sections(whole.splitlines())))
         sender = sender_of(row.kind, body)
         is_fresh = self.clock() - row.received_at < RESPONSE_URL_FOR
-        if sender.response_url and is_fresh and await self._answers.respond(sender.response_url, message):
+        if sender.response_url and is_fresh and await self._sender.respond(sender.response_url, message):
             return
         event = body.get("event")
         is_direct = isinstance(event, dict) and event.get("channel_type") == "im"
         with suppress(SlackError):
             if sender.channel and sender.user and not is_direct and row.kind not in self.resume:
                 with suppress(SlackError):
-                    await self._answers.ephemeral(
+                    await self._sender.ephemeral(
                         sender.team, sender.channel, sender.user, message, thread=sender.thread
                     )
                     return
             where = sender.channel if is_direct or row.kind in self.resume else sender.user
             if where or sender.user:
-                await self._answers.post(sender.team, where or sender.user, message)
+                await self._sender.post(sender.team, where or sender.user, message)
 
 
 MAY_HAVE_STARTED = (
@@ -457,5 +395,5 @@ FORM_REFUSED = "I was restarted while your form {what} was on its way, and now i
 REPEATED = "_Possibly repeated: I was restarted while I answered._"
 
 
-def _keeps_form_open(reply: Reply) -> bool:
+def _keeps_form_open(reply: Ack) -> bool:
     return "response_action" in reply.body

@@ -1,5 +1,5 @@
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -77,7 +77,7 @@ class Harness:
         self.cards = Cards(
             store,
             provider_of=lambda team, name: self.works if team in self.seen_by and name == CONNECTION else None,
-            people=Authors(),
+            people=cast("Any", Authors()),
             clock=clock,
             refresh=self._refresh,
         )

@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -95,8 +95,8 @@ class Harness:
         self.times: list[float] = []
         self.outbox = Outbox(
             store,
-            self.slack,
-            people=self.people,
+            cast("Any", self.slack),
+            people=cast("Any", self.people),
             kind_of=lambda _name: "works",
             draw=self._draw,
             undelivered=self._undelivered,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +13,8 @@ from bot.core.acting import begin_act
 from bot.core.errors import StoreError, UsageError
 from bot.core.tasks import Tasks
 from bot.security.vault import Vault, new_key
-from bot.slack.inbox import Ack, Inbox, TakenOverError, begin_answer, tracked
+from bot.slack.deliveries import Ack
+from bot.slack.inbox import Inbox, TakenOverError, begin_answer, tracked
 from bot.store import Store
 from bot.store.inbox import InboxKind
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT, changed
@@ -63,7 +64,7 @@ class Process:
         self.inbox = Inbox(
             store,
             dispatch=self.dispatch,
-            answers=slack,
+            sender=cast("Any", slack),
             vault=vault,
             clock=clock,
             owner=name,

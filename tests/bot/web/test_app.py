@@ -20,6 +20,7 @@ from typing_extensions import override
 from bot.core.errors import AuthFailed, BotError, StoreError, UnexpectedResponse
 from bot.core.models import WebhookEvent
 from bot.providers.base.provider import AnyProvider
+from bot.slack.deliveries import Ack
 from bot.store.tables import InstallRow
 from bot.web.app import WebDependencies, web_app
 from bot.web.slack import BODY_BYTES
@@ -33,15 +34,6 @@ from tests.bot.works import Works
 SECRET, NEW_SECRET = "hush-old", "hush-new"
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
-
-
-@dataclass
-class Reply:
-    """What Bolt's side answers."""
-
-    status: int = 200
-    body: str = ""
-    content_type: str = "text/plain;charset=utf-8"
 
 
 class Works2(Works):
@@ -66,7 +58,7 @@ class WebHarness:
     clock: SetClock
     received: list[Mapping[str, Any]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
-    reply: Reply = field(default_factory=Reply)
+    reply: Ack = field(default_factory=Ack)
     fallbacks: list[str] = field(default_factory=list)
     written: list[list[tuple[str | None, list[tuple[str, str]], bool]]] = field(default_factory=list)
     write_faults: list[BotError] = field(default_factory=list)
@@ -91,7 +83,7 @@ class WebHarness:
                 checks={name: self.check(name) for name in ("database", "slack")},
                 metrics=lambda: (b"buildbell_polls_total 1\n", "text/plain; version=0.0.4"),
                 clock=self.clock,
-                oauth=self if self.oauth else None,
+                oauth=cast("Any", self) if self.oauth else None,
                 installed=self.after,
             )
         )
@@ -99,7 +91,7 @@ class WebHarness:
             transport=httpx.ASGITransport(self.app), base_url="http://bot.example", follow_redirects=False
         )
 
-    async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Reply:
+    async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Ack:
         self.received.append(body)
         self.headers.append(headers)
         self.fallbacks.append(fallback)
@@ -182,7 +174,7 @@ async def test_a_command_is_handed_on_whatever_its_words(harness: WebHarness, te
 
 async def test_a_click_is_read_from_its_payload(harness: WebHarness) -> None:
     click = {"type": "block_actions", "user": {"id": "U1"}, "team": None, "actions": [{"action_id": "build.cancel"}]}
-    harness.reply = Reply(body='{"a": 1}', content_type="application/json")
+    harness.reply = Ack(body='{"a": 1}', content_type="application/json")
     answer = await harness.send(urlencode({"payload": json.dumps(click)}).encode())
     assert (answer.json(), answer.headers["content-type"]) == ({"a": 1}, "application/json")
     assert harness.received == [click]
@@ -342,7 +334,7 @@ async def test_each_request_comes_with_what_identifies_it(harness: WebHarness) -
 
 @pytest.mark.parametrize(("status", "answered"), [(404, 400), (503, 503), (200, 200)])
 async def test_what_nobody_knows_is_a_bad_request(harness: WebHarness, status: int, answered: int) -> None:
-    harness.reply = Reply(status=status)
+    harness.reply = Ack(status=status)
     assert (await harness.command()).status_code == answered
 
 
