@@ -199,12 +199,6 @@ def since(moment: datetime, now: datetime) -> float:
     return max((now - moment) / timedelta(seconds=1), 0.0)
 
 
-def ago(moment: datetime, now: datetime) -> str:
-    """Return how long ago something was: `12 m ago`, `just now`."""
-    seconds = since(moment, now)
-    return "just now" if seconds < 5 else f"{roughly(seconds)} ago"
-
-
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun: `1 build`, `2 builds`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

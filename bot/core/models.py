@@ -41,6 +41,22 @@ class Conclusion(StrEnum):
         return self in {Conclusion.FAILED, Conclusion.TIMEOUT, Conclusion.PARTIAL}
 
 
+NO_RESULT = frozenset({Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIED})
+"""How a build ends without a result: it says nothing about the code."""
+
+SHORT_KINDS = {
+    "gh": "github_actions",
+    "github": "github_actions",
+    "gl": "gitlab",
+    "bk": "buildkite",
+    "xc": "xcode_cloud",
+    "az": "azure_devops",
+    "bb": "bitbucket",
+    "cc": "circleci",
+}
+"""Short names of kinds of CI systems that people may type: `bk:web`, `me handle gh:ana`."""
+
+
 class Trigger(StrEnum):
     """What made a build start."""
 

@@ -43,7 +43,6 @@ MOST_CLAIMS = 4
 LATEST = timedelta(minutes=15)
 """What was not begun by then is reported and not done: nobody expects it any more."""
 RESPONSE_URL_FOR = timedelta(minutes=25)
-ANSWER_LENGTH = 2800
 WORDS_LENGTH = 300
 
 _current: ContextVar["Delivery | None"] = ContextVar("delivery", default=None)

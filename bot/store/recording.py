@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.core.models import Build, BuildKey, Ref, RefKind
+from bot.core.models import NO_RESULT, Build, BuildKey, Ref, RefKind
 from bot.store.database import Repository, among, found, put, table
 from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack
 from bot.store.tables import (
@@ -30,7 +30,6 @@ HISTORY = 60
 LONGEST_HISTORY = 960
 NEWER = 40
 CARD_PAUSE = timedelta(seconds=15)
-NO_RESULT = ("cancelled", "skipped", "retried")
 
 PUT_BUILD = put("build", key=("connection", "pipeline", "build"), returning=("id", "connection", "pipeline", "build"))
 ADD_ATTEMPT = put(

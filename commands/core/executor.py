@@ -104,21 +104,6 @@ async def execute(command: str | Submission, context: Context) -> Handled:
     return Handled(answer=answer, outcome=Outcome.OK, verb=progress.verb)
 
 
-async def check_command(text: str, context: Context) -> Command[Any, Any]:
-    """Parse, resolve and authorize a line without running it, and return its command.
-
-    For a command that is to run later. Raises what `execute` would tell: UsageError, NotAllowed, NotFound, …
-    """
-    command, words = context.services.registry.split(text, context.command)
-    args = command.parse(words)
-    resolved = await command.resolve(args, context)
-    if isinstance(resolved, Answer):
-        raise UsageError("That command would ask a question, and nobody is there to answer it.")
-    for requirement in command.authorize(args, resolved, context):
-        await check(requirement, context)
-    return command
-
-
 async def _run(request: str | Submission, context: Context, progress: _Progress) -> Answer:
     args = _parsed(request, context, progress)
     command = progress.command

@@ -10,7 +10,7 @@ from bot.blocks import tests as of_tests
 from bot.blocks.artifacts import size_words
 from bot.blocks.build import build_card, build_list
 from bot.blocks.buttons import build_buttons, command
-from bot.blocks.error import ambiguous, error_message
+from bot.blocks.error import error_message
 from bot.blocks.help import help_message, verb_help
 from bot.blocks.issues import issues_message
 from bot.blocks.lists import connections_message, pipelines_message
@@ -25,7 +25,7 @@ from bot.blocks.notification import (
     summary_notification,
 )
 from bot.blocks.plain import as_text
-from bot.core.errors import BotError, RateLimited, Unavailable, UsageError
+from bot.core.errors import Ambiguous, BotError, RateLimited, Unavailable, UsageError
 from bot.core.models import (
     Build,
     Change,
@@ -316,12 +316,18 @@ def test_the_verbs_own_usage_wins() -> None:
 
 
 def test_choices_are_buttons_then_a_list() -> None:
-    assert text_of(ambiguous("Which?", [])) == "Which?"
-    few = ambiguous("Which?", [(f"P{n}", f"run p{n}") for n in range(5)]).payload()["blocks"][1]["elements"]
+    assert text_of(error_message(Ambiguous("Which?", choices=()))) == "Which?"
+    few = error_message(Ambiguous("Which?", choices=tuple((f"P{n}", f"run p{n}") for n in range(5)))).payload()[
+        "blocks"
+    ][1]["elements"]
     assert [element["value"] for element in few] == [f"run p{n}" for n in range(5)]
-    many = ambiguous("Which?", [(f"P{n}", f"run p{n}") for n in range(6)]).payload()["blocks"]
+    many = error_message(Ambiguous("Which?", choices=tuple((f"P{n}", f"run p{n}") for n in range(6)))).payload()[
+        "blocks"
+    ]
     assert (many[1]["elements"][0]["type"], len(many)) == ("static_select", 2)
-    most = ambiguous("Which?", [(f"P{n}", f"run p{n}") for n in range(103)]).payload()["blocks"]
+    most = error_message(Ambiguous("Which?", choices=tuple((f"P{n}", f"run p{n}") for n in range(103)))).payload()[
+        "blocks"
+    ]
     assert most[2]["elements"][0]["text"].startswith("… 3 more")
 
 

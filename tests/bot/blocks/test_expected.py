@@ -13,7 +13,6 @@ from bot.blocks.build import build_card, build_list, commit_list
 from bot.blocks.error import error_message
 from bot.blocks.help import help_message, verb_help
 from bot.blocks.issues import issues_message
-from bot.blocks.jobs import jobs_message
 from bot.blocks.link import link_confirmation
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message
@@ -23,14 +22,13 @@ from bot.blocks.notification import (
     notification,
     outage_notification,
     outage_over,
-    started_message,
     summary_notification,
 )
 from bot.blocks.plain import as_text
 from bot.blocks.status import StatusRow, status_message
 from bot.blocks.text import Markup, mention
 from bot.core.errors import Ambiguous
-from bot.core.models import Change, Conclusion, IssueCounts, Status, Transition
+from bot.core.models import Change, Conclusion, IssueCounts, Transition
 from tests.bot.blocks import samples as s
 from tests.bot.blocks.checks import check
 
@@ -98,7 +96,6 @@ MESSAGES: dict[str, Message] = {
         s.running(), [s.approval()], **CARD, decision=Markup(f"Approved by {mention('U07IDA')}: 'hotfix'")
     ),
     "summary": summary_notification([s.build(number=n) for n in range(400, 423)], labels=LABELS, now=s.NOW),
-    "started": started_message("U07NOOR", s.running(), s.LABEL),
     "outage": outage_notification("GitLab (main)", s.NOW, "no answer for 10 minutes"),
     "outage_over": outage_over("GitLab (main)", s.NOW - timedelta(minutes=25), s.NOW),
     "status_one": status_message("ios", [ROW], s.NOW),
@@ -168,7 +165,6 @@ MESSAGES: dict[str, Message] = {
     "tests": of_tests.tests_message(s.CASES, build=s.build(), label=s.LABEL, now=s.NOW, note="Slowest first."),
     "issues": issues_message([s.FAILURE, s.WARNING], s.build().issues, build=s.build(), label=s.LABEL, now=s.NOW),
     "artifacts": artifacts_message(s.FILES, build=s.build(), label=s.LABEL),
-    "jobs": jobs_message(s.JOBS, build=s.build(status=Status.IN_PROGRESS), label=s.LABEL, now=s.NOW),
     "ambiguous": error_message(
         Ambiguous(
             "`nightly` fits 2 pipelines.",

@@ -183,7 +183,7 @@ async def test_an_act_by_button_rewrites_the_card_and_posts_nothing(bench: Bench
     assert "/build claim" in full
     at = bench.clock()
     await bench.store.claims.add(TEAM, key(), "U7")
-    assert await bench.store.cards.redraw(key(), team=TEAM, at=at)
+    assert await bench.store.cards.note(key(), 1, team=TEAM, user="U7", text="took it", at=at)
     await bench.deliver()
     (full,) = bench.said()
     assert "@U7 is on it" in full
