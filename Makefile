@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := bot commands playground tests bench docs
 
-.PHONY: help setup demo test check format lint types layers docs bench clean
+.PHONY: help setup demo test check format lint types layers dead docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,7 +29,7 @@ demo: setup ## play: a local Slack in the browser, local CI systems, the bot
 test: setup ## run the tests (PostgreSQL and Chromium tests run where those are installed)
 	$(BIN)/pytest -q -n auto --dist worksteal
 
-check: setup format lint types layers test ## what CI runs: format, lint, types, layers, tests
+check: setup format lint types layers dead test ## what CI runs: format, lint, types, layers, dead code, tests
 
 format: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet $(SOURCES)
@@ -42,6 +42,9 @@ types: $(VENV)/.ready
 
 layers: $(VENV)/.ready
 	$(BIN)/lint-imports
+
+dead: $(VENV)/.ready
+	$(BIN)/vulture
 
 docs: setup ## write the pages that are made from the code
 	$(BIN)/python docs/build.py

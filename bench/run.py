@@ -1,4 +1,4 @@
-"""Measure what the design promises, in ratios against floors started in the same run, and print a table.
+"""Measure what the design promises, in ratios against baselines started in the same run, and print a table.
 
 Benchmarks are not tests: machines are shared and noisy. Everything runs on loopback, bounded in time.
 """
@@ -40,10 +40,10 @@ from playground.ci import LocalCi, ci_app
 
 SECRET = "bench-signing-secret"
 SECONDS = 4.0
-PIPELINES = int(os.environ.get("BENCH_PIPELINES", "10000"))  # noqa: TID251 - a benchmark is a roof of its own
+PIPELINES = int(os.environ.get("BENCH_PIPELINES", "10000"))  # noqa: TID251 - a benchmark is a program of its own
 CONNECTIONS = 100
 
-FLOOR = """
+BASELINE = """
 import asyncio, sys, uvicorn
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
@@ -156,7 +156,7 @@ async def ack_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
     """Measure the ack at the bot's port, and against the same Bolt app that does nothing."""
     playground = Playground(bot_url="", signing_secret=SECRET, bot_token="xoxb-bench")
     await playground.start()
-    port, floor_port = free_port(), free_port()
+    port, baseline_port = free_port(), free_port()
     environment = {
         "SLACK_BOT_TOKEN": "xoxb-bench",
         "SLACK_SIGNING_SECRET": SECRET,
@@ -168,28 +168,32 @@ async def ack_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
     }
     began = time.perf_counter()
     bot = subprocess.Popen([sys.executable, "-m", "bot", "serve"], env=environment)  # noqa: ASYNC220
-    floor = subprocess.Popen([sys.executable, "-c", FLOOR, str(floor_port)])  # noqa: ASYNC220, S603
+    baseline = subprocess.Popen([sys.executable, "-c", BASELINE, str(baseline_port)])  # noqa: ASYNC220, S603
     rows = []
     try:
         await answers(f"http://127.0.0.1:{port}/healthz")
         rows.append(("start to listening", "under 1.5 s", f"{time.perf_counter() - began:.2f} s"))
-        await answers(f"http://127.0.0.1:{floor_port}/")
-        url, floor_url = (f"http://127.0.0.1:{p}/slack/events" for p in (port, floor_port))
+        await answers(f"http://127.0.0.1:{baseline_port}/")
+        url, floor_url = (f"http://127.0.0.1:{p}/slack/events" for p in (port, baseline_port))
         await acks(url, rate=None, seconds=1)
         await acks(floor_url, rate=None, seconds=1)
         paced = await acks(url, rate=200)
-        paced_floor = await acks(floor_url, rate=200)
+        paced_baseline = await acks(floor_url, rate=200)
         rows.append(("ack at 200 a second", "p50 < 1 ms, p99 < 20 ms", quantiles(paced)))
-        rows.append(("  the floor: the same Bolt app doing nothing", "", quantiles(paced_floor)))
+        rows.append(("  the baseline: the same Bolt app doing nothing", "", quantiles(paced_baseline)))
         ours = len(await acks(url, rate=None)) / SECONDS
         theirs = len(await acks(floor_url, rate=None)) / SECONDS
         ours = max(ours, len(await acks(url, rate=None)) / SECONDS)
         theirs = max(theirs, len(await acks(floor_url, rate=None)) / SECONDS)
         rows.append(
-            ("requests a second, against the floor", "at least 0.8", f"{ours / theirs:.2f} ({ours:.0f} / {theirs:.0f})")
+            (
+                "requests a second, against the baseline",
+                "at least 0.8",
+                f"{ours / theirs:.2f} ({ours:.0f} / {theirs:.0f})",
+            )
         )
     finally:
-        for process in (bot, floor):
+        for process in (bot, baseline):
             process.terminate()
             process.wait(15)
         await playground.stop()
@@ -246,7 +250,7 @@ def link(app: App, pipeline: str, channel: str) -> LinkRow:
 async def notification_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
     """Measure from a build's end at the vendor to its post at Slack, with a webhook event."""
     took: list[float] = []
-    async with staged(folder, "notice") as (app, playground, _world):
+    async with staged(folder, "notification") as (app, playground, _world):
         channel = next(one.id for one in playground.workspace.channels.values() if one.name == "web")
         await app.store.links.save(link(app, "web", channel))
         await app.store.polling.ensure("demo-buildkite", "", now=clock.now())

@@ -31,7 +31,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def _settings() -> Settings:
-    return Settings.read(os.environ)  # noqa: TID251 - the roof reads the environment
+    return Settings.read(os.environ)  # noqa: TID251 - the command line reads the environment
 
 
 def _run(work: Coroutine[Any, Any, int | None]) -> None:

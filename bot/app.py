@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 
@@ -32,6 +32,7 @@ from bot.providers.base.options import Options
 from bot.scheduler import Schedule
 from bot.security.vault import Vault
 from bot.settings import Settings
+from bot.slack.deliveries import Ack
 from bot.slack.inbox import Inbox
 from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
@@ -48,7 +49,7 @@ from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
-from commands.slack.app import Reply, SlackApp
+from commands.slack.app import SlackApp
 from commands.slack.events import SlackEvents
 
 log = logging.getLogger(__name__)
@@ -56,20 +57,19 @@ log = logging.getLogger(__name__)
 READY_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
-TIMED_SECONDS = 10.0
+SCHEDULED_SECONDS = 10.0
 AGAIN_SECONDS = 3.0
 POLLER_LATE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What the bot counts. Labels are kinds and outcomes, never pipelines or channels."""
+    """The Prometheus metrics. Labels are kinds and outcomes, never pipelines or channels."""
 
     registry: CollectorRegistry
-    looks: Counter
-    look_seconds: Histogram
+    polls: Counter
+    poll_seconds: Histogram
     delivery_seconds: Histogram
-    poll_targets: Gauge
 
     @classmethod
     def make(cls) -> "Metrics":
@@ -77,16 +77,17 @@ class Metrics:
         registry = CollectorRegistry()
         return cls(
             registry,
-            Counter("buildbell_looks_total", "Looks at connections.", ["provider", "outcome"], registry=registry),
-            Histogram("buildbell_look_seconds", "How long a look took.", ["provider"], registry=registry),
-            Histogram("buildbell_delivery_seconds", "From a notice's making to its post.", registry=registry),
-            Gauge("buildbell_failing_lanes", "Lanes whose last look failed.", registry=registry),
+            Counter("buildbell_polls_total", "Polls of connections.", ["provider", "outcome"], registry=registry),
+            Histogram("buildbell_poll_seconds", "Duration of a poll.", ["provider"], registry=registry),
+            Histogram(
+                "buildbell_delivery_seconds", "From the creation of a notification to its post.", registry=registry
+            ),
         )
 
     def polled(self, kind: str, outcome: str, seconds: float) -> None:
-        """Count one look."""
-        self.looks.labels(kind, outcome).inc()
-        self.look_seconds.labels(kind).observe(seconds)
+        """Count one poll."""
+        self.polls.labels(kind, outcome).inc()
+        self.poll_seconds.labels(kind).observe(seconds)
 
     def text(self) -> tuple[bytes, str]:
         """Return what /metrics answers."""
@@ -196,7 +197,7 @@ class App:
         self.inbox = Inbox(
             store,
             dispatch=self._dispatch,
-            answers=sender,
+            sender=sender,
             vault=vault,
             clock=now,
             owner=owner,
@@ -211,7 +212,10 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
-                "timed": (TIMED_SECONDS, ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick),
+                "scheduled": (
+                    SCHEDULED_SECONDS,
+                    ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
+                ),
             }
         )
         self.webhooks = WebhookQueue(self._request_polls)
@@ -247,7 +251,7 @@ class App:
             )
         )
 
-    async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
+    async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Ack:
         team, enterprise = body.get("team") or {}, body.get("enterprise") or {}  # objects: the web has looked
         self.installs.met(
             str(body.get("team_id") or team.get("id") or ""),
@@ -280,7 +284,7 @@ class App:
         return ""
 
     async def _slack_reachable(self) -> str:
-        """Return what is wrong between us and Slack, asked of Slack itself."""
+        """Return why Slack cannot be used now, '' if it can. Spends one request."""
         if self._socket is not None and not await self._socket.connected():
             return "Socket Mode is not connected"
         if not self.settings.by_oauth:
@@ -295,10 +299,10 @@ class App:
             return ""
         last = self.poller.last_tick
         late = last is None or self._now() - last > POLLER_LATE
-        return "the watcher has not ticked for a while" if late or not self.schedule.running else ""
+        return "the poller has not run for a while" if late or not self.schedule.running else ""
 
     async def _request_polls(self, requests: Sequence[PollRequest]) -> None:
-        """Make due what webhooks named, in one transaction."""
+        """Make the poll targets due that webhooks named, in one transaction."""
         now = self._now()
         async with self.store.transaction() as tx:
             for request in sorted(requests, key=lambda request: (request.connection, request.part or "")):
@@ -308,7 +312,7 @@ class App:
         self.poller.wake()
 
     async def _draw(self, notification: NotificationRow, *, repeated: bool) -> Drawn | None:
-        """Draw a notification; a connection that another process has just made is looked for first."""
+        """Draw a notification; read its connection from the store first if another process has just made it."""
         if notification.connection:
             await self.connections.find(notification.connection)
         return await self.cards.draw(notification, repeated=repeated)
@@ -317,7 +321,7 @@ class App:
         await self.store.prune(self._now())
 
     async def _undelivered(self, notification: NotificationRow, exc: SlackError, drawn: Drawn | None) -> None:
-        """Answer where the person is, pause what cannot be posted, and notify who made it, once."""
+        """Answer in another place if possible, pause links of an unreachable channel, and notify who made them, once."""
         url = Extra.of(notification.extra).response_url
         message = drawn.message if drawn is not None else None
         is_started = notification.event == Event.STARTED.value
@@ -342,7 +346,7 @@ class App:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Run the worker's loops: watching, delivering, the clock."""
+        """Run the worker's loops: polling, delivery and periodic jobs."""
         self._works = True
         self.schedule.start()
         loops = [self.poller.run(), self.outbox.run()]
@@ -368,7 +372,7 @@ class App:
         await self.inbox.settle(STOP_SECONDS)
 
     async def _introduce(self) -> None:
-        """Ask Slack again who we are until it answers."""
+        """Read the bot's own identity from Slack, again until it answers."""
         while not self.installs.single_team:
             await asyncio.sleep(AGAIN_SECONDS)
             try:
@@ -380,7 +384,7 @@ class App:
         log.info("Slack can be reached again")
 
     async def close(self) -> None:
-        """Close clients, and stop what still lists pipelines."""
+        """Close the HTTP clients and stop background listings of pipelines."""
         await self.services.catalogue.close()
         for client in self._clients.values():
             await client.aclose()
@@ -388,7 +392,7 @@ class App:
 
 @asynccontextmanager
 async def _beside(*loops: Awaitable[None]) -> AsyncIterator[None]:
-    """Run loops beside the caller; a loop that breaks ends the process's usefulness and is logged."""
+    """Run loops while the caller's block runs; cancel them at its end and log one that failed."""
     tasks = [asyncio.ensure_future(loop) for loop in loops]
     try:
         yield
@@ -397,7 +401,7 @@ async def _beside(*loops: Awaitable[None]) -> AsyncIterator[None]:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
-                log.error("a loop broke", exc_info=result)
+                log.error("a background loop failed", exc_info=result)
 
 
 @asynccontextmanager
@@ -430,7 +434,7 @@ async def opened(settings: Settings, *, migrate: bool, now: clock.Clock = clock.
 
 
 async def introduced(app: App) -> None:
-    """Learn from Slack who we are and which connections there are. Raises BotError where Slack refuses the token."""
+    """Read the bot's own identity from Slack, and the connections. Raises BotError if Slack refuses the token."""
     if app.settings.slack_bot_token.get_secret_value():
         await app.installs.introduce()
     await app.connections.refresh()
@@ -445,7 +449,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     now: clock.Clock = clock.now,
 ) -> None:
-    """Serve until told to stop, by a signal or by `stop`: requests, the poller, or both.
+    """Serve until a signal or `stop`: requests, the poller, or both.
 
     Raises BotError for settings that can't work.
     """
@@ -458,29 +462,29 @@ async def serve(
         try:
             await introduced(app)
         except SlackAway as exc:
-            log.warning("Slack can't be reached at the start; I keep trying", extra={"why": str(exc)})
+            log.warning("Slack can't be reached at the start; trying again until it answers", extra={"why": str(exc)})
         async with contextlib.AsyncExitStack() as stack:
             if worker:
                 await stack.enter_async_context(app.working())
             await stack.enter_async_context(app.listening(web=web))
             if not web:
-                await _until_told(stop or asyncio.Event())
+                await _until_stopped(stop or asyncio.Event())
                 return
             server = make_server(app.web, host=settings.host, port=settings.port, ready=ready)
             if stop is not None:
-                await stack.enter_async_context(_beside(_told(server, stop)))
+                await stack.enter_async_context(_beside(_stop_when_set(server, stop)))
             await server.serve()
 
 
-async def _until_told(stop: asyncio.Event) -> None:
+async def _until_stopped(stop: asyncio.Event) -> None:
     """Wait for `stop` or for a signal: a worker listens on no port."""
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)
-    log.info("the worker works")
+    log.info("the worker runs")
     await stop.wait()
 
 
-async def _told(server: Server, stop: asyncio.Event) -> None:
+async def _stop_when_set(server: Server, stop: asyncio.Event) -> None:
     await stop.wait()
     server.should_exit = True

@@ -125,7 +125,7 @@ class Connections:
                 log.warning("connections can't be read", extra={"why": str(exc)})
 
     async def find(self, name: str) -> AnyProvider | None:
-        """Return a connection as `by_name`, having looked again where another process may just have made it.
+        """Return a connection as `by_name`, having read the store again where another process may just have made it.
 
         Looks at most once a second, whoever asks for what. Where the database is away, what is known counts.
         """

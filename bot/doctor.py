@@ -14,7 +14,7 @@ from bot.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     fine: bool

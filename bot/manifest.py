@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 NAME = "Buildbell"
-DESCRIPTION = "Start, stop, retry, approve and read builds of any CI system; hear how they end."
+DESCRIPTION = "Start, stop, retry, approve and read builds of any CI system, and get notified when they end."
 LONG_DESCRIPTION = (
     "Buildbell shows the builds of Xcode Cloud, Buildkite, GitLab, GitHub Actions, Azure DevOps, Bitbucket, CircleCI, "
-    "Jenkins and Travis CI with one grammar and one card. Channels hear what they asked to hear, once, with the counts "
+    "Jenkins and Travis CI in one way. Channels get one notification for each build they follow, with the counts "
     "of errors, warnings, analyzer warnings and test failures and how they changed."
 )
 SCOPES = (
@@ -56,7 +56,7 @@ GLOBAL_SHORTCUTS = (
 MESSAGE_SHORTCUTS = (
     ("retry_build", "Retry this build", "Run the failed jobs again"),
     ("why_failed", "Why did this fail?", "Errors of the build in this message"),
-    ("follow_build", "Follow this build", "Tell me when it ends"),
+    ("follow_build", "Follow this build", "Notify me when it ends"),
     ("show_logs", "Show logs", "The errors in its log"),
 )
 HOSTS = ("buildkite.com", "gitlab.com", "github.com", "app.circleci.com", "dev.azure.com")

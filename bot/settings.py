@@ -1,4 +1,4 @@
-"""Settings: the environment and `buildbell.toml`, read once by the roof; all problems are listed at once."""
+"""Settings: the environment and `buildbell.toml`, read once at the start; all problems are listed at once."""
 
 import re
 import tomllib
@@ -183,7 +183,7 @@ def _plain(error: Mapping[str, Any]) -> str:
 
 
 def _from_environment(environ: Mapping[str, str], values: dict[str, Any]) -> list[str]:
-    """Take over what the environment says, over what the file says; return what is wrong with it."""
+    """Lay the environment over the file's values; return the problems."""
     problems: list[str] = []
     for name, setting in ENVIRONMENT.items():
         given, file = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()

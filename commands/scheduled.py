@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 20
 LATEST = timedelta(hours=1)
-"""A scheduled command runs at most this late; a run that was missed by more is left out, and the channel is told."""
+"""A scheduled command runs at most this late; a run that was missed by more is left out, and the channel is notified."""
 
 Deliver = Callable[[Context, Answer], Awaitable[None]]
 
@@ -106,7 +106,7 @@ class ScheduledCommands:
         )
 
     async def _is_paused(self, row: ScheduleRow, now: datetime) -> bool:
-        """Return whether a schedule rests because its maker's Slack account is deactivated; says so the first time."""
+        """Return whether a schedule is paused because its maker's Slack account is deactivated; posts that the first time."""
         if not row.user or not (await self._services.people.person(row.team, row.user)).deleted:
             return False
         if row.last_outcome != NotRun.PAUSED:
@@ -125,7 +125,7 @@ class ScheduledCommands:
         return True
 
     async def _is_too_late(self, row: ScheduleRow, now: datetime) -> bool:
-        """Return whether the latest missed run is too long ago to be made up for; says so."""
+        """Return whether the latest missed run is too long ago to be made up for; posts that."""
         due = _latest_due(row, now)
         if now - due <= LATEST:
             return False

@@ -22,7 +22,7 @@ import pytest
 
 import bot
 import commands
-from bot.blocks.message import code_block, preformatted
+from bot.blocks.message import preformatted
 from bot.blocks.plain import mrkdwn
 from bot.blocks.text import code, escape, harmless, link, markup, one_line, safe
 from bot.core.text import clean_message, clean_terminal, read_json, step_name, text_of, valid
@@ -303,7 +303,6 @@ READERS: dict[str, Callable[[str], object]] = {
     "markup": markup,
     "harmless": harmless,
     "link": lambda text: link("https://x.example", text),
-    "code_block": code_block,
     "preformatted": preformatted,
     "terminal": mrkdwn,
     "step_name": step_name,

@@ -39,7 +39,7 @@ def command(verb: str, build: Build, *, attempt_no: int = 1) -> str:
     words = f"{verb} {spoken(build.connection, build.pipeline, number=build.number)}"
     if build.number is None:
         words += f" --id {shlex.quote(build.id)}"
-    return f"{words} --round {attempt_no}" if verb in _ACTING else words
+    return f"{words} --attempt {attempt_no}" if verb in _ACTING else words
 
 
 def build_buttons(
@@ -84,11 +84,11 @@ def _offer(verb: str, build: Build, *, attempt_no: int, watched: bool) -> tuple[
 def _approval_rows(
     build: Build, approvals: Sequence[Approval], *, allowed: frozenset[str], attempt_no: int
 ) -> tuple[Block, ...]:
-    """Return Approve, Reject and Details for each of up to five approvals; several are told apart by name."""
+    """Return Approve, Reject and Details for each of up to five approvals; several are distinguished by name."""
     rows: list[Block] = []
     for approval in approvals[:5]:
         named = f" {approval.name}" if len(approvals) > 1 else ""
-        which = f" --gate {shlex.quote(approval.id)}"
+        which = f" --step {shlex.quote(approval.id)}"
         elements: list[Block] = []
         if "approve" in allowed:
             words = command("approve", build, attempt_no=attempt_no) + which

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bot.blocks.lines import lines_of
 from bot.blocks.message import Block, Message, actions, button, context, link_button, picker, section
 from bot.blocks.text import Markup, clip, code, duration, harmless
-from bot.core.errors import Ambiguous, BotError, ProviderError, RateLimited, Unavailable, UsageError
+from bot.core.errors import BotError, ProviderError, RateLimited, Unavailable, UsageError
 
 # Up to this many choices are buttons; more are a list.
 MOST_BUTTONS = 5
@@ -35,11 +35,6 @@ def error_message(error: BotError, *, usage: str | None = None, command: str = "
     text = " ".join(part for part in (said, hint, wait) if part)
     opened = (actions(link_button("Open", error.url)),) if error.url else ()
     return Message(text=text, blocks=(section(body), *_choices(error.choices), *opened))
-
-
-def ambiguous(message: str, choices: Sequence[tuple[str, str]], *, hint: str | None = None) -> Message:
-    """Return a question between several things, each (label, command) to be pressed."""
-    return error_message(Ambiguous(message, choices=tuple(choices), hint=hint))
 
 
 def surprise_message(reference: str, acted: str) -> Message:

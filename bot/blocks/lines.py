@@ -195,7 +195,7 @@ def _tests(failed: int, total: int | None, *, moved: bool) -> str:
 
 
 def jobs_line(build: Build) -> str:
-    """Return how far the jobs have come: `3 of 5 jobs done · 1 running`. Empty where the system does not tell."""
+    """Return how far the jobs have come: `3 of 5 jobs done · 1 running`. Empty where the system does not report them."""
     if not build.jobs:
         return ""
     total = sum(build.jobs.values())
@@ -253,7 +253,7 @@ def closing_line(
 
 
 def approval_lines(approval: Approval) -> list[str]:
-    """Return what an approval asks: its name, who may decide, its instructions, its fields with what they hold by default."""
+    """Return the lines of an approval: its name, who may decide, its instructions, its fields with what they hold by default."""
     job = f"{DOT}{safe(step_name(approval.job), 80)}" if approval.job else ""
     lines = [f"⏸ {link(approval.url, step_name(approval.name))}{job}"]
     if approval.instructions:

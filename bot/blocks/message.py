@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bot.blocks.text import GRAVE, clean_url, clip, cut, one_line, plural, visible
+from bot.blocks.text import clean_url, clip, cut, one_line, plural, visible
 
 Block = dict[str, Any]
 
@@ -190,12 +190,6 @@ def preformatted(text: str, limit: int = SECTION_TEXT) -> Block:
     """Return text as it stands, in a fixed font. Slack reads nothing into rich text, so nothing needs escaping."""
     element = {"type": "text", "text": clip(visible(text), limit) or "—"}
     return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [element]}]}
-
-
-def code_block(text: str, limit: int = SECTION_TEXT) -> str:
-    """Return mrkdwn for a block of code, of at most `limit` characters."""
-    inner = visible(text).replace("`", GRAVE).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"```{cut(inner, limit - 6)}```"
 
 
 def input_block(

@@ -40,7 +40,6 @@ from bot.blocks.text import (
     clean_url,
     code,
     duration,
-    escape,
     link,
     mark,
     mark_of,
@@ -56,7 +55,7 @@ from bot.blocks.text import (
 from bot.blocks.text import (
     since as elapsed,
 )
-from bot.core.models import Approval, Build, Change, Conclusion, Issue, RefKind, Status, Transition
+from bot.core.models import NO_RESULT, Approval, Build, Change, Conclusion, Issue, RefKind, Status, Transition
 from bot.security.redaction import redact
 
 SUMMARY_LINES = 20
@@ -71,17 +70,6 @@ class Counts(Enum):
 
 
 _COUNTS_WORDS = {Counts.READ: "", Counts.PENDING: "_counting issues …_", Counts.UNAVAILABLE: "Counts not available"}
-
-_DONE = {
-    "run": "started",
-    "start": "started",
-    "cancel": "cancelled",
-    "retry": "retried",
-    "rebuild": "rebuilt",
-    "approve": "approved",
-    "reject": "rejected",
-    "erase": "erased",
-}
 
 
 def notification(  # noqa: PLR0913 - all but the build are named, and each is one thing a line needs
@@ -220,7 +208,7 @@ def _fixed(transition: Transition, build: Build) -> Markup:
 def _neither(build: Build, cancelled_by: str) -> Markup:
     if build.conclusion is Conclusion.CANCELLED and cancelled_by:
         return Markup(f"Cancelled by {mentioned(cancelled_by)}")
-    if build.conclusion in {Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIED}:
+    if build.conclusion in NO_RESULT:
         return Markup(mark(build).word)
     if build.conclusion is None:
         return Markup("Ended in a state that counts as neither passed nor failed")
@@ -273,7 +261,7 @@ def summary_notification(
     )
 
 
-def approval_notification(  # noqa: PLR0913 - all but the build and its gates are named
+def approval_notification(  # noqa: PLR0913 - all but the build and its approvals are named
     build: Build,
     approvals: Sequence[Approval],
     *,
@@ -342,22 +330,8 @@ def branch_changed(label: str, before: str, after: str) -> Message:
     return Message(text=text, blocks=(section(line),))
 
 
-def started_line(user: str, build: Build, label: str, verb: str = "run") -> Markup:
-    """Return the one public line an act leaves: who did what to which build. `user` is a Slack id."""
-    what = link(build.web_url, f"#{build.number}") + " of " if build.number is not None else ""
-    name = safe(label, 120) if build.number is not None else link(build.web_url, label, 120)
-    where = f" on {code(build.ref, 80)}" if build.ref else ""
-    return Markup(f"{mentioned(user)} {_DONE.get(verb, escape(verb))} {what}{name}{where}")
-
-
-def started_message(user: str, build: Build, label: str, verb: str = "run") -> Message:
-    """Return that line as a message."""
-    line = started_line(user, build, label, verb)
-    return Message(text=line, blocks=(section(line),))
-
-
 def outage_notification(connection_label: str, since: datetime, error: str) -> Message:
-    """Return what a channel is told once when a connection has been out of reach for a while."""
+    """Return the notification that a connection has been out of reach for a while."""
     line = f"I cannot reach {safe(connection_label, 80)}: its builds are not seen for now"
     why = safe(redact(error), 300)
     return Message(
@@ -372,7 +346,7 @@ def outage_notification(connection_label: str, since: datetime, error: str) -> M
 
 
 def outage_over(connection_label: str, since: datetime, now: datetime) -> Message:
-    """Return what the same channels are told when the connection works again."""
+    """Return the notification that the connection works again."""
     line = f"{safe(connection_label, 80)} answers again after {duration(elapsed(since, now))}"
     return Message(
         text=line,
@@ -383,7 +357,7 @@ def outage_over(connection_label: str, since: datetime, now: datetime) -> Messag
 
 
 def delivery_problem(channel_name: str, reason: str, labels: Sequence[str], *, commands: Sequence[str] = ()) -> Message:
-    """Return what the person who linked a channel is told when nothing can be posted there any more.
+    """Return the message to the person who linked a channel where nothing can be posted any more.
 
     `reason` is a sentence. `commands` mend it, one button each: the first words of each are its label.
     """

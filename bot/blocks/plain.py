@@ -26,7 +26,7 @@ def as_text(payload: Mapping[str, Any], *, command: str = "/build") -> str:
 
 
 def plainly(message: Message, *, command: str = "/build") -> Message:
-    """Return a message as text alone: nothing in it is told by colour, shape or layout; mentions stay mentions."""
+    """Return a message as text alone: nothing in it depends on colour, shape or layout; mentions stay mentions."""
     drawn = escape(as_text(message.payload(), command=command))
     return Message(text=cut(_PERSON.sub(r"<@\1>", drawn), 4000))
 

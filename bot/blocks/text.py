@@ -1,4 +1,4 @@
-"""Words as Slack takes them: escaping, links, durations, moments, and the mark of each state.
+"""Text for Slack: escaping, links, durations, times, and the mark of each state.
 
 Outside text (names, commits, branches, tests, logs) reaches mrkdwn through `safe`, `code`, `bold` or `link` alone:
 Slack would obey a `<!channel>` in a commit message, and set `*all*` in bold. `Markup` is text that went through one of
@@ -114,7 +114,7 @@ def markup(text: str, limit: int = 400) -> Markup:
 
 
 def harmless(text: str, *, styles: bool = True) -> Markup:
-    """Return a sentence of ours escaped but for entities and the forms that name one person or a moment.
+    """Return a sentence of ours escaped but for entities and the forms that name one person or a time.
 
     Its lines and its code spans stay, and its `*`, `_` and `~` where `styles` are ours (not in the words of a vendor);
     a backtick that opens no span on its line becomes a look-alike.
@@ -166,7 +166,7 @@ def link(url: str | None, label: str, limit: int = 200) -> Markup:
 
 
 def mention(user: str) -> Markup:
-    """Return what makes Slack tell a person (`U…`, `W…`) or a user group (`S…`); anything else is only named."""
+    """Return what makes Slack notify a person (`U…`, `W…`) or a user group (`S…`); anything else is only named."""
     if _USER.fullmatch(user):
         return Markup(f"<@{user}>")
     if _GROUP.fullmatch(user):
@@ -193,20 +193,14 @@ def roughly(seconds: float) -> str:
 
 
 def when(moment: datetime) -> Markup:
-    """Return a moment that each reader sees in their own time zone."""
+    """Return a time that each reader sees in their own time zone."""
     spelled = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Markup(f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{spelled}>")
 
 
 def since(moment: datetime, now: datetime) -> float:
-    """Return the seconds from a moment to now, never below zero."""
+    """Return the seconds from a time to now, never below zero."""
     return max((now - moment) / timedelta(seconds=1), 0.0)
-
-
-def ago(moment: datetime, now: datetime) -> str:
-    """Return how long ago something was: `12 m ago`, `just now`."""
-    seconds = since(moment, now)
-    return "just now" if seconds < 5 else f"{roughly(seconds)} ago"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

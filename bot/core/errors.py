@@ -1,11 +1,11 @@
-"""Everything that can go wrong and that a person is told about.
+"""The errors that are shown to people.
 
 `str(error)` is the sentence the person reads, `hint` what to do next. Neither ever holds a token or a vendor's raw body.
 """
 
 
 class BotError(Exception):
-    """Something a person can be told in one sentence. `choices` are (label, command): what to press next.
+    """An error that is shown to a person in one sentence. `choices` are (label, command): what to press next.
 
     `url` is a page of a connected system where the person can go on.
     """

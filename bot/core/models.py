@@ -41,6 +41,22 @@ class Conclusion(StrEnum):
         return self in {Conclusion.FAILED, Conclusion.TIMEOUT, Conclusion.PARTIAL}
 
 
+NO_RESULT = frozenset({Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIED})
+"""How a build ends without a result: it says nothing about the code."""
+
+SHORT_KINDS = {
+    "gh": "github_actions",
+    "github": "github_actions",
+    "gl": "gitlab",
+    "bk": "buildkite",
+    "xc": "xcode_cloud",
+    "az": "azure_devops",
+    "bb": "bitbucket",
+    "cc": "circleci",
+}
+"""Short names of kinds of CI systems that people may type: `bk:web`, `me handle gh:ana`."""
+
+
 class Trigger(StrEnum):
     """What made a build start."""
 
@@ -86,7 +102,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueCounts:
-    """Counts of what a build complained about; `None` where the system does not tell."""
+    """Counts of what a build complained about; `None` where the system does not report them."""
 
     errors: int | None = None
     warnings: int | None = None
@@ -446,7 +462,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """What a person asks to be built.
+    """The build that a person requests.
 
     `parameters` are the KEY=VALUE pairs as typed. `options` are the provider's named extras (`clean`,
     `pull_request`, …) as `Provider.start_options` lists them; an adapter refuses one it does not know by name.
@@ -529,7 +545,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookEvent:
-    """What a webhook says: look at this build (or, without one, at this pipeline; without either, at everything)."""
+    """A webhook event: poll this build (without one, this pipeline; without either, everything)."""
 
     delivery: str
     pipeline: str | None = None

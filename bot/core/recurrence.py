@@ -25,12 +25,16 @@ _EVERY = re.compile(r"@every (\d{1,6})m", re.ASCII)
 _STEPS = re.compile(r"(?:\*/(\d{1,2}) \*|0 \*/(\d{1,2})) \* \* \*", re.ASCII)
 
 
+DEFAULT_ZONE = "UTC"
+"""The time zone of people whose Slack profile names none."""
+
+
 def zone_of(name: str) -> ZoneInfo:
     """Return a time zone by name, UTC where nobody knows it."""
     try:
-        return ZoneInfo(name or "UTC")
+        return ZoneInfo(name or DEFAULT_ZONE)
     except (KeyError, ValueError, OSError):
-        return ZoneInfo("UTC")
+        return ZoneInfo(DEFAULT_ZONE)
 
 
 def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:

@@ -1,7 +1,7 @@
-"""Talking to CI systems: one `Api` for each connection.
+"""Requests to CI systems: one `Api` for each connection.
 
 It adds the credentials, follows pages, remembers what the rate-limit headers say, repeats reads that may be repeated,
-and turns every fault into one of `bot.core.errors`. Nothing above this floor sees an `httpx` exception.
+and maps every fault to one of `bot.core.errors`. No `httpx` exception leaves this package.
 """
 
 import asyncio
@@ -143,7 +143,7 @@ def no_quota(_headers: httpx.Headers, _now: datetime) -> Quota | None:
 
 
 def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, given as seconds or as a date; a day at most."""
+    """Return the seconds that a `Retry-After` header requests, given as seconds or as a date; a day at most."""
     value = headers.get("retry-after")
     if value is None:
         return None
@@ -193,7 +193,7 @@ class Api:
         self._map_error = map_error
         self._read_quota = read_quota
         self._headers = _merged({"Accept": self.JSON}, headers)
-        self._gate = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
         self._origin = _origin(httpx.URL(self.base_url))
         self._credential_origins = {self._origin, *(_origin(httpx.URL(origin)) for origin in credential_origins)}
 
@@ -438,7 +438,7 @@ class Api:
         here = self._address(url)
         if not credentials or _origin(here) not in self._credential_origins:
             auth, extra = None, _without_secrets(extra)
-        async with self._gate:
+        async with self._slots:
             for _hop in range(REDIRECTS + 1):
                 response = await self._answer(method, here, extra, body, auth)
                 target = response.headers.get("location")
@@ -454,7 +454,7 @@ class Api:
                     auth, extra = None, _without_secrets(extra)
                 here = landing
             else:
-                raise UnexpectedResponse(f"{self.provider} sent me round in circles.", provider=self.provider)
+                raise UnexpectedResponse(f"{self.provider} redirects in a circle.", provider=self.provider)
             try:
                 yield response
             except httpx.TransportError as exc:

@@ -73,7 +73,7 @@ class _PublicNames(aiohttp.ThreadedResolver):
 
 
 def _public_socket(info: AddressInfo) -> socket.socket:
-    """Return a socket for a public address: the last look before connecting, whatever way the address came."""
+    """Return a socket for a public address: the last check before connecting, however the address was obtained."""
     family, kind, protocol, _, address = info
     where = str(address[0])
     if not is_public(where):

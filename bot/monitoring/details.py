@@ -1,4 +1,4 @@
-"""Read what a finished attempt's notification says beyond its result: issue counts, first failures, earlier builds."""
+"""Read what a finished attempt's notification shows beside its result: issue counts, first failures, earlier builds."""
 
 import asyncio
 import logging

@@ -109,20 +109,20 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled; a slow poll holds up no other, and a database that is away only delays."""
-        fresh = True
+        is_first = True
         try:
             while True:
                 self._awake.clear()
-                found = False
+                is_busy = False
                 try:
-                    if fresh and self._store.dialect == "sqlite":
+                    if is_first and self._store.dialect == "sqlite":
                         # SQLite has one worker: whoever leased a poll target before this start is gone.
                         await self._store.polling.release_leases()
-                    fresh = False
-                    found = await self.tick()
+                    is_first = False
+                    is_busy = await self.tick()
                 except BotError as exc:
-                    log.warning("the watcher can't look for work", extra={"why": str(exc)})
-                if found and self._tasks.free:
+                    log.warning("the poller can't read what is due", extra={"why": str(exc)})
+                if is_busy and self._tasks.free:
                     continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_SECONDS):
@@ -138,25 +138,27 @@ class Poller:
             self._ensure_at = now + timedelta(seconds=ENSURE_SECONDS)
             await self.ensure_poll_targets()
             self._tasks.start(self._refresh_catalogue(), "refresh linked pipelines")
-        room = min(self._tasks.free, BATCH)
-        if not room:
+        capacity = min(self._tasks.free, BATCH)
+        if not capacity:
             return False
-        poll_targets = await self._store.polling.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        owed = await self._store.attempts.claim_uncounted(now, room)
+        poll_targets = await self._store.polling.claim(
+            self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=capacity
+        )
+        owed = await self._store.attempts.claim_uncounted(now, capacity)
         for poll_target in poll_targets:
-            self._tasks.start(self.poll(poll_target), f"look at {poll_target.connection}")
+            self._tasks.start(self.poll(poll_target), f"poll {poll_target.connection}")
         for attempt in owed:
             self._tasks.start(self._read_details(attempt), f"details {attempt.connection}")
         return bool(poll_targets or owed)
 
     async def ensure_poll_targets(self) -> None:
         """Make the poll targets that are missing for what is watched, as after a change of the configuration."""
-        there = {(poll_target.connection, poll_target.part) for poll_target in await self._store.polling.targets()}
+        existing = {(poll_target.connection, poll_target.part) for poll_target in await self._store.polling.targets()}
         for connection, pipeline in await self._store.polling.watched_pipelines():
             provider = self._provider_of(connection)
-            if provider is not None and (place := (connection, provider.poll_target(pipeline))) not in there:
-                there.add(place)
-                await self._store.polling.ensure(*place, now=self._clock())
+            if provider is not None and (target := (connection, provider.poll_target(pipeline))) not in existing:
+                existing.add(target)
+                await self._store.polling.ensure(*target, now=self._clock())
 
     async def _refresh_catalogue(self) -> None:
         if await self._catalogue.refresh():
@@ -243,7 +245,7 @@ class Poller:
         )
 
     async def _drop(self, poll_target: PollTargetRow, provider: AnyProvider) -> None:
-        """Forget a poll target that nobody wants, unless somebody began to want it just now."""
+        """Drop a poll target that nobody follows any more, unless somebody began to follow it meanwhile."""
         await self._store.polling.drop(poll_target.connection, poll_target.part)
         watched = await self._watched(poll_target, provider)
         if watched.pipelines or watched.unfinished:
@@ -299,13 +301,13 @@ class Poller:
         return [build for build in read if build is not None and build.completed]
 
     async def _matters(self, key: BuildKey, watched: Watched) -> bool:
-        """Return whether a build that a webhook event names is any of ours: webhooks of a whole account tell of all its builds."""
+        """Return whether a build that a webhook event names is tracked: webhooks of a whole account name all its builds."""
         if key.pipeline in watched.pipelines or key in watched.unfinished:
             return True
         return await self._store.builds.get(key) is not None
 
     async def _stragglers(self, provider: AnyProvider, watched: Watched, seen: Sequence[Build]) -> list[Build]:
-        """Return unfinished builds that a poll of finished and active builds no longer lists: they ended unseen."""
+        """Return unfinished builds that a poll of finished and active builds no longer lists: they ended between two polls."""
         if not provider.can(Capability.ACCOUNT_POLL):
             return []
         missing = sorted(watched.unfinished - {build.key for build in seen})[:BATCH]

@@ -22,7 +22,7 @@ class Recorder:
     async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
         """Write polled builds with their notifications and return what was new, oldest end first.
 
-        An end that changes what was said of newer builds corrects their notifications and cards.
+        An end that changes the comparison of newer builds corrects their notifications and cards.
         """
         if not await self._store.recording.has_news(builds):
             return []
@@ -49,7 +49,7 @@ class Recorder:
         return recorded
 
     async def record_history(self, builds: Sequence[Build], newest: Build) -> None:
-        """Write earlier builds of a ref that nobody is notified of, and correct what was said of newer ones."""
+        """Write earlier builds of a ref that nobody is notified of, and correct the notifications of newer ones."""
         now = self._clock()
         async with self._store.transaction() as tx:
             for item in await tx.recording.record(builds, now=now):

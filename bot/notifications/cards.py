@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Protocol
 
 import msgspec
 
@@ -28,11 +27,12 @@ from bot.blocks.notification import (
 from bot.blocks.text import Markup
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
-from bot.core.models import Approval, Build, BuildKey, Conclusion, Issue, Person, Ref, RefKind, Status
+from bot.core.models import Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
+from bot.slack.people import People
 from bot.store import Store, unpack_counts
 from bot.store.attempts import COUNTS_GIVEN_UP
 from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
@@ -47,18 +47,6 @@ async def _no_refresh() -> None:
     """Refresh nothing."""
 
 
-class Authors(Protocol):
-    """What is needed of `bot.slack.people.People`."""
-
-    async def author(self, team: str, author: Person, kind: str) -> str | None:
-        """Return the Slack user that a commit's author is."""
-        ...
-
-    async def may_mention(self, team: str, user: str) -> bool:
-        """Return whether somebody wants to be told by name."""
-        ...
-
-
 class Cards:
     """Draws notifications and cards.
 
@@ -71,7 +59,7 @@ class Cards:
         store: Store,
         *,
         provider_of: Callable[[str, str], AnyProvider | None],
-        people: Authors,
+        people: People,
         clock: Clock,
         refresh: Callable[[], Awaitable[None]] = _no_refresh,
         offers: bool = True,
@@ -84,7 +72,7 @@ class Cards:
         self._offers = offers
 
     async def draw(self, row: NotificationRow, *, repeated: bool) -> Drawn | None:
-        """Return what a notification looks like now, or None where its build or connection is gone."""
+        """Draw a notification as of now; None if its build or connection is gone."""
         extra = Extra.of(row.extra)
         event = Event(row.event)
         match event:
@@ -292,7 +280,7 @@ class Cards:
         return who if not is_person or await self._people.may_mention(row.team, who) else None
 
     async def _provider(self, row: NotificationRow) -> AnyProvider | None:
-        """Return the connection of a notification; one that this process does not know yet is looked for once."""
+        """Return the connection of a notification; one that this process does not have yet is read from the store once."""
         provider = self._provider_of(row.team, row.connection)
         if provider is None:
             await self._refresh()

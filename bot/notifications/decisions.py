@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from bot.core.models import Build, BuildKey, Conclusion, IssueCounts, Transition
+from bot.core.models import NO_RESULT, Build, BuildKey, Conclusion, IssueCounts, Transition
 from bot.notifications.filters import NOTHING_PENDING, Pending, filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
 from bot.notifications.quiet_hours import muted
 from bot.notifications.summaries import collapse
-from bot.notifications.transitions import NO_RESULT, PastAttempt, compare
+from bot.notifications.transitions import PastAttempt, compare
 from bot.store import Recorded
 from bot.store.tables import AttemptRow, LinkRow, NotificationRow, NotificationState, WatchRow
 

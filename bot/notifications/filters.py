@@ -151,7 +151,7 @@ def filter_of(link: LinkRow) -> Filter:
 
 
 def make_filter(given: Mapping[str, Sequence[str]]) -> Filter:
-    """Return the filter that flags with their values ask for. Raises UsageError naming what is not known."""
+    """Build the filter of flags and their values. Raises UsageError naming what is not known."""
     found = {name: list(values) for name, values in given.items()}
     made = _heard([event.lower() for event in found.pop("on", [])])
     triggers = [trigger.lower() for trigger in found.pop("trigger", [])]

@@ -15,12 +15,23 @@ from typing import Protocol
 from bot.blocks.message import Message
 from bot.core.clock import Clock
 from bot.core.errors import BotError
-from bot.core.models import BuildKey, Person
+from bot.core.models import BuildKey
 from bot.core.tasks import Tasks
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.summaries import gathered, release
-from bot.slack.sender import FINAL, UNEDITABLE, UNFIT, Found, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.slack.people import People
+from bot.slack.sender import (
+    FINAL,
+    UNEDITABLE,
+    UNFIT,
+    Found,
+    Sender,
+    SlackError,
+    SlackLimited,
+    SlackUnreachable,
+    SlackUnsure,
+)
 from bot.store import Store, unpack_counts
 from bot.store.tables import CardRow, NotificationRow
 
@@ -44,43 +55,9 @@ EDIT_AGAIN_SECONDS = 15.0
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
 
-class Posts(Protocol):
-    """What the outbox needs of `bot.slack.sender.Sender`."""
-
-    async def post(
-        self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
-    ) -> tuple[str, str]:
-        """Post a message and return (channel, ts)."""
-        ...
-
-    async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
-        """Replace a message."""
-        ...
-
-    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> Found:
-        """Look for the message that carries a key."""
-        ...
-
-
-class Recipients(Protocol):
-    """What is needed of `bot.slack.people.People`."""
-
-    async def author(self, team: str, author: Person, kind: str) -> str | None:
-        """Return the Slack user that a commit's author is."""
-        ...
-
-    async def wants_broken(self, team: str, user: str) -> bool:
-        """Return whether somebody wants a direct message when their commit breaks a build."""
-        ...
-
-    async def off_hours(self, team: str, user: str, now: datetime) -> str:
-        """Return why somebody is not to be sent a direct message now, or an empty text."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """A notification as it should look now.
+    """A notification as it is to be shown now.
 
     `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build.
     """
@@ -111,9 +88,9 @@ class Outbox:
     def __init__(
         self,
         store: Store,
-        slack: Posts,
+        slack: Sender,
         *,
-        people: Recipients,
+        people: People,
         kind_of: Callable[[str], str],
         draw: Draw,
         undelivered: Undelivered,
@@ -134,7 +111,7 @@ class Outbox:
         self._tasks = Tasks(MOST_AT_ONCE)
 
     def wake(self) -> None:
-        """Look for work now rather than at the next tick."""
+        """Deliver what is due now rather than at the next tick."""
         self._awake.set()
 
     async def run(self) -> None:
@@ -150,7 +127,7 @@ class Outbox:
                     fresh = False
                     await self.tick()
                 except BotError as exc:
-                    log.warning("the outbox can't look for work", extra={"why": str(exc)})
+                    log.warning("the outbox can't read what is due", extra={"why": str(exc)})
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_SECONDS):
                         await self._awake.wait()
@@ -160,23 +137,23 @@ class Outbox:
     async def tick(self) -> bool:
         """Start what is due, posts before edits, one post for each channel; return whether there was anything."""
         now = self._clock()
-        room = min(self._tasks.free, BATCH)
-        if not room:
+        capacity = min(self._tasks.free, BATCH)
+        if not capacity:
             return False
-        due = await self._store.notifications.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=room)
-        left = room - len(due)
+        due = await self._store.notifications.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=capacity)
+        left = capacity - len(due)
         cards = await self._store.cards.claim(now=now, lease_seconds=LEASE_SECONDS, limit=left) if left else []
         for notification in due:
-            self._tasks.start(self._then_look_again(self._deliver(notification)), f"deliver {notification.id}")
+            self._tasks.start(self._then_wake(self._deliver(notification)), f"deliver {notification.id}")
         for card in cards:
-            self._tasks.start(self._then_look_again(self._edit(card)), f"edit {card.id}")
+            self._tasks.start(self._then_wake(self._edit(card)), f"edit {card.id}")
         return bool(due or cards)
 
     async def settle(self) -> None:
         """Wait until everything started has ended."""
         await self._tasks.drain()
 
-    async def _then_look_again(self, work: Awaitable[None]) -> None:
+    async def _then_wake(self, work: Awaitable[None]) -> None:
         try:
             await work
         except BotError as exc:

@@ -102,7 +102,7 @@ def release(held: Sequence[NotificationRow], now: datetime) -> Release:
         return Release(free=released, silent=tuple(mute))
     mute += [(row.id or 0, f"in the summary of {plural(len(told), 'notification')}: {row.reason}") for row in told]
     summary = summary_row(told, f"{_were(len(told))} held back: {told[0].reason}", now, quiet=True)
-    # An approval and its build's end may be the last of two summaries: the row's own number tells these apart.
+    # An approval and its build's end may be the last of two summaries: the row's own number distinguishes these.
     summary.build, summary.attempt_no = f"held-{told[-1].id}", 1
     return Release(free=released, silent=tuple(mute), summary=summary)
 

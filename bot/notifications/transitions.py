@@ -12,9 +12,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from statistics import median
 
-from bot.core.models import Change, Conclusion, IssueCounts, Transition
-
-NO_RESULT = frozenset({Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIED})
+from bot.core.models import NO_RESULT, Change, Conclusion, IssueCounts, Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +46,9 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefState:
-    """How a ref stands: the result of its newest build, and how many builds in a row have been red up to it."""
+    """How a ref stands: the result of its newest build, and the first of the red builds in a row up to it."""
 
     newest: PastAttempt
-    red_streak: int
     red_since: PastAttempt | None = None
 
 
@@ -69,7 +66,7 @@ def state_of(history: Iterable[PastAttempt]) -> RefState | None:
     if not results:
         return None
     red = list(takewhile(lambda result: result.last.is_red, _known(results)))
-    return RefState(newest=results[0].last, red_streak=len(red), red_since=red[-1].last if red else None)
+    return RefState(newest=results[0].last, red_since=red[-1].last if red else None)
 
 
 def compare(

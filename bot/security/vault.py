@@ -123,7 +123,7 @@ def _head(key_id: str) -> bytes:
 
 
 def _bound(head: bytes, about: str) -> bytes:
-    """Return what the seal vouches for beside the secret. The head tells its own length, so nothing can shift."""
+    """Return the authenticated data beside the secret. The head includes its own length, so that no boundary can shift."""
     return head + about.encode()
 
 

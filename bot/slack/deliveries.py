@@ -1,16 +1,33 @@
-"""What Slack delivers, read just far enough to recognise it when it comes again and to answer its sender."""
+"""Identify what Slack delivers: a key that is equal when it comes again, and where to answer its sender."""
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bot.store.inbox import InboxKind
 
 Body = Mapping[str, Any]
 
 NAMED_FIELDS = ("id", "thread_ts", "ts", "user", "bot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What goes back to Slack as the ack. `body` is JSON or text, as `content_type` says."""
+
+    status: int = 200
+    body: str = ""
+    content_type: str = "text/plain;charset=utf-8"
+
+
+class Take(Protocol):
+    """Where the HTTP route and Socket Mode hand a verified payload: `bot.slack.inbox.Inbox.take`."""
+
+    def __call__(self, body: Body, headers: Mapping[str, str], *, fallback: str) -> Awaitable[Ack]:
+        """Return the ack of a payload; `fallback` identifies one that has no id of its own."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +39,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class Origin:
     """Who sent a delivery and where, with the words that stand for it in a message to them."""
 
     team: str
@@ -46,7 +63,7 @@ def identify(body: Body, *, fallback: str, handles: Callable[[str], bool]) -> Id
     return Identity(kind=kind, key=f"{kind.value}:{_digest(parts if any(parts) else [fallback, _canonical(body)])}")
 
 
-def sender_of(kind: InboxKind, body: Body) -> Sender:
+def sender_of(kind: InboxKind, body: Body) -> Origin:
     """Return who sent a delivery, from the parts of its body that its kind has."""
     event = _object(body, "event")
     container, message, view = _object(body, "container"), _object(body, "message"), _object(body, "view")
@@ -58,7 +75,7 @@ def sender_of(kind: InboxKind, body: Body) -> Sender:
         or _object(event, "item").get("channel")
         or body.get("channel")
     )
-    return Sender(
+    return Origin(
         team=_text(
             view.get("app_installed_team_id")
             or body.get("team_id")

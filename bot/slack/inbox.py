@@ -14,9 +14,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from bot.blocks.message import Message, sections
 from bot.blocks.text import clip, escape
@@ -25,8 +25,9 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError, StoreError
 from bot.core.tasks import Tasks
 from bot.core.text import valid
-from bot.slack.deliveries import Body, Identity, identify, is_addressed_to_us, needed, sender_of
-from bot.slack.sender import SlackError
+from bot.security.vault import Vault
+from bot.slack.deliveries import Ack, Body, Identity, identify, is_addressed_to_us, needed, sender_of
+from bot.slack.sender import Sender, SlackError
 from bot.store import Store
 from bot.store.inbox import InboxKind, InboxState, NewDelivery, OpenDelivery, Step
 from bot.store.store import Transaction
@@ -35,14 +36,13 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=15)
 RENEW_SECONDS = 5.0
-LOOK_SECONDS = 1.0
+TICK_SECONDS = 1.0
 BATCH = 20
 MOST_CLAIMS = 4
 """How often a delivery is claimed before it is given up: it may be what kills the process."""
 LATEST = timedelta(minutes=15)
-"""What was not begun by then is told and not done: nobody expects it any more."""
+"""What was not begun by then is reported and not done: nobody expects it any more."""
 RESPONSE_URL_FOR = timedelta(minutes=25)
-ANSWER_LENGTH = 2800
 WORDS_LENGTH = 300
 
 _current: ContextVar["Delivery | None"] = ContextVar("delivery", default=None)
@@ -55,70 +55,7 @@ class TakenOverError(BaseException):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """What goes back to Slack as the ack."""
-
-    status: int
-    body: str = ""
-    content_type: str = "text/plain;charset=utf-8"
-
-
-class Reply(Protocol):
-    """An ack as the dispatcher gives it."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        ...
-
-    @property
-    def body(self) -> str:
-        """The body."""
-        ...
-
-    @property
-    def content_type(self) -> str:
-        """The body's type."""
-        ...
-
-
-class Answers(Protocol):
-    """What telling people needs of `bot.slack.sender.Sender`."""
-
-    async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
-        """Answer through a response_url; return whether Slack took it."""
-        ...
-
-    async def post(
-        self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
-    ) -> tuple[str, str]:
-        """Post a message."""
-        ...
-
-    async def ephemeral(self, team: str, channel: str, user: str, message: Message, *, thread: str = "") -> None:
-        """Show a message to one person."""
-        ...
-
-
-class Seal(Protocol):
-    """What seals bodies at rest: `bot.security.vault.Vault`."""
-
-    @property
-    def can_seal(self) -> bool:
-        """Whether there is a key."""
-        ...
-
-    def seal(self, plain: str, *, about: str) -> str:
-        """Return the sealed text."""
-        ...
-
-    def open(self, sealed: str, *, about: str) -> str:
-        """Return the plain text."""
-        ...
-
-
-Dispatch = Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[Reply]]
+Dispatch = Callable[[Mapping[str, Any], Mapping[str, str]], Awaitable[Ack]]
 Resume = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
@@ -228,7 +165,7 @@ def tracked(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
 class Inbox:
     """Deliveries of Slack and of the clock. `dispatch` does one and returns its ack; it starts no call before that.
 
-    `handles` tells which events anybody listens to. `resume` are the kinds that Slack does not know.
+    `handles` returns whether an event has a listener. `resume` has the handlers of kinds that do not come from Slack.
     """
 
     def __init__(
@@ -236,8 +173,8 @@ class Inbox:
         store: Store,
         *,
         dispatch: Dispatch,
-        answers: Answers,
-        vault: Seal,
+        sender: Sender,
+        vault: Vault,
         clock: Clock,
         owner: str,
         handles: Callable[[str], bool],
@@ -248,7 +185,7 @@ class Inbox:
         self.held: set[int] = set()
         self.resume: dict[InboxKind, Resume] = {}
         self._dispatch = dispatch
-        self._answers = answers
+        self._sender = sender
         self._vault = vault
         self._owner = owner
         self._handles = handles
@@ -256,7 +193,7 @@ class Inbox:
         self._tasks = Tasks()
         self._renewed_at: datetime | None = None
 
-    async def take(self, body: Body, headers: Mapping[str, str], *, fallback: str) -> Reply:
+    async def take(self, body: Body, headers: Mapping[str, str], *, fallback: str) -> Ack:
         """Write a delivery and have it begun, and return its ack; one that was here before is acked and left alone.
 
         A delivery that can't be written is not acked (503): Slack shows that it failed, or sends it again.
@@ -277,7 +214,7 @@ class Inbox:
         return await self._begin(delivery, body, headers)
 
     async def adopt(self, tx: Transaction, kind: InboxKind, body: Body) -> Delivery:
-        """Write something due within the transaction that claims it, so that it is done or told whoever dies."""
+        """Write something due within the transaction that claims it, so that it is done or reported whichever process dies."""
         identity = Identity(kind=kind, key=f"{kind.value}:{secrets.token_hex(16)}")
         received = await tx.inbox.receive(self._new(identity, body, self.clock()))
         return self._delivery(received.id, 1, kind, InboxState.CLAIMED)
@@ -285,7 +222,7 @@ class Inbox:
     async def run(self) -> None:
         """Keep the leases of what is open here, and take over what others left, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
             try:
                 await self.tick()
             except BotError as exc:
@@ -344,7 +281,7 @@ class Inbox:
         self.held.add(row_id)
         return Delivery(self, row_id=row_id, fence=fence, kind=kind, state=state)
 
-    async def _begin(self, delivery: Delivery, body: Body, headers: Mapping[str, str]) -> Reply:
+    async def _begin(self, delivery: Delivery, body: Body, headers: Mapping[str, str]) -> Ack:
         try:
             with delivery.current():
                 reply = await self._dispatch(body, headers)
@@ -395,16 +332,16 @@ class Inbox:
             case _:
                 reply = await self._begin(delivery, body, {})
                 if row.kind is InboxKind.FORM and _keeps_form_open(reply):
-                    await self._tell(row, body, FORM_REFUSED)
+                    await self._report(row, body, FORM_REFUSED)
 
     async def _explain(
         self, delivery: Delivery, row: OpenDelivery, body: Body, text: str, outcome: str, *, again: bool = False
     ) -> None:
-        """Tell what is known of a delivery that is not done any more; with `again` it may be sent again."""
+        """Tell the sender the state of a delivery that is not done any more; with `again`, suggest to send it again."""
         if outcome == "may have started" or is_addressed_to_us(row.kind, body):
             told = self._worded(row, body, text)
             await delivery.begin_answer(told)
-            await self._say(row, body, told)
+            await self._answer(row, body, told)
         log.warning("a delivery was not done to its end", extra={"delivery": row.id, "outcome": outcome})
         await (delivery.forget() if again else delivery.close(outcome))
 
@@ -414,36 +351,36 @@ class Inbox:
             with suppress(BotError):
                 answer = self._vault.open(answer, about=f"inbox/{row.id}/answer")
         if answer:
-            await self._say(row, body, answer, note=REPEATED)
+            await self._answer(row, body, answer, note=REPEATED)
         await delivery.close("answered again" if answer else "done")
 
-    async def _tell(self, row: OpenDelivery, body: Body, text: str) -> None:
-        await self._say(row, body, self._worded(row, body, text))
+    async def _report(self, row: OpenDelivery, body: Body, text: str) -> None:
+        await self._answer(row, body, self._worded(row, body, text))
 
     def _worded(self, row: OpenDelivery, body: Body, text: str) -> str:
         words = escape(clip(" ".join(sender_of(row.kind, body).words.split()), WORDS_LENGTH).replace("`", "'"))
         return text.format(what=f"`{words}`" if words else "what you asked for")
 
-    async def _say(self, row: OpenDelivery, body: Body, text: str, *, note: str = "") -> None:
+    async def _answer(self, row: OpenDelivery, body: Body, text: str, *, note: str = "") -> None:
         """Tell the sender only, in the way that is still open."""
         whole = f"{note}\n{text}" if note else text
         message = Message(text=whole, blocks=tuple(sections(whole.splitlines())))
         sender = sender_of(row.kind, body)
         is_fresh = self.clock() - row.received_at < RESPONSE_URL_FOR
-        if sender.response_url and is_fresh and await self._answers.respond(sender.response_url, message):
+        if sender.response_url and is_fresh and await self._sender.respond(sender.response_url, message):
             return
         event = body.get("event")
         is_direct = isinstance(event, dict) and event.get("channel_type") == "im"
         with suppress(SlackError):
             if sender.channel and sender.user and not is_direct and row.kind not in self.resume:
                 with suppress(SlackError):
-                    await self._answers.ephemeral(
+                    await self._sender.ephemeral(
                         sender.team, sender.channel, sender.user, message, thread=sender.thread
                     )
                     return
             where = sender.channel if is_direct or row.kind in self.resume else sender.user
             if where or sender.user:
-                await self._answers.post(sender.team, where or sender.user, message)
+                await self._sender.post(sender.team, where or sender.user, message)
 
 
 MAY_HAVE_STARTED = (
@@ -457,5 +394,5 @@ FORM_REFUSED = "I was restarted while your form {what} was on its way, and now i
 REPEATED = "_Possibly repeated: I was restarted while I answered._"
 
 
-def _keeps_form_open(reply: Reply) -> bool:
+def _keeps_form_open(reply: Ack) -> bool:
     return "response_action" in reply.body

@@ -6,13 +6,14 @@ With one token in the settings there is one workspace and no store behind it.
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.clock import Clock
 from bot.core.errors import BotError
 from bot.http.transport import Session
+from bot.security.vault import Vault
 from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure, faults
 from bot.store import Store
 from bot.store.tables import InstallRow
@@ -34,18 +35,6 @@ class SlackAway(BotError):
     """Slack can't be reached now; it may be later."""
 
 
-class Sealer(Protocol):
-    """What seals tokens at rest: `bot.security.vault.Vault`."""
-
-    def seal(self, plain: str, *, about: str) -> str:
-        """Return the sealed text."""
-        ...
-
-    def open(self, sealed: str, *, about: str) -> str:
-        """Return the plain text."""
-        ...
-
-
 class Installs:
     """The bot's installations: a workspace's token, or an organization's as a fall-back."""
 
@@ -56,7 +45,7 @@ class Installs:
         session: Session,
         api_url: str,
         clock: Clock,
-        vault: Sealer,
+        vault: Vault,
         single_token: str = "",
         client_id: str = "",
         client_secret: str = "",
@@ -75,7 +64,7 @@ class Installs:
         self.bot_user = ""
 
     async def introduce(self) -> Mapping[str, Any]:
-        """Ask Slack who we are (single token): team, bot user. Raises BotError in plain words."""
+        """Read the bot's own identity from Slack (single token): team, bot user. Raises BotError."""
         client = AsyncWebClient(token=self._single, base_url=self._api_url, session=self._session)
         try:
             with faults():
@@ -146,7 +135,7 @@ class Installs:
         return row
 
     def met(self, team: str, enterprise: str) -> None:
-        """Remember which organization a workspace belongs to, as a request has just told."""
+        """Remember which organization a workspace belongs to, as a request names it."""
         if team and enterprise and not self._single:
             self._enterprises[team] = enterprise
 

@@ -1,4 +1,4 @@
-"""Who is who in Slack, remembered for a while so that asking is rare; and when and how people want to be told."""
+"""People in Slack, cached to save requests, and when and how they want to be notified."""
 
 import json
 import logging
@@ -10,8 +10,8 @@ from typing import Any
 from cachetools import LRUCache
 
 from bot.core.clock import Clock
-from bot.core.models import Person
-from bot.core.recurrence import Hours, zone_of
+from bot.core.models import SHORT_KINDS, Person
+from bot.core.recurrence import DEFAULT_ZONE, Hours, zone_of
 from bot.slack.sender import Sender, SlackError
 from bot.store import Store
 from bot.store.tables import IdentityRow, PersonRow
@@ -27,8 +27,6 @@ GROUPS_FRESH_FOR = timedelta(minutes=5)
 MISSING_FRESH_FOR = timedelta(seconds=10)
 MOST_MEMBERS_PAGES = 20
 MOST_CHANNELS = 2000
-SHORT = {"github_actions": ("gh", "github"), "gitlab": ("gl",), "buildkite": ("bk",), "bitbucket": ("bb",)}
-"""What people call a CI system when they say their handle there, beside its kind."""
 NOREPLY = {"users.noreply.github.com": ("github_actions", "+"), "users.noreply.gitlab.com": ("gitlab", "-")}
 """The hosts of noreply addresses: the kind of their provider, and what stands between a person's number and handle."""
 
@@ -88,7 +86,7 @@ class People:
         try:
             told = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
         except SlackError as exc:
-            log.info("Slack did not tell who somebody is", extra={"code": exc.code})
+            log.info("Slack did not return a person", extra={"code": exc.code})
             if exc.code == HIDDEN_USER:
                 return Standing(is_stranger=True)
             before = cached[1] if cached is not None else Standing()
@@ -130,7 +128,7 @@ class People:
 
     async def zone(self, team: str, user: str) -> str:
         """Return a person's time zone, `UTC` where unknown."""
-        return (await self.person(team, user)).tz or "UTC"
+        return (await self.person(team, user)).tz or DEFAULT_ZONE
 
     async def user_for(self, team: str, email: str) -> str | None:
         """Return the Slack user with an e-mail address; misses are remembered for a day."""
@@ -166,11 +164,11 @@ class People:
         hidden = noreply_handle(author.email or "")
         if author.email and hidden is None and (user := await self.user_for(team, author.email)):
             return user
-        for name in (hidden.kind, *SHORT.get(hidden.kind, ())) if hidden else ():
+        for name in _names_of(hidden.kind) if hidden else ():
             known = await self._store.people.identity(team, name, hidden.login if hidden else "")
             if known is not None and known.user:
                 return await self._alive(team, known.user)
-        for name in (kind, *SHORT.get(kind, ())):
+        for name in _names_of(kind):
             for handle in filter(None, (author.login, hidden.login if hidden else None, author.name)):
                 known = await self._store.people.identity(team, name, handle)
                 if known is not None and known.user:
@@ -178,7 +176,7 @@ class People:
         return None
 
     async def may_mention(self, team: str, user: str) -> bool:
-        """Return whether somebody wants to be told by name in channels; who has left Slack is not."""
+        """Return whether somebody wants to be mentioned in channels; who has left Slack is not."""
         person = await self.person(team, user)
         return not person.deleted and own_settings(person).get("mentions") != "off"
 
@@ -213,7 +211,7 @@ class People:
         return bool(await self.membership(team, channel, user))
 
     async def membership(self, team: str, channel: str, user: str) -> bool | None:
-        """Return whether a person is in a channel, None where Slack does not tell (a private channel without the bot).
+        """Return whether a person is in a channel, None where Slack does not say (a private channel without the bot).
 
         One request for each 200 members, each five minutes. Somebody missing from an older list is looked for again.
         """
@@ -242,7 +240,7 @@ class People:
 
 
 def _standing(user: Mapping[str, Any], team: str) -> Standing:
-    """Read a user as users.info tells one. In an organization, somebody of a sister workspace is no stranger."""
+    """Read a user of users.info. In an organization, somebody of a sister workspace is no stranger."""
     home = str(user.get("team_id") or "")
     enterprise = user.get("enterprise_user") or {}
     teams = {str(name) for name in enterprise.get("teams") or ()} | ({home} if home else set())
@@ -275,3 +273,8 @@ def at_work(hours: str, tz: str, now: datetime) -> bool:
         return True
     span = Hours(time(int(start) % 24), time(int(end) % 24))
     return span.start == span.end or span.contain(now, zone_of(tz))
+
+
+def _names_of(kind: str) -> tuple[str, ...]:
+    """Return what people call a kind of CI system when they enter their handle there."""
+    return (kind, *(short for short, named in SHORT_KINDS.items() if named == kind))

@@ -27,7 +27,7 @@ from bot.http.transport import NEVER_SENT, WIRE_FAULTS, Session
 
 log = logging.getLogger(__name__)
 
-METADATA_EVENT = "buildbell_notice"
+METADATA_EVENT = "buildbell_notification"
 SPACING_SECONDS = 1.0
 MOST_QUEUES = 4096
 HISTORY_PAGES = 10
@@ -95,7 +95,7 @@ class SlackError(BotError):
 
 
 class SlackLimited(SlackError):
-    """Slack asks to wait `retry_after` seconds."""
+    """Slack requires a pause of `retry_after` seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("ratelimited")
@@ -279,7 +279,7 @@ class Sender:
         return (answer.data if isinstance(answer.data, dict) else {}), headers
 
     async def scopes(self, team: str) -> frozenset[str]:
-        """Return the scopes of a workspace's token, as the headers of auth.test tell them; none where they don't."""
+        """Return the scopes of a workspace's token, from the headers of auth.test; none where those are missing."""
         client = await self._client(team, retries=True)
         with faults():
             said = await client.auth_test()
@@ -358,7 +358,7 @@ class Sender:
 
 
 def _behind(headers: Mapping[str, str], now: datetime) -> timedelta:
-    """Return how far Slack's clock is ahead of ours (negative: behind), as an answer's `Date` tells; zero without one."""
+    """Return how far Slack's clock is ahead of ours (negative: behind), from an answer's `Date`; zero without one."""
     try:
         date = parsedate_to_datetime(headers.get("date", ""))
     except ValueError:
@@ -386,7 +386,7 @@ def faults() -> Iterator[None]:
     except NEVER_SENT as exc:
         raise SlackUnreachable from exc
     except (*WIRE_FAULTS, AttributeError) as exc:
-        # The SDK (3.47) asks an answer in plain text for its members.
+        # The SDK (3.47) reads members of an answer even if that is plain text.
         raise SlackUnsure from exc
 
 

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
@@ -14,34 +13,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.text import valid_tree
 from bot.http.transport import Session
+from bot.slack.deliveries import Take
 from bot.slack.sender import SlackError, faults
 
 log = logging.getLogger(__name__)
 
 PING_SECONDS = 10.0
 AGAIN_SECONDS = 5.0
-
-
-class Ack(Protocol):
-    """What goes back over the socket."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status it would have."""
-        ...
-
-    @property
-    def body(self) -> str:
-        """The body."""
-        ...
-
-
-class Take(Protocol):
-    """What a payload is given to: `bot.slack.inbox.Inbox.take`."""
-
-    def __call__(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Awaitable[Ack]:
-        """Return the ack of a payload; `fallback` identifies one that has no id of its own."""
-        ...
 
 
 class SocketMode:

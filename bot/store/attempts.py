@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from bot.core.models import BuildKey, IssueCounts, Ref
+from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
-from bot.store.recording import NO_RESULT, mark_moved, of_build, redraw_cards, release_waiting
+from bot.store.recording import mark_moved, of_build, redraw_cards, release_waiting
 from bot.store.steps import pack, pack_counts, unpack, unpack_counts
 from bot.store.tables import AttemptRow, BuildRow
 

@@ -1,4 +1,4 @@
-"""Builds and attempts as people and commands ask for them."""
+"""Queries of builds and attempts for commands."""
 
 from collections.abc import Sequence
 
@@ -20,10 +20,10 @@ NEWEST = (
 
 
 class Builds(Repository):
-    """Builds as last seen."""
+    """Builds as last polled."""
 
     async def get(self, key: BuildKey) -> tuple[Build, BuildRow] | None:
-        """Return a build as last seen, and its row."""
+        """Return a build as last polled, and its row."""
         async with self._read() as db:
             row = (await db.exec(select(BuildRow).where(*of_build(BuildRow, key)))).first()
         return (unpack(row.data), row) if row else None

@@ -1,4 +1,4 @@
-"""Who looks after which red build."""
+"""Who has claimed which red build."""
 
 from datetime import timedelta
 
@@ -14,10 +14,10 @@ PUT_CLAIM = put("claim", key=("team", "connection", "pipeline", "build"))
 
 
 class Claims(Repository):
-    """Who looks after which red build; a claim ends by itself after a week."""
+    """Who has claimed which red build; a claim ends by itself after a week."""
 
     async def holder(self, team: str, key: BuildKey) -> str | None:
-        """Return who looks after a build, or None."""
+        """Return who has claimed a build, or None."""
         async with self._read() as db:
             return (await db.exec(select(ClaimRow.user).where(*self._of(team, key)))).first()
 

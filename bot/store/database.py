@@ -170,7 +170,7 @@ class Sessions(ABC):
     async def put(
         self, db: AsyncSession, statement: Put, rows: Sequence[Row | dict[str, object]]
     ) -> list[tuple[Any, ...]]:
-        """Insert rows as a statement says, and return the columns that it returns of those it wrote."""
+        """Insert rows with a statement, and return the columns that it returns for those it wrote."""
         if not rows:
             return []
         words = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
@@ -226,7 +226,7 @@ class Database(Sessions):
         return self._engine.dialect.name
 
     async def ping(self) -> None:
-        """Ask the database for nothing. Raises StoreError when it does not answer."""
+        """Run an empty query. Raises StoreError if the database does not answer."""
         async with self.read() as db:
             await (await db.connection()).execute(text("SELECT 1"))
 
@@ -434,7 +434,7 @@ def _bare_engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
 def _postgres_arguments(
     query: Mapping[str, str | tuple[str, ...]],
 ) -> tuple[dict[str, str | tuple[str, ...]], dict[str, object]]:
-    """Sort what a URL's query says, in libpq's words, into what stays in the URL and what asyncpg is told."""
+    """Sort what a URL's query says, in libpq's words, into what stays in the URL and what asyncpg gets as arguments."""
     host = {name: query[name] for name in ("host", "port") if name in query}
     arguments: dict[str, object] = {}
     settings: dict[str, str] = {}

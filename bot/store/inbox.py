@@ -83,7 +83,7 @@ class OpenDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A change of a row, made only while its fence is the one of the claim; the result tells whether it was made."""
+    """A change of a row, made only while its fence is the one of the claim; the result is whether it was made."""
 
     id: int
     fence: int

@@ -90,7 +90,7 @@ class Notifications(Repository):
         """Remember that a notification was posted, and the card that it became.
 
         Where the build moved between drawing and posting, the card is due for an edit; so are the build's other cards in
-        the channel, which may have to make room for this one.
+        the channel, which may have to give way to this one.
         """
         asked = select(NotificationRow.moved).where(NotificationRow.id == notification_id).with_for_update()
         async with self._write() as db:
@@ -146,7 +146,7 @@ class Notifications(Repository):
         await self._end_lease(notification_id, HELD, reason)
 
     async def readdress(self, notification_id: int, channel: str, now: datetime) -> bool:
-        """Give a leased notification to another channel (or person), and return False where that has been told already."""
+        """Give a leased notification to another channel (or person), and return False if that one has been notified already."""
         row_key = ("team", "link", "connection", "pipeline", "build", "attempt_no", "event")
         other = aliased(NotificationRow)
         same = [getattr(other, name) == getattr(NotificationRow, name) for name in row_key]

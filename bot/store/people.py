@@ -25,7 +25,7 @@ class People(Repository):
             await self._put(db, PUT_PERSON, [row])
 
     async def identity(self, team: str, kind: str, value: str) -> IdentityRow | None:
-        """Return whose an e-mail address or a handle is, as far as was looked up; None when it never was."""
+        """Return whose an e-mail address or a handle is, as last looked up; None if it never was."""
         asked = select(IdentityRow).where(
             IdentityRow.team == team, IdentityRow.kind == kind, IdentityRow.value == value
         )
@@ -39,7 +39,7 @@ class People(Repository):
             return list(await db.exec(asked.order_by(col(IdentityRow.kind), col(IdentityRow.value))))
 
     async def save_identity(self, row: IdentityRow) -> None:
-        """Write whose an address or a handle is; what a person said outweighs what was looked up."""
+        """Write whose an address or a handle is; what a person entered takes precedence over what was looked up."""
         said = select(IdentityRow.manual).where(
             IdentityRow.team == row.team, IdentityRow.kind == row.kind, IdentityRow.value == row.value
         )

@@ -39,7 +39,7 @@ class Polling(Repository):
             await db.exec(gone.execution_options(synchronize_session=False))
 
     async def claim(self, owner: str, *, now: datetime, lease_seconds: float, limit: int) -> list[PollTargetRow]:
-        """Lease the poll targets that are due and nobody looks at, the longest due first."""
+        """Lease the due poll targets that no worker polls, the longest due first."""
         due = (
             select(PollTargetRow.id)
             .where(
@@ -125,7 +125,7 @@ class Polling(Repository):
                 poll_target.hints = msgspec.json.encode(kept).decode()
                 poll_target.due_at = min(now, poll_target.due_at)
                 if full or not hints or len(known) > MOST_HINTS:
-                    # Always another time than before: that is how `release_lane` sees that a webhook event came in between.
+                    # Always another time than before: that is how `release` sees that a webhook event came in between.
                     poll_target.poll_at = min(now, poll_target.poll_at - JUST_BEFORE)
                 db.add(poll_target)
         return bool(poll_targets)
@@ -170,14 +170,14 @@ class Polling(Repository):
             await db.exec(leased.execution_options(synchronize_session=False))
 
     async def watched_pipelines(self) -> list[tuple[str, str]]:
-        """Return every (connection, pipeline) that a link, a follower or a watch of a build wants to hear of."""
+        """Return every (connection, pipeline) that a link, a follower or a watch of a build needs polled."""
         linked = select(LinkRow.connection, LinkRow.pipeline).where(LinkRow.paused_reason != REMOVED).distinct()
         watched = select(WatchRow.connection, WatchRow.pipeline).distinct()
         async with self._read() as db:
             return sorted({*await db.exec(linked), *await db.exec(watched)})
 
     async def set_outage_notified(self, poll_target_id: int, now: datetime) -> None:
-        """Remember that the channels have heard of a poll target's outage."""
+        """Remember that the channels were notified of a poll target's outage."""
         told = update(PollTargetRow).where(col(PollTargetRow.id) == poll_target_id).values(notified_at=now)
         async with self._write() as db:
             await db.exec(told.execution_options(synchronize_session=False))
@@ -191,9 +191,9 @@ class Polling(Repository):
         return found
 
     async def watched(self, connection: str) -> tuple[frozenset[str], frozenset[BuildKey]]:
-        """Return the pipelines to ask about, and the builds known to be unfinished in them or watched on their own.
+        """Return the pipelines to poll, and the builds known to be unfinished in them or watched on their own.
 
-        A build that nobody has heard of for thirty days is given up; so are links of a workspace that removed the bot.
+        A build without news for thirty days is given up; so are links of a workspace that removed the bot.
         """
         linked = select(LinkRow.pipeline).where(LinkRow.connection == connection, LinkRow.paused_reason != REMOVED)
         watches = select(WatchRow.pipeline, WatchRow.build).where(WatchRow.connection == connection)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.core.models import Build, BuildKey, Ref, RefKind
+from bot.core.models import NO_RESULT, Build, BuildKey, Ref, RefKind
 from bot.store.database import Repository, among, found, put, table
 from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack
 from bot.store.tables import (
@@ -30,7 +30,6 @@ HISTORY = 60
 LONGEST_HISTORY = 960
 NEWER = 40
 CARD_PAUSE = timedelta(seconds=15)
-NO_RESULT = ("cancelled", "skipped", "retried")
 
 PUT_BUILD = put("build", key=("connection", "pipeline", "build"), returning=("id", "connection", "pipeline", "build"))
 ADD_ATTEMPT = put(
@@ -94,7 +93,7 @@ class _Entry:
 
     @property
     def ends(self) -> bool:
-        """Whether this look is the first to see the end of its attempt."""
+        """Whether this poll is the first to show the end of its attempt."""
         if not self.step.build.completed:
             return False
         return self.known is None or not self.known.ended or self.known.attempt_no != self.step.attempt_no
@@ -242,7 +241,7 @@ class Recording(Repository):
         return finished
 
     async def _correct_attempts(self, db: AsyncSession, entries: Iterable[_Entry]) -> None:
-        """Write what a system says otherwise about an attempt that had ended already."""
+        """Write corrections of an attempt that had ended already."""
         corrections = [
             {
                 "of_connection": entry.row.connection,
@@ -488,7 +487,7 @@ async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime
 
 
 async def mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
-    """Mark notifications that are being posted now: they were drawn before this change, so their cards need another look."""
+    """Mark notifications that are being posted now: they were drawn before this change, so their cards are drawn again."""
     posting = update(NotificationRow).where(
         _about(db, NotificationRow, keys), col(NotificationRow.state) == NotificationState.LEASED.value
     )

@@ -7,7 +7,7 @@ import msgspec
 
 from bot.core.models import Build, IssueCounts, Trigger
 
-# One end told by two of a system's pages may differ by its fraction of a second; an attempt takes longer than that.
+# One end as two of a system's pages give it may differ by its fraction of a second; an attempt takes longer than that.
 SAME_END = timedelta(seconds=1)
 
 LASTING = (
@@ -36,7 +36,7 @@ _counts_decoder = msgspec.json.Decoder(IssueCounts)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the store knows of a build. `ended` says that the end of `attempt` is written, `last_end` when the one before ended."""
+    """The stored state of a build. `ended` says that the end of `attempt` is written, `last_end` when the one before ended."""
 
     build: Build
     attempt_no: int
@@ -46,7 +46,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What comes of a look: the build with all that is known, its attempt, and whether it had ended and runs again."""
+    """The result of comparing a polled build with its row: the build with all that is known, its attempt, and whether it had ended and runs again."""
 
     build: Build
     attempt_no: int
@@ -54,7 +54,7 @@ class Step:
 
 
 def step(build: Build, known: Known | None) -> Step | None:
-    """Return what a look at a build adds, or None when it is older than what is known or adds nothing."""
+    """Return what a polled build adds to its row, or None if it is older than the row or adds nothing."""
     if known is None:
         return Step(build=build, attempt_no=build.attempt or 1)
     if _is_older(build, known):
@@ -77,7 +77,7 @@ def _is_older(build: Build, known: Known) -> bool:
         return True
     if before.attempt is not None and build.attempt is not None and before.attempt > build.attempt:
         return True
-    # The end of the attempt before, told again by a page that has not heard of the new attempt.
+    # The end of the attempt before, repeated by a page that does not show the new attempt yet.
     return (
         not known.ended
         and build.completed
@@ -88,7 +88,7 @@ def _is_older(build: Build, known: Known) -> bool:
 
 
 def _attempts_since(build: Build, known: Known) -> int:
-    """Return how many attempts have begun since the last look."""
+    """Return how many attempts have begun since the last poll."""
     before = known.build
     more = 0
     if build.attempt is not None and before.attempt is not None:
@@ -103,7 +103,7 @@ def _attempts_since(build: Build, known: Known) -> int:
 
 
 def _filled(build: Build, before: Build, *, same_attempt: bool) -> Build:
-    """Return a build with what the look left out taken from before."""
+    """Return a build, with fields that this poll left out taken from the row."""
     lasting = {name: getattr(before, name) for name in LASTING if getattr(build, name) is None}
     if build.trigger is Trigger.UNKNOWN:
         lasting["trigger"] = before.trigger

@@ -1,4 +1,4 @@
-"""The tables. Rows leave the store detached and are read only; `Store` is the only door.
+"""The tables. Rows leave the store detached and are read only; all access goes through `Store`.
 
 Times are aware UTC. `team` is Slack's team id, `connection` a connection's name, `pipeline` and `build` the ids that
 the provider's calls take. Rows are not validators: what goes in has been checked before.
@@ -171,7 +171,7 @@ class LinkRow(Row, table=True):
 
 
 class BuildRow(Row, table=True):
-    """A build as last seen. `data` is the whole `Build` as JSON; `attempt_no` counts its runs to the end, from 1.
+    """A build as last polled. `data` is the whole `Build` as JSON; `attempt_no` counts its runs to the end, from 1.
 
     `built_at` is when the build was created, as well as is known, and never changes. `began_at` is when an attempt after
     the first one began. `waiting_since` is when the open approval was first seen, `approval_seconds` how long earlier
@@ -380,7 +380,7 @@ class PollTargetRow(Row, table=True):
 
 
 class WatchRow(Row, table=True):
-    """Somebody wants to hear the end of one build (`build` set), or follows a pipeline in person (`build` empty).
+    """Somebody wants to be notified of the end of one build (`build` set), or follows a pipeline in person (`build` empty).
 
     `channel` is where to tell: a channel, or a person's id for a direct message. `thread` answers in a thread.
     """
@@ -587,7 +587,7 @@ class SwitchRow(Row, table=True):
 
 
 class ClaimRow(Row, table=True):
-    """Somebody looks after a red build, until a time."""
+    """Somebody has claimed a red build, until a time."""
 
     __tablename__ = "claim"
     __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "build"),)
@@ -602,7 +602,7 @@ class ClaimRow(Row, table=True):
 
 
 class WorkspaceRow(Row, table=True):
-    """Which organization a workspace belongs to, as far as its requests have told."""
+    """Which organization a workspace belongs to, as named by its requests."""
 
     __tablename__ = "workspace"
 

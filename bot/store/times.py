@@ -1,4 +1,4 @@
-"""The times of one attempt of a build, which systems tell only for the build as a whole. Pure."""
+"""The times of one attempt of a build, which systems report only for the build as a whole. Pure."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ CLOCKS_APART = timedelta(minutes=1)
 
 
 def began_at(build: Build, *, attempt_no: int, last_end: datetime | None, now: datetime) -> datetime | None:
-    """Return when an attempt after the first one began; None for the first one, whose build tells it.
+    """Return when an attempt after the first one began; None for the first one, whose build has it.
 
     `last_end` is when the attempt before ended. A start that the system tells is believed where it lies after that.
     """

@@ -10,7 +10,7 @@ class Workspaces(Repository):
     """Which organization a workspace belongs to."""
 
     async def enterprise_of(self, team: str) -> str:
-        """Return the organization of a workspace, "" where no request has told it."""
+        """Return the organization of a workspace, "" if no request has named it."""
         async with self._read() as db:
             row = await db.get(WorkspaceRow, team)
         return row.enterprise if row is not None else ""

@@ -8,9 +8,11 @@ from starlette.routing import Route
 
 from bot.core.clock import Clock
 from bot.providers.base.provider import AnyProvider
+from bot.slack.deliveries import Take
+from bot.slack.oauth import Oauth
 from bot.web.health import Check, Health
-from bot.web.install import InstallPages, Oauth
-from bot.web.slack import SlackEndpoint, Take
+from bot.web.install import InstallPages
+from bot.web.slack import SlackEndpoint
 from bot.web.webhooks import WebhookEndpoint, WebhookQueue
 
 

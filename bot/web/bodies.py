@@ -7,11 +7,11 @@ from starlette.responses import PlainTextResponse, Response
 
 BODY_SECONDS = 10.0
 REST_BYTES = 16 * 1024 * 1024
-"""How much of a too large body is read and thrown away, so that its sender can hear the refusal."""
+"""How much of a too large body is read and thrown away, so that its sender can read the refusal."""
 
 
 class RefusedBodyError(Exception):
-    """A body is not taken; `response` says why."""
+    """A body is refused; `response` is the answer to send."""
 
     def __init__(self, response: Response) -> None:
         super().__init__("refused")

@@ -12,7 +12,7 @@ from bot.core.errors import BotError
 CHECK_SECONDS = 5.0
 
 Check = Callable[[], Awaitable[str]]
-"""Looks at one thing and returns what is wrong with it, "" where nothing is. It may raise BotError instead."""
+"""Checks one thing and returns what is wrong with it, "" if nothing is. It may raise BotError instead."""
 
 
 class CachedCheck:

@@ -3,33 +3,20 @@
 import html
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bot.core.errors import BotError
-from bot.store.tables import InstallRow
+from bot.slack.oauth import Oauth
 
 log = logging.getLogger(__name__)
 
 STATE_COOKIE = "slack-app-oauth-state"
 
 
-class Oauth(Protocol):
-    """What stands behind the two pages: `bot.slack.oauth.Oauth`."""
-
-    async def begin(self) -> tuple[str, str]:
-        """Return a fresh state and the address of Slack's consent page."""
-        ...
-
-    async def finish(self, *, state: str, cookie: str, code: str) -> InstallRow:
-        """Exchange a code and return the installation."""
-        ...
-
-
 class InstallPages:
-    """`/slack/install` and `/slack/oauth_redirect`. `installed` is told of each new workspace."""
+    """`/slack/install` and `/slack/oauth_redirect`. `installed` is called with each new workspace."""
 
     def __init__(self, oauth: Oauth, *, installed: Callable[[str], Awaitable[None]]) -> None:
         self._oauth = oauth

@@ -129,7 +129,7 @@ class Event(msgspec.Struct):
 
 
 class Payload(msgspec.Struct):
-    """The parts of every kind of payload that somebody looks into; what is left out of here is read by nobody."""
+    """The parts of every kind of payload that the code reads; no other part is read."""
 
     type: Text = None
     command: Text = None

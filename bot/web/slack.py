@@ -3,13 +3,13 @@
 import hashlib
 import hmac
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.core.clock import Clock
+from bot.slack.deliveries import Take
 from bot.web.bodies import RefusedBodyError, read_body
 from bot.web.payloads import read_payload
 
@@ -20,33 +20,6 @@ WINDOW_SECONDS = 300
 SIGNATURE = b"x-slack-signature"
 TIMESTAMP = b"x-slack-request-timestamp"
 SSL_CHECK_BYTES = 500
-
-
-class Ack(Protocol):
-    """What goes back to Slack."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        ...
-
-    @property
-    def body(self) -> str:
-        """The body."""
-        ...
-
-    @property
-    def content_type(self) -> str:
-        """The body's type."""
-        ...
-
-
-class Take(Protocol):
-    """What a verified payload is given to: `bot.slack.inbox.Inbox.take`."""
-
-    def __call__(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Awaitable[Ack]:
-        """Return the ack of a payload; `fallback` identifies one that has no id of its own."""
-        ...
 
 
 def is_signed(secrets: Sequence[str], timestamp: bytes, body: bytes, signature: bytes) -> bool:

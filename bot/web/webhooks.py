@@ -1,4 +1,4 @@
-"""CI systems' webhooks: the signature first; then only a hint which build to read by API.
+"""Webhooks of CI systems: check the signature, then queue a hint which build to read through the API.
 
 A webhook is answered as soon as it is checked. What it says waits in a queue that holds one entry for each poll target,
 however many webhooks name it, and is written in batches. When the queue is full, webhooks are refused (503), and the
@@ -36,7 +36,7 @@ AGAIN_SECONDS = 1.0
 
 @dataclass(slots=True)
 class PollRequest:
-    """What the webhooks of one poll target said since the last write.
+    """What the webhook events of one poll target named since the last write.
 
     Without a `part` it is about all parts of the connection. `hints` are the (pipeline, build) that were named;
     `is_full` says that the whole target is to be polled: one webhook named no build, or they named too many.
@@ -48,7 +48,7 @@ class PollRequest:
     is_full: bool = False
 
     def add(self, event: WebhookEvent) -> None:
-        """Add what one webhook says."""
+        """Add what one webhook event names."""
         if event.pipeline and event.build and len(self.hints) < MOST_HINTS:
             self.hints[event.pipeline, event.build] = None
         else:
@@ -72,7 +72,7 @@ class WebhookQueue:
         return len(self._waiting)
 
     def add(self, connection: str, part: str | None, event: WebhookEvent) -> bool:
-        """Queue what a webhook says; return False where the queue is full."""
+        """Queue a webhook event; return False if the queue is full."""
         request = self._waiting.get((connection, part))
         if request is None:
             if len(self._waiting) >= self._most:
@@ -127,7 +127,7 @@ class WebhookEndpoint:
         self._nobodys_secret = secrets.token_bytes(32)
 
     async def receive(self, request: Request) -> Response:
-        """Check a webhook and queue what it says.
+        """Check a webhook and queue its event.
 
         An unknown connection is answered as a wrong signature is, after the same work: names can't be tried out.
         """

@@ -1,4 +1,4 @@
-"""The form to approve or reject a step that waits: which step, what it asks for, and why."""
+"""The form to approve or reject a step that waits: which step, its fields, and why."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

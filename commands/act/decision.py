@@ -66,11 +66,11 @@ class Step:
 
 def parse(words: str, *, approve: bool) -> Args:
     """Read the words after `approve` or `reject`. Raises UsageError."""
-    parsed = read(words, values=("comment", "gate", "step"), switches=("yes", "form"), parameters=approve)
+    parsed = read(words, values=("comment", "step"), switches=("yes", "form"), parameters=approve)
     return Args(
         target=parsed.target(),
         approve=approve,
-        step=parsed.flag("step") or parsed.flag("gate") or " ".join(parsed.words[1:]),
+        step=parsed.flag("step") or " ".join(parsed.words[1:]),
         fields=dict(parsed.parameters),
         comment=parsed.flag("comment"),
         form=parsed.has("form"),

@@ -1,4 +1,4 @@
-"""The form to start a build: pipeline, branch, and the parameters the CI system tells of."""
+"""The form to start a build: pipeline, branch, and the parameters that the CI system declares."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -39,7 +39,7 @@ async def is_own(build: Build, context: Context) -> bool:
 
 
 async def starter_of(build: Build, context: Context) -> Markup:
-    """Return who started a build, as a sentence names them: the Slack person first, else as the CI system tells."""
+    """Return who started a build, as a sentence names them: the Slack person first, else as the CI system names them."""
     stored = await context.store.builds.get(build.key)
     if stored is not None and stored[1].started_by:
         return mention(stored[1].started_by)

@@ -66,7 +66,7 @@ class _Progress:
 
 
 async def execute(command: str | Submission, context: Context) -> Handled:
-    """Run a command and return what to tell the person. Writes one audit row where it acts or is refused. Never raises.
+    """Run a command and return the answer for the person. Writes one audit row where it acts or is refused. Never raises.
 
     `command` is a line as typed after the slash command, or what a form's fields stand for.
     """
@@ -102,21 +102,6 @@ async def execute(command: str | Submission, context: Context) -> Handled:
         outcome = Outcome.ASKED if answer.asked or answer.form is not None else Outcome.OK
         await _audit(progress, context, outcome, "", answer)
     return Handled(answer=answer, outcome=Outcome.OK, verb=progress.verb)
-
-
-async def check_command(text: str, context: Context) -> Command[Any, Any]:
-    """Parse, resolve and authorize a line without running it, and return its command.
-
-    For a command that is to run later. Raises what `execute` would tell: UsageError, NotAllowed, NotFound, …
-    """
-    command, words = context.services.registry.split(text, context.command)
-    args = command.parse(words)
-    resolved = await command.resolve(args, context)
-    if isinstance(resolved, Answer):
-        raise UsageError("That command would ask a question, and nobody is there to answer it.")
-    for requirement in command.authorize(args, resolved, context):
-        await check(requirement, context)
-    return command
 
 
 async def _run(request: str | Submission, context: Context, progress: _Progress) -> Answer:

@@ -110,7 +110,7 @@ class ParsedArgs:
         word = self.words[position] if len(self.words) > position else ""
         typed = parse_target(word) if word else Target()
         ref, build = self.flag("ref"), self.flag("build")
-        attempt = self.flag("attempt") or self.flag("round")
+        attempt = self.flag("attempt")
         if build is not None and not (_BUILD.fullmatch(f"#{build}") and _is_build(build) and _fits(build)):
             raise UsageError(
                 f"`--build` takes a number, a label, `last`, `running`, `failed`, `green` or `-N`, not `{build}`."
@@ -137,8 +137,7 @@ class ParsedArgs:
         return self.has("public")
 
 
-TARGET_FLAGS = ("pipeline", "ref", "build", "id", "attempt", "round")
-"""`round` is what buttons of cards posted by earlier versions carry for `attempt`."""
+TARGET_FLAGS = ("pipeline", "ref", "build", "id", "attempt")
 
 
 def unexpected(word: str, before: str, usage: str) -> UsageError:

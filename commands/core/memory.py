@@ -16,7 +16,7 @@ UNDO_SECONDS = 86_400.0
 
 
 async def first_click(what: str, context: Context) -> bool:
-    """Return False where the same person pressed a button for the same thing a moment ago (a double click)."""
+    """Return False where the same person pressed a button for the same thing seconds ago (a double click)."""
     if context.source is not Source.BUTTON:
         return True
     key = f"click:{context.team}:{context.user}:{context.channel}:{what}"

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 
 from bot.blocks.text import code, plural
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
-from bot.core.models import Build, BuildFilter, BuildKey, Conclusion, Page, Ref, RefKind, spoken
+from bot.core.models import NO_RESULT, SHORT_KINDS, Build, BuildFilter, Conclusion, Page, Ref, RefKind, spoken
 from bot.core.text import among_names, folded, holds_name
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
@@ -26,15 +26,6 @@ from commands.core.grammar import Target
 LISTING_SECONDS = 20.0
 MOST_REFS = 2000
 RECENT = 50
-SHORT_KINDS = {
-    "gh": "github_actions",
-    "gl": "gitlab",
-    "bk": "buildkite",
-    "xc": "xcode_cloud",
-    "az": "azure_devops",
-    "bb": "bitbucket",
-    "cc": "circleci",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +56,6 @@ class PipelineMatch:
     def key(self) -> str:
         """Return `connection:id`, which names the pipeline wherever it is typed."""
         return f"{self.connection}:{self.id}"
-
-    def build_key(self, build: str) -> BuildKey:
-        """Return the key of one of its builds."""
-        return BuildKey(connection=self.connection, pipeline=self.id, id=build)
 
     def spoken(self, *, ref: Ref | None = None, number: int | None = None) -> str:
         """Return the target that names it wherever it is typed."""
@@ -179,7 +166,7 @@ def match_of_link(link: LinkRow, context: Context) -> PipelineMatch:
 
 
 async def pipeline_by_key(connection: str, pipeline: str, context: Context) -> PipelineMatch:
-    """Return a pipeline by its id: as linked here, else as listed, else as the CI system tells. Raises NotFound."""
+    """Return a pipeline by its id: as linked here, else as listed, else as the CI system returns it. Raises NotFound."""
     return await pipeline_at(context.provider(connection), pipeline, context)
 
 
@@ -392,7 +379,7 @@ def is_build_word(text: str) -> bool:
 async def match_of_build(
     build: Build, context: Context, *, within: PipelineMatch | None = None, verb: str = "show", named: str = ""
 ) -> BuildMatch:
-    """Return a build with its own pipeline. Raises UsageError where that is not the pipeline it was looked for in."""
+    """Return a build with its own pipeline. Raises UsageError if that is not the pipeline that was named."""
     if within is not None and (within.connection, within.id) == (build.connection, build.pipeline):
         own = within
     else:
@@ -498,12 +485,7 @@ async def build_before(match: BuildMatch) -> Build | None:
     async for build in match.provider.builds(match.build.pipeline, BuildFilter(branch=branch, limit=RECENT)):
         if build.id == match.build.id:
             reached = True
-        elif (
-            reached
-            and build.completed
-            and build.history_ref == history
-            and build.conclusion not in {Conclusion.CANCELLED, Conclusion.SKIPPED, Conclusion.RETRIED}
-        ):
+        elif reached and build.completed and build.history_ref == history and build.conclusion not in NO_RESULT:
             return build
     return None
 

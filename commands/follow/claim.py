@@ -38,7 +38,7 @@ def authorize(_args: Args, _match: BuildMatch, _context: Context) -> Sequence[Re
 
 
 async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
-    """Say in public that the person looks after a red build; the first one counts."""
+    """Post that the person takes care of a red build; the first claim counts."""
     before = await context.store.claims.holder(context.team, match.build.key)
     holder = await context.store.claims.add(context.team, match.build.key, context.user)
     if before is not None or holder != context.user:

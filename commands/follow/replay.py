@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.core.models import Build, BuildKey, Conclusion, Status, Transition
+from bot.core.models import NO_RESULT, Build, BuildKey, Conclusion, Status, Transition
 from bot.notifications.decisions import past, past_attempt
 from bot.notifications.filters import Filter, judge
 from bot.notifications.notification import Decision, Event, Verdict
@@ -15,7 +15,6 @@ from commands.core.context import Context
 WINDOW = timedelta(days=7)
 BASELINE = timedelta(days=14)
 HISTORY = 20
-NO_RESULT = frozenset({"cancelled", "skipped", "retried"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Check a command when it is scheduled: what its run would find out months later is said now."""
+"""Check a command when it is scheduled: refuse now what its run would find out months later."""
 
 import asyncio
 from dataclasses import replace
@@ -48,7 +48,7 @@ def parse_command(text: str) -> tuple[Command[Any, Any], Any]:
 
 
 def _only_now(args: Any) -> str:
-    """Return the flag that means something only while a person looks on, "" where none was given."""
+    """Return the flag that means something only while a person is present, "" where none was given."""
     if isinstance(args, run.Args):
         given = {"form": args.form, "forget-preset": bool(args.forget_preset), "dry-run": args.dry_run}
         return next((flag for flag, is_given in given.items() if is_given), "")

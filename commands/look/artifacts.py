@@ -22,7 +22,7 @@ _FILE = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """Which build's files, which of them. Two files of one name are told apart by their job, or by `id`."""
+    """Which build's files, which of them. Two files of one name are distinguished by their job, or by `id`."""
 
     target: Target
     pattern: str = ""

@@ -1,4 +1,4 @@
-"""What several reading commands ask of a build: its counts, its open approvals."""
+"""What several reading commands show of a build: its counts, its open approvals."""
 
 import asyncio
 

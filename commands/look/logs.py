@@ -112,7 +112,7 @@ async def _file(log: Log, job: Job, match: BuildMatch, *, private: bool) -> File
 
 
 async def _log(match: BuildMatch, job: Job, context: Context, tail_bytes: int | None = None) -> Log:
-    """Return a job's log. Raises NotFound; where the log was erased from here it says by whom and when."""
+    """Return a job's log. Raises NotFound; if the log was erased from here, the error says by whom and when."""
     try:
         log = await (match.provider.log(job) if tail_bytes is None else match.provider.log(job, tail_bytes))
     except NotFound as exc:
@@ -155,7 +155,7 @@ def errors_in(lines: list[str]) -> list[str]:
 
 
 async def _telling_job(match: BuildMatch) -> Job:
-    """Return the job whose log tells most: the first hard failure, else any red one, else the one running, else the last."""
+    """Return the job with the most useful log: the first hard failure, else any red one, else the one running, else the last."""
     jobs = [job for job in await match.provider.jobs(match.build.pipeline, match.build.id) if not job.retried]
     if not jobs:
         raise NotFound(f"{match.name} has no jobs with a log.", provider=match.provider.label)

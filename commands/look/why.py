@@ -123,7 +123,7 @@ async def run(args: Args, match: BuildMatch, _context: Context) -> Answer:
 def likely(
     build: Build, issues: tuple[Issue, ...], red_jobs: tuple[Job, ...] = (), same_commit_passed: Build | None = None
 ) -> str:
-    """Return what kind of trouble it looks like, in words."""
+    """Return the likely kind of failure, in words."""
     words = " ".join(
         [issue.message.lower() for issue in issues[:20]]
         + [(job.reason or "").replace("_", " ").lower() for job in red_jobs]

@@ -96,7 +96,7 @@ def must_seal(context: Context) -> None:
 
 
 async def _account(provider: AnyProvider) -> Account:
-    """Return whose account it is; it is kept already, so a hiccup now is only told."""
+    """Return whose account it is; it is saved already, so a failure now is only reported."""
     try:
         return await provider.check()
     except ProviderError as exc:

@@ -152,7 +152,7 @@ def _validated(options: type[Options], settings: Mapping[str, object]) -> None:
 
 
 def _blamed(error: ProviderError, options: type[Options], settings: Mapping[str, object]) -> BotError:
-    """Return what the CI system said at the field it is about, so that nothing has to be typed again."""
+    """Return the CI system's refusal at the field it is about, so that nothing has to be typed again."""
     said = f"{error.message} {error.hint or ''}".strip()
     given = [name for name, _field in _asked(options) if name in settings]
     hidden = [name for name in given if _plain_type(options.model_fields[name]) is SecretStr]

@@ -8,6 +8,7 @@ from enum import StrEnum
 from bot.blocks.message import Message, sections
 from bot.blocks.text import code, escape
 from bot.core.errors import UsageError
+from bot.core.recurrence import DEFAULT_ZONE
 from bot.slack.people import own_settings
 from bot.store.tables import IdentityRow, PersonRow
 from commands.core.context import Answer, Context, Opening, Role
@@ -45,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """What to change, in order; nothing to look."""
+    """What to change, in order; empty to show the settings."""
 
     changes: tuple[Change, ...] = ()
     form: bool = False
@@ -154,7 +155,7 @@ async def _shown(context: Context) -> Message:
     own = settings_of(await context.store.people.get(context.team, context.user))
     identities = await context.store.people.identities(context.team, context.user)
     name = escape(person.name or context.user)
-    lines = [f"*You* are {name}, time zone {escape(person.tz or 'UTC')}."]
+    lines = [f"*You* are {name}, time zone {escape(person.tz or DEFAULT_ZONE)}."]
     known = sorted(
         {row.value if row.kind == "email" else f"{row.kind}:{row.value}" for row in identities}
         | ({person.email} if person.email else set())

@@ -9,6 +9,7 @@ from bot.blocks.message import View, checkboxes, input_block, text_field
 from bot.blocks.message import context as small_print
 from bot.blocks.text import escape
 from bot.core.errors import BotError, UsageError
+from bot.core.recurrence import DEFAULT_ZONE
 from commands.core.context import Context
 from commands.core.forms import FieldError, Form, Submission, Values, picked, text
 from commands.setup.me import SWITCHES, Act, Args, Change, ChangeError, parse, settings_of
@@ -60,7 +61,7 @@ class MeForm(Form):
                 optional=True,
                 hint="Left empty, at any time.",
             ),
-            small_print(f"Your time zone: {escape(person.tz or 'UTC')}, as in your Slack profile."),
+            small_print(f"Your time zone: {escape(person.tz or DEFAULT_ZONE)}, as in your Slack profile."),
         ]
         return self.view(blocks, arguments)
 

@@ -10,7 +10,6 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec
 
@@ -19,6 +18,7 @@ from slack_bolt.authorization import AuthorizeResult
 
 from bot.blocks.message import section, suggestions
 from bot.core.tasks import Tasks
+from bot.slack.deliveries import Ack
 from bot.slack.inbox import tracked
 from bot.slack.sender import Sender, SlackError
 from commands.core import executor
@@ -45,15 +45,6 @@ NOT_USED = "xoxb-each-call-brings-its-own"
 UNHANDLED = 404
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What goes back on the wire as the ack."""
-
-    status: int
-    body: str
-    content_type: str
-
-
 class SlackApp:
     """Bolt's app with our listeners, and the work behind them."""
 
@@ -78,7 +69,7 @@ class SlackApp:
                 url_verification_enabled=False,
                 ssl_check_enabled=False,
             )
-        # Bolt asks its listeners in turn: the ones that people wait for stand first.
+        # Bolt tries its listeners one after the other: the ones that people wait for come first.
         self.app.command(services.command)(self._command)
         self.app.action(COMMAND_BUTTON)(self._button)
         self.app.action(FORM_FIELD)(self._field_changed)
@@ -97,7 +88,7 @@ class SlackApp:
         for name, event in events.items():
             self.app.event(name)(self._event_listener(name, event))
 
-    async def dispatch(self, body: Body, headers: Mapping[str, str]) -> Reply:
+    async def dispatch(self, body: Body, headers: Mapping[str, str]) -> Ack:
         """Return the ack of a verified payload. No vendor and no Slack call is made before it."""
         answer = await self.app.async_dispatch(
             AsyncBoltRequest(
@@ -106,9 +97,9 @@ class SlackApp:
         )
         if answer.status == UNHANDLED:
             # A payload that nothing is registered for is acked all the same: Slack would send it again.
-            return Reply(status=200, body="", content_type="text/plain;charset=utf-8")
+            return Ack()
         kinds = answer.headers.get("content-type") or ["text/plain;charset=utf-8"]
-        return Reply(status=answer.status, body=answer.body, content_type=kinds[0])
+        return Ack(status=answer.status, body=answer.body, content_type=kinds[0])
 
     async def drain(self) -> None:
         """Let the work end that was acked."""

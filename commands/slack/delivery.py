@@ -108,7 +108,7 @@ class Delivery:
             await self._fill(context, opening, view_id)
 
     async def _opened(self, context: Context, view: View) -> str:
-        """Open a view and return its id; "" where Slack refused, which the person is told."""
+        """Open a view and return its id; "" where Slack refused, which is reported to the person."""
         try:
             opened: Mapping[str, Any] = await self._sender.call(
                 context.team, "views.open", {"trigger_id": context.trigger, "view": view.payload()}
@@ -180,7 +180,7 @@ class Delivery:
             await self._sender.ephemeral(context.team, channel, context.user, message, thread=context.thread)
 
     async def _upload(self, context: Context, file: File) -> None:
-        """Put a file into the channel, or into the person's direct messages. A refusal is told."""
+        """Put a file into the channel, or into the person's direct messages. A refusal is reported to the person."""
         thread = context.thread or (context.message if context.source is Source.BUTTON else "")
         try:
             channel = context.channel
@@ -216,7 +216,7 @@ class Delivery:
 
 
 def _told_again(answer: Answer) -> str:
-    """Return what a person is told of an answer that may not have reached them."""
+    """Return the message about an answer that may not have reached the person."""
     if answer.form is not None:
         return "The form did not open, because I was restarted. Nothing was changed; please try again."
     return "" if answer.message is None or answer.silent else answer.message.text

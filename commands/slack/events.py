@@ -1,4 +1,4 @@
-"""What happens around the bot in Slack: channels renamed, archived, left; Home opened; the app removed.
+"""Slack events: channels renamed, archived, left; Home opened; the app removed.
 
 Each handler takes an event's body; `SlackEvents.events` names them for `SlackApp.listen`.
 """
@@ -130,7 +130,7 @@ class SlackEvents:
             try:
                 await self._services.sender.post(team, user, Message(text=said))
             except SlackError as exc:
-                log.info("a person could not be told", extra={"code": exc.code})
+                log.info("a person could not be notified", extra={"code": exc.code})
 
     async def _back(self, body: Body) -> None:
         await self._services.store.links.resume(str(body.get("team_id") or ""), _channel(body))

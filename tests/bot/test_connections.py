@@ -71,7 +71,7 @@ def row(name: str = "ours", *, team: str = "T1", settings: str = "not sealed") -
 # options
 
 
-def test_every_problem_of_a_connection_is_told_in_plain_words_and_without_its_secrets() -> None:
+def test_every_problem_of_a_connection_is_reported_in_plain_words_and_without_its_secrets() -> None:
     with pytest.raises(UsageError) as raised:
         read_options(
             "bk", {"kind": "buildkite", "token": "bkua_hush", "organisation": "acme", "private_network": "perhaps"}
@@ -85,7 +85,7 @@ def test_every_problem_of_a_connection_is_told_in_plain_words_and_without_its_se
 
 
 @pytest.mark.parametrize(("kind", "words"), [("", "is missing"), ("subversion", "is `subversion`")])
-def test_a_kind_nobody_knows_is_told_with_those_there_are(kind: str, words: str) -> None:
+def test_a_kind_nobody_knows_is_reported_with_those_there_are(kind: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as raised:
         read_options("x", {"kind": kind})
     assert "buildkite" in (raised.value.hint or "")
@@ -194,10 +194,10 @@ async def test_a_connection_that_does_not_work_is_not_kept(world: World) -> None
 
 
 async def test_names_are_taken_once_and_private_addresses_are_the_operators(world: World) -> None:
-    made = await world.made({"house": BUILDKITE})
+    made = await world.made({"harness": BUILDKITE})
     settings: dict[str, object] = dict(list(BUILDKITE.items())[1:])
     await made.add(team="T1", name="ours", kind="buildkite", settings=settings, user="U1")
-    for team, name in (("T1", "house"), ("T2", "ours")):
+    for team, name in (("T1", "harness"), ("T2", "ours")):
         with pytest.raises(UsageError, match="is taken"):
             await made.add(team=team, name=name, kind="buildkite", settings=settings, user="U1")
     near = {**settings, "private_network": True}
@@ -209,10 +209,10 @@ async def test_names_are_taken_once_and_private_addresses_are_the_operators(worl
 
 
 async def test_a_connection_is_removed_by_its_workspace_only(world: World) -> None:
-    made = await world.made({"house": BUILDKITE})
+    made = await world.made({"harness": BUILDKITE})
     settings: dict[str, object] = dict(list(BUILDKITE.items())[1:])
     await made.add(team="T1", name="ours", kind="buildkite", settings=settings, user="U1")
-    for team, name in (("T2", "ours"), ("T1", "house"), ("T1", "gone")):
+    for team, name in (("T2", "ours"), ("T1", "harness"), ("T1", "gone")):
         with pytest.raises(UsageError, match="was not connected in Slack"):
             await made.remove(team=team, name=name)
     await made.remove(team="T1", name="ours")
@@ -252,14 +252,14 @@ async def test_a_connection_that_another_process_has_just_made_is_found_at_most_
 async def test_a_database_that_is_away_leaves_what_is_known(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = await world.made({"house": BUILDKITE})
+    made = await world.made({"harness": BUILDKITE})
 
     async def away() -> None:
         raise StoreError("The database can't be used now.")
 
     monkeypatch.setattr(made, "refresh", away)
     world.clock.go(seconds=5)
-    assert await made.find("house") is not None
+    assert await made.find("harness") is not None
     assert await made.find("gone") is None
     assert caplog.messages == ["connections can't be read"]
 
@@ -275,7 +275,9 @@ async def test_a_name_that_another_workspace_took_over_is_no_longer_the_first_on
     assert made.get("T1", "ours") is None
 
 
-async def test_settings_that_can_not_be_opened_are_told_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_settings_that_can_not_be_opened_are_reported_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     await world.store.connections.save(row())
     made = await world.made()
     await made.refresh()
@@ -287,11 +289,11 @@ async def test_the_configuration_goes_before_what_slack_made(world: World) -> No
     other = await world.made()
     await other.add(
         team="T1",
-        name="house",
+        name="harness",
         kind="buildkite",
         settings=cast("dict[str, object]", dict(list(BUILDKITE.items())[1:])),
         user="U1",
     )
-    made = await world.made({"house": {**BUILDKITE, "workspaces": ["T9"]}})
-    assert made.get("T1", "house") is None
-    assert not made.from_slack("house")
+    made = await world.made({"harness": {**BUILDKITE, "workspaces": ["T9"]}})
+    assert made.get("T1", "harness") is None
+    assert not made.from_slack("harness")

@@ -120,6 +120,6 @@ def test_the_scopes_cover_every_method_that_is_called() -> None:
         assert not wanted or wanted & set(SCOPES), f"{name} needs one of {sorted(wanted)}"
 
 
-def test_the_scopes_are_sorted_and_told_once() -> None:
+def test_the_scopes_are_sorted_and_listed_once() -> None:
     assert list(SCOPES) == sorted(set(SCOPES))
     assert list(EVENTS) == sorted(set(EVENTS))

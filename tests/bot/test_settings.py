@@ -115,7 +115,7 @@ def test_another_file_may_be_named_and_must_be_there(tmp_path: Path) -> None:
     assert problem.startswith("BUILDBELL_CONFIG names")
 
 
-def test_all_problems_are_told_at_once_and_in_plain_words(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_and_in_plain_words(tmp_path: Path) -> None:
     toml = """
         title = "x"
         [watch]
@@ -204,7 +204,7 @@ def test_secrets_show_nowhere(tmp_path: Path) -> None:
         ({"SLACK_CLIENT_ID": "1", "SLACK_CLIENT_SECRET": "2", "SLACK_SIGNING_SECRET": "3"}, ["BUILDBELL_KEYS"]),
     ],
 )
-def test_what_serving_lacks_is_told(tmp_path: Path, environ: dict[str, str], missing: list[str]) -> None:
+def test_what_serving_lacks_is_reported(tmp_path: Path, environ: dict[str, str], missing: list[str]) -> None:
     found = read(tmp_path, **environ).problems_for_serving(web=True)
     assert [problem.split()[0] for problem in found] == missing
 

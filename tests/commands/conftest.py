@@ -16,7 +16,8 @@ from bot.connections import Connections
 from bot.core import clock
 from bot.core.models import Build, Pipeline
 from bot.security.vault import Vault
-from bot.slack.inbox import Ack, Inbox
+from bot.slack.deliveries import Ack
+from bot.slack.inbox import Inbox
 from bot.slack.people import People
 from bot.slack.sender import Sender
 from bot.store import Store
@@ -125,7 +126,7 @@ def inbox(store: Store, sender: RecordingSender, set_clock: SetClock) -> Inbox:
     return Inbox(
         store,
         dispatch=nothing,
-        answers=sender,
+        sender=cast("Any", sender),
         vault=Vault.empty,
         clock=set_clock,
         owner="test",

@@ -32,7 +32,7 @@ def test_forms_and_verbs_are_audited_under_names_people_know() -> None:
     assert {*REGISTRY.forms} - verbs == {"decide"}
 
 
-async def test_a_trigger_that_expired_is_told_to_the_person(modal: Modal, sender: RecordingSender) -> None:
+async def test_a_trigger_that_expired_is_reported_to_the_person(modal: Modal, sender: RecordingSender) -> None:
     sender.refusals["views.open"] = "expired_trigger_id"
     await modal.open("run app --form")
     assert sender.last.method == "response_url"
@@ -41,7 +41,7 @@ async def test_a_trigger_that_expired_is_told_to_the_person(modal: Modal, sender
     assert not sender.of("views.update")
 
 
-async def test_any_other_refusal_is_told_in_slacks_words(modal: Modal, sender: RecordingSender) -> None:
+async def test_any_other_refusal_is_reported_in_slacks_words(modal: Modal, sender: RecordingSender) -> None:
     sender.refusals["views.open"] = "invalid_arguments"
     await modal.open("run app --form")
     assert "Slack refused: invalid arguments" in sender.last.text
@@ -53,7 +53,7 @@ async def test_a_form_closed_before_it_was_filled_is_no_trouble(modal: Modal, se
     assert not [one for one in sender.said if one.message is not None]
 
 
-async def test_a_bug_while_filling_is_told_with_a_reference(
+async def test_a_bug_while_filling_is_reported_with_a_reference(
     modal: Modal, works: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_args: Any, **_kwargs: Any) -> None:
@@ -213,7 +213,7 @@ def test_every_kind_of_field_is_read() -> None:
     assert values_of(state) == found
 
 
-def test_what_is_wrong_is_told_by_label_where_it_has_no_field_any_more() -> None:
+def test_what_is_wrong_is_reported_by_label_where_it_has_no_field_any_more() -> None:
     shown = {
         "blocks": [
             {"type": "input", "block_id": "x", "label": {"text": "Branch"}, "element": {"action_id": "ref"}},

@@ -60,7 +60,9 @@ async def test_buildkite_cancels_retries_and_unblocks(stage: Stage) -> None:
     await stage.press("Retry failed", "Posted because", "web")
     await stage.sees("retried the failed jobs", "web")
     await stage.ci("advance", seconds=120)
-    again = await stage.until(lambda: [t for t in stage.posts("Posted because", "web") if "attempt 2" in t], "round 2")
+    again = await stage.until(
+        lambda: [t for t in stage.posts("Posted because", "web") if "attempt 2" in t], "attempt 2"
+    )
     assert len(again) == 1
     await stage.says("run demo-buildkite:deploy@main", "web")
     await stage.sees("of Deploy on main", "web")
@@ -86,12 +88,14 @@ async def test_gitlab_new_and_old(stage: Stage) -> None:
     await stage.sees("Here it is called mono", "backend")
     await stage.ci("push", system="gitlab_v3", pipeline="legacy/monolith", branch="master", outcome="fail")
     await stage.ci("advance", seconds=200)
-    await stage.until(lambda: [t for t in stage.posts("Posted because", "backend") if "mono #" in t], "v3's notice")
+    await stage.until(
+        lambda: [t for t in stage.posts("Posted because", "backend") if "mono #" in t], "v3's notification"
+    )
     await stage.says("logs mono#last", "backend")
     await stage.sees("mono #", "backend")
 
 
-async def test_a_tap_is_heard_at_once_and_a_forged_one_refused(stage: Stage) -> None:
+async def test_a_webhook_event_is_polled_at_once_and_a_forged_one_refused(stage: Stage) -> None:
     await stage.says("link demo-buildkite:web", "web")
     await stage.sees("is linked", "web")
     await stage.ci("webhooks", on=True, bot_url=stage.playground.bot_url)
@@ -106,7 +110,7 @@ async def test_a_tap_is_heard_at_once_and_a_forged_one_refused(stage: Stage) -> 
         assert (await outside.get("/healthz")).status_code == 200
         ready = await outside.get("/readyz")
         assert ready.status_code == 200, ready.text
-        assert "buildbell_looks_total" in (await outside.get("/metrics")).text
+        assert "buildbell_polls_total" in (await outside.get("/metrics")).text
 
 
 async def test_a_restart_in_the_middle_loses_and_repeats_nothing(stage: Stage) -> None:
@@ -122,7 +126,7 @@ async def test_a_restart_in_the_middle_loses_and_repeats_nothing(stage: Stage) -
     second = await stage.ci("push", system="buildkite", pipeline="web", branch="main", outcome="pass")
     await stage.ci("advance", seconds=8)
     await stage.ci("finish", system="buildkite", build=second["id"], outcome="pass")
-    await stage.until(lambda: len(stage.posts("Posted because", "web")) == 2, "the second notice")
+    await stage.until(lambda: len(stage.posts("Posted because", "web")) == 2, "the second notification")
     assert len(stage.posts("Posted because", "web")) == 2
 
 
@@ -166,7 +170,7 @@ async def test_socket_mode_brings_the_same(tmp_path: Path) -> None:
         await stage.sees("Buildbell 0.")
 
 
-async def test_another_channel_hears_nothing(stage: Stage) -> None:
+async def test_another_channel_gets_nothing(stage: Stage) -> None:
     await stage.says("link demo-buildkite:web", "web")
     await stage.sees("is linked", "web")
     pushed = await stage.ci("push", system="buildkite", pipeline="web", branch="feature/checkout", outcome="fail")

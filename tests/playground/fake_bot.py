@@ -27,7 +27,7 @@ class FakeBot:
     """Answers by the kind of the request: `command`, `block_actions`, `view_submission`, an event's type, ..."""
 
     def __init__(self) -> None:
-        self.heard: list[Json] = []
+        self.received: list[Json] = []
         self.headers: list[dict[str, str]] = []
         self.handlers: dict[str, Handler] = {}
         self.app = Starlette(routes=[Route("/slack/events", self.receive, methods=["POST"])])
@@ -43,7 +43,7 @@ class FakeBot:
         self.handlers[kind] = handler
 
     def last(self, kind: str) -> Json:
-        return next(it for it in reversed(self.heard) if kind_of(it) == kind)
+        return next(it for it in reversed(self.received) if kind_of(it) == kind)
 
     async def receive(self, request: Request) -> Response:
         body = await request.body()
@@ -56,7 +56,7 @@ class FakeBot:
         else:
             form = dict(parse_qsl(body.decode(), keep_blank_values=True))
             payload = json.loads(form["payload"]) if "payload" in form else form
-        self.heard.append(payload)
+        self.received.append(payload)
         self.headers.append(dict(request.headers))
         handler = self.handlers.get(kind_of(payload))
         answer = await handler(payload) if handler else None

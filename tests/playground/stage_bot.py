@@ -25,7 +25,7 @@ def confirm(title: str, text: str) -> Json:
 
 
 def card(word: str, color: str) -> Json:
-    """A failed build the way the house's cards look."""
+    """A failed build the way the bot's cards look."""
     return {
         "text": f":x: *{word}* web / Deploy #412",
         "attachments": [

@@ -62,7 +62,7 @@ async def test_a_pushed_build_goes_from_scheduled_to_passed_by_the_clock(ground:
     assert build["job_state_counts"]["states"]["passed"] == 5
 
 
-async def test_what_is_read_does_not_depend_on_how_often_one_looks() -> None:
+async def test_what_is_read_does_not_depend_on_how_often_one_reads() -> None:
     often, once = Playground(seed=3), Playground(seed=3)
     for ground in (often, once):
         await ground.push("buildkite", "web", outcome="test_failure")
@@ -275,10 +275,10 @@ async def test_limits_are_counted_and_end_with_429() -> None:
 
 
 async def test_a_signed_webhook_goes_out_for_every_change(ground: Playground) -> None:
-    heard: list[httpx.Request] = []
+    received: list[httpx.Request] = []
 
     def bot(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        received.append(request)
         return httpx.Response(200)
 
     ground.world.transport = httpx.MockTransport(bot)
@@ -286,13 +286,13 @@ async def test_a_signed_webhook_goes_out_for_every_change(ground: Playground) ->
     await ground.push("buildkite", "web", outcome="fail")
     ground.wait(120)
     await ground.world.sender.flush()
-    events = [request.headers["x-buildkite-event"] for request in heard]
+    events = [request.headers["x-buildkite-event"] for request in received]
     assert events == ["build.scheduled", "build.running", "build.failing", "build.finished"]
     secret = str(ground.options["demo-buildkite"]["webhook_secret"]).encode()
-    for request in heard:
+    for request in received:
         assert str(request.url) == "http://bot.test/hooks/demo-buildkite"
         parts = dict(part.split("=", 1) for part in request.headers["x-buildkite-signature"].split(","))
         signed = hmac.new(secret, f"{parts['timestamp']}.".encode() + request.content, hashlib.sha256).hexdigest()
         assert signed == parts["signature"]
-    assert json.loads(heard[-1].content)["build"]["state"] == "failed"
+    assert json.loads(received[-1].content)["build"]["state"] == "failed"
     await ground.control("webhooks", on=False)

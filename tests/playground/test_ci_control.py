@@ -213,10 +213,10 @@ async def test_requests_are_logged_without_secrets(ground: Playground) -> None:
 
 async def test_a_refused_webhook_is_counted_and_not_sent_again(ground: Playground) -> None:
     answers = [200, 401, 200]
-    heard: list[httpx.Request] = []
+    received: list[httpx.Request] = []
 
     def bot(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        received.append(request)
         return httpx.Response(answers.pop(0))
 
     ground.world.transport = httpx.MockTransport(bot)
@@ -225,8 +225,8 @@ async def test_a_refused_webhook_is_counted_and_not_sent_again(ground: Playgroun
     ground.wait(120)
     await ground.world.sender.flush()
     shown = (await state(ground))["webhooks"]
-    assert (len(heard), shown["delivered"], shown["failed"]) == (3, 2, 1)
+    assert (len(received), shown["delivered"], shown["failed"]) == (3, 2, 1)
     await ground.control("webhooks", on=False)
     await ground.push("buildkite", "web", outcome="pass")
     await ground.world.sender.flush()
-    assert len(heard) == 3
+    assert len(received) == 3

@@ -177,10 +177,10 @@ async def test_over_the_limit_is_403_with_nothing_left() -> None:
 
 
 async def test_workflow_run_hooks_are_signed(ground: Playground) -> None:
-    heard: list[httpx.Request] = []
+    received: list[httpx.Request] = []
 
     def bot(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        received.append(request)
         return httpx.Response(200)
 
     ground.world.transport = httpx.MockTransport(bot)
@@ -188,9 +188,9 @@ async def test_workflow_run_hooks_are_signed(ground: Playground) -> None:
     await ground.push("github_actions", "CI", outcome="fail")
     ground.wait(120)
     await ground.world.sender.flush()
-    assert [json.loads(it.content)["action"] for it in heard] == ["requested", "in_progress", "completed"]
+    assert [json.loads(it.content)["action"] for it in received] == ["requested", "in_progress", "completed"]
     secret = str(ground.options["demo-github"]["webhook_secret"]).encode()
-    for request in heard:
+    for request in received:
         signed = hmac.new(secret, request.content, hashlib.sha256).hexdigest()
         assert request.headers["x-hub-signature-256"] == f"sha256={signed}"
     await ground.control("webhooks", on=False)

@@ -230,10 +230,10 @@ async def test_more_than_fifty_paths_are_refused(ground: Playground) -> None:
 
 
 async def test_pipeline_hooks_are_signed_over_id_time_and_body(ground: Playground) -> None:
-    heard: list[httpx.Request] = []
+    received: list[httpx.Request] = []
 
     def bot(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        received.append(request)
         return httpx.Response(200)
 
     ground.world.transport = httpx.MockTransport(bot)
@@ -241,9 +241,13 @@ async def test_pipeline_hooks_are_signed_over_id_time_and_body(ground: Playgroun
     await pushed(ground, "backend", "fail")
     ground.wait(120)
     await ground.world.sender.flush()
-    assert [json.loads(it.content)["object_attributes"]["status"] for it in heard] == ["pending", "running", "failed"]
+    assert [json.loads(it.content)["object_attributes"]["status"] for it in received] == [
+        "pending",
+        "running",
+        "failed",
+    ]
     key = base64.b64decode(str(ground.options["demo-gitlab"]["webhook_secret"]).removeprefix("whsec_"))
-    for request in heard:
+    for request in received:
         signed = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + request.content
         wanted = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
         assert request.headers["webhook-signature"] == f"v1,{wanted}"

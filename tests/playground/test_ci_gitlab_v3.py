@@ -93,10 +93,10 @@ async def test_scope_takes_five_words_only(ground: Playground) -> None:
 
 
 async def test_hooks_carry_the_token_in_clear(ground: Playground) -> None:
-    heard: list[httpx.Request] = []
+    received: list[httpx.Request] = []
 
     def bot(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        received.append(request)
         return httpx.Response(200)
 
     ground.world.transport = httpx.MockTransport(bot)
@@ -104,8 +104,8 @@ async def test_hooks_carry_the_token_in_clear(ground: Playground) -> None:
     await ground.push("gitlab_v3", "monolith", outcome="pass")
     ground.wait(120)
     await ground.world.sender.flush()
-    assert {it.headers["x-gitlab-token"] for it in heard} == {ground.options["demo-gitlab3"]["webhook_secret"]}
-    kinds = [json.loads(it.content)["object_kind"] for it in heard]
+    assert {it.headers["x-gitlab-token"] for it in received} == {ground.options["demo-gitlab3"]["webhook_secret"]}
+    kinds = [json.loads(it.content)["object_kind"] for it in received]
     assert set(kinds) == {"build", "pipeline"}
-    assert json.loads(heard[-1].content)["object_attributes"]["status"] == "success"
+    assert json.loads(received[-1].content)["object_attributes"]["status"] == "success"
     await ground.control("webhooks", on=False)

@@ -172,10 +172,10 @@ async def test_a_replay_is_a_new_build_of_the_same_commit(ground: Playground) ->
 
 
 async def test_notifications_go_to_the_secret_path(ground: Playground) -> None:
-    heard: list[httpx.Request] = []
+    received: list[httpx.Request] = []
 
     def bot(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        received.append(request)
         return httpx.Response(200)
 
     ground.world.transport = httpx.MockTransport(bot)
@@ -184,8 +184,8 @@ async def test_notifications_go_to_the_secret_path(ground: Playground) -> None:
     ground.wait(120)
     await ground.world.sender.flush()
     secret = ground.options["demo-jenkins"]["webhook_secret"]
-    assert {str(it.url) for it in heard} == {f"http://bot.test/hooks/demo-jenkins/{secret}"}
-    builds = [json.loads(it.content)["build"] for it in heard]
+    assert {str(it.url) for it in received} == {f"http://bot.test/hooks/demo-jenkins/{secret}"}
+    builds = [json.loads(it.content)["build"] for it in received]
     assert [it["phase"] for it in builds] == ["QUEUED", "STARTED", "COMPLETED", "FINALIZED"]
     assert builds[-1]["status"] == "FAILURE"
     assert builds[-1]["url"] == "job/release/job/publish/13/"

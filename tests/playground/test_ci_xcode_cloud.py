@@ -242,10 +242,10 @@ async def test_logs_are_a_zip_behind_an_address_that_bears_no_token(ground: Play
 
 
 async def test_webhooks_go_unsigned_to_the_secret_path(ground: Playground) -> None:
-    heard: list[httpx.Request] = []
+    received: list[httpx.Request] = []
 
     def bot(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        received.append(request)
         return httpx.Response(200)
 
     ground.world.transport = httpx.MockTransport(bot)
@@ -254,8 +254,8 @@ async def test_webhooks_go_unsigned_to_the_secret_path(ground: Playground) -> No
     ground.wait(120)
     await ground.world.sender.flush()
     secret = ground.options["demo-xcode"]["webhook_secret"]
-    assert {str(request.url) for request in heard} == {f"http://bot.test/hooks/demo-xcode/{secret}"}
-    bodies = [json.loads(request.content) for request in heard]
+    assert {str(request.url) for request in received} == {f"http://bot.test/hooks/demo-xcode/{secret}"}
+    bodies = [json.loads(request.content) for request in received]
     assert [body["metadata"]["attributes"]["eventType"] for body in bodies] == [
         "BUILD_CREATED",
         "BUILD_STARTED",

@@ -47,7 +47,7 @@ async def test_a_card_is_drawn_and_its_buttons_work(page: Page, bot: StageBot) -
     await card.get_by_role("combobox", name="Tell me of").click()
     await offered(page).get_by_role("option", name="Failures").click()
     await expect(page.get_by_text("Pressed build.say failures")).to_be_visible()
-    assert len([it for it in bot.heard if it.get("type") == "block_actions"]) == 4
+    assert len([it for it in bot.received if it.get("type") == "block_actions"]) == 4
 
 
 async def test_an_external_menu_offers_what_the_bot_finds(page: Page, bot: StageBot) -> None:
@@ -173,7 +173,7 @@ async def test_whoever_reads_the_end_keeps_reading_the_end(page: Page) -> None:
     await expect(page.get_by_text("Build time in minutes").first).to_be_in_viewport()
 
 
-async def test_channels_change_and_the_bot_hears(page: Page, bot: StageBot) -> None:
+async def test_channels_change_and_the_bot_gets_the_event(page: Page, bot: StageBot) -> None:
     await page.get_by_role("button", name="random").click()
     await expect(page.get_by_text("Buildbell is not in this channel")).to_be_visible()
     await page.get_by_role("button", name="Channel settings").click()

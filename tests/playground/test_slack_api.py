@@ -147,7 +147,7 @@ async def test_slack_gives_ids_to_blocks_without(stage: Stage) -> None:
 
 
 async def test_an_update_keeps_what_is_left_out_except_blocks(stage: Stage) -> None:
-    metadata = {"event_type": "notice", "event_payload": {"key": "1"}}
+    metadata = {"event_type": "notification", "event_payload": {"key": "1"}}
     ts = await stage.post(blocks=[section("one")], attachments=[{"color": "#1b7f4b", "text": "bar"}], metadata=metadata)
     answer = await stage.api("chat.update", channel=stage.ios, ts=ts, text="two")
     assert "blocks" not in answer["message"]
@@ -178,10 +178,10 @@ async def test_history_pages_newest_first_and_hides_replies_and_ephemeral_ones(s
     first = await stage.post(text="first")
     await stage.post(text="reply", thread_ts=first)
     await stage.api("chat.postEphemeral", channel=stage.ios, user=stage.ana, text="only you")
-    second = await stage.post(text="second", metadata={"event_type": "notice", "event_payload": {"key": "k"}})
+    second = await stage.post(text="second", metadata={"event_type": "notification", "event_payload": {"key": "k"}})
     page = await stage.api("conversations.history", channel=stage.ios, limit=1)
     assert [it["ts"] for it in page["messages"]] == [second]
-    assert page["messages"][0]["metadata"] == {"event_type": "notice"}
+    assert page["messages"][0]["metadata"] == {"event_type": "notification"}
     assert page["has_more"]
     cursor = page["response_metadata"]["next_cursor"]
     rest = await stage.api("conversations.history", channel=stage.ios, cursor=cursor, limit=10)

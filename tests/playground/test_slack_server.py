@@ -104,7 +104,7 @@ async def test_a_dropped_call_ends_without_an_answer(
     assert (await client.post("/api/auth.test")).json()["ok"]
 
 
-async def test_the_stream_tells_of_changes(playground: Playground, client: httpx.AsyncClient) -> None:
+async def test_the_stream_sends_changes(playground: Playground, client: httpx.AsyncClient) -> None:
     async with client.stream("GET", "/ui/stream") as stream:
         lines = stream.aiter_lines()
         first = await anext(lines)

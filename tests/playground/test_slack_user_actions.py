@@ -109,7 +109,7 @@ async def test_commands_are_refused_in_threads_and_when_unknown(stage: Stage) ->
     assert "not supported in threads" in in_thread["error"]
     unknown = await stage.ui("command", channel=stage.ios, text="x", command="/shout")
     assert "not a valid command" in unknown["error"]
-    assert stage.bot.heard == []
+    assert stage.bot.received == []
 
 
 # Response URLs
@@ -293,7 +293,7 @@ async def test_required_fields_are_asked_for_without_the_bot(stage: Stage) -> No
     view = await open_form(stage, field("name", "Name", plain()))
     answer = await stage.ui("submit", view_id=view, state={"name": {"a": {"value": ""}}})
     assert list(answer["errors"]) == ["name"]
-    assert stage.bot.heard == []
+    assert stage.bot.received == []
 
 
 async def test_a_forms_errors_come_back_by_field(stage: Stage) -> None:
@@ -342,10 +342,10 @@ async def test_typed_values_outlive_an_update_of_the_view(stage: Stage) -> None:
     assert shown["state"]["values"]["name"]["a"]["value"] == "kept"
 
 
-async def test_closing_tells_the_bot_only_if_it_asked(stage: Stage) -> None:
+async def test_closing_notifies_the_bot_only_if_it_asked(stage: Stage) -> None:
     quiet = await open_form(stage, section("x"))
     await stage.ui("close", view_id=quiet)
-    assert stage.bot.heard == []
+    assert stage.bot.received == []
     loud = await open_form(stage, section("x"), notify_on_close=True)
     await stage.ui("close", view_id=loud, clear=True)
     assert stage.bot.last("view_closed")["is_cleared"] is True
@@ -381,7 +381,7 @@ async def test_a_reply_in_a_thread_carries_its_thread(stage: Stage) -> None:
 async def test_other_messages_do_not(stage: Stage) -> None:
     await stage.ui("message", channel=stage.ios, text="lunch?")
     await stage.ui("message", channel=stage.channel("random"), text="@buildbell are you here?")
-    assert stage.bot.heard == []
+    assert stage.bot.received == []
 
 
 async def test_links_can_be_unfurled_once_known(stage: Stage) -> None:
@@ -411,7 +411,7 @@ async def test_refused_events_are_repeated_with_a_reason(stage: Stage) -> None:
     assert (await stage.ui("home"))["error"] == "dispatch_failed"
     async with asyncio.timeout(2):
         await taken.wait()
-    assert len({it["event_id"] for it in stage.bot.heard}) == 1
+    assert len({it["event_id"] for it in stage.bot.received}) == 1
     assert [it.get("x-slack-retry-num") for it in stage.bot.headers] == [None, "1", "2"]
     assert stage.bot.headers[1]["x-slack-retry-reason"] == "http_error"
     assert stage.slept == [0, 60]
@@ -445,16 +445,16 @@ async def test_what_happens_to_channels_reaches_the_bot(stage: Stage, change: st
     assert stage.bot.last(event)
 
 
-async def test_uninstalling_ends_the_token_and_tells_the_bot(stage: Stage) -> None:
+async def test_uninstalling_ends_the_token_and_notifies_the_bot(stage: Stage) -> None:
     await stage.people.uninstall()
-    assert [it["event"]["type"] for it in stage.bot.heard] == ["tokens_revoked", "app_uninstalled"]
+    assert [it["event"]["type"] for it in stage.bot.received] == ["tokens_revoked", "app_uninstalled"]
     assert (await stage.api("auth.test"))["error"] == "token_revoked"
 
 
 async def test_another_sites_page_cannot_act(stage: Stage) -> None:
     answer = await stage.http.post("/ui/home", json={"user": stage.ana}, headers={"Origin": "http://evil.test"})
     assert answer.status_code == 403
-    assert stage.bot.heard == []
+    assert stage.bot.received == []
 
 
 async def test_nonsense_from_the_page_is_a_400(stage: Stage) -> None:

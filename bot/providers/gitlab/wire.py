@@ -168,7 +168,6 @@ class Token(Wire):
     name: str | None = None
     scopes: list[str] | None = None
     active: bool | None = None
-    revoked: bool | None = None
     expires_at: str | None = None
 
 

@@ -13,7 +13,6 @@ from bot.core.models import (
     Issue,
     IssueCounts,
     IssueKind,
-    Job,
     Log,
     Outcome,
     Parameter,
@@ -106,7 +105,7 @@ def passed(**changes: Any) -> Build:
 def approval(**changes: Any) -> Approval:
     """Return an approval with fields."""
     asked = Approval(
-        id="gate-7",
+        id="approval-7",
         build="run-900",
         pipeline="wf-31",
         name="Ship to production",
@@ -118,7 +117,7 @@ def approval(**changes: Any) -> Approval:
         approvers=("release team", "Ida"),
         can_reject=True,
         instructions="Look at the dashboard first",
-        url="https://ci.example/lumen/412/gate",
+        url="https://ci.example/lumen/412/approval",
     )
     return replace(asked, **changes)
 
@@ -184,33 +183,6 @@ FILES = (
 
 LOG = Log(text="compiling\nerror: no lamp\npassword=hunter2-and-more\n", job="Unit tests", truncated=True)
 
-JOBS = (
-    Job(
-        id="j1",
-        build="run-900",
-        pipeline="wf-31",
-        name="unit",
-        stage="test",
-        status=Status.COMPLETED,
-        conclusion=Conclusion.FAILED,
-        started_at=NOW - timedelta(minutes=4),
-        completed_at=NOW - timedelta(minutes=1),
-        reason="script failure",
-        tolerated=True,
-        retried=True,
-        issues=IssueCounts(errors=1),
-        web_url="https://ci.example/j1",
-    ),
-    Job(
-        id="j2",
-        build="run-900",
-        pipeline="wf-31",
-        name="lint",
-        status=Status.IN_PROGRESS,
-        started_at=NOW - timedelta(minutes=2),
-    ),
-    Job(id="j3", build="run-900", pipeline="wf-31", name="deploy"),
-)
 
 BOT_STARTED = {"triggered_by": "nightly-bot", "triggered_by_type": Starter.BOT, "trigger": Trigger.CRON}
 MAIN = Ref(kind=RefKind.BRANCH, name="main", title="the trunk")

@@ -10,7 +10,7 @@ from bot.blocks import tests as of_tests
 from bot.blocks.artifacts import size_words
 from bot.blocks.build import build_card, build_list
 from bot.blocks.buttons import build_buttons, command
-from bot.blocks.error import ambiguous, error_message
+from bot.blocks.error import error_message
 from bot.blocks.help import help_message, verb_help
 from bot.blocks.issues import issues_message
 from bot.blocks.lists import connections_message, pipelines_message
@@ -25,7 +25,7 @@ from bot.blocks.notification import (
     summary_notification,
 )
 from bot.blocks.plain import as_text
-from bot.core.errors import BotError, RateLimited, Unavailable, UsageError
+from bot.core.errors import Ambiguous, BotError, RateLimited, Unavailable, UsageError
 from bot.core.models import (
     Build,
     Change,
@@ -141,7 +141,7 @@ def test_only_what_is_allowed_is_offered() -> None:
     assert words_of(s.running(), watched=True) == ["Open", "Cancel", "Unwatch", "Logs so far"]
 
 
-def test_a_approval_offers_what_the_system_and_the_person_can() -> None:
+def test_an_approval_offers_what_the_system_and_the_person_can() -> None:
     waiting = s.running(waiting=True)
     approvals = [s.approval(can_reject=False)]
     assert words_of(waiting, approvals=approvals, allowed=frozenset({"approve", "reject"})) == [
@@ -153,9 +153,9 @@ def test_a_approval_offers_what_the_system_and_the_person_can() -> None:
 
 
 def test_commands_name_the_build_and_acting_ones_the_attempt() -> None:
-    assert command("cancel", s.build(), attempt_no=3) == "cancel lumen:wf-31#412 --round 3"
+    assert command("cancel", s.build(), attempt_no=3) == "cancel lumen:wf-31#412 --attempt 3"
     assert command("logs", s.build(), attempt_no=3) == "logs lumen:wf-31#412"
-    assert command("cancel", s.build(number=None, id="a b")) == "cancel lumen:wf-31 --id 'a b' --round 1"
+    assert command("cancel", s.build(number=None, id="a b")) == "cancel lumen:wf-31 --id 'a b' --attempt 1"
     assert command("logs", s.build(pipeline="my app")) == "logs --pipeline 'lumen:my app' --build 412"
 
 
@@ -262,7 +262,7 @@ def test_an_outage_without_a_word_says_so() -> None:
     assert "no answer" in text_of(outage_notification("GitLab", s.NOW, ""))
 
 
-def test_a_channel_that_cannot_be_posted_to_is_told_about_with_what_mends_it() -> None:
+def test_a_channel_that_cannot_be_posted_to_is_reported_with_the_remedy() -> None:
     shown = text_of(delivery_problem("ios", "The channel is archived.", ["Nightly"], commands=["unlink nightly", " "]))
     assert shown.splitlines() == [
         "⚠ I can no longer post in #ios",
@@ -316,12 +316,18 @@ def test_the_verbs_own_usage_wins() -> None:
 
 
 def test_choices_are_buttons_then_a_list() -> None:
-    assert text_of(ambiguous("Which?", [])) == "Which?"
-    few = ambiguous("Which?", [(f"P{n}", f"run p{n}") for n in range(5)]).payload()["blocks"][1]["elements"]
+    assert text_of(error_message(Ambiguous("Which?", choices=()))) == "Which?"
+    few = error_message(Ambiguous("Which?", choices=tuple((f"P{n}", f"run p{n}") for n in range(5)))).payload()[
+        "blocks"
+    ][1]["elements"]
     assert [element["value"] for element in few] == [f"run p{n}" for n in range(5)]
-    many = ambiguous("Which?", [(f"P{n}", f"run p{n}") for n in range(6)]).payload()["blocks"]
+    many = error_message(Ambiguous("Which?", choices=tuple((f"P{n}", f"run p{n}") for n in range(6)))).payload()[
+        "blocks"
+    ]
     assert (many[1]["elements"][0]["type"], len(many)) == ("static_select", 2)
-    most = ambiguous("Which?", [(f"P{n}", f"run p{n}") for n in range(103)]).payload()["blocks"]
+    most = error_message(Ambiguous("Which?", choices=tuple((f"P{n}", f"run p{n}") for n in range(103)))).payload()[
+        "blocks"
+    ]
     assert most[2]["elements"][0]["text"].startswith("… 3 more")
 
 

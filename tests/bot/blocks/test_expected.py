@@ -13,7 +13,6 @@ from bot.blocks.build import build_card, build_list, commit_list
 from bot.blocks.error import error_message
 from bot.blocks.help import help_message, verb_help
 from bot.blocks.issues import issues_message
-from bot.blocks.jobs import jobs_message
 from bot.blocks.link import link_confirmation
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message
@@ -23,14 +22,13 @@ from bot.blocks.notification import (
     notification,
     outage_notification,
     outage_over,
-    started_message,
     summary_notification,
 )
 from bot.blocks.plain import as_text
 from bot.blocks.status import StatusRow, status_message
 from bot.blocks.text import Markup, mention
 from bot.core.errors import Ambiguous
-from bot.core.models import Change, Conclusion, IssueCounts, Status, Transition
+from bot.core.models import Change, Conclusion, IssueCounts, Transition
 from tests.bot.blocks import samples as s
 from tests.bot.blocks.checks import check
 
@@ -68,37 +66,36 @@ MESSAGES: dict[str, Message] = {
     "card_timed_out": build_card(s.build(conclusion=Conclusion.TIMEOUT), **CARD),
     "card_retried": build_card(s.build(conclusion=Conclusion.RETRIED), **CARD, headline="Retried as #415"),
     "card_unknown": build_card(s.build(conclusion=None, raw_state="half_baked", number=None), **CARD),
-    "notice_broken": notification(
+    "notification_broken": notification(
         s.build(), transition=s.BROKEN, **NEWS, first_failure=s.FAILURE, more_failures=2, mention="U07NOOR"
     ),
-    "notice_fixed": notification(s.passed(**s.BOT_STARTED), transition=s.FIXED, **NEWS),
-    "notice_still_failing": notification(
+    "notification_fixed": notification(s.passed(**s.BOT_STARTED), transition=s.FIXED, **NEWS),
+    "notification_still_failing": notification(
         s.build(), transition=s.STILL_FAILING, **NEWS, first_failure=s.WARNING, late=True, repeated=True, attempt_no=2
     ),
-    "notice_new_warnings": notification(
+    "notification_new_warnings": notification(
         s.passed(issues=IssueCounts(errors=0, warnings=3)),
         transition=Transition(change=Change.STILL_PASSING, baseline=IssueCounts(warnings=1), worse=True),
         **NEWS,
     ),
-    "notice_first": notification(
+    "notification_first": notification(
         s.passed(issues=IssueCounts()), transition=Transition(change=Change.FIRST), **NEWS, counts=Counts.PENDING
     ),
-    "notice_cancelled": notification(s.build(conclusion=Conclusion.CANCELLED), transition=Transition(), **NEWS),
-    "gate": approval_notification(
+    "notification_cancelled": notification(s.build(conclusion=Conclusion.CANCELLED), transition=Transition(), **NEWS),
+    "approval": approval_notification(
         s.running(waiting=True),
-        [s.approval(), s.approval(id="gate-8", name="Tell the press", fields=(), approvers=(), instructions=None)],
+        [s.approval(), s.approval(id="approval-8", name="Tell the press", fields=(), approvers=(), instructions=None)],
         **CARD,
         requester="U07NOOR",
         mention="S07SHIP",
         changes_url="https://ci.example/compare",
         deadline=s.NOW + timedelta(hours=4),
-        reason="this channel hears every gate",
+        reason="this channel gets every approval",
     ),
-    "gate_decided": approval_notification(
+    "approval_decided": approval_notification(
         s.running(), [s.approval()], **CARD, decision=Markup(f"Approved by {mention('U07IDA')}: 'hotfix'")
     ),
     "summary": summary_notification([s.build(number=n) for n in range(400, 423)], labels=LABELS, now=s.NOW),
-    "started": started_message("U07NOOR", s.running(), s.LABEL),
     "outage": outage_notification("GitLab (main)", s.NOW, "no answer for 10 minutes"),
     "outage_over": outage_over("GitLab (main)", s.NOW - timedelta(minutes=25), s.NOW),
     "status_one": status_message("ios", [ROW], s.NOW),
@@ -168,7 +165,6 @@ MESSAGES: dict[str, Message] = {
     "tests": of_tests.tests_message(s.CASES, build=s.build(), label=s.LABEL, now=s.NOW, note="Slowest first."),
     "issues": issues_message([s.FAILURE, s.WARNING], s.build().issues, build=s.build(), label=s.LABEL, now=s.NOW),
     "artifacts": artifacts_message(s.FILES, build=s.build(), label=s.LABEL),
-    "jobs": jobs_message(s.JOBS, build=s.build(status=Status.IN_PROGRESS), label=s.LABEL, now=s.NOW),
     "ambiguous": error_message(
         Ambiguous(
             "`nightly` fits 2 pipelines.",

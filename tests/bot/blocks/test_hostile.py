@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from bot.blocks import tests as of_tests
 from bot.blocks.artifacts import artifacts_message
 from bot.blocks.build import build_card, build_line, build_list, commit_list
-from bot.blocks.error import ambiguous, error_message, surprise_message
+from bot.blocks.error import error_message, surprise_message
 from bot.blocks.help import help_message, verb_help
 from bot.blocks.issues import issues_message
-from bot.blocks.jobs import jobs_message
 from bot.blocks.link import link_confirmation
 from bot.blocks.lists import branches_message, connections_message, links_message, pipelines_message
 from bot.blocks.logs import log_message
@@ -26,13 +25,12 @@ from bot.blocks.notification import (
     notification,
     outage_notification,
     outage_over,
-    started_message,
     summary_notification,
 )
 from bot.blocks.plain import as_text
 from bot.blocks.status import StatusRow, status_message
 from bot.blocks.text import SOFT_HYPHEN, STAR, Markup
-from bot.core.errors import AuthFailed, UsageError
+from bot.core.errors import Ambiguous, AuthFailed, UsageError
 from bot.core.models import (
     Approval,
     Artifact,
@@ -41,7 +39,6 @@ from bot.core.models import (
     Issue,
     IssueCounts,
     IssueKind,
-    Job,
     Log,
     Outcome,
     Parameter,
@@ -164,7 +161,7 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         [evil_build(x), evil_running(x)], sha=x, labels={}, connection_labels={x: x}, now=s.NOW, footer=x
     ),
     "commit_none": lambda x: commit_list([], sha=x, labels={}, connection_labels={}, now=s.NOW),
-    "notice": lambda x: notification(
+    "notification": lambda x: notification(
         evil_build(x),
         transition=s.BROKEN,
         **card(x),
@@ -175,14 +172,14 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         late=True,
         repeated=True,
     ),
-    "notice_fixed": lambda x: notification(
+    "notification_fixed": lambda x: notification(
         evil_build(x, conclusion=Conclusion.PASSED), transition=s.FIXED, **card(x), reason=x
     ),
-    "notice_unknown": lambda x: notification(
+    "notification_unknown": lambda x: notification(
         evil_build(x, conclusion=None), transition=Transition(), **card(x), reason=x
     ),
     "summary": lambda x: summary_notification([evil_build(x)] * 30, labels={}, now=s.NOW, reason=x, repeated=True),
-    "gate": lambda x: approval_notification(
+    "approval": lambda x: approval_notification(
         evil_running(x),
         [evil_approval(x)] * 7,
         **card(x),
@@ -193,7 +190,6 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         repeated=True,
     ),
     "gate_decided": lambda x: approval_notification(evil_running(x), [evil_approval(x)], **card(x), decision=x),
-    "started": lambda x: started_message(x, evil_running(x), x, x),
     "outage": lambda x: outage_notification(x, s.NOW, x),
     "outage_over": lambda x: outage_over(x, s.NOW, s.NOW),
     "delivery": lambda x: delivery_problem(x, x, [x] * 14, commands=[x, f"unlink {x}"]),
@@ -206,8 +202,8 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
     "verb": lambda x: verb_help(x, x, [(x, x)] * 30, [x, f"/build status {x}"], inferred=x, aliases=[x]),
     "error": lambda x: error_message(UsageError(x, hint=x, usage=x)),
     "provider_error": lambda x: error_message(AuthFailed(x, provider=x, hint=x), usage=x),
-    "ambiguous": lambda x: ambiguous(x, [(x, f"run {x}")] * 3, hint=x),
-    "ambiguous_many": lambda x: ambiguous(x, [(x, f"run {n} {x}") for n in range(130)]),
+    "ambiguous": lambda x: error_message(Ambiguous(x, choices=((x, f"run {x}"),) * 3, hint=x)),
+    "ambiguous_many": lambda x: error_message(Ambiguous(x, choices=tuple((x, f"run {n} {x}") for n in range(130)))),
     "surprise": lambda x: surprise_message(x, x),
     "link": lambda x: link_confirmation(
         name=x,
@@ -245,12 +241,6 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         * 30,
         build=evil_build(x),
         label=x,
-    ),
-    "jobs": lambda x: jobs_message(
-        [Job(id=x, build=x, pipeline=x, name=x, stage=x, reason=x, web_url=f"https://ci.example/{x}")] * 60,
-        build=evil_build(x),
-        label=x,
-        now=s.NOW,
     ),
     "pipelines": lambda x: pipelines_message(
         [(x, x, x, False, f"https://ci.example/{x}"), (x, x, x, True, None)] * 35,

@@ -57,7 +57,7 @@ def test_empty_texts_are_filled() -> None:
     check(m.Message(text="", blocks=(m.section(""), m.header(" "), m.context(""), m.preformatted(""))).payload())
 
 
-def test_repeated_action_ids_are_told_apart() -> None:
+def test_repeated_action_ids_are_distinguished() -> None:
     row = m.actions(
         m.button("A", "run a"),
         m.button("B", "run b"),

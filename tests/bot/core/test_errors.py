@@ -18,7 +18,7 @@ from bot.core.errors import (
 )
 
 
-def test_every_error_is_one_a_person_is_told() -> None:
+def test_every_error_is_one_that_is_shown_to_a_person() -> None:
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
     assert len(kinds) > 10
     assert all(issubclass(kind, BotError) for kind in kinds)

@@ -61,7 +61,7 @@ def test_refs_are_read_as_people_type_them(words: str, kind: RefKind, name: str)
 
 
 @pytest.mark.parametrize("words", ["", "   "])
-def test_an_empty_ref_is_told_with_the_forms_there_are(words: str) -> None:
+def test_an_empty_ref_is_refused_with_the_forms_there_are(words: str) -> None:
     with pytest.raises(UsageError, match="missing after `@`") as caught:
         parse_ref(words)
     assert "tag:NAME" in (caught.value.hint or "")
@@ -128,7 +128,7 @@ def test_the_subject_is_the_first_line_that_says_something(message: str | None, 
         ({}, None),
     ],
 )
-def test_what_was_built_is_told_by_its_best_name(parts: dict[str, str], ref: str | None) -> None:
+def test_what_was_built_is_shown_by_its_best_name(parts: dict[str, str], ref: str | None) -> None:
     assert build(**parts).ref == ref
 
 

@@ -78,7 +78,7 @@ def zones_by_behaviour() -> tuple[str, ...]:
     kinds: dict[object, str] = {}
     for name in ZONES:
         zone = ZoneInfo(name)
-        offsets = tuple(moment.astimezone(zone).utcoffset() for moment in (FIRST, *changes_of(name)))
+        offsets = tuple(instant.astimezone(zone).utcoffset() for instant in (FIRST, *changes_of(name)))
         kinds.setdefault((changes_of(name), offsets), name)
     return tuple(kinds.values())
 
@@ -300,7 +300,7 @@ def test_other_words_are_no_days(words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"), [("25:00", "0 to 23"), ("24:00", "0:00"), ("7:60", "00 to 59"), ("7:5", "9:30")]
 )
-def test_what_is_no_time_of_day_is_told_so(text: str, hint: str) -> None:
+def test_what_is_no_time_of_day_is_refused(text: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"`{text}` is no time of day") as refused:
         parse_time_of_day(text)
     assert hint in (refused.value.hint or "")

@@ -18,7 +18,7 @@ async def test_a_large_text_is_worked_on_in_another_thread() -> None:
     assert (await in_worker(where, "x" * (SMALL + 1))).startswith("text")
 
 
-async def test_what_goes_wrong_beside_the_loop_is_told_to_the_caller() -> None:
+async def test_what_goes_wrong_in_the_worker_is_raised_to_the_caller() -> None:
     def broken(_text: str) -> str:
         raise ValueError("odd")
 

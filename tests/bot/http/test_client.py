@@ -249,7 +249,7 @@ async def test_an_unchanged_thing_is_none(api_over: Make) -> None:
         (422, Rejected, "Hudson refused: branch is missing"),
     ],
 )
-async def test_a_refusal_is_told_in_the_vendors_words_and_not_repeated(
+async def test_a_refusal_is_reported_in_the_vendors_words_and_not_repeated(
     api_over: Make, status: int, kind: type[ProviderError], said: str
 ) -> None:
     wire = Wire(httpx.Response(status, json={"message": "branch is missing."}))
@@ -408,7 +408,7 @@ async def test_a_download_counts_for_the_limit_but_a_foreign_host_does_not(api_o
     assert api.not_before == NOW + timedelta(seconds=90)
 
 
-async def test_the_quota_is_kept_as_last_told(api_over: Make) -> None:
+async def test_the_quota_is_kept_as_last_reported(api_over: Make) -> None:
     def read(headers: httpx.Headers, now: datetime) -> Quota | None:
         if "x-left" not in headers:
             return None
@@ -528,7 +528,7 @@ class Unsendable(httpx.Auth):
 @pytest.mark.parametrize(
     "more", [{"auth": Unsendable()}, {"headers": {"Private-Token": f"caf\u00e9-{TOKEN}"}}], ids=["newline", "accent"]
 )
-async def test_a_token_that_cannot_be_sent_is_told_without_it(api_over: Make, more: dict[str, object]) -> None:
+async def test_a_token_that_cannot_be_sent_is_reported_without_it(api_over: Make, more: dict[str, object]) -> None:
     api = api_over(Wire(httpx.Response(200)), **more)
     with pytest.raises(AuthFailed, match="characters that can't be sent") as caught:
         await api.get("a")
@@ -607,7 +607,7 @@ async def test_redirects_that_never_end_are_given_up(api_over: Make) -> None:
 
 
 @pytest.mark.parametrize("target", ["https://a:b:c/", "https://x:port/", "/\x01"])
-async def test_a_garbled_redirect_or_address_or_next_page_is_told_as_the_systems_fault(
+async def test_a_garbled_redirect_or_address_or_next_page_is_reported_as_the_systems_fault(
     api_over: Make, target: str
 ) -> None:
     with pytest.raises(Unavailable, match="broke off"):
@@ -695,7 +695,7 @@ async def test_a_next_page_at_another_origin_is_refused(api_over: Make, place: s
     assert len(wire.asked) == 1
 
 
-def test_the_link_header_tells_the_next_page() -> None:
+def test_the_link_header_names_the_next_page() -> None:
     headers = httpx.Headers({"link": f'<{BASE}?p=1>; rel="prev", <{BASE}?p=3>; rel="next"'})
     assert link_next(reply(200, headers=headers)) == f"{BASE}?p=3"
     assert link_next(reply(200)) is None
@@ -713,7 +713,7 @@ async def test_the_end_of_a_file_is_kept_and_no_more(api_over: Make) -> None:
     assert await api.tail("log", keep=6 * 2000 - 1) == (b"".join(lines)[1:], True)
 
 
-async def test_a_missing_file_is_told_as_such(api_over: Make) -> None:
+async def test_a_missing_file_is_reported_as_such(api_over: Make) -> None:
     with pytest.raises(NotFound, match="no log yet"):
         await api_over(Wire(httpx.Response(404, json={"message": "no log yet"}))).tail("log", keep=9)
 

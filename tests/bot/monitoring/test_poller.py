@@ -24,8 +24,8 @@ PACE = Pace(busy_seconds=10, idle_seconds=60)
 DOWN = Unavailable("The works do not answer.", provider="The Works")
 
 
-class Desk:
-    """A watcher with everything it looks at."""
+class Harness:
+    """A poller with all that it uses."""
 
     def __init__(self, store: Store, clock: SetClock) -> None:
         self.store = store
@@ -35,7 +35,7 @@ class Desk:
         self.open: dict[str, Works] = {CONNECTION: self.works}
         self.hidden: set[tuple[str, str]] = set()
         self.woken = 0
-        self.looks: list[tuple[str, str]] = []
+        self.polls: list[tuple[str, str]] = []
         self.poller = self.another()
 
     def another(self, owner: str = "w") -> Poller:
@@ -48,7 +48,7 @@ class Desk:
             clock=self.clock,
             owner=owner,
             wake_outbox=self._wake,
-            polled=lambda kind, outcome, _seconds: self.looks.append((kind, outcome)),
+            polled=lambda kind, outcome, _seconds: self.polls.append((kind, outcome)),
         )
 
     def _wake(self) -> None:
@@ -79,8 +79,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(store: Store, set_clock: SetClock) -> Desk:
-    return Desk(store, set_clock)
+def harness(store: Store, set_clock: SetClock) -> Harness:
+    return Harness(store, set_clock)
 
 
 # how long to wait
@@ -103,324 +103,324 @@ def desk(store: Store, set_clock: SetClock) -> Desk:
         (True, Quota(limit=100, remaining=40), 1, 60),
     ],
 )
-def test_looks_leave_half_of_the_quota_to_others(busy: bool, quota: Quota | None, spent: int, seconds: float) -> None:
+def test_polls_leave_half_of_the_quota_to_others(busy: bool, quota: Quota | None, spent: int, seconds: float) -> None:
     assert pause_seconds(PACE, busy=busy, quota=quota, spent=spent, now=NOW) == seconds
 
 
-async def test_the_next_look_comes_soon_while_something_builds_and_never_in_step(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.put(running())
-    await desk.tick()
-    busy = (await desk.poll_target()).due_at - desk.clock()
+async def test_the_next_poll_comes_soon_while_something_builds_and_never_in_step(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.put(running())
+    await harness.tick()
+    busy = (await harness.poll_target()).due_at - harness.clock()
     assert timedelta(seconds=9) <= busy <= timedelta(seconds=11)
-    desk.works.put(ended())
-    await desk.tick(seconds=12)
-    idle = (await desk.poll_target()).due_at - desk.clock()
+    harness.works.put(ended())
+    await harness.tick(seconds=12)
+    idle = (await harness.poll_target()).due_at - harness.clock()
     assert timedelta(seconds=54) <= idle <= timedelta(seconds=66)
 
 
-async def test_a_quota_told_by_the_vendor_stretches_the_pause(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.left = Quota(limit=100, remaining=40, resets_at=NOW + timedelta(seconds=300))
-    await desk.tick()
-    assert (await desk.poll_target()).due_at - NOW >= timedelta(seconds=270)
+async def test_a_quota_reported_by_the_vendor_stretches_the_pause(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.left = Quota(limit=100, remaining=40, resets_at=NOW + timedelta(seconds=300))
+    await harness.tick()
+    assert (await harness.poll_target()).due_at - NOW >= timedelta(seconds=270)
 
 
 # what is looked at
 
 
-async def test_an_end_is_recorded_with_its_notification_and_the_outbox_is_woken(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.put(running())
-    await desk.tick()
-    desk.works.put(ended())
-    await desk.tick(seconds=12)
-    (row,) = await desk.notifications()
+async def test_an_end_is_recorded_with_its_notification_and_the_outbox_is_woken(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.put(running())
+    await harness.tick()
+    harness.works.put(ended())
+    await harness.tick(seconds=12)
+    (row,) = await harness.notifications()
     assert (row.event, row.state, row.build) == ("finished", "pending", "b1")
-    assert desk.woken >= 1
-    assert desk.looks == [("works", "ok"), ("works", "ok")]
+    assert harness.woken >= 1
+    assert harness.polls == [("works", "ok"), ("works", "ok")]
 
 
-async def test_nothing_is_told_twice_however_often_it_is_seen(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.put(ended())
+async def test_nothing_is_posted_twice_however_often_it_is_polled(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.put(ended())
     for _poll in range(3):
-        await desk.tick(seconds=70)
-    assert len(await desk.notifications()) == 1
+        await harness.tick(seconds=70)
+    assert len(await harness.notifications()) == 1
 
 
-async def test_the_cursor_goes_with_the_poll_target(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.cursor = "page-7"
-    await desk.tick()
-    await desk.tick(seconds=70)
-    assert [cursor for cursor, _watched in desk.works.looks] == [None, "page-7"]
+async def test_the_cursor_goes_with_the_poll_target(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.cursor = "page-7"
+    await harness.tick()
+    await harness.tick(seconds=70)
+    assert [cursor for cursor, _watched in harness.works.looks] == [None, "page-7"]
 
 
-async def test_only_linked_pipelines_and_watched_builds_are_asked_about(desk: Desk) -> None:
-    await desk.follow()
-    await desk.store.watches.add(watch("b9", pipeline="p-other"))
-    desk.works.history["p-other"] = []
-    desk.works.put(running("b9", pipeline="p-other"))
-    desk.works.put(running("b8", pipeline="p-other"))
-    await desk.tick()
-    (_cursor, watched) = desk.works.looks[0]
+async def test_only_linked_pipelines_and_watched_builds_are_asked_about(harness: Harness) -> None:
+    await harness.follow()
+    await harness.store.watches.add(watch("b9", pipeline="p-other"))
+    harness.works.history["p-other"] = []
+    harness.works.put(running("b9", pipeline="p-other"))
+    harness.works.put(running("b8", pipeline="p-other"))
+    await harness.tick()
+    (_cursor, watched) = harness.works.looks[0]
     assert watched.pipelines == {PIPELINE}
     assert {one.id for one in watched.unfinished} == {"b9"}
 
 
-async def test_a_watched_build_of_an_unlinked_pipeline_is_told_to_its_end(desk: Desk) -> None:
-    desk.works.capabilities = PLAIN | {Capability.ACCOUNT_POLL}
-    desk.works.put(running("b9"))
-    await desk.store.watches.add(watch("b9"))
-    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
-    await desk.tick()
-    desk.works.put(ended("b9"))
-    await desk.tick(seconds=12)
-    (row,) = await desk.notifications("U1")
+async def test_a_watched_build_of_an_unlinked_pipeline_is_followed_to_its_end(harness: Harness) -> None:
+    harness.works.capabilities = PLAIN | {Capability.ACCOUNT_POLL}
+    harness.works.put(running("b9"))
+    await harness.store.watches.add(watch("b9"))
+    await harness.store.polling.ensure(CONNECTION, "", now=NOW)
+    await harness.tick()
+    harness.works.put(ended("b9"))
+    await harness.tick(seconds=12)
+    (row,) = await harness.notifications("U1")
     assert (row.build, row.reason) == ("b9", "you are watching it")
-    assert await desk.store.watches.of_build(key("b9")) == []
-    await desk.tick(seconds=70)
-    assert await desk.store.polling.targets() == []
+    assert await harness.store.watches.of_build(key("b9")) == []
+    await harness.tick(seconds=70)
+    assert await harness.store.polling.targets() == []
 
 
-async def test_builds_that_a_list_no_longer_shows_are_read_one_by_one(desk: Desk) -> None:
-    desk.works.capabilities = PLAIN | {Capability.ACCOUNT_POLL}
-    await desk.follow()
-    desk.works.put(running())
-    await desk.tick()
-    desk.works.put(ended())
-    desk.works.listed = False
-    await desk.tick(seconds=12)
-    assert [row.build for row in await desk.notifications()] == ["b1"]
+async def test_builds_that_a_list_no_longer_shows_are_read_one_by_one(harness: Harness) -> None:
+    harness.works.capabilities = PLAIN | {Capability.ACCOUNT_POLL}
+    await harness.follow()
+    harness.works.put(running())
+    await harness.tick()
+    harness.works.put(ended())
+    harness.works.listed = False
+    await harness.tick(seconds=12)
+    assert [row.build for row in await harness.notifications()] == ["b1"]
 
 
-async def test_a_build_that_its_system_has_lost_is_asked_for_no_more(desk: Desk) -> None:
-    desk.works.capabilities = PLAIN | {Capability.ACCOUNT_POLL}
-    await desk.follow()
-    desk.works.put(running())
-    await desk.tick()
-    desk.works.history[PIPELINE].clear()
-    await desk.tick(seconds=12)
-    assert desk.works.took("build") == ["b1"]
-    await desk.tick(seconds=70)
-    assert desk.works.took("build") == ["b1"]
-    assert await desk.notifications() == []
+async def test_a_build_that_its_system_has_lost_is_asked_for_no_more(harness: Harness) -> None:
+    harness.works.capabilities = PLAIN | {Capability.ACCOUNT_POLL}
+    await harness.follow()
+    harness.works.put(running())
+    await harness.tick()
+    harness.works.history[PIPELINE].clear()
+    await harness.tick(seconds=12)
+    assert harness.works.took("build") == ["b1"]
+    await harness.tick(seconds=70)
+    assert harness.works.took("build") == ["b1"]
+    assert await harness.notifications() == []
 
 
-async def test_builds_of_other_pipelines_that_a_list_brings_along_are_left_out(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.put(ended())
-    desk.works.brought = (ended("b7", pipeline="p-secret"),)
-    await desk.tick()
-    assert await desk.store.builds.get(BuildKey(connection=CONNECTION, pipeline="p-secret", id="b7")) is None
-    assert await desk.store.builds.get(key()) is not None
+async def test_builds_of_other_pipelines_that_a_list_brings_along_are_left_out(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.put(ended())
+    harness.works.brought = (ended("b7", pipeline="p-secret"),)
+    await harness.tick()
+    assert await harness.store.builds.get(BuildKey(connection=CONNECTION, pipeline="p-secret", id="b7")) is None
+    assert await harness.store.builds.get(key()) is not None
 
 
-async def test_a_workspace_that_may_not_see_a_connection_any_more_hears_nothing(desk: Desk) -> None:
-    await desk.follow()
-    desk.hidden.add((TEAM, CONNECTION))
-    desk.works.put(ended())
-    await desk.tick()
-    (row,) = await desk.notifications()
+async def test_a_workspace_that_may_not_see_a_connection_any_more_gets_nothing(harness: Harness) -> None:
+    await harness.follow()
+    harness.hidden.add((TEAM, CONNECTION))
+    harness.works.put(ended())
+    await harness.tick()
+    (row,) = await harness.notifications()
     assert row.state == "silent"
 
 
 # webhook events
 
 
-async def test_a_tap_reads_only_the_build_it_names(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.put(running())
-    await desk.tick()
-    before = (await desk.poll_target()).poll_at
-    desk.works.put(ended())
-    desk.clock.go(seconds=1)
-    await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
-    await desk.tick()
-    assert desk.works.took("build") == ["b1"]
-    assert len(desk.works.looks) == 1
-    assert [row.build for row in await desk.notifications()] == ["b1"]
-    assert (await desk.poll_target()).poll_at <= before + timedelta(seconds=1)
+async def test_a_webhook_event_reads_only_the_build_it_names(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.put(running())
+    await harness.tick()
+    before = (await harness.poll_target()).poll_at
+    harness.works.put(ended())
+    harness.clock.go(seconds=1)
+    await harness.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=harness.clock())
+    await harness.tick()
+    assert harness.works.took("build") == ["b1"]
+    assert len(harness.works.looks) == 1
+    assert [row.build for row in await harness.notifications()] == ["b1"]
+    assert (await harness.poll_target()).poll_at <= before + timedelta(seconds=1)
 
 
-async def test_taps_about_builds_that_nobody_follows_cost_no_request(desk: Desk) -> None:
-    await desk.follow()
-    await desk.tick()
-    desk.works.put(running("b5", pipeline="p-secret"))
-    await desk.store.polling.request(CONNECTION, "", [("p-secret", "b5")], full=False, now=desk.clock())
-    await desk.tick()
-    assert desk.works.took("build") == []
-    assert len(desk.works.looks) == 1
+async def test_webhook_events_about_builds_that_nobody_follows_cost_no_request(harness: Harness) -> None:
+    await harness.follow()
+    await harness.tick()
+    harness.works.put(running("b5", pipeline="p-secret"))
+    await harness.store.polling.request(CONNECTION, "", [("p-secret", "b5")], full=False, now=harness.clock())
+    await harness.tick()
+    assert harness.works.took("build") == []
+    assert len(harness.works.looks) == 1
 
 
-async def test_a_tap_without_a_build_has_the_whole_poll_target_polled(desk: Desk) -> None:
-    await desk.follow()
-    await desk.tick()
-    await desk.store.polling.request(CONNECTION, None, [], full=True, now=desk.clock())
-    await desk.tick(seconds=1)
-    assert len(desk.works.looks) == 2
+async def test_a_webhook_event_without_a_build_has_the_whole_poll_target_polled(harness: Harness) -> None:
+    await harness.follow()
+    await harness.tick()
+    await harness.store.polling.request(CONNECTION, None, [], full=True, now=harness.clock())
+    await harness.tick(seconds=1)
+    assert len(harness.works.looks) == 2
 
 
-async def test_a_tap_that_comes_while_a_look_runs_is_not_lost(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.put(running())
+async def test_a_webhook_event_that_comes_while_a_poll_runs_is_not_lost(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.put(running())
 
     async def tap() -> None:
-        desk.works.before_answer = None
-        await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
+        harness.works.before_answer = None
+        await harness.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=harness.clock())
 
-    desk.works.before_answer = tap
-    await desk.tick()
-    desk.works.put(ended())
-    assert (await desk.poll_target()).due_at <= desk.clock()
-    await desk.tick()
-    assert desk.works.took("build") == ["b1"]
-    assert [row.build for row in await desk.notifications()] == ["b1"]
+    harness.works.before_answer = tap
+    await harness.tick()
+    harness.works.put(ended())
+    assert (await harness.poll_target()).due_at <= harness.clock()
+    await harness.tick()
+    assert harness.works.took("build") == ["b1"]
+    assert [row.build for row in await harness.notifications()] == ["b1"]
 
 
-async def test_a_tap_whose_look_fails_is_made_good_by_the_poll_after_it(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.put(running())
-    await desk.tick()
-    desk.works.put(ended())
-    await desk.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=desk.clock())
-    desk.works.troubles["build"] = DOWN
-    await desk.tick()
-    assert await desk.notifications() == []
-    desk.works.troubles.clear()
-    await desk.tick(seconds=12)
-    assert [row.build for row in await desk.notifications()] == ["b1"]
+async def test_a_webhook_event_whose_poll_fails_is_made_good_by_the_poll_after_it(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.put(running())
+    await harness.tick()
+    harness.works.put(ended())
+    await harness.store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=harness.clock())
+    harness.works.troubles["build"] = DOWN
+    await harness.tick()
+    assert await harness.notifications() == []
+    harness.works.troubles.clear()
+    await harness.tick(seconds=12)
+    assert [row.build for row in await harness.notifications()] == ["b1"]
 
 
 # poll targets
 
 
-async def test_a_poll_target_that_nobody_wants_is_dropped_and_comes_back(desk: Desk) -> None:
-    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
-    await desk.tick()
-    assert await desk.store.polling.targets() == []
-    await desk.follow()
-    await desk.tick(seconds=1)
-    assert len(desk.works.looks) == 1
+async def test_a_poll_target_that_nobody_wants_is_dropped_and_comes_back(harness: Harness) -> None:
+    await harness.store.polling.ensure(CONNECTION, "", now=NOW)
+    await harness.tick()
+    assert await harness.store.polling.targets() == []
+    await harness.follow()
+    await harness.tick(seconds=1)
+    assert len(harness.works.looks) == 1
 
 
-async def test_each_part_of_a_connection_is_polled_for_itself(desk: Desk) -> None:
-    desk.works.poll_targets = {PIPELINE: "one", "p-web": "two"}
-    desk.works.history["p-web"] = []
-    await desk.follow()
-    await desk.follow(channel="C2", pipeline="p-web")
-    await desk.tick()
-    assert sorted(next(iter(watched.pipelines)) for _cursor, watched in desk.works.looks) == [PIPELINE, "p-web"]
-    (web,) = [row for row in await desk.store.links.all() if row.pipeline == "p-web"]
-    await desk.store.links.delete(web.id or 0)
-    await desk.tick(seconds=70)
-    assert [poll_target.part for poll_target in await desk.store.polling.targets()] == ["one"]
+async def test_each_part_of_a_connection_is_polled_for_itself(harness: Harness) -> None:
+    harness.works.poll_targets = {PIPELINE: "one", "p-web": "two"}
+    harness.works.history["p-web"] = []
+    await harness.follow()
+    await harness.follow(channel="C2", pipeline="p-web")
+    await harness.tick()
+    assert sorted(next(iter(watched.pipelines)) for _cursor, watched in harness.works.looks) == [PIPELINE, "p-web"]
+    (web,) = [row for row in await harness.store.links.all() if row.pipeline == "p-web"]
+    await harness.store.links.delete(web.id or 0)
+    await harness.tick(seconds=70)
+    assert [poll_target.part for poll_target in await harness.store.polling.targets()] == ["one"]
 
 
-async def test_poll_targets_that_are_missing_for_what_is_watched_are_made(desk: Desk) -> None:
-    await desk.store.links.save(link(created_at=ago(days=1)))
-    await desk.store.links.save(link(connection="gone"))
-    assert await desk.tick()
-    assert [poll_target.connection for poll_target in await desk.store.polling.targets()] == [CONNECTION]
-    await desk.store.polling.drop(CONNECTION)
-    await desk.tick(seconds=299)
-    assert await desk.store.polling.targets() == []
-    await desk.tick(seconds=1)
-    assert len(await desk.store.polling.targets()) == 1
+async def test_poll_targets_that_are_missing_for_what_is_watched_are_made(harness: Harness) -> None:
+    await harness.store.links.save(link(created_at=ago(days=1)))
+    await harness.store.links.save(link(connection="gone"))
+    assert await harness.tick()
+    assert [poll_target.connection for poll_target in await harness.store.polling.targets()] == [CONNECTION]
+    await harness.store.polling.drop(CONNECTION)
+    await harness.tick(seconds=299)
+    assert await harness.store.polling.targets() == []
+    await harness.tick(seconds=1)
+    assert len(await harness.store.polling.targets()) == 1
 
 
-async def test_a_connection_that_vanished_is_left_alone_until_it_is_back(desk: Desk) -> None:
-    await desk.follow()
-    del desk.open[CONNECTION]
-    await desk.tick()
-    poll_target = await desk.poll_target()
+async def test_a_connection_that_vanished_is_left_alone_until_it_is_back(harness: Harness) -> None:
+    await harness.follow()
+    del harness.open[CONNECTION]
+    await harness.tick()
+    poll_target = await harness.poll_target()
     assert poll_target.last_error == f"There is no connection `{CONNECTION}`."
-    assert poll_target.due_at == desk.clock() + timedelta(seconds=60)
-    desk.open[CONNECTION] = desk.works
-    desk.works.put(ended())
-    await desk.tick(seconds=60)
-    assert [row.event for row in await desk.notifications()] == ["finished"]
+    assert poll_target.due_at == harness.clock() + timedelta(seconds=60)
+    harness.open[CONNECTION] = harness.works
+    harness.works.put(ended())
+    await harness.tick(seconds=60)
+    assert [row.event for row in await harness.notifications()] == ["finished"]
 
 
-async def test_a_connection_that_vanished_with_its_links_takes_its_poll_target_along(desk: Desk) -> None:
-    await desk.store.polling.ensure("gone", "", now=NOW)
-    await desk.tick()
-    assert await desk.store.polling.targets() == []
+async def test_a_connection_that_vanished_with_its_links_takes_its_poll_target_along(harness: Harness) -> None:
+    await harness.store.polling.ensure("gone", "", now=NOW)
+    await harness.tick()
+    assert await harness.store.polling.targets() == []
 
 
 async def test_a_link_made_while_its_poll_target_is_dropped_gets_it_back(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await desk.store.polling.ensure(CONNECTION, "", now=NOW)
-    drop = desk.store.polling.drop
+    await harness.store.polling.ensure(CONNECTION, "", now=NOW)
+    drop = harness.store.polling.drop
 
     async def just_before(connection: str, part: str | None = None) -> None:
-        await desk.follow()
+        await harness.follow()
         await drop(connection, part)
 
-    monkeypatch.setattr(desk.store.polling, "drop", just_before)
-    await desk.tick()
-    assert len(await desk.store.polling.targets()) == 1
+    monkeypatch.setattr(harness.store.polling, "drop", just_before)
+    await harness.tick()
+    assert len(await harness.store.polling.targets()) == 1
 
 
-async def test_a_poll_target_is_one_workers_until_its_lease_ends(desk: Desk) -> None:
-    await desk.follow()
-    (poll_target,) = await desk.store.polling.claim("dead", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
-    assert not await desk.tick(seconds=LEASE_SECONDS - 1)
-    assert await desk.tick(seconds=1)
-    assert len(desk.works.looks) == 1
-    desk.works.troubles["changes"] = DOWN
-    await desk.poller.poll(poll_target)  # the dead one wakes up and fails: the poll target is no longer its own
-    assert (await desk.poll_target()).failing_since is None
+async def test_a_poll_target_is_one_workers_until_its_lease_ends(harness: Harness) -> None:
+    await harness.follow()
+    (poll_target,) = await harness.store.polling.claim("dead", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
+    assert not await harness.tick(seconds=LEASE_SECONDS - 1)
+    assert await harness.tick(seconds=1)
+    assert len(harness.works.looks) == 1
+    harness.works.troubles["changes"] = DOWN
+    await harness.poller.poll(poll_target)  # the dead one wakes up and fails: the poll target is no longer its own
+    assert (await harness.poll_target()).failing_since is None
 
 
-async def test_a_stop_in_the_middle_of_a_look_gives_the_poll_target_back(desk: Desk) -> None:
-    await desk.follow()
+async def test_a_stop_in_the_middle_of_a_poll_gives_the_poll_target_back(harness: Harness) -> None:
+    await harness.follow()
     reached = asyncio.Event()
 
     async def hang() -> None:
         reached.set()
         await asyncio.Event().wait()
 
-    desk.works.before_answer = hang
-    task = asyncio.ensure_future(desk.poller.run())
+    harness.works.before_answer = hang
+    task = asyncio.ensure_future(harness.poller.run())
     await reached.wait()
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    poll_target = await desk.poll_target()
+    poll_target = await harness.poll_target()
     assert (poll_target.lease_until, poll_target.due_at) == (None, NOW)
     assert poll_target.failing_since is None
 
 
-async def test_a_slow_poll_target_stops_no_other(desk: Desk) -> None:
-    slow = Works(desk.clock, connection="slow")
+async def test_a_slow_poll_target_stops_no_other(harness: Harness) -> None:
+    slow = Works(harness.clock, connection="slow")
     slow.history[PIPELINE] = []
-    desk.open["slow"] = slow
+    harness.open["slow"] = slow
     hanging = asyncio.Event()
 
     async def hang() -> None:
         await hanging.wait()
 
     slow.before_answer = hang
-    await desk.follow(connection="slow")
-    await desk.follow()
-    desk.works.put(ended())
-    await desk.poller.tick()
+    await harness.follow(connection="slow")
+    await harness.follow()
+    harness.works.put(ended())
+    await harness.poller.tick()
     async with asyncio.timeout(10):
-        while not await desk.notifications():  # noqa: ASYNC110 - the other lane writes to the store
+        while not await harness.notifications():  # noqa: ASYNC110 - the other poll target's task writes to the store
             await asyncio.sleep(0)
     hanging.set()
-    await desk.poller.settle()
+    await harness.poller.settle()
 
 
 async def test_the_loop_begins_by_freeing_what_a_crash_left_leased_and_survives_a_lost_database(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await desk.follow()
-    await desk.store.polling.claim("crashed", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
-    claim = desk.store.polling.claim
+    await harness.follow()
+    await harness.store.polling.claim("crashed", now=NOW, lease_seconds=LEASE_SECONDS, limit=9)
+    claim = harness.store.polling.claim
     faults = [StoreError("The connection to the database broke.")]
 
     async def fragile(*args: Any, **kwargs: Any) -> Any:
@@ -428,212 +428,214 @@ async def test_the_loop_begins_by_freeing_what_a_crash_left_leased_and_survives_
             raise faults.pop()
         return await claim(*args, **kwargs)
 
-    monkeypatch.setattr(desk.store.polling, "claim", fragile)
+    monkeypatch.setattr(harness.store.polling, "claim", fragile)
     polled = asyncio.Event()
 
     async def seen() -> None:
         polled.set()
 
-    desk.works.before_answer = seen
-    task = asyncio.ensure_future(desk.poller.run())
+    harness.works.before_answer = seen
+    task = asyncio.ensure_future(harness.poller.run())
     async with asyncio.timeout(10):
         while not polled.is_set():
-            desk.poller.wake()
+            harness.poller.wake()
             await asyncio.sleep(0)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert "the watcher can't look for work" in caplog.messages
+    assert "the poller can't read what is due" in caplog.messages
 
 
 # outages
 
 
-async def fail_for(desk: Desk, minutes: float, error: ProviderError = DOWN) -> None:
-    desk.works.troubles["changes"] = error
-    end = desk.clock() + timedelta(minutes=minutes)
-    while desk.clock() < end:
-        await desk.tick(seconds=20)
+async def fail_for(harness: Harness, minutes: float, error: ProviderError = DOWN) -> None:
+    harness.works.troubles["changes"] = error
+    end = harness.clock() + timedelta(minutes=minutes)
+    while harness.clock() < end:
+        await harness.tick(seconds=20)
 
 
 async def test_an_outage_is_logged_when_it_starts_and_when_it_ends(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "bot.monitoring.outages")
-    await desk.follow()
-    await fail_for(desk, 5)
+    await harness.follow()
+    await fail_for(harness, 5)
     assert caplog.messages == ["a connection fails"]
-    assert await desk.notifications() == []
-    desk.works.troubles.clear()
-    await desk.tick(seconds=70)
+    assert await harness.notifications() == []
+    harness.works.troubles.clear()
+    await harness.tick(seconds=70)
     assert caplog.messages == ["a connection fails", "a connection works again"]
-    assert await desk.notifications() == []
+    assert await harness.notifications() == []
 
 
-async def test_channels_are_told_once_after_ten_minutes_and_once_when_it_is_over(desk: Desk) -> None:
-    await desk.follow()
-    await desk.follow(channel="C2", paused_reason="is archived")
-    await desk.follow(channel="C3", subscribed=False)
-    await fail_for(desk, OUTAGE_AFTER / timedelta(minutes=1) + 8)
-    (row,) = await desk.notifications()
+async def test_channels_are_notified_once_after_ten_minutes_and_once_when_it_is_over(harness: Harness) -> None:
+    await harness.follow()
+    await harness.follow(channel="C2", paused_reason="is archived")
+    await harness.follow(channel="C3", subscribed=False)
+    await fail_for(harness, OUTAGE_AFTER / timedelta(minutes=1) + 8)
+    (row,) = await harness.notifications()
     assert (row.event, row.state) == (Event.OUTAGE, "pending")
-    desk.works.troubles.clear()
-    desk.works.put(ended(completed_at=desk.clock()))
-    await desk.tick(seconds=70)
-    await desk.tick(seconds=70)
-    assert [one.event for one in await desk.notifications()] == ["outage", "outage-over", "finished"]
-    assert {one.event for channel in ("C2", "C3") for one in await desk.notifications(channel)} == {"finished"}
+    harness.works.troubles.clear()
+    harness.works.put(ended(completed_at=harness.clock()))
+    await harness.tick(seconds=70)
+    await harness.tick(seconds=70)
+    assert [one.event for one in await harness.notifications()] == ["outage", "outage-over", "finished"]
+    assert {one.event for channel in ("C2", "C3") for one in await harness.notifications(channel)} == {"finished"}
 
 
-async def test_a_channel_hears_once_of_a_connection_whose_poll_targets_all_fail(desk: Desk) -> None:
-    desk.works.poll_targets = {PIPELINE: "one", "p-web": "two", "p-api": "three"}
-    desk.works.history |= {"p-web": [], "p-api": []}
-    await desk.follow()
-    await desk.follow(pipeline="p-web")
-    await desk.follow(pipeline="p-web", channel="C2")
-    await fail_for(desk, 16)
-    assert [one.event for one in await desk.notifications()] == ["outage"]
-    assert [one.event for one in await desk.notifications("C2")] == ["outage"]
-    desk.works.troubles.clear()
-    await desk.tick(seconds=70)
-    await desk.tick(seconds=70)
-    assert [one.event for one in await desk.notifications()] == ["outage", "outage-over"]
-    assert [one.event for one in await desk.notifications("C2")] == ["outage", "outage-over"]
+async def test_a_channel_is_notified_once_of_a_connection_whose_poll_targets_all_fail(harness: Harness) -> None:
+    harness.works.poll_targets = {PIPELINE: "one", "p-web": "two", "p-api": "three"}
+    harness.works.history |= {"p-web": [], "p-api": []}
+    await harness.follow()
+    await harness.follow(pipeline="p-web")
+    await harness.follow(pipeline="p-web", channel="C2")
+    await fail_for(harness, 16)
+    assert [one.event for one in await harness.notifications()] == ["outage"]
+    assert [one.event for one in await harness.notifications("C2")] == ["outage"]
+    harness.works.troubles.clear()
+    await harness.tick(seconds=70)
+    await harness.tick(seconds=70)
+    assert [one.event for one in await harness.notifications()] == ["outage", "outage-over"]
+    assert [one.event for one in await harness.notifications("C2")] == ["outage", "outage-over"]
 
 
-async def test_an_outage_is_held_where_a_channel_is_muted(desk: Desk) -> None:
-    await desk.follow()
+async def test_an_outage_is_held_where_a_channel_is_muted(harness: Harness) -> None:
+    await harness.follow()
     mute = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=8), made_by="U1", made_at=NOW)
-    await desk.store.mutes.set(mute)
-    await fail_for(desk, 16)
-    (row,) = await desk.notifications()
+    await harness.store.mutes.set(mute)
+    await fail_for(harness, 16)
+    (row,) = await harness.notifications()
     assert (row.event, row.state) == ("outage", "held")
 
 
-async def test_one_connections_outage_stops_no_other(desk: Desk) -> None:
-    other = Works(desk.clock, connection="other")
+async def test_one_connections_outage_stops_no_other(harness: Harness) -> None:
+    other = Works(harness.clock, connection="other")
     other.history[PIPELINE] = [ended(connection="other")]
-    desk.open["other"] = other
-    await desk.follow()
-    await desk.follow(connection="other", channel="C2")
-    desk.works.troubles["changes"] = AuthFailed("The token is wrong.", provider="The Works")
-    await desk.tick()
-    assert [row.connection for row in await desk.notifications("C2")] == ["other"]
-    assert ("works", "AuthFailed") in desk.looks
+    harness.open["other"] = other
+    await harness.follow()
+    await harness.follow(connection="other", channel="C2")
+    harness.works.troubles["changes"] = AuthFailed("The token is wrong.", provider="The Works")
+    await harness.tick()
+    assert [row.connection for row in await harness.notifications("C2")] == ["other"]
+    assert ("works", "AuthFailed") in harness.polls
 
 
-async def test_a_pause_that_a_vendor_asks_for_is_kept(desk: Desk) -> None:
-    await desk.follow()
-    desk.works.troubles["changes"] = RateLimited("Slow down.", provider="The Works", retry_after=200)
-    await desk.tick()
-    assert (await desk.poll_target()).due_at - NOW >= timedelta(seconds=200)
-    desk.works.troubles["changes"] = RateLimited("Slow down.", provider="The Works", retry_after=99_999)
-    await desk.tick(seconds=250)
-    assert (await desk.poll_target()).due_at - desk.clock() <= timedelta(seconds=LONGEST_PAUSE_SECONDS * 1.1)
+async def test_a_pause_that_a_vendor_asks_for_is_kept(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.troubles["changes"] = RateLimited("Slow down.", provider="The Works", retry_after=200)
+    await harness.tick()
+    assert (await harness.poll_target()).due_at - NOW >= timedelta(seconds=200)
+    harness.works.troubles["changes"] = RateLimited("Slow down.", provider="The Works", retry_after=99_999)
+    await harness.tick(seconds=250)
+    assert (await harness.poll_target()).due_at - harness.clock() <= timedelta(seconds=LONGEST_PAUSE_SECONDS * 1.1)
 
 
-async def test_a_look_that_takes_too_long_is_an_outage(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_poll_that_takes_too_long_is_an_outage(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.monitoring.poller.POLL_SECONDS", 0.0)
-    await desk.follow()
+    await harness.follow()
 
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    desk.works.before_answer = hang
-    await desk.tick()
-    assert (await desk.poll_target()).last_error == "The Works took longer than 0 s."
-    assert desk.looks == [("works", "timeout")]
+    harness.works.before_answer = hang
+    await harness.tick()
+    assert (await harness.poll_target()).last_error == "The Works took longer than 0 s."
+    assert harness.polls == [("works", "timeout")]
 
 
 # issue counts
 
 
-async def counting(desk: Desk, *can: Capability) -> None:
-    desk.works.capabilities = PLAIN | set(can)
-    await desk.follow()
+async def counting(harness: Harness, *can: Capability) -> None:
+    harness.works.capabilities = PLAIN | set(can)
+    await harness.follow()
 
 
-async def test_counts_are_read_at_once_and_release_the_notification(desk: Desk) -> None:
-    await counting(desk, Capability.COUNTS)
-    desk.works.read_counts["b1"] = IssueCounts(errors=2)
-    desk.works.put(ended())
-    await desk.tick()
-    (row,) = await desk.notifications()
+async def test_counts_are_read_at_once_and_release_the_notification(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS)
+    harness.works.read_counts["b1"] = IssueCounts(errors=2)
+    harness.works.put(ended())
+    await harness.tick()
+    (row,) = await harness.notifications()
     assert row.due_at == NOW + timedelta(seconds=30)
-    await desk.tick(seconds=1)
-    (row,) = await desk.notifications()
-    assert row.due_at == desk.clock()
-    known = await desk.store.builds.get(key())
+    await harness.tick(seconds=1)
+    (row,) = await harness.notifications()
+    assert row.due_at == harness.clock()
+    known = await harness.store.builds.get(key())
     assert known is not None
     assert known[0].issues == IssueCounts(errors=2)
 
 
-async def test_a_red_build_whose_counts_are_known_still_gets_its_first_failures(desk: Desk) -> None:
-    await counting(desk, Capability.COUNTS, Capability.ISSUES)
+async def test_a_red_build_whose_counts_are_known_still_gets_its_first_failures(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.ISSUES)
     kinds = (IssueKind.WARNING, IssueKind.ERROR, IssueKind.TEST_FAILURE, IssueKind.ERROR, IssueKind.ERROR)
-    desk.works.known_issues["b1"] = tuple(Issue(kind=kind, message=kind.value) for kind in kinds)
-    desk.works.put(ended(conclusion=RED, issues=IssueCounts(errors=3)))
-    await desk.tick()
-    await desk.tick(seconds=1)
-    attempt = await desk.store.attempts.get(key(), 1)
+    harness.works.known_issues["b1"] = tuple(Issue(kind=kind, message=kind.value) for kind in kinds)
+    harness.works.put(ended(conclusion=RED, issues=IssueCounts(errors=3)))
+    await harness.tick()
+    await harness.tick(seconds=1)
+    attempt = await harness.store.attempts.get(key(), 1)
     assert attempt is not None
     assert attempt.failures_total == 4
     assert attempt.failures.startswith('[{"kind":"test_failure"')
     assert attempt.failures.count('"kind"') == 3
 
 
-async def test_counts_that_can_not_be_read_are_tried_three_times(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    await counting(desk, Capability.COUNTS)
-    desk.works.troubles["counts"] = DOWN
-    desk.works.put(ended())
-    await desk.tick()
-    await desk.store.notifications.claim("o", now=desk.clock() + timedelta(seconds=30), lease_seconds=60, limit=9)
-    await desk.store.notifications.set_sent(1, ts="1.1", card=card(), now=desk.clock())
+async def test_counts_that_can_not_be_read_are_tried_three_times(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    await counting(harness, Capability.COUNTS)
+    harness.works.troubles["counts"] = DOWN
+    harness.works.put(ended())
+    await harness.tick()
+    await harness.store.notifications.claim("o", now=harness.clock() + timedelta(seconds=30), lease_seconds=60, limit=9)
+    await harness.store.notifications.set_sent(1, ts="1.1", card=card(), now=harness.clock())
     for _try in range(5):
-        await desk.tick(seconds=61)
-    assert desk.works.took("counts") == ["b1"] * 3
-    attempt = await desk.store.attempts.get(key(), 1)
+        await harness.tick(seconds=61)
+    assert harness.works.took("counts") == ["b1"] * 3
+    attempt = await harness.store.attempts.get(key(), 1)
     assert attempt is not None
     assert (attempt.counts, attempt.counts_due_at) == ("", None)
-    (shown,) = await desk.store.cards.of_build(key())
+    (shown,) = await harness.store.cards.of_build(key())
     assert shown.edit_due_at is not None
 
 
-async def test_counts_of_a_build_that_is_lost_are_given_up_at_once(desk: Desk) -> None:
-    await counting(desk, Capability.COUNTS)
-    desk.works.troubles["counts"] = NotFound("There is no such build.", provider="The Works")
-    desk.works.put(ended())
-    await desk.tick()
-    await desk.tick(seconds=61)
-    await desk.tick(seconds=61)
-    assert desk.works.took("counts") == ["b1"]
+async def test_counts_of_a_build_that_is_lost_are_given_up_at_once(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS)
+    harness.works.troubles["counts"] = NotFound("There is no such build.", provider="The Works")
+    harness.works.put(ended())
+    await harness.tick()
+    await harness.tick(seconds=61)
+    await harness.tick(seconds=61)
+    assert harness.works.took("counts") == ["b1"]
 
 
-async def test_counts_of_a_attempt_that_a_newer_one_replaced_are_not_read(desk: Desk) -> None:
-    await counting(desk, Capability.COUNTS)
-    desk.works.put(ended())
-    await desk.tick()
-    await desk.store.recording.record([running()], now=desk.clock())
-    await desk.tick(seconds=1)
-    assert desk.works.took("counts") == []
+async def test_counts_of_a_attempt_that_a_newer_one_replaced_are_not_read(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS)
+    harness.works.put(ended())
+    await harness.tick()
+    await harness.store.recording.record([running()], now=harness.clock())
+    await harness.tick(seconds=1)
+    assert harness.works.took("counts") == []
 
 
-async def test_counts_of_a_connection_that_is_gone_hold_up_nothing(desk: Desk) -> None:
-    await counting(desk, Capability.COUNTS)
-    desk.works.put(ended())
-    await desk.tick()
-    del desk.open[CONNECTION]
-    await desk.tick(seconds=1)
-    (row,) = await desk.notifications()
-    assert row.due_at == desk.clock()
+async def test_counts_of_a_connection_that_is_gone_hold_up_nothing(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS)
+    harness.works.put(ended())
+    await harness.tick()
+    del harness.open[CONNECTION]
+    await harness.tick(seconds=1)
+    (row,) = await harness.notifications()
+    assert row.due_at == harness.clock()
 
 
-async def test_the_first_failures_may_be_missing(desk: Desk) -> None:
-    await counting(desk, Capability.ISSUES)
-    desk.works.troubles["issues"] = DOWN
-    desk.works.put(ended(conclusion=RED))
-    await desk.tick()
-    await desk.tick(seconds=1)
-    attempt = await desk.store.attempts.get(key(), 1)
+async def test_the_first_failures_may_be_missing(harness: Harness) -> None:
+    await counting(harness, Capability.ISSUES)
+    harness.works.troubles["issues"] = DOWN
+    harness.works.put(ended(conclusion=RED))
+    await harness.tick()
+    await harness.tick(seconds=1)
+    attempt = await harness.store.attempts.get(key(), 1)
     assert attempt is not None
     assert (attempt.failures, attempt.counts_due_at) == ("", None)

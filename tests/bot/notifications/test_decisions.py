@@ -188,7 +188,7 @@ def test_words_that_are_no_filter_are_refused(words: str) -> None:
         read_filter(words)
 
 
-def test_a_link_whose_filter_can_not_be_read_hears_everything_and_breaks_nothing() -> None:
+def test_a_link_whose_filter_can_not_be_read_gets_everything_and_breaks_nothing() -> None:
     assert filter_of(followed(filters="--level brief")) == Filter()
     assert judged(ended(), filters="--by 'open").verdict is Verdict.POST
 
@@ -209,7 +209,7 @@ def test_who_is_mentioned_is_kept_by_id(said: str, kept: str) -> None:
     assert make_filter({"mention": [said]}).mention == kept
 
 
-def test_newly_broken_builds_tell_the_author_unless_somebody_else_is_named() -> None:
+def test_newly_broken_builds_notify_the_author_unless_somebody_else_is_named() -> None:
     assert Filter().told == AUTHOR
     assert Filter(mention="U1").told == "U1"
     assert Filter(mention="none").told == ""
@@ -384,7 +384,7 @@ def test_counts_must_move_far_enough_and_unknown_ones_did_not_move() -> None:
     assert judged(ended(), transition, wanted).verdict is Verdict.SILENT
 
 
-def test_approvals_are_told_whatever_the_counts_and_streaks() -> None:
+def test_approvals_are_posted_whatever_the_counts_and_streaks() -> None:
     wanted = followed(filters="--on edges --min-delta warnings:2 --min-streak 4")
     assert judge(running(waiting=True), Transition(), wanted, Event.BLOCKED).verdict is Verdict.POST
     assert (
@@ -405,7 +405,7 @@ def test_a_attempt_that_has_not_ended_is_no_news() -> None:
     assert decided(finished(running(), finished=None)) == []
 
 
-def test_by_default_a_link_hears_every_end_on_the_default_branch() -> None:
+def test_by_default_a_link_gets_every_end_on_the_default_branch() -> None:
     (row,) = decided(finished(ended(), past()))
     assert (row.state, row.event, row.attempt_no, row.due_at) == ("pending", "finished", 1, NOW)
     assert row.reason == "this channel gets a post for every finished build on main"
@@ -530,13 +530,13 @@ def test_a_channel_gets_one_decision_for_each_link_and_each_channel_its_own() ->
     assert fates(rows) == [(CHANNEL, "finished", "pending"), ("C2", "finished", "silent")]
 
 
-def test_muted_channels_are_told_later() -> None:
+def test_muted_channels_are_notified_later() -> None:
     mute = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=1), made_by="U1", made_at=NOW)
     (row,) = decided(finished(mutes=(mute,)))
     assert (row.state, row.reason) == ("held", "muted by <@U1> until 2026-03-04 13:00 UTC")
 
 
-def test_somebody_who_started_a_build_here_is_told_its_end_whatever_the_channel_hears() -> None:
+def test_somebody_who_started_a_build_here_is_notified_of_its_end_whatever_the_channel_follows() -> None:
     mute = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=1), made_by="U1", made_at=NOW)
     asked = watch(channel=CHANNEL, user="U5", why="started")
     (row,) = decided(finished(ended(branch="dev"), watches=(asked,), mutes=(mute,)))
@@ -544,20 +544,20 @@ def test_somebody_who_started_a_build_here_is_told_its_end_whatever_the_channel_
     assert Extra.of(row.extra).mention == "U5"
 
 
-def test_somebody_who_started_a_build_where_nothing_is_linked_is_told_in_the_thread() -> None:
+def test_somebody_who_started_a_build_where_nothing_is_linked_is_notified_in_the_thread() -> None:
     asked = watch(channel="C9", user="U5", why="started", thread="1.5")
     (row,) = decided(finished(links=(), watches=(asked,)))
     assert (row.channel, row.thread, row.link, row.user) == ("C9", "1.5", 0, "U5")
 
 
-def test_a_paused_link_keeps_nobody_from_hearing_what_they_asked_for() -> None:
+def test_a_paused_link_keeps_no_notification_from_people_who_asked_for_it() -> None:
     asked = watch(channel=CHANNEL, user="U5", why="asked")
     rows = decided(finished(links=(followed(paused_reason="is archived"),), watches=(asked,)))
     assert fates(rows) == [(CHANNEL, "finished", "silent"), (CHANNEL, "finished", "pending")]
     assert rows[1].reason == "<@U5> is watching it"
 
 
-def test_watchers_are_told_by_direct_message_without_being_named() -> None:
+def test_watchers_are_notified_by_direct_message_without_being_named() -> None:
     rows = decided(finished(links=(), watches=(watch(why="asked"), watch(channel="U2", user="U2", why="started"))))
     assert [(row.channel, row.reason, Extra.of(row.extra).mention) for row in rows] == [
         ("U1", "you are watching it", ""),
@@ -565,7 +565,7 @@ def test_watchers_are_told_by_direct_message_without_being_named() -> None:
     ]
 
 
-def test_followers_hear_what_they_chose_once() -> None:
+def test_followers_get_what_they_chose_once() -> None:
     follower = watch("", filters="--on edges")
     broken = finished(ended(conclusion=RED), past(), watches=(follower,), links=())
     assert fates(decided(broken)) == [("U1", "finished", "pending")]
@@ -574,13 +574,13 @@ def test_followers_hear_what_they_chose_once() -> None:
     assert fates(decided(both)) == [("U1", "finished", "pending")]
 
 
-def test_a_follower_hears_nothing_from_before_they_followed() -> None:
+def test_a_follower_gets_nothing_from_before_they_followed() -> None:
     follower = watch("", filters="--on all")
     old = ended(completed_at=ago(hours=1))
     assert decided(finished(old, seen_running=False, watches=(follower,), links=())) == []
 
 
-def test_a_approval_that_opens_is_told_and_held_like_an_end() -> None:
+def test_an_approval_that_opens_is_posted_and_held_like_an_end() -> None:
     assert fates(decided(blocked())) == [(CHANNEL, "blocked", "pending")]
     assert fates(decided(blocked(links=(followed(filters="--on failures"),)))) == [(CHANNEL, "blocked", "silent")]
 
@@ -589,7 +589,7 @@ def test_a_approval_that_opens_is_told_and_held_like_an_end() -> None:
     ("began", "state"),
     [(NOW - timedelta(minutes=5), "pending"), (LONG_AGO - timedelta(days=1), "silent"), (None, "silent")],
 )
-def test_a_approval_first_seen_open_is_news_unless_the_build_is_older_than_the_link(
+def test_an_approval_first_seen_open_is_news_unless_the_build_is_older_than_the_link(
     began: datetime | None, state: str
 ) -> None:
     case = blocked(running(waiting=True, created_at=began), before=None, first_seen=True)
@@ -625,7 +625,7 @@ def test_a_attempt_that_was_reopened_and_ends_again_is_news() -> None:
     assert (row.state, row.attempt_no) == ("pending", 2)
 
 
-def test_nobody_is_told_of_a_connection_their_workspace_may_not_see() -> None:
+def test_nobody_is_notified_of_a_connection_their_workspace_may_not_see() -> None:
     mine, theirs = followed(), followed(team="T2")
     spies = (watch(team="T2"), watch("", team="T2", user="U3", channel="U3"))
     case = finished(ended(conclusion=RED, author=Person(email="a@b.c")), links=(mine, theirs), watches=spies)
@@ -637,7 +637,7 @@ def test_nobody_is_told_of_a_connection_their_workspace_may_not_see() -> None:
 # who broke it
 
 
-def test_the_author_of_a_newly_broken_build_may_hear_of_it_once_in_each_workspace() -> None:
+def test_the_author_of_a_newly_broken_build_may_be_notified_once_in_each_workspace() -> None:
     author = Person(name="Ana", email="ana@acme.example")
     links = (followed(), followed(channel="C2"), followed(team="T2"))
     rows = decided(finished(ended(conclusion=RED, author=author), past(), links=links))
@@ -656,7 +656,7 @@ def test_the_author_of_a_newly_broken_build_may_hear_of_it_once_in_each_workspac
         blocked(running(waiting=True, author=Person(email="a@b.c"))),
     ],
 )
-def test_no_author_is_told_of_anything_else(case: Recorded) -> None:
+def test_no_author_is_notified_of_anything_else(case: Recorded) -> None:
     assert AUTHOR not in [row.channel for row in decided(case)]
 
 
@@ -695,7 +695,7 @@ def test_a_least_delta_is_decided_once_the_counts_are_known() -> None:
     assert [one.state for one in decided(case)] == ["silent"]
 
 
-def test_a_follower_who_waits_for_counts_is_told_when_they_come() -> None:
+def test_a_follower_who_waits_for_counts_is_notified_when_they_come() -> None:
     follower = watch("", filters="--on worse")
     (row,) = decided(finished(links=(), watches=(follower,)), can_count=True)
     assert Extra.of(row.extra).undecided
@@ -712,7 +712,7 @@ def late_batch(count: int, **fields: Any) -> list[Recorded]:
     ]
 
 
-def test_up_to_five_late_ends_are_told_one_by_one_and_marked() -> None:
+def test_up_to_five_late_ends_are_posted_one_by_one_and_marked() -> None:
     rows = decided(*late_batch(5))
     assert [(row.build, row.state) for row in rows] == [(f"b{n}", "pending") for n in range(5)]
     assert all(Extra.of(row.extra).late for row in rows)
@@ -871,7 +871,7 @@ def test_an_approval_whose_build_has_ended_since_is_not_in_the_summary() -> None
     assert [build for *_place, build in Extra.of(done.summary.extra).builds] == [end.build]
 
 
-def test_an_outage_that_came_and_went_is_not_told_of() -> None:
+def test_an_outage_that_came_and_went_is_not_posted() -> None:
     since = NOW.isoformat()
     went = [held(since, pipeline="", event="outage"), held(since, pipeline="", event="outage-over")]
     lasting = held("2026-03-01", pipeline="", event="outage")
@@ -899,7 +899,7 @@ def test_a_started_build_has_a_card_to_be() -> None:
     assert Extra.of(row.extra).response_url == "https://hooks.example/1"
 
 
-def test_an_outage_is_told_and_held_where_it_is_quiet() -> None:
+def test_an_outage_is_posted_and_held_where_it_is_quiet() -> None:
     told = outage_row(TEAM, "C1", connection=CONNECTION, since=NOW, error="It is down.", over=False, now=NOW)
     quiet = outage_row(TEAM, "C2", connection=CONNECTION, since=NOW, error="", over=True, now=NOW, quiet="quiet hours")
     assert [(row.event, row.state) for row in (told, quiet)] == [("outage", "pending"), ("outage-over", "held")]

@@ -1,7 +1,7 @@
 """One full card per build and channel: the poller, the cards and the outbox together, with every message counted."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -70,11 +70,11 @@ class Bench:
         )
         self.works.history[PIPELINE] = []
         people = People()
-        cards = Cards(store, provider_of=lambda _team, _name: self.works, people=people, clock=clock)
+        cards = Cards(store, provider_of=lambda _team, _name: self.works, people=cast("Any", people), clock=clock)
         self.outbox = Outbox(
             store,
-            self.slack,
-            people=people,
+            cast("Any", self.slack),
+            people=cast("Any", people),
             kind_of=lambda _name: "works",
             draw=cards.draw,
             undelivered=self._undelivered,
@@ -183,7 +183,7 @@ async def test_an_act_by_button_rewrites_the_card_and_posts_nothing(bench: Bench
     assert "/build claim" in full
     at = bench.clock()
     await bench.store.claims.add(TEAM, key(), "U7")
-    assert await bench.store.cards.redraw(key(), team=TEAM, at=at)
+    assert await bench.store.cards.note(key(), 1, team=TEAM, user="U7", text="took it", at=at)
     await bench.deliver()
     (full,) = bench.said()
     assert "@U7 is on it" in full

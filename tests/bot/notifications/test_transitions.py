@@ -224,11 +224,11 @@ def test_how_a_ref_stands_is_its_newest_build_and_not_an_old_one_that_was_retrie
     history = [attempt(8, "r"), attempt(9, "r"), attempt(14, "g"), attempt(9, "r", attempt_no=2, ended=40)]
     state = state_of(history)
     assert state is not None
-    assert (state.newest.number, state.red_streak, state.red_since) == (14, 0, None)
+    assert (state.newest.number, state.red_since) == (14, None)
     red = state_of([*history, attempt(15, "r"), attempt(16, "t")])
     assert red is not None
     assert red.red_since is not None
-    assert (red.newest.number, red.red_streak, red.red_since.number) == (16, 2, 15)
+    assert (red.newest.number, red.red_since.number) == (16, 15)
 
 
 def test_builds_without_a_number_are_compared_by_their_creation() -> None:

@@ -19,7 +19,7 @@ import jsonschema_rs
 
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(
-    os.environ.get("BUILDBELL_SPECS") or ROOT.parent / "shared" / "specs"  # noqa: TID251 - tests have no roof
+    os.environ.get("BUILDBELL_SPECS") or ROOT.parent / "shared" / "specs"  # noqa: TID251 - tests read the environment themselves
 )
 ABSENT = f"the API descriptions are not there ({FOLDER.name}); set BUILDBELL_SPECS to their folder"
 METHODS = {"get", "put", "post", "delete", "patch", "head"}

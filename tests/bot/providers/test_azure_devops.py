@@ -378,7 +378,7 @@ def test_every_documented_reason_is_a_trigger() -> None:
         (wire.Identity(), Starter.USER),
     ],
 )
-def test_services_are_told_from_people(who: wire.Identity | None, starter: Starter | None) -> None:
+def test_services_are_distinguished_from_people(who: wire.Identity | None, starter: Starter | None) -> None:
     assert convert.starter(who) is starter
 
 
@@ -436,7 +436,7 @@ def test_outcomes_of_tests(outcome: str | None, ours: Outcome) -> None:
     assert convert.test(wire.TestResult(id=1, outcome=outcome), wire.TestRun(id=1)).outcome is ours
 
 
-def test_runs_without_statistics_do_not_tell_how_many_failed() -> None:
+def test_runs_without_statistics_do_not_report_how_many_failed() -> None:
     assert convert.run_counts([wire.TestRun(id=1, total_tests=4)]) == IssueCounts(tests_total=4)
     assert convert.run_counts([]) == IssueCounts()
 
@@ -776,7 +776,7 @@ async def test_rebuild_takes_no_other_ref_and_no_build_of_another_pipeline() -> 
             await azure.rebuild(CRANE, "482", StartRequest())
 
 
-def test_own_start_is_told_by_its_values_where_the_build_tells_them() -> None:
+def test_own_start_is_recognized_by_its_values_where_the_build_shows_them() -> None:
     body = start_body(StartRequest(parameters={"tide": "high"}, options={"variable.dry": "yes"}), wire.Definition(id=7))
     run = wire.BuildWire(id=1, reason="manual", requested_by=wire.Identity(id="me"))
     assert is_own_start(run, body, "me", NOW)

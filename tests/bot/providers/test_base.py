@@ -199,7 +199,7 @@ def test_any_stamp_is_an_aware_time_or_none(value: str | float | None) -> None:
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)), st.integers(-840, 840))  # noqa: DTZ001 - zones follow
-def test_a_time_in_any_zone_is_the_same_moment(naive: datetime, minutes: int) -> None:
+def test_a_time_in_any_zone_is_the_same_instant(naive: datetime, minutes: int) -> None:
     zoned = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     if zoned.astimezone(UTC).year >= 1970:
         assert parse_time(zoned.isoformat()) == zoned
@@ -407,7 +407,7 @@ async def test_what_is_not_overridden_is_refused_in_words(hand: Hand) -> None:
     assert not hand.can(Capability.START)
 
 
-def test_a_refusal_tells_where_the_thing_can_be_done(hand: Hand) -> None:
+def test_a_refusal_reports_where_the_thing_can_be_done(hand: Hand) -> None:
     url = "https://hand.example/p/1"
     assert hand.unsupported(Capability.CANCEL, url).hint == f"Do it on its page: {url}"
     assert hand.unsupported(Capability.ERASE, url).hint == f"Wait a year. {url}"
@@ -448,7 +448,7 @@ class Deed:
 UNSURE = Unavailable("no answer", provider="Hand", status=504, acted=True)
 
 
-async def test_a_deed_that_was_answered_is_not_looked_for(hand: Hand, pauses: list[float]) -> None:
+async def test_an_act_that_was_answered_is_not_looked_for(hand: Hand, pauses: list[float]) -> None:
     deed = Deed("b7")
     assert await hand.send_once(deed.send, deed.confirm) == "b7"
     assert (deed.acts, deed.looked, pauses) == (1, 0, [])
@@ -457,20 +457,20 @@ async def test_a_deed_that_was_answered_is_not_looked_for(hand: Hand, pauses: li
 @pytest.mark.parametrize(
     "refusal", [Rejected("no", provider="Hand"), Unavailable("down", provider="Hand"), NotFound("?", provider="Hand")]
 )
-async def test_a_deed_that_was_refused_is_not_looked_for(hand: Hand, refusal: Exception) -> None:
+async def test_an_act_that_was_refused_is_not_looked_for(hand: Hand, refusal: Exception) -> None:
     deed = Deed(refusal)
     with pytest.raises(type(refusal)):
         await hand.send_once(deed.send, deed.confirm)
     assert (deed.acts, deed.looked) == (1, 0)
 
 
-async def test_a_deed_without_an_answer_is_looked_for_and_never_done_again(hand: Hand, pauses: list[float]) -> None:
+async def test_an_act_without_an_answer_is_looked_for_and_never_done_again(hand: Hand, pauses: list[float]) -> None:
     deed = Deed(UNSURE, None, RateLimited("wait", provider="Hand", retry_after=1), "b7")
     assert await hand.send_once(deed.send, deed.confirm) == "b7"
     assert (deed.acts, deed.looked, pauses) == (1, 3, [0.5, 1.5, 3.0])
 
 
-async def test_a_deed_whose_effect_is_not_seen_is_told_as_uncertain(hand: Hand) -> None:
+async def test_an_act_whose_effect_is_not_seen_is_reported_as_uncertain(hand: Hand) -> None:
     deed = Deed(UNSURE, None, None, None)
     with pytest.raises(Unavailable, match=r"can't see whether it acted\. I did not try again") as caught:
         await hand.send_once(deed.send, deed.confirm)

@@ -255,14 +255,14 @@ def test_busy_repository_is_polled_at_the_wanted_pace_all_hour() -> None:
     assert sum(pauses) / len(pauses) == 10
 
 
-def test_thousands_of_looks_at_the_quota_keep_an_hour_of_marks() -> None:
+def test_thousands_of_reads_of_the_quota_keep_an_hour_of_marks() -> None:
     meter = client.RequestMeter()
     for second in range(0, 3 * 3600, 5):
         meter.quota(second, None, NOW + timedelta(seconds=second))
     assert len(meter._marks) <= 62
 
 
-def test_what_bitbucket_tells_of_the_rest_goes_before_what_is_counted() -> None:
+def test_what_bitbucket_reports_of_the_rest_goes_before_what_is_counted() -> None:
     headers = {"X-RateLimit-Limit": "4000", "X-RateLimit-Remaining": "1200", "X-RateLimit-Reset": "90"}
     assert told(httpx.Headers(headers)) == Quota(limit=4000, remaining=1200, resets_at=NOW + timedelta(seconds=90))
     at = NOW + timedelta(minutes=20)
@@ -272,7 +272,7 @@ def test_what_bitbucket_tells_of_the_rest_goes_before_what_is_counted() -> None:
     assert client.RequestMeter().quota(100, epoch, NOW) == Quota(limit=4000, remaining=1200, resets_at=at)
 
 
-def test_access_token_is_told_its_limit_and_whether_it_is_near() -> None:
+def test_an_access_token_reads_its_limit_and_whether_it_is_near() -> None:
     assert told(httpx.Headers({})) is None
     assert told(httpx.Headers({"X-RateLimit-Limit": "many"})) is None
     far = told(httpx.Headers({"X-RateLimit-Limit": "4000", "X-RateLimit-NearLimit": "false"}))
@@ -430,7 +430,7 @@ def test_attempt_and_its_start_are_those_of_the_newest_attempt() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "wanted"), [(330, 330.0), (0, None), (None, None), (-5, None), (10**30, None)])
-async def test_listed_build_tells_its_duration(seconds: int | None, wanted: float | None) -> None:
+async def test_listed_build_reports_its_duration(seconds: int | None, wanted: float | None) -> None:
     run = {**a_run(), "completed_on": "2026-08-01T11:50:00Z", "duration_in_seconds": seconds}
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"values": [run]}))
     async with opened(CASE, transport) as bitbucket:
@@ -484,7 +484,7 @@ def test_login_inside_a_noreply_address_is_read(raw: str, login: str | None) -> 
     assert (person.name, person.login) == ("Signe", login)
 
 
-def test_errors_of_a_build_whose_steps_are_not_told_are_unknown_and_not_zero() -> None:
+def test_errors_of_a_build_whose_steps_are_not_reported_are_unknown_and_not_zero() -> None:
     assert convert.errors(BUILD, [], 0) is None
     assert convert.errors(replace(BUILD, raw_state="ERROR"), [], 0) == 1
     assert convert.errors(replace(BUILD, conclusion=Conclusion.PASSED, raw_state="SUCCESSFUL"), [], 0) == 0

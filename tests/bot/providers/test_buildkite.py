@@ -62,9 +62,9 @@ SILENT = httpx.MockTransport(nothing)
 
 async def test_clear_token_is_believed_where_there_is_no_signature() -> None:
     async with opened(CASE, SILENT) as buildkite:
-        tap = buildkite.parse_webhook({"x-buildkite-token": SECRET}, FINISHED)
-        assert tap is not None
-        assert (tap.pipeline, tap.build) == ("ferry", "41")
+        event = buildkite.parse_webhook({"x-buildkite-token": SECRET}, FINISHED)
+        assert event is not None
+        assert (event.pipeline, event.build) == ("ferry", "41")
         with pytest.raises(AuthFailed, match="token"):
             buildkite.parse_webhook({"x-buildkite-token": "guess"}, FINISHED)
 
@@ -103,9 +103,9 @@ async def test_webhook_without_a_pipeline_is_placed_by_its_address_or_left_alone
     body = {"event": "build.running", "build": a_build(41)}
     nowhere = {"event": "build.running", "build": {"number": 41}}
     async with opened(CASE, SILENT) as buildkite:
-        tap = buildkite.parse_webhook({"x-buildkite-token": SECRET}, json.dumps(body).encode())
-        assert tap is not None
-        assert tap.pipeline == "ferry"
+        event = buildkite.parse_webhook({"x-buildkite-token": SECRET}, json.dumps(body).encode())
+        assert event is not None
+        assert event.pipeline == "ferry"
         assert buildkite.parse_webhook({"x-buildkite-token": SECRET}, json.dumps(nowhere).encode()) is None
 
 
@@ -213,7 +213,7 @@ def test_build_that_names_no_pipeline_is_no_build() -> None:
         convert.build(wire.BuildWire(number=1, state="passed"), "ci", {})
 
 
-def test_build_inside_a_pipeline_tells_its_name_and_repository() -> None:
+def test_build_inside_a_pipeline_reports_its_name_and_repository() -> None:
     pipeline = wire.PipelineWire(slug="ferry", name="Ferry", repository="git@github.com:harbor/ferry.git")
     build = convert.build(wire.BuildWire(number=1, state="passed", pipeline=pipeline), "ci", {})
     assert (build.pipeline, build.name, build.repo) == ("ferry", "Ferry", "harbor/ferry")
@@ -362,7 +362,7 @@ async def test_job_is_found_in_its_own_build_whatever_pipeline_was_named() -> No
     assert (build.pipeline, build.id) == ("beacon", "9")
 
 
-def test_fork_is_told_by_the_known_repository_or_by_the_prefix_of_its_branch() -> None:
+def test_fork_is_recognized_by_the_known_repository_or_by_the_prefix_of_its_branch() -> None:
     def is_fork(branch: str, owner: str, known: dict[str, str]) -> bool | None:
         request = wire.PullRequest(id="7", base="main", repository=f"https://github.com/{owner}/ferry.git")
         url = f"{HOME}/pipelines/ferry/builds/1"

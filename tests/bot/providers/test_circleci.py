@@ -317,7 +317,9 @@ def test_promised_rerun_is_waited_for_only_for_a_while() -> None:
         ("", None, "unknown"),
     ],
 )
-def test_trigger_is_told_by_its_kind_or_by_the_event_behind_it(kind: str, event: str | None, trigger: str) -> None:
+def test_trigger_is_recognized_by_its_kind_or_by_the_event_behind_it(
+    kind: str, event: str | None, trigger: str
+) -> None:
     told = {"circleci": {"event_type": event}} if event else {}
     it = wire.PipelineWire.of(a_pipeline(trigger={"type": kind}, trigger_parameters=told))
     assert convert.trigger(it) == trigger
@@ -353,7 +355,7 @@ async def test_nothing_watched_costs_nothing() -> None:
         assert circleci.requests == 0
 
 
-async def test_new_build_is_told_once_and_a_rerun_of_it_when_it_shows() -> None:
+async def test_new_build_is_returned_once_and_a_rerun_of_it_when_it_shows() -> None:
     runs = [a_workflow(411)]
     recent = [run_id(411)]
 
@@ -379,7 +381,7 @@ async def test_new_build_is_told_once_and_a_rerun_of_it_when_it_shows() -> None:
     assert (third.builds[0].attempt, third.builds[0].status) == (2, Status.IN_PROGRESS)
 
 
-async def test_build_is_told_under_the_name_it_is_watched_by() -> None:
+async def test_build_is_returned_under_the_name_it_is_watched_by() -> None:
     def answer(path: str) -> object:
         if path.endswith("/workflow"):
             return listing(a_workflow())
@@ -477,7 +479,7 @@ async def test_job_is_found_in_its_own_build_and_under_its_own_project(told: str
     assert asked[0] == "/api/v2/project/gh/harbor/ferry/job/702"
 
 
-async def test_job_that_tells_nothing_of_its_build_is_not_found() -> None:
+async def test_job_that_reports_nothing_of_its_build_is_not_found() -> None:
     async with opened(CASE, answering(lambda _: {"number": 702})[0]) as circleci:
         with pytest.raises(NotFound, match="which build job 702"):
             await circleci.build_of_job(FERRY, "702")
@@ -492,7 +494,7 @@ async def test_job_that_tells_nothing_of_its_build_is_not_found() -> None:
         ({"branch": "pull/77", "origin_repository_url": None}, None),
     ],
 )
-def test_fork_is_told_by_its_repository(vcs: dict[str, object], fork: bool | None) -> None:
+def test_fork_is_recognized_by_its_repository(vcs: dict[str, object], fork: bool | None) -> None:
     about = {"origin_repository_url": "https://github.com/harbor/ferry", **vcs}
     about["target_repository_url"] = "https://github.com/harbor/ferry"
     assert convert.from_fork(wire.PipelineWire.of(a_pipeline(vcs=about))) is fork
@@ -645,7 +647,7 @@ async def test_retry_of_which_a_part_is_refused_says_so() -> None:
             await circleci.retry(FERRY, build_id(41))
 
 
-async def test_act_that_was_taken_is_not_told_as_failed_where_the_build_can_not_be_read_then() -> None:
+async def test_act_that_was_taken_is_not_reported_as_failed_where_the_build_can_not_be_read_then() -> None:
     was_cancelled = False
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -737,7 +739,7 @@ def test_every_start_option_is_taken() -> None:
     start.check(StartRequest(options=dict.fromkeys(start.START_OPTIONS, "yes")))
 
 
-async def test_known_id_of_a_definition_needs_no_look() -> None:
+async def test_known_id_of_a_definition_needs_no_request() -> None:
     transport, asked = answering(lambda path: {"id": build_id(50)} if path.endswith("/run") else listing())
     wanted = StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main"), options={"definition": build_id(1)})
     async with opened(CASE, transport) as circleci:

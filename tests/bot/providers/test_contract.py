@@ -358,5 +358,5 @@ def test_methods_have_the_form_of_the_base_class(kind: str) -> None:
         assert is_listing or inspect.iscoroutinefunction(own) == inspect.iscoroutinefunction(base), name
 
 
-def test_conclusions_and_statuses_are_the_words_of_the_house() -> None:
+def test_conclusions_and_statuses_are_our_own_words() -> None:
     assert {one.value for one in Status} & {one.value for one in Conclusion} == set()

@@ -165,7 +165,7 @@ async def test_request_that_waits_for_a_token_another_request_got_goes_on_after_
         assert (await github.build(BUILD, "9041")).number == 41
 
 
-async def test_token_that_is_refused_twice_is_told_to_the_person() -> None:
+async def test_token_that_is_refused_twice_is_reported_to_the_person() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             return httpx.Response(201, json={"token": "ghs_x", "expires_at": (NOW + timedelta(hours=1)).isoformat()})
@@ -312,9 +312,9 @@ async def test_delivery_without_a_name_is_named_by_its_signature() -> None:
     body = json.dumps({"workflow_run": {"id": 9041}, "repository": {"full_name": "Harbor/ferry"}}).encode()
     headers, _ = token_case.sign(body, {"x-github-event": "workflow_run"})
     async with opened(CASE, SILENT) as github:
-        tap = github.parse_webhook(headers, body)
-    assert tap is not None
-    assert (tap.delivery, tap.pipeline, tap.build) == (headers["x-hub-signature-256"], "Harbor/ferry", "9041")
+        event = github.parse_webhook(headers, body)
+    assert event is not None
+    assert (event.delivery, event.pipeline, event.build) == (headers["x-hub-signature-256"], "Harbor/ferry", "9041")
 
 
 async def test_webhook_of_an_event_without_its_run_says_nothing() -> None:
@@ -418,7 +418,7 @@ RESET = str(int(NOW.timestamp()) + 90)
         (404, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": RESET, **DATE}, "Not Found", None),
     ],
 )
-def test_limit_is_told_from_a_refusal(
+def test_limit_is_reported_from_a_refusal(
     status: int, headers: Mapping[str, str], message: str, seconds: float | None
 ) -> None:
     assert errors.limited(reply(status, headers, {"message": message})) == seconds
@@ -588,7 +588,7 @@ def old_server(runs: list[dict[str, object]], *, login: str = "harbor-bells") ->
     return World(answer)
 
 
-async def test_old_server_is_asked_only_once_whether_it_tells_the_run() -> None:
+async def test_old_server_is_asked_only_once_whether_it_reports_the_run() -> None:
     runs: list[dict[str, object]] = []
     world = old_server(runs)
     async with opened(CASE, world) as github:
@@ -840,7 +840,7 @@ async def test_workflows_of_two_hundred_repositories_are_listed_and_no_more() ->
     assert len(world.asked) == 201
 
 
-async def test_token_that_ends_during_a_listing_is_told() -> None:
+async def test_token_that_ends_during_a_listing_is_reported() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/workflows"):
             return httpx.Response(401, json={"message": "Bad credentials"})
@@ -1067,7 +1067,7 @@ async def test_a_run_is_of_the_workflow_that_github_names() -> None:
         assert (await github.build("Harbor/Ferry/159039", "9041")).pipeline == "Harbor/Ferry/159039"
 
 
-async def test_acts_tell_the_workflow_of_the_run() -> None:
+async def test_acts_report_the_workflow_of_the_run() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             return httpx.Response(201, json={})
@@ -1326,7 +1326,9 @@ ACTS: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("status", [403, 404, 429, 500])
 @pytest.mark.parametrize("act", ACTS)
-async def test_an_act_that_was_taken_is_not_told_as_failed_where_the_read_after_it_fails(act: str, status: int) -> None:
+async def test_an_act_that_was_taken_is_not_reported_as_failed_where_the_read_after_it_fails(
+    act: str, status: int
+) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             return httpx.Response(202, json={})

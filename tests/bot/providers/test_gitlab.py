@@ -275,7 +275,7 @@ async def test_graphql_in_a_form_we_do_not_know_falls_back_to_rest(answer: objec
     assert not after.builds
 
 
-async def test_an_outage_during_the_poll_is_told() -> None:
+async def test_an_outage_during_the_poll_is_reported() -> None:
     with pytest.raises(Unavailable):
         await polled(Server(lambda _: httpx.Response(502)), cursor(1), watching(1))
 
@@ -291,7 +291,7 @@ async def test_a_single_project_too_complex_for_graphql_is_asked_by_rest() -> No
     assert server.paths == ["POST /api/graphql", "GET /api/v4/projects/1/pipelines"]
 
 
-async def test_a_build_deleted_between_list_and_look_is_left_out() -> None:
+async def test_a_build_deleted_between_list_and_read_is_left_out() -> None:
     server = Server(
         lambda r: httpx.Response(200, json=[run(90001)]) if r.url.path.endswith("pipelines") else nothing(r)
     )
@@ -299,7 +299,7 @@ async def test_a_build_deleted_between_list_and_look_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("before", [None, cursor(1)])
-async def test_a_refused_token_is_told_by_the_poll(before: str | None) -> None:
+async def test_a_refused_token_is_reported_by_the_poll(before: str | None) -> None:
     with pytest.raises(AuthFailed):
         await polled(Server(lambda _: httpx.Response(401, json={"message": "401 Unauthorized"})), before, watching(1))
 
@@ -326,9 +326,9 @@ async def test_signature_vectors_hold(vector: Mapping[str, Any]) -> None:
             with pytest.raises(AuthFailed):
                 provider.parse_webhook(headers, body)
             return
-        tap = provider.parse_webhook(headers, body)
-        assert tap is not None
-        assert (tap.pipeline, tap.build, tap.delivery) == ("1", "31", headers["webhook-id"])
+        event = provider.parse_webhook(headers, body)
+        assert event is not None
+        assert (event.pipeline, event.build, event.delivery) == ("1", "31", headers["webhook-id"])
 
 
 HOOK = json.dumps({"object_kind": "pipeline", "object_attributes": {"id": 5}, "project": {"id": 6}}).encode()
@@ -581,14 +581,14 @@ async def test_a_start_without_answer_is_not_sent_twice_and_not_guessed_among_se
     assert sum(request.method == "POST" for request in server.asked) == 1
 
 
-async def test_a_project_without_a_default_branch_is_told() -> None:
+async def test_a_project_without_a_default_branch_is_reported() -> None:
     server = Server(lambda _: httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b"}))
     async with opened(CASE, server) as provider:
         with pytest.raises(Rejected, match="no default branch"):
             await provider.start(PROJECT, StartRequest())
 
 
-async def test_inputs_go_as_texts_where_their_types_are_not_told() -> None:
+async def test_inputs_go_as_texts_where_their_types_are_not_reported() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         match request.url.path:
             case "/api/v4/projects/4711/pipelines":
@@ -642,7 +642,7 @@ async def test_retrying_all_rejecting_a_job_and_downloading_a_report_are_refused
     assert not server.asked
 
 
-async def test_an_approval_that_is_not_there_is_told() -> None:
+async def test_an_approval_that_is_not_there_is_reported() -> None:
     async with opened(CASE, Server(nothing)) as provider:
         with pytest.raises(NotFound):
             await provider.decide(BLOCKED, approve=True)
@@ -709,7 +709,7 @@ async def test_what_a_build_can_do_without_is_left_unknown_where_it_may_not_be_r
         assert [job.name for job in await provider.jobs(PROJECT, "90001")] == ["lint"]
 
 
-async def test_a_refused_token_is_told_and_not_taken_for_a_missing_page() -> None:
+async def test_a_refused_token_is_reported_and_not_taken_for_a_missing_page() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/jobs"):
             return httpx.Response(200, json=[])
@@ -755,7 +755,7 @@ async def test_variables_that_gitlab_goes_on_computing_are_left_out() -> None:
     assert sum("graphql" in path for path in server.paths) == 4
 
 
-async def test_where_only_one_kind_of_parameter_is_told_that_one_is_returned() -> None:
+async def test_where_only_one_kind_of_parameter_is_reported_that_one_is_returned() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if "graphql" not in request.url.path:
             return httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b", "default_branch": "main"})
@@ -1015,7 +1015,7 @@ async def test_v3_build_is_its_own_only_job_with_its_own_file_and_log() -> None:
             await result_of(provider.download(replace(ARCHIVE, id="7/archive", build="7", pipeline="31")))
 
 
-async def test_v3_build_tells_coverage_runner_stage_and_the_commits_time() -> None:
+async def test_v3_build_reports_coverage_runner_stage_and_the_commits_time() -> None:
     commit = {"id": "abc", "created_at": "2015-12-24T16:51:14.000+01:00"}
     raw = an_old_build(7, stage="test", coverage=91.25, runner={"description": "quay"}, commit=commit)
     async with opened(V3, old_server({"builds/7": raw})) as provider:
@@ -1066,7 +1066,7 @@ async def test_a_v3_project_out_of_reach_stops_no_other_and_all_of_them_is_an_er
             await provider.changes(None, watching(9))
 
 
-async def test_a_v3_poll_tells_of_a_refused_token() -> None:
+async def test_a_v3_poll_reports_of_a_refused_token() -> None:
     async with opened(V3, Server(lambda _: httpx.Response(401, json={}))) as provider:
         with pytest.raises(AuthFailed):
             await provider.changes(None, watching(31))
@@ -1090,7 +1090,7 @@ async def test_a_v3_list_with_paging_headers_follows_them() -> None:
     assert len(server.asked) == 2
 
 
-async def test_what_v3_does_not_tell_is_said_and_not_guessed() -> None:
+async def test_what_v3_does_not_report_is_admitted_and_not_guessed() -> None:
     async with opened(V3, old_server({"builds/5": an_old_build(5)})) as provider:
         with pytest.raises(Rejected, match="no default branch"):
             await provider.start("31", StartRequest())

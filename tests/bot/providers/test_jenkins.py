@@ -565,7 +565,7 @@ RUNNING_MAIN = {**a_build(42), "building": True, "result": None}
 PATH_42 = "/job/lamps/job/beacon/job/main/42"
 
 
-async def test_input_step_that_only_the_stage_view_tells_is_seen_in_the_build_the_poll_and_the_list() -> None:
+async def test_input_step_that_only_the_stage_view_reports_is_seen_in_the_build_the_poll_and_the_list() -> None:
     tree = {"fullName": MAIN, "lastBuild": {"number": 42, "building": True, "result": None}}
     transport = Scripted(
         {
@@ -582,7 +582,7 @@ async def test_input_step_that_only_the_stage_view_tells_is_seen_in_the_build_th
     assert (approval.id, approval.name, approval.build) == ("Light", "Light it?", "42")
 
 
-async def test_stage_view_is_not_asked_where_builds_tell_of_their_input_steps_or_where_there_are_none() -> None:
+async def test_stage_view_is_not_asked_where_builds_report_of_their_input_steps_or_where_there_are_none() -> None:
     telling = {**RUNNING_MAIN, "actions": [{"waitingForInput": False}]}
     freestyle = {**RUNNING_MAIN, "_class": "hudson.model.FreeStyleBuild"}
     transport = Scripted({f"GET {PATH_42}/api/json": freestyle})
@@ -666,7 +666,7 @@ async def test_default_branch_is_what_the_job_says_and_never_what_was_built_last
         ("origin/main", {"ghprbPullId": ""}, convert.BuiltRef(branch="main")),
     ],
 )
-def test_plain_jobs_tell_pull_requests_by_their_parameters_and_by_what_git_checked_out(
+def test_plain_jobs_show_pull_requests_by_their_parameters_and_by_what_git_checked_out(
     git: str, recorded: dict[str, str], ref: convert.BuiltRef
 ) -> None:
     actions = [
@@ -838,7 +838,7 @@ def test_first_known_cause_is_the_trigger(kinds: list[str], trigger: Trigger) ->
     assert convert.trigger(causes, "bell-bot", is_pull_request=False) is trigger
 
 
-def test_parent_build_is_named_and_its_number_only_where_told() -> None:
+def test_parent_build_is_named_and_its_number_only_where_reported() -> None:
     assert convert.starter([wire.Cause(upstream_project="a/b%2Fc", upstream_build=4)])[0] == "a » b/c #4"
     assert convert.starter([wire.Cause(upstream_project="a")])[0] == "a"
 
@@ -904,7 +904,7 @@ def test_warnings_are_counted_once_and_unknown_without_tools() -> None:
         ([wire.Tool(id="gcc")], IssueCounts(analyzer_warnings=0)),
     ],
 )
-def test_older_plugin_that_tells_only_sizes_is_counted_and_what_it_does_not_tell_is_unknown(
+def test_older_plugin_that_reports_only_sizes_is_counted_and_what_it_does_not_report_is_unknown(
     tools: list[wire.Tool], counts: IssueCounts
 ) -> None:
     assert annotations.warning_counts(tools) == counts

@@ -138,8 +138,8 @@ async def test_webhook_reads_as_expected(case: Case, file: Path, write_expected:
     webhook = read_webhook_file(file)
     headers, path_secret = signed(case, webhook.content, webhook)
     async with opened(case, Replay([], case.origin)) as provider:
-        tap = provider.parse_webhook(headers, webhook.content, path_secret)
-    agrees(as_json(tap), file.with_suffix(".expected.json"), write=write_expected)
+        event = provider.parse_webhook(headers, webhook.content, path_secret)
+    agrees(as_json(event), file.with_suffix(".expected.json"), write=write_expected)
 
 
 @EVERY_HOOK
@@ -172,13 +172,13 @@ async def test_gnawed_webhook_reads_or_is_an_error_for_people(case: Case, file: 
         for said, content in bodies:
             headers, path_secret = signed(case, content, webhook)
             try:
-                tap = provider.parse_webhook(headers, content, path_secret)
+                event = provider.parse_webhook(headers, content, path_secret)
             except BotError:
                 continue
             except Exception as exc:  # noqa: BLE001 - whatever it is, it must say which bite it was
                 pytest.fail(f"{file.name}: {said}: {exc!r}")
-            assert tap is None or all(
-                isinstance(part, str | None) for part in (tap.delivery, tap.pipeline, tap.build)
+            assert event is None or all(
+                isinstance(part, str | None) for part in (event.delivery, event.pipeline, event.build)
             ), said
 
 

@@ -118,8 +118,8 @@ async def reads_webhook(entry: Entry, sample: Sample) -> None:
     given = {name.lower(): value for name, value in entry.about.get("headers", {}).items()}
     headers, path_secret = case.sign(entry.content, given)
     async with opened(case, httpx.MockTransport(lambda _: httpx.Response(404)), sample.options) as provider:
-        tap = provider.parse_webhook(
+        event = provider.parse_webhook(
             {name.lower(): value for name, value in headers.items()}, entry.content, path_secret
         )
     assert sample.facts is not None
-    sample.facts(tap)
+    sample.facts(event)

@@ -610,7 +610,7 @@ async def test_products_and_workflows_are_remembered_and_read_again_later() -> N
         assert transport.count("/ciProducts") == 2
 
 
-async def test_workflows_of_one_name_in_one_product_are_told_apart_by_id() -> None:
+async def test_workflows_of_one_name_in_one_product_are_distinguished_by_id() -> None:
     twins = {"data": [resource("ciWorkflows", "w1", name="Twin"), resource("ciWorkflows", "w2", name="twin")]}
     async with opened(CASE, Apple(account(**{f"/v1/ciProducts/{APP}/workflows": twins}))) as provider:
         with pytest.raises(Ambiguous) as raised:
@@ -743,7 +743,7 @@ async def test_a_conflict_keeps_apples_words_where_the_workflow_cannot_be_read()
     assert [request.method for request in transport.asked].count("POST") == 1
 
 
-async def test_other_refusals_of_a_start_are_told_as_they_are() -> None:
+async def test_other_refusals_of_a_start_are_passed_on_as_they_are() -> None:
     refusal = httpx.Response(
         422, json={"errors": [{"status": "422", "code": "X", "title": "No", "detail": "Bad entity"}]}
     )
@@ -947,7 +947,7 @@ def reply(status: int, code: str = "X", headers: Mapping[str, str] | None = None
     )
 
 
-def test_apples_codes_are_told_in_plain_words() -> None:
+def test_apples_codes_are_explained_in_plain_words() -> None:
     agreement = map_error(reply(403, "FORBIDDEN.REQUIRED_AGREEMENTS_MISSING_OR_EXPIRED.SOMETHING_NEW"))
     assert isinstance(agreement, AuthFailed)
     assert "agreement" in str(agreement)
@@ -1059,12 +1059,12 @@ async def test_a_stand_in_on_plain_http_has_its_own_pages() -> None:
         )
 
 
-async def test_a_webhook_without_its_workflow_asks_to_look_at_everything() -> None:
+async def test_a_webhook_without_its_workflow_asks_to_poll_everything() -> None:
     body = {"metadata": {"attributes": {"eventType": "BUILD_STARTED"}}, "ciBuildRun": {"id": "r"}}
     async with opened(CASE, Apple({})) as provider:
-        tap = provider.parse_webhook({}, json.dumps(body).encode(), str(CASE.options["webhook_secret"]))
-    assert tap is not None
-    assert (tap.delivery, tap.pipeline, tap.build) == ("r:BUILD_STARTED", None, None)
+        event = provider.parse_webhook({}, json.dumps(body).encode(), str(CASE.options["webhook_secret"]))
+    assert event is not None
+    assert (event.delivery, event.pipeline, event.build) == ("r:BUILD_STARTED", None, None)
 
 
 # administration
@@ -1363,7 +1363,7 @@ async def test_an_actions_page_leads_to_its_own_build() -> None:
     assert (build.number, build.pipeline) == (2, NIGHTLY)
 
 
-async def test_a_build_is_told_though_the_products_cannot_be_read() -> None:
+async def test_a_build_is_returned_though_the_products_cannot_be_read() -> None:
     transport = Apple({f"/v1/ciBuildRuns/{RUN}": {"data": run(5)}, "/v1/ciProducts": httpx.Response(403, json={})})
     async with opened(CASE, transport) as provider:
         assert (await provider.build(CHECKS, RUN)).number == 5
@@ -1448,7 +1448,7 @@ async def test_a_run_of_a_branch_or_a_tag_has_nothing_of_a_pull_request(
         ({"completionStatus": "CANCELED"}, None),
     ],
 )
-async def test_the_reason_of_an_end_is_told(attributes: Mapping[str, Any], reason: str | None) -> None:
+async def test_the_reason_of_an_end_is_reported(attributes: Mapping[str, Any], reason: str | None) -> None:
     transport = Apple(account(**{f"/v1/ciBuildRuns/{RUN}": {"data": run(5, **attributes)}}))
     async with opened(CASE, transport) as provider:
         assert (await provider.build(CHECKS, RUN)).reason == reason

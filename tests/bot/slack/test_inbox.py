@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +13,8 @@ from bot.core.acting import begin_act
 from bot.core.errors import StoreError, UsageError
 from bot.core.tasks import Tasks
 from bot.security.vault import Vault, new_key
-from bot.slack.inbox import Ack, Inbox, TakenOverError, begin_answer, tracked
+from bot.slack.deliveries import Ack
+from bot.slack.inbox import Inbox, TakenOverError, begin_answer, tracked
 from bot.store import Store
 from bot.store.inbox import InboxKind
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT, changed
@@ -54,7 +55,7 @@ class Process:
     """A process with an inbox, and what it does with what it takes."""
 
     def __init__(self, name: str, store: Store, clock: SetClock, slack: Slack, vault: Vault) -> None:
-        self.heard: list[Mapping[str, Any]] = []
+        self.received: list[Mapping[str, Any]] = []
         self.reply = Ack(200)
         self.work: Work = self.answered
         self.background = True
@@ -63,7 +64,7 @@ class Process:
         self.inbox = Inbox(
             store,
             dispatch=self.dispatch,
-            answers=slack,
+            sender=cast("Any", slack),
             vault=vault,
             clock=clock,
             owner=name,
@@ -71,7 +72,7 @@ class Process:
         )
 
     async def dispatch(self, body: Mapping[str, Any], _headers: Mapping[str, str]) -> Ack:
-        self.heard.append(body)
+        self.received.append(body)
         if self.background:
             self.tasks.start(tracked(self.work(body)), "work")  # type: ignore[arg-type]
         return self.reply
@@ -156,37 +157,37 @@ async def test_what_comes_again_is_acked_and_done_once(stage: Stage, body: dict[
     await stage.first.settle()
     acks.append(await stage.second.take(body))
     assert {ack.status for ack in acks} == {200}
-    assert (len(stage.first.heard), len(stage.second.heard)) == (1, 0)
+    assert (len(stage.first.received), len(stage.second.received)) == (1, 0)
     assert stage.slack.texts == ["done"]
     assert await stage.open_rows() == 0
 
 
 async def test_deliveries_at_the_same_time_to_two_processes_are_done_once(stage: Stage) -> None:
     await asyncio.gather(*(process.take(COMMAND) for process in (stage.first, stage.second) * 5))
-    assert len(stage.first.heard) + len(stage.second.heard) == 1
+    assert len(stage.first.received) + len(stage.second.received) == 1
 
 
 async def test_a_command_whose_process_died_before_its_act_is_done_by_another(stage: Stage) -> None:
     await stage.crash("dies_before_its_act", COMMAND)
     await stage.recover()
-    assert [body["text"] for body in stage.second.heard] == ["run web"]
+    assert [body["text"] for body in stage.second.received] == ["run web"]
     assert stage.slack.texts == ["done"]
     assert await stage.open_rows() == 0
     await stage.recover()
-    assert len(stage.second.heard) == 1
+    assert len(stage.second.received) == 1
 
 
 @pytest.mark.parametrize("body", [COMMAND, CLICK, FORM, MENTION], ids=lambda b: b.get("type", "command"))
-async def test_an_act_that_may_have_started_is_told_and_not_repeated(stage: Stage, body: dict[str, Any]) -> None:
+async def test_an_act_that_may_have_started_is_reported_and_not_repeated(stage: Stage, body: dict[str, Any]) -> None:
     await stage.crash("dies_acting", body)
     await stage.recover()
-    assert stage.second.heard == []
+    assert stage.second.received == []
     (told,) = stage.slack.texts
     assert "may have started" in told
     assert "look before you repeat it" in told
     assert await stage.open_rows() == 0
     await stage.second.take(body)
-    assert stage.second.heard == []
+    assert stage.second.received == []
 
 
 async def test_the_command_is_named_where_it_may_have_started_and_pings_nobody(stage: Stage) -> None:
@@ -198,13 +199,15 @@ async def test_the_command_is_named_where_it_may_have_started_and_pings_nobody(s
 async def test_an_answer_that_may_have_been_lost_is_given_again_and_marked(stage: Stage) -> None:
     await stage.crash("dies_answering", COMMAND)
     await stage.recover()
-    assert stage.second.heard == []
+    assert stage.second.received == []
     assert stage.slack.responses == [
         ("https://hooks.example/1", "_Possibly repeated: I was restarted while I answered._\nStarted #5")
     ]
 
 
-async def test_where_the_response_url_is_used_up_the_person_is_told_in_the_channel_only_they_see(stage: Stage) -> None:
+async def test_where_the_response_url_is_used_up_the_person_is_informed_in_the_channel_only_they_see(
+    stage: Stage,
+) -> None:
     stage.slack.takes_responses = False
     await stage.crash("dies_acting", COMMAND)
     await stage.recover()
@@ -247,7 +250,7 @@ async def test_a_lease_is_kept_while_the_work_goes_on(stage: Stage) -> None:
         stage.clock.go(seconds=6)
         await stage.first.inbox.tick()
         await stage.recover()
-    assert stage.second.heard == []
+    assert stage.second.received == []
     going_on.set()
     await stage.first.settle()
     assert stage.slack.texts == ["done"]
@@ -258,18 +261,18 @@ async def test_a_process_that_is_stopped_hands_its_work_over_at_once(stage: Stag
     await stage.first.take(COMMAND)
     await stage.first.tasks.drain(0)
     await stage.recover()
-    assert len(stage.second.heard) == 1
+    assert len(stage.second.received) == 1
 
 
-async def test_what_is_too_old_is_told_and_not_done(stage: Stage) -> None:
+async def test_what_is_too_old_is_reported_and_not_done(stage: Stage) -> None:
     await stage.crash("dies_before_its_act", COMMAND)
     stage.clock.go(minutes=16)
     await stage.recover()
-    assert stage.second.heard == []
+    assert stage.second.received == []
     assert "Nothing was done" in stage.slack.texts[0]
 
 
-async def test_what_kills_each_process_is_given_up_and_told(stage: Stage) -> None:
+async def test_what_kills_each_process_is_given_up_and_reported(stage: Stage) -> None:
     await stage.crash("dies_before_its_act", COMMAND)
     for process in (stage.second, stage.first, stage.second, stage.first):
         process.work = process.dies_before_its_act
@@ -278,7 +281,7 @@ async def test_what_kills_each_process_is_given_up_and_told(stage: Stage) -> Non
             await asyncio.sleep(0)
         await stage.store.inbox.drain()
         stage.clock.go(seconds=16)
-    assert len(stage.first.heard) + len(stage.second.heard) == 4
+    assert len(stage.first.received) + len(stage.second.received) == 4
     assert "several times" in stage.slack.texts[0]
     assert await stage.open_rows() == 0
 
@@ -288,34 +291,34 @@ async def test_events_that_nobody_waits_for_are_done_again_or_dropped_quietly(st
     await stage.crash("dies_before_its_act", reaction)
     stage.clock.go(minutes=16)
     await stage.recover()
-    assert (stage.second.heard, stage.slack.texts) == ([], [])
+    assert (stage.second.received, stage.slack.texts) == ([], [])
 
 
 async def test_a_form_that_needs_a_correction_may_be_sent_again(stage: Stage) -> None:
     stage.first.background, stage.first.reply = False, ERRORS
     assert (await stage.first.take(FORM)).body == ERRORS.body
     assert (await stage.second.take(FORM)).body == ""
-    assert len(stage.second.heard) == 1
+    assert len(stage.second.received) == 1
     await stage.second.settle()
     await stage.first.take(FORM)
-    assert len(stage.first.heard) == 1
+    assert len(stage.first.received) == 1
 
 
-async def test_a_form_that_was_lost_is_done_where_its_fields_could_be_sealed_else_told(
+async def test_a_form_that_was_lost_is_done_where_its_fields_could_be_sealed_else_reported(
     stage: Stage, vault: Vault
 ) -> None:
     await stage.crash("dies_before_its_act", FORM)
     await stage.recover()
     if vault.can_seal:
-        assert stage.second.heard == [FORM]
+        assert stage.second.received == [FORM]
     else:
-        assert stage.second.heard == []
+        assert stage.second.received == []
         assert "send it again" in stage.slack.texts[0]
         await stage.second.take(FORM)
-        assert len(stage.second.heard) == 1
+        assert len(stage.second.received) == 1
 
 
-async def test_a_recovered_form_that_is_refused_is_told(stage: Stage, vault: Vault) -> None:
+async def test_a_recovered_form_that_is_refused_is_reported(stage: Stage, vault: Vault) -> None:
     if not vault.can_seal:
         pytest.skip("its fields are not kept")
     await stage.crash("dies_before_its_act", FORM)
@@ -348,7 +351,7 @@ async def test_a_process_without_the_key_leaves_a_delivery_to_one_that_has_it(st
     stranger = Process("stranger", stage.store, stage.clock, stage.slack, Vault.from_text(new_key()))
     await stranger.inbox.tick()
     await stranger.settle()
-    assert (stranger.heard, await stage.open_rows()) == ([], 1)
+    assert (stranger.received, await stage.open_rows()) == ([], 1)
     stage.clock.go(seconds=16)
     await stage.recover()
     assert stage.slack.texts == ["done"]
@@ -373,26 +376,28 @@ async def test_what_cannot_be_written_is_not_acked_and_not_done(stage: Stage, mo
 
     monkeypatch.setattr(stage.store.inbox, "receive", away)
     assert (await stage.first.take(COMMAND)).status == 503
-    assert stage.first.heard == []
+    assert stage.first.received == []
 
 
 async def test_an_ack_that_failed_lets_the_delivery_come_again(stage: Stage) -> None:
     stage.first.background, stage.first.reply = False, Ack(500)
     assert (await stage.first.take(MENTION)).status == 500
     await stage.second.take(MENTION)
-    assert len(stage.second.heard) == 1
+    assert len(stage.second.received) == 1
 
 
 async def test_what_leaves_nothing_to_do_is_handed_on_without_a_row(stage: Stage) -> None:
     stage.first.background = False
     for body in ({"type": "block_suggestion"}, {"type": "event_callback", "event": {"type": "team_join"}}):
         assert (await stage.first.take(body)).status == 200
-    assert len(stage.first.heard) == 2
+    assert len(stage.first.received) == 2
     async with stage.store.read() as db:
         assert (await (await db.connection()).exec_driver_sql("SELECT count(*) FROM inbox")).scalar() == 0
 
 
-async def test_work_that_breaks_is_closed_and_told_to_the_log(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_work_that_breaks_is_closed_and_reported_to_the_log(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     async def breaks(_body: Mapping[str, Any]) -> None:
         raise UsageError("broke")
 
@@ -403,7 +408,7 @@ async def test_work_that_breaks_is_closed_and_told_to_the_log(stage: Stage, capl
     assert await stage.open_rows() == 0
 
 
-async def test_a_schedule_that_was_claimed_is_run_by_another_process_or_told_in_its_channel(stage: Stage) -> None:
+async def test_a_schedule_that_was_claimed_is_run_by_another_process_or_reported_in_its_channel(stage: Stage) -> None:
     ran: list[Mapping[str, Any]] = []
 
     async def resume(body: Mapping[str, Any]) -> None:

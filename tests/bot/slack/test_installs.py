@@ -147,7 +147,7 @@ async def test_a_single_token_serves_every_call_once_slack_knows_it(
         (Response("slow down", 429, {"Retry-After": "0"}), SlackAway),
     ],
 )
-async def test_slack_refusing_a_token_and_slack_being_away_are_told_apart(
+async def test_slack_refusing_a_token_and_slack_being_away_are_distinguished(
     installs: Installs, consent: Consent, said: Response, error: type[BotError]
 ) -> None:
     consent.answers = [said] * 3
@@ -242,7 +242,7 @@ async def test_the_only_organization_serves_a_workspace_nobody_has_named(install
     assert await installs.token("T7") == "xoxb-first"
 
 
-async def test_of_two_organizations_the_one_is_asked_that_requests_told_of_even_after_a_restart(
+async def test_of_two_organizations_the_one_is_asked_that_requests_named_even_after_a_restart(
     installs: Installs, store: Store, set_clock: SetClock, consent: Consent, network: Network, vault: Vault
 ) -> None:
     for number in (1, 2):

@@ -33,7 +33,7 @@ async def test_a_post_goes_out_with_text_blocks_key_and_without_previews(sender:
     assert ts in slack.workspace.messages[slack.ios]
     (call,) = slack.calls("chat.postMessage")
     assert (call["text"], call["unfurl_links"], call["unfurl_media"]) == ("hello", False, False)
-    assert call["metadata"] == {"event_type": "buildbell_notice", "event_payload": {"key": "n1"}}
+    assert call["metadata"] == {"event_type": "buildbell_notification", "event_payload": {"key": "n1"}}
     assert call["blocks"] == [section("hello")]
 
 
@@ -212,7 +212,7 @@ async def test_a_429_pauses_its_channel(sender: Sender, slack: LocalSlack, timer
     assert timer.slept == [5.0]
 
 
-async def test_what_would_wait_too_long_is_told_so_at_once(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
+async def test_what_would_wait_too_long_is_refused_at_once(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
     slack.fails("chat.postMessage", "429", retry_after=300)
     with pytest.raises(SlackLimited):
         await sender.post(TEAM, slack.ios, HELLO)

@@ -7,32 +7,25 @@ from typing import Any
 import pytest
 
 from bot.http.transport import Network
+from bot.slack.deliveries import Ack
 from bot.slack.socket_mode import SocketMode
 from tests.bot.slack.conftest import LocalSlack
 from tests.playground.fake_bot import APP_TOKEN
-
-
-@dataclass
-class Reply:
-    """What the bot answers."""
-
-    body: str = ""
-    status: int = 200
 
 
 class Bot:
     """Remembers what comes over the socket and answers as told."""
 
     def __init__(self) -> None:
-        self.heard: list[Mapping[str, Any]] = []
+        self.received: list[Mapping[str, Any]] = []
         self.fallbacks: list[str] = []
-        self.reply = Reply()
+        self.reply = Ack()
         self.arrived = asyncio.Event()
 
-    async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Reply:
+    async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Ack:
         assert headers == {}
         self.fallbacks.append(fallback)
-        self.heard.append(body)
+        self.received.append(body)
         self.arrived.set()
         return self.reply
 
@@ -60,13 +53,13 @@ async def test_a_command_comes_over_the_socket_and_its_ack_goes_back(
 ) -> None:
     answer = await slack.people.command(user=slack.ana, channel=slack.ios, text="run payload-service")
     assert answer["ok"], answer
-    assert [(body["text"], body["user_id"]) for body in bot.heard] == [("run payload-service", slack.ana)]
-    assert slack.bot.heard == []
+    assert [(body["text"], body["user_id"]) for body in bot.received] == [("run payload-service", slack.ana)]
+    assert slack.bot.received == []
 
 
 @pytest.mark.parametrize("body", ['{"text": "on it"}', "on it"])
 async def test_what_the_ack_says_is_shown(slack: LocalSlack, socket: SocketMode, bot: Bot, body: str) -> None:
-    bot.reply = Reply(body=body)
+    bot.reply = Ack(body=body)
     await slack.people.command(user=slack.ana, channel=slack.ios, text="status")
     assert "on it" in [message.text for message in slack.workspace.messages[slack.ios].values()]
 
@@ -100,11 +93,11 @@ async def test_an_envelope_is_acked_once_its_payload_is_taken_and_not_where_it_c
     await socket._take(client, hello)
     odd: Any = Envelope("e4", "text")
     await socket._take(client, odd)
-    bot.reply = Reply(status=503)
+    bot.reply = Ack(status=503)
     again: Any = Envelope("e5", event)
     await socket._take(client, again)
     assert sent == ["e1", "e2"]
-    assert [body.get("event_id") for body in bot.heard] == ["Ev1", None, "Ev1"]
+    assert [body.get("event_id") for body in bot.received] == ["Ev1", None, "Ev1"]
     assert bot.fallbacks == ["e1", "e2", "e5"]
 
 

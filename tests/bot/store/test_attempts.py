@@ -23,18 +23,20 @@ def known(
 @pytest.mark.parametrize(
     ("build", "before", "expected"),
     [
-        pytest.param(running(), None, (1, False), id="a build met for the first time is in its first round"),
+        pytest.param(running(), None, (1, False), id="a build met for the first time is in its first attempt"),
         pytest.param(ended(), None, (1, False), id="so is one met at its end"),
         pytest.param(running(attempt=3), None, (3, False), id="unless its system counts attempts"),
-        pytest.param(ended(), known(running()), (1, False), id="an end belongs to the round that ran"),
-        pytest.param(running(), known(ended()), (2, True), id="an ended build that runs again is in a new round"),
-        pytest.param(running(attempt=2), known(ended(attempt=1)), (2, True), id="and an attempt is one round"),
+        pytest.param(ended(), known(running()), (1, False), id="an end belongs to the attempt that ran"),
+        pytest.param(running(), known(ended()), (2, True), id="an ended build that runs again is in a new attempt"),
+        pytest.param(
+            running(attempt=2), known(ended(attempt=1)), (2, True), id="and the system's count of attempts is used"
+        ),
         pytest.param(running(attempt=4), known(ended(attempt=1)), (4, True), id="also when some were missed"),
         pytest.param(running(attempt=1), known(ended(attempt=1)), (2, True), id="or when the count stood still"),
         pytest.param(ended(attempt=2), known(ended(attempt=1)), (2, False), id="a new attempt's end, its start unseen"),
         pytest.param(ended(attempt=2), known(running(attempt=1)), (2, False), id="and the end before unseen too"),
         pytest.param(running(attempt=2), known(running(attempt=1)), (2, False), id="a new attempt, the end unseen"),
-        pytest.param(ended(completed_at=LATER), known(ended()), (2, False), id="another end is another round"),
+        pytest.param(ended(completed_at=LATER), known(ended()), (2, False), id="another end is another attempt"),
         pytest.param(
             ended(attempt=1, completed_at=LATER, raw_state="x"),
             known(ended(attempt=1)),
@@ -54,7 +56,7 @@ def known(
             ended(raw_state="x"), known(ended(completed_at=None)), (1, False), id="a time learned later is no other end"
         ),
         pytest.param(
-            ended(conclusion=Conclusion.FAILED), known(ended()), (1, False), id="a corrected result is the same round"
+            ended(conclusion=Conclusion.FAILED), known(ended()), (1, False), id="a corrected result is the same attempt"
         ),
         pytest.param(
             ended(), known(ended(), is_ended=False), (1, False), id="an end that a start brought is still to be written"
@@ -67,7 +69,7 @@ def known(
         ),
     ],
 )
-def test_a_look_is_put_into_its_attempt(build: Build, before: Known | None, expected: tuple[int, bool]) -> None:
+def test_a_polled_build_is_put_into_its_attempt(build: Build, before: Known | None, expected: tuple[int, bool]) -> None:
     taken = step(build, before)
     assert taken is not None
     assert (taken.attempt_no, taken.reopened) == expected
@@ -86,11 +88,11 @@ def test_a_look_is_put_into_its_attempt(build: Build, before: Known | None, expe
         ),
         pytest.param(ended(attempt=1), known(running(attempt=2)), id="the attempt before"),
         pytest.param(running(attempt=1), known(ended(attempt=2)), id="the attempt before, running"),
-        pytest.param(ended(), known(running(), attempt_no=2, last_end=NOW), id="the end of the round before"),
+        pytest.param(ended(), known(running(), attempt_no=2, last_end=NOW), id="the end of the attempt before"),
         pytest.param(
             ended(completed_at=NOW - timedelta(seconds=1)),
             known(running(), attempt_no=2, last_end=NOW),
-            id="an end before the end of the round before",
+            id="an end before the end of the attempt before",
         ),
         pytest.param(
             running(branch=None, commit=None, author=None, web_url=None),
@@ -134,7 +136,7 @@ def test_issue_counts_of_one_attempt_are_not_taken_into_the_next() -> None:
     assert taken.build.completed_at is None
 
 
-def test_the_first_time_told_of_an_end_stays() -> None:
+def test_the_first_time_reported_of_an_end_stays() -> None:
     nearly = NOW + timedelta(milliseconds=300)
     whole = ended()
     assert step(replace(whole, completed_at=nearly), known(whole)) is None
@@ -175,7 +177,7 @@ looks = st.builds(
 
 
 @given(st.lists(looks, max_size=8))
-def test_attempts_never_go_back_and_the_same_look_twice_adds_nothing(seen: list[Build]) -> None:
+def test_attempts_never_go_back_and_the_same_poll_twice_adds_nothing(seen: list[Build]) -> None:
     before: Known | None = None
     for build in seen:
         taken = step(build, before)

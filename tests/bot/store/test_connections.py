@@ -13,24 +13,11 @@ def pipeline(name: str, **fields: Any) -> Pipeline:
     return Pipeline(id=f"id-{name}", path=f"works/{name}", name=name, **fields)
 
 
-async def test_a_connection_made_in_slack_keeps_its_health_when_it_is_saved_again(store: Store) -> None:
+async def test_a_connection_made_in_slack_is_replaced_when_it_is_saved_again(store: Store) -> None:
     await store.connections.save(ConnectionRow(name="b", kind="gitlab", settings="sealed", created_at=NOW))
-    await store.connections.set_down("b", "timeout", NOW)
-    await store.connections.set_down("b", "refused", LATER)
     await store.connections.save(ConnectionRow(name="b", kind="gitlab", settings="sealed-2", created_at=LATER))
     (row,) = await store.connections.all()
-    assert (row.settings, row.down_since, row.last_error) == ("sealed-2", NOW, "refused")
-    await store.connections.set_up("b")
-    (row,) = await store.connections.all()
-    assert (row.down_since, row.last_error) == (None, "")
-
-
-async def test_the_health_of_a_connection_from_the_configuration_is_kept_too(store: Store) -> None:
-    await store.connections.set_up(CONNECTION)
-    assert await store.connections.all() == []
-    await store.connections.set_down(CONNECTION, "refused", NOW)
-    (row,) = await store.connections.all()
-    assert (row.name, row.kind, row.settings, row.down_since) == (CONNECTION, "", "", NOW)
+    assert (row.name, row.kind, row.settings) == ("b", "gitlab", "sealed-2")
 
 
 async def test_a_deleted_connection_takes_its_pipelines_and_poll_targets_with_it(store: Store) -> None:

@@ -82,7 +82,7 @@ async def test_processes_may_migrate_at_the_same_time(bare_url: str) -> None:
         await store.close()
 
 
-async def test_without_tables_the_operator_is_told_to_migrate(bare_url: str) -> None:
+async def test_without_tables_the_operator_is_asked_to_migrate(bare_url: str) -> None:
     store = await Store.open(bare_url, clock=clock.now)
     for question in (store.polling.targets(), store.links.save(link()), store.tokens.add("k", seconds=1)):
         with pytest.raises(StoreError, match="no tables") as caught:
@@ -237,7 +237,7 @@ def test_the_wheel_holds_the_migrations() -> None:
     assert (Path(listed.stdout.strip()) / "versions" / "0001_first_tables.py").exists()
 
 
-async def test_a_database_that_is_locked_or_full_is_told_in_words() -> None:
+async def test_a_database_that_is_locked_or_full_is_reported_in_words() -> None:
     with pytest.raises(StoreError, match="can't be used now"):
         async with translate_errors():
             raise OperationalError("UPDATE", {}, Exception("database is locked"))

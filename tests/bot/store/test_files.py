@@ -25,7 +25,7 @@ async def test_new_files_are_readable_by_their_owner_only_whatever_the_umask(tmp
         os.umask(before)
 
 
-async def test_files_that_others_could_read_are_mended_and_told(
+async def test_files_that_others_could_read_are_mended_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = await Store.open(f"sqlite:///{tmp_path}/store.db", clock=clock.now)

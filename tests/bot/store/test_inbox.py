@@ -150,7 +150,7 @@ async def test_writes_that_wait_for_a_commit_go_into_the_next_one_together() -> 
     await group.drain()
 
 
-async def test_a_commit_that_fails_is_told_to_each_of_its_writes_and_the_next_one_works() -> None:
+async def test_a_commit_that_fails_is_reported_to_each_of_its_writes_and_the_next_one_works() -> None:
     failures = [StoreError("locked")]
 
     async def commit(items: object) -> list[object]:

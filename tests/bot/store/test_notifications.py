@@ -40,7 +40,7 @@ async def test_a_notification_is_written_once(store: Store, other: Store) -> Non
     assert await store.notifications.add([]) == 0
 
 
-async def test_a_channel_hears_its_notifications_one_after_the_other(store: Store) -> None:
+async def test_a_channel_gets_its_notifications_one_after_the_other(store: Store) -> None:
     await store.notifications.add(
         [notification("b1"), notification("b2"), notification("b1", channel="C2"), notification("b3", team="T2")]
     )
@@ -183,7 +183,7 @@ async def test_held_notifications_are_let_go_once(store: Store, other: Store) ->
     ]
 
 
-async def test_a_notification_is_readdressed_unless_its_new_reader_was_told(store: Store) -> None:
+async def test_a_notification_is_readdressed_unless_its_new_reader_was_notified(store: Store) -> None:
     await store.notifications.add(
         [notification(channel="@author"), notification("b2", channel="@author"), notification("b2", channel="U7")]
     )

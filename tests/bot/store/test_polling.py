@@ -118,7 +118,7 @@ async def test_an_outage_keeps_the_cursor_and_the_time_it_began_until_it_is_over
     assert (poll_target.failing_since, poll_target.last_error, poll_target.notified_at) == (None, "", None)
 
 
-async def test_a_tap_makes_a_poll_target_due_and_names_builds_once(store: Store) -> None:
+async def test_a_webhook_event_makes_a_poll_target_due_and_names_builds_once(store: Store) -> None:
     await store.polling.ensure(CONNECTION, "", now=NOW + MINUTE)
     hints = [(PIPELINE, "b1"), (PIPELINE, "b2")]
     assert await store.polling.request(CONNECTION, None, hints, full=False, now=NOW)
@@ -130,7 +130,7 @@ async def test_a_tap_makes_a_poll_target_due_and_names_builds_once(store: Store)
     assert await store.polling.take_hints(999) == []
 
 
-async def test_a_tap_of_one_part_leaves_the_others_alone(store: Store) -> None:
+async def test_a_webhook_event_of_one_part_leaves_the_others_alone(store: Store) -> None:
     for part in ("a", "b"):
         await store.polling.ensure(CONNECTION, part, now=NOW + MINUTE)
     await store.polling.request(CONNECTION, "a", [(PIPELINE, "b1")], full=False, now=NOW)
@@ -139,7 +139,7 @@ async def test_a_tap_of_one_part_leaves_the_others_alone(store: Store) -> None:
     assert [poll_target.part for poll_target in await claim(store)] == ["b"]
 
 
-async def test_a_tap_for_a_poll_target_that_is_not_there_says_so(store: Store) -> None:
+async def test_a_webhook_event_for_a_poll_target_that_is_not_there_says_so(store: Store) -> None:
     assert not await store.polling.request(CONNECTION, None, [], full=True, now=NOW)
 
 
@@ -147,7 +147,7 @@ async def test_a_tap_for_a_poll_target_that_is_not_there_says_so(store: Store) -
     ("hints", "full"),
     [([], False), ([(PIPELINE, "b1")], True), ([(PIPELINE, str(number)) for number in range(201)], False)],
 )
-async def test_a_tap_that_names_no_or_too_many_builds_polls_the_whole_poll_target(
+async def test_a_webhook_event_that_names_no_or_too_many_builds_polls_the_whole_poll_target(
     store: Store, hints: list[tuple[str, str]], *, full: bool
 ) -> None:
     await store.polling.ensure(CONNECTION, "", now=NOW + MINUTE)
@@ -157,7 +157,7 @@ async def test_a_tap_that_names_no_or_too_many_builds_polls_the_whole_poll_targe
     assert len(await store.polling.take_hints(poll_target.id or 0)) == min(len(hints), 200)
 
 
-async def test_builds_named_during_a_look_are_looked_at_next(store: Store) -> None:
+async def test_builds_named_during_a_poll_are_read_next(store: Store) -> None:
     await store.polling.ensure(CONNECTION, "", now=NOW)
     (poll_target,) = await claim(store)
     await store.polling.request(CONNECTION, "", [(PIPELINE, "b1")], full=False, now=NOW)
@@ -167,7 +167,7 @@ async def test_builds_named_during_a_look_are_looked_at_next(store: Store) -> No
     assert await store.polling.take_hints(again.id or 0) == [(PIPELINE, "b1")]
 
 
-async def test_a_tap_for_everything_during_a_look_is_not_lost_even_in_the_same_instant(store: Store) -> None:
+async def test_a_webhook_event_for_everything_during_a_poll_is_not_lost_even_in_the_same_instant(store: Store) -> None:
     await store.polling.ensure(CONNECTION, "", now=NOW)
     (poll_target,) = await claim(store)
     await store.polling.request(CONNECTION, "", [], full=True, now=NOW)
@@ -178,7 +178,7 @@ async def test_a_tap_for_everything_during_a_look_is_not_lost_even_in_the_same_i
     assert await claim(store) == []
 
 
-async def test_the_next_time_anything_is_due_looks_through_leases(store: Store) -> None:
+async def test_the_next_time_anything_is_due_ignores_leases(store: Store) -> None:
     assert await store.polling.next_due(NOW) is None
     await store.polling.ensure(CONNECTION, "a", now=NOW)
     await store.polling.ensure(CONNECTION, "b", now=NOW + 5 * MINUTE)
@@ -218,7 +218,7 @@ async def test_watched_are_linked_and_followed_pipelines_and_single_builds(store
     assert await store.polling.watched("other") == (frozenset({"p-linked-elsewhere"}), frozenset())
 
 
-async def test_a_build_nobody_has_heard_of_for_a_month_is_given_up(store: Store, set_clock: SetClock) -> None:
+async def test_a_build_without_news_for_a_month_is_given_up(store: Store, set_clock: SetClock) -> None:
     await store.links.save(link())
     await store.recording.record([running()], now=ago(days=29))
     assert await store.polling.watched(CONNECTION) == (frozenset({PIPELINE}), frozenset({key()}))
@@ -252,7 +252,7 @@ async def test_what_is_watched_is_known_by_pipeline(store: Store) -> None:
     ]
 
 
-async def test_a_poll_target_that_works_again_is_told_once_by_who_has_it(store: Store) -> None:
+async def test_a_poll_target_that_works_again_is_reported_once_by_who_has_it(store: Store) -> None:
     await store.polling.ensure(CONNECTION, "", now=NOW)
     (poll_target,) = await claim(store)
     await release(store, poll_target, error="It is down.")

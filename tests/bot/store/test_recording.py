@@ -41,7 +41,7 @@ def statements(store: Store) -> list[str]:
     return said
 
 
-async def test_a_build_that_runs_is_written_and_told_of_to_nobody(store: Store) -> None:
+async def test_a_build_that_runs_is_written_and_nobody_is_notified(store: Store) -> None:
     (item,) = await record_told(store, [running()], now=NOW)
     assert (item.first_seen, item.before, item.finished, item.attempt_no) == (True, None, None, 1)
     assert item.row.id
@@ -66,7 +66,7 @@ async def test_an_end_is_a_finished_attempt_with_a_notification_in_the_same_brea
     assert [row.state for row in await store.notifications.of_build(key())] == ["pending"]
 
 
-async def test_nothing_is_told_twice_however_often_it_is_seen(store: Store, other: Store) -> None:
+async def test_nothing_is_posted_twice_however_often_it_is_polled(store: Store, other: Store) -> None:
     for seen_by in (store, other, store):
         await record_told(seen_by, [ended()], now=NOW)
     assert len(await store.notifications.of_build(key())) == 1
@@ -126,7 +126,7 @@ async def test_a_reopened_build_ends_anew_and_its_old_end_is_not_news(store: Sto
     assert [row.attempt_no for row in await store.notifications.of_build(key())] == [1, 2]
 
 
-async def test_both_attempts_of_a_build_in_one_page_are_told(store: Store) -> None:
+async def test_both_attempts_of_a_build_in_one_page_are_posted(store: Store) -> None:
     first = ended(attempt=1, conclusion=Conclusion.FAILED, completed_at=ago(minutes=9))
     second = ended(attempt=2, completed_at=ago(minutes=3))
     items = await record_told(store, [second, first], now=NOW)
@@ -168,7 +168,7 @@ async def test_an_opening_approval_is_news_once(store: Store) -> None:
     assert item.blocked
 
 
-async def test_a_build_that_may_have_been_told_of_and_forgotten_is_not_news(store: Store) -> None:
+async def test_a_build_that_may_have_been_posted_and_forgotten_is_not_news(store: Store) -> None:
     (item,) = await record_told(store, [ended(completed_at=ago(days=181))], now=NOW)
     assert item.finished is None
     assert await store.notifications.of_build(key()) == []
@@ -478,7 +478,7 @@ async def test_cards_learn_that_no_counts_will_come(store: Store) -> None:
     assert [made.edit_due_at for made in await store.cards.of_build(key())] == [NOW]
 
 
-async def test_a_started_build_is_watched_and_its_end_told_however_fast_it_came(store: Store) -> None:
+async def test_a_started_build_is_watched_and_its_end_posted_however_fast_it_came(store: Store) -> None:
     row = await store.recording.record_start(
         ended(),
         team=TEAM,
@@ -513,7 +513,7 @@ async def test_a_build_the_watcher_saw_first_is_marked_as_started_and_keeps_what
     assert [build.id for build in await store.builds.started_by(TEAM, "U1", 5)] == ["b1"]
 
 
-async def test_an_end_that_was_told_already_stays_told_when_the_start_is_written_late(store: Store) -> None:
+async def test_an_end_that_was_posted_already_stays_posted_when_the_start_is_written_late(store: Store) -> None:
     await record_told(store, [ended(updated_at=NOW)], now=NOW)
     row = await store.recording.record_start(
         running(updated_at=ago(minutes=1)),

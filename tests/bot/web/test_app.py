@@ -20,6 +20,7 @@ from typing_extensions import override
 from bot.core.errors import AuthFailed, BotError, StoreError, UnexpectedResponse
 from bot.core.models import WebhookEvent
 from bot.providers.base.provider import AnyProvider
+from bot.slack.deliveries import Ack
 from bot.store.tables import InstallRow
 from bot.web.app import WebDependencies, web_app
 from bot.web.slack import BODY_BYTES
@@ -33,15 +34,6 @@ from tests.bot.works import Works
 SECRET, NEW_SECRET = "hush-old", "hush-new"
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
-
-
-@dataclass
-class Reply:
-    """What Bolt's side answers."""
-
-    status: int = 200
-    body: str = ""
-    content_type: str = "text/plain;charset=utf-8"
 
 
 class Works2(Works):
@@ -60,13 +52,13 @@ class Works2(Works):
 
 
 @dataclass
-class House:
-    """The web with everything behind its doors."""
+class WebHarness:
+    """The web app with fakes of all it uses."""
 
     clock: SetClock
-    heard: list[Mapping[str, Any]] = field(default_factory=list)
+    received: list[Mapping[str, Any]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
-    reply: Reply = field(default_factory=Reply)
+    reply: Ack = field(default_factory=Ack)
     fallbacks: list[str] = field(default_factory=list)
     written: list[list[tuple[str | None, list[tuple[str, str]], bool]]] = field(default_factory=list)
     write_faults: list[BotError] = field(default_factory=list)
@@ -89,9 +81,9 @@ class House:
                 provider_of=self.provider_of,
                 webhooks=self.queue,
                 checks={name: self.check(name) for name in ("database", "slack")},
-                metrics=lambda: (b"buildbell_looks_total 1\n", "text/plain; version=0.0.4"),
+                metrics=lambda: (b"buildbell_polls_total 1\n", "text/plain; version=0.0.4"),
                 clock=self.clock,
-                oauth=self if self.oauth else None,
+                oauth=cast("Any", self) if self.oauth else None,
                 installed=self.after,
             )
         )
@@ -99,8 +91,8 @@ class House:
             transport=httpx.ASGITransport(self.app), base_url="http://bot.example", follow_redirects=False
         )
 
-    async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Reply:
-        self.heard.append(body)
+    async def take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Ack:
+        self.received.append(body)
         self.headers.append(headers)
         self.fallbacks.append(fallback)
         return self.reply
@@ -164,8 +156,8 @@ class House:
 
 
 @pytest.fixture
-async def house(set_clock: SetClock) -> AsyncIterator[House]:
-    made = House(set_clock)
+async def harness(set_clock: SetClock) -> AsyncIterator[WebHarness]:
+    made = WebHarness(set_clock)
     yield made
     await made.http.aclose()
 
@@ -174,62 +166,62 @@ async def house(set_clock: SetClock) -> AsyncIterator[House]:
 
 
 @pytest.mark.parametrize("text", ["status", "run payload-service", "payload=%7B", "ü & = %", "", "—watch “x”"])
-async def test_a_command_is_handed_on_whatever_its_words(house: House, text: str) -> None:
-    answer = await house.command(text)
+async def test_a_command_is_handed_on_whatever_its_words(harness: WebHarness, text: str) -> None:
+    answer = await harness.command(text)
     assert (answer.status_code, answer.text) == (200, "")
-    assert house.heard[0]["text"] == text
+    assert harness.received[0]["text"] == text
 
 
-async def test_a_click_is_read_from_its_payload(house: House) -> None:
+async def test_a_click_is_read_from_its_payload(harness: WebHarness) -> None:
     click = {"type": "block_actions", "user": {"id": "U1"}, "team": None, "actions": [{"action_id": "build.cancel"}]}
-    house.reply = Reply(body='{"a": 1}', content_type="application/json")
-    answer = await house.send(urlencode({"payload": json.dumps(click)}).encode())
+    harness.reply = Ack(body='{"a": 1}', content_type="application/json")
+    answer = await harness.send(urlencode({"payload": json.dumps(click)}).encode())
     assert (answer.json(), answer.headers["content-type"]) == ({"a": 1}, "application/json")
-    assert house.heard == [click]
+    assert harness.received == [click]
 
 
-async def test_odd_texts_are_made_valid_where_they_come_in(house: House) -> None:
-    await house.send(b"command=%2Fbuild&text=run+web+A%3D%00x&team_id=T1&user_id=U1&channel_id=C1")
-    assert house.heard[0]["text"] == "run web A=x"
+async def test_odd_texts_are_made_valid_where_they_come_in(harness: WebHarness) -> None:
+    await harness.send(b"command=%2Fbuild&text=run+web+A%3D%00x&team_id=T1&user_id=U1&channel_id=C1")
+    assert harness.received[0]["text"] == "run web A=x"
     click = b'{"type": "block_actions", "user": {"id": "U1"}, "actions": [{"action_id": "build.run", "value": "run half \\ud83d"}]}'
-    await house.send(urlencode({"payload": click}).encode())
-    assert house.heard[1]["actions"][0]["value"] == "run half \N{REPLACEMENT CHARACTER}"
+    await harness.send(urlencode({"payload": click}).encode())
+    assert harness.received[1]["actions"][0]["value"] == "run half \N{REPLACEMENT CHARACTER}"
 
 
-async def test_an_event_comes_with_what_slack_says_of_its_repeats(house: House) -> None:
+async def test_an_event_comes_with_what_slack_says_of_its_repeats(harness: WebHarness) -> None:
     event = {"type": "event_callback", "event_id": "Ev1", "event": {"type": "app_mention"}}
     headers = {"X-Slack-Retry-Num": "1", "X-Slack-Retry-Reason": "http_timeout", "x-other": "x"}
-    await house.send(json.dumps(event).encode(), kind="Application/JSON; charset=utf-8", headers=headers)
-    assert house.heard == [event]
-    assert house.headers == [{"x-slack-retry-num": "1", "x-slack-retry-reason": "http_timeout"}]
+    await harness.send(json.dumps(event).encode(), kind="Application/JSON; charset=utf-8", headers=headers)
+    assert harness.received == [event]
+    assert harness.headers == [{"x-slack-retry-num": "1", "x-slack-retry-reason": "http_timeout"}]
 
 
-async def test_slack_checking_the_address_is_answered_here(house: House) -> None:
+async def test_slack_checking_the_address_is_answered_here(harness: WebHarness) -> None:
     body = json.dumps({"type": "url_verification", "challenge": "c-1"}).encode()
-    assert (await house.send(body, kind=JSON)).text == "c-1"
-    assert (await house.send(b"ssl_check=1&token=x")).status_code == 200
+    assert (await harness.send(body, kind=JSON)).text == "c-1"
+    assert (await harness.send(b"ssl_check=1&token=x")).status_code == 200
     unsigned = {"x-slack-signature": None, "x-slack-request-timestamp": None}
-    assert (await house.send(b"ssl_check=1&token=x", headers=unsigned)).status_code == 200
-    assert house.heard == []
+    assert (await harness.send(b"ssl_check=1&token=x", headers=unsigned)).status_code == 200
+    assert harness.received == []
 
 
 # signatures
 
 
 @pytest.mark.parametrize(("secret", "status"), [(SECRET, 200), (NEW_SECRET, 200), ("another", 401), ("", 401)])
-async def test_one_of_two_secrets_must_have_signed(house: House, secret: str, status: int) -> None:
-    assert (await house.command(secret=secret)).status_code == status
-    assert len(house.heard) == (status == 200)
+async def test_one_of_two_secrets_must_have_signed(harness: WebHarness, secret: str, status: int) -> None:
+    assert (await harness.command(secret=secret)).status_code == status
+    assert len(harness.received) == (status == 200)
 
 
 async def test_without_a_secret_nothing_is_believed(set_clock: SetClock) -> None:
-    bare = House(set_clock, secrets=())
+    bare = WebHarness(set_clock, secrets=())
     assert (await bare.command(secret="")).status_code == 401
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(0, 200), (299, 200), (301, 401), (-299, 200), (-301, 401)])
-async def test_a_request_is_good_for_five_minutes(house: House, seconds: float, status: int) -> None:
-    answer = await house.command(at=house.clock().timestamp() - seconds)
+async def test_a_request_is_good_for_five_minutes(harness: WebHarness, seconds: float, status: int) -> None:
+    answer = await harness.command(at=harness.clock().timestamp() - seconds)
     assert answer.status_code == status
 
 
@@ -250,11 +242,11 @@ async def test_a_request_is_good_for_five_minutes(house: House, seconds: float, 
     ],
 )
 async def test_odd_headers_are_refused_and_logged_without_the_body(
-    house: House, headers: dict[str, Any], caplog: pytest.LogCaptureFixture
+    harness: WebHarness, headers: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = await house.command("secret words", headers=headers)
+    answer = await harness.command("secret words", headers=headers)
     assert answer.status_code == 401
-    assert house.heard == []
+    assert harness.received == []
     assert "secret words" not in caplog.text
 
 
@@ -284,12 +276,14 @@ BAD = [
 
 @pytest.mark.parametrize("kind", [FORM, JSON, "", "text/plain", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("body", BAD, ids=range(len(BAD)))
-async def test_malformed_bodies_are_refused_and_never_an_error_of_ours(house: House, body: bytes, kind: str) -> None:
-    unsigned = await house.send(body, kind=kind, headers={"x-slack-signature": None})
-    signed = await house.send(body, kind=kind)
+async def test_malformed_bodies_are_refused_and_never_an_error_of_ours(
+    harness: WebHarness, body: bytes, kind: str
+) -> None:
+    unsigned = await harness.send(body, kind=kind, headers={"x-slack-signature": None})
+    signed = await harness.send(body, kind=kind)
     assert unsigned.status_code == 401
     # What is no JSON may still be a form with an odd name in it.
-    assert signed.status_code == 400 or (signed.status_code == 200 and kind != JSON and house.heard)
+    assert signed.status_code == 400 or (signed.status_code == 200 and kind != JSON and harness.received)
 
 
 @settings(max_examples=60)
@@ -301,10 +295,10 @@ def test_no_bytes_at_all_make_an_error_of_ours(body: bytes, stamp: bytes, signat
     }
 
     async def ask() -> tuple[int, int]:
-        house = House(SetClock())
+        harness = WebHarness(SetClock())
         return (
-            (await house.send(body, headers=clean)).status_code,
-            (await house.send(body)).status_code,
+            (await harness.send(body, headers=clean)).status_code,
+            (await harness.send(body)).status_code,
         )
 
     loop = asyncio.new_event_loop()
@@ -316,32 +310,32 @@ def test_no_bytes_at_all_make_an_error_of_ours(body: bytes, stamp: bytes, signat
     assert signed in {200, 400}
 
 
-async def test_a_body_has_a_size_that_makes_sense(house: House) -> None:
-    assert (await house.send(b"a" * (BODY_BYTES + 1))).status_code == 413
+async def test_a_body_has_a_size_that_makes_sense(harness: WebHarness) -> None:
+    assert (await harness.send(b"a" * (BODY_BYTES + 1))).status_code == 413
 
     async def drip() -> AsyncIterator[bytes]:
         for _chunk in range(BODY_BYTES // 65536 + 2):
             yield b"a" * 65536
 
-    answer = await house.http.post("/slack/events", content=drip(), headers={"content-type": FORM})
+    answer = await harness.http.post("/slack/events", content=drip(), headers={"content-type": FORM})
     assert answer.status_code == 413
-    assert house.heard == []
+    assert harness.received == []
 
 
-async def test_each_request_comes_with_what_identifies_it(house: House) -> None:
-    await house.command("run web")
-    await house.command("run web")
-    house.clock.go(seconds=1)
-    await house.command("run web")
-    assert len(house.heard) == 3
-    assert house.fallbacks[0] == house.fallbacks[1] != house.fallbacks[2]
-    assert all(fallback.startswith("v0=") for fallback in house.fallbacks)
+async def test_each_request_comes_with_what_identifies_it(harness: WebHarness) -> None:
+    await harness.command("run web")
+    await harness.command("run web")
+    harness.clock.go(seconds=1)
+    await harness.command("run web")
+    assert len(harness.received) == 3
+    assert harness.fallbacks[0] == harness.fallbacks[1] != harness.fallbacks[2]
+    assert all(fallback.startswith("v0=") for fallback in harness.fallbacks)
 
 
 @pytest.mark.parametrize(("status", "answered"), [(404, 400), (503, 503), (200, 200)])
-async def test_what_nobody_knows_is_a_bad_request(house: House, status: int, answered: int) -> None:
-    house.reply = Reply(status=status)
-    assert (await house.command()).status_code == answered
+async def test_what_nobody_knows_is_a_bad_request(harness: WebHarness, status: int, answered: int) -> None:
+    harness.reply = Ack(status=status)
+    assert (await harness.command()).status_code == answered
 
 
 # the ack
@@ -362,7 +356,7 @@ class Silence:
 
 
 async def test_nothing_is_asked_of_store_slack_or_systems_before_the_ack(set_clock: SetClock) -> None:
-    house = House(set_clock)
+    harness = WebHarness(set_clock)
     services = Silence(set_clock)
     front = SlackApp(cast("Any", services), cast("Any", services), bot_user=lambda: "UBOT")
     before_ack: list[list[str]] = []
@@ -372,8 +366,8 @@ async def test_nothing_is_asked_of_store_slack_or_systems_before_the_ack(set_clo
         before_ack.append(list(services.asked))
         return reply
 
-    house.take = take  # type: ignore[method-assign]
-    house.__post_init__()
+    harness.take = take  # type: ignore[method-assign]
+    harness.__post_init__()
     click = {
         "type": "block_actions",
         "user": {"id": "U1"},
@@ -383,9 +377,9 @@ async def test_nothing_is_asked_of_store_slack_or_systems_before_the_ack(set_clo
     }
     event = {"type": "event_callback", "event_id": "Ev1", "team_id": "T1", "event": {"type": "unknown_event"}}
     answers = [
-        await house.command("run payload-service"),
-        await house.send(urlencode({"payload": json.dumps(click)}).encode()),
-        await house.send(json.dumps(event).encode(), kind=JSON),
+        await harness.command("run payload-service"),
+        await harness.send(urlencode({"payload": json.dumps(click)}).encode()),
+        await harness.send(json.dumps(event).encode(), kind=JSON),
     ]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert before_ack == [[], [], []]
@@ -393,11 +387,11 @@ async def test_nothing_is_asked_of_store_slack_or_systems_before_the_ack(set_clo
 
 
 async def test_an_ack_takes_little_of_our_own_time(set_clock: SetClock) -> None:
-    house = House(set_clock)
+    harness = WebHarness(set_clock)
     spent: list[float] = []
     for number in range(200):
         start = time.perf_counter()
-        await house.command(f"status web#{number}")
+        await harness.command(f"status web#{number}")
         spent.append(time.perf_counter() - start)
     # Usually 0.4 ms with the client's own share; the bound only catches a wait that crept in.
     assert statistics.median(spent) < 0.02
@@ -406,93 +400,93 @@ async def test_an_ack_takes_little_of_our_own_time(set_clock: SetClock) -> None:
 # webhooks
 
 
-async def hook(house: House, path: str = "/hooks/works") -> int:
-    return (await house.http.post(path, content=b"{}")).status_code
+async def hook(harness: WebHarness, path: str = "/hooks/works") -> int:
+    return (await harness.http.post(path, content=b"{}")).status_code
 
 
-async def test_a_webhook_is_answered_before_it_is_written_and_written_once(house: House) -> None:
-    house.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b")
-    assert [await hook(house) for _time in range(3)] == [202, 202, 202]
-    assert house.written == []
-    await house.queue.flush()
-    assert house.written == [[("", [("p", "b")], False)]]
-    house.works.says = WebhookEvent(delivery="d2")
-    await hook(house, "/hooks/works/path-secret")
-    await house.queue.flush()
-    assert house.written[1:] == [[(None, [], True)]]
-    assert house.works.asked[-1] == ("hook", "path-secret", "{}")
-    await house.queue.flush()
-    assert len(house.written) == 2
+async def test_a_webhook_is_answered_before_it_is_written_and_written_once(harness: WebHarness) -> None:
+    harness.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b")
+    assert [await hook(harness) for _time in range(3)] == [202, 202, 202]
+    assert harness.written == []
+    await harness.queue.flush()
+    assert harness.written == [[("", [("p", "b")], False)]]
+    harness.works.says = WebhookEvent(delivery="d2")
+    await hook(harness, "/hooks/works/path-secret")
+    await harness.queue.flush()
+    assert harness.written[1:] == [[(None, [], True)]]
+    assert harness.works.asked[-1] == ("hook", "path-secret", "{}")
+    await harness.queue.flush()
+    assert len(harness.written) == 2
 
 
-async def test_many_webhooks_of_a_poll_target_wait_as_one(house: House) -> None:
+async def test_many_webhooks_of_a_poll_target_wait_as_one(harness: WebHarness) -> None:
     for number in range(1000):
-        house.works.says = WebhookEvent(delivery=f"d{number}", pipeline="p", build=f"b{number % 300}")
-        assert await hook(house) == 202
-    assert len(house.queue) == 1
-    await house.queue.flush()
-    ((_part, hints, is_full),) = house.written[0]
+        harness.works.says = WebhookEvent(delivery=f"d{number}", pipeline="p", build=f"b{number % 300}")
+        assert await hook(harness) == 202
+    assert len(harness.queue) == 1
+    await harness.queue.flush()
+    ((_part, hints, is_full),) = harness.written[0]
     assert (len(hints), is_full) == (100, True)
 
 
-async def test_a_full_queue_refuses_what_it_can_not_hold_and_takes_it_later(house: House) -> None:
+async def test_a_full_queue_refuses_what_it_can_not_hold_and_takes_it_later(harness: WebHarness) -> None:
     event = WebhookEvent(delivery="d", pipeline="p", build="b")
-    for number in range(house.most_targets):
-        assert house.queue.add(f"c{number}", "", event)
-    house.works.says = event
-    assert await hook(house) == 503
-    assert house.queue.add("c0", "", event)
-    await house.queue.flush()
-    assert await hook(house) == 202
+    for number in range(harness.most_targets):
+        assert harness.queue.add(f"c{number}", "", event)
+    harness.works.says = event
+    assert await hook(harness) == 503
+    assert harness.queue.add("c0", "", event)
+    await harness.queue.flush()
+    assert await hook(harness) == 202
 
 
-async def test_what_can_not_be_written_waits_on_with_what_came_meanwhile(house: House) -> None:
-    house.write_faults = [StoreError("The connection to the database broke.")]
-    house.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b1")
-    assert await hook(house) == 202
+async def test_what_can_not_be_written_waits_on_with_what_came_meanwhile(harness: WebHarness) -> None:
+    harness.write_faults = [StoreError("The connection to the database broke.")]
+    harness.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b1")
+    assert await hook(harness) == 202
     with pytest.raises(StoreError):
-        await house.queue.flush()
-    house.works.says = WebhookEvent(delivery="d2", pipeline="p", build="b2")
-    await hook(house)
-    await house.queue.flush()
-    assert house.written == [[("", [("p", "b1"), ("p", "b2")], False)]]
+        await harness.queue.flush()
+    harness.works.says = WebhookEvent(delivery="d2", pipeline="p", build="b2")
+    await hook(harness)
+    await harness.queue.flush()
+    assert harness.written == [[("", [("p", "b1"), ("p", "b2")], False)]]
 
 
 async def test_the_queue_writes_beside_the_answers_and_survives_a_fault(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: WebHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.web.webhooks.GATHER_SECONDS", 0.0)
     monkeypatch.setattr("bot.web.webhooks.AGAIN_SECONDS", 0.0)
-    house.write_faults = [StoreError("The connection to the database broke.")]
-    house.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b1")
-    writing = asyncio.ensure_future(house.queue.run())
-    await hook(house)
+    harness.write_faults = [StoreError("The connection to the database broke.")]
+    harness.works.says = WebhookEvent(delivery="d1", pipeline="p", build="b1")
+    writing = asyncio.ensure_future(harness.queue.run())
+    await hook(harness)
     async with asyncio.timeout(10):
-        while not house.written:  # noqa: ASYNC110 - it is written in a task of its own
+        while not harness.written:  # noqa: ASYNC110 - it is written in a task of its own
             await asyncio.sleep(0)
     writing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await writing
-    assert house.written == [[("", [("p", "b1")], False)]]
+    assert harness.written == [[("", [("p", "b1")], False)]]
 
 
-async def test_webhooks_without_a_delivery_id_are_all_taken(house: House) -> None:
-    house.works.says = WebhookEvent(delivery="")
+async def test_webhooks_without_a_delivery_id_are_all_taken(harness: WebHarness) -> None:
+    harness.works.says = WebhookEvent(delivery="")
     for _time in range(2):
-        await hook(house)
-        await house.queue.flush()
-    assert len(house.written) == 2
+        await hook(harness)
+        await harness.queue.flush()
+    assert len(harness.written) == 2
 
 
-async def test_a_webhook_about_nothing_of_ours_is_taken_quietly(house: House) -> None:
-    assert await hook(house) == 200
-    assert len(house.queue) == 0
+async def test_a_webhook_about_nothing_of_ours_is_taken_quietly(harness: WebHarness) -> None:
+    assert await hook(harness) == 200
+    assert len(harness.queue) == 0
 
 
-async def test_an_unknown_connection_is_answered_as_a_wrong_signature_is(house: House) -> None:
-    house.works.says = AuthFailed("The signature does not fit.", provider="The Works", status=401)
+async def test_an_unknown_connection_is_answered_as_a_wrong_signature_is(harness: WebHarness) -> None:
+    harness.works.says = AuthFailed("The signature does not fit.", provider="The Works", status=401)
     answers = [
-        await house.http.post(path, content=b"{}")
+        await harness.http.post(path, content=b"{}")
         for path in ("/hooks/works", "/hooks/works/wrong", "/hooks/gone", "/hooks/gone/x", "/hooks/%00", "/hooks/ü")
     ]
     assert {(answer.status_code, answer.text, str(answer.headers)) for answer in answers} == {
@@ -501,29 +495,29 @@ async def test_an_unknown_connection_is_answered_as_a_wrong_signature_is(house: 
     assert "The Works" not in answers[0].text
 
 
-async def test_a_webhook_that_can_not_be_read_says_why(house: House) -> None:
-    house.works.says = UnexpectedResponse("The body does not read.", provider="The Works")
-    answer = await house.http.post("/hooks/works", content=b"{}")
-    assert (answer.status_code, answer.text) == (400, str(house.works.says))
-    assert len(house.queue) == 0
+async def test_a_webhook_that_can_not_be_read_says_why(harness: WebHarness) -> None:
+    harness.works.says = UnexpectedResponse("The body does not read.", provider="The Works")
+    answer = await harness.http.post("/hooks/works", content=b"{}")
+    assert (answer.status_code, answer.text) == (400, str(harness.works.says))
+    assert len(harness.queue) == 0
 
 
-async def test_oversized_webhooks_are_refused_whoever_they_are_for(house: House) -> None:
+async def test_oversized_webhooks_are_refused_whoever_they_are_for(harness: WebHarness) -> None:
     for name in ("works", "gone"):
-        assert (await house.http.post(f"/hooks/{name}", content=b"a" * (HOOK_BYTES + 1))).status_code == 413
-    assert (await house.http.get("/hooks/works")).status_code == 405
-    assert house.works.asked == []
+        assert (await harness.http.post(f"/hooks/{name}", content=b"a" * (HOOK_BYTES + 1))).status_code == 413
+    assert (await harness.http.get("/hooks/works")).status_code == 405
+    assert harness.works.asked == []
 
 
 # health
 
 
-async def test_alive_and_ready_and_measured(house: House) -> None:
-    assert (await house.http.get("/healthz")).text == "ok"
-    ready = await house.http.get("/readyz")
+async def test_alive_and_ready_and_measured(harness: WebHarness) -> None:
+    assert (await harness.http.get("/healthz")).text == "ok"
+    ready = await harness.http.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "checks": {"database": "ok", "slack": "ok"}})
-    metrics = await house.http.get("/metrics")
-    assert metrics.text.startswith("buildbell_looks_total")
+    metrics = await harness.http.get("/metrics")
+    assert metrics.text.startswith("buildbell_polls_total")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
@@ -535,47 +529,49 @@ async def test_alive_and_ready_and_measured(house: House) -> None:
         (TimeoutError(), "no answer within 5 s"),
     ],
 )
-async def test_what_is_not_ready_is_named(house: House, found: Any, says: str) -> None:
-    house.checks["slack"] = found
-    ready = await house.http.get("/readyz")
+async def test_what_is_not_ready_is_named(harness: WebHarness, found: Any, says: str) -> None:
+    harness.checks["slack"] = found
+    ready = await harness.http.get("/readyz")
     assert (ready.status_code, ready.json()) == (503, {"ready": False, "checks": {"database": "ok", "slack": says}})
 
 
 # installing
 
 
-async def test_an_installation_goes_to_slack_and_back(house: House) -> None:
-    there = await house.http.get("/slack/install")
+async def test_an_installation_goes_to_slack_and_back(harness: WebHarness) -> None:
+    there = await harness.http.get("/slack/install")
     assert there.headers["location"] == "https://slack.example/authorize?state=state-1"
     cookie = there.headers["set-cookie"].lower()
     assert "slack-app-oauth-state=state-1" in cookie
     assert "httponly" in cookie
     assert "max-age=600" in cookie
-    back = await house.http.get(
+    back = await harness.http.get(
         "/slack/oauth_redirect?state=state-1&code=c-1", headers={"cookie": "slack-app-oauth-state=state-1"}
     )
     assert back.status_code == 200
     assert "&lt;Acme&gt;" in back.text
-    assert house.finished == [{"state": "state-1", "cookie": "state-1", "code": "c-1"}]
-    assert house.installed == ["T1"]
+    assert harness.finished == [{"state": "state-1", "cookie": "state-1", "code": "c-1"}]
+    assert harness.installed == ["T1"]
 
 
-async def test_an_installation_that_was_refused_or_failed_says_so(house: House) -> None:
-    refused = await house.http.get("/slack/oauth_redirect?error=<script>")
+async def test_an_installation_that_was_refused_or_failed_says_so(harness: WebHarness) -> None:
+    refused = await harness.http.get("/slack/oauth_redirect?error=<script>")
     assert (refused.status_code, "<script>" in refused.text) == (400, False)
-    house.finish_fault = BotError("Slack refused the installation.", hint="Begin again.")
-    failed = await house.http.get("/slack/oauth_redirect?state=s&code=c")
+    harness.finish_fault = BotError("Slack refused the installation.", hint="Begin again.")
+    failed = await harness.http.get("/slack/oauth_redirect?state=s&code=c")
     assert failed.status_code == 400
     assert "Slack refused the installation. Begin again." in failed.text
 
 
-async def test_trouble_after_an_installation_does_not_undo_it(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    house.install_fault = StoreError("It broke.")
+async def test_trouble_after_an_installation_does_not_undo_it(
+    harness: WebHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.install_fault = StoreError("It broke.")
     with caplog.at_level(logging.WARNING):
-        assert (await house.http.get("/slack/oauth_redirect?state=s&code=c")).status_code == 200
+        assert (await harness.http.get("/slack/oauth_redirect?state=s&code=c")).status_code == 200
     assert caplog.messages == ["what follows an installation failed"]
 
 
 async def test_without_oauth_there_is_nothing_to_install(set_clock: SetClock) -> None:
-    bare = House(set_clock, oauth=False)
+    bare = WebHarness(set_clock, oauth=False)
     assert (await bare.http.get("/slack/install")).status_code == 404

@@ -16,7 +16,7 @@ from commands.slack.app import SlackApp
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT
 from tests.bot.store.conftest import SetClock
 from tests.bot.web.test_app import FORM as FORM_TYPE
-from tests.bot.web.test_app import JSON, House, Silence
+from tests.bot.web.test_app import JSON, Silence, WebHarness
 
 OPTIONS = {
     "type": "block_suggestion",
@@ -62,7 +62,7 @@ def with_at(body: Any, path: tuple[Any, ...], odd: Any, *, missing: bool) -> Any
     return changed
 
 
-class Front(House):
+class Front(WebHarness):
     """The web with Bolt's side behind it, which itself fails whatever it is asked."""
 
     @override

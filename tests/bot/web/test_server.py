@@ -101,7 +101,7 @@ async def test_a_body_that_does_not_come_is_answered_and_closed() -> None:
 
 
 @pytest.mark.parametrize("headers", ["", CLOSE])
-async def test_who_sends_too_much_hears_so_once_a_bounded_rest_is_read(headers: str) -> None:
+async def test_who_sends_too_much_is_refused_once_a_bounded_rest_is_read(headers: str) -> None:
     async with served() as port:
         reader, _writer = await port.open(post(b"a" * 5_000_000, headers=headers))
         async with asyncio.timeout(10):

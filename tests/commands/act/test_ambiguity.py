@@ -123,7 +123,7 @@ async def test_a_pipelines_name_alone_offers_to_run_it(say: Say, works: FakeProv
     assert "approve" not in said(handled)
 
 
-async def test_files_of_one_name_are_told_apart_by_their_job(
+async def test_files_of_one_name_are_distinguished_by_their_job(
     say: Say, works: FakeProvider, app: Pipeline, linked: Linked
 ) -> None:
     await linked()

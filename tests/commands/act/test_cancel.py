@@ -73,10 +73,10 @@ async def test_a_build_that_is_over_is_said_to_be(say: Say, works: FakeProvider,
 async def test_an_old_card_stops_nothing(say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded) -> None:
     await recorded(works.build_of(app, 8, conclusion=Conclusion.FAILED))
     await recorded(works.running(app, 8))
-    handled = await say("cancel app#8 --round 1 --yes", source=Source.BUTTON)
+    handled = await say("cancel app#8 --attempt 1 --yes", source=Source.BUTTON)
     assert "This card is from attempt 1; attempt 2 is in progress." in first(handled)
     assert works.acts == []
-    assert (await say("cancel app#8 --round 2 --yes", source=Source.BUTTON)).outcome == "ok"
+    assert (await say("cancel app#8 --attempt 2 --yes", source=Source.BUTTON)).outcome == "ok"
 
 
 async def test_mine_stops_the_one_build_i_started(
@@ -118,7 +118,7 @@ async def test_what_cannot_be_read_does_not_keep_the_rest_running(
     assert await store.builds.by_number("works", app.id, 8) is not None
 
 
-async def test_where_stopping_fails_that_is_told(
+async def test_where_stopping_fails_that_is_reported(
     say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded
 ) -> None:
     await recorded(works.running(app, 7), started_by=USER)
@@ -129,7 +129,7 @@ async def test_where_stopping_fails_that_is_told(
     assert "can't cancel" in first(await say("cancel app#7 --yes"))
 
 
-async def test_after_stopping_the_watcher_looks_again(
+async def test_after_stopping_the_build_is_polled_again(
     say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded, store: Store
 ) -> None:
     await recorded(works.running(app, 7), started_by=USER)

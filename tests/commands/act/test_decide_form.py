@@ -41,14 +41,14 @@ def approver(modal: Modal) -> Modal:
 async def test_one_click_decides_a_step_that_asks_for_nothing(
     approver: Modal, works: FakeProvider, waiting: Build
 ) -> None:
-    assert await approver.press("approve works:p-app#88 --gate g2") == {}
+    assert await approver.press("approve works:p-app#88 --step g2") == {}
     assert [act[:2] for act in works.acts] == [("approve", "g2")]
 
 
 async def test_a_step_that_asks_for_something_opens_its_form(
     approver: Modal, works: FakeProvider, waiting: Build
 ) -> None:
-    await approver.press("approve works:p-app#88 --gate g1")
+    await approver.press("approve works:p-app#88 --step g1")
     assert not works.acts
     assert approver.fields() == ["approval", "decision", "p:reason", "p:size", "p:loud", "comment"]
     assert (approver.value("approval"), approver.value("decision"), approver.value("p:size")) == ("g1", "approve", "s")
@@ -64,7 +64,7 @@ async def test_a_step_that_asks_for_something_opens_its_form(
 
 
 async def test_a_rejection_asks_for_no_values(approver: Modal, works: FakeProvider, waiting: Build) -> None:
-    await approver.open("reject works:p-app#88 --gate g1 --form")
+    await approver.open("reject works:p-app#88 --step g1 --form")
     assert approver.value("decision") == "reject"
     assert approver.fields() == ["approval", "decision", "comment"]
     await approver.change("decision", "approve")
@@ -75,7 +75,7 @@ async def test_a_rejection_asks_for_no_values(approver: Modal, works: FakeProvid
 
 
 async def test_another_step_has_its_own_fields(approver: Modal, works: FakeProvider, waiting: Build) -> None:
-    await approver.open("approve works:p-app#88 --gate g1 --form")
+    await approver.open("approve works:p-app#88 --step g1 --form")
     await approver.change("approval", "g2")
     assert approver.fields() == ["approval", "decision", "comment"]
     assert [option["value"] for option in approver.block("decision")["element"]["options"]] == ["approve"]
@@ -86,7 +86,7 @@ async def test_another_step_has_its_own_fields(approver: Modal, works: FakeProvi
 async def test_a_step_chosen_while_its_fields_are_under_way_is_not_decided(
     approver: Modal, works: FakeProvider, waiting: Build
 ) -> None:
-    await approver.open("approve works:p-app#88 --gate g2 --form")
+    await approver.open("approve works:p-app#88 --step g2 --form")
     assert "on their way" in (await approver.submit({"approval": "g1"}))["approval"]
     assert not works.acts
 
@@ -94,7 +94,7 @@ async def test_a_step_chosen_while_its_fields_are_under_way_is_not_decided(
 async def test_a_step_that_was_decided_elsewhere_is_not_mistaken_for_another(
     approver: Modal, works: FakeProvider, waiting: Build
 ) -> None:
-    await approver.open("approve works:p-app#88 --gate g2 --form")
+    await approver.open("approve works:p-app#88 --step g2 --form")
     works.open_approvals[waiting.id] = works.open_approvals[waiting.id][:1]
     assert "does not wait any more" not in approver.text
     await approver.submit()
@@ -110,7 +110,7 @@ async def test_the_role_is_asked_when_the_form_is_sent(
 ) -> None:
     grant = GrantRow(team=TEAM, role=Role.APPROVE.word, subject="user:U1", granted_by=ADMIN, granted_at=NOW)
     await store.grants.add(grant)
-    await modal.open("approve works:p-app#88 --gate g2 --form")
+    await modal.open("approve works:p-app#88 --step g2 --form")
     assert modal.fields() == ["approval", "decision", "comment"]
     modal.user = "U2"
     await modal.submit({"comment": "Kept"})
@@ -125,7 +125,7 @@ async def test_the_role_is_asked_when_the_form_is_sent(
 
 
 async def test_details_show_what_waits_to_anybody(modal: Modal, works: FakeProvider, waiting: Build) -> None:
-    await modal.press("approve works:p-app#88 --gate g1 --form")
+    await modal.press("approve works:p-app#88 --step g1 --form")
     assert "Look at the" in modal.text
     await modal.submit({"p:reason": "because"})
     assert "needs the approver role here" in modal.text

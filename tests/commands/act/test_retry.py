@@ -48,7 +48,9 @@ async def test_jobs_run_again(say: Say, works: FakeProvider, words: str, what: s
 
 
 @pytest.mark.usefixtures("red")
-async def test_a_retry_is_told_once_by_its_card(say: Say, works: FakeProvider, app: Pipeline, store: Store) -> None:
+async def test_a_retry_is_announced_once_by_its_card(
+    say: Say, works: FakeProvider, app: Pipeline, store: Store
+) -> None:
     handled = await say("retry")
     assert handled.answer.silent
     build, row = await store.builds.get(works.history[app.id][0].key) or (None, None)
@@ -58,7 +60,7 @@ async def test_a_retry_is_told_once_by_its_card(say: Say, works: FakeProvider, a
     started = [one for one in await store.notifications.of_build(build.key) if one.event == "started"]
     assert len(started) == 1
     assert "retried the failed jobs of #5" in started[0].extra
-    assert (await say("retry app#5 --round 1", source=Source.BUTTON)).outcome == "refused"
+    assert (await say("retry app#5 --attempt 1", source=Source.BUTTON)).outcome == "refused"
 
 
 @pytest.mark.usefixtures("red")
@@ -135,7 +137,7 @@ async def test_a_rebuild_of_another_commit_says_so(
     assert "at the branch's present commit bbbbbbbb, not aaaaaaaa" in said
 
 
-async def test_a_rebuild_is_told_once_and_a_second_click_starts_nothing(
+async def test_a_rebuild_is_announced_once_and_a_second_click_starts_nothing(
     say: Say, works: FakeProvider, app: Pipeline, store: Store
 ) -> None:
     build = works.build_of(app, 5)

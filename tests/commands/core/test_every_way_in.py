@@ -57,7 +57,7 @@ GUEST = "UGUEST"
 
 
 @dataclass(frozen=True)
-class House:
+class Setup:
     """A channel with a pipeline, a failed build, a build that waits, and a guest who holds nothing."""
 
     services: Services
@@ -74,7 +74,7 @@ class House:
 
 
 @pytest.fixture
-async def house(
+async def setup(
     services: Services,
     works: FakeProvider,
     app: Pipeline,
@@ -83,7 +83,7 @@ async def house(
     linked: Linked,
     recorded: Recorded,
     context_of: Callable[..., Context],
-) -> House:
+) -> Setup:
     sender.person(GUEST, "Gus", is_restricted=True)
     await linked()
     build = works.build_of(app, 2, conclusion=Conclusion.FAILED)
@@ -92,7 +92,7 @@ async def house(
     works.open_approvals[waits.id] = (
         Approval(id="g1", build=waits.id, pipeline=app.id, name="Production", can_reject=True),
     )
-    return House(services=services, works=works, store=store, context_of=context_of)
+    return Setup(services=services, works=works, store=store, context_of=context_of)
 
 
 def test_every_act_has_words_to_be_refused_by() -> None:
@@ -102,22 +102,22 @@ def test_every_act_has_words_to_be_refused_by() -> None:
 @pytest.mark.parametrize("source", TEXT_SOURCES)
 @pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
 async def test_a_guest_is_refused_whatever_way_the_words_came(
-    house: House, command: Command[Any, Any], source: Source
+    setup: Setup, command: Command[Any, Any], source: Source
 ) -> None:
-    token = await _undo_token(house) if command.verb == "undo" else ""
+    token = await _undo_token(setup) if command.verb == "undo" else ""
     words = f"undo {token}" if token else TYPED[command.verb]
-    handled = await house.execute(words, source)
+    handled = await setup.execute(words, source)
     assert handled.outcome is Outcome.REFUSED, first(handled)
     assert "You are a guest in this workspace" in first(handled)
-    assert house.works.acts == []
-    assert [(row.verb, row.outcome, row.user, row.source) for row in await house.audit()] == [
+    assert setup.works.acts == []
+    assert [(row.verb, row.outcome, row.user, row.source) for row in await setup.audit()] == [
         (command.verb, "refused", GUEST, source.value)
     ]
 
 
-async def _undo_token(house: House) -> str:
+async def _undo_token(setup: Setup) -> str:
     """Return a token that brings something back."""
-    return await keep_for_undo({"kind": "unsubscribe", "fields": {"link": 1}}, house.context_of())
+    return await keep_for_undo({"kind": "unsubscribe", "fields": {"link": 1}}, setup.context_of())
 
 
 SUBMITTED: dict[str, Callable[[Pipeline, Build, Build], object]] = {
@@ -146,25 +146,25 @@ def _target(app: Pipeline, build: Build | None = None) -> Target:
 
 
 @pytest.mark.parametrize("verb", SUBMITTED)
-async def test_a_guest_is_refused_in_a_form(house: House, app: Pipeline, works: FakeProvider, verb: str) -> None:
+async def test_a_guest_is_refused_in_a_form(setup: Setup, app: Pipeline, works: FakeProvider, verb: str) -> None:
     build, waits = works.history[app.id][1], works.history[app.id][0]
     args = SUBMITTED[verb](app, build, waits)
-    handled = await house.execute(Submission(verb=verb, args=args), Source.MODAL)
+    handled = await setup.execute(Submission(verb=verb, args=args), Source.MODAL)
     assert handled.outcome is Outcome.REFUSED, first(handled)
     assert works.acts == []
-    assert [(row.verb, row.outcome) for row in await house.audit()] == [(verb, "refused")]
+    assert [(row.verb, row.outcome) for row in await setup.audit()] == [(verb, "refused")]
 
 
 @pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
 async def test_somebody_who_is_not_in_the_channel_is_refused(
-    house: House, sender: RecordingSender, command: Command[Any, Any]
+    setup: Setup, sender: RecordingSender, command: Command[Any, Any]
 ) -> None:
     sender.outside.add("U2")
-    token = await _undo_token(house) if command.verb == "undo" else ""
+    token = await _undo_token(setup) if command.verb == "undo" else ""
     words = f"undo {token}" if token else TYPED[command.verb]
-    handled = await house.execute(words, Source.BUTTON, user="U2")
+    handled = await setup.execute(words, Source.BUTTON, user="U2")
     assert handled.outcome is Outcome.REFUSED, first(handled)
-    assert house.works.acts == []
+    assert setup.works.acts == []
 
 
 @pytest.mark.parametrize(
@@ -173,37 +173,37 @@ async def test_somebody_who_is_not_in_the_channel_is_refused(
     ids=["a stranger", "a single-channel guest", "somebody of another workspace", "a deactivated account"],
 )
 async def test_who_is_no_full_member_starts_nothing(
-    house: House, sender: RecordingSender, fields: dict[str, Any]
+    setup: Setup, sender: RecordingSender, fields: dict[str, Any]
 ) -> None:
     sender.person("U9", "Nobody", **fields)
-    handled = await house.execute("run app@main", Source.SLASH, user="U9")
+    handled = await setup.execute("run app@main", Source.SLASH, user="U9")
     assert handled.outcome is Outcome.REFUSED
-    assert house.works.acts == []
+    assert setup.works.acts == []
 
 
-async def test_a_guest_who_was_granted_a_role_may_act_and_reads_without_one(house: House) -> None:
-    assert (await house.execute("show app#2", Source.SLASH)).outcome is Outcome.OK
-    granted = await house.execute(f"access grant runner <@{GUEST}>", Source.SLASH, user=ADMIN)
+async def test_a_guest_who_was_granted_a_role_may_act_and_reads_without_one(setup: Setup) -> None:
+    assert (await setup.execute("show app#2", Source.SLASH)).outcome is Outcome.OK
+    granted = await setup.execute(f"access grant runner <@{GUEST}>", Source.SLASH, user=ADMIN)
     assert granted.outcome is Outcome.OK
-    assert (await house.execute("run app@main", Source.SLASH)).outcome is Outcome.OK
+    assert (await setup.execute("run app@main", Source.SLASH)).outcome is Outcome.OK
 
 
-async def test_a_deactivated_account_keeps_no_grant(house: House, sender: RecordingSender) -> None:
-    await house.execute("access grant runner <@U9>", Source.SLASH, user=ADMIN)
+async def test_a_deactivated_account_keeps_no_grant(setup: Setup, sender: RecordingSender) -> None:
+    await setup.execute("access grant runner <@U9>", Source.SLASH, user=ADMIN)
     sender.person("U9", "Gone", deleted=True)
-    handled = await house.execute("run app@main", Source.SCHEDULE, user="U9")
+    handled = await setup.execute("run app@main", Source.SCHEDULE, user="U9")
     assert handled.outcome is Outcome.REFUSED
     assert "deactivated" in first(handled)
 
 
-async def test_a_demoted_admin_has_no_rights_left_at_the_next_act(house: House, sender: RecordingSender) -> None:
-    assert (await house.execute("audit", Source.SLASH, user=ADMIN)).outcome is Outcome.OK
+async def test_a_demoted_admin_has_no_rights_left_at_the_next_act(setup: Setup, sender: RecordingSender) -> None:
+    assert (await setup.execute("audit", Source.SLASH, user=ADMIN)).outcome is Outcome.OK
     sender.person(ADMIN, "Boss", is_admin=False)
-    assert (await house.execute("audit", Source.SLASH, user=ADMIN)).outcome is Outcome.REFUSED
+    assert (await setup.execute("audit", Source.SLASH, user=ADMIN)).outcome is Outcome.REFUSED
 
 
 async def test_a_button_in_slack_is_judged_on_who_presses_it(
-    house: House, slack_app: Any, sender: RecordingSender
+    setup: Setup, slack_app: Any, sender: RecordingSender
 ) -> None:
     body = {
         "type": "block_actions",
@@ -217,20 +217,20 @@ async def test_a_button_in_slack_is_judged_on_who_presses_it(
     }
     await slack_app.dispatch(body, HEADERS)
     await slack_app.settle()
-    assert house.works.acts == []
+    assert setup.works.acts == []
     assert "guest" in sender.last.text
 
 
-async def test_the_refusal_offers_to_ask_who_can_grant(house: House, sender: RecordingSender) -> None:
-    named = replace(house.services, access=Access(admins=frozenset({ADMIN})))
-    handled = await house.execute("run app@main", Source.SLASH, services=named)
+async def test_the_refusal_offers_to_ask_who_can_grant(setup: Setup, sender: RecordingSender) -> None:
+    named = replace(setup.services, access=Access(admins=frozenset({ADMIN})))
+    handled = await setup.execute("run app@main", Source.SLASH, services=named)
     assert handled.error is not None
     assert handled.error.choices == (("Ask for it", "access ask runner works:app"),)
-    asked = await house.execute("access ask runner works:app", Source.BUTTON, services=named)
+    asked = await setup.execute("access ask runner works:app", Source.BUTTON, services=named)
     assert f"I have asked <@{ADMIN}>" in first(asked)
     grant = next(one for one in sender.said if one.arguments.get("channel") == ADMIN)
     assert f"access grant runner <@{GUEST}> works:app --in {CHANNEL}" in grant.text
-    granted = await house.execute(
+    granted = await setup.execute(
         f"access grant runner <@{GUEST}> works:app --in {CHANNEL}",
         Source.BUTTON,
         services=named,
@@ -238,7 +238,7 @@ async def test_the_refusal_offers_to_ask_who_can_grant(house: House, sender: Rec
         channel="DADMIN",
     )
     assert granted.outcome is Outcome.OK
-    assert (await house.execute("run app@main", Source.SLASH, services=named)).outcome is Outcome.OK
+    assert (await setup.execute("run app@main", Source.SLASH, services=named)).outcome is Outcome.OK
 
 
 def test_a_command_that_authorizes_nothing_does_not_register() -> None:

@@ -28,7 +28,7 @@ async def test_an_unknown_verb_is_answered_with_the_nearest(say: Say) -> None:
     assert "`/build help` lists everything." in first(handled)
 
 
-async def test_a_bare_name_is_answered_with_how_to_look_at_it(say: Say) -> None:
+async def test_a_bare_name_is_answered_with_how_to_show_it(say: Say) -> None:
     assert "`/build status nightly-ios`" in first(await say("nightly-ios"))
 
 
@@ -73,7 +73,7 @@ def test_verbs_and_aliases_are_distinct_and_examples_parse() -> None:
             known.parse(words)
 
 
-async def test_acts_and_refusals_are_written_down_and_looks_are_not(
+async def test_acts_and_refusals_are_audited_and_reading_is_not(
     say: Say, store: Store, works: FakeProvider, app: Pipeline, linked: Linked
 ) -> None:
     await linked()
@@ -113,7 +113,9 @@ async def test_grants_are_written_down(say: Say, store: Store) -> None:
     assert [(row.verb, row.outcome) for row in await audits(store)] == [("access", "ok")]
 
 
-async def test_what_a_ci_system_refused_is_told_and_written_down(say: Say, store: Store, works: FakeProvider) -> None:
+async def test_what_a_ci_system_refused_is_reported_and_written_down(
+    say: Say, store: Store, works: FakeProvider
+) -> None:
     works.troubles["start"] = Unavailable("The Works did not answer.", provider="The Works", acted=True)
     handled = await say("run app")
     assert handled.outcome == "failed"
@@ -137,7 +139,7 @@ async def test_a_broken_act_gives_a_reference_and_does_not_claim_that_nothing_ha
     assert [(row.outcome, row.detail) for row in await audits(store)] == [("broke", f"reference {reference}")]
 
 
-async def test_a_broken_look_changed_nothing_and_says_so(
+async def test_a_broken_reading_command_changed_nothing_and_says_so(
     say: Say, store: Store, works: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def breaks(*_args: object) -> None:

@@ -108,15 +108,15 @@ VALUES = st.text(
 @given(VALUES)
 def test_a_quoted_value_arrives_as_typed(value: str) -> None:
     line = f"run web MSG={shlex.quote(value)} --reason {shlex.quote(value)}"
-    ask = read(clean(line), values=("reason",), parameters=True)
-    assert ask.parameters == {"MSG": value}
-    assert ask.flag("reason") == value
+    args = read(clean(line), values=("reason",), parameters=True)
+    assert args.parameters == {"MSG": value}
+    assert args.flag("reason") == value
 
 
 @given(VALUES.filter(lambda value: not set("“”\\") & set(value)))
 def test_a_value_between_a_phones_quotes_arrives_as_typed(value: str) -> None:
-    ask = read(clean(f"run web MSG=“{value}” —reason “{value}”"), values=("reason",), parameters=True)
-    assert (ask.parameters["MSG"], ask.flag("reason")) == (value, value)
+    args = read(clean(f"run web MSG=“{value}” —reason “{value}”"), values=("reason",), parameters=True)
+    assert (args.parameters["MSG"], args.flag("reason")) == (value, value)
 
 
 @given(TYPED)
@@ -134,7 +134,7 @@ def test_what_a_shell_would_quote_is_read_back_as_it_was(word: str) -> None:
     assert split(shlex.quote(word)) == [word]
 
 
-def test_a_quote_that_is_not_closed_is_told() -> None:
+def test_a_quote_that_is_not_closed_is_reported() -> None:
     with pytest.raises(UsageError, match="not closed"):
         split('run "web')
 
@@ -143,9 +143,9 @@ def test_a_quote_that_is_not_closed_is_told() -> None:
 def test_nothing_that_is_typed_breaks_the_grammar(text: str) -> None:
     cleaned = clean(text)
     with contextlib.suppress(UsageError):
-        ask = read(cleaned, values=("reason", "n"), switches=("yes",), parameters=True)
-        ask.target()
-        ask.number("n", default=1, most=9)
+        args = read(cleaned, values=("reason", "n"), switches=("yes",), parameters=True)
+        args.target()
+        args.number("n", default=1, most=9)
     for word in (cleaned, text):
         with contextlib.suppress(UsageError):
             target = parse_target(word)
@@ -221,11 +221,11 @@ def test_an_empty_target_is_known_as_such() -> None:
 
 
 def test_long_flags_name_what_signs_cannot() -> None:
-    ask = read("--pipeline 'a@b#c' --ref tag:v1 --build LAST --id x1 --round 2")
-    assert ask.target() == Target(
+    args = read("--pipeline 'a@b#c' --ref tag:v1 --build LAST --id x1 --attempt 2")
+    assert args.target() == Target(
         pipeline="a@b#c", ref=Ref(kind=RefKind.TAG, name="v1"), build="last", id="x1", attempt=2
     )
-    assert ask.flag("round") == "2"
+    assert args.flag("attempt") == "2"
 
 
 @pytest.mark.parametrize("build", ["soon", "²", "9" * 20, "--1", ""])
@@ -235,9 +235,9 @@ def test_a_build_flag_takes_a_number_or_a_word(build: str) -> None:
 
 
 def test_parameters_repeat_keep_signs_and_may_follow_a_bare_dash_dash() -> None:
-    ask = read("web A=1 B='x, y=z' C=<@U1|ana> -- -D=4 --E=5", parameters=True)
-    assert ask.words == ("web",)
-    assert ask.parameters == {"A": "1", "B": "x, y=z", "C": "<@U1|ana>", "-D": "4", "--E": "5"}
+    args = read("web A=1 B='x, y=z' C=<@U1|ana> -- -D=4 --E=5", parameters=True)
+    assert args.words == ("web",)
+    assert args.parameters == {"A": "1", "B": "x, y=z", "C": "<@U1|ana>", "-D": "4", "--E": "5"}
     assert read("https://ci.example/?a=1", parameters=True).words == ("https://ci.example/?a=1",)
     assert read("A=1").words == ("A=1",)
 
@@ -254,10 +254,10 @@ def test_flags_that_make_no_sense_are_refused(text: str) -> None:
 def test_flags_are_suggested_and_a_value_may_begin_with_dashes() -> None:
     with pytest.raises(UsageError, match="Did you mean `--reason`"):
         read("--reson x", values=("reason",))
-    ask = read("--reason=--odd --reason last -n 3", values=("reason", "n"))
-    assert ask.flags["reason"] == ("--odd", "last")
-    assert ask.flag("reason") == "last"
-    assert ask.number("n", default=5, most=9) == 3
+    args = read("--reason=--odd --reason last -n 3", values=("reason", "n"))
+    assert args.flags["reason"] == ("--odd", "last")
+    assert args.flag("reason") == "last"
+    assert args.number("n", default=5, most=9) == 3
 
 
 def test_numbers_have_a_default_and_a_limit() -> None:
@@ -288,7 +288,7 @@ def test_spans_that_are_none_are_refused(words: str) -> None:
         parse_duration(words)
 
 
-def test_people_channels_and_groups_are_told_apart() -> None:
+def test_people_channels_and_groups_are_distinguished() -> None:
     assert mentioned_user("<@U1|ana>") == "U1"
     assert mentioned_user("<#C1|ios>") is None
     assert mentioned_channel("<#C1|>") == "C1"

@@ -10,7 +10,7 @@ from tests.commands.fakes import EVERYTHING, USER, FakeConnections, FakeProvider
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
 
 
-async def test_without_a_link_the_person_is_told_how_to_link(say: Say) -> None:
+async def test_without_a_link_the_person_is_informed_how_to_link(say: Say) -> None:
     handled = await say("logs")
     assert handled.outcome == "failed"
     assert "No pipeline is linked to #ios yet" in first(handled)

@@ -1,4 +1,4 @@
-"""What channels and people hear: link, subscribe, watch, follow, mute, quiet, digest, schedule, claim."""
+"""What channels and people are notified of: link, subscribe, watch, follow, mute, quiet, digest, schedule, claim."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -249,8 +249,8 @@ async def test_a_digest_is_set_shown_and_ended(
     ],
 )
 def test_until_a_time_holds_when_the_clocks_change(words: str, now: str, until: str) -> None:
-    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
-    assert at(words, moment, "Europe/Berlin") == datetime.fromisoformat(until).replace(tzinfo=UTC)
+    time = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert at(words, time, "Europe/Berlin") == datetime.fromisoformat(until).replace(tzinfo=UTC)
 
 
 # schedule

@@ -17,7 +17,7 @@ async def mutes(store: Store) -> list[MuteRow]:
     return await store.mutes.of_channel(TEAM, CHANNEL)
 
 
-async def test_everything_is_quiet_for_two_hours_unless_told_otherwise(modal: Modal, store: Store) -> None:
+async def test_everything_is_quiet_for_two_hours_unless_set_otherwise(modal: Modal, store: Store) -> None:
     await modal.open("mute --form")
     assert (modal.value("target"), modal.value("for")) == ("all", "2h")
     assert "Europe/Berlin" in modal.text

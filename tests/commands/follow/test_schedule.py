@@ -106,7 +106,7 @@ async def test_a_branch_that_does_not_exist_is_refused_with_the_nearest(
     assert await store.schedules.of_channel(TEAM, CHANNEL) == []
 
 
-async def test_a_system_that_cannot_tell_whether_a_branch_exists_is_believed(
+async def test_a_system_that_cannot_report_whether_a_branch_exists_is_believed(
     say: Say, store: Store, linked: Linked, works: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await linked()

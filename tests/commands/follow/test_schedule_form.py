@@ -25,7 +25,7 @@ async def test_a_command_is_scheduled_in_ones_own_zone(modal: Modal, store: Stor
     assert "run app@main" in modal.text
 
 
-async def test_both_fields_are_told_what_is_wrong(modal: Modal, store: Store) -> None:
+async def test_both_fields_say_what_is_wrong(modal: Modal, store: Store) -> None:
     await modal.open("schedule --form")
     assert set(await modal.submit({"words": "whenever", "command": "disconnect works"})) == {"words", "command"}
     assert await store.schedules.of_channel(TEAM, CHANNEL) == []

@@ -1,4 +1,4 @@
-"""The form for what a channel hears."""
+"""The form for what a channel follows."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -43,7 +43,7 @@ async def week(works: FakeProvider, app: Pipeline, recorded: Recorded) -> list[B
     return made
 
 
-async def heard(store: Store) -> str:
+async def filter_of_link(store: Store) -> str:
     (row,) = await store.links.of_channel(TEAM, CHANNEL)
     return row.filters
 
@@ -54,7 +54,7 @@ def test_every_event_preset_and_trigger_has_its_words() -> None:
     assert set(TRIGGER_WORDS) == set(Trigger) - {Trigger.UNKNOWN}
 
 
-async def test_the_form_shows_what_is_heard_and_what_that_would_have_posted(
+async def test_the_form_shows_the_filter_and_what_that_would_have_posted(
     modal: Modal, link: LinkRow, week: list[Build]
 ) -> None:
     await modal.open("subscribe")
@@ -93,7 +93,7 @@ async def test_events_can_be_ticked_one_by_one(modal: Modal, store: Store, link:
     await modal.change("changes", ["fixed"])
     assert "Would have posted *1 time*" in modal.text
     assert await modal.submit() == {}
-    assert await heard(store) == "--on fixed"
+    assert await filter_of_link(store) == "--on fixed"
 
 
 async def test_saving_keeps_what_the_form_does_not_show(
@@ -103,7 +103,7 @@ async def test_saving_keeps_what_the_form_does_not_show(
     await modal.open("subscribe app")
     assert modal.value("mention") == "S123"
     await modal.submit({"branch": "main, release/*", "trigger": ["push", "cron"]})
-    filtered = read_filter(await heard(store))
+    filtered = read_filter(await filter_of_link(store))
     assert (filtered.preset, filtered.branches, filtered.triggers) == (
         "failures",
         ("main", "release/*"),
@@ -117,13 +117,13 @@ async def test_a_person_can_be_mentioned_or_nobody(modal: Modal, store: Store, l
     await modal.open("subscribe")
     await modal.change("mention", "person")
     await modal.submit({"person": "U77"})
-    assert read_filter(await heard(store)).mention == "U77"
+    assert read_filter(await filter_of_link(store)).mention == "U77"
     await modal.open("subscribe")
     assert modal.value("person") == "U77"
     await modal.change("mention", "none")
     assert "person" not in modal.fields()
     await modal.submit()
-    assert read_filter(await heard(store)).mention == "none"
+    assert read_filter(await filter_of_link(store)).mention == "none"
 
 
 async def test_another_pipeline_shows_its_own_filter(
@@ -146,7 +146,7 @@ async def test_settings_on_a_card_opens_the_form_of_its_pipeline(
 
 async def test_with_filters_no_form_stands_in_the_way(modal: Modal, store: Store, link: LinkRow) -> None:
     assert await modal.open("subscribe ios edges") == {}
-    assert await heard(store) == "--on edges"
+    assert await filter_of_link(store) == "--on edges"
 
 
 async def test_without_links_the_form_says_what_comes_first(modal: Modal) -> None:

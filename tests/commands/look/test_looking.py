@@ -180,7 +180,7 @@ async def failed(works: FakeProvider, app: Pipeline, linked: Linked) -> None:
 
 
 @pytest.mark.usefixtures("failed")
-async def test_logs_show_the_errors_of_the_job_that_tells_most_with_secrets_masked(say: Say) -> None:
+async def test_logs_show_the_errors_of_the_most_telling_job_with_secrets_masked(say: Say) -> None:
     text = said(await say("logs"))
     assert "FAILED" in text
     assert "line 89" in text
@@ -345,7 +345,7 @@ async def test_stats_count_what_was_seen_to_end(
     assert "flaky" in text
 
 
-async def test_explain_tells_each_decision_but_not_other_peoples_messages(
+async def test_explain_shows_each_decision_but_not_other_peoples_messages(
     say: Say, works: FakeProvider, app: Pipeline, linked: Linked, recorded: Recorded, store: Store
 ) -> None:
     build = works.build_of(app, 5)

@@ -183,7 +183,7 @@ async def test_only_admins_see_and_send_the_form(modal: Modal, store: Store) -> 
     assert await store.connections.all() == []
 
 
-async def test_without_a_key_the_form_tells_how_to_make_one(admin: Modal, services: Services) -> None:
+async def test_without_a_key_the_form_explains_how_to_make_one(admin: Modal, services: Services) -> None:
     admin.slack_app = SlackApp(replace(services, can_seal=False), cast("Any", admin.sender), bot_user=lambda: "UBOT")
     await admin.open("connect")
     assert "buildbell doctor --new-key" in admin.text

@@ -107,7 +107,7 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
 # channels
 
 
-async def test_an_archived_channel_pauses_its_links_and_tells_who_made_them(
+async def test_an_archived_channel_pauses_its_links_and_notifies_who_made_them(
     happens: Happens, store: Store, linked: Linked, sender: RecordingSender
 ) -> None:
     await linked()
@@ -234,7 +234,7 @@ async def test_build_pages_are_previewed_in_their_own_workspace_only(
 # home
 
 
-async def test_home_is_published_at_most_once_a_moment(
+async def test_home_is_published_at_most_once_in_ten_seconds(
     happens: Happens, sender: RecordingSender, set_clock: SetClock
 ) -> None:
     await happens("app_home_opened", user=USER, tab="messages")
@@ -281,7 +281,7 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
 # the clock
 
 
-async def test_due_schedules_and_digests_run_once_and_one_that_cannot_be_told_stops_no_other(
+async def test_due_schedules_and_digests_run_once_and_one_that_cannot_be_posted_stops_no_other(
     say: Say, inbox: Inbox, services: Services, store: Store, works: FakeProvider, set_clock: SetClock, linked: Linked
 ) -> None:
     await linked()

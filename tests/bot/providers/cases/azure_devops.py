@@ -296,20 +296,20 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "throttled_200.json": Sample(call=lambda p: p.builds(FERRY, BuildFilter()), facts=as_facts(lambda it: it == [])),
     "webhook_run_state_changed.json": Sample(
-        facts=as_facts(lambda tap: (tap.pipeline, tap.build) == ("be9b3917-87e6-42a4-a549-2bc06a7a878f/1", "11"))
+        facts=as_facts(lambda event: (event.pipeline, event.build) == ("be9b3917-87e6-42a4-a549-2bc06a7a878f/1", "11"))
     ),
     "webhook_approval_pending.json": Sample(
-        facts=as_facts(lambda tap: (tap.pipeline, tap.build) == (None, "2")),
+        facts=as_facts(lambda event: (event.pipeline, event.build) == (None, "2")),
     ),
     "webhook_approval_pending_live_shape.json": Sample(
-        facts=as_facts(lambda tap: (tap.pipeline, tap.build) == ("6ce954b1-ce1f-45d1-b94d-e6bf2464ba2c/7", "482"))
+        facts=as_facts(lambda event: (event.pipeline, event.build) == ("6ce954b1-ce1f-45d1-b94d-e6bf2464ba2c/7", "482"))
     ),
-    "webhook_build_complete_v1.json": Sample(facts=as_facts(lambda tap: tap.build == "2")),
+    "webhook_build_complete_v1.json": Sample(facts=as_facts(lambda event: event.build == "2")),
     "webhook_build_complete_v2.json": Sample(
-        facts=as_facts(lambda tap: (tap.pipeline, tap.build) == ("0d50ba13-f9ad-49b0-9b21-d29eda50ca33/5", "12"))
+        facts=as_facts(lambda event: (event.pipeline, event.build) == ("0d50ba13-f9ad-49b0-9b21-d29eda50ca33/5", "12"))
     ),
     "webhook_job_state_changed.json": Sample(
-        facts=as_facts(lambda tap: (tap.pipeline, tap.build) == ("be9b3917-87e6-42a4-a549-2bc06a7a878f/2", "2"))
+        facts=as_facts(lambda event: (event.pipeline, event.build) == ("be9b3917-87e6-42a4-a549-2bc06a7a878f/2", "2"))
     ),
 }
 

@@ -305,10 +305,10 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "webhook_commit_status_created_pipeline.json": Sample(
         options=THEIRS,
-        facts=as_facts(lambda tap: (tap.pipeline, tap.build) == ("{2b922c6d-3824-4e91-a7be-90c8b8392f84}", None)),
+        facts=as_facts(lambda event: (event.pipeline, event.build) == ("{2b922c6d-3824-4e91-a7be-90c8b8392f84}", None)),
     ),
     "webhook_commit_status_updated_other.json": Sample(
-        options={"workspace": "team_name"}, facts=as_facts(lambda tap: tap is None)
+        options={"workspace": "team_name"}, facts=as_facts(lambda event: event is None)
     ),
 }
 

@@ -292,11 +292,11 @@ SAMPLES: Mapping[str, Sample] = {
         # it tells of a test of another name: the reason does not go to ours
         facts=as_facts(lambda it: [(one.name, one.message) for one in it[:2]] == [("locks", None), ("creaks", None)]),
     ),
-    "webhook_ping.json": Sample(facts=as_facts(lambda tap: tap is None)),
+    "webhook_ping.json": Sample(facts=as_facts(lambda event: event is None)),
     **{
         f"webhook_{event}.json": Sample(
             options={"organization": "my-great-org"},
-            facts=as_facts(lambda tap: (tap.pipeline, tap.build) == ("my-pipeline", "2")),
+            facts=as_facts(lambda event: (event.pipeline, event.build) == ("my-pipeline", "2")),
         )
         for event in ("build_finished_passed", "build_finished_failed", "build_running", "job_finished_failed")
     },

@@ -278,10 +278,12 @@ def at_owner(owner: str) -> Mapping[str, object]:
 
 
 def tapped(owner: str, pipeline: str, build: str) -> Sample:
-    return Sample(options=at_owner(owner), facts=as_facts(lambda tap: (tap.pipeline, tap.build) == (pipeline, build)))
+    return Sample(
+        options=at_owner(owner), facts=as_facts(lambda event: (event.pipeline, event.build) == (pipeline, build))
+    )
 
 
-NO_TAP = as_facts(lambda tap: tap is None)
+NO_EVENT = as_facts(lambda event: event is None)
 RUN = "/repos/{owner}/{repo}/actions/runs/{run_id}"
 SAMPLES: Mapping[str, Sample] = {
     "webhook_workflow_run_completed.json": tapped("octo-org", "octo-org/octo-repo/2823525", "289782451"),
@@ -292,7 +294,7 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "webhook_workflow_job_waiting.json": tapped("sampleuser", "sampleuser/elastic-machines-testing", "4747967848"),
     **{
-        f"webhook_{event}.json": Sample(options=at_owner("Codertocat"), facts=NO_TAP)
+        f"webhook_{event}.json": Sample(options=at_owner("Codertocat"), facts=NO_EVENT)
         for event in (
             "workflow_job_completed_success",
             "workflow_job_in_progress",

@@ -218,7 +218,7 @@ def is_sample_start(build: Build) -> None:
 def is_sample_retry(build: Build) -> None:
     assert (build.id, build.number, build.raw_state) == ("46", 11, "pending")
     assert build.status is Status.QUEUED
-    assert build.completed_at is None, "the end of the earlier round is not this round's"
+    assert build.completed_at is None, "the end of the earlier attempt is not this attempt's"
 
 
 def is_sample_rebuild(build: Build) -> None:
@@ -264,20 +264,20 @@ def is_sample_account(account: Account) -> None:
     assert account.name == "john_smith"
 
 
-def is_sample_tap(tap: WebhookEvent | None) -> None:
-    assert tap is not None
-    assert (tap.pipeline, tap.build) == ("1", "31")
+def is_sample_event(event: WebhookEvent | None) -> None:
+    assert event is not None
+    assert (event.pipeline, event.build) == ("1", "31")
 
 
-def is_sample_job_tap(tap: WebhookEvent | None) -> None:
-    assert tap is not None
-    assert (tap.pipeline, tap.build) == ("380", "2366")
+def is_sample_job_event(event: WebhookEvent | None) -> None:
+    assert event is not None
+    assert (event.pipeline, event.build) == ("380", "2366")
 
 
 BUILD_PAGE = "/api/v4/projects/{id}/pipelines/{pipeline}"
 SAMPLES = {
-    "webhook_pipeline_success.json": Sample(call=lambda _: None, facts=is_sample_tap),
-    "webhook_job_created.json": Sample(call=lambda _: None, facts=is_sample_job_tap),
+    "webhook_pipeline_success.json": Sample(call=lambda _: None, facts=is_sample_event),
+    "webhook_job_created.json": Sample(call=lambda _: None, facts=is_sample_job_event),
     "test_report.json": Sample(call=lambda p: p.tests("1", "1"), facts=is_sample_report),
     "branches_list.json": Sample(
         call=lambda p: p.refs(PROJECT), facts=are_sample_branches, also=("refs_without_merge_requests",)
