@@ -20,7 +20,7 @@ USAGE = "audit [--since 7d] [--by @user] [--csv]"
 SHOWN = 40
 EXPORTED = 5000
 COLUMNS = ("at", "user", "channel", "source", "verb", "words", "connection", "pipeline", "build", "outcome", "detail")
-_MENTION = re.compile(r"<([@#!])(?:subteam\^)?([A-Z0-9]+)(?:\|([^>]*))?>")
+_MENTION = re.compile(r"<([@#!])(?:subteam\^)?([A-Z0-9]+)(?:\|([^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
