@@ -317,7 +317,7 @@ READERS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("name", READERS)
 def test_a_megabyte_of_anything_is_read_in_time_that_grows_with_it(name: str) -> None:
     read = READERS[name]
-    begins = [*_AFTER, *(f"{prefix}{'a1B2' * 9}" for prefix in _AFTER)] if name == "redact" else []
+    begins = _AFTER if name == "redact" else ()
     slow = [
         attack
         for attack in (*ATTACKS, *begins)
