@@ -39,7 +39,7 @@ def command(verb: str, build: Build, *, attempt_no: int = 1) -> str:
     words = f"{verb} {spoken(build.connection, build.pipeline, number=build.number)}"
     if build.number is None:
         words += f" --id {shlex.quote(build.id)}"
-    return f"{words} --round {attempt_no}" if verb in _ACTING else words
+    return f"{words} --attempt {attempt_no}" if verb in _ACTING else words
 
 
 def build_buttons(

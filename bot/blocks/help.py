@@ -76,7 +76,7 @@ def verb_help(
     if examples:
         blocks += sections(["*Examples*", *(code(example, 200) for example in examples)])
     if inferred:
-        blocks.append(context(f"Left out, I take: {safe(inferred, 500)}"))
+        blocks.append(context(f"Default: {safe(inferred, 500)}"))
     bare = [example.partition(" ")[2] if example.startswith("/") else example for example in examples]
     blocks.append(actions(*(button(clip(words, 70), words) for words in bare if _verb(words) in _READING)))
     return Message(text=f"{safe(usage, 300)}: {safe(summary, 300)}", blocks=tuple(blocks))

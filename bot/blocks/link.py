@@ -29,7 +29,7 @@ def link_confirmation(
     again: bool = False,
     command: str = "/build",
 ) -> Message:
-    """Return what a channel will hear of a pipeline from now on, and the buttons that narrow it.
+    """Return what a channel gets of a pipeline from now on, and the buttons that narrow it.
 
     `name` is how people type it here, `target` the words for commands. `would` says how many posts each preset (`all`,
     `edges`, `failures`) would have made in the last seven days; `trouble` why its builds could not be read yet.
@@ -41,8 +41,8 @@ def link_confirmation(
     body = lines_of(
         f"✓ {bold(pipeline, 120)} ({safe(connection_label, 60)}) {done}{by}."
         + ("" if name == pipeline else f" Here it is called {code(name, 80)}."),
-        f"This channel hears every finished build{on}.{past}",
-        "Commands without a pipeline mean this one." if is_default else "",
+        f"This channel gets a post for every finished build{on}.{past}",
+        "Commands that name no pipeline are about this one." if is_default else "",
         "It is disabled at the CI system, so it builds nothing for now." if not enabled else "",
         f"⚠ I could not read its builds yet: {safe(redact(trouble), 300)}" if trouble else "",
     )
@@ -55,12 +55,12 @@ def link_confirmation(
         for preset, words, style in _PRESETS
     ]
     return Message(
-        text=f"{safe(pipeline, 120)} {done}{by}. This channel hears every finished build{on}",
+        text=f"{safe(pipeline, 120)} {done}{by}. This channel gets a post for every finished build{on}",
         blocks=(
             section(body),
             actions(*narrower, button("Status", f"status {target}"), button("Unlink", f"unlink {target}")),
             context(
-                f"{code(f'{command} subscribe')} changes what is heard{DOT}{code(f'{command} help')} shows what I can do"
+                f"{code(f'{command} subscribe')} changes what is posted{DOT}{code(f'{command} help')} shows what I can do"
             ),
         ),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from bot.providers.base.capabilities import Capability
+from bot.store.tables import NoteKind
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
@@ -76,9 +77,9 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
         return Answer(silent=True)
     after = await match.provider.erase(match.build.pipeline, match.build.id)
     await actions.poll_again(after, match.pipeline, context)
-    return actions.public_line(
-        f"{actions.actor(context)} erased the logs and artifacts of {escape(match.name)}", after, match.pipeline
-    )
+    await actions.note_on_cards(match, context, did="erased its logs and artifacts", kind=NoteKind.REPLACED)
+    line = f"{actions.actor(context)} erased the logs and artifacts of {escape(match.name)}"
+    return await actions.answered(match, context, line=line)
 
 
 COMMAND = Command(

@@ -153,9 +153,9 @@ def test_a_approval_offers_what_the_system_and_the_person_can() -> None:
 
 
 def test_commands_name_the_build_and_acting_ones_the_attempt() -> None:
-    assert command("cancel", s.build(), attempt_no=3) == "cancel lumen:wf-31#412 --round 3"
+    assert command("cancel", s.build(), attempt_no=3) == "cancel lumen:wf-31#412 --attempt 3"
     assert command("logs", s.build(), attempt_no=3) == "logs lumen:wf-31#412"
-    assert command("cancel", s.build(number=None, id="a b")) == "cancel lumen:wf-31 --id 'a b' --round 1"
+    assert command("cancel", s.build(number=None, id="a b")) == "cancel lumen:wf-31 --id 'a b' --attempt 1"
     assert command("logs", s.build(pipeline="my app")) == "logs --pipeline 'lumen:my app' --build 412"
 
 

@@ -263,11 +263,31 @@ async def test_late_and_repeated_news_say_so(desk: Desk) -> None:
     assert "Possibly repeated" in text
 
 
-async def test_a_attempt_that_was_replaced_keeps_its_result_and_loses_its_buttons(desk: Desk) -> None:
-    await desk.record(ended(conclusion=RED, issues=IssueCounts(errors=1)), running())
+async def test_an_attempt_that_was_replaced_keeps_its_result_and_loses_its_buttons(desk: Desk) -> None:
+    again = ended(completed_at=NOW + timedelta(hours=1))
+    await desk.record(ended(conclusion=RED, issues=IssueCounts(errors=1)), running(), again)
     text = await desk.text(about(reason="this channel gets a post for every finished build on main"))
     assert "FAILED" in text
     assert "1 error" in text
+    assert "Attempt 2 has replaced it" in text
+    assert "/build" not in text
+
+
+async def test_a_later_attempt_without_a_card_shows_on_the_earlier_ones_with_its_own_buttons(desk: Desk) -> None:
+    await desk.record(ended(conclusion=RED, number=7), running(number=7))
+    text = await desk.text(about())
+    assert "FAILED" in text
+    assert "Attempt 2: running" in text
+    assert "/build cancel works:p-app#7 --attempt 2" in text
+    assert "retry" not in text
+
+
+async def test_a_later_attempt_with_a_card_of_its_own_leaves_the_earlier_one_no_buttons(desk: Desk) -> None:
+    await desk.record(ended(conclusion=RED, number=7), running(number=7))
+    live = started()
+    live.attempt_no = 2
+    await desk.store.notifications.add([live])
+    text = await desk.text(about())
     assert "Attempt 2 has replaced it" in text
     assert "/build" not in text
 
