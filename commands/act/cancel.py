@@ -118,11 +118,18 @@ async def _meant(target: Target, args: Args, context: Context) -> Stop | Answer:
     if len(own) == 1:
         return Stop(matches=(own[0],))
     running = {match.build.key: match for match in own}
+    waiting: list[BuildMatch] = []
     for pipeline in pipelines:
         for build in await unfinished_builds(pipeline, context, ref=target.ref):
-            if _can_stop(build, pipeline.provider):
+            if not _can_stop(build, pipeline.provider):
+                waiting.append(BuildMatch(pipeline=pipeline, build=build))
+            else:
                 running.setdefault(build.key, BuildMatch(pipeline=pipeline, build=build))
     candidates = list(running.values())
+    if not candidates:
+        await _refuse_own(target, context)
+    if not candidates and len(waiting) == 1:
+        _must_not_wait(waiting[0])
     if not candidates and not pipelines and not await context.store.links.of_channel(context.team, context.channel):
         raise NotLinked("No pipeline is linked to this channel, and none of your builds is running.")
     if not candidates:
@@ -140,6 +147,20 @@ async def _meant(target: Target, args: Args, context: Context) -> Stop | Answer:
             (choice_label(match, context), f"cancel {match.spoken}{_because(args.reason)}") for match in candidates
         ),
     )
+
+
+async def _refuse_own(target: Target, context: Context) -> None:
+    """Raise why a running build of the person's cannot be stopped, where no pipeline was named and there is one."""
+    if not target.empty:
+        return
+    for known in await _started_unfinished(context):
+        provider = context.services.connections.get(context.team, known.connection)
+        build = await provider.build_or_none(known.key) if provider is not None else None
+        if build is None or build.completed:
+            continue
+        match = await match_of_build(build, context, verb="cancel")
+        actions.must_be_able(match.pipeline, Capability.CANCEL, build)
+        _must_not_wait(match)
 
 
 async def _own_running(pipelines: Sequence[PipelineMatch] | None, target: Target, context: Context) -> list[BuildMatch]:

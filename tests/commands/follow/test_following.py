@@ -1,5 +1,7 @@
 """What channels and people hear: link, subscribe, watch, follow, mute, quiet, digest, schedule, claim."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +10,8 @@ from bot.core.errors import UsageError
 from bot.core.models import Conclusion, Pipeline
 from bot.store import Store
 from bot.store.tables import WatchRow
-from commands.core.context import Source
+from commands.core.context import Context, Services, Source
+from commands.core.executor import execute
 from commands.follow.mute import at
 from commands.follow.mute import parse as parse_mute
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider
@@ -166,6 +169,21 @@ async def test_a_mute_says_what_and_until_when(
     assert handled.answer.public
     mutes = await store.mutes.of_channel(TEAM, CHANNEL)
     assert [(row.target, row.until) for row in mutes] == [(target, NOW + ahead)]
+
+
+async def test_what_a_mute_held_is_released_when_it_ends(
+    services: Services, context_of: Callable[..., Context], linked: Linked
+) -> None:
+    released: list[bool] = []
+
+    async def release() -> None:
+        released.append(True)
+
+    await linked()
+    context = context_of(services=replace(services, release_held=release))
+    for words in ("mute 1h", "unmute", "quiet 22:00-07:00", "quiet off"):
+        assert (await execute(words, context)).outcome == "ok"
+    assert released == [True, True]
 
 
 async def test_a_long_mute_needs_an_admin_and_a_mute_can_be_ended(say: Say, linked: Linked, store: Store) -> None:
