@@ -9,6 +9,8 @@ Group = tuple[str, Sequence[tuple[str, str]]]
 
 # How many verbs of a group get a line with their summary; the rest are named.
 SPOKEN = 2
+# These get one before the others: what people come for.
+_FIRST = ("status", "logs", "run", "retry", "watch", "subscribe", "link", "connect")
 
 
 def help_message(
@@ -29,7 +31,8 @@ def help_message(
     default = f", default branch {code(branch, 60)}" if branch and example_pipeline else ""
     lines = [f"*Builds in {safe(where, 80)}*{about}{default}"]
     verbs: list[str] = []
-    for name, entries in groups:
+    for name, listed in groups:
+        entries = sorted(listed, key=lambda entry: _verb(entry[0]) not in _FIRST)
         named = [_verb(usage) for usage, _ in entries]
         verbs += named
         for position, (usage, summary) in enumerate(entries[:SPOKEN]):

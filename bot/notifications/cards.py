@@ -114,6 +114,8 @@ class Cards:
         notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
         claim = await self._store.claims.get(row.team, _key(row))
         facts = _facts(row, stored, notes, claim)
+        if stored.attempt_no != row.attempt_no:
+            facts = replace(facts, starter=await self._starter_before(row))
         label = await self._label(row, build)
         match event:
             case Event.STARTED:
@@ -122,6 +124,12 @@ class Cards:
                 return await self._blocked(row, extra, provider, build, stored, facts, label, repeated=repeated)
             case _:
                 return await self._finished(row, extra, provider, build, stored, facts, label, repeated=repeated)
+
+    async def _starter_before(self, row: NotificationRow) -> str:
+        """Return who started an earlier attempt through the bot: the one its live card names."""
+        rows = await self._store.notifications.of_build(_key(row), row.team)
+        live = (other for other in rows if other.event == Event.STARTED and other.attempt_no == row.attempt_no)
+        return next((other.user for other in live), "")
 
     def _verbs(self, provider: AnyProvider, build: Build, facts: Facts, *, approvals: bool) -> frozenset[str]:
         if not self._offers:

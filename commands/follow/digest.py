@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.blocks.message import Message, section, sections
-from bot.blocks.text import bold, escape, when
+from bot.blocks.text import bold, escape, plural, when
 from bot.core.errors import UsageError
 from bot.core.recurrence import zone_of
 from bot.core.recurrence_words import parse_recurrence
+from bot.notifications.decisions import past_attempt
 from bot.store import unpack_counts
 from bot.store.tables import DigestRow, LinkRow
 from commands.core import actions
@@ -110,9 +111,10 @@ async def _link_lines(link: LinkRow, since: datetime, context: Context) -> list[
     name = bold(link.alias or link.name)
     if not attempts:
         return [f"{name} · nothing was built"]
-    newest = max(attempts, key=lambda attempt: attempt.completed_at)
+    # a rerun of an old build, however late, says nothing about now
+    newest = max(attempts, key=lambda attempt: (past_attempt(attempt).position, attempt.attempt_no))
     counts = unpack_counts(newest.counts)
-    issues = ", ".join(f"{getattr(counts, field)} {words}" for field, words in COUNTS if getattr(counts, field))
+    issues = ", ".join(plural(getattr(counts, field), word) for field, word in COUNTS if getattr(counts, field))
     state = newest.conclusion or "ended"
     return [
         f"{name} · now {state}{f' · {issues}' if issues else ''}",

@@ -56,7 +56,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     lines = [bold(pipeline.name), *summary_lines(attempts)]
     by_branch: dict[str, list[AttemptRow]] = {}
     for attempt in attempts:
-        by_branch.setdefault(attempt.branch or "(none)", []).append(attempt)
+        by_branch.setdefault(attempt.branch or "no branch", []).append(attempt)
     for name, group in sorted(by_branch.items(), key=lambda pair: -len(pair[1]))[:MOST_BRANCHES]:
         lines.append(f"• {code(name)}: {plural(len(group), 'build')}, {_share(group)} passed")
     message = Message(text=f"{title}: {_share(attempts)} passed", blocks=sections(lines))

@@ -17,6 +17,7 @@ from bot.core.models import (
     Person,
     Pipeline,
     Transition,
+    Trigger,
 )
 from bot.notifications.cards import Cards
 from bot.notifications.decisions import outage_row, started_row
@@ -482,3 +483,45 @@ async def test_without_a_link_a_pipeline_is_called_by_its_listed_name_or_what_th
     assert "Nightly" in await desk.text(about())
     await desk.store.pipelines.save(CONNECTION, [desk.works.add("app", name="The App")], NOW)
     assert "The App" in await desk.text(about())
+
+
+async def test_an_earlier_attempt_still_names_who_started_it_in_slack(desk: Desk) -> None:
+    again = ended(completed_at=NOW + timedelta(hours=1))
+    await desk.record(ended(conclusion=RED, triggered_by="ci-bot", trigger=Trigger.API), running(), again)
+    first = started()
+    first.attempt_no = 1
+    await desk.store.notifications.add([first])
+    text = await desk.text(about())
+    assert "started by @U1" in text
+    assert "ci-bot" not in text
+
+
+async def test_a_live_card_names_the_person_not_the_account_of_the_bot(desk: Desk) -> None:
+    await desk.store.recording.record_start(
+        running(number=7, triggered_by="ci-bot", trigger=Trigger.API),
+        team=TEAM,
+        channel=CHANNEL,
+        user="U1",
+        notifications=(),
+        watches=(),
+        now=NOW,
+    )
+    text = await desk.text(started())
+    assert "@U1 started it" in text
+    assert "ci-bot" not in text
+
+
+async def test_a_decided_approval_is_one_line_though_the_system_still_shows_the_build_as_waiting(desk: Desk) -> None:
+    await desk.record(running(number=7, waiting=True))
+    text = await desk.text(about(Event.BLOCKED, text="Approved by <@U1>"))
+    assert "Approved by @U1" in text
+    assert "/build" not in text
+
+
+async def test_a_cancel_is_told_once_and_its_counts_are_compared_with_nothing(desk: Desk) -> None:
+    await desk.record(ended(conclusion=Conclusion.CANCELLED, issues=IssueCounts(errors=0, warnings=2)))
+    await desk.store.cards.note(key(), 1, team=TEAM, user="U7", text="cancelled it", kind=NoteKind.CANCELLED, at=NOW)
+    text = await desk.text(about(transition=Transition(baseline=IssueCounts(errors=1, warnings=2))))
+    assert "Cancelled by @U7" in text
+    assert "cancelled it" not in text
+    assert "−1" not in text

@@ -238,6 +238,18 @@ async def test_quiet_hours_are_set_in_the_persons_zone_and_ended(say: Say, store
     assert (await say("quiet sometimes")).outcome == "refused"
 
 
+async def test_a_digest_says_how_the_newest_build_ended_whatever_old_one_ran_again_later(
+    say: Say, linked: Linked, works: FakeProvider, app: Pipeline, recorded: Recorded
+) -> None:
+    await linked()
+    long_ago, later = NOW - timedelta(hours=9), NOW - timedelta(minutes=1)
+    old = works.build_of(
+        app, 1, conclusion=Conclusion.FAILED, created_at=long_ago, started_at=later, completed_at=later
+    )
+    await recorded(old, works.build_of(app, 2))
+    assert "now passed" in said(await say("digest now"))
+
+
 async def test_a_digest_is_set_shown_and_ended(
     say: Say, store: Store, linked: Linked, works: FakeProvider, app: Pipeline, recorded: Recorded
 ) -> None:
