@@ -110,8 +110,8 @@ async def _meant(target: Target, args: Args, context: Context) -> Stop | Answer:
     if target.pipeline is not None or target.url is not None:
         pipelines = [await resolve_pipeline(target, context, acting=True, verb="cancel")]
         if not pipelines[0].provider.can(Capability.CANCEL):
-            running = await unfinished_builds(pipelines[0], context, ref=target.ref)
-            actions.must_be_able(pipelines[0], Capability.CANCEL, running[0] if running else None)
+            unfinished = await unfinished_builds(pipelines[0], context, ref=target.ref)
+            actions.must_be_able(pipelines[0], Capability.CANCEL, unfinished[0] if unfinished else None)
     else:
         pipelines = [match for match in await pipelines_here(context) if match.provider.can(Capability.CANCEL)]
     own = await _own_running(pipelines if target.pipeline or target.url else None, target, context)
