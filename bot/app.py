@@ -191,6 +191,7 @@ class App:
             public_url=settings.public_url,
             can_seal=vault.can_seal,
             wake_outbox=self.outbox.wake,
+            release_held=self.outbox.release,
             wake_poller=self.poller.wake,
         )
         self.slack_app = SlackApp(self.services, sender, bot_user=lambda: installs.bot_user)

@@ -63,7 +63,7 @@ def build_card(
     )
     body = lines_of(
         markup(headline) if headline else "",
-        commit_line(build, starter="" if headline else facts.starter),
+        commit_line(build, starter=facts.starter, says_starter=not headline),
         middle,
         *asked,
         *note_lines(facts),

@@ -9,6 +9,8 @@ Group = tuple[str, Sequence[tuple[str, str]]]
 
 # How many verbs of a group get a line with their summary; the rest are named.
 SPOKEN = 2
+# These get one before the others: what people come for.
+_FIRST = ("status", "logs", "run", "retry", "watch", "subscribe", "link", "connect")
 
 
 def help_message(
@@ -29,7 +31,8 @@ def help_message(
     default = f", default branch {code(branch, 60)}" if branch and example_pipeline else ""
     lines = [f"*Builds in {safe(where, 80)}*{about}{default}"]
     verbs: list[str] = []
-    for name, entries in groups:
+    for name, listed in groups:
+        entries = sorted(listed, key=lambda entry: _verb(entry[0]) not in _FIRST)
         named = [_verb(usage) for usage, _ in entries]
         verbs += named
         for position, (usage, summary) in enumerate(entries[:SPOKEN]):
@@ -76,7 +79,7 @@ def verb_help(
     if examples:
         blocks += sections(["*Examples*", *(code(example, 200) for example in examples)])
     if inferred:
-        blocks.append(context(f"Left out, I take: {safe(inferred, 500)}"))
+        blocks.append(context(f"Default: {safe(inferred, 500)}"))
     bare = [example.partition(" ")[2] if example.startswith("/") else example for example in examples]
     blocks.append(actions(*(button(clip(words, 70), words) for words in bare if _verb(words) in _READING)))
     return Message(text=f"{safe(usage, 300)}: {safe(summary, 300)}", blocks=tuple(blocks))

@@ -115,10 +115,11 @@ def author(build: Build) -> str | None:
     return build.triggered_by or (build.author.email if build.author else None)
 
 
-def commit_line(build: Build, *, starter: str = "") -> str:
+def commit_line(build: Build, *, starter: str = "", says_starter: bool = True) -> str:
     """Return line 3: commit, its subject, who made it, who or what started the build. Empty where none is known.
 
     `starter` is the Slack id of who started it through the bot: the account that the CI system saw is left out then.
+    With `says_starter` false another line names that person already.
     """
     what = " ".join(
         part
@@ -131,7 +132,8 @@ def commit_line(build: Build, *, starter: str = "") -> str:
     who = author(build)
     if starter:  # the account that started it is no author
         who = (build.author.name or build.author.login) if build.author else None
-    return DOT.join(part for part in (what, safe(who, 60) if who else "", _started(build, who, starter)) if part)
+    started = _started(build, who, starter) if says_starter or not starter else ""
+    return DOT.join(part for part in (what, safe(who, 60) if who else "", started) if part)
 
 
 def _started(build: Build, who: str | None, starter: str) -> str:

@@ -29,7 +29,7 @@ def link_confirmation(
     again: bool = False,
     command: str = "/build",
 ) -> Message:
-    """Return what a channel gets posts for from now on, and the buttons that narrow it.
+    """Return what a channel gets of a pipeline from now on, and the buttons that narrow it.
 
     `name` is how people type it here, `target` the words for commands. `would` says how many posts each preset (`all`,
     `edges`, `failures`) would have made in the last seven days; `trouble` why its builds could not be read yet.
@@ -42,7 +42,7 @@ def link_confirmation(
         f"✓ {bold(pipeline, 120)} ({safe(connection_label, 60)}) {done}{by}."
         + ("" if name == pipeline else f" Here it is called {code(name, 80)}."),
         f"This channel gets a post for every finished build{on}.{past}",
-        "It is this channel's default pipeline." if is_default else "",
+        "Commands that name no pipeline are about this one." if is_default else "",
         "It is disabled at the CI system, so it builds nothing for now." if not enabled else "",
         f"⚠ I could not read its builds yet: {safe(redact(trouble), 300)}" if trouble else "",
     )

@@ -72,20 +72,20 @@ def pipelines_message(
 
 
 def links_message(rows: Sequence[tuple[str, str, str, str, bool, str]], *, channel_name: str) -> Message:
-    """Return what a channel follows, as (connection, pipeline, name, what is posted, default, why it is quiet)."""
+    """Return what a channel follows, as (connection, pipeline, name, what it is notified of, default, why it is quiet)."""
     lines = [
         DOT.join(
             part
             for part in (
                 f"• {bold(name, 120)}",
                 code(spoken(connection, pipeline), 200),
-                f"posts {safe(posts, 200)}",
+                f"notified of {safe(events, 200)}",
                 "default" if default else "",
                 safe(quiet, 150) if quiet else "",
             )
             if part
         )
-        for connection, pipeline, name, posts, default, quiet in rows
+        for connection, pipeline, name, events, default, quiet in rows
     ]
     where = safe(f"#{channel_name}", 80) if channel_name else "this channel"
     return _listing(f"Linked to {where}", lines, none="nothing yet; paste a page's URL after `link`")

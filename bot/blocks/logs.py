@@ -36,7 +36,7 @@ def log_message(log: Log, *, build: Build, label: str, job: str | None, errors_o
     else:
         shown = (preformatted(body, LOG_CHARACTERS),)
     small = ["the end of a longer log" if log.truncated or shortened else "", f"read {when(now)}"]
-    rest = [] if not errors_only else [button("Whole end", f"{command('logs', build)} --tail 200")]
+    rest = [] if not errors_only else [button("Last 200 lines", f"{command('logs', build)} --tail 200")]
     return Message(
         text=f"{title}: {plural(len(body.splitlines()), 'line')}",
         blocks=(

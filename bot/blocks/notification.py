@@ -89,13 +89,16 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     mention: str | None = None,
     counts: Counts = Counts.READ,
     corrected: str = "",
+    rerun: Build | None = None,
+    rerun_no: int = 1,
     facts: Facts = NO_FACTS,
 ) -> Message:
     """Return the notification of a finished build: six lines and its buttons.
 
     `reason` says why it was posted (plain text or `Markup`), `mention` is the Slack id of whoever is mentioned.
     `late` marks one that comes after later ones, `repeated` one that may stand in the channel already. `corrected` is
-    the build whose late end changed line 2.
+    the build whose late end changed line 2. `rerun` is the build as its present attempt, the `rerun_no`-th, runs: the
+    buttons are about that one then.
     """
     warned = transition.delta(build.issues, "warnings") or 0
     shown = mark(build, new_warnings=warned)
@@ -134,7 +137,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
                 *((f"Corrected when {safe(corrected, 60)} ended",) if corrected else ()),
                 *(("Possibly repeated: Slack did not say whether it took the first one",) if repeated else ()),
             ),
-            *build_buttons(build, allowed=actions, attempt_no=attempt_no),
+            *build_buttons(rerun or build, allowed=actions, attempt_no=rerun_no if rerun else attempt_no),
         ),
         colour=shown.colour,
     )
@@ -297,7 +300,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     body = lines_of(
         f"{mentioned(mention)}, your decision is needed" if mention else "",
         f"Requested by {mentioned(requester)}" if requester else "",
-        commit_line(build),
+        commit_line(build, starter=requester or "", says_starter=False),
         link(going, "What would go out") if going else "",
         progress_line(build, usual_seconds=None, now=now, facts=facts),
         *asked,

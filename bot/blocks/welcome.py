@@ -11,5 +11,5 @@ def welcome(command: str) -> Message:
         f"2. Invite me to a channel, and link a pipeline there: {code(f'{command} link <any page of it>')}",
         f"3. Start a build: {code(f'{command} run <pipeline>@main')}. {code(f'{command} help')} shows the rest.",
     )
-    head = "Thank you for installing Buildbell. Three steps and your channels follow their builds:"
+    head = "Thank you for installing Buildbell. Three steps until your channels follow their builds:"
     return Message(text=" ".join((head, *steps)), blocks=(section("\n".join((head, *steps))),))

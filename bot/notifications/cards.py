@@ -13,7 +13,7 @@ import msgspec
 
 from bot.blocks.available_actions import available_actions
 from bot.blocks.build import build_card, short_card
-from bot.blocks.lines import Facts, Note
+from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, context, sections
 from bot.blocks.notification import (
     Counts,
@@ -24,12 +24,13 @@ from bot.blocks.notification import (
     outage_over,
     summary_notification,
 )
-from bot.blocks.text import Markup
+from bot.blocks.text import DOT, Markup, mark, mention, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
+from bot.notifications.transitions import NO_RESULT
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
@@ -40,6 +41,8 @@ from bot.store.tables import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NoteKi
 from bot.store.times import of_attempt
 
 USUAL_OF = 20
+CANCELLED_IT = "cancelled it"
+"""What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
 
 
@@ -99,6 +102,8 @@ class Cards:
         notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
         claim = await self._store.claims.get(row.team, _key(row))
         facts = _facts(row, stored, notes, claim)
+        if stored.attempt_no != row.attempt_no:
+            facts = replace(facts, starter=await self._starter_before(row))
         label = await self._label(row, build)
         match event:
             case Event.STARTED:
@@ -107,6 +112,12 @@ class Cards:
                 return await self._blocked(row, extra, provider, build, stored, facts, label, repeated=repeated)
             case _:
                 return await self._finished(row, extra, provider, build, stored, facts, label, repeated=repeated)
+
+    async def _starter_before(self, row: NotificationRow) -> str:
+        """Return who started an earlier attempt through the bot: the one its live card names."""
+        rows = await self._store.notifications.of_build(_key(row), row.team)
+        live = (other for other in rows if other.event == Event.STARTED and other.attempt_no == row.attempt_no)
+        return next((other.user for other in live), "")
 
     def _verbs(self, provider: AnyProvider, build: Build, facts: Facts, *, approvals: bool) -> frozenset[str]:
         if not self._offers:
@@ -156,6 +167,19 @@ class Cards:
         )
         return Drawn(message=_marked(card, repeated=repeated), live=live, card=True, moves=live)
 
+    async def _rerun(self, row: NotificationRow, stored: BuildRow, build: Build) -> Build | None:
+        """Return the build where a later attempt of it runs that has no card of its own in the channel."""
+        if build.completed or stored.attempt_no <= row.attempt_no:
+            return None
+        has_card = any(
+            other.channel == row.channel
+            and other.attempt_no == stored.attempt_no
+            and other.state in {NotificationState.SENT, NotificationState.LEASED, NotificationState.PENDING}
+            and other.event in {Event.STARTED, Event.BLOCKED}
+            for other in await self._store.notifications.of_build(_key(row), row.team)
+        )
+        return None if has_card else build
+
     async def _full_card(self, row: NotificationRow, build: Build, *, waits: bool) -> str:
         """Return where the full card of a build stands in the channel, if it is another one than the live card."""
         for other in await self._store.notifications.of_build(_key(row), row.team):
@@ -182,7 +206,8 @@ class Cards:
         """Draw the card of an approval: full while it is open, one line once it is decided, wherever that was."""
         is_over = stored.attempt_no > row.attempt_no or bool(facts.replaced)
         approvals = await self._approvals(provider, build) if not is_over else ()
-        waits = build.waiting and not is_over
+        is_decided = bool(extra.text) and not approvals  # the system may show the build as waiting for a while
+        waits = build.waiting and not is_over and not is_decided
         card = approval_notification(
             build,
             approvals,
@@ -214,6 +239,9 @@ class Cards:
     ) -> Drawn:
         attempt = await self._store.attempts.get(_key(row), row.attempt_no)
         shown, failures, total, counts = build, tuple[Issue, ...](), 0, Counts.READ
+        rerun = await self._rerun(row, stored, build)
+        if facts.cancelled_by:
+            facts = replace(facts, notes=tuple(note for note in facts.notes if note.text != CANCELLED_IT))
         if attempt is not None:
             is_over = stored.attempt_no > row.attempt_no
             shown = _as_ended(build, attempt) if is_over else _with_end(build, attempt)
@@ -224,15 +252,24 @@ class Cards:
             if provider.can(Capability.COUNTS) and not attempt.counts:
                 gave_up = attempt.counts_tries == COUNTS_GIVEN_UP
                 counts = Counts.PENDING if attempt.counts_due_at else Counts.UNAVAILABLE if gave_up else Counts.READ
+        verbs = self._verbs(provider, shown, facts, approvals=build.waiting)
+        if rerun is not None:
+            verbs = self._verbs(provider, rerun, NO_FACTS, approvals=False)
+            facts = replace(facts, replaced=f"Attempt {stored.attempt_no}: {mark(rerun).word.lower()}")
+        transition = extra.transition
+        if shown.conclusion in NO_RESULT:  # the counts of a build that was stopped compare with nothing
+            transition = replace(transition, baseline=None)
         message = notification(
             shown,
-            transition=extra.transition.with_counts(shown.issues),
+            transition=transition.with_counts(shown.issues),
             label=label,
             connection_label=provider.label,
             reason=row.reason,
             now=self._clock(),
-            actions=self._verbs(provider, shown, facts, approvals=build.waiting),
+            actions=verbs,
             attempt_no=row.attempt_no,
+            rerun=rerun,
+            rerun_no=stored.attempt_no,
             first_failure=failures[0] if failures else None,
             more_failures=max(total - 1, 0),
             late=extra.late,
@@ -326,7 +363,7 @@ def _key(row: NotificationRow) -> BuildKey:
 def _facts(row: NotificationRow, stored: BuildRow, notes: Sequence[CardNoteRow], claim: ClaimRow | None) -> Facts:
     """Return what the bot knows of an attempt beside its build, as one workspace may read it."""
     is_current = stored.attempt_no == row.attempt_no
-    replaced = next((note.text for note in reversed(notes) if note.kind == NoteKind.REPLACED), "")
+    replaced = next((_replaced_words(note) for note in reversed(notes) if note.kind == NoteKind.REPLACED), "")
     if not replaced and not is_current:
         replaced = f"Attempt {stored.attempt_no} has replaced it"
     cancelled = next((note.user for note in notes if note.kind == NoteKind.CANCELLED), "")
@@ -346,6 +383,10 @@ def _facts(row: NotificationRow, stored: BuildRow, notes: Sequence[CardNoteRow],
         is_claimed=claim is not None and is_current,
         replaced=replaced,
     )
+
+
+def _replaced_words(note: CardNoteRow) -> str:
+    return f"{mention(note.user)} {note.text}{DOT}{when(note.at)}" if note.user else note.text
 
 
 def _decision(extra: Extra, facts: Facts, provider: AnyProvider, build: Build) -> Markup | str:

@@ -210,6 +210,8 @@ class _Case:
         posted_because = decision.reason
         if decision.verdict is Verdict.POST and quiet and watch is None:
             decision = Decision(verdict=Verdict.HOLD, reason=quiet)
+        elif decision.verdict is Verdict.POST and quiet and watch is not None:
+            decision = post(_asked(watch))  # a mute does not hold what somebody asked for
         broken = newly_broken(self.recorded.build, self.transition)
         mention = filter_of(link).told if broken else ""
         if watch is not None and watch.channel != watch.user:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.blocks.text import when
 from bot.core.errors import UsageError
 from bot.core.recurrence import parse_hours, zone_of
 from bot.store.tables import LinkRow, MuteRow
@@ -17,7 +18,7 @@ def muted(mutes: Sequence[MuteRow], link: LinkRow | None, channel: str, now: dat
         if mute.channel != channel or mute.target not in names:
             continue
         if mute.until is not None and mute.until > now:
-            return f"muted by <@{mute.made_by}> until {mute.until:%Y-%m-%d %H:%M} UTC"
+            return f"muted by <@{mute.made_by}> until {when(mute.until)}"
         if mute.hours and in_quiet_hours(mute.hours, mute.tz, now):
             return f"quiet hours ({mute.hours} {zone_of(mute.tz).key})"
     return None

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from bot.blocks.text import Markup, escape, harmless
 from bot.core.errors import Ambiguous, NotFound, NotLinked, ProviderError, UsageError
 from bot.core.models import Build
+from bot.notifications.cards import CANCELLED_IT
 from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
+from bot.store.tables import NoteKind
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
@@ -106,17 +109,27 @@ async def _meant(target: Target, args: Args, context: Context) -> Stop | Answer:
     """Return the person's own only running build, else the only running one; ask where there are several."""
     if target.pipeline is not None or target.url is not None:
         pipelines = [await resolve_pipeline(target, context, acting=True, verb="cancel")]
-        actions.must_be_able(pipelines[0], Capability.CANCEL)
+        if not pipelines[0].provider.can(Capability.CANCEL):
+            unfinished = await unfinished_builds(pipelines[0], context, ref=target.ref)
+            actions.must_be_able(pipelines[0], Capability.CANCEL, unfinished[0] if unfinished else None)
     else:
         pipelines = [match for match in await pipelines_here(context) if match.provider.can(Capability.CANCEL)]
     own = await _own_running(pipelines if target.pipeline or target.url else None, target, context)
     if len(own) == 1:
         return Stop(matches=(own[0],))
     running = {match.build.key: match for match in own}
+    waiting: list[BuildMatch] = []
     for pipeline in pipelines:
         for build in await unfinished_builds(pipeline, context, ref=target.ref):
-            running.setdefault(build.key, BuildMatch(pipeline=pipeline, build=build))
+            if not _can_stop(build, pipeline.provider):
+                waiting.append(BuildMatch(pipeline=pipeline, build=build))
+            else:
+                running.setdefault(build.key, BuildMatch(pipeline=pipeline, build=build))
     candidates = list(running.values())
+    if not candidates:
+        await _refuse_own(target, context)
+    if not candidates and len(waiting) == 1:
+        _must_not_wait(waiting[0])
     if not candidates and not pipelines and not await context.store.links.of_channel(context.team, context.channel):
         raise NotLinked("No pipeline is linked to this channel, and none of your builds is running.")
     if not candidates:
@@ -136,6 +149,20 @@ async def _meant(target: Target, args: Args, context: Context) -> Stop | Answer:
     )
 
 
+async def _refuse_own(target: Target, context: Context) -> None:
+    """Raise why a running build of the person's cannot be stopped, where no pipeline was named and there is one."""
+    if not target.empty:
+        return
+    for known in await _started_unfinished(context):
+        provider = context.services.connections.get(context.team, known.connection)
+        build = await provider.build_or_none(known.key) if provider is not None else None
+        if build is None or build.completed:
+            continue
+        match = await match_of_build(build, context, verb="cancel")
+        actions.must_be_able(match.pipeline, Capability.CANCEL, build)
+        _must_not_wait(match)
+
+
 async def _own_running(pipelines: Sequence[PipelineMatch] | None, target: Target, context: Context) -> list[BuildMatch]:
     """Return the person's own builds that run now, in some pipelines or in all the workspace may see."""
     keys = None if pipelines is None else {(pipeline.connection, pipeline.id) for pipeline in pipelines}
@@ -149,8 +176,24 @@ async def _own_running(pipelines: Sequence[PipelineMatch] | None, target: Target
         build = await provider.build_or_none(known.key)
         if build is None or build.completed or (target.ref is not None and not is_built_from(build, target.ref)):
             continue
+        if not _can_stop(build, provider):
+            continue
         own.append(await match_of_build(build, context, verb="cancel"))
     return own
+
+
+def _can_stop(build: Build, provider: AnyProvider) -> bool:
+    return provider.cancels_waiting or not build.waiting
+
+
+def _must_not_wait(match: BuildMatch) -> None:
+    if _can_stop(match.build, match.provider):
+        return
+    url = f" Open it: {match.build.web_url}" if match.build.web_url else ""
+    raise UsageError(
+        f"{match.name} waits for approval, and {match.provider.label} cannot cancel a build that waits.",
+        hint=f"Decide the step, or cancel the build on its page.{url}",
+    )
 
 
 async def _started_unfinished(context: Context) -> list[Build]:
@@ -168,7 +211,7 @@ async def _mine(context: Context) -> Stop:
             continue
         try:
             build = await provider.build(known.pipeline, known.id)
-            if not build.completed:
+            if not build.completed and _can_stop(build, provider):
                 own.append(await match_of_build(build, context, verb="cancel"))
         except ProviderError as exc:
             trouble = exc
@@ -206,6 +249,7 @@ async def run(args: Args, stop: Stop, context: Context) -> Answer:
         raise UsageError("They are all over already.")
     for match in running:
         actions.must_be_able(match.pipeline, Capability.CANCEL, match.build)
+        _must_not_wait(match)
     if not args.confirmed and (question := await _question(args, running, context)) is not None:
         return question
     if not await memory.first_click(f"cancel {[match.build.key for match in running]}", context):
@@ -234,6 +278,7 @@ async def _stopped(running: Sequence[BuildMatch], reason: str, context: Context)
     stopped: list[str] = []
     failed: list[str] = []
     last: ProviderError | None = None
+    why = f" ({escape(reason)})" if reason else ""
     for match in running:
         try:
             after = await match.provider.cancel(match.build.pipeline, match.build.id)
@@ -241,16 +286,16 @@ async def _stopped(running: Sequence[BuildMatch], reason: str, context: Context)
             last = exc
             failed.append(f"{escape(match.name)}: {harmless(str(exc), styles=False)}")
             continue
+        await actions.note_on_cards(match, context, did=f"{CANCELLED_IT}{why}", kind=NoteKind.CANCELLED)
         await actions.poll_again(after, match.pipeline, context)
         stopped.append(escape(match.name))
     if last is not None and not stopped:
         raise last
-    why = f" ({escape(reason)})" if reason else ""
     trouble = "".join(f"\n✕ {line}" for line in failed)
     line = f"{actions.actor(context)} stopped {', '.join(stopped)}{why}{trouble}"
     if len(running) > 1:
         return actions.public_line(line)
-    return actions.public_line(line, running[0].build, running[0].pipeline)
+    return await actions.answered(running[0], context, line=line)
 
 
 def _because(reason: str) -> str:

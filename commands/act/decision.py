@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from bot.blocks.lines import step_name
 from bot.blocks.text import escape, when
 from bot.core.errors import Ambiguous, NotFound, ProviderError, UsageError
 from bot.core.models import Approval, Ref
@@ -272,11 +273,13 @@ async def run(args: Args, step: Step, context: Context) -> Answer:
         fields=_with_defaults(approval, args.fields) if args.approve else {},
         comment=_signed(args.comment, context),
     )
+    done = f"{'approved' if args.approve else 'rejected'} {escape(step_name(approval.name))}"
+    why = f": {escape(args.comment)}" if args.comment else ""
     await _note_on_cards(args, match, context)
+    await actions.note_on_cards(match, context, did=f"{done}{why}")
     await actions.poll_again(after, match.pipeline, context)
-    done = "approved" if args.approve else "rejected"
-    line = f"{actions.actor(context)} {done} {escape(approval.name)} of {escape(match.name)}"
-    return actions.public_line(f"{line}: {escape(args.comment)}" if args.comment else line, after, match.pipeline)
+    line = f"{actions.actor(context)} {done} of {escape(match.name)}{why}"
+    return await actions.answered(match, context, line=line)
 
 
 async def _note_on_cards(args: Args, match: BuildMatch, context: Context) -> None:
@@ -284,7 +287,7 @@ async def _note_on_cards(args: Args, match: BuildMatch, context: Context) -> Non
     done = "Approved" if args.approve else "Rejected"
     text = f"{done} by {actions.actor(context)} · {when(context.now)}"
     text += f" · “{escape(args.comment)}”" if args.comment else ""
-    for row in await context.store.notifications.of_build(match.build.key):
+    for row in await context.store.notifications.of_build(match.build.key, context.team):
         if row.event == Event.BLOCKED.value and row.id is not None:
             extra = replace(Extra.of(row.extra), text=text).as_json()
             await context.store.notifications.revise(row.id, extra, context.now)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from bot.providers.base.capabilities import Capability
+from bot.store.tables import NoteKind
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
@@ -89,9 +90,11 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     key = match.build.key
     after = await (match.provider.erase_job(key.pipeline, job) if job else match.provider.erase(key.pipeline, key.id))
     await actions.poll_again(after, match.pipeline, context)
-    return actions.public_line(
-        f"{actions.actor(context)} erased the {lost} and artifacts of {escape(subject)}", after, match.pipeline
-    )
+    did = "erased the log and artifacts of one job" if job else "erased its logs and artifacts"
+    kind = NoteKind.ACT if job else NoteKind.REPLACED
+    await actions.note_on_cards(match, context, did=did, kind=kind)
+    line = f"{actions.actor(context)} erased the {lost} and artifacts of {escape(subject)}"
+    return await actions.answered(match, context, line=line)
 
 
 COMMAND = Command(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from bot.blocks.text import escape
 from bot.core.models import StartRequest
 from bot.providers.base.capabilities import Capability
+from bot.store.tables import NoteKind
 from commands.act.options import check_options, names_somebody_else, options_given
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
@@ -81,6 +82,8 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
     headline = f"{actions.actor(context)} rebuilt {old} of {escape(match.pipeline.name)}{new}"
     if after.commit and match.build.commit and after.commit != match.build.commit:
         headline += f" - at the branch's present commit {after.commit[:8]}, not {match.build.commit[:8]}"
+    if after.key != match.build.key:
+        await actions.note_on_cards(match, context, did=f"rebuilt it{new}", kind=NoteKind.REPLACED)
     return await actions.announce(after, match.pipeline, context, headline=headline)
 
 

@@ -7,6 +7,7 @@ from bot.blocks.text import escape
 from bot.core.errors import Ambiguous, NotFound, UsageError
 from bot.core.models import Build, Conclusion, Ref, RefKind, StartRequest
 from bot.providers.base.capabilities import Capability
+from bot.store.tables import NoteKind
 from commands.act.jobs import job_named
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
@@ -145,8 +146,13 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
         return await _rebuilt(args, match, context)
     headline = f"{actions.actor(context)} retried {what} ({escape(match.pipeline.name)})"
     same = after.id == build.id
+    did = f"retried {what.removesuffix(f' of {number}')}"
+    if not same:
+        did += f" as {actions.number_words(after)}"
+    await actions.note_on_cards(match, context, did=did, kind=NoteKind.ACT if same else NoteKind.REPLACED)
     shown = actions.as_reopened(after) if same else after
-    return await actions.announce(shown, match.pipeline, context, headline=headline, reopened=same)
+    has_card = same and await actions.is_pressed_on_card(build, context)
+    return await actions.announce(shown, match.pipeline, context, headline=headline, reopened=same, has_card=has_card)
 
 
 async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
@@ -160,6 +166,9 @@ async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
     request = StartRequest(requested_by=await context.name() or None)
     after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
     headline = f"{actions.actor(context)} rebuilt {number} of {escape(match.pipeline.name)}"
+    if after.key != match.build.key:
+        did = f"rebuilt it as {actions.number_words(after)}"
+        await actions.note_on_cards(match, context, did=did, kind=NoteKind.REPLACED)
     return await actions.announce(after, match.pipeline, context, headline=headline)
 
 

@@ -286,7 +286,7 @@ COMMAND = Command(
         ("--clean", "build without cached files, where the CI system can: the same as --option clean=true"),
         ("--preset NAME", "values this channel keeps under a name; the form saves them"),
         ("--forget-preset NAME", "remove such values; nothing is started"),
-        ("--no-watch", "don't tell me here when it ends"),
+        ("--no-watch", "don't notify me here when it ends"),
         ("--dry-run", "say what would be started"),
         ("--form", "fill in a form"),
     ),

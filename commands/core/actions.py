@@ -10,7 +10,7 @@ from bot.core.errors import UsageError
 from bot.core.models import Build, Status
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import WatchRow
+from bot.store.tables import NoteKind, WatchRow
 from commands.core.context import Answer, Context, Source
 from commands.core.memory import keep_for_undo
 from commands.core.resolve import BuildMatch, PipelineMatch, state_of
@@ -75,10 +75,12 @@ async def announce(
     headline: str,
     watch: bool = True,
     reopened: bool = False,
+    has_card: bool = False,
     note: str = "",
 ) -> Answer:
     """Post the live card of a build that a person started here, and watch it to its end.
 
+    With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
     `note` is told to the person alone: what could not be checked before the act.
     """
     conversation = context.channel or context.user
@@ -113,7 +115,7 @@ async def announce(
         team=context.team,
         channel=conversation,
         user=context.user,
-        notifications=[card],
+        notifications=[] if has_card else [card],
         watches=watches if watch else [],
         now=context.now,
         reopened=reopened,
@@ -144,6 +146,60 @@ def as_reopened(build: Build) -> Build:
     if not build.completed:
         return build
     return replace(build, status=Status.QUEUED, conclusion=None, completed_at=None, started_at=None)
+
+
+async def has_card_here(build: Build, context: Context) -> bool:
+    """Return whether a message of this conversation is a card of a build."""
+    cards = await context.store.cards.of_build(build.key)
+    return any((card.team, card.channel) == (context.team, context.channel) for card in cards)
+
+
+async def is_pressed_on_card(build: Build, context: Context) -> bool:
+    """Return whether the act is a button of a card of this very build."""
+    if context.source is not Source.BUTTON or not context.message:
+        return False
+    card = await context.store.cards.at(context.team, context.channel, context.message)
+    return card is not None and (card.connection, card.pipeline, card.build) == (
+        build.connection,
+        build.pipeline,
+        build.id,
+    )
+
+
+async def note_on_cards(match: BuildMatch, context: Context, *, did: str, kind: NoteKind = NoteKind.ACT) -> None:
+    """Write on a build's cards what the person did about it; `did` is mrkdwn that goes after a name ("cancelled it")."""
+    by_terminal = context.source is Source.TERMINAL
+    await context.store.cards.note(
+        match.build.key,
+        match.attempt_no,
+        team=context.team,
+        text=f"{actor(context)} {did}" if by_terminal else did,
+        user="" if by_terminal else context.user,
+        kind=kind,
+        at=context.now,
+    )
+    context.services.wake_outbox()
+
+
+async def redraw_cards(match: BuildMatch, context: Context) -> None:
+    """Have a build's cards drawn anew: what they show of it beside its state has changed."""
+    await context.store.cards.redraw(match.build.key, team=context.team, at=context.now)
+    context.services.wake_outbox()
+
+
+async def answered(match: BuildMatch, context: Context, *, line: str) -> Answer:
+    """Return how a person is answered whose act the cards of a build show; `line` is the sentence about it, mrkdwn.
+
+    A button of a card is answered by the card itself; other ways in are answered to the person where the conversation
+    has a card, else by one public line.
+    """
+    build = match.build
+    told = public_line(line, build, match.pipeline)
+    if not await has_card_here(build, context):
+        return told
+    if await is_pressed_on_card(build, context):
+        return replace(told, message=None, public=False, silent=True)
+    return replace(told, public=False, replace=True)
 
 
 def public_line(

@@ -1,6 +1,6 @@
 """What a command works with and what it returns: `Context` (who, where, when, services) and `Answer`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -96,9 +96,16 @@ class Access:
     protected: tuple[str, ...] = ()
 
 
+async def _release_nothing() -> None:
+    """Release nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of the bot that commands use. `wake_outbox` and `wake_poller` make those act before their next tick."""
+    """The parts of the bot that commands use. `wake_outbox` and `wake_poller` make those act before their next tick.
+
+    `release_held` posts now what was held back from channels that are not quiet any more.
+    """
 
     store: Store
     connections: Connections
@@ -112,6 +119,7 @@ class Services:
     public_url: str = ""
     can_seal: bool = False
     wake_outbox: Callable[[], None] = lambda: None
+    release_held: Callable[[], Awaitable[None]] = _release_nothing
     wake_poller: Callable[[], None] = lambda: None
 
 

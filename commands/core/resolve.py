@@ -61,6 +61,13 @@ class PipelineMatch:
         """Return the target that names it wherever it is typed."""
         return spoken(self.connection, self.id, ref=ref, number=number)
 
+    @property
+    def typed(self) -> str:
+        """Return the target as a person here would type it: by alias, else by path. No ids."""
+        if self.link is not None and self.link.alias:
+            return self.link.alias
+        return spoken(self.connection, self.path or self.id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildMatch:

@@ -38,12 +38,13 @@ def authorize(_args: Args, _match: BuildMatch, _context: Context) -> Sequence[Re
 
 
 async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
-    """Post that the person takes care of a red build; the first claim counts."""
+    """Show on the build's cards, else in public, who looks after a red build; the first one counts."""
     before = await context.store.claims.holder(context.team, match.build.key)
     holder = await context.store.claims.add(context.team, match.build.key, context.user)
     if before is not None or holder != context.user:
         raise UsageError(f"{'You are' if holder == context.user else f'<@{holder}> is'} on {match.name} already.")
-    return actions.public_line(f"{actions.actor(context)} is on it: {escape(match.name)}", match.build, match.pipeline)
+    await actions.redraw_cards(match, context)
+    return await actions.answered(match, context, line=f"{actions.actor(context)} is on it: {escape(match.name)}")
 
 
 COMMAND = Command(

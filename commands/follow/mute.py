@@ -140,7 +140,7 @@ async def run(_args: Args, mute: Mute, context: Context) -> Answer:
             made_at=context.now,
         )
     )
-    end = f"unmute {mute.match.spoken()}" if mute.match is not None else "unmute"
+    end = f"unmute {mute.match.typed}" if mute.match is not None else "unmute"
     return actions.public_line(
         f"{actions.actor(context)} muted {escape(mute.label)} here until {when(mute.until)}. "
         f"What happens meanwhile comes as one summary. `{context.command} {end}` ends it.",

@@ -61,6 +61,7 @@ async def run(args: Args, _resolved: None, context: Context) -> Answer:
     if not args.hours:
         if not await context.store.mutes.end(context.team, context.channel, TARGET):
             raise UsageError("This channel has no quiet hours.")
+        await context.services.release_held()
         return actions.public_line(f"{actions.actor(context)} ended the quiet hours here")
     zone = zone_of(await context.zone()).key
     await context.store.mutes.set(

@@ -42,7 +42,8 @@ async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
     if not await context.store.claims.remove(context.team, match.build.key, context.user):
         raise UsageError(f"You are not on {match.name}.")
     text = f"{actions.actor(context)} is no longer on {escape(match.name)}"
-    return actions.public_line(text, match.build, match.pipeline)
+    await actions.redraw_cards(match, context)
+    return await actions.answered(match, context, line=text)
 
 
 COMMAND = Command(

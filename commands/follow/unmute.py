@@ -46,7 +46,7 @@ async def run(_args: Args, match: PipelineMatch | None, context: Context) -> Ans
     label = match.name if match is not None else "everything"
     if not await context.store.mutes.end(context.team, context.channel, target_of(match)):
         raise UsageError(f"{match.name if match is not None else 'Everything'} is not muted here.")
-    context.services.wake_outbox()
+    await context.services.release_held()
     return actions.public_line(f"{actions.actor(context)} ended the mute of {escape(label)}", pipeline=match)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bot.blocks.message import Message, sections
-from bot.blocks.text import bold, code, escape, link
+from bot.blocks.text import bold, code, escape, link, plural
 from bot.core.errors import UsageError
 from bot.core.models import Build, IssueCounts
 from commands.core.context import Answer, Context, Role
@@ -14,10 +14,10 @@ from commands.look.details import with_counts
 
 USAGE = "changes [target]"
 COUNTS = (
-    ("errors", "errors"),
-    ("warnings", "warnings"),
-    ("analyzer_warnings", "analyzer warnings"),
-    ("test_failures", "failed tests"),
+    ("errors", "error"),
+    ("warnings", "warning"),
+    ("analyzer_warnings", "analyzer warning"),
+    ("test_failures", "failed test"),
 )
 
 
@@ -66,11 +66,11 @@ def _commit(build: Build) -> str:
 
 def _deltas(before: IssueCounts, after: IssueCounts) -> list[str]:
     lines: list[str] = []
-    for name, words in COUNTS:
+    for name, word in COUNTS:
         old, new = getattr(before, name), getattr(after, name)
         if old is not None and new is not None and (old or new):
             moved = f" ({new - old:+d})" if new != old else ""
-            lines.append(f"• {new} {words}{moved}")
+            lines.append(f"• {plural(new, word)}{moved}")
     return lines
 
 

@@ -1,13 +1,17 @@
 """What several reading commands show of a build: its counts, its open approvals."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bot.core.errors import ProviderError
-from bot.core.models import Approval, Build
+from bot.core.models import Approval, Build, BuildKey
 from bot.providers.base.capabilities import Capability
-from commands.core.resolve import BuildMatch
+from commands.core.context import Context
+from commands.core.resolve import BuildMatch, PipelineMatch
 
 COUNTS_SECONDS = 10
+MOST_STORED = 50
 
 
 async def with_counts(match: BuildMatch) -> Build:
@@ -30,3 +34,44 @@ async def open_approvals(match: BuildMatch) -> tuple[Approval, ...]:
         return await match.provider.approvals(match.build.pipeline, match.build.id)
     except ProviderError:
         return ()
+
+
+async def filled(
+    builds: Sequence[Build],
+    pipeline: PipelineMatch,
+    context: Context,
+    *,
+    ask: Callable[[Sequence[Build]], Sequence[Build]],
+) -> list[Build]:
+    """Return listed builds with what a listing leaves out, for systems whose lists are short.
+
+    Taken from the store first. Those of `ask` are read one by one, all at once, where the store knows no end either.
+    """
+    stored = await context.store.builds.of_pipeline(pipeline.connection, pipeline.id, limit=MOST_STORED)
+    known = {build.id: build for build in stored}
+    joined = [_joined(build, known.get(build.id)) for build in builds]
+    short = {build.key for build in ask(joined) if build.completed and build.completed_at is None}
+    read = await asyncio.gather(*(_read(key, pipeline) for key in short))
+    whole = {build.key: build for build in read if build is not None}
+    return [whole.get(build.key, build) for build in joined]
+
+
+async def _read(key: BuildKey, pipeline: PipelineMatch) -> Build | None:
+    try:
+        return await pipeline.provider.build_or_none(key)
+    except ProviderError:
+        return None
+
+
+def _joined(listed: Build, known: Build | None) -> Build:
+    """Return a listed build with the fields that only the stored one has, where both are the same attempt's end."""
+    if known is None or (listed.status, listed.conclusion) != (known.status, known.conclusion):
+        return listed
+    return replace(
+        listed,
+        commit=listed.commit or known.commit,
+        message=listed.message or known.message,
+        author=listed.author or known.author,
+        started_at=listed.started_at or known.started_at,
+        completed_at=listed.completed_at or known.completed_at,
+    )

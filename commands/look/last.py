@@ -11,7 +11,9 @@ from commands.core.context import Answer, Context, Role
 from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.registry import Command, anyone
 from commands.core.resolve import PipelineMatch, recent_builds, resolve_pipeline
+from commands.look.details import filled
 
+MOST_READ = 10
 USAGE = "last [target] [-n 5]"
 MOST = 25
 STATES = (
@@ -64,7 +66,7 @@ async def resolve(args: Args, context: Context) -> PipelineMatch:
 
 
 async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
-    """Return the newest builds of a pipeline, or of a branch of it. Costs one listing."""
+    """Return the newest builds of a pipeline, or of a branch of it."""
     return await newest(pipeline, args.target.ref, context, limit=args.limit, states=args.states, public=args.public)
 
 
@@ -77,8 +79,12 @@ async def newest(
     states: frozenset[str],
     public: bool,
 ) -> Answer:
-    """Return a pipeline's newest builds as an answer. Costs one listing."""
+    """Return a pipeline's newest builds as an answer.
+
+    Costs one listing, and a request for each of ten builds at most where the listing leaves out when they ended.
+    """
     builds = [build async for build in recent_builds(pipeline, ref, states=states, limit=limit)]
+    builds = await filled(builds, pipeline, context, ask=lambda listed: listed[:MOST_READ])
     title = f"{pipeline.name}{f' on {ref}' if ref else ''}"
     message = build_list(
         builds,

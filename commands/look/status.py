@@ -1,13 +1,14 @@
 """What is running, what came out last: /build [status] [target|all|SHA]."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.blocks.build import build_list, commit_list
 from bot.blocks.message import context as small_print
 from bot.blocks.status import StatusRow, status_message
 from bot.core.errors import NotLinked, ProviderError, UsageError
-from bot.core.models import Build, BuildFilter, BuildKey, Conclusion, Ref, RefKind, is_sha
+from bot.core.models import Build, BuildFilter, Conclusion, Ref, RefKind, is_sha
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import LinkRow
 from commands.core.actions import noted
@@ -16,6 +17,7 @@ from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.registry import Command, anyone
 from commands.core.resolve import PipelineMatch, match_of_link, pipeline_names, recent_builds, resolve_pipeline
+from commands.look.details import filled
 
 USAGE = "status [target|all|mine|SHA]"
 RECENT = 10
@@ -122,7 +124,7 @@ async def _row(pipeline: PipelineMatch, ref: Ref | None, context: Context) -> St
             pipeline.connection, pipeline.id, branch=branch, limit=RECENT + 5
         )
     else:
-        builds = await _filled(builds, pipeline, context)
+        builds = await filled(builds, pipeline, context, ask=_newest_and_green)
     recent = tuple(build for build in builds if build.completed)[:RECENT]
     green = next((build for build in recent if build.conclusion is Conclusion.PASSED), None)
     paused = pipeline.link.paused_reason if pipeline.link else ""
@@ -140,40 +142,9 @@ async def _row(pipeline: PipelineMatch, ref: Ref | None, context: Context) -> St
     )
 
 
-async def _filled(builds: list[Build], pipeline: PipelineMatch, context: Context) -> list[Build]:
-    """Return listed builds with what a listing leaves out, for systems whose lists are short.
-
-    Taken from the store first; the newest finished and the newest green one are asked for where it knows no end either.
-    """
-    known = {
-        build.id: build
-        for build in await context.store.builds.of_pipeline(pipeline.connection, pipeline.id, limit=RECENT * 3)
-    }
-    filled = [_joined(build, known.get(build.id)) for build in builds]
-    newest = next((build for build in filled if build.completed), None)
-    green = next((build for build in filled if build.conclusion is Conclusion.PASSED), None)
-    asked: dict[BuildKey, Build] = {}
-    for build in (newest, green):
-        if build is not None and build.completed_at is None and build.key not in asked:
-            try:
-                asked[build.key] = await pipeline.provider.build_or_none(build.key) or build
-            except ProviderError:
-                continue
-    return [asked.get(build.key, build) for build in filled]
-
-
-def _joined(listed: Build, known: Build | None) -> Build:
-    """Return a listed build with the fields that only the stored one has, where both are the same attempt's end."""
-    if known is None or (listed.status, listed.conclusion) != (known.status, known.conclusion):
-        return listed
-    return replace(
-        listed,
-        commit=listed.commit or known.commit,
-        message=listed.message or known.message,
-        author=listed.author or known.author,
-        started_at=listed.started_at or known.started_at,
-        completed_at=listed.completed_at or known.completed_at,
-    )
+def _newest_and_green(builds: Sequence[Build]) -> list[Build]:
+    newest = [build for build in builds if build.completed][:1]
+    return newest + [build for build in builds if build.conclusion is Conclusion.PASSED][:1]
 
 
 async def _own(context: Context, *, public: bool) -> Answer:

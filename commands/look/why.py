@@ -142,7 +142,7 @@ def likely(
         return f"configuration or credentials{passed}"
     if passed:
         return f"infrastructure, or something flaky{passed}"
-    return "the code or its build" if issues else "unknown: the CI system tells no issues"
+    return "the code or its build" if issues else "unknown: the CI system lists no issues"
 
 
 def _authors(history: History) -> list[str]:

@@ -198,7 +198,7 @@ async def _ask(args: Args, context: Context) -> Answer:
             continue
         told.append(f"<@{admin}>")
     if not told:
-        raise UsageError("I know nobody to ask.", hint="Ask a workspace admin.")
+        raise UsageError("Nobody here can be asked by me.", hint="Ask an admin of this workspace.")
     asked = f"I have asked {' and '.join(told)}."
     return Answer(message=Message(text=asked, blocks=(section(asked),)), replace=True)
 

@@ -454,7 +454,9 @@ def _no_workflow(words: str) -> NotFound:
 def _several_workflows(words: str, workflows: list[Workflow]) -> Ambiguous:
     are_distinct = len({folded(it.path) for it in workflows}) == len(workflows)
     return Ambiguous(
-        f"Several workflows are called `{words}`. Which one?",
+        "That page shows several workflows. Which one?"
+        if words.startswith(urls.APP_PREFIX)
+        else f"Several workflows are called `{words}`. Which one?",
         choices=tuple((it.path, it.path if are_distinct else it.id) for it in workflows),
         hint="Write it as `product/workflow`." if are_distinct else "Their names are the same; pick one by its id.",
     )

@@ -192,8 +192,9 @@ async def test_an_act_by_button_rewrites_the_card_and_posts_nothing(bench: Bench
     await bench.see(running(number=412))
     (full,) = bench.said()
     assert "@U7 retried the failed jobs" in full
-    assert "Attempt 2 has replaced it" in full
-    assert "/build" not in full
+    assert "Attempt 2: running" in full
+    assert "--attempt 2" in full
+    assert "/build retry" not in full
 
 
 async def test_a_person_gets_one_direct_message_for_an_end(bench: Bench) -> None:

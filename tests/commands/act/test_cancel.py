@@ -142,3 +142,30 @@ async def test_after_stopping_the_build_is_polled_again(
 @pytest.mark.parametrize("words", ["cancel a b", "cancel --reason"])
 async def test_words_that_make_no_sense_are_refused(say: Say, words: str) -> None:
     assert (await say(words)).outcome == "refused"
+
+
+async def test_a_build_that_waits_is_not_stopped_where_the_system_cannot(
+    say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded, linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeProvider, "cancels_waiting", False)
+    await linked()
+    await recorded(works.running(app, 7, waiting=True), started_by=USER)
+    for words in ("cancel", "cancel app", "cancel #7"):
+        handled = await say(words)
+        assert handled.outcome == "refused", words
+        assert "App #7 waits for approval, and The Works cannot cancel a build that waits." in first(handled)
+    await recorded(works.running(app, 8), started_by=USER)
+    assert first(await say("cancel")) == "<@U1> stopped App #8"
+    assert works.acts == [("cancel", "b8", None)]
+
+
+async def test_my_running_build_that_its_system_cannot_stop_is_named(
+    say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded, linked: Linked
+) -> None:
+    works.capabilities = EVERYTHING - {Capability.CANCEL}
+    await linked()
+    await recorded(works.running(app, 7), started_by=USER)
+    handled = await say("cancel")
+    assert first(handled) == first(await say("cancel #7"))
+    assert "The Works" in first(handled)
+    assert "Nothing is running" not in first(handled)

@@ -1,5 +1,7 @@
 """What channels and people are notified of: link, subscribe, watch, follow, mute, quiet, digest, schedule, claim."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +10,8 @@ from bot.core.errors import UsageError
 from bot.core.models import Conclusion, Pipeline
 from bot.store import Store
 from bot.store.tables import WatchRow
-from commands.core.context import Source
+from commands.core.context import Context, Services, Source
+from commands.core.executor import execute
 from commands.follow.mute import at
 from commands.follow.mute import parse as parse_mute
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider
@@ -168,6 +171,21 @@ async def test_a_mute_says_what_and_until_when(
     assert [(row.target, row.until) for row in mutes] == [(target, NOW + ahead)]
 
 
+async def test_what_a_mute_held_is_released_when_it_ends(
+    services: Services, context_of: Callable[..., Context], linked: Linked
+) -> None:
+    released: list[bool] = []
+
+    async def release() -> None:
+        released.append(True)
+
+    await linked()
+    context = context_of(services=replace(services, release_held=release))
+    for words in ("mute 1h", "unmute", "quiet 22:00-07:00", "quiet off"):
+        assert (await execute(words, context)).outcome == "ok"
+    assert released == [True, True]
+
+
 async def test_a_long_mute_needs_an_admin_and_a_mute_can_be_ended(say: Say, linked: Linked, store: Store) -> None:
     await linked()
     assert (await say("mute --until fri 9:00")).outcome == "refused"
@@ -218,6 +236,18 @@ async def test_quiet_hours_are_set_in_the_persons_zone_and_ended(say: Say, store
     assert "has no quiet hours" in first(await say("quiet off"))
     assert "Which hours?" in first(await say("quiet"))
     assert (await say("quiet sometimes")).outcome == "refused"
+
+
+async def test_a_digest_says_how_the_newest_build_ended_whatever_old_one_ran_again_later(
+    say: Say, linked: Linked, works: FakeProvider, app: Pipeline, recorded: Recorded
+) -> None:
+    await linked()
+    long_ago, later = NOW - timedelta(hours=9), NOW - timedelta(minutes=1)
+    old = works.build_of(
+        app, 1, conclusion=Conclusion.FAILED, created_at=long_ago, started_at=later, completed_at=later
+    )
+    await recorded(old, works.build_of(app, 2))
+    assert "now passed" in said(await say("digest now"))
 
 
 async def test_a_digest_is_set_shown_and_ended(
