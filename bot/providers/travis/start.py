@@ -33,6 +33,10 @@ def start_body(request: StartRequest) -> Body:
     if ref := request.ref:
         match ref.kind:
             case RefKind.BRANCH:
+                if body.get("branch") not in {None, ref.name}:
+                    raise UsageError(
+                        "`branch` names another branch than the one to build.", hint="Leave one of them out."
+                    )
                 body["branch"] = ref.name
             case RefKind.TAG:
                 body["tag_name"] = ref.name

@@ -10,8 +10,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bot.core.errors import AuthFailed, BotError, NotFound
-from bot.core.models import BuildFilter, Conclusion, Page, Starter, StartRequest, Status, Watched
+from bot.core.errors import AuthFailed, BotError, NotFound, UsageError
+from bot.core.models import (
+    BuildFilter,
+    Conclusion,
+    Page,
+    Ref,
+    RefKind,
+    Starter,
+    StartRequest,
+    StartTarget,
+    Status,
+    Watched,
+)
 from bot.providers.travis import convert, start, wire
 from bot.providers.travis.cursor import Cursor, build_of, mark
 from bot.providers.travis.webhook import DOUBT, LASTS, HookKey, payload_of
@@ -453,3 +464,11 @@ def test_build_without_a_branch_cannot_be_made_again() -> None:
     bare = wire.Build(id=1, state="passed", commit=wire.Commit(sha=SHA))
     with pytest.raises(BotError, match="made of"):
         start.again_body(bare, StartRequest())
+
+
+async def test_branch_option_beside_another_branch_is_refused_and_both_count_as_the_target() -> None:
+    request = StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main"), options={"branch": "other"})
+    with pytest.raises(UsageError, match="names another branch"):
+        start.start_body(request)
+    async with opened(CASE, SILENT) as travis:
+        assert await travis.start_target("1", request) == StartTarget(branch="main", also=("other",))
