@@ -219,3 +219,9 @@ async def test_members_of_a_channel(
 
 async def test_a_channel_that_can_not_be_seen_has_no_members(people: People, slack: LocalSlack) -> None:
     assert not await people.is_member(TEAM, "C0NOWHERE", slack.ana)
+
+
+@pytest.mark.parametrize("user", ["U0NOBODY", "W0ELSEWHERE"])
+async def test_somebody_whom_slack_does_not_know_is_a_stranger(people: People, user: str) -> None:
+    assert (await people.standing(TEAM, user)).is_stranger
+    assert (await people.standing(TEAM, user, fresh=True)).is_stranger
