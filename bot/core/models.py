@@ -481,12 +481,14 @@ class StartTarget:
     """What a start request makes the CI system build: the names as they will be sent, None where not sent.
 
     Permissions are judged on this, not on what was typed. A bare commit is sent under a branch: that one is named.
+    `also` are further refs that the request names, such as the branch whose configuration is run.
     """
 
     branch: str | None = None
     tag: str | None = None
     commit: str | None = None
     pull_request: str | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

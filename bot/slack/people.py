@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 STANDING_FRESH_FOR = timedelta(minutes=5)
 MOST_STANDINGS = 10_000
-HIDDEN_USER = "user_not_visible"
+NOBODYS = frozenset({"user_not_visible", "user_not_found", "users_not_found"})
+"""Slack's words for somebody who is none of a workspace's people, as far as it tells us."""
 PERSON_FRESH_FOR = timedelta(hours=1)
 EMAIL_FRESH_FOR = timedelta(days=1)
 GROUPS_FRESH_FOR = timedelta(minutes=5)
@@ -76,7 +77,7 @@ class People:
     async def standing(self, team: str, user: str, *, fresh: bool = False) -> Standing:
         """Return what a person is in a workspace; asks Slack when that is older than five minutes, or with `fresh`.
 
-        One request (users.info). Somebody whom Slack hides from us is a stranger. Where Slack does not tell, what was
+        One request (users.info). Somebody whom Slack hides from us or does not know is a stranger. Where Slack does not tell, what was
         last told counts, but nobody is an admin by that; where nothing was told, the person counts as a member.
         """
         now = self._clock()
@@ -87,7 +88,7 @@ class People:
             told = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
         except SlackError as exc:
             log.info("Slack did not return a person", extra={"code": exc.code})
-            if exc.code == HIDDEN_USER:
+            if exc.code in NOBODYS:
                 return Standing(is_stranger=True)
             before = cached[1] if cached is not None else Standing()
             return Standing(

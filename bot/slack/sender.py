@@ -16,7 +16,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
-from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
@@ -38,6 +37,9 @@ LEAST_A_MINUTE = 20
 CHANNEL_A_MINUTE = 75
 EASE_SECONDS = 300.0
 MOST_WAIT_SECONDS = 20.0
+LONGEST_PAUSE_SECONDS = 600.0
+"""The longest that a `Retry-After` is believed: asked again earlier Slack only refuses again, and nothing is lost."""
+USUAL_PAUSE_SECONDS = 30.0
 
 GONE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "channel_is_archived", "user_not_found"})
 REVOKED = frozenset(
@@ -82,6 +84,9 @@ LIMITED = frozenset({"ratelimited", "rate_limited"})
 UNFIT = frozenset(
     {"invalid_blocks", "invalid_attachments", "msg_blocks_too_long", "msg_too_long", "metadata_too_large"}
 )
+
+NOT_SLACKS = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What the SDK (3.47) raises for an answer that is none of Slack's: text for JSON, bytes of another encoding, depth."""
 
 Token = Callable[[str], Awaitable[str]]
 
@@ -200,7 +205,9 @@ class Sender:
             arguments["metadata"] = {"event_type": METADATA_EVENT, "event_payload": {"key": key}}
         async with self._turn("chat.postMessage", team, channel):
             said = await self.call(team, "chat.postMessage", arguments)
-        return str(said.get("channel") or channel), str(said.get("ts") or "")
+        if not said.get("ts"):
+            raise SlackUnsure  # no answer of Slack's: it may stand in the channel, or not
+        return str(said.get("channel") or channel), str(said["ts"])
 
     async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
         """Replace a message: text, blocks and attachments together."""
@@ -239,11 +246,12 @@ class Sender:
             if earlier < oldest - CLOCK_MARGIN and "cursor" not in arguments:
                 oldest, arguments["oldest"] = earlier, f"{earlier.timestamp():.6f}"
                 body, _headers = await self._call(team, method, arguments)
-            for message in body.get("messages") or []:
-                metadata = message.get("metadata") or {}
-                if (metadata.get("event_payload") or {}).get("key") == key:
+            if not isinstance(body.get("messages"), list):
+                return Found(ts=None, is_certain=False)
+            for message in body["messages"]:
+                if _at(message, "metadata", "event_payload", "key") == key:
                     return Found(ts=str(message["ts"]))
-            cursor = (body.get("response_metadata") or {}).get("next_cursor")
+            cursor = _at(body, "response_metadata", "next_cursor")
             if not cursor:
                 return Found(ts=None, is_certain=not body.get("has_more"))
             arguments["cursor"] = cursor
@@ -251,7 +259,7 @@ class Sender:
 
     async def upload(self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = "") -> None:
         """Put a file into a channel (three requests)."""
-        client = await self._client(team, retries=False)
+        client = await self._client(team)
         with faults():
             await client.files_upload_v2(
                 channel=channel, filename=name, content=content, title=title, thread_ts=thread or None
@@ -264,9 +272,19 @@ class Sender:
     async def _call(
         self, team: str, method: str, arguments: Mapping[str, object]
     ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-        """Call a method and return the answer's body and headers."""
-        posts = method in {"chat.postMessage", "chat.update"}
-        client = await self._client(team, retries=not posts)
+        """Call a method and return the answer's body and headers; all but posts wait once where Slack asks for a moment."""
+        try:
+            return await self._call_once(team, method, arguments)
+        except SlackLimited as exc:
+            if method in {"chat.postMessage", "chat.update"} or exc.retry_after > MOST_WAIT_SECONDS:
+                raise
+            await self._sleep(exc.retry_after)
+        return await self._call_once(team, method, arguments)
+
+    async def _call_once(
+        self, team: str, method: str, arguments: Mapping[str, object]
+    ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        client = await self._client(team)
         with faults():
             answer = (
                 await client.api_call(method, json=dict(arguments))
@@ -276,14 +294,14 @@ class Sender:
                 )
             )
         headers = {name.lower(): str(value) for name, value in answer.headers.items()}
-        return (answer.data if isinstance(answer.data, dict) else {}), headers
+        if not isinstance(answer.data, dict):
+            raise SlackUnsure
+        return answer.data, headers
 
     async def scopes(self, team: str) -> frozenset[str]:
-        """Return the scopes of a workspace's token, from the headers of auth.test; none where those are missing."""
-        client = await self._client(team, retries=True)
-        with faults():
-            said = await client.auth_test()
-        listed = {name.lower(): str(value) for name, value in said.headers.items()}.get("x-oauth-scopes", "")
+        """Return the scopes of a workspace's token, as the headers of auth.test tell them; none where they don't."""
+        _body, headers = await self._call(team, "auth.test", {})
+        listed = headers.get("x-oauth-scopes", "")
         return frozenset(scope.strip() for scope in listed.split(",") if scope.strip())
 
     async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
@@ -296,18 +314,18 @@ class Sender:
         webhook = AsyncWebhookClient(url, session=self._session, retry_handlers=[])
         try:
             said = await webhook.send_dict(body)
-        except WIRE_FAULTS:
+        except (*WIRE_FAULTS, *NOT_SLACKS):
             log.warning("an answer could not be delivered through its response_url")
             return False
         return said.status_code == 200
 
-    async def _client(self, team: str, *, retries: bool) -> AsyncWebClient:
+    async def _client(self, team: str) -> AsyncWebClient:
         return AsyncWebClient(
             token=await self._token(team),
             team_id=team or None,
             base_url=self._api_url,
             session=self._session,
-            retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=1)] if retries else [],
+            retry_handlers=[],
         )
 
     @asynccontextmanager
@@ -366,6 +384,13 @@ def _behind(headers: Mapping[str, str], now: datetime) -> timedelta:
     return date - now if date.tzinfo is not None else timedelta()
 
 
+def _at(value: object, *names: str) -> object:
+    """Return what stands at a path of names in an answer, None where there is nothing."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
 def _takes_json(method: str) -> bool:
     return method.startswith(("chat.", "views.", "conversations.open"))
 
@@ -385,8 +410,7 @@ def faults() -> Iterator[None]:
         raise _named(exc) from exc
     except NEVER_SENT as exc:
         raise SlackUnreachable from exc
-    except (*WIRE_FAULTS, AttributeError) as exc:
-        # The SDK (3.47) reads members of an answer even if that is plain text.
+    except (*WIRE_FAULTS, *NOT_SLACKS) as exc:
         raise SlackUnsure from exc
 
 
@@ -397,8 +421,9 @@ def _named(exc: SlackApiError) -> SlackError:
     headers = getattr(answer, "headers", {}) or {}
     code = str(body.get("error") or "") if isinstance(body, dict) else ""
     if status == 429 or code in LIMITED:
-        wait = str(headers.get("Retry-After") or headers.get("retry-after") or "30")
-        return SlackLimited(float(wait) if wait.isascii() and wait.isdigit() else 30.0)
+        wait = str(headers.get("Retry-After") or headers.get("retry-after") or "")
+        seconds = float(wait) if wait.isascii() and wait.isdigit() else USUAL_PAUSE_SECONDS
+        return SlackLimited(min(seconds, LONGEST_PAUSE_SECONDS))
     if status >= 500 or status == 408 or code in PASSING or not code:
         # Without a code it is no answer of Slack's: a proxy's page, a broken answer.
         return SlackUnsure()

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.blocks.text import escape
-from bot.core.models import StartRequest
+from bot.core.models import StartRequest, StartTarget
 from bot.providers.base.capabilities import Capability
 from bot.store.tables import NoteKind
 from commands.act.options import check_options, names_somebody_else, options_given
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
-from commands.core.permissions import Requirement, refs_of_build
+from commands.core.permissions import Requirement, refs_of_build, refs_of_target
 from commands.core.registry import Command
 from commands.core.resolve import BuildMatch, resolve_build
 
@@ -29,9 +29,10 @@ class Args:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
-    """The build to build again."""
+    """The build to build again, and the refs that new values choose instead of its own."""
 
     match: BuildMatch
+    target: StartTarget
     names_somebody_else: bool = False
 
 
@@ -47,19 +48,23 @@ async def resolve(args: Args, context: Context) -> Rebuild:
     match = await resolve_build(args.target, context, acting=True, verb="rebuild")
     actions.must_be_able(match.pipeline, Capability.REBUILD, match.build)
     check_options(args.options, match.provider)
-    return Rebuild(match=match, names_somebody_else=await names_somebody_else(args.options, context))
+    request = StartRequest(parameters=args.parameters, options=args.options)
+    return Rebuild(
+        match=match,
+        target=match.provider.rebuild_target(request),
+        names_somebody_else=await names_somebody_else(args.options, context),
+    )
 
 
-def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
-    """Require the runner's role for the build's own refs, and for a branch that an option names."""
+def authorize(_args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role for the build's own refs, and for those that its new values and options choose."""
     match = rebuild.match
-    branch = args.options.get("branch")
     required = [
         Requirement(
             role=Role.RUN,
             doing=f"Rebuilding *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
-            refs=(*refs_of_build(match.build), *((branch,) if branch else ())),
+            refs=(*refs_of_build(match.build), *refs_of_target(rebuild.target)),
         )
     ]
     if rebuild.names_somebody_else:

@@ -13,14 +13,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.core.errors import NotAllowed
-from bot.core.models import Build, StartTarget
+from bot.core.models import Build, StartTarget, is_sha
 from bot.core.text import fits_glob
 from bot.slack.people import Standing
 from bot.store.tables import GrantRow
 from commands.core.context import Context, Role, Source
 from commands.core.resolve import PipelineMatch
 
-_FULL_REF = re.compile(r"^(?:refs/)?(?:heads|tags)/")
+_FULL_REF = re.compile(r"^(?:refs/)?(?:(?:heads|tags)/|(?:remotes/)?origin/)")
+_REVISION = re.compile(r"[~^:]|@\{")
+"""Where git's words for a revision leave the ref's name."""
 _ROLES = {role.word: role for role in Role}
 MOST_NAMED = 3
 UNKNOWN_REF = "(unknown ref)"
@@ -54,8 +56,12 @@ def refs_of_build(build: Build) -> tuple[str, ...]:
 
 
 def refs_of_target(target: StartTarget) -> tuple[str, ...]:
-    """Return the refs that rights on a start are judged on: all that will be sent. A pull request alone is `pr:42`."""
-    return _refs(target.branch, target.tag, target.pull_request)
+    """Return the refs that rights on a start are judged on: all that will be sent. A pull request alone is `pr:42`.
+
+    A commit that is no SHA is a ref by another way: CI systems hand it to git, which takes `main`, `origin/main`, `main~0`.
+    """
+    commit = None if target.commit is None or is_sha(target.commit) else _REVISION.split(target.commit)[0]
+    return (*_refs(target.branch, target.tag, target.pull_request), *_refs(commit, None, None), *target.also)
 
 
 def _refs(branch: str | None, tag: str | None, pull_request: str | None) -> tuple[str, ...]:

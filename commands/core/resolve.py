@@ -554,9 +554,11 @@ async def ref_of(pipeline: PipelineMatch, ref: Ref | None) -> Ref | None:
     """Return the ref to build: the one named, else the pinned or default branch; None where the CI system decides.
 
     A branch that does not exist is caught by the CI system; `closest_refs` then names its neighbours. Where the default
-    branch can't be read, the CI system decides: a question of ours never blocks an act.
+    branch can't be read, the CI system decides: a question of ours never blocks an act. `HEAD` is git's word for the
+    default branch and no branch of its own.
     """
-    if ref is not None:
+    is_head = ref is not None and ref.kind is RefKind.BRANCH and ref.name.upper() in {"HEAD", "@"}
+    if ref is not None and not is_head:
         return ref
     if pipeline.branch:
         return Ref(kind=RefKind.BRANCH, name=pipeline.branch)

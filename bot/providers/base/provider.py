@@ -278,18 +278,27 @@ class Provider(ABC, Generic[O]):
     async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
         """Return what `start` would make the system build, as it will be sent. Costs a request for the default branch.
 
-        The plain version: the `branch` option wins over the ref; a commit or nothing goes under the default branch.
+        The plain version: a branch that the ref and the `branch` option both name counts as both; a commit or nothing
+        goes under the default branch.
         """
         ref = request.ref
-        branch = request.options.get("branch")
-        if branch is None and ref is not None and ref.kind is RefKind.BRANCH:
-            branch = ref.name
+        option = request.options.get("branch")
+        named = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
+        branch = named or option
         tag = ref.name if ref is not None and ref.kind is RefKind.TAG else None
         pull_request = ref.name if ref is not None and ref.kind is RefKind.PULL_REQUEST else None
         if branch is None and tag is None and pull_request is None:
             branch = (await self.pipeline(pipeline)).default_branch
         commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else request.commit
-        return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=pull_request)
+        also = (option,) if option and option != branch else ()
+        return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=pull_request, also=also)
+
+    def rebuild_target(self, request: StartRequest) -> StartTarget:
+        """Return what the values of `request` make a rebuild build that the old build's own refs don't say.
+
+        Where values or options of a system choose a ref, its adapter names it here: rights are judged on both. No request.
+        """
+        return StartTarget(branch=request.options.get("branch"))
 
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a build and return the one the vendor says it started. Never sent twice."""

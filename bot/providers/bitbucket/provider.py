@@ -221,15 +221,21 @@ class Bitbucket(Provider[BitbucketOptions]):
     async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
         """Return what will be built. Costs a request for a pull request, a short commit or the main branch."""
         start.check_source(request)
+        also = start.selected_refs(request)
         if request.ref is not None and request.ref.kind is RefKind.PULL_REQUEST:
             pull_request = await self._client.pull_request(pipeline, request.ref.name)
-            return start.start_target(start.pull_request_target(request.ref.name, pull_request), pull_request)
-        target = start.start_target(await self._target(pipeline, request))
+            target = start.start_target(start.pull_request_target(request.ref.name, pull_request), pull_request)
+            return replace(target, also=also)
+        target = replace(start.start_target(await self._target(pipeline, request)), also=also)
         if (
             target.branch is None and target.tag is None
         ):  # a commit alone may be any branch's: it counts as the main one
             return replace(target, branch=(await self._client.pipeline(pipeline)).default_branch)
         return target
+
+    @override
+    def rebuild_target(self, request: StartRequest) -> StartTarget:
+        return StartTarget(also=start.selected_refs(request))
 
     @override
     async def start(self, pipeline: str, request: StartRequest) -> Build:

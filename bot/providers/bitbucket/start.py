@@ -93,6 +93,13 @@ def selector(request: StartRequest) -> Body | None:
     return {"type": "custom", "pattern": text}
 
 
+def selected_refs(request: StartRequest) -> tuple[str, ...]:
+    """Return the branch or tag whose definition is run, where one is chosen: its steps run with its rights."""
+    chosen = selector(request) or {}
+    is_ref = chosen.get("type") in {"branches", "tags", "bookmarks"}
+    return (str(chosen["pattern"]),) if is_ref else ()
+
+
 def variables(request: StartRequest) -> list[Body]:
     """Return the values to start with; those of `secured.` options are hidden by Bitbucket."""
     plain: list[Body] = [

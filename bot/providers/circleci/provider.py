@@ -217,7 +217,11 @@ class CircleCI(Provider[CircleCIOptions]):
     async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
         """Costs a request where the default branch has to be asked for."""
         start.check(request)
-        return start.target(await self._starts.source(pipeline, request))
+        return start.target(await self._starts.source(pipeline, request), request.options)
+
+    @override
+    def rebuild_target(self, request: StartRequest) -> StartTarget:
+        return StartTarget(also=start.config_branch(request.options))
 
     @override
     async def start(self, pipeline: str, request: StartRequest) -> Build:

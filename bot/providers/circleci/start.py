@@ -25,6 +25,7 @@ START_OPTIONS: Mapping[str, str] = {
     "config_branch": "the branch that the configuration is taken from, where it is not the one that is built",
     "merge": "yes to build a pull request as merged into its target",
 }
+NO_OPTIONS: Mapping[str, str] = {}
 YES = frozenset({"yes", "true", "1", "on", ""})
 NO = frozenset({"no", "false", "0", "off"})
 SKEW = timedelta(minutes=1)
@@ -94,11 +95,19 @@ def ref_of(raw: wire.PipelineWire) -> Ref | None:
     return Ref(kind=RefKind.BRANCH, name=branch) if branch else None
 
 
-def target(built: Source) -> StartTarget:
+def target(built: Source, options: Mapping[str, str] = NO_OPTIONS) -> StartTarget:
     """Return what a source makes CircleCI build. A pull request's head is its branch by another name."""
     branch = built.get("branch")
     pull = _PULL.fullmatch(branch or "")
-    return StartTarget(branch=branch, tag=built.get("tag"), pull_request=pull[1] if pull else None)
+    return StartTarget(
+        branch=branch, tag=built.get("tag"), pull_request=pull[1] if pull else None, also=config_branch(options)
+    )
+
+
+def config_branch(options: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the branch whose configuration is run, where an option names one: its jobs run with its rights."""
+    branch = options.get("config_branch")
+    return (branch,) if branch else ()
 
 
 def body(

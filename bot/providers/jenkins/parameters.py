@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from bot.core.errors import UnexpectedResponse, UsageError
-from bot.core.models import Approval, Parameter, ParameterType, Ref, RefKind, StartRequest
+from bot.core.models import Approval, Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
 from bot.core.text import same_name
 from bot.providers.jenkins import wire
 
@@ -22,6 +22,8 @@ MESSAGE_PARAMETERS = ("MESSAGE", "BUILD_MESSAGE", "REASON", "CAUSE")
 _YES = frozenset({"true", "yes", "1", "on"})
 _NO = frozenset({"false", "no", "0", "off", ""})
 _REMOTE = "origin/"
+_PREFIX = re.compile(r"^(?:(?:refs/)?heads/|(?:refs/)?(?:remotes/)?origin/|refs/remotes/)")
+_ANY_REMOTE = re.compile(r"^(?:refs/)?(?:remotes/)?\*\*?/")
 _PATTERN = re.compile(r"[*?$\[]|^:")
 """In a branch parameter's default: a pattern or a variable, which is no branch."""
 _SECRET_TYPES = ("Password", "Credentials", "NonStored", "Vault")
@@ -109,7 +111,7 @@ def branch_default(declared: Iterable[wire.Definition], *, keep_remote: bool = F
 
 def plain_branch(name: str) -> str:
     """Return a branch as people call it, without `refs/heads/` and its remote."""
-    return name.strip().removeprefix("refs/heads/").removeprefix("refs/remotes/").removeprefix(_REMOTE)
+    return _PREFIX.sub("", name.strip(), count=1)
 
 
 # what is given
@@ -182,11 +184,39 @@ def given_branch(declared: Sequence[wire.Definition], sent: Mapping[str, str]) -
     """
     by_name = {definition.name.upper(): definition.name for definition in declared}
     named = {name: sent[name] for name in map(by_name.get, BRANCH_PARAMETERS) if name is not None and sent.get(name)}
-    branches = {plain_branch(value) for value in named.values()}
+    branches = {sent_branch(value) for value in named.values()}
     if len(branches) > 1:
         shown = " and ".join(f"`{name}={value[:80]}`" for name, value in named.items())
         raise UsageError(f"{shown} name different branches.", hint="Give one of them.")
     return branches.pop() if branches else branch_default(declared)
+
+
+def refs_given(values: Mapping[str, str]) -> StartTarget:
+    """Return what values by parameter name make a job build, whatever it declares; all branches that they name."""
+    by_name = {name.upper(): value for name, value in values.items() if value}
+    branches = [sent_branch(by_name[name]) for name in BRANCH_PARAMETERS if name in by_name]
+
+    def first(names: Sequence[str]) -> str | None:
+        return next((by_name[name] for name in names if name in by_name), None)
+
+    return StartTarget(
+        branch=branches[0] if branches else None,
+        tag=first(TAG_PARAMETERS),
+        commit=first(COMMIT_PARAMETERS),
+        pull_request=first(PULL_REQUEST_PARAMETERS),
+        also=tuple(branches[1:]),
+    )
+
+
+def sent_branch(value: str) -> str:
+    """Return the branch that a value makes Jenkins build. Raises UsageError for a pattern, which may be any branch.
+
+    A wildcard for the remote alone (`*/main`) is Jenkins' own way to write a branch.
+    """
+    branch = plain_branch(_ANY_REMOTE.sub("", value.strip(), count=1))
+    if _PATTERN.search(branch):
+        raise UsageError(f"`{value[:80]}` is a pattern and may be any branch.", hint="Name the branch.")
+    return branch
 
 
 def input_form(approval: Approval, given: Mapping[str, str]) -> dict[str, str] | None:

@@ -177,6 +177,10 @@ class Jenkins(Provider[JenkinsOptions]):
             return start.target_of_ref(request.ref)
 
     @override
+    def rebuild_target(self, request: StartRequest) -> StartTarget:
+        return parameters.refs_given(request.parameters)
+
+    @override
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a build and follow its queue item until it has a number, for some ten seconds.
 

@@ -562,6 +562,11 @@ def repository(request: httpx.Request) -> httpx.Response:
         (StartRequest(ref=commit(SHA), options={"branch": "main"}), StartTarget(branch="main", commit=SHA)),
         (StartRequest(commit=SHA), StartTarget(branch="main", commit=SHA)),
         (StartRequest(options={"branch": "rails"}), StartTarget(branch="rails")),
+        (
+            StartRequest(ref=branch("rails"), options={"selector": "branches:main"}),
+            StartTarget(branch="rails", also=("main",)),
+        ),
+        (StartRequest(ref=branch("rails"), options={"selector": "custom:main"}), StartTarget(branch="rails")),
         (StartRequest(ref=pull_request("7")), StartTarget(pull_request="7", branch="rails", commit=SHA)),
         (StartRequest(ref=pull_request("8")), StartTarget(pull_request="8", commit=SHA)),
     ],

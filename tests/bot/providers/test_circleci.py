@@ -591,7 +591,7 @@ async def test_success_that_names_no_build_may_have_started_one(answer: object) 
     [
         (Ref(kind=RefKind.BRANCH, name="main"), {}, StartTarget(branch="main")),
         (Ref(kind=RefKind.BRANCH, name="refs/heads/main"), {}, StartTarget(branch="main")),
-        (Ref(kind=RefKind.BRANCH, name="oars"), {"config_branch": "main"}, StartTarget(branch="oars")),
+        (Ref(kind=RefKind.BRANCH, name="oars"), {"config_branch": "main"}, StartTarget(branch="oars", also=("main",))),
         (Ref(kind=RefKind.BRANCH, name="pull/7/head"), {}, StartTarget(branch="pull/7/head", pull_request="7")),
         (Ref(kind=RefKind.TAG, name="refs/tags/v2"), {}, StartTarget(tag="v2")),
         (

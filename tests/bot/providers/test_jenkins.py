@@ -704,6 +704,9 @@ def test_login_in_a_no_reply_address_is_the_authors() -> None:
         (StartRequest(ref=Ref(kind=RefKind.BRANCH, name="winter")), StartTarget(branch="winter")),
         (StartRequest(parameters={"BRANCH": "origin/winter"}), StartTarget(branch="winter")),
         (StartRequest(parameters={"BRANCH": "refs/heads/winter"}), StartTarget(branch="winter")),
+        (StartRequest(parameters={"BRANCH": "remotes/origin/winter"}), StartTarget(branch="winter")),
+        (StartRequest(parameters={"BRANCH": "*/winter"}), StartTarget(branch="winter")),
+        (StartRequest(parameters={"BRANCH": "**/winter"}), StartTarget(branch="winter")),
         (StartRequest(parameters={"BRANCH": "refs/tags/v2"}), StartTarget(tag="v2")),
         (StartRequest(ref=Ref(kind=RefKind.TAG, name="v2")), StartTarget(tag="v2")),
         (
@@ -720,6 +723,23 @@ async def test_target_of_a_plain_job_is_read_from_the_values_that_are_sent(
     job = plain_job(branch_parameter("main"), branch_parameter(None, "COMMIT"))
     async with opened(CASE, Scripted({"GET /job/sweep/api/json": job})) as jenkins:
         assert await jenkins.start_target(SWEEP, request_) == target
+
+
+@pytest.mark.parametrize("pattern", ["**", "*", "ma*", ":main", "${OTHER}", "*/ma?n"])
+async def test_pattern_that_may_be_any_branch_is_refused_for_the_target(pattern: str) -> None:
+    job = plain_job(branch_parameter("main"))
+    async with opened(CASE, Scripted({"GET /job/sweep/api/json": job})) as jenkins:
+        with pytest.raises(UsageError, match="may be any branch"):
+            await jenkins.start_target(SWEEP, StartRequest(parameters={"BRANCH": pattern}))
+
+
+async def test_values_that_choose_another_ref_are_the_target_of_a_rebuild() -> None:
+    async with opened(CASE, Scripted({})) as jenkins:
+        both = StartRequest(parameters={"branch": "origin/main", "GIT_REF": "winter", "DEPLOY": "prod"})
+        assert jenkins.rebuild_target(both) == StartTarget(branch="main", also=("winter",))
+        named = StartRequest(parameters={"TAG": "v2", "COMMIT": "main", "PR": "7"})
+        assert jenkins.rebuild_target(named) == StartTarget(tag="v2", commit="main", pull_request="7")
+        assert jenkins.rebuild_target(StartRequest(parameters={"DEPLOY": "prod"})) == StartTarget()
 
 
 async def test_two_parameters_that_name_different_branches_are_refused_for_the_target() -> None:

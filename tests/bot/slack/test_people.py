@@ -250,3 +250,9 @@ async def test_an_author_is_found_by_the_handle_inside_a_noreply_address_at_any_
     assert slack.calls("users.lookupByEmail") == []
     other = Person(email="7+somebody@users.noreply.github.com")
     assert await people.author(TEAM, other, "buildkite") is None
+
+
+@pytest.mark.parametrize("user", ["U0NOBODY", "W0ELSEWHERE"])
+async def test_somebody_whom_slack_does_not_know_is_a_stranger(people: People, user: str) -> None:
+    assert (await people.standing(TEAM, user)).is_stranger
+    assert (await people.standing(TEAM, user, fresh=True)).is_stranger

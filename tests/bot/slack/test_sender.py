@@ -378,3 +378,64 @@ async def test_calls_name_their_workspace(sender: Sender, slack: LocalSlack) -> 
     await sender.call(TEAM, "usergroups.list", {"include_users": True})
     (call,) = slack.calls("usergroups.list")
     assert (call["team_id"], call["include_users"]) == (TEAM, "true")
+
+
+# answers that are none of Slack's
+
+JSON_TYPE = "application/json"
+ODD_ANSWERS: dict[str, tuple[int, bytes, str]] = {
+    "a page in another encoding than it says": (403, b"<html>\xfcberlastet</html>", "text/html"),
+    "JSON in another encoding": (200, b'{"ok": true, "x": "\xfc"}', JSON_TYPE),
+    "a list": (200, b"[]", JSON_TYPE),
+    "a number": (200, b"7", JSON_TYPE),
+    "JSON without an end of depth": (200, b"[" * 100_000 + b"]" * 100_000, JSON_TYPE),
+    "a file": (200, b"xx", "application/gzip"),
+    "yes without a message": (200, b'{"ok": true}', JSON_TYPE),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "kind"), ODD_ANSWERS.values(), ids=ODD_ANSWERS)
+async def test_a_post_that_something_else_than_slack_answered_is_of_unknown_fate(
+    network: Network, timer: Timer, status: int, body: bytes, kind: str
+) -> None:
+    async def answer(_request: Request) -> Response:
+        return Response(body, status, headers={"content-type": kind})
+
+    async with serving(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])) as address:
+        sender = Sender(token, session=network.session, api_url=f"{address}/api/", sleep=timer.sleep, timer=timer)
+        with pytest.raises(SlackUnsure):
+            await sender.post(TEAM, "C1", HELLO)
+        if b'"ok": true' not in body:
+            assert not await sender.respond(f"{address}/answer", HELLO) or status == 200
+
+
+@pytest.mark.parametrize(
+    ("told", "waits"), [("9" * 400, 600), ("1000000000000000", 600), ("7", 7), ("Wed, 21 Oct 2026 07:28:00 GMT", 30)]
+)
+async def test_a_pause_without_end_stops_no_channel_for_good(
+    network: Network, timer: Timer, told: str, waits: float
+) -> None:
+    async def answer(_request: Request) -> Response:
+        return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers={"retry-after": told})
+
+    async with serving(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])) as address:
+        sender = Sender(token, session=network.session, api_url=f"{address}/api/", sleep=timer.sleep, timer=timer)
+        for call in (sender.post(TEAM, "C1", HELLO), sender.ephemeral(TEAM, "C1", "U1", HELLO)):
+            with pytest.raises(SlackLimited) as limited:
+                await call
+            assert limited.value.retry_after == waits
+
+
+async def test_a_history_with_odd_members_is_searched_all_the_same(network: Network, timer: Timer) -> None:
+    odd = [7, None, {"metadata": []}, {"metadata": {"event_payload": "n1"}}]
+    right = {"ts": "5.0", "metadata": {"event_payload": {"key": "n1"}}}
+    answers = [{"ok": True, "messages": [*odd, right]}, {"ok": True}]
+
+    async def answer(_request: Request) -> Response:
+        return JSONResponse(answers.pop(0))
+
+    async with serving(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])) as address:
+        sender = Sender(token, session=network.session, api_url=f"{address}/api/", sleep=timer.sleep, timer=timer)
+        when = datetime(2026, 8, 1, tzinfo=UTC)
+        assert await sender.find(TEAM, "C1", "n1", when) == Found(ts="5.0")
+        assert await sender.find(TEAM, "C1", "n1", when) == Found(ts=None, is_certain=False)

@@ -125,6 +125,9 @@ async def test_every_field_of_a_command_may_be_anything(name: str, value: str | 
         {"type": "view_submission", "view": {"state": {"values": {"a": {"b": 1}}}}},
         {"type": "view_submission", "view": {"private_metadata": {}}},
         {"user": "U1"},
+        {"type": "workflow_step_edit", "callback_id": "run", "user": {"id": "U1"}},
+        {"type": "view_submission", "view": {"callback_id": "run", "type": "workflow_step"}, "user": {"id": "U1"}},
+        {"type": "event_callback", "event": {"type": "workflow_step_execute"}},
     ],
 )
 def test_wrong_types_are_refused(body: Any) -> None:

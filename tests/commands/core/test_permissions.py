@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.models import Approval, Pipeline
+from bot.core.models import Approval, Pipeline, StartTarget
 from bot.store import Store
 from bot.store.tables import GrantRow
 from commands.core.context import Access, Context, Role, Services, Source
@@ -167,6 +167,44 @@ async def test_builds_on_a_protected_ref_are_cancelled_and_repeated_with_a_grant
         assert (await act(context_of, guarded, words)).outcome == "refused", words
     await give(store, "runner", refs="main")
     assert (await act(context_of, guarded, "cancel app#3 --yes")).outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run app@HEAD",
+        "run app@other --commit main",
+        "run app@other --commit origin/main",
+        "run app@other --commit refs/heads/main",
+        "run app@other --commit main~0",
+        "run app@other --commit 'main^{commit}'",
+        "run app@other --commit 'main@{0}'",
+    ],
+)
+async def test_a_protected_ref_stays_protected_in_gits_other_words(
+    context_of: ContextOf, services: Services, works: FakeProvider, app: Pipeline, words: str
+) -> None:
+    guarded = replace(services, access=Access(protected=("main",)))
+    handled = await act(context_of, guarded, words)
+    assert handled.outcome == "refused"
+    assert "on the protected ref `" in first(handled)
+    assert (await act(context_of, guarded, f"run app@other --commit {'a1' * 20}")).outcome == "ok"
+    assert [verb for verb, _what, _details in works.acts] == ["start"]
+
+
+async def test_a_rebuild_whose_new_values_choose_a_protected_ref_needs_its_grant(
+    context_of: ContextOf,
+    services: Services,
+    works: FakeProvider,
+    app: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guarded = replace(services, access=Access(protected=("main",)))
+    works.build_of(app, 4, branch="other")
+    monkeypatch.setattr(works, "rebuild_target", lambda request: StartTarget(branch=request.parameters.get("BRANCH")))
+    assert (await act(context_of, guarded, "rebuild app#4 BRANCH=main")).outcome == "refused"
+    assert works.acts == []
+    assert (await act(context_of, guarded, "rebuild app#4 BRANCH=third")).outcome == "ok"
 
 
 async def test_what_one_channel_protects_no_other_channel_lets_through(
