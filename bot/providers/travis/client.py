@@ -241,7 +241,9 @@ class Client:
             raise NotFound(f"{LABEL} does not tell which repository {what} belongs to.", provider=LABEL)
         slug = (repository.slug or "").lower()
         if pipeline != str(repository.id) and pipeline.lower() != slug:
-            raise NotFound(f"{what} is of {repository.slug or 'another repository'}, not of this repository.", provider=LABEL)
+            raise NotFound(
+                f"{what} is of {repository.slug or 'another repository'}, not of this repository.", provider=LABEL
+            )
 
     def read(self, raw: wire.Build, pipeline: str) -> Build:
         """Return a build; `pipeline` counts only where the answer names no repository."""
