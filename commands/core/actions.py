@@ -79,7 +79,7 @@ async def announce(
 ) -> Answer:
     """Post the live card of a build that a person started here, and watch it to its end.
 
-    `note` is told to the person alone: what could not be checked before the act.
+    `note` is shown to the person alone: what could not be checked before the act.
     """
     conversation = context.channel or context.user
     started = Answer(silent=True, connection=pipeline.connection, pipeline=build.pipeline, build=build.id)
