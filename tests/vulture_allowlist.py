@@ -41,6 +41,10 @@ mac_os_version
 mac_os_versions
 primary_repositories
 
+# a closed list of Truto's
+UNIFIED
+NORMALIZED
+
 # handlers that `HANDLED` names
 _home
 _reaction

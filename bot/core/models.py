@@ -191,7 +191,7 @@ class Build:
     `id` is what the provider's calls take, `number` what people say. `attempt` counts attempts where the system
     does. `raw_state` is the vendor's own word, `reason` what it says beyond our conclusion (`errored`, `cancelled by a
     newer build`). `waiting` says that an approval is open. `jobs` counts jobs by the words of `Status` and `Conclusion`.
-    `details` is what else the vendor tells, by a plain name: coverage, runner, stage.
+    `details` is what else the vendor reports, by a plain name: coverage, runner, stage.
     """
 
     connection: str

@@ -47,7 +47,7 @@ def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
     instant = wall.replace(tzinfo=zone).astimezone(UTC)
     if _wall_clock(instant, zone) == wall:
         return instant
-    # The time does not exist. `fold` tells the offset before the change from that after it: the first places the time
+    # The time does not exist. `fold` selects the offset before the change or that after it: the first places the time
     # after the gap, the second before it, and the change is somewhere between.
     early, late = wall.replace(tzinfo=zone, fold=1).astimezone(UTC), instant
     while late - early > SECOND:
@@ -218,7 +218,7 @@ _GROUPS = (
 
 
 def parse_time_of_day(text: str) -> time:
-    """Read `7:00`, `18:30` or `9`. Raises UsageError, which tells no time of day from no time at all."""
+    """Read `7:00`, `18:30` or `9`. Raises UsageError, with different words for no time of day and no time at all."""
     shape = _CLOCK.fullmatch(text.strip())
     if shape is None:
         raise UsageError(f"I don't understand the time `{text}`.", hint="Write it as `7:00` or `18:30`.")

@@ -117,7 +117,7 @@ def decide(
 ) -> list[NotificationRow]:
     """Return the notifications that a batch of changed builds makes; late ones beyond five a channel become one summary.
 
-    `can_count` says that the CI system may tell issue counts later: such notifications wait for them, at most 30 s.
+    `can_count` says that the CI system may report issue counts later: such notifications wait for them, at most 30 s.
     `can_list` says that it lists issues: a red build's notification waits for the first of them, at most 5 s. One whose
     ref has no history yet waits for it at most 10 s. `sees` says whether a workspace may see the connection.
     """
@@ -275,7 +275,7 @@ class _Case:
         """Return whether this was no news any more when somebody began to follow.
 
         A build that was seen running is news. One that is first seen at its end (or at its approval) is so if that came
-        after `moment`; where its system tells no time at all, it may be any old build.
+        after `moment`; where its system reports no time at all, it may be any old build.
         """
         before = self.recorded.before
         if before is not None and not before.completed:

@@ -68,10 +68,6 @@ class Vault:
         """Whether there is a key at all."""
         return self.current is not None
 
-    def knows(self, key_id: str) -> bool:
-        """Return whether a key is in the ring."""
-        return key_id in self._ring
-
     @staticmethod
     def key_id_of(sealed: str) -> str:
         """Return the id of the key that opens a sealed text. Raises BotError where it is none."""

@@ -53,7 +53,7 @@ class Origin:
 def identify(body: Body, *, fallback: str, handles: Callable[[str], bool]) -> Identity | None:
     """Return a delivery's identity, None for one that is answered at once and leaves nothing to do.
 
-    `handles` tells which events somebody listens to. `fallback` identifies what has no id of Slack's: the signature of
+    `handles` returns which events have a listener. `fallback` identifies what has no id of Slack's: the signature of
     a request, the envelope of Socket Mode.
     """
     kind = _kind(body, handles)

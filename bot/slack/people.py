@@ -77,8 +77,8 @@ class People:
     async def standing(self, team: str, user: str, *, fresh: bool = False) -> Standing:
         """Return what a person is in a workspace; asks Slack when that is older than five minutes, or with `fresh`.
 
-        One request (users.info). Somebody whom Slack hides from us or does not know is a stranger. Where Slack does not tell, what was
-        last told counts, but nobody is an admin by that; where nothing was told, the person counts as a member.
+        One request (users.info). Whom Slack hides or does not know is a stranger. Where Slack does not report, what was
+        last reported counts, but nobody is an admin by that; where nothing was reported, the person counts as a member.
         """
         now = self._clock()
         cached = self._standings.get((team, user))

@@ -425,7 +425,7 @@ def _ended_at(build: Build, now: datetime, *, first_seen: bool) -> datetime:
     """Return when a build ended as well as is known; one that still runs comes after all that ended.
 
     Lists without an end say when a build changed last. A build met for the first time at its end, and without even
-    that, may have ended long ago: when it began is the safer guess, so that nothing old is told as new.
+    that, may have ended long ago: when it began is the safer guess, so that nothing old is posted as new.
     """
     if not build.completed:
         return now

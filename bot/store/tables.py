@@ -382,7 +382,7 @@ class PollTargetRow(Row, table=True):
 class WatchRow(Row, table=True):
     """Somebody wants to be notified of the end of one build (`build` set), or follows a pipeline in person (`build` empty).
 
-    `channel` is where to tell: a channel, or a person's id for a direct message. `thread` answers in a thread.
+    `channel` is where to post: a channel, or a person's id for a direct message. `thread` answers in a thread.
     """
 
     __tablename__ = "watch"

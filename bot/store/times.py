@@ -12,7 +12,7 @@ CLOCKS_APART = timedelta(minutes=1)
 def began_at(build: Build, *, attempt_no: int, last_end: datetime | None, now: datetime) -> datetime | None:
     """Return when an attempt after the first one began; None for the first one, whose build has it.
 
-    `last_end` is when the attempt before ended. A start that the system tells is believed where it lies after that.
+    `last_end` is when the attempt before ended. A start that the system reports is believed where it lies after that.
     """
     if attempt_no <= 1:
         return None

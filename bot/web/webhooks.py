@@ -2,7 +2,7 @@
 
 A webhook is answered as soon as it is checked. What it says waits in a queue that holds one entry for each poll target,
 however many webhooks name it, and is written in batches. When the queue is full, webhooks are refused (503), and the
-systems send them again or the next poll finds what they would have told.
+systems send them again or the next poll finds what they would have reported.
 """
 
 import asyncio

@@ -81,7 +81,7 @@ async def announce(
     """Post the live card of a build that a person started here, and watch it to its end.
 
     With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
-    `note` is told to the person alone: what could not be checked before the act.
+    `note` is shown to the person alone: what could not be checked before the act.
     """
     conversation = context.channel or context.user
     started = Answer(silent=True, connection=pipeline.connection, pipeline=build.pipeline, build=build.id)

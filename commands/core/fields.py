@@ -114,7 +114,7 @@ def parameters_given(values: Values, known: Iterable[Parameter]) -> dict[str, st
 async def pipeline_options(typed: str, context: Context) -> list[tuple[str, str]]:
     """Return the pipelines of every connection that fit what is typed, those linked to the channel first.
 
-    The list is the CI systems' whole catalogue; where it was not listed yet, that is awaited for a moment.
+    The list is the CI systems' whole catalogue; where it was not listed yet, that is awaited briefly.
     """
     providers = context.providers()
     catalogue = context.services.catalogue

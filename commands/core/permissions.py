@@ -26,7 +26,7 @@ _REVISION = re.compile(r"[~^:]|@\{")
 _ROLES = {role.word: role for role in Role}
 MOST_NAMED = 3
 UNKNOWN_REF = "(unknown ref)"
-"""Stands for what will be built where the provider does not tell it; no grant can name it."""
+"""Stands for what will be built where the provider does not report it; no grant can name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ async def role_of(
 async def is_admin(context: Context, *, fresh: bool = False) -> bool:
     """Return whether a person is an admin: the terminal, by configuration, the installer, or in Slack.
 
-    With `fresh` Slack is asked now (one request) instead of what was told within the hour.
+    With `fresh` Slack is asked now (one request) instead of what was reported within the hour.
     """
     if context.source is Source.TERMINAL or (context.user and context.user in context.services.access.admins):
         return True

@@ -104,7 +104,7 @@ async def _check(command: Command[Any, Any], args: Any, context: Context) -> Non
 async def check_ref(pipeline: PipelineMatch, ref: Ref | None) -> None:
     """Raise NotFound, with the nearest names, for a branch or tag that the CI system says it does not have.
 
-    A system that does not list every ref of that kind cannot tell, nor can one that does not answer now.
+    A system that does not list every ref of that kind is not trusted here, nor is one that does not answer now.
     """
     if ref is None or ref.kind not in pipeline.provider.lists_all_refs or not pipeline.provider.can(Capability.REFS):
         return

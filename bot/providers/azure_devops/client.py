@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 PER_PAGE = 100
 NAMESAKES = 5
-"""How many builds of one number are told apart."""
+"""How many builds of one number are compared."""
 TEST_RUNS = 10
 TEST_SUMMARY = "resultsummarybybuild"
 TEST_RESULTS = 1000
@@ -98,12 +98,12 @@ class Client:
                 yield _data(reply).items("value")
 
     async def user(self) -> wire.AuthenticatedUser:
-        """Return whose credentials these are, as a call outside the published API tells."""
+        """Return whose credentials these are, as a call outside the published API reports."""
         reply = await self.get(urls.connection_path(), preview=True)
         return wire.ConnectionData.of(reply.raw).authenticated_user
 
     async def own_id(self) -> str:
-        """Return the id of whose credentials these are; asked once. Raises UnexpectedResponse where none is told."""
+        """Return the id of whose credentials these are; asked once. Raises UnexpectedResponse where none is reported."""
         self._me = self._me or (await self.user()).id or ""
         if not self._me:
             raise UnexpectedResponse(f"{LABEL} does not say whose credentials these are.", provider=LABEL)
@@ -308,7 +308,7 @@ class Client:
         return convert.build(run, self._connection, project=project, pipeline=pipeline, page=page)
 
     async def build(self, pipeline: str, build: str) -> Build:
-        """Return a build without what only its timeline tells. Costs one request.
+        """Return a build without what only its timeline reports. Costs one request.
 
         `pipeline` may also be what `parse_url` makes of a build's page, which names only the project.
         """
@@ -370,7 +370,7 @@ class Client:
         return wire.BuildWire.of((await self.get(build_path(project, build))).raw)
 
     async def with_timeline(self, build: Build) -> Build:
-        """Return a build with what its timeline tells. Costs one request; without a timeline it stays as it is."""
+        """Return a build with what its timeline reports. Costs one request; without a timeline it stays as it is."""
         try:
             tree = await self.timeline(build.pipeline.partition("/")[0], build.id)
         except REFUSED:
@@ -378,7 +378,7 @@ class Client:
         return stages.with_timeline(build, tree)
 
     async def timeline(self, project: str, build: str) -> TimelineTree:
-        """Return a build's timeline, empty where there is none yet: told by 404, by no body, or by null."""
+        """Return a build's timeline, empty where there is none yet: shown by 404, by no body, or by null."""
         path = build_path(project, build, "timeline")
         try:
             reply = await self.get(path)
@@ -389,7 +389,7 @@ class Client:
         return TimelineTree.of(parse_items(wire.Timeline.of(reply.raw).records or (), wire.Record.of))
 
     async def approval_details(self, project: str, ids: list[str]) -> dict[str, wire.Approval]:
-        """Return what the approvals' own API tells of some, by id in lower case; nothing where it is refused."""
+        """Return what the approvals' own API reports of some, by id in lower case; nothing where it is refused."""
         query: Query = {"approvalIds": ",".join(ids), "$expand": "steps"}
         try:
             listed = await self.get(project_path(project, "pipelines", "approvals"), query)

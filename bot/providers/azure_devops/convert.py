@@ -144,7 +144,7 @@ def build(run: wire.BuildWire, connection: str, *, project: str, pipeline: str |
     """Return a build. Its pipeline is the one that it names itself; `pipeline` is what was asked for, where it names none.
 
     A `buildNumber` that is a number is `number`; any other text (`20260815.3`) is `label`. Azure DevOps counts
-    attempts by stages and not on the build, so `attempt` stays unknown: the time of its end tells attempts apart.
+    attempts by stages and not on the build, so `attempt` stays unknown: the time of its end distinguishes attempts.
     """
     raw = raw_word(run.status)
     if raw == "completed" and raw_word(run.result) not in {"", "none"}:
@@ -213,7 +213,7 @@ def pull_request(run: wire.BuildWire, about: Mapping[str, str]) -> str | None:
 
 
 def is_fork(run: wire.BuildWire, about: Mapping[str, str]) -> bool | None:
-    """Return whether a pull request comes from a fork, None where the build does not tell."""
+    """Return whether a pull request comes from a fork, None where the build does not say."""
     word = (about.get("pr.isFork") or system_value(run, "system.pullRequest.isFork") or "").lower()
     return {"true": True, "false": False}.get(word)
 

@@ -186,7 +186,7 @@ class AzureDevOps(Provider[AzureOptions]):
         """Return changed builds. Two requests for a project of any size, and at every third poll one more for the queue.
 
         Besides: one while watched builds run (open approvals), one for unfinished builds that no list shows, one for
-        each watched build that has just ended (its jobs) and, while approvals are open whose build is not told, one
+        each watched build that has just ended (its jobs) and, while approvals are open whose build is not reported, one
         for each running watched build; fifty of these at most.
         """
         return await self._poll.changes(cursor, watched, self._clock())
@@ -199,7 +199,7 @@ class AzureDevOps(Provider[AzureOptions]):
 
     @override
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
-        """Return the variables that may be set when a build is queued. Template parameters are told by no call."""
+        """Return the variables that may be set when a build is queued. No call reports template parameters."""
         definition = await self._client.definition(*self._client.split(pipeline))
         return convert.parameters(definition)
 
@@ -216,7 +216,7 @@ class AzureDevOps(Provider[AzureOptions]):
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a build and return it. Costs three requests.
 
-        The first one tells whether the pipeline is a classic one, which variables it has and its default branch. Where
+        The first one reports whether the pipeline is a classic one, which variables it has and its default branch. Where
         it is refused, the build is started as a YAML pipeline's and every KEY=VALUE as a template parameter.
         """
         start.check(request)
@@ -226,7 +226,7 @@ class AzureDevOps(Provider[AzureOptions]):
 
     @override
     async def cancel(self, pipeline: str, build: str) -> Build:
-        """Stop a build, also one that waits for an approval. Costs one request; it ends a moment later."""
+        """Stop a build, also one that waits for an approval. Costs one request; it ends shortly after."""
         project, _ = self._client.split(pipeline)
         path = build_path(project, build)
 
@@ -244,7 +244,7 @@ class AzureDevOps(Provider[AzureOptions]):
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
         """Start a new build from what was recorded: there is no such call. Costs four requests.
 
-        Raises NotFound for a build of another pipeline, and Rejected where a value is not told.
+        Raises NotFound for a build of another pipeline, and Rejected where a value is not reported.
         """
         start.check(request)
         project, number = self._client.split(pipeline)
@@ -322,7 +322,7 @@ class AzureDevOps(Provider[AzureOptions]):
         try:
             cases = await self._client.failed_tests(project, build)
             issues += [convert.test_issue(case, tests_page) for case in cases]
-        except REFUSED as exc:  # a token without Test (read) still tells the rest
+        except REFUSED as exc:  # a token without Test (read) still reports the rest
             log.info("a build's tests can't be read", extra={"error": str(exc)})
         return tuple(sorted(issues, key=lambda issue: ISSUE_ORDER.index(issue.kind)))
 
@@ -338,7 +338,7 @@ class AzureDevOps(Provider[AzureOptions]):
 
     @override
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
-        """Return the open approvals; a second request tells who may approve. Other checks are decided by nobody."""
+        """Return the open approvals; a second request reports who may approve. Other checks are decided by nobody."""
         project, _ = self._client.split(pipeline)
         tree = await self._client.timeline(project, build)
         ids = [record.id for record in stages.open_approvals(tree)]

@@ -94,7 +94,7 @@ def is_red(record: wire.Record) -> bool:
 
 
 def with_timeline(build: Build, tree: TimelineTree) -> Build:
-    """Return a build with what only its timeline tells: its jobs, an open approval, a job that ran too long."""
+    """Return a build with what only its timeline reports: its jobs, an open approval, a job that ran too long."""
     if not tree.records:
         return build
     conclusion = build.conclusion
@@ -105,7 +105,7 @@ def with_timeline(build: Build, tree: TimelineTree) -> Build:
 
 
 def may_change(build: Build, states: Collection[str]) -> bool:
-    """Return whether only the timeline tells if a build is in one of the wanted states."""
+    """Return whether only the timeline reports if a build is in one of the wanted states."""
     return ("timeout" in states and build.conclusion in STOPPED_EARLY) or (
         "blocked" in states and build.status is Status.IN_PROGRESS
     )
@@ -203,7 +203,7 @@ def open_approvals(tree: TimelineTree) -> list[wire.Record]:
 def approvals(
     tree: TimelineTree, details: Mapping[str, wire.Approval], *, pipeline: str, build: str, page: str
 ) -> tuple[Approval, ...]:
-    """Return the open approvals; `details` are what their own API tells of them, by id in lower case.
+    """Return the open approvals; `details` are what their own API reports of them, by id in lower case.
 
     An approval is called by the stage it holds. In a YAML without stages it is called `Approval`: the record's own name
     is a type of the service's. Those of one name are numbered.

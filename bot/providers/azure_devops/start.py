@@ -233,7 +233,7 @@ def queued_build(reply: Reply) -> wire.BuildWire:
 def is_own_start(run: wire.BuildWire, body: StartBody, me: str, since: datetime) -> bool:
     """Return whether a listed build can be the one that `body` asked for: by who, when, how, what and with what.
 
-    Values are compared where the build tells them.
+    Values are compared where the build reports them.
     """
     people = {person.id.lower() for person in (run.requested_by, run.requested_for) if person and person.id}
     queued = parse_time(run.queue_time)

@@ -35,7 +35,7 @@ def projects_path(project: str | None = None) -> str:
 
 
 def connection_path() -> str:
-    """Return the path of the call that tells whose credentials are used; it is outside the published API."""
+    """Return the path of the call that reports whose credentials are used; it is outside the published API."""
     return path("_apis", "connectionData")
 
 
@@ -96,7 +96,7 @@ def pipeline_page(root: str, project: str, definition: int) -> str:
 def parse_url(url: str, options: AzureOptions) -> Page | None:
     """Return what an address shows: a build, one of its jobs, or a pipeline; None outside the connection.
 
-    Builds are told by `buildId`, in the query or (older servers) in the fragment, whatever the page shows of them: its
+    Builds are recognized by `buildId`, in the query or (older servers) in the fragment, whatever the page shows of them: its
     summary, a job's log, tests, artifacts. API addresses that hooks and answers carry are read as well.
     """
     organization = options.organization.lower()

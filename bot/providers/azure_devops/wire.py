@@ -289,7 +289,7 @@ class Owner(Camel):
 
 
 class ApprovalPipeline(Camel):
-    """The pipeline an approval belongs to; not every version tells it."""
+    """The pipeline an approval belongs to; not every version reports it."""
 
     owner: Owner | None = None
 

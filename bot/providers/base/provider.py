@@ -162,7 +162,7 @@ class Provider(ABC, Generic[O]):
 
     @property
     def quota(self) -> Quota | None:
-        """Return what is left of the rate limit, as last told."""
+        """Return what is left of the rate limit, as last reported."""
         return self._api.quota
 
     @property

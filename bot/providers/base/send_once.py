@@ -57,7 +57,7 @@ async def read_back(read: Awaitable[T], *, label: str) -> T:
     """Return what a read after an accepted request gives.
 
     Its failure is not the request's: raises Unavailable with `acted` set, so that inside `send_once` the effect is
-    looked for and nobody is told that the request failed.
+    looked for and nobody is notified that the request failed.
     """
     try:
         return await read

@@ -32,7 +32,7 @@ COMMIT_KEPT_FOR = timedelta(hours=6)
 NEWEST_FIRST: Query = {"sort": "-created_on"}  # the oldest come first without it
 GONE = (NotFound, Rejected, UnexpectedResponse)
 REFUSED = (AuthFailed, *GONE)
-"""How what only adds to a build is refused; the build is told without it."""
+"""How what only adds to a build is refused; the build is returned without it."""
 
 NEEDED_SCOPES: Mapping[str, frozenset[str]] = {
     "read repositories": frozenset({"read:repository:bitbucket", "repository", "repository:write", "repository:admin"}),
@@ -52,9 +52,9 @@ OVER_LIMIT_SECONDS = 300.0
 
 
 def read_quota(headers: httpx.Headers, now: datetime) -> Quota | None:
-    """Return what the headers tell: the limit, and what is left or at least whether less than a fifth of it is.
+    """Return what the headers report: the limit, and what is left or at least whether less than a fifth of it is.
 
-    Access tokens are told these; API tokens are told nothing.
+    Access tokens get these headers; API tokens get none.
     """
     limit = _header_number(headers, "limit")
     if not limit:
@@ -94,15 +94,15 @@ class Mark:
 
 
 class RequestMeter:
-    """The requests of the last hour, counted here: Bitbucket's limit is a rolling hour and its rest is seldom told."""
+    """The requests of the last hour, counted here: Bitbucket's limit is a rolling hour and its rest is seldom reported."""
 
     def __init__(self) -> None:
         self._marks: deque[Mark] = deque()
 
     def quota(self, requests: int, told: Quota | None, now: datetime) -> Quota:
-        """Return what is left of the hour, from the number of requests sent so far and what Bitbucket told.
+        """Return what is left of the hour, from the number of requests sent so far and what Bitbucket reported.
 
-        It resets when the oldest requests of the hour fall out of it, unless Bitbucket tells when. Requests are counted
+        It resets when the oldest requests of the hour fall out of it, unless Bitbucket reports when. Requests are counted
         by the minute, so that a call costs no memory.
         """
         if not self._marks:

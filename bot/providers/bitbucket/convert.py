@@ -140,7 +140,7 @@ def build(
     *,
     by_duration: bool = False,
 ) -> Build:
-    """Return a run as a build; `commit` is what the repository tells of its commit.
+    """Return a run as a build; `commit` is what the repository reports of its commit.
 
     Its pipeline is the repository that the run names; `pipeline` is the one that was asked for. With `by_duration` the
     start of a finished run is its end less its duration, for listings that do not read its steps.
@@ -193,7 +193,7 @@ def pipeline_id(repository: wire.RepositoryName | None, asked: str) -> str:
 
 
 def pull_request(target: wire.Target) -> str | None:
-    """Return the number of the pull request that a run builds, None for other runs or where it is not told."""
+    """Return the number of the pull request that a run builds, None for other runs or where it is not reported."""
     if target.type != PULL_REQUEST_TARGET or target.pullrequest is None or target.pullrequest.id is None:
         return None
     return str(target.pullrequest.id) or None
@@ -224,7 +224,7 @@ def trigger(run: wire.PipelineRun) -> Trigger:
 
 
 def trigger_word(run: wire.PipelineRun) -> str:
-    """Return Bitbucket's word for what made the run start, in capitals; empty where it is not told."""
+    """Return Bitbucket's word for what made the run start, in capitals; empty where it is not reported."""
     if run.trigger is None:
         return ""
     return (run.trigger.name or _TRIGGER_TYPE.sub("", run.trigger.type or "")).upper()
@@ -254,9 +254,9 @@ def author(commit_author: wire.CommitAuthor | None) -> Person | None:
 
 
 def with_steps(build: Build, steps: Sequence[wire.Step]) -> Build:
-    """Return the build with what its steps tell: when its newest attempt began, which attempt it is, its jobs by state.
+    """Return the build with what its steps report: when its newest attempt began, which attempt it is, its jobs by state.
 
-    A step that was not run again keeps the number of an earlier attempt and does not tell when the newest one began.
+    A step that was not run again keeps the number of an earlier attempt and does not report when the newest one began.
     """
     if not steps:
         return build
@@ -382,7 +382,7 @@ def test(case: wire.Case, step: str) -> TestCase:
 def errors(build: Build, steps: Sequence[wire.Step], severe: int) -> int | None:
     """Return how many errors a build has: failed steps, its own error, severe findings; None for one without steps.
 
-    A build whose steps are not told may have failed in any number of them.
+    A build whose steps are not reported may have failed in any number of them.
     """
     own = build.raw_state == "ERROR"
     if not steps and not own and build.conclusion is not Conclusion.PASSED:

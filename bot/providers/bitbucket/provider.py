@@ -138,7 +138,7 @@ class Bitbucket(Provider[BitbucketOptions]):
     @property
     @override
     def quota(self) -> Quota:
-        """Return what is left of the hour's requests, as Bitbucket tells or else as counted here."""
+        """Return what is left of the hour's requests, as Bitbucket reports or else as counted here."""
         return self._meter.quota(self._api.requests, self._api.quota, self._clock())
 
     @property
@@ -330,7 +330,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         """Return issue counts. One request for the steps, one for each ended step, one for the commit's reports and more.
 
         Errors are failed steps, the build's own error and severe findings. Warnings are unknown; so are failed tests
-        where no step reports any, findings where the commit has no report, and errors where no step is told.
+        where no step reports any, findings where the commit has no report, and errors where no step is reported.
         """
         steps = await self._client.steps(build.pipeline, build.id)
         tested = await self._client.test_summaries(build.pipeline, build.id, steps)

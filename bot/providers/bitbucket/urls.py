@@ -34,7 +34,7 @@ def repository_path(workspace: str, repository: str, *segments: str | int) -> st
 
 
 def run_page(full_name: str | None, number: int | None) -> str | None:
-    """Return a run's page, None where its repository or its number is not told.
+    """Return a run's page, None where its repository or its number is not reported.
 
     The answer's own links may name a host that nobody reaches.
     """

@@ -48,7 +48,7 @@ def parse_event(headers: Mapping[str, str], body: bytes, workspace: str) -> Webh
 
 
 def _finished_run(event: wire.Hook) -> str | None:
-    """Return the run whose end a trace tells; the spans of its steps are left alone."""
+    """Return the run whose end a trace reports; the spans of its steps are left alone."""
     for resource in event.resourceSpans or ():
         for scope in resource.scopeSpans or ():
             for span in scope.spans or ():

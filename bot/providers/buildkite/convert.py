@@ -129,7 +129,7 @@ def pipeline(raw: wire.PipelineWire) -> Pipeline:
 def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str]) -> Build:
     """Return a build as ours, in the pipeline that its own address or its pipeline object names.
 
-    `repositories` are the known repositories of pipelines by their slugs; they tell forks.
+    `repositories` are the known repositories of pipelines by their slugs; they distinguish forks.
 
     A blocked build does not say so in its state: `blocked` stands beside the state it had before, often `passed`.
     Then it is in progress and waits for a person; one that failed already stays failed and waits, too.
@@ -195,7 +195,7 @@ def pull_request_of(raw: wire.BuildWire) -> str | None:
 
 
 def is_fork(raw: wire.BuildWire, home: str | None) -> bool | None:
-    """Return whether a pull request comes from a fork, None where neither its branch nor its repository tells.
+    """Return whether a pull request comes from a fork, None where neither its branch nor its repository says.
 
     `home` is the pipeline's own repository, where known. Buildkite writes a fork's branch as `owner:branch` where the
     pipeline is set so.
@@ -304,7 +304,7 @@ def job_issue(raw: wire.JobWire, page: str) -> Issue:
 
 
 def may_have_broken_jobs(raw: wire.BuildWire) -> bool:
-    """Return whether a build's own counts of jobs leave room for failed ones."""
+    """Return whether a build's own counts of jobs allow for failed ones."""
     states = raw.job_state_counts.states if raw.job_state_counts else None
     return states is None or any(states.get(state) for state in BROKEN)
 
@@ -334,7 +334,7 @@ def issues(jobs: Iterable[wire.JobWire], notes: Iterable[wire.Annotation], page:
 
 
 def approval(raw: wire.JobWire, pipeline: str, build: str, page: str) -> Approval:
-    """Return a manual step as an approval. Its fields are not told; its page shows them."""
+    """Return a manual step as an approval. Its fields are not reported; its page shows them."""
     name = raw.label or raw.name or "Blocked step"
     return Approval(id=raw.id, build=build, pipeline=pipeline, name=name, url=raw.web_url or f"{page}#{raw.id}")
 

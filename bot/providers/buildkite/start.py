@@ -165,7 +165,7 @@ def is_like(raw: wire.BuildWire, body: Mapping[str, object]) -> bool:
 
 
 def explained(error: Rejected, body: Mapping[str, object]) -> Rejected:
-    """Return a refused start with the way round, where the pipeline's branch filters are the reason."""
+    """Return a refused start with a way around it, where the pipeline's branch filters are the reason."""
     words = str(error).lower()
     if body.get("ignore_pipeline_branch_filters") or "branch" not in words:
         return error

@@ -257,7 +257,7 @@ def commit(raw: wire.PipelineWire) -> str | None:
 
 
 def pull_request(raw: wire.PipelineWire) -> str | None:
-    """Return the number of the pull request, as the review, its address or the name of the ref tells it."""
+    """Return the number of the pull request, as the review, its address or the name of the ref reports it."""
     vcs = raw.vcs or wire.Vcs()
     match = (
         re.search(r"/([0-9]+)/?$", vcs.review_url or "")
@@ -270,7 +270,7 @@ def pull_request(raw: wire.PipelineWire) -> str | None:
 def from_fork(raw: wire.PipelineWire) -> bool | None:
     """Return whether a pull request comes from a fork: CircleCI names the fork as the origin and the parent as the target.
 
-    None for a build of no pull request, and where one of the two is not told.
+    None for a build of no pull request, and where one of the two is not reported.
     """
     vcs = raw.vcs or wire.Vcs()
     origin, target = repository(vcs.origin_repository_url), repository(vcs.target_repository_url)
@@ -335,7 +335,7 @@ def build(
 
 
 def from_start(raw: wire.Started, slug: str, source: Mapping[str, str]) -> wire.PipelineWire:
-    """Return a pipeline as its start tells it."""
+    """Return a pipeline as its start reports it."""
     return wire.PipelineWire(
         id=raw.id or "",
         project_slug=slug,
@@ -362,7 +362,7 @@ def message(raw: wire.PipelineWire) -> str | None:
 
 
 def author(raw: wire.PipelineWire) -> Person | None:
-    """Return who wrote the commit, where CircleCI tells it, with the login that a no-reply address of GitHub holds."""
+    """Return who wrote the commit, where CircleCI reports it, with the login that a no-reply address of GitHub holds."""
     host = _host(raw)
     about = (raw.vcs.commit.author if raw.vcs and raw.vcs.commit else None) or wire.AuthorWire()
     name = about.name or host.commit_author_name or None
@@ -377,7 +377,7 @@ def _host(raw: wire.PipelineWire) -> wire.HostParameters:
 
 
 def trigger(raw: wire.PipelineWire) -> Trigger:
-    """Return what made the build start; a kind that is not known is told by the event behind it, else is a push."""
+    """Return what made the build start; a kind that is not known is recognized by the event behind it, else is a push."""
     kind = (raw.trigger.type if raw.trigger else None) or ""
     if not kind:
         return Trigger.UNKNOWN

@@ -57,7 +57,7 @@ async def _step(api: Api, addresses: Urls, job: Job, action: wire.V1Action, keep
 
 
 def telling(steps: Iterable[wire.V1Step], most: int) -> tuple[list[wire.V1Action], bool]:
-    """Return the actions whose output tells most, and whether there are others before them.
+    """Return the actions with the most useful output, and whether there are others before them.
 
     The last one that failed, on the first machine where one did; else the last `most` of the first machine.
     """

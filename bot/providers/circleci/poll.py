@@ -110,7 +110,7 @@ class Poll:
                 return
 
     async def _recent_runs(self, names: Collection[str]) -> set[str]:
-        """Return the workflows of the recent jobs of watched projects, and of projects that v1.1 does not tell by id.
+        """Return the workflows of the recent jobs of watched projects, and of projects that v1.1 does not report by id.
 
         A server may not have that list: then reruns are known by webhook only.
         """

@@ -70,7 +70,7 @@ def source(ref: Ref, slug: str, options: Mapping[str, str]) -> Source:
 
 
 def source_of(raw: wire.PipelineWire, options: Mapping[str, str]) -> Source | None:
-    """Return what makes CircleCI build the branch, tag or pull request of a recorded build; None where it tells none.
+    """Return what makes CircleCI build the branch, tag or pull request of a recorded build; None where it reports none.
 
     A pull request that was built as merged stays so, unless the option `merge` says otherwise.
     """
@@ -85,7 +85,7 @@ def source_of(raw: wire.PipelineWire, options: Mapping[str, str]) -> Source | No
 
 
 def ref_of(raw: wire.PipelineWire) -> Ref | None:
-    """Return the branch, tag or pull request that a build was made of, None where CircleCI does not tell."""
+    """Return the branch, tag or pull request that a build was made of, None where CircleCI does not say."""
     tag, branch = convert.tag(raw), convert.branch(raw)
     if tag:
         return Ref(kind=RefKind.TAG, name=tag)

@@ -59,7 +59,7 @@ def is_within(slug: str, organization: str) -> bool:
 
 
 def v1_slug(vcs_type: str | None, username: str | None, reponame: str | None, vcs_url: str | None) -> str | None:
-    """Return the slug of a project as v1.1 names it, None where it tells only names and no ids."""
+    """Return the slug of a project as v1.1 names it, None where it reports only names and no ids."""
     head = SHORT.get((vcs_type or "").lower())
     if head in {"gh", "bb"}:
         return f"{head}/{username}/{reponame}" if username and reponame else None
@@ -161,7 +161,7 @@ class Urls:
     def parse(self, url: str, *homes: str) -> Page | None:
         """Return what a page of this organization shows.
 
-        A job's old, short address names no build, and neither does one under `/jobs/`: then only the job is told.
+        A job's old, short address names no build, and neither does one under `/jobs/`: then only the job is returned.
         """
         page = page_below(url, *homes)
         if page is None:

@@ -60,7 +60,7 @@ class TriggerWire(Wire):
 
 
 class AuthorWire(Wire):
-    """Who wrote a commit, where CircleCI tells it."""
+    """Who wrote a commit, where CircleCI reports it."""
 
     name: str | None = None
     email: str | None = None
@@ -99,7 +99,7 @@ class GitParameters(Wire):
 
 
 class HostParameters(Wire):
-    """The commit, as the GitHub App and GitLab tell it."""
+    """The commit, as the GitHub App and GitLab report it."""
 
     commit_title: str | None = None
     commit_message: str | None = None

@@ -235,7 +235,7 @@ class Identity:
 
 
 def _scopes(headers: httpx.Headers) -> tuple[tuple[str, ...], list[str]]:
-    """Return what a classic token lacks, and what to know of a fine-grained one: it does not tell what it may."""
+    """Return what a classic token lacks, and what to know of a fine-grained one: it does not report its rights."""
     scopes = {scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",")} - {""}
     if not scopes:
         return (), ["A fine-grained token can't read annotations, so issues are counted from the logs of failed jobs."]

@@ -72,7 +72,7 @@ class Client:
         return run
 
     async def build(self, pipeline: str, build: str) -> Build:
-        """Return a run as a build of its own workflow, without what its jobs would tell. One request."""
+        """Return a run as a build of its own workflow, without what its jobs would report. One request."""
         return self.as_build(await self.run(pipeline, build), pipeline)
 
     def as_build(self, run: wire.Run, pipeline: str) -> Build:
@@ -81,7 +81,7 @@ class Client:
         return convert.build(run, self.connection, self._own_pipeline(run, pipeline))
 
     async def whole(self, run: wire.Run, pipeline: str) -> Build:
-        """Return a run as a build; a completed one with what its jobs tell. Costs a request for these."""
+        """Return a run as a build; a completed one with what its jobs report. Costs a request for these."""
         build = self.as_build(run, pipeline)
         return await self.with_jobs(build) if build.completed else build
 

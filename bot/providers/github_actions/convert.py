@@ -76,7 +76,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     "status": Trigger.API,
 }
 LISTED: Mapping[str, str] = {"timeout": "timed_out", "skipped": "skipped"}
-"""Our words that one of the list's own says exactly; the list takes one, so the others are told apart here."""
+"""Our words that one of the list's own says exactly; the list takes one, so the others are distinguished here."""
 FORK_APPROVAL = "fork"
 ENVIRONMENT_PREFIX = "environment/"
 NO_FILE = ".github"
@@ -251,7 +251,7 @@ def file_of(workflow_path: str | None) -> str | None:
 
 
 def trigger(run: wire.Run) -> Trigger:
-    """Return what made a run start. A dispatch by a person may be the button or a call: GitHub does not tell."""
+    """Return what made a run start. A dispatch by a person may be the button or a call: GitHub does not say which."""
     if run.event == "workflow_dispatch":
         actor = run.actor or run.triggering_actor
         return Trigger.API if actor is not None and actor.type == "Bot" else Trigger.WEB

@@ -1,7 +1,7 @@
 """GitHub's refusals: its limits, what a token lacks, and what a refused start or rerun most likely means.
 
 Page: "Rate limits for the REST API", read in August 2026. Both limits, the primary (by the hour) and the secondary (bursts,
-not told in advance), answer 403 or 429.
+not reported in advance), answer 403 or 429.
 """
 
 import email.utils

@@ -209,7 +209,7 @@ def _runs(reply: Reply) -> list[wire.Run]:
 
 
 def _mark(run: wire.Run) -> str:
-    """Return what tells one state of a run from the next; a full stop ends the mark of a completed one.
+    """Return what distinguishes one state of a run from the next; a full stop ends the mark of a completed one.
 
     Not its time: that moves after the end, too.
     """

@@ -1,6 +1,6 @@
 """Starting a workflow by hand, once, and knowing which run that made; running runs again.
 
-Page: "Create a workflow dispatch event", read in August 2026. GitHub tells the run since February 2026, Enterprise Server
+Page: "Create a workflow dispatch event", read in August 2026. GitHub reports the run since February 2026, Enterprise Server
 since 3.21; older servers answer without a word, and the run is looked for.
 """
 
@@ -39,7 +39,7 @@ APPEARS_AFTER_SECONDS = (1.0, 2.0, 3.0, 4.0, 6.0)
 READABLE_AFTER_SECONDS = (0.5, 1.5, 2.5)
 """Pauses before a run that was just made is read again: it may not be there in its first second."""
 SETTLES_AFTER_SECONDS = (0.0, 1.0, 2.0)
-"""Pauses before each read of a run that was told to change."""
+"""Pauses before each read of a run that was asked to change."""
 CLOCK_DIFFERENCE = timedelta(minutes=1)
 NEWEST = 30
 MOST_WORKFLOWS = 512
@@ -51,7 +51,7 @@ HEADS, TAGS = "refs/heads/", "refs/tags/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatched:
-    """What came of a dispatch that GitHub took: the run, unless it can't be told from others."""
+    """What came of a dispatch that GitHub took: the run, unless it can't be distinguished from others."""
 
     run: int | None = None
     url: str | None = None
@@ -71,7 +71,7 @@ class _Dispatch:
 class Starter:
     """Starts workflows and acts on runs, once.
 
-    `login` tells whom GitHub will name as the one who started; `page` is the web address of a pipeline's run.
+    `login` is whom GitHub will name as the one who started; `page` is the web address of a pipeline's run.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Starter:
         async with self._locks.setdefault(workflow, asyncio.Lock()):
             newest = await self._newest(at)
             if newest is not None:
-                # a list may lag behind what we started a moment ago
+                # a list may lag behind what we just started
                 newest = max(newest, self._last.get(workflow, 0))
             dispatch = _Dispatch(
                 at=at,

@@ -1,7 +1,7 @@
 """Addresses: where a pipeline is in the API, GitHub's web pages, and what a pasted page shows.
 
 A pipeline is `owner/repo/WORKFLOW`. The workflow is its number, its file's name or its name; `runs/N` and `jobs/N` stand
-for the workflow of a run or a job, which is all that their pages tell.
+for the workflow of a run or a job, which is all that their pages show.
 """
 
 from collections.abc import Sequence

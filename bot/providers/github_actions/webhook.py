@@ -39,7 +39,7 @@ def parse(headers: Mapping[str, str], body: bytes, *, secret: str, owner: str) -
         return WebhookEvent(
             delivery=delivery, pipeline=f"{at.repository}{workflow}", build=str(webhook.workflow_run.id)
         )
-    # the run's own events tell the rest, and jobs send many
+    # the run's own events report the rest, and jobs send many
     if webhook.workflow_job is not None and webhook.workflow_job.status == "waiting":
         return WebhookEvent(delivery=delivery, pipeline=at.repository, build=str(webhook.workflow_job.run_id))
     return None

@@ -48,7 +48,7 @@ class GitLabClient:
             ) from exc
 
     async def version(self) -> str | None:
-        """Return the server's version, None where no page tells it (before 8.13)."""
+        """Return the server's version, None where no page reports it (before 8.13)."""
         reply = await self.or_none(self._api.get("version"))
         return wire.Server.of(reply.raw).version if reply else None
 

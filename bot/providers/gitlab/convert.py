@@ -137,7 +137,7 @@ def project(raw: wire.Project) -> Pipeline:
 def build(raw: wire.PipelineRun, *, connection: str, pipeline: str, root: str) -> Build:
     """Return a pipeline as a build. A list item has neither its user nor its times; they stay unknown.
 
-    A list does not tell tags from branches either; what it names is read as a branch.
+    A list does not distinguish tags from branches either; what it names is read as a branch.
     """
     word = (raw.status or "").lower()
     status, conclusion = state_from(word, STATES, finished=raw.finished_at is not None)

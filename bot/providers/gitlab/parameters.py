@@ -16,7 +16,7 @@ VARIABLES_AFTER_SECONDS = (0.0, 1.0, 2.0)
 
 
 async def described(graph: Graph, project: str, ref: str, sleep: Sleep) -> tuple[Parameter, ...] | None:
-    """Return the inputs and described variables of a ref's pipeline, None where GraphQL tells neither.
+    """Return the inputs and described variables of a ref's pipeline, None where GraphQL reports neither.
 
     Costs two requests, and up to two more while GitLab computes the variables.
     """
@@ -31,7 +31,7 @@ async def described(graph: Graph, project: str, ref: str, sleep: Sleep) -> tuple
 
 
 async def typed_inputs(graph: Graph, project: str, ref: str, inputs: Mapping[str, str]) -> dict[str, object]:
-    """Return inputs as their types want them; where GraphQL does not tell the types, as the texts they are."""
+    """Return inputs as their types want them; where GraphQL does not report the types, as the texts they are."""
     kinds = {each.name: each.type for each in await _or_none_of(graph, project, ref) or ()}
     return {name: typed(value, kinds.get(name)) for name, value in inputs.items()}
 

@@ -21,7 +21,7 @@ from bot.providers.gitlab.graphql import PROJECTS_AT_ONCE, Found, Graph, TooComp
 
 log = logging.getLogger(__name__)
 
-OVERLAP_SECONDS: Final = 120  # a change may be committed after the moment it bears, and clocks differ
+OVERLAP_SECONDS: Final = 120  # a change may be committed after the time it bears, and clocks differ
 SWEEP_SECONDS: Final = 60
 FIRST_BUILDS: Final = 3
 GRAPHQL_REST: Final = timedelta(hours=1)
@@ -208,7 +208,7 @@ def _answered(found: Found, at: int | None) -> Answered:
 
 
 def _mark(run: wire.PipelineRun) -> str:
-    """Return what tells one state of a build from the next. GraphQL's times have whole seconds, so the word counts."""
+    """Return what distinguishes one state of a build from the next. GraphQL's times have whole seconds, so the word counts."""
     at = parse_time(run.updated_at)
     return f"{(run.status or '').lower()} {int(at.timestamp()) if at else ''}"
 
@@ -277,5 +277,5 @@ class OldPage:
 
 
 def _old_mark(raw: wire.OldBuild) -> str:
-    """Return what tells one state of a v3 build from the next: a build run again keeps its id."""
+    """Return what distinguishes one state of a v3 build from the next: a build run again keeps its id."""
     return f"{(raw.status or '').lower()} {raw.started_at or ''} {raw.finished_at or ''}".strip()

@@ -167,7 +167,7 @@ class GitLab(GitLabServer):
 
     @override
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
-        """Return the inputs and described variables of a ref's pipeline, as GraphQL tells them.
+        """Return the inputs and described variables of a ref's pipeline, as GraphQL reports them.
 
         Costs two requests, two more for a project not yet known, and up to two while GitLab computes the variables.
         """
@@ -206,7 +206,7 @@ class GitLab(GitLabServer):
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
         """Start a new pipeline on the same ref with the old variables; GitLab has no call of its own for that.
 
-        It builds the ref's present head: the `commit` of what comes back tells. Costs four requests.
+        It builds the ref's present head: the `commit` of what comes back says which. Costs four requests.
         """
         return await self._starts.again(pipeline, build, request)
 

@@ -212,7 +212,7 @@ class Starts:
         return await self._send_once(send, confirm)
 
     async def _newest(self, pipeline: str) -> int | None:
-        """Return the newest pipeline's id, so that without an answer ours is told from older ones; None for unknown."""
+        """Return the newest pipeline's id, so that without an answer ours is distinguished from older ones; None for unknown."""
         try:
             return await self._client.newest_run(pipeline)
         except ProviderError:  # a side question: the start goes on

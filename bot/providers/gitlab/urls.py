@@ -79,7 +79,7 @@ def parse_url(url: str, root: str, *, builds_are_jobs: bool = False) -> Page | N
 def next_page(reply: Reply) -> str | None:
     """Return the next page: by its number where GitLab gives one, else by the link.
 
-    The number keeps us at the address we were told: a server behind a proxy writes its own name into the links.
+    The number keeps us at the address we were given: a server behind a proxy writes its own name into the links.
     """
     number = reply.headers.get("x-next-page", "")
     if number.isdigit():

@@ -162,7 +162,7 @@ class GitLabV3(GitLabServer):
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a branch or a tag: as a pipeline where the server has that call (8.14), else with the trigger token.
 
-        Returns the first of the builds that it makes. Costs four requests or more: they come a moment later.
+        Returns the first of the builds that it makes. Costs four requests or more: they appear shortly after.
         """
         self._check(request)
         project = await self._project(pipeline)
@@ -196,7 +196,7 @@ class GitLabV3(GitLabServer):
 
     @override
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
-        """Run the build again: v3 then keeps its commit and its values, and tells neither."""
+        """Run the build again: v3 then keeps its commit and its values, and reports neither."""
         self.check_options(request)
         start.refuse_message_and_commit(request)
         if request.parameters:
@@ -264,7 +264,7 @@ class GitLabV3(GitLabServer):
 
     @override
     async def counts(self, build: Build) -> IssueCounts:
-        """Return one error for a failed build; the rest v3 does not tell. Costs no request."""
+        """Return one error for a failed build; the rest v3 does not report. Costs no request."""
         return IssueCounts(errors=int(build.conclusion is Conclusion.FAILED) if build.completed else None)
 
     @override
@@ -321,7 +321,7 @@ class GitLabV3(GitLabServer):
             )
 
     async def _act(self, pipeline: str, build: str, verb: str, done: Callable[[wire.OldBuild], bool]) -> Build:
-        """Do a thing to a single build and return it; where no answer came, `done` tells whether it took effect."""
+        """Do a thing to a single build and return it; where no answer came, `done` returns whether it took effect."""
         project = await self._project(pipeline)
         number = build_number(build)
 

@@ -16,7 +16,7 @@ class User(Wire):
 
 
 class Detailed(Wire):
-    """The state as the page words it; its group tells a pass with warnings."""
+    """The state as the page words it; its group distinguishes a pass with warnings."""
 
     group: str | None = None
 

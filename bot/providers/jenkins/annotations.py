@@ -146,7 +146,7 @@ def is_compiler(tool: str) -> bool:
 def warning_counts(tools: Iterable[wire.Tool]) -> IssueCounts:
     """Return the recorded warnings, each counted once: what compilers warn of apart from what analyzers find.
 
-    Older versions of the plugin tell only how many a tool found: then all of them are warnings, and how many are errors
+    Older versions of the plugin report only how many a tool found: then all of them are warnings, and how many are errors
     is unknown.
     """
     listed = list(tools)
@@ -168,7 +168,7 @@ def _errors(tool: wire.Tool) -> int | None:
 
 
 def _warnings(tool: wire.Tool) -> int | None:
-    """Return how many warnings a tool found, None where it tells nothing."""
+    """Return how many warnings a tool found, None where it reports nothing."""
     lesser = _lesser(tool)
     if lesser or tool.size is None:
         return sum(lesser) if lesser else None
@@ -176,7 +176,7 @@ def _warnings(tool: wire.Tool) -> int | None:
 
 
 def _lesser(tool: wire.Tool) -> list[int]:
-    """Return the counts of all severities below an error that a tool tells."""
+    """Return the counts of all severities below an error that a tool reports."""
     return [size for size in (tool.high_size, tool.normal_size, tool.low_size) if size is not None]
 
 

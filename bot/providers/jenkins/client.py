@@ -1,4 +1,4 @@
-"""Requests to one Jenkins server: what it tells by `tree`, what acts by POST, and which jobs, folders and refs there are."""
+"""Requests to one Jenkins server: what it reports by `tree`, what acts by POST, and which jobs, folders and refs there are."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -73,17 +73,17 @@ class Server:
         self._crumb: Mapping[str, str] = {}
 
     async def of_folder(self, full_name: str, tree: str) -> msgspec.Raw:
-        """Return what Jenkins tells about a folder or a job ("" is the server), no more of it than `tree` says."""
+        """Return what Jenkins reports about a folder or a job ("" is the server), no more of it than `tree` says."""
         if not full_name:
             return data(await self.api.get(urls.SERVER, {"tree": tree}))
         return await self.of_job(full_name, tree)
 
     async def of_job(self, full_name: str, tree: str) -> msgspec.Raw:
-        """Return what Jenkins tells about a job, no more of it than `tree` says."""
+        """Return what Jenkins reports about a job, no more of it than `tree` says."""
         return data(await self.api.get(urls.job_path(full_name, "api", "json"), {"tree": tree}))
 
     async def of_build(self, full_name: str, number: str, tree: str, *part: str) -> msgspec.Raw:
-        """Return what Jenkins tells about a build, or a part of one, no more of it than `tree` says."""
+        """Return what Jenkins reports about a build, or a part of one, no more of it than `tree` says."""
         return data(await self.api.get(urls.build_path(full_name, number, *part, "api", "json"), {"tree": tree}))
 
     async def job(self, full_name: str) -> wire.Item:
@@ -110,7 +110,7 @@ class Server:
         return wire.Run.of(await self.of_build(pipeline, number, wire.RUN))
 
     async def artifact_sizes(self, pipeline: str, number: str) -> Mapping[str, int | None]:
-        """Return the sizes of a build's artifacts, nothing where the stage view does not tell them."""
+        """Return the sizes of a build's artifacts, nothing where the stage view does not report them."""
         try:
             sized = (await self.api.get(urls.build_path(pipeline, number, "wfapi", "artifacts"))).items()
         except (NotFound, UnexpectedResponse):
@@ -398,7 +398,7 @@ def _leaves(root: wire.Item, name: str, folders: list[str]) -> list[tuple[wire.I
 
 
 def _builds_anyway(job: wire.Item, ref: Ref) -> bool:
-    """Return whether a job without a branch parameter built this branch at last: then there is nothing to tell it."""
+    """Return whether a job without a branch parameter built this branch at last: then nothing else says so."""
     if ref.kind is not RefKind.BRANCH or find(definitions(job), BRANCH_PARAMETERS):
         return False
     return convert.git_ref(convert.checkout(job))[0] == ref.name

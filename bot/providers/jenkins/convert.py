@@ -203,7 +203,7 @@ def plain_branch(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltRef:
-    """What a build was made of: a branch, a tag, or a pull request with its branches where they are told."""
+    """What a build was made of: a branch, a tag, or a pull request with its branches where they are reported."""
 
     branch: str | None = None
     tag: str | None = None
@@ -387,7 +387,7 @@ def artifact(raw: wire.FileWire, build: str, pipeline: str, size: int | None, pa
 
 
 def approvals(build_actions: Iterable[wire.Action], *, build: str, pipeline: str, page: str) -> Iterator[Approval]:
-    """Yield the input steps that wait, as a build's actions tell them."""
+    """Yield the input steps that wait, as a build's actions report them."""
     for action in build_actions:
         for execution in action.executions or () if action.waiting_for_input else ():
             if execution.settled:
@@ -406,7 +406,7 @@ def approvals(build_actions: Iterable[wire.Action], *, build: str, pipeline: str
 
 
 def pending_approval(raw: wire.PendingInput, *, build: str, pipeline: str, page: str) -> Approval:
-    """Return an input step as the stage view tells it; it does not say who may decide."""
+    """Return an input step as the stage view reports it; it does not say who may decide."""
     fields = (
         wire.Definition(
             name=field.name,

@@ -1,4 +1,4 @@
-"""Logs: of a stage where a plugin tells it, of a combination of a matrix, else of the whole build."""
+"""Logs: of a stage where a plugin reports it, of a combination of a matrix, else of the whole build."""
 
 import html
 import re
@@ -28,7 +28,7 @@ class Logs:
         self._ends: LRUCache[tuple[str, ...], int] = LRUCache(ENDS_KEPT)
 
     async def log(self, job: Job, tail_bytes: int) -> Log:
-        """Return the end of a job's log; that of the whole build where no plugin tells a stage's own.
+        """Return the end of a job's log; that of the whole build where no plugin reports a stage's own.
 
         Costs one request, for a stage without the graph view up to eight.
         """

@@ -164,7 +164,7 @@ def _ref_value(declared: Sequence[wire.Definition], ref: Ref) -> tuple[str, str]
 
 
 def same_values(sent: Mapping[str, str], values: Iterable[wire.ParameterValue], secret: Iterable[str]) -> bool:
-    """Return whether a build was given what was sent, secrets aside: those are not told."""
+    """Return whether a build was given what was sent, secrets aside: those are not reported."""
     hidden = set(secret)
     recorded = {value.name: text_of(value.value) for value in values}
     return all(recorded.get(name) == value for name, value in sent.items() if name not in hidden)
@@ -180,7 +180,7 @@ def given(declared: Iterable[wire.Definition], sent: Mapping[str, str], names: S
 def given_branch(declared: Sequence[wire.Definition], sent: Mapping[str, str]) -> str | None:
     """Return the branch that goes out, else the one that the job takes when none is given.
 
-    Raises UsageError where two parameters name different branches: which one is built can't be told then.
+    Raises UsageError where two parameters name different branches: which one is built is unknown then.
     """
     by_name = {definition.name.upper(): definition.name for definition in declared}
     named = {name: sent[name] for name in map(by_name.get, BRANCH_PARAMETERS) if name is not None and sent.get(name)}

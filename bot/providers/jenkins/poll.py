@@ -114,7 +114,7 @@ class Poll:
         return {job: items[job].last_build for job in jobs & items.keys()}
 
     async def _moved(self, job: str, last: wire.LastBuild, before: Mark | None) -> list[Build]:
-        """Return a job's builds since the mark. A job seen for the first time tells what runs or has just ended."""
+        """Return a job's builds since the mark. A job seen for the first time reports what runs or has just ended."""
         if before is None:
             ended = convert.ended_at(last)
             is_old = not last.building and (ended is None or ended < self._clock() - FINISHED_LATELY)

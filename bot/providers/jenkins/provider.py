@@ -137,7 +137,7 @@ class Jenkins(Provider[JenkinsOptions]):
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build by its number, or by the queue item it was: that id stays the build's to its end.
 
-        Costs one request; one more for a running pipeline where only the stage view tells its input steps.
+        Costs one request; one more for a running pipeline where only the stage view reports its input steps.
         """
         run = await self._find(pipeline, build)
         return run if isinstance(run, Build) else await self._with_inputs(run, pipeline)
@@ -212,7 +212,7 @@ class Jenkins(Provider[JenkinsOptions]):
         """Replay a pipeline: the same script, parameters and, where the source can, commit.
 
         Other jobs, and pipelines with new values, are started with the recorded parameters: then Jenkins builds the
-        newest commit. Secret values are not told, so such a build needs the Rebuilder plugin, or the values anew.
+        newest commit. Secret values are not reported, so such a build needs the Rebuilder plugin, or the values anew.
         """
         start.delay_seconds(request.options)
         number = await self._number(pipeline, build)
@@ -260,12 +260,12 @@ class Jenkins(Provider[JenkinsOptions]):
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
-        """Return the end of a stage's log where a plugin tells it, else of the build's, from where it last ended."""
+        """Return the end of a stage's log where a plugin reports it, else of the build's, from where it last ended."""
         return await self._logs.log(job, tail_bytes)
 
     @override
     async def artifacts(self, pipeline: str, build: str) -> tuple[Artifact, ...]:
-        """Return what was archived; sizes where the stage view tells them. Costs two requests."""
+        """Return what was archived; sizes where the stage view reports them. Costs two requests."""
         number = await self._number(pipeline, build)
         raw = wire.Files.of(await self._server.of_build(pipeline, number, "artifacts[relativePath,fileName]"))
         files = convert.members(raw.artifacts, wire.FileWire.of)
@@ -311,7 +311,7 @@ class Jenkins(Provider[JenkinsOptions]):
 
     @override
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
-        """Return the input steps that wait. Costs one request, two where the build's actions do not tell them."""
+        """Return the input steps that wait. Costs one request, two where the build's actions do not report them."""
         try:
             number = await self._number(pipeline, build)
         except _Waiting:

@@ -59,7 +59,7 @@ Reader = Callable[[str, str, str], Awaitable[list[Job]]]
 class Stages:
     """Reads stages by the best plugin a server has; remembers for a while which it lacks.
 
-    `server_tells_inputs`: a build's own actions have told of an input step, so there is no need to ask the stage view.
+    `server_tells_inputs`: a build's own actions have shown an input step, so there is no need to ask the stage view.
     """
 
     def __init__(self, api: Api, clock: Clock) -> None:
@@ -68,7 +68,7 @@ class Stages:
         self.server_tells_inputs = False
 
     async def jobs(self, pipeline: str, number: str, page: str) -> list[Job]:
-        """Return a pipeline build's stages, or nothing where no plugin tells them.
+        """Return a pipeline build's stages, or nothing where no plugin reports them.
 
         Costs one request once it is known which plugin is there.
         """
@@ -83,11 +83,11 @@ class Stages:
         return []
 
     def learn(self, build_actions: Iterable[wire.Action]) -> None:
-        """Remember that this server's builds tell of input steps by themselves, where one does."""
+        """Remember that this server's builds report input steps by themselves, where one does."""
         self.server_tells_inputs = self.server_tells_inputs or tells_inputs(build_actions)
 
     async def inputs(self, pipeline: str, number: str, page: str) -> tuple[Approval, ...]:
-        """Return the input steps that wait, as the stage view tells them; none where it is not there."""
+        """Return the input steps that wait, as the stage view reports them; none where it is not there."""
         if INPUTS in self.absent:
             return ()
         try:
@@ -147,7 +147,7 @@ def graph_jobs(stages: Iterable[wire.GraphStage], *, build: str, pipeline: str, 
 
 
 def stage_job(raw: wire.Stage, *, build: str, pipeline: str, page: str) -> Job:
-    """Return a stage of the stage view as a job; it tells negative durations now and then."""
+    """Return a stage of the stage view as a job; it reports negative durations now and then."""
     status, conclusion = state_from(raw.status, STAGE_STATES)
     started, ended = _span(raw.start_time_millis, raw.duration_millis, status)
     return Job(

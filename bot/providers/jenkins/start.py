@@ -66,8 +66,8 @@ async def prepare(catalogue: Catalogue, pipeline: str, request: StartRequest) ->
 def target(prepared: Prepared, request: StartRequest) -> StartTarget:
     """Return what a prepared start makes Jenkins build, as its parameters and its job say.
 
-    The job of a tag can't be told from that of a branch, so a tag of a multibranch project is named as both. A job that
-    is told no branch builds what it is configured to, which Jenkins does not tell: then the branch that it built last is
+    The job of a tag can't be distinguished from that of a branch, so a tag of a multibranch project is named as both. A job that
+    is given no branch builds what it is configured to, which Jenkins does not report: then the branch that it built last is
     named, so that a protected one stays so.
     """
     declared, sent = parameters.definitions(prepared.builder.job), prepared.sent
@@ -205,7 +205,7 @@ class Queue:
     async def resubmit(self, again: Again, run: wire.Run, job: wire.Item, request: StartRequest) -> Build:
         """Start a build with what another one was given, and the request's values.
 
-        Raises UsageError for recorded values that can't be given again: secret ones, which Jenkins does not tell, and
+        Raises UsageError for recorded values that can't be given again: secret ones, which Jenkins does not report, and
         those that the job no longer declares, which it would drop.
         """
         declared = parameters.definitions(job)

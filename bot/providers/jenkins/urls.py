@@ -74,7 +74,7 @@ def cell_path(full_name: str, axes: str, number: str, *rest: str) -> str:
 
 
 def item_path(item: int) -> str:
-    """Return where a queue item tells about itself."""
+    """Return where a queue item describes itself."""
     return path("queue", "item", item, "api", "json")
 
 
@@ -113,7 +113,7 @@ def job_names(ref: Ref) -> tuple[str, ...]:
 
 
 def ref_of_job(name: str) -> Ref:
-    """Return what a job of a multibranch project builds; tags can't be told from branches."""
+    """Return what a job of a multibranch project builds; tags can't be distinguished from branches."""
     number = pull_request(name)
     if number is not None:
         return Ref(kind=RefKind.PULL_REQUEST, name=number)

@@ -186,7 +186,7 @@ class Run(Wire, rename="camel"):
 
 
 class RunInputs(Wire):
-    """A build, but for what tells its input steps."""
+    """A build, but for what shows its input steps."""
 
     building: bool | None = None
     actions: list[msgspec.Raw] | None = None
@@ -369,14 +369,14 @@ class BlueNode(Wire, rename="camel"):
 
 
 class PendingDefault(Wire, rename="camel"):
-    """A field's default and choices as the stage view tells them."""
+    """A field's default and choices as the stage view reports them."""
 
     default_val: object = None
     choices: list[str] | None = None
 
 
 class PendingField(Wire):
-    """A field of a waiting input step as the stage view tells it."""
+    """A field of a waiting input step as the stage view reports it."""
 
     name: str
     type: str | None = None
@@ -385,7 +385,7 @@ class PendingField(Wire):
 
 
 class PendingInput(Wire):
-    """A waiting input step as the stage view tells it."""
+    """A waiting input step as the stage view reports it."""
 
     id: str
     message: str | None = None

@@ -85,7 +85,7 @@ def is_pull_request(build: wire.Build) -> bool:
 def build(raw: wire.Build, connection: str, pipeline: str, slug: str | None, site: Site) -> Build:
     """Return a build. `pipeline` and `slug` are used where the answer, a list's item, names no repository.
 
-    Of a pull request Travis tells the branch it goes into, not the one it comes from, nor whether it is a fork's.
+    Of a pull request Travis reports the branch it goes into, not the one it comes from, nor whether it is a fork's.
     """
     status, conclusion = state_from(raw.state, STATES, finished=bool(raw.finished_at))
     of_request = is_pull_request(raw)

@@ -57,7 +57,7 @@ class Poll:
                     builds[build.key] = build
             elif before != now:  # it ended, or was run again and has ended already
                 unlisted |= {self._client.key(pipeline, build_of(now))}
-        builds |= running  # the lists of repositories were read later, but tell less
+        builds |= running  # the lists of repositories were read later, but report less
         for key in sorted(unlisted - running.keys()):
             try:
                 builds[key] = await self._client.whole(key.pipeline, key.id)

@@ -102,7 +102,7 @@ def start_body(request: StartRequest) -> Body:
 def rebuild_body(build: wire.Build, request: StartRequest) -> Body:
     """Return the request for a build like `build`, with the values that `request` adds.
 
-    Raises Rejected for a pull request's build, and for one started with values: Travis does not tell them.
+    Raises Rejected for a pull request's build, and for one started with values: Travis does not report them.
     """
     commit = build.commit.sha if build.commit else None
     branch = build.branch.name if build.branch else None

@@ -70,7 +70,7 @@ class Site:
     with_host: bool
 
     def page(self, slug: str | None, vcs_type: str | None, *segments: str) -> str | None:
-        """Return a page below a repository's, None where its name is not told or makes no address."""
+        """Return a page below a repository's, None where its name is not reported or makes no address."""
         if not slug:
             return None
         host = (code_host(vcs_type),) if self.with_host else ()

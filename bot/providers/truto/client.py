@@ -259,7 +259,7 @@ class Client:
                     yield pipeline
 
     async def default_branch(self, pipeline: str) -> str:
-        """Return a pipeline's default branch. Costs one request. Raises UsageError where Truto does not tell it."""
+        """Return a pipeline's default branch. Costs one request. Raises UsageError where Truto does not report it."""
         branch = (await self.pipeline(pipeline)).default_branch
         if not branch:
             raise UsageError(f"Truto does not tell the default branch of {pipeline}.", hint="Name one: `@BRANCH`.")
@@ -297,7 +297,7 @@ class Client:
         return self._build_pages(pipeline, BuildQuery(limit=POLL_PAGE), ceiling=ceiling)
 
     async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
-        """Yield builds that `wanted` admits. One request a page, one for each build that the list tells no state of."""
+        """Yield builds that `wanted` admits. One request a page, one for each build that the list reports no state of."""
         left = wanted.limit
         yielded: set[str] = set()
         async with aclosing(self.listed_builds(pipeline, query_for(self.integration, wanted))) as builds:
@@ -322,7 +322,7 @@ class Client:
         return await self._with_end(convert.build(await self.raw_build(pipeline, build), self.place(pipeline)))
 
     async def check_own(self, pipeline: str, build: str) -> None:
-        """Raise NotFound where a build is another pipeline's. Costs a request where the system's routes do not tell."""
+        """Raise NotFound where a build is another pipeline's. Costs a request where the system's routes do not say."""
         if self.integration in convert.IDS_OF_ALL_PIPELINES:
             await self.raw_build(pipeline, build)
 
@@ -333,7 +333,7 @@ class Client:
         return await self._with_end(listed)
 
     async def _with_end(self, build: Build) -> Build:
-        """Return a build with its end from its jobs, where the system's builds tell only that they were set up."""
+        """Return a build with its end from its jobs, where the system's builds report only that they were set up."""
         if self.integration is not Integration.CIRCLECI or build.raw_state != convert.SET_UP:
             return build
         return convert.from_jobs(build, await self.jobs(build.pipeline, build.id))

@@ -291,7 +291,7 @@ def standing(raw: wire.BuildWire | wire.JobWire, remote: Remote) -> Standing:
 def source_of(raw: wire.BuildWire, remote: Remote, why: Trigger) -> Source:
     """Return what was built, from the system's own fields.
 
-    A pull request's build is no branch's: where its number is not told it has no branch either.
+    A pull request's build is no branch's: where its number is not reported it has no branch either.
     """
     match remote.integration:
         case Integration.AZURE:
@@ -469,7 +469,7 @@ def issues(jobs: Iterable[Job]) -> tuple[Issue, ...]:
 
 
 def counts(jobs: Iterable[Job], *, tells_tolerated: bool) -> IssueCounts:
-    """Return issue counts: errors are failed jobs, warnings those allowed to fail, where the system tells these.
+    """Return issue counts: errors are failed jobs, warnings those allowed to fail, where the system reports these.
 
     Without jobs nothing is known.
     """
@@ -487,7 +487,7 @@ def has_failed(job: Job) -> bool:
 
 
 def from_jobs(build: Build, jobs: Iterable[Job]) -> Build:
-    """Return a build that stands as its jobs do, for the system whose builds tell only that they were set up."""
+    """Return a build that stands as its jobs do, for the system whose builds report only that they were set up."""
     current = [job for job in jobs if not job.retried]
     if not current:
         return build

@@ -1,4 +1,4 @@
-"""What Truto and the systems behind it refuse, in words, and what Truto tells about its limits."""
+"""What Truto and the systems behind it refuse, in words, and what Truto reports about its limits."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -70,7 +70,7 @@ class Poll:
         async for page in self._client.newest_pages(pipeline, ceiling=POLL_PAGES if known else 1):
             for listed in page:
                 if listed.raw_state in SET_UP_STATES and listed.id in completed:
-                    # seen to its end before, and the list could not tell of another
+                    # seen to its end before, and the list could not show another
                     builds.append(replace(listed, raw_state=None, status=Status.COMPLETED))
                 else:
                     builds.append(await self._client.settled(listed))

@@ -119,7 +119,7 @@ class Truto(Provider[TrutoOptions]):
 
     @override
     def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
-        """Yield builds. One request a page; one more for each of which the list tells no state (Jenkins, CircleCI)."""
+        """Yield builds. One request a page; one more for each of which the list reports no state (Jenkins, CircleCI)."""
         return self._client.builds(pipeline, wanted)
 
     @override
@@ -200,7 +200,7 @@ class Truto(Provider[TrutoOptions]):
     async def rebuild(self, pipeline: str, build: str, request: StartRequest) -> Build:
         """Start a build of the same source with the same values. Costs three requests, at Bitbucket four.
 
-        Raises Rejected where a value of the old build is not told and `request` does not give it.
+        Raises Rejected where a value of the old build is not reported and `request` does not give it.
         """
         self._require(Capability.REBUILD)
         start.check(self.integration, request)
@@ -265,7 +265,7 @@ class Truto(Provider[TrutoOptions]):
 
     @override
     async def counts(self, build: Build) -> IssueCounts:
-        """Return issue counts: failed jobs; as warnings those allowed to fail, which Travis CI alone tells of."""
+        """Return issue counts: failed jobs; as warnings those allowed to fail, which Travis CI alone reports."""
         self._require(Capability.COUNTS)
         jobs = await self.jobs(build.pipeline, build.id)
         return convert.counts(jobs, tells_tolerated=self.integration is Integration.TRAVIS)
@@ -279,7 +279,7 @@ class Truto(Provider[TrutoOptions]):
     def parse_webhook(
         self, headers: Mapping[str, str], body: bytes, path_secret: str | None = None
     ) -> WebhookEvent | None:
-        """Return that something changed; Truto never tells which build."""
+        """Return that something changed; Truto never reports which build."""
         secret = self.webhook_secret()
         if not webhook.is_signed(headers, body, secret):
             raise AuthFailed("The webhook's signature does not fit.", provider=self.label, status=401)

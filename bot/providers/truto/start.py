@@ -249,7 +249,7 @@ def _longest(one: str, other: str | None) -> str | None:
 def azure_rebuild(place: Place, raw: wire.BuildWire, build: Build, request: StartRequest) -> Call:
     """Return what starts a build of the same definition, ref and commit, with its values and those of `request`.
 
-    Raises Rejected where Truto does not tell enough of the old build.
+    Raises Rejected where Truto does not report enough of the old build.
     """
     remote = Remote(place.integration, raw.remote_data)
     definition, source = remote.at("definition.id"), remote.at("sourceBranch")
@@ -295,7 +295,7 @@ def bitbucket_rebuild(
     """Return what starts a build of the same target, with its variables and those of `request`.
 
     `run` is Bitbucket's own answer, with the variables that Truto's build lacks; None where it can't be had. Raises Rejected where a value
-    that `request` does not give is hidden, or where it is not told what the build was made of.
+    that `request` does not give is hidden, or where it is not reported what the build was made of.
     """
     target = Remote(place.integration, raw.remote_data).at("target")
     if isinstance(target, dict):

@@ -185,7 +185,7 @@ def _jenkins(_page: SplitResult, segments: tuple[str, ...], home: Place) -> Page
 def _travis(_page: SplitResult, segments: tuple[str, ...], home: Place) -> Page | None:
     if len(segments) > 2 and segments[0] in _TRAVIS_HOSTS:
         segments = segments[1:]
-    # a connection may name its repository by number: then its pages can't be told from others'
+    # a connection may name its repository by number: then its pages can't be distinguished from others'
     if "/".join(segments[:2]).lower() != home.pipeline.lower():
         return None
     match segments[2:]:

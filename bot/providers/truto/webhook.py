@@ -1,6 +1,6 @@
 """Webhooks: whether one is authentic, and what it says.
 
-Truto tells when a connection changes and when it has fetched data, never which build: each event means a poll.
+Truto reports when a connection changes and when it has fetched data, never which build: each event means a poll.
 """
 
 import hashlib

@@ -84,7 +84,7 @@ NO = frozenset({"no", "false", "off", "0"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A version of Xcode or macOS. `partners` are the macOS versions an Xcode runs on; None: not told."""
+    """A version of Xcode or macOS. `partners` are the macOS versions an Xcode runs on; None: not reported."""
 
     id: str
     name: str

@@ -175,7 +175,7 @@ class Client:
         return await self._products.get(self._read_products)
 
     async def products_if_readable(self) -> Mapping[str, Product]:
-        """Return the products by id, or those known before where they cannot be read: a build is told without them."""
+        """Return the products by id, or those known before where they cannot be read: a build is returned without them."""
         try:
             return await self.products()
         except ProviderError:

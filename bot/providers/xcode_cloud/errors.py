@@ -1,7 +1,7 @@
 """What Apple's refusals and rate-limit headers mean, and refusals of our own.
 
 Facts: "Parsing the Error Response Code" and "Identifying Rate Limits", checked 2026-11. Codes are dotted from general to
-specific, so prefixes count. A 429 comes while hourly quota is left, too: there is a shorter window that is not told.
+specific, so prefixes count. A 429 comes while hourly quota is left, too: there is a shorter window that is not reported.
 """
 
 import re
@@ -79,7 +79,7 @@ def no_such_number(number: int, workflow: Workflow) -> NotFound:
 
 
 def quota_of(headers: httpx.Headers) -> Quota | None:
-    """Return what is left of the rolling hour; when it refills is not told."""
+    """Return what is left of the rolling hour; when it refills is not reported."""
     parts = dict(_RATE_LIMIT.findall(headers.get("x-rate-limit", "").replace(" ", "")))
     if parts.keys() != {"lim", "rem"}:
         return None

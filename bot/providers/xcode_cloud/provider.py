@@ -146,7 +146,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @classmethod
     @override
     def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        """Return what is left of the rolling hour; when it refills is not told."""
+        """Return what is left of the rolling hour; when it refills is not reported."""
         return errors.quota_of(headers)
 
     @property

@@ -1,7 +1,7 @@
 """Starting builds, once: what Apple takes, which ref is meant, and what a refusal most likely means.
 
 Facts: "Start a Build" and the OpenAPI document 4.4.1, checked 2026-11. There is no idempotency key, a rebuild wants its
-workflow named beside the old run, and a conflict (409) is told in one vague sentence.
+workflow named beside the old run, and a conflict (409) is answered with one vague sentence.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Starter:
     async def target(self, pipeline: str, request: StartRequest) -> StartTarget:
         """Return what `start` would send, or raise what it would raise. Costs what finding the ref costs.
 
-        A ref that Apple does not list, which `start` refuses, is what was typed: whether it exists is told to those
+        A ref that Apple does not list, which `start` refuses, is what was typed: whether it exists is reported to those
         who may start it.
         """
         start_attributes(request)

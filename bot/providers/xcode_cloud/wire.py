@@ -211,7 +211,7 @@ class PullRequestAttributes(Wire, rename="camel"):
 
     @property
     def is_from_fork(self) -> bool | None:
-        """Whether the source is another repository than the destination; None where Apple does not tell."""
+        """Whether the source is another repository than the destination; None where Apple does not say."""
         if self.is_cross_repository is not None:
             return self.is_cross_repository
         source = (self.source_repository_owner, self.source_repository_name)

@@ -115,7 +115,7 @@ async def test_webhook_is_refused_until_the_key_is_fetched() -> None:
     assert (event.pipeline, event.build) == ("61", "9041")
 
 
-async def test_check_tells_that_the_key_did_not_come() -> None:
+async def test_check_reports_that_the_key_did_not_come() -> None:
     answers = Counting({"/user": {"login": "bells"}, "/owner/harbor/repos": {"repositories": [{"id": 1}]}})
     now = NOW
     async with timed(answers, lambda: now, options=NO_KEY) as travis:
@@ -342,7 +342,7 @@ def test_mark_of_a_repository_without_builds_is_empty() -> None:
     assert TravisCursor.decode("[") is None
 
 
-async def test_build_that_slips_onto_the_next_page_is_told_once() -> None:
+async def test_build_that_slips_onto_the_next_page_is_returned_once() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/repo/61":
             return httpx.Response(200, json={"id": 61, "slug": "harbor/ferry"})
@@ -561,7 +561,9 @@ async def test_refs_that_contradict_each_other_are_refused_before_anything_is_se
         ({"branch": "main"}, {"created_at": None}, False),
     ],
 )
-def test_own_request_is_told_from_others(body: dict[str, object], more: dict[str, object], is_own: bool) -> None:
+def test_own_request_is_distinguished_from_others(
+    body: dict[str, object], more: dict[str, object], is_own: bool
+) -> None:
     listed = {"id": 1, "event_type": "api", "branch_name": "main", "created_at": "2026-08-01T12:00:00Z", **more}
     assert start.is_own_request(wire.Request.of(listed), body, "main", NOW) == is_own
 

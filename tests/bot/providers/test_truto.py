@@ -392,7 +392,7 @@ async def test_unfinished_build_that_the_list_no_longer_shows_is_read_singly() -
     assert len(stand.asked) == 2
 
 
-async def test_pipeline_without_id_and_name_is_told() -> None:
+async def test_pipeline_without_id_and_name_is_reported() -> None:
     async with connected(Stand({("GET", "/unified/ci-cd/repos/ferry"): [{"status": "active"}]})) as truto:
         with pytest.raises(UnexpectedResponse, match="without id"):
             await truto.pipeline("ferry")
@@ -827,7 +827,7 @@ def azure_rebuild(request: StartRequest, **remote: object) -> Mapping[str, objec
 
 
 @pytest.mark.parametrize("odd", ["{", "[]", "7", '{"KEY": null}'])
-def test_recorded_variables_that_are_not_told_are_never_dropped(odd: str) -> None:
+def test_recorded_variables_that_are_not_reported_are_never_dropped(odd: str) -> None:
     with pytest.raises(Rejected, match=r"variables|KEY"):
         azure_rebuild(StartRequest(), parameters=odd)
 
@@ -962,7 +962,7 @@ async def test_ref_that_says_another_than_it_seems_is_refused(
         (StartTarget(branch="main"), {"created_at": None}, False),
     ],
 )
-def test_own_start_is_told_from_others(target: StartTarget, more: dict[str, Any], is_own: bool) -> None:
+def test_own_start_is_distinguished_from_others(target: StartTarget, more: dict[str, Any], is_own: bool) -> None:
     build = Build(connection="ci", pipeline="ferry", id="1", branch="main", trigger=Trigger.API, created_at=NOW)
     assert start.is_own_start(replace(build, **more), target, NOW) == is_own
 
@@ -982,7 +982,7 @@ def test_own_start_is_told_from_others(target: StartTarget, more: dict[str, Any]
         (Integration.AZURE, "ferry", None, None),
     ],
 )
-def test_build_of_another_pipeline_is_told_by_the_systems_own_fields(
+def test_build_of_another_pipeline_is_recognized_by_the_systems_own_fields(
     integration: Integration, pipeline: str, remote: object, owner: str | None
 ) -> None:
     raw = wire.BuildWire.of({"id": 1, "remote_data": remote})

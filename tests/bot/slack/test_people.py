@@ -116,7 +116,7 @@ async def test_a_known_address_survives_a_lookup_that_fails(
     assert await people.user_for(TEAM, email) == slack.mika
 
 
-async def test_an_author_is_found_by_address_or_by_the_handle_they_told_of(
+async def test_an_author_is_found_by_address_or_by_the_handle_they_gave(
     people: People, slack: LocalSlack, store: Store
 ) -> None:
     for kind, value in (("gh", "mika-gh"), ("gitlab", "Mika Lind")):

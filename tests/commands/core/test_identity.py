@@ -84,7 +84,7 @@ async def test_a_page_of_a_job_means_the_jobs_own_build_or_nothing(
 
     monkeypatch.setattr(works, "build_of_job", build_of_job)
     assert (await say(f"erase {url} --yes", user="UADMIN")).outcome is Outcome.OK
-    assert works.acts == [("erase", "b1", None)]
+    assert works.acts == [("erase_job", "b1", "j1")]
 
 
 async def test_a_label_that_is_a_text_names_a_build(

@@ -292,9 +292,9 @@ SAMPLES: Mapping[str, Sample] = {
     ),
     "webhook_integrated_account_active.json": Sample(
         options={"integrated_account_id": THEIR_ACCOUNT},
-        facts=as_facts(lambda tap: (tap.delivery, tap.pipeline, tap.build) == ("evt_01", None, None)),
+        facts=as_facts(lambda event: (event.delivery, event.pipeline, event.build) == ("evt_01", None, None)),
     ),
-    "webhook_test.json": Sample(facts=as_facts(lambda tap: tap is None)),
+    "webhook_test.json": Sample(facts=as_facts(lambda event: event is None)),
 }
 
 CASE = Case(
