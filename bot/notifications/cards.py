@@ -27,10 +27,9 @@ from bot.blocks.notification import (
 from bot.blocks.text import DOT, Markup, mark, mention, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
-from bot.core.models import Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
+from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
-from bot.notifications.transitions import NO_RESULT
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People

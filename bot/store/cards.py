@@ -93,6 +93,12 @@ class Cards(Repository):
             await mark_moved(db, {key})
             return bool(await self._redraw(db, team, key, at))
 
+    async def redraw(self, key: BuildKey, *, team: str, at: datetime) -> bool:
+        """Have the cards of a build in a workspace drawn anew (its claim changed), and return whether there is any."""
+        async with self._write() as db:
+            await mark_moved(db, {key})
+            return bool(await self._redraw(db, team, key, at))
+
     async def notes(self, key: BuildKey, attempt_no: int, team: str) -> list[CardNoteRow]:
         """Return what stands on the cards of an attempt in a workspace, oldest first."""
         asked = select(CardNoteRow).where(

@@ -3,6 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from typing_extensions import override
 
 from bot.blocks.plain import as_text
 from bot.core.errors import Unavailable
@@ -25,6 +26,7 @@ from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
 from bot.notifications.summaries import summary_row
 from bot.providers.base.capabilities import Capability
+from bot.slack.people import People
 from bot.store import Store
 from bot.store.tables import NoteKind, NotificationRow
 from tests.bot.store.conftest import SetClock
@@ -56,12 +58,17 @@ ABLE = PLAIN | {
 }
 
 
-class Authors:
+class Authors(People):
     """Ana wrote the commit; Bo wants no mentions."""
 
+    def __init__(self) -> None:
+        """Need neither Slack nor a store."""
+
+    @override
     async def author(self, team: str, author: Person, kind: str) -> str | None:
         return "UANA" if (team, author.email, kind) == (TEAM, "ana@acme.example", "works") else None
 
+    @override
     async def may_mention(self, team: str, user: str) -> bool:
         return user != "UBO"
 

@@ -427,7 +427,7 @@ async def test_a_pause_without_end_stops_no_channel_for_good(
 
 
 async def test_a_history_with_odd_members_is_searched_all_the_same(network: Network, timer: Timer) -> None:
-    odd = [7, None, {"metadata": []}, {"metadata": {"event_payload": "n1"}}]
+    odd: list[object] = [7, None, {"metadata": []}, {"metadata": {"event_payload": "n1"}}]
     right = {"ts": "5.0", "metadata": {"event_payload": {"key": "n1"}}}
     answers = [{"ok": True, "messages": [*odd, right]}, {"ok": True}]
 
