@@ -53,7 +53,7 @@ REFUSALS: Mapping[Capability, tuple[str, str]] = {
     ),
     Capability.REJECT: (
         "Buildkite can unblock a step, but not reject it.",
-        "Leave it waiting, or cancel the build.",
+        "Leave it waiting; its page can cancel the build.",
     ),
     Capability.TESTS: (
         "Buildkite's Test Engine has no tests of this build for me.",
