@@ -431,6 +431,19 @@ _FLAG = re.compile(
     r"(?P<sign>[ \t]{1,20})(?P<value>\"[^\"\r\n]{1,2000}+\"|'[^'\r\n]{1,2000}+'|[^\s'\"-]\S{2,})",
     re.IGNORECASE,
 )
+_DECLARED = re.compile(
+    rf"(?P<head>(?<!\w)(?:(?:ENV|ARG|setx?|setenv)[ \t]{{1,8}}\w{{0,60}}?{_NAME}|(?:store|key)Password)[ \t]{{1,8}})"
+    rf"(?P<value>{_QUOTED}|[^\s'\"=-]\S{{5,}})",
+    re.IGNORECASE,
+)
+"""`ENV API_KEY value` of a container file, `storePassword 'value'` of a Gradle file."""
+_LITERAL = re.compile(r"(?P<head>--from-literal(?:=|[ \t]{1,8})['\"]?[\w.-]{1,100}=)(?P<value>[^\s'\"]{3,2000}+)")
+_SHORT = re.compile(
+    r"(?P<head>(?<![\w-])(?:pass|pwd?|mot[ _]?de[ _]?passe|contrase[ñn]a|clave|senha|kennwort|wachtwoord|hasło|parola|пароль|密码|密碼"
+    r"|パスワード|비밀번호)[ \t]{0,8}[=:：][ \t]{0,8})(?P<value>\"[^\"\r\n]{3,500}+\"|'[^'\r\n]{3,500}+'|[^\s'\",;)&|<>]{6,500}+)",
+    re.IGNORECASE,
+)
+"""Short names and those of other languages: a value is one that holds letters and figures, or stands in quotes."""
 # What stands where a secret would, and is none: a reference to one, a mask, a type, a path, a plain word of prose.
 _HARMLESS = re.compile(
     r"\$[\w{(%].*|%\w+%|<[^>]*>?|\{\{.*|\{|[*•.xX…-]{3,}.*|\[.*|\(.*|None|null|nil|true|false|yes|no|on|off|undefined|empty|required|optional"
@@ -484,6 +497,12 @@ def _held(match: _Match) -> str:
         return match[0]
     quote = value[0] if value != bare else ""
     return f"{match['head']}{quote}{mask('secret')}{quote}"
+
+
+def _shortly_named(match: _Match) -> str:
+    bare = match["value"].strip("'\"")
+    is_mixed = any(sign.isdigit() for sign in bare) and any(sign.isalpha() for sign in bare)
+    return _held(match) if is_mixed or bare != match["value"] else match[0]
 
 
 def _flagged(match: _Match) -> str:
@@ -637,4 +656,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[_Match], str]], ...] = (
     (_ELEMENT, _held),
     (_ASSIGNED, _assigned),
     (_FLAG, _flagged),
+    (_DECLARED, _held),
+    (_LITERAL, _held),
+    (_SHORT, _shortly_named),
 )

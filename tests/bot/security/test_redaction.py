@@ -495,6 +495,35 @@ TABLE = [
         "sonar.token={}",
         readable=("spring.datasource.username=sa", "sonar.tokens.max=3"),
     ),
+    kind(
+        "declared without a sign",
+        W,
+        "ENV API_KEY {}",
+        "setx DEPLOY_TOKEN {}",
+        "        storePassword '{}'",
+        "        keyPassword '{}'",
+        readable=("ENV API_VERSION 2026-08-15", "storePassword System.getenv('STORE')", "ARG TOKEN"),
+    ),
+    kind(
+        "literals of a cluster's secret",
+        W,
+        "kubectl create secret generic web --from-literal=key={}",
+        "kubectl create secret generic web --from-literal 'key={}'",
+        readable=("kubectl create secret generic web --from-literal=key=$KEY",),
+    ),
+    kind(
+        "short names and other languages",
+        W,
+        "pass={}",
+        "pw: {}",
+        "Pwd={};Database=web",
+        "mot_de_passe={}",
+        "contraseña: {}",
+        "пароль={}",
+        "密码：{}",
+        "パスワード={}",
+        readable=("pass=12 fail=3", "pass: everything", "clave=ninguna", "pwd=/home/ci", "compass=north2026"),
+    ),
 ]
 
 
