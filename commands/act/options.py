@@ -1,15 +1,13 @@
 """The provider's own options of a start or a rebuild: read, checked, and whose name they carry."""
 
-import re
 from collections.abc import Iterable, Mapping
 
 from bot.core.errors import UsageError
+from bot.core.text import folded
 from bot.providers.base.provider import AnyProvider
 from commands.core.context import Context
 from commands.core.grammar import ParsedArgs
 
-# Slack takes the angle brackets of an address away.
-_ADDRESS = re.compile(r"^\s*(?P<name>[^<>]*?)\s*(?:<(?P<email>[^<>]+)>|(?<=\s)(?P<bare>\S+@\S+))\s*$")
 _AUTHORS = ("author", "committer", "requested_for", "requestedfor", "creator")
 
 
@@ -48,11 +46,20 @@ async def names_somebody_else(options: Mapping[str, str], context: Context) -> b
         return False
     own = await _own_names(context)
     for value in named:
-        match = _ADDRESS.match(value)
-        parts = [match["name"], match["email"] or match["bare"]] if match else [value]
-        if any(part.strip().casefold() not in own for part in parts if part.strip()):
+        if any(folded(part.strip()) not in own for part in _name_and_address(value) if part.strip()):
             return True
     return False
+
+
+def _name_and_address(author: str) -> list[str]:
+    """Return the parts of `Name <address>`; Slack takes the angle brackets of an address away."""
+    text = author.strip()
+    name, bracket, rest = text.partition("<")
+    if bracket and ">" not in name and rest.endswith(">") and not set("<>") & set(rest[:-1]):
+        return [name, rest[:-1]]
+    words = text.rsplit(maxsplit=1)
+    is_bare = len(words) == 2 and "@" in words[1][1:-1] and not set("<>") & set(words[0])
+    return words if is_bare else [text]
 
 
 async def _own_names(context: Context) -> frozenset[str]:
@@ -60,4 +67,4 @@ async def _own_names(context: Context) -> frozenset[str]:
     person = await context.services.people.person(context.team, context.user)
     identities = await context.store.people.identities(context.team, context.user)
     names = {person.name, person.email, context.user, *(row.value for row in identities)}
-    return frozenset(name.casefold() for name in names if name)
+    return frozenset(folded(name) for name in names if name)
