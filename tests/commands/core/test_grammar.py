@@ -107,7 +107,7 @@ VALUES = st.text(
 
 @given(VALUES)
 def test_a_quoted_value_arrives_as_typed(value: str) -> None:
-    line = f"run web MSG={shlex.quote(value)} --reason {shlex.quote(value)}"
+    line = f"run web MSG={shlex.quote(value)} --reason={shlex.quote(value)}"
     args = read(clean(line), values=("reason",), parameters=True)
     assert args.parameters == {"MSG": value}
     assert args.flag("reason") == value
@@ -115,7 +115,7 @@ def test_a_quoted_value_arrives_as_typed(value: str) -> None:
 
 @given(VALUES.filter(lambda value: not set("“”\\") & set(value)))
 def test_a_value_between_a_phones_quotes_arrives_as_typed(value: str) -> None:
-    args = read(clean(f"run web MSG=“{value}” —reason “{value}”"), values=("reason",), parameters=True)
+    args = read(clean(f"run web MSG=“{value}” —reason=“{value}”"), values=("reason",), parameters=True)
     assert (args.parameters["MSG"], args.flag("reason")) == (value, value)
 
 
