@@ -1,6 +1,7 @@
 """Read what a finished attempt's notification shows beside its result: issue counts, first failures, earlier builds."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +12,18 @@ import msgspec
 from bot.blocks.text import clip
 from bot.core.clock import Clock
 from bot.core.errors import NotFound, ProviderError
-from bot.core.models import Build, BuildFilter, BuildKey, Change, Issue, IssueCounts, IssueKind, RefKind
+from bot.core.models import (
+    Build,
+    BuildFilter,
+    BuildKey,
+    Change,
+    Issue,
+    IssueCounts,
+    IssueKind,
+    Outcome,
+    RefKind,
+    TestCase,
+)
 from bot.monitoring.recorder import Recorder
 from bot.notifications.notification import Extra
 from bot.providers.base.capabilities import Capability
@@ -64,7 +76,7 @@ class Details:
         try:
             async with asyncio.timeout(DETAILS_SECONDS):
                 counts = await self._counts(provider, build)
-                failures = await self._failures(provider, build)
+                failures = await self._failures(provider, build, counts)
         except (ProviderError, TimeoutError) as exc:
             await self._try_later(attempt, str(exc), final=isinstance(exc, NotFound))
             return
@@ -87,18 +99,32 @@ class Details:
             return build.issues
         return await provider.counts(build)
 
-    async def _failures(self, provider: AnyProvider, build: Build) -> Sequence[Issue]:
-        is_red = build.conclusion is not None and build.conclusion.is_red
-        if not is_red or not provider.can(Capability.ISSUES):
+    async def _failures(self, provider: AnyProvider, build: Build, counts: IssueCounts) -> Sequence[Issue]:
+        """Return what failed, tests first. A failing test says more than the exit status of the job that ran it.
+
+        Costs what `issues` costs, and what `tests` costs where the issues name no test and some may have failed.
+        """
+        if build.conclusion is None or not build.conclusion.is_red:
             return ()
-        try:
-            issues = await provider.issues(build.pipeline, build.id)
-        except ProviderError:
-            return ()
+        issues: Sequence[Issue] = ()
+        if provider.can(Capability.ISSUES):
+            with contextlib.suppress(ProviderError):
+                issues = await provider.issues(build.pipeline, build.id)
+        if not any(issue.kind is IssueKind.TEST_FAILURE for issue in issues) and counts.test_failures != 0:
+            issues = (*await self._failed_tests(provider, build), *issues)
         kept = [
             replace(issue, message=clip(issue.message, MESSAGE_CHARACTERS)) for issue in issues if issue.kind in KINDS
         ]
         return sorted(kept, key=lambda issue: KINDS.index(issue.kind))
+
+    async def _failed_tests(self, provider: AnyProvider, build: Build) -> Sequence[Issue]:
+        if not provider.can(Capability.TESTS):
+            return ()
+        try:
+            tests = await provider.tests(build.pipeline, build.id)
+        except ProviderError:
+            return ()
+        return [_issue_of(test) for test in tests if test.outcome is Outcome.FAILED]
 
     async def _read_history(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:
         """List earlier builds of a ref that has no history in the store, so that its first notification is right.
@@ -135,6 +161,13 @@ class Details:
             if row.id is not None and extra.transition.change is Change.FIRST:
                 extras[row.id] = replace(extra, transition=replace(extra.transition, is_surely_first=True)).as_json()
         await self._store.notifications.correct(extras, self._clock())
+
+
+def _issue_of(test: TestCase) -> Issue:
+    """Return a failing test as an issue: its full name, then why it failed."""
+    name = f"{test.class_name}.{test.name}" if test.class_name else test.name
+    message = f"{name} — {test.message}" if test.message else name
+    return Issue(kind=IssueKind.TEST_FAILURE, message=message, file=test.file)
 
 
 def _is_short_of_requests(provider: AnyProvider) -> bool:

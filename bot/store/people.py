@@ -19,6 +19,17 @@ class People(Repository):
             asked = select(PersonRow).where(PersonRow.team == team, PersonRow.user == user)
             return (await db.exec(asked)).first()
 
+    async def admins(self, team: str, limit: int) -> list[str]:
+        """Return the ids of people who administer the workspace, as far as Slack has been asked, longest known first."""
+        asked = (
+            select(PersonRow.user)
+            .where(PersonRow.team == team, col(PersonRow.is_admin).is_(True), col(PersonRow.deleted).is_(False))
+            .order_by(col(PersonRow.id))
+            .limit(limit)
+        )
+        async with self._read() as db:
+            return list(await db.exec(asked))
+
     async def save(self, row: PersonRow) -> None:
         """Write what is known of somebody."""
         async with self._write() as db:

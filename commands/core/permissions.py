@@ -265,11 +265,12 @@ async def _refusal(
 
 
 async def granters(context: Context) -> list[str]:
-    """Return up to three people who can grant a role, by id: the operator's admins and the installer."""
+    """Return up to three people who can grant a role, by id: the operator's admins, the installer, Slack's admins."""
     admins = sorted(context.services.access.admins)
     install = await context.store.installs.get(
         context.team, context.enterprise, is_enterprise_install=context.is_enterprise_install
     )
     if install is not None and install.installed_by:
         admins.append(install.installed_by)
-    return list(dict.fromkeys(admins))[:MOST_NAMED]
+    admins += await context.store.people.admins(context.team, MOST_NAMED)
+    return [user for user in dict.fromkeys(admins) if user != context.user][:MOST_NAMED]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, StoreError, Unavailable
-from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind
+from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind, Outcome, TestCase
 from bot.http.client import Quota
 from bot.monitoring.outages import OUTAGE_AFTER
 from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Poller, pause_seconds
@@ -580,6 +580,24 @@ async def test_a_red_build_whose_counts_are_known_still_gets_its_first_failures(
     assert attempt.failures_total == 4
     assert attempt.failures.startswith('[{"kind":"test_failure"')
     assert attempt.failures.count('"kind"') == 3
+
+
+async def test_a_failing_test_is_named_before_the_exit_status_of_the_job_that_ran_it(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.ISSUES, Capability.TESTS)
+    harness.works.known_issues["b1"] = (Issue(kind=IssueKind.ERROR, message="exit status 1", job="Unit tests"),)
+    harness.works.known_tests["b1"] = (
+        TestCase(name="starts", outcome=Outcome.PASSED),
+        TestCase(name="token refresh", class_name="Login", outcome=Outcome.FAILED, message="expected 200, got 401"),
+    )
+    harness.works.put(ended(conclusion=RED, issues=IssueCounts(errors=1)))
+    await harness.tick()
+    await harness.tick(seconds=1)
+    attempt = await harness.store.attempts.get(key(), 1)
+    assert attempt is not None
+    assert attempt.failures.startswith(
+        '[{"kind":"test_failure","message":"Login.token refresh — expected 200, got 401"'
+    )
+    assert attempt.failures_total == 2
 
 
 async def test_counts_that_can_not_be_read_are_tried_three_times(
