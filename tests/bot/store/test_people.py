@@ -109,7 +109,8 @@ async def test_what_was_done_is_read_newest_first(store: Store) -> None:
 
 
 async def test_admins_are_those_who_are_and_have_an_account(store: Store) -> None:
-    for user, fields in (("U1", {}), ("U2", {"is_admin": True}), ("U3", {"is_admin": True, "deleted": True})):
+    people: list[tuple[str, dict[str, Any]]] = [("U1", {}), ("U2", {"is_admin": True})]
+    for user, fields in [*people, ("U3", {"is_admin": True, "deleted": True})]:
         await store.people.save(PersonRow(team=TEAM, user=user, seen_at=NOW, **fields))
     await store.people.save(PersonRow(team="T2", user="U4", is_admin=True, seen_at=NOW))
     assert await store.people.admins(TEAM, 3) == ["U2"]
