@@ -45,7 +45,7 @@ async def test_buildkite_cancels_retries_and_unblocks(stage: Stage) -> None:
     await stage.says("run web@main", "web")
     await stage.sees("started #", "web")
     await stage.press("Cancel", "started #", "web")
-    await stage.sees("stopped Web", "web")
+    await stage.sees("Cancelled by", "web")
     await stage.sees("CANCELLED", "web")
     await stage.says("run web@main COLOUR=blue --message 'payload inside'", "web")
     await stage.until(lambda: len(stage.posts("started #", "web")) == 2, "the second card")

@@ -22,3 +22,10 @@ class BitbucketOptions(Options):
         min_length=1,
         description="Access token of a workspace, project or repository; or, with `email`, a person's API token.",
     )
+
+
+NO_ARTIFACTS = (
+    "Bitbucket's API does not hand out the artifacts of steps.",
+    "Open the build: they are kept there for 14 days.",
+)
+"""Why artifacts can neither be listed nor downloaded, and where they are."""

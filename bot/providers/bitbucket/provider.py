@@ -49,7 +49,7 @@ from bot.providers.base.provider import Provider
 from bot.providers.bitbucket import client, convert, parameters, start, urls, webhook
 from bot.providers.bitbucket.auth import TokenAuth
 from bot.providers.bitbucket.client import Client, RequestMeter
-from bot.providers.bitbucket.options import LABEL, BitbucketOptions
+from bot.providers.bitbucket.options import LABEL, NO_ARTIFACTS, BitbucketOptions
 from bot.providers.bitbucket.poll import Poll
 from bot.providers.bitbucket.start import Body
 
@@ -87,18 +87,9 @@ class Bitbucket(Provider[BitbucketOptions]):
             "Bitbucket's manual steps cannot be rejected.",
             "Leave it waiting, or cancel the build.",
         ),
-        Capability.ARTIFACTS: (
-            "Bitbucket's API does not hand out the artifacts of steps.",
-            "Open the build: they are kept there for 14 days.",
-        ),
-        Capability.DOWNLOAD: (
-            "Bitbucket's API does not hand out the artifacts of steps.",
-            "Open the build: they are kept there for 14 days.",
-        ),
-        Capability.ERASE: (
-            "Bitbucket's API cannot delete logs.",
-            "They are deleted with their repository.",
-        ),
+        Capability.ARTIFACTS: NO_ARTIFACTS,
+        Capability.DOWNLOAD: NO_ARTIFACTS,
+        Capability.ERASE: ("Bitbucket's API cannot delete logs.", "They are deleted with their repository."),
         Capability.PIPELINE_ADMIN: (
             "Bitbucket's pipelines are managed in the repository's bitbucket-pipelines.yml and its settings.",
             "Open the repository's settings.",

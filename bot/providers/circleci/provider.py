@@ -121,8 +121,6 @@ class CircleCI(Provider[CircleCIOptions]):
             accepted -= {Capability.RETRY_ALL, Capability.RETRY_FAILED, Capability.RETRY_JOB}
         return accepted
 
-    # what every system can do
-
     @override
     async def check(self) -> Account:
         """Costs two requests."""
@@ -366,8 +364,6 @@ class CircleCI(Provider[CircleCIOptions]):
     ) -> WebhookEvent | None:
         signature = webhook.check_signature(headers, body, self.webhook_secret())
         return webhook.read_event(body, signature, self._urls.organization)
-
-    # private
 
     async def _pipeline_or_none(self, slug: str) -> Pipeline | None:
         try:

@@ -102,8 +102,6 @@ class Jenkins(Provider[JenkinsOptions]):
             accepted -= {Capability.RETRY_FAILED, Capability.RETRY_JOB}
         return accepted if build.number is not None else accepted - {Capability.REBUILD}
 
-    # what every system can do
-
     @override
     async def check(self) -> Account:
         """Return the user. A server that lets strangers read answers without credentials, too: that is no success."""
@@ -360,8 +358,6 @@ class Jenkins(Provider[JenkinsOptions]):
     ) -> WebhookEvent | None:
         self.check_path_secret(path_secret)
         return webhook.read_event(body)
-
-    # private
 
     async def _with_inputs(self, raw: wire.Run, pipeline: str) -> Build:
         """Return a build; where a running pipeline does not say whether an input step waits, the stage view is asked."""

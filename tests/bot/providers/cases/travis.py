@@ -281,13 +281,13 @@ SAMPLES: Mapping[str, Sample] = {
     "build_restart.json": Sample(
         call=lambda p: p.retry("61", "9041", failed_only=False),
         at="/build/9041/restart",
-        also=("build",),
+        also=("build", "retry_all"),
         facts=as_facts(lambda it: it.number == 41),
     ),
     "job_cancel.json": Sample(
         call=lambda p: p.cancel("61", "9041"),
         at="/build/9041/cancel",
-        also=("build",),
+        also=("build", "retry_all"),
         facts=as_facts(lambda it: it.number == 41),
     ),
     "user.json": Sample(

@@ -49,6 +49,7 @@ CASE = Case(
         "jobs": lambda p: p.jobs("ferry", BUILD),
         "log": lambda p: p.log(Job(id="{57e9}", build=BUILD, pipeline="ferry", name="Build")),
     },
+    undeclared={"fields": "Bitbucket's own parameter, passed on"},
     pipeline="ferry",
     build=BUILD,
     unknown_state=lambda state: (

@@ -164,9 +164,9 @@ def sample_pipelines(pipelines: list[Pipeline]) -> None:
 
 
 def sample_tap(event: str) -> Any:
-    def facts(event: WebhookEvent | None) -> None:
+    def facts(read: WebhookEvent | None) -> None:
         run = "12345678-abcd-1234-5678-a12345bc4567"
-        assert event == WebhookEvent(delivery=f"{run}:{event}", pipeline=run, build=run)
+        assert read == WebhookEvent(delivery=f"{run}:{event}", pipeline=run, build=run)
 
     return facts
 
