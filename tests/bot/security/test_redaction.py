@@ -347,10 +347,10 @@ TABLE = [
     kind(
         "npmrc",
         "abcd-" + W,
-        "//registry.npmjs.org/:_authToken={}",
+        "//npm.registry.example/:_authToken={}",
         "//r.example/:_password={}",
         "_auth={}",
-        readable=("always-auth=true", "//registry.npmjs.org/:_authToken=${NPM_TOKEN}"),
+        readable=("always-auth=true", "//npm.registry.example/:_authToken=${NPM_TOKEN}"),
     ),
     kind(
         "registry auth",
