@@ -277,8 +277,7 @@ async def test_what_kills_each_process_is_given_up_and_reported(stage: Stage) ->
     for process in (stage.second, stage.first, stage.second, stage.first):
         process.work = process.dies_before_its_act
         await process.inbox.tick()
-        for _step in range(20):
-            await asyncio.sleep(0)
+        await process.inbox.settle()
         await stage.store.inbox.drain()
         stage.clock.go(seconds=16)
     assert len(stage.first.received) + len(stage.second.received) == 4
