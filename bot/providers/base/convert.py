@@ -53,13 +53,21 @@ def repository(url: str | None) -> str | None:
 
 
 _NOREPLY = re.compile(
-    r"(?:[0-9]+\+)?([a-z0-9][a-z0-9_-]*(?:\[bot\])?)@users\.noreply\.github\.com"
-    r"|[0-9]+-([a-z0-9][\w.-]*)@users\.noreply\.gitlab\.com",
+    r"[0-9]{1,15}-([a-z0-9][\w.-]{0,100})@users\.noreply\.gitlab\.com"
+    r"|(?:[0-9]{1,15}\+)?([a-z0-9][a-z0-9_-]{0,80}(?:\[bot\])?)@users\.noreply\.(github\.com|[a-z0-9.-]{1,200})",
     re.IGNORECASE | re.ASCII,
 )
 
 
-def noreply_login(email: str | None) -> str | None:
-    """Return the login inside a no-reply address (`12345+login@users.noreply.github.com`), None in any other."""
+def noreply_login(email: str | None, *, of_servers: bool = False) -> str | None:
+    """Return the login inside a no-reply address of GitHub or GitLab; None in any other.
+
+    `12345+login@users.noreply.github.com`, `12-login@users.noreply.gitlab.com`; with `of_servers` also those of GitHub
+    servers, whose host may be any: `login@users.noreply.git.example.com`.
+    """
     match = _NOREPLY.fullmatch((email or "").strip())
-    return (match[1] or match[2]) if match else None
+    if match is None:
+        return None
+    if match[1] is None and match[3].lower() != "github.com" and not of_servers:
+        return None
+    return match[1] or match[2]

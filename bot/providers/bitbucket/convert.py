@@ -21,7 +21,7 @@ from bot.core.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base.convert import StateMap, state_from, with_jobs
+from bot.providers.base.convert import StateMap, noreply_login, state_from, with_jobs
 from bot.providers.base.times import parse_time
 from bot.providers.bitbucket import urls, wire
 
@@ -85,10 +85,6 @@ SETTLED = frozenset({"PASSED", "SKIPPED", "IGNORED"})
 
 _STATE_TYPE = re.compile(r"^pipeline_(?:step_)?state_(?:(?:completed|in_progress|pending)_)?")
 _TRIGGER_TYPE = re.compile(r"^pipeline_(?:step_)?trigger_")
-_NOREPLY = re.compile(
-    r"(?:(?:\d+\+)?([a-z0-9][a-z0-9-]*)@users\.noreply\.github\.com|\d+-([a-z0-9][\w.-]*)@users\.noreply\.gitlab\.com)",
-    re.IGNORECASE,
-)
 _DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 
 
@@ -249,8 +245,7 @@ def author(commit_author: wire.CommitAuthor | None) -> Person | None:
     name, email = parseaddr(raw)
     if "@" not in email:
         return Person(name=raw)
-    noreply = _NOREPLY.fullmatch(email)
-    return Person(name=name or raw, email=email, login=noreply[1] or noreply[2] if noreply else None)
+    return Person(name=name or raw, email=email, login=noreply_login(email))
 
 
 def with_steps(build: Build, steps: Sequence[wire.Step]) -> Build:

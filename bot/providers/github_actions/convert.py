@@ -26,7 +26,7 @@ from bot.core.models import (
     Trigger,
 )
 from bot.http.client import Query
-from bot.providers.base.convert import StateMap, state_from, with_jobs
+from bot.providers.base.convert import StateMap, noreply_login, state_from, with_jobs
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.urls import web_page
 from bot.providers.github_actions import wire
@@ -273,22 +273,13 @@ def _starter(run: wire.Run) -> tuple[str | None, Starter | None]:
     return actor.login, Starter.BOT if is_bot else Starter.USER
 
 
-_NOREPLY = re.compile(
-    r"^(?:\d+\+)?(?P<login>[A-Za-z0-9][A-Za-z0-9-]*(?:_[A-Za-z0-9]+)?(?:\[bot\])?)@users\.noreply\.", re.ASCII
-)
-
-
-def noreply_login(email: str | None) -> str | None:
-    """Return the login inside a noreply address of GitHub or of a server: `12345+login@users.noreply.github.com`."""
-    match = _NOREPLY.match(email or "")
-    return match["login"] if match is not None else None
-
-
 def _author(run: wire.Run) -> Person | None:
     author = run.head_commit.author if run.head_commit else None
     if author is None or not (author.name or author.email):
         return None
-    return Person(name=author.name or None, email=author.email or None, login=noreply_login(author.email))
+    return Person(
+        name=author.name or None, email=author.email or None, login=noreply_login(author.email, of_servers=True)
+    )
 
 
 def job(sent: wire.JobWire, pipeline: str, build: str) -> Job:

@@ -20,7 +20,7 @@ from bot.core.models import (
     Trigger,
 )
 from bot.core.text import folded
-from bot.providers.base.convert import StateMap, repository, state_from
+from bot.providers.base.convert import StateMap, noreply_login, repository, state_from
 from bot.providers.base.times import parse_time
 from bot.providers.truto import wire
 from bot.providers.truto.options import Integration
@@ -31,9 +31,6 @@ WORST_FIRST = (Conclusion.FAILED, Conclusion.TIMEOUT, Conclusion.CANCELLED, Conc
 _REF = re.compile(r"^refs/(heads|tags|pull)/(.+)$")
 _PULL_BRANCH = re.compile(r"pull/(\d{1,12})(?:/(?:head|merge))?")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_NOREPLY = re.compile(
-    r"(?:\d{1,15}\+)?([a-z0-9][a-z0-9-]{0,80}(?:\[bot\])?)@users\.noreply\.github\.com", re.IGNORECASE
-)
 
 
 _UNIFIED: StateMap = {
@@ -379,12 +376,6 @@ def _travis_source(raw: wire.BuildWire, remote: Remote) -> Source:
     if number is not None or remote.at("event_type") == "pull_request":
         return Source(pull_request=number, target_branch=branch)
     return Source(tag=tag) if tag else Source(branch=branch)
-
-
-def noreply_login(email: str | None) -> str | None:
-    """Return the login inside a noreply address of GitHub (`12345+login@users.noreply.github.com`), None without one."""
-    match = _NOREPLY.fullmatch(email or "")
-    return match[1] if match else None
 
 
 def label_of(raw: wire.BuildWire, remote: Remote) -> str | None:

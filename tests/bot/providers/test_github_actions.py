@@ -44,6 +44,7 @@ from bot.core.text import valid
 from bot.http.client import Reply
 from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
+from bot.providers.base.convert import noreply_login
 from bot.providers.github_actions import convert, errors, logs, parameters, urls, wire
 from bot.providers.github_actions.annotations import MOST_ANNOTATED
 from bot.providers.github_actions.auth import AppAuth, signing_key
@@ -1210,7 +1211,7 @@ async def test_a_forks_run_of_a_branch_called_main_is_not_listed_as_main() -> No
     ],
 )
 def test_the_login_inside_a_noreply_address_is_read(email: str | None, login: str | None) -> None:
-    assert convert.noreply_login(email) == login
+    assert noreply_login(email, of_servers=True) == login
 
 
 def test_the_author_of_a_noreply_address_has_a_login() -> None:
