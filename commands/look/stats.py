@@ -8,7 +8,7 @@ from statistics import median
 from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, code, duration, escape, plural, when
 from bot.core.errors import UsageError
-from bot.core.models import RefKind
+from bot.core.models import Conclusion, RefKind
 from bot.store.tables import AttemptRow
 from commands.core.actions import noted
 from commands.core.context import Answer, Context, Role
@@ -18,7 +18,7 @@ from commands.core.resolve import PipelineMatch, resolve_pipeline
 
 USAGE = "stats [target] [--since 30d]"
 MOST_BRANCHES = 8
-RED = frozenset({"failed", "timeout", "partial"})
+RED = frozenset(conclusion.value for conclusion in Conclusion if conclusion.is_red)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
