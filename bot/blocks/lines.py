@@ -249,8 +249,8 @@ def closing_line(
     if attempt > 1:
         parts.append(f"attempt {attempt}")
     parts.append(safe(connection_label, 60))
-    moment = build.completed_at or build.started_at or build.created_at or now
-    parts.append(when(moment))
+    ended = build.completed_at or build.started_at or build.created_at or now
+    parts.append(when(ended))
     return " · ".join(parts)
 
 

@@ -105,7 +105,7 @@ def safe(text: str, limit: int = 200) -> Markup:
 def markup(text: str, limit: int = 400) -> Markup:
     """Return a sentence of ours on one line: `Markup` as it is, else escaped but for what is harmless.
 
-    Kept are entities and the forms that name one person or a moment, for a sentence that came back from the store as
+    Kept are entities and the forms that name one person or a time, for a sentence that came back from the store as
     a plain `str`. A channel's ping or a forged link does not survive.
     """
     if isinstance(text, Markup):
@@ -192,15 +192,15 @@ def roughly(seconds: float) -> str:
     return f"{round(seconds / 60)} m" if 60 <= seconds < 3570 else duration(seconds)
 
 
-def when(moment: datetime) -> Markup:
+def when(at: datetime) -> Markup:
     """Return a time that each reader sees in their own time zone."""
-    spelled = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Markup(f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{spelled}>")
+    spelled = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Markup(f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{spelled}>")
 
 
-def since(moment: datetime, now: datetime) -> float:
+def since(at: datetime, now: datetime) -> float:
     """Return the seconds from a time to now, never below zero."""
-    return max((now - moment) / timedelta(seconds=1), 0.0)
+    return max((now - at) / timedelta(seconds=1), 0.0)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

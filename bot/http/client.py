@@ -1,4 +1,4 @@
-"""Requests to CI systems: one `Api` for each connection.
+"""Requests to CI systems: one `ApiClient` for each connection.
 
 It adds the credentials, follows pages, remembers what the rate-limit headers say, repeats reads that may be repeated,
 and maps every fault to one of `bot.core.errors`. No `httpx` exception leaves this package.
@@ -158,7 +158,7 @@ def retry_after(headers: httpx.Headers, now: datetime) -> float | None:
     return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 
-class Api:
+class ApiClient:
     """One account at one CI system, over HTTP.
 
     `explain` may turn a refusal into an error of its own (GitHub answers 403 when over the limit); `read_quota`

@@ -271,11 +271,11 @@ class _Case:
             pending=self.pending,
         )
 
-    def _began_before(self, moment: datetime) -> bool:
+    def _began_before(self, since: datetime) -> bool:
         """Return whether this was no news any more when somebody began to follow.
 
         A build that was seen running is news. One that is first seen at its end (or at its approval) is so if that came
-        after `moment`; where its system reports no time at all, it may be any old build.
+        after `since`; where its system reports no time at all, it may be any old build.
         """
         before = self.recorded.before
         if before is not None and not before.completed:
@@ -287,7 +287,7 @@ class _Case:
             at = build.completed_at or build.updated_at or build.started_at or build.created_at
         if at is None:
             return self.recorded.first_seen
-        return at < (moment if self.recorded.first_seen else moment - BEFORE_THE_LINK)
+        return at < (since if self.recorded.first_seen else since - BEFORE_THE_LINK)
 
     def _row(
         self,

@@ -7,7 +7,7 @@ import httpx
 
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import UsageError
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.azure_devops.provider import AzureDevOps
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
@@ -49,7 +49,7 @@ def open_provider(
     if not isinstance(options, provider.options_type):
         raise UsageError(f"The options of {connection} are not those of {provider.label}.")
     provider = provider.variant(options)
-    api = Api(
+    api = ApiClient(
         client,
         base_url=provider.base_url(options),
         provider=provider.label,

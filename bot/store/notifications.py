@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.core.models import BuildKey
 from bot.store.database import Repository, put, values
 from bot.store.recording import ADD_NOTIFICATION, of_build
-from bot.store.tables import CardRow, Moment, NotificationEvent, NotificationRow, NotificationState
+from bot.store.tables import CardRow, NotificationEvent, NotificationRow, NotificationState, UtcDateTime
 
 PENDING, LEASED = NotificationState.PENDING.value, NotificationState.LEASED.value
 SENT, HELD = NotificationState.SENT.value, NotificationState.HELD.value
@@ -275,7 +275,7 @@ class Notifications(Repository):
             NotificationRow.pipeline == row.pipeline,
             _order(NotificationRow)
             > tuple_(
-                literal(row.ordered_at or row.created_at, Moment()), literal(row.number or 0), literal(row.id or 0)
+                literal(row.ordered_at or row.created_at, UtcDateTime()), literal(row.number or 0), literal(row.id or 0)
             ),
         )
         async with self._read() as db:

@@ -22,7 +22,7 @@ NAMES = {
 }
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcDateTime(TypeDecorator[datetime]):
     """A time: stored in UTC, aware when it comes back (SQLite forgets zones)."""
 
     impl = DateTime(timezone=True)
@@ -98,12 +98,12 @@ class InstallRow(Row, table=True):
     bot_id: str = ""
     bot_token: str = ""
     refresh_token: str = ""
-    token_expires_at: datetime | None = Field(default=None, sa_type=Moment)
+    token_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     scopes: str = ""
     installed_by: str = ""
     is_enterprise_install: bool = False
     active: bool = True
-    installed_at: datetime = Field(sa_type=Moment)
+    installed_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class ConnectionRow(Row, table=True):
@@ -116,9 +116,9 @@ class ConnectionRow(Row, table=True):
     team: str = ""
     settings: str = ""
     created_by: str = ""
-    created_at: datetime = Field(sa_type=Moment)
-    down_since: datetime | None = Field(default=None, sa_type=Moment)
-    notified_at: datetime | None = Field(default=None, sa_type=Moment)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    down_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    notified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_error: str = ""
 
 
@@ -138,7 +138,7 @@ class PipelineRow(Row, table=True):
     repository: str = ""
     web_url: str = ""
     enabled: bool = True
-    seen_at: datetime = Field(sa_type=Moment)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class LinkRow(Row, table=True):
@@ -166,7 +166,7 @@ class LinkRow(Row, table=True):
     subscribed: bool = True
     protected: str = ""
     created_by: str
-    created_at: datetime = Field(sa_type=Moment)
+    created_at: datetime = Field(sa_type=UtcDateTime)
     paused_reason: str = ""
 
 
@@ -200,12 +200,12 @@ class BuildRow(Row, table=True):
     started_by: str = ""
     started_team: str = ""
     started_channel: str = ""
-    created_at: datetime | None = Field(default=None, sa_type=Moment)
-    completed_at: datetime | None = Field(default=None, sa_type=Moment)
-    seen_at: datetime = Field(sa_type=Moment, index=True)
-    built_at: datetime | None = Field(default=None, sa_type=Moment)
-    began_at: datetime | None = Field(default=None, sa_type=Moment)
-    waiting_since: datetime | None = Field(default=None, sa_type=Moment)
+    created_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    completed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    seen_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    built_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    began_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    waiting_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     approval_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
@@ -238,17 +238,17 @@ class AttemptRow(Row, table=True):
     author: str = ""
     conclusion: str = ""
     counts: str = ""
-    counts_due_at: datetime | None = Field(default=None, sa_type=Moment)
+    counts_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     counts_tries: int = 0
     failures: str = ""
     failures_total: int = 0
     seconds: float | None = None
-    completed_at: datetime = Field(sa_type=Moment)
-    seen_at: datetime = Field(sa_type=Moment)
+    completed_at: datetime = Field(sa_type=UtcDateTime)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
     ref_kind: str = Field(default="", sa_column_kwargs={"server_default": ""})
     ref_name: str = Field(default="", sa_column_kwargs={"server_default": ""})
-    commit_at: datetime | None = Field(default=None, sa_type=Moment)
-    built_at: datetime | None = Field(default=None, sa_type=Moment)
+    commit_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    built_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     approval_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
@@ -294,18 +294,18 @@ class NotificationRow(Row, table=True):
     extra: str = "{}"
     thread: str = ""
     user: str = ""
-    due_at: datetime = Field(sa_type=Moment)
+    due_at: datetime = Field(sa_type=UtcDateTime)
     lease_owner: str = ""
-    lease_until: datetime | None = Field(default=None, sa_type=Moment)
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     tries: int = 0
     unsure: bool = False
     moved: bool = False
     ts: str = ""
-    created_at: datetime = Field(sa_type=Moment)
-    sent_at: datetime | None = Field(default=None, sa_type=Moment)
-    ordered_at: datetime | None = Field(default=None, sa_type=Moment)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ordered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     number: int | None = Field(default=None, sa_type=BigInteger)
-    first_tried_at: datetime | None = Field(default=None, sa_type=Moment)
+    first_tried_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     lost_leases: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
@@ -329,9 +329,9 @@ class CardRow(Row, table=True):
     attempt_no: int
     notification: int = 0
     live: bool = True
-    edit_due_at: datetime | None = Field(default=None, sa_type=Moment)
-    edited_at: datetime | None = Field(default=None, sa_type=Moment)
-    lease_until: datetime | None = Field(default=None, sa_type=Moment)
+    edit_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     shown: str = ""
 
 
@@ -353,7 +353,7 @@ class CardNoteRow(Row, table=True):
     kind: str = NoteKind.ACT.value
     user: str = ""
     text: str
-    at: datetime = Field(sa_type=Moment, index=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 class PollTargetRow(Row, table=True):
@@ -367,16 +367,16 @@ class PollTargetRow(Row, table=True):
     part: str = ""
     cursor: str = ""
     hints: str = "[]"
-    due_at: datetime = Field(sa_type=Moment)
-    poll_at: datetime = Field(sa_type=Moment)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    poll_at: datetime = Field(sa_type=UtcDateTime)
     interval_seconds: float = 0.0
     lease_owner: str = ""
-    lease_until: datetime | None = Field(default=None, sa_type=Moment)
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     fence: int = 0
     last_error: str = ""
-    failing_since: datetime | None = Field(default=None, sa_type=Moment)
-    notified_at: datetime | None = Field(default=None, sa_type=Moment)
-    polled_at: datetime | None = Field(default=None, sa_type=Moment)
+    failing_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    notified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    polled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class WatchRow(Row, table=True):
@@ -401,7 +401,7 @@ class WatchRow(Row, table=True):
     thread: str = ""
     filters: str = ""
     why: str = ""
-    created_at: datetime = Field(sa_type=Moment)
+    created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class PersonRow(Row, table=True):
@@ -419,7 +419,7 @@ class PersonRow(Row, table=True):
     is_admin: bool = False
     deleted: bool = False
     settings: str = "{}"
-    seen_at: datetime = Field(sa_type=Moment)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class IdentityRow(Row, table=True):
@@ -434,7 +434,7 @@ class IdentityRow(Row, table=True):
     value: str
     user: str = ""
     manual: bool = False
-    looked_at: datetime = Field(sa_type=Moment)
+    looked_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class GrantRow(Row, table=True):
@@ -451,7 +451,7 @@ class GrantRow(Row, table=True):
     pipelines: str = "*"
     refs: str = "*"
     granted_by: str
-    granted_at: datetime = Field(sa_type=Moment)
+    granted_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class MuteRow(Row, table=True):
@@ -464,11 +464,11 @@ class MuteRow(Row, table=True):
     team: str
     channel: str
     target: str = "all"
-    until: datetime | None = Field(default=None, sa_type=Moment)
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     hours: str = ""
     tz: str = ""
     made_by: str
-    made_at: datetime = Field(sa_type=Moment)
+    made_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class ScheduleRow(Row, table=True):
@@ -488,10 +488,10 @@ class ScheduleRow(Row, table=True):
     cron: str
     tz: str
     command: str
-    next_at: datetime = Field(sa_type=Moment, index=True)
-    last_at: datetime | None = Field(default=None, sa_type=Moment)
+    next_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    last_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_outcome: str = ""
-    created_at: datetime = Field(sa_type=Moment)
+    created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class DigestRow(Row, table=True):
@@ -506,10 +506,10 @@ class DigestRow(Row, table=True):
     period: str
     cron: str
     tz: str
-    next_at: datetime = Field(sa_type=Moment, index=True)
+    next_at: datetime = Field(sa_type=UtcDateTime, index=True)
     sent_for: str = ""
     made_by: str
-    made_at: datetime = Field(sa_type=Moment)
+    made_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class AuditRow(Row, table=True):
@@ -519,7 +519,7 @@ class AuditRow(Row, table=True):
     __table_args__ = (Index("ix_audit_team_at", "team", "at"),)
 
     id: int | None = Field(default=None, primary_key=True)
-    at: datetime = Field(sa_type=Moment, index=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
     team: str
     channel: str = ""
     user: str
@@ -539,7 +539,7 @@ class TokenRow(Row, table=True):
     __tablename__ = "token"
 
     key: str = Field(primary_key=True)
-    until: datetime = Field(sa_type=Moment, index=True)
+    until: datetime = Field(sa_type=UtcDateTime, index=True)
     value: str = ""
 
 
@@ -556,7 +556,7 @@ class PresetRow(Row, table=True):
     pipeline: str
     name: str
     parameters: str = "{}"
-    made_at: datetime = Field(sa_type=Moment)
+    made_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class LastValueRow(Row, table=True):
@@ -571,7 +571,7 @@ class LastValueRow(Row, table=True):
     connection: str
     pipeline: str
     parameters: str = "{}"
-    used_at: datetime = Field(sa_type=Moment, index=True)
+    used_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 class SwitchRow(Row, table=True):
@@ -598,7 +598,7 @@ class ClaimRow(Row, table=True):
     pipeline: str
     build: str
     user: str
-    until: datetime = Field(sa_type=Moment, index=True)
+    until: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 class WorkspaceRow(Row, table=True):
@@ -608,7 +608,7 @@ class WorkspaceRow(Row, table=True):
 
     team: str = Field(primary_key=True)
     enterprise: str = ""
-    seen_at: datetime = Field(sa_type=Moment)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class BindingRow(Row, table=True):
@@ -621,7 +621,7 @@ class BindingRow(Row, table=True):
 
     connection: str = Field(primary_key=True)
     team: str = ""
-    bound_at: datetime = Field(sa_type=Moment)
+    bound_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class InboxRow(Row, table=True):
@@ -644,7 +644,7 @@ class InboxRow(Row, table=True):
     answer: str = ""
     outcome: str = ""
     lease_owner: str = ""
-    lease_until: datetime = Field(sa_type=Moment)
+    lease_until: datetime = Field(sa_type=UtcDateTime)
     fence: int = 1
-    received_at: datetime = Field(sa_type=Moment)
-    closed_at: datetime | None = Field(default=None, sa_type=Moment)
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -36,7 +36,7 @@ from bot.core.models import (
     Trigger,
     WebhookEvent,
 )
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
@@ -77,7 +77,7 @@ class FakeProvider(Provider[FakeOptions]):
 
     def __init__(self, connection: str = "works", *, capabilities: frozenset[Capability] = EVERYTHING) -> None:
         client = httpx.AsyncClient(transport=httpx.MockTransport(_refuse))
-        api = Api(client, base_url=SITE, provider=self.label, clock=lambda: NOW)
+        api = ApiClient(client, base_url=SITE, provider=self.label, clock=lambda: NOW)
         super().__init__(api, FakeOptions(), connection=connection, clock=lambda: NOW)
         self.capabilities = capabilities
         self.account = Account(name="The works' robot")

@@ -35,7 +35,7 @@ from bot.core.models import (
     TestCase,
 )
 from bot.core.text import holds_name, same_name
-from bot.http.client import Api, Query, Quota, Reply, retry_after
+from bot.http.client import ApiClient, Query, Quota, Reply, retry_after
 from bot.providers.azure_devops import convert, stages, start, urls, wire
 from bot.providers.azure_devops.convert import HEADS, TAGS
 from bot.providers.azure_devops.options import LABEL, AzureOptions
@@ -65,7 +65,7 @@ REFUSED = (AuthFailed, *GONE)
 class Client:
     """One organization or collection, as the operations ask it."""
 
-    def __init__(self, api: Api, options: AzureOptions, connection: str, clock: Clock) -> None:
+    def __init__(self, api: ApiClient, options: AzureOptions, connection: str, clock: Clock) -> None:
         self._api = api
         self._options = options
         self._connection = connection

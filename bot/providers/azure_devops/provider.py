@@ -41,7 +41,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from bot.http.client import Api, Quota, Reply
+from bot.http.client import ApiClient, Quota, Reply
 from bot.providers.azure_devops import auth, client, convert, stages, start, urls, webhook, wire
 from bot.providers.azure_devops.client import REFUSED, Client
 from bot.providers.azure_devops.options import LABEL, SERVICES, AzureOptions
@@ -86,7 +86,9 @@ class AzureDevOps(Provider[AzureOptions]):
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     lists_all_refs = frozenset({RefKind.BRANCH})
 
-    def __init__(self, api: Api, options: AzureOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
+    def __init__(
+        self, api: ApiClient, options: AzureOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+    ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._client = Client(api, options, connection, clock)
         self._poll = Poll(self._client)

@@ -44,7 +44,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from bot.http.client import Api, Quota, Reply
+from bot.http.client import ApiClient, Quota, Reply
 from bot.providers.base.capabilities import ABILITIES, SAME_REASON, Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
@@ -116,7 +116,7 @@ class Provider(ABC, Generic[O]):
         if len(package) > 2 and isinstance(label := getattr(cls, "label", None), str):
             LABELS.setdefault(package[2], label)
 
-    def __init__(self, api: Api, options: O, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
+    def __init__(self, api: ApiClient, options: O, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
         self.connection = connection
         self.options = options
         self._api = api

@@ -14,7 +14,7 @@ from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, UsageError
 from bot.core.models import Account, Build, BuildFilter, Issue, Job, Pipeline, Ref, RefKind, Status, TestCase
 from bot.core.text import holds_name
-from bot.http.client import Api, Query, Quota, Reply
+from bot.http.client import ApiClient, Query, Quota, Reply
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.bitbucket import convert, parameters, urls, wire
@@ -128,7 +128,7 @@ class RequestMeter:
 class Client:
     """One workspace, as the operations ask it."""
 
-    def __init__(self, api: Api, options: BitbucketOptions, connection: str, clock: Clock) -> None:
+    def __init__(self, api: ApiClient, options: BitbucketOptions, connection: str, clock: Clock) -> None:
         self._api = api
         self._options = options
         self._connection = connection

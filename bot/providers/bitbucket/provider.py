@@ -42,7 +42,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from bot.http.client import Api, Quota, Reply
+from bot.http.client import ApiClient, Quota, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
@@ -103,7 +103,7 @@ class Bitbucket(Provider[BitbucketOptions]):
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
 
     def __init__(
-        self, api: Api, options: BitbucketOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: BitbucketOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._client = Client(api, options, connection, clock)

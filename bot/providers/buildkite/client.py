@@ -9,7 +9,7 @@ import msgspec
 
 from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
 from bot.core.models import Build
-from bot.http.client import Api, Query, Reply
+from bot.http.client import ApiClient, Query, Reply
 from bot.providers.base.listing import parse_items
 from bot.providers.buildkite import wire
 from bot.providers.buildkite.errors import LABEL
@@ -36,7 +36,7 @@ def next_jobs(reply: Reply) -> str | None:
 class BuildkiteClient:
     """Reads of one organization."""
 
-    def __init__(self, api: Api, urls: Urls) -> None:
+    def __init__(self, api: ApiClient, urls: Urls) -> None:
         self._api = api
         self._urls = urls
 

@@ -39,7 +39,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import Api, Query, Quota, Reply
+from bot.http.client import ApiClient, Query, Quota, Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
@@ -72,7 +72,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(
-        self, api: Api, options: BuildkiteOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: BuildkiteOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._urls = urls.Urls(options.organization)

@@ -9,7 +9,7 @@ import msgspec
 
 from bot.core.errors import NotFound, Rejected
 from bot.core.models import Job, TestCase
-from bot.http.client import Api, Query
+from bot.http.client import ApiClient, Query
 from bot.providers.base.listing import parse_items
 from bot.providers.circleci import convert, urls, wire
 from bot.providers.circleci.errors import LABEL
@@ -38,7 +38,7 @@ async def all_of(reads: Iterable[Awaitable[T]]) -> list[T]:
 class CircleCIClient:
     """Requests to one organization."""
 
-    def __init__(self, api: Api, urls: Urls, send_once: SendOnce) -> None:
+    def __init__(self, api: ApiClient, urls: Urls, send_once: SendOnce) -> None:
         self._api = api
         self._urls = urls
         self._send_once = send_once

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bot.core.errors import NotFound, UnexpectedResponse
 from bot.core.models import Job, Log
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.base.listing import parse_items
 from bot.providers.base.logs import cleaned_log
 from bot.providers.circleci import urls, wire
@@ -14,7 +14,7 @@ from bot.providers.circleci.urls import Urls
 LOG_STEPS = 3
 
 
-async def log_of(api: Api, addresses: Urls, job: Job, tail_bytes: int) -> Log:
+async def log_of(api: ApiClient, addresses: Urls, job: Job, tail_bytes: int) -> Log:
     """Return the output of the step that failed, else of the last three. Costs one request, and one for each step.
 
     Raises NotFound for a job that has not started, and where no step has any output.
@@ -40,7 +40,7 @@ async def log_of(api: Api, addresses: Urls, job: Job, tail_bytes: int) -> Log:
     )
 
 
-async def _step(api: Api, addresses: Urls, job: Job, action: wire.V1Action, keep: int) -> str:
+async def _step(api: ApiClient, addresses: Urls, job: Job, action: wire.V1Action, keep: int) -> str:
     """Return a step's output. Its signed address needs no token; what does not read there is asked for as text."""
     if action.output_url:
         try:

@@ -39,7 +39,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import Api, Quota, Reply
+from bot.http.client import ApiClient, Quota, Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES
@@ -78,7 +78,7 @@ class CircleCI(Provider[CircleCIOptions]):
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(
-        self, api: Api, options: CircleCIOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: CircleCIOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._urls = urls.Urls(urls.short(options.organization), self.web_homes[0])

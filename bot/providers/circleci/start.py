@@ -9,7 +9,7 @@ from bot.core.clock import Clock
 from bot.core.errors import NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
 from bot.core.models import Parameter, Ref, RefKind, StartRequest, StartTarget
 from bot.core.text import same_name
-from bot.http.client import Api, Reply
+from bot.http.client import ApiClient, Reply
 from bot.providers.base.memory import AbsentOperations
 from bot.providers.base.options import check_options
 from bot.providers.base.times import parse_time
@@ -181,7 +181,7 @@ def _is_merged(options: Mapping[str, str]) -> bool:
 class Starts:
     """Starts builds of one organization."""
 
-    def __init__(self, api: Api, addresses: urls.Urls, client: CircleCIClient, clock: Clock) -> None:
+    def __init__(self, api: ApiClient, addresses: urls.Urls, client: CircleCIClient, clock: Clock) -> None:
         self._api = api
         self._urls = addresses
         self._client = client

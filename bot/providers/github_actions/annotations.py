@@ -15,7 +15,7 @@ from cachetools import TTLCache
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound
 from bot.core.models import Conclusion, Issue, IssueCounts, IssueKind, Job
-from bot.http.client import Api, Query
+from bot.http.client import ApiClient, Query
 from bot.providers.base.listing import parse_items
 from bot.providers.github_actions import convert, logs, wire
 from bot.providers.github_actions.client import Client
@@ -54,7 +54,7 @@ class _CheckedJob:
 class Annotations:
     """The issues of one connection's runs."""
 
-    def __init__(self, api: Api, client: Client, *, clock: Clock) -> None:
+    def __init__(self, api: ApiClient, client: Client, *, clock: Clock) -> None:
         self._api = api
         self._client = client
         self._closed: TTLCache[str, bool] = TTLCache(

@@ -22,7 +22,7 @@ from typing_extensions import override
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, Unavailable
 from bot.core.models import Account
-from bot.http.client import Api, Reply, message_of
+from bot.http.client import ApiClient, Reply, message_of
 from bot.providers.base.times import parse_time
 from bot.providers.base.urls import path
 from bot.providers.github_actions import errors, wire
@@ -157,7 +157,7 @@ class Identity:
     `installation_id` is empty for a personal access token.
     """
 
-    def __init__(self, api: Api, *, owner: str, installation_id: str, clock: Clock) -> None:
+    def __init__(self, api: ApiClient, *, owner: str, installation_id: str, clock: Clock) -> None:
         self._api = api
         self._owner = owner
         self._installation_id = installation_id

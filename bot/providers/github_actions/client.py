@@ -16,7 +16,7 @@ from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, UnexpectedResponse, UsageError
 from bot.core.models import Build, Job, Pipeline, Ref, RefKind
 from bot.core.text import folded, holds_name, same_name
-from bot.http.client import Api, Query
+from bot.http.client import ApiClient, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.urls import path
 from bot.providers.github_actions import convert, urls, wire
@@ -38,7 +38,7 @@ OWNER_KIND_LIFE = timedelta(hours=1)
 class Client:
     """What one connection can read of its owner's repositories."""
 
-    def __init__(self, api: Api, options: GitHubOptions, *, connection: str, clock: Clock) -> None:
+    def __init__(self, api: ApiClient, options: GitHubOptions, *, connection: str, clock: Clock) -> None:
         self._api = api
         self._options = options
         self.connection = connection

@@ -10,7 +10,7 @@ import yaml
 
 from bot.core.errors import AuthFailed, NotFound
 from bot.core.models import Parameter, ParameterType, Ref, RefKind
-from bot.http.client import Api, Query
+from bot.http.client import ApiClient, Query
 from bot.providers.base.listing import parse_items
 from bot.providers.github_actions import urls, wire
 from bot.providers.github_actions.client import Client
@@ -31,7 +31,7 @@ _TYPES = {
 }
 
 
-async def read(api: Api, client: Client, at: Location, ref: Ref | None) -> tuple[Parameter, ...]:
+async def read(api: ApiClient, client: Client, at: Location, ref: Ref | None) -> tuple[Parameter, ...]:
     """Return the inputs that a workflow's file declares on a ref, else on the default branch.
 
     Two requests, one more where an input names an environment. Empty where the file is not on the ref or the token may
@@ -56,7 +56,7 @@ async def read(api: Api, client: Client, at: Location, ref: Ref | None) -> tuple
     return tuple(replace(it, choices=environments) if word == ENVIRONMENT else it for it, word in inputs)
 
 
-async def _environments(api: Api, at: Location) -> tuple[tuple[str, str], ...]:
+async def _environments(api: ApiClient, at: Location) -> tuple[tuple[str, str], ...]:
     try:
         reply = await api.get(at.path("environments"), {"per_page": PER_PAGE})
     except (NotFound, AuthFailed):

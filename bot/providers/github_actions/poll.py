@@ -13,7 +13,7 @@ import msgspec
 
 from bot.core.errors import NotFound, ProviderError
 from bot.core.models import Build, BuildKey, Changes, Watched
-from bot.http.client import Api, Reply, link_next
+from bot.http.client import ApiClient, Reply, link_next
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.github_actions import convert, wire
@@ -89,7 +89,7 @@ class _RepositoryPoll:
 class Poll:
     """The poll of one connection's repositories."""
 
-    def __init__(self, api: Api, client: Client) -> None:
+    def __init__(self, api: ApiClient, client: Client) -> None:
         self._api = api
         self._client = client
 

@@ -36,7 +36,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.workers import in_worker
-from bot.http.client import Api, Quota, Reply
+from bot.http.client import ApiClient, Quota, Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
@@ -109,7 +109,7 @@ class GitHubActions(Provider[GitHubOptions]):
     }
 
     def __init__(
-        self, api: Api, options: GitHubOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: GitHubOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         if options.is_app:

@@ -23,7 +23,7 @@ from bot.core.errors import (
     Unsupported,
 )
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
-from bot.http.client import Api, Query, Reply
+from bot.http.client import ApiClient, Query, Reply
 from bot.providers.base.listing import parse_items
 from bot.providers.base.options import check_options
 from bot.providers.base.send_once import send_once
@@ -76,7 +76,7 @@ class Starter:
 
     def __init__(
         self,
-        api: Api,
+        api: ApiClient,
         client: Client,
         *,
         clock: Clock,

@@ -9,7 +9,7 @@ import msgspec
 from cachetools import LRUCache
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
-from bot.http.client import Api, Query, Reply
+from bot.http.client import ApiClient, Query, Reply
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.gitlab import errors, urls, wire
 from bot.providers.gitlab.errors import LABEL
@@ -27,7 +27,7 @@ BRIDGES: Final = ("bridges", "trigger_jobs")
 class GitLabClient:
     """Requests to one server. What does not change (commits, branches of merge requests) is remembered, the newest 512."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ApiClient) -> None:
         self._api = api
         self._paths: LRUCache[str, str] = LRUCache(REMEMBERED)
         self._commits: LRUCache[tuple[str, str], wire.Commit] = LRUCache(REMEMBERED)

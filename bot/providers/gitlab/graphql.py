@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from bot.core.errors import Rejected, UnexpectedResponse
-from bot.http.client import Api, Reply
+from bot.http.client import ApiClient, Reply
 from bot.providers.base.urls import web_page
 from bot.providers.base.wire import Wire
 from bot.providers.gitlab.wire import Commit, Detailed, Input, PipelineRun, User
@@ -77,7 +77,7 @@ class Found(msgspec.Struct, frozen=True):
 class Graph:
     """Asks GraphQL questions of one server."""
 
-    def __init__(self, api: Api, root: str) -> None:
+    def __init__(self, api: ApiClient, root: str) -> None:
         self._api = api
         self._root = root
 

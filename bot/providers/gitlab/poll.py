@@ -11,7 +11,7 @@ import msgspec
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
 from bot.core.models import Build, BuildKey, Changes, Watched
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.times import parse_time
@@ -72,7 +72,7 @@ class Reads(Protocol):
 class Poll:
     """The account-wide poll of one connection."""
 
-    def __init__(self, reads: Reads, client: GitLabClient, api: Api, graph: Graph, clock: Clock) -> None:
+    def __init__(self, reads: Reads, client: GitLabClient, api: ApiClient, graph: Graph, clock: Clock) -> None:
         self._reads = reads
         self._client = client
         self._api = api

@@ -38,7 +38,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import Api, Query
+from bot.http.client import ApiClient, Query
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching
 from bot.providers.base.logs import LOG_TAIL_BYTES
@@ -63,7 +63,7 @@ class GitLab(GitLabServer):
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
 
     def __init__(
-        self, api: Api, options: GitLabOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: GitLabOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._graph = Graph(api, self.root)

@@ -10,7 +10,7 @@ from typing_extensions import override
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import NotFound, ProviderError
 from bot.core.models import Job, Log
-from bot.http.client import Api, Quota, Reply
+from bot.http.client import ApiClient, Quota, Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.logs import cleaned_log
 from bot.providers.base.provider import Provider
@@ -34,7 +34,7 @@ class GitLabServer(Provider[GitLabOptions]):
     start_options: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
-        self, api: Api, options: GitLabOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: GitLabOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._client = GitLabClient(api)

@@ -34,7 +34,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import Api, Query, Reply
+from bot.http.client import ApiClient, Query, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import matching, parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES
@@ -66,7 +66,7 @@ class GitLabV3(GitLabServer):
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.OLD_REFUSALS
 
     def __init__(
-        self, api: Api, options: GitLabOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: GitLabOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._projects: LRUCache[str, Pipeline] = LRUCache(REMEMBERED)

@@ -13,7 +13,7 @@ from bot.core.clock import Clock, Sleep
 from bot.core.errors import NotFound, ProviderError, UnexpectedResponse
 from bot.core.models import Build, BuildFilter, Pipeline, Ref, RefKind, Status
 from bot.core.text import holds_name
-from bot.http.client import Api, Query, Reply
+from bot.http.client import ApiClient, Query, Reply
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.send_once import read_back
 from bot.providers.jenkins import convert, urls, wire
@@ -64,7 +64,7 @@ class Server:
     branches of a multibranch project. Both forget what was used longest ago.
     """
 
-    def __init__(self, api: Api, *, connection: str, user: str) -> None:
+    def __init__(self, api: ApiClient, *, connection: str, user: str) -> None:
         self.api = api
         self.user = user
         self.aliases: LRUCache[tuple[str, int], int | None] = LRUCache(REMEMBERED)

@@ -7,7 +7,7 @@ from cachetools import LRUCache
 
 from bot.core.errors import NotFound, Rejected, UnexpectedResponse
 from bot.core.models import Job, Log
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.base.logs import cleaned_log
 from bot.providers.jenkins import urls, wire
 from bot.providers.jenkins.errors import LABEL
@@ -22,7 +22,7 @@ ODD_STEPS = frozenset({"FAILED", "ABORTED", "UNSTABLE"})
 class Logs:
     """Reads the logs of one server."""
 
-    def __init__(self, api: Api, stages: Stages) -> None:
+    def __init__(self, api: ApiClient, stages: Stages) -> None:
         self._api = api
         self._stages = stages
         self._ends: LRUCache[tuple[str, ...], int] = LRUCache(ENDS_KEPT)

@@ -42,7 +42,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import Api, Reply
+from bot.http.client import ApiClient, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
@@ -72,7 +72,7 @@ class Jenkins(Provider[JenkinsOptions]):
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(
-        self, api: Api, options: JenkinsOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: JenkinsOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._server = Server(api, connection=connection, user=options.user)

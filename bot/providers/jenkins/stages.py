@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from bot.core.clock import Clock
 from bot.core.errors import NotFound, Rejected
 from bot.core.models import Approval, Conclusion, Issue, IssueKind, Job, Status
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.base.convert import StateMap, state_from
 from bot.providers.base.listing import parse_items
 from bot.providers.base.memory import AbsentOperations
@@ -62,7 +62,7 @@ class Stages:
     `server_tells_inputs`: a build's own actions have shown an input step, so there is no need to ask the stage view.
     """
 
-    def __init__(self, api: Api, clock: Clock) -> None:
+    def __init__(self, api: ApiClient, clock: Clock) -> None:
         self._api = api
         self.absent = AbsentOperations(clock)
         self.server_tells_inputs = False

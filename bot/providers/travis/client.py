@@ -12,7 +12,7 @@ from bot.core.clock import Clock, Sleep
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable, UnexpectedResponse
 from bot.core.models import Account, Build, BuildFilter, BuildKey, Job, Pipeline, Status
 from bot.core.text import folded
-from bot.http.client import Api, Query, Reply, message_of
+from bot.http.client import ApiClient, Query, Reply, message_of
 from bot.providers.base.convert import with_jobs
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.travis import convert, urls, wire
@@ -64,7 +64,7 @@ def _refusal(reply: Reply) -> wire.Refusal | None:
 class Client:
     """The requests of one connection, and its answers as models."""
 
-    def __init__(self, api: Api, options: TravisOptions, connection: str, clock: Clock, sleep: Sleep) -> None:
+    def __init__(self, api: ApiClient, options: TravisOptions, connection: str, clock: Clock, sleep: Sleep) -> None:
         self._api = api
         self._options = options
         self._connection = connection

@@ -36,7 +36,7 @@ from bot.core.models import (
 )
 from bot.core.text import folded
 from bot.core.workers import in_worker
-from bot.http.client import Api, Query, Reply
+from bot.http.client import ApiClient, Query, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES
@@ -107,7 +107,7 @@ class Travis(Provider[TravisOptions]):
     lists_all_refs = frozenset[RefKind]()  # Travis knows a branch only after its first build
 
     def __init__(
-        self, api: Api, options: TravisOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: TravisOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._client = Client(api, options, connection, clock, sleep)

@@ -12,7 +12,7 @@ import msgspec
 from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse, UsageError
 from bot.core.models import Account, Artifact, Build, BuildFilter, Conclusion, Job, Pipeline, Status
 from bot.core.text import among_names, folded
-from bot.http.client import Api, Query, Reply
+from bot.http.client import ApiClient, Query, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.urls import check_segment
@@ -149,7 +149,7 @@ def _timestamp(at: datetime | None) -> str | None:
 class Client:
     """The reads of one connection."""
 
-    def __init__(self, api: Api, options: TrutoOptions, connection: str) -> None:
+    def __init__(self, api: ApiClient, options: TrutoOptions, connection: str) -> None:
         self._api = api
         self._options = options
         self._connection = connection

@@ -37,7 +37,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from bot.http.client import Api, Quota, Reply
+from bot.http.client import ApiClient, Quota, Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
@@ -65,7 +65,9 @@ class Truto(Provider[TrutoOptions]):
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.NEVER
     lists_all_refs = frozenset({RefKind.BRANCH})
 
-    def __init__(self, api: Api, options: TrutoOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep) -> None:
+    def __init__(
+        self, api: ApiClient, options: TrutoOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+    ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self.integration = options.integration
         self._client = Client(api, options, connection)

@@ -13,7 +13,7 @@ import msgspec
 from bot.core.clock import Clock, Sleep
 from bot.core.errors import AuthFailed, NotFound, Rejected, Unavailable, UnexpectedResponse, Unsupported
 from bot.core.models import Conclusion, Status
-from bot.http.client import Api, Query
+from bot.http.client import ApiClient, Query
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import state_from
 from bot.providers.base.listing import parse_items
@@ -211,7 +211,7 @@ def started_id(integration: Integration, started: wire.StartedWire) -> str | Non
 class Proxy:
     """Sends requests that Truto passes on, and remembers for half an hour which operations it did not pass on."""
 
-    def __init__(self, api: Api, account: Mapping[str, str], system: str, clock: Clock) -> None:
+    def __init__(self, api: ApiClient, account: Mapping[str, str], system: str, clock: Clock) -> None:
         self._api = api
         self._account = account
         self._system = system

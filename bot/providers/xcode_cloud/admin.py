@@ -15,7 +15,7 @@ from bot.core.clock import Sleep
 from bot.core.errors import UsageError
 from bot.core.models import Pipeline
 from bot.core.text import among_names, same_name
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.base.provider import PipelineAdmin
 from bot.providers.base.send_once import send_once
 from bot.providers.xcode_cloud import convert, urls
@@ -101,7 +101,7 @@ class Version:
 class WorkflowAdmin(PipelineAdmin):
     """Xcode Cloud's workflows, managed. Costs one request for each act, a copy or a new one three to seven."""
 
-    def __init__(self, api: Api, client: Client, *, sleep: Sleep) -> None:
+    def __init__(self, api: ApiClient, client: Client, *, sleep: Sleep) -> None:
         self._api = api
         self._client = client
         self._sleep = sleep

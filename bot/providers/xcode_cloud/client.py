@@ -16,7 +16,7 @@ from bot.core.clock import Clock
 from bot.core.errors import Ambiguous, AuthFailed, NotFound, ProviderError, UnexpectedResponse
 from bot.core.models import Account, Build, BuildFilter
 from bot.core.text import folded, same_name
-from bot.http.client import Api, Query
+from bot.http.client import ApiClient, Query
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.xcode_cloud import convert, urls
 from bot.providers.xcode_cloud.auth import USE_A_KEY, ReadyToken, scope_line
@@ -139,7 +139,9 @@ class Client:
     With a ready-made token only those products show whose lists its scope holds.
     """
 
-    def __init__(self, api: Api, clock: Clock, ready: ReadyToken | None, *, connection: str, site: urls.Site) -> None:
+    def __init__(
+        self, api: ApiClient, clock: Clock, ready: ReadyToken | None, *, connection: str, site: urls.Site
+    ) -> None:
         self.site = site
         self._connection = connection
         self._api = api

@@ -36,7 +36,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import folded
-from bot.http.client import DOWNLOAD_BYTES, Api, Quota, Reply
+from bot.http.client import DOWNLOAD_BYTES, ApiClient, Quota, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
@@ -112,7 +112,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     start_options: ClassVar[Mapping[str, str]] = OPTIONS
 
     def __init__(
-        self, api: Api, options: XcodeCloudOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
+        self, api: ApiClient, options: XcodeCloudOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._ready = options.ready

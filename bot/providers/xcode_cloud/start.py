@@ -12,7 +12,7 @@ import httpx
 from bot.core.clock import Sleep
 from bot.core.errors import Ambiguous, NotFound, ProviderError, Rejected, Unsupported, UsageError
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.base.options import check_options
 from bot.providers.base.send_once import send_once
 from bot.providers.xcode_cloud import urls
@@ -33,7 +33,7 @@ NO = frozenset({"no", "false", "off", "0"})
 class Starter:
     """Starts runs of workflows and finds the one it started where no answer came."""
 
-    def __init__(self, api: Api, client: Client, *, sleep: Sleep) -> None:
+    def __init__(self, api: ApiClient, client: Client, *, sleep: Sleep) -> None:
         self._api = api
         self._client = client
         self._sleep = sleep

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from bot.store.tables import Moment, Row
+from bot.store.tables import Row, UtcDateTime
 
 
 def render_item(
@@ -14,7 +14,7 @@ def render_item(
     autogen_context: AutogenContext,  # noqa: ARG001 - Alembic's signature
 ) -> str | Literal[False]:
     """Write our own type as the plain one below it, so that an old migration does not depend on today's code."""
-    if kind == "type" and isinstance(item, Moment):
+    if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     return False
 

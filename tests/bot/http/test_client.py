@@ -1,4 +1,4 @@
-"""What `Api` makes of answers. The wire is httpx.MockTransport; waiting is recorded, not done."""
+"""What `ApiClient` makes of answers. The wire is httpx.MockTransport; waiting is recorded, not done."""
 
 import asyncio
 import base64
@@ -26,14 +26,14 @@ from bot.core.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from bot.http.client import Api, Quota, Reply, link_next, message_of, retry_after
+from bot.http.client import ApiClient, Quota, Reply, link_next, message_of, retry_after
 
 NOW = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 BASE = "https://ci.example/api"
 TOKEN = "made-up-token-81d2"
 
 Handler = Callable[[httpx.Request], httpx.Response]
-Make = Callable[..., Api]
+Make = Callable[..., ApiClient]
 
 
 class Clock:
@@ -90,12 +90,12 @@ def clock() -> Clock:
 async def api_over(clock: Clock, pauses: list[float]) -> AsyncIterator[Make]:
     clients: list[httpx.AsyncClient] = []
 
-    def make(handler: Handler | httpx.AsyncBaseTransport, **more: object) -> Api:
+    def make(handler: Handler | httpx.AsyncBaseTransport, **more: object) -> ApiClient:
         transport = handler if isinstance(handler, httpx.AsyncBaseTransport) else httpx.MockTransport(handler)
         client = httpx.AsyncClient(transport=transport, trust_env=False)
         clients.append(client)
         settings: dict[str, object] = {"base_url": BASE, "provider": "Hudson", "clock": clock, "auth": Bearer()} | more
-        return Api(client, **settings)  # type: ignore[arg-type]
+        return ApiClient(client, **settings)  # type: ignore[arg-type]
 
     yield make
     for client in clients:
@@ -124,7 +124,7 @@ def piecemeal(*chunks: bytes, then: Exception | None = None) -> httpx.AsyncByteS
 
 
 def test_addresses_keep_their_quoted_parts_and_repeat_lists() -> None:
-    api = Api(httpx.AsyncClient(), base_url=BASE + "/", provider="Hudson", clock=lambda: NOW)
+    api = ApiClient(httpx.AsyncClient(), base_url=BASE + "/", provider="Hudson", clock=lambda: NOW)
     assert api.url("/builds") == f"{BASE}/builds"
     assert api.url("projects/a%2Fb/x%252Fy") == f"{BASE}/projects/a%2Fb/x%252Fy"
     assert api.url("b", {"s": ["x", "y"], "n": 3, "on": True, "gone": None}) == f"{BASE}/b?s=x&s=y&n=3&on=true"
@@ -933,6 +933,6 @@ def test_any_json_is_words_or_none(body: object) -> None:
 async def test_any_answer_is_a_reply_or_a_bot_error(body: bytes, status: int) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
     async with httpx.AsyncClient(transport=transport) as client:
-        api = Api(client, base_url=BASE, provider="Hudson", clock=lambda: NOW)
+        api = ApiClient(client, base_url=BASE, provider="Hudson", clock=lambda: NOW)
         with suppress(BotError):
             (await api.get("builds")).items()

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 import bot.http.transport
 from bot.core.errors import Unavailable
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.http.transport import CHUNK_BYTES, Network, Transport
 
 SHORT = 0.05
@@ -731,7 +731,7 @@ async def test_a_redirect_to_a_private_address_is_refused(network: Network, monk
     async with serving(always(OK)) as inner:
         target = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:{inner.port}/\r\nContent-Length: 0\r\n\r\n"
         async with serving(always(target.encode())) as outer:
-            api = Api(
+            api = ApiClient(
                 network.client(private=False),
                 base_url=outer.url,
                 provider="Hudson",

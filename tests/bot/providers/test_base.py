@@ -26,7 +26,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.http.client import Api, Reply
+from bot.http.client import ApiClient, Reply
 from bot.providers.base import capabilities, convert
 from bot.providers.base.capabilities import OVERRIDES, Capability
 from bot.providers.base.convert import StateMap, job_counts, repository, state_from, with_jobs
@@ -104,7 +104,7 @@ def hand(pauses: list[float]) -> Hand:
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    api = Api(httpx.AsyncClient(), base_url=Hand.base_url(Options()), provider=Hand.label, clock=lambda: NOW)
+    api = ApiClient(httpx.AsyncClient(), base_url=Hand.base_url(Options()), provider=Hand.label, clock=lambda: NOW)
     return Hand(api, Options(), connection="own", clock=lambda: NOW, sleep=sleep)
 
 

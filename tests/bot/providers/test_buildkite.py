@@ -21,7 +21,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.http.client import Api, Reply
+from bot.http.client import ApiClient, Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.buildkite import convert, errors, wire
 from bot.providers.buildkite.poll import Cursor
@@ -337,7 +337,7 @@ def test_payloads_are_our_own() -> None:
         text = file.read_text()
         assert "acme" not in text, file.name
         assert "my-great-org" not in text, file.name
-    assert Api.JSON == "application/json"
+    assert ApiClient.JSON == "application/json"
 
 
 # identity

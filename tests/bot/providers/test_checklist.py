@@ -126,7 +126,7 @@ def test_every_path_is_built_by_the_one_builder(kind: str) -> None:
 REQUESTS = frozenset(
     {"get", "head", "get_if_changed", "send", "post", "ask", "replies", "pages", "download", "tail", "url"}
 )
-"""The methods of `Api` that take a path."""
+"""The methods of `ApiClient` that take a path."""
 
 
 def handmade_paths(tree: ast.AST) -> Iterator[tuple[int, str]]:

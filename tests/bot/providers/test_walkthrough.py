@@ -20,7 +20,7 @@ from typing_extensions import override
 import bot.providers
 from bot.core.errors import AuthFailed, NotFound, Unavailable, Unsupported, UsageError
 from bot.core.models import BuildFilter, Conclusion, Page, Ref, RefKind, StartRequest, StartTarget, Watched
-from bot.http.client import Api
+from bot.http.client import ApiClient
 from bot.providers.base.provider import Provider
 from tests.bot.providers.case import NOW, clock, no_sleep, result_of
 from tests.bot.providers.test_checklist import HOSTILE, REQUIRED, handmade_paths
@@ -90,7 +90,7 @@ class Harbour:
 async def opened(kind: type[Provider[Any]], harbour: Harbour) -> AsyncIterator[Provider[Any]]:
     options = kind.options_type.model_validate({"token": "made-up", "webhook_secret": SECRET})
     async with httpx.AsyncClient(transport=httpx.MockTransport(harbour), trust_env=False) as client:
-        api = Api(client, base_url=kind.base_url(options), provider=kind.label, clock=clock)
+        api = ApiClient(client, base_url=kind.base_url(options), provider=kind.label, clock=clock)
         yield kind(api, options, connection="sea", clock=clock, sleep=no_sleep)
 
 

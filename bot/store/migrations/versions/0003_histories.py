@@ -159,5 +159,5 @@ def _ref(row: Any, data: Mapping[str, Any]) -> Ref | None:
 
 def _built_at(row: Any, data: Mapping[str, Any]) -> datetime:
     told = row.created_at or data.get("started_at") or data.get("completed_at") or row.seen_at
-    moment = datetime.fromisoformat(told) if isinstance(told, str) else told
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    at = datetime.fromisoformat(told) if isinstance(told, str) else told
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
