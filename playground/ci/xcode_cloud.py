@@ -284,10 +284,12 @@ class XcodeCloud(System):
 
     # documents
 
-    def _document(self, call: Call, found: "list[Resource]", includes: Iterable[str]) -> tuple[list[JSON], list[JSON]]:
+    def _document(
+        self, call: Call, resources: "list[Resource]", includes: Iterable[str]
+    ) -> tuple[list[JSON], list[JSON]]:
         allowed = [name for part in includes for name in part.split(",")]
-        wanted = _comma(call.query.get("include"))
-        for name in wanted:
+        names = _comma(call.query.get("include"))
+        for name in names:
             if name not in allowed:
                 raise self._refuse(
                     400,
@@ -302,33 +304,33 @@ class XcodeCloud(System):
             if name.startswith("fields[")
         }
         included: dict[tuple[str, str], JSON] = {}
-        data = [self._write(call, resource, wanted, fields, included) for resource in found]
+        data = [self._write(call, resource, names, fields, included) for resource in resources]
         return data, list(included.values())
 
     def _write(
         self,
         call: Call,
         resource: Resource,
-        wanted: list[str],
+        includes: list[str],
         fields: Mapping[str, list[str]],
         included: dict[tuple[str, str], JSON],
     ) -> JSON:
-        asked = fields.get(resource.type)
+        field_names = fields.get(resource.type)
         own = f"{self.root(call)}/v1/{resource.type}/{resource.id}"
         attributes = {
             name: value
             for name, value in resource.attributes.items()
-            if value is not None and (asked is None or name in asked)
+            if value is not None and (field_names is None or name in field_names)
         }
         made: JSON = {"type": resource.type, "id": resource.id, "attributes": attributes}
         relationships: JSON = {}
         for name in (*resource.related, *resource.linked):
-            if asked is not None and name not in asked:
+            if field_names is not None and name not in field_names:
                 continue
             relation: JSON = {}
             if name in resource.linked:
                 relation["links"] = {"self": f"{own}/relationships/{name}", "related": f"{own}/{name}"}
-            if name in wanted and name in resource.related:
+            if name in includes and name in resource.related:
                 points = resource.related[name]()
                 several = points if isinstance(points, list) else [points] if points else []
                 for other in several:
@@ -354,12 +356,12 @@ class XcodeCloud(System):
             made["included"] = included
         return answer(made, status)
 
-    def _list(self, call: Call, found: list[Resource], *includes: str) -> Response:
+    def _list(self, call: Call, resources: list[Resource], *includes: str) -> Response:
         limit = self._limit(call)
         start = 0
         cursor = call.query.get("cursor")
         if cursor is not None:
-            ids = [resource.id for resource in found]
+            ids = [resource.id for resource in resources]
             if cursor not in ids:
                 raise self._refuse(
                     400,
@@ -369,10 +371,10 @@ class XcodeCloud(System):
                     parameter="cursor",
                 )
             start = ids.index(cursor) + 1
-        page = found[start : start + limit]
+        page = resources[start : start + limit]
         data, included = self._document(call, page, includes)
-        links, paging = {"self": str(call.request.url)}, {"total": len(found), "limit": limit}
-        if start + limit < len(found):
+        links, paging = {"self": str(call.request.url)}, {"total": len(resources), "limit": limit}
+        if start + limit < len(resources):
             kept = [(key, value) for key, value in call.request.query_params.multi_items() if key != "cursor"]
             links["next"] = f"{call.url}?{urlencode([*kept, ('cursor', page[-1].id)])}"
             paging["nextCursor"] = page[-1].id  # type: ignore[assignment]
@@ -607,13 +609,13 @@ class XcodeCloud(System):
                     f"You must provide a value for the attribute '{name}' with this request",
                     pointer=f"/data/attributes/{name}",
                 )
-        known = {
+        existing_ids = {
             "product": {self._product_id},
             "repository": {self._repo().uid},
             "xcodeVersion": {self._xcode(i).id for i in range(len(XCODES))},
             "macOsVersion": {self._mac(i).id for i in range(len(MACS))},
         }
-        for name, allowed in known.items():
+        for name, allowed in existing_ids.items():
             if name not in ids:
                 raise self._relation_required(name)
             if ids[name]["id"] not in allowed:
@@ -986,10 +988,10 @@ class XcodeCloud(System):
     # actions and what they leave
 
     def _find_action(self, call: Call) -> tuple[Build, Job]:
-        found = self.simulation.job(self.name, call.at("id"))
-        if found is None or found[1].uid != call.at("id"):
+        match = self.simulation.job(self.name, call.at("id"))
+        if match is None or match[1].uid != call.at("id"):
             raise self._missing("ciBuildActions", call.at("id"))
-        return found
+        return match
 
     def _actions(self, call: Call) -> Response:
         build = self._find_run(call)
@@ -1227,12 +1229,12 @@ def _in_scope(call: Call, scope: object) -> bool:
         return False
     path = call.raw_path.partition("/xcode_cloud")[2]
     ignored = {"limit", "cursor", "sort"}
-    asked = sorted((name, value) for name, value in call.request.query_params.multi_items() if name not in ignored)
+    parameters = sorted((name, value) for name, value in call.request.query_params.multi_items() if name not in ignored)
     for entry in scope:
-        method, _, wanted = str(entry).partition(" ")
-        wanted_path, _, query = wanted.partition("?")
+        method, _, resource = str(entry).partition(" ")
+        wanted_path, _, query = resource.partition("?")
         pairs = [part.partition("=")[::2] for part in query.split("&") if part]
-        if (method, wanted_path) == (call.request.method, path) and asked == sorted(
+        if (method, wanted_path) == (call.request.method, path) and parameters == sorted(
             pair for pair in pairs if pair[0] not in ignored
         ):
             return True
