@@ -63,7 +63,7 @@ def asks_first(question: str, effect: str, words: str, *, yes: str, danger: bool
                 ),
             ),
         ),
-        asked=True,
+        is_question=True,
     )
 
 
@@ -194,12 +194,12 @@ async def answered(match: BuildMatch, context: Context, *, line: str) -> Answer:
     has a card, else by one public line.
     """
     build = match.build
-    told = public_line(line, build, match.pipeline)
+    answer = public_line(line, build, match.pipeline)
     if not await has_card_here(build, context):
-        return told
+        return answer
     if await is_pressed_on_card(build, context):
-        return replace(told, message=None, public=False, silent=True)
-    return replace(told, public=False, replace=True)
+        return replace(answer, message=None, public=False, silent=True)
+    return replace(answer, public=False, replace=True)
 
 
 def public_line(

@@ -393,9 +393,9 @@ async def match_of_build(
         own = await pipeline_by_key(build.connection, build.pipeline, context)
     if within is not None and own.key != within.key:
         match = BuildMatch(pipeline=own, build=build)
-        said = f"#{named}" if named and named != build.id else match.number
+        label = f"#{named}" if named and named != build.id else match.number
         raise UsageError(
-            f"{said} is a build of {own.name}, not of {within.name}.",
+            f"{label} is a build of {own.name}, not of {within.name}.",
             choices=((f"Use {match.name}", f"{verb} {match.spoken}"),),
         )
     stored = await context.store.builds.get(build.key)
@@ -422,9 +422,9 @@ async def _numbered(pipeline: PipelineMatch, number: str, context: Context) -> B
     """
     if not number.isdigit():
         return await pipeline.provider.build_by_label(pipeline.id, number)
-    known = await context.store.builds.by_number(pipeline.connection, pipeline.id, int(number))
-    if known is not None:
-        build = await pipeline.provider.build_or_none(known.key)
+    stored = await context.store.builds.by_number(pipeline.connection, pipeline.id, int(number))
+    if stored is not None:
+        build = await pipeline.provider.build_or_none(stored.key)
         if build is not None and (build.pipeline, build.number) == (pipeline.id, int(number)):
             return build
     return await pipeline.provider.build_by_number(pipeline.id, int(number))
@@ -473,9 +473,9 @@ async def recent_builds(
     branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
     commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else None
     is_sought = ref is not None and ref.kind in {RefKind.TAG, RefKind.PULL_REQUEST}
-    wanted = BuildFilter(branch=branch, commit=commit, states=states, limit=max(limit, RECENT) if is_sought else limit)
+    query = BuildFilter(branch=branch, commit=commit, states=states, limit=max(limit, RECENT) if is_sought else limit)
     yielded = 0
-    async for build in pipeline.provider.builds(pipeline.id, wanted):
+    async for build in pipeline.provider.builds(pipeline.id, query):
         if ref is not None and is_sought and not is_built_from(build, ref):
             continue
         yield build
@@ -523,10 +523,14 @@ async def card_here(context: Context) -> CardRow | None:
 async def unfinished_builds(pipeline: PipelineMatch, context: Context, *, ref: Ref | None = None) -> list[Build]:
     """Return a pipeline's builds that have not completed, newest first: as listed now, and those only the store knows."""
     builds = {build.key: build async for build in recent_builds(pipeline, ref) if not build.completed}
-    for known in await context.store.builds.unfinished([pipeline.connection]):
-        if known.pipeline != pipeline.id or known.key in builds or (ref is not None and not is_built_from(known, ref)):
+    for candidate in await context.store.builds.unfinished([pipeline.connection]):
+        if (
+            candidate.pipeline != pipeline.id
+            or candidate.key in builds
+            or (ref is not None and not is_built_from(candidate, ref))
+        ):
             continue
-        build = await pipeline.provider.build_or_none(known.key)
+        build = await pipeline.provider.build_or_none(candidate.key)
         if build is not None and not build.completed:
             builds[build.key] = build
     return list(builds.values())
@@ -577,11 +581,11 @@ async def closest_refs(pipeline: PipelineMatch, ref: Ref) -> tuple[str, ...]:
     try:
         async with asyncio.timeout(LISTING_SECONDS):
             for query in (ref.name, None):
-                async for known in pipeline.provider.refs(pipeline.id, query):
-                    if known.kind is ref.kind and known.name == ref.name:
+                async for candidate in pipeline.provider.refs(pipeline.id, query):
+                    if candidate.kind is ref.kind and candidate.name == ref.name:
                         return ()
-                    if known.kind in {RefKind.BRANCH, RefKind.TAG}:
-                        names.append(known.name)
+                    if candidate.kind in {RefKind.BRANCH, RefKind.TAG}:
+                        names.append(candidate.name)
                     if len(names) >= MOST_REFS:
                         break
     except (ProviderError, TimeoutError):

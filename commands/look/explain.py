@@ -76,11 +76,11 @@ def _fate(row: NotificationRow) -> str:
 
 
 async def _nothing_decided(match: BuildMatch, context: Context) -> str:
-    known = await context.store.builds.get(match.build.key)
+    stored = await context.store.builds.get(match.build.key)
     links = await context.store.links.of_pipeline(match.build.connection, match.build.pipeline)
     if not any(link.team == context.team for link in links):
         return "Nothing was decided: no channel of this workspace follows the pipeline."
-    if known is None or not known[0].completed:
+    if stored is None or not stored[0].completed:
         return "Nothing has been decided yet: I have not seen its end."
     return "Nothing was decided: it ended before the pipeline was linked."
 

@@ -190,17 +190,17 @@ async def _ask(args: Args, context: Context) -> Answer:
     here = "" if context.is_direct else f" in <#{context.channel}>"
     text = f"{actor(context)} asks for the {args.role} role{_narrowed(args.pipelines, args.refs)}{here}."
     message = Message(text=text, blocks=(section(text), actions(button("Grant it", grant, style="primary"))))
-    told: list[str] = []
+    notified: list[str] = []
     for admin in admins:
         try:
             await context.services.sender.post(context.team, admin, message)
         except SlackError:
             continue
-        told.append(f"<@{admin}>")
-    if not told:
+        notified.append(f"<@{admin}>")
+    if not notified:
         raise UsageError("Nobody here can be asked by me.", hint="Ask an admin of this workspace.")
-    asked = f"I have asked {' and '.join(told)}."
-    return Answer(message=Message(text=asked, blocks=(section(asked),)), replace=True)
+    reply = f"I have asked {' and '.join(notified)}."
+    return Answer(message=Message(text=reply, blocks=(section(reply),)), replace=True)
 
 
 async def _show(context: Context) -> Answer:
