@@ -15,9 +15,11 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
+from commands.core.listings import closest_refs, ref_of
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, protecting_globs, refs_of_target
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, closest_refs, ref_of, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 
 USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--dry-run]"
 

@@ -27,7 +27,8 @@ from commands.core.fields import (
 )
 from commands.core.forms import FieldError, Form, Submission, Values, renewed, text
 from commands.core.grammar import Target
-from commands.core.resolve import PipelineMatch, number_of, resolve_pipeline, state_of
+from commands.core.matches import PipelineMatch, number_of, state_of
+from commands.core.resolve import resolve_pipeline
 
 PIPELINE, REF, MESSAGE, EXTRA, PRESET, SAVE = "pipeline", "ref", "message", "extra", "preset", "save"
 GIVEN, OPTIONS, COMMIT = "given", "options", "commit"

@@ -12,8 +12,8 @@ from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
 from bot.store.tables import NoteKind, WatchRow
 from commands.core.context import Answer, Context, Source
+from commands.core.matches import BuildMatch, PipelineMatch, state_of
 from commands.core.memory import keep_for_undo
-from commands.core.resolve import BuildMatch, PipelineMatch, state_of
 
 
 def must_be_able(pipeline: PipelineMatch, capability: Capability, build: Build | None = None) -> None:

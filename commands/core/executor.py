@@ -19,9 +19,9 @@ from bot.store.tables import AuditRow
 from commands.core.context import Answer, Context, Source
 from commands.core.forms import Form, Submission, Values
 from commands.core.grammar import clean
+from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.permissions import check, may_somewhere
 from commands.core.registry import Command
-from commands.core.resolve import BuildMatch, PipelineMatch
 
 log = logging.getLogger(__name__)
 

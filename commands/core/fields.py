@@ -21,7 +21,8 @@ from bot.providers.base.capabilities import Capability
 from commands.core.context import Context
 from commands.core.forms import Values
 from commands.core.grammar import Target
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.matches import PipelineMatch
+from commands.core.resolve import resolve_pipeline
 
 PREFIX = "p:"
 MOST_CHOICES = 100

@@ -18,7 +18,7 @@ from bot.core.text import fits_glob
 from bot.slack.people import Standing
 from bot.store.tables import GrantRow
 from commands.core.context import Context, Role, Source
-from commands.core.resolve import PipelineMatch
+from commands.core.matches import PipelineMatch
 
 _FULL_REF = re.compile(r"^(?:refs/)?(?:(?:heads|tags)/|(?:remotes/)?origin/)")
 _REVISION = re.compile(r"[~^:]|@\{")

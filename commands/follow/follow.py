@@ -9,8 +9,9 @@ from bot.store.tables import WatchRow
 from commands.core.actions import noted
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.follow.filter_words import FILTERS, Conditions, conditions_given, filter_from
 
 USAGE = "follow [target] [all|edges|failures] [--on EVENTS] [--branch GLOBS]"

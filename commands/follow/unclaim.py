@@ -8,9 +8,10 @@ from bot.core.errors import UsageError
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 
 USAGE = "unclaim [build]"
 

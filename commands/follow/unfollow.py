@@ -6,8 +6,9 @@ from bot.blocks.message import Message, section
 from bot.blocks.text import escape, plural
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 
 USAGE = "unfollow [target|all]"
 

@@ -6,8 +6,9 @@ from bot.blocks.message import Message, section
 from bot.blocks.text import escape, plural
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 from commands.follow.watch import watch_answer
 
 USAGE = "unwatch [target|all]"

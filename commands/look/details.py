@@ -8,7 +8,7 @@ from bot.core.errors import ProviderError
 from bot.core.models import Approval, Build, BuildKey
 from bot.providers.base.capabilities import Capability
 from commands.core.context import Context
-from commands.core.resolve import BuildMatch, PipelineMatch
+from commands.core.matches import BuildMatch, PipelineMatch
 
 COUNTS_SECONDS = 10
 MOST_STORED = 50

@@ -7,8 +7,9 @@ from bot.blocks.text import bold, harmless, when
 from bot.store.tables import NotificationRow
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 
 USAGE = "explain [build]"
 EVENTS = {

@@ -15,8 +15,10 @@ from commands.core.actions import noted
 from commands.core.available_actions import verbs_of
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.listings import pipeline_names, recent_builds
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, match_of_link, pipeline_names, recent_builds, resolve_pipeline
+from commands.core.resolve import match_of_link, resolve_pipeline
 from commands.look.details import filled
 
 USAGE = "status [target|all|mine|SHA]"

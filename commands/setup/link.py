@@ -14,9 +14,10 @@ from commands.core.channel import must_be_reachable
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.follow.replay import posted, replayed
 
 USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
