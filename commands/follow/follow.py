@@ -13,6 +13,7 @@ from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_pipeline
 from commands.follow.filter_words import FILTERS, Conditions, conditions_given, filter_from
+from commands.follow.watches import end_watches
 
 USAGE = "follow [target] [all|edges|failures] [--on EVENTS] [--branch GLOBS]"
 
@@ -41,9 +42,8 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     watch_filter = filter_from(args.conditions or {"on": ["edges"]})
     if not watch_filter.branches and pipeline.branch:
         watch_filter = read_filter(f"{watch_filter.words()} --branch {pipeline.branch}")
-    for row in await context.store.watches.of_user(context.team, context.user):
-        if (row.connection, row.pipeline, row.build) == (pipeline.connection, pipeline.id, ""):
-            await context.store.watches.delete(row.id or 0)
+    key = (pipeline.connection, pipeline.id, "")
+    await end_watches(context, lambda row: (row.connection, row.pipeline, row.build) == key)
     await context.store.watches.add(
         WatchRow(
             team=context.team,
