@@ -201,7 +201,7 @@ def _form_for(args: Args, start: Start, context: Context) -> Opening:
         pipeline=start.match.key,
         ref=str(start.ref or ""),
         preset=args.preset,
-        given=json.dumps(typed) if typed else "",
+        parameters=json.dumps(typed) if typed else "",
         options=json.dumps(options) if options else "",
         commit=args.commit or "",
         message=start.request.message or "",

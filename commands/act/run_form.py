@@ -31,7 +31,7 @@ from commands.core.matches import PipelineMatch, number_of, state_of
 from commands.core.resolve import resolve_pipeline
 
 PIPELINE, REF, MESSAGE, EXTRA, PRESET, SAVE = "pipeline", "ref", "message", "extra", "preset", "save"
-GIVEN, OPTIONS, COMMIT = "given", "options", "commit"
+PARAMETERS, OPTIONS, COMMIT = "parameters", "options", "commit"
 MOST_FIELDS = 80
 
 
@@ -72,7 +72,7 @@ class RunForm(Form):
         begins = saved.get(chosen) or await context.store.last_values.get(
             context.team, context.user, pipeline.connection, pipeline.id
         )
-        typed = json.loads(arguments.get(GIVEN) or "{}")
+        typed = json.loads(arguments.get(PARAMETERS) or "{}")
         begins = {
             **begins,
             **typed,
@@ -138,11 +138,11 @@ class RunForm(Form):
         pipeline = await resolve_pipeline(Target(pipeline=named), context, acting=True, verb="run")
         actions.must_be_able(pipeline, Capability.START)
         if field == PIPELINE:
-            fresh = {**arguments, REF: "", PRESET: "", GIVEN: "", OPTIONS: "", COMMIT: ""}
+            fresh = {**arguments, REF: "", PRESET: "", PARAMETERS: "", OPTIONS: "", COMMIT: ""}
             return await self._drawn(pipeline, fresh, None, context)
         if field == PRESET:
             held = {name: value for name, value in values.items() if not name.startswith(PREFIX)}
-            return await self._drawn(pipeline, {**arguments, PRESET: "", GIVEN: ""}, held, context)
+            return await self._drawn(pipeline, {**arguments, PRESET: "", PARAMETERS: ""}, held, context)
         return await self._drawn(pipeline, arguments, values, context)
 
     @override

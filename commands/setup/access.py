@@ -149,7 +149,7 @@ async def _grant(args: Args, context: Context) -> Answer:
     )
     return public_line(
         f"{actor(context)} gave {_who(args.subject)} the {args.role} role{_narrowed(args.pipelines, args.refs)} "
-        f"{_where(args)}"
+        f"{_reach(args)}"
     )
 
 
@@ -166,7 +166,7 @@ async def _revoke(args: Args, context: Context) -> Answer:
         raise UsageError("There is no such grant.", hint=f"`{context.command} access` shows which there are.")
     return public_line(
         f"{actor(context)} took the {args.role} role from {_who(args.subject)}{_narrowed(args.pipelines, args.refs)} "
-        f"{_where(args)}"
+        f"{_reach(args)}"
     )
 
 
@@ -174,7 +174,7 @@ def _counts_in(args: Args, context: Context) -> str:
     return context.channel if args.channel is None else args.channel
 
 
-def _where(args: Args) -> str:
+def _reach(args: Args) -> str:
     if args.channel is None:
         return "in this channel"
     return f"in <#{args.channel}>" if args.channel else "everywhere"

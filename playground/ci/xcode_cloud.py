@@ -125,7 +125,9 @@ class XcodeCloud(System):
 
         return [
             api("/v1/ciProducts", self._products),
-            api(product, lambda call: self._one(call, self._the_product(call), "app,bundleId,primaryRepositories")),
+            api(
+                product, lambda call: self._resource(call, self._the_product(call), "app,bundleId,primaryRepositories")
+            ),
             api(f"{product}/workflows", self._workflows),
             api(f"{product}/buildRuns", self._product_runs),
             api(f"{product}/primaryRepositories", self._repositories_of_product),
@@ -136,22 +138,26 @@ class XcodeCloud(System):
                 "/v1/ciWorkflows",
                 lambda _call: self._not_allowed("ciWorkflows", "CREATE, DELETE, GET_INSTANCE, UPDATE"),
             ),
-            api(workflow, lambda call: self._one(call, self._workflow(self._find_workflow(call)), *WORKFLOW_INCLUDES)),
+            api(
+                workflow,
+                lambda call: self._resource(call, self._workflow(self._find_workflow(call)), *WORKFLOW_INCLUDES),
+            ),
             api(workflow, self._update_workflow, "PATCH"),
             api(workflow, self._delete_workflow, "DELETE"),
             api(f"{workflow}/buildRuns", self._workflow_runs),
             api(f"{workflow}/repository", self._workflow_repository),
             api("/v1/ciBuildRuns", self._start, "POST"),
             api("/v1/ciBuildRuns", lambda _call: self._not_allowed("ciBuildRuns", "CREATE, GET_INSTANCE")),
-            api(run, lambda call: self._one(call, self._run(self._find_run(call)), *RUN_INCLUDES)),
+            api(run, lambda call: self._resource(call, self._run(self._find_run(call)), *RUN_INCLUDES)),
             api(f"{run}/actions", self._actions),
             api(f"{run}/builds", self._app_builds),
-            api(action, lambda call: self._one(call, self._action(*self._find_action(call)), "buildRun")),
+            api(action, lambda call: self._resource(call, self._action(*self._find_action(call)), "buildRun")),
             api(f"{action}/artifacts", self._artifacts),
             api(f"{action}/issues", self._issues),
             api(f"{action}/testResults", self._test_results),
             api(
-                f"{action}/buildRun", lambda call: self._one(call, self._run(self._find_action(call)[0]), *RUN_INCLUDES)
+                f"{action}/buildRun",
+                lambda call: self._resource(call, self._run(self._find_action(call)[0]), *RUN_INCLUDES),
             ),
             api("/v1/ciArtifacts/{id}", self._get_artifact),
             api("/v1/ciIssues/{id}", self._get_issue),
@@ -168,17 +174,18 @@ class XcodeCloud(System):
             api("/v1/scmProviders/{id}/repositories", self._repositories),
             api("/v1/scmRepositories", self._repositories),
             api(
-                repository, lambda call: self._one(call, self._repository(self._find_repo(call)), *REPOSITORY_INCLUDES)
+                repository,
+                lambda call: self._resource(call, self._repository(self._find_repo(call)), *REPOSITORY_INCLUDES),
             ),
             api(f"{repository}/gitReferences", self._references),
             api(f"{repository}/pullRequests", self._pulls),
             api(
                 "/v1/scmGitReferences/{id}",
-                lambda call: self._one(call, self._find_reference(call, call.at("id")), "repository"),
+                lambda call: self._resource(call, self._find_reference(call, call.at("id")), "repository"),
             ),
             api(
                 "/v1/scmPullRequests/{id}",
-                lambda call: self._one(call, self._find_pull(call, call.at("id")), "repository"),
+                lambda call: self._resource(call, self._find_pull(call, call.at("id")), "repository"),
             ),
             self.other_paths(),
         ]
@@ -349,7 +356,7 @@ class XcodeCloud(System):
         made["links"] = {"self": own}
         return made
 
-    def _one(self, call: Call, resource: Resource, *includes: str, status: int = 200) -> Response:
+    def _resource(self, call: Call, resource: Resource, *includes: str, status: int = 200) -> Response:
         (data,), included = self._document(call, [resource], includes)
         made: JSON = {"data": data, "links": {"self": call.url}}
         if _comma(call.query.get("include")):
@@ -451,7 +458,7 @@ class XcodeCloud(System):
     def _product_of_app(self, call: Call) -> Response:
         if call.at("id") != APP_ID:
             raise self._missing("apps", call.at("id"))
-        return self._one(call, self._product(), "app,bundleId,primaryRepositories")
+        return self._resource(call, self._product(), "app,bundleId,primaryRepositories")
 
     def _workflows(self, call: Call) -> Response:
         self._the_product(call)
@@ -519,7 +526,7 @@ class XcodeCloud(System):
             linked=("repository", "buildRuns"),
         )
 
-    def _given(self, call: Call, kind: str) -> tuple[JSON, JSON]:
+    def _parsed_document(self, call: Call, kind: str) -> tuple[JSON, JSON]:
         """Return the attributes and the relationships' ids that a request's document gives."""
         body = self.body(call)
         data = body.get("data")
@@ -592,13 +599,13 @@ class XcodeCloud(System):
 
     def _update_workflow(self, call: Call) -> Response:
         pipeline = self._find_workflow(call)
-        attributes, _ = self._given(call, "ciWorkflows")
+        attributes, _ = self._parsed_document(call, "ciWorkflows")
         self._check_attributes(attributes, WORKFLOW_ATTRIBUTES)
         self._apply(pipeline, attributes)
-        return self._one(call, self._workflow(pipeline))
+        return self._resource(call, self._workflow(pipeline))
 
     def _create_workflow(self, call: Call) -> Response:
-        attributes, ids = self._given(call, "ciWorkflows")
+        attributes, ids = self._parsed_document(call, "ciWorkflows")
         self._check_attributes(attributes, WORKFLOW_ATTRIBUTES)
         for name in NEEDED_ATTRIBUTES:
             if name not in attributes:
@@ -651,7 +658,7 @@ class XcodeCloud(System):
         )
         self._apply(pipeline, attributes)
         self.simulation.pipelines.append(pipeline)
-        return self._one(call, self._workflow(pipeline), status=201)
+        return self._resource(call, self._workflow(pipeline), status=201)
 
     def _delete_workflow(self, call: Call) -> Response:
         pipeline = self._find_workflow(call)
@@ -731,7 +738,7 @@ class XcodeCloud(System):
         return self._list(call, [], *REPOSITORY_INCLUDES)
 
     def _workflow_repository(self, call: Call) -> Response:
-        return self._one(call, self._repository(self._find_workflow(call).repo), *REPOSITORY_INCLUDES)
+        return self._resource(call, self._repository(self._find_workflow(call).repo), *REPOSITORY_INCLUDES)
 
     def _reference(self, repo: Repo, kind: str, name: str, *, deleted: bool = False) -> Resource:
         return Resource(
@@ -913,7 +920,7 @@ class XcodeCloud(System):
         )
 
     def _start(self, call: Call) -> Response:
-        attributes, ids = self._given(call, "ciBuildRuns")
+        attributes, ids = self._parsed_document(call, "ciBuildRuns")
         self._check_attributes(attributes, frozenset({"clean"}))
         kinds = {
             "workflow": "ciWorkflows",
@@ -950,7 +957,7 @@ class XcodeCloud(System):
             case _:
                 build = self._start_reference(pipeline, key)
         build.clean = attributes.get("clean") is True
-        return self._one(call, self._run(build), status=201)
+        return self._resource(call, self._run(build), status=201)
 
     def _start_again(self, pipeline: Pipeline, key: str) -> Build:
         old = self.simulation.build(self.name, key)
@@ -1035,7 +1042,7 @@ class XcodeCloud(System):
         artifact = self.artifact(call.at("id"))
         if artifact is None:
             raise self._missing("ciArtifacts", call.at("id"))
-        return self._one(call, self._artifact(call, artifact))
+        return self._resource(call, self._artifact(call, artifact))
 
     def _issue(self, issue: Issue) -> Resource:
         return Resource(
@@ -1058,7 +1065,7 @@ class XcodeCloud(System):
             for job in build.jobs:
                 for issue in job.issues:
                     if build.pipeline.system == self.name and issue.uid == call.at("id"):
-                        return self._one(call, self._issue(issue))
+                        return self._resource(call, self._issue(issue))
         raise self._missing("ciIssues", call.at("id"))
 
     def _test_result(self, job: Job, test: Test) -> Resource:
@@ -1099,7 +1106,7 @@ class XcodeCloud(System):
                 for job, test in build.tests():
                     made = self._test_result(job, test)
                     if made.id == call.at("id"):
-                        return self._one(call, made)
+                        return self._resource(call, made)
         raise self._missing("ciTestResults", call.at("id"))
 
     # pages and webhooks
