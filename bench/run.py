@@ -99,7 +99,7 @@ async def acks(url: str, *, rate: float | None, seconds: float = SECONDS, tasks:
     numbers = iter(range(10_000_000))
     ends = time.perf_counter() + seconds
 
-    async def one(client: httpx.AsyncClient) -> None:
+    async def send(client: httpx.AsyncClient) -> None:
         body, headers = signed(next(numbers))
         began = time.perf_counter()
         answer = await client.post(url, content=body, headers=headers)
@@ -108,7 +108,7 @@ async def acks(url: str, *, rate: float | None, seconds: float = SECONDS, tasks:
 
     async def flat(client: httpx.AsyncClient) -> None:
         while time.perf_counter() < ends:
-            await one(client)
+            await send(client)
 
     async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
         if rate is None:
@@ -118,7 +118,7 @@ async def acks(url: str, *, rate: float | None, seconds: float = SECONDS, tasks:
             began = time.perf_counter()
             for index in range(int(rate * seconds)):
                 await asyncio.sleep(max(began + index / rate - time.perf_counter(), 0))
-                task = asyncio.create_task(one(client))
+                task = asyncio.create_task(send(client))
                 running.add(task)
                 task.add_done_callback(running.discard)
             await asyncio.gather(*running)

@@ -15,19 +15,11 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read
+from commands.core.listings import is_built_from, unfinished_builds
+from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.permissions import Requirement, refs_of_build
 from commands.core.registry import Command
-from commands.core.resolve import (
-    BuildMatch,
-    PipelineMatch,
-    is_built_from,
-    match_of_build,
-    pipelines_here,
-    resolve_build,
-    resolve_named_build,
-    resolve_pipeline,
-    unfinished_builds,
-)
+from commands.core.resolve import match_of_build, pipelines_here, resolve_build, resolve_named_build, resolve_pipeline
 from commands.core.words import choice_label
 
 USAGE = "cancel [target|mine] [--reason TEXT]"
@@ -167,13 +159,13 @@ async def _own_running(pipelines: Sequence[PipelineMatch] | None, target: Target
     """Return the person's own builds that run now, in some pipelines or in all the workspace may see."""
     keys = None if pipelines is None else {(pipeline.connection, pipeline.id) for pipeline in pipelines}
     own: list[BuildMatch] = []
-    for known in await _started_unfinished(context):
-        if keys is not None and (known.connection, known.pipeline) not in keys:
+    for candidate in await _started_unfinished(context):
+        if keys is not None and (candidate.connection, candidate.pipeline) not in keys:
             continue
-        provider = context.services.connections.get(context.team, known.connection)
+        provider = context.services.connections.get(context.team, candidate.connection)
         if provider is None or not provider.can(Capability.CANCEL):
             continue
-        build = await provider.build_or_none(known.key)
+        build = await provider.build_or_none(candidate.key)
         if build is None or build.completed or (target.ref is not None and not is_built_from(build, target.ref)):
             continue
         if not _can_stop(build, provider):
@@ -205,12 +197,12 @@ async def _mine(context: Context) -> Stop:
     """Return the person's own running builds. Raises UsageError for none, ProviderError where none could be read."""
     own: list[BuildMatch] = []
     trouble: ProviderError | None = None
-    for known in await _started_unfinished(context):
-        provider = context.services.connections.get(context.team, known.connection)
+    for candidate in await _started_unfinished(context):
+        provider = context.services.connections.get(context.team, candidate.connection)
         if provider is None or not provider.can(Capability.CANCEL):
             continue
         try:
-            build = await provider.build(known.pipeline, known.id)
+            build = await provider.build(candidate.pipeline, candidate.id)
             if not build.completed and _can_stop(build, provider):
                 own.append(await match_of_build(build, context, verb="cancel"))
         except ProviderError as exc:

@@ -14,7 +14,8 @@ from commands.act.cancel import Args
 from commands.core.context import Context
 from commands.core.forms import FieldError, Form, Submission, Values, picked, text
 from commands.core.grammar import Target
-from commands.core.resolve import name_of, pipeline_names
+from commands.core.listings import pipeline_names
+from commands.core.matches import name_of
 
 BUILDS, REASON = "builds", "reason"
 EACH = 10

@@ -17,17 +17,10 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read
+from commands.core.listings import unfinished_builds
+from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.permissions import Requirement, refs_of_build
-from commands.core.resolve import (
-    BuildMatch,
-    PipelineMatch,
-    match_of_build,
-    pipelines_here,
-    resolve_build,
-    resolve_named_build,
-    resolve_pipeline,
-    unfinished_builds,
-)
+from commands.core.resolve import match_of_build, pipelines_here, resolve_build, resolve_named_build, resolve_pipeline
 from commands.core.words import choice_label
 
 MOST_UNFLAGGED = 3

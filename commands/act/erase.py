@@ -11,9 +11,10 @@ from bot.store.tables import NoteKind
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.permissions import Requirement, refs_of_build
 from commands.core.registry import Command
-from commands.core.resolve import BuildMatch, resolve_build, resolve_named_build
+from commands.core.resolve import resolve_build, resolve_named_build
 
 USAGE = "erase <build> [--job ID]"
 

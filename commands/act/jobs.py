@@ -3,7 +3,7 @@
 from bot.core.errors import NotFound, UsageError
 from bot.core.models import Job
 from bot.core.text import among_names, holds_name, without_short_codes
-from commands.core.resolve import BuildMatch
+from commands.core.matches import BuildMatch
 
 
 async def job_named(match: BuildMatch, name: str) -> Job:

@@ -26,12 +26,12 @@ def options_given(parsed: ParsedArgs, usage: str) -> dict[str, str]:
 
 def check_options(options: Iterable[str], provider: AnyProvider) -> None:
     """Raise UsageError for an option that the provider does not have; one that ends with a dot takes a name after it."""
-    known = provider.start_options
+    allowed = provider.start_options
     for name in options:
-        if not any(name == option or (option.endswith(".") and name.startswith(option)) for option in known):
+        if not any(name == option or (option.endswith(".") and name.startswith(option)) for option in allowed):
             raise UsageError(
                 f"{provider.label} has no start option `{name}`.",
-                hint=f"It has: {', '.join(f'`{option}`' for option in known)}." if known else "It has none.",
+                hint=f"It has: {', '.join(f'`{option}`' for option in allowed)}." if allowed else "It has none.",
             )
 
 

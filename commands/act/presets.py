@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from bot.core.errors import UsageError
 from commands.core.context import Context
-from commands.core.resolve import PipelineMatch
+from commands.core.matches import PipelineMatch
 
 MOST = 20
 _NAME = re.compile(r"[\w.-]{1,40}")

@@ -11,9 +11,10 @@ from commands.act.options import check_options, names_somebody_else, options_giv
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.permissions import Requirement, refs_of_build, refs_of_target
 from commands.core.registry import Command
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 
 USAGE = "rebuild [target] [KEY=VALUE …] [--clean] [--option NAME=VALUE]"
 

@@ -12,19 +12,11 @@ from commands.act.jobs import job_named
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.listings import recent_builds
+from commands.core.matches import BuildMatch, PipelineMatch, number_of, state_of
 from commands.core.permissions import Requirement, refs_of_build
 from commands.core.registry import Command
-from commands.core.resolve import (
-    BuildMatch,
-    PipelineMatch,
-    match_of_build,
-    number_of,
-    recent_builds,
-    resolve_build,
-    resolve_named_build,
-    resolve_pipeline,
-    state_of,
-)
+from commands.core.resolve import match_of_build, resolve_build, resolve_named_build, resolve_pipeline
 
 USAGE = "retry [target] [--failed|--all|--job NAME]"
 _ENDED = {Conclusion.SKIPPED: "was skipped", Conclusion.RETRIED: "was retried"}

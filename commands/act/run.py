@@ -15,9 +15,11 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
+from commands.core.listings import closest_refs, ref_of
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, protecting_globs, refs_of_target
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, closest_refs, ref_of, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 
 USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--dry-run]"
 
@@ -157,22 +159,22 @@ async def run(args: Args, start: Start, context: Context) -> Answer:
             f"{actions.actor(context)} removed the preset {code(args.forget_preset)} of {escape(pipeline.name)}",
             pipeline=pipeline,
         )
-    known, unchecked = await parameters_of(pipeline, start.ref)
-    missing = missing_parameters(known, start.request.parameters)
+    parameters, unchecked = await parameters_of(pipeline, start.ref)
+    missing = missing_parameters(parameters, start.request.parameters)
     if missing and context.can_open_form:
         return Answer(form=_form_for(args, start, context))
     if missing:
         raise MissingParameters(missing, pipeline)
     if args.dry_run:
-        return Answer(message=_dry(start, unchecked), asked=True)
+        return Answer(message=_dry(start, unchecked), is_question=True)
     if args.save_preset:
         check_name(args.save_preset)
-        await save_preset(args.save_preset, _without_secrets(start.request.parameters, known), pipeline, context)
+        await save_preset(args.save_preset, _without_secrets(start.request.parameters, parameters), pipeline, context)
     if not await memory.first_click(f"run {pipeline.spoken(ref=start.ref)}", context):
         return Answer(silent=True)
     answer = await _begin(args, start, context, note=unchecked)
-    if args.keep_values and known:
-        values = _without_secrets(start.request.parameters, known)
+    if args.keep_values and parameters:
+        values = _without_secrets(start.request.parameters, parameters)
         await context.store.last_values.save(context.team, context.user, pipeline.connection, pipeline.id, values)
     return answer
 
@@ -199,7 +201,7 @@ def _form_for(args: Args, start: Start, context: Context) -> Opening:
         pipeline=start.match.key,
         ref=str(start.ref or ""),
         preset=args.preset,
-        given=json.dumps(typed) if typed else "",
+        parameters=json.dumps(typed) if typed else "",
         options=json.dumps(options) if options else "",
         commit=args.commit or "",
         message=start.request.message or "",
@@ -237,18 +239,18 @@ async def parameters_of(pipeline: PipelineMatch, ref: Ref | None) -> tuple[tuple
         return (), f"The parameters of {escape(pipeline.name)} could not be checked: {escape(str(exc))}"
 
 
-def missing_parameters(known: Sequence[Parameter], given: Mapping[str, str]) -> tuple[Parameter, ...]:
+def missing_parameters(parameters: Sequence[Parameter], values: Mapping[str, str]) -> tuple[Parameter, ...]:
     """Return the required parameters that were neither given nor have a default. Raises UsageError for a wrong choice."""
-    for parameter in known:
-        value = given.get(parameter.name)
+    for parameter in parameters:
+        value = values.get(parameter.name)
         allowed = [choice for choice, _label in parameter.choices]
         if value is not None and parameter.type is ParameterType.CHOICE and allowed and value not in allowed:
             choices = ", ".join(f"`{choice}`" for choice in allowed[:20])
             raise UsageError(f"`{parameter.name}` can't be `{value}`.", hint=f"Choices: {choices}.")
     return tuple(
         parameter
-        for parameter in known
-        if parameter.required and parameter.default is None and parameter.name not in given
+        for parameter in parameters
+        if parameter.required and parameter.default is None and parameter.name not in values
     )
 
 
@@ -258,11 +260,11 @@ def _without_secrets(values: Mapping[str, str], known: Sequence[Parameter]) -> d
 
 
 def _dry(start: Start, unchecked: str) -> Message:
-    given = [f"• {code(name)} = {code(value)}" for name, value in start.request.parameters.items()]
-    given += [f"• option {code(name)} = {code(value)}" for name, value in start.request.options.items()]
+    settings = [f"• {code(name)} = {code(value)}" for name, value in start.request.parameters.items()]
+    settings += [f"• option {code(name)} = {code(value)}" for name, value in start.request.options.items()]
     label = escape(start.match.provider.label)
     text = f"Would start {escape(start.match.name)}{_on(start.ref)} ({label}). Nothing was started."
-    lines = [text, *given, *([unchecked] if unchecked else [])]
+    lines = [text, *settings, *([unchecked] if unchecked else [])]
     return Message(text=text, blocks=(section("\n".join(lines)),))
 
 

@@ -27,10 +27,11 @@ from commands.core.fields import (
 )
 from commands.core.forms import FieldError, Form, Submission, Values, renewed, text
 from commands.core.grammar import Target
-from commands.core.resolve import PipelineMatch, number_of, resolve_pipeline, state_of
+from commands.core.matches import PipelineMatch, number_of, state_of
+from commands.core.resolve import resolve_pipeline
 
 PIPELINE, REF, MESSAGE, EXTRA, PRESET, SAVE = "pipeline", "ref", "message", "extra", "preset", "save"
-GIVEN, OPTIONS, COMMIT = "given", "options", "commit"
+PARAMETERS, OPTIONS, COMMIT = "parameters", "options", "commit"
 MOST_FIELDS = 80
 
 
@@ -71,7 +72,7 @@ class RunForm(Form):
         begins = saved.get(chosen) or await context.store.last_values.get(
             context.team, context.user, pipeline.connection, pipeline.id
         )
-        typed = json.loads(arguments.get(GIVEN) or "{}")
+        typed = json.loads(arguments.get(PARAMETERS) or "{}")
         begins = {
             **begins,
             **typed,
@@ -109,13 +110,13 @@ class RunForm(Form):
         if not pipeline.provider.can(Capability.PARAMETERS):
             return [free]
         try:
-            known = await pipeline.provider.parameters(pipeline.id, parse_ref(ref) if ref else None)
+            parameters = await pipeline.provider.parameters(pipeline.id, parse_ref(ref) if ref else None)
         except ProviderError as exc:
             return [section(f"The parameters could not be read: {harmless(str(exc))}"), free]
-        if not known:
+        if not parameters:
             return [free]
-        fields = [parameter_field(parameter, begins.get(parameter.name)) for parameter in known[:MOST_FIELDS]]
-        left = [f"`{escape(parameter.name)}`" for parameter in known[MOST_FIELDS:]]
+        fields = [parameter_field(parameter, begins.get(parameter.name)) for parameter in parameters[:MOST_FIELDS]]
+        left = [f"`{escape(parameter.name)}`" for parameter in parameters[MOST_FIELDS:]]
         return [*fields, small_print(f"Only in a typed command: {', '.join(left)}")] if left else fields
 
     @override
@@ -137,11 +138,11 @@ class RunForm(Form):
         pipeline = await resolve_pipeline(Target(pipeline=named), context, acting=True, verb="run")
         actions.must_be_able(pipeline, Capability.START)
         if field == PIPELINE:
-            fresh = {**arguments, REF: "", PRESET: "", GIVEN: "", OPTIONS: "", COMMIT: ""}
+            fresh = {**arguments, REF: "", PRESET: "", PARAMETERS: "", OPTIONS: "", COMMIT: ""}
             return await self._drawn(pipeline, fresh, None, context)
         if field == PRESET:
             held = {name: value for name, value in values.items() if not name.startswith(PREFIX)}
-            return await self._drawn(pipeline, {**arguments, PRESET: "", GIVEN: ""}, held, context)
+            return await self._drawn(pipeline, {**arguments, PRESET: "", PARAMETERS: ""}, held, context)
         return await self._drawn(pipeline, arguments, values, context)
 
     @override
@@ -158,10 +159,10 @@ class RunForm(Form):
                 check_name(save)
             except UsageError as exc:
                 raise FieldError(SAVE, exc.message) from exc
-        known = await _known(named, ref, context)
+        parameters = await _chosen_parameters(named, ref, context)
         args = Args(
             target=Target(pipeline=named, ref=ref),
-            parameters=parameters_given(values, known) | _free_pairs(text(values, EXTRA)),
+            parameters=parameters_given(values, parameters) | _free_pairs(text(values, EXTRA)),
             options=json.loads(arguments.get(OPTIONS) or "{}"),
             message=text(values, MESSAGE) or None,
             commit=arguments.get(COMMIT) or None,
@@ -183,7 +184,7 @@ class RunForm(Form):
         return error
 
 
-async def _known(named: str, ref: Ref | None, context: Context) -> tuple[Parameter, ...]:
+async def _chosen_parameters(named: str, ref: Ref | None, context: Context) -> tuple[Parameter, ...]:
     """Return the parameters of the chosen pipeline, so that a box left empty is sent as `false`."""
     pipeline = await resolve_pipeline(Target(pipeline=named), context, acting=True, verb="run")
     return (await parameters_of(pipeline, ref or _default_ref(pipeline)))[0]

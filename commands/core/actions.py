@@ -12,8 +12,8 @@ from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
 from bot.store.tables import NoteKind, WatchRow
 from commands.core.context import Answer, Context, Source
+from commands.core.matches import BuildMatch, PipelineMatch, state_of
 from commands.core.memory import keep_for_undo
-from commands.core.resolve import BuildMatch, PipelineMatch, state_of
 
 
 def must_be_able(pipeline: PipelineMatch, capability: Capability, build: Build | None = None) -> None:
@@ -63,7 +63,7 @@ def asks_first(question: str, effect: str, words: str, *, yes: str, danger: bool
                 ),
             ),
         ),
-        asked=True,
+        is_question=True,
     )
 
 
@@ -194,12 +194,12 @@ async def answered(match: BuildMatch, context: Context, *, line: str) -> Answer:
     has a card, else by one public line.
     """
     build = match.build
-    told = public_line(line, build, match.pipeline)
+    answer = public_line(line, build, match.pipeline)
     if not await has_card_here(build, context):
-        return told
+        return answer
     if await is_pressed_on_card(build, context):
-        return replace(told, message=None, public=False, silent=True)
-    return replace(told, public=False, replace=True)
+        return replace(answer, message=None, public=False, silent=True)
+    return replace(answer, public=False, replace=True)
 
 
 def public_line(

@@ -71,7 +71,7 @@ class Answer:
 
     Reads answer the person only; an act posts one `public` line. `replace` rewrites the message whose button was
     pressed (an ephemeral one). `silent` says that the channel already shows the effect (a card was posted or edited).
-    `form` opens a modal where the context has a trigger. `asked` says that nothing was done yet: the answer is a
+    `form` opens a modal where the context has a trigger. `is_question` says that nothing was done yet: the answer is a
     question. `connection`, `pipeline` and `build` are what the audit row names.
     """
 
@@ -79,7 +79,7 @@ class Answer:
     public: bool = False
     replace: bool = False
     silent: bool = False
-    asked: bool = False
+    is_question: bool = False
     form: Opening | None = None
     file: File | None = None
     connection: str = ""

@@ -19,9 +19,9 @@ from bot.store.tables import AuditRow
 from commands.core.context import Answer, Context, Source
 from commands.core.forms import Form, Submission, Values
 from commands.core.grammar import clean
+from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.permissions import check, may_somewhere
 from commands.core.registry import Command
-from commands.core.resolve import BuildMatch, PipelineMatch
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ async def execute(command: str | Submission, context: Context) -> Handled:
             ),
         )
     if progress.changes:
-        outcome = Outcome.ASKED if answer.asked or answer.form is not None else Outcome.OK
+        outcome = Outcome.ASKED if answer.is_question or answer.form is not None else Outcome.OK
         await _audit(progress, context, outcome, "", answer)
     return Handled(answer=answer, outcome=Outcome.OK, verb=progress.verb)
 
@@ -118,7 +118,7 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
     resolved = await command.resolve(args, context)
     if isinstance(resolved, Answer):
         await may_somewhere(command.role, _doing(command), context)
-        return replace(resolved, asked=True)
+        return replace(resolved, is_question=True)
     progress.match = _match_of(resolved)
     for requirement in command.authorize(args, resolved, context):
         await check(requirement, context)

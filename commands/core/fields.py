@@ -21,7 +21,8 @@ from bot.providers.base.capabilities import Capability
 from commands.core.context import Context
 from commands.core.forms import Values
 from commands.core.grammar import Target
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.matches import PipelineMatch
+from commands.core.resolve import resolve_pipeline
 
 PREFIX = "p:"
 MOST_CHOICES = 100
@@ -66,9 +67,9 @@ def ref_field(pipeline: PipelineMatch, ref: str, *, name: str, dispatch: bool = 
     return input_block("Branch or tag", element, name=name, dispatch=dispatch, optional=not pipeline.branch)
 
 
-def parameter_field(parameter: Parameter, known: str | None) -> Block:
-    """Return the field that asks for a parameter; `known` is the value it begins with instead of the default."""
-    initial = parameter.default if known is None else known
+def parameter_field(parameter: Parameter, current: str | None) -> Block:
+    """Return the field that asks for a parameter; `current` is the value it begins with instead of the default."""
+    initial = parameter.default if current is None else current
     choices = [(shown or value, value) for value, shown in parameter.choices]
     fits = 0 < len(choices) <= MOST_CHOICES and all(0 < len(value) <= LONGEST_CHOICE for _shown, value in choices)
     optional = not parameter.required or parameter.default is not None
@@ -98,17 +99,17 @@ def parameter_field(parameter: Parameter, known: str | None) -> Block:
     return input_block(label, element, name=f"{PREFIX}{parameter.name}", hint=hint, optional=optional)
 
 
-def parameters_given(values: Values, known: Iterable[Parameter]) -> dict[str, str]:
+def parameters_given(values: Values, parameters: Iterable[Parameter]) -> dict[str, str]:
     """Return the parameters that fields hold; a box that was left empty is `false`."""
-    given = {
+    entries = {
         name.removeprefix(PREFIX): value if isinstance(value, str) else ",".join(value)
         for name, value in values.items()
         if name.startswith(PREFIX)
     }
-    for parameter in known:
+    for parameter in parameters:
         if parameter.type is ParameterType.BOOLEAN:
-            given.setdefault(parameter.name, "false")
-    return {name: value for name, value in given.items() if value}
+            entries.setdefault(parameter.name, "false")
+    return {name: value for name, value in entries.items() if value}
 
 
 async def pipeline_options(typed: str, context: Context) -> list[tuple[str, str]]:

@@ -195,13 +195,13 @@ def unpacked(metadata: str) -> dict[str, str]:
 
 def values_of(state: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:
     """Return what the fields of a view's state hold; fields left empty are not there."""
-    found: dict[str, str | tuple[str, ...]] = {}
+    values: dict[str, str | tuple[str, ...]] = {}
     for fields in (state.get("values") or {}).values():
         for name, field in fields.items():
             value = _value(field)
             if value not in ("", ()):
-                found[name] = value
-    return found
+                values[name] = value
+    return values
 
 
 def _value(field: Mapping[str, Any]) -> str | tuple[str, ...]:
@@ -212,7 +212,7 @@ def _value(field: Mapping[str, Any]) -> str | tuple[str, ...]:
     chosen = field.get("selected_option")
     if isinstance(chosen, dict):
         return str(chosen.get("value") or "")
-    for one in (
+    for key in (
         "value",
         "selected_user",
         "selected_conversation",
@@ -220,8 +220,8 @@ def _value(field: Mapping[str, Any]) -> str | tuple[str, ...]:
         "selected_date",
         "selected_time",
     ):
-        if field.get(one) is not None:
-            return str(field[one]).strip()
+        if field.get(key) is not None:
+            return str(field[key]).strip()
     return ""
 
 

@@ -377,9 +377,9 @@ def read(
     text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (), parameters: bool = False
 ) -> ParsedArgs:
     """Return the words of a command, its flags (`values` take one, `switches` none) and, if wanted, its parameters."""
-    known = (*TARGET_FLAGS, *values)
+    value_flags = (*TARGET_FLAGS, *values)
     plain_words: list[str] = []
-    given: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     flags: dict[str, tuple[str, ...]] = {}
     words = split(text)
     position = 0
@@ -394,10 +394,10 @@ def read(
             name, equals, value = word.partition("=")
             if not name or not equals or not parameters:
                 raise UsageError(f"After `--` I expect KEY=VALUE, not `{word}`.")
-            given[name] = value
+            pairs[name] = value
         elif word.startswith("--") or word == "-n":
             name, equals, value = ("n", "", "") if word == "-n" else word[2:].partition("=")
-            name = _flag(name.lower(), known, switches)
+            name = _flag(name.lower(), value_flags, switches)
             if name in switches:
                 if equals:
                     raise UsageError(f"`--{name}` takes no value.")
@@ -410,10 +410,10 @@ def read(
                 position += 1
             flags[name] = (*flags.get(name, ()), value)
         elif parameters and not word.startswith(("http://", "https://")) and (pair := _PARAMETER.match(word)):
-            given[pair[1]] = pair[2]
+            pairs[pair[1]] = pair[2]
         else:
             plain_words.append(word)
-    return ParsedArgs(words=tuple(plain_words), parameters=given, flags=flags)
+    return ParsedArgs(words=tuple(plain_words), parameters=pairs, flags=flags)
 
 
 def _flag(name: str, values: Sequence[str], switches: Sequence[str]) -> str:
@@ -450,9 +450,9 @@ def parse_target(word: str) -> Target:
 
 def parse_duration(words: str) -> timedelta:
     """Read `30m`, `2h`, `3d`, `1w`; ten years at most. Raises UsageError."""
-    found = _TIME.match(words.strip().lower())
-    if found is None or float(found[1]) <= 0:
+    match = _TIME.match(words.strip().lower())
+    if match is None or float(match[1]) <= 0:
         raise UsageError(f"I don't understand the time `{words}`.", hint="Write `30m`, `2h` or `3d`.")
-    if (seconds := float(found[1]) * _UNITS[found[2]]) > _LONGEST / timedelta(seconds=1):
+    if (seconds := float(match[1]) * _UNITS[match[2]]) > _LONGEST / timedelta(seconds=1):
         raise UsageError(f"`{words}` is longer than ten years.")
     return timedelta(seconds=seconds)

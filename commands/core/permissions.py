@@ -18,7 +18,7 @@ from bot.core.text import fits_glob
 from bot.slack.people import Standing
 from bot.store.tables import GrantRow
 from commands.core.context import Context, Role, Source
-from commands.core.resolve import PipelineMatch
+from commands.core.matches import PipelineMatch
 
 _FULL_REF = re.compile(r"^(?:refs/)?(?:(?:heads|tags)/|(?:remotes/)?origin/)")
 _REVISION = re.compile(r"[~^:]|@\{")
@@ -254,10 +254,10 @@ async def _refusal(
     about = f" {requirement.pipeline.connection}:{requirement.pipeline.path}" if requirement.pipeline else ""
     refs = f" --refs {protected[0]}" if protected else ""
     grant = f"`{context.command} access grant {needed.word} @{name}{refs if protected else ''}`"
-    asked = " or ".join(f"<@{user}>" for user in admins) or "a workspace admin"
+    people = " or ".join(f"<@{user}>" for user in admins) or "a workspace admin"
     return NotAllowed(
         f"{requirement.doing}{on} needs the {needed.word} role here.{why}",
-        hint=f"Ask {asked}: they can run {grant}.",
+        hint=f"Ask {people}: they can run {grant}.",
         choices=(("Ask for it", f"access ask {needed.word}{about if ' ' not in about.strip() else ''}{refs}"),)
         if admins
         else (),

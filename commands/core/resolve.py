@@ -7,117 +7,21 @@ A build's identity is the provider's: whatever words named it, the match holds t
 provider returned. A number or id that turns out to be another pipeline's is refused, never relabelled.
 """
 
-import asyncio
 import shlex
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from bot.blocks.text import code, plural
-from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
-from bot.core.models import NO_RESULT, SHORT_KINDS, Build, BuildFilter, Conclusion, Page, Ref, RefKind, spoken
+from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, UsageError
+from bot.core.models import SHORT_KINDS, Build, Conclusion, Page, Ref, spoken
 from bot.core.text import among_names, folded, holds_name
-from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store.tables import CardRow, LinkRow, PipelineRow
 from commands.core.context import Context
 from commands.core.grammar import Target
-
-LISTING_SECONDS = 20.0
-MOST_REFS = 2000
-RECENT = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineMatch:
-    """A pipeline as this channel knows it. `note` is a sentence about what was inferred, for the answer's last line."""
-
-    provider: AnyProvider
-    id: str
-    path: str
-    name: str
-    link: LinkRow | None = None
-    default_branch: str = ""
-    web_url: str = ""
-    enabled: bool = True
-    note: str = ""
-
-    @property
-    def connection(self) -> str:
-        """Return the connection's name."""
-        return self.provider.connection
-
-    @property
-    def branch(self) -> str:
-        """Return the branch to use where none is named: the link's pinned one, else the default branch."""
-        return (self.link.branch if self.link else "") or self.default_branch
-
-    @property
-    def key(self) -> str:
-        """Return `connection:id`, which names the pipeline wherever it is typed."""
-        return f"{self.connection}:{self.id}"
-
-    def spoken(self, *, ref: Ref | None = None, number: int | None = None) -> str:
-        """Return the target that names it wherever it is typed."""
-        return spoken(self.connection, self.id, ref=ref, number=number)
-
-    @property
-    def typed(self) -> str:
-        """Return the target as a person here would type it: by alias, else by path. No ids."""
-        if self.link is not None and self.link.alias:
-            return self.link.alias
-        return spoken(self.connection, self.path or self.id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildMatch:
-    """A build with the pipeline it belongs to. `job` is the id of the job whose page was pasted."""
-
-    pipeline: PipelineMatch
-    build: Build
-    attempt_no: int = 1
-    job: str = ""
-
-    @property
-    def provider(self) -> AnyProvider:
-        """Return the build's connection."""
-        return self.pipeline.provider
-
-    @property
-    def number(self) -> str:
-        """Return the build's number as people write it: `#41`, its label, else its id."""
-        return number_of(self.build)
-
-    @property
-    def name(self) -> str:
-        """Return the pipeline's readable name with the build's number."""
-        return name_of(self.build, self.pipeline.name)
-
-    @property
-    def spoken(self) -> str:
-        """Return the target that names this build wherever it is typed."""
-        words = self.pipeline.spoken(number=self.build.number)
-        return words if self.build.number is not None else f"{words} --id {shlex.quote(self.build.id)}"
-
-
-def number_of(build: Build) -> str:
-    """Return a build's number as people write it: `#41`, `#20260815.3` where it is a text, else its id."""
-    if build.label:
-        return f"#{build.label}"
-    return f"#{build.number}" if build.number is not None else build.id
-
-
-def name_of(build: Build, pipeline: str) -> str:
-    """Return a pipeline's name with the build's number where it has one."""
-    return f"{pipeline} {number_of(build)}" if build.label or build.number is not None else pipeline
-
-
-def state_of(build: Build) -> str:
-    """Return how a build stands, as a word: its conclusion, else its status."""
-    if build.waiting and not build.completed:
-        return "waiting for approval"
-    return build.conclusion.value if build.conclusion else build.status.value.replace("_", " ")
-
+from commands.core.listings import recent_builds
+from commands.core.matches import BuildMatch, PipelineMatch
 
 # pipelines
 
@@ -393,9 +297,9 @@ async def match_of_build(
         own = await pipeline_by_key(build.connection, build.pipeline, context)
     if within is not None and own.key != within.key:
         match = BuildMatch(pipeline=own, build=build)
-        said = f"#{named}" if named and named != build.id else match.number
+        label = f"#{named}" if named and named != build.id else match.number
         raise UsageError(
-            f"{said} is a build of {own.name}, not of {within.name}.",
+            f"{label} is a build of {own.name}, not of {within.name}.",
             choices=((f"Use {match.name}", f"{verb} {match.spoken}"),),
         )
     stored = await context.store.builds.get(build.key)
@@ -422,9 +326,9 @@ async def _numbered(pipeline: PipelineMatch, number: str, context: Context) -> B
     """
     if not number.isdigit():
         return await pipeline.provider.build_by_label(pipeline.id, number)
-    known = await context.store.builds.by_number(pipeline.connection, pipeline.id, int(number))
-    if known is not None:
-        build = await pipeline.provider.build_or_none(known.key)
+    stored = await context.store.builds.by_number(pipeline.connection, pipeline.id, int(number))
+    if stored is not None:
+        build = await pipeline.provider.build_or_none(stored.key)
         if build is not None and (build.pipeline, build.number) == (pipeline.id, int(number)):
             return build
     return await pipeline.provider.build_by_number(pipeline.id, int(number))
@@ -463,53 +367,6 @@ def _none_fits(pipeline: PipelineMatch, word: str, ref: Ref | None) -> str:
             return f"{pipeline.name} has no builds{on} yet."
 
 
-async def recent_builds(
-    pipeline: PipelineMatch, ref: Ref | None = None, *, states: frozenset[str] = frozenset(), limit: int = RECENT
-) -> AsyncIterator[Build]:
-    """Yield a pipeline's builds of a ref, newest first. Costs one listing.
-
-    CI systems list by branch or by commit; builds of a tag or a pull request are looked for among the newest.
-    """
-    branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
-    commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else None
-    is_sought = ref is not None and ref.kind in {RefKind.TAG, RefKind.PULL_REQUEST}
-    wanted = BuildFilter(branch=branch, commit=commit, states=states, limit=max(limit, RECENT) if is_sought else limit)
-    yielded = 0
-    async for build in pipeline.provider.builds(pipeline.id, wanted):
-        if ref is not None and is_sought and not is_built_from(build, ref):
-            continue
-        yield build
-        yielded += 1
-        if yielded == limit:
-            return
-
-
-async def build_before(match: BuildMatch) -> Build | None:
-    """Return the finished build with a result before this one in the same history. Costs one listing."""
-    reached = False
-    history = match.build.history_ref
-    branch = match.build.branch
-    async for build in match.provider.builds(match.build.pipeline, BuildFilter(branch=branch, limit=RECENT)):
-        if build.id == match.build.id:
-            reached = True
-        elif reached and build.completed and build.history_ref == history and build.conclusion not in NO_RESULT:
-            return build
-    return None
-
-
-def is_built_from(build: Build, ref: Ref) -> bool:
-    """Return whether a build was made from a ref."""
-    match ref.kind:
-        case RefKind.COMMIT:
-            return (build.commit or "").startswith(ref.name)
-        case RefKind.TAG:
-            return ref.name in {build.tag, build.branch}
-        case RefKind.PULL_REQUEST:
-            return build.pull_request == ref.name
-        case RefKind.BRANCH:
-            return build.branch == ref.name
-
-
 async def card_here(context: Context) -> CardRow | None:
     """Return the card of the thread, or of the message whose button was pressed."""
     for ts in (context.thread, context.message):
@@ -518,72 +375,3 @@ async def card_here(context: Context) -> CardRow | None:
             if card is not None:
                 return card
     return None
-
-
-async def unfinished_builds(pipeline: PipelineMatch, context: Context, *, ref: Ref | None = None) -> list[Build]:
-    """Return a pipeline's builds that have not completed, newest first: as listed now, and those only the store knows."""
-    builds = {build.key: build async for build in recent_builds(pipeline, ref) if not build.completed}
-    for known in await context.store.builds.unfinished([pipeline.connection]):
-        if known.pipeline != pipeline.id or known.key in builds or (ref is not None and not is_built_from(known, ref)):
-            continue
-        build = await pipeline.provider.build_or_none(known.key)
-        if build is not None and not build.completed:
-            builds[build.key] = build
-    return list(builds.values())
-
-
-async def pipeline_names(builds: Iterable[Build], context: Context) -> dict[tuple[str, str], str]:
-    """Return the readable names of builds' pipelines: as linked here, else as listed, else as linked elsewhere."""
-    named = {(build.connection, build.pipeline): build.workflow or build.repo or build.pipeline for build in builds}
-    for link in await context.store.links.all(context.team):
-        if (link.connection, link.pipeline) in named:
-            named[link.connection, link.pipeline] = link.name
-    for row in await context.store.pipelines.all(connections=sorted({connection for connection, _id in named})):
-        if (row.connection, row.pipeline) in named:
-            named[row.connection, row.pipeline] = row.name
-    for link in await context.store.links.of_channel(context.team, context.channel):
-        if (link.connection, link.pipeline) in named:
-            named[link.connection, link.pipeline] = link.alias or link.name
-    return named
-
-
-# refs
-
-
-async def ref_of(pipeline: PipelineMatch, ref: Ref | None) -> Ref | None:
-    """Return the ref to build: the one named, else the pinned or default branch; None where the CI system decides.
-
-    A branch that does not exist is caught by the CI system; `closest_refs` then names its neighbours. Where the default
-    branch can't be read, the CI system decides: a question of ours never blocks an act. `HEAD` is git's word for the
-    default branch and no branch of its own.
-    """
-    is_head = ref is not None and ref.kind is RefKind.BRANCH and ref.name.upper() in {"HEAD", "@"}
-    if ref is not None and not is_head:
-        return ref
-    if pipeline.branch:
-        return Ref(kind=RefKind.BRANCH, name=pipeline.branch)
-    try:
-        default = (await pipeline.provider.pipeline(pipeline.id)).default_branch
-    except ProviderError:
-        return None
-    return Ref(kind=RefKind.BRANCH, name=default) if default else None
-
-
-async def closest_refs(pipeline: PipelineMatch, ref: Ref) -> tuple[str, ...]:
-    """Return the names nearest to a ref that does not exist; none where it exists, or where that is not known."""
-    if not pipeline.provider.can(Capability.REFS) or ref.kind not in pipeline.provider.lists_all_refs:
-        return ()
-    names: list[str] = []
-    try:
-        async with asyncio.timeout(LISTING_SECONDS):
-            for query in (ref.name, None):
-                async for known in pipeline.provider.refs(pipeline.id, query):
-                    if known.kind is ref.kind and known.name == ref.name:
-                        return ()
-                    if known.kind in {RefKind.BRANCH, RefKind.TAG}:
-                        names.append(known.name)
-                    if len(names) >= MOST_REFS:
-                        break
-    except (ProviderError, TimeoutError):
-        return ()
-    return tuple(get_close_matches(ref.name, dict.fromkeys(names), n=3, cutoff=0.4))

@@ -3,7 +3,7 @@
 from bot.blocks.text import one_line, roughly, since
 from bot.core.models import Approval
 from commands.core.context import Context
-from commands.core.resolve import BuildMatch
+from commands.core.matches import BuildMatch
 
 
 def choice_label(match: BuildMatch, context: Context, approval: Approval | None = None) -> str:

@@ -1,40 +1,24 @@
 """I'm on it: /build claim [build]."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import Target, read
-from commands.core.permissions import Requirement
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.follow.claims import INFERRED, Args, authorize, parse_claim, resolve_claim
 
 USAGE = "claim [build]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Args:
-    """Which build's trouble."""
-
-    target: Target
-
-
 def parse(words: str) -> Args:
     """Read the words after `claim`. Raises UsageError."""
-    return Args(target=read(words).only_target(USAGE))
+    return parse_claim(words, USAGE)
 
 
 async def resolve(args: Args, context: Context) -> BuildMatch:
     """Return the build named, else the last failed one."""
-    return await resolve_build(args.target, context, acting=True, verb="claim", default="failed")
-
-
-def authorize(_args: Args, _match: BuildMatch, _context: Context) -> Sequence[Requirement]:
-    """Require a person who may act in the channel."""
-    return (Requirement(role=Role.VIEW, doing="Claiming builds"),)
+    return await resolve_claim(args, context, verb="claim")
 
 
 async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
@@ -59,5 +43,5 @@ COMMAND = Command(
     run=run,
     acts=lambda _args: True,
     examples=("claim", "claim web#412"),
-    inferred="the last failed build",
+    inferred=INFERRED,
 )

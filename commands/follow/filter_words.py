@@ -13,19 +13,19 @@ Conditions = Mapping[str, Sequence[str]]
 
 def conditions_given(parsed: ParsedArgs, usage: str) -> tuple[Conditions, Target]:
     """Return the filter that flags and a preset's name among the words ask for, and the target. Raises UsageError."""
-    given: dict[str, Sequence[str]] = {
+    conditions: dict[str, Sequence[str]] = {
         name: [part for value in parsed.flags[name] for part in value.split(",") if part]
         for name in FILTERS
         if parsed.has(name)
     }
     presets = [word for word in parsed.words if word.lower() in PRESETS]
     if presets:
-        given.setdefault("on", [presets[-1].lower()])
+        conditions.setdefault("on", [presets[-1].lower()])
     rest = [word for word in parsed.words if word.lower() not in PRESETS]
     if len(rest) > 1:
         raise unexpected(rest[1], rest[0], usage)
-    filter_from(given)
-    return given, ParsedArgs(words=tuple(rest), flags=parsed.flags).target()
+    filter_from(conditions)
+    return conditions, ParsedArgs(words=tuple(rest), flags=parsed.flags).target()
 
 
 def filter_from(conditions: Conditions) -> Filter:
@@ -33,7 +33,7 @@ def filter_from(conditions: Conditions) -> Filter:
     return make_filter({name: list(values) for name, values in conditions.items()})
 
 
-def merged(before: Filter, given: Conditions) -> Filter:
+def merged(before: Filter, conditions: Conditions) -> Filter:
     """Return a filter with some conditions replaced; an empty one is dropped. Raises UsageError."""
     kept: dict[str, list[str]] = {
         "on": list(before.events) or [before.preset],
@@ -44,7 +44,7 @@ def merged(before: Filter, given: Conditions) -> Filter:
         "min-streak": [str(before.min_streak)],
         "mention": [before.mention] if before.mention else [],
     }
-    kept.update({name: list(values) for name, values in given.items()})
+    kept.update({name: list(values) for name, values in conditions.items()})
     return make_filter({name: values for name, values in kept.items() if values})
 
 

@@ -9,9 +9,11 @@ from bot.store.tables import WatchRow
 from commands.core.actions import noted
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.follow.filter_words import FILTERS, Conditions, conditions_given, filter_from
+from commands.follow.watches import end_watches
 
 USAGE = "follow [target] [all|edges|failures] [--on EVENTS] [--branch GLOBS]"
 
@@ -21,13 +23,13 @@ class Args:
     """Which pipeline, with which filter."""
 
     target: Target
-    given: Conditions = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=dict)
 
 
 def parse(words: str) -> Args:
     """Read the words after `follow`. Raises UsageError."""
-    given, target = conditions_given(read(words, values=FILTERS), USAGE)
-    return Args(target=target, given=given)
+    conditions, target = conditions_given(read(words, values=FILTERS), USAGE)
+    return Args(target=target, conditions=conditions)
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch:
@@ -37,12 +39,11 @@ async def resolve(args: Args, context: Context) -> PipelineMatch:
 
 async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     """Notify the person by direct message of what they chose of a pipeline; without a filter, of changes only."""
-    wanted = filter_from(args.given or {"on": ["edges"]})
-    if not wanted.branches and pipeline.branch:
-        wanted = read_filter(f"{wanted.words()} --branch {pipeline.branch}")
-    for row in await context.store.watches.of_user(context.team, context.user):
-        if (row.connection, row.pipeline, row.build) == (pipeline.connection, pipeline.id, ""):
-            await context.store.watches.delete(row.id or 0)
+    watch_filter = filter_from(args.conditions or {"on": ["edges"]})
+    if not watch_filter.branches and pipeline.branch:
+        watch_filter = read_filter(f"{watch_filter.words()} --branch {pipeline.branch}")
+    key = (pipeline.connection, pipeline.id, "")
+    await end_watches(context, lambda row: (row.connection, row.pipeline, row.build) == key)
     await context.store.watches.add(
         WatchRow(
             team=context.team,
@@ -50,7 +51,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
             user=context.user,
             connection=pipeline.connection,
             pipeline=pipeline.id,
-            filters=wanted.words(),
+            filters=watch_filter.words(),
             why="follow",
             created_at=context.now,
         )
@@ -58,7 +59,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     target = pipeline.provider.poll_target(pipeline.id)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
     context.services.wake_poller()
-    words = harmless(wanted.in_words(""), styles=False)
+    words = harmless(watch_filter.in_words(""), styles=False)
     text = f"You follow {escape(pipeline.name)}: I'll notify you by direct message of {words}."
     message = Message(text=text, blocks=(section(text),))
     return Answer(message=noted(message, pipeline), connection=pipeline.connection, pipeline=pipeline.id)

@@ -13,9 +13,10 @@ from commands.core import actions
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import ParsedArgs, Target, parse_duration, read, unexpected
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, card_here, resolve_pipeline
+from commands.core.resolve import card_here, resolve_pipeline
 
 USAGE = "mute [target|all] [2h | --until fri 9:00]"
 EVERYTHING = "all"

@@ -12,9 +12,11 @@ from commands.act import rebuild, retry, run
 from commands.core import actions
 from commands.core.context import Context, Source
 from commands.core.grammar import Target
+from commands.core.listings import LISTING_SECONDS, closest_refs
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, check
 from commands.core.registry import Command
-from commands.core.resolve import LISTING_SECONDS, PipelineMatch, closest_refs, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.follow import digest
 from commands.look import last, stats, status
 

@@ -13,9 +13,10 @@ from commands.core.channel import must_be_reachable
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.follow.filter_words import FILTERS, Conditions, check_switch, conditions_given, merged
 from commands.follow.replay import posted, replayed
 
@@ -27,7 +28,7 @@ class Args:
     """Which pipeline, with which filter; or whether reactions on cards act."""
 
     target: Target
-    given: Conditions = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=dict)
     preview: bool = False
     reactions: bool | None = None
 
@@ -38,10 +39,10 @@ def parse(words: str) -> Args:
     reactions = parsed.flag("reactions")
     if reactions is not None:
         check_switch(reactions, "reactions", USAGE)
-    given, target = conditions_given(parsed, USAGE)
+    conditions, target = conditions_given(parsed, USAGE)
     return Args(
         target=target,
-        given=given,
+        conditions=conditions,
         preview=parsed.has("preview"),
         reactions=None if reactions is None else reactions == "on",
     )
@@ -49,13 +50,13 @@ def parse(words: str) -> Args:
 
 def spoken(args: Args) -> str:
     """Return arguments as one would type them."""
-    conditions = [f"--{name} {','.join(values)}" for name, values in args.given.items() if values]
+    conditions = [f"--{name} {','.join(values)}" for name, values in args.conditions.items() if values]
     return " ".join([args.target.pipeline or "", *conditions]).strip()
 
 
 def opens(args: Args, context: Context) -> Opening | None:
     """Return the form where no filter was typed."""
-    if args.given or args.preview or args.reactions is not None:
+    if args.conditions or args.preview or args.reactions is not None:
         return None
     return opening("subscribe", context, pipeline=args.target.pipeline or args.target.url or "")
 
@@ -91,15 +92,15 @@ async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> A
     if pipeline is None or pipeline.link is None:  # resolve has raised
         raise UsageError("Which pipeline?", usage=USAGE)
     row = pipeline.link
-    wanted = merged(filter_of(row), args.given)
-    count = len(posted(await replayed(row, context, starters=bool(wanted.by)), row, wanted))
-    words = harmless(wanted.in_words(row.branch or row.default_branch), styles=False)
+    new_filter = merged(filter_of(row), args.conditions)
+    count = len(posted(await replayed(row, context, starters=bool(new_filter.by)), row, new_filter))
+    words = harmless(new_filter.in_words(row.branch or row.default_branch), styles=False)
     times = f"It would have posted {plural(count, 'time')} in the last 7 days."
     if args.preview:
         text = f"{escape(pipeline.name)} with this filter: {words}. {times}"
         return Answer(message=Message(text=text, blocks=(section(text),)))
     await must_be_reachable(context, f"subscribe {pipeline.spoken()} {spoken(args)}".strip())
-    await context.store.links.update(row.id or 0, filters=wanted.words(), subscribed=True)
+    await context.store.links.update(row.id or 0, filters=new_filter.words(), subscribed=True)
     return actions.public_line(
         f"{actions.actor(context)} set the notifications of {escape(pipeline.name)} for this channel: {words}. {times}",
         pipeline=pipeline,

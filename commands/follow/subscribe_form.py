@@ -107,15 +107,15 @@ class SubscribeForm(Form):
         if field == LINK:
             return await self._drawn(links, chosen, before, arguments, context)
         custom = text(values, PRESET) == CHOSEN
-        given = _given(values)
-        if custom and not given["on"]:
-            known = [event for event in before.wanted if event in EVENTS] if field == PRESET else []
-            given["on"] = known or ["quiet"]
-        wanted = merged(before, given)
+        conditions = _conditions(values)
+        if custom and not conditions["on"]:
+            events = [event for event in before.wanted if event in EVENTS] if field == PRESET else []
+            conditions["on"] = events or ["quiet"]
+        new_filter = merged(before, conditions)
         return await self._drawn(
             links,
             chosen,
-            wanted,
+            new_filter,
             arguments,
             context,
             custom=custom,
@@ -126,25 +126,25 @@ class SubscribeForm(Form):
         self,
         links: Sequence[LinkRow],
         chosen: LinkRow,
-        wanted: Filter,
+        link_filter: Filter,
         arguments: Mapping[str, str],
         context: Context,
         *,
         custom: bool = False,
         somebody: bool = False,
     ) -> View:
-        shown = CHOSEN if wanted.events or custom else wanted.preset
+        shown = CHOSEN if link_filter.events or custom else link_filter.preset
         listed = [(link.alias or link.name, str(link.id)) for link in links]
         fields = [
             input_block("Notify about", radios(_turned(PRESET_WORDS), initial=shown), name=PRESET, dispatch=True),
         ]
         if shown == CHOSEN:
-            fields += _event_fields(wanted)
+            fields += _event_fields(link_filter)
         default = chosen.branch or chosen.default_branch
         fields += [
             input_block(
                 "Branches",
-                text_field(initial=", ".join(wanted.branches) or None, placeholder=default or "every branch"),
+                text_field(initial=", ".join(link_filter.branches) or None, placeholder=default or "every branch"),
                 name=BRANCH,
                 optional=True,
                 dispatch=True,
@@ -152,14 +152,14 @@ class SubscribeForm(Form):
             ),
             input_block(
                 "Only when started by",
-                multi_select(_turned(TRIGGER_WORDS), initial=wanted.triggers, placeholder="anything"),
+                multi_select(_turned(TRIGGER_WORDS), initial=link_filter.triggers, placeholder="anything"),
                 name=TRIGGER,
                 optional=True,
                 dispatch=True,
             ),
-            *_mention_fields(wanted.mention, somebody=somebody),
+            *_mention_fields(link_filter.mention, somebody=somebody),
         ]
-        times, newest = await _preview(chosen, wanted, context)
+        times, newest = await _preview(chosen, link_filter, context)
         blocks = [
             input_block("Pipeline", select(listed, initial=str(chosen.id)), name=LINK, dispatch=True),
             times,
@@ -178,7 +178,7 @@ class SubscribeForm(Form):
         if text(values, MENTION) == SOMEBODY and not text(values, PERSON):
             raise FieldError(PERSON, "Whom?")
         target = Target(pipeline=f"{chosen.connection}:{chosen.pipeline}")
-        return Submission(verb="subscribe", args=Args(target=target, given=_given(values)))
+        return Submission(verb="subscribe", args=Args(target=target, conditions=_conditions(values)))
 
 
 async def _links(context: Context) -> list[LinkRow]:
@@ -206,8 +206,8 @@ def _turned(words: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(label, value) for value, label in words.items()]
 
 
-def _event_fields(wanted: Filter) -> list[Block]:
-    ticked = wanted.events or PRESETS[wanted.preset]
+def _event_fields(link_filter: Filter) -> list[Block]:
+    ticked = link_filter.events or PRESETS[link_filter.preset]
     return [
         input_block(
             "When a build …",
@@ -245,38 +245,40 @@ def _events(values: Values) -> list[str]:
     return [*picked(values, RESULT), *picked(values, CHANGE)]
 
 
-def _given(values: Values) -> dict[str, Sequence[str]]:
+def _conditions(values: Values) -> dict[str, Sequence[str]]:
     """Return the conditions that stand in the fields; an empty one ends what stood there."""
     preset = text(values, PRESET) or "all"
     mention = text(values, MENTION) or AUTHOR
     branches = [part for part in re.split(r"[,\s]+", text(values, BRANCH)) if part]
-    given: dict[str, Sequence[str]] = {
+    conditions: dict[str, Sequence[str]] = {
         "on": _events(values) if preset == CHOSEN else [preset],
         "branch": branches,
         "trigger": picked(values, TRIGGER),
         "mention": [text(values, PERSON) or AUTHOR if mention == SOMEBODY else mention],
     }
-    return given
+    return conditions
 
 
-async def _preview(link: LinkRow, wanted: Filter, context: Context) -> tuple[Block, list[Block]]:
+async def _preview(link: LinkRow, link_filter: Filter, context: Context) -> tuple[Block, list[Block]]:
     """Return how often the filter would have posted, and one real build as it would look."""
     default = link.branch or link.default_branch
-    pasts = await replayed(link, context, starters=bool(wanted.by))
-    hits = posted(pasts, link, wanted)
+    pasts = await replayed(link, context, starters=bool(link_filter.by))
+    hits = posted(pasts, link, link_filter)
     times = plural(len(hits), "time", "times")
-    said = section(
-        f"*{harmless(wanted.in_words(default), styles=False)}*\nWould have posted *{times}* in the last 7 days."
+    summary = section(
+        f"*{harmless(link_filter.in_words(default), styles=False)}*\nWould have posted *{times}* in the last 7 days."
     )
     if not pasts:
-        return said, [small_print("Nothing ended there in these days.")]
+        return summary, [small_print("Nothing ended there in these days.")]
     if not hits:
-        return said, [
-            small_print(f"Not even the newest build: {harmless(judged(pasts[-1], link, wanted).reason, styles=False)}.")
+        return summary, [
+            small_print(
+                f"Not even the newest build: {harmless(judged(pasts[-1], link, link_filter).reason, styles=False)}."
+            )
         ]
     shown = hits[-1]
-    drawn = await _drawn_notification(shown, link, judged(shown, link, wanted).reason, context)
-    return said, [small_print("The newest of them:"), *drawn]
+    drawn = await _drawn_notification(shown, link, judged(shown, link, link_filter).reason, context)
+    return summary, [small_print("The newest of them:"), *drawn]
 
 
 async def _drawn_notification(shown: Past, link: LinkRow, reason: str, context: Context) -> list[Block]:

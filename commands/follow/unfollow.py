@@ -1,32 +1,19 @@
 """Stop following pipelines: /build unfollow [target|all]."""
 
-from dataclasses import dataclass
-
 from bot.blocks.message import Message, section
 from bot.blocks.text import escape, plural
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
+from commands.follow.watches import Args, end_watches, parse_ending
 
 USAGE = "unfollow [target|all]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Args:
-    """Which pipeline; without one, all that the person follows."""
-
-    target: Target
-
-    @property
-    def everything(self) -> bool:
-        """Whether all pipelines are meant."""
-        return self.target.empty or (self.target.pipeline or "").lower() == "all"
-
-
 def parse(words: str) -> Args:
     """Read the words after `unfollow`. Raises UsageError."""
-    return Args(target=read(words).only_target(USAGE))
+    return parse_ending(words, USAGE)
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch | None:
@@ -37,17 +24,15 @@ async def resolve(args: Args, context: Context) -> PipelineMatch | None:
 
 
 async def run(_args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:
-    """Stop following a pipeline, or all."""
-    rows = [row for row in await context.store.watches.of_user(context.team, context.user) if not row.build]
-    if pipeline is not None:
-        rows = [row for row in rows if (row.connection, row.pipeline) == (pipeline.connection, pipeline.id)]
-    for row in rows:
-        await context.store.watches.delete(row.id or 0)
-    name = escape(pipeline.name) if pipeline is not None else ""
-    if not rows:
-        text = f"You did not follow {name or 'anything'}."
+    """Stop following a pipeline, or all. Watches of single builds stay."""
+    if pipeline is None:
+        count = await end_watches(context, lambda row: not row.build)
+        text = f"You no longer follow {plural(count, 'pipeline')}." if count else "You did not follow anything."
     else:
-        text = f"You no longer follow {name or plural(len(rows), 'pipeline')}."
+        key = (pipeline.connection, pipeline.id, "")
+        count = await end_watches(context, lambda row: (row.connection, row.pipeline, row.build) == key)
+        name = escape(pipeline.name)
+        text = f"You no longer follow {name}." if count else f"You did not follow {name}."
     return Answer(message=Message(text=text, blocks=(section(text),)))
 
 

@@ -8,9 +8,9 @@ from bot.core.errors import UsageError
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch
 from commands.follow.mute import muted_pipeline, named_target, target_of
 
 USAGE = "unmute [target|all]"

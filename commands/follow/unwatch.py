@@ -1,33 +1,20 @@
 """Stop watching a build: /build unwatch [target|all]."""
 
-from dataclasses import dataclass
-
 from bot.blocks.message import Message, section
 from bot.blocks.text import escape, plural
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 from commands.follow.watch import watch_answer
+from commands.follow.watches import Args, end_watches, parse_ending
 
 USAGE = "unwatch [target|all]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Args:
-    """Which build; without one, all that the person watches."""
-
-    target: Target
-
-    @property
-    def everything(self) -> bool:
-        """Whether all watches are meant."""
-        return self.target.empty or (self.target.pipeline or "").lower() == "all"
-
-
 def parse(words: str) -> Args:
     """Read the words after `unwatch`. Raises UsageError."""
-    return Args(target=read(words).only_target(USAGE))
+    return parse_ending(words, USAGE)
 
 
 async def resolve(args: Args, context: Context) -> BuildMatch | None:
@@ -39,18 +26,14 @@ async def resolve(args: Args, context: Context) -> BuildMatch | None:
 
 async def run(_args: Args, match: BuildMatch | None, context: Context) -> Answer:
     """Stop watching a build, or all."""
-    own = [row for row in await context.store.watches.of_user(context.team, context.user) if row.build]
     if match is None:
-        for row in own:
-            await context.store.watches.delete(row.id or 0)
-        text = f"Stopped watching {plural(len(own), 'build')}." if own else "You were watching nothing."
+        count = await end_watches(context, lambda row: bool(row.build))
+        text = f"Stopped watching {plural(count, 'build')}." if count else "You were watching nothing."
         return Answer(message=Message(text=text, blocks=(section(text),)))
     key = (match.build.connection, match.build.pipeline, match.build.id)
-    ended = [row for row in own if (row.connection, row.pipeline, row.build) == key]
-    for row in ended:
-        await context.store.watches.delete(row.id or 0)
+    count = await end_watches(context, lambda row: (row.connection, row.pipeline, row.build) == key)
     name = escape(match.name)
-    return watch_answer(f"Stopped watching {name}." if ended else f"You were not watching {name}.", match)
+    return watch_answer(f"Stopped watching {name}." if count else f"You were not watching {name}.", match)
 
 
 COMMAND = Command(

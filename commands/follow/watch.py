@@ -8,9 +8,10 @@ from bot.core.errors import UsageError
 from bot.store.tables import WatchRow
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch, state_of
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import BuildMatch, resolve_build, state_of
+from commands.core.resolve import resolve_build
 
 USAGE = "watch [target] [--here]"
 

@@ -9,8 +9,9 @@ from bot.providers.base.capabilities import Capability
 from commands.act.decision import Step, open_steps, waiting_steps, words_of
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, match_of_link
+from commands.core.resolve import match_of_link
 from commands.core.words import choice_label
 
 USAGE = "approvals [target]"

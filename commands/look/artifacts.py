@@ -12,8 +12,9 @@ from bot.providers.base.capabilities import Capability
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Context, File, Role
 from commands.core.grammar import Target, read, unexpected
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 
 USAGE = "artifacts [target] [pattern] [--job NAME] [--upload]"
 UPLOAD_BYTES = 50 * 1024 * 1024

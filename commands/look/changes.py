@@ -8,8 +8,10 @@ from bot.core.errors import UsageError
 from bot.core.models import Build, IssueCounts
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.listings import build_before
+from commands.core.matches import BuildMatch, number_of, state_of
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, build_before, number_of, resolve_build, state_of
+from commands.core.resolve import resolve_build
 from commands.look.details import with_counts
 
 USAGE = "changes [target]"

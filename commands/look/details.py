@@ -8,7 +8,7 @@ from bot.core.errors import ProviderError
 from bot.core.models import Approval, Build, BuildKey
 from bot.providers.base.capabilities import Capability
 from commands.core.context import Context
-from commands.core.resolve import BuildMatch, PipelineMatch
+from commands.core.matches import BuildMatch, PipelineMatch
 
 COUNTS_SECONDS = 10
 MOST_STORED = 50
@@ -63,15 +63,15 @@ async def _read(key: BuildKey, pipeline: PipelineMatch) -> Build | None:
         return None
 
 
-def _joined(listed: Build, known: Build | None) -> Build:
+def _joined(listed: Build, stored: Build | None) -> Build:
     """Return a listed build with the fields that only the stored one has, where both are the same attempt's end."""
-    if known is None or (listed.status, listed.conclusion) != (known.status, known.conclusion):
+    if stored is None or (listed.status, listed.conclusion) != (stored.status, stored.conclusion):
         return listed
     return replace(
         listed,
-        commit=listed.commit or known.commit,
-        message=listed.message or known.message,
-        author=listed.author or known.author,
-        started_at=listed.started_at or known.started_at,
-        completed_at=listed.completed_at or known.completed_at,
+        commit=listed.commit or stored.commit,
+        message=listed.message or stored.message,
+        author=listed.author or stored.author,
+        started_at=listed.started_at or stored.started_at,
+        completed_at=listed.completed_at or stored.completed_at,
     )

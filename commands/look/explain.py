@@ -7,8 +7,9 @@ from bot.blocks.text import bold, harmless, when
 from bot.store.tables import NotificationRow
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 
 USAGE = "explain [build]"
 EVENTS = {
@@ -76,11 +77,11 @@ def _fate(row: NotificationRow) -> str:
 
 
 async def _nothing_decided(match: BuildMatch, context: Context) -> str:
-    known = await context.store.builds.get(match.build.key)
+    stored = await context.store.builds.get(match.build.key)
     links = await context.store.links.of_pipeline(match.build.connection, match.build.pipeline)
     if not any(link.team == context.team for link in links):
         return "Nothing was decided: no channel of this workspace follows the pipeline."
-    if known is None or not known[0].completed:
+    if stored is None or not stored[0].completed:
         return "Nothing has been decided yet: I have not seen its end."
     return "Nothing was decided: it ended before the pipeline was linked."
 

@@ -10,8 +10,10 @@ from bot.providers.base.capabilities import Capability
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.listings import build_before
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, build_before, resolve_build
+from commands.core.resolve import resolve_build
 from commands.look.details import with_counts
 
 USAGE = "issues [target] [--new] [--severity error|warning|analyzer|test]"

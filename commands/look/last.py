@@ -9,8 +9,10 @@ from bot.core.models import Ref
 from commands.core.actions import noted
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import ParsedArgs, Target, read
+from commands.core.listings import recent_builds
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, recent_builds, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.look.details import filled
 
 MOST_READ = 10

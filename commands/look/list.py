@@ -15,8 +15,9 @@ from bot.store.tables import LinkRow, PipelineRow
 from commands.core.actions import must_be_able
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.look import last
 
 USAGE = "list [pipelines|builds|branches|links|connections|schedules] [pattern] [--state WORD]"

@@ -16,8 +16,9 @@ from commands.act.jobs import job_named
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Context, File, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 
 USAGE = "logs [target] [job] [--errors|--tail 50|--grep TEXT|--file]"
 FILE_BYTES = 1024 * 1024

@@ -7,8 +7,9 @@ from commands.core.actions import noted
 from commands.core.available_actions import verbs_of
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import BuildMatch, resolve_build
+from commands.core.resolve import resolve_build
 from commands.look.details import open_approvals, with_counts
 
 USAGE = "show [build]"

@@ -13,8 +13,9 @@ from bot.store.tables import AttemptRow
 from commands.core.actions import noted
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, parse_duration, read
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 
 USAGE = "stats [target] [--since 30d]"
 MOST_BRANCHES = 8

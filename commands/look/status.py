@@ -15,8 +15,10 @@ from commands.core.actions import noted
 from commands.core.available_actions import verbs_of
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.listings import pipeline_names, recent_builds
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import PipelineMatch, match_of_link, pipeline_names, recent_builds, resolve_pipeline
+from commands.core.resolve import match_of_link, resolve_pipeline
 from commands.look.details import filled
 
 USAGE = "status [target|all|mine|SHA]"
@@ -166,24 +168,24 @@ async def _commit(sha: str, context: Context, *, public: bool) -> Answer:
     links = await context.store.links.of_channel(context.team, context.channel)
 
     async def listed(provider: AnyProvider, pipeline: str) -> list[Build]:
-        wanted = BuildFilter(commit=sha, limit=MOST_OF_COMMIT)
+        query = BuildFilter(commit=sha, limit=MOST_OF_COMMIT)
         try:
             async with asyncio.timeout(SECONDS):
-                return [build async for build in provider.builds(pipeline, wanted)]
+                return [build async for build in provider.builds(pipeline, query)]
         except (ProviderError, TimeoutError):
             return []
 
-    asked = [listed(visible[link.connection], link.pipeline) for link in links if link.connection in visible]
-    for of_pipeline in await asyncio.gather(*asked):
+    listings = [listed(visible[link.connection], link.pipeline) for link in links if link.connection in visible]
+    for of_pipeline in await asyncio.gather(*listings):
         builds.update({build.key: build for build in of_pipeline})
     if not builds:
         raise UsageError(f"No build of commit `{sha[:12]}` is known.", hint="Only linked pipelines are looked through.")
-    found = list(builds.values())
+    listed_builds = list(builds.values())
     return Answer(
         message=commit_list(
-            found,
+            listed_builds,
             sha=sha,
-            labels=await pipeline_names(found, context),
+            labels=await pipeline_names(listed_builds, context),
             connection_labels=context.services.connections.labels(context.team),
             now=context.now,
         ),

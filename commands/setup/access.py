@@ -149,7 +149,7 @@ async def _grant(args: Args, context: Context) -> Answer:
     )
     return public_line(
         f"{actor(context)} gave {_who(args.subject)} the {args.role} role{_narrowed(args.pipelines, args.refs)} "
-        f"{_where(args)}"
+        f"{_reach(args)}"
     )
 
 
@@ -166,7 +166,7 @@ async def _revoke(args: Args, context: Context) -> Answer:
         raise UsageError("There is no such grant.", hint=f"`{context.command} access` shows which there are.")
     return public_line(
         f"{actor(context)} took the {args.role} role from {_who(args.subject)}{_narrowed(args.pipelines, args.refs)} "
-        f"{_where(args)}"
+        f"{_reach(args)}"
     )
 
 
@@ -174,7 +174,7 @@ def _counts_in(args: Args, context: Context) -> str:
     return context.channel if args.channel is None else args.channel
 
 
-def _where(args: Args) -> str:
+def _reach(args: Args) -> str:
     if args.channel is None:
         return "in this channel"
     return f"in <#{args.channel}>" if args.channel else "everywhere"
@@ -190,17 +190,17 @@ async def _ask(args: Args, context: Context) -> Answer:
     here = "" if context.is_direct else f" in <#{context.channel}>"
     text = f"{actor(context)} asks for the {args.role} role{_narrowed(args.pipelines, args.refs)}{here}."
     message = Message(text=text, blocks=(section(text), actions(button("Grant it", grant, style="primary"))))
-    told: list[str] = []
+    notified: list[str] = []
     for admin in admins:
         try:
             await context.services.sender.post(context.team, admin, message)
         except SlackError:
             continue
-        told.append(f"<@{admin}>")
-    if not told:
+        notified.append(f"<@{admin}>")
+    if not notified:
         raise UsageError("Nobody here can be asked by me.", hint="Ask an admin of this workspace.")
-    asked = f"I have asked {' and '.join(told)}."
-    return Answer(message=Message(text=asked, blocks=(section(asked),)), replace=True)
+    reply = f"I have asked {' and '.join(notified)}."
+    return Answer(message=Message(text=reply, blocks=(section(reply),)), replace=True)
 
 
 async def _show(context: Context) -> Answer:

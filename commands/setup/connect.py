@@ -33,12 +33,12 @@ class Args:
 
 def parse(words: str) -> Args:
     """Read the words after `connect`. Raises UsageError for a system that is not there."""
-    given = "_".join(words.lower().replace("-", " ").split())
-    fits = [kind for kind in PROVIDERS if kind.startswith(given) or kind.replace("_", "") == given]
-    if given and len(fits) != 1:
+    name = "_".join(words.lower().replace("-", " ").split())
+    fits = [kind for kind in PROVIDERS if kind.startswith(name) or kind.replace("_", "") == name]
+    if name and len(fits) != 1:
         kinds = ", ".join(f"`{kind}`" for kind in PROVIDERS)
         raise UsageError(f"There is no CI system `{words.strip()}`.", hint=f"There are {kinds}.", usage=USAGE)
-    return Args(kind=fits[0] if given else "")
+    return Args(kind=fits[0] if name else "")
 
 
 def spoken(args: Args) -> str:

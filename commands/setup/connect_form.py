@@ -52,7 +52,10 @@ class ConnectForm(Form):
                 name=NAME,
                 hint="How it is called in commands, as in name:pipeline.",
             ),
-            *(_field(name, field, PROVIDERS[kind].default_url) for name, field in _asked(PROVIDERS[kind].options_type)),
+            *(
+                _field(name, field, PROVIDERS[kind].default_url)
+                for name, field in _options_to_fill(PROVIDERS[kind].options_type)
+            ),
         ]
         note = "We test the credentials before saving them."
         return self.view([system, *renewed(fields, kind), small_print(OPENLY, note)], {**arguments, KIND: kind})
@@ -92,10 +95,10 @@ def _free_name(kind: str, context: Context) -> str:
     return next(name for name in (kind, *(f"{kind}-{n}" for n in range(2, 1000))) if name not in taken)
 
 
-def _asked(options: type[Options]) -> Iterator[tuple[str, FieldInfo]]:
+def _options_to_fill(options: type[Options]) -> Iterator[tuple[str, FieldInfo]]:
     """Yield the options a person is asked for: the needed ones first, the address last."""
     fields = [(name, field) for name, field in options.model_fields.items() if name not in OURS]
-    yield from sorted(fields, key=lambda one: (one[0] == "url", not one[1].is_required()))
+    yield from sorted(fields, key=lambda pair: (pair[0] == "url", not pair[1].is_required()))
 
 
 def _plain_type(field: FieldInfo) -> Any:
@@ -124,17 +127,17 @@ def _field(name: str, field: FieldInfo, default_url: str) -> Block:
 
 
 def _settings(values: Values, options: type[Options]) -> dict[str, object]:
-    given: dict[str, object] = {}
-    for name, field in _asked(options):
+    settings: dict[str, object] = {}
+    for name, field in _options_to_fill(options):
         value = text(values, f"{PREFIX}{name}")
         kind = _plain_type(field)
         if kind is bool:
-            given[name] = value == "true"
+            settings[name] = value == "true"
         elif value and get_origin(kind) in {tuple, list, frozenset}:
-            given[name] = [part.strip() for part in value.split(",") if part.strip()]
+            settings[name] = [part.strip() for part in value.split(",") if part.strip()]
         elif value:
-            given[name] = value
-    return given
+            settings[name] = value
+    return settings
 
 
 def _validated(options: type[Options], settings: Mapping[str, object]) -> None:
@@ -142,25 +145,25 @@ def _validated(options: type[Options], settings: Mapping[str, object]) -> None:
     try:
         options.model_validate(settings)
     except ValidationError as exc:
-        asked = {name for name, _field in _asked(options)}
-        said: dict[str, str] = {}
+        names = {name for name, _field in _options_to_fill(options)}
+        messages: dict[str, str] = {}
         for error in exc.errors():
             name = str(error["loc"][0]) if error["loc"] else ""
             words = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
-            said[f"{PREFIX}{name}" if name in asked else KIND] = f"{words}."
-        raise FieldError(next(iter(said)), next(iter(said.values())), others=said) from exc
+            messages[f"{PREFIX}{name}" if name in names else KIND] = f"{words}."
+        raise FieldError(next(iter(messages)), next(iter(messages.values())), others=messages) from exc
 
 
 def _blamed(error: ProviderError, options: type[Options], settings: Mapping[str, object]) -> BotError:
     """Return the CI system's refusal at the field it is about, so that nothing has to be typed again."""
-    said = f"{error.message} {error.hint or ''}".strip()
-    given = [name for name, _field in _asked(options) if name in settings]
-    hidden = [name for name in given if _plain_type(options.model_fields[name]) is SecretStr]
-    shown = [name for name in given if name not in hidden]
+    message = f"{error.message} {error.hint or ''}".strip()
+    names = [name for name, _field in _options_to_fill(options) if name in settings]
+    hidden = [name for name in names if _plain_type(options.model_fields[name]) is SecretStr]
+    shown = [name for name in names if name not in hidden]
     if isinstance(error, AuthFailed) and hidden:
-        return FieldError(f"{PREFIX}{hidden[-1]}", said)
+        return FieldError(f"{PREFIX}{hidden[-1]}", message)
     if isinstance(error, NotFound) and shown:
-        return FieldError(f"{PREFIX}{shown[0]}", said)
-    if isinstance(error, Unavailable) and "url" in given:
-        return FieldError(f"{PREFIX}url", said)
-    return FieldError(KIND, said)
+        return FieldError(f"{PREFIX}{shown[0]}", message)
+    if isinstance(error, Unavailable) and "url" in names:
+        return FieldError(f"{PREFIX}url", message)
+    return FieldError(KIND, message)

@@ -14,9 +14,10 @@ from commands.core.channel import must_be_reachable
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.follow.replay import posted, replayed
 
 USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
@@ -90,47 +91,47 @@ def authorize(args: Args, pipeline: PipelineMatch, _context: Context) -> Sequenc
 async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     """Link, remember what has been built so far, and offer to narrow the notifications."""
     await must_be_reachable(context, f"link {spoken(args)}")
-    known = await pipeline.provider.pipeline(pipeline.id)
-    await context.store.pipelines.save(pipeline.connection, [known], context.now)
+    details = await pipeline.provider.pipeline(pipeline.id)
+    await context.store.pipelines.save(pipeline.connection, [details], context.now)
     links = await context.store.links.of_channel(context.team, context.channel)
-    before = next((row for row in links if (row.connection, row.pipeline) == (pipeline.connection, known.id)), None)
-    row = await context.store.links.save(_row(args, pipeline, known, before, context, is_first=not links))
-    trouble = await _seed(pipeline, known, context)
-    target = pipeline.provider.poll_target(known.id)
+    before = next((row for row in links if (row.connection, row.pipeline) == (pipeline.connection, details.id)), None)
+    row = await context.store.links.save(_row(args, pipeline, details, before, context, is_first=not links))
+    trouble = await _seed(pipeline, details, context)
+    target = pipeline.provider.poll_target(details.id)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
     context.services.wake_poller()
     pasts = await replayed(row, context)
     message = link_confirmation(
         name=row.alias or row.name,
-        pipeline=full_name(known),
+        pipeline=full_name(details),
         connection_label=pipeline.provider.label,
         user=context.user,
         branch=row.branch or row.default_branch,
         is_default=row.is_default,
         target=row.alias or pipeline.spoken(),
         would={preset: len(posted(pasts, row, Filter(preset=preset))) for preset in PRESETS},
-        enabled=known.enabled,
+        enabled=details.enabled,
         trouble=trouble,
         again=before is not None,
         command=context.command,
     )
-    return Answer(message=message, public=before is None, connection=pipeline.connection, pipeline=known.id)
+    return Answer(message=message, public=before is None, connection=pipeline.connection, pipeline=details.id)
 
 
 def _row(
-    args: Args, pipeline: PipelineMatch, known: Pipeline, before: LinkRow | None, context: Context, *, is_first: bool
+    args: Args, pipeline: PipelineMatch, details: Pipeline, before: LinkRow | None, context: Context, *, is_first: bool
 ) -> LinkRow:
     branch = args.branch or (args.target.ref.name if args.target.ref else before.branch if before else "")
     return LinkRow(
         team=context.team,
         channel=context.channel,
         connection=pipeline.connection,
-        pipeline=known.id,
-        path=known.path,
-        name=full_name(known),
+        pipeline=details.id,
+        path=details.path,
+        name=full_name(details),
         alias=args.alias or (before.alias if before else ""),
         is_default=args.is_default or (before.is_default if before else is_first),
-        default_branch=known.default_branch or "",
+        default_branch=details.default_branch or "",
         branch=branch,
         filters=before.filters if before else "",
         protected=args.protected if args.protected is not None else before.protected if before else "",
@@ -146,14 +147,14 @@ def full_name(pipeline: Pipeline) -> str:
     return pipeline.name
 
 
-async def _seed(pipeline: PipelineMatch, known: Pipeline, context: Context) -> str:
+async def _seed(pipeline: PipelineMatch, details: Pipeline, context: Context) -> str:
     """Store the newest builds without announcing them: the baseline of the next one. Costs one listing.
 
     Returns what went wrong, in words.
     """
     try:
         async with asyncio.timeout(SEED_SECONDS):
-            builds = [build async for build in pipeline.provider.builds(known.id, BuildFilter(limit=SEED_BUILDS))]
+            builds = [build async for build in pipeline.provider.builds(details.id, BuildFilter(limit=SEED_BUILDS))]
     except ProviderError as exc:
         return str(exc)
     except TimeoutError:

@@ -33,12 +33,12 @@ class LinkForm(Form):
 
     async def _drawn(self, chosen: str, arguments: Mapping[str, str], context: Context) -> View:
         connection, _, pipeline = chosen.partition(":")
-        known = await context.store.pipelines.get(connection, pipeline) if pipeline else None
+        row = await context.store.pipelines.get(connection, pipeline) if pipeline else None
         links = await context.store.links.of_channel(context.team, context.channel)
         is_first = not links
         branch = input_block(
             "Branch to follow",
-            text_field(placeholder=(known.default_branch if known else "") or "the default branch"),
+            text_field(placeholder=(row.default_branch if row else "") or "the default branch"),
             name=BRANCH,
             optional=True,
             hint="Default: the pipeline's own.",
@@ -53,7 +53,7 @@ class LinkForm(Form):
             ),
             input_block(
                 "Alias",
-                text_field(placeholder=known.name.lower().replace(" ", "-") if known else "web"),
+                text_field(placeholder=row.name.lower().replace(" ", "-") if row else "web"),
                 name=ALIAS,
                 optional=True,
                 hint="A short name in this channel.",

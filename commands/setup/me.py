@@ -156,13 +156,13 @@ async def _shown(context: Context) -> Message:
     identities = await context.store.people.identities(context.team, context.user)
     name = escape(person.name or context.user)
     lines = [f"*You* are {name}, time zone {escape(person.tz or DEFAULT_ZONE)}."]
-    known = sorted(
+    identifiers = sorted(
         {row.value if row.kind == "email" else f"{row.kind}:{row.value}" for row in identities}
         | ({person.email} if person.email else set())
     )
     lines.append(
-        f"Known to CI systems as {', '.join(code(value) for value in known)}."
-        if known
+        f"Known to CI systems as {', '.join(code(value) for value in identifiers)}."
+        if identifiers
         else "I know no address or handle of yours."
     )
     lines += [
@@ -170,7 +170,7 @@ async def _shown(context: Context) -> Message:
         for setting, words in SWITCHES.items()
     ]
     lines.append(f"• working hours for direct messages: {own.get('hours', 'off')}")
-    return Message(text=f"{name}: {', '.join(known)}", blocks=sections(lines))
+    return Message(text=f"{name}: {', '.join(identifiers)}", blocks=sections(lines))
 
 
 COMMAND = Command(

@@ -30,7 +30,7 @@ class MeForm(Form):
     async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form with what is known."""
         person = await context.services.people.person(context.team, context.user)
-        emails, handles, settings = await _known(context)
+        emails, handles, settings = await _own_settings(context)
         own = f"Slack tells me {person.email}; only others are needed here." if person.email else None
         ticked = [name for name in SWITCHES if _is_on(settings, name)]
         blocks = [
@@ -68,14 +68,14 @@ class MeForm(Form):
     @override
     async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
         """Return `me` with what differs; nothing is changed where a field can't be read."""
-        emails, handles, settings = await _known(context)
-        wanted_emails = [word.lower() for word in re.split(r"[,;\s]+", text(values, EMAILS)) if word]
-        wanted_handles = [word for word in re.split(r"[,;\s]+", text(values, HANDLES)) if word]
+        emails, handles, settings = await _own_settings(context)
+        new_emails = [word.lower() for word in re.split(r"[,;\s]+", text(values, EMAILS)) if word]
+        new_handles = [word for word in re.split(r"[,;\s]+", text(values, HANDLES)) if word]
         ticked = picked(values, SWITCH)
         hours = re.sub(r"(?<!\s)\s*+[-–—]++\s*+", "-", text(values, HOURS))
         typed: list[tuple[str, str]] = [
-            *((EMAILS, f"email {word}") for word in wanted_emails if word not in emails),
-            *((HANDLES, f"link {word}") for word in wanted_handles if word not in handles),
+            *((EMAILS, f"email {word}") for word in new_emails if word not in emails),
+            *((HANDLES, f"link {word}") for word in new_handles if word not in handles),
             *(
                 (SWITCH, f"{name} {'on' if name in ticked else 'off'}")
                 for name in SWITCHES
@@ -84,7 +84,7 @@ class MeForm(Form):
             *([(HOURS, f"hours {hours or 'off'}")] if hours != _hours(settings) else []),
         ]
         changes = [change for field, words in typed for change in _read(field, words)]
-        ended = [word for word in (*emails, *handles) if word not in (*wanted_emails, *wanted_handles)]
+        ended = [word for word in (*emails, *handles) if word not in (*new_emails, *new_handles)]
         changes += [Change(act=Act.FORGET, value=word) for word in ended]
         return Submission(verb="me", args=Args(changes=tuple(changes)))
 
@@ -105,7 +105,7 @@ def _read(field: str, words: str) -> tuple[Change, ...]:
         raise FieldError(field, f"“{value}” does not read as {like}.") from exc
 
 
-async def _known(context: Context) -> tuple[list[str], list[str], dict[str, str]]:
+async def _own_settings(context: Context) -> tuple[list[str], list[str], dict[str, str]]:
     """Return a person's own addresses, handles and settings."""
     rows = [row for row in await context.store.people.identities(context.team, context.user) if row.manual]
     emails = sorted(row.value for row in rows if row.kind == "email")

@@ -8,9 +8,10 @@ from bot.core.errors import UsageError
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, is_admin
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 
 USAGE = "unlink [pipeline]"
 

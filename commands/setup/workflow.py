@@ -14,9 +14,10 @@ from bot.providers.base.provider import PipelineAdmin
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 
 USAGE = "workflow enable|disable|duplicate|create|rename|delete|choices <pipeline> [NEW NAME] [KEY=VALUE …]"
 

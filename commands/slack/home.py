@@ -11,8 +11,8 @@ from bot.providers.base.provider import AnyProvider
 from bot.store.tables import LinkRow
 from commands.core.available_actions import verbs_of
 from commands.core.context import Context, Role
+from commands.core.listings import pipeline_names
 from commands.core.permissions import role_of
-from commands.core.resolve import pipeline_names
 from commands.look.list import filter_words
 from commands.slack.shortcuts import target_of
 

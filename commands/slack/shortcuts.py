@@ -57,12 +57,12 @@ async def reacted(event: Mapping[str, Any], context: Context) -> str:
     if not verb or item.get("type") != "message":
         return ""
     card = await context.store.cards.at(context.team, str(item.get("channel") or ""), str(item.get("ts") or ""))
-    known = await context.store.builds.get(_key(card)) if card is not None else None
-    if known is None:
+    stored = await context.store.builds.get(_key(card)) if card is not None else None
+    if stored is None:
         return ""
     if verb == "mute":
-        return f"mute {spoken(known[0].connection, known[0].pipeline)} --for 2h"
-    return f"{verb} {target_of(known[0])}"
+        return f"mute {spoken(stored[0].connection, stored[0].pipeline)} --for 2h"
+    return f"{verb} {target_of(stored[0])}"
 
 
 async def previews(event: Mapping[str, Any], context: Context) -> dict[str, Message]:

@@ -253,10 +253,10 @@ class Buildkite(System):
 
     def _find_job(self, call: Call) -> tuple[Build, Job]:
         self._in_org(call, {})
-        found = self.simulation.job(self.name, call.at("job"))
-        if found is None or ("number" in call.request.path_params and self._find_build(call) is not found[0]):
+        match = self.simulation.job(self.name, call.at("job"))
+        if match is None or ("number" in call.request.path_params and self._find_build(call) is not match[0]):
             raise self._refuse(404, "No job found")
-        return found
+        return match
 
     def _find_artifact(self, call: Call) -> tuple[Build, Job, Artifact]:
         build, job = self._find_job(call)
@@ -364,13 +364,13 @@ class Buildkite(System):
 
     def _pipelines(self, call: Call) -> Response:
         self._in_org(call, {})
-        found = [
+        pipelines = [
             pipeline
             for pipeline in self.simulation.of_system(self.name)
             if call.query.get("name", "").lower() in pipeline.name.lower()
             and call.query.get("repository", "").lower() in f"git@demo.example:{pipeline.repo.slug}.git"
         ]
-        page, headers = self._paged(call, found)
+        page, headers = self._paged(call, pipelines)
         return answer([self._pipeline(call, pipeline) for pipeline in page], headers=headers)
 
     def _pipeline(self, call: Call | None, pipeline: Pipeline, when: Any = iso) -> JSON:
@@ -576,19 +576,19 @@ class Buildkite(System):
         ]
         if wrong:
             return answer({"message": "Validation Failed", "errors": wrong}, 422)
-        branch, wanted = str(body["branch"]), str(body["commit"])
+        branch, revision = str(body["branch"]), str(body["commit"])
         repo = pipeline.repo
         head = repo.branches.get(branch)
-        found = (head, False) if wanted == "HEAD" and head else repo.find(wanted)
+        match = (head, False) if revision == "HEAD" and head else repo.find(revision)
         outcome = None
-        if found is None or found[0] is None:
+        if match is None or match[0] is None:
             # The service knows no repository: it accepts any name, and the checkout fails on the machine.
             commit = Commit(
-                sha=wanted, message=f"Build of {branch}", author=self.owner, at=self.simulation.now, parent="0" * 40
+                sha=revision, message=f"Build of {branch}", author=self.owner, at=self.simulation.now, parent="0" * 40
             )
             outcome = Outcome.FAIL
         else:
-            commit = found[0]
+            commit = match[0]
         build = self.simulation.start(
             pipeline,
             commit=commit,
@@ -633,10 +633,10 @@ class Buildkite(System):
 
     def _retry_failed(self, call: Call) -> Response:
         build = self._find_build(call)
-        wanted = [part.strip() for part in str(self.body(call).get("states") or "").split(",") if part.strip()]
-        if not set(wanted) <= set(RETRYABLE):
+        states = [part.strip() for part in str(self.body(call).get("states") or "").split(",") if part.strip()]
+        if not set(states) <= set(RETRYABLE):
             raise self._refuse(400, f"states must be any of {', '.join(RETRYABLE)}")
-        words = wanted or list(RETRYABLE)
+        words = states or list(RETRYABLE)
         jobs = [
             job
             for job in build.current
@@ -760,20 +760,20 @@ class Buildkite(System):
     def _unblock(self, call: Call) -> Response:
         build, job = self._find_job(call)
         body = self.body(call)
-        given = body.get("fields") or {}
-        if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        answers = body.get("fields") or {}
+        if not isinstance(answers, dict) or not all(isinstance(value, str) for value in answers.values()):
             raise self._refuse(400, "fields must be a map of strings")
         if job.step.approval is not ApprovalKind.INSTANT:
             raise self._refuse(400, "This job type cannot be unblocked")
         values = {}
-        for wanted in job.step.fields:
-            value = given.get(wanted.key, wanted.default)
-            if wanted.required and not value:
-                raise self._refuse(422, f"{wanted.label} is required")
-            if value and wanted.options and value not in wanted.options:
-                raise self._refuse(422, f"{wanted.label} must be one of {', '.join(wanted.options)}")
+        for field in job.step.fields:
+            value = answers.get(field.key, field.default)
+            if field.required and not value:
+                raise self._refuse(422, f"{field.label} is required")
+            if value and field.options and value not in field.options:
+                raise self._refuse(422, f"{field.label} must be one of {', '.join(field.options)}")
             if value:
-                values[wanted.key] = value
+                values[field.key] = value
         by = next((person for person in self.simulation.people if person.uid == body.get("unblocker")), self.owner)
         try:
             self.simulation.approve(build, job, by)
@@ -791,14 +791,14 @@ class Buildkite(System):
             times = [int((job.started_at or 0) * 1e9)] if data else []
             return answer({"url": call.url, "content": text, "size": len(data), "header_times": times})
         headers = {"Accept-Ranges": "bytes"}
-        wanted = call.header("range")
-        if not wanted:
+        byte_range = call.header("range")
+        if not byte_range:
             return Response(data, headers=headers, media_type="text/plain")
-        if not wanted.startswith("bytes=-") or not wanted[7:].isdigit() or int(wanted[7:]) == 0:
+        if not byte_range.startswith("bytes=-") or not byte_range[7:].isdigit() or int(byte_range[7:]) == 0:
             raise self._refuse(400, "Only suffix ranges such as bytes=-1024 are supported")
         if not data:
             raise self._refuse(416, "The log is empty")
-        tail = data[-int(wanted[7:]) :]
+        tail = data[-int(byte_range[7:]) :]
         headers["Content-Range"] = f"bytes {len(data) - len(tail)}-{len(data) - 1}/{len(data)}"
         return Response(tail, 206, headers=headers, media_type="text/plain")
 
@@ -811,7 +811,7 @@ class Buildkite(System):
         build = self._find_build(call)
         made = []
         failed = [test for _, test in build.tests() if test.outcome == "failed"]
-        for context, style, count, said in (
+        for context, style, count, noun in (
             ("eslint", "warning", build.count(IssueKind.WARNING), "warnings"),
             ("tests", "error", len(failed), "failed tests"),
         ):
@@ -828,7 +828,7 @@ class Buildkite(System):
                 "updated_at": iso(build.updated_at),
             }
             if call.query.get("omit_body") != "true":
-                note["body_html"] = f"<p>{count} {said}</p>"
+                note["body_html"] = f"<p>{count} {noun}</p>"
             made.append(note)
         page, headers = self._paged(call, made)
         return answer(page, headers=headers)
@@ -856,13 +856,13 @@ class Buildkite(System):
         state, path = call.query.get("state"), call.query.get("path")
         if state is not None and state not in ARTIFACT_STATES:
             raise self._refuse(422, "state is not valid")
-        found = [
+        artifacts = [
             self._artifact(call, build, job, artifact)
             for job in jobs
             for artifact in job.artifacts
             if state in {None, "finished"} and (path is None or fnmatch.fnmatchcase(artifact.path, path))
         ]
-        page, headers = self._paged(call, found)
+        page, headers = self._paged(call, artifacts)
         return answer(page, headers=headers)
 
     def _build_artifacts(self, call: Call) -> Response:
@@ -887,13 +887,13 @@ class Buildkite(System):
         build = self.simulation.build(self.name, call.at("uid"))
         if build is None:
             raise self._refuse(404, "No build found")
-        wanted = call.query.get("tags", "")
-        found = [
+        tags = call.query.get("tags", "")
+        tests = [
             test
             for _, test in build.tests()
-            if wanted not in {"result:^failed", "result:failed"} or test.outcome == "failed"
+            if tags not in {"result:^failed", "result:failed"} or test.outcome == "failed"
         ]
-        page, headers = self._paged(call, found)
+        page, headers = self._paged(call, tests)
         return answer([self._test(call, build, test) for test in page], headers=headers)
 
     def _test(self, call: Call, build: Build, test: Test) -> JSON:

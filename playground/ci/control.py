@@ -145,12 +145,12 @@ class Control:
         ci = self._ci
         if request.method == "DELETE":
             ci.requests.clear()
-        wanted, since = request.query_params.get("system"), whole(request.query_params.get("since"), 0, least=0)
+        system, since = request.query_params.get("system"), whole(request.query_params.get("since"), 0, least=0)
         gone = ci.requests_total - len(ci.requests)
         kept = list(ci.requests)[max(since - gone, 0) :]
         return answer(
             {
-                "requests": [entry for entry in kept if wanted in {None, entry["system"]}],
+                "requests": [entry for entry in kept if system in {None, entry["system"]}],
                 "total": ci.requests_total,
             }
         )
@@ -158,24 +158,24 @@ class Control:
     # finding
 
     def _system(self, body: JSON) -> System:
-        found = self._ci.systems.get(str(body.get("system")))
-        if found is None:
+        system = self._ci.systems.get(str(body.get("system")))
+        if system is None:
             raise BadRequest(
                 f"There is no system {body.get('system')!r}; there are {', '.join(self._ci.systems)}.", 404
             )
-        return found
+        return system
 
     def _pipeline(self, body: JSON) -> Pipeline:
-        system, wanted = self._system(body), str(body.get("pipeline"))
+        system, name = self._system(body), str(body.get("pipeline"))
         pipelines = self._ci.of_system(system.name)
-        found = [pipeline for pipeline in pipelines if pipeline.path == wanted] or [
-            pipeline for pipeline in pipelines if wanted in {pipeline.path.rpartition("/")[2], pipeline.name}
+        matches = [pipeline for pipeline in pipelines if pipeline.path == name] or [
+            pipeline for pipeline in pipelines if name in {pipeline.path.rpartition("/")[2], pipeline.name}
         ]
-        if len(found) != 1:
+        if len(matches) != 1:
             raise BadRequest(
-                f"There is no one pipeline {wanted!r}; there are {', '.join(it.path for it in pipelines)}.", 404
+                f"There is no one pipeline {name!r}; there are {', '.join(it.path for it in pipelines)}.", 404
             )
-        return found[0]
+        return matches[0]
 
     def _find(self, body: JSON) -> Build:
         system, key = self._system(body), str(body.get("build"))

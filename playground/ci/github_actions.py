@@ -355,11 +355,11 @@ class GitHubActions(System):
 
     def _branches(self, call: Call) -> Response:
         repo = self._repo(call)
-        found = [
+        branches = [
             {"name": name, "commit": self._ref_commit(repo, commit, call), "protected": name == repo.default_branch}
             for name, commit in sorted(repo.branches.items())
         ]
-        return self._listing(call, None, found)
+        return self._listing(call, None, branches)
 
     def _one_branch(self, call: Call) -> Response:
         repo, name = self._repo(call), call.at("branch")
@@ -371,7 +371,7 @@ class GitHubActions(System):
     def _tags(self, call: Call) -> Response:
         repo = self._repo(call)
         base = f"{self.root(call)}/repos/{repo.slug}"
-        found = [
+        tags = [
             {
                 "name": name,
                 "commit": self._ref_commit(repo, commit, call),
@@ -381,11 +381,11 @@ class GitHubActions(System):
             }
             for name, commit in sorted(repo.tags.items())
         ]
-        return self._listing(call, None, found)
+        return self._listing(call, None, tags)
 
     def _pulls(self, call: Call) -> Response:
         repo = self._repo(call)
-        found = [
+        pulls = [
             {
                 "id": repo.number * 1000 + pull.number,
                 "number": pull.number,
@@ -398,15 +398,15 @@ class GitHubActions(System):
             }
             for pull in repo.pulls.values()
         ]
-        wanted = call.query.get("state", "open")
-        return self._listing(call, None, [it for it in found if wanted in {"all", it["state"]}])
+        state = call.query.get("state", "open")
+        return self._listing(call, None, [it for it in pulls if state in {"all", it["state"]}])
 
     def _matching(self, call: Call) -> Response:
-        repo, wanted = self._repo(call), f"refs/{call.at('ref')}"
+        repo, prefix = self._repo(call), f"refs/{call.at('ref')}"
         names = {f"refs/heads/{name}": commit for name, commit in repo.branches.items()}
         names |= {f"refs/tags/{name}": commit for name, commit in repo.tags.items()}
         base = f"{self.root(call)}/repos/{repo.slug}/git"
-        found = [
+        refs = [
             {
                 "ref": name,
                 "node_id": f"REF_{name}",
@@ -414,9 +414,9 @@ class GitHubActions(System):
                 "object": {"type": "commit", "sha": commit.sha, "url": f"{base}/commits/{commit.sha}"},
             }
             for name, commit in sorted(names.items())
-            if name.startswith(wanted)
+            if name.startswith(prefix)
         ]
-        return self._listing(call, None, found)
+        return self._listing(call, None, refs)
 
     def _contents(self, call: Call) -> Response:
         repo, path = self._repo(call), call.at("path")
@@ -453,10 +453,10 @@ class GitHubActions(System):
         }
 
     def _the_commit(self, call: Call) -> Commit:
-        found = self._repo(call).find(call.at("ref"))
-        if found is None:
+        match = self._repo(call).find(call.at("ref"))
+        if match is None:
             raise self._refuse(422, f"No commit found for SHA: {call.at('ref')}")
-        return found[0]
+        return match[0]
 
     def _commit(self, call: Call) -> Response:
         return answer(self._commit_json(self._repo(call), self._the_commit(call), call))
@@ -501,22 +501,22 @@ class GitHubActions(System):
             and self._created(query.get("created"), _time(build.created_at))
         )
 
-    def _created(self, wanted: str | None, at: str) -> bool:
-        if not wanted:
+    def _created(self, condition: str | None, at: str) -> bool:
+        if not condition:
             return True
-        low, dots, high = wanted.partition("..")
+        low, dots, high = condition.partition("..")
         if dots:
             return (low == "*" or _order(at) >= _order(low)) and (high == "*" or _order(at) <= _order(high))
         for sign in (">=", "<=", ">", "<"):
-            if wanted.startswith(sign):
-                edge = _order(wanted.removeprefix(sign))
+            if condition.startswith(sign):
+                edge = _order(condition.removeprefix(sign))
                 return {
                     ">=": _order(at) >= edge,
                     "<=": _order(at) <= edge,
                     ">": _order(at) > edge,
                     "<": _order(at) < edge,
                 }[sign]
-        return at.startswith(wanted)
+        return at.startswith(condition)
 
     def _run(self, build: Build, call: Call | None = None) -> JSON:
         root, repo, pipeline, commit = self.root(call), build.pipeline.repo, build.pipeline, build.commit
@@ -841,7 +841,7 @@ class GitHubActions(System):
 
     def _commit_checks(self, call: Call) -> Response:
         commit = self._the_commit(call)
-        found = [
+        checks = [
             self._check(build, job, call)
             for pipeline in self._of_repo(call)
             for build in pipeline.builds
@@ -849,12 +849,12 @@ class GitHubActions(System):
             for job in build.current
             if _listed(job)
         ]
-        return self._listing(call, "check_runs", found)
+        return self._listing(call, "check_runs", checks)
 
     def _annotations(self, call: Call) -> Response:
         build, job = self._find_job(call)
         blob = f"{self.root(call)}/{build.pipeline.repo.slug}/blob/{build.commit.sha}"
-        found = [
+        annotations = [
             {
                 "path": issue.file or ".github",
                 "blob_href": f"{blob}/{issue.file or '.github'}",
@@ -869,7 +869,7 @@ class GitHubActions(System):
             }
             for issue in _annotated(job)
         ]
-        return self._listing(call, None, found)
+        return self._listing(call, None, annotations)
 
     # approvals
 

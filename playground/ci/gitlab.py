@@ -224,20 +224,22 @@ class GitLab(GitLabServer):
         }
 
     def _projects(self, call: Call) -> Response:
-        wanted = call.query.get("search", "").lower()
-        found = [it for it in self.simulation.of_system(self.name) if wanted in it.path.lower()]
+        search = call.query.get("search", "").lower()
+        pipelines = [it for it in self.simulation.of_system(self.name) if search in it.path.lower()]
         if call.query.get("pagination") != "keyset":
-            return self.listing(call, [self._project(call, it) for it in found])
+            return self.listing(call, [self._project(call, it) for it in pipelines])
         if call.query.get("order_by") != "id":
             raise self.refuse(405, "405 Method Not Allowed")
         rising = call.query.get("sort") == "asc"
-        found.sort(key=lambda it: it.repo.number, reverse=not rising)
+        pipelines.sort(key=lambda it: it.repo.number, reverse=not rising)
         edge = call.query.get("id_after" if rising else "id_before")
         if edge is not None:
-            found = [it for it in found if (it.repo.number > int(edge)) == rising and it.repo.number != int(edge)]
+            pipelines = [
+                it for it in pipelines if (it.repo.number > int(edge)) == rising and it.repo.number != int(edge)
+            ]
         size = whole(call.query.get("per_page"), 20, most=100)
-        page = found[:size]
-        more = {"next": {"id_after" if rising else "id_before": page[-1].repo.number}} if len(found) > size else {}
+        page = pipelines[:size]
+        more = {"next": {"id_after" if rising else "id_before": page[-1].repo.number}} if len(pipelines) > size else {}
         headers = {"Link": link_header(call, more)} if more else {}
         return answer([self._project(call, it) for it in page], headers=headers)
 
@@ -315,13 +317,13 @@ class GitLab(GitLabServer):
     def _pipelines(self, call: Call) -> Response:
         pipeline, query = self.project(call), call.query
         self._check_pipeline_query(query)
-        found = [build for build in pipeline.builds if self._admits(query, build)]
+        builds = [build for build in pipeline.builds if self._admits(query, build)]
         order = query.get("order_by", "id")
-        found.sort(
+        builds.sort(
             key=lambda build: (build.updated_at if order == "updated_at" else 0.0, build.id),
             reverse=query.get("sort", "desc") == "desc",
         )
-        return self.listing(call, [self._basic(call, build) for build in found])
+        return self.listing(call, [self._basic(call, build) for build in builds])
 
     def _check_pipeline_query(self, query: Mapping[str, str]) -> None:
         for name, allowed in (
@@ -388,7 +390,7 @@ class GitLab(GitLabServer):
         )
 
     def _start(self, call: Call) -> Response:
-        pipeline, body = self.project(call), self.given(call)
+        pipeline, body = self.project(call), self.parameters(call)
         ref = body.get("ref")
         if not isinstance(ref, str) or not ref:
             raise self.wrong("ref is missing")
@@ -428,7 +430,7 @@ class GitLab(GitLabServer):
         return answer(self._pipeline(call, build), 201)
 
     def _trigger(self, call: Call) -> Response:
-        pipeline, body = self.project(call), self.given(call)
+        pipeline, body = self.project(call), self.parameters(call)
         if not hmac.compare_digest(str(body.get("token", "")).encode(), self.trigger_token.encode()):
             raise self.refuse(404, "404 Not Found")
         env = {str(key): str(value) for key, value in (body.get("variables") or {}).items()}
@@ -454,12 +456,12 @@ class GitLab(GitLabServer):
         state = query.get("state", "all")
         if state not in {"all", "opened", "closed", "merged", "locked"}:
             raise self.wrong("state does not have a valid value")
-        found = [self._merge_request(call, pipeline, pull) for pull in pipeline.repo.pulls.values()]
+        merge_requests = [self._merge_request(call, pipeline, pull) for pull in pipeline.repo.pulls.values()]
         return self.listing(
             call,
             [
                 it
-                for it in found
+                for it in merge_requests
                 if state in {"all", it["state"]}
                 and query.get("search", "").lower() in it["title"].lower()
                 and query.get("source_branch", it["source_branch"]) == it["source_branch"]
@@ -740,7 +742,7 @@ class GitLab(GitLabServer):
         return self.listing(call, [hook for hook in self._hooks if hook["project_id"] == number])
 
     def _create_hook(self, call: Call) -> Response:
-        pipeline, body = self.project(call), self.given(call)
+        pipeline, body = self.project(call), self.parameters(call)
         if not isinstance(body.get("url"), str):
             raise self.wrong("url is missing")
         hook = {
@@ -770,13 +772,13 @@ class GitLab(GitLabServer):
             if paths is not None and len(paths) > MOST_PATHS:
                 raise QueryError(f"Too many paths: at most {MOST_PATHS} can be given")
             ids = arguments.get("ids")
-            found = [
+            pipelines = [
                 it
                 for it in self.simulation.of_system(self.name)
                 if (paths is None or it.path in paths)
                 and (ids is None or f"gid://gitlab/Project/{it.repo.number}" in ids)
             ]
-            return _connection("Project", [self._project_type(call, it) for it in found], arguments)
+            return _connection("Project", [self._project_type(call, it) for it in pipelines], arguments)
 
         def project(arguments: Mapping[str, Any]) -> Type | None:
             found = [it for it in self.simulation.of_system(self.name) if it.path == arguments.get("fullPath")]

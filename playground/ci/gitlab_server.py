@@ -89,7 +89,7 @@ class GitLabServer(System):
 
     # reading requests
 
-    def given(self, call: Call) -> JSON:
+    def parameters(self, call: Call) -> JSON:
         """Return the parameters of a write: its JSON, its form, or its query."""
         kind = call.header("content-type").partition(";")[0]
         if kind == "application/x-www-form-urlencoded":
@@ -126,10 +126,10 @@ class GitLabServer(System):
 
     def project(self, call: Call) -> Pipeline:
         """Return the project that a path names by its number or by its path, encoded whole."""
-        wanted = call.at("id")
+        project_id = call.at("id")
         for pipeline in self.simulation.of_system(self.name):
             encoded = f"/{quote(pipeline.path, safe='')}".lower() in call.raw_path.lower()
-            if wanted == str(pipeline.repo.number) or (wanted == pipeline.path and encoded):
+            if project_id == str(pipeline.repo.number) or (project_id == pipeline.path and encoded):
                 return pipeline
         raise self.refuse(404, "404 Project Not Found")
 
@@ -231,7 +231,7 @@ class GitLabServer(System):
     def tags(self, call: Call) -> Response:
         """Return a project's tags."""
         repo = self.project(call).repo
-        found = [
+        tags = [
             {
                 "name": name,
                 "message": "",
@@ -242,20 +242,20 @@ class GitLabServer(System):
             for name, commit in sorted(repo.tags.items(), reverse=True)
             if _fits(name, call.query.get("search"))
         ]
-        return self.listing(call, found)
+        return self.listing(call, tags)
 
     def find_commit(self, call: Call, pipeline: Pipeline) -> Commit:
         """Return the commit that a path names."""
-        found = pipeline.repo.find(call.at("sha"))
-        if found is None:
+        match = pipeline.repo.find(call.at("sha"))
+        if match is None:
             raise self.refuse(404, "404 Commit Not Found")
-        return found[0]
+        return match[0]
 
     def statuses(self, call: Call) -> Response:
         """Return the jobs of a commit as statuses."""
         pipeline = self.project(call)
         commit = self.find_commit(call, pipeline)
-        found = [
+        statuses = [
             {
                 "id": job.number,
                 "sha": commit.sha,
@@ -274,7 +274,7 @@ class GitLabServer(System):
             if build.commit is commit
             for job in build.current
         ]
-        return self.listing(call, found)
+        return self.listing(call, statuses)
 
     def trace(self, call: Call) -> Response:
         """Return a job's log, with GitLab's section marks."""
@@ -283,10 +283,10 @@ class GitLabServer(System):
 
     def archive(self, call: Call, job: Job) -> Response:
         """Return the redirect to a job's archive."""
-        found = next((artifact for artifact in job.artifacts if artifact.kind == "archive"), None)
-        if found is None or job.erased_at is not None:
+        archive = next((artifact for artifact in job.artifacts if artifact.kind == "archive"), None)
+        if archive is None or job.erased_at is not None:
             raise self.refuse(404, "404 Not Found")
-        url = self.presigned(call, found)
+        url = self.presigned(call, archive)
         return Response(None, 302, headers={"Location": url})
 
     @override
@@ -302,11 +302,11 @@ class GitLabServer(System):
         return json.dumps(payload).encode()
 
 
-def _fits(name: str, wanted: str | None) -> bool:
-    if not wanted:
+def _fits(name: str, search: str | None) -> bool:
+    if not search:
         return True
-    head, tail = wanted.startswith("^"), wanted.endswith("$")
-    core = wanted.removeprefix("^").removesuffix("$").lower()
+    head, tail = search.startswith("^"), search.endswith("$")
+    core = search.removeprefix("^").removesuffix("$").lower()
     name = name.lower()
     if head and not name.startswith(core):
         return False

@@ -194,12 +194,12 @@ class GitLabV3(GitLabServer):
         scopes = [*call.all("scope[]"), *call.all("scope")]
         if not set(scopes) <= SCOPES:
             raise self.refuse(400, "Scope contains invalid value(s)")
-        found = sorted(
+        matches = sorted(
             ((build, job) for build, job in pairs if not scopes or _status(job) in scopes),
             key=lambda pair: pair[1].number,
             reverse=True,
         )
-        return self.listing(call, [self._build(call, build, job) for build, job in found])
+        return self.listing(call, [self._build(call, build, job) for build, job in matches])
 
     def _builds(self, call: Call) -> Response:
         pipeline = self.project(call)
@@ -282,7 +282,7 @@ class GitLabV3(GitLabServer):
         pipeline, scope = self.project(call), call.query.get("scope")
         if scope not in {None, "running", "branches", "tags"}:
             raise self.wrong("scope does not have a valid value")
-        found = [
+        builds = [
             build
             for build in newest_first(pipeline.builds)
             if scope is None
@@ -290,19 +290,19 @@ class GitLabV3(GitLabServer):
             or (scope == "branches" and build.branch is not None)
             or (scope == "tags" and build.tag is not None)
         ]
-        return self.listing(call, [self._pipeline(call, build) for build in found])
+        return self.listing(call, [self._pipeline(call, build) for build in builds])
 
     def _begin(self, pipeline: Pipeline, ref: object, env: dict[str, str]) -> Build:
         repo = pipeline.repo
         if not isinstance(ref, str) or not ref:
             raise self.wrong("ref is missing")
-        found = repo.find(ref)
-        if found is None:
+        match = repo.find(ref)
+        if match is None:
             raise self.refuse(400, {"base": ["Reference not found"]})
-        tag = ref if found[1] else None
+        tag = ref if match[1] else None
         return self.simulation.start(
             pipeline,
-            commit=found[0],
+            commit=match[0],
             source=Source.API,
             branch=None if tag else ref,
             tag=tag,
@@ -312,7 +312,7 @@ class GitLabV3(GitLabServer):
 
     def _start(self, call: Call) -> Response:
         pipeline = self.project(call)
-        return answer(self._pipeline(call, self._begin(pipeline, self.given(call).get("ref"), {})), 201)
+        return answer(self._pipeline(call, self._begin(pipeline, self.parameters(call).get("ref"), {})), 201)
 
     def _cancel(self, call: Call) -> Response:
         build = self.build_of(call)
@@ -359,7 +359,7 @@ class GitLabV3(GitLabServer):
         raise self.refuse(404, "404 Trigger Not Found")
 
     def _trigger(self, call: Call) -> Response:
-        pipeline, body = self.project(call), self.given(call)
+        pipeline, body = self.project(call), self.parameters(call)
         token = str(body.get("token", ""))
         if not any(hmac.compare_digest(it["token"].encode(), token.encode()) for it in self._triggers):
             raise self.refuse(404, "404 Not Found")

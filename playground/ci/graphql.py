@@ -42,19 +42,19 @@ class _Parser:
         self._variables = variables
         position = 0
         while text[position:].strip(" \t\r\n,"):
-            found = _TOKEN.match(text, position)
-            if found is None:
+            token = _TOKEN.match(text, position)
+            if token is None:
                 raise QueryError(f"Parse error on {text[position : position + 12].strip()!r}")
-            self._tokens.append(found[1])
-            position = found.end()
+            self._tokens.append(token[1])
+            position = token.end()
 
     def _peek(self) -> str:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
 
-    def _next(self, wanted: str | None = None) -> str:
+    def _next(self, expected: str | None = None) -> str:
         token = self._peek()
-        if not token or (wanted is not None and token != wanted):
-            raise QueryError(f"Parse error: expected {wanted or 'more'}, found {token or 'the end'}")
+        if not token or (expected is not None and token != expected):
+            raise QueryError(f"Parse error: expected {expected or 'more'}, found {token or 'the end'}")
         self._at += 1
         return token
 
@@ -67,10 +67,10 @@ class _Parser:
                 self._next()
             if self._peek() == "(":
                 self._variable_definitions()
-        found = self._selections()
+        selections = self._selections()
         if self._peek():
             raise QueryError(f"Parse error on {self._peek()!r}")
-        return found
+        return selections
 
     def _variable_definitions(self) -> None:
         defaults: dict[str, Any] = {}
@@ -89,7 +89,7 @@ class _Parser:
 
     def _selections(self) -> list[Selection]:
         self._next("{")
-        found = []
+        selections = []
         while self._peek() != "}":
             if self._peek() == "...":
                 raise QueryError("Fragments are not answered here")
@@ -107,9 +107,9 @@ class _Parser:
                 self._next(")")
             if self._peek() == "{":
                 made.inner = self._selections()
-            found.append(made)
+            selections.append(made)
         self._next("}")
-        return found
+        return selections
 
     def _value(self) -> Any:
         part = self._next()

@@ -103,7 +103,7 @@ class Jenkins(System):
         api = self.api
         job = "/job/{path:path}"
         build = f"{job}/{{number:int}}"
-        node, given = f"{build}/execution/node/{{node:int}}/wfapi", f"{build}/input/{{input}}"
+        node, input_path = f"{build}/execution/node/{{node:int}}/wfapi", f"{build}/input/{{input}}"
         return [
             api("/api/json", lambda call: self._tree(call, self._root_item(call))),
             api("/whoAmI/api/json", self._who),
@@ -127,9 +127,9 @@ class Jenkins(System):
             api(f"{build}/wfapi/pendingInputActions", self._pending_inputs),
             api(f"{build}/wfapi/artifacts", self._wf_artifacts),
             api(f"{build}/wfapi/inputSubmit", self._submit, "POST"),
-            api(f"{given}/submit", self._submit, "POST"),
-            api(f"{given}/proceedEmpty", self._proceed_empty, "POST"),
-            api(f"{given}/abort", self._abort, "POST"),
+            api(f"{input_path}/submit", self._submit, "POST"),
+            api(f"{input_path}/proceedEmpty", self._proceed_empty, "POST"),
+            api(f"{input_path}/abort", self._abort, "POST"),
             *(api(f"{build}/{verb}", self._stop, "POST") for verb in ("stop", "term", "kill")),
             api(f"{build}/replay/rebuild", self._replay, "POST"),
             api(f"{build}/restart/api/json", self._restart),
@@ -146,11 +146,11 @@ class Jenkins(System):
     def authenticate(self, call: Call) -> Response | None:
         scheme, _, encoded = call.header("authorization").partition(" ")
         try:
-            user, _, given = base64.b64decode(encoded, validate=True).decode().partition(":")
+            user, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
         except ValueError:
             return self.failure(401, "Unauthorized")
-        by_token = hmac.compare_digest(given.encode(), self.token.encode())
-        by_password = hmac.compare_digest(given.encode(), self.password.encode())
+        by_token = hmac.compare_digest(secret.encode(), self.token.encode())
+        by_password = hmac.compare_digest(secret.encode(), self.password.encode())
         if scheme != "Basic" or user != self.owner.login or not (by_token or by_password):
             return self.failure(401, "Unauthorized")
         if by_password and call.request.method == "POST" and call.header("jenkins-crumb") != self._crumb:
@@ -521,12 +521,12 @@ class Jenkins(System):
         definitions = PARAMETERS.get(self._find(call).path)
         if definitions is None:
             raise self._refuse(400, "This job takes no parameters")
-        given = {**_form(call), **{name: str(value) for name, value in call.query.items()}}
+        values = {**_form(call), **{name: str(value) for name, value in call.query.items()}}
         env = {}
         for definition in definitions:
             name = str(definition["name"])
             default = definition["defaultParameterValue"]
-            value = given.get(name, str(default["value"]) if isinstance(default, dict) else "")
+            value = values.get(name, str(default["value"]) if isinstance(default, dict) else "")
             choices = definition.get("choices")
             if isinstance(choices, list) and value not in choices:
                 raise self._refuse(400, f"Illegal choice for parameter {name}: {value}")
@@ -870,14 +870,14 @@ class Jenkins(System):
 
     def _warning_issues(self, call: Call) -> Response:
         build = self._find_run(call)
-        found = [
+        issues = [
             issue for job in build.current for issue in job.issues if issue.kind in {IssueKind.ERROR, IssueKind.WARNING}
         ]
         return self._tree(
             call,
             {
                 "_class": "io.jenkins.plugins.analysis.core.restapi.ReportApi",
-                "size": len(found),
+                "size": len(issues),
                 "issues": [
                     {
                         "fileName": issue.file or "-",
@@ -888,7 +888,7 @@ class Jenkins(System):
                         "message": issue.message,
                         "origin": "compiler",
                     }
-                    for issue in found
+                    for issue in issues
                 ],
             },
         )
@@ -925,7 +925,7 @@ class Jenkins(System):
         pipeline = build.pipeline
         path = f"{_url_path(pipeline)}/"
         tests = [test for _, test in build.tests()]
-        told: JSON = {
+        payload: JSON = {
             "full_url": self.web_url(build),
             "number": build.number,
             "queue_id": build.queue_id,
@@ -939,17 +939,17 @@ class Jenkins(System):
             "artifacts": {},
         }
         if (result := _result(build)) is not None:
-            told["status"] = result
+            payload["status"] = result
         if tests and build.finished:
             failed = [test for test in tests if test.outcome == "failed"]
-            told["test_summary"] = {
+            payload["test_summary"] = {
                 "total": len(tests),
                 "failed": len(failed),
                 "passed": sum(test.outcome == "passed" for test in tests),
                 "skipped": sum(test.outcome == "skipped" for test in tests),
                 "failed_tests": [f"{test.class_name}.{test.name}" for test in failed],
             }
-        return {"name": pipeline.name, "display_name": pipeline.name, "url": path, "build": told}
+        return {"name": pipeline.name, "display_name": pipeline.name, "url": path, "build": payload}
 
 
 def _form(call: Call) -> dict[str, str]:

@@ -24,11 +24,11 @@ def parse(text: str) -> Node:
     """Return what a tree asks for. The same sibling named twice: the last one wins."""
     tokens, at = [], 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+        token = _TOKEN.match(text, at)
+        if token is None:
             raise BadTree(text[at:])
-        tokens.append(found[1])
-        at = found.end()
+        tokens.append(token[1])
+        at = token.end()
     node, rest = _members(tokens)
     if rest:
         raise BadTree(rest[0])

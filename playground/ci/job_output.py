@@ -144,19 +144,19 @@ def issues(build: Build, job: Job) -> tuple[Issue, ...]:
     """Return what a job that has just ended complains about; its tests must be known."""
     step, language = job.step, build.pipeline.language
     rng = _rng("issues", build.uid, job.uid)
-    found: list[tuple[IssueKind, str, str]] = []
+    messages: list[tuple[IssueKind, str, str]] = []
     warnings = max(step.warnings + rng.choice((-1, 0, 0, 1, 2)), 0) if step.warnings else 0
     if build.outcome is Outcome.WARNINGS and (step.warnings or step.tolerated):
         warnings += rng.randint(3, 7)
-    found += [(IssueKind.WARNING, rng.choice(_WARNINGS[language]), "Compiler Warning") for _ in range(warnings)]
+    messages += [(IssueKind.WARNING, rng.choice(_WARNINGS[language]), "Compiler Warning") for _ in range(warnings)]
     if step.analyzer_warnings:
         count = max(step.analyzer_warnings + rng.choice((-1, 0, 1)), 0)
-        found += [(IssueKind.ANALYZER_WARNING, rng.choice(_ANALYZER), "Static Analyzer") for _ in range(count)]
+        messages += [(IssueKind.ANALYZER_WARNING, rng.choice(_ANALYZER), "Static Analyzer") for _ in range(count)]
     if job.state is JobState.FAILED and not step.tolerated and not any(test.outcome == "failed" for test in job.tests):
         if job.reason == "infrastructure":
-            found.append((IssueKind.ERROR, "The machine that ran this job stopped answering", "Infrastructure"))
+            messages.append((IssueKind.ERROR, "The machine that ran this job stopped answering", "Infrastructure"))
         else:
-            found += [
+            messages += [
                 (IssueKind.ERROR, text, "Compiler Error")
                 for text in rng.sample(_ERRORS[language], rng.randint(1, len(_ERRORS[language])))
             ]
@@ -169,7 +169,7 @@ def issues(build: Build, job: Job) -> tuple[Issue, ...]:
             line=None if category == "Infrastructure" else rng.randint(3, 240),
             category=category,
         )
-        for index, (kind, message, category) in enumerate(found)
+        for index, (kind, message, category) in enumerate(messages)
     ]
     made += [
         Issue(
@@ -308,7 +308,7 @@ def lines(build: Build, job: Job) -> list[Line]:
     """Return a job's log as it is, or will be, at its end."""
     rng = _rng("log", job.uid)
     sha, step = build.commit.sha, job.step
-    said = [
+    output = [
         ("section", "Preparing the machine"),
         (
             "out",
@@ -323,16 +323,16 @@ def lines(build: Build, job: Job) -> list[Line]:
     files = _FILES[build.pipeline.language]
     for index in range(body):
         digest = hashlib.blake2s(f"{job.uid}/{index}".encode(), digest_size=3).hexdigest()
-        said.append(("out", f"[{index + 1}/{body}] {rng.choice(files)} {_GREY}{digest}{_RESET}"))
+        output.append(("out", f"[{index + 1}/{body}] {rng.choice(files)} {_GREY}{digest}{_RESET}"))
     for issue in job.issues:
-        where = f"{issue.file}:{issue.line}: " if issue.file else ""
+        location = f"{issue.file}:{issue.line}: " if issue.file else ""
         kind = "warning" if issue.kind in {IssueKind.WARNING, IssueKind.ANALYZER_WARNING} else "error"
-        said.append((kind, f"{where}{kind}: {issue.message}"))
+        output.append((kind, f"{location}{kind}: {issue.message}"))
     if job.tests:
         failed = sum(test.outcome == "failed" for test in job.tests)
-        said.append(("error" if failed else "good", f"{len(job.tests)} tests, {failed} failures"))
-    shares = [(at + 1) / (len(said) + 1) for at in range(len(said))]
-    written = [Line(kind, text, share) for (kind, text), share in zip(said, shares, strict=True)]
+        output.append(("error" if failed else "good", f"{len(job.tests)} tests, {failed} failures"))
+    shares = [(at + 1) / (len(output) + 1) for at in range(len(output))]
+    written = [Line(kind, text, share) for (kind, text), share in zip(output, shares, strict=True)]
     if job.state.final:
         written.append(Line(*_last_word(job), 1.0))
     return written

@@ -27,10 +27,10 @@ def storage_route(simulation: Simulation, systems: dict[str, System]) -> Route:
     async def download(request: Request) -> Response:
         if "authorization" in request.headers or "private-token" in request.headers:
             return _Refused("OnlyOneAuthMechanismAllowed", 400)
-        until, given = request.query_params.get("expires", ""), request.query_params.get("signature", "")
+        until, signature = request.query_params.get("expires", ""), request.query_params.get("signature", "")
         raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
         path = raw.decode("latin-1").partition("?")[0]
-        if not until.isdigit() or not hmac.compare_digest(given, sign(simulation, path, int(until))):
+        if not until.isdigit() or not hmac.compare_digest(signature, sign(simulation, path, int(until))):
             return _Refused("SignatureDoesNotMatch", 403)
         if int(until) < simulation.now:
             return _Refused("AccessDenied", 403)

@@ -291,27 +291,27 @@ class System(ABC):
 
     def web_page(self, path: str) -> str | None:
         """Return the HTML of the page at a path below the mount, None where there is none."""
-        wanted = path.strip("/")
+        page_path = path.strip("/")
         pipelines = self.simulation.of_system(self.name)
-        if not wanted:
+        if not page_path:
             return web_pages.overview(
                 self.label, [(it, f"{self.mount}{quote(self.pipeline_web_path(it))}") for it in pipelines]
             )
         for pipeline in pipelines:
             home = self.pipeline_web_path(pipeline).strip("/")
-            if wanted == home:
+            if page_path == home:
                 builds = [(it, f"{self.mount}{quote(self.web_path(it))}") for it in web_pages.latest(pipeline)]
                 return web_pages.pipeline_page(self.label, pipeline, f"{self.mount}/", builds)
             for build in pipeline.builds:
-                if self._is_page_of(build, wanted):
+                if self._is_page_of(build, page_path):
                     return web_pages.build_page(self.label, build, f"{self.mount}/{quote(home)}")
         return None
 
-    def _is_page_of(self, build: Build, wanted: str) -> bool:
+    def _is_page_of(self, build: Build, page_path: str) -> bool:
         own = self.web_path(build).strip("/")
-        if wanted == own or (wanted.startswith(f"{own}/") and self.shows(wanted.removeprefix(f"{own}/"))):
+        if page_path == own or (page_path.startswith(f"{own}/") and self.shows(page_path.removeprefix(f"{own}/"))):
             return True
-        return any(wanted == self.job_web_path(build, job).strip("/") for job in build.jobs)
+        return any(page_path == self.job_web_path(build, job).strip("/") for job in build.jobs)
 
     def job_web_path(self, build: Build, job: Job) -> str:
         """Return the path of a job's page below the mount; the build's own where the vendor has none."""

@@ -125,7 +125,9 @@ class XcodeCloud(System):
 
         return [
             api("/v1/ciProducts", self._products),
-            api(product, lambda call: self._one(call, self._the_product(call), "app,bundleId,primaryRepositories")),
+            api(
+                product, lambda call: self._resource(call, self._the_product(call), "app,bundleId,primaryRepositories")
+            ),
             api(f"{product}/workflows", self._workflows),
             api(f"{product}/buildRuns", self._product_runs),
             api(f"{product}/primaryRepositories", self._repositories_of_product),
@@ -136,22 +138,26 @@ class XcodeCloud(System):
                 "/v1/ciWorkflows",
                 lambda _call: self._not_allowed("ciWorkflows", "CREATE, DELETE, GET_INSTANCE, UPDATE"),
             ),
-            api(workflow, lambda call: self._one(call, self._workflow(self._find_workflow(call)), *WORKFLOW_INCLUDES)),
+            api(
+                workflow,
+                lambda call: self._resource(call, self._workflow(self._find_workflow(call)), *WORKFLOW_INCLUDES),
+            ),
             api(workflow, self._update_workflow, "PATCH"),
             api(workflow, self._delete_workflow, "DELETE"),
             api(f"{workflow}/buildRuns", self._workflow_runs),
             api(f"{workflow}/repository", self._workflow_repository),
             api("/v1/ciBuildRuns", self._start, "POST"),
             api("/v1/ciBuildRuns", lambda _call: self._not_allowed("ciBuildRuns", "CREATE, GET_INSTANCE")),
-            api(run, lambda call: self._one(call, self._run(self._find_run(call)), *RUN_INCLUDES)),
+            api(run, lambda call: self._resource(call, self._run(self._find_run(call)), *RUN_INCLUDES)),
             api(f"{run}/actions", self._actions),
             api(f"{run}/builds", self._app_builds),
-            api(action, lambda call: self._one(call, self._action(*self._find_action(call)), "buildRun")),
+            api(action, lambda call: self._resource(call, self._action(*self._find_action(call)), "buildRun")),
             api(f"{action}/artifacts", self._artifacts),
             api(f"{action}/issues", self._issues),
             api(f"{action}/testResults", self._test_results),
             api(
-                f"{action}/buildRun", lambda call: self._one(call, self._run(self._find_action(call)[0]), *RUN_INCLUDES)
+                f"{action}/buildRun",
+                lambda call: self._resource(call, self._run(self._find_action(call)[0]), *RUN_INCLUDES),
             ),
             api("/v1/ciArtifacts/{id}", self._get_artifact),
             api("/v1/ciIssues/{id}", self._get_issue),
@@ -168,17 +174,18 @@ class XcodeCloud(System):
             api("/v1/scmProviders/{id}/repositories", self._repositories),
             api("/v1/scmRepositories", self._repositories),
             api(
-                repository, lambda call: self._one(call, self._repository(self._find_repo(call)), *REPOSITORY_INCLUDES)
+                repository,
+                lambda call: self._resource(call, self._repository(self._find_repo(call)), *REPOSITORY_INCLUDES),
             ),
             api(f"{repository}/gitReferences", self._references),
             api(f"{repository}/pullRequests", self._pulls),
             api(
                 "/v1/scmGitReferences/{id}",
-                lambda call: self._one(call, self._find_reference(call, call.at("id")), "repository"),
+                lambda call: self._resource(call, self._find_reference(call, call.at("id")), "repository"),
             ),
             api(
                 "/v1/scmPullRequests/{id}",
-                lambda call: self._one(call, self._find_pull(call, call.at("id")), "repository"),
+                lambda call: self._resource(call, self._find_pull(call, call.at("id")), "repository"),
             ),
             self.other_paths(),
         ]
@@ -284,10 +291,12 @@ class XcodeCloud(System):
 
     # documents
 
-    def _document(self, call: Call, found: "list[Resource]", includes: Iterable[str]) -> tuple[list[JSON], list[JSON]]:
+    def _document(
+        self, call: Call, resources: "list[Resource]", includes: Iterable[str]
+    ) -> tuple[list[JSON], list[JSON]]:
         allowed = [name for part in includes for name in part.split(",")]
-        wanted = _comma(call.query.get("include"))
-        for name in wanted:
+        names = _comma(call.query.get("include"))
+        for name in names:
             if name not in allowed:
                 raise self._refuse(
                     400,
@@ -302,33 +311,33 @@ class XcodeCloud(System):
             if name.startswith("fields[")
         }
         included: dict[tuple[str, str], JSON] = {}
-        data = [self._write(call, resource, wanted, fields, included) for resource in found]
+        data = [self._write(call, resource, names, fields, included) for resource in resources]
         return data, list(included.values())
 
     def _write(
         self,
         call: Call,
         resource: Resource,
-        wanted: list[str],
+        includes: list[str],
         fields: Mapping[str, list[str]],
         included: dict[tuple[str, str], JSON],
     ) -> JSON:
-        asked = fields.get(resource.type)
+        field_names = fields.get(resource.type)
         own = f"{self.root(call)}/v1/{resource.type}/{resource.id}"
         attributes = {
             name: value
             for name, value in resource.attributes.items()
-            if value is not None and (asked is None or name in asked)
+            if value is not None and (field_names is None or name in field_names)
         }
         made: JSON = {"type": resource.type, "id": resource.id, "attributes": attributes}
         relationships: JSON = {}
         for name in (*resource.related, *resource.linked):
-            if asked is not None and name not in asked:
+            if field_names is not None and name not in field_names:
                 continue
             relation: JSON = {}
             if name in resource.linked:
                 relation["links"] = {"self": f"{own}/relationships/{name}", "related": f"{own}/{name}"}
-            if name in wanted and name in resource.related:
+            if name in includes and name in resource.related:
                 points = resource.related[name]()
                 several = points if isinstance(points, list) else [points] if points else []
                 for other in several:
@@ -347,19 +356,19 @@ class XcodeCloud(System):
         made["links"] = {"self": own}
         return made
 
-    def _one(self, call: Call, resource: Resource, *includes: str, status: int = 200) -> Response:
+    def _resource(self, call: Call, resource: Resource, *includes: str, status: int = 200) -> Response:
         (data,), included = self._document(call, [resource], includes)
         made: JSON = {"data": data, "links": {"self": call.url}}
         if _comma(call.query.get("include")):
             made["included"] = included
         return answer(made, status)
 
-    def _list(self, call: Call, found: list[Resource], *includes: str) -> Response:
+    def _list(self, call: Call, resources: list[Resource], *includes: str) -> Response:
         limit = self._limit(call)
         start = 0
         cursor = call.query.get("cursor")
         if cursor is not None:
-            ids = [resource.id for resource in found]
+            ids = [resource.id for resource in resources]
             if cursor not in ids:
                 raise self._refuse(
                     400,
@@ -369,10 +378,10 @@ class XcodeCloud(System):
                     parameter="cursor",
                 )
             start = ids.index(cursor) + 1
-        page = found[start : start + limit]
+        page = resources[start : start + limit]
         data, included = self._document(call, page, includes)
-        links, paging = {"self": str(call.request.url)}, {"total": len(found), "limit": limit}
-        if start + limit < len(found):
+        links, paging = {"self": str(call.request.url)}, {"total": len(resources), "limit": limit}
+        if start + limit < len(resources):
             kept = [(key, value) for key, value in call.request.query_params.multi_items() if key != "cursor"]
             links["next"] = f"{call.url}?{urlencode([*kept, ('cursor', page[-1].id)])}"
             paging["nextCursor"] = page[-1].id  # type: ignore[assignment]
@@ -449,7 +458,7 @@ class XcodeCloud(System):
     def _product_of_app(self, call: Call) -> Response:
         if call.at("id") != APP_ID:
             raise self._missing("apps", call.at("id"))
-        return self._one(call, self._product(), "app,bundleId,primaryRepositories")
+        return self._resource(call, self._product(), "app,bundleId,primaryRepositories")
 
     def _workflows(self, call: Call) -> Response:
         self._the_product(call)
@@ -517,7 +526,7 @@ class XcodeCloud(System):
             linked=("repository", "buildRuns"),
         )
 
-    def _given(self, call: Call, kind: str) -> tuple[JSON, JSON]:
+    def _parsed_document(self, call: Call, kind: str) -> tuple[JSON, JSON]:
         """Return the attributes and the relationships' ids that a request's document gives."""
         body = self.body(call)
         data = body.get("data")
@@ -590,13 +599,13 @@ class XcodeCloud(System):
 
     def _update_workflow(self, call: Call) -> Response:
         pipeline = self._find_workflow(call)
-        attributes, _ = self._given(call, "ciWorkflows")
+        attributes, _ = self._parsed_document(call, "ciWorkflows")
         self._check_attributes(attributes, WORKFLOW_ATTRIBUTES)
         self._apply(pipeline, attributes)
-        return self._one(call, self._workflow(pipeline))
+        return self._resource(call, self._workflow(pipeline))
 
     def _create_workflow(self, call: Call) -> Response:
-        attributes, ids = self._given(call, "ciWorkflows")
+        attributes, ids = self._parsed_document(call, "ciWorkflows")
         self._check_attributes(attributes, WORKFLOW_ATTRIBUTES)
         for name in NEEDED_ATTRIBUTES:
             if name not in attributes:
@@ -607,13 +616,13 @@ class XcodeCloud(System):
                     f"You must provide a value for the attribute '{name}' with this request",
                     pointer=f"/data/attributes/{name}",
                 )
-        known = {
+        existing_ids = {
             "product": {self._product_id},
             "repository": {self._repo().uid},
             "xcodeVersion": {self._xcode(i).id for i in range(len(XCODES))},
             "macOsVersion": {self._mac(i).id for i in range(len(MACS))},
         }
-        for name, allowed in known.items():
+        for name, allowed in existing_ids.items():
             if name not in ids:
                 raise self._relation_required(name)
             if ids[name]["id"] not in allowed:
@@ -649,7 +658,7 @@ class XcodeCloud(System):
         )
         self._apply(pipeline, attributes)
         self.simulation.pipelines.append(pipeline)
-        return self._one(call, self._workflow(pipeline), status=201)
+        return self._resource(call, self._workflow(pipeline), status=201)
 
     def _delete_workflow(self, call: Call) -> Response:
         pipeline = self._find_workflow(call)
@@ -729,7 +738,7 @@ class XcodeCloud(System):
         return self._list(call, [], *REPOSITORY_INCLUDES)
 
     def _workflow_repository(self, call: Call) -> Response:
-        return self._one(call, self._repository(self._find_workflow(call).repo), *REPOSITORY_INCLUDES)
+        return self._resource(call, self._repository(self._find_workflow(call).repo), *REPOSITORY_INCLUDES)
 
     def _reference(self, repo: Repo, kind: str, name: str, *, deleted: bool = False) -> Resource:
         return Resource(
@@ -911,7 +920,7 @@ class XcodeCloud(System):
         )
 
     def _start(self, call: Call) -> Response:
-        attributes, ids = self._given(call, "ciBuildRuns")
+        attributes, ids = self._parsed_document(call, "ciBuildRuns")
         self._check_attributes(attributes, frozenset({"clean"}))
         kinds = {
             "workflow": "ciWorkflows",
@@ -948,7 +957,7 @@ class XcodeCloud(System):
             case _:
                 build = self._start_reference(pipeline, key)
         build.clean = attributes.get("clean") is True
-        return self._one(call, self._run(build), status=201)
+        return self._resource(call, self._run(build), status=201)
 
     def _start_again(self, pipeline: Pipeline, key: str) -> Build:
         old = self.simulation.build(self.name, key)
@@ -986,10 +995,10 @@ class XcodeCloud(System):
     # actions and what they leave
 
     def _find_action(self, call: Call) -> tuple[Build, Job]:
-        found = self.simulation.job(self.name, call.at("id"))
-        if found is None or found[1].uid != call.at("id"):
+        match = self.simulation.job(self.name, call.at("id"))
+        if match is None or match[1].uid != call.at("id"):
             raise self._missing("ciBuildActions", call.at("id"))
-        return found
+        return match
 
     def _actions(self, call: Call) -> Response:
         build = self._find_run(call)
@@ -1033,7 +1042,7 @@ class XcodeCloud(System):
         artifact = self.artifact(call.at("id"))
         if artifact is None:
             raise self._missing("ciArtifacts", call.at("id"))
-        return self._one(call, self._artifact(call, artifact))
+        return self._resource(call, self._artifact(call, artifact))
 
     def _issue(self, issue: Issue) -> Resource:
         return Resource(
@@ -1056,7 +1065,7 @@ class XcodeCloud(System):
             for job in build.jobs:
                 for issue in job.issues:
                     if build.pipeline.system == self.name and issue.uid == call.at("id"):
-                        return self._one(call, self._issue(issue))
+                        return self._resource(call, self._issue(issue))
         raise self._missing("ciIssues", call.at("id"))
 
     def _test_result(self, job: Job, test: Test) -> Resource:
@@ -1097,7 +1106,7 @@ class XcodeCloud(System):
                 for job, test in build.tests():
                     made = self._test_result(job, test)
                     if made.id == call.at("id"):
-                        return self._one(call, made)
+                        return self._resource(call, made)
         raise self._missing("ciTestResults", call.at("id"))
 
     # pages and webhooks
@@ -1227,12 +1236,12 @@ def _in_scope(call: Call, scope: object) -> bool:
         return False
     path = call.raw_path.partition("/xcode_cloud")[2]
     ignored = {"limit", "cursor", "sort"}
-    asked = sorted((name, value) for name, value in call.request.query_params.multi_items() if name not in ignored)
+    parameters = sorted((name, value) for name, value in call.request.query_params.multi_items() if name not in ignored)
     for entry in scope:
-        method, _, wanted = str(entry).partition(" ")
-        wanted_path, _, query = wanted.partition("?")
+        method, _, resource = str(entry).partition(" ")
+        wanted_path, _, query = resource.partition("?")
         pairs = [part.partition("=")[::2] for part in query.split("&") if part]
-        if (method, wanted_path) == (call.request.method, path) and asked == sorted(
+        if (method, wanted_path) == (call.request.method, path) and parameters == sorted(
             pair for pair in pairs if pair[0] not in ignored
         ):
             return True

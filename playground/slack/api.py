@@ -68,11 +68,11 @@ def _auth_revoke(slack: Workspace, args: Json) -> Json:
 
 
 def _blocks_validate(_slack: Workspace, args: Json) -> Json:
-    given = [name for name in ("blocks", "view", "message") if args.get(name)]
-    if len(given) != 1:
+    names = [name for name in ("blocks", "view", "message") if args.get(name)]
+    if len(names) != 1:
         raise SlackError("invalid_arguments")
-    what = args[given[0]]
-    match given[0]:
+    what = args[names[0]]
+    match names[0]:
         case "blocks":
             problems = message_problems(what)
         case "view":
@@ -231,27 +231,27 @@ def _conversations_info(slack: Workspace, args: Json) -> Json:
     return {"channel": _channel_json(slack, slack.seen_by_bot(channel))}
 
 
-def _wanted(slack: Workspace, args: Json) -> list[Channel]:
+def _matching_channels(slack: Workspace, args: Json) -> list[Channel]:
     kinds = {kind.strip() for kind in str(args.get("types") or "public_channel").split(",")}
     if not kinds <= {"public_channel", "private_channel", "im", "mpim"}:
         raise SlackError("invalid_types")
-    found = []
+    channels = []
     for channel in slack.channels.values():
         kind = "im" if channel.is_im else "private_channel" if channel.is_private else "public_channel"
         hidden = channel.is_private and slack.bot_user not in channel.members
         if kind in kinds and not hidden and not (channel.is_archived and truth(args.get("exclude_archived"))):
-            found.append(channel)
-    return found
+            channels.append(channel)
+    return channels
 
 
 def _conversations_list(slack: Workspace, args: Json) -> Json:
-    items, cursor = _page(_wanted(slack, args), args)
+    items, cursor = _page(_matching_channels(slack, args), args)
     return {"channels": [_channel_json(slack, it) for it in items], "response_metadata": {"next_cursor": cursor}}
 
 
 def _users_conversations(slack: Workspace, args: Json) -> Json:
     user = str(args.get("user") or slack.bot_user)
-    items, cursor = _page([it for it in _wanted(slack, args) if user in it.members], args)
+    items, cursor = _page([it for it in _matching_channels(slack, args) if user in it.members], args)
     return {"channels": [_channel_json(slack, it) for it in items], "response_metadata": {"next_cursor": cursor}}
 
 
@@ -362,11 +362,11 @@ def _files_complete_upload(slack: Workspace, args: Json) -> Json:
     if not isinstance(files, list) or not files:
         raise SlackError("invalid_arguments")
     uploads: list[Upload] = []
-    for given in files:
-        upload = slack.uploads.get(str(given.get("id"))) if isinstance(given, dict) else None
+    for entry in files:
+        upload = slack.uploads.get(str(entry.get("id"))) if isinstance(entry, dict) else None
         if upload is None or upload.content is None:
             raise SlackError("file_not_found")
-        upload.title = str(given.get("title") or upload.name)
+        upload.title = str(entry.get("title") or upload.name)
         uploads.append(upload)
     shown = [_file_json(slack, upload) for upload in uploads]
     given_channels = str(args.get("channel_id") or args.get("channels") or "")
@@ -375,7 +375,7 @@ def _files_complete_upload(slack: Workspace, args: Json) -> Json:
         if slack.bot_user not in channel.members:
             raise SlackError("not_in_channel")
         comment = {"text": args.get("initial_comment", ""), "blocks": args.get("blocks")}
-        found = posting.content(comment, kept=True)
+        fields = posting.content(comment, kept=True)
         slack.add(
             Message(
                 channel=channel.id,
@@ -384,7 +384,7 @@ def _files_complete_upload(slack: Workspace, args: Json) -> Json:
                 files=shown,
                 thread_ts=posting.in_thread(slack, channel, args),
                 sent=[{"method": "files.completeUploadExternal", "args": args}],
-                **found,
+                **fields,
             )
         )
         for upload in uploads:
@@ -492,10 +492,10 @@ def _users_list(slack: Workspace, args: Json) -> Json:
 
 def _users_lookup(slack: Workspace, args: Json) -> Json:
     (email,) = _need(args, "email")
-    found = next((it for it in slack.users.values() if it.email and it.email == email.lower()), None)
-    if found is None:
+    user = next((it for it in slack.users.values() if it.email and it.email == email.lower()), None)
+    if user is None:
         raise SlackError("users_not_found")
-    return {"user": user_json(slack, found)}
+    return {"user": user_json(slack, user)}
 
 
 # views

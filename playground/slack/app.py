@@ -280,14 +280,14 @@ class SlackApp:
 
     async def _fault(self, request: Request) -> Response:
         try:
-            given = await _json(request)
+            body = await _json(request)
         except (ValueError, TypeError):
-            given = {}
+            body = {}
         kinds = ("429", "500", "slow", "drop", "error")
-        if str(given.get("kind")) not in kinds:
+        if str(body.get("kind")) not in kinds:
             return JSONResponse({"ok": False, "error": f"kind is one of {', '.join(kinds)}"}, 400)
-        known = {name: given[name] for name in Fault.__slots__ if name in given}
-        self.faults.active.append(Fault(**{**known, "kind": str(given["kind"])}))
+        values = {name: body[name] for name in Fault.__slots__ if name in body}
+        self.faults.active.append(Fault(**{**values, "kind": str(body["kind"])}))
         self.workspace.touch()
         return JSONResponse({"ok": True})
 
@@ -417,22 +417,22 @@ async def _body(request: Request) -> bytes:
 
 
 async def _json(request: Request) -> Json:
-    found = json.loads(await _body(request) or b"{}")
-    if not isinstance(found, dict):
+    document = json.loads(await _body(request) or b"{}")
+    if not isinstance(document, dict):
         raise TypeError("an object is needed")
-    return found
+    return document
 
 
 def _parts(request: Request, body: bytes) -> dict[str, bytes]:
     """Return the parts of a multipart form by name."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     whole = BytesParser(policy=HTTP).parsebytes(head + body)
-    found: dict[str, bytes] = {}
+    parts: dict[str, bytes] = {}
     for part in whole.iter_parts():
         name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(content, bytes):
-            found[name] = content
-    return found
+            parts[name] = content
+    return parts
 
 
 def _client_of(request: Request) -> Json:
@@ -449,20 +449,20 @@ def _client_of(request: Request) -> Json:
 
 async def _arguments(request: Request) -> Json:
     """Return a call's arguments from the query and a form or JSON body; JSON inside a form field is read."""
-    given: Json = dict(request.query_params)
+    arguments: Json = dict(request.query_params)
     kind = request.headers.get("content-type", "")
     if kind.startswith("application/json"):
-        given |= await _json(request)
-        return given
+        arguments |= await _json(request)
+        return arguments
     body = await _body(request)
     if kind.startswith("application/x-www-form-urlencoded"):
-        given |= dict(parse_qsl(body.decode(), keep_blank_values=True))
+        arguments |= dict(parse_qsl(body.decode(), keep_blank_values=True))
     elif kind.startswith("multipart/form-data"):
-        given |= {name: part.decode() for name, part in _parts(request, body).items()}
+        arguments |= {name: part.decode() for name, part in _parts(request, body).items()}
     for name in ("blocks", "attachments", "metadata", "view", "unfurls", "files", "message"):
-        if isinstance(given.get(name), str) and given[name]:
-            given[name] = json.loads(given[name])
-    return given
+        if isinstance(arguments.get(name), str) and arguments[name]:
+            arguments[name] = json.loads(arguments[name])
+    return arguments
 
 
 def slack_app(slack: SlackApp, *, also: list[BaseRoute] | None = None) -> ASGIApp:

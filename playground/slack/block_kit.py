@@ -1,6 +1,6 @@
 """Block Kit's rules as Slack enforces them: counts, lengths, required members, which block goes where.
 
-`message_problems` and `view_problems` return every broken rule as `[ERROR] what [json-pointer:/where]`, the
+`message_problems` and `view_problems` return every broken rule as `[ERROR] what [json-pointer:/…]`, the
 form in which Slack lists them under `response_metadata.messages`.
 """
 
@@ -49,17 +49,17 @@ INPUT_ELEMENTS = {*SELECTS, *TYPED, *PICKED, *CHOICES, "file_input"}
 KNOWN = ACCESSORIES | INPUT_ELEMENTS | {"feedback_buttons", "icon_button"}
 
 
-def message_problems(blocks: object, where: str = "/blocks") -> list[str]:
+def message_problems(blocks: object, pointer: str = "/blocks") -> list[str]:
     """Return what Slack would refuse in a message's blocks."""
-    problems = list(_blocks(blocks, where, MESSAGE, most=50))
+    problems = list(_blocks(blocks, pointer, MESSAGE, most=50))
     if isinstance(blocks, list):
         dicts = [block for block in blocks if isinstance(block, dict)]
         for kind, most in (("table", 1), ("data_visualization", 2)):
             if sum(block.get("type") == kind for block in dicts) > most:
-                problems.append((f"only {most} {kind} blocks allowed", where))
+                problems.append((f"only {most} {kind} blocks allowed", pointer))
         prose = sum(len(str(block.get("text", ""))) for block in dicts if block.get("type") == "markdown")
         if prose > 12_000:
-            problems.append(("markdown blocks must hold less than 12001 characters together", where))
+            problems.append(("markdown blocks must hold less than 12001 characters together", pointer))
     return _listed(problems)
 
 
@@ -74,7 +74,7 @@ def option_problems(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(problems: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> list[str]:
-    return [f"[ERROR] {what} [json-pointer:{where}]" for what, where in problems]
+    return [f"[ERROR] {what} [json-pointer:{pointer}]" for what, pointer in problems]
 
 
 def _view(view: object) -> Found:
@@ -98,16 +98,16 @@ def _view(view: object) -> Found:
     yield from _blocks(view.get("blocks"), "/view/blocks", surface, most=100)
 
 
-def _blocks(blocks: object, where: str, surface: str, *, most: int) -> Found:
+def _blocks(blocks: object, pointer: str, surface: str, *, most: int) -> Found:
     if not isinstance(blocks, list):
-        yield "must be an array", where
+        yield "must be an array", pointer
         return
     if len(blocks) > most:
-        yield f"no more than {most} items allowed", where
+        yield f"no more than {most} items allowed", pointer
     ids: set[str] = set()
     actions: set[tuple[str, str]] = set()
     for number, block in enumerate(blocks):
-        here = f"{where}/{number}"
+        here = f"{pointer}/{number}"
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             yield "missing required field: type", here
             continue
@@ -135,129 +135,129 @@ def _action_ids(block: Json) -> Iterator[str]:
             yield element["action_id"]
 
 
-def _anything(_block: Json, _where: str) -> Found:
+def _anything(_block: Json, _pointer: str) -> Found:
     yield from ()
 
 
-def _string(holder: Json, member: str, where: str, *, most: int, needed: bool = False) -> Found:
+def _string(holder: Json, member: str, pointer: str, *, most: int, needed: bool = False) -> Found:
     value = holder.get(member)
     if value is None:
         if needed:
-            yield f"missing required field: {member}", where
+            yield f"missing required field: {member}", pointer
     elif not isinstance(value, str):
-        yield "must be a string", f"{where}/{member}"
+        yield "must be a string", f"{pointer}/{member}"
     elif len(value) > most:
-        yield f"must be less than {most + 1} characters", f"{where}/{member}"
+        yield f"must be less than {most + 1} characters", f"{pointer}/{member}"
     elif needed and not value:
-        yield "must be more than 0 characters", f"{where}/{member}"
+        yield "must be more than 0 characters", f"{pointer}/{member}"
 
 
-def _text(value: object, where: str, *, most: int, plain: bool = False, needed: bool = True) -> Found:
+def _text(value: object, pointer: str, *, most: int, plain: bool = False, needed: bool = True) -> Found:
     if value is None:
         if needed:
-            yield f"missing required field: {where.rsplit('/', 1)[1]}", where.rsplit("/", 1)[0]
+            yield f"missing required field: {pointer.rsplit('/', 1)[1]}", pointer.rsplit("/", 1)[0]
         return
     if not isinstance(value, dict) or value.get("type") not in ("plain_text", "mrkdwn"):
-        yield "must be a text object", where
+        yield "must be a text object", pointer
         return
     if plain and value["type"] != "plain_text":
-        yield "must be plain_text", f"{where}/type"
+        yield "must be plain_text", f"{pointer}/type"
     unknown = set(value) - (
         {"type", "text", "emoji"} if value["type"] == "plain_text" else {"type", "text", "verbatim"}
     )
     if unknown:
-        yield f"unsupported field: {min(unknown)}", where
-    yield from _string(value, "text", where, most=most, needed=True)
+        yield f"unsupported field: {min(unknown)}", pointer
+    yield from _string(value, "text", pointer, most=most, needed=True)
 
 
-def _list(holder: Json, member: str, where: str, most: int) -> Iterator[tuple[str, object]]:
+def _list(holder: Json, member: str, pointer: str, most: int) -> Iterator[tuple[str, object]]:
     """Yield each item with its pointer. The caller reports the count by `_count`."""
     items = holder.get(member)
     if isinstance(items, list):
         for number, item in enumerate(items[: most + 1]):
-            yield f"{where}/{member}/{number}", item
+            yield f"{pointer}/{member}/{number}", item
 
 
-def _count(holder: Json, member: str, where: str, *, most: int, least: int = 1) -> Found:
+def _count(holder: Json, member: str, pointer: str, *, most: int, least: int = 1) -> Found:
     items = holder.get(member)
     if not isinstance(items, list):
-        yield f"missing required field: {member}", where
+        yield f"missing required field: {member}", pointer
     elif len(items) > most:
-        yield f"no more than {most} items allowed", f"{where}/{member}"
+        yield f"no more than {most} items allowed", f"{pointer}/{member}"
     elif len(items) < least:
-        yield f"must provide at least {least} items", f"{where}/{member}"
+        yield f"must provide at least {least} items", f"{pointer}/{member}"
 
 
-def _section(block: Json, where: str) -> Found:
+def _section(block: Json, pointer: str) -> Found:
     if block.get("text") is None and not block.get("fields"):
-        yield "missing required field: text or fields", where
-    yield from _text(block.get("text"), f"{where}/text", most=3000, needed=False)
+        yield "missing required field: text or fields", pointer
+    yield from _text(block.get("text"), f"{pointer}/text", most=3000, needed=False)
     if "fields" in block:
-        yield from _count(block, "fields", where, most=10)
-        for here, item in _list(block, "fields", where, 10):
+        yield from _count(block, "fields", pointer, most=10)
+        for here, item in _list(block, "fields", pointer, 10):
             yield from _text(item, here, most=2000)
     if "accessory" in block:
-        yield from _element(block["accessory"], f"{where}/accessory", ACCESSORIES)
+        yield from _element(block["accessory"], f"{pointer}/accessory", ACCESSORIES)
 
 
-def _header(block: Json, where: str) -> Found:
-    yield from _text(block.get("text"), f"{where}/text", most=150, plain=True)
+def _header(block: Json, pointer: str) -> Found:
+    yield from _text(block.get("text"), f"{pointer}/text", most=150, plain=True)
 
 
-def _context(block: Json, where: str) -> Found:
-    yield from _count(block, "elements", where, most=10)
-    for here, item in _list(block, "elements", where, 10):
+def _context(block: Json, pointer: str) -> Found:
+    yield from _count(block, "elements", pointer, most=10)
+    for here, item in _list(block, "elements", pointer, 10):
         if isinstance(item, dict) and item.get("type") == "image":
             yield from _image(item, here)
         else:
             yield from _text(item, here, most=3000)
 
 
-def _actions(block: Json, where: str) -> Found:
-    yield from _count(block, "elements", where, most=25)
-    for here, item in _list(block, "elements", where, 25):
+def _actions(block: Json, pointer: str) -> Found:
+    yield from _count(block, "elements", pointer, most=25)
+    for here, item in _list(block, "elements", pointer, 25):
         yield from _element(item, here, ACTION_ELEMENTS)
 
 
-def _context_actions(block: Json, where: str) -> Found:
-    yield from _count(block, "elements", where, most=5)
-    for here, item in _list(block, "elements", where, 5):
+def _context_actions(block: Json, pointer: str) -> Found:
+    yield from _count(block, "elements", pointer, most=5)
+    for here, item in _list(block, "elements", pointer, 5):
         yield from _element(item, here, {"feedback_buttons", "icon_button"})
 
 
-def _image(block: Json, where: str) -> Found:
+def _image(block: Json, pointer: str) -> Found:
     if "slack_file" not in block:
-        yield from _string(block, "image_url", where, most=3000, needed=True)
-    yield from _string(block, "alt_text", where, most=2000, needed=True)
-    yield from _text(block.get("title"), f"{where}/title", most=2000, plain=True, needed=False)
+        yield from _string(block, "image_url", pointer, most=3000, needed=True)
+    yield from _string(block, "alt_text", pointer, most=2000, needed=True)
+    yield from _text(block.get("title"), f"{pointer}/title", most=2000, plain=True, needed=False)
 
 
-def _input(block: Json, where: str) -> Found:
-    yield from _text(block.get("label"), f"{where}/label", most=2000, plain=True)
-    yield from _text(block.get("hint"), f"{where}/hint", most=2000, plain=True, needed=False)
+def _input(block: Json, pointer: str) -> Found:
+    yield from _text(block.get("label"), f"{pointer}/label", most=2000, plain=True)
+    yield from _text(block.get("hint"), f"{pointer}/hint", most=2000, plain=True, needed=False)
     if "element" not in block:
-        yield "missing required field: element", where
+        yield "missing required field: element", pointer
     else:
-        yield from _element(block["element"], f"{where}/element", INPUT_ELEMENTS)
+        yield from _element(block["element"], f"{pointer}/element", INPUT_ELEMENTS)
 
 
-def _rich_text(block: Json, where: str) -> Found:
-    yield from _count(block, "elements", where, most=1000, least=0)
+def _rich_text(block: Json, pointer: str) -> Found:
+    yield from _count(block, "elements", pointer, most=1000, least=0)
     kinds = {"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"}
-    for here, item in _list(block, "elements", where, 1000):
+    for here, item in _list(block, "elements", pointer, 1000):
         if not isinstance(item, dict) or item.get("type") not in kinds:
             yield "unsupported rich text element", here
         elif not isinstance(item.get("elements"), list):
             yield "missing required field: elements", here
 
 
-def _markdown(block: Json, where: str) -> Found:
-    yield from _string(block, "text", where, most=12_000, needed=True)
+def _markdown(block: Json, pointer: str) -> Found:
+    yield from _string(block, "text", pointer, most=12_000, needed=True)
 
 
-def _rows(block: Json, where: str, *, least: int, most: int) -> Found:
-    yield from _count(block, "rows", where, most=most, least=least)
-    for here, row in _list(block, "rows", where, most):
+def _rows(block: Json, pointer: str, *, least: int, most: int) -> Found:
+    yield from _count(block, "rows", pointer, most=most, least=least)
+    for here, row in _list(block, "rows", pointer, most):
         if not isinstance(row, list) or not 1 <= len(row) <= 20:
             yield "a row has 1 to 20 cells", here
             continue
@@ -267,27 +267,27 @@ def _rows(block: Json, where: str, *, least: int, most: int) -> Found:
                 yield "unsupported cell", f"{here}/{column}"
 
 
-def _table(block: Json, where: str) -> Found:
-    yield from _rows(block, where, least=1, most=100)
+def _table(block: Json, pointer: str) -> Found:
+    yield from _rows(block, pointer, least=1, most=100)
 
 
-def _data_table(block: Json, where: str) -> Found:
-    yield from _string(block, "caption", where, most=3000, needed=True)
-    yield from _rows(block, where, least=2, most=101)
+def _data_table(block: Json, pointer: str) -> Found:
+    yield from _string(block, "caption", pointer, most=3000, needed=True)
+    yield from _rows(block, pointer, least=2, most=101)
     rows = block.get("rows")
     if isinstance(rows, list) and len({len(row) for row in rows if isinstance(row, list)}) > 1:
-        yield "rows must be of equal length", f"{where}/rows"
+        yield "rows must be of equal length", f"{pointer}/rows"
     if not 1 <= block.get("page_size", 5) <= 100:
-        yield "must be between 1 and 100", f"{where}/page_size"
+        yield "must be between 1 and 100", f"{pointer}/page_size"
 
 
-def _chart(block: Json, where: str) -> Found:
-    yield from _string(block, "title", where, most=50, needed=True)
+def _chart(block: Json, pointer: str) -> Found:
+    yield from _string(block, "title", pointer, most=50, needed=True)
     chart = block.get("chart")
     if not isinstance(chart, dict) or chart.get("type") not in ("pie", "bar", "line", "area"):
-        yield "missing required field: chart", where
+        yield "missing required field: chart", pointer
         return
-    here = f"{where}/chart"
+    here = f"{pointer}/chart"
     if chart["type"] == "pie":
         yield from _count(chart, "segments", here, most=6)
         return
@@ -304,29 +304,29 @@ def _chart(block: Json, where: str) -> Found:
             yield "one value for each category is needed", f"{place}/data"
 
 
-def _card(block: Json, where: str) -> Found:
+def _card(block: Json, pointer: str) -> Found:
     for member, most in (("title", 150), ("subtitle", 150), ("body", 200)):
-        yield from _text(block.get(member), f"{where}/{member}", most=most, needed=False)
-    for here, item in _list(block, "actions", where, 25):
+        yield from _text(block.get(member), f"{pointer}/{member}", most=most, needed=False)
+    for here, item in _list(block, "actions", pointer, 25):
         yield from _element(item, here, {"button"})
 
 
-def _carousel(block: Json, where: str) -> Found:
-    yield from _count(block, "elements", where, most=10)
-    for here, item in _list(block, "elements", where, 10):
+def _carousel(block: Json, pointer: str) -> Found:
+    yield from _count(block, "elements", pointer, most=10)
+    for here, item in _list(block, "elements", pointer, 10):
         if isinstance(item, dict):
             yield from _card(item, here)
 
 
-def _container(block: Json, where: str) -> Found:
-    yield from _count(block, "child_blocks", where, most=10)
-    yield from _blocks(block.get("child_blocks", []), f"{where}/child_blocks", MESSAGE, most=10)
+def _container(block: Json, pointer: str) -> Found:
+    yield from _count(block, "child_blocks", pointer, most=10)
+    yield from _blocks(block.get("child_blocks", []), f"{pointer}/child_blocks", MESSAGE, most=10)
 
 
-def _alert(block: Json, where: str) -> Found:
-    yield from _text(block.get("text"), f"{where}/text", most=3000)
+def _alert(block: Json, pointer: str) -> Found:
+    yield from _text(block.get("text"), f"{pointer}/text", most=3000)
     if block.get("level", "default") not in ("default", "info", "warning", "error", "success"):
-        yield "unsupported level", f"{where}/level"
+        yield "unsupported level", f"{pointer}/level"
 
 
 BLOCKS: dict[str, Callable[[Json, str], Found]] = {
@@ -349,67 +349,67 @@ BLOCKS: dict[str, Callable[[Json, str], Found]] = {
 }
 
 
-def _element(element: object, where: str, allowed: set[str]) -> Found:
+def _element(element: object, pointer: str, allowed: set[str]) -> Found:
     if not isinstance(element, dict) or element.get("type") not in KNOWN:
-        yield "unsupported element", where
+        yield "unsupported element", pointer
         return
     kind = element["type"]
     if kind not in allowed:
-        yield f"unsupported type: {kind}", f"{where}/type"
+        yield f"unsupported type: {kind}", f"{pointer}/type"
         return
     if kind == "image":
-        yield from _image(element, where)
+        yield from _image(element, pointer)
         return
-    yield from _string(element, "action_id", where, most=255)
-    yield from _text(element.get("placeholder"), f"{where}/placeholder", most=150, plain=True, needed=False)
+    yield from _string(element, "action_id", pointer, most=255)
+    yield from _text(element.get("placeholder"), f"{pointer}/placeholder", most=150, plain=True, needed=False)
     if "confirm" in element:
-        yield from _confirm(element["confirm"], f"{where}/confirm")
+        yield from _confirm(element["confirm"], f"{pointer}/confirm")
     if kind == "button":
-        yield from _text(element.get("text"), f"{where}/text", most=75, plain=True)
-        yield from _string(element, "value", where, most=2000)
-        yield from _string(element, "url", where, most=3000)
-        yield from _string(element, "accessibility_label", where, most=75)
+        yield from _text(element.get("text"), f"{pointer}/text", most=75, plain=True)
+        yield from _string(element, "value", pointer, most=2000)
+        yield from _string(element, "url", pointer, most=3000)
+        yield from _string(element, "accessibility_label", pointer, most=75)
         if element.get("style", "primary") not in ("primary", "danger"):
-            yield "must be primary or danger", f"{where}/style"
+            yield "must be primary or danger", f"{pointer}/style"
     elif kind in ("static_select", "multi_static_select"):
-        yield from _choices(element, where, most=100, needed=True)
+        yield from _choices(element, pointer, most=100, needed=True)
     elif kind == "overflow":
-        yield from _options(element, where, most=5)
+        yield from _options(element, pointer, most=5)
     elif kind in CHOICES:
-        yield from _options(element, where, most=10, long=True)
+        yield from _options(element, pointer, most=10, long=True)
     elif kind == "number_input" and not isinstance(element.get("is_decimal_allowed"), bool):
-        yield "missing required field: is_decimal_allowed", where
+        yield "missing required field: is_decimal_allowed", pointer
     elif kind == "plain_text_input" and not 1 <= element.get("max_length", 3000) <= 3000:
-        yield "must be between 1 and 3000", f"{where}/max_length"
+        yield "must be between 1 and 3000", f"{pointer}/max_length"
 
 
-def _confirm(confirm: object, where: str) -> Found:
+def _confirm(confirm: object, pointer: str) -> Found:
     if not isinstance(confirm, dict):
-        yield "must be an object", where
+        yield "must be an object", pointer
         return
-    yield from _text(confirm.get("title"), f"{where}/title", most=100, plain=True)
-    yield from _text(confirm.get("text"), f"{where}/text", most=300)
-    yield from _text(confirm.get("confirm"), f"{where}/confirm", most=30, plain=True)
-    yield from _text(confirm.get("deny"), f"{where}/deny", most=30, plain=True)
+    yield from _text(confirm.get("title"), f"{pointer}/title", most=100, plain=True)
+    yield from _text(confirm.get("text"), f"{pointer}/text", most=300)
+    yield from _text(confirm.get("confirm"), f"{pointer}/confirm", most=30, plain=True)
+    yield from _text(confirm.get("deny"), f"{pointer}/deny", most=30, plain=True)
 
 
-def _choices(holder: Mapping[str, Any], where: str, *, most: int, needed: bool) -> Found:
+def _choices(holder: Mapping[str, Any], pointer: str, *, most: int, needed: bool) -> Found:
     members = dict(holder)
     if "option_groups" in members:
-        yield from _count(members, "option_groups", where, most=most)
-        for here, group in _list(members, "option_groups", where, most):
+        yield from _count(members, "option_groups", pointer, most=most)
+        for here, group in _list(members, "option_groups", pointer, most):
             if isinstance(group, dict):
                 yield from _text(group.get("label"), f"{here}/label", most=75, plain=True)
                 yield from _options(group, here, most=100, least=int(needed))
             else:
                 yield "must be an object", here
     else:
-        yield from _options(members, where, most=most, least=int(needed))
+        yield from _options(members, pointer, most=most, least=int(needed))
 
 
-def _options(holder: Json, where: str, *, most: int, least: int = 1, long: bool = False) -> Found:
-    yield from _count(holder, "options", where, most=most, least=least)
-    for here, option in _list(holder, "options", where, most):
+def _options(holder: Json, pointer: str, *, most: int, least: int = 1, long: bool = False) -> Found:
+    yield from _count(holder, "options", pointer, most=most, least=least)
+    for here, option in _list(holder, "options", pointer, most):
         if not isinstance(option, dict):
             yield "must be an object", here
             continue

@@ -196,10 +196,10 @@ class Delivery:
         self.workspace.touch()
         try:
             while True:
-                said = json.loads(await socket.receive_text())
-                waiting = self._waiting.get(said.get("envelope_id", ""))
+                frame = json.loads(await socket.receive_text())
+                waiting = self._waiting.get(frame.get("envelope_id", ""))
                 if waiting is not None and not waiting.done():
-                    payload = said.get("payload")
+                    payload = frame.get("payload")
                     waiting.set_result(payload if isinstance(payload, dict) else {"text": payload} if payload else {})
         except (WebSocketDisconnect, ValueError, RuntimeError):
             logger.debug("a socket closed")

@@ -53,7 +53,7 @@ def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
             yield from elements(block.get("elements", []))
 
 
-def form_values(blocks: list[Json], given: Json) -> Json:
+def form_values(blocks: list[Json], state: Json) -> Json:
     """Return `state.values`: what was typed or chosen, else what each element started with."""
     values: Json = {}
     for block, element in elements(blocks):
@@ -61,7 +61,7 @@ def form_values(blocks: list[Json], given: Json) -> Json:
             continue
         empty: Any = [] if element["type"] in MANY else None
         value = (
-            given.get(block["block_id"], {})
+            state.get(block["block_id"], {})
             .get(element["action_id"], {})
             .get(member, element.get(INITIAL[member], empty))
         )

@@ -37,16 +37,16 @@ def content(args: Json, *, kept: bool = False) -> Json:
             message_problems(attachment["blocks"], f"/attachments/{number}/blocks") if "blocks" in attachment else []
         )
         _refuse("invalid_attachments", problems)
-    found: Json = {
+    fields: Json = {
         "text": text[:LONGEST_TEXT],
         "blocks": with_ids({"blocks": blocks})["blocks"],
         "attachments": [with_ids(attachment) for attachment in attachments],
     }
     if markdown is not None:
-        found["blocks"] = [{"type": "markdown", "text": markdown, "block_id": "markdown"}]
+        fields["blocks"] = [{"type": "markdown", "text": markdown, "block_id": "markdown"}]
     if "metadata" in args:
-        found["metadata"] = _metadata(args["metadata"])
-    return found
+        fields["metadata"] = _metadata(args["metadata"])
+    return fields
 
 
 def _refuse(code: str, problems: list[str]) -> None:
@@ -94,7 +94,7 @@ def in_thread(workspace: Workspace, channel: Channel, args: Json) -> str:
 def post(workspace: Workspace, args: Json, *, method: str = "chat.postMessage") -> Message:
     """Post a message of the bot."""
     channel = writable(workspace, str(args.get("channel") or ""))
-    found = content(args)
+    fields = content(args)
     return workspace.add(
         Message(
             channel=channel.id,
@@ -105,7 +105,7 @@ def post(workspace: Workspace, args: Json, *, method: str = "chat.postMessage") 
             username=str(args.get("username") or ""),
             icon_emoji=str(args.get("icon_emoji") or ""),
             sent=[{"method": method, "args": args}],
-            **found,
+            **fields,
         )
     )
 
@@ -126,14 +126,14 @@ def update(workspace: Workspace, args: Json) -> Message:
     return message
 
 
-def change(workspace: Workspace, message: Message, found: Json, args: Json, method: str) -> None:
+def change(workspace: Workspace, message: Message, fields: Json, args: Json, method: str) -> None:
     """Put checked content into a message that is already there."""
-    message.text = found["text"]
-    message.blocks = found["blocks"]
+    message.text = fields["text"]
+    message.blocks = fields["blocks"]
     if "attachments" in args:
-        message.attachments = found["attachments"]
-    if "metadata" in found:
-        message.metadata = found["metadata"]
+        message.attachments = fields["attachments"]
+    if "metadata" in fields:
+        message.metadata = fields["metadata"]
     if not message.blocks:
         message.edited_ts = workspace.new_ts()
     message.sent = [*message.sent, {"method": method, "args": args}][-20:]
@@ -148,8 +148,8 @@ def ephemeral(workspace: Workspace, args: Json) -> Message:
     user = str(args.get("user") or "")
     if user not in workspace.users or user not in channel.members:
         raise SlackError("user_not_in_channel")
-    found = content(args)
-    found.pop("metadata", None)
+    fields = content(args)
+    fields.pop("metadata", None)
     return workspace.add(
         Message(
             channel=channel.id,
@@ -158,7 +158,7 @@ def ephemeral(workspace: Workspace, args: Json) -> Message:
             thread_ts=in_thread(workspace, channel, args),
             ephemeral_to=user,
             sent=[{"method": "chat.postEphemeral", "args": args}],
-            **found,
+            **fields,
         )
     )
 
@@ -170,10 +170,10 @@ def answer(workspace: Workspace, url: ResponseUrl, args: Json, method: str) -> M
         if source is not None:
             workspace.remove(source)
         return None
-    found = content(args)
+    fields = content(args)
     public = args.get("response_type") == "in_channel"
     if truth(args.get("replace_original")) and source is not None:
-        change(workspace, source, found, {"attachments": [], **args}, method)
+        change(workspace, source, fields, {"attachments": [], **args}, method)
         return source
     thread = str(args.get("thread_ts") or ("" if public else url.thread_ts))
     return workspace.add(
@@ -184,7 +184,7 @@ def answer(workspace: Workspace, url: ResponseUrl, args: Json, method: str) -> M
             thread_ts="" if thread == url.message_ts and not public else thread,
             ephemeral_to="" if public else url.user,
             sent=[{"method": method, "args": args}],
-            **found,
+            **fields,
         )
     )
 
@@ -204,10 +204,10 @@ def spend(workspace: Workspace, key: str) -> ResponseUrl:
 
 def post_due(workspace: Workspace) -> None:
     """Post the scheduled messages whose time has come."""
-    for it in [it for it in workspace.scheduled.values() if it.post_at <= workspace.now()]:
-        del workspace.scheduled[it.id]
+    for message in [it for it in workspace.scheduled.values() if it.post_at <= workspace.now()]:
+        del workspace.scheduled[message.id]
         try:
-            post(workspace, it.args, method="chat.scheduleMessage")
+            post(workspace, message.args, method="chat.scheduleMessage")
         except SlackError:
             # Slack drops a scheduled message whose channel has gone, without telling the app.
             continue

@@ -29,24 +29,26 @@ class UserActions:
     ) -> Json:
         """Type a slash command; `text` is what follows it, with @names and #names as typed."""
         slack = self._slack
-        who, where = slack.user(user), self._in(user, channel)
+        who, conversation = slack.user(user), self._in(user, channel)
         if thread_ts:
             return {"ok": False, "error": f"{command} is not supported in threads. Sorry!"}
-        known = next((it for it in slack.commands if it["command"] == command), None)
-        if known is None:
+        definition = next((it for it in slack.commands if it["command"] == command), None)
+        if definition is None:
             return {"ok": False, "error": f"{command} is not a valid command."}
-        response_url = slack.new_response_url("commands", where.id, user)
+        response_url = slack.new_response_url("commands", conversation.id, user)
         answer = await self._bot.command(
             {
                 "token": "playground",
                 "team_id": slack.team_id,
                 "team_domain": slack.domain,
-                "channel_id": where.id,
-                "channel_name": "privategroup" if where.is_private and not where.is_im else where.name,
+                "channel_id": conversation.id,
+                "channel_name": "privategroup"
+                if conversation.is_private and not conversation.is_im
+                else conversation.name,
                 "user_id": who.id,
                 "user_name": who.name,
                 "command": command,
-                "text": slack.typed(text) if known.get("should_escape") else text,
+                "text": slack.typed(text) if definition.get("should_escape") else text,
                 "api_app_id": slack.app_id,
                 "is_enterprise_install": "false",
                 "response_url": response_url,
@@ -54,51 +56,51 @@ class UserActions:
             }
         )
         if answer.error:
-            return self._failed(where, user, f"{command} failed with the error “{answer.error}”", answer.error)
+            return self._failed(conversation, user, f"{command} failed with the error “{answer.error}”", answer.error)
         if not answer.body:
             return {"ok": True}
         if answer.body.get("response_type") == "in_channel":
-            self._post_as_user(who, where, f"{command} {text}".strip())
-        url = ResponseUrl(channel=where.id, user=user, issued_at=slack.now())
+            self._post_as_user(who, conversation, f"{command} {text}".strip())
+        url = ResponseUrl(channel=conversation.id, user=user, issued_at=slack.now())
         try:
             posting.answer(slack, url, answer.body, "answer to the command")
         except SlackError as exc:
             error = f"{command} failed with the error “invalid_command_response” ({exc.code})"
-            return self._failed(where, user, error, "invalid_command_response", detail=exc.more)
+            return self._failed(conversation, user, error, "invalid_command_response", detail=exc.more)
         return {"ok": True, "answer": answer.body}
 
     async def message(self, *, user: str, channel: str, text: str, thread_ts: str = "") -> Json:
         """Write a message. The bot gets events of mentions, direct messages and links it may unfurl."""
         slack = self._slack
-        where = self._in(user, channel)
-        said = self._post_as_user(slack.user(user), where, text, thread_ts)
+        conversation = self._in(user, channel)
+        message = self._post_as_user(slack.user(user), conversation, text, thread_ts)
         event: Json = {
-            "client_msg_id": secrets.token_hex(16), "user": user, "ts": said.ts, "text": said.text,
-            "team": slack.team_id, "blocks": said.blocks, "channel": where.id, "event_ts": said.ts,
+            "client_msg_id": secrets.token_hex(16), "user": user, "ts": message.ts, "text": message.text,
+            "team": slack.team_id, "blocks": message.blocks, "channel": conversation.id, "event_ts": message.ts,
         }  # fmt: skip
         if thread_ts:
             event["thread_ts"] = thread_ts
         answers: list[Answer] = []
-        if where.is_im:
+        if conversation.is_im:
             answers += await self._send_event("message.im", {"type": "message", "channel_type": "im", **event})
-        elif slack.bot_user in where.members:
-            kind = "group" if where.is_private else "channel"
-            if f"<@{slack.bot_user}" in said.text:
+        elif slack.bot_user in conversation.members:
+            kind = "group" if conversation.is_private else "channel"
+            if f"<@{slack.bot_user}" in message.text:
                 answers += await self._send_event("app_mention", {"type": "app_mention", **event})
             answers += await self._send_event(f"message.{kind}s", {"type": "message", "channel_type": kind, **event})
         if links := slack.shared_links(text):
-            unfurl_id = f"{where.id}.{said.ts}.{secrets.token_hex(16)}"
-            said.unfurl_ids[unfurl_id] = [link["url"] for link in links]
+            unfurl_id = f"{conversation.id}.{message.ts}.{secrets.token_hex(16)}"
+            message.unfurl_ids[unfurl_id] = [link["url"] for link in links]
             shared: Json = {
-                "type": "link_shared", "channel": where.id, "user": user, "message_ts": said.ts, "links": links,
-                "is_bot_user_member": slack.bot_user in where.members, "unfurl_id": unfurl_id,
+                "type": "link_shared", "channel": conversation.id, "user": user, "message_ts": message.ts, "links": links,
+                "is_bot_user_member": slack.bot_user in conversation.members, "unfurl_id": unfurl_id,
                 "source": "conversations_history", "user_locale": "en-US",
             }  # fmt: skip
             if thread_ts:
                 shared["thread_ts"] = thread_ts
             answers += await self._send_event("link_shared", shared)
         error = next((answer.error for answer in answers if answer.error), "")
-        return {"ok": True, "ts": said.ts} | ({"error": error} if error else {})
+        return {"ok": True, "ts": message.ts} | ({"error": error} if error else {})
 
     # Clicking
 
@@ -359,39 +361,39 @@ class UserActions:
     async def channel(self, *, user: str, channel: str, change: str, name: str = "") -> Json:
         """Rename, archive, unarchive or delete a channel, or invite or remove the bot."""
         slack = self._slack
-        where = self._in(user, channel)
-        kind = "group" if where.is_private else "channel"
+        conversation = self._in(user, channel)
+        kind = "group" if conversation.is_private else "channel"
         member: Json = {
-            "user": slack.bot_user, "channel": where.id, "channel_type": "G" if where.is_private else "C",
+            "user": slack.bot_user, "channel": conversation.id, "channel_type": "G" if conversation.is_private else "C",
             "team": slack.team_id,
         }  # fmt: skip
-        told = slack.bot_user in where.members
+        is_notified = slack.bot_user in conversation.members
         match change:
             case "rename":
-                where.name = name.strip().lower().replace(" ", "-")[:80] or where.name
+                conversation.name = name.strip().lower().replace(" ", "-")[:80] or conversation.name
                 renamed = {
-                    "id": where.id, "is_channel": not where.is_private, "is_mpim": False, "name": where.name,
-                    "name_normalized": where.name, "created": where.created,
+                    "id": conversation.id, "is_channel": not conversation.is_private, "is_mpim": False, "name": conversation.name,
+                    "name_normalized": conversation.name, "created": conversation.created,
                 }  # fmt: skip
                 event: Json = {"type": f"{kind}_rename", "channel": renamed}
             case "archive" | "unarchive":
-                where.is_archived = change == "archive"
-                event = {"type": f"{kind}_{change}", "channel": where.id, "user": user, "is_moved": 0}
+                conversation.is_archived = change == "archive"
+                event = {"type": f"{kind}_{change}", "channel": conversation.id, "user": user, "is_moved": 0}
             case "delete":
-                del slack.channels[where.id]
-                event = {"type": f"{kind}_deleted", "channel": where.id, "actor_id": user}
+                del slack.channels[conversation.id]
+                event = {"type": f"{kind}_deleted", "channel": conversation.id, "actor_id": user}
             case "invite":
-                where.members.add(slack.bot_user)
-                told = True
+                conversation.members.add(slack.bot_user)
+                is_notified = True
                 event = {"type": "member_joined_channel", "inviter": user, **member}
             case "remove":
-                where.members.discard(slack.bot_user)
+                conversation.members.discard(slack.bot_user)
                 event = {"type": "member_left_channel", **member}
             case _:
                 raise SlackError("unknown_change")
         slack.touch()
         # Slack sends events of public channels without membership, of private ones to members only.
-        if told or not where.is_private:
+        if is_notified or not conversation.is_private:
             await self._send_event(event["type"], event)
         return {"ok": True}
 
@@ -407,13 +409,13 @@ class UserActions:
     # Shared
 
     def _in(self, user: str, channel: str) -> Channel:
-        where = self._slack.channel(channel)
-        if user not in where.members:
+        conversation = self._slack.channel(channel)
+        if user not in conversation.members:
             raise SlackError("not_in_channel")
-        return where
+        return conversation
 
-    def _post_as_user(self, who: User, where: Channel, text: str, thread_ts: str = "") -> Message:
-        if where.is_archived:
+    def _post_as_user(self, who: User, conversation: Channel, text: str, thread_ts: str = "") -> Message:
+        if conversation.is_archived:
             raise SlackError("is_archived")
         blocks: list[Json] = [
             {
@@ -423,15 +425,15 @@ class UserActions:
             }
         ]
         message = Message(
-            channel=where.id, ts=self._slack.new_ts(), user=who.id, text=self._slack.typed(text), blocks=blocks,
+            channel=conversation.id, ts=self._slack.new_ts(), user=who.id, text=self._slack.typed(text), blocks=blocks,
             thread_ts=thread_ts,
         )  # fmt: skip
         return self._slack.add(message)
 
-    def _failed(self, where: Channel, user: str, text: str, error: str, detail: Json | None = None) -> Json:
+    def _failed(self, conversation: Channel, user: str, text: str, error: str, detail: Json | None = None) -> Json:
         self._slack.add(
             Message(
-                channel=where.id,
+                channel=conversation.id,
                 ts=self._slack.new_ts(),
                 user="USLACKBOT",
                 text=text,

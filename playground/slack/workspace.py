@@ -393,13 +393,13 @@ class Workspace:
 
     def shared_links(self, text: str) -> list[Json]:
         """Return the links of a text that the app may unfurl, in Slack's form."""
-        found: list[Json] = []
+        links: list[Json] = []
         for url in dict.fromkeys(_LINK.findall(text)):
             host = url.split("/")[2].rsplit("@", 1)[-1].split(":")[0].lower()
             domain = next((it for it in self.unfurl_domains if host == it or host.endswith("." + it)), None)
             if domain:
-                found.append({"domain": domain, "url": url})
-        return found
+                links.append({"domain": domain, "url": url})
+        return links
 
 
 def ts_key(ts: str) -> tuple[int, int]:

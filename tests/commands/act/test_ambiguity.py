@@ -149,7 +149,7 @@ async def test_an_unlinking_asks_names_who_linked_and_can_be_undone(say: Say, li
     row = await linked(created_by=ADMIN, filters="--on failures", alias="site")
     handled = await say("unlink site")
     assert f"<@{ADMIN}> linked it" in first(handled)
-    assert handled.answer.asked
+    assert handled.answer.is_question
     done = await say(buttons(handled)["Unlink"])
     assert done.answer.public
     assert await store.links.of_channel(TEAM, CHANNEL) == []

@@ -128,7 +128,7 @@ SUBMITTED: dict[str, Callable[[Pipeline, Build, Build], object]] = {
     "approve": lambda app, build, waits: decision.Args(target=_target(app, waits), approve=True),
     "reject": lambda app, build, waits: decision.Args(target=_target(app, waits), approve=False),
     "erase": lambda app, build, waits: erase.Args(target=_target(app, build), confirmed=True),
-    "subscribe": lambda app, build, waits: subscribe.Args(target=_target(app), given={"on": ["failures"]}),
+    "subscribe": lambda app, build, waits: subscribe.Args(target=_target(app), conditions={"on": ["failures"]}),
     "unsubscribe": lambda app, build, waits: unsubscribe.Args(target=_target(app), confirmed=True),
     "quiet": lambda app, build, waits: quiet.Args(hours="22:00-07:00"),
     "digest": lambda app, build, waits: digest.Args(act=digest.Act.NOW),
