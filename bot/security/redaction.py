@@ -257,10 +257,10 @@ def _without_tokens(text: str) -> str:
     begin = _PREFIX.search(text)
     while begin is not None:
         end = begin.end()
-        known = _shape_at(text, begin.start())
-        if known is not None:
-            parts += [text[at : begin.start()], mask(known[0])]
-            at = end = known[1]
+        token = _shape_at(text, begin.start())
+        if token is not None:
+            parts += [text[at : begin.start()], mask(token[0])]
+            at = end = token[1]
         begin = _PREFIX.search(text, end)
     return "".join([*parts, text[at:]]) if parts else text
 

@@ -109,7 +109,7 @@ class SubscribeForm(Form):
         custom = text(values, PRESET) == CHOSEN
         given = _given(values)
         if custom and not given["on"]:
-            known = [event for event in before.wanted if event in EVENTS] if field == PRESET else []
+            known = [event for event in before.passing_events if event in EVENTS] if field == PRESET else []
             given["on"] = known or ["quiet"]
         wanted = merged(before, given)
         return await self._drawn(
