@@ -155,12 +155,12 @@ async def _channel(app: App, team: str, name: str) -> str:
         return name
     cursor = ""
     for _page in range(20):
-        asked: dict[str, object] = {"limit": 200, "exclude_archived": True, "types": "public_channel,private_channel"}
-        said = await app.sender.call(team, "conversations.list", asked | ({"cursor": cursor} if cursor else {}))
-        for one in said.get("channels") or []:
-            if one.get("name") == name[1:]:
-                return str(one["id"])
-        cursor = str((said.get("response_metadata") or {}).get("next_cursor") or "")
+        query: dict[str, object] = {"limit": 200, "exclude_archived": True, "types": "public_channel,private_channel"}
+        reply = await app.sender.call(team, "conversations.list", query | ({"cursor": cursor} if cursor else {}))
+        for channel in reply.get("channels") or []:
+            if channel.get("name") == name[1:]:
+                return str(channel["id"])
+        cursor = str((reply.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor:
             break
     return name
@@ -185,7 +185,7 @@ def doctor_command(
             return 0
         findings = await examine(settings)
         for finding in findings:
-            out.print(f"{'ok ' if finding.fine else 'NO '} {finding.what}: {finding.said}", markup=False)
+            out.print(f"{'ok ' if finding.fine else 'NO '} {finding.what}: {finding.message}", markup=False)
         return 0 if all(finding.fine for finding in findings) else 1
 
     _run(work())

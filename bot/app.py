@@ -96,21 +96,21 @@ class Metrics:
 
 def read_connections(settings: Settings) -> dict[str, tuple[str, Options]]:
     """Return the configured connections' options. Raises UsageError listing every problem of every connection."""
-    found, problems = _connections_and_problems(settings)
+    connections, problems = _connections_and_problems(settings)
     if problems:
         raise UsageError("The connections have problems:\n" + "\n".join(f"- {problem}" for problem in problems))
-    return found
+    return connections
 
 
 def _connections_and_problems(settings: Settings) -> tuple[dict[str, tuple[str, Options]], list[str]]:
-    found: dict[str, tuple[str, Options]] = {}
+    connections: dict[str, tuple[str, Options]] = {}
     problems: list[str] = []
     for name, options in settings.connections.items():
         try:
-            found[name] = read_options(name, options)
+            connections[name] = read_options(name, options)
         except UsageError as exc:
             problems.append(f"{exc.message}{f' {exc.hint}' if exc.hint else ''}")
-    return found, problems
+    return connections, problems
 
 
 class App:

@@ -18,29 +18,31 @@ class Finding:
 
     what: str
     fine: bool
-    said: str
+    message: str
 
 
 async def examine(settings: Settings) -> list[Finding]:
     """Return everything that can be checked without acting. Costs a few requests for each connection."""
-    found = [
+    findings = [
         Finding("settings", not (wrong := settings.problems_for_serving(web=True)), "; ".join(wrong) or "complete")
     ]
     async with opened(settings, migrate=False) as app:
-        found.append(await _database(app))
-        found += await _slack(app)
-        if not found[1].fine:
-            return found
+        findings.append(await _database(app))
+        findings += await _slack(app)
+        if not findings[1].fine:
+            return findings
         for name in app.connections.names():
-            found.append(await _connection(app, name))
+            findings.append(await _connection(app, name))
         for name in app.connections.nobodys():
-            said = "belongs to no workspace, because several had the bot when it was first seen: name its `workspaces`"
-            found.append(Finding(name, fine=False, said=said))
+            message = (
+                "belongs to no workspace, because several had the bot when it was first seen: name its `workspaces`"
+            )
+            findings.append(Finding(name, fine=False, message=message))
         for poll_target in await app.store.polling.targets():
             if poll_target.failing_since is not None:
-                where = f"{poll_target.connection}{f' ({poll_target.part})' if poll_target.part else ''}"
-                found.append(Finding(f"watching {where}", fine=False, said=poll_target.last_error))
-    return found
+                target = f"{poll_target.connection}{f' ({poll_target.part})' if poll_target.part else ''}"
+                findings.append(Finding(f"watching {target}", fine=False, message=poll_target.last_error))
+    return findings
 
 
 async def _database(app: App) -> Finding:
@@ -48,43 +50,43 @@ async def _database(app: App) -> Finding:
         await app.store.ping()
         revision, head = await app.store.revision(), app.store.head()
     except BotError as exc:
-        return Finding("database", fine=False, said=str(exc))
+        return Finding("database", fine=False, message=str(exc))
     if revision != head:
         return Finding(
-            "database", fine=False, said=f"at {revision or 'no schema'}, not {head}: run `buildbell migrate`"
+            "database", fine=False, message=f"at {revision or 'no schema'}, not {head}: run `buildbell migrate`"
         )
     waiting = await app.store.inbox.count_open()
-    return Finding("database", fine=True, said=f"{app.store.dialect}, schema {head}, {waiting} deliveries open")
+    return Finding("database", fine=True, message=f"{app.store.dialect}, schema {head}, {waiting} deliveries open")
 
 
 async def _slack(app: App) -> list[Finding]:
     try:
         await introduced(app)
     except BotError as exc:
-        return [Finding("Slack", fine=False, said=f"{exc} {exc.hint or ''}".strip())]
-    found: list[Finding] = []
+        return [Finding("Slack", fine=False, message=f"{exc} {exc.hint or ''}".strip())]
+    findings: list[Finding] = []
     for team in await app.installs.teams():
         try:
             scopes = await app.sender.scopes(team)
         except SlackError as exc:
-            found.append(Finding(f"Slack {team}", fine=False, said=str(exc)))
+            findings.append(Finding(f"Slack {team}", fine=False, message=str(exc)))
             continue
         missing = [scope for scope in SCOPES if scopes and scope not in scopes]
-        said = (
+        message = (
             f"lacks the scopes {', '.join(missing)}: paste the manifest again and reinstall" if missing else "reachable"
         )
-        found.append(Finding(f"Slack {team}", not missing, said))
-    return found or [Finding("Slack", fine=True, said="no workspace has installed the bot yet")]
+        findings.append(Finding(f"Slack {team}", not missing, message))
+    return findings or [Finding("Slack", fine=True, message="no workspace has installed the bot yet")]
 
 
 async def _connection(app: App, name: str) -> Finding:
     provider = app.connections.by_name(name)
     if provider is None:
-        return Finding(name, fine=False, said="can't be opened")
+        return Finding(name, fine=False, message="can't be opened")
     try:
         account = await provider.check()
     except BotError as exc:
-        return Finding(f"{name} ({provider.label})", fine=False, said=f"{exc} {exc.hint or ''}".strip())
+        return Finding(f"{name} ({provider.label})", fine=False, message=f"{exc} {exc.hint or ''}".strip())
     parts = [account.name, account.detail or ""]
     if account.missing:
         parts.append(f"lacks {', '.join(account.missing)}")

@@ -126,14 +126,18 @@ class Settings(BaseModel):
 
     def problems_for_serving(self, *, web: bool) -> list[str]:
         """Return what is missing to serve, in plain words."""
-        found: list[str] = []
+        problems: list[str] = []
         if not self.slack_bot_token.get_secret_value() and not self.by_oauth:
-            found.append("SLACK_BOT_TOKEN is missing (or SLACK_CLIENT_ID and SLACK_CLIENT_SECRET for many workspaces)")
+            problems.append(
+                "SLACK_BOT_TOKEN is missing (or SLACK_CLIENT_ID and SLACK_CLIENT_SECRET for many workspaces)"
+            )
         if web and not self.signing_secrets and not self.slack_app_token.get_secret_value():
-            found.append("SLACK_SIGNING_SECRET is missing (HTTP mode), and there is no SLACK_APP_TOKEN (Socket Mode)")
+            problems.append(
+                "SLACK_SIGNING_SECRET is missing (HTTP mode), and there is no SLACK_APP_TOKEN (Socket Mode)"
+            )
         if self.by_oauth and not self.keys.get_secret_value():
-            found.append("BUILDBELL_KEYS is missing: tokens of many workspaces are kept sealed")
-        return found
+            problems.append("BUILDBELL_KEYS is missing: tokens of many workspaces are kept sealed")
+        return problems
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, folder: Path | None = None) -> "Settings":
@@ -164,39 +168,39 @@ def _plain(error: Mapping[str, Any]) -> str:
     """Return one of pydantic's complaints in plain words, by the name under which the operator set it."""
     names = {setting: name for name, setting in ENVIRONMENT.items()}
     names |= {setting: f"[{table}] {key}" for (table, key), setting in TABLES.items() if setting not in names}
-    where = str(error["loc"][0]) if error["loc"] else ""
-    said = str(error["msg"]).removeprefix("Value error, ")
+    location = str(error["loc"][0]) if error["loc"] else ""
+    message = str(error["msg"]).removeprefix("Value error, ")
     match error["type"]:
         case "string_pattern_mismatch":
-            said = "must be a slash and then small letters, digits, `-` or `_`, at most 32 in all"
+            message = "must be a slash and then small letters, digits, `-` or `_`, at most 32 in all"
         case "int_parsing" | "int_type" | "int_from_float" | "float_parsing" | "float_type":
-            said = "must be a number"
+            message = "must be a number"
         case "string_type" | "tuple_type" | "list_type" | "mapping_type" | "dict_type":
-            said = "has a value of the wrong kind"
+            message = "has a value of the wrong kind"
         case "literal_error":
-            said = f"must be {error['ctx']['expected']}"
+            message = f"must be {error['ctx']['expected']}"
         case "too_long":
-            said = f"takes at most {error['ctx']['max_length']}"
+            message = f"takes at most {error['ctx']['max_length']}"
         case _:
-            said = said.replace("Input should", "must")
-    return f"{names[where]}: {said}" if where in names else said
+            message = message.replace("Input should", "must")
+    return f"{names[location]}: {message}" if location in names else message
 
 
 def _from_environment(environ: Mapping[str, str], values: dict[str, Any]) -> list[str]:
     """Lay the environment over the file's values; return the problems."""
     problems: list[str] = []
     for name, setting in ENVIRONMENT.items():
-        given, file = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
-        if given and file:
+        text, file = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
+        if text and file:
             problems.append(f"{name} and {name}_FILE exclude each other")
-        elif given:
+        elif text:
             values.pop(f"{setting}_file", None)
-            values[setting] = given
+            values[setting] = text
         elif file:
             values.pop(setting, None)
             values[f"{setting}_file"] = file
     connections: dict[str, dict[str, Any]] = values.setdefault("connections", {})
-    spelled = {_folded(name): name for name in connections}
+    names = {_folded(name): name for name in connections}
     for variable, value in environ.items():
         head, *parts = variable.split("__")
         if head.upper() != "CONNECTIONS" or not parts:
@@ -204,7 +208,7 @@ def _from_environment(environ: Mapping[str, str], values: dict[str, Any]) -> lis
         if len(parts) != 2 or not all(parts):
             problems.append(f"{variable}: I don't know what that sets; write CONNECTIONS__NAME__KEY")
             continue
-        name = spelled.setdefault(_folded(parts[0]), parts[0].lower())
+        name = names.setdefault(_folded(parts[0]), parts[0].lower())
         options, key = connections.setdefault(name, {}), parts[1].lower()
         options.pop(key.removesuffix("_file") if key.endswith("_file") else f"{key}_file", None)
         options[key] = (

@@ -56,7 +56,7 @@ def build_card(
         middle = lines_of(counts_line(build.issues), raw_state_line(build))
     else:
         middle = lines_of(jobs_line(build), progress_line(build, usual_seconds=usual_seconds, now=now, facts=facts))
-    asked = (
+    questions = (
         [line for approval in approvals[:5] for line in approval_lines(approval)]
         if build.waiting or not build.completed
         else []
@@ -65,7 +65,7 @@ def build_card(
         markup(headline) if headline else "",
         commit_line(build, starter=facts.starter, says_starter=not headline),
         middle,
-        *asked,
+        *questions,
         *note_lines(facts),
         markup(note, 500) if note else "",
     )
@@ -105,14 +105,14 @@ def build_card(
     )
 
 
-def short_card(build: Build, *, label: str, starter: str = "", where: str = "see below") -> Message:
+def short_card(build: Build, *, label: str, starter: str = "", pointer: str = "see below") -> Message:
     """Return a live card that has made room for the full card of its build: one line that points to that one."""
     shown = mark(build)
     number = build.label or build.number
     name = link(build.web_url, f"#{number}") if number is not None else link(build.web_url, label)
     by = f"started by {mention(starter)}" if starter else "started"
-    line = f"▶ {by} → {shown.shape} {escape(shown.word)} {name}, {where}"
-    spoken = f"{safe(called(build, label))}: {escape(shown.word)}, {where}"
+    line = f"▶ {by} → {shown.shape} {escape(shown.word)} {name}, {pointer}"
+    spoken = f"{safe(called(build, label))}: {escape(shown.word)}, {pointer}"
     return Message(text=spoken, blocks=(section(line),))
 
 

@@ -19,8 +19,8 @@ def error_message(error: BotError, *, usage: str | None = None, command: str = "
     The error's backticks stay (they are ours); everything else is shown as it stands.
     """
     is_ours = not isinstance(error, ProviderError)
-    said = _said(error.message, command, styles=is_ours)
-    given = usage or (error.usage if isinstance(error, UsageError) else None)
+    sentence = _said(error.message, command, styles=is_ours)
+    usage_line = usage or (error.usage if isinstance(error, UsageError) else None)
     hint = _said(error.hint, command, styles=is_ours) if error.hint else ""
     # Where a button opens the page, its address is not spelled out as well.
     shown = hint
@@ -31,8 +31,8 @@ def error_message(error: BotError, *, usage: str | None = None, command: str = "
         wait = f"It asks me to wait {duration(error.retry_after)}."
     elif isinstance(error, Unavailable) and error.acted:
         wait = "It may have taken effect all the same: look before you repeat it."
-    body = lines_of(said, shown, wait, f"Usage: {code(f'{command} {given}', 400)}" if given else "")
-    text = " ".join(part for part in (said, hint, wait) if part)
+    body = lines_of(sentence, shown, wait, f"Usage: {code(f'{command} {usage_line}', 400)}" if usage_line else "")
+    text = " ".join(part for part in (sentence, hint, wait) if part)
     opened = (actions(link_button("Open", error.url)),) if error.url else ()
     return Message(text=text, blocks=(section(body), *_choices(error.choices), *opened))
 

@@ -26,10 +26,10 @@ def help_message(
     `groups` are (name, ((usage, summary), …)) with only the verbs the person may use. `example_pipeline` is how that
     channel's pipeline is typed; the examples are filled with it and its branch.
     """
-    where = f"#{channel_name}" if channel_name else "this channel"
+    channel_label = f"#{channel_name}" if channel_name else "this channel"
     about = f"{DOT}{safe(example_pipeline, 80)}" if example_pipeline else ""
     default = f", default branch {code(branch, 60)}" if branch and example_pipeline else ""
-    lines = [f"*Builds in {safe(where, 80)}*{about}{default}"]
+    lines = [f"*Builds in {safe(channel_label, 80)}*{about}{default}"]
     verbs: list[str] = []
     for name, listed in groups:
         entries = sorted(listed, key=lambda entry: _verb(entry[0]) not in _FIRST)
@@ -43,16 +43,16 @@ def help_message(
         if rest:
             lines[-1] += DOT + " · ".join(safe(verb, 30) for verb in rest)
     lines.append(f"More: {code(f'{command} help <verb>')}{DOT}in threads, mention me: `retry failed`")
-    wanted = [verb for verb in ("status", "logs", "run", "link") if verb in verbs]
+    example_verbs = [verb for verb in ("status", "logs", "run", "link") if verb in verbs]
     tries = [
         button(
             "Run…" if verb == "run" else verb.capitalize(),
             _example(verb, example_pipeline, branch) + (" --form" if verb == "run" else ""),
         )
-        for verb in wanted
+        for verb in example_verbs
     ]
     return Message(
-        text=f"Builds in {safe(where, 80)}: " + ", ".join(safe(verb, 30) for verb in verbs),
+        text=f"Builds in {safe(channel_label, 80)}: " + ", ".join(safe(verb, 30) for verb in verbs),
         blocks=(*sections(lines), actions(*tries)),
     )
 

@@ -165,7 +165,7 @@ def counts_line(counts: IssueCounts, transition: Transition | None = None) -> st
     moved = transition or Transition()
     parts: list[str] = []
     telling = False
-    for name, one, many in (
+    for name, singular_form, plural_form in (
         ("errors", "error", "errors"),
         ("warnings", "warning", "warnings"),
         ("test_failures", "", ""),
@@ -180,7 +180,7 @@ def counts_line(counts: IssueCounts, transition: Transition | None = None) -> st
             telling = telling or bool(counts.tests_total)
             words = _tests(count, counts.tests_total, moved=bool(delta))
         else:
-            words = plural(count, one, many)
+            words = plural(count, singular_form, plural_form)
         parts.append(f"{words} ({signed(delta)})" if delta else words)
     return GAP.join(parts) if telling else ""
 

@@ -240,10 +240,10 @@ def multi_select(
     options: Sequence[tuple[str, str]], *, initial: Iterable[str] = (), placeholder: str | None = None
 ) -> Block:
     """Return a list of up to 100 (label, value) of which several may be picked."""
-    given = _options(options, 100)
-    element: Block = _prompted({"type": "multi_static_select", "options": given}, placeholder)
-    wanted = frozenset(initial)
-    chosen = [option for option in given if option["value"] in wanted]
+    option_objects = _options(options, 100)
+    element: Block = _prompted({"type": "multi_static_select", "options": option_objects}, placeholder)
+    initial_values = frozenset(initial)
+    chosen = [option for option in option_objects if option["value"] in initial_values]
     return element | ({"initial_options": chosen} if chosen else {})
 
 
@@ -256,10 +256,10 @@ def external_select(*, initial: tuple[str, str] | None = None, placeholder: str 
 
 def checkboxes(options: Sequence[tuple[str, str]], *, initial: Iterable[str] = ()) -> Block:
     """Return up to ten (label, value) to tick."""
-    given = _options(options, 10)
-    wanted = frozenset(initial)
-    chosen = [option for option in given if option["value"] in wanted]
-    element: Block = {"type": "checkboxes", "options": given}
+    option_objects = _options(options, 10)
+    initial_values = frozenset(initial)
+    chosen = [option for option in option_objects if option["value"] in initial_values]
+    element: Block = {"type": "checkboxes", "options": option_objects}
     return element | ({"initial_options": chosen} if chosen else {})
 
 

@@ -105,10 +105,10 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     if transition.change is Change.FIXED and not transition.is_rerun and not transition.is_outdated:
         shown = Mark(word="Fixed", shape=shown.shape, emoji=shown.emoji, colour=shown.colour)
     sentence = sentence_of(transition, build, cancelled_by=facts.cancelled_by)
-    told = f"{DOT}{mentioned(mention)}" if mention else ""
+    addressee = f"{DOT}{mentioned(mention)}" if mention else ""
     behind = f"{DOT}reported late" if late else ""
     body = lines_of(
-        f"*{sentence}*{told}{behind}",
+        f"*{sentence}*{addressee}{behind}",
         commit_line(build, starter=facts.starter),
         counts_line(build.issues, transition) or _COUNTS_WORDS[counts],
         _failure_line(first_failure, more_failures),
@@ -293,9 +293,9 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
         return Message(
             text=f"{spelled(build, label=label, word=mark(build).word)}. {markup(decision)}", blocks=(section(line),)
         )
-    asked = [line for approval in approvals[:5] for line in approval_lines(approval)]
+    questions = [line for approval in approvals[:5] for line in approval_lines(approval)]
     if len(approvals) > 5:
-        asked.append(f"… {len(approvals) - 5} more")
+        questions.append(f"… {len(approvals) - 5} more")
     going = clean_url(changes_url)
     body = lines_of(
         f"{mentioned(mention)}, your decision is needed" if mention else "",
@@ -303,7 +303,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
         commit_line(build, starter=requester or "", says_starter=False),
         link(going, "What would go out") if going else "",
         progress_line(build, usual_seconds=None, now=now, facts=facts),
-        *asked,
+        *questions,
         f"Decide before {when(deadline)}" if deadline else "",
         *note_lines(facts),
     )

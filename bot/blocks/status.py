@@ -35,9 +35,9 @@ class StatusRow:
 
 def status_message(channel_name: str, rows: Sequence[StatusRow], now: datetime) -> Message:
     """Return how each linked pipeline stands: what is open, the last result, the last ten, how long it has been red."""
-    where = f"#{channel_name}" if channel_name else "this channel"
+    channel_label = f"#{channel_name}" if channel_name else "this channel"
     if not rows:
-        line = f"No pipeline is linked to {safe(where, 80)} yet"
+        line = f"No pipeline is linked to {safe(channel_label, 80)} yet"
         return Message(
             text=line,
             blocks=(
@@ -59,8 +59,8 @@ def status_message(channel_name: str, rows: Sequence[StatusRow], now: datetime) 
     more = [] if lone else [button("Everything", "status all")]
     words = [_words(row) for row in shown[:3]]
     return Message(
-        text=". ".join([f"Builds in {safe(where, 80)}", *words]),
-        blocks=(section(f"*Builds in {safe(where, 80)}*"),),
+        text=". ".join([f"Builds in {safe(channel_label, 80)}", *words]),
+        blocks=(section(f"*Builds in {safe(channel_label, 80)}*"),),
         attached=(*blocks, actions(*opened, *offered, *more, button("Help", "help"))),
         colour=_colour(rows),
     )

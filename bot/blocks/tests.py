@@ -70,7 +70,7 @@ def _test_name(case: TestCase) -> str:
 
 
 def _test_line(case: TestCase) -> str:
-    where = f"{DOT}{safe(case.detail, 80)}" if case.detail else ""
+    detail = f"{DOT}{safe(case.detail, 80)}" if case.detail else ""
     why = f"\n      {safe(failure_words(case.message, 250), 250)}" if case.message else ""
     took = f"{DOT}{duration(case.seconds)}" if case.seconds is not None and case.seconds >= 1 else ""
-    return f"✕ {code(_test_name(case), 150)}{where}{took}{why}"
+    return f"✕ {code(_test_name(case), 150)}{detail}{took}{why}"

@@ -284,11 +284,11 @@ def folded(name: str) -> str:
     return composed(composed(name).casefold())
 
 
-def same_name(one: str | None, other: str | None) -> bool:
+def same_name(name: str | None, other: str | None) -> bool:
     """Return whether two names are the same to a person. A missing name is like none."""
-    if not one or not other:
+    if not name or not other:
         return False
-    return one == other or folded(one) == folded(other)
+    return name == other or folded(name) == folded(other)
 
 
 def among_names(name: str, names: Iterable[str | None]) -> bool:

@@ -531,12 +531,12 @@ class ApiClient:
 
     def _unreachable(self, exc: httpx.TransportError, *, acted: bool) -> Unavailable:
         if isinstance(exc, httpx.TimeoutException):
-            said = f"{self.provider} has not answered in time."
+            message = f"{self.provider} has not answered in time."
         elif isinstance(exc, httpx.ConnectError):
-            said = f"{self.provider} can't be reached: {_plain(str(exc)) or 'no connection'}."
+            message = f"{self.provider} can't be reached: {_plain(str(exc)) or 'no connection'}."
         else:
-            said = f"The connection to {self.provider} broke off."
-        return Unavailable(said, provider=self.provider, acted=acted)
+            message = f"The connection to {self.provider} broke off."
+        return Unavailable(message, provider=self.provider, acted=acted)
 
     def _error(self, reply: Reply, method: str) -> ProviderError:
         explained = self._map_error(reply)
@@ -636,25 +636,28 @@ def _words(body: Any, depth: int = _MESSAGE_DEPTH) -> str | None:
         return None
     if isinstance(body, list):
         return (
-            "; ".join(dict.fromkeys(said for part in body[:_MOST_SAYINGS] if (said := _words(part, depth - 1)))) or None
+            "; ".join(dict.fromkeys(sentence for part in body[:_MOST_SAYINGS] if (sentence := _words(part, depth - 1))))
+            or None
         )
     if not isinstance(body, dict):
         return None
-    said = next((said for name in _SAYINGS if (said := _words(body.get(name), depth - 1)) is not None), None)
+    sentence = next(
+        (sentence for name in _SAYINGS if (sentence := _words(body.get(name), depth - 1)) is not None), None
+    )
     more = next((more for name in _INSIDE if (more := _words(body.get(name), depth - 1)) is not None), None)
     field = _field(body)
-    if said is None and more is None:
+    if sentence is None and more is None:
         titled = _words(body.get("title"), depth - 1)
         return titled or _coded(body, field) or _by_field(body, depth)
-    if said is not None and more == body.get("error"):
+    if sentence is not None and more == body.get("error"):
         more = None  # a code or the status's own phrase beside a sentence
-    if said is None:
+    if sentence is None:
         return f"{field}: {more}" if field and more and field not in more else more
-    if field and field.casefold() not in said.casefold():
-        said = f"{field}: {said}"
-    if more is None or more.casefold() in said.casefold():
-        return said
-    return more if said.rstrip(". ").casefold() in more.casefold() else f"{said.rstrip('.: ')}: {more}"
+    if field and field.casefold() not in sentence.casefold():
+        sentence = f"{field}: {sentence}"
+    if more is None or more.casefold() in sentence.casefold():
+        return sentence
+    return more if sentence.rstrip(". ").casefold() in more.casefold() else f"{sentence.rstrip('.: ')}: {more}"
 
 
 def _field(body: Mapping[str, Any]) -> str:
@@ -706,25 +709,25 @@ def _plain(text: str, secrets: Collection[str] = ()) -> str:
 
 def _secrets(headers: httpx.Headers) -> frozenset[str]:
     """Return what a request carried to prove who it is, in each form in which an answer may repeat it."""
-    found: set[str] = set()
+    secrets: set[str] = set()
     for name, value in headers.items():
         if not _SECRET_HEADER.search(name):
             continue
         scheme, _, rest = value.partition(" ")
-        found.update((value, rest))
+        secrets.update((value, rest))
         if scheme.lower() == "basic":
             try:
-                found.add(base64.b64decode(rest).decode("utf-8", "replace").partition(":")[2])
+                secrets.add(base64.b64decode(rest).decode("utf-8", "replace").partition(":")[2])
             except binascii.Error:
                 continue
-    return frozenset(secret for secret in found if len(secret) >= 6)
+    return frozenset(secret for secret in secrets if len(secret) >= 6)
 
 
 def _merged(base: Mapping[str, str], more: Mapping[str, str] | None) -> dict[str, str]:
     """Return headers with others in place of those of the same name, whatever their case."""
-    given = dict(more or {})
-    names = {name.lower() for name in given}
-    return {**{name: value for name, value in base.items() if name.lower() not in names}, **given}
+    added = dict(more or {})
+    names = {name.lower() for name in added}
+    return {**{name: value for name, value in base.items() if name.lower() not in names}, **added}
 
 
 def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
@@ -732,11 +735,11 @@ def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() in {"accept", "range"}}
 
 
-def _same_place(here: httpx.URL, there: httpx.URL) -> bool:
+def _same_place(before: httpx.URL, after: httpx.URL) -> bool:
     """Return whether credentials may go along: the same origin, or the same host's https at the usual ports."""
-    if _origin(here) == _origin(there):
+    if _origin(before) == _origin(after):
         return True
-    return here.host == there.host and (_origin(here)[2], _origin(there)[2]) == (80, 443)
+    return before.host == after.host and (_origin(before)[2], _origin(after)[2]) == (80, 443)
 
 
 def _patience(exc: Exception) -> float | bool:

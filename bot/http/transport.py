@@ -65,10 +65,10 @@ class _PublicNames(aiohttp.ThreadedResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await super().resolve(host, port, family)
-        public = [one for one in found if is_public(one["host"])]
-        if found and not public:
-            raise _PrivateAddressError(f"{host} ({found[0]['host']})")
+        addresses = await super().resolve(host, port, family)
+        public = [address for address in addresses if is_public(address["host"])]
+        if addresses and not public:
+            raise _PrivateAddressError(f"{host} ({addresses[0]['host']})")
         return public
 
 

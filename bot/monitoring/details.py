@@ -63,11 +63,11 @@ class Details:
         """
         provider = self._provider_of(attempt.connection)
         key = BuildKey(connection=attempt.connection, pipeline=attempt.pipeline, id=attempt.build)
-        known = await self._store.builds.get(key)
-        if provider is None or known is None or known[1].attempt_no != attempt.attempt_no:
+        entry = await self._store.builds.get(key)
+        if provider is None or entry is None or entry[1].attempt_no != attempt.attempt_no:
             await self._store.attempts.give_up_counts(attempt.id or 0)
             return
-        build = known[0]
+        build = entry[0]
         if _is_short_of_requests(provider):
             await self._try_later(attempt, "the quota is nearly spent")
             return
@@ -138,10 +138,10 @@ class Details:
         if any(row.build != build.id for row in stored):
             return
         branch = ref.name if ref.kind is RefKind.BRANCH else None
-        wanted = BuildFilter(branch=branch, limit=EARLIER_BUILDS)
+        build_filter = BuildFilter(branch=branch, limit=EARLIER_BUILDS)
         try:
             async with asyncio.timeout(HISTORY_SECONDS):
-                listed = [other async for other in provider.builds(build.pipeline, wanted)]
+                listed = [other async for other in provider.builds(build.pipeline, build_filter)]
         except (ProviderError, TimeoutError) as exc:
             log.info("earlier builds could not be listed", extra={"connection": build.connection, "why": str(exc)})
             return

@@ -56,15 +56,15 @@ class Outages:
         if poll_target.notified_at is None:
             return False
         still = {other.part for other in await self._failing(poll_target) if other.notified_at is not None}
-        told: dict[tuple[str, str], datetime] = {}
+        outage_starts: dict[tuple[str, str], datetime] = {}
         for team, channel in await self._served(poll_target, provider, still):
             rows = await self._store.notifications.in_channel(team, channel, poll_target.notified_at - REMEMBERED)
             since = [
-                one.build for one in rows if one.event == Event.OUTAGE and one.connection == poll_target.connection
+                row.build for row in rows if row.event == Event.OUTAGE and row.connection == poll_target.connection
             ]
             if since:
-                told[team, channel] = datetime.fromisoformat(since[-1])
-        await self._notify(list(told), poll_target, told.__getitem__, provider.label, over=True)
+                outage_starts[team, channel] = datetime.fromisoformat(since[-1])
+        await self._notify(list(outage_starts), poll_target, outage_starts.__getitem__, provider.label, over=True)
         return True
 
     async def _failing(self, poll_target: PollTargetRow) -> list[PollTargetRow]:

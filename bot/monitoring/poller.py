@@ -54,17 +54,17 @@ def pause_seconds(pace: Pace, *, busy: bool, quota: Quota | None, spent: int, no
     A poll that costs `spent` requests must leave half of the quota to others: below half, the next poll waits for
     the reset; above, polls are spread so that they would not use more than the half.
     """
-    wanted = pace.busy_seconds if busy else pace.idle_seconds
+    seconds = pace.busy_seconds if busy else pace.idle_seconds
     if quota is None or quota.limit <= 0:
-        return wanted
+        return seconds
     free = quota.remaining - quota.limit * SHARE_OF_QUOTA
     left = (quota.resets_at - now) / timedelta(seconds=1) if quota.resets_at else 60.0
     if left <= 0:
-        return wanted
+        return seconds
     if free <= 0:
-        return min(max(wanted, left), LONGEST_PAUSE_SECONDS)
-    looks = free / max(spent, 1)
-    return min(max(wanted, left / looks), LONGEST_PAUSE_SECONDS)
+        return min(max(seconds, left), LONGEST_PAUSE_SECONDS)
+    polls = free / max(spent, 1)
+    return min(max(seconds, left / polls), LONGEST_PAUSE_SECONDS)
 
 
 class Poller:
@@ -311,11 +311,11 @@ class Poller:
         if not provider.can(Capability.ACCOUNT_POLL):
             return []
         missing = sorted(watched.unfinished - {build.key for build in seen})[:BATCH]
-        found = [await provider.build_or_none(key) for key in missing]
-        gone = [key for key, build in zip(missing, found, strict=True) if build is None]
+        answers = [await provider.build_or_none(key) for key in missing]
+        gone = [key for key, build in zip(missing, answers, strict=True) if build is None]
         for key in gone:
             await self._store.recording.stop_tracking(key)
-        return [build for build in found if build is not None]
+        return [build for build in answers if build is not None]
 
     async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
         """Persist polled builds with the notifications they cause; details of attempts that ended are read soon."""

@@ -92,11 +92,11 @@ class Cards:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NotificationRow, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
-        known = await self._store.builds.get(_key(row))
+        entry = await self._store.builds.get(_key(row))
         provider = await self._provider(row)
-        if known is None or provider is None:
+        if entry is None or provider is None:
             return None
-        build, stored = known
+        build, stored = entry
         build = of_attempt(build, stored.began_at)
         notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
         claim = await self._store.claims.get(row.team, _key(row))
@@ -149,8 +149,8 @@ class Cards:
             build = _as_ended(build, attempt) if attempt is not None else build
         approvals = await self._approvals(provider, build) if not is_over else ()
         live = not build.completed and not is_over
-        if where := await self._full_card(row, build, waits=bool(approvals)):
-            line = short_card(build, label=label, starter=row.user or facts.starter, where=where)
+        if pointer := await self._full_card(row, build, waits=bool(approvals)):
+            line = short_card(build, label=label, starter=row.user or facts.starter, pointer=pointer)
             return Drawn(message=_marked(line, repeated=repeated), live=live, card=True)
         card = build_card(
             build,
@@ -284,10 +284,10 @@ class Cards:
         builds: list[Build] = []
         labels: dict[tuple[str, str], str] = {}
         for connection, pipeline, id_ in extra.builds:
-            known = await self._store.builds.get(BuildKey(connection=connection, pipeline=pipeline, id=id_))
-            if known is not None and self._provider_of(row.team, connection) is not None:
-                builds.append(known[0])
-                labels[connection, pipeline] = await self._label(row, known[0])
+            entry = await self._store.builds.get(BuildKey(connection=connection, pipeline=pipeline, id=id_))
+            if entry is not None and self._provider_of(row.team, connection) is not None:
+                builds.append(entry[0])
+                labels[connection, pipeline] = await self._label(row, entry[0])
         if not builds:
             return None
         builds.sort(key=lambda build: build.completed_at or self._clock())

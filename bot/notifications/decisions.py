@@ -176,26 +176,26 @@ class _Case:
 
         A channel or person gets one post at most, whatever the number of links and watches.
         """
-        told: set[tuple[str, str]] = set()
-        asked = {(watch.team, watch.channel): watch for watch in self.recorded.watches if watch.build}
+        notified: set[tuple[str, str]] = set()
+        build_watches = {(watch.team, watch.channel): watch for watch in self.recorded.watches if watch.build}
         for link in self.recorded.links:
-            where = (link.team, link.channel)
-            row = self._for_link(link, asked.get(where), sees=sees(link.team))
-            if where in told:
+            address = (link.team, link.channel)
+            row = self._for_link(link, build_watches.get(address), sees=sees(link.team))
+            if address in notified:
                 row.state, row.reason = STATES[Verdict.SILENT], "posted for another link of this channel"
             if row.state != STATES[Verdict.SILENT]:
-                told.add(where)
+                notified.add(address)
             yield row
-        for where, watch in asked.items():
-            if where not in told and sees(watch.team):
-                told.add(where)
+        for address, watch in build_watches.items():
+            if address not in notified and sees(watch.team):
+                notified.add(address)
                 yield self._for_watcher(watch)
         for watch in self.recorded.watches:
-            where = (watch.team, watch.channel)
-            if not watch.build and where not in told and sees(watch.team):
+            address = (watch.team, watch.channel)
+            if not watch.build and address not in notified and sees(watch.team):
                 row_or_none = self._for_follower(watch)
                 if row_or_none is not None:
-                    told.add(where)
+                    notified.add(address)
                     yield row_or_none
         yield from self._for_author(sees)
 
@@ -213,7 +213,7 @@ class _Case:
         elif decision.verdict is Verdict.POST and quiet and watch is not None:
             decision = post(_asked(watch))  # a mute does not hold what somebody asked for
         broken = newly_broken(self.recorded.build, self.transition)
-        mention = filter_of(link).told if broken else ""
+        mention = filter_of(link).mention_target if broken else ""
         if watch is not None and watch.channel != watch.user:
             mention = watch.user
         return self._row(
@@ -291,7 +291,7 @@ class _Case:
 
     def _row(
         self,
-        where: tuple[str, str],
+        address: tuple[str, str],
         decision: Decision,
         *,
         mention: str = "",
@@ -310,8 +310,8 @@ class _Case:
             undecided=undecided and decision.verdict is not Verdict.SILENT,
         )
         return NotificationRow(
-            team=where[0],
-            channel=where[1],
+            team=address[0],
+            channel=address[1],
             link=link,
             connection=build.connection,
             pipeline=build.pipeline,

@@ -70,7 +70,7 @@ class Filter:
     mention: str = ""
 
     @property
-    def wanted(self) -> tuple[str, ...]:
+    def passing_events(self) -> tuple[str, ...]:
         """Return the events that pass."""
         return self.events or PRESETS[self.preset]
 
@@ -80,10 +80,10 @@ class Filter:
             return True
         if pending.history and self.min_streak:
             return True
-        return bool(pending.events & set(self.wanted))
+        return bool(pending.events & set(self.passing_events))
 
     @property
-    def told(self) -> str:
+    def mention_target(self) -> str:
         """Return who is mentioned when a build newly breaks: a Slack id, `AUTHOR`, or nobody."""
         return "" if self.mention in NOBODY else self.mention or AUTHOR
 
@@ -115,7 +115,7 @@ class Filter:
                 what = "nothing (digests only)"
             case _:
                 what = ", ".join(self.events)
-        where = ", ".join(self.branches) or default_branch
+        branches = ", ".join(self.branches) or default_branch
         extra = "".join(
             (
                 f", triggered by {', '.join(self.triggers)}" if self.triggers else "",
@@ -124,7 +124,7 @@ class Filter:
                 "".join(f", {name.replace('_', ' ')} up by {least} or more" for name, least in self.min_delta),
             )
         )
-        return f"{what}{f' on {where}' if where else ''}{extra}"
+        return f"{what}{f' on {branches}' if branches else ''}{extra}"
 
 
 def read_filter(words: str) -> Filter:
@@ -133,13 +133,13 @@ def read_filter(words: str) -> Filter:
         tokens = shlex.split(words)
     except ValueError as exc:
         raise UsageError(f"I don't understand the filter `{words}`.", hint="A quotation mark is open.") from exc
-    found: dict[str, list[str]] = {}
+    flags: dict[str, list[str]] = {}
     while tokens:
         name = tokens.pop(0)
         if not name.startswith("--") or not tokens:
             raise UsageError(f"I don't understand the filter at `{name}`.")
-        found.setdefault(name[2:], []).extend(part for part in tokens.pop(0).split(",") if part)
-    return make_filter(found)
+        flags.setdefault(name[2:], []).extend(part for part in tokens.pop(0).split(",") if part)
+    return make_filter(flags)
 
 
 def filter_of(link: LinkRow) -> Filter:
@@ -150,27 +150,27 @@ def filter_of(link: LinkRow) -> Filter:
         return Filter()
 
 
-def make_filter(given: Mapping[str, Sequence[str]]) -> Filter:
+def make_filter(flags: Mapping[str, Sequence[str]]) -> Filter:
     """Build the filter of flags and their values. Raises UsageError naming what is not known."""
-    found = {name: list(values) for name, values in given.items()}
-    made = _heard([event.lower() for event in found.pop("on", [])])
-    triggers = [trigger.lower() for trigger in found.pop("trigger", [])]
+    rest = {name: list(values) for name, values in flags.items()}
+    made = _heard([event.lower() for event in rest.pop("on", [])])
+    triggers = [trigger.lower() for trigger in rest.pop("trigger", [])]
     if unknown := [trigger for trigger in triggers if trigger not in set(Trigger)]:
         raise UsageError(f"I know no trigger `{unknown[0]}`.", hint=f"Triggers: {', '.join(Trigger)}.")
-    streak = (found.pop("min-streak", []) or ["0"])[-1]
+    streak = (rest.pop("min-streak", []) or ["0"])[-1]
     if not (streak.isascii() and streak.isdigit() and len(streak) < 6):
         raise UsageError(f"`--min-streak` takes a number, not `{streak}`.")
     made = replace(
         made,
-        branches=tuple(found.pop("branch", [])),
+        branches=tuple(rest.pop("branch", [])),
         triggers=tuple(triggers),
-        by=tuple(_person(name) for name in found.pop("by", [])),
+        by=tuple(_person(name) for name in rest.pop("by", [])),
         min_streak=int(streak),
-        min_delta=tuple(_delta(pair) for pair in found.pop("min-delta", [])),
-        mention=_mention(found.pop("mention", [])),
+        min_delta=tuple(_delta(pair) for pair in rest.pop("min-delta", [])),
+        mention=_mention(rest.pop("mention", [])),
     )
-    if found:
-        raise UsageError(f"I know no filter `--{next(iter(found))}`.")
+    if rest:
+        raise UsageError(f"I know no filter `--{next(iter(rest))}`.")
     return made
 
 
@@ -191,21 +191,21 @@ def _delta(pair: str) -> tuple[str, int]:
     return name, int(least)
 
 
-def _mention(given: Sequence[str]) -> str:
-    if not given:
+def _mention(values: Sequence[str]) -> str:
+    if not values:
         return ""
-    who = given[-1]
+    who = values[-1]
     if who.lower().removeprefix("@") == "author":
         return ""
     if who.lower() in NOBODY:
         return "none"
-    found = PERSON.fullmatch(who) or GROUP.fullmatch(who)
-    if found is None:
+    match = PERSON.fullmatch(who) or GROUP.fullmatch(who)
+    if match is None:
         raise UsageError(
             f"`--mention` takes a person, a user group, `author` or `none`, not `{who}`.",
             hint="Write the person as `@name` and choose one from Slack's list.",
         )
-    return found[1] or found[2]
+    return match[1] or match[2]
 
 
 def _person(name: str) -> str:
@@ -253,7 +253,7 @@ def newly_broken(build: Build, transition: Transition) -> bool:
     return is_red and not transition.is_outdated and transition.change in {Change.BROKEN, Change.FIRST}
 
 
-def on_branch(build: Build, wanted: Sequence[str], default: str) -> bool:
+def on_branch(build: Build, globs: Sequence[str], default: str) -> bool:
     """Return whether a build belongs to a ref that a link follows: `main`, `tag:v1`, `pr:7`; globs, `!` excludes.
 
     Without any, the default branch's builds pass; where no default branch is known, every build does. The builds of
@@ -261,15 +261,15 @@ def on_branch(build: Build, wanted: Sequence[str], default: str) -> bool:
     unless refs are named.
     """
     ref = build.history_ref
-    if not wanted:
+    if not globs:
         if not default:
             return True
         if ref is None:
             return not build.from_fork and not build.branch
         return ref.kind is RefKind.BRANCH and composed(ref.name) == composed(default)
     name = str(ref) if ref is not None and ref.kind is not RefKind.BRANCH else ref.name if ref is not None else ""
-    plus = [glob for glob in wanted if not glob.startswith("!")]
-    minus = [glob[1:] for glob in wanted if glob.startswith("!")]
+    plus = [glob for glob in globs if not glob.startswith("!")]
+    minus = [glob[1:] for glob in globs if glob.startswith("!")]
     admitted = not plus or (bool(name) and any(fits_glob(name, glob) for glob in plus))
     return admitted and not (name and any(fits_glob(name, glob) for glob in minus))
 
@@ -291,26 +291,26 @@ def judge(
         return silent(f"the link is paused: {link.paused_reason}")
     if not link.subscribed:
         return silent("this channel unsubscribed from the pipeline")
-    wanted = filter_of(link)
+    link_filter = filter_of(link)
     default = link.branch or link.default_branch
     events = frozenset({"blocked"}) if event is Event.BLOCKED else events_of(build, transition)
     if event is Event.FINISHED:
-        events |= pending.events & set(wanted.wanted)
-    is_release = wanted.preset == "release" and not wanted.events and "tags" in events
-    if not is_release and not on_branch(build, wanted.branches, default):
-        followed = ", ".join(wanted.branches) or default
+        events |= pending.events & set(link_filter.passing_events)
+    is_release = link_filter.preset == "release" and not link_filter.events and "tags" in events
+    if not is_release and not on_branch(build, link_filter.branches, default):
+        followed = ", ".join(link_filter.branches) or default
         return silent(f"{_ref_words(build)} is not among the branches this channel follows ({followed})")
-    if not events & set(wanted.wanted):
+    if not events & set(link_filter.passing_events):
         return silent(
-            f"{' and '.join(sorted(events - {'tags'}))} is not among what this channel is notified of ({wanted.in_words(default)})"
+            f"{' and '.join(sorted(events - {'tags'}))} is not among what this channel is notified of ({link_filter.in_words(default)})"
         )
-    if wanted.triggers and build.trigger.value not in wanted.triggers:
+    if link_filter.triggers and build.trigger.value not in link_filter.triggers:
         return silent(f"it was triggered by {build.trigger.value}")
-    if wanted.by and not _by(build, started_by, wanted.by):
+    if link_filter.by and not _by(build, started_by, link_filter.by):
         return silent(f"it was started by {build.triggered_by or 'somebody unknown'}")
-    if event is Event.FINISHED and (small := _too_small(build, transition, wanted, pending)):
+    if event is Event.FINISHED and (small := _too_small(build, transition, link_filter, pending)):
         return silent(small)
-    return post(f"this channel gets a post for {wanted.in_words(default)}")
+    return post(f"this channel gets a post for {link_filter.in_words(default)}")
 
 
 def _ref_words(build: Build) -> str:
@@ -319,20 +319,20 @@ def _ref_words(build: Build) -> str:
     return f"a fork's {build.ref}" if build.from_fork and build.ref else build.ref or "its branch"
 
 
-def _too_small(build: Build, transition: Transition, wanted: Filter, pending: Pending) -> str:
+def _too_small(build: Build, transition: Transition, link_filter: Filter, pending: Pending) -> str:
     """Return why an attempt matters too little for a link that waits for more, or an empty text."""
     red = build.conclusion is not None and build.conclusion.is_red
     failures = transition.streak if transition.change in {Change.STILL_FAILING, Change.FIXED} else 1 if red else None
-    if wanted.min_streak and not pending.history and failures is not None and failures < wanted.min_streak:
-        said = f"it ended {failures} failures in a row" if not red else f"it is failure {failures} in a row"
-        return f"{said}, and the link waits for {wanted.min_streak}"
-    if pending.counts or not wanted.min_delta:
+    if link_filter.min_streak and not pending.history and failures is not None and failures < link_filter.min_streak:
+        ended = f"it ended {failures} failures in a row" if not red else f"it is failure {failures} in a row"
+        return f"{ended}, and the link waits for {link_filter.min_streak}"
+    if pending.counts or not link_filter.min_delta:
         return ""
-    moved = any((transition.delta(build.issues, name) or 0) >= least for name, least in wanted.min_delta)
+    moved = any((transition.delta(build.issues, name) or 0) >= least for name, least in link_filter.min_delta)
     return "" if moved else "its counts moved less than the link asks for"
 
 
-def _by(build: Build, started_by: str, wanted: Sequence[str]) -> bool:
+def _by(build: Build, started_by: str, people: Sequence[str]) -> bool:
     author = build.author
     names = {folded(build.triggered_by or ""), folded(started_by)}
     if author is not None:
@@ -340,6 +340,6 @@ def _by(build: Build, started_by: str, wanted: Sequence[str]) -> bool:
     if build.triggered_by_type is Starter.BOT:
         names.add("bot")
     names.discard("")
-    plus = {folded(name).removeprefix("@") for name in wanted if not name.startswith("!")}
-    minus = {folded(name[1:]).removeprefix("@") for name in wanted if name.startswith("!")}
+    plus = {folded(name).removeprefix("@") for name in people if not name.startswith("!")}
+    minus = {folded(name[1:]).removeprefix("@") for name in people if name.startswith("!")}
     return (not plus or bool(names & plus)) and not names & minus

@@ -25,7 +25,7 @@ from bot.slack.sender import (
     FINAL,
     UNEDITABLE,
     UNFIT,
-    Found,
+    SearchResult,
     Sender,
     SlackError,
     SlackLimited,
@@ -188,11 +188,11 @@ class Outbox:
             return ""
         link = await self._store.links.get(notification.link)
         key = BuildKey(connection=notification.connection, pipeline=notification.pipeline, id=notification.build)
-        known, attempt = await self._store.builds.get(key), await self._store.attempts.get(key, notification.attempt_no)
-        if link is None or known is None or attempt is None:
+        entry, attempt = await self._store.builds.get(key), await self._store.attempts.get(key, notification.attempt_no)
+        if link is None or entry is None or attempt is None:
             return ""
         counts = unpack_counts(attempt.counts)
-        return decisions.reconsidered(notification, link, known[0], counts, started_by=known[1].started_by)
+        return decisions.reconsidered(notification, link, entry[0], counts, started_by=entry[1].started_by)
 
     async def _gathered(self, notification: NotificationRow) -> bool:
         """Return whether a late notification went into a summary with others that wait for its channel."""
@@ -245,15 +245,15 @@ class Outbox:
         Else it is to be posted, and `True` says that it may stand in the channel already.
         """
         try:
-            found = await self._find(notification)
+            result = await self._find(notification)
         except SlackLimited as exc:
             await self._later(notification, exc.retry_after, unsure=True)
             return None
         except (SlackUnsure, SlackUnreachable):
             await self._later(notification, self._pause(notification), unsure=True)
             return None
-        if found.ts is None:
-            return not found.is_certain
+        if result.ts is None:
+            return not result.is_certain
         try:
             drawn = await self._draw(notification, repeated=False)
         except BotError:
@@ -261,7 +261,7 @@ class Outbox:
         except Exception:
             log.exception("a notification that was posted could not be drawn", extra={"notification": notification.id})
             drawn = None
-        await self._settled(notification, notification.channel, found.ts, drawn)
+        await self._settled(notification, notification.channel, result.ts, drawn)
         return None
 
     async def _kept_back(self, notification: NotificationRow) -> bool:
@@ -363,7 +363,7 @@ class Outbox:
                 raise
             await self._slack.update(card.team, card.channel, card.ts, _bare(message, exc))
 
-    async def _find(self, notification: NotificationRow) -> Found:
+    async def _find(self, notification: NotificationRow) -> SearchResult:
         key = key_of(notification)
         try:
             return await self._slack.find(
@@ -373,7 +373,7 @@ class Outbox:
             raise
         except SlackError as exc:
             log.info("a channel's history cannot be read", extra={"code": exc.code})
-            return Found(ts=None, is_certain=False)
+            return SearchResult(ts=None, is_certain=False)
 
     async def _settled(self, notification: NotificationRow, channel: str, ts: str, drawn: Drawn | None) -> None:
         now = self._clock()

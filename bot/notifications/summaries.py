@@ -85,7 +85,7 @@ def release(held: Sequence[NotificationRow], now: datetime) -> Release:
     over = {(row.connection, row.build) for row in held if row.event == Event.OUTAGE_OVER}
     ended = {_place(row) for row in held if row.event == Event.FINISHED}
     free: list[NotificationRow] = []
-    told: list[NotificationRow] = []
+    summarized: list[NotificationRow] = []
     mute: list[tuple[int, str]] = []
     for row in held:
         match Event(row.event):
@@ -94,16 +94,19 @@ def release(held: Sequence[NotificationRow], now: datetime) -> Release:
             case Event.BLOCKED if _place(row) in ended:
                 mute.append((row.id or 0, "the build had ended before the channel was unmuted"))
             case Event.FINISHED | Event.BLOCKED:
-                told.append(row)
+                summarized.append(row)
             case _:
                 free.append(row)
     released = tuple((row.id or 0, Extra.of(row.extra).posted_because or row.reason) for row in free)
-    if not told:
+    if not summarized:
         return Release(free=released, silent=tuple(mute))
-    mute += [(row.id or 0, f"in the summary of {plural(len(told), 'notification')}: {row.reason}") for row in told]
-    summary = summary_row(told, f"{_were(len(told))} held back: {told[0].reason}", now, quiet=True)
+    mute += [
+        (row.id or 0, f"in the summary of {plural(len(summarized), 'notification')}: {row.reason}")
+        for row in summarized
+    ]
+    summary = summary_row(summarized, f"{_were(len(summarized))} held back: {summarized[0].reason}", now, quiet=True)
     # An approval and its build's end may be the last of two summaries: the row's own number distinguishes these.
-    summary.build, summary.attempt_no = f"held-{told[-1].id}", 1
+    summary.build, summary.attempt_no = f"held-{summarized[-1].id}", 1
     return Release(free=released, silent=tuple(mute), summary=summary)
 
 

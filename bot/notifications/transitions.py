@@ -103,11 +103,11 @@ def compare(
     if attempt.conclusion is None or attempt.conclusion in NO_RESULT:
         return plain
 
-    known = _known(earlier)
-    red = list(takewhile(lambda result: result.last.is_red, known))
-    green = list(takewhile(lambda result: not result.last.is_red, known))
+    known_results = _known(earlier)
+    red = list(takewhile(lambda result: result.last.is_red, known_results))
+    green = list(takewhile(lambda result: not result.last.is_red, known_results))
     known_own = [past for past in own if past.conclusion is not None]
-    previous = known_own[-1] if known_own else known[0].last if known else None
+    previous = known_own[-1] if known_own else known_results[0].last if known_results else None
     change, streak = _change(attempt, previous, red=len(red), green=len(green))
     red_since, red_seconds = _red_time(attempt, known_own, red, change)
     return replace(

@@ -3,12 +3,14 @@
 It knows secrets by shape (a vendor's prefix) and by context (what stands before them: a header, an assignment to a
 telling name, an option of a command line, the user part of an address). A mask says what was there, so that a reader
 knows which secret to change. Ordinary lines pass unchanged. Every rule reads the text once; see `redact` for how long
-texts are cut. The table of shapes and near misses is in the tests.
+texts are cut. The shapes are in `secret_shapes`, a table of examples and near misses in the tests.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+
+from bot.security.secret_shapes import BARE_SHAPES, SHAPES
 
 _Match = re.Match[str]
 
@@ -96,107 +98,6 @@ def _without_blocks(text: str) -> str:
 
 # tokens with a shape of their own
 
-_WORD = "[A-Za-z0-9]"
-_LONG = "[A-Za-z0-9_-]"
-_END = "(?![A-Za-z0-9])"
-
-# (what it is, how it begins, what follows). What goes on in several runs of `_LONG` begins only where a run begins.
-_SHAPES: tuple[tuple[str, str, str], ...] = (
-    ("AWS key", "AKIA ASIA AGPA AIDA AROA ANPA ABIA ACCA", f"[A-Z0-9]{{16}}{_END}"),
-    ("Google key", "AIza", f"{_LONG}{{35}}"),
-    ("OAuth token", "ya29.", f"{_LONG}{{20,}}"),
-    ("OAuth secret", "GOCSPX-", f"{_LONG}{{20,}}"),
-    ("OAuth token", "1//0", f"{_LONG}{{30,}}"),
-    ("Alibaba Cloud key", "LTAI", f"{_WORD}{{12,}}"),
-    ("Tencent Cloud key", "AKID", f"{_WORD}{{24,}}"),
-    ("GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", f"{_WORD}{{20,255}}"),
-    ("GitHub token", "github_pat_", "[A-Za-z0-9_]{20,255}"),
-    (
-        "GitLab token",
-        "glpat- gloas- gldt- glrt- glrtr- glcbt- glptt- glft- glsoat- glimt- glagent- glffct- GR1348941",
-        "[A-Za-z0-9_.-]{16,300}",
-    ),
-    ("Atlassian token", "ATATT ATCTT ATBB", "[A-Za-z0-9_=-]{20,}"),
-    ("Slack token", "xox", r"[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}"),
-    ("Slack token", "xapp-", "[A-Za-z0-9-]{8,}"),
-    ("Discord token", "M N O", rf"{_LONG}{{23,27}}\.{_LONG}{{6}}\.{_LONG}{{27,}}"),
-    ("Buildkite token", "bkua_ bkaj_ bkct_ bkpt_ bkrt_ bkat_", f"{_WORD}{{20,}}"),
-    ("CircleCI token", "CCIPAT_ CCIPRJ_", "[A-Za-z0-9_]{16,}"),
-    ("npm token", "npm_", f"{_WORD}{{30,}}"),
-    ("PyPI token", "pypi-", f"{_LONG}{{50,}}"),
-    ("RubyGems key", "rubygems_", "[a-f0-9]{40,}"),
-    ("crates.io token", "cio", f"{_WORD}{{32}}{_END}"),
-    ("NuGet key", "oy2", f"[a-z0-9]{{43}}{_END}"),
-    ("Docker token", "dckr_pat_ dckr_oat_", f"{_LONG}{{20,}}"),
-    ("JFrog key", "AKCp", f"{_WORD}{{20,}}"),
-    ("Sonar token", "sqp_ squ_ sqa_", "[a-f0-9]{40}"),
-    ("Stripe key", "sk_live_ sk_test_ rk_live_ rk_test_", f"{_WORD}{{16,}}"),
-    ("Stripe key", "whsec_", "[A-Za-z0-9+/=]{20,}"),
-    ("Square token", "sq0", f"[a-z]{{3}}-{_LONG}{{22,}}"),
-    ("Square token", "EAAA", f"{_LONG}{{55,}}"),
-    ("Shopify token", "shpat_ shpca_ shppa_ shpss_ shpua_ shptka_", "[a-fA-F0-9]{32}"),
-    ("PayPal token", "access_token$", r"(?:production|sandbox)\$[a-z0-9]{8,40}\$[a-f0-9]{32}"),
-    ("SendGrid key", "SG.", rf"{_LONG}{{16,80}}\.{_LONG}{{16,}}"),
-    ("Twilio key", "SK", f"[0-9a-f]{{32}}{_END}"),
-    ("Mailgun key", "key-", f"[0-9a-f]{{32}}{_END}"),
-    ("Brevo key", "xkeysib-", f"[a-f0-9]{{40,80}}-{_WORD}{{8,}}"),
-    ("Resend key", "re_", f"{_WORD}{{8}}_{_WORD}{{20,}}"),
-    ("Anthropic key", "sk-ant-", f"{_LONG}{{20,}}"),
-    ("key", "sk-", rf"(?=[A-Za-z0-9_-]{{0,300}}[0-9])(?=[A-Za-z0-9_-]{{0,40}}{_WORD}{{12}}){_LONG}{{24,}}"),
-    ("Hugging Face token", "hf_ api_org_", f"{_WORD}{{30,}}"),
-    ("Groq key", "gsk_", f"{_WORD}{{30,}}"),
-    ("xAI key", "xai-", f"{_WORD}{{40,}}"),
-    ("Perplexity key", "pplx-", f"{_WORD}{{30,}}"),
-    ("Replicate token", "r8_", f"{_WORD}{{30,}}"),
-    ("NVIDIA key", "nvapi-", f"{_LONG}{{40,}}"),
-    ("Pinecone key", "pcsk_", "[A-Za-z0-9_]{30,}"),
-    ("LangSmith key", "lsv2_pt_ lsv2_sk_", "[a-f0-9]{32}_[a-f0-9]{8,}"),
-    ("Weights & Biases key", "wandb_v1_", "[A-Za-z0-9_]{30,}"),
-    ("DigitalOcean token", "doo_v1_ dop_v1_ dor_v1_ dot_v1_", "[a-f0-9]{40,}"),
-    ("Heroku key", "HRKU-", f"{_LONG}{{30,}}"),
-    ("Fly token", "fm1_ fm2_ fo1_", "[A-Za-z0-9+/=_-]{30,}"),
-    ("Vercel token", "vcp_ vci_ vck_ vca_ vcr_", f"{_WORD}{{20,}}"),
-    ("Netlify token", "nfp_ nfo_ nfb_ nfc_ nfu_", f"{_WORD}{{30,}}"),
-    ("Cloudflare key", "v1.0-", "[a-f0-9]{24}-[a-f0-9]{100,}"),
-    ("Cloudflare token", "cfut_ cfat_ cfk_", f"{_LONG}{{30,}}"),
-    ("Render key", "rnd_", f"{_WORD}{{24,}}"),
-    ("Supabase key", "sbp_", "[a-f0-9]{40}"),
-    ("Supabase key", "sb_secret_", f"{_LONG}{{20,}}"),
-    ("PlanetScale key", "pscale_tkn_ pscale_pw_ pscale_oauth_", "[A-Za-z0-9_.=-]{30,}"),
-    ("Tailscale key", "tskey-", "[a-z]{2,10}-[A-Za-z0-9-]{16,}"),
-    ("Linear key", "lin_api_ lin_oauth_", f"{_WORD}{{30,}}"),
-    ("Notion token", "ntn_", f"{_WORD}{{40,}}"),
-    ("Notion token", "secret_", f"{_WORD}{{43}}{_END}"),
-    ("Airtable token", "pat", rf"{_WORD}{{14}}\.[a-f0-9]{{64}}"),
-    ("Figma token", "figd_ figu_ figr_", f"{_LONG}{{30,}}"),
-    ("Postman key", "PMAK-", "[a-f0-9]{24}-[a-f0-9]{34}"),
-    ("Contentful token", "CFPAT-", f"{_LONG}{{40,}}"),
-    ("Sentry token", "sntrys_ sntryu_", "[A-Za-z0-9+/=_-]{40,}"),
-    ("Datadog key", "ddapp_ ddapi_ ddpat_ ddsat_", f"{_WORD}{{20,}}"),
-    ("New Relic key", "NRAK- NRJS- NRII- NRIQ- NRRA- NRSP- NRBR- NRAL-", f"{_LONG}{{15,}}"),
-    ("Grafana token", "glsa_", f"{_WORD}{{32}}_[A-Fa-f0-9]{{8}}"),
-    ("Grafana token", "glc_", "[A-Za-z0-9+/]{32,}={0,2}"),
-    ("Honeycomb key", "hcaik_ hcaic_ hcamk_ hcalk_", f"{_WORD}{{40,}}"),
-    ("Axiom token", "xaat- xapt-", "[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12}"),
-    ("LaunchDarkly key", "sdk- mob- api-", "[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[a-f0-9]{4}-[a-f0-9]{12}"),
-    ("PostHog key", "phc_ phx_ phs_", f"{_WORD}{{30,}}"),
-    ("Vault token", "hvs. hvb. hvr.", f"{_LONG}{{20,}}"),
-    ("Vault token", "s.", f"(?=[a-zA-Z]{{0,23}}[0-9])(?=[a-z0-9]{{0,23}}[A-Z]){_WORD}{{24}}(?![A-Za-z0-9._-])"),
-    ("Doppler token", "dp.", rf"(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{{2,35}}\.)?{_WORD}{{40,}}"),
-    ("1Password token", "ops_eyJ", f"{_LONG}{{40,}}"),
-    ("Pulumi token", "pul-", "[a-f0-9]{40}"),
-    ("Databricks token", "dapi dose dkea", r"[a-f0-9]{32}(?:-\d{1,2})?"),
-    ("Dropbox token", "sl.", f"{_LONG}{{60,}}"),
-    ("Mapbox token", "sk.eyJ", rf"{_LONG}{{20,2000}}\.{_LONG}{{16,}}"),
-    ("age key", "AGE-SECRET-KEY-1", "[0-9A-Z]{50,}"),
-    ("JWT", "eyJ", rf"(?<![-]eyJ){_LONG}{{8,}}+\.eyJ{_LONG}{{4,}}+(?:\.{_LONG}*+)?"),
-    (
-        "encrypted token",
-        "eyJ",
-        rf"(?<![-]eyJ){_LONG}{{16,}}+\.{_LONG}*+\.{_LONG}{{8,}}+\.{_LONG}{{16,}}+\.{_LONG}{{16,}}",
-    ),
-)
-
 
 def _any_of(prefixes: list[str]) -> str:
     """Return a pattern for any of some texts in which no beginning is tried twice."""
@@ -210,7 +111,7 @@ def _any_of(prefixes: list[str]) -> str:
 
 
 _AFTER: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-for _what, _prefixes, _rest in _SHAPES:
+for _what, _prefixes, _rest in SHAPES:
     for _prefix in _prefixes.split():
         _AFTER.setdefault(_prefix, []).append((_what, re.compile(_rest)))
 _LENGTHS = sorted({len(prefix) for prefix in _AFTER}, reverse=True)
@@ -218,38 +119,10 @@ _LONGEST = _LENGTHS[0]
 _PREFIX = re.compile(
     f"(?<![A-Za-z0-9_])(?=[{re.escape(''.join(sorted({prefix[0] for prefix in _AFTER})))}]){_any_of(sorted(_AFTER))}"
 )
-# Shapes without a beginning of their own, each with a text that must stand somewhere for it.
-_BARE_SHAPES: tuple[tuple[str, str, re.Pattern[str]], ...] = (
-    ("Azure secret", "Q~", re.compile(r"(?<![\w~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,}")),
-    ("Mailchimp key", "-us", re.compile(r"(?<![A-Za-z0-9])[0-9a-f]{32}-us\d{1,2}(?![A-Za-z0-9])")),
-    ("New Relic key", "NRAL", re.compile(r"(?<![A-Za-z0-9])[a-f0-9]{30,36}(?:FFFF)?NRAL(?![A-Za-z0-9])")),
-    ("Telegram token", ":AA", re.compile(r"(?<![0-9])\d{8,10}:AA[A-Za-z0-9_-]{33}")),
-    ("Terraform token", ".atlasv1.", re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}")),
-    (
-        "Slack webhook",
-        "https://hooks.slack",
-        re.compile(
-            r"https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers|commands|actions)/[A-Za-z0-9/_-]{8,}"
-        ),
-    ),
-    (
-        "Discord webhook",
-        "/webhooks/",
-        re.compile(
-            r"https://(?:canary\.|ptb\.)?discord(?:app)?\.com/api/(?:v\d{1,2}/)?webhooks/\d{10,25}/[A-Za-z0-9_-]{20,}"
-        ),
-    ),
-    (
-        "Teams webhook",
-        ".webhook.office.com",
-        re.compile(r"https://[a-z0-9-]{1,60}\.webhook\.office\.com/[A-Za-z0-9@/_-]{20,}"),
-    ),
-    ("Telegram token", "/bot", re.compile(r"(?<=/bot)\d{8,10}:[A-Za-z0-9_-]{30,}")),
-)
 
 
 def _without_tokens(text: str) -> str:
-    for what, sign, shape in _BARE_SHAPES:
+    for what, sign, shape in BARE_SHAPES:
         if sign in text:
             text = shape.sub(mask(what), text)
     parts: list[str] = []
@@ -257,10 +130,10 @@ def _without_tokens(text: str) -> str:
     begin = _PREFIX.search(text)
     while begin is not None:
         end = begin.end()
-        known = _shape_at(text, begin.start())
-        if known is not None:
-            parts += [text[at : begin.start()], mask(known[0])]
-            at = end = known[1]
+        token = _shape_at(text, begin.start())
+        if token is not None:
+            parts += [text[at : begin.start()], mask(token[0])]
+            at = end = token[1]
         begin = _PREFIX.search(text, end)
     return "".join([*parts, text[at:]]) if parts else text
 

@@ -68,7 +68,7 @@ class Installs:
         client = AsyncWebClient(token=self._single, base_url=self._api_url, session=self._session)
         try:
             with faults():
-                said = (await client.auth_test()).data
+                identity = (await client.auth_test()).data
         except (SlackUnsure, SlackUnreachable, SlackLimited) as exc:
             raise SlackAway("Slack can't be reached.", hint="Check the network and SLACK_API_URL.") from exc
         except SlackError as exc:
@@ -76,11 +76,11 @@ class Installs:
                 f"Slack does not accept SLACK_BOT_TOKEN ({exc.code}).",
                 hint="Copy the bot token from the app's settings.",
             ) from exc
-        if not isinstance(said, dict):
+        if not isinstance(identity, dict):
             raise BotError("Slack answered auth.test in a form I don't know.")
-        self.single_team = str(said.get("team_id") or "")
-        self.bot_user = str(said.get("user_id") or "")
-        return said
+        self.single_team = str(identity.get("team_id") or "")
+        self.bot_user = str(identity.get("user_id") or "")
+        return identity
 
     async def teams(self) -> tuple[str, ...]:
         """Return the workspaces where the bot is installed."""
@@ -152,7 +152,7 @@ class Installs:
             client = AsyncWebClient(base_url=self._api_url, session=self._session)
             try:
                 with faults():
-                    said = await client.oauth_v2_access(
+                    tokens = await client.oauth_v2_access(
                         client_id=self._client_id,
                         client_secret=self._client_secret,
                         grant_type="refresh_token",
@@ -165,9 +165,9 @@ class Installs:
                 raise NotInstalled("Slack no longer renews the bot's token here.", hint="Install it again.") from exc
             await self._store.installs.save_tokens(
                 again.id,
-                bot_token=self._vault.seal(str(said["access_token"]), about=_about(again, "bot_token")),
-                refresh_token=self._vault.seal(str(said["refresh_token"]), about=_about(again, "refresh_token")),
-                expires_at=now + timedelta(seconds=int(said.get("expires_in") or 43200)),
+                bot_token=self._vault.seal(str(tokens["access_token"]), about=_about(again, "bot_token")),
+                refresh_token=self._vault.seal(str(tokens["refresh_token"]), about=_about(again, "refresh_token")),
+                expires_at=now + timedelta(seconds=int(tokens.get("expires_in") or 43200)),
             )
             fresh = await self._store.installs.get(
                 row.team, row.enterprise, is_enterprise_install=row.is_enterprise_install

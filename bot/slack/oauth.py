@@ -68,7 +68,7 @@ class Oauth:
         client = AsyncWebClient(base_url=self._api_url, session=self._session, retry_handlers=[])
         try:
             with faults():
-                said = await client.oauth_v2_access(
+                response = await client.oauth_v2_access(
                     client_id=self._client_id,
                     client_secret=self._client_secret,
                     code=code,
@@ -78,7 +78,7 @@ class Oauth:
             raise BotError("Slack can't be reached.", hint="Try again in a minute.") from exc
         except SlackError as exc:
             raise BotError(f"Slack refused the installation: {exc.code.replace('_', ' ')}.") from exc
-        answer = said.data
+        answer = response.data
         if not isinstance(answer, dict) or not answer.get("access_token"):
             raise BotError("Slack answered without a token.")
         return await self._installs.save(answer)

@@ -85,7 +85,7 @@ class People:
         if cached is not None and not fresh and now - cached[0] < STANDING_FRESH_FOR:
             return cached[1]
         try:
-            told = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
+            user_info = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
         except SlackError as exc:
             log.info("Slack did not return a person", extra={"code": exc.code})
             if exc.code in NOBODYS:
@@ -94,27 +94,27 @@ class People:
             return Standing(
                 is_guest=before.is_guest, is_stranger=before.is_stranger, is_deactivated=before.is_deactivated
             )
-        standing = _standing(told, team)
+        standing = _standing(user_info, team)
         self._standings[team, user] = (now, standing)
         return standing
 
     async def person(self, team: str, user: str) -> PersonRow:
         """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
         now = self._clock()
-        known = await self._store.people.get(team, user)
-        if known is not None and now - known.seen_at < PERSON_FRESH_FOR:
-            return known
-        row = PersonRow(team=team, user=user, seen_at=now, settings=known.settings if known else "{}")
+        stored = await self._store.people.get(team, user)
+        if stored is not None and now - stored.seen_at < PERSON_FRESH_FOR:
+            return stored
+        row = PersonRow(team=team, user=user, seen_at=now, settings=stored.settings if stored else "{}")
         try:
-            said = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
+            user_info = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
         except SlackError:
-            return known or row
-        profile = said.get("profile") or {}
-        row.name = str(profile.get("display_name") or said.get("real_name") or said.get("name") or "")
+            return stored or row
+        profile = user_info.get("profile") or {}
+        row.name = str(profile.get("display_name") or user_info.get("real_name") or user_info.get("name") or "")
         row.email = str(profile.get("email") or "").lower()
-        row.tz = str(said.get("tz") or "")
-        row.is_admin = bool(said.get("is_admin") or said.get("is_owner"))
-        row.deleted = bool(said.get("deleted"))
+        row.tz = str(user_info.get("tz") or "")
+        row.is_admin = bool(user_info.get("is_admin") or user_info.get("is_owner"))
+        row.deleted = bool(user_info.get("deleted"))
         await self._store.people.save(row)
         return row
 
@@ -137,16 +137,16 @@ class People:
         address = email.strip().lower()
         if "@" not in address:
             return None
-        known = await self._store.people.identity(team, "email", address)
-        if known is not None and (known.manual or now - known.looked_at < EMAIL_FRESH_FOR):
-            return await self._alive(team, known.user)
+        identity = await self._store.people.identity(team, "email", address)
+        if identity is not None and (identity.manual or now - identity.looked_at < EMAIL_FRESH_FOR):
+            return await self._alive(team, identity.user)
         user = ""
         try:
-            said = (await self._sender.call(team, "users.lookupByEmail", {"email": address})).get("user") or {}
-            user = "" if said.get("deleted") else str(said.get("id") or "")
+            user_info = (await self._sender.call(team, "users.lookupByEmail", {"email": address})).get("user") or {}
+            user = "" if user_info.get("deleted") else str(user_info.get("id") or "")
         except SlackError as exc:
             if exc.code != "users_not_found":
-                return await self._alive(team, known.user) if known else None
+                return await self._alive(team, identity.user) if identity else None
         await self._store.people.save_identity(
             IdentityRow(team=team, kind="email", value=address, user=user, looked_at=now)
         )
@@ -166,14 +166,14 @@ class People:
         if author.email and hidden is None and (user := await self.user_for(team, author.email)):
             return user
         for name in _names_of(hidden.kind) if hidden else ():
-            known = await self._store.people.identity(team, name, hidden.login if hidden else "")
-            if known is not None and known.user:
-                return await self._alive(team, known.user)
+            identity = await self._store.people.identity(team, name, hidden.login if hidden else "")
+            if identity is not None and identity.user:
+                return await self._alive(team, identity.user)
         for name in _names_of(kind):
             for handle in filter(None, (author.login, hidden.login if hidden else None, author.name)):
-                known = await self._store.people.identity(team, name, handle)
-                if known is not None and known.user:
-                    return await self._alive(team, known.user)
+                identity = await self._store.people.identity(team, name, handle)
+                if identity is not None and identity.user:
+                    return await self._alive(team, identity.user)
         return None
 
     async def may_mention(self, team: str, user: str) -> bool:
@@ -197,14 +197,14 @@ class People:
         now = self._clock()
         cached = self._groups.get(team)
         if cached is None or now - cached[0] > GROUPS_FRESH_FOR:
-            found: dict[str, frozenset[str]] = {}
+            groups: dict[str, frozenset[str]] = {}
             try:
-                said = await self._sender.call(team, "usergroups.list", {"include_users": True})
-                for group in said.get("usergroups") or []:
-                    found[str(group["id"])] = frozenset(group.get("users") or ())
+                reply = await self._sender.call(team, "usergroups.list", {"include_users": True})
+                for group in reply.get("usergroups") or []:
+                    groups[str(group["id"])] = frozenset(group.get("users") or ())
             except SlackError:
-                found = cached[1] if cached else {}
-            cached = self._groups[team] = (now, found)
+                groups = cached[1] if cached else {}
+            cached = self._groups[team] = (now, groups)
         return frozenset(group for group, members in cached[1].items() if user in members)
 
     async def is_member(self, team: str, channel: str, user: str) -> bool:

@@ -122,8 +122,8 @@ class SlackUnreachable(SlackError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What a search of a channel found. Without a `ts`, `is_certain` says that the whole time was searched."""
+class SearchResult:
+    """The result of a search for a message in a channel. Without a `ts`, `is_certain` says that the whole time was searched."""
 
     ts: str | None
     is_certain: bool = True
@@ -204,10 +204,10 @@ class Sender:
         if key:
             arguments["metadata"] = {"event_type": METADATA_EVENT, "event_payload": {"key": key}}
         async with self._turn("chat.postMessage", team, channel):
-            said = await self.call(team, "chat.postMessage", arguments)
-        if not said.get("ts"):
+            reply = await self.call(team, "chat.postMessage", arguments)
+        if not reply.get("ts"):
             raise SlackUnsure  # no answer of Slack's: it may stand in the channel, or not
-        return str(said.get("channel") or channel), str(said["ts"])
+        return str(reply.get("channel") or channel), str(reply["ts"])
 
     async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
         """Replace a message: text, blocks and attachments together."""
@@ -221,7 +221,7 @@ class Sender:
             arguments["thread_ts"] = thread
         await self.call(team, "chat.postEphemeral", arguments)
 
-    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> Found:
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> SearchResult:
         """Look for the message whose metadata carries `key`. Costs up to ten requests.
 
         The search begins a quarter of an hour before `since`, by Slack's clock where that is behind ours. Direct
@@ -247,15 +247,15 @@ class Sender:
                 oldest, arguments["oldest"] = earlier, f"{earlier.timestamp():.6f}"
                 body, _headers = await self._call(team, method, arguments)
             if not isinstance(body.get("messages"), list):
-                return Found(ts=None, is_certain=False)
+                return SearchResult(ts=None, is_certain=False)
             for message in body["messages"]:
                 if _at(message, "metadata", "event_payload", "key") == key:
-                    return Found(ts=str(message["ts"]))
+                    return SearchResult(ts=str(message["ts"]))
             cursor = _at(body, "response_metadata", "next_cursor")
             if not cursor:
-                return Found(ts=None, is_certain=not body.get("has_more"))
+                return SearchResult(ts=None, is_certain=not body.get("has_more"))
             arguments["cursor"] = cursor
-        return Found(ts=None, is_certain=False)
+        return SearchResult(ts=None, is_certain=False)
 
     async def upload(self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = "") -> None:
         """Put a file into a channel (three requests)."""
@@ -313,11 +313,11 @@ class Sender:
         }
         webhook = AsyncWebhookClient(url, session=self._session, retry_handlers=[])
         try:
-            said = await webhook.send_dict(body)
+            reply = await webhook.send_dict(body)
         except (*WIRE_FAULTS, *NOT_SLACKS):
             log.warning("an answer could not be delivered through its response_url")
             return False
-        return said.status_code == 200
+        return reply.status_code == 200
 
     async def _client(self, team: str) -> AsyncWebClient:
         return AsyncWebClient(

@@ -131,10 +131,10 @@ def make_server(app: ASGIApp, *, host: str, port: int, ready: Callable[[int], No
     return Server(config, ready)
 
 
-def raise_file_limit(wanted: int = OPEN_FILES) -> int:
+def raise_file_limit(target: int = OPEN_FILES) -> int:
     """Raise how many files (and so connections) the process may have open, as far as it may; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    limit = target if hard == resource.RLIM_INFINITY else min(target, hard)
     if soft != resource.RLIM_INFINITY and soft < limit:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

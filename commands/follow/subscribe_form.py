@@ -109,7 +109,7 @@ class SubscribeForm(Form):
         custom = text(values, PRESET) == CHOSEN
         conditions = _conditions(values)
         if custom and not conditions["on"]:
-            events = [event for event in before.wanted if event in EVENTS] if field == PRESET else []
+            events = [event for event in before.passing_events if event in EVENTS] if field == PRESET else []
             conditions["on"] = events or ["quiet"]
         new_filter = merged(before, conditions)
         return await self._drawn(

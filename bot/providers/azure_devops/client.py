@@ -317,29 +317,29 @@ class Client:
             raise self.no_pipeline(pipeline)
         return self.read((await self.get(build_path(named.project, build))).raw, named.project)
 
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
-        """Yield a pipeline's builds that `wanted` admits, each once, newest first. See `AzureDevOps.builds`."""
-        if wanted.limit <= 0:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
+        """Yield a pipeline's builds that `build_filter` admits, each once, newest first. See `AzureDevOps.builds`."""
+        if build_filter.limit <= 0:
             return
         project, definition = self.split(pipeline)
-        is_filtered_here = wanted.commit is not None or bool(wanted.states)
-        branch = wanted.branch
+        is_filtered_here = build_filter.commit is not None or bool(build_filter.states)
+        branch = build_filter.branch
         query: Query = {
             "definitions": definition,
             "branchName": branch if branch is None or branch.startswith("refs/") else f"{HEADS}{branch}",
             "queryOrder": "queueTimeDescending",
-            "$top": PER_PAGE if is_filtered_here else min(wanted.limit, PER_PAGE),
+            "$top": PER_PAGE if is_filtered_here else min(build_filter.limit, PER_PAGE),
         }
         yielded: set[str] = set()
         async for page in self.pages(project_path(project, "build", "builds"), query, ceiling=SEARCH_PAGES):
             for listed in parse_items(page, lambda payload: self.read(payload, project, pipeline)):
-                is_told_later = stages.may_change(listed, wanted.states)
+                is_told_later = stages.may_change(listed, build_filter.states)
                 build = await self.with_timeline(listed) if is_told_later else listed
-                if build.id in yielded or not wanted.admits(build):
+                if build.id in yielded or not build_filter.admits(build):
                     continue
                 yielded.add(build.id)
                 yield build
-                if len(yielded) == wanted.limit:
+                if len(yielded) == build_filter.limit:
                     return
 
     async def build_called(self, pipeline: str, label: str) -> Build | None:

@@ -32,7 +32,7 @@ class AzureCursor(PollCursor, frozen=True):
 
     since: AwareTime | None = None
     tick: int = 0
-    told: frozenset[str] = frozenset()
+    reported: frozenset[str] = frozenset()
 
 
 class Poll:
@@ -55,11 +55,11 @@ class Poll:
             ended = [
                 build
                 for build in builds
-                if build.completed and (_end(build) not in cursor.told or build.key in unfinished)
+                if build.completed and (_end(build) not in cursor.reported or build.key in unfinished)
             ]
             changed += await self._with_timelines(ended)
             changed += await self._with_approvals(project, [build for build in builds if not build.completed])
-        following = AzureCursor(since=now, tick=cursor.tick + 1, told=frozenset(reported))
+        following = AzureCursor(since=now, tick=cursor.tick + 1, reported=frozenset(reported))
         return Changes(builds=tuple(changed), cursor=following.encode())
 
     async def _listed(

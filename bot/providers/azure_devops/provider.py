@@ -144,12 +144,12 @@ class AzureDevOps(Provider[AzureOptions]):
         return await self._client.find_pipeline(named)
 
     @override
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds; one request for each hundred.
 
         Only where timeouts or open approvals are wanted, one request more for each build that may be one.
         """
-        async for build in self._client.builds(pipeline, wanted):
+        async for build in self._client.builds(pipeline, build_filter):
             yield build
 
     @override

@@ -24,7 +24,7 @@ def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) 
     good = False
     for item in items:
         try:
-            it = read(item)
+            value = read(item)
         except UnexpectedResponse as exc:
             odd = exc
         except ODD as exc:
@@ -32,7 +32,7 @@ def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) 
             odd.__cause__ = exc
         else:
             good = True
-            yield it
+            yield value
             continue
         log.warning("an item of a list does not read", extra={"error": str(odd), "why": repr(odd.__cause__)})
     if odd is not None and not good:
@@ -40,21 +40,21 @@ def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) 
 
 
 async def matching(
-    pages: AsyncIterable[Iterable[msgspec.Raw]], convert: Callable[[msgspec.Raw], Build], wanted: BuildFilter
+    pages: AsyncIterable[Iterable[msgspec.Raw]], convert: Callable[[msgspec.Raw], Build], build_filter: BuildFilter
 ) -> AsyncIterator[Build]:
-    """Yield the builds of a paged listing that `wanted` admits, each once, at most `wanted.limit`.
+    """Yield the builds of a paged listing that `build_filter` admits, each once, at most `build_filter.limit`.
 
     No further page is requested once enough builds matched. A build that moves onto the next page because another one
     began meanwhile is yielded once.
     """
-    if wanted.limit <= 0:
+    if build_filter.limit <= 0:
         return
     yielded: set[str] = set()
     async for page in pages:
         for build in parse_items(page, convert):
-            if build.id in yielded or not wanted.admits(build):
+            if build.id in yielded or not build_filter.admits(build):
                 continue
             yielded.add(build.id)
             yield build
-            if len(yielded) == wanted.limit:
+            if len(yielded) == build_filter.limit:
                 return

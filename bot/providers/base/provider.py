@@ -207,8 +207,8 @@ class Provider(ABC, Generic[O]):
         """Return the pipeline that a path or id names. Raises NotFound."""
 
     @abstractmethod
-    def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
-        """Yield a pipeline's builds that `wanted` admits, newest first, at most `wanted.limit`."""
+    def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
+        """Yield a pipeline's builds that `build_filter` admits, newest first, at most `build_filter.limit`."""
 
     @abstractmethod
     async def build(self, pipeline: str, build: str) -> Build:
@@ -390,11 +390,11 @@ class Provider(ABC, Generic[O]):
 
     def unsupported(self, capability: Capability, url: str | None = None) -> Unsupported:
         """Return the refusal in a person's words, with the place where the thing can be done by hand."""
-        known = self.refusals.get(capability) or self.refusals.get(SAME_REASON.get(capability, capability))
-        said, hint = known or (f"{self.label} can't {ABILITIES[capability]} for me.", "")
+        words = self.refusals.get(capability) or self.refusals.get(SAME_REASON.get(capability, capability))
+        sentence, hint = words or (f"{self.label} can't {ABILITIES[capability]} for me.", "")
         if url:
             hint = f"{hint or 'Do it on its page'}: {url}" if not hint.endswith(".") else f"{hint} {url}"
-        refusal = Unsupported(said, provider=self.label, hint=hint or None)
+        refusal = Unsupported(sentence, provider=self.label, hint=hint or None)
         refusal.url = url
         return refusal
 

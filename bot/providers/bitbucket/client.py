@@ -99,7 +99,7 @@ class RequestMeter:
     def __init__(self) -> None:
         self._marks: deque[Mark] = deque()
 
-    def quota(self, requests: int, told: Quota | None, now: datetime) -> Quota:
+    def quota(self, requests: int, reported: Quota | None, now: datetime) -> Quota:
         """Return what is left of the hour, from the number of requests sent so far and what Bitbucket reported.
 
         It resets when the oldest requests of the hour fall out of it, unless Bitbucket reports when. Requests are counted
@@ -113,12 +113,12 @@ class RequestMeter:
             self._marks.append(Mark(now, requests))
         while len(self._marks) > 2 and now - self._marks[1].at >= WINDOW:
             self._marks.popleft()
-        limit = told.limit if told else USUAL_LIMIT
+        limit = reported.limit if reported else USUAL_LIMIT
         left = limit - (requests - self._marks[0].requests)
         return Quota(
             limit=limit,
-            remaining=max(min(left, told.remaining if told else limit), 0),
-            resets_at=(told.resets_at if told else None) or self._marks[1].at + WINDOW,
+            remaining=max(min(left, reported.remaining if reported else limit), 0),
+            resets_at=(reported.resets_at if reported else None) or self._marks[1].at + WINDOW,
         )
 
 
@@ -278,21 +278,23 @@ class Client:
         query: Query = {"fields": "+variables"} if with_variables else {}
         return wire.PipelineRun.of((await self._api.get(self.path(pipeline, "pipelines", build), query)).raw)
 
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield a repository's builds, newest first. Costs one request for each hundred."""
-        commit = (wanted.commit or "").lower()
+        commit = (build_filter.commit or "").lower()
         is_whole = len(commit) == 40
-        states = {convert.LISTED_STATES.get(word) for word in wanted.states}
-        is_filtered_here = bool((commit and not is_whole) or wanted.states)
+        states = {convert.LISTED_STATES.get(word) for word in build_filter.states}
+        is_filtered_here = bool((commit and not is_whole) or build_filter.states)
         query: Query = {
             **NEWEST_FIRST,
-            "pagelen": PER_PAGE if is_filtered_here else min(max(wanted.limit, 1), PER_PAGE),
-            "target.branch": wanted.branch,
+            "pagelen": PER_PAGE if is_filtered_here else min(max(build_filter.limit, 1), PER_PAGE),
+            "target.branch": build_filter.branch,
             "target.commit.hash": commit if is_whole else None,
             "status": next(iter(states)) if len(states) == 1 else None,
         }
         pages = self.pages(self.path(pipeline, "pipelines"), query, ceiling=SEARCH_PAGES)
-        listed = matching(pages, lambda item: self.read(wire.PipelineRun.of(item), pipeline, by_duration=True), wanted)
+        listed = matching(
+            pages, lambda item: self.read(wire.PipelineRun.of(item), pipeline, by_duration=True), build_filter
+        )
         async for build in listed:
             yield build
 

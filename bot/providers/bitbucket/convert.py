@@ -182,10 +182,10 @@ def build(
     )
 
 
-def pipeline_id(repository: wire.RepositoryName | None, asked: str) -> str:
+def pipeline_id(repository: wire.RepositoryName | None, pipeline: str) -> str:
     """Return the UUID of the repository that a run names, else the one that was asked for."""
     uuid = repository.uuid if repository else None
-    return asked if not uuid or uuid.strip("{}").lower() == asked.strip("{}").lower() else uuid
+    return pipeline if not uuid or uuid.strip("{}").lower() == pipeline.strip("{}").lower() else uuid
 
 
 def pull_request(target: wire.Target) -> str | None:

@@ -159,9 +159,9 @@ class Bitbucket(Provider[BitbucketOptions]):
         return await self._client.pipeline(slug if is_own else path)
 
     @override
-    def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds. Costs one request for each hundred; a finished one's start is its end less its duration."""
-        return self._client.builds(pipeline, wanted)
+        return self._client.builds(pipeline, build_filter)
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:

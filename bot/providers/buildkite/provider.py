@@ -129,19 +129,19 @@ class Buildkite(Provider[BuildkiteOptions]):
         return self._pipeline(wire.PipelineWire.of((await self._api.get(self._urls.pipeline(path))).raw))
 
     @override
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds, a request for each hundred. The list takes whole commits only; short ones are looked for here."""
-        commit = (wanted.commit or "").lower()
+        commit = (build_filter.commit or "").lower()
         is_whole = len(commit) == 40
         query: Query = {
             **LEAN,
-            "per_page": min(max(wanted.limit, 1), PER_PAGE) if is_whole or not commit else PER_PAGE,
-            "branch": wanted.branch,
+            "per_page": min(max(build_filter.limit, 1), PER_PAGE) if is_whole or not commit else PER_PAGE,
+            "branch": build_filter.branch,
             "commit": commit if is_whole else None,
-            "state[]": sorted(convert.raw_states(wanted.states)),
+            "state[]": sorted(convert.raw_states(build_filter.states)),
         }
         pages = self._api.pages(self._urls.builds(pipeline), query, ceiling=SEARCH_PAGES)
-        async for build in matching(pages, self._build, wanted):
+        async for build in matching(pages, self._build, build_filter):
             yield build
 
     @override

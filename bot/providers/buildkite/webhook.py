@@ -30,13 +30,13 @@ def check_signature(headers: Mapping[str, str], body: bytes, secret: str, now: d
     match = _SIGNATURE.fullmatch(signature.replace(" ", ""))
     if match is None:
         raise _refused("The webhook's signature does not read.")
-    timestamp, given = match[1], match[2]
+    timestamp, digest = match[1], match[2]
     expected = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-    if not same_secret(given, expected):
+    if not same_secret(digest, expected):
         raise _refused("The webhook's signature does not fit.")
     if not within_window(timestamp, now):
         raise _refused("The webhook is too old, or a clock is wrong.")
-    return given
+    return digest
 
 
 def read_event(body: bytes, delivery: str, organization: str) -> WebhookEvent | None:

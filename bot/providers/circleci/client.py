@@ -202,11 +202,11 @@ class CircleCIClient:
         if refused and len(refused) == len(workflows):
             raise refused[0]
 
-    async def rerun(self, build: str, rerun: convert.Rerun, known: frozenset[str]) -> None:
-        """Run workflows of a build again; `known` are the ids of those it has. Raises Rejected, naming the refused."""
+    async def rerun(self, build: str, rerun: convert.Rerun, workflow_ids: frozenset[str]) -> None:
+        """Run workflows of a build again; `workflow_ids` are the ids of those it has. Raises Rejected, naming the refused."""
         refused: dict[str, Rejected] = {}
         for workflow in rerun.workflows:
-            runs_again = partial(self._runs_again, build, workflow.name, known)
+            runs_again = partial(self._runs_again, build, workflow.name, workflow_ids)
             try:
                 await self._act(self._urls.workflow(workflow.id, "rerun"), rerun.body, runs_again)
             except Rejected as exc:

@@ -129,14 +129,14 @@ class Poll:
         return runs
 
     async def _of_run(
-        self, run: str, names: Collection[str], known: frozenset[str], build_or_none: BuildOrNone
+        self, run: str, names: Collection[str], build_ids: frozenset[str], build_or_none: BuildOrNone
     ) -> Build | None:
         """Return the build that a workflow belongs to, unless it is no watched project's or known already."""
         try:
             raw = await self._client.workflow(run)
         except NotFound:
             return None
-        if not raw.pipeline_id or raw.pipeline_id in known or urls.fold(raw.project_slug or "") not in names:
+        if not raw.pipeline_id or raw.pipeline_id in build_ids or urls.fold(raw.project_slug or "") not in names:
             return None
         key = BuildKey(connection=self._connection, pipeline=raw.project_slug or "", id=raw.pipeline_id)
         return await build_or_none(key)

@@ -152,16 +152,16 @@ class CircleCI(Provider[CircleCIOptions]):
         return convert.pipeline(await self._client.project(path), self._urls)
 
     @override
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Each build costs one request more, for its workflows; eight are asked for at once."""
-        left = wanted.limit
-        async for page in self._client.builds(pipeline, wanted.branch, SEARCH_PAGES):
-            short = (wanted.commit or "").lower()
+        left = build_filter.limit
+        async for page in self._client.builds(pipeline, build_filter.branch, SEARCH_PAGES):
+            short = (build_filter.commit or "").lower()
             hits = [raw for raw in page if (convert.commit(raw) or "").startswith(short)]
             while hits and left > 0:
                 batch, hits = hits[: min(AT_ONCE, left)], hits[min(AT_ONCE, left) :]
                 for build in await all_of(self._read(raw) for raw in batch):
-                    if wanted.admits(build):
+                    if build_filter.admits(build):
                         left -= 1
                         yield build
             if left <= 0:

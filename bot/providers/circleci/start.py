@@ -210,7 +210,7 @@ class Starts:
                     return declared(config.setup_config or config.source or "")
         return ()
 
-    async def values(self, pipeline: str, built: Source, given: Mapping[str, str]) -> dict[str, str | int | bool]:
+    async def values(self, pipeline: str, built: Source, texts: Mapping[str, str]) -> dict[str, str | int | bool]:
         """Return parameters in the types that the newest configuration declares.
 
         Where it can't be read, each is sent as what it looks like: CircleCI itself refuses what is not declared.
@@ -220,10 +220,10 @@ class Starts:
         ref = Ref(kind=kind, name=next(iter(built.values())))
         is_pull_request = target(built).pull_request is not None
         try:
-            types = await self.parameters(pipeline, None if is_pull_request else ref) if given else ()
+            types = await self.parameters(pipeline, None if is_pull_request else ref) if texts else ()
         except ProviderError as exc:
             log.info("the parameters of a start could not be checked", extra={"why": str(exc)})
-        return typed(given, {parameter.name: parameter.type for parameter in types})
+        return typed(texts, {parameter.name: parameter.type for parameter in types})
 
     async def create(
         self,

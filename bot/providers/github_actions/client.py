@@ -258,11 +258,11 @@ class Client:
 
     async def refs(self, at: Location, query: str | None) -> AsyncIterator[Ref]:
         """Yield branches, then tags: all that begin with `query`, then those of the first 300 that hold it."""
-        wanted = (query or "").strip()
+        part = (query or "").strip()
         for kind, folder, listing in ((RefKind.BRANCH, "heads", "branches"), (RefKind.TAG, "tags", "tags")):
             seen: set[str] = set()
-            async for name in self._ref_names(at, wanted, folder, listing):
-                if name not in seen and holds_name(name, wanted):
+            async for name in self._ref_names(at, part, folder, listing):
+                if name not in seen and holds_name(name, part):
                     seen.add(name)
                     yield Ref(kind=kind, name=name)
 

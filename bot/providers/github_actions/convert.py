@@ -103,17 +103,17 @@ def pipeline(workflow: wire.Workflow, repository: str, default_branch: str | Non
     )
 
 
-def list_query(wanted: BuildFilter) -> Query:
+def list_query(build_filter: BuildFilter) -> Query:
     """Return as much of a filter as GitHub's list of runs can say; what it cannot is left to `BuildFilter.admits`."""
-    commit = (wanted.commit or "").lower()
+    commit = (build_filter.commit or "").lower()
     is_whole = len(commit) == WHOLE_SHA  # the list takes only whole ones; short ones are looked for here
-    state = LISTED.get(next(iter(wanted.states))) if len(wanted.states) == 1 else None
-    is_narrowed = (is_whole or not commit) and (state is not None or not wanted.states)
+    state = LISTED.get(next(iter(build_filter.states))) if len(build_filter.states) == 1 else None
+    is_narrowed = (is_whole or not commit) and (state is not None or not build_filter.states)
     return {
-        "branch": wanted.branch,
+        "branch": build_filter.branch,
         "head_sha": commit if is_whole else None,
         "status": state,
-        "per_page": min(max(wanted.limit, 1), PER_PAGE) if is_narrowed else PER_PAGE,
+        "per_page": min(max(build_filter.limit, 1), PER_PAGE) if is_narrowed else PER_PAGE,
     }
 
 

@@ -156,15 +156,15 @@ class Poll:
     ) -> KnownList:
         path = repository.path
         if before is not None and before.path != path:
-            known, etag = None, None
+            same_list, etag = None, None
         else:
-            known, etag = before, before.etag if before is not None else None
+            same_list, etag = before, before.etag if before is not None else None
         reply = await self._api.get_if_changed(path, {"per_page": PER_PAGE}, etag)
         if reply is None:
             return before or KnownList(path=path)
         runs = _runs(reply)
-        if known is not None and link_next(reply) and all(run.id > known.newest for run in runs):
-            runs = await self._back_to(path, known.newest)
+        if same_list is not None and link_next(reply) and all(run.id > same_list.newest for run in runs):
+            runs = await self._back_to(path, same_list.newest)
         marks: dict[str, str] = {}
         for run in runs:
             pipeline = repository.pipeline_of(run)
@@ -191,14 +191,14 @@ class Poll:
                 break
         return list(runs.values())
 
-    async def _single(self, key: BuildKey, known: KnownRun, builds: dict[BuildKey, Build]) -> KnownRun:
+    async def _single(self, key: BuildKey, previous: KnownRun, builds: dict[BuildKey, Build]) -> KnownRun:
         path = self._client.location(key.pipeline).run(key.id)
         try:
-            reply = await self._api.get_if_changed(path, None, known.etag)
+            reply = await self._api.get_if_changed(path, None, previous.etag)
         except NotFound:
             return KnownRun(slow=True)
         if reply is None:
-            return known
+            return previous
         build = await self._client.whole(wire.Run.of(reply.raw), key.pipeline)
         builds[build.key] = build
         return KnownRun(etag=reply.etag, slow=build.waiting or build.completed)

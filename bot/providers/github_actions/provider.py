@@ -182,11 +182,11 @@ class GitHubActions(Provider[GitHubOptions]):
         return await self._client.pipeline(self._client.location(path))
 
     @override
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield a workflow's runs. GitHub filters by branch, whole commit and some states; the rest is filtered here."""
         path = (await self._client.exact(self._client.location(pipeline))).of_workflow("runs")
-        pages = self._api.pages(path, convert.list_query(wanted), member="workflow_runs", ceiling=SEARCH_PAGES)
-        async for build in matching(pages, lambda raw: self._client.as_build(wire.Run.of(raw), pipeline), wanted):
+        pages = self._api.pages(path, convert.list_query(build_filter), member="workflow_runs", ceiling=SEARCH_PAGES)
+        async for build in matching(pages, lambda raw: self._client.as_build(wire.Run.of(raw), pipeline), build_filter):
             yield build
 
     @override

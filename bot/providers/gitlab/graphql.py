@@ -66,7 +66,7 @@ class TooComplex(Rejected):
     """The question costs more than the server allows; half of it may pass."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class ProjectChanges(msgspec.Struct, frozen=True):
     """What changed in one project: its pipelines with their commits, and whether there is more than was shown."""
 
     project: str
@@ -81,7 +81,7 @@ class Graph:
         self._api = api
         self._root = root
 
-    async def changed(self, projects: Sequence[str], since: str | None) -> tuple[list[Found], int | None]:
+    async def changed(self, projects: Sequence[str], since: str | None) -> tuple[list[ProjectChanges], int | None]:
         """Return what changed in up to 50 projects since a time, and the server's own time. Costs one request."""
         variables = {
             "projects": [f"gid://gitlab/Project/{each}" for each in projects],
@@ -90,7 +90,7 @@ class Graph:
         }
         reply = await self._ask(CHANGED, variables)
         nodes = _Changed.of(_data(reply)).projects.nodes or []
-        return [_found(each, self._root) for each in nodes], server_time(reply)
+        return [_project_changes(each, self._root) for each in nodes], server_time(reply)
 
     async def inputs(self, path: str, ref: str) -> list[Input]:
         """Return the inputs a pipeline of `ref` takes. Costs one request."""
@@ -141,46 +141,46 @@ def _data(reply: Reply) -> msgspec.Raw:
     return data
 
 
-def _found(node: "_Project", root: str) -> Found:
-    return Found(
+def _project_changes(node: "_Project", root: str) -> ProjectChanges:
+    return ProjectChanges(
         project=_number(node.id),
         runs=[(_run(each, node.id, root), _commit(each)) for each in node.pipelines.nodes or ()],
         more=bool(node.pipelines.page_info and node.pipelines.page_info.has_next_page),
     )
 
 
-def _run(it: "_Run", project: str, root: str) -> PipelineRun:
+def _run(run: "_Run", project: str, root: str) -> PipelineRun:
     """Return a GraphQL pipeline as REST would show it."""
-    ref = it.ref_path if it.ref_path and it.ref_path.startswith("refs/merge-requests/") else it.ref
-    number = it.iid if isinstance(it.iid, int) else int(it.iid) if it.iid and it.iid.isdigit() else None
+    ref = run.ref_path if run.ref_path and run.ref_path.startswith("refs/merge-requests/") else run.ref
+    number = run.iid if isinstance(run.iid, int) else int(run.iid) if run.iid and run.iid.isdigit() else None
     return PipelineRun(
-        id=int(_number(it.id)),
-        status=it.status,
+        id=int(_number(run.id)),
+        status=run.status,
         iid=number,
         project_id=int(_number(project)),
-        sha=it.sha,
+        sha=run.sha,
         ref=ref,
-        tag=it.ref_path.startswith("refs/tags/") if it.ref_path else None,
-        source=it.source,
-        name=it.name,
-        created_at=it.created_at,
-        updated_at=it.updated_at,
-        started_at=it.started_at,
-        finished_at=it.finished_at,
-        web_url=f"{origin(root)}{it.path}" if it.path and it.path.startswith("/") else None,
-        user=it.user,
-        detailed_status=it.detailed_status,
+        tag=run.ref_path.startswith("refs/tags/") if run.ref_path else None,
+        source=run.source,
+        name=run.name,
+        created_at=run.created_at,
+        updated_at=run.updated_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        web_url=f"{origin(root)}{run.path}" if run.path and run.path.startswith("/") else None,
+        user=run.user,
+        detailed_status=run.detailed_status,
     )
 
 
-def _commit(it: "_Run") -> Commit | None:
-    if it.commit is None:
+def _commit(run: "_Run") -> Commit | None:
+    if run.commit is None:
         return None
     return Commit(
-        id=it.sha or "",
-        message=it.commit.message,
-        author_name=it.commit.author_name,
-        author_email=it.commit.author_email,
+        id=run.sha or "",
+        message=run.commit.message,
+        author_name=run.commit.author_name,
+        author_email=run.commit.author_email,
     )
 
 

@@ -17,7 +17,7 @@ from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.gitlab import urls, wire
 from bot.providers.gitlab.client import PER_PAGE, GitLabClient
-from bot.providers.gitlab.graphql import PROJECTS_AT_ONCE, Found, Graph, TooComplex, instant, server_time
+from bot.providers.gitlab.graphql import PROJECTS_AT_ONCE, Graph, ProjectChanges, TooComplex, instant, server_time
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +88,12 @@ class Poll:
         where they are not known yet). Once a minute unfinished builds that showed no change are read singly, those of
         projects nobody watches at every tick. A project's first poll costs one list and its newest three builds.
         """
-        known = Cursor.decode(cursor) or Cursor()
+        previous = Cursor.decode(cursor) or Cursor()
         now = int(self._clock().timestamp())
-        new = sorted(each for each in watched.pipelines if each not in known.at)
-        old = sorted(each for each in watched.pipelines if each in known.at)
+        new = sorted(each for each in watched.pipelines if each not in previous.at)
+        old = sorted(each for each in watched.pipelines if each in previous.at)
         answers = await self._client.each(self._first, new)
-        answers += await self._again(old, known)
+        answers += await self._again(old, previous)
         if answers and all(each.error for each in answers):
             raise next(each.error for each in answers if each.error)
         seen = {str(run.id): _mark(run) for each in answers for run, _ in each.runs}
@@ -101,10 +101,10 @@ class Poll:
             (each.project, run, commit)
             for each in answers
             for run, commit in each.runs
-            if known.seen.get(str(run.id)) != _mark(run)
+            if previous.seen.get(str(run.id)) != _mark(run)
         ]
         builds = {build.key: build for build in await self._client.each(self._detail, news) if build is not None}
-        sweep = now - known.swept >= SWEEP_SECONDS
+        sweep = now - previous.swept >= SWEEP_SECONDS
         missing = [
             key
             for key in sorted(watched.unfinished - builds.keys())
@@ -114,8 +114,8 @@ class Poll:
             if build is not None:
                 builds[build.key] = build
         reached = {each.project: each.at if each.at is not None else now for each in answers if each.error is None}
-        kept = {each: known.at[each] for each in old if each not in reached}
-        after = Cursor(at={**kept, **reached}, seen=seen, swept=now if sweep else known.swept)
+        kept = {each: previous.at[each] for each in old if each not in reached}
+        after = Cursor(at={**kept, **reached}, seen=seen, swept=now if sweep else previous.swept)
         return Changes(builds=tuple(builds.values()), cursor=after.encode())
 
     async def _detail(self, news: tuple[str, wire.PipelineRun, wire.Commit | None]) -> Build | None:
@@ -130,44 +130,44 @@ class Poll:
             log.warning("a build of a poll does not read", extra={"error": str(exc), "build": run.id})
             return None
 
-    async def _again(self, projects: list[str], known: Cursor) -> list[Answered]:
+    async def _again(self, projects: list[str], previous: Cursor) -> list[Answered]:
         """Ask about projects that were asked about before, in fifties where GraphQL answers."""
         if not projects:
             return []
         now = self._clock()
         if self._rest_until is None or now >= self._rest_until:
             try:
-                return await self._by_graph(projects, known)
+                return await self._by_graph(projects, previous)
             except (Rejected, NotFound, AuthFailed, UnexpectedResponse):
                 self._rest_until = now + GRAPHQL_REST
-        return await self._by_rest(projects, known)
+        return await self._by_rest(projects, previous)
 
-    async def _by_graph(self, projects: list[str], known: Cursor) -> list[Answered]:
+    async def _by_graph(self, projects: list[str], previous: Cursor) -> list[Answered]:
         answers: list[Answered] = []
         size = PROJECTS_AT_ONCE
         left = list(projects)
         while left:
             batch = left[:size]
-            since = instant(min(known.at[each] for each in batch) - OVERLAP_SECONDS)
+            since = instant(min(previous.at[each] for each in batch) - OVERLAP_SECONDS)
             try:
-                found, at = await self._graph.changed(batch, since)
+                answered, at = await self._graph.changed(batch, since)
             except TooComplex:
                 if len(batch) == 1:
                     raise
                 size = len(batch) // 2
                 continue
             left = left[size:]
-            shown = {each.project: each for each in found}
+            shown = {each.project: each for each in answered}
             whole = [each for each in batch if each in shown and not shown[each].more]
             answers += [_answered(shown[each], at) for each in whole]
             # a project that GraphQL hides, or where more happened than it shows, is asked about by itself
-            answers += await self._by_rest([each for each in batch if each not in whole], known)
+            answers += await self._by_rest([each for each in batch if each not in whole], previous)
         return answers
 
-    async def _by_rest(self, projects: list[str], known: Cursor) -> list[Answered]:
+    async def _by_rest(self, projects: list[str], previous: Cursor) -> list[Answered]:
         async def ask(project: str) -> Answered:
             query: dict[str, str | int] = {
-                "updated_after": instant(known.at[project] - OVERLAP_SECONDS),
+                "updated_after": instant(previous.at[project] - OVERLAP_SECONDS),
                 "order_by": "updated_at",
                 "sort": "asc",
                 "per_page": PER_PAGE,
@@ -198,11 +198,11 @@ class Poll:
         return Answered(project=project, runs=tuple(runs), at=at)
 
 
-def _answered(found: Found, at: int | None) -> Answered:
+def _answered(changes: ProjectChanges, at: int | None) -> Answered:
     # without a commit the build is read singly, so give each an empty one rather than none
     return Answered(
-        project=found.project,
-        runs=tuple((run, commit or wire.Commit(id=run.sha or "")) for run, commit in found.runs),
+        project=changes.project,
+        runs=tuple((run, commit or wire.Commit(id=run.sha or "")) for run, commit in changes.runs),
         at=at,
     )
 
@@ -227,7 +227,7 @@ class NewestPagePoll:
 
         Requests per tick: one for each project, and one for each unfinished build off its page.
         """
-        known = (NewestPages.decode(cursor) or NewestPages()).at
+        marks = (NewestPages.decode(cursor) or NewestPages()).at
         projects = sorted(watched.pipelines)
         pages = await self._client.each(self._page, projects)
         errors = [page.error for page in pages if page.error is not None]
@@ -236,7 +236,7 @@ class NewestPagePoll:
         builds: dict[BuildKey, Build] = {}
         after: dict[str, dict[str, str]] = {}
         for page in pages:
-            before = known.get(page.project, {})
+            before = marks.get(page.project, {})
             if page.error is not None:
                 after[page.project] = before
                 continue

@@ -97,25 +97,25 @@ class GitLab(GitLabServer):
         return convert.project(await self._client.project(path))
 
     @override
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds from the list, which names neither users nor end times. One request for a hundred."""
-        commit = wanted.commit
+        commit = build_filter.commit
         if commit is not None and len(commit) < 40:
             whole = await self._client.commit(pipeline, commit)
             if whole is None:
                 return
             commit = whole.id
-        status = convert.one_status(wanted.states)
-        narrowed = not wanted.states or status is not None
+        status = convert.one_status(build_filter.states)
+        narrowed = not build_filter.states or status is not None
         query: Query = {
-            "ref": wanted.branch,
+            "ref": build_filter.branch,
             "sha": commit,
             "status": status,
-            "per_page": min(max(wanted.limit, 1), PER_PAGE) if narrowed else PER_PAGE,
+            "per_page": min(max(build_filter.limit, 1), PER_PAGE) if narrowed else PER_PAGE,
         }
         route = urls.project_route(pipeline, "pipelines")
         pages = self._api.pages(route, query, next_page=urls.next_page, ceiling=SEARCH_PAGES)
-        async for build in matching(pages, lambda item: self._lean(wire.PipelineRun.of(item), pipeline), wanted):
+        async for build in matching(pages, lambda item: self._lean(wire.PipelineRun.of(item), pipeline), build_filter):
             yield build
 
     @override
@@ -173,10 +173,10 @@ class GitLab(GitLabServer):
         """
         path = await self._client.path(pipeline)
         name = ref.name if ref else (await self.pipeline(pipeline)).default_branch or "HEAD"
-        told = await parameters.described(self._graph, path, name, self._sleep)
-        if told is None:  # say so rather than "there are none"
+        declarations = await parameters.described(self._graph, path, name, self._sleep)
+        if declarations is None:  # say so rather than "there are none"
             raise self.unsupported(Capability.PARAMETERS)
-        return told
+        return declarations
 
     @override
     async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:

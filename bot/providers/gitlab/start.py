@@ -35,10 +35,13 @@ def values(request: StartRequest) -> Values:
     """
     check_options(request.options, START_OPTIONS, LABEL)
     refuse_message_and_commit(request)
-    given = {**request.options, **{name: value for name, value in request.parameters.items() if name.startswith(INPUT)}}
+    inputs = {
+        **request.options,
+        **{name: value for name, value in request.parameters.items() if name.startswith(INPUT)},
+    }
     return Values(
         variables={name: value for name, value in request.parameters.items() if not name.startswith(INPUT)},
-        inputs={name.removeprefix(INPUT): value for name, value in given.items()},
+        inputs={name.removeprefix(INPUT): value for name, value in inputs.items()},
     )
 
 
@@ -133,26 +136,26 @@ class Starts:
 
     async def target(self, pipeline: str, request: StartRequest) -> StartTarget:
         """Return what a request would build."""
-        given, ref = values(request), request.ref
+        start_values, ref = values(request), request.ref
         if ref is None or ref.kind is not RefKind.PULL_REQUEST:
             return target(ref, await self._ref_name(pipeline, ref))
-        refuse_values_of_merge_request(given)
+        refuse_values_of_merge_request(start_values)
         merge_request = await self._client.merge_request(pipeline, ref.name)
         source = convert.source_branch(merge_request) if merge_request else None
         return StartTarget(pull_request=ref.name, branch=source)
 
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start what a request asks for."""
-        given, ref = values(request), request.ref
+        start_values, ref = values(request), request.ref
         if ref is not None and ref.kind is RefKind.PULL_REQUEST:
-            refuse_values_of_merge_request(given)
+            refuse_values_of_merge_request(start_values)
             return await self._merge_request(pipeline, ref.name)
-        variables = [{"key": key, "value": value} for key, value in given.variables.items()]
-        return await self._ref(pipeline, await self._ref_name(pipeline, ref), variables, given.inputs)
+        variables = [{"key": key, "value": value} for key, value in start_values.variables.items()]
+        return await self._ref(pipeline, await self._ref_name(pipeline, ref), variables, start_values.inputs)
 
     async def again(self, pipeline: str, build: str, request: StartRequest) -> Build:
         """Start the ref of a build again with the old variables and those that `request` replaces."""
-        given = values(replace(request, ref=None, commit=None))
+        start_values = values(replace(request, ref=None, commit=None))
         old = await self._client.run(pipeline, build)
         before = self._read(old, pipeline)
         if old.source == "parent_pipeline":
@@ -162,12 +165,12 @@ class Starts:
                 hint="Rebuild its parent, or retry its failed jobs.",
             )
         if before.pull_request:
-            refuse_values_of_merge_request(given)
+            refuse_values_of_merge_request(start_values)
             return await self._merge_request(pipeline, before.pull_request)
         if not old.ref:
             raise Rejected("GitLab does not say what that build was made from.", provider=LABEL)
-        variables = variables_again(await self._old_variables(pipeline, build, old.source), given.variables)
-        return await self._ref(pipeline, old.ref, variables, given.inputs)
+        variables = variables_again(await self._old_variables(pipeline, build, old.source), start_values.variables)
+        return await self._ref(pipeline, old.ref, variables, start_values.inputs)
 
     async def _ref_name(self, pipeline: str, ref: Ref | None) -> str:
         return ref_name(ref, None if ref else (await self._client.project(pipeline)).default_branch)

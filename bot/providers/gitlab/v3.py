@@ -101,25 +101,27 @@ class GitLabV3(GitLabServer):
         return pipeline
 
     @override
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds, newest first, of the project or of one commit. A request for each hundred.
 
         `scope` narrows the list where v3 knows all the states; the branch is looked for here.
         """
         project = await self._project(pipeline)
-        query: Query = {"scope[]": convert.old_scope(wanted.states)}
-        if wanted.commit is None:
+        query: Query = {"scope[]": convert.old_scope(build_filter.states)}
+        if build_filter.commit is None:
             route = urls.project_route(project.id, "builds")
         else:
-            route = urls.commit_route(project.id, wanted.commit, "builds")
+            route = urls.commit_route(project.id, build_filter.commit, "builds")
         try:
             builds = matching(
-                self._client.old_pages(route, query), lambda item: self._build(wire.OldBuild.of(item), project), wanted
+                self._client.old_pages(route, query),
+                lambda item: self._build(wire.OldBuild.of(item), project),
+                build_filter,
             )
             async for build in builds:
                 yield build
         except NotFound:
-            if wanted.commit is None:
+            if build_filter.commit is None:
                 raise
 
     @override

@@ -22,20 +22,20 @@ def check_signature(headers: Mapping[str, str], body: bytes, secrets: str, now: 
     `secrets` may hold several with spaces between, while one replaces the other. The presence of `webhook-signature`
     alone decides how to check: its two sister headers come with every delivery.
     """
-    known = secrets.split()
+    keys = secrets.split()
     signature = headers.get("webhook-signature")
     if signature is None:
-        given = headers.get("x-gitlab-token", "")
-        if not any(same_secret(given, each) for each in known if not each.startswith(SIGNING_PREFIX)):
+        token = headers.get("x-gitlab-token", "")
+        if not any(same_secret(token, each) for each in keys if not each.startswith(SIGNING_PREFIX)):
             raise _refused("The webhook's secret token does not fit.")
     else:
         stamp = headers.get("webhook-timestamp", "")
         if not within_window(stamp, now):
             raise _refused("The webhook is too old, or its clock is wrong.")
         signed = f"{headers.get('webhook-id', '')}.{stamp}.".encode("utf-8", "replace") + body
-        given_ones = [value for part in signature.split() for mark, _, value in [part.partition(",")] if mark == "v1"]
-        expected = [_signature(each, signed) for each in known if each.startswith(SIGNING_PREFIX)]
-        if not any(same_secret(given, each) for given in given_ones for each in expected if each):
+        digests = [value for part in signature.split() for mark, _, value in [part.partition(",")] if mark == "v1"]
+        expected = [_signature(each, signed) for each in keys if each.startswith(SIGNING_PREFIX)]
+        if not any(same_secret(digest, each) for digest in digests for each in expected if each):
             raise _refused("The webhook's signature does not fit.")
     return headers.get("idempotency-key") or headers.get("webhook-id") or hashlib.sha256(body).hexdigest()
 

@@ -244,14 +244,14 @@ class Catalogue:
         refs += [build.history_ref async for build in builds if build.history_ref is not None]
         return list(dict.fromkeys(refs))
 
-    async def builds(self, full_name: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, full_name: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield the job's first waiting build, then its builds; another branch's from the branch's own job.
 
         A request for each fifty builds, a thousand at most.
         """
-        narrow = wanted.branch or wanted.commit or wanted.states
-        size = PAGE_SIZE if narrow else min(max(wanted.limit, 1), PAGE_SIZE)
-        left = wanted.limit
+        narrow = build_filter.branch or build_filter.commit or build_filter.states
+        size = PAGE_SIZE if narrow else min(max(build_filter.limit, 1), PAGE_SIZE)
+        left = build_filter.limit
         for page in range(SEARCH_PAGES * 2):
             begin, end = page * size, (page + 1) * size
             member = "builds" if end <= NEWEST else "allBuilds"
@@ -259,9 +259,9 @@ class Catalogue:
             tree = f"{first}{member}[{wire.RUN}]{{{begin},{end}}}"
             raw = wire.Builds.of(await self._server.of_job(full_name, tree))
             self._server.learn(full_name, raw.property)
-            if page == 0 and (other := sibling(full_name, raw, wanted.branch)) is not None:
+            if page == 0 and (other := sibling(full_name, raw, build_filter.branch)) is not None:
                 try:
-                    async for build in self.builds(other, wanted):
+                    async for build in self.builds(other, build_filter):
                         yield build
                 except NotFound:  # there is no such branch
                     pass
@@ -270,7 +270,7 @@ class Catalogue:
             listed = raw.builds if member == "builds" else raw.all_builds
             read = partial(self._server.build, pipeline=full_name)
             for build in (*waiting, *parse_items(listed or (), read)):
-                if left > 0 and wanted.admits(build):
+                if left > 0 and build_filter.admits(build):
                     left -= 1
                     yield build
             if left <= 0 or len(listed or ()) < size:
@@ -285,10 +285,10 @@ class Catalogue:
             return Builder(job=job, full_name=full_name, is_branch=is_branch)
         if above is None or not is_branch:
             return Builder(job=job, full_name=full_name, ref=None if _builds_anyway(job, ref) else ref)
-        wanted = urls.job_names(ref)
-        if own in wanted or not wanted:
-            return Builder(job=job, full_name=full_name, ref=ref if not wanted else None, is_branch=True)
-        for name in wanted:
+        names = urls.job_names(ref)
+        if own in names or not names:
+            return Builder(job=job, full_name=full_name, ref=ref if not names else None, is_branch=True)
+        for name in names:
             try:
                 sibling = await self._server.job(f"{above}/{name}")
             except NotFound:

@@ -165,14 +165,14 @@ def checkout(raw: wire.Item) -> wire.Action | None:
     return git(actions(raw.last_build.actions)) if raw.last_build else None
 
 
-def git(of: Iterable[wire.Action], wanted: str | None = None, *, is_certain: bool = False) -> wire.Action | None:
+def git(of: Iterable[wire.Action], branch: str | None = None, *, is_certain: bool = False) -> wire.Action | None:
     """Return what was checked out. A shared library adds its own: then the one of the wanted branch, else the last.
 
     `is_certain`: nothing else than the wanted branch can have been built, so another branch's checkout is a library's.
     """
     checkouts = [action for action in of if action.last_built_revision is not None and action.last_built_revision.sha]
     for action in checkouts:
-        if wanted is not None and wanted in {name.removeprefix("tags/") for name in _branches(action)}:
+        if branch is not None and branch in {name.removeprefix("tags/") for name in _branches(action)}:
             return action
     if is_certain:
         checkouts = [action for action in checkouts if not _branches(action)]

@@ -117,11 +117,11 @@ def plain_branch(name: str) -> str:
 # what is given
 
 
-def form(declared: Sequence[wire.Definition], given: Mapping[str, str]) -> dict[str, str]:
+def form(declared: Sequence[wire.Definition], values: Mapping[str, str]) -> dict[str, str]:
     """Return what a person gave as Jenkins takes it. Raises UsageError: Jenkins itself drops unknown names silently."""
     by_name = {definition.name: definition for definition in declared}
     sent: dict[str, str] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         definition = by_name.get(name)
         if definition is None:
             raise UsageError(f"The job declares no parameter `{name}`.", hint=_declared(by_name, name))
@@ -137,15 +137,15 @@ def placed(declared: Sequence[wire.Definition], request: StartRequest, ref: Ref 
     What is given by name wins. Raises UsageError where the job declares none. `ref` is None where the job is
     the ref.
     """
-    given = dict(request.parameters)
+    values = dict(request.parameters)
     if ref is not None:
         name, value = _ref_value(declared, ref)
-        given.setdefault(name, value)
+        values.setdefault(name, value)
     if request.commit and not (ref is not None and ref.kind is RefKind.COMMIT):
-        given.setdefault(_named(declared, COMMIT_PARAMETERS, "a commit"), request.commit)
+        values.setdefault(_named(declared, COMMIT_PARAMETERS, "a commit"), request.commit)
     if request.message:
-        given.setdefault(_named(declared, MESSAGE_PARAMETERS, "a message"), request.message)
-    return given
+        values.setdefault(_named(declared, MESSAGE_PARAMETERS, "a message"), request.message)
+    return values
 
 
 def _ref_value(declared: Sequence[wire.Definition], ref: Ref) -> tuple[str, str]:
@@ -170,7 +170,7 @@ def same_values(sent: Mapping[str, str], values: Iterable[wire.ParameterValue], 
     return all(recorded.get(name) == value for name, value in sent.items() if name not in hidden)
 
 
-def given(declared: Iterable[wire.Definition], sent: Mapping[str, str], names: Sequence[str]) -> str | None:
+def sent_value(declared: Iterable[wire.Definition], sent: Mapping[str, str], names: Sequence[str]) -> str | None:
     """Return the value that goes out in the parameter called like one of `names`, None where there is none."""
     by_name = {definition.name.upper(): definition.name for definition in declared}
     values = [sent.get(by_name[name]) for name in names if name in by_name]
@@ -219,9 +219,9 @@ def sent_branch(value: str) -> str:
     return branch
 
 
-def input_form(approval: Approval, given: Mapping[str, str]) -> dict[str, str] | None:
+def input_form(approval: Approval, answers: Mapping[str, str]) -> dict[str, str] | None:
     """Return what an input step takes, None where it asks for nothing. Raises UsageError for unknown fields."""
-    unknown = given.keys() - {field.name for field in approval.fields}
+    unknown = answers.keys() - {field.name for field in approval.fields}
     if unknown:
         shown = ", ".join(f"`{field.name}`" for field in approval.fields)
         raise UsageError(
@@ -232,7 +232,7 @@ def input_form(approval: Approval, given: Mapping[str, str]) -> dict[str, str] |
         return None
     values = []
     for field in approval.fields:
-        value = given.get(field.name, field.default)
+        value = answers.get(field.name, field.default)
         if value is not None:
             is_flag = field.type is ParameterType.BOOLEAN
             values.append({"name": field.name, "value": is_yes(value) if is_flag else value})

@@ -127,9 +127,9 @@ class Jenkins(Provider[JenkinsOptions]):
         return await self._catalogue.find(path)
 
     @override
-    def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield the job's first waiting build, then its builds; another branch's from the branch's own job."""
-        return self._catalogue.builds(pipeline, wanted)
+        return self._catalogue.builds(pipeline, build_filter)
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:

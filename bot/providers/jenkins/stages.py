@@ -249,10 +249,10 @@ def stage_issues(jobs: Iterable[Job]) -> list[Issue]:
 def to_restart(jobs: Iterable[Job], names: Sequence[str], job: str | None, page: str) -> str:
     """Return the stage to go on from: the one named, else the first that failed. Raises Rejected with those there are."""
     if job is not None:
-        wanted = [each.stage or each.name for each in jobs if each.id == job]
+        candidates = [each.stage or each.name for each in jobs if each.id == job]
     else:
-        wanted = [each.stage or each.name for each in jobs if each.conclusion in RESTARTED]
-    stage = next((name for name in wanted if name in names), None)
+        candidates = [each.stage or each.name for each in jobs if each.conclusion in RESTARTED]
+    stage = next((name for name in candidates if name in names), None)
     if stage is None:
         what = "That stage can't be started from" if job is not None else "No stage of this build failed"
         shown = ", ".join(f"`{name}`" for name in names[:10])

@@ -71,7 +71,7 @@ def target(prepared: Prepared, request: StartRequest) -> StartTarget:
     named, so that a protected one stays so.
     """
     declared, sent = parameters.definitions(prepared.builder.job), prepared.sent
-    commit = parameters.given(declared, sent, parameters.COMMIT_PARAMETERS)
+    commit = parameters.sent_value(declared, sent, parameters.COMMIT_PARAMETERS)
     if prepared.builder.is_branch:
         own = urls.ref_of_job(prepared.builder.full_name.rpartition("/")[2])
         is_request = own.kind is RefKind.PULL_REQUEST
@@ -83,10 +83,10 @@ def target(prepared: Prepared, request: StartRequest) -> StartTarget:
             commit=commit,
         )
     branch = parameters.given_branch(declared, sent)
-    tag = parameters.given(declared, sent, parameters.TAG_PARAMETERS)
+    tag = parameters.sent_value(declared, sent, parameters.TAG_PARAMETERS)
     if branch is not None and branch.startswith(TAGS):
         tag, branch = branch.removeprefix(TAGS), None
-    number = parameters.given(declared, sent, parameters.PULL_REQUEST_PARAMETERS)
+    number = parameters.sent_value(declared, sent, parameters.PULL_REQUEST_PARAMETERS)
     if branch is None and tag is None and number is None:
         branch, tag = convert.git_ref(convert.checkout(prepared.builder.job))
     return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=number)
@@ -209,10 +209,10 @@ class Queue:
         those that the job no longer declares, which it would drop.
         """
         declared = parameters.definitions(job)
-        known = {each.name for each in declared}
+        declared_names = {each.name for each in declared}
         recorded = convert.values(convert.actions(run.actions))
-        given = parameters.placed(declared, request, request.ref)
-        gone = [value.name for value in recorded if value.name not in known]
+        overrides = parameters.placed(declared, request, request.ref)
+        gone = [value.name for value in recorded if value.name not in declared_names]
         if gone:
             shown = ", ".join(f"`{name}`" for name in gone)
             raise UsageError(
@@ -220,9 +220,9 @@ class Queue:
                 hint="Start a new build instead: `run`.",
             )
         hidden = [
-            value.name for value in recorded if value.name not in given and parameters.text_of(value.value) is None
+            value.name for value in recorded if value.name not in overrides and parameters.text_of(value.value) is None
         ]
-        if hidden and (given or request.options):
+        if hidden and (overrides or request.options):
             raise self._secret(again, hidden)
         if hidden:
 
@@ -235,7 +235,7 @@ class Queue:
             except NotFound as exc:
                 raise self._secret(again, hidden) from exc
         values = {value.name: text for value in recorded if (text := parameters.text_of(value.value)) is not None}
-        sent = {**values, **parameters.form(declared, given)}
+        sent = {**values, **parameters.form(declared, overrides)}
         builder = Builder(job=job, full_name=again.job)
         return await self.submit(Prepared(builder=builder, sent=sent, delay=delay_seconds(request.options)))
 

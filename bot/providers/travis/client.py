@@ -166,21 +166,23 @@ class Client:
 
     # builds and jobs
 
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
-        """Yield builds that `wanted` admits, newest first. One request for each hundred looked through."""
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
+        """Yield builds that `build_filter` admits, newest first. One request for each hundred looked through."""
         slug = await self.slug(pipeline)
-        branch = wanted.branch if wanted.branch and "," not in wanted.branch else None  # a comma separates several
+        branch = build_filter.branch
+        if branch and "," in branch:  # a comma separates several
+            branch = None
         query: Query = {
             "branch.name": branch,
-            "build.state": ",".join(convert.raw_states(wanted.states)) or None,
+            "build.state": ",".join(convert.raw_states(build_filter.states)) or None,
             "sort_by": "id:desc",
-            "limit": PER_PAGE if wanted.commit else min(max(wanted.limit, 1), PER_PAGE),
+            "limit": PER_PAGE if build_filter.commit else min(max(build_filter.limit, 1), PER_PAGE),
             "skip_count": True,
             **WITH_COMMIT,
         }
         pages = self._pages(urls.repository_path(pipeline, "builds"), query, "builds", ceiling=SEARCH_PAGES)
         read = partial(self._read_item, pipeline, slug)
-        async for build in matching(pages, read, wanted):
+        async for build in matching(pages, read, build_filter):
             yield build
 
     async def active(self) -> list[Build]:

@@ -161,9 +161,9 @@ class Travis(Provider[TravisOptions]):
         return self._client.read_pipeline(await self._client.repository(path))
 
     @override
-    def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds. Costs one request for each hundred looked through, and one for the repository's name."""
-        return self._client.builds(pipeline, wanted)
+        return self._client.builds(pipeline, build_filter)
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:

@@ -104,22 +104,22 @@ class BuildQuery:
         }
 
 
-def query_for(integration: Integration, wanted: BuildFilter) -> BuildQuery:
+def query_for(integration: Integration, build_filter: BuildFilter) -> BuildQuery:
     """Return what the list is asked for; the rest of the filter is applied to its items."""
     remote: dict[str, str] = {}
-    if wanted.branch and integration in BRANCH_QUERY:
+    if build_filter.branch and integration in BRANCH_QUERY:
         name, prefix = BRANCH_QUERY[integration]
-        remote[name] = f"{prefix}{wanted.branch}"
-    if wanted.commit and len(wanted.commit) == 40 and integration in COMMIT_QUERY:
-        remote[COMMIT_QUERY[integration]] = wanted.commit.lower()
-    state = next(iter(wanted.states)) if len(wanted.states) == 1 else None
+        remote[name] = f"{prefix}{build_filter.branch}"
+    if build_filter.commit and len(build_filter.commit) == 40 and integration in COMMIT_QUERY:
+        remote[COMMIT_QUERY[integration]] = build_filter.commit.lower()
+    state = next(iter(build_filter.states)) if len(build_filter.states) == 1 else None
     if integration is Integration.CIRCLECI:
         state = None  # its builds come without their ends, and Truto can't narrow by what it does not know
-    narrows_here = wanted.branch or wanted.commit or wanted.states
+    narrows_here = build_filter.branch or build_filter.commit or build_filter.states
     return BuildQuery(
         status=state if state in set(Status) and integration in TAKES_STATUS else None,
         conclusion=state if state in set(Conclusion) and integration in TAKES_CONCLUSION else None,
-        limit=PER_PAGE if narrows_here else min(max(wanted.limit, 1), PER_PAGE),
+        limit=PER_PAGE if narrows_here else min(max(build_filter.limit, 1), PER_PAGE),
         remote=remote,
     )
 
@@ -296,14 +296,14 @@ class Client:
         """Yield the newest builds page by page, as the list has them."""
         return self._build_pages(pipeline, BuildQuery(limit=POLL_PAGE), ceiling=ceiling)
 
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
-        """Yield builds that `wanted` admits. One request a page, one for each build that the list reports no state of."""
-        left = wanted.limit
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
+        """Yield builds that `build_filter` admits. One request a page, one for each build that the list reports no state of."""
+        left = build_filter.limit
         yielded: set[str] = set()
-        async with aclosing(self.listed_builds(pipeline, query_for(self.integration, wanted))) as builds:
+        async with aclosing(self.listed_builds(pipeline, query_for(self.integration, build_filter))) as builds:
             async for listed in builds:
                 build = await self.settled(listed)
-                if left > 0 and build.id not in yielded and wanted.admits(build):
+                if left > 0 and build.id not in yielded and build_filter.admits(build):
                     left -= 1
                     yielded.add(build.id)
                     yield build

@@ -24,7 +24,7 @@ class TrutoCursor(PollCursor, frozen=True):
 
     seen: Mapping[str, Mapping[str, bool]] = msgspec.field(default_factory=dict)
 
-    def known(self, pipeline: str) -> frozenset[str]:
+    def builds_of(self, pipeline: str) -> frozenset[str]:
         """Return the ids of the builds that the last poll saw."""
         return frozenset(self.seen.get(pipeline, {}))
 
@@ -65,16 +65,16 @@ class Poll:
 
     async def _recent(self, pipeline: str, cursor: TrutoCursor) -> list[Build]:
         """Return the newest builds, back to the first page that shows one seen before."""
-        known, completed = cursor.known(pipeline), cursor.completed(pipeline)
+        known_ids, completed = cursor.builds_of(pipeline), cursor.completed(pipeline)
         builds: list[Build] = []
-        async for page in self._client.newest_pages(pipeline, ceiling=POLL_PAGES if known else 1):
+        async for page in self._client.newest_pages(pipeline, ceiling=POLL_PAGES if known_ids else 1):
             for listed in page:
                 if listed.raw_state in SET_UP_STATES and listed.id in completed:
                     # seen to its end before, and the list could not show another
                     builds.append(replace(listed, raw_state=None, status=Status.COMPLETED))
                 else:
                     builds.append(await self._client.settled(listed))
-            if known & {build.id for build in builds}:
+            if known_ids & {build.id for build in builds}:
                 break
         return builds
 

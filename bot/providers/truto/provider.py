@@ -120,9 +120,9 @@ class Truto(Provider[TrutoOptions]):
         return await self._client.pipeline(path)
 
     @override
-    def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds. One request a page; one more for each of which the list reports no state (Jenkins, CircleCI)."""
-        return self._client.builds(pipeline, wanted)
+        return self._client.builds(pipeline, build_filter)
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:

@@ -233,10 +233,10 @@ class WorkflowAdmin(PipelineAdmin):
         if "repository" not in settings and product.id == old.id and kept is not None:
             return kept
         offered = await self._repositories(product)
-        wanted = settings.get("repository", "").strip().casefold()
-        matches = [id_ for path, id_ in offered.items() if not wanted or wanted in {path.casefold(), id_.casefold()}]
+        name = settings.get("repository", "").strip().casefold()
+        matches = [id_ for path, id_ in offered.items() if not name or name in {path.casefold(), id_.casefold()}]
         if len(matches) != 1:
-            trouble = f"{product.name} has no repository `{wanted}`." if wanted else "Which repository?"
+            trouble = f"{product.name} has no repository `{name}`." if name else "Which repository?"
             raise UsageError(trouble, hint=_offer(list(offered)))
         return matches[0]
 

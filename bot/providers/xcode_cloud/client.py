@@ -323,18 +323,20 @@ class Client:
         included = page.included_by_id
         return list(parse_items(page.data, lambda raw: self._build(Resource.of(raw), included, pipeline)))
 
-    async def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield a workflow's builds that a filter admits. Apple filters by nothing: at most ten pages are read."""
         await self.products_if_readable()
         included: dict[tuple[str, str], Resource] = {}
-        is_narrow = wanted.branch is not None or wanted.commit is not None or bool(wanted.states)
+        is_narrow = build_filter.branch is not None or build_filter.commit is not None or bool(build_filter.states)
 
         async def pages() -> AsyncIterator[list[msgspec.Raw]]:
-            async for page in self.workflow_runs(pipeline, PAGE_SIZE if is_narrow else wanted.limit):
+            async for page in self.workflow_runs(pipeline, PAGE_SIZE if is_narrow else build_filter.limit):
                 included.update(page.included_by_id)
                 yield [raw for raw in page.data if _workflow_of(raw) in {None, pipeline}]
 
-        async for build in matching(pages(), lambda raw: self._build(Resource.of(raw), included, pipeline), wanted):
+        async for build in matching(
+            pages(), lambda raw: self._build(Resource.of(raw), included, pipeline), build_filter
+        ):
             yield build
 
     def _build(self, run: Resource, included: Included, pipeline: str) -> Build:

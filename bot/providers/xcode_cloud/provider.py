@@ -195,9 +195,9 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         return convert.pipeline(workflow, self._site)
 
     @override
-    def builds(self, pipeline: str, wanted: BuildFilter) -> AsyncIterator[Build]:
+    def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield a workflow's builds. Apple filters by nothing, so at most ten pages are read and filtered here."""
-        return self._client.builds(pipeline, wanted)
+        return self._client.builds(pipeline, build_filter)
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:

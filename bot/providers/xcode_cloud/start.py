@@ -45,7 +45,7 @@ class Starter:
         who may start it.
         """
         start_attributes(request)
-        wanted = await self._wanted(pipeline, request.ref)
+        wanted = await self._ref_to_build(pipeline, request.ref)
         source = await self._listed(pipeline, wanted)
         ref = source.ref if source is not None else wanted
         return StartTarget(
@@ -57,10 +57,10 @@ class Starter:
     async def start(self, pipeline: str, request: StartRequest) -> Build:
         """Start a run of the request's ref, or of the default branch, and return it."""
         attributes = start_attributes(request)
-        wanted = await self._wanted(pipeline, request.ref)
-        source = await self._listed(pipeline, wanted)
+        ref = await self._ref_to_build(pipeline, request.ref)
+        source = await self._listed(pipeline, ref)
         if source is None:
-            raise _not_listed(wanted)
+            raise _not_listed(ref)
         made = _Made(source=source.id, reasons=frozenset({"MANUAL", None}))
         build = await self._create(pipeline, attributes, {source.relation: to_one(source.type, source.id)}, made)
         return _with_source(build, source)
@@ -102,25 +102,27 @@ class Starter:
         source = old.to("pull_request") or old.to("source_branch_or_tag")
         return _Made(source=source, reasons=frozenset({"MANUAL", "MANUAL_REBUILD", None}), commit=commit)
 
-    async def _wanted(self, pipeline: str, ref: Ref | None) -> Ref:
+    async def _ref_to_build(self, pipeline: str, ref: Ref | None) -> Ref:
         """Return the ref to build: the one asked for, else the default branch. A commit is refused."""
-        wanted = ref or _default_branch(await self._client.workflow(pipeline))
-        if wanted.kind is RefKind.COMMIT:
-            raise _no_commit(wanted.name)
-        return wanted
+        target = ref or _default_branch(await self._client.workflow(pipeline))
+        if target.kind is RefKind.COMMIT:
+            raise _no_commit(target.name)
+        return target
 
-    async def _listed(self, pipeline: str, wanted: Ref) -> Source | None:
+    async def _listed(self, pipeline: str, ref: Ref) -> Source | None:
         """Return what a ref means to Apple. The lists are read anew before it is None. Raises Ambiguous."""
         repository = await self._client.repository_of(pipeline)
-        is_request = wanted.kind is RefKind.PULL_REQUEST
+        is_request = ref.kind is RefKind.PULL_REQUEST
         offered = self._client.pull_requests if is_request else self._client.branches_and_tags
         for within in (None, JUST_READ):
-            matches = fitting(await offered(repository, within=within), wanted)
+            matches = fitting(await offered(repository, within=within), ref)
             if len(matches) > 1:
                 raise Ambiguous(
-                    f"`{wanted.name}` is the name of a branch and of a tag. Which one?",
-                    choices=tuple((f"{it.ref.kind} {it.ref.name}", _unambiguous(it)) for it in matches),
-                    hint="Write the one you mean: " + " or ".join(f"`@{_unambiguous(it)}`" for it in matches) + ".",
+                    f"`{ref.name}` is the name of a branch and of a tag. Which one?",
+                    choices=tuple((f"{match.ref.kind} {match.ref.name}", _unambiguous(match)) for match in matches),
+                    hint="Write the one you mean: "
+                    + " or ".join(f"`@{_unambiguous(match)}`" for match in matches)
+                    + ".",
                 )
             if matches:
                 return matches[0]

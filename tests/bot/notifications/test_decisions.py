@@ -211,9 +211,9 @@ def test_who_is_mentioned_is_kept_by_id(said: str, kept: str) -> None:
 
 
 def test_newly_broken_builds_notify_the_author_unless_somebody_else_is_named() -> None:
-    assert Filter().told == AUTHOR
-    assert Filter(mention="U1").told == "U1"
-    assert Filter(mention="none").told == ""
+    assert Filter().mention_target == AUTHOR
+    assert Filter(mention="U1").mention_target == "U1"
+    assert Filter(mention="none").mention_target == ""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from bot.notifications.cards import Cards
 from bot.notifications.decisions import started_row
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
-from bot.slack.sender import Found, SlackError
+from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
 from bot.store.tables import NotificationRow
 from tests.bot.store.conftest import SetClock
@@ -38,8 +38,8 @@ class Slack:
     async def update(self, team: str, channel: str, ts: str, message: Any) -> None:
         self.messages[ts] = (channel, as_text(message.payload()))
 
-    async def find(self, *_args: Any, **_kwargs: Any) -> Found:
-        return Found(ts=None)
+    async def find(self, *_args: Any, **_kwargs: Any) -> SearchResult:
+        return SearchResult(ts=None)
 
 
 class People:

@@ -13,7 +13,7 @@ from bot.notifications.decisions import decide
 from bot.notifications.notification import AUTHOR, Extra
 from bot.notifications.outbox import GIVEN_UP, LEASE_SECONDS, LOST_LEASES, Drawn, Outbox, key_of
 from bot.slack.installs import NotInstalled
-from bot.slack.sender import Found, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.slack.sender import SearchResult, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store
 from bot.store.tables import CardRow, MuteRow, NotificationRow
 from tests.bot.store.conftest import SetClock
@@ -55,11 +55,11 @@ class Channels:
         self._fault("update", after=False)
         self.edits.append((ts, message.text if message.blocks else f"{message.text} (bare)"))
 
-    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> Found:
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> SearchResult:
         self.searches.append(key)
         self._fault("find", after=False)
         ts = next((f"{n}.0" for n, post in enumerate(self.posts, 1) if post[3] == key), None)
-        return Found(ts=ts, is_certain=self.searched_all)
+        return SearchResult(ts=ts, is_certain=self.searched_all)
 
 
 class Recipients:

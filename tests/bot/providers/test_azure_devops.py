@@ -563,7 +563,7 @@ async def test_projects_are_polled_apart() -> None:
 def test_cursor_that_does_not_read_begins_now() -> None:
     for text in (None, "", "{", "[]", '{"since": "2026-08-01T11:00:00"}', '{"since": 1}'):
         assert AzureCursor.decode(text) is None
-    cursor = AzureCursor(since=NOW, tick=1, told=frozenset({"482@x"}))
+    cursor = AzureCursor(since=NOW, tick=1, reported=frozenset({"482@x"}))
     assert AzureCursor.decode(cursor.encode()) == cursor
 
 

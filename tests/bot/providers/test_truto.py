@@ -403,9 +403,9 @@ def test_cursor_that_does_not_read_has_seen_nothing() -> None:
         assert TrutoCursor.decode(text) is None
     kept = TrutoCursor.decode(TrutoCursor(seen={"ferry": {"1": True, "2": False}}).encode())
     assert kept is not None
-    assert kept.known("ferry") == frozenset({"1", "2"})
+    assert kept.builds_of("ferry") == frozenset({"1", "2"})
     assert kept.completed("ferry") == frozenset({"1"})
-    assert not kept.known("beacon")
+    assert not kept.builds_of("beacon")
 
 
 async def test_circleci_builds_stand_as_their_jobs_do_and_finished_ones_are_asked_once() -> None:

@@ -12,7 +12,15 @@ from bot.blocks.message import Message, section
 from bot.http.transport import Network
 from bot.slack import sender as module
 from bot.slack.installs import NotInstalled
-from bot.slack.sender import MOST_WAIT_SECONDS, Found, Sender, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
+from bot.slack.sender import (
+    MOST_WAIT_SECONDS,
+    SearchResult,
+    Sender,
+    SlackError,
+    SlackLimited,
+    SlackUnreachable,
+    SlackUnsure,
+)
 from tests.bot.slack.conftest import LocalSlack, Timer, token
 from tests.playground.serving import serving
 
@@ -288,7 +296,7 @@ async def test_a_message_is_found_by_its_key(sender: Sender, slack: LocalSlack) 
     _channel, ts = await sender.post(TEAM, slack.ios, HELLO, key="n2")
     await sender.post(TEAM, slack.ios, HELLO)
     assert (await sender.find(TEAM, slack.ios, "n2", since(slack))).ts == ts
-    assert await sender.find(TEAM, slack.ios, "n9", since(slack)) == Found(ts=None)
+    assert await sender.find(TEAM, slack.ios, "n9", since(slack)) == SearchResult(ts=None)
 
 
 async def test_a_reply_is_found_in_its_thread(sender: Sender, slack: LocalSlack) -> None:
@@ -319,7 +327,7 @@ async def test_a_search_that_ends_before_the_history_does_is_not_certain(
     await sender.post(TEAM, slack.ios, HELLO, key="n6")
     for number in range(20):
         await slack.post(text=str(number))
-    assert await sender.find(TEAM, slack.ios, "n6", since(slack)) == Found(ts=None, is_certain=False)
+    assert await sender.find(TEAM, slack.ios, "n6", since(slack)) == SearchResult(ts=None, is_certain=False)
     assert len(slack.calls("conversations.history")) == 2
 
 
@@ -333,7 +341,7 @@ async def test_a_message_is_found_by_slacks_clock_where_ours_is_ahead(network: N
     ours = datetime(2100, 3, 4, 12, 0, tzinfo=UTC)  # the server tells an earlier date
     async with serving(Starlette(routes=[Route("/{path:path}", answer)])) as address:
         sender = Sender(token, session=network.session, api_url=address, clock=lambda: ours)
-        assert await sender.find(TEAM, "C1", "n7", ours) == Found(ts=None)
+        assert await sender.find(TEAM, "C1", "n7", ours) == SearchResult(ts=None)
     first, second = asked
     assert first == ours.timestamp() - 15 * 60
     assert second < first - 3600
@@ -437,5 +445,5 @@ async def test_a_history_with_odd_members_is_searched_all_the_same(network: Netw
     async with serving(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])) as address:
         sender = Sender(token, session=network.session, api_url=f"{address}/api/", sleep=timer.sleep, timer=timer)
         when = datetime(2026, 8, 1, tzinfo=UTC)
-        assert await sender.find(TEAM, "C1", "n1", when) == Found(ts="5.0")
-        assert await sender.find(TEAM, "C1", "n1", when) == Found(ts=None, is_certain=False)
+        assert await sender.find(TEAM, "C1", "n1", when) == SearchResult(ts="5.0")
+        assert await sender.find(TEAM, "C1", "n1", when) == SearchResult(ts=None, is_certain=False)

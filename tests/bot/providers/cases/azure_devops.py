@@ -87,7 +87,7 @@ BUILD = Build(connection=CONNECTION, pipeline=FERRY, id="482", status=Status.COM
 WATCHED = Watched(pipelines=frozenset({FERRY, CRANE}))
 RUNNING = Watched(pipelines=frozenset({FERRY}), unfinished=frozenset({key(485)}))
 LATER = Watched(pipelines=frozenset({FERRY}), unfinished=frozenset({key(483), key(484), key(485), key(486)}))
-SECOND_TICK = '{"since": "2026-08-01T11:59:00+00:00", "tick": 1, "told": ["482@2026-08-01T11:45:59.500000+00:00"]}'
+SECOND_TICK = '{"since": "2026-08-01T11:59:00+00:00", "tick": 1, "reported": ["482@2026-08-01T11:45:59.500000+00:00"]}'
 EVERYTHING = {
     "branch": "slip",
     "parameter.environment": "prod",
