@@ -26,7 +26,7 @@ from bot.blocks.message import preformatted
 from bot.blocks.plain import mrkdwn
 from bot.blocks.text import code, escape, harmless, link, markup, one_line, safe
 from bot.core.text import clean_message, clean_terminal, read_json, step_name, text_of, valid
-from bot.http.client import message_of
+from bot.http.errors import message_of
 from bot.logs import masked
 from bot.providers.base.convert import repository
 from bot.providers.base.logs import clean_log

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from bot.core.errors import Rejected, UsageError
 from bot.core.models import Ref, RefKind, StartRequest, StartTarget
-from bot.http.client import Reply
+from bot.http.reply import Reply
 from bot.providers.azure_devops import wire
 from bot.providers.azure_devops.convert import HEADS, TAGS, default_branch, raw_word, recorded_variables, without
 from bot.providers.azure_devops.options import LABEL

@@ -22,7 +22,9 @@ from typing_extensions import override
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, Unavailable
 from bot.core.models import Account
-from bot.http.client import ApiClient, Reply, message_of
+from bot.http.client import ApiClient
+from bot.http.errors import message_of
+from bot.http.reply import Reply
 from bot.providers.base.times import parse_time
 from bot.providers.base.urls import path
 from bot.providers.github_actions import errors, wire

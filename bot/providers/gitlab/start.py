@@ -7,7 +7,8 @@ from pydantic import SecretStr
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unsupported
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
-from bot.http.client import Query, Reply
+from bot.http.client import Query
+from bot.http.reply import Reply
 from bot.providers.base.options import check_options
 from bot.providers.gitlab import convert, errors, parameters, urls, wire
 from bot.providers.gitlab.client import GitLabClient

@@ -13,7 +13,8 @@ from bot.core.clock import Clock, Sleep
 from bot.core.errors import NotFound, ProviderError, UnexpectedResponse
 from bot.core.models import Build, BuildFilter, Pipeline, Ref, RefKind, Status
 from bot.core.text import holds_name
-from bot.http.client import ApiClient, Query, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.reply import Reply
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.send_once import read_back
 from bot.providers.jenkins import convert, urls, wire

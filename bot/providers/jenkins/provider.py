@@ -42,7 +42,8 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import ApiClient, Reply
+from bot.http.client import ApiClient
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider

@@ -26,7 +26,11 @@ from bot.core.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from bot.http.client import ApiClient, Quota, Reply, link_next, message_of, retry_after
+from bot.http.client import ApiClient
+from bot.http.errors import message_of
+from bot.http.paging import link_next
+from bot.http.quota import Quota, retry_after
+from bot.http.reply import Reply
 
 NOW = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 BASE = "https://ci.example/api"
