@@ -32,7 +32,7 @@ from bot.providers.base.convert import repository
 from bot.providers.base.logs import clean_log
 from bot.security.redaction import _AFTER, redact
 from commands.core.grammar import clean, parse_target, plain, split
-from tests.bot.http.test_client import reply
+from tests.bot.http.wire import reply
 
 SEARCHING = {"search", "sub", "subn", "finditer", "findall", "split"}
 ANCHORED = {"match", "fullmatch"}
