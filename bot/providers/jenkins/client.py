@@ -1,10 +1,9 @@
 """Requests to one Jenkins server: what it reports by `tree`, what acts by POST, and which jobs, folders and refs there are."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol, TypeVar
 
 import msgspec
 from cachetools import LRUCache
@@ -16,12 +15,10 @@ from bot.core.text import holds_name
 from bot.http.client import ApiClient, Query
 from bot.http.reply import Reply
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.send_once import read_back
+from bot.providers.base.send_once import read_back, send_once
 from bot.providers.jenkins import convert, urls, wire
 from bot.providers.jenkins.errors import LABEL, NoCrumb, signed_out
 from bot.providers.jenkins.parameters import BRANCH_PARAMETERS, branch_default, definitions, find, kind
-
-T = TypeVar("T")
 
 MOVED: Collection[int] = {302, 303}
 REMEMBERED = 1000
@@ -48,14 +45,6 @@ class Builder:
     full_name: str
     ref: Ref | None = None
     is_branch: bool = False
-
-
-class SendOnce(Protocol):
-    """`Provider.send_once`, which is generic: a plain callable type is not."""
-
-    def __call__(self, send: Callable[[], Awaitable[T]], confirm: Callable[[], Awaitable[T | None]]) -> Awaitable[T]:
-        """Send what must not be sent twice."""
-        ...
 
 
 class Server:
@@ -335,9 +324,8 @@ class Catalogue:
 class Stops:
     """Stops running builds of one server."""
 
-    def __init__(self, server: Server, *, send_once: SendOnce, clock: Clock, sleep: Sleep) -> None:
+    def __init__(self, server: Server, *, clock: Clock, sleep: Sleep) -> None:
         self._server = server
-        self._send_once = send_once
         self._clock = clock
         self._sleep = sleep
         self._stopped: LRUCache[tuple[str, str], tuple[int, datetime]] = LRUCache(REMEMBERED)
@@ -371,7 +359,7 @@ class Stops:
             build = await self._read(pipeline, number)
             return build if build.completed else None
 
-        return await self._send_once(send, confirm)
+        return await send_once(send, confirm, label=LABEL, sleep=self._sleep)
 
     async def _read(self, pipeline: str, number: str) -> Build:
         return self._server.read(await self._server.run(pipeline, number), pipeline)

@@ -78,12 +78,12 @@ class Jenkins(Provider[JenkinsOptions]):
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._server = Server(api, connection=connection, user=options.user)
         self._catalogue = Catalogue(self._server)
-        self._queue = Queue(self._server, send_once=self.send_once, clock=clock, sleep=sleep)
+        self._queue = Queue(self._server, clock=clock, sleep=sleep)
         self._stages = Stages(api, clock)
         self._logs = Logs(api, self._stages)
         self._reports = Reports(self._server)
         self._poll = Poll(self._server, read=self.build, convert=self._server.build, clock=clock)
-        self._stops = Stops(self._server, send_once=self.send_once, clock=clock, sleep=sleep)
+        self._stops = Stops(self._server, clock=clock, sleep=sleep)
 
     @override
     @classmethod
