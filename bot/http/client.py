@@ -219,15 +219,15 @@ class ApiClient:
         credentials: bool = True,
     ) -> tuple[bytes, bool]:
         """Return the last `keep` bytes of a file and whether there is more above them, holding no more in memory."""
-        kept = b""
+        end = b""
         cut = False
         file = self.download(path, query, headers=headers, cap=cap, credentials=credentials)
         async with aclosing(file) as chunks:
             async for chunk in chunks:
-                kept += chunk
-                if len(kept) > 2 * keep:
-                    kept, cut = kept[-keep:], True
-        return kept[-keep:], cut or len(kept) > keep
+                end += chunk
+                if len(end) > 2 * keep:
+                    end, cut = end[-keep:], True
+        return end[-keep:], cut or len(end) > keep
 
 
 def _pairs(query: Query) -> Iterator[tuple[str, str]]:

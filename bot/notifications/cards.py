@@ -234,12 +234,12 @@ class Cards:
     async def _finished(self, subject: _Subject) -> Drawn:
         row, build, facts = subject.row, subject.build, subject.facts
         attempt = await self._store.attempts.get(_key(row), row.attempt_no)
-        shown, failures, total, counts = build, tuple[Issue, ...](), 0, Counts.READ
+        ended_build, failures, total, counts = build, tuple[Issue, ...](), 0, Counts.READ
         rerun = await self._rerun(row, subject.stored, build)
         if facts.cancelled_by:
             facts = replace(facts, notes=tuple(note for note in facts.notes if note.text != CANCELLED_IT))
         if attempt is not None:
-            shown = _as_ended(build, attempt) if subject.is_over else _with_end(build, attempt)
+            ended_build = _as_ended(build, attempt) if subject.is_over else _with_end(build, attempt)
             facts = replace(facts, approval_seconds=attempt.approval_seconds)
             if attempt.failures:
                 failures = msgspec.json.decode(attempt.failures, type=tuple[Issue, ...])
@@ -247,16 +247,16 @@ class Cards:
             if subject.provider.can(Capability.COUNTS) and not attempt.counts:
                 gave_up = attempt.counts_tries == COUNTS_GIVEN_UP
                 counts = Counts.PENDING if attempt.counts_due_at else Counts.UNAVAILABLE if gave_up else Counts.READ
-        verbs = self._verbs(subject.provider, shown, facts, approvals=build.waiting)
+        verbs = self._verbs(subject.provider, ended_build, facts, approvals=build.waiting)
         if rerun is not None:
             verbs = self._verbs(subject.provider, rerun, NO_FACTS, approvals=False)
             facts = replace(facts, replaced=f"Attempt {subject.stored.attempt_no}: {mark(rerun).word.lower()}")
         transition = subject.extra.transition
-        if shown.conclusion in NO_RESULT:  # the counts of a build that was stopped compare with nothing
+        if ended_build.conclusion in NO_RESULT:  # the counts of a build that was stopped compare with nothing
             transition = replace(transition, baseline=None)
         message = notification(
-            shown,
-            transition=transition.with_counts(shown.issues),
+            ended_build,
+            transition=transition.with_counts(ended_build.issues),
             label=subject.label,
             connection_label=subject.provider.label,
             reason=row.reason,

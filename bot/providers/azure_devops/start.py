@@ -206,15 +206,15 @@ def _recorded_variables(recorded: wire.BuildWire, replacing: Mapping[str, str]) 
         )
     own = {name: value for name, value in variables.items() if not name.lower().startswith(OWN_VARIABLES)}
     replaced = {name.lower() for name in replacing}
-    kept = {name: value for name, value in own.items() if name.lower() not in replaced}
-    hidden = [name for name, value in kept.items() if value is None or _MASKED.fullmatch(str(value))]
+    old_values = {name: value for name, value in own.items() if name.lower() not in replaced}
+    hidden = [name for name, value in old_values.items() if value is None or _MASKED.fullmatch(str(value))]
     if hidden:
         raise Rejected(
             f"{LABEL} does not tell {', '.join(f'`{name}`' for name in hidden)} of that build.",
             provider=LABEL,
             hint="Give them again: KEY=VALUE.",
         )
-    return {name: str(value) for name, value in kept.items()}
+    return {name: str(value) for name, value in old_values.items()}
 
 
 # after sending

@@ -123,7 +123,7 @@ class AppAuth(httpx.Auth):
         return below == "/app" or below.startswith("/app/")
 
     def _token_request(self, request: httpx.Request) -> httpx.Request:
-        kept = {
+        client_headers = {
             name: request.headers[name]
             for name in ("accept", "user-agent", errors.VERSION_HEADER)
             if name in request.headers
@@ -131,7 +131,7 @@ class AppAuth(httpx.Auth):
         return httpx.Request(
             "POST",
             self._tokens,
-            headers={**kept, "Authorization": f"Bearer {self.app_token()}"},
+            headers={**client_headers, "Authorization": f"Bearer {self.app_token()}"},
             extensions={"timeout": httpx.Timeout(REFRESH_SECONDS).as_dict()},
         )
 

@@ -312,12 +312,12 @@ class Catalogue:
         main = next((name for name in MAIN_BRANCHES if name in children), None)
         if main is not None and convert.is_multibranch(raw):
             return await self._server.job(f"{full_name}/{main}"), f"{full_name}/{main}"
-        shown = ", ".join(f"`{full_name}/{name}`" for name in children[:10])
+        examples = ", ".join(f"`{full_name}/{name}`" for name in children[:10])
         what = "has no main branch that I know" if convert.is_multibranch(raw) else "is a folder"
         raise NotFound(
             f"{full_name} {what}.",
             provider=LABEL,
-            hint=f"In it: {shown}." if shown else "There is no job in it.",
+            hint=f"In it: {examples}." if examples else "There is no job in it.",
         )
 
 

@@ -277,7 +277,7 @@ class Queue:
 
     async def _follow(self, pipeline: str, item: int) -> Build:
         """Return what a queue item became, or what it is after some ten seconds. It was taken, so this never fails."""
-        shown = convert.queued(wire.QueueItem(id=item), self._server.context(pipeline))
+        queued = convert.queued(wire.QueueItem(id=item), self._server.context(pipeline))
         number: int | None = None
         for pause in FOLLOWED_SECONDS:
             await self._sleep(pause)
@@ -289,11 +289,11 @@ class Queue:
                     return convert.build(run, self._server.context(pipeline, item))
             except ProviderError:
                 continue
-            shown = became
-            if shown.completed:
-                return shown
+            queued = became
+            if queued.completed:
+                return queued
         self._server.aliases[pipeline, item] = number
-        return shown
+        return queued
 
     async def _only(self, full_name: str, since: datetime, next_number: int | None, fits: Fits) -> int | None:
         """Return the one queue item of a job that this user made since then and that fits; None where two do."""
@@ -316,10 +316,10 @@ class Queue:
         return convert.by_user(convert.causes(candidate), self._server.user) and fits(candidate)
 
     def _secret(self, again: Again, hidden: Sequence[str]) -> UsageError:
-        shown = ", ".join(f"`{name}`" for name in hidden)
+        secret_names = ", ".join(f"`{name}`" for name in hidden)
         page = self._server.build_page(again.job, again.number)
         return UsageError(
-            f"Build #{again.number} had values that Jenkins does not hand out: {shown}.",
+            f"Build #{again.number} had values that Jenkins does not hand out: {secret_names}.",
             hint=f"Give them anew as KEY=VALUE, or rebuild it on its page: {page}",
         )
 
