@@ -26,13 +26,13 @@ from bot.blocks.message import preformatted
 from bot.blocks.plain import mrkdwn
 from bot.blocks.text import code, escape, harmless, link, markup, one_line, safe
 from bot.core.text import clean_message, clean_terminal, read_json, step_name, text_of, valid
-from bot.http.client import message_of
+from bot.http.errors import message_of
 from bot.logs import masked
 from bot.providers.base.convert import repository
 from bot.providers.base.logs import clean_log
 from bot.security.redaction import _AFTER, redact
 from commands.core.grammar import clean, parse_target, plain, split
-from tests.bot.http.test_client import reply
+from tests.bot.http.wire import reply
 
 SEARCHING = {"search", "sub", "subn", "finditer", "findall", "split"}
 ANCHORED = {"match", "fullmatch"}

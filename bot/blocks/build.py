@@ -51,7 +51,7 @@ def build_card(
     `actions` are the verbs to offer. `headline` is the sentence of line 2 (who started it, what replaced it), `note`
     one more below; both are plain text unless they are `Markup`. `usual_seconds` draws the ten cells while it runs.
     """
-    shown = mark(build)
+    state_mark = mark(build)
     if build.completed:
         middle = lines_of(counts_line(build.issues), raw_state_line(build))
     else:
@@ -80,7 +80,7 @@ def build_card(
     text = ". ".join(
         part
         for part in (
-            spelled(build, label=label, word=shown.word),
+            spelled(build, label=label, word=state_mark.word),
             markup(headline) if headline else "",
             commit_words(build),
         )
@@ -95,24 +95,24 @@ def build_card(
     )
     return Message(
         text=text,
-        blocks=(section(first_line(build, label=label, mark=shown)),),
+        blocks=(section(first_line(build, label=label, mark=state_mark)),),
         attached=(
             *((section(body),) if body else ()),
             context(f"{small} · watched" if watched else small),
             *buttons,
         ),
-        colour=shown.colour,
+        colour=state_mark.colour,
     )
 
 
 def short_card(build: Build, *, label: str, starter: str = "", pointer: str = "see below") -> Message:
     """Return a live card that has made room for the full card of its build: one line that points to that one."""
-    shown = mark(build)
+    state_mark = mark(build)
     number = build.label or build.number
     name = link(build.web_url, f"#{number}") if number is not None else link(build.web_url, label)
     by = f"started by {mention(starter)}" if starter else "started"
-    line = f"▶ {by} → {shown.shape} {escape(shown.word)} {name}, {pointer}"
-    spoken = f"{safe(called(build, label))}: {escape(shown.word)}, {pointer}"
+    line = f"▶ {by} → {state_mark.shape} {escape(state_mark.word)} {name}, {pointer}"
+    spoken = f"{safe(called(build, label))}: {escape(state_mark.word)}, {pointer}"
     return Message(text=spoken, blocks=(section(line),))
 
 

@@ -23,15 +23,15 @@ def error_message(error: BotError, *, usage: str | None = None, command: str = "
     usage_line = usage or (error.usage if isinstance(error, UsageError) else None)
     hint = _said(error.hint, command, styles=is_ours) if error.hint else ""
     # Where a button opens the page, its address is not spelled out as well.
-    shown = hint
+    advice = hint
     if error.hint and error.url and error.url in error.hint:
-        shown = _said(error.hint.replace(error.url, "").rstrip(" :.") + ".", command, styles=is_ours)
+        advice = _said(error.hint.replace(error.url, "").rstrip(" :.") + ".", command, styles=is_ours)
     wait = ""
     if isinstance(error, RateLimited) and error.retry_after > 0:
         wait = f"It asks me to wait {duration(error.retry_after)}."
     elif isinstance(error, Unavailable) and error.acted:
         wait = "It may have taken effect all the same: look before you repeat it."
-    body = lines_of(sentence, shown, wait, f"Usage: {code(f'{command} {usage_line}', 400)}" if usage_line else "")
+    body = lines_of(sentence, advice, wait, f"Usage: {code(f'{command} {usage_line}', 400)}" if usage_line else "")
     text = " ".join(part for part in (sentence, hint, wait) if part)
     opened = (actions(link_button("Open", error.url)),) if error.url else ()
     return Message(text=text, blocks=(section(body), *_choices(error.choices), *opened))

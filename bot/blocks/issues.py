@@ -41,11 +41,11 @@ def issues_message(issues: Sequence[Issue], counts: IssueCounts, *, build: Build
     room = MOST
     for kind, shape, words in _KINDS:
         mine = [issue for issue in issues if issue.kind is kind]
-        shown = mine[:room]
-        room -= len(shown)
-        lines = [_issue_line(issue, shape) for issue in shown]
-        if len(mine) > len(shown):
-            lines.append(f"… {len(mine) - len(shown)} more {words}")
+        listed = mine[:room]
+        room -= len(listed)
+        lines = [_issue_line(issue, shape) for issue in listed]
+        if len(mine) > len(listed):
+            lines.append(f"… {len(mine) - len(listed)} more {words}")
         blocks += sections(lines)
     if not build.completed:
         blocks.append(context(f"so far, {when(now)}"))

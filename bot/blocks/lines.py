@@ -282,14 +282,14 @@ def raw_state_line(build: Build) -> str:
 
 def build_line(build: Build, *, label: str, now: datetime) -> str:
     """Return a build on one line of mrkdwn: shape, word, name, branch, subject, issues, and how long ago or how far."""
-    shown = mark(build)
+    state_mark = mark(build)
     if build.completed:
         ran = [duration(build.seconds)] if build.seconds is not None else []
         times = [*ran, when(build.completed_at)] if build.completed_at else ran
     else:
         times = [line] if (line := progress_line(build, usual_seconds=None, now=now)) else []
     parts = [
-        f"{shown.shape} *{escape(shown.word)}*  {link(build.web_url, called(build, label), 120)}",
+        f"{state_mark.shape} *{escape(state_mark.word)}*  {link(build.web_url, called(build, label), 120)}",
         code(build.ref, 60) if build.ref else "",
         safe(build.subject, 60) if build.subject else "",
         counts_words(build.issues),

@@ -30,13 +30,13 @@ def _listing(
 ) -> Message:
     """Return a titled list of at most 50 lines that says how many are left out."""
     count = len(lines) if total is None else total
-    shown = list(lines[:MOST])
-    if count > len(shown):
-        shown.append(f"… {count - len(shown)} more")
+    first_lines = list(lines[:MOST])
+    if count > len(first_lines):
+        first_lines.append(f"… {count - len(first_lines)} more")
     more = (actions(button("More", more_command)),) if more_command and count > MOST else ()
     return Message(
         text=f"{title}: {count:,}" if count else f"{title}: {none}",
-        blocks=(section(f"*{title}*"), *sections(shown or [none]), *sections(small), *more),
+        blocks=(section(f"*{title}*"), *sections(first_lines or [none]), *sections(small), *more),
     )
 
 

@@ -32,16 +32,16 @@ def log_message(log: Log, *, build: Build, label: str, job: str | None, errors_o
         body = body.partition("\n")[2] or body
     if not body.strip():
         empty = "No errors found in it." if errors_only else "It is empty."
-        shown: tuple[Block, ...] = (section(empty),)
+        log_blocks: tuple[Block, ...] = (section(empty),)
     else:
-        shown = (preformatted(body, LOG_CHARACTERS),)
+        log_blocks = (preformatted(body, LOG_CHARACTERS),)
     small = ["the end of a longer log" if log.truncated or shortened else "", f"read {when(now)}"]
     rest = [] if not errors_only else [button("Last 200 lines", f"{command('logs', build)} --tail 200")]
     return Message(
         text=f"{title}: {plural(len(body.splitlines()), 'line')}",
         blocks=(
             section(f"*{title}*"),
-            *shown,
+            *log_blocks,
             context(" · ".join(part for part in small if part)),
             actions(link_button("Open", log.url or build.web_url), *rest),
         ),

@@ -90,11 +90,11 @@ def sections(lines: Iterable[str]) -> tuple[Block, ...]:
     """Return lines of mrkdwn packed into as few sections as hold them."""
     packed: list[str] = []
     for line in lines:
-        kept = cut(line, SECTION_TEXT)
-        if packed and len(packed[-1]) + 1 + len(kept) <= SECTION_TEXT:
-            packed[-1] += "\n" + kept
+        fitting = cut(line, SECTION_TEXT)
+        if packed and len(packed[-1]) + 1 + len(fitting) <= SECTION_TEXT:
+            packed[-1] += "\n" + fitting
         else:
-            packed.append(kept)
+            packed.append(fitting)
     return tuple(section(text) for text in packed)
 
 

@@ -101,9 +101,9 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     buttons are about that one then.
     """
     warned = transition.delta(build.issues, "warnings") or 0
-    shown = mark(build, new_warnings=warned)
+    state_mark = mark(build, new_warnings=warned)
     if transition.change is Change.FIXED and not transition.is_rerun and not transition.is_outdated:
-        shown = Mark(word="Fixed", shape=shown.shape, emoji=shown.emoji, colour=shown.colour)
+        state_mark = Mark(word="Fixed", shape=state_mark.shape, emoji=state_mark.emoji, colour=state_mark.colour)
     sentence = sentence_of(transition, build, cancelled_by=facts.cancelled_by)
     addressee = f"{DOT}{mentioned(mention)}" if mention else ""
     behind = f"{DOT}reported late" if late else ""
@@ -124,11 +124,11 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
         facts=facts,
     )
     text = ". ".join(
-        part for part in (spelled(build, label=label, word=shown.word), sentence, commit_words(build)) if part
+        part for part in (spelled(build, label=label, word=state_mark.word), sentence, commit_words(build)) if part
     )
     return Message(
         text=text,
-        blocks=(section(first_line(build, label=label, mark=shown)),),
+        blocks=(section(first_line(build, label=label, mark=state_mark)),),
         attached=(
             section(body),
             context(
@@ -139,7 +139,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
             ),
             *build_buttons(rerun or build, allowed=actions, attempt_no=rerun_no if rerun else attempt_no),
         ),
-        colour=shown.colour,
+        colour=state_mark.colour,
     )
 
 
@@ -248,12 +248,14 @@ def summary_notification(
 
     With `quiet` they were not missed but held back, while the channel was muted; approvals may be among them.
     """
-    shown = builds[:SUMMARY_LINES]
-    named = [(build, labels.get((build.connection, build.pipeline), build.name or build.pipeline)) for build in shown]
+    first_builds = builds[:SUMMARY_LINES]
+    named = [
+        (build, labels.get((build.connection, build.pipeline), build.name or build.pipeline)) for build in first_builds
+    ]
     title = f"{plural(len(builds), 'build')} {'while this was muted' if quiet else 'finished while I was away'}"
     lines = [build_line(build, label=label, now=now) for build, label in named]
-    if len(builds) > len(shown):
-        lines.append(f"… {len(builds) - len(shown)} more")
+    if len(builds) > len(first_builds):
+        lines.append(f"… {len(builds) - len(first_builds)} more")
     small = [f"Posted because {markup(reason)}"] if reason else []
     small += ["Possibly repeated"] if repeated else []
     return Message(
@@ -287,7 +289,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     `requester` and `mention` are Slack ids. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
     line without buttons.
     """
-    shown = mark_of(Status.IN_PROGRESS, waiting=True)
+    state_mark = mark_of(Status.IN_PROGRESS, waiting=True)
     if decision is not None:
         line = f"{first_line(build, label=label, mark=mark(build))}{DOT}{markup(decision)}"
         return Message(
@@ -309,20 +311,20 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     )
     names = ", ".join(safe(step_name(approval.name), 80) for approval in approvals[:3])
     text = ". ".join(
-        part for part in (spelled(build, label=label, word=shown.word), names, commit_words(build)) if part
+        part for part in (spelled(build, label=label, word=state_mark.word), names, commit_words(build)) if part
     )
     small = [closing_line(build, connection_label=connection_label, attempt_no=attempt_no, now=now)]
     small += [f"Posted because {markup(reason)}"] if reason else []
     small += ["Possibly repeated"] if repeated else []
     return Message(
         text=text,
-        blocks=(section(first_line(build, label=label, mark=shown)),),
+        blocks=(section(first_line(build, label=label, mark=state_mark)),),
         attached=(
             *((section(body),) if body else ()),
             context(*small),
             *build_buttons(build, allowed=actions, attempt_no=attempt_no, approvals=approvals),
         ),
-        colour=shown.colour,
+        colour=state_mark.colour,
     )
 
 

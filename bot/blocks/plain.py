@@ -33,11 +33,11 @@ def plainly(message: Message, *, command: str = "/build") -> Message:
 
 def mrkdwn(text: str) -> str:
     """Return mrkdwn as people would read it, without its control forms and stars."""
-    shown = "".join(
+    plain_text = "".join(
         unescape(part.strip("`")) if index % 2 else unescape(_unstyled(part))
         for index, part in enumerate(_CODE.split(text))
     )
-    return shown.replace(SOFT_HYPHEN, "")
+    return plain_text.replace(SOFT_HYPHEN, "")
 
 
 def _unstyled(text: str) -> str:

@@ -45,19 +45,19 @@ def status_message(channel_name: str, rows: Sequence[StatusRow], now: datetime) 
                 actions(button("Pipelines", "list pipelines", style="primary"), button("Help", "help")),
             ),
         )
-    shown = rows[:MOST_ROWS]
+    first_rows = rows[:MOST_ROWS]
     lone = len(rows) == 1
     blocks: list[Block] = []
-    for row in shown:
+    for row in first_rows:
         if blocks:
             blocks.append(divider())
         blocks.append(section(_row(row, now), accessory=None if lone else menu(_offers(row))))
-    if len(rows) > len(shown):
-        blocks.append(context(f"… {plural(len(rows) - len(shown), 'more pipeline')}: `list links` shows them"))
-    offered = [button(label, words) for label, words in _offers(shown[0])[:3]] if lone else []
-    opened = [link_button("Open", shown[0].recent[0].web_url)] if lone and shown[0].recent else []
+    if len(rows) > len(first_rows):
+        blocks.append(context(f"… {plural(len(rows) - len(first_rows), 'more pipeline')}: `list links` shows them"))
+    offered = [button(label, words) for label, words in _offers(first_rows[0])[:3]] if lone else []
+    opened = [link_button("Open", first_rows[0].recent[0].web_url)] if lone and first_rows[0].recent else []
     more = [] if lone else [button("Everything", "status all")]
-    words = [_words(row) for row in shown[:3]]
+    words = [_words(row) for row in first_rows[:3]]
     return Message(
         text=". ".join([f"Builds in {safe(channel_label, 80)}", *words]),
         blocks=(section(f"*Builds in {safe(channel_label, 80)}*"),),

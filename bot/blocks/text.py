@@ -120,11 +120,11 @@ def harmless(text: str, *, styles: bool = True) -> Markup:
     a backtick that opens no span on its line becomes a look-alike.
     """
     spans = _CODE.split(text)
-    shown = "".join(
+    defused = "".join(
         _sentence(span, styles=True) if index % 2 else _sentence(span.replace("`", GRAVE), styles=styles)
         for index, span in enumerate(spans)
     )
-    return Markup(_QUOTE.sub(rf"\1{SOFT_HYPHEN}", shown))
+    return Markup(_QUOTE.sub(rf"\1{SOFT_HYPHEN}", defused))
 
 
 def _sentence(text: str, *, styles: bool) -> str:

@@ -174,7 +174,7 @@ def _last_state(line: str) -> str:
     if "\b" not in line:
         shown = line.rstrip("\r")
         return shown.rsplit("\r", 1)[-1]
-    kept: list[str] = []
+    cells: list[str] = []
     at = 0
     for char in line:
         if char == "\r":
@@ -182,10 +182,10 @@ def _last_state(line: str) -> str:
         elif char == "\b":
             at = max(at - 1, 0)
         elif char >= " " or char == "\t":
-            del kept[at:]
-            kept.append(char)
+            del cells[at:]
+            cells.append(char)
             at += 1
-    return "".join(kept)
+    return "".join(cells)
 
 
 def clean_message(text: str, limit: int = MESSAGE_CHARACTERS) -> str:

@@ -112,10 +112,10 @@ class Details:
                 issues = await provider.issues(build.pipeline, build.id)
         if not any(issue.kind is IssueKind.TEST_FAILURE for issue in issues) and counts.test_failures != 0:
             issues = (*await self._failed_tests(provider, build), *issues)
-        kept = [
+        failures = [
             replace(issue, message=clip(issue.message, MESSAGE_CHARACTERS)) for issue in issues if issue.kind in KINDS
         ]
-        return sorted(kept, key=lambda issue: KINDS.index(issue.kind))
+        return sorted(failures, key=lambda issue: KINDS.index(issue.kind))
 
     async def _failed_tests(self, provider: AnyProvider, build: Build) -> Sequence[Issue]:
         if not provider.can(Capability.TESTS):

@@ -16,7 +16,7 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError, ProviderError, RateLimited
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.core.tasks import Tasks
-from bot.http.client import Quota
+from bot.http.quota import Quota
 from bot.monitoring.catalogue import Catalogue
 from bot.monitoring.details import Details
 from bot.monitoring.outages import Outages

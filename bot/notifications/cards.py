@@ -5,7 +5,7 @@ always the latest known.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -43,6 +43,25 @@ USUAL_OF = 20
 CANCELLED_IT = "cancelled it"
 """What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """A notification about a build, and what it is drawn from."""
+
+    row: NotificationRow
+    extra: Extra
+    provider: AnyProvider
+    build: Build
+    stored: BuildRow
+    facts: Facts
+    label: str
+    repeated: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a later attempt of the build has begun."""
+        return self.stored.attempt_no > self.row.attempt_no
 
 
 async def _no_refresh() -> None:
@@ -103,14 +122,23 @@ class Cards:
         facts = _facts(row, stored, notes, claim)
         if stored.attempt_no != row.attempt_no:
             facts = replace(facts, starter=await self._starter_before(row))
-        label = await self._label(row, build)
+        subject = _Subject(
+            row=row,
+            extra=extra,
+            provider=provider,
+            build=build,
+            stored=stored,
+            facts=facts,
+            label=await self._label(row, build),
+            repeated=repeated,
+        )
         match event:
             case Event.STARTED:
-                return await self._started(row, extra, provider, build, stored, facts, label, repeated=repeated)
+                return await self._started(subject)
             case Event.BLOCKED:
-                return await self._blocked(row, extra, provider, build, stored, facts, label, repeated=repeated)
+                return await self._blocked(subject)
             case _:
-                return await self._finished(row, extra, provider, build, stored, facts, label, repeated=repeated)
+                return await self._finished(subject)
 
     async def _starter_before(self, row: NotificationRow) -> str:
         """Return who started an earlier attempt through the bot: the one its live card names."""
@@ -130,41 +158,30 @@ class Cards:
             is_replaced=bool(facts.replaced),
         )
 
-    async def _started(
-        self,
-        row: NotificationRow,
-        extra: Extra,
-        provider: AnyProvider,
-        build: Build,
-        stored: BuildRow,
-        facts: Facts,
-        label: str,
-        *,
-        repeated: bool,
-    ) -> Drawn:
+    async def _started(self, subject: _Subject) -> Drawn:
         """Draw the live card: the full card of its build until another one is, then one line that points to it."""
-        is_over = stored.attempt_no > row.attempt_no
-        if is_over:
+        row, build = subject.row, subject.build
+        if subject.is_over:
             attempt = await self._store.attempts.get(_key(row), row.attempt_no)
             build = _as_ended(build, attempt) if attempt is not None else build
-        approvals = await self._approvals(provider, build) if not is_over else ()
-        live = not build.completed and not is_over
+        approvals = await self._approvals(subject.provider, build) if not subject.is_over else ()
+        live = not build.completed and not subject.is_over
         if pointer := await self._full_card(row, build, waits=bool(approvals)):
-            line = short_card(build, label=label, starter=row.user or facts.starter, pointer=pointer)
-            return Drawn(message=_marked(line, repeated=repeated), live=live, card=True)
+            line = short_card(build, label=subject.label, starter=row.user or subject.facts.starter, pointer=pointer)
+            return Drawn(message=_marked(line, repeated=subject.repeated), live=live, card=True)
         card = build_card(
             build,
-            label=label,
+            label=subject.label,
             now=self._clock(),
-            connection_label=provider.label,
-            actions=self._verbs(provider, build, facts, approvals=bool(approvals)),
+            connection_label=subject.provider.label,
+            actions=self._verbs(subject.provider, build, subject.facts, approvals=bool(approvals)),
             attempt_no=row.attempt_no,
-            headline=Markup(extra.headline) if extra.headline else None,
+            headline=Markup(subject.extra.headline) if subject.extra.headline else None,
             usual_seconds=await self._usual(build),
             approvals=approvals,
-            facts=facts,
+            facts=subject.facts,
         )
-        return Drawn(message=_marked(card, repeated=repeated), live=live, card=True, moves=live)
+        return Drawn(message=_marked(card, repeated=subject.repeated), live=live, card=True, moves=live)
 
     async def _rerun(self, row: NotificationRow, stored: BuildRow, build: Build) -> Build | None:
         """Return the build where a later attempt of it runs that has no card of its own in the channel."""
@@ -190,92 +207,71 @@ class Cards:
                 return "see below"
         return ""
 
-    async def _blocked(
-        self,
-        row: NotificationRow,
-        extra: Extra,
-        provider: AnyProvider,
-        build: Build,
-        stored: BuildRow,
-        facts: Facts,
-        label: str,
-        *,
-        repeated: bool,
-    ) -> Drawn:
+    async def _blocked(self, subject: _Subject) -> Drawn:
         """Draw the card of an approval: full while it is open, one line once it is decided, wherever that was."""
-        is_over = stored.attempt_no > row.attempt_no or bool(facts.replaced)
-        approvals = await self._approvals(provider, build) if not is_over else ()
-        is_decided = bool(extra.text) and not approvals  # the system may show the build as waiting for a while
+        row, build, facts = subject.row, subject.build, subject.facts
+        is_over = subject.is_over or bool(facts.replaced)
+        approvals = await self._approvals(subject.provider, build) if not is_over else ()
+        is_decided = bool(subject.extra.text) and not approvals  # the system may show the build as waiting for a while
         waits = build.waiting and not is_over and not is_decided
         card = approval_notification(
             build,
             approvals,
-            label=label,
-            connection_label=provider.label,
+            label=subject.label,
+            connection_label=subject.provider.label,
             now=self._clock(),
-            actions=self._verbs(provider, build, facts, approvals=bool(approvals)),
+            actions=self._verbs(subject.provider, build, facts, approvals=bool(approvals)),
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
-            mention=await self._mention(row, extra, provider, build),
-            decision=None if waits else _decision(extra, facts, provider, build),
+            mention=await self._mention(row, subject.extra, subject.provider, build),
+            decision=None if waits else _decision(subject.extra, facts, subject.provider, build),
             reason=row.reason,
-            repeated=repeated,
+            repeated=subject.repeated,
             facts=facts,
         )
         return Drawn(message=card, live=waits, card=True, moves=waits)
 
-    async def _finished(
-        self,
-        row: NotificationRow,
-        extra: Extra,
-        provider: AnyProvider,
-        build: Build,
-        stored: BuildRow,
-        facts: Facts,
-        label: str,
-        *,
-        repeated: bool,
-    ) -> Drawn:
+    async def _finished(self, subject: _Subject) -> Drawn:
+        row, build, facts = subject.row, subject.build, subject.facts
         attempt = await self._store.attempts.get(_key(row), row.attempt_no)
-        shown, failures, total, counts = build, tuple[Issue, ...](), 0, Counts.READ
-        rerun = await self._rerun(row, stored, build)
+        ended_build, failures, total, counts = build, tuple[Issue, ...](), 0, Counts.READ
+        rerun = await self._rerun(row, subject.stored, build)
         if facts.cancelled_by:
             facts = replace(facts, notes=tuple(note for note in facts.notes if note.text != CANCELLED_IT))
         if attempt is not None:
-            is_over = stored.attempt_no > row.attempt_no
-            shown = _as_ended(build, attempt) if is_over else _with_end(build, attempt)
+            ended_build = _as_ended(build, attempt) if subject.is_over else _with_end(build, attempt)
             facts = replace(facts, approval_seconds=attempt.approval_seconds)
             if attempt.failures:
                 failures = msgspec.json.decode(attempt.failures, type=tuple[Issue, ...])
                 total = attempt.failures_total
-            if provider.can(Capability.COUNTS) and not attempt.counts:
+            if subject.provider.can(Capability.COUNTS) and not attempt.counts:
                 gave_up = attempt.counts_tries == COUNTS_GIVEN_UP
                 counts = Counts.PENDING if attempt.counts_due_at else Counts.UNAVAILABLE if gave_up else Counts.READ
-        verbs = self._verbs(provider, shown, facts, approvals=build.waiting)
+        verbs = self._verbs(subject.provider, ended_build, facts, approvals=build.waiting)
         if rerun is not None:
-            verbs = self._verbs(provider, rerun, NO_FACTS, approvals=False)
-            facts = replace(facts, replaced=f"Attempt {stored.attempt_no}: {mark(rerun).word.lower()}")
-        transition = extra.transition
-        if shown.conclusion in NO_RESULT:  # the counts of a build that was stopped compare with nothing
+            verbs = self._verbs(subject.provider, rerun, NO_FACTS, approvals=False)
+            facts = replace(facts, replaced=f"Attempt {subject.stored.attempt_no}: {mark(rerun).word.lower()}")
+        transition = subject.extra.transition
+        if ended_build.conclusion in NO_RESULT:  # the counts of a build that was stopped compare with nothing
             transition = replace(transition, baseline=None)
         message = notification(
-            shown,
-            transition=transition.with_counts(shown.issues),
-            label=label,
-            connection_label=provider.label,
+            ended_build,
+            transition=transition.with_counts(ended_build.issues),
+            label=subject.label,
+            connection_label=subject.provider.label,
             reason=row.reason,
             now=self._clock(),
             actions=verbs,
             attempt_no=row.attempt_no,
             rerun=rerun,
-            rerun_no=stored.attempt_no,
+            rerun_no=subject.stored.attempt_no,
             first_failure=failures[0] if failures else None,
             more_failures=max(total - 1, 0),
-            late=extra.late,
-            repeated=repeated,
-            mention=await self._mention(row, extra, provider, build),
+            late=subject.extra.late,
+            repeated=subject.repeated,
+            mention=await self._mention(row, subject.extra, subject.provider, build),
             counts=counts,
-            corrected=extra.corrected,
+            corrected=subject.extra.corrected,
             facts=facts,
         )
         return Drawn(message=message, card=True)

@@ -80,14 +80,14 @@ class Release:
     summary: NotificationRow | None = None
 
 
-def release(held: Sequence[NotificationRow], now: datetime) -> Release:
+def release(rows: Sequence[NotificationRow], now: datetime) -> Release:
     """Return what a channel gets when it is no longer quiet: one summary of the builds, and the rest as it is."""
-    over = {(row.connection, row.build) for row in held if row.event == Event.OUTAGE_OVER}
-    ended = {_place(row) for row in held if row.event == Event.FINISHED}
+    over = {(row.connection, row.build) for row in rows if row.event == Event.OUTAGE_OVER}
+    ended = {_place(row) for row in rows if row.event == Event.FINISHED}
     free: list[NotificationRow] = []
     summarized: list[NotificationRow] = []
     mute: list[tuple[int, str]] = []
-    for row in held:
+    for row in rows:
         match Event(row.event):
             case Event.OUTAGE | Event.OUTAGE_OVER if (row.connection, row.build) in over:
                 mute.append((row.id or 0, "the outage was over before the channel was unmuted"))

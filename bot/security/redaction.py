@@ -169,11 +169,11 @@ def _address(match: _Match) -> str:
     """Mask the user part of each address in a run without spaces, and a query that carries a signature or a secret."""
     pieces = match[0].split("://")
     is_web = match.string[max(match.start() - 5, 0) : match.start()].lower().endswith(("http", "https"))
-    shown = [pieces[0]]
+    masked = [pieces[0]]
     for piece in pieces[1:]:
-        shown.append(_without_query(_without_user(piece, is_web=is_web)))
+        masked.append(_without_query(_without_user(piece, is_web=is_web)))
         is_web = piece.lower().endswith(("http", "https"))
-    return "://".join(shown)
+    return "://".join(masked)
 
 
 def _without_user(piece: str, *, is_web: bool) -> str:
@@ -458,13 +458,13 @@ def _command_line(match: _Match) -> str:
 
 def _arguments(line: str) -> str:
     """Mask the secrets among the arguments of each known tool in a command line."""
-    shown: list[str] = []
+    words: list[str] = []
     at = 0
     options: Mapping[str, _Secret] = {}
     pending: _Secret | None = None
     is_login = False
     for word in _ARGUMENT.finditer(line):
-        shown.append(line[at : word.start()])
+        words.append(line[at : word.start()])
         at = word.end()
         text = word[0]
         tool = text.rpartition("/")[2].removesuffix(".exe")
@@ -478,8 +478,8 @@ def _arguments(line: str) -> str:
             is_login = True
         elif options:
             text, pending = _option(text, options, is_login=is_login)
-        shown.append(text)
-    return "".join([*shown, line[at:]])
+        words.append(text)
+    return "".join([*words, line[at:]])
 
 
 def _option(text: str, options: Mapping[str, _Secret], *, is_login: bool) -> tuple[str, _Secret | None]:

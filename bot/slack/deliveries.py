@@ -100,11 +100,11 @@ def needed(kind: InboxKind, body: Body) -> Body:
     """Return a body without what nobody needs to act on it: of a click's message, its blocks and words."""
     if kind is not InboxKind.CLICK:
         return body
-    kept = {name: value for name, value in body.items() if name not in {"state", "token"} or "view" in body}
+    fields = {name: value for name, value in body.items() if name not in {"state", "token"} or "view" in body}
     message = _object(body, "message")
     if message:
-        kept["message"] = {name: message[name] for name in NAMED_FIELDS if name in message}
-    return kept
+        fields["message"] = {name: message[name] for name in NAMED_FIELDS if name in message}
+    return fields
 
 
 def _kind(body: Body, handles: Callable[[str], bool]) -> InboxKind | None:

@@ -262,15 +262,15 @@ class Inbox:
 
     def _packed(self, identity: Identity, body: Body) -> str:
         """Return what is kept of a body: sealed where there is a key. Without one a form's fields are kept nowhere."""
-        kept = dict(needed(identity.kind, body))
+        fields = dict(needed(identity.kind, body))
         if self._vault.can_seal:
-            return self._vault.seal(json.dumps(kept), about=f"inbox/{identity.key}")
+            return self._vault.seal(json.dumps(fields), about=f"inbox/{identity.key}")
         if identity.kind is InboxKind.FORM:
-            view = kept.get("view")
-            kept["view"] = (
+            view = fields.get("view")
+            fields["view"] = (
                 {name: view[name] for name in ("id", "title") if name in view} if isinstance(view, dict) else {}
             )
-        return json.dumps(kept)
+        return json.dumps(fields)
 
     def _unpacked(self, row: OpenDelivery) -> dict[str, Any]:
         plain = row.body if row.body.startswith("{") else self._vault.open(row.body, about=f"inbox/{row.key}")

@@ -7,7 +7,7 @@ from typing import Any
 from typing_extensions import override
 
 from bot.core.models import Build, BuildKey, Changes, IssueCounts, Watched
-from bot.http.client import Quota
+from bot.http.quota import Quota
 from bot.providers.base.capabilities import Capability
 from tests.bot.store.rows import CONNECTION
 from tests.commands.fakes import FakeProvider

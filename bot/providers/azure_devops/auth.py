@@ -16,7 +16,9 @@ from typing_extensions import override
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable
-from bot.http.client import Reply, message_of, retry_after
+from bot.http.errors import message_of
+from bot.http.quota import retry_after
+from bot.http.reply import Reply
 from bot.providers.azure_devops import wire
 from bot.providers.azure_devops.options import LABEL, AzureOptions
 from bot.providers.base.urls import path

@@ -35,7 +35,9 @@ from bot.core.models import (
     TestCase,
 )
 from bot.core.text import holds_name, same_name
-from bot.http.client import ApiClient, Query, Quota, Reply, retry_after
+from bot.http.client import ApiClient, Query
+from bot.http.quota import Quota, retry_after
+from bot.http.reply import Reply
 from bot.providers.azure_devops import convert, stages, start, urls, wire
 from bot.providers.azure_devops.convert import HEADS, TAGS
 from bot.providers.azure_devops.options import LABEL, AzureOptions

@@ -41,7 +41,9 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from bot.http.client import ApiClient, Quota, Reply
+from bot.http.client import ApiClient
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.azure_devops import auth, client, convert, stages, start, urls, webhook, wire
 from bot.providers.azure_devops.client import REFUSED, Client
 from bot.providers.azure_devops.options import LABEL, SERVICES, AzureOptions

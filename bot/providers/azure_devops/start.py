@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from bot.core.errors import Rejected, UsageError
 from bot.core.models import Ref, RefKind, StartRequest, StartTarget
-from bot.http.client import Reply
+from bot.http.reply import Reply
 from bot.providers.azure_devops import wire
 from bot.providers.azure_devops.convert import HEADS, TAGS, default_branch, raw_word, recorded_variables, without
 from bot.providers.azure_devops.options import LABEL
@@ -206,15 +206,15 @@ def _recorded_variables(recorded: wire.BuildWire, replacing: Mapping[str, str]) 
         )
     own = {name: value for name, value in variables.items() if not name.lower().startswith(OWN_VARIABLES)}
     replaced = {name.lower() for name in replacing}
-    kept = {name: value for name, value in own.items() if name.lower() not in replaced}
-    hidden = [name for name, value in kept.items() if value is None or _MASKED.fullmatch(str(value))]
+    old_values = {name: value for name, value in own.items() if name.lower() not in replaced}
+    hidden = [name for name, value in old_values.items() if value is None or _MASKED.fullmatch(str(value))]
     if hidden:
         raise Rejected(
             f"{LABEL} does not tell {', '.join(f'`{name}`' for name in hidden)} of that build.",
             provider=LABEL,
             hint="Give them again: KEY=VALUE.",
         )
-    return {name: str(value) for name, value in kept.items()}
+    return {name: str(value) for name, value in old_values.items()}
 
 
 # after sending

@@ -14,7 +14,9 @@ from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, UsageError
 from bot.core.models import Account, Build, BuildFilter, Issue, Job, Pipeline, Ref, RefKind, Status, TestCase
 from bot.core.text import holds_name
-from bot.http.client import ApiClient, Query, Quota, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.bitbucket import convert, parameters, urls, wire

@@ -189,8 +189,8 @@ def rebuild_body(run: wire.PipelineRun, request: StartRequest) -> Body:
     """
     target = _same_target(run)
     replaced = {str(variable["key"]) for variable in variables(request)}
-    kept = [variable for variable in run.variables or () if variable.key not in replaced]
-    hidden = [variable.key for variable in kept if variable.secured or variable.value is None]
+    old_variables = [variable for variable in run.variables or () if variable.key not in replaced]
+    hidden = [variable.key for variable in old_variables if variable.secured or variable.value is None]
     if hidden or (run.has_variables and run.variables is None and not replaced):
         names = ", ".join(f"`{name}`" for name in hidden) or "its variables"
         raise Rejected(
@@ -199,7 +199,7 @@ def rebuild_body(run: wire.PipelineRun, request: StartRequest) -> Body:
             hint="Give them again: KEY=VALUE, or `--option secured.KEY=VALUE` for a secret.",
         )
     body = start_body(target, request)
-    values = [{"key": variable.key, "value": variable.value} for variable in kept] + variables(request)
+    values = [{"key": variable.key, "value": variable.value} for variable in old_variables] + variables(request)
     return body | ({"variables": values} if values else {})
 
 

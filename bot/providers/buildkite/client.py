@@ -9,7 +9,8 @@ import msgspec
 
 from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse
 from bot.core.models import Build
-from bot.http.client import ApiClient, Query, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.reply import Reply
 from bot.providers.base.listing import parse_items
 from bot.providers.buildkite import wire
 from bot.providers.buildkite.errors import LABEL

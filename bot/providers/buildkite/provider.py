@@ -39,7 +39,9 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import ApiClient, Query, Quota, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items

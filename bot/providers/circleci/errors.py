@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 import httpx
 
 from bot.core.errors import NotFound, ProviderError
-from bot.http.client import Quota, Reply, message_of
+from bot.http.errors import message_of
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 
 LABEL = "CircleCI"

@@ -9,7 +9,8 @@ from bot.core.clock import Clock
 from bot.core.errors import NotFound, ProviderError, Rejected, UnexpectedResponse, UsageError
 from bot.core.models import Parameter, Ref, RefKind, StartRequest, StartTarget
 from bot.core.text import same_name
-from bot.http.client import ApiClient, Reply
+from bot.http.client import ApiClient
+from bot.http.reply import Reply
 from bot.providers.base.memory import AbsentOperations
 from bot.providers.base.options import check_options
 from bot.providers.base.times import parse_time

@@ -22,7 +22,9 @@ from typing_extensions import override
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, Unavailable
 from bot.core.models import Account
-from bot.http.client import ApiClient, Reply, message_of
+from bot.http.client import ApiClient
+from bot.http.errors import message_of
+from bot.http.reply import Reply
 from bot.providers.base.times import parse_time
 from bot.providers.base.urls import path
 from bot.providers.github_actions import errors, wire
@@ -121,7 +123,7 @@ class AppAuth(httpx.Auth):
         return below == "/app" or below.startswith("/app/")
 
     def _token_request(self, request: httpx.Request) -> httpx.Request:
-        kept = {
+        client_headers = {
             name: request.headers[name]
             for name in ("accept", "user-agent", errors.VERSION_HEADER)
             if name in request.headers
@@ -129,7 +131,7 @@ class AppAuth(httpx.Auth):
         return httpx.Request(
             "POST",
             self._tokens,
-            headers={**kept, "Authorization": f"Bearer {self.app_token()}"},
+            headers={**client_headers, "Authorization": f"Bearer {self.app_token()}"},
             extensions={"timeout": httpx.Timeout(REFRESH_SECONDS).as_dict()},
         )
 

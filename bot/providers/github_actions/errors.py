@@ -11,7 +11,9 @@ import httpx
 
 from bot.core.errors import AuthFailed, ProviderError, RateLimited, Rejected
 from bot.core.models import Approval
-from bot.http.client import Quota, Reply, message_of, retry_after
+from bot.http.errors import message_of
+from bot.http.quota import Quota, retry_after
+from bot.http.reply import Reply
 
 LABEL = "GitHub Actions"
 VERSION_HEADER = "x-github-api-version"

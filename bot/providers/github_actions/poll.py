@@ -13,7 +13,9 @@ import msgspec
 
 from bot.core.errors import NotFound, ProviderError
 from bot.core.models import Build, BuildKey, Changes, Watched
-from bot.http.client import ApiClient, Reply, link_next
+from bot.http.client import ApiClient
+from bot.http.paging import link_next
+from bot.http.reply import Reply
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.github_actions import convert, wire

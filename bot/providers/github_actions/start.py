@@ -23,7 +23,8 @@ from bot.core.errors import (
     Unsupported,
 )
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
-from bot.http.client import ApiClient, Query, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.reply import Reply
 from bot.providers.base.listing import parse_items
 from bot.providers.base.options import check_options
 from bot.providers.base.send_once import send_once

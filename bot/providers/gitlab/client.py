@@ -9,7 +9,8 @@ import msgspec
 from cachetools import LRUCache
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
-from bot.http.client import ApiClient, Query, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.reply import Reply
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.gitlab import errors, urls, wire
 from bot.providers.gitlab.errors import LABEL

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected
-from bot.http.client import Quota, Reply, message_of
+from bot.http.errors import message_of
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.times import parse_time
 

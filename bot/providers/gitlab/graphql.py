@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from bot.core.errors import Rejected, UnexpectedResponse
-from bot.http.client import ApiClient, Reply
+from bot.http.client import ApiClient
+from bot.http.reply import Reply
 from bot.providers.base.urls import web_page
 from bot.providers.base.wire import Wire
 from bot.providers.gitlab.wire import Commit, Detailed, Input, PipelineRun, User

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -56,24 +56,28 @@ class Answered:
     error: ProviderError | None = None
 
 
-class Reads(Protocol):
-    """The part of the v4 class that the poll needs; the class itself holds the poll, so it cannot be imported."""
-
-    async def whole(self, raw: wire.PipelineRun, pipeline: str, commit: wire.Commit | None = None) -> Build:
-        """Return a build with what a list leaves out."""
-
-    async def build(self, pipeline: str, build: str) -> Build:
-        """Return one build as it stands now."""
-
-    async def build_or_none(self, key: BuildKey) -> Build | None:
-        """Return a build, or None where it is gone."""
+ReadWhole = Callable[[wire.PipelineRun, str, wire.Commit | None], Awaitable[Build]]
+"""Completes a run of a project with what a list leaves out, with its commit where that is known."""
+ReadBuild = Callable[[str, str], Awaitable[Build]]
+ReadBuildOrNone = Callable[[BuildKey], Awaitable[Build | None]]
 
 
 class Poll:
     """The account-wide poll of one connection."""
 
-    def __init__(self, reads: Reads, client: GitLabClient, api: ApiClient, graph: Graph, clock: Clock) -> None:
-        self._reads = reads
+    def __init__(
+        self,
+        client: GitLabClient,
+        api: ApiClient,
+        graph: Graph,
+        clock: Clock,
+        whole: ReadWhole,
+        build: ReadBuild,
+        build_or_none: ReadBuildOrNone,
+    ) -> None:
+        self._whole = whole
+        self._build = build
+        self._build_or_none = build_or_none
         self._client = client
         self._api = api
         self._graph = graph
@@ -110,7 +114,7 @@ class Poll:
             for key in sorted(watched.unfinished - builds.keys())
             if (sweep and key.id not in seen) or key.pipeline not in watched.pipelines
         ]
-        for build in await self._client.each(self._reads.build_or_none, missing):
+        for build in await self._client.each(self._build_or_none, missing):
             if build is not None:
                 builds[build.key] = build
         reached = {each.project: each.at if each.at is not None else now for each in answers if each.error is None}
@@ -122,8 +126,8 @@ class Poll:
         project, run, commit = news
         try:
             if commit is not None:
-                return await self._reads.whole(run, project, commit)
-            return await self._reads.build(project, str(run.id))
+                return await self._whole(run, project, commit)
+            return await self._build(project, str(run.id))
         except NotFound:  # deleted since the list was made
             return None
         except UnexpectedResponse as exc:  # one odd build spoils no poll
@@ -220,9 +224,7 @@ class NewestPagePoll:
         self._client = client
         self._read = read
 
-    async def changes(
-        self, cursor: str | None, watched: Watched, build_or_none: Callable[[BuildKey], Awaitable[Build | None]]
-    ) -> Changes:
+    async def changes(self, cursor: str | None, watched: Watched, build_or_none: ReadBuildOrNone) -> Changes:
         """Return what the newest page of each project shows anew, and unfinished builds that are not on it.
 
         Requests per tick: one for each project, and one for each unfinished build off its page.

@@ -67,7 +67,7 @@ class GitLab(GitLabServer):
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._graph = Graph(api, self.root)
-        self._poll = Poll(self, self._client, api, self._graph, clock)
+        self._poll = Poll(self._client, api, self._graph, clock, self.whole, self.build, self.build_or_none)
         self._starts = start.Starts(self._client, self._graph, self._lean, self.send_once, options.trigger_token)
 
     @classmethod

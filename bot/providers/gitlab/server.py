@@ -10,7 +10,9 @@ from typing_extensions import override
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import NotFound, ProviderError
 from bot.core.models import Job, Log
-from bot.http.client import ApiClient, Quota, Reply
+from bot.http.client import ApiClient
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.logs import cleaned_log
 from bot.providers.base.provider import Provider

@@ -7,7 +7,8 @@ from pydantic import SecretStr
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unsupported
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
-from bot.http.client import Query, Reply
+from bot.http.client import Query
+from bot.http.reply import Reply
 from bot.providers.base.options import check_options
 from bot.providers.gitlab import convert, errors, parameters, urls, wire
 from bot.providers.gitlab.client import GitLabClient
@@ -98,14 +99,14 @@ def trigger_body(token: str, plain: Mapping[str, object]) -> dict[str, object]:
 
 def variables_again(old: Iterable[wire.Variable], changed: Mapping[str, str]) -> list[dict[str, str]]:
     """Return a build's variables with some replaced and some added."""
-    kept = {each.key: each for each in old}
+    by_key = {each.key: each for each in old}
     listed = [
         {"key": key, "value": changed[key], "variable_type": "env_var"}
         if key in changed
         else {"key": key, "value": each.value or "", "variable_type": each.variable_type or "env_var"}
-        for key, each in kept.items()
+        for key, each in by_key.items()
     ]
-    return listed + [{"key": key, "value": value} for key, value in changed.items() if key not in kept]
+    return listed + [{"key": key, "value": value} for key, value in changed.items() if key not in by_key]
 
 
 def trigger_form(token: str, ref: str, variables: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,8 @@ from typing import Final
 import httpx
 
 from bot.core.models import Page
-from bot.http.client import Reply, link_next
+from bot.http.paging import link_next
+from bot.http.reply import Reply
 from bot.providers.base.urls import page_below, page_segments, path
 
 RESERVED: Final = frozenset(

@@ -34,7 +34,8 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import ApiClient, Query, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import matching, parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES

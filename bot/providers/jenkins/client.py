@@ -1,10 +1,9 @@
 """Requests to one Jenkins server: what it reports by `tree`, what acts by POST, and which jobs, folders and refs there are."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol, TypeVar
 
 import msgspec
 from cachetools import LRUCache
@@ -13,14 +12,13 @@ from bot.core.clock import Clock, Sleep
 from bot.core.errors import NotFound, ProviderError, UnexpectedResponse
 from bot.core.models import Build, BuildFilter, Pipeline, Ref, RefKind, Status
 from bot.core.text import holds_name
-from bot.http.client import ApiClient, Query, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.reply import Reply
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
-from bot.providers.base.send_once import read_back
+from bot.providers.base.send_once import read_back, send_once
 from bot.providers.jenkins import convert, urls, wire
 from bot.providers.jenkins.errors import LABEL, NoCrumb, signed_out
 from bot.providers.jenkins.parameters import BRANCH_PARAMETERS, branch_default, definitions, find, kind
-
-T = TypeVar("T")
 
 MOVED: Collection[int] = {302, 303}
 REMEMBERED = 1000
@@ -47,14 +45,6 @@ class Builder:
     full_name: str
     ref: Ref | None = None
     is_branch: bool = False
-
-
-class SendOnce(Protocol):
-    """`Provider.send_once`, which is generic: a plain callable type is not."""
-
-    def __call__(self, send: Callable[[], Awaitable[T]], confirm: Callable[[], Awaitable[T | None]]) -> Awaitable[T]:
-        """Send what must not be sent twice."""
-        ...
 
 
 class Server:
@@ -322,21 +312,20 @@ class Catalogue:
         main = next((name for name in MAIN_BRANCHES if name in children), None)
         if main is not None and convert.is_multibranch(raw):
             return await self._server.job(f"{full_name}/{main}"), f"{full_name}/{main}"
-        shown = ", ".join(f"`{full_name}/{name}`" for name in children[:10])
+        examples = ", ".join(f"`{full_name}/{name}`" for name in children[:10])
         what = "has no main branch that I know" if convert.is_multibranch(raw) else "is a folder"
         raise NotFound(
             f"{full_name} {what}.",
             provider=LABEL,
-            hint=f"In it: {shown}." if shown else "There is no job in it.",
+            hint=f"In it: {examples}." if examples else "There is no job in it.",
         )
 
 
 class Stops:
     """Stops running builds of one server."""
 
-    def __init__(self, server: Server, *, send_once: SendOnce, clock: Clock, sleep: Sleep) -> None:
+    def __init__(self, server: Server, *, clock: Clock, sleep: Sleep) -> None:
         self._server = server
-        self._send_once = send_once
         self._clock = clock
         self._sleep = sleep
         self._stopped: LRUCache[tuple[str, str], tuple[int, datetime]] = LRUCache(REMEMBERED)
@@ -370,7 +359,7 @@ class Stops:
             build = await self._read(pipeline, number)
             return build if build.completed else None
 
-        return await self._send_once(send, confirm)
+        return await send_once(send, confirm, label=LABEL, sleep=self._sleep)
 
     async def _read(self, pipeline: str, number: str) -> Build:
         return self._server.read(await self._server.run(pipeline, number), pipeline)

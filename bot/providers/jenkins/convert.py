@@ -139,10 +139,10 @@ def pipeline(raw: wire.Item, full_name: str, *, page: str, in_multibranch: bool)
     it is None: what the newest build happened to build says nothing.
     """
     above, own = parent(full_name), full_name.rpartition("/")[2]
-    shown = raw.display_name or unquote(own)
+    display_name = raw.display_name or unquote(own)
     if in_multibranch and above is not None:
         project = above.rpartition("/")
-        shown, above = f"{unquote(project[2])} » {shown}", project[0] or None
+        display_name, above = f"{unquote(project[2])} » {display_name}", project[0] or None
     branch = branch_default(definitions(raw))
     if in_multibranch:
         branch = unquote(own) if pull_request(own) is None else None
@@ -151,7 +151,7 @@ def pipeline(raw: wire.Item, full_name: str, *, page: str, in_multibranch: bool)
     return Pipeline(
         id=full_name,
         path=full_name,
-        name=shown,
+        name=display_name,
         group=readable_name(above) if above else None,
         default_branch=branch,
         repository=repository(remotes[0]) if remotes else None,

@@ -8,7 +8,8 @@ import httpx
 import msgspec
 
 from bot.core.errors import AuthFailed, ProviderError, Rejected, Unavailable
-from bot.http.client import Reply, message_of
+from bot.http.errors import message_of
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.jenkins.wire import html_text
 

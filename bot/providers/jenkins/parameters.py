@@ -223,10 +223,10 @@ def input_form(approval: Approval, answers: Mapping[str, str]) -> dict[str, str]
     """Return what an input step takes, None where it asks for nothing. Raises UsageError for unknown fields."""
     unknown = answers.keys() - {field.name for field in approval.fields}
     if unknown:
-        shown = ", ".join(f"`{field.name}`" for field in approval.fields)
+        field_names = ", ".join(f"`{field.name}`" for field in approval.fields)
         raise UsageError(
             f"{approval.name} does not ask for {', '.join(f'`{name}`' for name in sorted(unknown))}.",
-            hint=f"It asks for {shown}." if shown else "It asks for nothing.",
+            hint=f"It asks for {field_names}." if field_names else "It asks for nothing.",
         )
     if not approval.fields:
         return None

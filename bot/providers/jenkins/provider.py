@@ -42,7 +42,8 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import ApiClient, Reply
+from bot.http.client import ApiClient
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
@@ -77,12 +78,12 @@ class Jenkins(Provider[JenkinsOptions]):
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._server = Server(api, connection=connection, user=options.user)
         self._catalogue = Catalogue(self._server)
-        self._queue = Queue(self._server, send_once=self.send_once, clock=clock, sleep=sleep)
+        self._queue = Queue(self._server, clock=clock, sleep=sleep)
         self._stages = Stages(api, clock)
         self._logs = Logs(api, self._stages)
         self._reports = Reports(self._server)
         self._poll = Poll(self._server, read=self.build, convert=self._server.build, clock=clock)
-        self._stops = Stops(self._server, send_once=self.send_once, clock=clock, sleep=sleep)
+        self._stops = Stops(self._server, clock=clock, sleep=sleep)
 
     @override
     @classmethod

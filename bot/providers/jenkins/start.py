@@ -10,9 +10,10 @@ from bot.core.clock import Clock, Sleep
 from bot.core.errors import NotFound, ProviderError, Rejected, Unavailable, UnexpectedResponse, UsageError
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget
 from bot.providers.base.options import check_options
+from bot.providers.base.send_once import send_once
 from bot.providers.base.times import parse_time
 from bot.providers.jenkins import convert, parameters, urls, wire
-from bot.providers.jenkins.client import Builder, Catalogue, SendOnce, Server
+from bot.providers.jenkins.client import Builder, Catalogue, Server
 from bot.providers.jenkins.errors import LABEL
 
 START_OPTIONS: Mapping[str, str] = {"delay": "seconds to wait in the queue before the build starts (0 without it)"}
@@ -108,9 +109,8 @@ def target_of_ref(ref: Ref) -> StartTarget:
 class Queue:
     """Starts builds of one server and finds what became of them: by queue item, never "the newest"."""
 
-    def __init__(self, server: Server, *, send_once: SendOnce, clock: Clock, sleep: Sleep) -> None:
+    def __init__(self, server: Server, *, clock: Clock, sleep: Sleep) -> None:
         self._server = server
-        self._send_once = send_once
         self._clock = clock
         self._sleep = sleep
 
@@ -166,7 +166,8 @@ class Queue:
 
             return await self._only(full_name, since, job.next_build_number, fits)
 
-        return await self._follow(full_name, await self._send_once(send, find))
+        item = await send_once(send, find, label=LABEL, sleep=self._sleep)
+        return await self._follow(full_name, item)
 
     async def replay(self, again: Again) -> Build | None:
         """Replay a build by the graph view, which names the new queue item, or by core; None where neither is there."""
@@ -256,7 +257,7 @@ class Queue:
         async def find() -> int | None:
             return await self._only(again.job, since, again.next_number, fits)
 
-        item = await self._send_once(send, find)
+        item = await send_once(send, find, label=LABEL, sleep=self._sleep)
         for pause in FOLLOWED_SECONDS if item is None else ():
             await self._sleep(pause)
             try:
@@ -276,7 +277,7 @@ class Queue:
 
     async def _follow(self, pipeline: str, item: int) -> Build:
         """Return what a queue item became, or what it is after some ten seconds. It was taken, so this never fails."""
-        shown = convert.queued(wire.QueueItem(id=item), self._server.context(pipeline))
+        queued = convert.queued(wire.QueueItem(id=item), self._server.context(pipeline))
         number: int | None = None
         for pause in FOLLOWED_SECONDS:
             await self._sleep(pause)
@@ -288,11 +289,11 @@ class Queue:
                     return convert.build(run, self._server.context(pipeline, item))
             except ProviderError:
                 continue
-            shown = became
-            if shown.completed:
-                return shown
+            queued = became
+            if queued.completed:
+                return queued
         self._server.aliases[pipeline, item] = number
-        return shown
+        return queued
 
     async def _only(self, full_name: str, since: datetime, next_number: int | None, fits: Fits) -> int | None:
         """Return the one queue item of a job that this user made since then and that fits; None where two do."""
@@ -315,10 +316,10 @@ class Queue:
         return convert.by_user(convert.causes(candidate), self._server.user) and fits(candidate)
 
     def _secret(self, again: Again, hidden: Sequence[str]) -> UsageError:
-        shown = ", ".join(f"`{name}`" for name in hidden)
+        secret_names = ", ".join(f"`{name}`" for name in hidden)
         page = self._server.build_page(again.job, again.number)
         return UsageError(
-            f"Build #{again.number} had values that Jenkins does not hand out: {shown}.",
+            f"Build #{again.number} had values that Jenkins does not hand out: {secret_names}.",
             hint=f"Give them anew as KEY=VALUE, or rebuild it on its page: {page}",
         )
 

@@ -12,7 +12,9 @@ from bot.core.clock import Clock, Sleep
 from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unavailable, UnexpectedResponse
 from bot.core.models import Account, Build, BuildFilter, BuildKey, Job, Pipeline, Status
 from bot.core.text import folded
-from bot.http.client import ApiClient, Query, Reply, message_of
+from bot.http.client import ApiClient, Query
+from bot.http.errors import message_of
+from bot.http.reply import Reply
 from bot.providers.base.convert import with_jobs
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.travis import convert, urls, wire

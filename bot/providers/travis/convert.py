@@ -18,7 +18,7 @@ from bot.core.models import (
     Status,
     Trigger,
 )
-from bot.http.client import Reply
+from bot.http.reply import Reply
 from bot.providers.base.convert import StateMap, state_from
 from bot.providers.base.logs import clean_log
 from bot.providers.base.times import parse_time

@@ -36,7 +36,8 @@ from bot.core.models import (
 )
 from bot.core.text import folded
 from bot.core.workers import in_worker
-from bot.http.client import ApiClient, Query, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES

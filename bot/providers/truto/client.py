@@ -12,7 +12,8 @@ import msgspec
 from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse, UsageError
 from bot.core.models import Account, Artifact, Build, BuildFilter, Conclusion, Job, Pipeline, Status
 from bot.core.text import among_names, folded
-from bot.http.client import ApiClient, Query, Reply
+from bot.http.client import ApiClient, Query
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.base.urls import check_segment

@@ -8,7 +8,9 @@ import httpx
 import msgspec
 
 from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unsupported
-from bot.http.client import Quota, Reply, message_of
+from bot.http.errors import message_of
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.truto import wire
 from bot.providers.truto.options import LABEL, Integration

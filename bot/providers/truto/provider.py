@@ -37,7 +37,9 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
-from bot.http.client import ApiClient, Quota, Reply
+from bot.http.client import ApiClient
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log

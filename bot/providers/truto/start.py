@@ -306,14 +306,14 @@ def bitbucket_rebuild(
         raise _untold("what this build was made of")
     if run is None or (run.variables is None and run.has_variables is not False):
         raise _untold("with which variables this build ran")
-    kept = [variable for variable in run.variables or () if variable.key not in request.parameters]
-    if hidden := [variable.key for variable in kept if variable.secured or variable.value is None]:
+    old_variables = [variable for variable in run.variables or () if variable.key not in request.parameters]
+    if hidden := [variable.key for variable in old_variables if variable.secured or variable.value is None]:
         raise Rejected(
             f"Bitbucket does not tell {', '.join(f'`{name}`' for name in hidden)} of that build.",
             provider=LABEL,
             hint="Give them again: KEY=VALUE.",
         )
-    values: list[Body] = [{"key": variable.key, "value": variable.value} for variable in kept]
+    values: list[Body] = [{"key": variable.key, "value": variable.value} for variable in old_variables]
     return _bitbucket_call(place, again, values + _bitbucket_variables(request))
 
 

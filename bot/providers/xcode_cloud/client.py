@@ -438,10 +438,10 @@ def _uncovered(ready: ReadyToken, requests: tuple[tuple[str, FixedQuery], ...]) 
 
 def _refuse_missing(lines: list[str]) -> None:
     if lines:
-        shown = "; ".join(f"`{line}`" for line in lines[:2])
+        scope_lines = "; ".join(f"`{line}`" for line in lines[:2])
         more = f" and {len(lines) - 2} more" if len(lines) > 2 else ""
         raise AuthFailed(
-            f"The token's scope does not hold what I ask: {shown}{more}.",
+            f"The token's scope does not hold what I ask: {scope_lines}{more}.",
             provider=LABEL,
             hint=f"The page of this connection's kind lists every line that a scope needs. {USE_A_KEY}",
         )

@@ -10,7 +10,9 @@ import httpx
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, UnexpectedResponse
 from bot.core.models import Build
-from bot.http.client import Quota, Reply, message_of
+from bot.http.errors import message_of
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.xcode_cloud.convert import Workflow
 from bot.providers.xcode_cloud.options import LABEL
 from bot.providers.xcode_cloud.wire import ApiError, ApiErrors

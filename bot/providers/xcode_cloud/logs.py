@@ -111,16 +111,16 @@ def _text_tail(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, keep: int) -> T
     if member.file_size > UNPACKED_BYTES:
         raise BadBundle(f"unpacks to more than {UNPACKED_BYTES // 1024**2} MiB")
     got = 0
-    kept = bytearray()
+    tail = bytearray()
     with bundle.open(member) as file:
         while chunk := file.read(CHUNK_BYTES):
             if got == 0 and b"\x00" in chunk[:SNIFF_BYTES]:
                 return None
             got += len(chunk)
-            kept += chunk
-            if len(kept) > keep + CHUNK_BYTES:
-                del kept[:-keep]
-    text = bytes(kept[-keep:])
+            tail += chunk
+            if len(tail) > keep + CHUNK_BYTES:
+                del tail[:-keep]
+    text = bytes(tail[-keep:])
     if got > len(text):
         _, _, whole_lines = text.partition(b"\n")
         return Tail(text=whole_lines or text, truncated=True)

@@ -36,7 +36,9 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import folded
-from bot.http.client import DOWNLOAD_BYTES, ApiClient, Quota, Reply
+from bot.http.client import DOWNLOAD_BYTES, ApiClient
+from bot.http.quota import Quota
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from bot.core.errors import UnexpectedResponse
-from bot.http.client import Reply
+from bot.http.reply import Reply
 from bot.providers.base.listing import parse_items
 from bot.providers.base.wire import Wire
 

@@ -1,17 +1,15 @@
 """What `ApiClient` makes of answers. The wire is httpx.MockTransport; waiting is recorded, not done."""
 
 import asyncio
-import base64
 import gzip
 import re
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import msgspec
 import pytest
-import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -26,86 +24,10 @@ from bot.core.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from bot.http.client import ApiClient, Quota, Reply, link_next, message_of, retry_after
-
-NOW = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
-BASE = "https://ci.example/api"
-TOKEN = "made-up-token-81d2"
-
-Handler = Callable[[httpx.Request], httpx.Response]
-Make = Callable[..., ApiClient]
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def __call__(self) -> datetime:
-        return self.at
-
-
-class Bearer(httpx.Auth):
-    @override
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {TOKEN}"
-        yield request
-
-
-class Wire:
-    """Answers in turn (the last one for ever) and keeps what was asked."""
-
-    def __init__(self, *answers: httpx.Response | Exception | Handler) -> None:
-        self.answers = list(answers)
-        self.asked: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer if isinstance(answer, httpx.Response) else answer(request)
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """Record how long a retry would have waited."""
-    waited: list[float] = []
-
-    async def record(seconds: float) -> None:
-        waited.append(seconds)
-
-    monkeypatch.setattr("stamina._core._smart_sleep", record)
-    with stamina.set_testing(False):
-        yield waited
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def api_over(clock: Clock, pauses: list[float]) -> AsyncIterator[Make]:
-    clients: list[httpx.AsyncClient] = []
-
-    def make(handler: Handler | httpx.AsyncBaseTransport, **more: object) -> ApiClient:
-        transport = handler if isinstance(handler, httpx.AsyncBaseTransport) else httpx.MockTransport(handler)
-        client = httpx.AsyncClient(transport=transport, trust_env=False)
-        clients.append(client)
-        settings: dict[str, object] = {"base_url": BASE, "provider": "Hudson", "clock": clock, "auth": Bearer()} | more
-        return ApiClient(client, **settings)  # type: ignore[arg-type]
-
-    yield make
-    for client in clients:
-        await client.aclose()
-
-
-def reply(status: int = 400, body: bytes = b"", kind: str = "application/json", **more: object) -> Reply:
-    headers = httpx.Headers({"content-type": kind})
-    settings: dict[str, object] = {"status": status, "headers": headers, "content": body, "url": BASE} | more
-    return Reply(provider="Hudson", **settings)  # type: ignore[arg-type]
+from bot.http.client import ApiClient
+from bot.http.quota import Quota
+from bot.http.reply import Reply
+from tests.bot.http.wire import BASE, NOW, TOKEN, Clock, Make, Wire, reply
 
 
 def piecemeal(*chunks: bytes, then: Exception | None = None) -> httpx.AsyncByteStream:
@@ -313,37 +235,6 @@ async def test_a_web_page_from_the_system_itself_can_be_read(api_over: Make) -> 
 
 
 # rate limits
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("7", 7.0),
-        ("0.5", 0.5),
-        ("-3", 0.0),
-        ("Sun, 04 May 2031 12:00:30 GMT", 30.0),
-        ("Sun, 04 May 2031 12:00:30", 30.0),
-        ("Sun, 04 May 2031 11:00:00 GMT", 0.0),
-        ("99999999999", 86_400.0),
-        ("inf", 86_400.0),
-        ("nan", None),
-        ("soon", None),
-        ("", None),
-        ("Mon, 99 Foo 999999999999 12:00:30 GMT", None),
-    ],
-)
-def test_how_long_to_wait_is_read_as_seconds_or_as_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after(httpx.Headers({"retry-after": value}), NOW) == seconds
-
-
-def test_without_the_header_there_is_nothing_to_wait_for() -> None:
-    assert retry_after(httpx.Headers(), NOW) is None
-
-
-@given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=40))
-def test_any_header_is_a_wait_within_a_day_or_none(value: str) -> None:
-    seconds = retry_after(httpx.Headers({"retry-after": value}), NOW)
-    assert seconds is None or 0 <= seconds <= 86_400
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -643,65 +534,6 @@ async def test_signed_addresses_are_fetched_without_credentials(api_over: Make) 
     assert TOKEN not in str(dict(wire.asked[0].headers))
 
 
-# listings
-
-
-def three_pages(request: httpx.Request) -> httpx.Response:
-    number = int(request.url.params.get("page", "1"))
-    headers = {"link": f'<{BASE}/builds?page={number + 1}>; rel="next"'} if number < 3 else {}
-    return httpx.Response(200, json=[number * 10, number * 10 + 1], headers=headers)
-
-
-async def collected(pages: AsyncIterator[list[msgspec.Raw]]) -> list[int]:
-    return [msgspec.json.decode(item, type=int) async for page in pages for item in page]
-
-
-async def test_a_listing_is_followed_to_its_end(api_over: Make) -> None:
-    wire = Wire(three_pages)
-    assert await collected(api_over(wire).pages("builds")) == [10, 11, 20, 21, 30, 31]
-    assert all("authorization" in request.headers for request in wire.asked)
-
-
-async def test_a_listing_stops_at_its_ceiling_and_where_the_reader_stops(api_over: Make) -> None:
-    wire = Wire(three_pages)
-    assert await collected(api_over(wire).pages("builds", ceiling=2)) == [10, 11, 20, 21]
-    wire.asked.clear()
-    async with aclosing(api_over(wire).pages("builds")) as pages:
-        async for _ in pages:
-            break
-    assert len(wire.asked) == 1
-
-
-async def test_a_page_that_names_a_page_already_seen_ends_the_listing(api_over: Make) -> None:
-    wire = Wire(lambda _: httpx.Response(200, json={"values": [1]}))
-    turns = iter(["?page=2", "builds"])
-    api = api_over(wire)
-    assert await collected(api.pages("builds", member="values", next_page=lambda _: next(turns))) == [1, 1]
-
-
-async def test_a_relative_next_page_is_joined_to_the_page_before(api_over: Make) -> None:
-    wire = Wire(httpx.Response(200, json=[1], headers={"link": "<?page=2>; rel=next"}), httpx.Response(200, json=[2]))
-    assert await collected(api_over(wire).pages("builds")) == [1, 2]
-    assert str(wire.asked[1].url) == f"{BASE}/builds?page=2"
-
-
-@pytest.mark.parametrize("place", ["https://evil.example/x", "http://ci.example/api/x", "https://ci.example:8443/x"])
-async def test_a_next_page_at_another_origin_is_refused(api_over: Make, place: str) -> None:
-    wire = Wire(httpx.Response(200, json=[1], headers={"link": f'<{place}>; rel="next"'}))
-    pages = api_over(wire).pages("builds")
-    assert await anext(pages) == [msgspec.Raw(b"1")]
-    with pytest.raises(UnexpectedResponse, match="another host for the next page"):
-        await anext(pages)
-    assert len(wire.asked) == 1
-
-
-def test_the_link_header_names_the_next_page() -> None:
-    headers = httpx.Headers({"link": f'<{BASE}?p=1>; rel="prev", <{BASE}?p=3>; rel="next"'})
-    assert link_next(reply(200, headers=headers)) == f"{BASE}?p=3"
-    assert link_next(reply(200)) is None
-    assert link_next(reply(200, headers=httpx.Headers({"link": "garbage"}))) is None
-
-
 # files
 
 
@@ -786,147 +618,8 @@ async def test_a_reader_that_stops_early_or_is_cancelled_gives_its_slot_back(api
     assert (await api.get("builds")).items() == [msgspec.Raw(b"1")]
 
 
-# what refusals say
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (b'{"message":"Not  found\\n."}', "Not found"),
-        (b'{"error":{"message":"no such ref"}}', "no such ref"),
-        (b'{"errors":[{"title":"Bad","detail":"id is wrong"},{"detail":"so is name"}]}', "id is wrong; so is name"),
-        (b'{"error":"invalid_grant","error_description":"Token expired"}', "Token expired"),
-        (b'{"message":{"base":["Reference not found"]}}', "Reference not found"),
-        (b'{"message":{"name":["is too long"]}}', "name is too long"),
-        (b'["a","b"]', "a; b"),
-        (b'"plain"', "plain"),
-        (b"just text\n", "just text"),
-        (b'{"error":true,"code":7}', None),
-        (b"{}", None),
-        (b"", None),
-        (b"7", None),
-        (b'{"error":' * 40 + b'"deep"' + b"}" * 40, None),
-        (b'{"message":"see <a href=\\"/x\\">the page</a> &amp; more"}', "see the page & more"),
-        (b'{"message":"expected List<String> got 3 < 4"}', "expected List<String> got 3 < 4"),
-        (
-            b'{"message":"Validation Failed","errors":[{"resource":"Workflow","code":"missing_field","field":"ref"}]}',
-            "Validation Failed: Workflow ref: missing field",
-        ),
-        (b'{"message":"Validation Failed","errors":[{"message":"No ref found"}]}', "Validation Failed: No ref found"),
-        (b'{"message":"Validation Failed","errors":["Unexpected inputs"]}', "Validation Failed: Unexpected inputs"),
-        (b'{"message":"No ref found","errors":[{"message":"No ref found"}]}', "No ref found"),
-        (b'{"message":{"base":["No stages"],"ref":["is invalid"]}}', "No stages; ref is invalid"),
-        (b'{"errors":{"branch":["is unknown"]}}', "branch is unknown"),
-        (b'{"fault":{"faultstring":"Quota exceeded"}}', "Quota exceeded"),
-        (b'{"messages":["first","second"]}', "first; second"),
-        (b'{"detail":[{"loc":["body","ref"],"msg":"field required"}]}', "ref: field required"),
-        (
-            b'{"errors":[{"status":"409","title":"Conflict","detail":"is taken","source":{"pointer":"/data/attributes/name"}}]}',
-            "name: is taken",
-        ),
-        (
-            b'{"error":{"message":"Bad","details":[{"field":"branch","message":"is unknown"}]}}',
-            "Bad: branch: is unknown",
-        ),
-        (b'{"error_type":"not_found","error_message":"repository not found"}', "repository not found"),
-        (b'{"message":"half \\ud83d an emoji\\u0000"}', "half \N{REPLACEMENT CHARACTER} an emoji"),
-        (b'{"message":"\\u001b[31mred\\u001b[0m"}', "red"),
-    ],
-)
-def test_a_refusals_words_are_found_in_the_shapes_vendors_use(body: bytes, said: str | None) -> None:
-    assert message_of(reply(400, body)) == said
-
-
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        (b"<!DOCTYPE html><html><title>502</title></html>", "text/plain"),
-        (b"Oops <b>no</b>", "text/plain"),
-        (b"all fine here", "text/html;charset=utf-8"),
-        (b'{"message":"<html><body>secret page</body></html>"}', "application/json"),
-        (b'{"message":"&lt;!DOCTYPE html&gt;"}', "application/json"),
-    ],
-)
-def test_a_web_page_is_never_quoted(body: bytes, kind: str) -> None:
-    said = message_of(reply(400, body, kind))
-    assert said is None or "<" not in said
-
-
-def test_long_words_are_cut() -> None:
-    said = message_of(reply(400, msgspec.json.encode({"message": "x" * 1000})))
-    assert said is not None
-    assert len(said) == 300
-    assert said.endswith("…")
-
-
-BASIC = base64.b64encode(f"me:{TOKEN}".encode()).decode()
-
-
-@pytest.mark.parametrize(
-    ("header", "value", "echo"),
-    [
-        ("Authorization", f"Bearer {TOKEN}", f"invalid token {TOKEN}"),
-        ("Authorization", f"Bearer {TOKEN}", f"got Bearer {TOKEN}!"),
-        ("Authorization", f"Basic {BASIC}", f"bad password {TOKEN} for me"),
-        ("Authorization", f"Basic {BASIC}", f"bad header {BASIC}"),
-        ("Private-Token", TOKEN, f"<{TOKEN}> is revoked"),
-        ("Circle-Token", TOKEN, f"Circle-Token={TOKEN}"),
-        ("X-Api-Key", TOKEN, f"key:{TOKEN}"),
-    ],
-)
-async def test_a_token_that_the_vendor_echoes_is_not_repeated(
-    api_over: Make, header: str, value: str, echo: str
-) -> None:
-    class Given(httpx.Auth):
-        @override
-        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-            request.headers[header] = value
-            yield request
-
-    for status in (400, 401, 403, 404):
-        with pytest.raises(ProviderError) as caught:
-            await api_over(Wire(httpx.Response(status, json={"message": echo})), auth=Given()).get("a")
-        assert TOKEN not in str(caught.value)
-        assert BASIC not in str(caught.value)
-        assert "[…]" in str(caught.value)
-
-
-async def test_credentials_in_an_odd_form_are_not_repeated_either(api_over: Make) -> None:
-    wire = Wire(httpx.Response(400, json={"message": "what is !!not-base64?"}))
-    with pytest.raises(Rejected, match=r"what is \[…\]\?") as caught:
-        await api_over(wire, auth=None, headers={"Authorization": "Basic !!not-base64"}).get("a")
-    assert "not-base64" not in str(caught.value)
-
-
-def test_signed_addresses_and_tokens_by_their_look_are_not_repeated() -> None:
-    body = {
-        "message": "GET https://me:pw@files.example/a.zip?X-Amz-Signature=abc#f failed with eyJhbGciOiJI.eyJzdWIi.x_y"
-    }
-    assert (
-        message_of(reply(400, msgspec.json.encode(body))) == "GET https://files.example/a.zip failed with [masked: JWT]"
-    )
-
-
 def test_secrets_stay_out_of_a_replys_repr() -> None:
     assert TOKEN not in repr(reply(200, secrets=frozenset({TOKEN})))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=30),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["message", "error", "errors", "detail", "title", "base", "other"]), inner, max_size=4
-        )
-    ),
-    max_leaves=20,
-)
-
-
-@given(JSON)
-def test_any_json_is_words_or_none(body: object) -> None:
-    said = message_of(reply(400, msgspec.json.encode(body)))
-    assert said is None or (0 < len(said) <= 300 and "\n" not in said)
 
 
 @given(st.binary(max_size=60), st.sampled_from([200, 203, 304, 400, 401, 404, 429, 500, 503, 302]))

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, StoreError, Unavailable
 from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind, Outcome, TestCase
-from bot.http.client import Quota
+from bot.http.quota import Quota
 from bot.monitoring.outages import OUTAGE_AFTER
 from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Poller, pause_seconds
 from bot.notifications.notification import Event

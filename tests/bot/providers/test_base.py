@@ -26,7 +26,8 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.http.client import ApiClient, Reply
+from bot.http.client import ApiClient
+from bot.http.reply import Reply
 from bot.providers.base import capabilities, convert
 from bot.providers.base.capabilities import OVERRIDES, Capability
 from bot.providers.base.convert import StateMap, job_counts, repository, state_from, with_jobs

@@ -23,7 +23,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.http.client import Quota
+from bot.http.quota import Quota
 from bot.monitoring.poller import Pace, pause_seconds
 from bot.providers import PROVIDERS
 from bot.providers.bitbucket import client, convert, parameters, start, wire

@@ -21,7 +21,8 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.http.client import ApiClient, Reply
+from bot.http.client import ApiClient
+from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.buildkite import convert, errors, wire
 from bot.providers.buildkite.poll import Cursor

@@ -29,7 +29,7 @@ from bot.core.models import (
     Watched,
 )
 from bot.core.text import valid
-from bot.http.client import SAFE_METHODS
+from bot.http.sending import SAFE_METHODS
 from bot.providers import PROVIDERS
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import Provider

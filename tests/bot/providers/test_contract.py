@@ -32,7 +32,7 @@ from bot.core.models import (
     Status,
     Watched,
 )
-from bot.http.client import ANSWER_BYTES
+from bot.http.sending import ANSWER_BYTES
 from bot.providers import PROVIDERS, open_provider
 from bot.providers.base.capabilities import OVERRIDES, Capability
 from bot.providers.base.options import Options

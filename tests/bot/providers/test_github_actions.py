@@ -41,7 +41,7 @@ from bot.core.models import (
     parse_ref,
 )
 from bot.core.text import valid
-from bot.http.client import Reply
+from bot.http.reply import Reply
 from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import noreply_login

@@ -35,7 +35,7 @@ from bot.core.models import (
     Trigger,
     Watched,
 )
-from bot.http.client import Quota
+from bot.http.quota import Quota
 from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
 from bot.providers.gitlab import convert, parameters, wire
