@@ -8,7 +8,6 @@ under the same id. Limits: 200 throughput units for an identity in any five minu
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from typing import ClassVar
 
 import httpx
@@ -42,7 +41,6 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.http.client import ApiClient
-from bot.http.quota import Quota
 from bot.http.reply import Reply
 from bot.providers.azure_devops import auth, client, convert, stages, start, urls, webhook, wire
 from bot.providers.azure_devops.client import REFUSED, Client
@@ -118,10 +116,7 @@ class AzureDevOps(Provider[AzureOptions]):
             return client.signed_out(reply)
         return None
 
-    @override
-    @classmethod
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return client.read_quota(headers, now)
+    read_quota = staticmethod(client.read_quota)
 
     @override
     async def check(self) -> Account:

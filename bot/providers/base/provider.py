@@ -153,7 +153,7 @@ class Provider(ABC, Generic[O]):
         return None
 
     @classmethod
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
+    def read_quota(cls, headers: httpx.Headers, now: datetime, /) -> Quota | None:
         """Return what the vendor's headers say is left of the rate limit."""
         return None
 

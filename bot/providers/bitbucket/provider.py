@@ -10,7 +10,6 @@ has no Pipelines.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import ClassVar
 
 import httpx
@@ -18,7 +17,7 @@ from cachetools import LRUCache
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected
+from bot.core.errors import AuthFailed, NotFound, Rejected
 from bot.core.models import (
     Account,
     Approval,
@@ -44,7 +43,6 @@ from bot.core.models import (
 )
 from bot.http.client import ApiClient
 from bot.http.quota import Quota
-from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
@@ -118,15 +116,8 @@ class Bitbucket(Provider[BitbucketOptions]):
     def auth(cls, options: BitbucketOptions, clock: Clock) -> httpx.Auth:
         return TokenAuth(options.email, options.token)
 
-    @override
-    @classmethod
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        return client.over_limit(reply)
-
-    @override
-    @classmethod
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return client.read_quota(headers, now)
+    map_error = staticmethod(client.over_limit)
+    read_quota = staticmethod(client.read_quota)
 
     @property
     @override

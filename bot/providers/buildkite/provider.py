@@ -15,7 +15,7 @@ from cachetools import LRUCache
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected
+from bot.core.errors import AuthFailed, NotFound, Rejected
 from bot.core.models import (
     Account,
     Approval,
@@ -40,8 +40,6 @@ from bot.core.models import (
 )
 from bot.core.text import holds_name
 from bot.http.client import ApiClient, Query
-from bot.http.quota import Quota
-from bot.http.reply import Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
@@ -87,15 +85,8 @@ class Buildkite(Provider[BuildkiteOptions]):
     def auth(cls, options: BuildkiteOptions, clock: Clock) -> httpx.Auth:
         return Bearer(options.token)
 
-    @override
-    @classmethod
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        return errors.map_error(reply)
-
-    @override
-    @classmethod
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return errors.read_quota(headers, now)
+    map_error = staticmethod(errors.map_error)
+    read_quota = staticmethod(errors.read_quota)
 
     @property
     @override

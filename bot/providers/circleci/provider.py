@@ -7,14 +7,13 @@ Limits are not published; a page holds some 20 items.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
 from typing import ClassVar
 
 import httpx
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import NotFound, ProviderError, Rejected
+from bot.core.errors import NotFound, Rejected
 from bot.core.models import (
     Account,
     Approval,
@@ -40,8 +39,6 @@ from bot.core.models import (
 )
 from bot.core.text import holds_name
 from bot.http.client import ApiClient
-from bot.http.quota import Quota
-from bot.http.reply import Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES
@@ -98,15 +95,8 @@ class CircleCI(Provider[CircleCIOptions]):
     def credential_origins(cls, options: CircleCIOptions) -> tuple[str, ...]:
         return (FILES,) if urls.is_cloud(cls.base_url(options)) else ()
 
-    @override
-    @classmethod
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        return errors.map_error(reply)
-
-    @override
-    @classmethod
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return errors.read_quota(headers, now)
+    map_error = staticmethod(errors.map_error)
+    read_quota = staticmethod(errors.read_quota)
 
     @property
     @override

@@ -64,7 +64,7 @@ def review_refused(exc: Rejected | AuthFailed, approval: Approval) -> ProviderEr
     return Rejected(str(exc), provider=LABEL, status=exc.status, hint=hint)
 
 
-def quota(headers: httpx.Headers) -> Quota | None:
+def read_quota(headers: httpx.Headers, _now: datetime) -> Quota | None:
     """Return what is left of the hour's requests; None where a server has no limits."""
     limit, remaining = _whole(headers.get("x-ratelimit-limit")), _whole(headers.get("x-ratelimit-remaining"))
     if limit is None or remaining is None or headers.get("x-ratelimit-resource", "core") != "core":

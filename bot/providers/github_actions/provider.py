@@ -6,14 +6,13 @@ up to 12,500 for an App's installation (unchanged lists are free), bursts limite
 """
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from typing import ClassVar
 
 import httpx
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, Unsupported
+from bot.core.errors import AuthFailed, NotFound, Rejected, Unsupported
 from bot.core.models import (
     Account,
     Approval,
@@ -37,8 +36,6 @@ from bot.core.models import (
 )
 from bot.core.workers import in_worker
 from bot.http.client import ApiClient
-from bot.http.quota import Quota
-from bot.http.reply import Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
@@ -147,17 +144,8 @@ class GitHubActions(Provider[GitHubOptions]):
             errors.VERSION_HEADER: options.api_version,
         }
 
-    @override
-    @classmethod
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        """Return an error for limits, which GitHub answers with 403 too, and for refusals for lack of permission."""
-        return errors.map_error(reply)
-
-    @override
-    @classmethod
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        """Return what is left of the hour's requests."""
-        return errors.quota(headers)
+    map_error = staticmethod(errors.map_error)
+    read_quota = staticmethod(errors.read_quota)
 
     @property
     @override

@@ -1,6 +1,7 @@
 """What GitLab refuses and why, and what its limit headers mean."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import httpx
 
@@ -100,7 +101,7 @@ def map_error(reply: Reply) -> ProviderError | None:
     return None
 
 
-def read_quota(headers: httpx.Headers) -> Quota | None:
+def read_quota(headers: httpx.Headers, _now: datetime) -> Quota | None:
     """Return what the limit headers say; `Reset` is seconds since the epoch."""
     limit, left, reset = (headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining", "reset"))
     if not (limit.isdigit() and left.isdigit()):

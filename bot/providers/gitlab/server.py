@@ -1,18 +1,15 @@
 """What the classes of GitLab's two APIs have in common."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import ClassVar
 
 import httpx
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import NotFound, ProviderError
+from bot.core.errors import NotFound
 from bot.core.models import Job, Log
 from bot.http.client import ApiClient
-from bot.http.quota import Quota
-from bot.http.reply import Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.logs import cleaned_log
 from bot.providers.base.provider import Provider
@@ -51,15 +48,8 @@ class GitLabServer(Provider[GitLabOptions]):
     def base_url(cls, options: GitLabOptions) -> str:
         return f"{super().base_url(options)}/api/{options.api_version}"
 
-    @classmethod
-    @override
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        return errors.map_error(reply)
-
-    @classmethod
-    @override
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return errors.read_quota(headers)
+    map_error = staticmethod(errors.map_error)
+    read_quota = staticmethod(errors.read_quota)
 
     @property
     def root(self) -> str:

@@ -43,7 +43,6 @@ from bot.core.models import (
 )
 from bot.core.text import holds_name
 from bot.http.client import ApiClient
-from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
@@ -90,10 +89,7 @@ class Jenkins(Provider[JenkinsOptions]):
     def auth(cls, options: JenkinsOptions, clock: Clock) -> httpx.Auth:
         return httpx.BasicAuth(options.user, options.token.get_secret_value())
 
-    @override
-    @classmethod
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        return errors.map_error(reply)
+    map_error = staticmethod(errors.map_error)
 
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:

@@ -37,7 +37,6 @@ from bot.core.models import (
 from bot.core.text import folded
 from bot.core.workers import in_worker
 from bot.http.client import ApiClient, Query
-from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES
@@ -120,10 +119,7 @@ class Travis(Provider[TravisOptions]):
     def auth(cls, options: TravisOptions, clock: Clock) -> httpx.Auth:
         return TokenAuth(options.token)
 
-    @override
-    @classmethod
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        return client.map_error(reply)
+    map_error = staticmethod(client.map_error)
 
     @override
     @classmethod

@@ -20,7 +20,7 @@ FALLBACK_WAIT_SECONDS = 10.0
 ELSEWHERE = "Do it on the system's own page, or connect the system directly."
 
 
-def quota(headers: httpx.Headers, now: datetime) -> Quota | None:
+def read_quota(headers: httpx.Headers, now: datetime) -> Quota | None:
     """Return what is left of the limit: `ratelimit-limit` is `N;w=seconds`, `ratelimit-reset` seconds from now."""
     limit, remaining, reset = (
         _whole(headers.get(f"ratelimit-{name}", "").partition(";")[0]) for name in ("limit", "remaining", "reset")

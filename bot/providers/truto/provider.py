@@ -9,7 +9,6 @@ system behind it.
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from datetime import datetime
 from typing import ClassVar
 
 import httpx
@@ -38,8 +37,6 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.http.client import ApiClient
-from bot.http.quota import Quota
-from bot.http.reply import Reply
 from bot.providers.base.auth import Bearer
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
@@ -87,15 +84,8 @@ class Truto(Provider[TrutoOptions]):
     def auth(cls, options: TrutoOptions, clock: Clock) -> httpx.Auth:
         return Bearer(options.token)
 
-    @override
-    @classmethod
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        return errors.map_error(reply)
-
-    @override
-    @classmethod
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        return errors.quota(headers, now)
+    map_error = staticmethod(errors.map_error)
+    read_quota = staticmethod(errors.read_quota)
 
     @property
     @override

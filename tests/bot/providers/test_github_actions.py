@@ -437,12 +437,12 @@ async def test_limit_keeps_the_connection_quiet_until_it_is_over() -> None:
 
 def test_quota_reads_the_hours_limit_and_no_other() -> None:
     headers = {"X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": "4321", "X-RateLimit-Reset": RESET}
-    quota = errors.quota(httpx.Headers(headers))
+    quota = errors.read_quota(httpx.Headers(headers), NOW)
     assert quota is not None
     assert (quota.limit, quota.remaining, quota.resets_at) == (5000, 4321, NOW + timedelta(seconds=90))
-    assert errors.quota(httpx.Headers({**headers, "X-RateLimit-Resource": "search"})) is None
-    assert errors.quota(httpx.Headers({"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": "-1"})) is None
-    assert errors.quota(httpx.Headers()) is None
+    assert errors.read_quota(httpx.Headers({**headers, "X-RateLimit-Resource": "search"}), NOW) is None
+    assert errors.read_quota(httpx.Headers({"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": "-1"}), NOW) is None
+    assert errors.read_quota(httpx.Headers(), NOW) is None
 
 
 def test_refusal_names_the_permission_where_github_does() -> None:
