@@ -3,6 +3,7 @@
 import httpx
 
 from playground.ci.buildkite import Buildkite
+from playground.ci.circleci import CircleCI
 from playground.ci.demo_history import fill
 from playground.ci.github_actions import GitHubActions
 from playground.ci.gitlab import GitLab
@@ -14,7 +15,7 @@ from playground.ci.webhooks import Sender
 from playground.ci.xcode_cloud import XcodeCloud
 from playground.clock import Clock
 
-SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3, GitHubActions, Jenkins)
+SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3, GitHubActions, Jenkins, CircleCI)
 
 
 class LocalCi(Simulation):

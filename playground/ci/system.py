@@ -142,7 +142,11 @@ class System(ABC):
         self.simulation = simulation
         self.fault: Fault | None = None
         self.requests = 0
-        self.webhook_secret = hashlib.sha256(f"{simulation.seed}/{self.name}/hook".encode()).hexdigest()[:32]
+        self.webhook_secret = self.secret("hook")[:32]
+
+    def secret(self, purpose: str) -> str:
+        """Return a secret of this server, 64 hexadecimal digits; the same for the same seed and purpose."""
+        return hashlib.sha256(f"{self.simulation.seed}/{self.name}/{purpose}".encode()).hexdigest()
 
     # what differs between vendors
 

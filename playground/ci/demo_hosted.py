@@ -1,0 +1,73 @@
+"""The pipelines of CircleCI, Azure DevOps, Bitbucket and Travis CI as they are defined at the start, without builds."""
+
+from playground.ci.demo_repos import STEADY, E, F, O, P, T, demo_repo, test_classes
+from playground.ci.model import ApprovalKind, Field, Pipeline, Source, Step
+from playground.ci.simulation import Simulation
+
+
+def hosted_pipelines(simulation: Simulation) -> list[Pipeline]:
+    """Return the pipelines of these systems. The people who commit must be known already."""
+    return [*_circleci(simulation)]
+
+
+def _circleci(simulation: Simulation) -> list[Pipeline]:
+    return [
+        Pipeline(
+            system="circleci",
+            path="gh/acme/payments",
+            name="payments",
+            number=301,
+            uid=simulation.uid(),
+            repo=demo_repo(simulation, "acme", "payments", topics=("sepa", "three-d-secure")),
+            language="ruby",
+            test_classes=test_classes("_spec.rb", "spec", "payment", "refund", "webhook"),
+            pattern=(P, P, T, P, F, P, P, T, P, P, P, P),
+            weights=STEADY,
+            sources=(Source.PUSH, Source.PUSH, Source.PULL),
+            parameters=(
+                Field(key="suite", label="Which tests to run", options=("quick", "full"), default="quick"),
+                Field(key="seed", label="Seed of the tests' order", default="1"),
+            ),
+            steps=(
+                Step(name="lint", stage="check", seconds=(4, 7), command="bundle exec rubocop", warnings=2),
+                Step(
+                    name="build",
+                    stage="check",
+                    seconds=(7, 12),
+                    command="bundle exec rake build",
+                    artifacts=("pkg/payments-{sha}.gem",),
+                ),
+                Step(
+                    name="test",
+                    stage="test",
+                    seconds=(10, 18),
+                    command="bundle exec rspec",
+                    tests=46,
+                    artifacts=("reports/rspec.xml", "reports/coverage.html"),
+                ),
+            ),
+        ),
+        Pipeline(
+            system="circleci",
+            path="gh/acme/payments-infra",
+            name="payments-infra",
+            number=302,
+            uid=simulation.uid(),
+            repo=demo_repo(simulation, "acme", "payments-infra", topics=("eu-region",)),
+            language="go",
+            test_classes=test_classes("_test.go", "internal", "plan", "drift"),
+            pattern=(P, P, P, F, P, P, P, P, E, P, P, P),
+            weights={P: 86, F: 12, O: 2},
+            sources=(Source.PUSH, Source.SCHEDULE),
+            steps=(
+                Step(name="plan", stage="plan", seconds=(6, 11), command="terraform plan", artifacts=("plan.txt",)),
+                Step(
+                    name="hold-for-production",
+                    stage="hold",
+                    approval=ApprovalKind.INSTANT,
+                    prompt="Apply this plan to production?",
+                ),
+                Step(name="apply", stage="apply", seconds=(6, 11), command="terraform apply"),
+            ),
+        ),
+    ]
