@@ -328,7 +328,9 @@ def _task(job: Job, title: str, index: int, tasks: int) -> JSON:
         exited = job.state is JobState.FAILED and not errors and job.reason not in {"infrastructure", "rejected"}
         shown = [_issue(issue) for issue in (*errors[:ISSUES_SHOWN], *warnings[:ISSUES_SHOWN])]
         if exited:
-            shown.insert(0, {"type": "error", "category": "General", "message": "Bash exited with code '1'.", "data": {}})
+            shown.insert(
+                0, {"type": "error", "category": "General", "message": "Bash exited with code '1'.", "data": {}}
+            )
         record |= {"errorCount": len(errors) + exited, "warningCount": len(warnings), "issues": shown or None}
     return record
 

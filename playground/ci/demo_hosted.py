@@ -1,13 +1,13 @@
 """The pipelines of CircleCI, Azure DevOps, Bitbucket and Travis CI as they are defined at the start, without builds."""
 
-from playground.ci.demo_repos import STEADY, E, F, O, P, T, demo_repo, test_classes
+from playground.ci.demo_repos import STEADY, E, F, O, P, T, W, demo_repo, test_classes
 from playground.ci.model import ApprovalKind, Field, Pipeline, Source, Step
 from playground.ci.simulation import Simulation
 
 
 def hosted_pipelines(simulation: Simulation) -> list[Pipeline]:
     """Return the pipelines of these systems. The people who commit must be known already."""
-    return [*_circleci(simulation)]
+    return [*_circleci(simulation), *_azure_devops(simulation)]
 
 
 def _circleci(simulation: Simulation) -> list[Pipeline]:
@@ -68,6 +68,82 @@ def _circleci(simulation: Simulation) -> list[Pipeline]:
                     prompt="Apply this plan to production?",
                 ),
                 Step(name="apply", stage="apply", seconds=(6, 11), command="terraform apply"),
+            ),
+        ),
+    ]
+
+
+def _azure_devops(simulation: Simulation) -> list[Pipeline]:
+    repo = demo_repo(simulation, "acme", "atlas", topics=("map-tiles", "offline-search"))
+    classes = test_classes("Tests.java", "src/test/java/atlas", "atlas.RouteTests", "atlas.TileTests")
+    return [
+        Pipeline(
+            system="azure_devops",
+            path="Atlas/atlas-api",
+            name="atlas-api",
+            number=41,
+            uid=simulation.uid(),
+            repo=repo,
+            language="java",
+            test_classes=classes,
+            pattern=(P, P, T, P, W, P, P, F, P, T, P, P),
+            weights=STEADY,
+            sources=(Source.PUSH, Source.PULL),
+            parameters=(
+                Field(key="configuration", label="Configuration", default="Release"),
+                Field(key="runSlowTests", label="Slow tests, too", default="false"),
+            ),
+            steps=(
+                Step(
+                    name="Build",
+                    stage="Build",
+                    seconds=(7, 12),
+                    command="mvn -B package",
+                    warnings=3,
+                    analyzer_warnings=1,
+                    artifacts=("drop:drop.zip",),
+                ),
+                Step(name="Style", stage="Build", seconds=(4, 7), command="mvn checkstyle:check", tolerated=True),
+                Step(
+                    name="Tests",
+                    stage="Test",
+                    seconds=(10, 18),
+                    command="mvn -B verify",
+                    tests=42,
+                    artifacts=("coverage:coverage.zip",),
+                ),
+            ),
+        ),
+        Pipeline(
+            system="azure_devops",
+            path="Atlas/atlas-release",
+            name="atlas-release",
+            number=42,
+            group="release",
+            uid=simulation.uid(),
+            repo=repo,
+            language="java",
+            test_classes=classes,
+            pattern=(P, P, P, F, P, P, P, P, P, E, P, P),
+            weights={P: 88, F: 12},
+            sources=(Source.PUSH, Source.WEB),
+            steps=(
+                Step(
+                    name="Package",
+                    stage="Package",
+                    seconds=(6, 11),
+                    command="mvn -B package",
+                    artifacts=("image:image.zip",),
+                ),
+                Step(name="Staging", stage="Staging", seconds=(5, 9), command="bin/deploy staging"),
+                Step(
+                    name="Production",
+                    stage="Production",
+                    seconds=(6, 11),
+                    command="bin/deploy production",
+                    approval=ApprovalKind.MANUAL,
+                    prompt="Staging looks right?",
+                ),
             ),
         ),
     ]

@@ -2,6 +2,7 @@
 
 import httpx
 
+from playground.ci.azure_devops import AzureDevOps
 from playground.ci.buildkite import Buildkite
 from playground.ci.circleci import CircleCI
 from playground.ci.demo_history import fill
@@ -15,7 +16,16 @@ from playground.ci.webhooks import Sender
 from playground.ci.xcode_cloud import XcodeCloud
 from playground.clock import Clock
 
-SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3, GitHubActions, Jenkins, CircleCI)
+SYSTEMS: tuple[type[System], ...] = (
+    Buildkite,
+    XcodeCloud,
+    GitLab,
+    GitLabV3,
+    GitHubActions,
+    Jenkins,
+    CircleCI,
+    AzureDevOps,
+)
 
 
 class LocalCi(Simulation):

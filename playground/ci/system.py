@@ -299,16 +299,16 @@ class System(ABC):
         pipelines = self.simulation.of_system(self.name)
         if not wanted:
             return web_pages.overview(
-                self.label, [(it, f"{self.mount}{quote(self.pipeline_web_path(it))}") for it in pipelines]
+                self.label, [(it, f"{self.mount}{_in_page(self.pipeline_web_path(it))}") for it in pipelines]
             )
         for pipeline in pipelines:
             home = self.pipeline_web_path(pipeline).strip("/")
             if wanted == home:
-                builds = [(it, f"{self.mount}{quote(self.web_path(it))}") for it in web_pages.latest(pipeline)]
+                builds = [(it, f"{self.mount}{_in_page(self.web_path(it))}") for it in web_pages.latest(pipeline)]
                 return web_pages.pipeline_page(self.label, pipeline, f"{self.mount}/", builds)
             for build in pipeline.builds:
                 if self._is_page_of(build, wanted):
-                    return web_pages.build_page(self.label, build, f"{self.mount}/{quote(home)}")
+                    return web_pages.build_page(self.label, build, f"{self.mount}/{_in_page(home)}")
         return None
 
     def _is_page_of(self, build: Build, wanted: str) -> bool:
@@ -326,13 +326,17 @@ class System(ABC):
 
         async def endpoint(request: Request) -> Response:
             self.simulation.settle()
-            page = self.web_page(request.path_params["rest"]) if request.method == "GET" else None
+            page = self.web_page(self.page_of(request)) if request.method == "GET" else None
             if page is not None:
                 return HTMLResponse(page)
             call = Call(request, await request.body())
             return await self._serve(call, lambda _call: self.unknown_path(call), open_to_all=False)
 
         return Route("/{rest:path}", endpoint, methods=list(METHODS))
+
+    def page_of(self, request: Request) -> str:
+        """Return the path below the mount by which `web_page` knows what was asked for."""
+        return str(request.path_params["rest"])
 
     def unknown_path(self, call: Call) -> Response:
         """Return the API's refusal of a path that it does not have."""
@@ -356,6 +360,11 @@ class System(ABC):
                         if uid == artifact.uid and job.erased_at is None:
                             return artifact
         return None
+
+
+def _in_page(path: str) -> str:
+    """Return a page's path, with its query where it has one, as a link holds it."""
+    return quote(path, safe="/?=")
 
 
 def other_origin(call: Call) -> str:

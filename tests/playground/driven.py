@@ -39,7 +39,7 @@ class Driven(Playground):
     async def newest(self, pipeline: str, **filters: Any) -> Build:
         """Return the newest build of a pipeline, as a list has it."""
         wanted = BuildFilter(**{"limit": 1, **filters})
-        return [build async for build in self.provider.builds(pipeline, wanted)][0]
+        return await anext(aiter(self.provider.builds(pipeline, wanted)))
 
     async def until(self, build: Build, *, waiting: bool = False) -> Build:
         """Let time pass until a build has ended, or waits for a person, and return it."""

@@ -7,6 +7,7 @@ import pytest
 from bot.core.errors import AuthFailed, NotFound
 from bot.core.models import Build, BuildFilter, Conclusion, Ref, RefKind, StartRequest, Watched
 from bot.providers.base.capabilities import Capability
+from playground.ci import azure_devops_wire
 from tests.playground.driven import Driven, driven
 
 
@@ -27,6 +28,7 @@ class Kind:
     webhook_start: bool = False
 
 
+ATLAS = azure_devops_wire.PROJECT_ID
 KINDS = [
     Kind(
         connection="demo-circleci",
@@ -35,6 +37,15 @@ KINDS = [
         gated="gh/acme/payments-infra",
         parameters={"suite": "full", "seed": "7"},
         branch="feature/sepa",
+        wrong={"token": "wrong"},
+    ),
+    Kind(
+        connection="demo-azure",
+        pipelines=frozenset({f"{ATLAS}/41", f"{ATLAS}/42"}),
+        tested=f"{ATLAS}/41",
+        gated=f"{ATLAS}/42",
+        parameters={"configuration": "Debug", "runSlowTests": "true"},
+        branch="feature/map-tiles",
         wrong={"token": "wrong"},
     ),
 ]
@@ -119,7 +130,7 @@ async def test_a_build_is_started_with_its_branch_and_parameters_and_ends_red_wi
         failures = sum(test.outcome == "failed" for _, test in simulated.tests())
         if kind.counts_tests:
             assert (counts.test_failures, counts.tests_total) == (failures, sum(1 for _ in simulated.tests()))
-            assert len([test for test in await ground.provider.tests(kind.tested, build.id)]) == counts.tests_total
+            assert len(await ground.provider.tests(kind.tested, build.id)) == counts.tests_total
 
 
 @each_kind
@@ -140,7 +151,7 @@ async def test_a_red_build_runs_again_and_turns_green(kind: Kind) -> None:
         if failed_only or ground.provider.can(Capability.RETRY_ALL):
             again = await ground.provider.retry(kind.tested, build.id, failed_only=failed_only)
             assert again.id == build.id
-            assert again.attempt == 2
+            assert again.attempt in {None, 2}
         else:
             again = await ground.provider.rebuild(kind.tested, build.id, StartRequest())
             assert again.id != build.id
@@ -207,8 +218,4 @@ async def test_a_webhook_of_the_builds_end_is_accepted_and_a_forged_one_is_not(k
         assert ended.id in {event.build for event in events}
         forged = ground.hooks[-1]
         with pytest.raises(AuthFailed):
-            ground.provider.parse_webhook(
-                {name.lower(): value for name, value in forged.headers.items() if "signature" not in name.lower()},
-                forged.content + b" ",
-                None,
-            )
+            ground.provider.parse_webhook({"content-type": "application/json"}, forged.content, "a-guess")
