@@ -7,7 +7,7 @@ from playground.ci.simulation import Simulation
 
 def hosted_pipelines(simulation: Simulation) -> list[Pipeline]:
     """Return the pipelines of these systems. The people who commit must be known already."""
-    return [*_circleci(simulation), *_azure_devops(simulation)]
+    return [*_circleci(simulation), *_azure_devops(simulation), *_bitbucket(simulation)]
 
 
 def _circleci(simulation: Simulation) -> list[Pipeline]:
@@ -139,6 +139,59 @@ def _azure_devops(simulation: Simulation) -> list[Pipeline]:
                 Step(
                     name="Production",
                     stage="Production",
+                    seconds=(6, 11),
+                    command="bin/deploy production",
+                    approval=ApprovalKind.MANUAL,
+                    prompt="Staging looks right?",
+                ),
+            ),
+        ),
+    ]
+
+
+def _bitbucket(simulation: Simulation) -> list[Pipeline]:
+    return [
+        Pipeline(
+            system="bitbucket",
+            path="beacon-web",
+            name="beacon-web",
+            number=51,
+            uid=simulation.uid(),
+            repo=demo_repo(simulation, "acme", "beacon-web", topics=("push-messages", "signup")),
+            language="typescript",
+            test_classes=test_classes(".test.ts", "tests", "signup", "inbox", "settings"),
+            pattern=(P, T, P, P, F, P, P, P, T, P, P, P),
+            weights=STEADY,
+            sources=(Source.PUSH, Source.PULL, Source.SCHEDULE),
+            parameters=(
+                Field(key="SUITE", label="Which tests to run", options=("quick", "full"), default="quick"),
+                Field(key="BROWSER", label="Browser", default="firefox"),
+            ),
+            steps=(
+                Step(name="Build", stage="build", seconds=(6, 11), command="npm run build"),
+                Step(name="Unit tests", stage="test", seconds=(9, 16), command="npm test", tests=38),
+                Step(
+                    name="Static analysis", stage="test", seconds=(5, 9), command="npx semgrep ci", analyzer_warnings=2
+                ),
+            ),
+        ),
+        Pipeline(
+            system="bitbucket",
+            path="beacon-deploy",
+            name="beacon-deploy",
+            number=52,
+            uid=simulation.uid(),
+            repo=demo_repo(simulation, "acme", "beacon-deploy", topics=("canary",)),
+            language="typescript",
+            test_classes=test_classes(".test.ts", "tests", "rollout"),
+            pattern=(P, P, P, P, F, P, P, P, E, P, P, P),
+            weights={P: 88, F: 10, E: 2},
+            sources=(Source.PUSH, Source.WEB),
+            steps=(
+                Step(name="Deploy to staging", stage="staging", seconds=(6, 11), command="bin/deploy staging"),
+                Step(
+                    name="Deploy to production",
+                    stage="production",
                     seconds=(6, 11),
                     command="bin/deploy production",
                     approval=ApprovalKind.MANUAL,

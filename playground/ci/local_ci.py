@@ -3,6 +3,7 @@
 import httpx
 
 from playground.ci.azure_devops import AzureDevOps
+from playground.ci.bitbucket import Bitbucket
 from playground.ci.buildkite import Buildkite
 from playground.ci.circleci import CircleCI
 from playground.ci.demo_history import fill
@@ -25,6 +26,7 @@ SYSTEMS: tuple[type[System], ...] = (
     Jenkins,
     CircleCI,
     AzureDevOps,
+    Bitbucket,
 )
 
 

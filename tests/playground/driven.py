@@ -53,11 +53,13 @@ class Driven(Playground):
     async def decide_outcome(self, build: Build, outcome: str, system: str = "") -> None:
         """Decide how a build that the provider started is going to end."""
         system = system or self.provider.kind
-        simulated = max(
-            (each for each in self.world.builds if each.pipeline.system == system), key=lambda each: each.id
-        )
-        assert not simulated.finished
-        await self.control("outcome", system=system, build=simulated.uid, outcome=outcome)
+        await self.control("outcome", system=system, build=self.simulated_id(system), outcome=outcome)
+
+    def simulated_id(self, system: str = "") -> str:
+        """Return the id that the control interface knows a system's newest build by."""
+        system = system or self.provider.kind
+        builds = [build for build in self.world.builds if build.pipeline.system == system]
+        return max(builds, key=lambda build: build.id).uid
 
     async def webhooks(self) -> list[WebhookEvent]:
         """Return what the provider reads in the webhooks that were sent so far."""
