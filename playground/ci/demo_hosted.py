@@ -7,7 +7,12 @@ from playground.ci.simulation import Simulation
 
 def hosted_pipelines(simulation: Simulation) -> list[Pipeline]:
     """Return the pipelines of these systems. The people who commit must be known already."""
-    return [*_circleci(simulation), *_azure_devops(simulation), *_bitbucket(simulation)]
+    return [
+        *_circleci(simulation),
+        *_azure_devops(simulation),
+        *_bitbucket(simulation),
+        *_travis(simulation),
+    ]
 
 
 def _circleci(simulation: Simulation) -> list[Pipeline]:
@@ -198,5 +203,42 @@ def _bitbucket(simulation: Simulation) -> list[Pipeline]:
                     prompt="Staging looks right?",
                 ),
             ),
+        ),
+    ]
+
+
+def _travis(simulation: Simulation) -> list[Pipeline]:
+    return [
+        Pipeline(
+            system="travis",
+            path="acme/harbor",
+            name="harbor",
+            number=61,
+            uid=simulation.uid(),
+            repo=demo_repo(simulation, "acme", "harbor", topics=("ipv6", "tls-reload")),
+            language="go",
+            test_classes=test_classes("_test.go", "pkg", "dock", "tide", "crane"),
+            pattern=(P, P, T, P, P, F, P, W, P, T, P, P),
+            weights=STEADY,
+            sources=(Source.PUSH, Source.PULL, Source.SCHEDULE),
+            steps=(
+                Step(name="Vet", stage="Test", seconds=(4, 8), command="go vet ./...", warnings=1),
+                Step(name="Go 1.24", stage="Test", seconds=(10, 18), command="go test ./...", tests=33),
+                Step(name="Go tip", stage="Test", seconds=(10, 18), command="go test ./...", tolerated=True),
+                Step(name="Release snapshot", stage="Release", seconds=(6, 11), command="goreleaser --snapshot"),
+            ),
+        ),
+        Pipeline(
+            system="travis",
+            path="acme/harbor-docs",
+            name="harbor-docs",
+            number=62,
+            uid=simulation.uid(),
+            repo=demo_repo(simulation, "acme", "harbor-docs", topics=("quickstart",)),
+            language="typescript",
+            test_classes=test_classes(".test.ts", "tests", "links"),
+            pattern=(P, P, P, P, P, F, P, P, P, P, P, P),
+            weights={P: 92, F: 8},
+            steps=(Step(name="Build the site", stage="Test", seconds=(8, 14), command="make html", warnings=1),),
         ),
     ]

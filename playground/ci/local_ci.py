@@ -13,6 +13,7 @@ from playground.ci.gitlab_v3 import GitLabV3
 from playground.ci.jenkins import Jenkins
 from playground.ci.simulation import Simulation
 from playground.ci.system import System
+from playground.ci.travis import Travis
 from playground.ci.webhooks import Sender
 from playground.ci.xcode_cloud import XcodeCloud
 from playground.clock import Clock
@@ -27,6 +28,7 @@ SYSTEMS: tuple[type[System], ...] = (
     CircleCI,
     AzureDevOps,
     Bitbucket,
+    Travis,
 )
 
 

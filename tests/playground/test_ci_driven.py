@@ -57,6 +57,17 @@ KINDS = [
         wrong={"token": "wrong"},
         has_artifacts=False,
     ),
+    Kind(
+        connection="demo-travis",
+        pipelines=frozenset({"acme/harbor", "acme/harbor-docs"}),
+        tested="acme/harbor",
+        gated=None,
+        parameters={"SUITE": "full run", "RACE": "1"},
+        branch="feature/ipv6",
+        wrong={"token": "wrong"},
+        counts_tests=False,
+        has_artifacts=False,
+    ),
 ]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.connection)
 
@@ -231,6 +242,7 @@ async def test_the_poll_reports_a_new_build_and_its_end_once(kind: Kind) -> None
 @each_kind
 async def test_a_webhook_of_the_builds_end_is_accepted_and_a_forged_one_is_not(kind: Kind) -> None:
     async with opened(kind) as (ground, tested):
+        await ground.provider.check()  # Travis CI's key is fetched then
         await ground.control("webhooks", on=True, bot_url="http://bot.test")
         build = await started(ground, kind, tested, "fail")
         ended = await ground.until(build)
