@@ -14,6 +14,7 @@ from playground.ci.jenkins import Jenkins
 from playground.ci.simulation import Simulation
 from playground.ci.system import System
 from playground.ci.travis import Travis
+from playground.ci.truto import Truto
 from playground.ci.webhooks import Sender
 from playground.ci.xcode_cloud import XcodeCloud
 from playground.clock import Clock
@@ -51,7 +52,8 @@ class LocalCi(Simulation):
         fill(self)
         if not speed:
             self.set_speed(0.0)
-        self.systems: dict[str, System] = {kind.name: kind(self) for kind in SYSTEMS}
+        systems = {kind.name: kind(self) for kind in SYSTEMS}
+        self.systems: dict[str, System] = {**systems, Truto.name: Truto(self, systems)}
         self.sender = Sender(self, self.systems)
 
     @property

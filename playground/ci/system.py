@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, ClassVar
@@ -75,7 +75,7 @@ class Call:
         return self.request.headers.get(name, "")
 
 
-Handler = Callable[[Call], Response]
+Handler = Callable[[Call], Response | Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +192,15 @@ class System(ABC):
         response.headers["Retry-After"] = str(ceil(retry_after))
         return response
 
+    @property
+    def pipelines(self) -> list[Pipeline]:
+        """Return this system's pipelines."""
+        return self.simulation.of_system(self.name)
+
+    def hears_of(self, build: Build) -> bool:
+        """Return whether the events of a build make webhooks of this system."""
+        return build.pipeline.system == self.name
+
     # addresses
 
     @property
@@ -261,7 +270,8 @@ class System(ABC):
             response = self.limited(max(meter.reset_in(now) for meter in self.meters() if not meter.left()))
         else:
             try:
-                response = handler(call)
+                made = handler(call)
+                response = await made if isinstance(made, Awaitable) else made
             except Refusal as refusal:
                 response = refusal.response
         response.headers.update(self.rate_headers(now))
