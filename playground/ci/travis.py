@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci import travis_wire as wire
-from playground.ci.model import Build, Job, Person, Pipeline, Source, stamp
+from playground.ci.model import Build, Job, JobState, Person, Pipeline, Source, stamp
 from playground.ci.simulation import Simulation, newest_first
 from playground.ci.system import JSON, Call, Meter, Refusal, System, WebhookRequest, answer, whole
 from playground.ci.travis_wire import OWNER
@@ -285,10 +285,11 @@ class Travis(System):
 
     def _restart_job(self, call: Call) -> Response:
         build, job = self._find_job(call)
-        if not job.state.final:
+        if not job.state.final and job.state is not JobState.CREATED:
             raise self._conflict("job_already_running", "job already running, cannot restart")
         before = wire.job(build, job, self.owner)
-        self.simulation.retry(build, [job], self.owner, in_place=True)
+        if job.state.final:  # one that waits for others runs anyhow
+            self.simulation.retry(build, [job], self.owner, in_place=True)
         return self._accepted("job", before, "restart")
 
     # logs

@@ -136,9 +136,7 @@ class Truto(System):
             raw: object = reply.json()
         except ValueError:
             raw = reply.text
-        response = self._refuse(
-            reply.status_code, "The integration refused the request", truto_is_remote_error=True, raw_response=raw
-        ).response
+        response = self._refuse(reply.status_code, _message(raw), truto_is_remote_error=True, raw_response=raw).response
         response.headers.update({name: reply.headers[name] for name in ("retry-after",) if name in reply.headers})
         return Refusal(response)
 
@@ -349,6 +347,16 @@ class Truto(System):
             "X-Truto-Signature": f"format=sha256,v={signature}",
         }
         return [WebhookRequest(headers=headers, body=body)]
+
+
+def _message(raw: object) -> str:
+    """Return what a system says of its refusal, wherever its body has the words."""
+    body = raw if isinstance(raw, dict) else {}
+    error = body.get("error")
+    words = (
+        body.get("message") or body.get("error_message") or (error.get("message") if isinstance(error, dict) else "")
+    )
+    return str(words or "The integration refused the request")
 
 
 def account_id(integration: str) -> str:
