@@ -598,7 +598,8 @@ class AzureDevOps(System):
 
     @override
     def page_of(self, request: Request) -> str:
-        path, query = str(request.path_params["rest"]), request.query_params
+        path = str(request.path_params["rest"]).replace(PROJECT_ID, PROJECT)
+        query = request.query_params
         names = [name for name in ("buildId", "definitionId") if name in query]
         return f"{path}?{names[0]}={query[names[0]]}" if names else path
 

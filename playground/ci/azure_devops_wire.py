@@ -162,7 +162,7 @@ def run(build: Build, root: str, owner: Person) -> JSON:
         "requestedBy": person(build.creator or owner) if is_manual else SERVICE,
         "lastChangedDate": stamp(build.updated_at),
         "repository": repository(pipeline.repo),
-        "triggerInfo": {} if is_manual and not build.pull else about,
+        "triggerInfo": about,
         "triggeredByBuild": None,
         "_links": {"web": {"href": f"{root}/{PROJECT}/_build/results?buildId={build.id}"}},
     }

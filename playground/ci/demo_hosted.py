@@ -80,7 +80,7 @@ def _circleci(simulation: Simulation) -> list[Pipeline]:
 
 def _azure_devops(simulation: Simulation) -> list[Pipeline]:
     repo = demo_repo(simulation, "acme", "atlas", topics=("map-tiles", "offline-search"))
-    classes = test_classes("Tests.java", "src/test/java/atlas", "atlas.RouteTests", "atlas.TileTests")
+    classes = test_classes(".java", "src/test/java/atlas", "RouteTests", "TileTests")
     return [
         Pipeline(
             system="azure_devops",
