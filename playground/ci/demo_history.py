@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from playground.ci.demo_pipelines import HOUR, demo_pipelines
+from playground.ci.demo_pipelines import demo_pipelines
+from playground.ci.demo_repos import HOUR
 from playground.ci.model import Build, Outcome, Pipeline, Pull, Source
 from playground.ci.simulation import Simulation
 from playground.team import TEAM

@@ -1,30 +1,9 @@
 """The repositories and pipelines of the local CI systems as they are defined at the start, without builds."""
 
-from playground.ci.model import (
-    ApprovalKind,
-    Field,
-    Outcome,
-    Person,
-    Pipeline,
-    Pull,
-    Repo,
-    Source,
-    Step,
-)
+from playground.ci.demo_hosted import hosted_pipelines
+from playground.ci.demo_repos import SHAKY, STEADY, E, F, O, P, T, W, demo_repo, test_classes
+from playground.ci.model import ApprovalKind, Field, Pipeline, Source, Step
 from playground.ci.simulation import Simulation
-
-HOUR = 3600.0
-
-P, F, T, W, E, O = (  # noqa: E741 - one letter an outcome keeps the patterns below readable
-    Outcome.PASS,
-    Outcome.FAIL,
-    Outcome.TEST_FAILURE,
-    Outcome.WARNINGS,
-    Outcome.ERROR,
-    Outcome.TIMEOUT,
-)
-STEADY = {P: 70, T: 14, W: 8, F: 6, E: 1, O: 1}
-SHAKY = {P: 45, T: 45, O: 10}
 
 
 def demo_pipelines(simulation: Simulation) -> list[Pipeline]:
@@ -36,37 +15,13 @@ def demo_pipelines(simulation: Simulation) -> list[Pipeline]:
         *_gitlab_v3(simulation),
         *_github_actions(simulation),
         *_jenkins(simulation),
+        *hosted_pipelines(simulation),
     ]
 
 
-def _repo(simulation: Simulation, owner: str, name: str, *, default: str = "main", topics: tuple[str, ...]) -> Repo:
-    repo = Repo(
-        owner=owner, name=name, number=simulation.next_id("repo", 20), uid=simulation.uid(), default_branch=default
-    )
-    people: list[Person] = simulation.people
-    at = simulation.now - 90 * HOUR
-    simulation.commit(repo, default, "Start the week from a green build", people[0], at)
-    for index, topic in enumerate(topics):
-        author = people[index % len(people)]
-        branch = f"feature/{topic}"
-        title = topic.replace("-", " ").capitalize()
-        simulation.commit(repo, branch, title, author, at + (index + 1) * HOUR)
-        number = simulation.next_id(f"pull/{repo.slug}", 41)
-        repo.pulls[number] = Pull(
-            number=number, title=title, branch=branch, target=default, author=author, uid=simulation.uid()
-        )
-    for tag in ("v2.3.0", "v2.4.0"):
-        repo.tags[tag] = repo.branches[default]
-    return repo
-
-
-def _classes(ending: str, folder: str, *names: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, f"{folder}/{name}{ending}") for name in names)
-
-
 def _buildkite(simulation: Simulation) -> list[Pipeline]:
-    web = _repo(simulation, "demo", "web", topics=("checkout", "dark-mode"))
-    classes = _classes(".test.ts", "src", "basket", "session", "price", "search")
+    web = demo_repo(simulation, "demo", "web", topics=("checkout", "dark-mode"))
+    classes = test_classes(".test.ts", "src", "basket", "session", "price", "search")
     return [
         Pipeline(
             system="buildkite",
@@ -155,9 +110,9 @@ def _buildkite(simulation: Simulation) -> list[Pipeline]:
             name="Flaky tests",
             number=3,
             uid=simulation.uid(),
-            repo=_repo(simulation, "demo", "flaky", topics=("quarantine",)),
+            repo=demo_repo(simulation, "demo", "flaky", topics=("quarantine",)),
             language="ruby",
-            test_classes=_classes("_spec.rb", "spec", "importer", "mailer", "clock"),
+            test_classes=test_classes("_spec.rb", "spec", "importer", "mailer", "clock"),
             pattern=(T, P, P, T, P, T, T, P, O, P, T, P),
             weights=SHAKY,
             steps=(
@@ -174,8 +129,8 @@ def _buildkite(simulation: Simulation) -> list[Pipeline]:
 
 
 def _xcode_cloud(simulation: Simulation) -> list[Pipeline]:
-    repo = _repo(simulation, "acme", "aurora-ios", topics=("widgets", "passkeys", "live-activities"))
-    classes = _classes(".swift", "AuroraTests", "BasketTests", "LoginTests", "MoneyTests", "SearchTests")
+    repo = demo_repo(simulation, "acme", "aurora-ios", topics=("widgets", "passkeys", "live-activities"))
+    classes = test_classes(".swift", "AuroraTests", "BasketTests", "LoginTests", "MoneyTests", "SearchTests")
     build = Step(
         name="Build - iOS",
         stage="actions",
@@ -256,9 +211,9 @@ def _gitlab(simulation: Simulation) -> list[Pipeline]:
             name="backend",
             number=21,
             uid=simulation.uid(),
-            repo=_repo(simulation, "acme", "backend", topics=("invoices", "rate-limits")),
+            repo=demo_repo(simulation, "acme", "backend", topics=("invoices", "rate-limits")),
             language="ruby",
-            test_classes=_classes("_spec.rb", "spec/models", "invoice", "charge", "customer"),
+            test_classes=test_classes("_spec.rb", "spec/models", "invoice", "charge", "customer"),
             pattern=(P, P, T, T, P, P, W, P, F, P, P, T),
             weights=STEADY,
             sources=(Source.PUSH, Source.PUSH, Source.PULL, Source.SCHEDULE),
@@ -295,9 +250,9 @@ def _gitlab(simulation: Simulation) -> list[Pipeline]:
             name="api-gateway",
             number=22,
             uid=simulation.uid(),
-            repo=_repo(simulation, "acme", "api-gateway", topics=("mtls",)),
+            repo=demo_repo(simulation, "acme", "api-gateway", topics=("mtls",)),
             language="go",
-            test_classes=_classes("_test.go", "internal", "limiter", "proxy", "router"),
+            test_classes=test_classes("_test.go", "internal", "limiter", "proxy", "router"),
             pattern=(P, P, P, P, T, P, P, F, P, P, P, P),
             weights=STEADY,
             steps=(
@@ -331,9 +286,9 @@ def _gitlab_v3(simulation: Simulation) -> list[Pipeline]:
             name="monolith",
             number=7,
             uid=simulation.uid(),
-            repo=_repo(simulation, "legacy", "monolith", default="master", topics=("soap",)),
+            repo=demo_repo(simulation, "legacy", "monolith", default="master", topics=("soap",)),
             language="java",
-            test_classes=_classes(".java", "src/test/java/demo", "OrderServiceTest", "StockTest"),
+            test_classes=test_classes(".java", "src/test/java/demo", "OrderServiceTest", "StockTest"),
             pattern=(P, F, P, P, P, T, P, P, P, F, F, P),
             weights=STEADY,
             steps=(
@@ -360,8 +315,8 @@ def _gitlab_v3(simulation: Simulation) -> list[Pipeline]:
 
 
 def _github_actions(simulation: Simulation) -> list[Pipeline]:
-    repo = _repo(simulation, "acme", "storefront", topics=("gift-cards", "checkout-v2"))
-    classes = _classes(".test.ts", "tests", "cart", "account", "catalog")
+    repo = demo_repo(simulation, "acme", "storefront", topics=("gift-cards", "checkout-v2"))
+    classes = test_classes(".test.ts", "tests", "cart", "account", "catalog")
     return [
         Pipeline(
             system="github_actions",
@@ -437,7 +392,7 @@ def _github_actions(simulation: Simulation) -> list[Pipeline]:
 
 
 def _jenkins(simulation: Simulation) -> list[Pipeline]:
-    classes = _classes(".java", "src/test/java/demo", "demo.orders.OrderTest", "demo.stock.StockTest")
+    classes = test_classes(".java", "src/test/java/demo", "demo.orders.OrderTest", "demo.stock.StockTest")
     return [
         Pipeline(
             system="jenkins",
@@ -445,7 +400,7 @@ def _jenkins(simulation: Simulation) -> list[Pipeline]:
             name="nightly-regression",
             number=1,
             uid=simulation.uid(),
-            repo=_repo(simulation, "acme", "orders", topics=("refunds",)),
+            repo=demo_repo(simulation, "acme", "orders", topics=("refunds",)),
             language="java",
             test_classes=classes,
             pattern=(P, T, P, P, T, T, P, P, W, P, P, T),
@@ -471,7 +426,7 @@ def _jenkins(simulation: Simulation) -> list[Pipeline]:
             group="release",
             number=2,
             uid=simulation.uid(),
-            repo=_repo(simulation, "acme", "publisher", topics=("signing",)),
+            repo=demo_repo(simulation, "acme", "publisher", topics=("signing",)),
             language="java",
             test_classes=classes,
             pattern=(P, P, P, F, P, P, P, P, P, P, F, P),
@@ -501,7 +456,7 @@ def _jenkins(simulation: Simulation) -> list[Pipeline]:
             name="docs",
             number=3,
             uid=simulation.uid(),
-            repo=_repo(simulation, "acme", "docs", topics=("search",)),
+            repo=demo_repo(simulation, "acme", "docs", topics=("search",)),
             language="typescript",
             test_classes=classes,
             pattern=(P, P, P, P, P, F, P, P, P, P, P, P),

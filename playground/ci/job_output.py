@@ -366,6 +366,17 @@ def visible(build: Build, job: Job, now: float) -> list[Line]:
     return [line for line in whole if line.share <= share]
 
 
+def sections(shown: list[Line]) -> list[tuple[str, list[Line]]]:
+    """Return the lines of a log in its sections, each with its title; the last word belongs to the last one."""
+    made: list[tuple[str, list[Line]]] = []
+    for line in shown:
+        if line.kind == "section":
+            made.append((line.text, []))
+        elif made:
+            made[-1][1].append(line)
+    return made
+
+
 def log_times(build: Build, job: Job, now: float) -> list[str]:
     """Return when each visible line was written."""
     start = job.started_at or 0.0

@@ -2,7 +2,10 @@
 
 import httpx
 
+from playground.ci.azure_devops import AzureDevOps
+from playground.ci.bitbucket import Bitbucket
 from playground.ci.buildkite import Buildkite
+from playground.ci.circleci import CircleCI
 from playground.ci.demo_history import fill
 from playground.ci.github_actions import GitHubActions
 from playground.ci.gitlab import GitLab
@@ -10,11 +13,24 @@ from playground.ci.gitlab_v3 import GitLabV3
 from playground.ci.jenkins import Jenkins
 from playground.ci.simulation import Simulation
 from playground.ci.system import System
+from playground.ci.travis import Travis
+from playground.ci.truto import Truto
 from playground.ci.webhooks import Sender
 from playground.ci.xcode_cloud import XcodeCloud
 from playground.clock import Clock
 
-SYSTEMS: tuple[type[System], ...] = (Buildkite, XcodeCloud, GitLab, GitLabV3, GitHubActions, Jenkins)
+SYSTEMS: tuple[type[System], ...] = (
+    Buildkite,
+    XcodeCloud,
+    GitLab,
+    GitLabV3,
+    GitHubActions,
+    Jenkins,
+    CircleCI,
+    AzureDevOps,
+    Bitbucket,
+    Travis,
+)
 
 
 class LocalCi(Simulation):
@@ -36,7 +52,8 @@ class LocalCi(Simulation):
         fill(self)
         if not speed:
             self.set_speed(0.0)
-        self.systems: dict[str, System] = {kind.name: kind(self) for kind in SYSTEMS}
+        systems = {kind.name: kind(self) for kind in SYSTEMS}
+        self.systems: dict[str, System] = {**systems, Truto.name: Truto(self, systems)}
         self.sender = Sender(self, self.systems)
 
     @property

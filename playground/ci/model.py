@@ -206,7 +206,7 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class Pipeline:
-    """What can be built. `counter` names the series its build numbers come from."""
+    """What can be built. `counter` names the series its build numbers come from; `parameters` are asked for at a start."""
 
     system: str
     path: str
@@ -224,6 +224,7 @@ class Pipeline:
     created_at: float = 0.0
     enabled: bool = True
     test_classes: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[Field, ...] = ()
     builds: list["Build"] = field(default_factory=list)
 
     @property

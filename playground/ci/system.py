@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, ClassVar
@@ -75,7 +75,7 @@ class Call:
         return self.request.headers.get(name, "")
 
 
-Handler = Callable[[Call], Response]
+Handler = Callable[[Call], Response | Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,11 @@ class System(ABC):
         self.simulation = simulation
         self.fault: Fault | None = None
         self.requests = 0
-        self.webhook_secret = hashlib.sha256(f"{simulation.seed}/{self.name}/hook".encode()).hexdigest()[:32]
+        self.webhook_secret = self.secret("hook")[:32]
+
+    def secret(self, purpose: str) -> str:
+        """Return a secret of this server, 64 hexadecimal digits; the same for the same seed and purpose."""
+        return hashlib.sha256(f"{self.simulation.seed}/{self.name}/{purpose}".encode()).hexdigest()
 
     # what differs between vendors
 
@@ -187,6 +191,15 @@ class System(ABC):
         response = self.failure(429, "Too many requests")
         response.headers["Retry-After"] = str(ceil(retry_after))
         return response
+
+    @property
+    def pipelines(self) -> list[Pipeline]:
+        """Return this system's pipelines."""
+        return self.simulation.of_system(self.name)
+
+    def hears_of(self, build: Build) -> bool:
+        """Return whether the events of a build make webhooks of this system."""
+        return build.pipeline.system == self.name
 
     # addresses
 
@@ -257,7 +270,8 @@ class System(ABC):
             response = self.limited(max(meter.reset_in(now) for meter in self.meters() if not meter.left()))
         else:
             try:
-                response = handler(call)
+                made = handler(call)
+                response = await made if isinstance(made, Awaitable) else made
             except Refusal as refusal:
                 response = refusal.response
         response.headers.update(self.rate_headers(now))
@@ -295,16 +309,16 @@ class System(ABC):
         pipelines = self.simulation.of_system(self.name)
         if not page_path:
             return web_pages.overview(
-                self.label, [(it, f"{self.mount}{quote(self.pipeline_web_path(it))}") for it in pipelines]
+                self.label, [(it, f"{self.mount}{_in_page(self.pipeline_web_path(it))}") for it in pipelines]
             )
         for pipeline in pipelines:
             home = self.pipeline_web_path(pipeline).strip("/")
             if page_path == home:
-                builds = [(it, f"{self.mount}{quote(self.web_path(it))}") for it in web_pages.latest(pipeline)]
+                builds = [(it, f"{self.mount}{_in_page(self.web_path(it))}") for it in web_pages.latest(pipeline)]
                 return web_pages.pipeline_page(self.label, pipeline, f"{self.mount}/", builds)
             for build in pipeline.builds:
                 if self._is_page_of(build, page_path):
-                    return web_pages.build_page(self.label, build, f"{self.mount}/{quote(home)}")
+                    return web_pages.build_page(self.label, build, f"{self.mount}/{_in_page(home)}")
         return None
 
     def _is_page_of(self, build: Build, page_path: str) -> bool:
@@ -322,13 +336,17 @@ class System(ABC):
 
         async def endpoint(request: Request) -> Response:
             self.simulation.settle()
-            page = self.web_page(request.path_params["rest"]) if request.method == "GET" else None
+            page = self.web_page(self.page_of(request)) if request.method == "GET" else None
             if page is not None:
                 return HTMLResponse(page)
             call = Call(request, await request.body())
             return await self._serve(call, lambda _call: self.unknown_path(call), open_to_all=False)
 
         return Route("/{rest:path}", endpoint, methods=list(METHODS))
+
+    def page_of(self, request: Request) -> str:
+        """Return the path below the mount by which `web_page` knows what was asked for."""
+        return str(request.path_params["rest"])
 
     def unknown_path(self, call: Call) -> Response:
         """Return the API's refusal of a path that it does not have."""
@@ -352,6 +370,11 @@ class System(ABC):
                         if uid == artifact.uid and job.erased_at is None:
                             return artifact
         return None
+
+
+def _in_page(path: str) -> str:
+    """Return a page's path, with its query where it has one, as a link holds it."""
+    return quote(path, safe="/?=")
 
 
 def other_origin(call: Call) -> str:

@@ -80,8 +80,9 @@ class Sender:
     def _enqueue(self, event: str, build: Build) -> None:
         if not self.on:
             return
-        system = self._systems[build.pipeline.system]
-        self._waiting.extend((system.connection, request) for request in system.webhooks(event, build))
+        for system in self._systems.values():
+            if system.hears_of(build):
+                self._waiting.extend((system.connection, request) for request in system.webhooks(event, build))
 
     async def _run(self) -> None:
         while True:

@@ -273,7 +273,8 @@ class Client:
         """Return a run as a build, with its commit's message where that is known already."""
         commit = run.target.commit.hash if run.target and run.target.commit else None
         about = self._commits.get(commit or "")
-        return convert.build(run, self._connection, pipeline, about, by_duration=by_duration)
+        site = urls.site(self._options)
+        return convert.build(run, self._connection, pipeline, about, by_duration=by_duration, site=site)
 
     async def run(self, pipeline: str, build: str, *, with_variables: bool = False) -> wire.PipelineRun:
         """Return a run by its UUID or number. Costs one request."""

@@ -135,8 +135,9 @@ def build(
     commit: wire.Commit | None = None,
     *,
     by_duration: bool = False,
+    site: str = urls.SITE,
 ) -> Build:
-    """Return a run as a build; `commit` is what the repository reports of its commit.
+    """Return a run as a build; `commit` is what the repository reports of its commit, `site` where its page lies.
 
     Its pipeline is the repository that the run names; `pipeline` is the one that was asked for. With `by_duration` the
     start of a finished run is its end less its duration, for listings that do not read its steps.
@@ -178,7 +179,7 @@ def build(
         started_at=_start_by_duration(completed_at, run.duration_in_seconds) if by_duration else None,
         completed_at=completed_at,
         updated_at=completed_at,
-        web_url=page(run),
+        web_url=page(run, site),
     )
 
 
@@ -208,9 +209,9 @@ def selector_name(selector: wire.Selector | None, between: str = ": ") -> str | 
     return f"{selector.type}{between}{selector.pattern}" if selector.pattern else selector.type
 
 
-def page(run: wire.PipelineRun) -> str | None:
-    """Return a run's page."""
-    return urls.run_page(run.repository.full_name if run.repository else None, run.build_number)
+def page(run: wire.PipelineRun, site: str = urls.SITE) -> str | None:
+    """Return a run's page below `site`."""
+    return urls.run_page(run.repository.full_name if run.repository else None, run.build_number, site)
 
 
 def trigger(run: wire.PipelineRun) -> Trigger:

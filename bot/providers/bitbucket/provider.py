@@ -295,7 +295,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         """
         run = await self._client.run(pipeline, build)
         failed = [step for step in await self._client.steps_of(run, pipeline) if convert.has_failed(step)]
-        page = convert.page(run)
+        page = convert.page(run, urls.site(self.options))
         issues = [convert.step_issue(step, page) for step in failed]
         if why := convert.reason(run.state):
             issues.append(Issue(kind=IssueKind.ERROR, message=why, url=page))
@@ -349,7 +349,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         """Return the repository that a commit's status names, or the run whose trace ended."""
         if not webhook.is_signed(headers, body, self.webhook_secret()):
             raise AuthFailed("The webhook's signature does not fit.", provider=self.label, status=401)
-        return webhook.parse_event(headers, body, self.options.workspace)
+        return webhook.parse_event(headers, body, self.options.workspace, urls.site(self.options))
 
     # helpers
 

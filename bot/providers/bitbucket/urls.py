@@ -14,7 +14,7 @@ API_VERSION = "/2.0"
 """The last part of the API's root; pages lie beside it."""
 _UUID = re.compile(r"\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", re.IGNORECASE)
 _FRAGMENT_RESULT = re.compile(r"!?/results/(\d{1,12})(?:/steps/([^/]+))?")
-_PIPELINES_PAGE = re.compile(r"https://bitbucket\.org/[^/]+/[^/]+/(?:addon/pipelines/home#!|pipelines)/results/\d+")
+_PIPELINES_PAGE = re.compile(r"/[^/]+/[^/]+/(?:addon/pipelines/home#!|pipelines)/results/\d+")
 
 
 # API paths
@@ -33,14 +33,14 @@ def repository_path(workspace: str, repository: str, *segments: str | int) -> st
 # web pages
 
 
-def run_page(full_name: str | None, number: int | None) -> str | None:
-    """Return a run's page, None where its repository or its number is not reported.
+def run_page(full_name: str | None, number: int | None, site: str = SITE) -> str | None:
+    """Return a run's page below `site`, None where its repository or its number is not reported.
 
     The answer's own links may name a host that nobody reaches.
     """
     if not full_name or number is None:
         return None
-    return _page(SITE, *full_name.split("/"), "pipelines", "results", number)
+    return _page(site, *full_name.split("/"), "pipelines", "results", number)
 
 
 def step_page(run: str | None, step: str) -> str | None:
@@ -56,15 +56,22 @@ def _page(root: str, *segments: str | int) -> str | None:
         return None
 
 
-def is_pipelines_page(url: str | None) -> bool:
-    """Return whether an address is the page of a run, as Pipelines' own commit statuses name it."""
-    return _PIPELINES_PAGE.match(url or "") is not None
+def is_pipelines_page(url: str | None, site: str = SITE) -> bool:
+    """Return whether an address is the page of a run below `site`, as Pipelines' own commit statuses name it."""
+    address = url or ""
+    return address.startswith(site) and _PIPELINES_PAGE.match(address.removeprefix(site)) is not None
+
+
+def site(options: BitbucketOptions) -> str:
+    """Return where the connection's pages lie: at Bitbucket's own site, or beside its `url` where that is another API."""
+    own = options.url.rstrip("/").removesuffix(API_VERSION)
+    return SITE if own in {"", *HOMES} else own
 
 
 def homes(options: BitbucketOptions) -> tuple[str, ...]:
     """Return the addresses below which the connection's pages lie: Bitbucket's own, and one beside its `url`."""
-    own = options.url.rstrip("/").removesuffix(API_VERSION)
-    return (*HOMES, own) if own else HOMES
+    own = site(options)
+    return HOMES if own in HOMES else (*HOMES, own)
 
 
 def parse_url(url: str, options: BitbucketOptions) -> Page | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from bot.core.models import WebhookEvent
 from bot.providers.base.webhooks import same_secret
 from bot.providers.bitbucket import wire
-from bot.providers.bitbucket.urls import is_pipelines_page
+from bot.providers.bitbucket.urls import SITE, is_pipelines_page
 
 SIGNATURE_HEADER = "x-hub-signature"
 
@@ -25,15 +25,15 @@ def is_signed(headers: Mapping[str, str], body: bytes, secret: str) -> bool:
     return same_secret(headers.get(SIGNATURE_HEADER, ""), signature(body, secret))
 
 
-def parse_event(headers: Mapping[str, str], body: bytes, workspace: str) -> WebhookEvent | None:
-    """Return what a webhook says, or None for an event that is not about runs or of another workspace.
+def parse_event(headers: Mapping[str, str], body: bytes, workspace: str, site: str = SITE) -> WebhookEvent | None:
+    """Return what a webhook says, or None for an event that is not about runs below `site` or of another workspace.
 
     A commit's status names the repository only (its number is no id); the trace of a run names the run. The delivery
     is the request's id, else a digest of the body. Raises UnexpectedResponse for a body that does not read.
     """
     event = wire.Hook.of(body)
     run = _finished_run(event)
-    is_status = event.commit_status is not None and is_pipelines_page(event.commit_status.url)
+    is_status = event.commit_status is not None and is_pipelines_page(event.commit_status.url, site)
     if run is None and not is_status:
         return None
     repository = event.repository or wire.RepositoryName()

@@ -5,7 +5,6 @@ CircleCI writes the same project as `gh/acme/web` in the API and as `github/acme
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from bot.core.errors import NotFound
 from bot.core.models import Page
@@ -74,8 +73,7 @@ def is_cloud(url: str) -> bool:
 
 def web_homes(url: str) -> tuple[str, ...]:
     """Return where people's pages lie: beside the API on a server of one's own, apart from it in the cloud."""
-    parts = urlsplit(url)
-    return CLOUD_PAGES if not url or is_cloud(url) else (f"{parts.scheme}://{parts.netloc}",)
+    return CLOUD_PAGES if not url or is_cloud(url) else (url.rstrip("/"),)
 
 
 def is_number(text: str) -> bool:

@@ -152,7 +152,9 @@ export function Systems({ state, tell }) {
               {systems.systems.map((it) => <option key={it.system} value={it.system}>{it.label}</option>)}
             </select>
           </Field>
-          <Push key={system.system} system={system} systems={systems} act={act} />
+          {system.pipelines.length > 0
+            ? <Push key={system.system} system={system} systems={systems} act={act} />
+            : <p className="hint">It has no builds of its own: it hands out those of the other systems.</p>}
           {system.pipelines.map((pipeline) => (
             <section key={pipeline.pipeline} aria-label={pipeline.pipeline}>
               <h3>
