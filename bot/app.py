@@ -59,6 +59,9 @@ RELEASE_SECONDS = 60.0
 SCHEDULED_SECONDS = 10.0
 AGAIN_SECONDS = 3.0
 POLLER_LATE = timedelta(seconds=60)
+POLL_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
+DELIVERY_BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
+"""Seconds. A notification may wait half a minute for its build's details, so the library's default (10 at most) is too short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,14 @@ class Metrics:
         return cls(
             registry,
             Counter("buildbell_polls_total", "Polls of connections.", ["provider", "outcome"], registry=registry),
-            Histogram("buildbell_poll_seconds", "Duration of a poll.", ["provider"], registry=registry),
             Histogram(
-                "buildbell_delivery_seconds", "From the creation of a notification to its post.", registry=registry
+                "buildbell_poll_seconds", "Duration of a poll.", ["provider"], buckets=POLL_BUCKETS, registry=registry
+            ),
+            Histogram(
+                "buildbell_delivery_seconds",
+                "From the creation of a notification to its post.",
+                buckets=DELIVERY_BUCKETS,
+                registry=registry,
             ),
         )
 
