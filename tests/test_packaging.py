@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(
         not (PAGE / "index.html").exists() and not MODULES.exists() and not IN_CI, reason="the page is not built here"
     ),
-    pytest.mark.xdist_group("packaging"),
 ]
 
 
