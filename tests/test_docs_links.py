@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.manifest import EVENTS, SCOPES
+from bot.providers import PROVIDERS
 from bot.settings import ENVIRONMENT
 from commands.core.grammar import clean
 from commands.registry import REGISTRY
@@ -151,3 +152,16 @@ def test_every_test_that_the_threats_name_exists_and_every_threat_names_one() ->
         named = set(re.findall(r"`(test_\w+)`", row))
         assert named, row
         assert named <= defined, named - defined
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_every_ci_system_has_its_credentials_what_works_what_does_not_its_webhook_and_its_limits(kind: str) -> None:
+    text = (ROOT / f"docs/providers/{kind}.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    for expected in ("What works", "What does not, and why", "Webhook", "Limits"):
+        assert expected in headings
+    assert re.search(r"^## (The token|The key|The credentials|Credentials)$", text, flags=re.MULTILINE)
+    if kind != "truto":
+        assert re.search(r"\*[^*\n]+ > [^*]+\*", text), "no way to the token, click by click"
+    webhook = text.split("\n## Webhook\n")[1].split("\n## ")[0]
+    assert re.search(r"/hooks/CONNECTION|PUBLIC_URL|no address", webhook)
