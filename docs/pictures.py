@@ -47,7 +47,8 @@ async def broken_build(page: Page, stage: Stage) -> None:
     await stage.ci("finish", system="xcode_cloud", build=build["id"], outcome="test_failure")
     notification = page.get_by_role("article").filter(has_text="Posted because")
     await expect(notification).to_be_visible(timeout=SLOW_MS)
-    await stage.ci("advance", seconds=20)  # the live card is edited at most every 15 seconds; then it shrinks to one line
+    # The live card is edited at most every 15 seconds; then it shrinks to one line.
+    await stage.ci("advance", seconds=20)
     await expect(page.get_by_role("button", name="Rebuild")).to_have_count(1, timeout=SLOW_MS)
     await notification.scroll_into_view_if_needed()
 
