@@ -184,6 +184,37 @@ def test_compose_migrates_first_and_serves_with_secrets_from_files() -> None:
     assert {mount.split(":")[0] for mount in services["db"]["volumes"]} == set(compose["volumes"])
 
 
+def read_with_files(environment: dict[str, str], folder: Path) -> Settings:
+    """Read the settings as a container would, every file that the environment names being there."""
+    values: dict[str, str] = {}
+    for name, value in environment.items():
+        if name.endswith("_FILE"):
+            text = f"1:{'A' * 43}=" if "KEYS" in name else "postgresql://b@db/b" if "DATABASE" in name else "secret"
+            (folder / name).write_text(f"{text}\n")
+        values[name] = str(folder / name) if name.endswith("_FILE") else value
+    config = folder / "buildbell.toml"
+    config.write_text("")
+    return Settings.read(
+        {**values, "BUILDBELL_CONFIG": str(config), "PUBLIC_URL": "https://b.example.com", "LOG_LEVEL": ""}
+    )
+
+
+@pytest.mark.parametrize("name", ["migrate", "web", "worker"])
+def test_a_service_of_compose_has_all_it_needs(name: str, tmp_path: Path) -> None:
+    settings = read_with_files(yaml.safe_load(read("compose.yaml"))["services"][name]["environment"], tmp_path)
+    assert settings.problems_for_serving(web=name == "web") == []
+    assert settings.database_url == "postgresql://b@db/b"
+    assert settings.health_port == (3000 if name == "worker" else None)
+
+
+def test_a_pod_has_all_it_needs(tmp_path: Path) -> None:
+    [deployment] = kubernetes("Deployment")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    settings = read_with_files({item["name"]: item["value"] for item in container["env"]}, tmp_path)
+    assert settings.problems_for_serving(web=True) == []
+    assert settings.database_url == "postgresql://b@db/b"
+
+
 def test_secrets_and_configuration_of_a_deployment_are_never_committed() -> None:
     ignored = read(".gitignore").splitlines()
     assert {"/secrets/", "/config/", ".env", "buildbell.toml"} <= set(ignored)

@@ -1,6 +1,7 @@
 """The pages lead somewhere: links, anchors, pictures, commands, settings, scopes and the tests they name."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_every_page_is_reached_from_the_readme() -> None:
             other = (page.parent / target).resolve()
             waiting += sorted(other.glob("*.md")) if other.is_dir() else [other]
     assert sorted(id_of(page) for page in PAGES if page not in reached) == []
+
+
+def test_every_scene_has_its_pictures_in_light_and_dark() -> None:
+    scenes = runpy.run_path(str(ROOT / "docs" / "pictures.py"))["SCENES"]
+    taken = {path.name for path in (ROOT / "docs" / "pictures").iterdir()}
+    assert taken == {f"{scene}-{theme}.png" for scene in scenes for theme in ("light", "dark")}
 
 
 def test_every_picture_is_shown_somewhere() -> None:
