@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := bot commands playground tests bench docs
 
-.PHONY: help setup demo test check format lint types layers dead docs bench clean
+.PHONY: help setup demo test check format lint types layers dead docs pictures lock wheel image bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready playground/page/dist/index.html ## install everything into .venv and build the page
 
@@ -48,6 +48,21 @@ dead: $(VENV)/.ready
 
 docs: setup ## write the pages that are made from the code
 	$(BIN)/python docs/build.py
+
+pictures: setup ## take the pictures of the README in Chromium, light and dark
+	PYTHONPATH=. $(BIN)/python docs/pictures.py
+
+wheel: setup ## build dist/*.whl, the page included
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
+image: ## build the container image
+	docker build --tag buildbell:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header
+lock: $(VENV)/.ready ## write the lock files again after a change of pyproject.toml
+	$(LOCK) --group dev pyproject.toml -o requirements.lock
+	$(LOCK) -c requirements.lock --extra postgres pyproject.toml -o deploy/runtime.lock
+	$(LOCK) -c requirements.lock --group build -o deploy/build.lock
 
 bench: setup ## measure speed and size against the targets of the design
 	$(BIN)/python bench/run.py

@@ -15,7 +15,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from starlette.applications import Starlette
 
 from bot.blocks.notification import delivery_problem
 from bot.blocks.welcome import welcome
@@ -41,7 +40,7 @@ from bot.slack.sender import GONE, REVOKED, Sender, SlackError
 from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.tables import NotificationRow
-from bot.web.app import WebDependencies, web_app
+from bot.web.app import WebDependencies, health_app, web_app
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
@@ -60,6 +59,9 @@ RELEASE_SECONDS = 60.0
 SCHEDULED_SECONDS = 10.0
 AGAIN_SECONDS = 3.0
 POLLER_LATE = timedelta(seconds=60)
+POLL_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
+DELIVERY_BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
+"""Seconds. A notification may wait half a minute for its build's details, so the library's default (10 at most) is too short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,14 @@ class Metrics:
         return cls(
             registry,
             Counter("buildbell_polls_total", "Polls of connections.", ["provider", "outcome"], registry=registry),
-            Histogram("buildbell_poll_seconds", "Duration of a poll.", ["provider"], registry=registry),
             Histogram(
-                "buildbell_delivery_seconds", "From the creation of a notification to its post.", registry=registry
+                "buildbell_poll_seconds", "Duration of a poll.", ["provider"], buckets=POLL_BUCKETS, registry=registry
+            ),
+            Histogram(
+                "buildbell_delivery_seconds",
+                "From the creation of a notification to its post.",
+                buckets=DELIVERY_BUCKETS,
+                registry=registry,
             ),
         )
 
@@ -114,7 +121,7 @@ def _connections_and_problems(settings: Settings) -> tuple[dict[str, tuple[str, 
 
 
 class App:
-    """Every part of the bot, joined. `web` is the ASGI app; `work` runs the worker's loops."""
+    """Every part of the bot, joined. `web` is the ASGI app, `health` a worker's; `working` runs the worker's loops."""
 
     def __init__(
         self,
@@ -220,7 +227,9 @@ class App:
             }
         )
         self.webhooks = WebhookQueue(self._request_polls)
-        self.web = self._web()
+        dependencies = self._web_dependencies()
+        self.web = web_app(dependencies)
+        self.health = health_app(dependencies)
         self._socket = (
             SocketMode(
                 settings.slack_app_token.get_secret_value(),
@@ -232,24 +241,23 @@ class App:
             else None
         )
         self._works = False
+        self._opens_socket = False
 
-    def _web(self) -> Starlette:
-        return web_app(
-            WebDependencies(
-                take=self.inbox.take,
-                signing_secrets=self.settings.signing_secrets,
-                provider_of=self.connections.find,
-                webhooks=self.webhooks,
-                checks={
-                    "database": self._database,
-                    "slack": CachedCheck(self._slack_reachable, seconds=READY_SECONDS, clock=self._now),
-                    "scheduler": self._scheduler,
-                },
-                metrics=self.metrics.text,
-                clock=self._now,
-                oauth=self._oauth() if self.settings.by_oauth else None,
-                installed=self._installed,
-            )
+    def _web_dependencies(self) -> WebDependencies:
+        return WebDependencies(
+            take=self.inbox.take,
+            signing_secrets=self.settings.signing_secrets,
+            provider_of=self.connections.find,
+            webhooks=self.webhooks,
+            checks={
+                "database": self._database,
+                "slack": CachedCheck(self._slack_reachable, seconds=READY_SECONDS, clock=self._now),
+                "scheduler": self._scheduler,
+            },
+            metrics=self.metrics.text,
+            clock=self._now,
+            oauth=self._oauth() if self.settings.by_oauth else None,
+            installed=self._installed,
         )
 
     async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Ack:
@@ -286,7 +294,7 @@ class App:
 
     async def _slack_reachable(self) -> str:
         """Return why Slack cannot be used now, '' if it can. Spends one request."""
-        if self._socket is not None and not await self._socket.connected():
+        if self._socket is not None and self._opens_socket and not await self._socket.connected():
             return "Socket Mode is not connected"
         if not self.settings.by_oauth:
             await self.installs.introduce()
@@ -363,6 +371,7 @@ class App:
         if self.settings.slack_bot_token.get_secret_value() and not self.installs.single_team:
             loops.append(self._introduce())
         if self._socket is not None and web:
+            self._opens_socket = True
             loops.append(self._socket.run())
         async with _beside(self.inbox.run()):
             async with _beside(*loops):
@@ -468,17 +477,18 @@ async def serve(
             if worker:
                 await stack.enter_async_context(app.working())
             await stack.enter_async_context(app.listening(web=web))
-            if not web:
+            port = settings.port if web else settings.health_port
+            if port is None:
                 await _until_stopped(stop or asyncio.Event())
                 return
-            server = make_server(app.web, host=settings.host, port=settings.port, ready=ready)
+            server = make_server(app.web if web else app.health, host=settings.host, port=port, ready=ready)
             if stop is not None:
                 await stack.enter_async_context(_beside(_stop_when_set(server, stop)))
             await server.serve()
 
 
 async def _until_stopped(stop: asyncio.Event) -> None:
-    """Wait for `stop` or for a signal: a worker listens on no port."""
+    """Wait for `stop` or for a signal, as a worker without a port does."""
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)

@@ -23,6 +23,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "DATABASE_URL": "database_url",
     "HOST": "host",
     "PORT": "port",
+    "HEALTH_PORT": "health_port",
     "PUBLIC_URL": "public_url",
     "BUILDBELL_KEYS": "keys",
     "WATCH_BUSY_SECONDS": "watch_busy_seconds",
@@ -69,6 +70,12 @@ class Settings(BaseModel):
     database_url: str = Field(default="sqlite:///data/buildbell.db", repr=False, description="SQLite or PostgreSQL.")
     host: str = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - what a server in a container needs
     port: int = Field(default=3000, ge=0, le=65535, description="Port to listen on.")
+    health_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of a worker's health and metrics; without it a worker listens on none.",
+    )
     public_url: str = Field(default="", description="The address under which Slack and CI systems reach the bot.")
     keys: SecretStr = Field(default=SecretStr(""), description="Encryption keys, `id:base64`; the first one seals.")
     watch_busy_seconds: float = Field(default=10.0, gt=0, description="Poll interval while something builds.")

@@ -39,17 +39,28 @@ def web_app(dependencies: WebDependencies) -> Starlette:
     webhook = WebhookEndpoint(
         provider_of=dependencies.provider_of, queue=dependencies.webhooks, clock=dependencies.clock
     )
-    health = Health(checks=dependencies.checks, metrics=dependencies.metrics)
     routes = [
         Route("/slack/events", slack.receive, methods=["POST"]),
         Route("/hooks/{connection}", webhook.receive, methods=["POST"]),
         Route("/hooks/{connection}/{secret}", webhook.receive, methods=["POST"]),
-        Route("/healthz", health.healthz, methods=["GET"]),
-        Route("/readyz", health.readyz, methods=["GET"]),
-        Route("/metrics", health.metrics, methods=["GET"]),
+        *_health_routes(dependencies),
     ]
     if dependencies.oauth is not None:
         pages = InstallPages(dependencies.oauth, installed=dependencies.installed)
         routes.append(Route("/slack/install", pages.install, methods=["GET"]))
         routes.append(Route("/slack/oauth_redirect", pages.oauth_redirect, methods=["GET"]))
     return Starlette(routes=routes)
+
+
+def health_app(dependencies: WebDependencies) -> Starlette:
+    """Return the ASGI app of a worker: its health and its metrics, nothing that takes requests of Slack or CI systems."""
+    return Starlette(routes=_health_routes(dependencies))
+
+
+def _health_routes(dependencies: WebDependencies) -> list[Route]:
+    health = Health(checks=dependencies.checks, metrics=dependencies.metrics)
+    return [
+        Route("/healthz", health.healthz, methods=["GET"]),
+        Route("/readyz", health.readyz, methods=["GET"]),
+        Route("/metrics", health.metrics, methods=["GET"]),
+    ]

@@ -1,6 +1,7 @@
 """Build the playground's page into `dist/`, with the machine's Node.js or the one of the Python index.
 
 `python build.py` does nothing when the sources have not changed since the last build; `--force` builds anyway.
+`--adopt` builds nothing: it records that `dist/` has been built from these sources elsewhere (a stage of the Dockerfile).
 """
 # ruff: noqa: INP001, T201 - a script, not part of the package
 
@@ -92,5 +93,15 @@ def main(*, force: bool) -> None:
     STAMP.write_text(sources())
 
 
+def adopt() -> None:
+    """Record that the page in `dist/` is built from the present sources. Raises FileNotFoundError without a page."""
+    if not (DIST / "index.html").is_file():
+        raise FileNotFoundError(f"{DIST} holds no page to adopt")
+    STAMP.write_text(sources())
+
+
 if __name__ == "__main__":
-    main(force="--force" in sys.argv)
+    if "--adopt" in sys.argv:
+        adopt()
+    else:
+        main(force="--force" in sys.argv)

@@ -16,6 +16,7 @@ from bot.security.vault import new_key
 from bot.settings import Settings
 from playground import Playground
 from playground.ci import LocalCi, ci_app
+from playground.clock import Clock
 
 PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.02
@@ -134,9 +135,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path, *, socket: bool = False, database: str = "", **settings: Any) -> AsyncIterator[Stage]:
-    """Set everything up on free ports, the bot running; take it down at the end."""
-    world = LocalCi(seed=11, speed=1.0)
+async def staged(
+    folder: Path,
+    *,
+    socket: bool = False,
+    database: str = "",
+    clock: Clock | None = None,
+    seed: int = 11,
+    **settings: Any,
+) -> AsyncIterator[Stage]:
+    """Set everything up on free ports, the bot running, all on one clock; take it down at the end."""
+    world = LocalCi(seed=seed, speed=1.0, clock=clock)
     playground = Playground(
         bot_url="",
         signing_secret="e2e-signing-secret",
