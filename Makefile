@@ -51,6 +51,7 @@ docs: setup ## write the pages that are made from the code
 
 bench: setup ## measure speed and size against the targets of the design
 	$(BIN)/python bench/run.py
+	PYTHONPATH=. $(BIN)/python bench/store.py
 
 clean: ## remove what setup made
 	rm -rf $(VENV) playground/page/dist playground/page/node_modules .mypy_cache .ruff_cache .pytest_cache

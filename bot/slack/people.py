@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from bot.core.models import SHORT_KINDS, Person
 from bot.core.recurrence import DEFAULT_ZONE, Hours, zone_of
 from bot.slack.sender import Sender, SlackError
 from bot.store import Store
-from bot.store.tables import IdentityRow, PersonRow
+from bot.store.rows import NewIdentity, NewPerson
 
 log = logging.getLogger(__name__)
 
@@ -98,25 +98,29 @@ class People:
         self._standings[team, user] = (now, standing)
         return standing
 
-    async def person(self, team: str, user: str) -> PersonRow:
+    async def person(self, team: str, user: str) -> NewPerson:
         """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
         now = self._clock()
         known = await self._store.people.get(team, user)
         if known is not None and now - known.seen_at < PERSON_FRESH_FOR:
             return known
-        row = PersonRow(team=team, user=user, seen_at=now, settings=known.settings if known else "{}")
+        unknown = NewPerson(team=team, user=user, seen_at=now)
         try:
-            said = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
+            answer = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
         except SlackError:
-            return known or row
-        profile = said.get("profile") or {}
-        row.name = str(profile.get("display_name") or said.get("real_name") or said.get("name") or "")
-        row.email = str(profile.get("email") or "").lower()
-        row.tz = str(said.get("tz") or "")
-        row.is_admin = bool(said.get("is_admin") or said.get("is_owner"))
-        row.deleted = bool(said.get("deleted"))
-        await self._store.people.save(row)
-        return row
+            return known or unknown
+        profile = answer.get("profile") or {}
+        return await self._store.people.save(
+            replace(
+                unknown,
+                name=str(profile.get("display_name") or answer.get("real_name") or answer.get("name") or ""),
+                email=str(profile.get("email") or "").lower(),
+                tz=str(answer.get("tz") or ""),
+                is_admin=bool(answer.get("is_admin") or answer.get("is_owner")),
+                deleted=bool(answer.get("deleted")),
+                settings=known.settings if known else "{}",
+            )
+        )
 
     async def is_admin(self, team: str, user: str) -> bool:
         """Return whether a person administers the workspace."""
@@ -148,7 +152,7 @@ class People:
             if exc.code != "users_not_found":
                 return await self._alive(team, known.user) if known else None
         await self._store.people.save_identity(
-            IdentityRow(team=team, kind="email", value=address, user=user, looked_at=now)
+            NewIdentity(team=team, kind="email", value=address, user=user, looked_at=now)
         )
         return user or None
 
@@ -258,7 +262,7 @@ def _standing(user: Mapping[str, Any], team: str) -> Standing:
     )
 
 
-def own_settings(person: PersonRow) -> dict[str, str]:
+def own_settings(person: NewPerson) -> dict[str, str]:
     """Return what a person set for themselves."""
     try:
         read = json.loads(person.settings or "{}")

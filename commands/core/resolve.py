@@ -19,7 +19,7 @@ from bot.core.models import NO_RESULT, SHORT_KINDS, Build, BuildFilter, Conclusi
 from bot.core.text import among_names, folded, holds_name
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
-from bot.store.tables import CardRow, LinkRow, PipelineRow
+from bot.store.rows import CardRow, LinkRow, PipelineRow
 from commands.core.context import Context
 from commands.core.grammar import Target
 
