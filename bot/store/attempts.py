@@ -6,8 +6,9 @@ from sqlalchemy import Integer, bindparam, select
 
 from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
+from bot.store.lookups import of_build
 from bot.store.mapping import ATTEMPT, BUILD
-from bot.store.recording import mark_moved, of_build, redraw_cards, release_waiting
+from bot.store.redraws import mark_moved, redraw_cards, release_waiting
 from bot.store.rows import AttemptRow
 from bot.store.statements import Statement
 from bot.store.steps import pack, pack_counts, unpack, unpack_counts

@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
 from bot.store.database import Repository
+from bot.store.lookups import of_build
 from bot.store.mapping import CARD, CARD_NOTE
-from bot.store.recording import mark_moved, of_build
+from bot.store.redraws import mark_moved
 from bot.store.rows import CardNoteRow, CardRow
 from bot.store.statements import Statement
 from bot.store.states import NoteKind

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
 from bot.store.database import Repository, put
+from bot.store.lookups import of_build
 from bot.store.mapping import CARD, NOTIFICATION, values
-from bot.store.recording import ADD_NOTIFICATION, of_build
+from bot.store.recording import ADD_NOTIFICATION
 from bot.store.rows import NewCard, NewNotification, NotificationRow
 from bot.store.statements import Statement
 from bot.store.states import NotificationEvent, NotificationState

@@ -1,17 +1,18 @@
 """Persist polled builds and their attempts, and return each change with the context that decisions need."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import NO_RESULT, Build, BuildKey
-from bot.store.database import Repository, among, put, required, table, terms
+from bot.store.database import Repository, put, required, table, terms
 from bot.store.histories import histories, place_by_commit
-from bot.store.mapping import ATTEMPT, BUILD, CARD, CARD_NOTE, LINK, MUTE, NOTIFICATION, WATCH, RowMap, values
+from bot.store.lookups import BUILDS, CARDS, LAST_ENDS, LINKS, MUTES, STATES, WATCHES, keys_of, of_build, run
+from bot.store.mapping import ATTEMPT, BUILD, CARD, LINK, MUTE, WATCH, values
+from bot.store.redraws import mark_moved, note_replaced
 from bot.store.rows import (
     AttemptRow,
     BuildRow,
@@ -23,8 +24,6 @@ from bot.store.rows import (
     NewWatch,
     WatchRow,
 )
-from bot.store.statements import Core, Statement, Values
-from bot.store.states import NoteKind, NotificationState
 from bot.store.steps import PreviousState, Step, pack, pack_counts, restart, step, unpack
 from bot.store.times import attempt_seconds, began_at
 
@@ -43,6 +42,7 @@ ADD_NOTIFICATION = put(
     key=("team", "channel", "link", "connection", "pipeline", "build", "attempt_no", "event"),
     replace=False,
 )
+DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id")).values(edit_due_at=bindparam("to_due"))
 ADD_WATCH = put("watch", key=("team", "channel", "user", "connection", "pipeline", "build"), replace=False)
 CORRECT_ATTEMPT = (
     update(table("attempt"))
@@ -54,48 +54,6 @@ CORRECT_ATTEMPT = (
     )
     .values(conclusion=bindparam("to_conclusion"), counts=bindparam("to_counts"))
 )
-
-
-def by_keys(of: RowMap[Any], names: Sequence[str], make: Callable[[ColumnElement[bool]], Core]) -> Statement:
-    """Return a statement about the rows of which some columns hold one of the tuples in its parameter `keys`."""
-    columns = [of.c[name] for name in names]
-    return Statement(make(among("sqlite", columns, "keys")), postgresql=make(among("postgresql", columns, "keys")))
-
-
-def _rows_by_keys(of: RowMap[Any], *names: str) -> Statement:
-    return by_keys(of, names, lambda condition: of.select().where(condition).order_by(of.c.id))
-
-
-BUILD_KEY = ("connection", "pipeline", "build")
-BUILDS = _rows_by_keys(BUILD, *BUILD_KEY)
-CARDS = _rows_by_keys(CARD, *BUILD_KEY)
-LINKS = _rows_by_keys(LINK, "connection", "pipeline")
-WATCHES = _rows_by_keys(WATCH, "connection", "pipeline")
-MUTES = _rows_by_keys(MUTE, "team", "channel")
-STATES = by_keys(
-    BUILD,
-    BUILD_KEY,
-    select(
-        BUILD.c.connection, BUILD.c.pipeline, BUILD.c.build, BUILD.c.data, BUILD.c.attempt_no, BUILD.c.completed
-    ).where,
-)
-LAST_ENDS = by_keys(
-    ATTEMPT,
-    BUILD_KEY,
-    lambda condition: (
-        select(ATTEMPT.c.connection, ATTEMPT.c.pipeline, ATTEMPT.c.build, func.max(ATTEMPT.c.completed_at))
-        .where(condition)
-        .group_by(ATTEMPT.c.connection, ATTEMPT.c.pipeline, ATTEMPT.c.build)
-    ),
-)
-MARK_MOVED = by_keys(
-    NOTIFICATION,
-    BUILD_KEY,
-    lambda condition: (
-        NOTIFICATION.update().where(condition, NOTIFICATION.c.state == NotificationState.LEASED).values(moved=True)
-    ),
-)
-DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id")).values(edit_due_at=bindparam("to_due"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +198,7 @@ class Recording(Repository):
         now = self._clock()
         async with self._write() as db:
             await self._own(db, {key.connection})
-            await _note_replaced(db, key, "The CI system no longer has this build", now)
+            await note_replaced(db, key, "The CI system no longer has this build", now)
             for statement in (
                 BUILD.update().where(*of_build(BUILD.c, key)).values(completed=True),
                 WATCH.delete().where(*of_build(WATCH.c, key)),
@@ -250,7 +208,7 @@ class Recording(Repository):
     async def replace(self, key: BuildKey, *, text: str, now: datetime) -> None:
         """Take the buttons from all cards of a build, and say on them what stands in its place ("Rebuilt as #413")."""
         async with self._write() as db:
-            await _note_replaced(db, key, text, now)
+            await note_replaced(db, key, text, now)
 
     async def _entries(self, db: AsyncConnection, builds: Sequence[Build], now: datetime) -> list[_Entry]:
         rows: dict[BuildKey, NewBuild] = {**await _rows(db, {build.key for build in builds})}
@@ -303,64 +261,6 @@ class Recording(Repository):
         ]
         if corrections:
             await db.execute(CORRECT_ATTEMPT, corrections)
-
-
-def of_build(columns: Any, key: BuildKey) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions that a row is about a build."""
-    return (columns.connection == key.connection, columns.pipeline == key.pipeline, columns.build == key.id)
-
-
-async def run(db: AsyncConnection, statement: Statement, **parameters: Any) -> list[Values]:
-    """Run a prepared query in a transaction that has begun, and return its rows."""
-    return [tuple(row) for row in await db.execute(statement.core(db.dialect.name), parameters)]
-
-
-def _keys(keys: Iterable[BuildKey]) -> str:
-    """Return the value of the parameter of `by_keys`."""
-    return terms((key.connection, key.pipeline, key.id) for key in keys)
-
-
-async def redraw_cards(db: AsyncConnection, key: BuildKey, count: int, now: datetime) -> None:
-    """Make the cards of an attempt due."""
-    cards = CARD.update().where(*of_build(CARD.c, key), CARD.c.attempt_no == count).values(edit_due_at=now)
-    await db.execute(cards)
-
-
-async def _note_replaced(db: AsyncConnection, key: BuildKey, text: str, now: datetime) -> None:
-    """Write on all cards of a build that something else stands in its place, and have them drawn anew."""
-    places = select(CARD.c.team, CARD.c.attempt_no).where(*of_build(CARD.c, key)).distinct()
-    notes = [
-        {
-            "team": team,
-            "connection": key.connection,
-            "pipeline": key.pipeline,
-            "build": key.id,
-            "attempt_no": attempt_no,
-            "kind": NoteKind.REPLACED,
-            "text": text,
-            "at": now,
-        }
-        for team, attempt_no in await db.execute(places)
-    ]
-    if notes:
-        await db.execute(insert(CARD_NOTE.table), notes)
-    due = CARD.update().where(*of_build(CARD.c, key)).values(edit_due_at=now)
-    await db.execute(due)
-
-
-async def release_waiting(db: AsyncConnection, key: BuildKey, count: int, now: datetime) -> None:
-    """Make due the notifications that waited for counts; one that was refused before keeps its own time."""
-    await db.execute(
-        NOTIFICATION.update()
-        .where(
-            *of_build(NOTIFICATION.c, key),
-            NOTIFICATION.c.attempt_no == count,
-            NOTIFICATION.c.state == NotificationState.PENDING,
-            NOTIFICATION.c.tries == 0,
-            NOTIFICATION.c.due_at > now,
-        )
-        .values(due_at=now)
-    )
 
 
 def _previous(row: NewBuild | None, ends: dict[BuildKey, datetime]) -> PreviousState | None:
@@ -468,7 +368,7 @@ def _recorded(entry: _Entry, number: int, finished: dict[tuple[BuildKey, int], A
 
 
 async def _rows(db: AsyncConnection, keys: Iterable[BuildKey]) -> dict[BuildKey, BuildRow]:
-    rows = BUILD.made(await run(db, BUILDS, keys=_keys(keys)))
+    rows = BUILD.made(await run(db, BUILDS, keys=keys_of(keys)))
     return {BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build): row for row in rows}
 
 
@@ -487,7 +387,7 @@ async def _wake_cards(db: AsyncConnection, entries: Sequence[_Entry], now: datet
     """Make the cards of changed builds due: at once for an end, else not more often than they may be edited."""
     last = {entry.step.build.key: entry.step for entry in entries}
     due = []
-    for card in CARD.made(await run(db, CARDS, keys=_keys(last))):
+    for card in CARD.made(await run(db, CARDS, keys=keys_of(last))):
         taken = last[BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)]
         if not card.live and card.attempt_no != taken.attempt_no:
             continue
@@ -496,11 +396,6 @@ async def _wake_cards(db: AsyncConnection, entries: Sequence[_Entry], now: datet
             due.append({"of_id": card.id, "to_due": soon})
     if due:
         await db.execute(DUE_CARD, due)
-
-
-async def mark_moved(db: AsyncConnection, keys: Iterable[BuildKey]) -> None:
-    """Mark notifications that are being posted now: they were drawn before this change, so their cards are drawn again."""
-    await db.execute(MARK_MOVED.core(db.dialect.name), {"keys": _keys(keys)})
 
 
 async def _with_context(db: AsyncConnection, recorded: Sequence[Recorded]) -> list[Recorded]:

@@ -2,8 +2,9 @@
 
 from bot.core.models import BuildKey
 from bot.store.database import Repository
+from bot.store.lookups import of_build
 from bot.store.mapping import WATCH
-from bot.store.recording import ADD_WATCH, of_build
+from bot.store.recording import ADD_WATCH
 from bot.store.rows import NewWatch, WatchRow
 
 

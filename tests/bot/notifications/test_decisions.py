@@ -66,7 +66,13 @@ def followed(**fields: Any) -> LinkRow:
 
 def row_of(build: Build, **fields: Any) -> BuildRow:
     return BuildRow(
-        connection=build.connection, pipeline=build.pipeline, build=build.id, data=pack(build), seen_at=NOW, **fields
+        id=0,
+        connection=build.connection,
+        pipeline=build.pipeline,
+        build=build.id,
+        data=pack(build),
+        seen_at=NOW,
+        **fields,
     )
 
 
@@ -450,8 +456,7 @@ def late_end(conclusion: Conclusion = RED, *history: AttemptRow) -> Recorded:
     """Build #14, which ends after #15 did."""
     case = finished(ended("b14", conclusion=conclusion, number=14), *history)
     assert case.finished is not None
-    placed(case.finished, number=14, created=50)
-    return case
+    return replace(case, finished=placed(case.finished, number=14, created=50))
 
 
 def test_an_end_that_comes_after_a_newer_build_s_changes_nothing_of_how_its_branch_stands() -> None:

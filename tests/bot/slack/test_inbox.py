@@ -59,6 +59,7 @@ class Process:
         self.reply = Ack(200)
         self.work: Work = self.answered
         self.background = True
+        self.dying = asyncio.Event()
         self.tasks = Tasks()
         self.slack = slack
         self.inbox = Inbox(
@@ -82,6 +83,7 @@ class Process:
         await self.slack.respond(str(body.get("response_url") or ""), Message(text="done"))
 
     async def dies_before_its_act(self, _body: Mapping[str, Any]) -> None:
+        self.dying.set()
         await asyncio.Event().wait()
 
     async def dies_acting(self, body: Mapping[str, Any]) -> None:
@@ -119,7 +121,9 @@ class Stage:
     async def crash(self, how: str, body: Mapping[str, Any]) -> None:
         """Let the first process take a delivery and die in it, and its lease end."""
         self.first.work = getattr(self.first, how)
+        self.first.dying.clear()
         await self.first.take(body)
+        await self.first.dying.wait()
         await self.store.inbox.drain()
         self.clock.go(seconds=16)
 
