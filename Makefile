@@ -66,6 +66,7 @@ lock: $(VENV)/.ready ## write the lock files again after a change of pyproject.t
 
 bench: setup ## measure speed and size against the targets of the design
 	$(BIN)/python bench/run.py
+	PYTHONPATH=. $(BIN)/python bench/store.py
 
 clean: ## remove what setup made
 	rm -rf $(VENV) playground/page/dist playground/page/node_modules .mypy_cache .ruff_cache .pytest_cache

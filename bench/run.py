@@ -34,7 +34,7 @@ from bot.monitoring.poller import Pace, Poller
 from bot.security.vault import new_key
 from bot.settings import Settings
 from bot.store import Store
-from bot.store.tables import LinkRow
+from bot.store.rows import NewLink
 from playground import Playground
 from playground.ci import LocalCi, ci_app
 
@@ -232,9 +232,9 @@ async def staged(folder: Path, name: str) -> Any:
         await world.aclose()
 
 
-def link(app: App, pipeline: str, channel: str) -> LinkRow:
+def link(app: App, pipeline: str, channel: str) -> NewLink:
     """Return a link to a demo pipeline."""
-    return LinkRow(
+    return NewLink(
         team=app.installs.single_team,
         channel=channel,
         connection="demo-buildkite",
@@ -377,7 +377,7 @@ async def load_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
         )
         for index in range(each):
             await store.links.save(
-                LinkRow(
+                NewLink(
                     team="T",
                     channel=f"C{index}",
                     connection=name,

@@ -39,7 +39,7 @@ from bot.slack.people import People
 from bot.slack.sender import GONE, REVOKED, Sender, SlackError
 from bot.slack.socket_mode import SocketMode
 from bot.store import Store
-from bot.store.tables import NotificationRow
+from bot.store.rows import NotificationRow
 from bot.web.app import WebDependencies, health_app, web_app
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit

@@ -22,7 +22,7 @@ from bot.providers.base.options import Options
 from bot.providers.base.provider import AnyProvider
 from bot.security.vault import Vault
 from bot.store import Store
-from bot.store.tables import ConnectionRow
+from bot.store.rows import ConnectionRow
 
 log = logging.getLogger(__name__)
 

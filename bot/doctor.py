@@ -1,6 +1,6 @@
 """What is wrong, in plain words: settings, database, Slack, every connection; and sealing secrets with a new key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.app import App, introduced, opened
 from bot.core import clock
@@ -105,17 +105,18 @@ async def seal_again(settings: Settings, vault: Vault) -> str:
         done = 0
         for row in await store.connections.all():
             if row.settings:
-                row.settings = vault.reseal(row.settings, about=f"connection/{row.name}/{row.kind}/settings")
-                await store.connections.save(row)
+                sealed = vault.reseal(row.settings, about=f"connection/{row.name}/{row.kind}/settings")
+                await store.connections.save(replace(row, settings=sealed))
                 done += 1
         for install in await store.installs.all():
-            for field in ("bot_token", "refresh_token"):
-                sealed = getattr(install, field)
-                if sealed:
-                    about = f"install/{install.enterprise}/{install.team}/{field}"
-                    setattr(install, field, vault.reseal(sealed, about=about))
-                    done += 1
-            await store.installs.save(install)
+            about = f"install/{install.enterprise}/{install.team}"
+            bot_token, refresh_token = install.bot_token, install.refresh_token
+            if bot_token:
+                bot_token = vault.reseal(bot_token, about=f"{about}/bot_token")
+            if refresh_token:
+                refresh_token = vault.reseal(refresh_token, about=f"{about}/refresh_token")
+            done += bool(bot_token) + bool(refresh_token)
+            await store.installs.save(replace(install, bot_token=bot_token, refresh_token=refresh_token))
     finally:
         await store.close()
     return f"{done} secrets are sealed with the key `{vault.current}`."

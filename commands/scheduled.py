@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from bot.blocks.message import Message, actions, button, section
 from bot.blocks.text import roughly, when
 from bot.core.errors import UsageError
@@ -13,7 +15,7 @@ from bot.notifications.notification import Event, Extra
 from bot.slack.inbox import Delivery, Inbox
 from bot.slack.sender import SlackError
 from bot.store.inbox import InboxKind
-from bot.store.tables import DigestRow, NotificationRow, ScheduleRow
+from bot.store.rows import DigestRow, NewNotification, ScheduleRow
 from commands.core.context import Answer, Context, Services, Source
 from commands.core.executor import execute
 from commands.follow.digest import digest_message
@@ -65,7 +67,7 @@ class ScheduledCommands:
             if not rows:
                 return None
             row = rows[0]
-            return row, await self._inbox.adopt(tx, InboxKind.SCHEDULE, row.model_dump(mode="json"))
+            return row, await self._inbox.adopt(tx, InboxKind.SCHEDULE, msgspec.to_builtins(row))
 
     async def _claim_digest(self, now: datetime) -> tuple[DigestRow, Delivery] | None:
         """Move one due digest on and write it into the inbox, as `_claim_schedule`."""
@@ -74,16 +76,16 @@ class ScheduledCommands:
             if not rows:
                 return None
             row = rows[0]
-            return row, await self._inbox.adopt(tx, InboxKind.DIGEST, row.model_dump(mode="json"))
+            return row, await self._inbox.adopt(tx, InboxKind.DIGEST, msgspec.to_builtins(row))
 
     async def _resume_schedule(self, body: Mapping[str, Any]) -> None:
         """Run a schedule that was claimed by a process that died before it began."""
-        row = ScheduleRow.model_validate(body)
+        row = msgspec.convert(body, ScheduleRow)
         await _guarded(self._run(row, self._services.clock()), row)
 
     async def _resume_digest(self, body: Mapping[str, Any]) -> None:
         """Make a digest that was claimed by a process that died."""
-        row = DigestRow.model_validate(body)
+        row = msgspec.convert(body, DigestRow)
         await _guarded(self._digest(row, self._services.clock()), row)
 
     async def _run(self, row: ScheduleRow, now: datetime) -> None:
@@ -92,7 +94,7 @@ class ScheduledCommands:
         context = self._context(row, now)
         handled = await execute(row.command, context)
         log.info("a schedule ran", extra={"schedule": row.id, "outcome": handled.outcome})
-        await self._services.store.schedules.set_outcome(row.id or 0, handled.outcome)
+        await self._services.store.schedules.set_outcome(row.id, handled.outcome)
         await self._show(row, context, handled.answer)
 
     def _context(self, row: ScheduleRow, now: datetime) -> Context:
@@ -121,7 +123,7 @@ class ScheduledCommands:
             answer = Answer(message=Message(text=text, blocks=(section(text), choices)), public=True)
             if not await self._show(row, self._context(row, now), answer):
                 return True
-        await self._services.store.schedules.set_outcome(row.id or 0, NotRun.PAUSED)
+        await self._services.store.schedules.set_outcome(row.id, NotRun.PAUSED)
         return True
 
     async def _is_too_late(self, row: ScheduleRow, now: datetime) -> bool:
@@ -129,7 +131,7 @@ class ScheduledCommands:
         due = _latest_due(row, now)
         if now - due <= LATEST:
             return False
-        await self._services.store.schedules.set_outcome(row.id or 0, NotRun.MISSED)
+        await self._services.store.schedules.set_outcome(row.id, NotRun.MISSED)
         text = (
             f"Schedule {row.id} did not run: it was due {when(due)}, and I was not there to run it until "
             f"{roughly((now - due).total_seconds())} later. {described(row)}. Next: {when(next_due(row, now))}."
@@ -156,7 +158,7 @@ class ScheduledCommands:
         for row in await schedules.claimed_after(now):
             following = next_due(row, now)
             if row.last_at is not None and following < row.next_at and row.last_at - following > LATEST:
-                await schedules.reschedule(row.id or 0, following, instead_of=row.next_at)
+                await schedules.reschedule(row.id, following, instead_of=row.next_at)
         for digest in await digests.claimed_after(now + LATEST):
             if (following := next_due(digest, now)) < digest.next_at:
                 await digests.reschedule(digest.id or 0, following, instead_of=digest.next_at)
@@ -172,14 +174,14 @@ class ScheduledCommands:
         )
         span = timedelta(days=7 if row.period == "weekly" else 1)
         message = await digest_message(context, span)
-        notification = NotificationRow(
+        notification = NewNotification(
             team=row.team,
             channel=row.channel,
             connection="",
             pipeline="",
             build=f"{row.period} {row.sent_for}",
             attempt_no=1,
-            event=Event.DIGEST.value,
+            event=Event.DIGEST,
             reason=f"the {row.period} digest",
             extra=Extra(text=message.text, lines=_lines(message.blocks)).as_json(),
             due_at=now,
@@ -194,7 +196,7 @@ async def _guarded(work: Awaitable[None], row: ScheduleRow | DigestRow) -> None:
     try:
         await work
     except Exception:
-        log.exception("what was due broke", extra={"kind": row.__tablename__, "row": row.id})
+        log.exception("what was due broke", extra={"kind": type(row).__name__, "row": row.id})
 
 
 def next_due(row: ScheduleRow | DigestRow, now: datetime) -> datetime:

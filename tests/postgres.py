@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,19 +79,26 @@ def _somebody() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Generator[PostgresServer]:
     """Start a server for all tests of the run. Without PostgreSQL its tests are skipped, except in CI: there they fail."""
-    found = programs()
-    if found is None:
+    folder = programs()
+    if folder is None:
         why = "PostgreSQL's initdb was not found; install PostgreSQL, or set PG_INITDB to the path of initdb"
         if os.environ.get("CI"):  # noqa: TID251 - CI must run these tests
             pytest.fail(why)
         pytest.skip(why)
+    with running_server(folder) as server:
+        yield server
+
+
+@contextmanager
+def running_server(binaries: Path) -> Generator[PostgresServer]:
+    """Start a server with the programs of a folder, and remove all of it at the end."""
     who = _somebody()
     folder = Path(tempfile.mkdtemp(prefix="bb-pg-"))
     data = folder / "data"
 
     def run(program: str, *arguments: str) -> None:
-        done = subprocess.run(  # noqa: S603 - the programs found above
-            [str(found / program), *arguments], cwd=folder, capture_output=True, text=True, check=False, **who
+        done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs
+            [str(binaries / program), *arguments], cwd=folder, capture_output=True, text=True, check=False, **who
         )
         if done.returncode:
             pytest.fail(f"{program} failed: {done.stdout}{done.stderr}")

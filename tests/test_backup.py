@@ -13,7 +13,7 @@ from bot.core import clock
 from bot.core.errors import BotError
 from bot.security.vault import Vault, new_key
 from bot.store import Store
-from bot.store.tables import ConnectionRow
+from bot.store.rows import ConnectionRow
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, link
 from tests.postgres import programs
 

@@ -29,7 +29,7 @@ from bot.notifications.notification import Extra
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Store
-from bot.store.tables import AttemptRow
+from bot.store.rows import AttemptRow
 
 log = logging.getLogger(__name__)
 

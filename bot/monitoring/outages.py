@@ -9,7 +9,7 @@ from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import Event
 from bot.providers.base.provider import AnyProvider
 from bot.store import Store
-from bot.store.tables import PollTargetRow
+from bot.store.rows import PollTargetRow
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from bot.monitoring.recorder import Recorder
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store
-from bot.store.tables import AttemptRow, PollTargetRow
+from bot.store.rows import AttemptRow, PollTargetRow
 
 log = logging.getLogger(__name__)
 
@@ -265,7 +265,7 @@ class Poller:
         )
 
     async def _read_changes(self, poll_target: PollTargetRow, provider: AnyProvider, now: datetime) -> Changes:
-        hints = await self._store.polling.take_hints(poll_target.id or 0)
+        hints = await self._store.polling.take_hints(poll_target)
         is_due = poll_target.poll_at <= now
         if not hints and not is_due:
             return Changes(builds=(), cursor=None)

@@ -36,7 +36,8 @@ from bot.slack.people import People
 from bot.store import Store, unpack_counts
 from bot.store.attempts import COUNTS_GIVEN_UP
 from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
-from bot.store.tables import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NoteKind, NotificationRow, NotificationState
+from bot.store.rows import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NewNotification
+from bot.store.states import NoteKind, NotificationState
 from bot.store.times import of_attempt
 
 USUAL_OF = 20
@@ -49,7 +50,7 @@ MOST_APPROVALS = 5
 class _Subject:
     """A notification about a build, and what it is drawn from."""
 
-    row: NotificationRow
+    row: NewNotification
     extra: Extra
     provider: AnyProvider
     build: Build
@@ -92,7 +93,7 @@ class Cards:
         self._refresh = refresh
         self._offers = offers
 
-    async def draw(self, row: NotificationRow, *, repeated: bool) -> Drawn | None:
+    async def draw(self, row: NewNotification, *, repeated: bool) -> Drawn | None:
         """Draw a notification as of now; None if its build or connection is gone."""
         extra = Extra.of(row.extra)
         event = Event(row.event)
@@ -110,7 +111,7 @@ class Cards:
             case Event.STARTED | Event.FINISHED | Event.BLOCKED:
                 return await self._build(row, extra, event, repeated=repeated)
 
-    async def _build(self, row: NotificationRow, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
+    async def _build(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
         entry = await self._store.builds.get(_key(row))
         provider = await self._provider(row)
         if entry is None or provider is None:
@@ -140,7 +141,7 @@ class Cards:
             case _:
                 return await self._finished(subject)
 
-    async def _starter_before(self, row: NotificationRow) -> str:
+    async def _starter_before(self, row: NewNotification) -> str:
         """Return who started an earlier attempt through the bot: the one its live card names."""
         rows = await self._store.notifications.of_build(_key(row), row.team)
         live = (other for other in rows if other.event == Event.STARTED and other.attempt_no == row.attempt_no)
@@ -183,7 +184,7 @@ class Cards:
         )
         return Drawn(message=_marked(card, repeated=subject.repeated), live=live, card=True, moves=live)
 
-    async def _rerun(self, row: NotificationRow, stored: BuildRow, build: Build) -> Build | None:
+    async def _rerun(self, row: NewNotification, stored: BuildRow, build: Build) -> Build | None:
         """Return the build where a later attempt of it runs that has no card of its own in the channel."""
         if build.completed or stored.attempt_no <= row.attempt_no:
             return None
@@ -196,7 +197,7 @@ class Cards:
         )
         return None if has_card else build
 
-    async def _full_card(self, row: NotificationRow, build: Build, *, waits: bool) -> str:
+    async def _full_card(self, row: NewNotification, build: Build, *, waits: bool) -> str:
         """Return where the full card of a build stands in the channel, if it is another one than the live card."""
         for other in await self._store.notifications.of_build(_key(row), row.team):
             if (other.channel, other.attempt_no) != (row.channel, row.attempt_no):
@@ -276,7 +277,7 @@ class Cards:
         )
         return Drawn(message=message, card=True)
 
-    async def _summary(self, row: NotificationRow, extra: Extra, *, repeated: bool) -> Drawn | None:
+    async def _summary(self, row: NewNotification, extra: Extra, *, repeated: bool) -> Drawn | None:
         builds: list[Build] = []
         labels: dict[tuple[str, str], str] = {}
         for connection, pipeline, id_ in extra.builds:
@@ -293,7 +294,7 @@ class Cards:
             )
         )
 
-    def _outage(self, row: NotificationRow, extra: Extra, event: Event) -> Message:
+    def _outage(self, row: NewNotification, extra: Extra, event: Event) -> Message:
         provider = self._provider_of(row.team, row.connection)
         label = f"{provider.label} ({row.connection})" if provider else row.connection
         since = datetime.fromisoformat(row.build)
@@ -301,7 +302,7 @@ class Cards:
             return outage_notification(label, since, extra.text)
         return outage_over(label, since, row.created_at)
 
-    async def _mention(self, row: NotificationRow, extra: Extra, provider: AnyProvider, build: Build) -> str | None:
+    async def _mention(self, row: NewNotification, extra: Extra, provider: AnyProvider, build: Build) -> str | None:
         """Return whom the notification mentions, as a Slack id: nobody who has left or switched mentions off."""
         who: str | None = extra.mention or None
         if who == AUTHOR:
@@ -311,7 +312,7 @@ class Cards:
         is_person = who.startswith(("U", "W"))
         return who if not is_person or await self._people.may_mention(row.team, who) else None
 
-    async def _provider(self, row: NotificationRow) -> AnyProvider | None:
+    async def _provider(self, row: NewNotification) -> AnyProvider | None:
         """Return the connection of a notification; one that this process does not have yet is read from the store once."""
         provider = self._provider_of(row.team, row.connection)
         if provider is None:
@@ -319,7 +320,7 @@ class Cards:
             provider = self._provider_of(row.team, row.connection)
         return provider
 
-    async def _label(self, row: NotificationRow, build: Build | None) -> str:
+    async def _label(self, row: NewNotification, build: Build | None) -> str:
         place = (build.connection, build.pipeline) if build else (row.connection, row.pipeline)
         for link in await self._store.links.of_channel(row.team, row.channel):
             if (link.connection, link.pipeline) == place:
@@ -351,11 +352,11 @@ class Cards:
             return ()
 
 
-def _key(row: NotificationRow) -> BuildKey:
+def _key(row: NewNotification) -> BuildKey:
     return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
 
 
-def _facts(row: NotificationRow, stored: BuildRow, notes: Sequence[CardNoteRow], claim: ClaimRow | None) -> Facts:
+def _facts(row: NewNotification, stored: BuildRow, notes: Sequence[CardNoteRow], claim: ClaimRow | None) -> Facts:
     """Return what the bot knows of an attempt beside its build, as one workspace may read it."""
     is_current = stored.attempt_no == row.attempt_no
     replaced = next((_replaced_words(note) for note in reversed(notes) if note.kind == NoteKind.REPLACED), "")

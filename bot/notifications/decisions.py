@@ -16,7 +16,8 @@ from bot.notifications.quiet_hours import muted
 from bot.notifications.summaries import collapse
 from bot.notifications.transitions import PastAttempt, compare
 from bot.store import Recorded
-from bot.store.tables import AttemptRow, LinkRow, NotificationRow, NotificationState, WatchRow
+from bot.store.rows import AttemptRow, LinkRow, NewLink, NewNotification, NotificationRow, WatchRow
+from bot.store.states import NotificationState
 
 LATE_AFTER = timedelta(minutes=10)
 BEFORE_THE_LINK = timedelta(minutes=2)
@@ -26,9 +27,9 @@ LATE_PATIENCE = timedelta(seconds=5)
 HISTORY_PATIENCE = timedelta(seconds=10)
 
 STATES = {
-    Verdict.POST: NotificationState.PENDING.value,
-    Verdict.HOLD: NotificationState.HELD.value,
-    Verdict.SILENT: NotificationState.SILENT.value,
+    Verdict.POST: NotificationState.PENDING,
+    Verdict.HOLD: NotificationState.HELD,
+    Verdict.SILENT: NotificationState.SILENT,
 }
 NOT_YOURS = "this workspace may not see the connection any more"
 BEFORE_LINKED = "it finished before the pipeline was linked here"
@@ -94,7 +95,7 @@ def corrections(rows: Sequence[NotificationRow], claims: Claims, cause: str) -> 
     for row in rows:
         key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
         claim, extra = claims.get((key, row.attempt_no)), Extra.of(row.extra)
-        if claim is None or row.id is None or _same_story(extra.transition, claim):
+        if claim is None or _same_story(extra.transition, claim):
             continue
         told = row.state in {NotificationState.SENT, NotificationState.LEASED}
         changed[row.id] = replace(extra, transition=claim, corrected=cause if told else "").as_json()
@@ -114,7 +115,7 @@ def decide(
     can_count: bool,
     can_list: bool = False,
     sees: Sees = lambda _team: True,
-) -> list[NotificationRow]:
+) -> list[NewNotification]:
     """Return the notifications that a batch of changed builds makes; late ones beyond five a channel become one summary.
 
     `can_count` says that the CI system may report issue counts later: such notifications wait for them, at most 30 s.
@@ -171,7 +172,7 @@ class _Case:
             pending=Pending(counts=can_count and not build.issues.known, history=recorded.needs_history),
         )
 
-    def rows(self, sees: Sees) -> Iterator[NotificationRow]:
+    def rows(self, sees: Sees) -> Iterator[NewNotification]:
         """Yield what is decided for each link, for who asked for this build, who follows it, and who broke it.
 
         A channel or person gets one post at most, whatever the number of links and watches.
@@ -182,7 +183,7 @@ class _Case:
             address = (link.team, link.channel)
             row = self._for_link(link, build_watches.get(address), sees=sees(link.team))
             if address in notified:
-                row.state, row.reason = STATES[Verdict.SILENT], "posted for another link of this channel"
+                row = replace(row, state=STATES[Verdict.SILENT], reason="posted for another link of this channel")
             if row.state != STATES[Verdict.SILENT]:
                 notified.add(address)
             yield row
@@ -199,7 +200,7 @@ class _Case:
                     yield row_or_none
         yield from self._for_author(sees)
 
-    def _for_link(self, link: LinkRow, watch: WatchRow | None, *, sees: bool) -> NotificationRow:
+    def _for_link(self, link: LinkRow, watch: WatchRow | None, *, sees: bool) -> NewNotification:
         decision = self._judged(link) if sees else silent(NOT_YOURS)
         undecided = filter_of(link).needs(self.pending)
         if watch is not None and sees and decision.verdict is Verdict.SILENT and not link.paused_reason:
@@ -221,19 +222,19 @@ class _Case:
             decision,
             mention=mention,
             undecided=undecided,
-            link=link.id or 0,
+            link=link.id,
             user=watch.user if watch else "",
             posted_because=posted_because if decision.verdict is Verdict.HOLD else "",
         )
 
-    def _for_watcher(self, watch: WatchRow) -> NotificationRow:
+    def _for_watcher(self, watch: WatchRow) -> NewNotification:
         mention = watch.user if watch.channel != watch.user else ""
         return self._row(
             (watch.team, watch.channel), post(_asked(watch)), mention=mention, thread=watch.thread, user=watch.user
         )
 
-    def _for_follower(self, watch: WatchRow) -> NotificationRow | None:
-        link = LinkRow(
+    def _for_follower(self, watch: WatchRow) -> NewNotification | None:
+        link = NewLink(
             team=watch.team,
             channel=watch.channel,
             connection=watch.connection,
@@ -250,7 +251,7 @@ class _Case:
             return self._row((watch.team, watch.channel), post("you follow this pipeline"), undecided=True)
         return self._row((watch.team, watch.channel), post("you follow this pipeline"))
 
-    def _for_author(self, sees: Sees) -> Iterator[NotificationRow]:
+    def _for_author(self, sees: Sees) -> Iterator[NewNotification]:
         """Yield one row for each workspace that links the pipeline: the outbox finds out who the author is there."""
         build = self.recorded.build
         if self.event is not Event.FINISHED or self.late or build.author is None:
@@ -261,7 +262,7 @@ class _Case:
         for team in dict.fromkeys(link.team for link in links):
             yield self._row((team, AUTHOR), post("your commit broke it"))
 
-    def _judged(self, link: LinkRow) -> Decision:
+    def _judged(self, link: NewLink) -> Decision:
         return judge(
             self.recorded.build,
             self.transition,
@@ -300,7 +301,7 @@ class _Case:
         thread: str = "",
         user: str = "",
         posted_because: str = "",
-    ) -> NotificationRow:
+    ) -> NewNotification:
         build = self.recorded.build
         extra = Extra(
             transition=self.transition,
@@ -309,7 +310,7 @@ class _Case:
             posted_because=posted_because,
             undecided=undecided and decision.verdict is not Verdict.SILENT,
         )
-        return NotificationRow(
+        return NewNotification(
             team=address[0],
             channel=address[1],
             link=link,
@@ -317,7 +318,7 @@ class _Case:
             pipeline=build.pipeline,
             build=build.id,
             attempt_no=self.recorded.attempt_no,
-            event=self.event.value,
+            event=self.event,
             state=STATES[decision.verdict],
             reason=decision.reason,
             extra=extra.as_json(),
@@ -343,7 +344,7 @@ def _asked(watch: WatchRow) -> str:
     return f"<@{watch.user}> is watching it" if watch.channel != watch.user else "you are watching it"
 
 
-def reconsidered(row: NotificationRow, link: LinkRow, build: Build, counts: IssueCounts, *, started_by: str) -> str:
+def reconsidered(row: NewNotification, link: LinkRow, build: Build, counts: IssueCounts, *, started_by: str) -> str:
     """Return why a notification that waited for its counts is not to be posted after all, or an empty text."""
     transition = Extra.of(row.extra).transition.with_counts(counts)
     decision = judge(build.with_issues(counts), transition, link, Event(row.event), started_by=started_by)
@@ -361,19 +362,19 @@ def started_row(
     response_url: str,
     thread: str,
     now: datetime,
-) -> NotificationRow:
+) -> NewNotification:
     """Return the notification that posts a live card for a build somebody started here.
 
     `Recording.record_start` gives it the attempt's number.
     """
-    return NotificationRow(
+    return NewNotification(
         team=team,
         channel=channel,
         connection=build.connection,
         pipeline=build.pipeline,
         build=build.id,
         attempt_no=attempt_no,
-        event=Event.STARTED.value,
+        event=Event.STARTED,
         reason="somebody started it here",
         user=user,
         thread=thread,
@@ -383,16 +384,16 @@ def started_row(
     )
 
 
-def undrawable_row(row: NotificationRow, reference: str, label: str, now: datetime) -> NotificationRow:
+def undrawable_row(row: NotificationRow, reference: str, label: str, now: datetime) -> NewNotification:
     """Return the plain notification that stands in for one that could not be drawn. `reference` is in the log."""
-    return NotificationRow(
+    return NewNotification(
         team=row.team,
         channel=row.channel,
         connection=row.connection,
         pipeline=row.pipeline,
         build=f"undrawable-{row.id}",
         attempt_no=1,
-        event=Event.UNDRAWABLE.value,
+        event=Event.UNDRAWABLE,
         reason=f"notification {row.id} could not be drawn",
         thread=row.thread,
         due_at=now,
@@ -416,19 +417,19 @@ def outage_row(
     over: bool,
     now: datetime,
     quiet: str | None = None,
-) -> NotificationRow:
+) -> NewNotification:
     """Return the notification to a channel that a connection has failed for a while, or works again.
 
     `quiet` is why the channel is not to be disturbed now: the notification is held.
     """
-    return NotificationRow(
+    return NewNotification(
         team=team,
         channel=channel,
         connection=connection,
         pipeline="",
         build=since.isoformat(),
         attempt_no=1,
-        event=(Event.OUTAGE_OVER if over else Event.OUTAGE).value,
+        event=Event.OUTAGE_OVER if over else Event.OUTAGE,
         state=STATES[Verdict.HOLD if quiet else Verdict.POST],
         reason=quiet or "a connection fails or works again",
         extra=Extra(text=error).as_json(),

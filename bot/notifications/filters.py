@@ -19,7 +19,7 @@ from bot.core.models import (
 )
 from bot.core.text import composed, fits_glob, folded
 from bot.notifications.notification import AUTHOR, Decision, Event, post, silent
-from bot.store.tables import LinkRow
+from bot.store.rows import NewLink
 
 RESULTS = ("passed", "failed", "cancelled", "timeout", "skipped", "partial", "unknown")
 EDGES = ("broken", "fixed", "still-failing", "worse", "better")
@@ -142,7 +142,7 @@ def read_filter(words: str) -> Filter:
     return make_filter(flags)
 
 
-def filter_of(link: LinkRow) -> Filter:
+def filter_of(link: NewLink) -> Filter:
     """Return a link's filter; words that this version cannot read admit what a new link is notified of."""
     try:
         return read_filter(link.filters)
@@ -277,7 +277,7 @@ def on_branch(build: Build, globs: Sequence[str], default: str) -> bool:
 def judge(
     build: Build,
     transition: Transition,
-    link: LinkRow,
+    link: NewLink,
     event: Event,
     *,
     started_by: str = "",

@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from bot.core.models import Transition
-from bot.store.tables import NotificationEvent
+from bot.store.states import NotificationEvent
 
 Event = NotificationEvent
 AUTHOR = "@author"

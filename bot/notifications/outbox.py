@@ -33,7 +33,7 @@ from bot.slack.sender import (
     SlackUnsure,
 )
 from bot.store import Store, unpack_counts
-from bot.store.tables import CardRow, NotificationRow
+from bot.store.rows import CardRow, NewCard, NotificationRow
 
 log = logging.getLogger(__name__)
 
@@ -167,9 +167,9 @@ class Outbox:
             now = self._clock()
             held = await self._store.notifications.held(team, channel)
             ready = [row for row in held if not await self._quiet(row, now)]
-            unwanted = [(_id(row), why) for row in ready if (why := await self._unwanted(row))]
+            unwanted = [(row.id, why) for row in ready if (why := await self._unwanted(row))]
             gone = {number for number, _why in unwanted}
-            done = release([row for row in ready if _id(row) not in gone], now)
+            done = release([row for row in ready if row.id not in gone], now)
             if ready:
                 await self._store.notifications.release(done.free, (*unwanted, *done.silent), done.summary, now)
                 self._awake.set()
@@ -216,11 +216,11 @@ class Outbox:
             else None
         )
         if user is None:
-            await self._store.notifications.silence(_id(notification), "nobody here is known as the commit's author")
+            await self._store.notifications.silence(notification.id, "nobody here is known as the commit's author")
         elif not await self._people.wants_broken(notification.team, user):
-            await self._store.notifications.silence(_id(notification), f"<@{user}> wants no direct message about it")
-        elif not await self._store.notifications.readdress(_id(notification), user, self._clock()):
-            await self._store.notifications.silence(_id(notification), f"<@{user}> gets it anyway")
+            await self._store.notifications.silence(notification.id, f"<@{user}> wants no direct message about it")
+        elif not await self._store.notifications.readdress(notification.id, user, self._clock()):
+            await self._store.notifications.silence(notification.id, f"<@{user}> gets it anyway")
 
     async def _deliver(self, notification: NotificationRow) -> None:
         try:
@@ -267,20 +267,20 @@ class Outbox:
     async def _kept_back(self, notification: NotificationRow) -> bool:
         """Return whether a notification is not to be posted now, or not as it is, after all."""
         if why := await self._unwanted(notification):
-            await self._store.notifications.silence(_id(notification), why)
+            await self._store.notifications.silence(notification.id, why)
             return True
         if notification.event == Event.FINISHED and await self._gathered(notification):
             return True
         if notification.event != Event.STARTED and _is_person(notification.channel):
             why = await self._quiet(notification, self._clock())
             if why:
-                await self._store.notifications.hold(_id(notification), why)
+                await self._store.notifications.hold(notification.id, why)
             return bool(why)
         return False
 
     async def _say(self, notification: NotificationRow, *, repeated: bool) -> None:
         if notification.event == Event.FINISHED and await self._store.notifications.is_overtaken(notification):
-            await self._mark_late(notification)
+            notification = await self._marked_late(notification)
         drawn = await self._drawn(notification, repeated=repeated)
         if drawn is None:
             return
@@ -297,11 +297,14 @@ class Outbox:
         else:
             await self._settled(notification, channel, ts, drawn)
 
-    async def _mark_late(self, notification: NotificationRow) -> None:
+    async def _marked_late(self, notification: NotificationRow) -> NotificationRow:
+        """Return a notification that says it comes after a later end, stored as such."""
         extra = Extra.of(notification.extra)
-        if not extra.late:
-            notification.extra = replace(extra, late=True).as_json()
-            await self._store.notifications.correct({_id(notification): notification.extra}, self._clock())
+        if extra.late:
+            return notification
+        late = replace(notification, extra=replace(extra, late=True).as_json())
+        await self._store.notifications.correct({late.id: late.extra}, self._clock())
+        return late
 
     async def _drawn(self, notification: NotificationRow, *, repeated: bool) -> Drawn | None:
         """Return what to post, or None where there is nothing; what cannot be drawn is replaced by a plain notification."""
@@ -324,13 +327,13 @@ class Outbox:
             await self._set_aside(notification, f"it could not be drawn: {type(exc).__name__}")
             return None
         if drawn is None:
-            await self._store.notifications.fail(_id(notification), "its build or connection is gone")
+            await self._store.notifications.fail(notification.id, "its build or connection is gone")
         return drawn
 
     async def _set_aside(self, notification: NotificationRow, reason: str) -> None:
         """Give a notification up that harms, and have a plain one posted that names it by a reference in the log."""
         if notification.event == Event.UNDRAWABLE:
-            await self._store.notifications.fail(_id(notification), reason)
+            await self._store.notifications.fail(notification.id, reason)
             return
         reference = "".join(secrets.choice(REFERENCE) for _ in range(4))
         log.error(
@@ -339,7 +342,7 @@ class Outbox:
         )
         label = f"build #{notification.number}" if notification.number is not None else "a build"
         plain = decisions.undrawable_row(notification, reference, label, self._clock())
-        await self._store.notifications.replace(_id(notification), f"{reason} (reference {reference})", plain)
+        await self._store.notifications.replace(notification.id, f"{reason} (reference {reference})", plain)
 
     async def _post(self, notification: NotificationRow, message: Message) -> tuple[str, str]:
         key = key_of(notification)
@@ -379,7 +382,7 @@ class Outbox:
         now = self._clock()
         card = None
         if drawn is not None and drawn.card:
-            card = CardRow(
+            card = NewCard(
                 team=notification.team,
                 channel=channel,
                 ts=ts,
@@ -387,12 +390,12 @@ class Outbox:
                 pipeline=notification.pipeline,
                 build=notification.build,
                 attempt_no=notification.attempt_no,
-                notification=_id(notification),
+                notification=notification.id,
                 live=drawn.live,
                 shown=drawn.message.text,
                 edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
             )
-        await self._store.notifications.set_sent(_id(notification), ts=ts, card=card, now=now)
+        await self._store.notifications.set_sent(notification.id, ts=ts, card=card, now=now)
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
 
     async def _later(
@@ -401,13 +404,11 @@ class Outbox:
         """Try again at a later time; what is a day old is given up, whatever the number of tries."""
         now = self._clock()
         if now - (notification.first_tried_at or notification.created_at) >= GIVE_UP_AFTER:
-            await self._store.notifications.fail(_id(notification), "Slack could not take it for a day")
+            await self._store.notifications.fail(notification.id, "Slack could not take it for a day")
             log.warning("a notification was given up", extra={"notification": notification.id})
             await self._undelivered(notification, SlackError(GIVEN_UP), drawn)
             return
-        await self._store.notifications.requeue(
-            _id(notification), due_at=now + timedelta(seconds=seconds), unsure=unsure
-        )
+        await self._store.notifications.requeue(notification.id, due_at=now + timedelta(seconds=seconds), unsure=unsure)
 
     def _pause(self, notification: NotificationRow) -> float:
         return RETRY_SECONDS[min(max(notification.tries, 1), len(RETRY_SECONDS)) - 1]
@@ -421,7 +422,7 @@ class Outbox:
             log.warning("Slack refused a notification", extra={"code": exc.code, "channel": notification.channel})
             await self._later(notification, self._pause(notification), unsure=False, drawn=drawn)
             return
-        await self._store.notifications.fail(_id(notification), f"Slack refused: {exc.code}")
+        await self._store.notifications.fail(notification.id, f"Slack refused: {exc.code}")
         log.warning("Slack will not take a notification", extra={"code": exc.code, "channel": notification.channel})
         await self._undelivered(notification, exc, drawn)
 
@@ -479,7 +480,3 @@ def _is_person(channel: str) -> bool:
 def key_of(notification: NotificationRow) -> str:
     """Return the key that a notification's message carries: opaque to readers, the same for every attempt."""
     return f"n{notification.id}-r{notification.attempt_no}-{notification.event}"
-
-
-def _id(notification: NotificationRow) -> int:
-    return notification.id or 0

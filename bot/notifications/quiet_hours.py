@@ -6,10 +6,10 @@ from datetime import datetime
 from bot.blocks.text import when
 from bot.core.errors import UsageError
 from bot.core.recurrence import parse_hours, zone_of
-from bot.store.tables import LinkRow, MuteRow
+from bot.store.rows import NewLink, NewMute
 
 
-def muted(mutes: Sequence[MuteRow], link: LinkRow | None, channel: str, now: datetime) -> str | None:
+def muted(mutes: Sequence[NewMute], link: NewLink | None, channel: str, now: datetime) -> str | None:
     """Return why a channel is quiet now about a link (or about everything), or None."""
     names = {"all", "hours"}
     if link is not None:

@@ -1,19 +1,20 @@
 """Turn many notifications of one channel into one summary: after a downtime, and after quiet. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.blocks.text import plural
 from bot.notifications.notification import Event, Extra
-from bot.store.tables import NotificationRow, NotificationState
+from bot.store.rows import NewNotification, NotificationRow
+from bot.store.states import NotificationState
 
 MOST_LATE = 5
 
 
-def collapse(rows: Sequence[NotificationRow], now: datetime) -> Iterator[NotificationRow]:
+def collapse(rows: Sequence[NewNotification], now: datetime) -> Iterator[NewNotification]:
     """Yield the rows; where more than five late ends go to one channel, they are silent and one summary follows."""
-    late: dict[tuple[str, str], list[NotificationRow]] = {}
+    late: dict[tuple[str, str], list[NewNotification]] = {}
     for row in rows:
         if row.state == NotificationState.PENDING and row.event == Event.FINISHED and Extra.of(row.extra).late:
             late.setdefault((row.team, row.channel), []).append(row)
@@ -21,16 +22,17 @@ def collapse(rows: Sequence[NotificationRow], now: datetime) -> Iterator[Notific
     gone = {id(row) for group in crowds.values() for row in group}
     for row in rows:
         if id(row) in gone:
-            row.state = NotificationState.SILENT.value
-            row.reason = _told_with(len(crowds[row.team, row.channel]))
-        yield row
+            reason = _told_with(len(crowds[row.team, row.channel]))
+            yield replace(row, state=NotificationState.SILENT, reason=reason)
+        else:
+            yield row
     for group in crowds.values():
         yield summary_row(group, _while_away(len(group)), now)
 
 
 def gathered(
     row: NotificationRow, waiting: Sequence[NotificationRow], now: datetime
-) -> tuple[tuple[int, ...], str, NotificationRow] | None:
+) -> tuple[tuple[int, ...], str, NewNotification] | None:
     """Return which late notifications of a channel become one summary with this one, why, and the summary; None for none.
 
     `decide` sees the changes of one connection at a time: after a downtime several have late ends for the same channel.
@@ -51,19 +53,19 @@ def _while_away(count: int) -> str:
 
 
 def summary_row(
-    group: Sequence[NotificationRow], reason: str, now: datetime, *, quiet: bool = False
-) -> NotificationRow:
+    group: Sequence[NewNotification], reason: str, now: datetime, *, quiet: bool = False
+) -> NewNotification:
     """Return the notification that stands for several rows of one channel."""
     last = group[-1]
     builds = dict.fromkeys((row.connection, row.pipeline, row.build) for row in group)
-    return NotificationRow(
+    return NewNotification(
         team=last.team,
         channel=last.channel,
         connection=last.connection,
         pipeline=last.pipeline,
         build=last.build,
         attempt_no=last.attempt_no,
-        event=Event.SUMMARY.value,
+        event=Event.SUMMARY,
         reason=reason,
         extra=Extra(builds=tuple(builds), quiet=quiet).as_json(),
         due_at=now,
@@ -77,7 +79,7 @@ class Release:
 
     free: tuple[tuple[int, str], ...] = ()
     silent: tuple[tuple[int, str], ...] = ()
-    summary: NotificationRow | None = None
+    summary: NewNotification | None = None
 
 
 def release(rows: Sequence[NotificationRow], now: datetime) -> Release:
@@ -90,23 +92,22 @@ def release(rows: Sequence[NotificationRow], now: datetime) -> Release:
     for row in rows:
         match Event(row.event):
             case Event.OUTAGE | Event.OUTAGE_OVER if (row.connection, row.build) in over:
-                mute.append((row.id or 0, "the outage was over before the channel was unmuted"))
+                mute.append((row.id, "the outage was over before the channel was unmuted"))
             case Event.BLOCKED if _place(row) in ended:
-                mute.append((row.id or 0, "the build had ended before the channel was unmuted"))
+                mute.append((row.id, "the build had ended before the channel was unmuted"))
             case Event.FINISHED | Event.BLOCKED:
                 summarized.append(row)
             case _:
                 free.append(row)
-    released = tuple((row.id or 0, Extra.of(row.extra).posted_because or row.reason) for row in free)
+    released = tuple((row.id, Extra.of(row.extra).posted_because or row.reason) for row in free)
     if not summarized:
         return Release(free=released, silent=tuple(mute))
     mute += [
-        (row.id or 0, f"in the summary of {plural(len(summarized), 'notification')}: {row.reason}")
-        for row in summarized
+        (row.id, f"in the summary of {plural(len(summarized), 'notification')}: {row.reason}") for row in summarized
     ]
     summary = summary_row(summarized, f"{_were(len(summarized))} held back: {summarized[0].reason}", now, quiet=True)
     # An approval and its build's end may be the last of two summaries: the row's own number distinguishes these.
-    summary.build, summary.attempt_no = f"held-{summarized[-1].id}", 1
+    summary = replace(summary, build=f"held-{summarized[-1].id}", attempt_no=1)
     return Release(free=released, silent=tuple(mute), summary=summary)
 
 

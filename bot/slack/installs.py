@@ -5,6 +5,7 @@ With one token in the settings there is one workspace and no store behind it.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from bot.http.transport import Session
 from bot.security.vault import Vault
 from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure, faults
 from bot.store import Store
-from bot.store.tables import InstallRow
+from bot.store.rows import InstallRow, NewInstall
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ class Installs:
         enterprise = answer.get("enterprise") or {}
         by_enterprise = bool(answer.get("is_enterprise_install"))
         now = self._clock()
-        row = InstallRow(
+        row = NewInstall(
             enterprise=str(enterprise.get("id") or ""),
             team="" if by_enterprise else str(team.get("id") or ""),
             team_name=str((enterprise if by_enterprise else team).get("name") or ""),
@@ -191,13 +192,17 @@ class Installs:
             is_enterprise_install=by_enterprise,
             installed_at=now,
         )
-        row.bot_token = self._vault.seal(str(answer.get("access_token") or ""), about=_about(row, "bot_token"))
+        token = self._vault.seal(str(answer.get("access_token") or ""), about=_about(row, "bot_token"))
+        row = replace(row, bot_token=token)
         if answer.get("refresh_token"):
-            row.refresh_token = self._vault.seal(str(answer["refresh_token"]), about=_about(row, "refresh_token"))
-            row.token_expires_at = now + timedelta(seconds=int(answer.get("expires_in") or 43200))
-        await self._store.installs.save(row)
+            row = replace(
+                row,
+                refresh_token=self._vault.seal(str(answer["refresh_token"]), about=_about(row, "refresh_token")),
+                token_expires_at=now + timedelta(seconds=int(answer.get("expires_in") or 43200)),
+            )
+        saved = await self._store.installs.save(row)
         self._cache.clear()
-        return row
+        return saved
 
     async def end(self, team: str, enterprise: str = "") -> None:
         """Forget a workspace's token; its links sleep until it installs the bot again."""
@@ -205,5 +210,5 @@ class Installs:
         self._cache.clear()
 
 
-def _about(row: InstallRow, field: str) -> str:
+def _about(row: NewInstall, field: str) -> str:
     return f"install/{row.enterprise}/{row.team}/{field}"

@@ -11,7 +11,7 @@ from bot.http.transport import Session
 from bot.slack.installs import Installs
 from bot.slack.sender import SlackError, SlackLimited, SlackUnreachable, SlackUnsure, faults
 from bot.store import Store
-from bot.store.tables import InstallRow
+from bot.store.rows import InstallRow
 
 STATE_SECONDS = 600
 AUTHORIZE = "https://slack.com/oauth/v2/authorize"

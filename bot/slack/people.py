@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from bot.core.models import SHORT_KINDS, Person
 from bot.core.recurrence import DEFAULT_ZONE, Hours, zone_of
 from bot.slack.sender import Sender, SlackError
 from bot.store import Store
-from bot.store.tables import IdentityRow, PersonRow
+from bot.store.rows import NewIdentity, NewPerson
 
 log = logging.getLogger(__name__)
 
@@ -98,25 +98,29 @@ class People:
         self._standings[team, user] = (now, standing)
         return standing
 
-    async def person(self, team: str, user: str) -> PersonRow:
+    async def person(self, team: str, user: str) -> NewPerson:
         """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
         now = self._clock()
         stored = await self._store.people.get(team, user)
         if stored is not None and now - stored.seen_at < PERSON_FRESH_FOR:
             return stored
-        row = PersonRow(team=team, user=user, seen_at=now, settings=stored.settings if stored else "{}")
+        unknown = NewPerson(team=team, user=user, seen_at=now)
         try:
-            user_info = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
+            answer = (await self._sender.call(team, "users.info", {"user": user})).get("user") or {}
         except SlackError:
-            return stored or row
-        profile = user_info.get("profile") or {}
-        row.name = str(profile.get("display_name") or user_info.get("real_name") or user_info.get("name") or "")
-        row.email = str(profile.get("email") or "").lower()
-        row.tz = str(user_info.get("tz") or "")
-        row.is_admin = bool(user_info.get("is_admin") or user_info.get("is_owner"))
-        row.deleted = bool(user_info.get("deleted"))
-        await self._store.people.save(row)
-        return row
+            return stored or unknown
+        profile = answer.get("profile") or {}
+        return await self._store.people.save(
+            replace(
+                unknown,
+                name=str(profile.get("display_name") or answer.get("real_name") or answer.get("name") or ""),
+                email=str(profile.get("email") or "").lower(),
+                tz=str(answer.get("tz") or ""),
+                is_admin=bool(answer.get("is_admin") or answer.get("is_owner")),
+                deleted=bool(answer.get("deleted")),
+                settings=stored.settings if stored else "{}",
+            )
+        )
 
     async def is_admin(self, team: str, user: str) -> bool:
         """Return whether a person administers the workspace."""
@@ -148,7 +152,7 @@ class People:
             if exc.code != "users_not_found":
                 return await self._alive(team, identity.user) if identity else None
         await self._store.people.save_identity(
-            IdentityRow(team=team, kind="email", value=address, user=user, looked_at=now)
+            NewIdentity(team=team, kind="email", value=address, user=user, looked_at=now)
         )
         return user or None
 
@@ -258,7 +262,7 @@ def _standing(user: Mapping[str, Any], team: str) -> Standing:
     )
 
 
-def own_settings(person: PersonRow) -> dict[str, str]:
+def own_settings(person: NewPerson) -> dict[str, str]:
     """Return what a person set for themselves."""
     try:
         read = json.loads(person.settings or "{}")

@@ -2,17 +2,35 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
-from sqlmodel import col, select
+from sqlalchemy import Integer, bindparam, select
 
 from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
-from bot.store.recording import mark_moved, of_build, redraw_cards, release_waiting
+from bot.store.lookups import of_build
+from bot.store.mapping import ATTEMPT, BUILD
+from bot.store.redraws import mark_moved, redraw_cards, release_waiting
+from bot.store.rows import AttemptRow
+from bot.store.statements import Statement
 from bot.store.steps import pack, pack_counts, unpack, unpack_counts
-from bot.store.tables import AttemptRow, BuildRow
+from bot.store.tables import UtcDateTime
 
 COUNTS_GIVEN_UP = -1
 """What `counts_tries` holds when issue counts were given up."""
+
+CLAIM_UNCOUNTED = Statement(
+    ATTEMPT.update()
+    .where(
+        ATTEMPT.c.id.in_(
+            select(ATTEMPT.c.id)
+            .where(ATTEMPT.c.counts_due_at <= bindparam("now", type_=UtcDateTime))
+            .order_by(ATTEMPT.c.completed_at.desc())
+            .limit(bindparam("limit", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(counts_due_at=bindparam("until", type_=UtcDateTime), counts_tries=ATTEMPT.c.counts_tries + 1)
+    .returning(*ATTEMPT.columns)
+)
 
 
 class Attempts(Repository):
@@ -31,55 +49,45 @@ class Attempts(Repository):
         """Write the issue counts and first failures of an attempt; its waiting notifications become due, its cards are edited."""
         async with self._write() as db:
             await self._own(db, {key.connection})
-            ended = (
-                await db.exec(select(AttemptRow).where(*of_build(AttemptRow, key), AttemptRow.attempt_no == attempt_no))
-            ).first()
+            mine = (*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
+            ended: str | None = await db.scalar(select(ATTEMPT.c.counts).where(*mine))
             if ended is None:
                 return
-            ended.counts = pack_counts(counts.filled(unpack_counts(ended.counts)))
-            ended.counts_due_at = None
-            ended.failures, ended.failures_total = failures, failures_total
-            db.add(ended)
-            row = (
-                await db.exec(select(BuildRow).where(*of_build(BuildRow, key), BuildRow.attempt_no == attempt_no))
-            ).first()
-            if row is not None:
-                build = unpack(row.data)
-                row.data = pack(build.with_issues(counts.filled(build.issues)))
-                db.add(row)
+            await db.execute(
+                ATTEMPT.update()
+                .where(*mine)
+                .values(
+                    counts=pack_counts(counts.filled(unpack_counts(ended))),
+                    counts_due_at=None,
+                    failures=failures,
+                    failures_total=failures_total,
+                )
+            )
+            running = (*of_build(BUILD.c, key), BUILD.c.attempt_no == attempt_no)
+            data: str | None = await db.scalar(select(BUILD.c.data).where(*running))
+            if data is not None:
+                build = unpack(data)
+                packed = pack(build.with_issues(counts.filled(build.issues)))
+                await db.execute(BUILD.update().where(*running).values(data=packed))
             await release_waiting(db, key, attempt_no, now)
             await redraw_cards(db, key, attempt_no, now)
             await mark_moved(db, {key})
 
     async def claim_uncounted(self, now: datetime, limit: int, lease_seconds: float = 60) -> list[AttemptRow]:
         """Claim attempts whose issue counts are still to be read, newest first; unread ones come back after the lease."""
-        due = (
-            select(AttemptRow.id)
-            .where(col(AttemptRow.counts_due_at) <= now)
-            .order_by(col(AttemptRow.completed_at).desc())
-            .limit(limit)
-            .with_for_update(skip_locked=True)
+        rows = await self._fetch(
+            CLAIM_UNCOUNTED, writes=True, now=now, until=now + timedelta(seconds=lease_seconds), limit=limit
         )
-        claim = (
-            update(AttemptRow)
-            .where(col(AttemptRow.id).in_(due))
-            .values(counts_due_at=now + timedelta(seconds=lease_seconds), counts_tries=col(AttemptRow.counts_tries) + 1)
-            .returning(AttemptRow)
-            .execution_options(synchronize_session=False)
-        )
-        async with self._write() as db:
-            rows: list[AttemptRow] = list((await db.exec(claim)).scalars())
-        return sorted(rows, key=lambda row: row.completed_at, reverse=True)
+        return sorted(ATTEMPT.made(rows), key=lambda row: row.completed_at, reverse=True)
 
     async def give_up_counts(self, attempt_id: int) -> None:
         """Stop asking for an attempt's issue counts; its notifications wait no longer, and its cards say so."""
         async with self._write() as db:
-            row = await db.get(AttemptRow, attempt_id)
+            given_up = ATTEMPT.update().where(ATTEMPT.c.id == attempt_id)
+            given_up = given_up.values(counts_due_at=None, counts_tries=COUNTS_GIVEN_UP).returning(*ATTEMPT.columns)
+            row = await ATTEMPT.first(db, given_up)
             if row is None:
                 return
-            row.counts_due_at = None
-            row.counts_tries = COUNTS_GIVEN_UP
-            db.add(row)
             key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
             now = self._clock()
             await release_waiting(db, key, row.attempt_no, now)
@@ -90,40 +98,38 @@ class Attempts(Repository):
 
         A retried build keeps its place, and all its attempts are listed.
         """
-        asked = (
-            select(AttemptRow)
+        query = (
+            ATTEMPT.select()
             .where(
-                AttemptRow.connection == connection,
-                AttemptRow.pipeline == pipeline,
-                AttemptRow.ref_kind == ref.kind.value,
-                AttemptRow.ref_name == ref.name,
-                col(AttemptRow.conclusion).not_in(NO_RESULT),
+                ATTEMPT.c.connection == connection,
+                ATTEMPT.c.pipeline == pipeline,
+                ATTEMPT.c.ref_kind == ref.kind.value,
+                ATTEMPT.c.ref_name == ref.name,
+                ATTEMPT.c.conclusion.not_in(NO_RESULT),
             )
             .order_by(
-                col(AttemptRow.commit_at).desc(),
-                col(AttemptRow.built_at).desc(),
-                col(AttemptRow.number).desc(),
-                col(AttemptRow.attempt_no).desc(),
+                ATTEMPT.c.commit_at.desc(),
+                ATTEMPT.c.built_at.desc(),
+                ATTEMPT.c.number.desc(),
+                ATTEMPT.c.attempt_no.desc(),
             )
         )
         async with self._read() as db:
-            return list(await db.exec(asked.limit(limit)))
+            return await ATTEMPT.all(db, query.limit(limit))
 
     async def get(self, key: BuildKey, attempt_no: int) -> AttemptRow | None:
         """Return how one attempt of a build ended, or None while it runs."""
         async with self._read() as db:
-            return (
-                await db.exec(select(AttemptRow).where(*of_build(AttemptRow, key), AttemptRow.attempt_no == attempt_no))
-            ).first()
+            return await ATTEMPT.first(
+                db, ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
+            )
 
     async def since(self, connection: str, pipeline: str, since: datetime) -> list[AttemptRow]:
         """Return every attempt of a pipeline that ended since a time, oldest first."""
-        asked = (
-            select(AttemptRow)
-            .where(
-                AttemptRow.connection == connection, AttemptRow.pipeline == pipeline, AttemptRow.completed_at >= since
-            )
-            .order_by(col(AttemptRow.completed_at), col(AttemptRow.id))
+        query = (
+            ATTEMPT.select()
+            .where(ATTEMPT.c.connection == connection, ATTEMPT.c.pipeline == pipeline, ATTEMPT.c.completed_at >= since)
+            .order_by(ATTEMPT.c.completed_at, ATTEMPT.c.id)
         )
         async with self._read() as db:
-            return list(await db.exec(asked))
+            return await ATTEMPT.all(db, query)

@@ -1,12 +1,12 @@
 """What was done by whom."""
 
+from dataclasses import replace
 from datetime import datetime
-
-from sqlmodel import col, select
 
 from bot.security.redaction import redact
 from bot.store.database import Repository, put
-from bot.store.tables import AuditRow
+from bot.store.mapping import AUDIT
+from bot.store.rows import AuditRow, NewAudit
 
 ADD_AUDIT = put("audit", key=("id",), replace=False)
 
@@ -14,16 +14,16 @@ ADD_AUDIT = put("audit", key=("id",), replace=False)
 class Audit(Repository):
     """What was done by whom."""
 
-    async def add(self, row: AuditRow) -> None:
+    async def add(self, row: NewAudit) -> None:
         """Write down who did what; what reads as a secret in its words is masked."""
-        row.words, row.detail = redact(row.words), redact(row.detail)
+        masked = replace(row, words=redact(row.words), detail=redact(row.detail))
         async with self._write() as db:
-            await self._put(db, ADD_AUDIT, [row])
+            await self._put(db, ADD_AUDIT, [masked])
 
     async def since(self, team: str, *, since: datetime, user: str | None = None, limit: int = 200) -> list[AuditRow]:
         """Return what was done in a workspace since a time, by anybody or by one, newest first."""
-        asked = select(AuditRow).where(AuditRow.team == team, AuditRow.at >= since)
+        query = AUDIT.select().where(AUDIT.c.team == team, AUDIT.c.at >= since)
         if user is not None:
-            asked = asked.where(AuditRow.user == user)
+            query = query.where(AUDIT.c.user == user)
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(AuditRow.at).desc(), col(AuditRow.id).desc()).limit(limit)))
+            return await AUDIT.all(db, query.order_by(AUDIT.c.at.desc(), AUDIT.c.id.desc()).limit(limit))

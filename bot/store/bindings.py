@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlmodel import select
+from sqlalchemy import select
 
-from bot.store.database import Repository, put
-from bot.store.tables import BindingRow
+from bot.store.database import Repository, put, table
 
+BINDING = table("binding")
 ADD_BINDING = put("binding", key=("connection",), replace=False, returning=("connection",))
 
 
@@ -16,7 +16,7 @@ class Bindings(Repository):
     async def all(self) -> dict[str, str]:
         """Return the team of each bound connection, by name; empty where it belongs to nobody."""
         async with self._read() as db:
-            return {row.connection: row.team for row in await db.exec(select(BindingRow))}
+            return {row.connection: row.team for row in await db.execute(select(BINDING))}
 
     async def bind(self, connections: Iterable[str], teams: Sequence[str]) -> dict[str, str]:
         """Bind connections that are not bound yet to the only team of `teams`, else to nobody; return all bindings.
@@ -29,7 +29,7 @@ class Bindings(Repository):
         if not missing or not teams:
             return bound
         team = teams[0] if len(teams) == 1 else ""
-        rows = [BindingRow(connection=name, team=team, bound_at=self._clock()) for name in missing]
+        rows = [{"connection": name, "team": team, "bound_at": self._clock()} for name in missing]
         async with self._write() as db:
-            await self._put(db, ADD_BINDING, list(rows))
+            await self._put(db, ADD_BINDING, rows)
         return await self.all()

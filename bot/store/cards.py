@@ -3,14 +3,34 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, or_, update
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import ColumnElement, Integer, bindparam, case, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
 from bot.store.database import Repository
-from bot.store.recording import mark_moved, of_build
-from bot.store.tables import CardNoteRow, CardRow, NoteKind
+from bot.store.lookups import of_build
+from bot.store.mapping import CARD, CARD_NOTE
+from bot.store.redraws import mark_moved
+from bot.store.rows import CardNoteRow, CardRow
+from bot.store.statements import Statement
+from bot.store.states import NoteKind
+from bot.store.tables import UtcDateTime
+
+NOW, UNTIL = bindparam("now", type_=UtcDateTime), bindparam("until", type_=UtcDateTime)
+CLAIM = Statement(
+    CARD.update()
+    .where(
+        CARD.c.id.in_(
+            select(CARD.c.id)
+            .where(CARD.c.edit_due_at <= NOW, or_(CARD.c.lease_until.is_(None), CARD.c.lease_until <= NOW))
+            .order_by(CARD.c.edit_due_at, CARD.c.id)
+            .limit(bindparam("limit", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(edit_due_at=UNTIL, edited_at=NOW, lease_until=UNTIL)
+    .returning(*CARD.columns)
+)
 
 
 class Cards(Repository):
@@ -22,27 +42,8 @@ class Cards(Repository):
         A leased card is due when its lease ends, for others to take over. What makes it due at another time while it
         is being edited is not lost with that edit.
         """
-        lease_until = now + timedelta(seconds=lease_seconds)
-        due = (
-            select(CardRow.id)
-            .where(
-                col(CardRow.edit_due_at) <= now,
-                or_(col(CardRow.lease_until).is_(None), col(CardRow.lease_until) <= now),
-            )
-            .order_by(col(CardRow.edit_due_at), col(CardRow.id))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            update(CardRow)
-            .where(col(CardRow.id).in_(due))
-            .values(edit_due_at=lease_until, edited_at=now, lease_until=lease_until)
-            .returning(CardRow)
-            .execution_options(synchronize_session=False)
-        )
-        async with self._write() as db:
-            rows: list[CardRow] = list((await db.exec(claim)).scalars())
-        return sorted(rows, key=lambda card: card.id or 0)
+        rows = await self._fetch(CLAIM, writes=True, now=now, until=now + timedelta(seconds=lease_seconds), limit=limit)
+        return sorted(CARD.made(rows), key=lambda card: card.id)
 
     async def set_edited(
         self, card_id: int, *, shown: str, live: bool, now: datetime, again_at: datetime | None = None
@@ -52,8 +53,8 @@ class Cards(Repository):
         `again_at` is when to draw it anew if nothing happens before, for time moves on a card as well.
         """
         async with self._write() as db:
-            untouched = col(CardRow.edit_due_at) == col(CardRow.lease_until)
-            due = case((untouched, again_at), else_=col(CardRow.edit_due_at))
+            untouched = CARD.c.edit_due_at == CARD.c.lease_until
+            due = case((untouched, again_at), else_=CARD.c.edit_due_at)
             await self._set_card(db, card_id, shown=shown, live=live, edited_at=now, edit_due_at=due, lease_until=None)
 
     async def touch(self, card_id: int, due_at: datetime) -> None:
@@ -77,19 +78,19 @@ class Cards(Repository):
         `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone. A `REPLACED`
         note takes the buttons from the cards.
         """
-        row = CardNoteRow(
-            team=team,
-            connection=key.connection,
-            pipeline=key.pipeline,
-            build=key.id,
-            attempt_no=attempt_no,
-            kind=kind.value,
-            user=user,
-            text=text,
-            at=at,
-        )
+        row = {
+            "team": team,
+            "connection": key.connection,
+            "pipeline": key.pipeline,
+            "build": key.id,
+            "attempt_no": attempt_no,
+            "kind": kind,
+            "user": user,
+            "text": text,
+            "at": at,
+        }
         async with self._write() as db:
-            db.add(row)
+            await db.execute(insert(CARD_NOTE.table), row)
             await mark_moved(db, {key})
             return bool(await self._redraw(db, team, key, at))
 
@@ -101,35 +102,35 @@ class Cards(Repository):
 
     async def notes(self, key: BuildKey, attempt_no: int, team: str) -> list[CardNoteRow]:
         """Return what stands on the cards of an attempt in a workspace, oldest first."""
-        asked = select(CardNoteRow).where(
-            *of_build(CardNoteRow, key), CardNoteRow.attempt_no == attempt_no, CardNoteRow.team == team
+        query = CARD_NOTE.select().where(
+            *of_build(CARD_NOTE.c, key), CARD_NOTE.c.attempt_no == attempt_no, CARD_NOTE.c.team == team
         )
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(CardNoteRow.id))))
+            return await CARD_NOTE.all(db, query.order_by(CARD_NOTE.c.id))
 
-    async def _redraw(self, db: AsyncSession, team: str, key: BuildKey, at: datetime) -> int:
-        due = update(CardRow).where(*of_build(CardRow, key), col(CardRow.team) == team).values(edit_due_at=at)
-        return (await db.exec(due.execution_options(synchronize_session=False))).rowcount
+    async def _redraw(self, db: AsyncConnection, team: str, key: BuildKey, at: datetime) -> int:
+        due = CARD.update().where(*of_build(CARD.c, key), CARD.c.team == team).values(edit_due_at=at)
+        return (await db.execute(due)).rowcount
 
     async def delete(self, card_id: int) -> None:
         """Forget a card whose message is gone."""
-        gone = delete(CardRow).where(col(CardRow.id) == card_id)
+        deletion = CARD.delete().where(CARD.c.id == card_id)
         async with self._write() as db:
-            await db.exec(gone.execution_options(synchronize_session=False))
+            await db.execute(deletion)
 
     async def of_build(self, key: BuildKey) -> list[CardRow]:
         """Return the cards of a build, oldest first."""
         async with self._read() as db:
-            return list(await db.exec(select(CardRow).where(*of_build(CardRow, key)).order_by(col(CardRow.id))))
+            return await CARD.all(db, CARD.select().where(*of_build(CARD.c, key)).order_by(CARD.c.id))
 
     async def at(self, team: str, channel: str, ts: str) -> CardRow | None:
         """Return the card that a message is, or None."""
-        asked = select(CardRow).where(CardRow.team == team, CardRow.channel == channel, CardRow.ts == ts)
+        query = CARD.select().where(CARD.c.team == team, CARD.c.channel == channel, CARD.c.ts == ts)
         async with self._read() as db:
-            return (await db.exec(asked)).first()
+            return await CARD.first(db, query)
 
     async def _set_card(
-        self, db: AsyncSession, card_id: int, **fields: str | bool | datetime | ColumnElement[Any] | None
+        self, db: AsyncConnection, card_id: int, **fields: str | bool | datetime | ColumnElement[Any] | None
     ) -> None:
-        changed = update(CardRow).where(col(CardRow.id) == card_id).values(**fields)
-        await db.exec(changed.execution_options(synchronize_session=False))
+        changed = CARD.update().where(CARD.c.id == card_id).values(**fields)
+        await db.execute(changed)

@@ -1,10 +1,8 @@
 """Connections and what can be built through them."""
 
-from sqlalchemy import delete
-from sqlmodel import col, select
-
 from bot.store.database import Repository, put
-from bot.store.tables import ConnectionRow, PipelineRow, PollTargetRow
+from bot.store.mapping import CONNECTION, PIPELINE, POLL_TARGET
+from bot.store.rows import ConnectionRow
 
 PUT_CONNECTION = put("connection", key=("name",), keep=("down_since", "notified_at", "last_error"), returning=("name",))
 
@@ -15,7 +13,7 @@ class Connections(Repository):
     async def all(self) -> list[ConnectionRow]:
         """Return every row by name. One without `settings` is the health of a connection from the configuration."""
         async with self._read() as db:
-            return list(await db.exec(select(ConnectionRow).order_by(col(ConnectionRow.name))))
+            return await CONNECTION.all(db, CONNECTION.select().order_by(CONNECTION.c.name))
 
     async def save(self, row: ConnectionRow) -> None:
         """Write a connection made in Slack; its health stays as it is known."""
@@ -24,11 +22,11 @@ class Connections(Repository):
 
     async def delete(self, name: str) -> None:
         """Forget a connection, its pipelines and its poll targets."""
-        gone = (
-            delete(ConnectionRow).where(col(ConnectionRow.name) == name),
-            delete(PipelineRow).where(col(PipelineRow.connection) == name),
-            delete(PollTargetRow).where(col(PollTargetRow.connection) == name),
+        deletions = (
+            CONNECTION.delete().where(CONNECTION.c.name == name),
+            PIPELINE.delete().where(PIPELINE.c.connection == name),
+            POLL_TARGET.delete().where(POLL_TARGET.c.connection == name),
         )
         async with self._write() as db:
-            for statement in gone:
-                await db.exec(statement.execution_options(synchronize_session=False))
+            for statement in deletions:
+                await db.execute(statement)

@@ -2,19 +2,15 @@
 
 SQLite's driver begins transactions late, so that two writers who read before they write lose updates without a word.
 Here the driver begins none: every transaction says itself what it is, and one that writes takes the lock at its start.
+What is asked often goes past the engine, by `fetch`.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
-import logging
-import os
 import sqlite3
-import ssl
-import stat
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,48 +21,40 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    JSON,
     URL,
     ColumnElement,
     Connection,
+    String,
     Table,
-    Text,
     UpdateBase,
     bindparam,
-    event,
+    cast,
     func,
-    make_url,
     select,
     text,
     tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, StaticPool
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import NullPool, StaticPool
 from typing_extensions import override
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.core.text import valid
+from bot.store.engine import driver_arguments, is_in_memory, make_engine, read_url
+from bot.store.errors import translate_errors
+from bot.store.mapping import Dataclass, values
+from bot.store.postgres import SingleStatements
 from bot.store.sqlite import Connection as SqliteConnection
-from bot.store.sqlite import Turns, connect
-from bot.store.tables import Row
+from bot.store.sqlite import Inline, Turns
+from bot.store.statements import Observer, Run, Statement, Values
+from bot.store.tables import TableBase
 
-log = logging.getLogger(__name__)
-
-POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
-SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
-BUSY_SECONDS = 10
-OWNER_ONLY = 0o600
-SIDE_FILES = ("-wal", "-shm", "-journal")
+INLINE_WRITES = 200  # a write adds two or three pages, and SQLite moves its log on from 1,000
 TERMS = 500  # values in one IN list; both databases take 32,767 in a statement
-MISSING = ("no such table", "no such column", "has no column named")  # SQLite has words where PostgreSQL has codes
-MISSING_STATES = {"42P01", "42703"}
-OURS = {"statement_cache_size", "prepared_statement_cache_size", "timeout", "command_timeout", "ssl"}
-UNSPOKEN = {"channel_binding", "gssencmode", "target_session_attrs"}  # libpq's words that asyncpg has no ear for
-NUMBERS = {"statement_cache_size": int, "timeout": float, "command_timeout": float}
 
 T = TypeVar("T")
 
@@ -90,59 +78,56 @@ def put(
     into = table(name)
     kept = {*key, *keep, *(column.name for column in into.primary_key)}
     names = [column.name for column in into.columns if column.name not in kept]
-    told = [into.c[column] for column in returning]
+    returned = [into.c[column] for column in returning]
     lite, post = sqlite.insert(into), postgresql.insert(into)
     if not replace:
         return Put(
-            sqlite=lite.on_conflict_do_nothing(index_elements=key).returning(*told),
-            postgresql=post.on_conflict_do_nothing(index_elements=key).returning(*told),
+            sqlite=lite.on_conflict_do_nothing(index_elements=key).returning(*returned),
+            postgresql=post.on_conflict_do_nothing(index_elements=key).returning(*returned),
         )
     return Put(
         sqlite=lite.on_conflict_do_update(
             index_elements=key, set_={column: lite.excluded[column] for column in names}
-        ).returning(*told),
+        ).returning(*returned),
         postgresql=post.on_conflict_do_update(
             index_elements=key, set_={column: post.excluded[column] for column in names}
-        ).returning(*told),
+        ).returning(*returned),
     )
 
 
 def table(name: str) -> Table:
     """Return a table by name, for statements over columns."""
-    return Row.metadata.tables[name]
+    return TableBase.metadata.tables[name]
 
 
-def values(row: Row) -> dict[str, object]:
-    """Return what an insert of a row takes: all but the id, which is the database's to give."""
-    return row.model_dump(exclude={"id"})
-
-
-def pages(terms: Iterable[T]) -> Iterable[list[T]]:
+def pages(names: Iterable[T]) -> Iterable[list[T]]:
     """Cut a list of search terms so that each part fits into one statement."""
-    whole = list(terms)
+    whole = list(names)
     return (whole[start : start + TERMS] for start in range(0, len(whole), TERMS))
 
 
-def among(db: AsyncSession, columns: Sequence[Any], terms: Iterable[Sequence[str]]) -> ColumnElement[bool]:
-    """Return the condition that columns hold one of some tuples.
+def among(dialect: str, columns: Sequence[ColumnElement[Any]], name: str) -> ColumnElement[bool]:
+    """Return the condition that columns hold one of some tuples of texts: those that `terms` put into a parameter.
 
     The tuples go in as one value, so that the statement is the same however many there are. SQLite would read the
     whole table for a plain list of tuples, where it looks up each of these in the index.
     """
-    rows = [list(term) for term in terms]
-    if db.get_bind().dialect.name == "sqlite":
-        each = func.json_each(json.dumps(rows)).table_valued("value")
+    listed: ColumnElement[Any] | Any
+    if dialect == "sqlite":
+        each = func.json_each(bindparam(name, type_=String)).table_valued("value")
         listed = select(*(func.json_extract(each.c.value, f"$[{place}]") for place in range(len(columns))))
     else:
-        arrays = [
-            bindparam(None, [row[place] for row in rows], type_=postgresql.ARRAY(Text)) for place in range(len(columns))
-        ]
-        each = func.unnest(*arrays).table_valued(*(f"term{place}" for place in range(len(columns)))).render_derived()
-        listed = select(*each.c)
+        each = func.json_array_elements(cast(bindparam(name, type_=String), JSON)).table_valued("value")
+        listed = select(*(each.c.value.op("->>")(place) for place in range(len(columns))))
     return tuple_(*columns).in_(listed)
 
 
-def found(row: T | None, what: str) -> T:
+def terms(rows: Iterable[Sequence[str]]) -> str:
+    """Return the value of a parameter that `among` reads."""
+    return json.dumps([[valid(term) for term in row] for row in rows], separators=(",", ":"))
+
+
+def required(row: T | None, what: str) -> T:
     """Return a row that has to be there."""
     if row is None:
         raise StoreError(f"{what} is not in the store any more.")
@@ -160,42 +145,55 @@ class Sessions(ABC):
         """Return `sqlite` or `postgresql`."""
 
     @abstractmethod
-    def read(self) -> AbstractAsyncContextManager[AsyncSession]:
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Give a session to read in; rows stay usable after it."""
 
     @abstractmethod
-    def write(self) -> AbstractAsyncContextManager[AsyncSession]:
+    def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Give a session whose changes all happen, or none of them when the block raises."""
 
+    @abstractmethod
+    async def fetch(self, statement: Statement, *, writes: bool = False, **parameters: Any) -> list[Values]:
+        """Run one prepared statement, in a transaction of its own or in the shared one, and return its rows.
+
+        A statement that changes anything has to say so by `writes`. Raises StoreError.
+        """
+
     async def put(
-        self, db: AsyncSession, statement: Put, rows: Sequence[Row | dict[str, object]]
+        self, db: AsyncConnection, statement: Put, rows: Sequence[Dataclass | dict[str, Any]]
     ) -> list[tuple[Any, ...]]:
         """Insert rows with a statement, and return the columns that it returns for those it wrote."""
         if not rows:
             return []
-        words = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
-        params = [values(row) if isinstance(row, Row) else row for row in rows]
-        return [tuple(columns) for columns in await db.exec(words, params=params)]
+        insert = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
+        parameters = [row if isinstance(row, dict) else values(row) for row in rows]
+        return [tuple(columns) for columns in await db.execute(insert, parameters)]
 
-    async def own(self, db: AsyncSession, names: Iterable[str]) -> None:
+    async def own(self, db: AsyncConnection, names: Iterable[str]) -> None:
         """Hold off others who want to write the same thing until the transaction ends; on SQLite that is so anyway."""
         if self.dialect == "postgresql":
             for name in sorted(set(names)):
-                await (await db.connection()).execute(_XACT_LOCK, {"key": _number(f"own {name}")})
+                await db.execute(_XACT_LOCK, {"key": _lock_number(f"own {name}")})
 
 
 class Database(Sessions):
     """An engine, its transactions and its migrations. Repositories ask the questions."""
 
-    def __init__(self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock, single: SingleStatements | None = None
+    ) -> None:
         self._engine = engine
         self._keepers = keepers
         self.clock = clock
+        self.observe: Observer | None = None
+        """Told of each statement that `fetch` and `in_one_trip` send past the engine, for tests and measurements."""
         self._writing = engine.execution_options(sqlite_tx="IMMEDIATE")
-        self._reader = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
-        self._writer = async_sessionmaker(self._writing, class_=AsyncSession, expire_on_commit=False)
+        self._single = single
+        self._inline = _inline(engine.url)
+        self._inline_writes = 0
         self._turns = Turns()
         self._trip: AsyncConnection | None = None
+        self._driver: SqliteConnection | None = None
         self._writing_task: asyncio.Task[Any] | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._shared_connection = isinstance(engine.pool, StaticPool)
@@ -203,8 +201,9 @@ class Database(Sessions):
     @classmethod
     async def open(cls, url: str, *, clock: Clock) -> Self:
         """Return a store on the database that a URL names, reached once. Raises StoreError when that fails."""
-        where = _read_url(url)
-        store = cls(_engine(where), keepers=_engine(where, NullPool), clock=clock)
+        address = read_url(url)
+        single = SingleStatements(driver_arguments(address)) if address.get_backend_name() == "postgresql" else None
+        store = cls(make_engine(address), keepers=make_engine(address, NullPool), clock=clock, single=single)
         try:
             await store.ping()
         except StoreError:
@@ -216,7 +215,11 @@ class Database(Sessions):
         """Close every connection."""
         if self._trip is not None:
             await self._trip.close()
-            self._trip = None
+            self._trip = self._driver = None
+        if self._inline is not None:
+            self._inline.close()
+        if self._single is not None:
+            await self._single.close()
         await self._engine.dispose()
         await self._keepers.dispose()
 
@@ -228,7 +231,7 @@ class Database(Sessions):
     async def ping(self) -> None:
         """Run an empty query. Raises StoreError if the database does not answer."""
         async with self.read() as db:
-            await (await db.connection()).execute(text("SELECT 1"))
+            await db.execute(text("SELECT 1"))
 
     # migrations
 
@@ -236,7 +239,7 @@ class Database(Sessions):
         """Bring the tables up to date, in one transaction; of several processes one does it and the others wait."""
         async with self._turn(), translate_errors(), self._writing.begin() as connection:
             if self.dialect == "postgresql":
-                await connection.execute(_XACT_LOCK, {"key": _number("migrate")})
+                await connection.execute(_XACT_LOCK, {"key": _lock_number("migrate")})
             await connection.run_sync(_upgrade)
 
     async def revision(self) -> str | None:
@@ -252,30 +255,62 @@ class Database(Sessions):
 
     @asynccontextmanager
     @override
-    async def read(self) -> AsyncGenerator[AsyncSession]:
-        async with self._turn(reading=True), translate_errors(), self._reader() as db:
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._turn(reading=True), translate_errors(), self._engine.connect() as db:
             yield db
 
     @asynccontextmanager
     @override
-    async def write(self) -> AsyncGenerator[AsyncSession]:
-        async with self._turn(), translate_errors(), self._writer.begin() as db:
+    async def write(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._turn(), translate_errors(), self._writing.begin() as db:
             yield db
 
-    async def in_one_trip(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    @override
+    async def fetch(self, statement: Statement, *, writes: bool = False, **parameters: Any) -> list[Values]:
+        compiled = statement.compiled(self.dialect)
+        if self._single is not None:
+            arguments = compiled.arguments(parameters)
+            if self.observe is not None:
+                self.observe(compiled.text, arguments)
+            return await self._single.fetch(compiled, arguments)
+        if self._inline is not None and (not writes or self._may_write_inline()):
+            arguments = compiled.arguments(parameters)
+            fetched = self._inline.fetch(compiled.text, arguments)
+            if fetched is not None:
+                if self.observe is not None:
+                    self.observe(compiled.text, arguments)
+                return compiled.rows(fetched)
+        return await self.in_one_trip(lambda run: run(statement, **parameters), urgent=False)
+
+    def _may_write_inline(self) -> bool:
+        """Whether a write need not wait; now and then it takes the trip, so that the log of WAL mode is moved on."""
+        self._refuse_within_transaction()
+        self._inline_writes += 1
+        if self._inline_writes < INLINE_WRITES:
+            return self._turns.is_free
+        self._inline_writes = 0
+        return False
+
+    async def in_one_trip(self, work: Callable[[Run], T], *, urgent: bool = True) -> T:
         """Run work on SQLite's own thread: one transaction, and one trip to the thread for all of it.
 
-        It goes before the writes that wait, so it has to be short; the work writes its SQL itself. Raises StoreError.
+        The work gets a function that runs a prepared statement. It has to be short; where it is `urgent` it goes before
+        the writes that wait. Raises StoreError.
         """
-        async with self._turns.next(), translate_errors():
-            if self._trip is None:
-                self._trip = await self._engine.connect()
-            driver = (await self._trip.get_raw_connection()).driver_connection
-            assert isinstance(driver, SqliteConnection)  # noqa: S101 - of SQLite's engine only
+        self._refuse_within_transaction()
+        async with self._turns.next() if urgent else self._turns.in_order(), translate_errors():
+            driver = self._driver or await self._open_trip()
             try:
-                return await driver.transact(work)
+                return await driver.transact(work, self.observe)
             except sqlite3.Error as error:
                 raise OperationalError("", {}, error) from error
+
+    async def _open_trip(self) -> SqliteConnection:
+        self._trip = await self._engine.connect()
+        driver = (await self._trip.get_raw_connection()).driver_connection
+        assert isinstance(driver, SqliteConnection)  # noqa: S101 - of SQLite's engine only
+        self._driver = driver
+        return driver
 
     def _turn(self, *, reading: bool = False) -> AbstractAsyncContextManager[None]:
         """Wait for one's turn: SQLite has one writer, and a database in memory has one connection."""
@@ -285,16 +320,19 @@ class Database(Sessions):
 
     @asynccontextmanager
     async def _turn_of_sqlite(self) -> AsyncGenerator[None]:
-        task = asyncio.current_task()
-        if self._writing_task is not None and self._writing_task is task:
-            message = "a task that is in a transaction writes through that transaction's repositories"
-            raise RuntimeError(message)
+        self._refuse_within_transaction()
         async with self._turns.in_order():
-            self._writing_task = task
+            self._writing_task = asyncio.current_task()
             try:
                 yield
             finally:
                 self._writing_task = None
+
+    def _refuse_within_transaction(self) -> None:
+        """Raise RuntimeError for a task that would wait for the end of its own transaction."""
+        if self._writing_task is not None and self._writing_task is asyncio.current_task():
+            message = "a task that is in a transaction writes through that transaction's repositories"
+            raise RuntimeError(message)
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncGenerator[None]:
@@ -308,7 +346,7 @@ class Database(Sessions):
                 return
             async with translate_errors(), self._keepers.connect() as connection:
                 idle = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                await idle.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _number(name)})
+                await idle.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _lock_number(name)})
                 yield
 
 
@@ -319,6 +357,7 @@ class Repository:
         self._sessions = sessions
         self._read = sessions.read
         self._write = sessions.write
+        self._fetch = sessions.fetch
         self._put = sessions.put
         self._own = sessions.own
         self._clock = sessions.clock
@@ -332,172 +371,16 @@ class Repository:
 _XACT_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
-def _number(name: str) -> int:
+def _lock_number(name: str) -> int:
     """Return the 64-bit number that stands for a name in PostgreSQL's advisory locks."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-@asynccontextmanager
-async def translate_errors() -> AsyncGenerator[None]:
-    """Translate database driver errors into StoreError."""
-    try:
-        yield
-    except DBAPIError as error:
-        if _is_missing(error):
-            raise StoreError(
-                "The database has no tables yet, or those of another version.", hint="Run `buildbell migrate`."
-            ) from error
-        if error.connection_invalidated:
-            raise StoreError("The connection to the database broke.") from error
-        if isinstance(error, OperationalError | InterfaceError):
-            raise StoreError(
-                "The database can't be used now.", hint="It may be locked, full or about to stop."
-            ) from error
-        raise
-    except OSError as error:
-        raise StoreError(
-            "The database cannot be reached.", hint="Look at DATABASE_URL, and whether the server runs."
-        ) from error
-
-
-def _is_missing(error: DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None)
-    return state in MISSING_STATES or any(words in str(error.orig) for words in MISSING)
-
-
-def _read_url(url: str) -> URL:
-    """Read a database's URL as people and hosts write it."""
-    try:
-        read = make_url(url)
-    except ArgumentError as error:
-        raise StoreError(
-            "DATABASE_URL cannot be read.", hint="Write `sqlite:///data/buildbell.db` or `postgresql://…`."
-        ) from error
-    if read.drivername in SQLITE_SCHEMES:
-        return read.set(drivername="sqlite+aiosqlite")
-    if read.drivername in POSTGRES_SCHEMES:
-        return read.set(drivername="postgresql+asyncpg")
-    raise StoreError(
-        f"The database `{read.drivername}` is not one the bot knows.",
-        hint="Use SQLite or PostgreSQL: `postgresql://…`.",
-    )
-
-
-def _engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
-    engine = _bare_engine(url, pool)
-    event.listen(engine.sync_engine, "before_cursor_execute", _with_valid_texts, retval=True)
-    return engine
-
-
-def _with_valid_texts(
-    _connection: Connection,
-    _cursor: object,
-    statement: str,
-    parameters: Any,
-    _context: object,
-    executemany: bool,  # noqa: FBT001 - SQLAlchemy's signature
-) -> tuple[str, Any]:
-    """Return a statement whose texts both databases take: what is not valid Unicode, or holds NUL, is repaired.
-
-    Text is made valid where it enters; this is the second line, so that one odd text never fails a transaction.
-    """
-    return statement, [_valid_row(row) for row in parameters] if executemany else _valid_row(parameters)
-
-
-def _valid_row(row: Any) -> Any:
-    if isinstance(row, dict):
-        return {name: valid(value) if isinstance(value, str) else value for name, value in row.items()}
-    if isinstance(row, tuple):
-        return tuple(valid(value) if isinstance(value, str) else value for value in row)
-    return row
-
-
-def _bare_engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
-    if url.drivername == "postgresql+asyncpg":
-        host, arguments = _postgres_arguments(url.query)
-        return create_async_engine(
-            url.set(query=host), connect_args=arguments, poolclass=pool, pool_pre_ping=True, pool_recycle=1800
-        )
-    memory = url.database in {None, "", ":memory:"} and not url.query
-    if not memory:
-        _prepare_file(url.database or "")
-    engine = create_async_engine(
-        url,
-        connect_args={"isolation_level": None, "async_creator_fn": connect},
-        poolclass=StaticPool if memory else pool,
-    )
-    event.listen(engine.sync_engine, "connect", _prepare)
-    event.listen(engine.sync_engine, "begin", _begin)
-    return engine
-
-
-def _postgres_arguments(
-    query: Mapping[str, str | tuple[str, ...]],
-) -> tuple[dict[str, str | tuple[str, ...]], dict[str, object]]:
-    """Sort what a URL's query says, in libpq's words, into what stays in the URL and what asyncpg gets as arguments."""
-    host = {name: query[name] for name in ("host", "port") if name in query}
-    arguments: dict[str, object] = {}
-    settings: dict[str, str] = {}
-    for name, value in query.items():
-        words = value if isinstance(value, str) else value[-1]
-        match name:
-            case "host" | "port" | "sslrootcert":
-                pass
-            case "sslmode":
-                arguments["ssl"] = words
-            case "connect_timeout":
-                arguments["timeout"] = float(words)
-            case _ if name in OURS:
-                arguments[name] = NUMBERS.get(name, str)(words)
-            case _ if name in UNSPOKEN:
-                pass
-            case _:
-                settings[name] = words
-    root = query.get("sslrootcert")
-    if isinstance(root, str) and arguments.get("ssl") in {"verify-ca", "verify-full"}:
-        context = ssl.create_default_context(cafile=None if root == "system" else root)
-        context.check_hostname = arguments["ssl"] == "verify-full"
-        arguments["ssl"] = context
-    if settings:
-        arguments["server_settings"] = settings
-    return host, arguments
-
-
-def _prepare_file(path: str) -> None:
-    """Make the folder and the file of a database, the file readable by its owner only, and mend one that is not.
-
-    SQLite gives its side files (`-wal`, `-shm`) the mode of the database's own.
-    """
-    if path.startswith("file:"):
-        return
-    file = Path(path).absolute()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
-    for each in (file, *(file.with_name(f"{file.name}{suffix}") for suffix in SIDE_FILES)):
-        with contextlib.suppress(FileNotFoundError):
-            mode = stat.S_IMODE(each.stat().st_mode)
-            if mode & ~OWNER_ONLY:
-                each.chmod(OWNER_ONLY)
-                log.warning(
-                    "a file of the database could be read by others", extra={"file": each.name, "mode": oct(mode)}
-                )
-
-
-def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={BUSY_SECONDS * 1000}",
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_tx', 'DEFERRED')}")
+def _inline(url: URL) -> Inline | None:
+    """Return what runs single statements on a file of SQLite without a trip to a thread; None for other databases."""
+    if url.get_backend_name() != "sqlite" or is_in_memory(url) or url.query or not url.database:
+        return None
+    return Inline(url.database)
 
 
 def _config() -> Config:

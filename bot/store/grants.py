@@ -1,10 +1,8 @@
 """Who may do what."""
 
-from sqlalchemy import delete
-from sqlmodel import col, select
-
 from bot.store.database import Repository, put
-from bot.store.tables import GrantRow
+from bot.store.mapping import GRANT
+from bot.store.rows import GrantRow, NewGrant
 
 ADD_GRANT = put("grant", key=("team", "channel", "role", "subject", "pipelines", "refs"), replace=False)
 
@@ -15,9 +13,9 @@ class Grants(Repository):
     async def all(self, team: str) -> list[GrantRow]:
         """Return the roles given in a workspace, oldest first."""
         async with self._read() as db:
-            return list(await db.exec(select(GrantRow).where(GrantRow.team == team).order_by(col(GrantRow.id))))
+            return await GRANT.all(db, GRANT.select().where(GRANT.c.team == team).order_by(GRANT.c.id))
 
-    async def add(self, row: GrantRow) -> bool:
+    async def add(self, row: NewGrant) -> bool:
         """Give a role, and return whether that is new."""
         async with self._write() as db:
             return bool(await self._put(db, ADD_GRANT, [row]))
@@ -33,15 +31,15 @@ class Grants(Repository):
         refs: str | None = None,
     ) -> bool:
         """Take a role back, and return whether it was given. None for `pipelines` or `refs` stands for any."""
-        gone = delete(GrantRow).where(
-            col(GrantRow.team) == team,
-            col(GrantRow.role) == role,
-            col(GrantRow.subject) == subject,
-            col(GrantRow.channel) == channel,
+        deletion = GRANT.delete().where(
+            GRANT.c.team == team,
+            GRANT.c.role == role,
+            GRANT.c.subject == subject,
+            GRANT.c.channel == channel,
         )
         if pipelines is not None:
-            gone = gone.where(col(GrantRow.pipelines) == pipelines)
+            deletion = deletion.where(GRANT.c.pipelines == pipelines)
         if refs is not None:
-            gone = gone.where(col(GrantRow.refs) == refs)
+            deletion = deletion.where(GRANT.c.refs == refs)
         async with self._write() as db:
-            return bool((await db.exec(gone.execution_options(synchronize_session=False))).rowcount)
+            return bool((await db.execute(deletion)).rowcount)

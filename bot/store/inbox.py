@@ -1,28 +1,28 @@
 """What Slack and the clock asked for: written once before it is acknowledged, claimed before it is done, closed after.
 
-Its rows are written by every slash command, so on SQLite they go through statements of its own, many in one
-transaction and one trip to the database's thread.
+Its rows are written by every slash command, so its statements are prepared; on SQLite many go in one transaction and
+one trip to the database's thread.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import Integer, and_, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Database, Repository, Sessions, table
 from bot.store.group_commit import GroupCommit
+from bot.store.statements import Run, Statement
+from bot.store.tables import UtcDateTime
 
 KEPT_FOR = timedelta(days=2)
 """How long a closed row is kept: Slack delivers late events for a day."""
 
 INBOX = table("inbox")
-TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f"  # as SQLAlchemy writes times into SQLite
 
 
 class InboxKind(StrEnum):
@@ -98,18 +98,63 @@ class Step:
 Change = NewDelivery | Step
 Result = Received | bool
 
-_INSERT = (
-    "INSERT INTO inbox (key, kind, state, body, answer, outcome, lease_owner, lease_until, fence, received_at)"
-    " VALUES (?, ?, 'claimed', ?, '', '', ?, ?, 1, ?) ON CONFLICT (key) DO NOTHING RETURNING id"
+COLUMNS = INBOX.c
+_TIME = UtcDateTime
+_NEW = {
+    "key": bindparam("new_key"),
+    "kind": bindparam("new_kind"),
+    "state": literal(InboxState.CLAIMED.value),
+    "body": bindparam("new_body"),
+    "answer": literal(""),
+    "outcome": literal(""),
+    "lease_owner": bindparam("owner"),
+    "lease_until": bindparam("until", type_=_TIME),
+    "fence": literal(1),
+    "received_at": bindparam("now", type_=_TIME),
+}
+INSERT = Statement(
+    sqlite.insert(INBOX).values(_NEW).on_conflict_do_nothing(index_elements=["key"]).returning(COLUMNS.id),
+    postgresql=postgresql.insert(INBOX)
+    .values(_NEW)
+    .on_conflict_do_nothing(index_elements=["key"])
+    .returning(COLUMNS.id),
 )
-_FIND = "SELECT id, state FROM inbox WHERE key = ?"
-_STEP = "UPDATE inbox SET state = ?, answer = ? WHERE id = ? AND fence = ? AND closed_at IS NULL"
-_CLOSE = (
-    "UPDATE inbox SET state = ?, body = '', answer = '', outcome = ?, closed_at = ?"
-    " WHERE id = ? AND fence = ? AND closed_at IS NULL"
+FIND = Statement(select(COLUMNS.id, COLUMNS.state).where(COLUMNS.key == bindparam("of_key")))
+_mine = and_(COLUMNS.id == bindparam("of_id"), COLUMNS.fence == bindparam("of_fence"), COLUMNS.closed_at.is_(None))
+_change = update(INBOX).where(_mine).returning(COLUMNS.id)
+ADVANCE = Statement(_change.values(state=bindparam("to_state"), answer=bindparam("to_answer")))
+CLOSE = Statement(
+    _change.values(
+        state=bindparam("to_state"),
+        body="",
+        answer="",
+        outcome=bindparam("to_outcome"),
+        closed_at=bindparam("at", type_=_TIME),
+    )
 )
-_RELEASE = "UPDATE inbox SET lease_until = ? WHERE id = ? AND fence = ? AND closed_at IS NULL"
-_DELETE = "DELETE FROM inbox WHERE id = ? AND fence = ? AND closed_at IS NULL"
+RELEASE = Statement(_change.values(lease_until=bindparam("until", type_=_TIME)))
+DELETE = Statement(delete(INBOX).where(_mine).returning(COLUMNS.id))
+_waiting = select(COLUMNS.id).where(COLUMNS.closed_at.is_(None), COLUMNS.lease_until <= bindparam("now", type_=_TIME))
+IS_WAITING = Statement(_waiting.limit(1))
+CLAIM = Statement(
+    update(INBOX)
+    .where(
+        COLUMNS.id.in_(
+            _waiting.order_by(COLUMNS.id).limit(bindparam("limit", type_=Integer)).with_for_update(skip_locked=True)
+        )
+    )
+    .values(lease_owner=bindparam("owner"), lease_until=bindparam("until", type_=_TIME), fence=COLUMNS.fence + 1)
+    .returning(
+        COLUMNS.id,
+        COLUMNS.key,
+        COLUMNS.kind,
+        COLUMNS.state,
+        COLUMNS.body,
+        COLUMNS.answer,
+        COLUMNS.fence,
+        COLUMNS.received_at,
+    )
+)
 
 
 class Inbox(Repository):
@@ -133,46 +178,30 @@ class Inbox(Repository):
         """Prolong the leases of all that a process has open."""
         held = update(INBOX).where(INBOX.c.lease_owner == owner, INBOX.c.closed_at.is_(None))
         async with self._write() as db:
-            await db.exec(held.values(lease_until=lease_until))
+            await db.execute(held.values(lease_until=lease_until))
 
     async def claim_abandoned(
         self, owner: str, *, now: datetime, lease_until: datetime, limit: int
     ) -> list[OpenDelivery]:
         """Claim what is open and whose lease has ended, the oldest first."""
-        due = (
-            select(INBOX.c.id)
-            .where(INBOX.c.closed_at.is_(None), INBOX.c.lease_until <= now)
-            .order_by(INBOX.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            update(INBOX)
-            .where(INBOX.c.id.in_(due))
-            .values(lease_owner=owner, lease_until=lease_until, fence=INBOX.c.fence + 1)
-            .returning(*INBOX.c)
-        )
-        async with self._write() as db:
-            rows = (await db.exec(claim)).all()
+        rows = await self._fetch(CLAIM, writes=True, owner=owner, now=now, until=lease_until, limit=limit)
         return [
             OpenDelivery(
-                id=row.id,
-                key=row.key,
-                kind=InboxKind(row.kind),
-                state=InboxState(row.state),
-                body=row.body,
-                answer=row.answer,
-                fence=row.fence,
-                received_at=row.received_at,
+                id=number,
+                key=key,
+                kind=InboxKind(kind),
+                state=InboxState(state),
+                body=body,
+                answer=answer,
+                fence=fence,
+                received_at=received_at,
             )
-            for row in sorted(rows, key=lambda row: row.id)
+            for number, key, kind, state, body, answer, fence, received_at in sorted(rows)
         ]
 
     async def is_waiting(self, now: datetime) -> bool:
         """Return whether something is open whose lease has ended; cheaper than a claim."""
-        due = select(INBOX.c.id).where(INBOX.c.closed_at.is_(None), INBOX.c.lease_until <= now).limit(1)
-        async with self._read() as db:
-            return await db.scalar(due) is not None
+        return bool(await self._fetch(IS_WAITING, now=now))
 
     async def count_open(self) -> int:
         """Return how many deliveries are not closed."""
@@ -190,30 +219,51 @@ class Inbox(Repository):
         return (await self._commit([change]))[0]
 
     async def _commit(self, changes: Sequence[Change]) -> Sequence[Result]:
-        if isinstance(self._sessions, Database) and self.dialect == "sqlite":
-            return await self._sessions.in_one_trip(
-                lambda connection: [_apply(connection, change) for change in changes]
-            )
+        if isinstance(self._sessions, Database):
+            if self.dialect == "sqlite":
+                return await self._sessions.in_one_trip(lambda run: [_apply(run, change) for change in changes])
+            if len(changes) > 1:
+                return await self._commit_together(changes)
+        return [await self._apply(change) for change in changes]
+
+    async def _apply(self, change: Change) -> Result:
+        statement, parameters = _statement(change)
+        while True:
+            rows = await self._fetch(statement, writes=True, **parameters)
+            if isinstance(change, Step):
+                return bool(rows)
+            if rows:
+                return Received(id=rows[0][0], is_new=True, state=InboxState.CLAIMED)
+            # Between the two statements the row may have been deleted: then the first succeeds the next time.
+            for number, state in await self._fetch(FIND, of_key=change.key):
+                return Received(id=number, is_new=False, state=InboxState(state))
+
+    async def _commit_together(self, changes: Sequence[Change]) -> Sequence[Result]:
+        """Write changes in one transaction, all that is new by one statement."""
         async with self._write() as db:
             received = await self._insert(db, [change for change in changes if isinstance(change, NewDelivery)])
-            return [
-                received.pop(0) if isinstance(change, NewDelivery) else await self._apply_step(db, change)
-                for change in changes
-            ]
+            results: list[Result] = []
+            for change in changes:
+                if isinstance(change, NewDelivery):
+                    results.append(received.pop(0))
+                else:
+                    statement, parameters = _statement(change)
+                    changed = await db.execute(statement.core(self.dialect), parameters)
+                    results.append(changed.first() is not None)
+            return results
 
-    async def _insert(self, db: AsyncSession, deliveries: Sequence[NewDelivery]) -> list[Received]:
+    async def _insert(self, db: AsyncConnection, deliveries: Sequence[NewDelivery]) -> list[Received]:
         """Write deliveries by one statement; a second one finds those that were there."""
         if not deliveries:
             return []
         rows = {delivery.key: _values(delivery) for delivery in reversed(deliveries)}
-        insert = (sqlite if self.dialect == "sqlite" else postgresql).insert(INBOX)
-        written = insert.on_conflict_do_nothing(index_elements=["key"]).returning(INBOX.c.key, INBOX.c.id)
-        new = {row.key: int(row.id) for row in await db.exec(written, params=list(rows.values()))}
-        found = select(INBOX.c.key, INBOX.c.id, INBOX.c.state).where(INBOX.c.key.in_(rows.keys() - new.keys()))
+        insert = postgresql.insert(INBOX).on_conflict_do_nothing(index_elements=["key"])
+        written = insert.returning(INBOX.c.key, INBOX.c.id)
+        new = {row.key: int(row.id) for row in await db.execute(written, list(rows.values()))}
+        missing = select(INBOX.c.key, INBOX.c.id, INBOX.c.state).where(INBOX.c.key.in_(rows.keys() - new.keys()))
         old: dict[str, tuple[int, InboxState]] = {}
         if len(new) < len(rows):
-            known = await (await db.connection()).execute(found)
-            old = {row.key: (int(row.id), InboxState(row.state)) for row in known}
+            old = {row.key: (int(row.id), InboxState(row.state)) for row in await db.execute(missing)}
         received = []
         for delivery in deliveries:
             number = new.pop(delivery.key, None)
@@ -224,17 +274,6 @@ class Inbox(Repository):
                 row_id, state = old[delivery.key]
                 received.append(Received(id=row_id, is_new=False, state=state))
         return received
-
-    async def _apply_step(self, db: AsyncSession, step: Step) -> bool:
-        mine = and_(INBOX.c.id == step.id, INBOX.c.fence == step.fence, INBOX.c.closed_at.is_(None))
-        if step.is_gone:
-            return bool((await db.exec(delete(INBOX).where(mine))).rowcount)
-        values: dict[str, Any] = {"state": step.state.value, "answer": step.answer}
-        if step.closed_at is not None:
-            values |= {"body": "", "outcome": step.outcome, "closed_at": step.closed_at}
-        if step.lease_until is not None:
-            values["lease_until"] = step.lease_until
-        return bool((await db.exec(update(INBOX).where(mine).values(**values))).rowcount)
 
 
 def _values(delivery: NewDelivery) -> dict[str, Any]:
@@ -252,34 +291,33 @@ def _values(delivery: NewDelivery) -> dict[str, Any]:
     }
 
 
-def _apply(connection: sqlite3.Connection, change: Change) -> Result:
+def _apply(run: Run, change: Change) -> Result:
+    statement, parameters = _statement(change)
+    rows = run(statement, **parameters)
     if isinstance(change, Step):
-        return connection.execute(*_step_statement(change)).rowcount > 0
-    parameters = (
-        change.key,
-        change.kind.value,
-        change.body,
-        change.owner,
-        _time(change.lease_until),
-        _time(change.now),
-    )
-    row = connection.execute(_INSERT, parameters).fetchone()
-    if row is not None:
-        return Received(id=row[0], is_new=True, state=InboxState.CLAIMED)
-    number, state = connection.execute(_FIND, (change.key,)).fetchone()
+        return bool(rows)
+    if rows:
+        return Received(id=rows[0][0], is_new=True, state=InboxState.CLAIMED)
+    ((number, state),) = run(FIND, of_key=change.key)
     return Received(id=number, is_new=False, state=InboxState(state))
 
 
-def _step_statement(step: Step) -> tuple[str, tuple[Any, ...]]:
-    mine = (step.id, step.fence)
-    if step.is_gone:
-        return _DELETE, mine
-    if step.closed_at is not None:
-        return _CLOSE, (step.state.value, step.outcome, _time(step.closed_at), *mine)
-    if step.lease_until is not None:
-        return _RELEASE, (_time(step.lease_until), *mine)
-    return _STEP, (step.state.value, step.answer, *mine)
-
-
-def _time(value: datetime) -> str:
-    return value.astimezone(UTC).strftime(TIME_FORMAT)
+def _statement(change: Change) -> tuple[Statement, dict[str, Any]]:
+    """Return the statement that makes a change, and its parameters."""
+    if isinstance(change, NewDelivery):
+        return INSERT, {
+            "new_key": change.key,
+            "new_kind": change.kind,
+            "new_body": change.body,
+            "owner": change.owner,
+            "until": change.lease_until,
+            "now": change.now,
+        }
+    mine = {"of_id": change.id, "of_fence": change.fence}
+    if change.is_gone:
+        return DELETE, mine
+    if change.closed_at is not None:
+        return CLOSE, {**mine, "to_state": change.state, "to_outcome": change.outcome, "at": change.closed_at}
+    if change.lease_until is not None:
+        return RELEASE, {**mine, "until": change.lease_until}
+    return ADVANCE, {**mine, "to_state": change.state, "to_answer": change.answer}

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 
-from sqlmodel import select
+from sqlalchemy import select
 
 from bot.security.redaction import without_secrets
-from bot.store.database import Repository, put
-from bot.store.tables import LastValueRow
+from bot.store.database import Repository, put, table
 
 KEPT_FOR = timedelta(days=30)
+LAST_VALUE = table("last_value")
 PUT_LAST_VALUE = put("last_value", key=("team", "user", "connection", "pipeline"))
 
 
@@ -19,15 +19,15 @@ class LastValues(Repository):
 
     async def get(self, team: str, user: str, connection: str, pipeline: str) -> dict[str, str]:
         """Return the parameters that somebody last used for a pipeline, {} where none are kept from the last month."""
-        kept = select(LastValueRow.parameters).where(
-            LastValueRow.team == team,
-            LastValueRow.user == user,
-            LastValueRow.connection == connection,
-            LastValueRow.pipeline == pipeline,
-            LastValueRow.used_at > self._clock() - KEPT_FOR,
+        kept = select(LAST_VALUE.c.parameters).where(
+            LAST_VALUE.c.team == team,
+            LAST_VALUE.c.user == user,
+            LAST_VALUE.c.connection == connection,
+            LAST_VALUE.c.pipeline == pipeline,
+            LAST_VALUE.c.used_at > self._clock() - KEPT_FOR,
         )
         async with self._read() as db:
-            parameters = (await db.exec(kept)).first()
+            parameters: str | None = await db.scalar(kept)
         values: dict[str, str] = json.loads(parameters or "{}")
         return values
 
@@ -36,13 +36,13 @@ class LastValues(Repository):
 
         What only the CI system knows to be a secret, the caller leaves out.
         """
-        row = LastValueRow(
-            team=team,
-            user=user,
-            connection=connection,
-            pipeline=pipeline,
-            parameters=json.dumps(without_secrets(parameters)),
-            used_at=self._clock(),
-        )
+        row = {
+            "team": team,
+            "user": user,
+            "connection": connection,
+            "pipeline": pipeline,
+            "parameters": json.dumps(without_secrets(parameters)),
+            "used_at": self._clock(),
+        }
         async with self._write() as db:
             await self._put(db, PUT_LAST_VALUE, [row])

@@ -1,10 +1,10 @@
 """Mutes and quiet hours."""
 
-from sqlalchemy import delete
-from sqlmodel import col, or_, select
+from sqlalchemy import or_
 
 from bot.store.database import Repository, put
-from bot.store.tables import MuteRow
+from bot.store.mapping import MUTE
+from bot.store.rows import MuteRow, NewMute
 
 PUT_MUTE = put("mute", key=("team", "channel", "target"))
 
@@ -14,23 +14,21 @@ class Mutes(Repository):
 
     async def of_channel(self, team: str, channel: str) -> list[MuteRow]:
         """Return the mutes and quiet hours of a channel that are not over, oldest first."""
-        asked = select(MuteRow).where(
-            MuteRow.team == team,
-            MuteRow.channel == channel,
-            or_(col(MuteRow.until).is_(None), col(MuteRow.until) > self._clock()),
+        query = MUTE.select().where(
+            MUTE.c.team == team,
+            MUTE.c.channel == channel,
+            or_(MUTE.c.until.is_(None), MUTE.c.until > self._clock()),
         )
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(MuteRow.id))))
+            return await MUTE.all(db, query.order_by(MUTE.c.id))
 
-    async def set(self, row: MuteRow) -> None:
+    async def set(self, row: NewMute) -> None:
         """Write a mute, instead of the one that its target had in the channel."""
         async with self._write() as db:
             await self._put(db, PUT_MUTE, [row])
 
     async def end(self, team: str, channel: str, target: str) -> bool:
         """Forget a mute, and return whether there was one."""
-        gone = delete(MuteRow).where(
-            col(MuteRow.team) == team, col(MuteRow.channel) == channel, col(MuteRow.target) == target
-        )
+        deletion = MUTE.delete().where(MUTE.c.team == team, MUTE.c.channel == channel, MUTE.c.target == target)
         async with self._write() as db:
-            return bool((await db.exec(gone.execution_options(synchronize_session=False))).rowcount)
+            return bool((await db.execute(deletion)).rowcount)

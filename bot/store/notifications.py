@@ -4,22 +4,78 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, literal, not_, or_, tuple_, update
-from sqlalchemy.orm import aliased
-from sqlmodel import col, func, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import ColumnElement, Integer, Update, and_, bindparam, case, func, literal, not_, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
-from bot.store.database import Repository, put, values
-from bot.store.recording import ADD_NOTIFICATION, of_build
-from bot.store.tables import CardRow, NotificationEvent, NotificationRow, NotificationState, UtcDateTime
+from bot.store.database import Repository, put
+from bot.store.lookups import of_build
+from bot.store.mapping import CARD, NOTIFICATION, values
+from bot.store.recording import ADD_NOTIFICATION
+from bot.store.rows import NewCard, NewNotification, NotificationRow
+from bot.store.statements import Statement
+from bot.store.states import NotificationEvent, NotificationState
+from bot.store.tables import UtcDateTime
 
-PENDING, LEASED = NotificationState.PENDING.value, NotificationState.LEASED.value
-SENT, HELD = NotificationState.SENT.value, NotificationState.HELD.value
-SILENT, FAILED = NotificationState.SILENT.value, NotificationState.FAILED.value
-STARTED, FINISHED = NotificationEvent.STARTED.value, NotificationEvent.FINISHED.value
+PENDING, LEASED = NotificationState.PENDING, NotificationState.LEASED
+SENT, HELD = NotificationState.SENT, NotificationState.HELD
+SILENT, FAILED = NotificationState.SILENT, NotificationState.FAILED
+STARTED, FINISHED = NotificationEvent.STARTED, NotificationEvent.FINISHED
 UNSENT = (PENDING, LEASED)
 ADD_CARD = put("card", key=("team", "channel", "ts"), replace=False)
+
+
+def _order(columns: Any) -> ColumnElement[Any]:
+    """Return what the notifications of a channel are ordered by: the end of the build, its number, the row."""
+    return tuple_(func.coalesce(columns.ordered_at, columns.created_at), func.coalesce(columns.number, 0), columns.id)
+
+
+def _claim() -> Update:
+    """Return the statement of `Notifications.claim`."""
+    row, earlier = NOTIFICATION.c, NOTIFICATION.table.alias("earlier").c
+    now = bindparam("now", type_=UtcDateTime)
+    behind = (
+        select(earlier.id)
+        .where(
+            earlier.team == row.team,
+            earlier.channel == row.channel,
+            or_(earlier.state == PENDING, earlier.state == LEASED),
+            or_(row.event != STARTED, earlier.event == STARTED),
+            _order(earlier) < _order(row),
+        )
+        .exists()
+    )
+    due = (
+        select(row.id)
+        .where(
+            or_(
+                and_(row.state == PENDING, row.due_at <= now),
+                and_(row.state == LEASED, row.lease_until <= now),
+            ),
+            not_(behind),
+        )
+        .order_by(row.due_at, row.id)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True, of=NOTIFICATION.table)
+    )
+    return (
+        NOTIFICATION.update()
+        .where(row.id.in_(due))
+        .values(
+            state=LEASED,
+            lease_owner=bindparam("owner"),
+            lease_until=bindparam("until", type_=UtcDateTime),
+            tries=row.tries + 1,
+            first_tried_at=func.coalesce(row.first_tried_at, now),
+            lost_leases=row.lost_leases + case((row.state == LEASED, 1), else_=0),
+            moved=False,
+            unsure=or_(row.unsure, row.state == LEASED),
+        )
+        .returning(*NOTIFICATION.columns)
+    )
+
+
+CLAIM = Statement(_claim())
 
 
 class Notifications(Repository):
@@ -28,9 +84,9 @@ class Notifications(Repository):
     async def get(self, notification_id: int) -> NotificationRow | None:
         """Return a notification, or None when it is forgotten."""
         async with self._read() as db:
-            return await db.get(NotificationRow, notification_id)
+            return await NOTIFICATION.first(db, NOTIFICATION.select().where(NOTIFICATION.c.id == notification_id))
 
-    async def add(self, rows: Sequence[NotificationRow]) -> int:
+    async def add(self, rows: Sequence[NewNotification]) -> int:
         """Write notifications and return how many are new; one that is there already stays as it is."""
         async with self._write() as db:
             return len(await self._put(db, ADD_NOTIFICATION, rows))
@@ -41,63 +97,22 @@ class Notifications(Repository):
         The card of a build that somebody just started waits for no end of another one. One whose lease ran out comes
         back `unsure`: whoever had it may have posted it.
         """
-        earlier = aliased(NotificationRow)
-        behind = (
-            select(col(earlier.id))
-            .where(
-                earlier.team == NotificationRow.team,
-                earlier.channel == NotificationRow.channel,
-                col(earlier.state).in_(UNSENT),
-                or_(col(NotificationRow.event) != STARTED, col(earlier.event) == STARTED),
-                _order(earlier) < _order(NotificationRow),
-            )
-            .exists()
-        )
-        due = (
-            select(NotificationRow.id)
-            .where(
-                or_(
-                    and_(col(NotificationRow.state) == PENDING, col(NotificationRow.due_at) <= now),
-                    and_(col(NotificationRow.state) == LEASED, col(NotificationRow.lease_until) <= now),
-                ),
-                not_(behind),
-            )
-            .order_by(col(NotificationRow.due_at), col(NotificationRow.id))
-            .limit(limit)
-            .with_for_update(skip_locked=True, of=NotificationRow)
-        )
-        claim = (
-            update(NotificationRow)
-            .where(col(NotificationRow.id).in_(due))
-            .values(
-                state=LEASED,
-                lease_owner=owner,
-                lease_until=now + timedelta(seconds=lease_seconds),
-                tries=col(NotificationRow.tries) + 1,
-                first_tried_at=func.coalesce(col(NotificationRow.first_tried_at), now),
-                lost_leases=col(NotificationRow.lost_leases) + case((col(NotificationRow.state) == LEASED, 1), else_=0),
-                moved=False,
-                unsure=or_(col(NotificationRow.unsure), col(NotificationRow.state) == LEASED),
-            )
-            .returning(NotificationRow)
-            .execution_options(synchronize_session=False)
-        )
-        async with self._write() as db:
-            rows: list[NotificationRow] = list((await db.exec(claim)).scalars())
-        return sorted(rows, key=lambda row: (row.due_at, row.id))
+        until = now + timedelta(seconds=lease_seconds)
+        rows = await self._fetch(CLAIM, writes=True, owner=owner, now=now, until=until, limit=limit)
+        return sorted(NOTIFICATION.made(rows), key=lambda row: (row.due_at, row.id))
 
-    async def set_sent(self, notification_id: int, *, ts: str, card: CardRow | None, now: datetime) -> None:
+    async def set_sent(self, notification_id: int, *, ts: str, card: NewCard | None, now: datetime) -> None:
         """Remember that a notification was posted, and the card that it became.
 
         Where the build moved between drawing and posting, the card is due for an edit; so are the build's other cards in
         the channel, which may have to give way to this one.
         """
-        asked = select(NotificationRow.moved).where(NotificationRow.id == notification_id).with_for_update()
+        query = select(NOTIFICATION.c.moved).where(NOTIFICATION.c.id == notification_id).with_for_update()
         async with self._write() as db:
-            moved = (await db.exec(asked)).first()
+            moved: bool | None = await db.scalar(query)
             await self._set_notification(
                 db,
-                col(NotificationRow.id) == notification_id,
+                NOTIFICATION.c.id == notification_id,
                 state=SENT,
                 ts=ts,
                 sent_at=now,
@@ -109,13 +124,13 @@ class Notifications(Repository):
                 if moved:
                     data["edit_due_at"] = now
                 await self._put(db, ADD_CARD, [data])
-                others = update(CardRow).where(
-                    *of_build(CardRow, BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)),
-                    col(CardRow.team) == card.team,
-                    col(CardRow.channel) == card.channel,
-                    col(CardRow.ts) != card.ts,
+                others = CARD.update().where(
+                    *of_build(CARD.c, BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)),
+                    CARD.c.team == card.team,
+                    CARD.c.channel == card.channel,
+                    CARD.c.ts != card.ts,
                 )
-                await db.exec(others.values(edit_due_at=now).execution_options(synchronize_session=False))
+                await db.execute(others.values(edit_due_at=now))
 
     async def requeue(self, notification_id: int, *, due_at: datetime, unsure: bool) -> None:
         """Give a notification back for another try at a time. `unsure` says that the post may have arrived all the same.
@@ -148,12 +163,12 @@ class Notifications(Repository):
     async def readdress(self, notification_id: int, channel: str, now: datetime) -> bool:
         """Give a leased notification to another channel (or person), and return False if that one has been notified already."""
         row_key = ("team", "link", "connection", "pipeline", "build", "attempt_no", "event")
-        other = aliased(NotificationRow)
-        same = [getattr(other, name) == getattr(NotificationRow, name) for name in row_key]
-        told = select(col(other.id)).where(*same, other.channel == channel, NotificationRow.id == notification_id)
+        row, other = NOTIFICATION.c, NOTIFICATION.table.alias("other").c
+        same = [other[name] == row[name] for name in row_key]
+        twin = select(other.id).where(*same, other.channel == channel, row.id == notification_id)
         async with self._write() as db:
             await self._own(db, [f"notifications of {channel}"])
-            if (await db.exec(told)).first() is not None:
+            if await db.scalar(twin) is not None:
                 return False
             await self._set_notification(
                 db, _leased(notification_id), channel=channel, state=PENDING, due_at=now, lease_until=None, tries=0
@@ -162,23 +177,23 @@ class Notifications(Repository):
 
     async def held_channels(self) -> list[tuple[str, str]]:
         """Return the (team, channel)s from which something is held back."""
-        asked = select(NotificationRow.team, NotificationRow.channel).where(NotificationRow.state == HELD).distinct()
+        query = select(NOTIFICATION.c.team, NOTIFICATION.c.channel).where(NOTIFICATION.c.state == HELD).distinct()
         async with self._read() as db:
-            return sorted(await db.exec(asked))
+            return sorted((team, channel) for team, channel in await db.execute(query))
 
     async def held(self, team: str, channel: str) -> list[NotificationRow]:
         """Return what is held back from a channel, oldest first."""
-        asked = select(NotificationRow).where(
-            NotificationRow.state == HELD, NotificationRow.team == team, NotificationRow.channel == channel
+        query = NOTIFICATION.select().where(
+            NOTIFICATION.c.state == HELD, NOTIFICATION.c.team == team, NOTIFICATION.c.channel == channel
         )
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(NotificationRow.id))))
+            return await NOTIFICATION.all(db, query.order_by(NOTIFICATION.c.id))
 
     async def release(
         self,
         free: Sequence[tuple[int, str]],
         silent: Sequence[tuple[int, str]],
-        summary: NotificationRow | None,
+        summary: NewNotification | None,
         now: datetime,
     ) -> None:
         """Let held notifications go: some as they are, some silent, each with its reason, and a summary if there is one.
@@ -198,15 +213,15 @@ class Notifications(Repository):
 
     async def pending_in(self, team: str, channel: str) -> list[NotificationRow]:
         """Return the notifications of a channel that are pending, oldest first."""
-        asked = select(NotificationRow).where(
-            NotificationRow.state == PENDING, NotificationRow.team == team, NotificationRow.channel == channel
+        query = NOTIFICATION.select().where(
+            NOTIFICATION.c.state == PENDING, NOTIFICATION.c.team == team, NOTIFICATION.c.channel == channel
         )
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(NotificationRow.id))))
+            return await NOTIFICATION.all(db, query.order_by(NOTIFICATION.c.id))
 
-    async def gather(self, members: Sequence[int], reason: str, summary: NotificationRow) -> None:
+    async def gather(self, members: Sequence[int], reason: str, summary: NewNotification) -> None:
         """Make unsent notifications silent, each with the reason, and have one summary posted instead."""
-        unsent = and_(col(NotificationRow.id).in_(members), col(NotificationRow.state).in_(UNSENT))
+        unsent = and_(NOTIFICATION.c.id.in_(members), NOTIFICATION.c.state.in_(UNSENT))
         async with self._write() as db:
             await self._set_notification(db, unsent, state=SILENT, reason=reason, lease_until=None)
             await self._put(db, ADD_NOTIFICATION, [summary])
@@ -214,44 +229,44 @@ class Notifications(Repository):
     async def release_leases(self, now: datetime) -> None:
         """End the leases of notifications and cards: whoever had them is gone for certain."""
         async with self._write() as db:
-            await self._set_notification(db, col(NotificationRow.state) == LEASED, lease_until=now)
-            leased = update(CardRow).where(col(CardRow.lease_until).is_not(None))
-            await db.exec(leased.values(lease_until=None, edit_due_at=now).execution_options(synchronize_session=False))
+            await self._set_notification(db, NOTIFICATION.c.state == LEASED, lease_until=now)
+            leased = CARD.update().where(CARD.c.lease_until.is_not(None))
+            await db.execute(leased.values(lease_until=None, edit_due_at=now))
 
     async def of_build(self, key: BuildKey, team: str | None = None) -> list[NotificationRow]:
         """Return all that was decided about a build, oldest first."""
-        asked = select(NotificationRow).where(*of_build(NotificationRow, key)).order_by(col(NotificationRow.id))
+        query = NOTIFICATION.select().where(*of_build(NOTIFICATION.c, key)).order_by(NOTIFICATION.c.id)
         if team is not None:
-            asked = asked.where(NotificationRow.team == team)
+            query = query.where(NOTIFICATION.c.team == team)
         async with self._read() as db:
-            return list(await db.exec(asked))
+            return await NOTIFICATION.all(db, query)
 
     async def in_channel(self, team: str, channel: str, since: datetime) -> list[NotificationRow]:
         """Return all that was decided for a channel since a time, oldest first."""
-        asked = select(NotificationRow).where(
-            NotificationRow.team == team, NotificationRow.channel == channel, NotificationRow.created_at >= since
+        query = NOTIFICATION.select().where(
+            NOTIFICATION.c.team == team, NOTIFICATION.c.channel == channel, NOTIFICATION.c.created_at >= since
         )
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(NotificationRow.id))))
+            return await NOTIFICATION.all(db, query.order_by(NOTIFICATION.c.id))
 
     async def revise(self, notification_id: int, extra: str, now: datetime) -> None:
         """Replace what the renderer knows of a notification, and have its card drawn anew."""
         async with self._write() as db:
-            await self._set_notification(db, col(NotificationRow.id) == notification_id, extra=extra)
-            due = update(CardRow).where(col(CardRow.notification) == notification_id).values(edit_due_at=now)
-            await db.exec(due.execution_options(synchronize_session=False))
+            await self._set_notification(db, NOTIFICATION.c.id == notification_id, extra=extra)
+            due = CARD.update().where(CARD.c.notification == notification_id).values(edit_due_at=now)
+            await db.execute(due)
 
     async def finished(self, keys: Sequence[tuple[BuildKey, int]]) -> list[NotificationRow]:
         """Return what was decided about the ends of some attempts, each (build, attempt number), oldest first."""
         rows: list[NotificationRow] = []
         async with self._read() as db:
             for key, attempt_no in keys:
-                asked = select(NotificationRow).where(
-                    *of_build(NotificationRow, key),
-                    NotificationRow.attempt_no == attempt_no,
-                    NotificationRow.event == FINISHED,
+                query = NOTIFICATION.select().where(
+                    *of_build(NOTIFICATION.c, key),
+                    NOTIFICATION.c.attempt_no == attempt_no,
+                    NOTIFICATION.c.event == FINISHED,
                 )
-                rows += await db.exec(asked.order_by(col(NotificationRow.id)))
+                rows += await NOTIFICATION.all(db, query.order_by(NOTIFICATION.c.id))
         return rows
 
     async def correct(self, extras: Mapping[int, str], now: datetime) -> None:
@@ -260,28 +275,28 @@ class Notifications(Repository):
             return
         async with self._write() as db:
             for notification_id, extra in extras.items():
-                await self._set_notification(db, col(NotificationRow.id) == notification_id, extra=extra, moved=True)
-            due = update(CardRow).where(col(CardRow.notification).in_(list(extras)))
-            await db.exec(due.values(edit_due_at=now).execution_options(synchronize_session=False))
+                await self._set_notification(db, NOTIFICATION.c.id == notification_id, extra=extra, moved=True)
+            due = CARD.update().where(CARD.c.notification.in_(list(extras)))
+            await db.execute(due.values(edit_due_at=now))
 
     async def is_overtaken(self, row: NotificationRow) -> bool:
         """Return whether a later end of the same pipeline was posted to the channel already."""
-        later = select(NotificationRow.id).where(
-            NotificationRow.team == row.team,
-            NotificationRow.channel == row.channel,
-            NotificationRow.state == SENT,
-            NotificationRow.event == FINISHED,
-            NotificationRow.connection == row.connection,
-            NotificationRow.pipeline == row.pipeline,
-            _order(NotificationRow)
+        later = select(NOTIFICATION.c.id).where(
+            NOTIFICATION.c.team == row.team,
+            NOTIFICATION.c.channel == row.channel,
+            NOTIFICATION.c.state == SENT,
+            NOTIFICATION.c.event == FINISHED,
+            NOTIFICATION.c.connection == row.connection,
+            NOTIFICATION.c.pipeline == row.pipeline,
+            _order(NOTIFICATION.c)
             > tuple_(
-                literal(row.ordered_at or row.created_at, UtcDateTime()), literal(row.number or 0), literal(row.id or 0)
+                literal(row.ordered_at or row.created_at, UtcDateTime()), literal(row.number or 0), literal(row.id)
             ),
         )
         async with self._read() as db:
-            return (await db.exec(later.limit(1))).first() is not None
+            return await db.scalar(later.limit(1)) is not None
 
-    async def replace(self, notification_id: int, reason: str, plain: NotificationRow) -> None:
+    async def replace(self, notification_id: int, reason: str, plain: NewNotification) -> None:
         """Set a leased notification aside for good, with the reason, and have a plain one posted in its place."""
         async with self._write() as db:
             set_aside = await self._set_notification(
@@ -290,27 +305,20 @@ class Notifications(Repository):
             if set_aside:
                 await self._put(db, ADD_NOTIFICATION, [plain])
 
-    async def _end_lease(self, notification_id: int, state: str, reason: str) -> None:
+    async def _end_lease(self, notification_id: int, state: NotificationState, reason: str) -> None:
         async with self._write() as db:
             await self._set_notification(db, _leased(notification_id), state=state, reason=reason, lease_until=None)
 
     async def _set_notification(
-        self, db: AsyncSession, which: ColumnElement[bool], **fields: str | int | datetime | None
+        self, db: AsyncConnection, which: ColumnElement[bool], **fields: str | int | datetime | None
     ) -> int:
-        changed = update(NotificationRow).where(which).values(**fields).execution_options(synchronize_session=False)
-        return (await db.exec(changed)).rowcount
-
-
-def _order(row: type[NotificationRow]) -> ColumnElement[Any]:
-    """Return what the notifications of a channel are ordered by: the end of the build, its number, the row."""
-    return tuple_(
-        func.coalesce(col(row.ordered_at), col(row.created_at)), func.coalesce(col(row.number), 0), col(row.id)
-    )
+        changed = NOTIFICATION.update().where(which).values(**fields)
+        return (await db.execute(changed)).rowcount
 
 
 def _leased(notification_id: int) -> ColumnElement[bool]:
-    return and_(col(NotificationRow.id) == notification_id, col(NotificationRow.state) == LEASED)
+    return and_(NOTIFICATION.c.id == notification_id, NOTIFICATION.c.state == LEASED)
 
 
 def _held(notification_id: int) -> ColumnElement[bool]:
-    return and_(col(NotificationRow.id) == notification_id, col(NotificationRow.state) == HELD)
+    return and_(NOTIFICATION.c.id == notification_id, NOTIFICATION.c.state == HELD)

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import Pipeline
 from bot.store.database import Repository, pages, put
+from bot.store.mapping import LINK, PIPELINE
 from bot.store.recording import ADD_NOTIFICATION
-from bot.store.tables import LinkRow, NotificationEvent, NotificationRow, PipelineRow
+from bot.store.rows import LinkRow, NewNotification, PipelineRow
+from bot.store.states import NotificationEvent
 
 PUT_PIPELINE = put("pipeline", key=("connection", "pipeline"))
 
@@ -27,117 +29,115 @@ class Pipelines(Repository):
         Links follow the names, paths and default branches of their pipelines; a channel whose default branch changed is
         notified of it in the same transaction. After a `complete` listing, pipelines that it does not name are forgotten.
         """
-        rows = {pipeline.id: _pipeline(connection, pipeline, now) for pipeline in pipelines}
-        known = select(PipelineRow.pipeline).where(PipelineRow.connection == connection)
+        rows = {pipeline.id: _columns(connection, pipeline, now) for pipeline in pipelines}
+        by_id = {pipeline.id: pipeline for pipeline in pipelines}
+        listed = select(PIPELINE.c.pipeline).where(PIPELINE.c.connection == connection)
         async with self._write() as db:
             await self._put(db, PUT_PIPELINE, list(rows.values()))
-            changed = await self._follow(db, rows, now)
+            changed = await self._follow(db, connection, by_id, now)
             if not complete:
                 return changed
-            for page in pages(sorted(set(await db.exec(known)) - rows.keys())):
-                gone = delete(PipelineRow).where(
-                    col(PipelineRow.connection) == connection, col(PipelineRow.pipeline).in_(page)
-                )
-                await db.exec(gone.execution_options(synchronize_session=False))
+            for page in pages(sorted(set(await db.scalars(listed)) - rows.keys())):
+                deletion = PIPELINE.delete().where(PIPELINE.c.connection == connection, PIPELINE.c.pipeline.in_(page))
+                await db.execute(deletion)
         return changed
 
-    async def _follow(self, db: AsyncSession, rows: Mapping[str, PipelineRow], now: datetime) -> list[LinkRow]:
+    async def _follow(
+        self, db: AsyncConnection, connection: str, pipelines: Mapping[str, Pipeline], now: datetime
+    ) -> list[LinkRow]:
         """Give links what they copied of these pipelines as it is now, and return those that changed."""
-        connection = next((row.connection for row in rows.values()), "")
-        asked = select(LinkRow).where(LinkRow.connection == connection).order_by(col(LinkRow.id))
-        changed = []
-        for link in list(await db.exec(asked)):
-            row = rows.get(link.pipeline)
-            before = (link.path, link.name, link.default_branch)
-            if row is None or before == (row.path, row.name, row.default_branch or link.default_branch):
+        query = LINK.select().where(LINK.c.connection == connection).order_by(LINK.c.id)
+        changed: list[LinkRow] = []
+        for link in await LINK.all(db, query):
+            pipeline = pipelines.get(link.pipeline)
+            if pipeline is None:
                 continue
-            moved = bool(row.default_branch and link.default_branch and row.default_branch != link.default_branch)
+            branch = pipeline.default_branch or link.default_branch
+            copied = {"path": pipeline.path, "name": pipeline.name, "default_branch": branch}
+            if copied == {name: getattr(link, name) for name in copied}:
+                continue
+            moved = bool(link.default_branch) and branch != link.default_branch
             if moved and not link.branch and link.subscribed and not link.paused_reason:
-                await self._put(db, ADD_NOTIFICATION, [_branch_changed(link, row, now)])
-            link.path, link.name = row.path, row.name
-            link.default_branch = row.default_branch or link.default_branch
-            db.add(link)
-            changed.append(link)
+                await self._put(db, ADD_NOTIFICATION, [_branch_changed(link, branch, now)])
+            changed += await LINK.all(
+                db, LINK.update().where(LINK.c.id == link.id).values(**copied).returning(*LINK.columns)
+            )
         return changed
 
     async def claim_stale(self, now: datetime, after: timedelta, limit: int) -> list[tuple[str, str]]:
         """Return linked pipelines, as (connection, pipeline), that were not read for a while, and count them as read."""
-        asked = (
-            select(PipelineRow)
+        stale = (
+            select(PIPELINE.c.id)
             .where(
-                col(PipelineRow.seen_at) <= now - after,
-                select(LinkRow.id)
+                PIPELINE.c.seen_at <= now - after,
+                select(LINK.c.id)
                 .where(
-                    LinkRow.connection == PipelineRow.connection,
-                    LinkRow.pipeline == PipelineRow.pipeline,
-                    LinkRow.paused_reason == "",
+                    LINK.c.connection == PIPELINE.c.connection,
+                    LINK.c.pipeline == PIPELINE.c.pipeline,
+                    LINK.c.paused_reason == "",
                 )
                 .exists(),
             )
-            .order_by(col(PipelineRow.seen_at), col(PipelineRow.id))
+            .order_by(PIPELINE.c.seen_at, PIPELINE.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
+        claimed = PIPELINE.update().where(PIPELINE.c.id.in_(stale)).values(seen_at=now)
         async with self._write() as db:
-            rows = list(await db.exec(asked))
-            for row in rows:
-                row.seen_at = now
-                db.add(row)
-            return [(row.connection, row.pipeline) for row in rows]
+            rows = await db.execute(claimed.returning(PIPELINE.c.connection, PIPELINE.c.pipeline))
+            return [(connection, pipeline) for connection, pipeline in rows]
 
     async def delete(self, connection: str, pipeline_id: str) -> None:
         """Forget a pipeline that is no more."""
-        gone = delete(PipelineRow).where(
-            col(PipelineRow.connection) == connection, col(PipelineRow.pipeline) == pipeline_id
-        )
+        deletion = PIPELINE.delete().where(PIPELINE.c.connection == connection, PIPELINE.c.pipeline == pipeline_id)
         async with self._write() as db:
-            await db.exec(gone.execution_options(synchronize_session=False))
+            await db.execute(deletion)
 
     async def all(self, connection: str | None = None, connections: Sequence[str] | None = None) -> list[PipelineRow]:
         """Return the pipelines of one, of some or of all connections, by connection and path."""
-        asked = select(PipelineRow).order_by(col(PipelineRow.connection), col(PipelineRow.path))
+        query = PIPELINE.select().order_by(PIPELINE.c.connection, PIPELINE.c.path)
         if connection is not None:
-            asked = asked.where(PipelineRow.connection == connection)
+            query = query.where(PIPELINE.c.connection == connection)
         if connections is not None:
-            asked = asked.where(col(PipelineRow.connection).in_(connections))
+            query = query.where(PIPELINE.c.connection.in_(connections))
         async with self._read() as db:
-            return list(await db.exec(asked))
+            return await PIPELINE.all(db, query)
 
     async def get(self, connection: str, pipeline_id: str) -> PipelineRow | None:
         """Return a pipeline as last listed, or None."""
-        asked = select(PipelineRow).where(PipelineRow.connection == connection, PipelineRow.pipeline == pipeline_id)
+        query = PIPELINE.select().where(PIPELINE.c.connection == connection, PIPELINE.c.pipeline == pipeline_id)
         async with self._read() as db:
-            return (await db.exec(asked)).first()
+            return await PIPELINE.first(db, query)
 
 
-def _pipeline(connection: str, pipeline: Pipeline, now: datetime) -> PipelineRow:
-    return PipelineRow(
-        connection=connection,
-        pipeline=pipeline.id,
-        path=pipeline.path,
-        name=pipeline.name,
-        group=pipeline.group or "",
-        default_branch=pipeline.default_branch or "",
-        repository=pipeline.repository or "",
-        web_url=pipeline.web_url or "",
-        enabled=pipeline.enabled,
-        seen_at=now,
-    )
+def _columns(connection: str, pipeline: Pipeline, now: datetime) -> dict[str, Any]:
+    return {
+        "connection": connection,
+        "pipeline": pipeline.id,
+        "path": pipeline.path,
+        "name": pipeline.name,
+        "group": pipeline.group or "",
+        "default_branch": pipeline.default_branch or "",
+        "repository": pipeline.repository or "",
+        "web_url": pipeline.web_url or "",
+        "enabled": pipeline.enabled,
+        "seen_at": now,
+    }
 
 
-def _branch_changed(link: LinkRow, row: PipelineRow, now: datetime) -> NotificationRow:
+def _branch_changed(link: LinkRow, branch: str, now: datetime) -> NewNotification:
     """Return the notification that a channel's link follows another default branch from now on."""
-    return NotificationRow(
+    return NewNotification(
         team=link.team,
         channel=link.channel,
-        link=link.id or 0,
+        link=link.id,
         connection=link.connection,
         pipeline=link.pipeline,
         build=now.isoformat(),
         attempt_no=1,
-        event=NotificationEvent.BRANCH_CHANGED.value,
+        event=NotificationEvent.BRANCH_CHANGED,
         reason="the default branch of a linked pipeline changed",
-        extra=json.dumps({"text": row.default_branch, "headline": link.default_branch}),
+        extra=json.dumps({"text": branch, "headline": link.default_branch}),
         due_at=now,
         created_at=now,
     )

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import delete
-from sqlmodel import col, select
+from sqlalchemy import delete, select
 
 from bot.core.errors import UsageError
 from bot.security.redaction import without_secrets
-from bot.store.database import Repository, put
-from bot.store.tables import PresetRow
+from bot.store.database import Repository, put, table
 
 KEY = ("team", "channel", "connection", "pipeline", "name")
+PRESET = table("preset")
 PUT_PRESET = put("preset", key=KEY)
 
 
@@ -20,14 +19,14 @@ class Presets(Repository):
 
     async def of_pipeline(self, team: str, channel: str, connection: str, pipeline: str) -> dict[str, dict[str, str]]:
         """Return a channel's presets of a pipeline: parameters by preset name, the names in alphabetical order."""
-        kept = select(PresetRow.name, PresetRow.parameters).where(
-            PresetRow.team == team,
-            PresetRow.channel == channel,
-            PresetRow.connection == connection,
-            PresetRow.pipeline == pipeline,
+        kept = select(PRESET.c.name, PRESET.c.parameters).where(
+            PRESET.c.team == team,
+            PRESET.c.channel == channel,
+            PRESET.c.connection == connection,
+            PRESET.c.pipeline == pipeline,
         )
         async with self._read() as db:
-            return {name: json.loads(parameters) for name, parameters in await db.exec(kept.order_by(PresetRow.name))}
+            return {name: json.loads(parameters) for name, parameters in await db.execute(kept.order_by(PRESET.c.name))}
 
     async def save(
         self,
@@ -44,36 +43,36 @@ class Presets(Repository):
 
         Raises UsageError where that would be more than `most` presets of the pipeline in the channel.
         """
-        row = PresetRow(
-            team=team,
-            channel=channel,
-            connection=connection,
-            pipeline=pipeline,
-            name=name,
-            parameters=json.dumps(without_secrets(parameters)),
-            made_at=self._clock(),
-        )
-        names = select(PresetRow.name).where(
-            PresetRow.team == team,
-            PresetRow.channel == channel,
-            PresetRow.connection == connection,
-            PresetRow.pipeline == pipeline,
+        row = {
+            "team": team,
+            "channel": channel,
+            "connection": connection,
+            "pipeline": pipeline,
+            "name": name,
+            "parameters": json.dumps(without_secrets(parameters)),
+            "made_at": self._clock(),
+        }
+        names = select(PRESET.c.name).where(
+            PRESET.c.team == team,
+            PRESET.c.channel == channel,
+            PRESET.c.connection == connection,
+            PRESET.c.pipeline == pipeline,
         )
         async with self._write() as db:
             await self._own(db, [f"presets {team} {channel} {connection} {pipeline}"])
-            kept = set(await db.exec(names))
+            kept = set(await db.scalars(names))
             if name not in kept and len(kept) >= most:
                 raise UsageError(f"There are {most} presets of this pipeline in this channel already.")
             await self._put(db, PUT_PRESET, [row])
 
     async def remove(self, team: str, channel: str, connection: str, pipeline: str, name: str) -> bool:
         """Forget a preset, and return whether it was there."""
-        gone = delete(PresetRow).where(
-            col(PresetRow.team) == team,
-            col(PresetRow.channel) == channel,
-            col(PresetRow.connection) == connection,
-            col(PresetRow.pipeline) == pipeline,
-            col(PresetRow.name) == name,
+        deletion = delete(PRESET).where(
+            PRESET.c.team == team,
+            PRESET.c.channel == channel,
+            PRESET.c.connection == connection,
+            PRESET.c.pipeline == pipeline,
+            PRESET.c.name == name,
         )
         async with self._write() as db:
-            return bool((await db.exec(gone.execution_options(synchronize_session=False))).rowcount)
+            return bool((await db.execute(deletion)).rowcount)

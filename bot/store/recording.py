@@ -4,31 +4,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, bindparam, delete, update
-from sqlmodel import col, func, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import bindparam, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.models import NO_RESULT, Build, BuildKey, Ref, RefKind
-from bot.store.database import Repository, among, found, put, table
-from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack
-from bot.store.tables import (
+from bot.core.models import NO_RESULT, Build, BuildKey
+from bot.store.database import Repository, put, required, table, terms
+from bot.store.histories import histories, place_by_commit
+from bot.store.lookups import BUILDS, CARDS, LAST_ENDS, LINKS, MUTES, STATES, WATCHES, keys_of, of_build, run
+from bot.store.mapping import ATTEMPT, BUILD, CARD, LINK, MUTE, WATCH, values
+from bot.store.redraws import mark_moved, note_replaced
+from bot.store.rows import (
     AttemptRow,
     BuildRow,
-    CardNoteRow,
-    CardRow,
     LinkRow,
     MuteRow,
-    NoteKind,
-    NotificationRow,
-    NotificationState,
+    NewAttempt,
+    NewBuild,
+    NewNotification,
+    NewWatch,
     WatchRow,
 )
+from bot.store.steps import PreviousState, Step, pack, pack_counts, restart, step, unpack
 from bot.store.times import attempt_seconds, began_at
 
 KEEP_DAYS = 180
-HISTORY = 60
-LONGEST_HISTORY = 960
-NEWER = 40
 CARD_PAUSE = timedelta(seconds=15)
 
 PUT_BUILD = put("build", key=("connection", "pipeline", "build"), returning=("id", "connection", "pipeline", "build"))
@@ -43,6 +42,7 @@ ADD_NOTIFICATION = put(
     key=("team", "channel", "link", "connection", "pipeline", "build", "attempt_no", "event"),
     replace=False,
 )
+DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id")).values(edit_due_at=bindparam("to_due"))
 ADD_WATCH = put("watch", key=("team", "channel", "user", "connection", "pipeline", "build"), replace=False)
 CORRECT_ATTEMPT = (
     update(table("attempt"))
@@ -54,7 +54,6 @@ CORRECT_ATTEMPT = (
     )
     .values(conclusion=bindparam("to_conclusion"), counts=bindparam("to_counts"))
 )
-DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id")).values(edit_due_at=bindparam("to_due"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +87,15 @@ class _Entry:
     """One step that is to be written."""
 
     step: Step
-    known: Known | None
-    row: BuildRow
+    previous: PreviousState | None
+    row: NewBuild
 
     @property
     def ends(self) -> bool:
         """Whether this poll is the first to show the end of its attempt."""
         if not self.step.build.completed:
             return False
-        return self.known is None or not self.known.ended or self.known.attempt_no != self.step.attempt_no
+        return self.previous is None or not self.previous.ended or self.previous.attempt_no != self.step.attempt_no
 
 
 class Recording(Repository):
@@ -106,13 +105,17 @@ class Recording(Repository):
         """Return whether `record` would write anything. Costs one question and no transaction that writes."""
         if not builds:
             return False
-        async with self._read() as db:
-            rows = await _rows(db, {build.key for build in builds})
+        keys = {(build.connection, build.pipeline, build.id) for build in builds}
+        rows = await self._fetch(STATES, keys=terms(keys))
+        stored = {row[:3]: row[3:] for row in rows}
         for build in builds:
-            row = rows.get(build.key)
-            if row is None:
+            state = stored.get((build.connection, build.pipeline, build.id))
+            if state is None:
                 return True
-            if (row.completed != build.completed or row.data != pack(build)) and step(build, _known(row, {})):
+            data, attempt_no, completed = state
+            if completed == build.completed and data == pack(build):
+                continue
+            if step(build, PreviousState(build=unpack(data), attempt_no=attempt_no, ended=completed)):
                 return True
         return False
 
@@ -138,13 +141,13 @@ class Recording(Repository):
                     db, PUT_BUILD, list({entry.step.build.key: entry.row for entry in entries}.values())
                 )
             }
-            for entry in entries:
-                entry.row.id = ids[entry.step.build.key]
             finished = await self._end_attempts(db, entries, now, counts_after)
             await self._correct_attempts(db, entries)
             await _wake_cards(db, entries, now)
             await mark_moved(db, {entry.step.build.key for entry in entries})
-            recorded = await _with_context(db, [_recorded(entry, finished) for entry in entries])
+            recorded = await _with_context(
+                db, [_recorded(entry, ids[entry.step.build.key], finished) for entry in entries]
+            )
             return await _due_for_history(db, recorded, now) if asks_history else recorded
 
     async def record_start(
@@ -154,8 +157,8 @@ class Recording(Repository):
         team: str,
         channel: str,
         user: str,
-        notifications: Sequence[NotificationRow],
-        watches: Sequence[WatchRow],
+        notifications: Sequence[NewNotification],
+        watches: Sequence[NewWatch],
         now: datetime,
         reopened: bool = False,
     ) -> BuildRow:
@@ -170,58 +173,61 @@ class Recording(Repository):
             rows = await _rows(db, [build.key])
             old = rows.get(build.key)
             ends = await _last_ends(db, rows.values())
-            known = _known(old, ends)
-            if known is not None and known.ended and reopened:
-                taken: Step | None = restart(build, known)
+            previous = _previous(old, ends)
+            if previous is not None and previous.ended and reopened:
+                taken: Step | None = restart(build, previous)
             else:
-                taken = step(build, known)
-            row = _row(taken, old, now, ends.get(build.key)) if taken else found(old, "The build")
-            row.completed = known is not None and known.ended and known.attempt_no == row.attempt_no
-            row.started_by, row.started_team, row.started_channel = user, team, channel
-            row.id = (await self._put(db, PUT_BUILD, [row]))[0][0]
+                taken = step(build, previous)
+            row = _row(taken, old, now, ends.get(build.key)) if taken else required(old, "The build")
+            row = replace(
+                row,
+                completed=previous is not None and previous.ended and previous.attempt_no == row.attempt_no,
+                started_by=user,
+                started_team=team,
+                started_channel=channel,
+            )
+            number = (await self._put(db, PUT_BUILD, [row]))[0][0]
             await self._put(db, ADD_WATCH, watches)
-            for notification in notifications:
-                notification.attempt_no = row.attempt_no
-            await self._put(db, ADD_NOTIFICATION, notifications)
-            cards = update(CardRow).where(*of_build(CardRow, build.key)).values(edit_due_at=now)
-            await db.exec(cards.execution_options(synchronize_session=False))
-        return row
+            numbered = [replace(notification, attempt_no=row.attempt_no) for notification in notifications]
+            await self._put(db, ADD_NOTIFICATION, numbered)
+            await db.execute(CARD.update().where(*of_build(CARD.c, build.key)).values(edit_due_at=now))
+        return BuildRow(id=number, **values(row))
 
     async def stop_tracking(self, key: BuildKey) -> None:
         """Stop tracking a build that the provider no longer has: its cards lose their buttons and say so."""
         now = self._clock()
         async with self._write() as db:
             await self._own(db, {key.connection})
-            await _note_replaced(db, key, "The CI system no longer has this build", now)
+            await note_replaced(db, key, "The CI system no longer has this build", now)
             for statement in (
-                update(BuildRow).where(*of_build(BuildRow, key)).values(completed=True),
-                delete(WatchRow).where(*of_build(WatchRow, key)),
+                BUILD.update().where(*of_build(BUILD.c, key)).values(completed=True),
+                WATCH.delete().where(*of_build(WATCH.c, key)),
             ):
-                await db.exec(statement.execution_options(synchronize_session=False))
+                await db.execute(statement)
 
     async def replace(self, key: BuildKey, *, text: str, now: datetime) -> None:
         """Take the buttons from all cards of a build, and say on them what stands in its place ("Rebuilt as #413")."""
         async with self._write() as db:
-            await _note_replaced(db, key, text, now)
+            await note_replaced(db, key, text, now)
 
-    async def _entries(self, db: AsyncSession, builds: Sequence[Build], now: datetime) -> list[_Entry]:
-        rows = await _rows(db, {build.key for build in builds})
+    async def _entries(self, db: AsyncConnection, builds: Sequence[Build], now: datetime) -> list[_Entry]:
+        rows: dict[BuildKey, NewBuild] = {**await _rows(db, {build.key for build in builds})}
         ends = await _last_ends(db, rows.values())
         entries = []
         for build in sorted(builds, key=lambda build: _ended_at(build, now, first_seen=build.key not in rows)):
             old = rows.get(build.key)
-            known = _known(old, ends)
-            taken = step(build, known)
+            previous = _previous(old, ends)
+            taken = step(build, previous)
             if taken is None:
                 continue
             row = rows[build.key] = _row(taken, old, now, ends.get(build.key))
             if taken.build.completed:
-                ends[build.key] = _ended_at(taken.build, now, first_seen=known is None)
-            entries.append(_Entry(step=taken, known=known, row=row))
+                ends[build.key] = _ended_at(taken.build, now, first_seen=previous is None)
+            entries.append(_Entry(step=taken, previous=previous, row=row))
         return entries
 
     async def _end_attempts(
-        self, db: AsyncSession, entries: Iterable[_Entry], now: datetime, counts_after: timedelta | None
+        self, db: AsyncConnection, entries: Iterable[_Entry], now: datetime, counts_after: timedelta | None
     ) -> dict[tuple[BuildKey, int], AttemptRow]:
         """Write the attempts that have ended, and return those that are news."""
         rows = {
@@ -229,18 +235,17 @@ class Recording(Repository):
             for entry in entries
             if entry.ends
         }
-        await _place_by_commit(db, list(rows.values()))
+        placed = dict(zip(rows, await place_by_commit(db, list(rows.values())), strict=True))
         finished = {}
-        for number, connection, pipeline, build, count in await self._put(db, ADD_ATTEMPT, list(rows.values())):
+        for number, connection, pipeline, build, count in await self._put(db, ADD_ATTEMPT, list(placed.values())):
             place = (BuildKey(connection=connection, pipeline=pipeline, id=build), count)
-            row = rows[place]
-            row.id = number
+            row = AttemptRow(id=number, **values(placed[place]))
             # A build so old may have been notified of and forgotten since.
             if row.completed_at > now - timedelta(days=KEEP_DAYS):
                 finished[place] = row
         return finished
 
-    async def _correct_attempts(self, db: AsyncSession, entries: Iterable[_Entry]) -> None:
+    async def _correct_attempts(self, db: AsyncConnection, entries: Iterable[_Entry]) -> None:
         """Write corrections of an attempt that had ended already."""
         corrections = [
             {
@@ -255,74 +260,17 @@ class Recording(Repository):
             if entry.step.build.completed and not entry.ends
         ]
         if corrections:
-            await (await db.connection()).execute(CORRECT_ATTEMPT, corrections)
+            await db.execute(CORRECT_ATTEMPT, corrections)
 
 
-def of_build(
-    row: type[BuildRow | AttemptRow | NotificationRow | CardRow | CardNoteRow | WatchRow], key: BuildKey
-) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions that a row is about a build."""
-    return (col(row.connection) == key.connection, col(row.pipeline) == key.pipeline, col(row.build) == key.id)
-
-
-def _about(
-    db: AsyncSession, row: type[BuildRow | NotificationRow | CardRow], keys: Iterable[BuildKey]
-) -> ColumnElement[bool]:
-    """Return the condition that a row is about one of some builds."""
-    columns = (col(row.connection), col(row.pipeline), col(row.build))
-    return among(db, columns, [(key.connection, key.pipeline, key.id) for key in keys])
-
-
-async def redraw_cards(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
-    """Make the cards of an attempt due."""
-    cards = update(CardRow).where(*of_build(CardRow, key), col(CardRow.attempt_no) == count).values(edit_due_at=now)
-    await db.exec(cards.execution_options(synchronize_session=False))
-
-
-async def _note_replaced(db: AsyncSession, key: BuildKey, text: str, now: datetime) -> None:
-    """Write on all cards of a build that something else stands in its place, and have them drawn anew."""
-    places = select(CardRow.team, CardRow.attempt_no).where(*of_build(CardRow, key)).distinct()
-    for team, attempt_no in list(await db.exec(places)):
-        db.add(
-            CardNoteRow(
-                team=team,
-                connection=key.connection,
-                pipeline=key.pipeline,
-                build=key.id,
-                attempt_no=attempt_no,
-                kind=NoteKind.REPLACED.value,
-                text=text,
-                at=now,
-            )
-        )
-    due = update(CardRow).where(*of_build(CardRow, key)).values(edit_due_at=now)
-    await db.exec(due.execution_options(synchronize_session=False))
-
-
-async def release_waiting(db: AsyncSession, key: BuildKey, count: int, now: datetime) -> None:
-    """Make due the notifications that waited for counts; one that was refused before keeps its own time."""
-    await db.exec(
-        update(NotificationRow)
-        .where(
-            *of_build(NotificationRow, key),
-            col(NotificationRow.attempt_no) == count,
-            col(NotificationRow.state) == NotificationState.PENDING.value,
-            col(NotificationRow.tries) == 0,
-            col(NotificationRow.due_at) > now,
-        )
-        .values(due_at=now)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _known(row: BuildRow | None, ends: dict[BuildKey, datetime]) -> Known | None:
+def _previous(row: NewBuild | None, ends: dict[BuildKey, datetime]) -> PreviousState | None:
     if row is None:
         return None
     build = unpack(row.data)
-    return Known(build=build, attempt_no=row.attempt_no, ended=row.completed, last_end=ends.get(build.key))
+    return PreviousState(build=build, attempt_no=row.attempt_no, ended=row.completed, last_end=ends.get(build.key))
 
 
-def _row(taken: Step, old: BuildRow | None, now: datetime, last_end: datetime | None) -> BuildRow:
+def _row(taken: Step, old: NewBuild | None, now: datetime, last_end: datetime | None) -> NewBuild:
     build = taken.build
     same = old is not None and old.attempt_no == taken.attempt_no
     if old is not None and old.completed and not same:
@@ -332,8 +280,7 @@ def _row(taken: Step, old: BuildRow | None, now: datetime, last_end: datetime | 
     if waiting_since is not None and not build.waiting:
         until = min(build.completed_at or now, now)
         approval_seconds += max((until - waiting_since) / timedelta(seconds=1), 0.0)
-    return BuildRow(
-        id=old.id if old else None,
+    return NewBuild(
         connection=build.connection,
         pipeline=build.pipeline,
         build=build.id,
@@ -362,13 +309,13 @@ def _built_at(build: Build, now: datetime) -> datetime:
     return build.started_at or build.completed_at or build.updated_at or now
 
 
-def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -> AttemptRow:
+def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -> NewAttempt:
     build = entry.step.build
     author = build.author
     is_red = build.conclusion is not None and build.conclusion.is_red
     ref = build.history_ref
     built_at = entry.row.built_at or _built_at(build, now)
-    return AttemptRow(
+    return NewAttempt(
         connection=build.connection,
         pipeline=build.pipeline,
         build=build.id,
@@ -381,43 +328,13 @@ def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -
         counts=pack_counts(build.issues),
         counts_due_at=None if counts_after is None or (build.issues.known and not is_red) else now + counts_after,
         seconds=attempt_seconds(build, entry.row.began_at, entry.row.approval_seconds),
-        completed_at=_ended_at(build, now, first_seen=entry.known is None),
+        completed_at=_ended_at(build, now, first_seen=entry.previous is None),
         seen_at=now,
         ref_kind=ref.kind.value if ref else "",
         ref_name=ref.name if ref else "",
         commit_at=built_at,
         built_at=built_at,
         approval_seconds=entry.row.approval_seconds,
-    )
-
-
-async def _place_by_commit(db: AsyncSession, rows: Sequence[AttemptRow]) -> None:
-    """Give attempts the time when their ref first built their commit, and correct attempts that were given a later one."""
-    for row in rows:
-        if not row.ref_kind or not row.commit_sha:
-            continue
-        same = (*_of_ref(row, RefKind(row.ref_kind), row.ref_name), col(AttemptRow.commit_sha) == row.commit_sha)
-        first = (await db.exec(select(func.min(AttemptRow.commit_at)).where(*same))).one()
-        mates = [mate.built_at for mate in rows if _is_same_commit(mate, row) and mate.built_at is not None]
-        times = [*mates, *([first] if first is not None else [])]
-        row.commit_at = min(times)
-        if first is not None and first > row.commit_at:
-            moved = update(AttemptRow).where(*same, col(AttemptRow.commit_at) > row.commit_at)
-            await db.exec(moved.values(commit_at=row.commit_at).execution_options(synchronize_session=False))
-
-
-def _is_same_commit(row: AttemptRow, other: AttemptRow) -> bool:
-    names = ("connection", "pipeline", "ref_kind", "ref_name", "commit_sha")
-    return all(getattr(row, name) == getattr(other, name) for name in names)
-
-
-def _of_ref(row: AttemptRow, kind: RefKind, name: str) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions that an attempt belongs to the history of a ref of the same pipeline."""
-    return (
-        col(AttemptRow.connection) == row.connection,
-        col(AttemptRow.pipeline) == row.pipeline,
-        col(AttemptRow.ref_kind) == kind.value,
-        col(AttemptRow.ref_name) == name,
     )
 
 
@@ -429,20 +346,20 @@ def _ended_at(build: Build, now: datetime, *, first_seen: bool) -> datetime:
     """
     if not build.completed:
         return now
-    told = build.completed_at or build.updated_at
-    if told is None and first_seen:
-        told = build.started_at or build.created_at
-    return min(told, now) if told else now
+    ended_at = build.completed_at or build.updated_at
+    if ended_at is None and first_seen:
+        ended_at = build.started_at or build.created_at
+    return min(ended_at, now) if ended_at else now
 
 
-def _recorded(entry: _Entry, finished: dict[tuple[BuildKey, int], AttemptRow]) -> Recorded:
-    taken, known = entry.step, entry.known
-    was_waiting = known is not None and known.build.waiting and known.attempt_no == taken.attempt_no
+def _recorded(entry: _Entry, number: int, finished: dict[tuple[BuildKey, int], AttemptRow]) -> Recorded:
+    taken, previous = entry.step, entry.previous
+    was_waiting = previous is not None and previous.build.waiting and previous.attempt_no == taken.attempt_no
     return Recorded(
         build=taken.build,
-        row=entry.row,
-        before=known.build if known else None,
-        first_seen=known is None,
+        row=BuildRow(id=number, **values(entry.row)),
+        before=previous.build if previous else None,
+        first_seen=previous is None,
         attempt_no=taken.attempt_no,
         finished=finished.get((taken.build.key, taken.attempt_no)) if entry.ends else None,
         reopened=taken.reopened,
@@ -450,32 +367,27 @@ def _recorded(entry: _Entry, finished: dict[tuple[BuildKey, int], AttemptRow]) -
     )
 
 
-async def _rows(db: AsyncSession, keys: Iterable[BuildKey]) -> dict[BuildKey, BuildRow]:
-    rows: dict[BuildKey, BuildRow] = {}
-    for row in await db.exec(select(BuildRow).where(_about(db, BuildRow, keys))):
-        rows[BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)] = row
-    db.expunge_all()
-    return rows
+async def _rows(db: AsyncConnection, keys: Iterable[BuildKey]) -> dict[BuildKey, BuildRow]:
+    rows = BUILD.made(await run(db, BUILDS, keys=keys_of(keys)))
+    return {BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build): row for row in rows}
 
 
-async def _last_ends(db: AsyncSession, rows: Iterable[BuildRow]) -> dict[BuildKey, datetime]:
+async def _last_ends(db: AsyncConnection, rows: Iterable[NewBuild]) -> dict[BuildKey, datetime]:
     """Return when the builds that run again ended the last time."""
     again = [(row.connection, row.pipeline, row.build) for row in rows if row.attempt_no > 1 and not row.completed]
     if not again:
         return {}
-    columns = (col(AttemptRow.connection), col(AttemptRow.pipeline), col(AttemptRow.build))
-    asked = select(*columns, func.max(AttemptRow.completed_at)).where(among(db, columns, again)).group_by(*columns)
     return {
         BuildKey(connection=connection, pipeline=pipeline, id=build): ended_at
-        for connection, pipeline, build, ended_at in await db.exec(asked)
+        for connection, pipeline, build, ended_at in await run(db, LAST_ENDS, keys=terms(again))
     }
 
 
-async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime) -> None:
+async def _wake_cards(db: AsyncConnection, entries: Sequence[_Entry], now: datetime) -> None:
     """Make the cards of changed builds due: at once for an end, else not more often than they may be edited."""
     last = {entry.step.build.key: entry.step for entry in entries}
     due = []
-    for card in await db.exec(select(CardRow).where(_about(db, CardRow, last)).order_by(col(CardRow.id))):
+    for card in CARD.made(await run(db, CARDS, keys=keys_of(last))):
         taken = last[BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)]
         if not card.live and card.attempt_no != taken.attempt_no:
             continue
@@ -483,36 +395,25 @@ async def _wake_cards(db: AsyncSession, entries: Sequence[_Entry], now: datetime
         if card.edit_due_at is None or card.edit_due_at == card.lease_until or soon < card.edit_due_at:
             due.append({"of_id": card.id, "to_due": soon})
     if due:
-        await (await db.connection()).execute(DUE_CARD, due)
+        await db.execute(DUE_CARD, due)
 
 
-async def mark_moved(db: AsyncSession, keys: Iterable[BuildKey]) -> None:
-    """Mark notifications that are being posted now: they were drawn before this change, so their cards are drawn again."""
-    posting = update(NotificationRow).where(
-        _about(db, NotificationRow, keys), col(NotificationRow.state) == NotificationState.LEASED.value
-    )
-    await db.exec(posting.values(moved=True).execution_options(synchronize_session=False))
-
-
-async def _with_context(db: AsyncSession, recorded: Sequence[Recorded]) -> list[Recorded]:
+async def _with_context(db: AsyncConnection, recorded: Sequence[Recorded]) -> list[Recorded]:
     """Return the records with links, watches, mutes and, for an end, the results before it."""
     links: dict[tuple[str, str], list[LinkRow]] = {}
     watches: dict[tuple[str, str], list[WatchRow]] = {}
     mutes: dict[tuple[str, str], list[MuteRow]] = {}
     pipelines = {(item.build.connection, item.build.pipeline) for item in recorded}
     builds = {item.build.id for item in recorded}
-    followed = among(db, (col(LinkRow.connection), col(LinkRow.pipeline)), pipelines)
-    watched = among(db, (col(WatchRow.connection), col(WatchRow.pipeline)), pipelines)
-    for link in await db.exec(select(LinkRow).where(followed).order_by(col(LinkRow.id))):
+    for link in LINK.made(await run(db, LINKS, keys=terms(pipelines))):
         links.setdefault((link.connection, link.pipeline), []).append(link)
-    for watch in await db.exec(select(WatchRow).where(watched).order_by(col(WatchRow.id))):
+    for watch in WATCH.made(await run(db, WATCHES, keys=terms(pipelines))):
         if not watch.build or watch.build in builds:
             watches.setdefault((watch.connection, watch.pipeline), []).append(watch)
     channels = {(link.team, link.channel) for rows in links.values() for link in rows}
     channels |= {(watch.team, watch.channel) for rows in watches.values() for watch in rows}
-    muted = among(db, (col(MuteRow.team), col(MuteRow.channel)), channels)
     if channels:
-        for mute in await db.exec(select(MuteRow).where(muted).order_by(col(MuteRow.id))):
+        for mute in MUTE.made(await run(db, MUTES, keys=terms(channels))):
             mutes.setdefault((mute.team, mute.channel), []).append(mute)
     whole = []
     for item in recorded:
@@ -521,7 +422,7 @@ async def _with_context(db: AsyncSession, recorded: Sequence[Recorded]) -> list[
         theirs = tuple(watch for watch in watches.get(pipeline, ()) if watch.build in {"", item.build.id})
         concerned = dict.fromkeys([(link.team, link.channel) for link in mine])
         concerned |= dict.fromkeys([(watch.team, watch.channel) for watch in theirs])
-        history, target_history = await _histories(db, item.build, item.finished) if item.finished else ((), ())
+        history, target_history = await histories(db, item.build, item.finished) if item.finished else ((), ())
         whole.append(
             replace(
                 item,
@@ -535,70 +436,16 @@ async def _with_context(db: AsyncSession, recorded: Sequence[Recorded]) -> list[
     return whole
 
 
-Rows = tuple[AttemptRow, ...]
-
-
-async def _histories(db: AsyncSession, build: Build, finished: AttemptRow) -> tuple[Rows, Rows]:
-    """Return the results of an attempt's ref, and of the branch a pull request without earlier builds goes to."""
-    ref = build.history_ref
-    if ref is None:
-        return (), ()
-    before = await _before(db, finished, ref)
-    others = [row for row in before if row.build != finished.build]
-    after = await _after(db, finished, ref)
-    target: Rows = ()
-    if ref.kind is RefKind.PULL_REQUEST and build.target_branch and not others:
-        target = await _before(db, finished, Ref(kind=RefKind.BRANCH, name=build.target_branch))
-    return (*before, *after), target
-
-
-async def _before(db: AsyncSession, finished: AttemptRow, ref: Ref) -> Rows:
-    """Return the results up to an attempt's commit, the newest first; as many as it takes to see the end of a red streak."""
-    limit = HISTORY
-    while True:
-        asked = (
-            select(AttemptRow)
-            .where(
-                *_of_ref(finished, ref.kind, ref.name),
-                col(AttemptRow.commit_at) <= finished.commit_at,
-                col(AttemptRow.conclusion).not_in(NO_RESULT),
-                col(AttemptRow.id) != finished.id,
-            )
-            .order_by(col(AttemptRow.commit_at).desc(), col(AttemptRow.built_at).desc(), col(AttemptRow.number).desc())
-            .limit(limit)
-        )
-        rows = tuple(await db.exec(asked))
-        if len(rows) < limit or limit >= LONGEST_HISTORY or any(row.conclusion == "passed" for row in rows):
-            return rows
-        limit *= 4
-
-
-async def _after(db: AsyncSession, finished: AttemptRow, ref: Ref) -> Rows:
-    """Return the results of newer commits than an attempt's, the oldest first."""
-    asked = (
-        select(AttemptRow)
-        .where(
-            *_of_ref(finished, ref.kind, ref.name),
-            col(AttemptRow.commit_at) > finished.commit_at,
-            col(AttemptRow.conclusion).not_in(NO_RESULT),
-        )
-        .order_by(col(AttemptRow.commit_at), col(AttemptRow.built_at), col(AttemptRow.number))
-        .limit(NEWER)
-    )
-    return tuple(await db.exec(asked))
-
-
-async def _due_for_history(db: AsyncSession, recorded: Sequence[Recorded], now: datetime) -> list[Recorded]:
+async def _due_for_history(db: AsyncConnection, recorded: Sequence[Recorded], now: datetime) -> list[Recorded]:
     """Make attempts due for their details whose ref has no earlier build in the store."""
     marked = []
     for item in recorded:
         row = item.finished
         lacks = row is not None and bool(row.ref_kind) and not any(other.build != row.build for other in item.history)
         if row is not None and lacks and row.conclusion not in NO_RESULT:
-            due = update(AttemptRow).where(col(AttemptRow.id) == row.id).values(counts_due_at=now)
-            await db.exec(due.execution_options(synchronize_session=False))
-            row.counts_due_at = now
-            marked.append(replace(item, needs_history=True))
+            due = ATTEMPT.update().where(ATTEMPT.c.id == row.id).values(counts_due_at=now)
+            await db.execute(due)
+            marked.append(replace(item, finished=replace(row, counts_due_at=now), needs_history=True))
         else:
             marked.append(item)
     return marked

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import delete, update
-from sqlmodel import col, select
-
 from bot.core.errors import UsageError
 from bot.security.redaction import redact
 from bot.store.database import Repository, put
-from bot.store.tables import ScheduleRow
+from bot.store.mapping import SCHEDULE, values
+from bot.store.rows import NewSchedule, ScheduleRow
 
 ADD_SCHEDULE = put("schedule", key=("id",), replace=False)
 
@@ -19,11 +17,11 @@ class Schedules(Repository):
 
     async def of_channel(self, team: str, channel: str) -> list[ScheduleRow]:
         """Return a channel's schedules, oldest first."""
-        asked = select(ScheduleRow).where(ScheduleRow.team == team, ScheduleRow.channel == channel)
+        query = SCHEDULE.select().where(SCHEDULE.c.team == team, SCHEDULE.c.channel == channel)
         async with self._read() as db:
-            return list(await db.exec(asked.order_by(col(ScheduleRow.id))))
+            return await SCHEDULE.all(db, query.order_by(SCHEDULE.c.id))
 
-    async def add(self, row: ScheduleRow) -> ScheduleRow:
+    async def add(self, row: NewSchedule) -> ScheduleRow:
         """Write a schedule and return it with its id.
 
         Raises UsageError for a command that holds a secret: it would lie open in the store, and masked it would not run.
@@ -35,49 +33,48 @@ class Schedules(Repository):
             )
         async with self._write() as db:
             number = (await self._put(db, ADD_SCHEDULE, [row]))[0][0]
-            return (await db.exec(select(ScheduleRow).where(ScheduleRow.id == number))).one()
+        return ScheduleRow(id=number, **values(row))
 
     async def remove(self, schedule_id: int, team: str, channel: str) -> bool:
         """Forget one of a channel's schedules, and return whether it was there."""
-        gone = delete(ScheduleRow).where(
-            col(ScheduleRow.id) == schedule_id, col(ScheduleRow.team) == team, col(ScheduleRow.channel) == channel
+        deletion = SCHEDULE.delete().where(
+            SCHEDULE.c.id == schedule_id, SCHEDULE.c.team == team, SCHEDULE.c.channel == channel
         )
         async with self._write() as db:
-            return bool((await db.exec(gone.execution_options(synchronize_session=False))).rowcount)
+            return bool((await db.execute(deletion)).rowcount)
 
     async def claim(self, now: datetime, limit: int, next_at: Callable[[ScheduleRow], datetime]) -> list[ScheduleRow]:
         """Move the schedules that are due on to `next_at`, and return them as they were when they came due."""
         due = (
-            select(ScheduleRow)
-            .where(ScheduleRow.next_at <= now)
-            .order_by(col(ScheduleRow.next_at), col(ScheduleRow.id))
+            SCHEDULE.select()
+            .where(SCHEDULE.c.next_at <= now)
+            .order_by(SCHEDULE.c.next_at, SCHEDULE.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
         async with self._write() as db:
-            rows = list(await db.exec(due))
-            db.expunge_all()
+            rows = await SCHEDULE.all(db, due)
             for row in rows:
-                moved = update(ScheduleRow).where(col(ScheduleRow.id) == row.id)
+                moved = SCHEDULE.update().where(SCHEDULE.c.id == row.id)
                 moved = moved.values(next_at=next_at(row), last_at=now)
-                await db.exec(moved.execution_options(synchronize_session=False))
+                await db.execute(moved)
         return rows
 
     async def set_outcome(self, schedule_id: int, outcome: str) -> None:
         """Remember how a scheduled command went."""
-        done = update(ScheduleRow).where(col(ScheduleRow.id) == schedule_id).values(last_outcome=outcome)
+        done = SCHEDULE.update().where(SCHEDULE.c.id == schedule_id).values(last_outcome=outcome)
         async with self._write() as db:
-            await db.exec(done.execution_options(synchronize_session=False))
+            await db.execute(done)
 
     async def claimed_after(self, instant: datetime) -> list[ScheduleRow]:
         """Return the schedules claimed later than an instant: asked about now, those of a clock that ran ahead."""
-        ahead = select(ScheduleRow).where(col(ScheduleRow.last_at) > instant)
+        ahead = SCHEDULE.select().where(SCHEDULE.c.last_at > instant)
         async with self._read() as db:
-            return list(await db.exec(ahead.order_by(col(ScheduleRow.id))))
+            return await SCHEDULE.all(db, ahead.order_by(SCHEDULE.c.id))
 
     async def reschedule(self, schedule_id: int, next_at: datetime, *, instead_of: datetime) -> None:
         """Set when a schedule is due next, unless it was moved on meanwhile."""
-        moved = update(ScheduleRow).where(col(ScheduleRow.id) == schedule_id, col(ScheduleRow.next_at) == instead_of)
+        moved = SCHEDULE.update().where(SCHEDULE.c.id == schedule_id, SCHEDULE.c.next_at == instead_of)
         moved = moved.values(next_at=next_at)
         async with self._write() as db:
-            await db.exec(moved.execution_options(synchronize_session=False))
+            await db.execute(moved)

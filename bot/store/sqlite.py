@@ -15,6 +15,8 @@ from typing import Any, Self, TypeVar
 import aiosqlite
 from typing_extensions import override
 
+from bot.store.statements import Observer, Run, Values, runner
+
 T = TypeVar("T")
 
 Parameters = Sequence[Any]
@@ -55,7 +57,7 @@ class Cursor:
         self._rows = []
 
     async def _run(self, statement: Callable[[sqlite3.Cursor], object]) -> Self:
-        def there() -> tuple[list[Any], Any, int, int | None]:
+        def run_in_thread() -> tuple[list[Any], Any, int, int | None]:
             cursor = self._connection.cursor()
             try:
                 statement(cursor)
@@ -63,7 +65,7 @@ class Cursor:
             finally:
                 cursor.close()
 
-        self._rows, self.description, self.rowcount, self.lastrowid = await self._cross(there)
+        self._rows, self.description, self.rowcount, self.lastrowid = await self._cross(run_in_thread)
         return self
 
 
@@ -74,21 +76,63 @@ class Connection(aiosqlite.Connection):
     def cursor(self) -> Cursor:  # type: ignore[override] # what SQLAlchemy asks of a cursor, and no more
         return Cursor(self._conn, self._execute)
 
-    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def transact(self, work: Callable[[Run], T], observe: Observer | None = None) -> T:
         """Run work in the thread, in a transaction that takes the lock at its start; undo it when the work raises."""
 
-        def there() -> T:
+        def run_in_thread() -> T:
+            notify = observe or _unobserved
+            notify("BEGIN IMMEDIATE", ())
             self._conn.execute("BEGIN IMMEDIATE")
             try:
-                result = work(self._conn)
+                result = work(runner(self._conn, observe))
+                notify("COMMIT", ())
                 self._conn.execute("COMMIT")
             except BaseException:
                 self._conn.execute("ROLLBACK")
                 raise
             return result
 
-        result: T = await self._execute(there)  # type: ignore[no-untyped-call] # as aiosqlite has it
+        result: T = await self._execute(run_in_thread)  # type: ignore[no-untyped-call] # as aiosqlite has it
         return result
+
+
+def _unobserved(_text: str, _arguments: Values) -> None:
+    """Do nothing: nobody observes."""
+
+
+class Inline:
+    """A connection to a file that runs single statements on the thread of the event loop.
+
+    For statements that find a few rows by an index. Such a statement takes a tenth of the time that a trip to another
+    thread does. It never waits: where it cannot run at once (another process writes) or fails, `fetch` returns None, and
+    the statement takes the trip. Its commits write into the log of SQLite's WAL mode and leave it to others to move
+    what is there into the file, which waits for the disk.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def fetch(self, text: str, arguments: Parameters) -> list[Any] | None:
+        """Run a statement, a transaction of its own, and return its rows, or None."""
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            return self._connection.execute(text, arguments).fetchall()
+        except sqlite3.Error:
+            return None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=0"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
 
 
 def connect(*arguments: Any, **options: Any) -> Connection:
@@ -126,6 +170,11 @@ class Turns:
             yield
         finally:
             self._pass_on()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody has the turn or waits for it."""
+        return not self._busy
 
     async def _take(self, queue: deque[asyncio.Future[None]]) -> None:
         if not self._busy:

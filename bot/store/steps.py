@@ -35,7 +35,7 @@ _counts_decoder = msgspec.json.Decoder(IssueCounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class PreviousState:
     """The stored state of a build. `ended` says that the end of `attempt` is written, `last_end` when the one before ended."""
 
     build: Build
@@ -53,49 +53,51 @@ class Step:
     reopened: bool = False
 
 
-def step(build: Build, known: Known | None) -> Step | None:
+def step(build: Build, previous: PreviousState | None) -> Step | None:
     """Return what a polled build adds to its row, or None if it is older than the row or adds nothing."""
-    if known is None:
+    if previous is None:
         return Step(build=build, attempt_no=build.attempt or 1)
-    if _is_older(build, known):
+    if _is_older(build, previous):
         return None
-    attempts = _attempts_since(build, known)
-    whole = _filled(build, known.build, same_attempt=not attempts)
-    if whole == known.build and not attempts and whole.completed == known.ended:
+    attempts = _attempts_since(build, previous)
+    whole = _filled(build, previous.build, same_attempt=not attempts)
+    if whole == previous.build and not attempts and whole.completed == previous.ended:
         return None
-    return Step(build=whole, attempt_no=known.attempt_no + attempts, reopened=known.ended and not build.completed)
+    return Step(build=whole, attempt_no=previous.attempt_no + attempts, reopened=previous.ended and not build.completed)
 
 
-def restart(build: Build, known: Known) -> Step:
+def restart(build: Build, previous: PreviousState) -> Step:
     """Return what comes of making an ended build run again, whatever the system shows of it yet."""
-    return Step(build=_filled(build, known.build, same_attempt=False), attempt_no=known.attempt_no + 1, reopened=True)
+    return Step(
+        build=_filled(build, previous.build, same_attempt=False), attempt_no=previous.attempt_no + 1, reopened=True
+    )
 
 
-def _is_older(build: Build, known: Known) -> bool:
-    before = known.build
+def _is_older(build: Build, previous: PreviousState) -> bool:
+    before = previous.build
     if before.updated_at is not None and build.updated_at is not None and before.updated_at > build.updated_at:
         return True
     if before.attempt is not None and build.attempt is not None and before.attempt > build.attempt:
         return True
     # The end of the attempt before, repeated by a page that does not show the new attempt yet.
     return (
-        not known.ended
+        not previous.ended
         and build.completed
         and build.completed_at is not None
-        and known.last_end is not None
-        and build.completed_at <= known.last_end
+        and previous.last_end is not None
+        and build.completed_at <= previous.last_end
     )
 
 
-def _attempts_since(build: Build, known: Known) -> int:
+def _attempts_since(build: Build, previous: PreviousState) -> int:
     """Return how many attempts have begun since the last poll."""
-    before = known.build
+    before = previous.build
     more = 0
     if build.attempt is not None and before.attempt is not None:
         more = build.attempt - before.attempt
-    if known.ended and not build.completed:
+    if previous.ended and not build.completed:
         return max(more, 1)
-    if not known.ended or more or not build.completed or build.attempt is not None:
+    if not previous.ended or more or not build.completed or build.attempt is not None:
         return more
     if before.completed_at is None or build.completed_at is None:
         return 0

@@ -29,6 +29,7 @@ from bot.store.notifications import Notifications
 from bot.store.people import People
 from bot.store.pipelines import Pipelines
 from bot.store.polling import ABANDONED, Polling
+from bot.store.postgres import SingleStatements
 from bot.store.presets import Presets
 from bot.store.recording import KEEP_DAYS, Recording
 from bot.store.schedules import Schedules
@@ -75,10 +76,12 @@ class Transaction(Repositories):
 
 
 class Store(Database, Repositories):
-    """The database and its repositories. Rows come back detached and are read only; times come back aware."""
+    """The database and its repositories. Rows come back as frozen values; times come back aware."""
 
-    def __init__(self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock) -> None:
-        Database.__init__(self, engine, keepers=keepers, clock=clock)
+    def __init__(
+        self, engine: AsyncEngine, *, keepers: AsyncEngine, clock: Clock, single: SingleStatements | None = None
+    ) -> None:
+        Database.__init__(self, engine, keepers=keepers, clock=clock, single=single)
         Repositories.__init__(self, self)
 
     @asynccontextmanager
@@ -101,8 +104,15 @@ class Store(Database, Repositories):
         old: tuple[tuple[Table, ColumnElement[bool]], ...] = (
             (notification, notification.c.created_at < oldest),
             (card, and_(card.c.edited_at < oldest, card.c.edit_due_at.is_(None))),
-            (card, and_(card.c.edited_at.is_(None), card.c.notification.not_in(select(notification.c.id)))),
+            (
+                card,
+                and_(
+                    card.c.edited_at.is_(None),
+                    ~select(notification.c.id).where(card.c.notification == notification.c.id).exists(),
+                ),
+            ),
             (watch, and_(watch.c.build != "", watch.c.created_at < min(oldest, now - ABANDONED))),
+            (table("card_note"), table("card_note").c.at < oldest),
             (table("attempt"), table("attempt").c.seen_at < oldest),
             (table("build"), table("build").c.seen_at < oldest),
             (table("audit"), table("audit").c.at < oldest),
@@ -116,11 +126,11 @@ class Store(Database, Repositories):
 
     async def _forget(self, rows: Table, condition: ColumnElement[bool], batch: int) -> int:
         (key,) = rows.primary_key
-        gone = delete(rows).where(key.in_(select(key).where(condition).limit(batch)))
+        deletion = delete(rows).where(key.in_(select(key).where(condition).limit(batch)))
         total = 0
         while True:
             async with self.write() as db:
-                count = (await db.exec(gone)).rowcount
+                count = (await db.execute(deletion)).rowcount
             total += count
             if count < batch:
                 return total

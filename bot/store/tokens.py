@@ -25,7 +25,7 @@ class Tokens(Repository):
             where=TOKEN.c.until <= now,
         ).returning(TOKEN.c.key)
         async with self._write() as db:
-            return (await db.exec(keep, params=row)).first() is not None
+            return (await db.execute(keep, row)).first() is not None
 
     async def value(self, key: str) -> str | None:
         """Return what is kept under a key, or None when nothing is or its time is over."""
@@ -38,5 +38,5 @@ class Tokens(Repository):
         """Return what is kept under a key, once; None when its time is over, or it was taken before."""
         taken = delete(TOKEN).where(TOKEN.c.key == key, TOKEN.c.until > self._clock()).returning(TOKEN.c.value)
         async with self._write() as db:
-            value: str | None = (await db.exec(taken)).scalar()
+            value: str | None = (await db.execute(taken)).scalar()
         return value

@@ -2,22 +2,21 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.store.database import Sessions
+from bot.store.statements import Statement, Values
 
 
 class SharedSession(Sessions):
-    """A source that gives the same open session to each question, and commits nothing itself.
+    """A source that gives the same open connection to each question, and commits nothing itself."""
 
-    After each question its rows are detached, as they are where each question has a transaction of its own.
-    """
-
-    def __init__(self, db: AsyncSession, *, dialect: str, clock: Clock) -> None:
+    def __init__(self, db: AsyncConnection, *, dialect: str, clock: Clock) -> None:
         self._db = db
         self._dialect = dialect
         self._failed = False
@@ -30,22 +29,24 @@ class SharedSession(Sessions):
 
     @asynccontextmanager
     @override
-    async def read(self) -> AsyncGenerator[AsyncSession]:
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
         self.check()
         yield self._db
-        self._db.expunge_all()
 
     @asynccontextmanager
     @override
-    async def write(self) -> AsyncGenerator[AsyncSession]:
+    async def write(self) -> AsyncGenerator[AsyncConnection]:
         self.check()
         try:
             yield self._db
-            await self._db.flush()
         except BaseException:
             self._failed = True
             raise
-        self._db.expunge_all()
+
+    @override
+    async def fetch(self, statement: Statement, *, writes: bool = False, **parameters: Any) -> list[Values]:
+        async with self.write() if writes else self.read() as db:
+            return [tuple(values) for values in await db.execute(statement.core(self._dialect), parameters)]
 
     def check(self) -> None:
         """Raise StoreError where one of the questions failed: half of what it wrote must not be committed."""

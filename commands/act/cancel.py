@@ -10,7 +10,7 @@ from bot.core.models import Build
 from bot.notifications.cards import CANCELLED_IT
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
-from bot.store.tables import NoteKind
+from bot.store.states import NoteKind
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening

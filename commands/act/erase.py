@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import NoteKind
+from bot.store.states import NoteKind
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read

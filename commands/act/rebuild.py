@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bot.blocks.text import escape
 from bot.core.models import StartRequest, StartTarget
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import NoteKind
+from bot.store.states import NoteKind
 from commands.act.options import check_options, names_somebody_else, options_given
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role

@@ -7,7 +7,7 @@ from bot.blocks.text import escape
 from bot.core.errors import Ambiguous, NotFound, UsageError
 from bot.core.models import Build, Conclusion, Ref, RefKind, StartRequest
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import NoteKind
+from bot.store.states import NoteKind
 from commands.act.jobs import job_named
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role

@@ -10,7 +10,8 @@ from bot.core.errors import UsageError
 from bot.core.models import Build, Status
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import NoteKind, WatchRow
+from bot.store.rows import NewWatch
+from bot.store.states import NoteKind
 from commands.core.context import Answer, Context, Source
 from commands.core.matches import BuildMatch, PipelineMatch, state_of
 from commands.core.memory import keep_for_undo
@@ -99,7 +100,7 @@ async def announce(
         now=context.now,
     )
     watches = [
-        WatchRow(
+        NewWatch(
             team=context.team,
             channel=conversation,
             user=context.user,

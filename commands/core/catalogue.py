@@ -13,7 +13,7 @@ from bot.core.errors import BotError, ProviderError
 from bot.core.models import Pipeline
 from bot.providers.base.provider import AnyProvider
 from bot.store import Store
-from bot.store.tables import PipelineRow
+from bot.store.rows import PipelineRow
 
 LISTING_SECONDS = 20.0
 MOST_PIPELINES = 5000

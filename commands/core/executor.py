@@ -15,7 +15,7 @@ from bot.blocks.error import error_message, surprise_message
 from bot.blocks.message import Message, View
 from bot.core.errors import Ambiguous, BotError, NotAllowed, ProviderError, UsageError
 from bot.security.redaction import redact
-from bot.store.tables import AuditRow
+from bot.store.rows import NewAudit
 from commands.core.context import Answer, Context, Source
 from commands.core.forms import Form, Submission, Values
 from commands.core.grammar import clean
@@ -213,7 +213,7 @@ async def _audit(
 ) -> None:
     """Write the audit row; where that fails the person still gets their answer, and the log says so."""
     connection, pipeline, build = _subject(progress.match, answer)
-    row = AuditRow(
+    row = NewAudit(
         at=context.now,
         team=context.team,
         channel=context.channel,

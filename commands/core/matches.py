@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bot.core.models import Build, Ref, spoken
 from bot.providers.base.provider import AnyProvider
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from bot.core.errors import NotAllowed
 from bot.core.models import Build, StartTarget, is_sha
 from bot.core.text import fits_glob
 from bot.slack.people import Standing
-from bot.store.tables import GrantRow
+from bot.store.rows import GrantRow
 from commands.core.context import Context, Role, Source
 from commands.core.matches import PipelineMatch
 

@@ -17,7 +17,7 @@ from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, UsageError
 from bot.core.models import SHORT_KINDS, Build, Conclusion, Page, Ref, spoken
 from bot.core.text import among_names, folded, holds_name
 from bot.providers.base.provider import AnyProvider
-from bot.store.tables import CardRow, LinkRow, PipelineRow
+from bot.store.rows import CardRow, LinkRow, PipelineRow
 from commands.core.context import Context
 from commands.core.grammar import Target
 from commands.core.listings import recent_builds

@@ -13,7 +13,7 @@ from bot.core.recurrence import zone_of
 from bot.core.recurrence_words import parse_recurrence
 from bot.notifications.decisions import past
 from bot.notifications.transitions import state_of
-from bot.store.tables import DigestRow, LinkRow
+from bot.store.rows import LinkRow, NewDigest
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
 from commands.core.permissions import Requirement
@@ -76,7 +76,7 @@ async def run(args: Args, _resolved: None, context: Context) -> Answer:
     rule = parse_recurrence(args.times)
     first = rule.next_after(context.now, zone)
     await context.store.digests.set(
-        DigestRow(
+        NewDigest(
             team=context.team,
             channel=context.channel,
             period=args.act.value,

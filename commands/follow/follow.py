@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from bot.blocks.message import Message, section
 from bot.blocks.text import escape, harmless
 from bot.notifications.filters import read_filter
-from bot.store.tables import WatchRow
+from bot.store.rows import NewWatch
 from commands.core.actions import noted
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
@@ -45,7 +45,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     key = (pipeline.connection, pipeline.id, "")
     await end_watches(context, lambda row: (row.connection, row.pipeline, row.build) == key)
     await context.store.watches.add(
-        WatchRow(
+        NewWatch(
             team=context.team,
             channel=context.user,
             user=context.user,

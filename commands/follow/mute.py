@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from bot.blocks.text import escape, when
 from bot.core.errors import UsageError
 from bot.core.recurrence import DAY_NAMES, EVERY_DAY, Daily, instant_of, parse_time_of_day, zone_of
-from bot.store.tables import MuteRow
+from bot.store.rows import NewMute
 from commands.core import actions
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
@@ -132,7 +132,7 @@ def authorize(_args: Args, mute: Mute, context: Context) -> Sequence[Requirement
 async def run(_args: Args, mute: Mute, context: Context) -> Answer:
     """Hold notifications until a time. What was held comes as one summary."""
     await context.store.mutes.set(
-        MuteRow(
+        NewMute(
             team=context.team,
             channel=context.channel,
             target=mute.target,

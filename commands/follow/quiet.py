@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from bot.core.recurrence import parse_hours, zone_of
-from bot.store.tables import MuteRow
+from bot.store.rows import NewMute
 from commands.core import actions
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
@@ -65,7 +65,7 @@ async def run(args: Args, _resolved: None, context: Context) -> Answer:
         return actions.public_line(f"{actions.actor(context)} ended the quiet hours here")
     zone = zone_of(await context.zone()).key
     await context.store.mutes.set(
-        MuteRow(
+        NewMute(
             team=context.team,
             channel=context.channel,
             target=TARGET,

@@ -9,7 +9,7 @@ from bot.notifications.decisions import past, past_attempt
 from bot.notifications.filters import Filter, judge
 from bot.notifications.notification import Decision, Event, Verdict
 from bot.notifications.transitions import compare
-from bot.store.tables import AttemptRow, LinkRow
+from bot.store.rows import AttemptRow, LinkRow, NewLink
 from commands.core.context import Context
 
 WINDOW = timedelta(days=7)
@@ -64,12 +64,12 @@ def _past(build: Build, attempt: AttemptRow, before: Sequence[AttemptRow], start
     return Past(build=then, attempt=attempt, transition=transition, started_by=started_by)
 
 
-def judged(attempt: Past, link: LinkRow, link_filter: Filter) -> Decision:
+def judged(attempt: Past, link: NewLink, link_filter: Filter) -> Decision:
     """Return what a filter would have decided about an attempt, mutes aside."""
-    trial = LinkRow(**{**link.model_dump(), "filters": link_filter.words(), "subscribed": True, "paused_reason": ""})
+    trial = replace(link, filters=link_filter.words(), subscribed=True, paused_reason="")
     return judge(attempt.build, attempt.transition, trial, Event.FINISHED, started_by=attempt.started_by)
 
 
-def posted(pasts: Sequence[Past], link: LinkRow, link_filter: Filter) -> list[Past]:
+def posted(pasts: Sequence[Past], link: NewLink, link_filter: Filter) -> list[Past]:
     """Return the attempts that a filter would have posted, oldest first."""
     return [attempt for attempt in pasts if judged(attempt, link, link_filter).verdict is Verdict.POST]

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from bot.blocks.message import Message, button, section, sections
 from bot.blocks.message import actions as row_of
 from bot.blocks.text import Markup, code, escape, when
@@ -13,7 +15,7 @@ from bot.core.acting import begin_act
 from bot.core.errors import UsageError
 from bot.core.recurrence import parse_rule, upcoming, zone_of
 from bot.core.recurrence_words import parse_recurrence
-from bot.store.tables import ScheduleRow
+from bot.store.rows import NewSchedule, ScheduleRow
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
@@ -25,6 +27,7 @@ from commands.follow.schedule_checks import check_scheduled, parse_command
 USAGE = 'schedule "weekdays 7:00" <command> | list | remove N | restore N | --form'
 MOST = 50
 SHOWN_TIMES = 3
+KEPT = ("user", "words", "cron", "tz", "command", "next_at", "created_at")
 
 
 class NotRun(StrEnum):
@@ -164,7 +167,7 @@ async def _add(args: Args, context: Context) -> Answer:
     times = upcoming(rule, zone, context.now, SHOWN_TIMES)
     await begin_act()
     row = await context.store.schedules.add(
-        ScheduleRow(
+        NewSchedule(
             team=context.team,
             channel=context.channel,
             user=context.user,
@@ -195,7 +198,7 @@ async def _remove(args: Args, context: Context) -> Answer:
             f"schedule remove {args.number}",
             yes="Remove it",
         )
-    kept = row.model_dump_json(include={"user", "words", "cron", "tz", "command", "next_at", "created_at"})
+    kept = msgspec.json.encode({name: getattr(row, name) for name in KEPT}).decode()
     await memory.keep_removed_schedule(args.number, kept, context)
     if not await context.store.schedules.remove(args.number, context.team, context.channel):
         await memory.take_removed_schedule(args.number, context)
@@ -214,7 +217,7 @@ async def _restore(args: Args, context: Context) -> Answer:
         )
     due, created_at = (datetime.fromisoformat(fields.pop(name)) for name in ("next_at", "created_at"))
     next_at = parse_rule(fields["cron"]).next_after(context.now, zone_of(fields["tz"]), due=due)
-    row = ScheduleRow(team=context.team, channel=context.channel, next_at=next_at, created_at=created_at, **fields)
+    row = NewSchedule(team=context.team, channel=context.channel, next_at=next_at, created_at=created_at, **fields)
     await begin_act()
     added = await context.store.schedules.add(row)
     return actions.public_line(

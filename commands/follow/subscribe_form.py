@@ -23,7 +23,7 @@ from bot.core.errors import NotLinked
 from bot.notifications.cards import Cards
 from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of
 from bot.notifications.notification import Event, Extra
-from bot.store.tables import LinkRow, NotificationRow
+from bot.store.rows import LinkRow, NewNotification
 from commands.core.context import Context
 from commands.core.fields import target_of
 from commands.core.forms import FieldError, Form, Submission, Values, picked, renewed, text
@@ -290,15 +290,15 @@ async def _drawn_notification(shown: Past, link: LinkRow, reason: str, context: 
         offers=False,
         clock=context.services.clock,
     )
-    row = NotificationRow(
+    row = NewNotification(
         team=context.team,
         channel=context.channel,
-        link=link.id or 0,
+        link=link.id,
         connection=link.connection,
         pipeline=link.pipeline,
         build=shown.build.id,
         attempt_no=shown.attempt.attempt_no,
-        event=Event.FINISHED.value,
+        event=Event.FINISHED,
         reason=reason,
         extra=Extra(transition=shown.transition).as_json(),
         due_at=context.now,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
-from bot.store.tables import LinkRow
+from bot.store.rows import NewLink
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import read
@@ -57,7 +57,7 @@ async def run(args: Args, kept: dict[str, Any], context: Context) -> Answer:
             f"{actions.actor(context)} subscribed this channel to {escape(link.alias or link.name)} again"
         )
     fields["created_at"] = datetime.fromisoformat(str(fields["created_at"]))
-    row = await context.store.links.save(LinkRow(**fields))
+    row = await context.store.links.save(NewLink(**fields))
     provider = context.provider(row.connection)
     await context.store.polling.ensure(row.connection, provider.poll_target(row.pipeline), now=context.now)
     context.services.wake_poller()

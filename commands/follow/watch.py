@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bot.blocks.message import Message, section
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
-from bot.store.tables import WatchRow
+from bot.store.rows import NewWatch
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch, state_of
@@ -47,7 +47,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
         raise UsageError(f"{match.name} is already {state_of(build)}.")
     await context.store.recording.record([build], now=context.now)
     added = await context.store.watches.add(
-        WatchRow(
+        NewWatch(
             team=context.team,
             channel=context.channel if args.here else context.user,
             user=context.user,

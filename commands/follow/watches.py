@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.store.tables import WatchRow
+from bot.store.rows import WatchRow
 from commands.core.context import Context
 from commands.core.grammar import Target, read
 

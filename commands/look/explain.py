@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.blocks.message import Message, section, sections
 from bot.blocks.text import bold, harmless, when
-from bot.store.tables import NotificationRow
+from bot.store.rows import NotificationRow
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch

@@ -11,7 +11,7 @@ from bot.core.models import Ref
 from bot.core.text import fits_glob, holds_name
 from bot.notifications.filters import Filter, read_filter
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import LinkRow, PipelineRow
+from bot.store.rows import LinkRow, PipelineRow
 from commands.core.actions import must_be_able
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read

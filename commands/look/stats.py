@@ -9,7 +9,7 @@ from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, code, duration, escape, plural, when
 from bot.core.errors import UsageError
 from bot.core.models import Conclusion, RefKind
-from bot.store.tables import AttemptRow
+from bot.store.rows import AttemptRow
 from commands.core.actions import noted
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, parse_duration, read

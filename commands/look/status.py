@@ -10,7 +10,7 @@ from bot.blocks.status import StatusRow, status_message
 from bot.core.errors import NotLinked, ProviderError, UsageError
 from bot.core.models import Build, BuildFilter, Conclusion, Ref, RefKind, is_sha
 from bot.providers.base.provider import AnyProvider
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from commands.core.actions import noted
 from commands.core.available_actions import verbs_of
 from commands.core.context import Answer, Context, Role

@@ -9,7 +9,7 @@ from bot.blocks.text import code, escape
 from bot.core.errors import UsageError
 from bot.core.text import same_name
 from bot.slack.sender import SlackError
-from bot.store.tables import GrantRow
+from bot.store.rows import NewGrant
 from commands.core.actions import actor, public_line
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import ParsedArgs, mentioned_channel, mentioned_group, mentioned_user, read
@@ -136,7 +136,7 @@ async def run(_args: Args, resolved: Args, context: Context) -> Answer:
 
 async def _grant(args: Args, context: Context) -> Answer:
     await context.store.grants.add(
-        GrantRow(
+        NewGrant(
             team=context.team,
             channel=_counts_in(args, context),
             role=args.role,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from bot.blocks.message import Message, sections
 from bot.blocks.text import code, markup, when
 from bot.core.errors import UsageError
-from bot.store.tables import AuditRow
+from bot.store.rows import AuditRow
 from commands.core.context import Answer, Context, File, Role
 from commands.core.grammar import mentioned_user, parse_duration, read
 from commands.core.permissions import Requirement, role_of

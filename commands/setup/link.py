@@ -9,7 +9,7 @@ from bot.core.errors import ProviderError, UsageError
 from bot.core.models import BuildFilter, Pipeline
 from bot.core.text import holds_name
 from bot.notifications.filters import Filter
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow, NewLink
 from commands.core.channel import must_be_reachable
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
@@ -120,9 +120,9 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
 
 def _row(
     args: Args, pipeline: PipelineMatch, details: Pipeline, before: LinkRow | None, context: Context, *, is_first: bool
-) -> LinkRow:
+) -> NewLink:
     branch = args.branch or (args.target.ref.name if args.target.ref else before.branch if before else "")
-    return LinkRow(
+    return NewLink(
         team=context.team,
         channel=context.channel,
         connection=pipeline.connection,

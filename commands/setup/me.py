@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.blocks.message import Message, sections
@@ -10,7 +10,7 @@ from bot.blocks.text import code, escape
 from bot.core.errors import UsageError
 from bot.core.recurrence import DEFAULT_ZONE
 from bot.slack.people import own_settings
-from bot.store.tables import IdentityRow, PersonRow
+from bot.store.rows import NewIdentity, NewPerson
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import split
@@ -95,7 +95,7 @@ async def resolve(_args: Args, _context: Context) -> None:
     """Resolve nothing."""
 
 
-def settings_of(person: PersonRow | None) -> dict[str, str]:
+def settings_of(person: NewPerson | None) -> dict[str, str]:
     """Return a person's own settings."""
     return own_settings(person) if person else {}
 
@@ -128,11 +128,11 @@ async def _changed(change: Change, context: Context) -> None:
             await context.store.people.delete_identity(context.team, kind, value)
         case _:
             await context.services.people.person(context.team, context.user)
-            person = await context.store.people.get(context.team, context.user) or PersonRow(
+            person = await context.store.people.get(context.team, context.user) or NewPerson(
                 team=context.team, user=context.user, seen_at=context.now
             )
-            person.settings = json.dumps({**settings_of(person), change.act.value: change.value})
-            await context.store.people.save(person)
+            settings = json.dumps({**settings_of(person), change.act.value: change.value})
+            await context.store.people.save(replace(person, settings=settings))
 
 
 async def _identify(change: Change, context: Context) -> None:
@@ -146,7 +146,7 @@ async def _identify(change: Change, context: Context) -> None:
         if owner not in {None, context.user}:
             raise ChangeError(change, f"{value} is somebody else's address in this workspace.")
     await context.store.people.save_identity(
-        IdentityRow(team=context.team, kind=kind, value=value, user=context.user, manual=True, looked_at=context.now)
+        NewIdentity(team=context.team, kind=kind, value=value, user=context.user, manual=True, looked_at=context.now)
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from bot.blocks.text import Markup, escape, when
 from bot.core.errors import UsageError
 from commands.core import actions
@@ -50,7 +52,7 @@ def authorize(_args: Args, pipeline: PipelineMatch, _context: Context) -> Sequen
 async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     """Stop following; the pipeline itself is not touched. Asks where somebody else linked it."""
     link = pipeline.link
-    if link is None or link.id is None:  # resolve has raised
+    if link is None:  # resolve has raised
         raise UsageError("Which pipeline?", usage=USAGE)
     if link.created_by != context.user and not args.confirmed and not await is_admin(context):
         return actions.asks_first(
@@ -59,7 +61,8 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
             f"unlink {pipeline.spoken()}",
             yes="Unlink",
         )
-    token = await actions.undo_token("unlink", link.model_dump(mode="json", exclude={"id"}), context)
+    fields = {name: value for name, value in msgspec.to_builtins(link).items() if name != "id"}
+    token = await actions.undo_token("unlink", fields, context)
     await context.store.links.delete(link.id)
     return actions.public_line(
         f"{actions.actor(context)} unlinked {escape(pipeline.name)} from this channel", pipeline=pipeline, undo=token

@@ -8,7 +8,7 @@ from bot.blocks.message import context as small_print
 from bot.blocks.text import code, escape, harmless, plural, when
 from bot.core.models import Build
 from bot.providers.base.provider import AnyProvider
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from commands.core.available_actions import verbs_of
 from commands.core.context import Context, Role
 from commands.core.listings import pipeline_names

@@ -8,7 +8,7 @@ from bot.blocks.build import build_card
 from bot.blocks.message import Message
 from bot.core.errors import BotError
 from bot.core.models import Build, BuildKey, spoken
-from bot.store.tables import CardRow
+from bot.store.rows import CardRow
 from commands.core.available_actions import verbs_of
 from commands.core.context import Context
 from commands.core.grammar import Target

@@ -377,16 +377,16 @@ def _uncovered(cursor: str | None) -> str:
 
 def _paging(integration: Integration, size: int, cursor: str) -> dict[str, str]:
     """Return what asks a system for a page; `cursor` is what its last page led to, empty for the first one."""
-    asked = {integration.size_name: str(size)} if integration.size_name else {}
+    parameters = {integration.size_name: str(size)} if integration.size_name else {}
     match integration.paging:
         case Paging.PAGE:
-            return {**asked, "page": cursor or "1"}
+            return {**parameters, "page": cursor or "1"}
         case Paging.OFFSET:
-            return {**asked, "offset": cursor or "0"}
+            return {**parameters, "offset": cursor or "0"}
         case Paging.TOKEN:
-            return {**asked, **({"page-token": cursor} if cursor else {})}
+            return {**parameters, **({"page-token": cursor} if cursor else {})}
         case Paging.HEADER:
-            return {**asked, **({"continuationToken": cursor} if cursor else {})}
+            return {**parameters, **({"continuationToken": cursor} if cursor else {})}
 
 
 def _following(paging: Paging, reply: httpx.Response, is_full: bool, cursor: str) -> str | None:  # noqa: FBT001
@@ -402,4 +402,5 @@ def _following(paging: Paging, reply: httpx.Response, is_full: bool, cursor: str
             token = reply.json().get("next_page_token")
             return str(token) if token else None
         case Paging.HEADER:
-            return reply.headers.get("x-ms-continuationtoken")
+            continuation: str | None = reply.headers.get("x-ms-continuationtoken")
+            return continuation

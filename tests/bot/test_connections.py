@@ -9,7 +9,7 @@ from bot.core.errors import AuthFailed, NotAllowed, StoreError, UsageError
 from bot.providers.base.options import Options
 from bot.security.vault import Vault, new_key
 from bot.store import Store
-from bot.store.tables import ConnectionRow
+from bot.store.rows import ConnectionRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
 

@@ -21,7 +21,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.people import People
 from bot.slack.sender import Sender
 from bot.store import Store
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow, NewLink
 from commands.core.catalogue import Catalogue
 from commands.core.context import Context, Services
 from commands.core.executor import Handled, execute
@@ -175,7 +175,7 @@ def linked(store: Store, works: FakeProvider, app: Pipeline) -> Callable[..., Aw
     """Return what links a pipeline (`app`, unless told) to the channel."""
 
     async def made(pipeline: Pipeline = app, **fields: Any) -> LinkRow:
-        row = LinkRow(
+        row = NewLink(
             team=TEAM,
             channel=CHANNEL,
             connection=works.connection,
@@ -187,7 +187,7 @@ def linked(store: Store, works: FakeProvider, app: Pipeline) -> Callable[..., Aw
             created_at=NOW - timedelta(days=30),
         )
         await store.pipelines.save(works.connection, [pipeline], NOW)
-        return await store.links.save(LinkRow(**{**row.model_dump(exclude={"id"}), **fields}))
+        return await store.links.save(replace(row, **fields))
 
     return made
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from commands.core.executor import Handled
 
 Say = Callable[..., Awaitable[Handled]]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from bot.core.models import Build, BuildFilter, Pipeline
 from bot.providers.base.capabilities import OVERRIDES, Capability
 from bot.providers.base.provider import Provider
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from commands.core.executor import Handled
 from tests.commands.fakes import EVERYTHING, FakeProvider, RecordingSender
 

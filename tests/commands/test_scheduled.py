@@ -8,7 +8,7 @@ import pytest
 from bot.slack.inbox import Inbox
 from bot.slack.sender import SlackError
 from bot.store import Store
-from bot.store.tables import LinkRow, ScheduleRow
+from bot.store.rows import LinkRow, NewSchedule, ScheduleRow
 from commands.core.context import Answer, Context, Services
 from commands.core.executor import Handled
 from commands.scheduled import LATEST, ScheduledCommands
@@ -228,7 +228,7 @@ async def test_a_row_that_cannot_be_read_stops_no_other(
     say: Say, store: Store, works: FakeProvider, set_clock: SetClock, timed: ScheduledCommands, linked: Linked
 ) -> None:
     await linked()
-    row = ScheduleRow(
+    row = NewSchedule(
         team=TEAM,
         channel=CHANNEL,
         user=USER,

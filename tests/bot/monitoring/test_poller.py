@@ -14,7 +14,7 @@ from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Po
 from bot.notifications.notification import Event
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
-from bot.store.tables import MuteRow, NotificationRow, PollTargetRow
+from bot.store.rows import NewMute, NotificationRow, PollTargetRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, card, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
@@ -503,7 +503,7 @@ async def test_a_channel_is_notified_once_of_a_connection_whose_poll_targets_all
 
 async def test_an_outage_is_held_where_a_channel_is_muted(harness: Harness) -> None:
     await harness.follow()
-    mute = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=8), made_by="U1", made_at=NOW)
+    mute = NewMute(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=8), made_by="U1", made_at=NOW)
     await harness.store.mutes.set(mute)
     await fail_for(harness, 16)
     (row,) = await harness.notifications()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +29,8 @@ from bot.notifications.summaries import summary_row
 from bot.providers.base.capabilities import Capability
 from bot.slack.people import People
 from bot.store import Store
-from bot.store.tables import NoteKind, NotificationRow
+from bot.store.rows import NewNotification
+from bot.store.states import NoteKind
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
@@ -98,13 +100,13 @@ class Desk:
         for build in builds:
             await self.store.recording.record([build], now=self.clock(), counts_after=timedelta(0))
 
-    async def drawn(self, row: NotificationRow, *, repeated: bool = False) -> Drawn:
+    async def drawn(self, row: NewNotification, *, repeated: bool = False) -> Drawn:
         """Draw a notification that has something to say."""
         found = await self.cards.draw(row, repeated=repeated)
         assert found is not None
         return found
 
-    async def text(self, row: NotificationRow, *, repeated: bool = False) -> str:
+    async def text(self, row: NewNotification, *, repeated: bool = False) -> str:
         """Return a drawn notification as text."""
         return as_text((await self.drawn(row, repeated=repeated)).message.payload())
 
@@ -116,11 +118,11 @@ def desk(store: Store, set_clock: SetClock) -> Desk:
 
 def about(
     event: Event = Event.FINISHED, *, attempt_no: int = 1, reason: str = "it is wanted", **extra: Any
-) -> NotificationRow:
+) -> NewNotification:
     return notification(event=event.value, attempt_no=attempt_no, reason=reason, extra=Extra(**extra).as_json())
 
 
-def started(**fields: Any) -> NotificationRow:
+def started(**fields: Any) -> NewNotification:
     whole: dict[str, Any] = {
         "team": TEAM,
         "channel": CHANNEL,
@@ -292,8 +294,7 @@ async def test_a_later_attempt_without_a_card_shows_on_the_earlier_ones_with_its
 
 async def test_a_later_attempt_with_a_card_of_its_own_leaves_the_earlier_one_no_buttons(desk: Desk) -> None:
     await desk.record(ended(conclusion=RED, number=7), running(number=7))
-    live = started()
-    live.attempt_no = 2
+    live = replace(started(), attempt_no=2)
     await desk.store.notifications.add([live])
     text = await desk.text(about())
     assert "Attempt 2 has replaced it" in text
@@ -404,7 +405,7 @@ async def test_a_summary_of_what_is_gone_says_nothing(desk: Desk) -> None:
 async def test_an_outage_and_its_end_name_the_connection(desk: Desk) -> None:
     since = ago(minutes=30)
 
-    def row(connection: str, *, over: bool, now: datetime = NOW) -> NotificationRow:
+    def row(connection: str, *, over: bool, now: datetime = NOW) -> NewNotification:
         return outage_row(
             TEAM, CHANNEL, connection=connection, since=since, error="token xoxb-1-secret", over=over, now=now
         )
@@ -495,8 +496,7 @@ async def test_without_a_link_a_pipeline_is_called_by_its_listed_name_or_what_th
 async def test_an_earlier_attempt_still_names_who_started_it_in_slack(desk: Desk) -> None:
     again = ended(completed_at=NOW + timedelta(hours=1))
     await desk.record(ended(conclusion=RED, triggered_by="ci-bot", trigger=Trigger.API), running(), again)
-    first = started()
-    first.attempt_no = 1
+    first = replace(started(), attempt_no=1)
     await desk.store.notifications.add([first])
     text = await desk.text(about())
     assert "started by @U1" in text

@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,8 +37,9 @@ from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdi
 from bot.notifications.quiet_hours import in_quiet_hours, muted
 from bot.notifications.summaries import gathered, release
 from bot.store import Recorded
+from bot.store.mapping import values
+from bot.store.rows import AttemptRow, BuildRow, LinkRow, NewMute, NewNotification, NewWatch, NotificationRow
 from bot.store.steps import pack, pack_counts
-from bot.store.tables import AttemptRow, BuildRow, LinkRow, MuteRow, NotificationRow, WatchRow
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -64,12 +66,19 @@ def followed(**fields: Any) -> LinkRow:
 
 def row_of(build: Build, **fields: Any) -> BuildRow:
     return BuildRow(
-        connection=build.connection, pipeline=build.pipeline, build=build.id, data=pack(build), seen_at=NOW, **fields
+        id=0,
+        connection=build.connection,
+        pipeline=build.pipeline,
+        build=build.id,
+        data=pack(build),
+        seen_at=NOW,
+        **fields,
     )
 
 
 def past(conclusion: Conclusion = GREEN, *, minutes: float = 60, counts: IssueCounts | None = None) -> AttemptRow:
     return AttemptRow(
+        id=0,
         connection=CONNECTION,
         pipeline=PIPELINE,
         build=f"past-{minutes}",
@@ -89,7 +98,7 @@ def past(conclusion: Conclusion = GREEN, *, minutes: float = 60, counts: IssueCo
 def finished(build: Build | None = None, *history: AttemptRow, seen_running: bool = True, **fields: Any) -> Recorded:
     done = build or ended()
     row = past(done.conclusion or GREEN, minutes=0)
-    row.conclusion, row.completed_at = (done.conclusion or ""), done.completed_at or NOW
+    row = replace(row, conclusion=done.conclusion or "", completed_at=done.completed_at or NOW)
     given: dict[str, Any] = {
         "row": row_of(done, started_by=fields.pop("started_by", "")),
         "before": running(done.id) if seen_running else None,
@@ -121,11 +130,11 @@ def blocked(build: Build | None = None, **fields: Any) -> Recorded:
     return Recorded(build=waiting, **given)
 
 
-def decided(*batch: Recorded, now: datetime = NOW, **fields: Any) -> list[NotificationRow]:
+def decided(*batch: Recorded, now: datetime = NOW, **fields: Any) -> list[NewNotification]:
     return decide(batch, now=now, **{"can_count": False, **fields})
 
 
-def fates(rows: list[NotificationRow]) -> list[tuple[str, str, str]]:
+def fates(rows: Sequence[NewNotification]) -> list[tuple[str, str, str]]:
     return [(row.channel, row.event, row.state) for row in rows]
 
 
@@ -439,21 +448,15 @@ def test_a_notification_waits_for_counts_at_most_thirty_seconds(
 
 def placed(row: AttemptRow, *, number: int, created: float) -> AttemptRow:
     """Give an attempt its place in the history of its branch: its build's number, and minutes since its creation."""
-    row.build, row.number, row.built_at, row.commit_at = (
-        f"b{number}",
-        number,
-        ago(minutes=created),
-        ago(minutes=created),
-    )
-    return row
+    at = ago(minutes=created)
+    return replace(row, build=f"b{number}", number=number, built_at=at, commit_at=at)
 
 
 def late_end(conclusion: Conclusion = RED, *history: AttemptRow) -> Recorded:
     """Build #14, which ends after #15 did."""
     case = finished(ended("b14", conclusion=conclusion, number=14), *history)
     assert case.finished is not None
-    placed(case.finished, number=14, created=50)
-    return case
+    return replace(case, finished=placed(case.finished, number=14, created=50))
 
 
 def test_an_end_that_comes_after_a_newer_build_s_changes_nothing_of_how_its_branch_stands() -> None:
@@ -511,7 +514,7 @@ def test_a_ref_whose_history_is_still_to_be_read_is_decided_when_it_is_known(fil
     extra = Extra.of(row.extra)
     assert (row.state, extra.undecided, row.due_at) == ("pending", undecided, NOW + timedelta(seconds=10))
     link_ = followed(filters=filters)
-    row.extra = replace(extra, transition=Transition(change=Change.STILL_FAILING, streak=2)).as_json()
+    row = replace(row, extra=replace(extra, transition=Transition(change=Change.STILL_FAILING, streak=2)).as_json())
     assert bool(reconsidered(row, link_, build, IssueCounts(), started_by="")) is undecided
 
 
@@ -532,13 +535,13 @@ def test_a_channel_gets_one_decision_for_each_link_and_each_channel_its_own() ->
 
 
 def test_muted_channels_are_notified_later() -> None:
-    mute = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=1), made_by="U1", made_at=NOW)
+    mute = NewMute(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=1), made_by="U1", made_at=NOW)
     (row,) = decided(finished(mutes=(mute,)))
     assert (row.state, row.reason) == ("held", f"muted by <@U1> until {when(NOW + timedelta(hours=1))}")
 
 
 def test_somebody_who_started_a_build_here_is_notified_of_its_end_whatever_the_channel_follows() -> None:
-    mute = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=1), made_by="U1", made_at=NOW)
+    mute = NewMute(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=1), made_by="U1", made_at=NOW)
     asked = watch(channel=CHANNEL, user="U5", why="started")
     (row,) = decided(finished(ended(branch="dev"), watches=(asked,), mutes=(mute,)))
     assert (row.state, row.reason, row.user) == ("pending", "<@U5> started it here", "U5")
@@ -756,9 +759,8 @@ def test_without_an_end_the_last_change_says_whether_news_is_late() -> None:
 
 
 def test_late_news_of_several_systems_are_gathered_and_given_time_to_come() -> None:
-    rows = [row for n in range(6) for row in decided(*late_batch(1, connection=f"c{n}"))]
-    for number, row in enumerate(rows, 1):
-        row.id = number
+    late = [row for n in range(6) for row in decided(*late_batch(1, connection=f"c{n}"))]
+    rows = [NotificationRow(id=number, **values(row)) for number, row in enumerate(late, 1)]
     assert {row.due_at for row in rows} == {NOW + timedelta(seconds=5)}
     fresh = held("new", id=99, state="pending")
     assert gathered(rows[0], [*rows[1:5], fresh], NOW) is None
@@ -779,7 +781,7 @@ def test_late_news_of_several_systems_are_gathered_and_given_time_to_come() -> N
     [("all", True), ("works:p-app", True), ("app", True), ("App", True), ("other", False), ("", False)],
 )
 def test_a_mute_hits_its_target(target: str, quiet: bool) -> None:
-    mute = MuteRow(
+    mute = NewMute(
         team=TEAM, channel=CHANNEL, target=target, until=NOW + timedelta(minutes=1), made_by="U1", made_at=NOW
     )
     assert bool(muted([mute], followed(), CHANNEL, NOW)) is quiet
@@ -788,8 +790,8 @@ def test_a_mute_hits_its_target(target: str, quiet: bool) -> None:
 
 
 def test_without_a_link_only_mutes_of_everything_hit() -> None:
-    everything = MuteRow(team=TEAM, channel=CHANNEL, until=NOW + timedelta(1), made_by="U1", made_at=NOW)
-    one = MuteRow(team=TEAM, channel=CHANNEL, target="app", until=NOW + timedelta(1), made_by="U1", made_at=NOW)
+    everything = NewMute(team=TEAM, channel=CHANNEL, until=NOW + timedelta(1), made_by="U1", made_at=NOW)
+    one = NewMute(team=TEAM, channel=CHANNEL, target="app", until=NOW + timedelta(1), made_by="U1", made_at=NOW)
     assert muted([everything], None, CHANNEL, NOW)
     assert muted([one], None, CHANNEL, NOW) is None
 
@@ -815,7 +817,7 @@ def test_without_a_link_only_mutes_of_everything_hit() -> None:
 def test_quiet_hours(hours: str, tz: str, at: str, quiet: bool) -> None:
     now = datetime.fromisoformat(at).replace(tzinfo=UTC)
     assert in_quiet_hours(hours, tz, now) is quiet
-    mute = MuteRow(team=TEAM, channel=CHANNEL, target="hours", hours=hours, tz=tz, made_by="U1", made_at=NOW)
+    mute = NewMute(team=TEAM, channel=CHANNEL, target="hours", hours=hours, tz=tz, made_by="U1", made_at=NOW)
     assert muted([mute], None, CHANNEL, now) == (f"quiet hours ({hours} {zone_of(tz).key})" if quiet else None)
 
 
@@ -921,7 +923,7 @@ def test_what_the_renderer_needs_survives_the_store() -> None:
 
 
 def test_a_watch_row_of_a_pipeline_needs_no_link() -> None:
-    follower = WatchRow(
+    follower = NewWatch(
         team=TEAM, channel="U1", user="U1", connection=CONNECTION, pipeline=PIPELINE, created_at=LONG_AGO
     )
     (row,) = decided(finished(ended(status=Status.COMPLETED), links=(), watches=(follower,)))

@@ -14,7 +14,7 @@ from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
-from bot.store.tables import NotificationRow
+from bot.store.rows import NotificationRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works

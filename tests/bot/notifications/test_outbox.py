@@ -15,7 +15,7 @@ from bot.notifications.outbox import GIVEN_UP, LEASE_SECONDS, LOST_LEASES, Drawn
 from bot.slack.installs import NotInstalled
 from bot.slack.sender import SearchResult, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store
-from bot.store.tables import CardRow, MuteRow, NotificationRow
+from bot.store.rows import CardRow, NewMute, NotificationRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, notification, running
 
@@ -658,7 +658,7 @@ async def test_a_card_that_somebody_started_in_a_direct_message_does_not_wait(ha
 async def muted(harness: Harness, target: str = "all", **fields: Any) -> None:
     whole = {"until": NOW + timedelta(hours=1), **fields}
     await harness.store.mutes.set(
-        MuteRow(team=TEAM, channel=CHANNEL, target=target, made_by="U1", made_at=NOW, **whole)
+        NewMute(team=TEAM, channel=CHANNEL, target=target, made_by="U1", made_at=NOW, **whole)
     )
 
 

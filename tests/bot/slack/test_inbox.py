@@ -59,6 +59,7 @@ class Process:
         self.reply = Ack(200)
         self.work: Work = self.answered
         self.background = True
+        self.dying = asyncio.Event()
         self.tasks = Tasks()
         self.slack = slack
         self.inbox = Inbox(
@@ -82,6 +83,7 @@ class Process:
         await self.slack.respond(str(body.get("response_url") or ""), Message(text="done"))
 
     async def dies_before_its_act(self, _body: Mapping[str, Any]) -> None:
+        self.dying.set()
         await asyncio.Event().wait()
 
     async def dies_acting(self, body: Mapping[str, Any]) -> None:
@@ -119,7 +121,9 @@ class Stage:
     async def crash(self, how: str, body: Mapping[str, Any]) -> None:
         """Let the first process take a delivery and die in it, and its lease end."""
         self.first.work = getattr(self.first, how)
+        self.first.dying.clear()
         await self.first.take(body)
+        await self.first.dying.wait()
         await self.store.inbox.drain()
         self.clock.go(seconds=16)
 
@@ -333,12 +337,12 @@ async def test_bodies_are_sealed_where_there_is_a_key_and_fields_of_forms_never_
     await stage.crash("dies_answering", COMMAND)
     await stage.crash("dies_before_its_act", FORM)
     async with stage.store.read() as db:
-        kept = str((await (await db.connection()).exec_driver_sql("SELECT body, answer FROM inbox")).all())
+        kept = str((await db.exec_driver_sql("SELECT body, answer FROM inbox")).all())
     assert "main" not in kept
     assert ("hooks.example" in kept, "Started" in kept) == (not vault.can_seal, not vault.can_seal)
     await stage.recover()
     async with stage.store.read() as db:
-        kept = str((await (await db.connection()).exec_driver_sql("SELECT body, answer FROM inbox")).all())
+        kept = str((await db.exec_driver_sql("SELECT body, answer FROM inbox")).all())
     assert "hooks.example" not in kept
     assert "Started" not in kept
 
@@ -391,7 +395,7 @@ async def test_what_leaves_nothing_to_do_is_handed_on_without_a_row(stage: Stage
         assert (await stage.first.take(body)).status == 200
     assert len(stage.first.received) == 2
     async with stage.store.read() as db:
-        assert (await (await db.connection()).exec_driver_sql("SELECT count(*) FROM inbox")).scalar() == 0
+        assert (await db.exec_driver_sql("SELECT count(*) FROM inbox")).scalar() == 0
 
 
 async def test_work_that_breaks_is_closed_and_reported_to_the_log(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from bot.slack import people as module
 from bot.slack.people import Handle, People, at_work, noreply_handle, own_settings
 from bot.slack.sender import Sender
 from bot.store import Store
-from bot.store.tables import IdentityRow, PersonRow
+from bot.store.rows import NewIdentity, NewPerson
 from tests.bot.slack.conftest import LocalSlack
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
@@ -23,8 +24,7 @@ def people(store: Store, sender: Sender, set_clock: SetClock) -> People:
 
 async def set_own(store: Store, people: People, user: str, **settings: str) -> None:
     row = await people.person(TEAM, user)
-    row.settings = json.dumps(settings)
-    await store.people.save(row)
+    await store.people.save(replace(row, settings=json.dumps(settings)))
 
 
 # persons
@@ -120,7 +120,7 @@ async def test_an_author_is_found_by_address_or_by_the_handle_they_gave(
     people: People, slack: LocalSlack, store: Store
 ) -> None:
     for kind, value in (("gh", "mika-gh"), ("gitlab", "Mika Lind")):
-        row = IdentityRow(team=TEAM, kind=kind, value=value, user=slack.mika, manual=True, looked_at=NOW)
+        row = NewIdentity(team=TEAM, kind=kind, value=value, user=slack.mika, manual=True, looked_at=NOW)
         await store.people.save_identity(row)
     by_address = Person(email=slack.workspace.users[slack.ana].email, login="mika-gh")
     assert await people.author(TEAM, by_address, "github_actions") == slack.ana
@@ -183,7 +183,7 @@ def test_hours_of_work(hours: str, hour: int, works: bool) -> None:
 
 @pytest.mark.parametrize("settings", ["", "{", "[1]", '"x"', "null"])
 def test_settings_that_do_not_read_are_none(settings: str) -> None:
-    assert own_settings(PersonRow(team=TEAM, user="U1", settings=settings, seen_at=NOW)) == {}
+    assert own_settings(NewPerson(team=TEAM, user="U1", settings=settings, seen_at=NOW)) == {}
 
 
 # groups and channels
@@ -242,7 +242,7 @@ def test_the_handle_inside_a_noreply_address_is_read(email: str, handle: Handle 
 async def test_an_author_is_found_by_the_handle_inside_a_noreply_address_at_any_ci_system(
     people: People, slack: LocalSlack, store: Store
 ) -> None:
-    row = IdentityRow(team=TEAM, kind="gh", value="mika-gh", user=slack.mika, manual=True, looked_at=NOW)
+    row = NewIdentity(team=TEAM, kind="gh", value="mika-gh", user=slack.mika, manual=True, looked_at=NOW)
     await store.people.save_identity(row)
     hidden = Person(name="Mika", email="7+mika-gh@users.noreply.github.com")
     assert await people.author(TEAM, hidden, "buildkite") == slack.mika

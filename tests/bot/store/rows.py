@@ -1,4 +1,4 @@
-"""Rows and builds for the store's tests, with all that a test does not care about filled in."""
+"""Rows and builds for the store's tests, with all that a test does not care about filled in; what is written loses its `id`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core.models import Build, BuildKey, Conclusion, Status
 from bot.store import Recorded, Store
-from bot.store.tables import CardRow, LinkRow, NotificationRow, WatchRow
+from bot.store.rows import CardRow, LinkRow, NotificationRow, WatchRow
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 TEAM, CHANNEL = "T1", "C1"
@@ -44,6 +44,7 @@ def key(build: str = "b1") -> BuildKey:
 
 def link(**fields: Any) -> LinkRow:
     whole = {
+        "id": 0,
         "team": TEAM,
         "channel": CHANNEL,
         "connection": CONNECTION,
@@ -59,6 +60,7 @@ def link(**fields: Any) -> LinkRow:
 
 def notification(build: str = "b1", **fields: Any) -> NotificationRow:
     whole = {
+        "id": 0,
         "team": TEAM,
         "channel": CHANNEL,
         "connection": CONNECTION,
@@ -75,6 +77,7 @@ def notification(build: str = "b1", **fields: Any) -> NotificationRow:
 
 def card(build: str = "b1", ts: str = "1.1", **fields: Any) -> CardRow:
     whole = {
+        "id": 0,
         "team": TEAM,
         "channel": CHANNEL,
         "ts": ts,
@@ -89,6 +92,7 @@ def card(build: str = "b1", ts: str = "1.1", **fields: Any) -> CardRow:
 
 def watch(build: str = "b1", **fields: Any) -> WatchRow:
     whole = {
+        "id": 0,
         "team": TEAM,
         "channel": "U1",
         "user": "U1",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.models import Build, Conclusion, IssueCounts, Person, Status, Trigger
-from bot.store.steps import Known, Step, pack, pack_counts, restart, step, unpack, unpack_counts
+from bot.store.steps import PreviousState, Step, pack, pack_counts, restart, step, unpack, unpack_counts
 from tests.bot.store.rows import NOW, ended, running
 
 LATER = NOW + timedelta(minutes=5)
@@ -14,8 +14,8 @@ LATER = NOW + timedelta(minutes=5)
 
 def known(
     build: Build, *, attempt_no: int = 1, is_ended: bool | None = None, last_end: datetime | None = None
-) -> Known:
-    return Known(
+) -> PreviousState:
+    return PreviousState(
         build=build, attempt_no=attempt_no, ended=build.completed if is_ended is None else is_ended, last_end=last_end
     )
 
@@ -69,7 +69,9 @@ def known(
         ),
     ],
 )
-def test_a_polled_build_is_put_into_its_attempt(build: Build, before: Known | None, expected: tuple[int, bool]) -> None:
+def test_a_polled_build_is_put_into_its_attempt(
+    build: Build, before: PreviousState | None, expected: tuple[int, bool]
+) -> None:
     taken = step(build, before)
     assert taken is not None
     assert (taken.attempt_no, taken.reopened) == expected
@@ -101,7 +103,7 @@ def test_a_polled_build_is_put_into_its_attempt(build: Build, before: Known | No
         ),
     ],
 )
-def test_what_is_old_or_the_same_adds_nothing(build: Build, before: Known) -> None:
+def test_what_is_old_or_the_same_adds_nothing(build: Build, before: PreviousState) -> None:
     assert step(build, before) is None
 
 
@@ -178,10 +180,10 @@ looks = st.builds(
 
 @given(st.lists(looks, max_size=8))
 def test_attempts_never_go_back_and_the_same_poll_twice_adds_nothing(seen: list[Build]) -> None:
-    before: Known | None = None
+    before: PreviousState | None = None
     for build in seen:
         taken = step(build, before)
         if taken is not None:
             assert before is None or taken.attempt_no >= before.attempt_no
-            before = Known(build=taken.build, attempt_no=taken.attempt_no, ended=taken.build.completed)
+            before = PreviousState(build=taken.build, attempt_no=taken.attempt_no, ended=taken.build.completed)
         assert step(build, before) is None

@@ -3,7 +3,7 @@ from typing import Any
 
 from bot.core.models import Pipeline
 from bot.store import Store
-from bot.store.tables import ConnectionRow
+from bot.store.rows import ConnectionRow
 from tests.bot.store.rows import CONNECTION, NOW
 
 LATER = NOW + timedelta(hours=1)

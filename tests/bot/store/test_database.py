@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bot.core import clock
 from bot.core.errors import StoreError
 from bot.store import Store
-from bot.store.database import _postgres_arguments, _read_url, translate_errors
-from bot.store.tables import PollTargetRow, Row
+from bot.store.engine import postgres_arguments, read_url
+from bot.store.errors import translate_errors
+from bot.store.tables import PollTargetTable, TableBase
 from tests.bot.store.rows import CONNECTION, NOW, ended, link, record_told
 
 ROOT = Path(__file__).parents[3]
@@ -48,7 +49,7 @@ async def test_two_processes_and_many_tasks_lose_no_update(store: Store, databas
     )
     assert [await process.wait() for process in processes] == [0, 0]
     (poll_target,) = await store.polling.targets()
-    hints = await store.polling.take_hints(poll_target.id or 0)
+    hints = await store.polling.take_hints(poll_target)
     assert len(hints) == 180
     assert {name for name, _ in hints} == {"one", "two", "three"}
 
@@ -67,7 +68,7 @@ async def test_migrations_lead_from_nothing_to_the_models(bare_url: str) -> None
 
     def drift(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return list(compare_metadata(context, Row.metadata))
+        return list(compare_metadata(context, TableBase.metadata))
 
     async with store._engine.connect() as connection:
         assert await connection.run_sync(drift) == []
@@ -94,9 +95,8 @@ async def test_without_tables_the_operator_is_asked_to_migrate(bare_url: str) ->
 async def test_other_faults_of_the_database_are_not_hidden_and_undo_what_was_done(store: Store) -> None:
     async def twice() -> None:
         async with store.write() as db:
-            db.add(PollTargetRow(connection="a", due_at=NOW, poll_at=NOW))
-            await db.flush()
-            db.add(PollTargetRow(connection="a", due_at=NOW, poll_at=NOW))
+            for _ in range(2):
+                await db.execute(insert(PollTargetTable).values(connection="a", due_at=NOW, poll_at=NOW))
 
     with pytest.raises(IntegrityError):
         await twice()
@@ -174,11 +174,11 @@ async def test_a_url_of_no_known_database_is_refused(url: str) -> None:
     ],
 )
 def test_urls_are_taken_as_hosts_give_them(url: str, expected: str) -> None:
-    assert _read_url(url).render_as_string(hide_password=False) == expected
+    assert read_url(url).render_as_string(hide_password=False) == expected
 
 
 def test_what_a_postgres_url_asks_for_reaches_the_driver_in_its_own_words() -> None:
-    host, arguments = _postgres_arguments(
+    host, arguments = postgres_arguments(
         {
             "host": "/run",
             "sslmode": "require",
@@ -199,7 +199,7 @@ def test_what_a_postgres_url_asks_for_reaches_the_driver_in_its_own_words() -> N
 
 @pytest.mark.parametrize(("mode", "checks"), [("verify-full", True), ("verify-ca", False)])
 def test_a_root_certificate_is_used_to_verify(mode: str, *, checks: bool) -> None:
-    _, arguments = _postgres_arguments({"sslmode": mode, "sslrootcert": "system"})
+    _, arguments = postgres_arguments({"sslmode": mode, "sslrootcert": "system"})
     context = arguments["ssl"]
     assert isinstance(context, ssl.SSLContext)
     assert context.check_hostname is checks
@@ -214,7 +214,7 @@ async def test_a_server_that_ends_a_connection_is_an_error_in_words_and_the_next
 
     async def interrupted() -> None:
         async with store.write() as db:
-            await (await db.connection()).execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+            await db.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     with pytest.raises(StoreError, match="broke"):
         await interrupted()

@@ -6,13 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlmodel import select
 
 from bot.core.errors import StoreError
 from bot.store import Store
 from bot.store.group_commit import GroupCommit
-from bot.store.inbox import InboxKind, InboxState, NewDelivery, Step
-from bot.store.tables import InboxRow
+from bot.store.inbox import INBOX, InboxKind, InboxState, NewDelivery, Step
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
 
@@ -31,7 +29,7 @@ def closing(row_id: int, fence: int = 1) -> Step:
 async def outcome(store: Store, key: str) -> str | None:
     """Return how a delivery ended, "" while it is open, None where there is none."""
     async with store.read() as db:
-        row = (await db.exec(select(InboxRow).where(InboxRow.key == key))).first()
+        row = (await db.execute(INBOX.select().where(INBOX.c.key == key))).first()
     return row.outcome if row else None
 
 
@@ -54,7 +52,7 @@ async def test_a_closed_delivery_is_known_and_holds_no_words_any_more(store: Sto
     assert await outcome(store, "other") is None
     assert await store.inbox.claim_abandoned("b", now=NOW + LEASE, lease_until=NOW + LEASE * 2, limit=9) == []
     async with store.read() as db:
-        rows = (await (await db.connection()).exec_driver_sql("SELECT body, answer FROM inbox")).all()
+        rows = (await db.exec_driver_sql("SELECT body, answer FROM inbox")).all()
     assert [tuple(row) for row in rows] == [("", "")]
 
 

@@ -2,12 +2,12 @@ from datetime import timedelta
 from typing import Any
 
 from bot.store import Store
-from bot.store.tables import InstallRow
+from bot.store.rows import NewInstall
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, link
 
 
-def install(**fields: Any) -> InstallRow:
-    return InstallRow(**{"team": TEAM, "bot_token": "sealed", "installed_at": NOW, **fields})
+def install(**fields: Any) -> NewInstall:
+    return NewInstall(**{"team": TEAM, "bot_token": "sealed", "installed_at": NOW, **fields})
 
 
 async def test_a_workspace_is_served_by_its_own_install_else_by_its_organization(store: Store) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bot.store import Store
-from bot.store.tables import CardRow, NotificationRow
+from bot.store.rows import CardRow, NotificationRow
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, card, ended, key, notification
 
 MINUTE = timedelta(minutes=1)
@@ -123,7 +123,6 @@ async def test_a_sent_notification_is_remembered_with_its_card(store: Store) -> 
         None,
         True,
     )
-    assert given.id is None
     assert await store.cards.at(TEAM, CHANNEL, "9.9") is None
     assert await store.notifications.get(99) is None
 

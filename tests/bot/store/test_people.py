@@ -2,24 +2,24 @@ from datetime import timedelta
 from typing import Any
 
 from bot.store import Store
-from bot.store.tables import AuditRow, GrantRow, IdentityRow, MuteRow, PersonRow
+from bot.store.rows import NewAudit, NewGrant, NewIdentity, NewMute, NewPerson
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, key, watch
 
 
-def mute(**fields: Any) -> MuteRow:
+def mute(**fields: Any) -> NewMute:
     whole: dict[str, Any] = {"team": TEAM, "channel": CHANNEL, "made_by": "U1", "made_at": NOW, **fields}
-    return MuteRow(**whole)
+    return NewMute(**whole)
 
 
-def grant(**fields: Any) -> GrantRow:
+def grant(**fields: Any) -> NewGrant:
     whole: dict[str, Any] = {"team": TEAM, "role": "approver", "subject": "user:U1", "granted_by": "U9", **fields}
-    return GrantRow(granted_at=NOW, **whole)
+    return NewGrant(granted_at=NOW, **whole)
 
 
-def identity(**fields: Any) -> IdentityRow:
+def identity(**fields: Any) -> NewIdentity:
     whole: dict[str, Any] = {"team": TEAM, "kind": "email", "value": "ada@example.com", "looked_at": NOW, **fields}
-    return IdentityRow(**whole)
+    return NewIdentity(**whole)
 
 
 async def test_a_watch_is_new_once_and_found_by_person_and_by_build(store: Store) -> None:
@@ -60,8 +60,8 @@ async def test_a_mute_replaces_the_one_of_its_target_and_ends_by_itself_or_when_
 
 
 async def test_a_person_is_known_in_their_workspace(store: Store) -> None:
-    await store.people.save(PersonRow(team=TEAM, user="U1", name="Ada", seen_at=NOW))
-    await store.people.save(PersonRow(team=TEAM, user="U1", name="Ada L.", is_admin=True, seen_at=NOW))
+    await store.people.save(NewPerson(team=TEAM, user="U1", name="Ada", seen_at=NOW))
+    await store.people.save(NewPerson(team=TEAM, user="U1", name="Ada L.", is_admin=True, seen_at=NOW))
     found = await store.people.get(TEAM, "U1")
     assert found is not None
     assert (found.name, found.is_admin) == ("Ada L.", True)
@@ -99,7 +99,7 @@ async def test_a_role_is_given_once_and_taken_back(store: Store) -> None:
 
 async def test_what_was_done_is_read_newest_first(store: Store) -> None:
     for minutes, user, team in ((3, "U1", TEAM), (2, "U2", TEAM), (1, "U1", TEAM), (0, "U1", "T2"), (9999, "U1", TEAM)):
-        await store.audit.add(AuditRow(at=ago(minutes=minutes), team=team, user=user, verb="run", outcome="done"))
+        await store.audit.add(NewAudit(at=ago(minutes=minutes), team=team, user=user, verb="run", outcome="done"))
     since = ago(hours=1)
     assert [row.at for row in await store.audit.since(TEAM, since=since)] == [
         ago(minutes=minutes) for minutes in (1, 2, 3)
@@ -111,6 +111,6 @@ async def test_what_was_done_is_read_newest_first(store: Store) -> None:
 async def test_admins_are_those_who_are_and_have_an_account(store: Store) -> None:
     people: list[tuple[str, dict[str, Any]]] = [("U1", {}), ("U2", {"is_admin": True})]
     for user, fields in [*people, ("U3", {"is_admin": True, "deleted": True})]:
-        await store.people.save(PersonRow(team=TEAM, user=user, seen_at=NOW, **fields))
-    await store.people.save(PersonRow(team="T2", user="U4", is_admin=True, seen_at=NOW))
+        await store.people.save(NewPerson(team=TEAM, user=user, seen_at=NOW, **fields))
+    await store.people.save(NewPerson(team="T2", user="U4", is_admin=True, seen_at=NOW))
     assert await store.people.admins(TEAM, 3) == ["U2"]

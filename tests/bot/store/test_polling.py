@@ -1,10 +1,11 @@
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from bot.store import Store
-from bot.store.tables import PollTargetRow
+from bot.store.rows import PollTargetRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 
@@ -125,9 +126,9 @@ async def test_a_webhook_event_makes_a_poll_target_due_and_names_builds_once(sto
     assert await store.polling.request(CONNECTION, "", hints[:1], full=False, now=NOW)
     (poll_target,) = await claim(store)
     assert poll_target.poll_at == NOW + MINUTE
-    assert await store.polling.take_hints(poll_target.id or 0) == hints
-    assert await store.polling.take_hints(poll_target.id or 0) == []
-    assert await store.polling.take_hints(999) == []
+    assert await store.polling.take_hints(poll_target) == hints
+    assert await store.polling.take_hints(poll_target) == []
+    assert await store.polling.take_hints(replace(poll_target, id=999)) == []
 
 
 async def test_a_webhook_event_of_one_part_leaves_the_others_alone(store: Store) -> None:
@@ -154,7 +155,7 @@ async def test_a_webhook_event_that_names_no_or_too_many_builds_polls_the_whole_
     await store.polling.request(CONNECTION, "", hints, full=full, now=NOW)
     (poll_target,) = await claim(store)
     assert poll_target.poll_at <= NOW
-    assert len(await store.polling.take_hints(poll_target.id or 0)) == min(len(hints), 200)
+    assert len(await store.polling.take_hints(poll_target)) == min(len(hints), 200)
 
 
 async def test_builds_named_during_a_poll_are_read_next(store: Store) -> None:
@@ -164,7 +165,7 @@ async def test_builds_named_during_a_poll_are_read_next(store: Store) -> None:
     assert await release(store, poll_target)
     (again,) = await claim(store)
     assert again.poll_at == NOW + MINUTE
-    assert await store.polling.take_hints(again.id or 0) == [(PIPELINE, "b1")]
+    assert await store.polling.take_hints(again) == [(PIPELINE, "b1")]
 
 
 async def test_a_webhook_event_for_everything_during_a_poll_is_not_lost_even_in_the_same_instant(store: Store) -> None:

@@ -2,13 +2,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
-from sqlmodel import select
 
 from bot.core.models import BuildKey, Conclusion, IssueCounts, Person, Ref, RefKind
 from bot.store import Store, unpack_counts
-from bot.store.recording import _about
-from bot.store.tables import BuildRow, CardRow, MuteRow, NotificationRow
+from bot.store.rows import NewMute
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
@@ -26,19 +23,10 @@ from tests.bot.store.rows import (
     running,
     watch,
 )
+from tests.bot.store.statements import watched_statements
 
 MINUTE = timedelta(minutes=1)
 MAIN = Ref(kind=RefKind.BRANCH, name="main")
-
-
-def statements(store: Store) -> list[str]:
-    said: list[str] = []
-
-    def listen(_connection: object, _cursor: object, words: str, *_rest: object) -> None:
-        said.append(words)
-
-    event.listen(store._engine.sync_engine, "before_cursor_execute", listen)
-    return said
 
 
 async def test_a_build_that_runs_is_written_and_nobody_is_notified(store: Store) -> None:
@@ -76,17 +64,17 @@ async def test_nothing_is_posted_twice_however_often_it_is_polled(store: Store, 
 async def test_a_page_without_news_costs_one_question(store: Store) -> None:
     builds = [running(f"b{number}", number=number) for number in range(30)]
     await store.recording.record(builds, now=NOW)
-    said = statements(store)
-    assert not await store.recording.has_news(builds)
-    assert [words.split()[0] for words in said if not words.startswith(("BEGIN", ";"))] == ["SELECT"]
+    with watched_statements(store) as statements:
+        assert not await store.recording.has_news(builds)
+    assert [statement.text.split()[0] for statement in statements] == ["SELECT"]
 
 
 async def test_a_page_full_of_news_costs_as_many_questions_as_a_page_with_one(store: Store) -> None:
-    said = statements(store)
-    await store.recording.record([running("one")], now=NOW)
-    few = len(said)
-    await store.recording.record([running(f"b{number}") for number in range(30)], now=NOW)
-    assert len(said) - few == few
+    with watched_statements(store) as few:
+        await store.recording.record([running("one")], now=NOW)
+    with watched_statements(store) as many:
+        await store.recording.record([running(f"b{number}") for number in range(30)], now=NOW)
+    assert len(many) == len(few)
 
 
 async def test_a_decision_that_fails_leaves_nothing_behind(store: Store) -> None:
@@ -333,7 +321,7 @@ async def test_links_watches_and_mutes_come_with_each_build_they_concern(store: 
     await store.watches.add(watch("b2", user="U2", channel="U2"))
     await store.watches.add(watch("", user="U3", channel="U3"))
     for channel in (CHANNEL, "C3", "U3"):
-        await store.mutes.set(MuteRow(team=TEAM, channel=channel, made_by="U1", made_at=NOW))
+        await store.mutes.set(NewMute(team=TEAM, channel=channel, made_by="U1", made_at=NOW))
     one, two, three = await store.recording.record(
         [running("b1"), running("b2"), running("b3", pipeline="p-else")], now=NOW
     )
@@ -568,18 +556,6 @@ async def test_a_lost_build_is_not_tracked_any_more_and_its_cards_say_so(store: 
 async def test_two_connections_in_one_page_are_kept_apart(store: Store) -> None:
     items = await record_told(store, [ended(), ended(connection="other")], now=NOW)
     assert {item.build.key for item in items} == {key(), BuildKey(connection="other", pipeline=PIPELINE, id="b1")}
-
-
-@pytest.mark.parametrize("row", [BuildRow, NotificationRow, CardRow])
-async def test_builds_are_looked_up_in_an_index(store: Store, row: type[BuildRow | NotificationRow | CardRow]) -> None:
-    async with store.read() as db:
-        asked = select(row).where(_about(db, row, [key()]))
-        if store.dialect == "postgresql":
-            assert list(await db.exec(asked)) == []
-            return
-        words = asked.compile(dialect=store._engine.dialect, compile_kwargs={"literal_binds": True})
-        plan = (await (await db.connection()).execute(text(f"EXPLAIN QUERY PLAN {words}"))).all()
-    assert plan[0][3].startswith("SEARCH")
 
 
 async def test_builds_with_odd_names_are_found_again(store: Store) -> None:

@@ -3,13 +3,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.store import Store
-from bot.store.tables import DigestRow, ScheduleRow
+from bot.store.rows import DigestRow, NewDigest, NewSchedule, ScheduleRow
 from tests.bot.store.rows import CHANNEL, NOW, TEAM
 
 DAY = timedelta(days=1)
 
 
-def schedule(**fields: Any) -> ScheduleRow:
+def schedule(**fields: Any) -> NewSchedule:
     whole: dict[str, Any] = {
         "team": TEAM,
         "channel": CHANNEL,
@@ -22,10 +22,10 @@ def schedule(**fields: Any) -> ScheduleRow:
         "created_at": NOW,
         **fields,
     }
-    return ScheduleRow(**whole)
+    return NewSchedule(**whole)
 
 
-def digest(**fields: Any) -> DigestRow:
+def digest(**fields: Any) -> NewDigest:
     whole: dict[str, Any] = {
         "team": TEAM,
         "channel": CHANNEL,
@@ -37,7 +37,7 @@ def digest(**fields: Any) -> DigestRow:
         "made_at": NOW,
         **fields,
     }
-    return DigestRow(**whole)
+    return NewDigest(**whole)
 
 
 def tomorrow(row: ScheduleRow | DigestRow) -> datetime:

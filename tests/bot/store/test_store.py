@@ -2,7 +2,7 @@ import asyncio
 from datetime import timedelta
 
 from bot.store import Store
-from bot.store.tables import AuditRow, MuteRow
+from bot.store.rows import NewAudit, NewMute
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
@@ -26,13 +26,16 @@ async def test_a_token_is_new_to_one_of_all_who_add_it(store: Store, other: Stor
 
 async def test_a_text_that_is_not_valid_reaches_no_database_and_fails_none(store: Store) -> None:
     odd = "half \ud83d and \x00 nul"
-    await store.audit.add(AuditRow(at=NOW, team=TEAM, user="U1", verb="run", words=odd))
+    await store.audit.add(NewAudit(at=NOW, team=TEAM, user="U1", verb="run", words=odd))
     await store.recording.record([ended(message=odd, branch="b\ud83d")], now=NOW)
     sound = "half \N{REPLACEMENT CHARACTER} and  nul"
     assert [row.words for row in await store.audit.since(TEAM, since=ago(days=1))] == [sound]
     build, _row = await store.builds.get(key()) or (None, None)
     assert build is not None
     assert (build.message, build.branch) == (sound, "b\N{REPLACEMENT CHARACTER}")
+    await store.notifications.add([notification(name, reason=odd) for name in ("one", "two")])
+    rows = [row for name in ("one", "two") for row in await store.notifications.of_build(key(name))]
+    assert [row.reason for row in rows] == [sound, sound]
 
 
 async def test_a_token_is_without_effect_after_its_time(store: Store, set_clock: SetClock) -> None:
@@ -61,10 +64,10 @@ async def test_what_is_old_is_forgotten_in_small_batches_and_the_rest_kept(store
     await store.notifications.add([notification("old-1", created_at=old), notification()])
     await store.notifications.set_sent(1, ts="1.1", card=card("old-1", edited_at=old), now=old)
     await store.notifications.set_sent(2, ts="2.2", card=card(ts="2.2"), now=NOW)
-    await store.audit.add(AuditRow(at=old, team=TEAM, user="U1", verb="run"))
-    await store.audit.add(AuditRow(at=NOW, team=TEAM, user="U1", verb="run"))
-    await store.mutes.set(MuteRow(team=TEAM, channel=CHANNEL, until=NOW, made_by="U1", made_at=NOW))
-    await store.mutes.set(MuteRow(team=TEAM, channel="C2", made_by="U1", made_at=NOW))
+    await store.audit.add(NewAudit(at=old, team=TEAM, user="U1", verb="run"))
+    await store.audit.add(NewAudit(at=NOW, team=TEAM, user="U1", verb="run"))
+    await store.mutes.set(NewMute(team=TEAM, channel=CHANNEL, until=NOW, made_by="U1", made_at=NOW))
+    await store.mutes.set(NewMute(team=TEAM, channel="C2", made_by="U1", made_at=NOW))
     await store.tokens.add("short", seconds=1)
     await store.tokens.add("long", seconds=60)
     later = NOW + timedelta(seconds=1)

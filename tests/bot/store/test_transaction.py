@@ -6,12 +6,12 @@ import pytest
 
 from bot.core.errors import StoreError, UsageError
 from bot.store import Store
-from bot.store.tables import AuditRow
+from bot.store.rows import NewAudit
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, link
 
 
-def audit_row(verb: str) -> AuditRow:
-    return AuditRow(at=NOW, team=TEAM, user="U1", verb=verb)
+def audit_row(verb: str) -> NewAudit:
+    return NewAudit(at=NOW, team=TEAM, user="U1", verb=verb)
 
 
 async def verbs(store: Store) -> list[str]:

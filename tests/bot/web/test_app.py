@@ -21,7 +21,7 @@ from bot.core.errors import AuthFailed, BotError, StoreError, UnexpectedResponse
 from bot.core.models import WebhookEvent
 from bot.providers.base.provider import AnyProvider
 from bot.slack.deliveries import Ack
-from bot.store.tables import InstallRow
+from bot.store.rows import NewInstall
 from bot.web.app import WebDependencies, web_app
 from bot.web.slack import BODY_BYTES
 from bot.web.webhooks import HOOK_BYTES, PollRequest, WebhookQueue
@@ -117,11 +117,11 @@ class WebHarness:
     async def begin(self) -> tuple[str, str]:
         return "state-1", "https://slack.example/authorize?state=state-1"
 
-    async def finish(self, *, state: str, cookie: str, code: str) -> InstallRow:
+    async def finish(self, *, state: str, cookie: str, code: str) -> NewInstall:
         if self.finish_fault is not None:
             raise self.finish_fault
         self.finished.append({"state": state, "cookie": cookie, "code": code})
-        return InstallRow(team="T1", team_name="<Acme>", installed_at=NOW)
+        return NewInstall(team="T1", team_name="<Acme>", installed_at=NOW)
 
     async def after(self, team: str) -> None:
         if self.install_fault is not None:

@@ -6,7 +6,8 @@ import pytest
 
 from bot.core.models import Approval, Build, Conclusion, Pipeline
 from bot.store import Store
-from bot.store.tables import CardRow, NoteKind, NotificationEvent, NotificationRow
+from bot.store.rows import NewCard, NewNotification
+from bot.store.states import NoteKind, NotificationEvent
 from commands.core.context import Source
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider
 from tests.commands.reading import Linked, Recorded, Say, first
@@ -21,7 +22,7 @@ async def carded(store: Store, linked: Linked, recorded: Recorded) -> Carded:
 
     async def made(build: Build, *, channel: str = CHANNEL, started_by: str = "") -> None:
         await recorded(build, started_by=started_by)
-        row = NotificationRow(
+        row = NewNotification(
             team=TEAM,
             channel=channel,
             link=0,
@@ -29,14 +30,14 @@ async def carded(store: Store, linked: Linked, recorded: Recorded) -> Carded:
             pipeline=build.pipeline,
             build=build.id,
             attempt_no=1,
-            event=NotificationEvent.FINISHED.value,
+            event=NotificationEvent.FINISHED,
             reason="a test wants it",
             due_at=NOW,
             created_at=NOW,
         )
         await store.notifications.add([row])
         claimed = (await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1))[0]
-        card = CardRow(
+        card = NewCard(
             team=TEAM,
             channel=channel,
             ts=TS,

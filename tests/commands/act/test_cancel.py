@@ -136,7 +136,7 @@ async def test_after_stopping_the_build_is_polled_again(
     await store.polling.ensure("works", works.poll_target(app.id), now=NOW)
     await say("cancel app#7")
     poll_target = next(iter(await store.polling.targets()))
-    assert await store.polling.take_hints(poll_target.id or 0) == [(app.id, "b7")]
+    assert await store.polling.take_hints(poll_target) == [(app.id, "b7")]
 
 
 @pytest.mark.parametrize("words", ["cancel a b", "cancel --reason"])

@@ -7,7 +7,7 @@ import pytest
 from bot.core.errors import Rejected
 from bot.core.models import Build, Pipeline
 from bot.providers.base.capabilities import Capability
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from tests.commands.fakes import ADMIN, EVERYTHING, USER, FakeProvider
 from tests.commands.modals import Modal
 

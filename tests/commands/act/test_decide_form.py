@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.models import Approval, Build, Parameter, ParameterType, Pipeline
 from bot.store import Store
-from bot.store.tables import GrantRow, LinkRow
+from bot.store.rows import LinkRow, NewGrant
 from commands.core.context import Access, Role, Services
 from commands.slack.app import SlackApp
 from tests.commands.fakes import ADMIN, NOW, TEAM, FakeProvider
@@ -108,7 +108,7 @@ async def test_a_step_that_was_decided_elsewhere_is_not_mistaken_for_another(
 async def test_the_role_is_asked_when_the_form_is_sent(
     modal: Modal, works: FakeProvider, waiting: Build, store: Store, services: Services
 ) -> None:
-    grant = GrantRow(team=TEAM, role=Role.APPROVE.word, subject="user:U1", granted_by=ADMIN, granted_at=NOW)
+    grant = NewGrant(team=TEAM, role=Role.APPROVE.word, subject="user:U1", granted_by=ADMIN, granted_at=NOW)
     await store.grants.add(grant)
     await modal.open("approve works:p-app#88 --step g2 --form")
     assert modal.fields() == ["approval", "decision", "comment"]

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.models import Approval, Build, Conclusion, Pipeline
 from bot.store import Store
-from bot.store.tables import AuditRow
+from bot.store.rows import AuditRow
 from commands.act import cancel, decision, erase, rebuild, retry, run
 from commands.core.context import Access, Context, Role, Services, Source
 from commands.core.executor import Handled, Outcome, execute

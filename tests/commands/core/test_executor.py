@@ -9,7 +9,7 @@ import pytest
 from bot.core.errors import Unavailable
 from bot.core.models import Pipeline
 from bot.store import Store
-from bot.store.tables import AuditRow
+from bot.store.rows import AuditRow
 from commands.core.context import Context, Services, Source
 from commands.core.executor import execute
 from commands.registry import REGISTRY

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.models import Approval, Pipeline, StartTarget
 from bot.store import Store
-from bot.store.tables import GrantRow
+from bot.store.rows import NewGrant
 from commands.core.context import Access, Context, Role, Services, Source
 from commands.core.executor import Handled, execute
 from commands.core.permissions import role_of
@@ -20,7 +20,7 @@ ContextOf = Callable[..., Context]
 
 async def give(store: Store, role: str, subject: str = f"user:{USER}", **fields: str) -> None:
     given: dict[str, Any] = {"channel": CHANNEL, "pipelines": "*", "refs": "*", **fields}
-    await store.grants.add(GrantRow(team=TEAM, role=role, subject=subject, granted_by=ADMIN, granted_at=NOW, **given))
+    await store.grants.add(NewGrant(team=TEAM, role=role, subject=subject, granted_by=ADMIN, granted_at=NOW, **given))
 
 
 @pytest.fixture

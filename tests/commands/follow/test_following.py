@@ -9,7 +9,7 @@ import pytest
 from bot.core.errors import UsageError
 from bot.core.models import Conclusion, Pipeline
 from bot.store import Store
-from bot.store.tables import WatchRow
+from bot.store.rows import WatchRow
 from commands.core.context import Context, Services, Source
 from commands.core.executor import execute
 from commands.follow.mute import at

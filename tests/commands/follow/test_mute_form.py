@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot.store import Store
-from bot.store.tables import LinkRow, MuteRow
+from bot.store.rows import LinkRow, MuteRow
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM
 from tests.commands.modals import Modal
 

@@ -8,7 +8,7 @@ import pytest
 from bot.core.models import Build, Conclusion, Pipeline, Trigger
 from bot.notifications.filters import EVENTS, PRESETS, read_filter
 from bot.store import Store
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from commands.follow.subscribe_form import CHANGE_WORDS, PRESET_WORDS, RESULT_WORDS, TRIGGER_WORDS
 from tests.commands.fakes import CHANNEL, NOW, TEAM, FakeProvider
 from tests.commands.modals import Modal

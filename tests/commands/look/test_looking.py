@@ -22,7 +22,8 @@ from bot.core.models import (
 )
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
-from bot.store.tables import NotificationRow
+from bot.store.rows import NewNotification
+from bot.store.states import NotificationEvent, NotificationState
 from commands.look.logs import errors_in
 from tests.commands.fakes import CHANNEL, EVERYTHING, NOW, TEAM, USER, FakeConnections, FakeProvider
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
@@ -355,15 +356,15 @@ async def test_explain_shows_each_decision_but_not_other_peoples_messages(
     await recorded(build)
     assert "it ended before the pipeline was linked" in said(await say("explain #5"))
 
-    def row(channel: str, reason: str, state: str) -> NotificationRow:
-        return NotificationRow(
+    def row(channel: str, reason: str, state: NotificationState) -> NewNotification:
+        return NewNotification(
             team=TEAM,
             channel=channel,
             connection="works",
             pipeline=app.id,
             build="b5",
             attempt_no=1,
-            event="finished",
+            event=NotificationEvent.FINISHED,
             reason=reason,
             extra=json.dumps({}),
             state=state,
@@ -374,10 +375,10 @@ async def test_explain_shows_each_decision_but_not_other_peoples_messages(
 
     await store.notifications.add(
         [
-            row(CHANNEL, "nobody asked", "silent"),
-            row("C9", "it broke", "pending"),
-            row(USER, "you asked", "held"),
-            row("U2", "secret", "pending"),
+            row(CHANNEL, "nobody asked", NotificationState.SILENT),
+            row("C9", "it broke", NotificationState.PENDING),
+            row(USER, "you asked", NotificationState.HELD),
+            row("U2", "secret", NotificationState.PENDING),
         ]
     )
     text = said(await say("explain #5"))

@@ -13,7 +13,7 @@ from bot.connections import Connections
 from bot.providers import PROVIDERS
 from bot.security.vault import Vault, new_key
 from bot.store import Store
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from commands.core.context import Services
 from commands.core.executor import Handled
 from commands.slack.app import SlackApp

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from bot.store import Store
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from commands.core.context import Services
 from commands.slack.app import SlackApp
 from tests.commands.fakes import CHANNEL, NOW, SITE, TEAM, FakeConnections, FakeProvider

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bot.store import Store
-from bot.store.tables import IdentityRow
+from bot.store.rows import NewIdentity
 from tests.commands.fakes import NOW, TEAM, USER
 from tests.commands.modals import Modal
 
@@ -58,7 +58,7 @@ async def test_what_does_not_read_is_said_at_its_field_and_nothing_changes(
 
 
 async def test_an_address_of_somebody_else_is_not_taken(modal: Modal, store: Store) -> None:
-    row = IdentityRow(team=TEAM, kind="email", value="bo@x.example", user="U2", manual=True, looked_at=NOW)
+    row = NewIdentity(team=TEAM, kind="email", value="bo@x.example", user="U2", manual=True, looked_at=NOW)
     await store.people.save_identity(row)
     await modal.open("me --form")
     assert "belongs to" in (await modal.submit({"emails": "bo@x.example"}))["emails"]

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from bot.store import Store
-from bot.store.tables import GrantRow
+from bot.store.rows import NewGrant
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, RecordingSender
 from tests.commands.reading import Linked, Say, first, said
 
@@ -42,7 +42,7 @@ async def test_an_alias_is_granted_as_the_pipeline_it_stands_for(say: Say, store
 
 async def test_the_admin_of_one_channel_gives_and_reads_nothing_beyond_it(say: Say, store: Store) -> None:
     await store.grants.add(
-        GrantRow(team=TEAM, channel=CHANNEL, role="admin", subject=f"user:{USER}", granted_by=ADMIN, granted_at=NOW)
+        NewGrant(team=TEAM, channel=CHANNEL, role="admin", subject=f"user:{USER}", granted_by=ADMIN, granted_at=NOW)
     )
     assert (await say("access grant admin <@U2> --everywhere")).outcome == "refused"
     assert (await say("access grant runner <@U2>")).outcome == "ok"

@@ -11,7 +11,8 @@ from bot.core.models import Conclusion, Pipeline
 from bot.slack.inbox import Inbox
 from bot.slack.sender import SlackError
 from bot.store import Store
-from bot.store.tables import CardRow, NotificationRow
+from bot.store.rows import NewCard, NewNotification
+from bot.store.states import NotificationEvent
 from commands.core.context import Answer, Context, Services
 from commands.scheduled import ScheduledCommands
 from commands.slack.events import SlackEvents
@@ -73,14 +74,14 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
     """Let #5's card stand in the channel."""
     build = works.build_of(app, 5, conclusion=Conclusion.FAILED)
     await recorded(build)
-    row = NotificationRow(
+    row = NewNotification(
         team=TEAM,
         channel=CHANNEL,
         connection="works",
         pipeline=app.id,
         build="b5",
         attempt_no=1,
-        event="finished",
+        event=NotificationEvent.FINISHED,
         reason="it broke",
         due_at=NOW,
         created_at=NOW,
@@ -91,7 +92,7 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
         claimed.id or 0,
         ts=TS,
         now=NOW,
-        card=CardRow(
+        card=NewCard(
             team=TEAM,
             channel=CHANNEL,
             ts=TS,

@@ -1,0 +1,36 @@
+"""The states and kinds that rows have."""
+
+from enum import StrEnum
+
+
+class NotificationState(StrEnum):
+    """How far a notification has come. HELD waits for quiet to end, SILENT is never posted, FAILED was given up."""
+
+    PENDING = "pending"
+    LEASED = "leased"
+    SENT = "sent"
+    HELD = "held"
+    SILENT = "silent"
+    FAILED = "failed"
+
+
+class NotificationEvent(StrEnum):
+    """What a notification is about; part of its key, so each is delivered once."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+    BLOCKED = "blocked"
+    SUMMARY = "summary"
+    OUTAGE = "outage"
+    OUTAGE_OVER = "outage-over"
+    DIGEST = "digest"
+    BRANCH_CHANGED = "branch-changed"
+    UNDRAWABLE = "undrawable"
+
+
+class NoteKind(StrEnum):
+    """What a note on a card says: somebody acted, somebody cancelled it, or something else stands in the build's place."""
+
+    ACT = "act"
+    CANCELLED = "cancelled"
+    REPLACED = "replaced"

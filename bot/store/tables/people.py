@@ -1,0 +1,157 @@
+"""Tables of workspaces and people, of what they may do, did and asked for."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import Field
+
+from bot.store.tables.base import TableBase, UtcDateTime
+
+
+class InstallTable(TableBase, table=True):
+    """Rows of `install`."""
+
+    __tablename__ = "install"
+    __table_args__ = (UniqueConstraint("enterprise", "team"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    enterprise: str = ""
+    team: str = ""
+    team_name: str = ""
+    app_id: str = ""
+    bot_user: str = ""
+    bot_id: str = ""
+    bot_token: str = ""
+    refresh_token: str = ""
+    token_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    scopes: str = ""
+    installed_by: str = ""
+    is_enterprise_install: bool = False
+    active: bool = True
+    installed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class WorkspaceTable(TableBase, table=True):
+    """Rows of `workspace`."""
+
+    __tablename__ = "workspace"
+
+    team: str = Field(primary_key=True)
+    enterprise: str = ""
+    seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class PersonTable(TableBase, table=True):
+    """Rows of `person`."""
+
+    __tablename__ = "person"
+    __table_args__ = (UniqueConstraint("team", "user"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    user: str
+    name: str = ""
+    email: str = Field(default="", index=True)
+    tz: str = ""
+    is_admin: bool = False
+    deleted: bool = False
+    settings: str = "{}"
+    seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class IdentityTable(TableBase, table=True):
+    """Rows of `identity`."""
+
+    __tablename__ = "identity"
+    __table_args__ = (UniqueConstraint("team", "kind", "value"), Index("ix_identity_user", "team", "user"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    kind: str
+    value: str
+    user: str = ""
+    manual: bool = False
+    looked_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class GrantTable(TableBase, table=True):
+    """Rows of `grant`."""
+
+    __tablename__ = "grant"
+    __table_args__ = (UniqueConstraint("team", "channel", "role", "subject", "pipelines", "refs"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str = Field(index=True)
+    channel: str = ""
+    role: str
+    subject: str
+    pipelines: str = "*"
+    refs: str = "*"
+    granted_by: str
+    granted_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LastValueTable(TableBase, table=True):
+    """Rows of `last_value`."""
+
+    __tablename__ = "last_value"
+    __table_args__ = (UniqueConstraint("team", "user", "connection", "pipeline"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    user: str
+    connection: str
+    pipeline: str
+    parameters: str = "{}"
+    used_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class AuditTable(TableBase, table=True):
+    """Rows of `audit`."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_team_at", "team", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+    team: str
+    channel: str = ""
+    user: str
+    verb: str
+    words: str = ""
+    connection: str = ""
+    pipeline: str = ""
+    build: str = ""
+    outcome: str = ""
+    detail: str = ""
+    source: str = ""
+
+
+class TokenTable(TableBase, table=True):
+    """Rows of `token`."""
+
+    __tablename__ = "token"
+
+    key: str = Field(primary_key=True)
+    until: datetime = Field(sa_type=UtcDateTime, index=True)
+    value: str = ""
+
+
+class InboxTable(TableBase, table=True):
+    """Rows of `inbox`."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (UniqueConstraint("key"), Index("ix_inbox_open", "closed_at", "lease_until"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    key: str
+    kind: str
+    state: str
+    body: str = ""
+    answer: str = ""
+    outcome: str = ""
+    lease_owner: str = ""
+    lease_until: datetime = Field(sa_type=UtcDateTime)
+    fence: int = 1
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
