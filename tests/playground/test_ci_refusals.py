@@ -56,7 +56,7 @@ async def test_without_a_token_each_system_answers_as_its_vendor_does(path: str,
 async def test_circleci_refuses_in_its_form() -> None:
     ground = Playground()
     start = {"config": {"branch": "main"}, "checkout": {"branch": "main"}}
-    ask = [
+    ask: list[tuple[str, str, dict[str, Any], tuple[int, Any]]] = [
         ("GET", f"{PAYMENTS}x/pipeline", {}, (404, {"message": "Project not found"})),
         ("POST", f"{PAYMENTS}/pipeline/run", {"json": {}}, (400, {"message": "config and checkout are required."})),
         (
