@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from starlette.applications import Starlette
@@ -273,7 +274,7 @@ class Truto(System):
         url = f"{call.origin}{account.system.mount}{account.integration.base}/{path}"
         async with httpx.AsyncClient(transport=self._transport, follow_redirects=True, trust_env=False) as client:
             return await client.request(
-                method, url, params=httpx.QueryParams(query) if query else None, headers=headers, content=body or None
+                method, url, params=urlencode(query) or None, headers=headers, content=body or None
             )
 
     async def _ask(
