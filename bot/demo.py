@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bot.app import serve
@@ -67,7 +67,10 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
                 if options["kind"] in PROVIDERS
             },
         )
-        serving = asyncio.ensure_future(serve(settings, ready=lambda bot: _ready(playground, bot, say), now=clock.utc))
+        labels = sorted(system.label for system in local_ci.systems.values())
+        serving = asyncio.ensure_future(
+            serve(settings, ready=lambda bot: _ready(playground, bot, labels, say), now=clock.utc)
+        )
         try:
             await serving
         finally:
@@ -78,9 +81,10 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
             await local_ci.aclose()
 
 
-def _ready(playground: Playground, bot_port: int, say: Callable[[str], None]) -> None:
+def _ready(playground: Playground, bot_port: int, systems: Sequence[str], say: Callable[[str], None]) -> None:
     playground.bot_url = f"http://127.0.0.1:{bot_port}"
     say("")
     say(f"  Buildbell's playground: {playground.address}")
-    say("  Type /build help in the page. Ctrl-C ends it.")
+    say(f"  CI systems: {', '.join(systems)}")
+    say("  Type /build help in the page, or /build list pipelines. Ctrl-C ends it.")
     say("")

@@ -272,9 +272,9 @@ class AzureDevOps(System):
         listed.sort(key=lambda run: str(run.get(time, "")), reverse=not order.endswith("Ascending"))
         return self._listing(call, listed)
 
-    def _admits(self, wanted: Any, build: Build, run: JSON, time: str) -> bool:
-        ids, number, since = wanted("buildIds"), wanted("buildNumber"), wanted("minTime")
-        statuses, results = wanted("statusFilter"), wanted("resultFilter")
+    def _admits(self, query: Any, build: Build, run: JSON, time: str) -> bool:
+        ids, number, since = query("buildIds"), query("buildNumber"), query("minTime")
+        statuses, results = query("statusFilter"), query("resultFilter")
         is_called = number is None or (
             run["buildNumber"].startswith(number[:-1]) if number.endswith("*") else run["buildNumber"] == number
         )
@@ -284,7 +284,7 @@ class AzureDevOps(System):
             and (since is None or str(run.get(time, "")) >= since)
             and (statuses in {None, "all"} or run["status"] in statuses.split(","))
             and (results is None or run.get("result") in results.split(","))
-            and wanted("branchName") in {None, run["sourceBranch"]}
+            and query("branchName") in {None, run["sourceBranch"]}
         )
 
     def _timeline(self, call: Call) -> Response:

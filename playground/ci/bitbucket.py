@@ -290,7 +290,7 @@ class Bitbucket(System):
 
     def _start(self, call: Call) -> Response:
         pipeline, body = self._find(call), self.body(call)
-        target, given = body.get("target"), body.get("variables") or []
+        target, variables = body.get("target"), body.get("variables") or []
         if not isinstance(target, dict):
             raise self._refuse(400, "Bad request", "target is required.")
         branch, tag, commit, pull = self._target(pipeline.repo, target)
@@ -299,7 +299,7 @@ class Bitbucket(System):
             detail = f"The custom pipeline {selector.get('pattern')} was not found in the bitbucket-pipelines.yml."
             raise self._refuse(400, "Bad request", detail)
         meta = {f"selector.{name}": str(value) for name, value in selector.items() if name in {"type", "pattern"}}
-        meta |= {f"secured.{variable['key']}": "true" for variable in given if variable.get("secured")}
+        meta |= {f"secured.{variable['key']}": "true" for variable in variables if variable.get("secured")}
         build = self.simulation.start(
             pipeline,
             commit=commit,
@@ -308,7 +308,7 @@ class Bitbucket(System):
             tag=tag,
             pull=pull,
             creator=self.owner,
-            env={str(variable["key"]): str(variable.get("value", "")) for variable in given},
+            env={str(variable["key"]): str(variable.get("value", "")) for variable in variables},
             meta=meta,
         )
         location = f"{call.url}/{braced(build.uid)}"

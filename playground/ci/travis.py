@@ -439,8 +439,8 @@ class Travis(System):
 def _variables(config: object) -> dict[str, str]:
     """Return the environment variables that a start's settings hold, as a list of `A=b` or as a mapping."""
     env = config.get("env") if isinstance(config, dict) else None
-    given = env.get("global") if isinstance(env, dict) else env
-    if isinstance(given, dict):
-        return {str(name): str(value) for name, value in given.items()}
-    pairs = [part.partition("=") for text in given or [] for part in shlex.split(str(text))]
+    variables = env.get("global") if isinstance(env, dict) else env
+    if isinstance(variables, dict):
+        return {str(name): str(value) for name, value in variables.items()}
+    pairs = [part.partition("=") for text in variables or [] for part in shlex.split(str(text))]
     return {name: value for name, _, value in pairs}

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from starlette.applications import Starlette
@@ -272,7 +273,9 @@ class Truto(System):
             headers["Content-Type"] = "application/json"
         url = f"{call.origin}{account.system.mount}{account.integration.base}/{path}"
         async with httpx.AsyncClient(transport=self._transport, follow_redirects=True, trust_env=False) as client:
-            return await client.request(method, url, params=query or None, headers=headers, content=body or None)
+            return await client.request(
+                method, url, params=urlencode(query) or None, headers=headers, content=body or None
+            )
 
     async def _ask(
         self, call: Call, account: _Account, path: str, *, query: Mapping[str, str] | None = None
@@ -402,5 +405,4 @@ def _following(paging: Paging, reply: httpx.Response, is_full: bool, cursor: str
             token = reply.json().get("next_page_token")
             return str(token) if token else None
         case Paging.HEADER:
-            continuation: str | None = reply.headers.get("x-ms-continuationtoken")
-            return continuation
+            return str(reply.headers.get("x-ms-continuationtoken") or "") or None

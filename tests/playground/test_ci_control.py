@@ -55,7 +55,8 @@ async def test_every_connection_names_its_server_and_allows_loopback(ground: Pla
         assert name.startswith("demo-")
         assert str(options["url"]).startswith(f"{BASE}/ci/")
         assert options["private_network"] is True
-        assert len(str(options["webhook_secret"])) >= 32
+        if options["kind"] != "travis":  # it signs with a key pair, whose public half the bot fetches
+            assert len(str(options["webhook_secret"])) >= 32
 
 
 async def test_a_push_shows_in_the_state_with_what_will_happen(ground: Playground) -> None:

@@ -180,7 +180,8 @@ async def test_workflow_run_hooks_are_signed(ground: Playground) -> None:
     received: list[httpx.Request] = []
 
     def bot(request: httpx.Request) -> httpx.Response:
-        received.append(request)
+        if request.url.path == "/hooks/demo-github":  # Truto, in front of it, tells of the same builds
+            received.append(request)
         return httpx.Response(200)
 
     ground.world.transport = httpx.MockTransport(bot)

@@ -186,7 +186,8 @@ async def test_a_dropped_connection_of_a_ci_system_leaves_no_traceback(caplog: p
                 await client.post("/control/fault", json={"system": name, "kind": "drop", "count": 1})
                 with pytest.raises(httpx.TransportError):
                     await client.get(f"{system.mount}/an/api/path")
-                assert (await client.get(f"{system.mount}/an/api/path")).status_code in {401, 404}
+                refused = await client.get(f"{system.mount}/an/api/path")
+                assert refused.status_code in {203, 401, 403, 404}, name  # 203: Azure DevOps shows a page to sign in
             await client.post("/control/slack/fault", json={"kind": "drop"})
             with pytest.raises(httpx.TransportError):
                 await client.post("/api/auth.test")

@@ -144,10 +144,10 @@ def _move_what_was_seen() -> None:
         ends = until.replace(tzinfo=UTC) if until.tzinfo is None else until
         for name, row in _rows(connection, key, ends, value):
             rows.setdefault(name, []).append(row)
-    for name, found in rows.items():
-        target = sa.table(name, *(sa.column(column, _type(value)) for column, value in found[0].items()))
-        for start in range(0, len(found), BATCH):
-            connection.execute(sa.insert(target), found[start : start + BATCH])
+    for name, values in rows.items():
+        target = sa.table(name, *(sa.column(column, _type(value)) for column, value in values[0].items()))
+        for start in range(0, len(values), BATCH):
+            connection.execute(sa.insert(target), values[start : start + BATCH])
 
 
 def _type(value: object) -> sa.types.TypeEngine[Any]:
@@ -231,12 +231,12 @@ def _split(target: str) -> tuple[str, str]:
 
 
 def _build_of(connection: sa.Connection, name: str, ids: str) -> tuple[str, str]:
-    """Return the pipeline and the build that two ids joined by a colon name, by the builds that are known."""
-    known = connection.execute(
+    """Return the pipeline and the build that two ids joined by a colon name, by the builds that are match."""
+    match = connection.execute(
         sa.text("SELECT pipeline, build FROM build WHERE connection = :name AND pipeline || ':' || build = :ids"),
         {"name": name, "ids": ids},
     ).first()
-    if known is not None:
-        return str(known[0]), str(known[1])
+    if match is not None:
+        return str(match[0]), str(match[1])
     pipeline, _, build = ids.rpartition(":")
     return pipeline, build
