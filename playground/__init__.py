@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 from typing_extensions import override
 
 from playground.clock import Clock
 from playground.slack import Call, Delivery, SlackApp, UserActions, Workspace, slack_app
+from playground.slack.delivery import RETRY_DELAYS
 
 PAGE = Path(__file__).parent / "page" / "dist"
 SHUTDOWN_SECONDS = 5.0
@@ -50,6 +52,9 @@ class Playground:
     `bot_url` may be set later, once the bot listens. `manifest` is the app's manifest: the local Slack offers its
     commands and shortcuts, sends the events and grants the scopes that it names, and the usual ones without it.
     `clock` is to be the one of the local CI systems; give the bot its `utc`. Port 0 takes a free one.
+
+    For tests of unreliable networks: `around` wraps what is served, `transport` carries what goes to the bot, and
+    `retry_delays` are the seconds between the deliveries of an event that the bot did not acknowledge.
     """
 
     def __init__(
@@ -65,19 +70,27 @@ class Playground:
         manifest: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
         page: Path = PAGE,
+        around: Callable[[ASGIApp], ASGIApp] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        retry_delays: tuple[float, ...] = RETRY_DELAYS,
     ) -> None:
         self.clock = clock or Clock()
         self.workspace = Workspace(manifest=manifest, now=self.clock)
         self.clock.on_advance.append(self.workspace.touch)
-        self._client = httpx.AsyncClient(trust_env=False)
+        self._client = httpx.AsyncClient(trust_env=False, transport=transport)
         self._delivery = Delivery(
-            self.workspace, bot_url=bot_url, signing_secret=signing_secret, client=self._client
-        )  # fmt: skip
+            self.workspace,
+            bot_url=bot_url,
+            signing_secret=signing_secret,
+            client=self._client,
+            retry_delays=retry_delays,
+        )
         self.slack = SlackApp(self.workspace, self._delivery, bot_token=bot_token, app_token=app_token)
         self._host = host
         self._port = port
         self._ci_app = ci_app
         self._page = page
+        self._around = around
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._stack = contextlib.AsyncExitStack()
@@ -123,7 +136,7 @@ class Playground:
         self._port = listener.getsockname()[1]
         self.workspace.base_url = self.address
         config = uvicorn.Config(
-            slack_app(self.slack, also=self._routes()),
+            slack_app(self.slack, also=self._routes(), around=self._around),
             log_config=None,
             log_level="warning",
             access_log=False,
