@@ -51,7 +51,7 @@ class Attempts(Repository):
             await redraw_cards(db, key, attempt_no, now)
             await mark_moved(db, {key})
 
-    async def claim_uncounted(self, now: datetime, limit: int, lease_seconds: float = 60) -> list[AttemptRow]:
+    async def claim_uncounted(self, now: datetime, limit: int, lease_seconds: float = 30) -> list[AttemptRow]:
         """Claim attempts whose issue counts are still to be read, newest first; unread ones come back after the lease."""
         due = (
             select(AttemptRow.id)
@@ -70,6 +70,12 @@ class Attempts(Repository):
         async with self._write() as db:
             rows: list[AttemptRow] = list((await db.exec(claim)).scalars())
         return sorted(rows, key=lambda row: row.completed_at, reverse=True)
+
+    async def release_leases(self, now: datetime) -> None:
+        """Have the details of attempts read now that somebody claimed: whoever did is gone for certain."""
+        claimed = update(AttemptRow).where(col(AttemptRow.counts_due_at) > now, col(AttemptRow.counts_tries) > 0)
+        async with self._write() as db:
+            await db.exec(claimed.values(counts_due_at=now).execution_options(synchronize_session=False))
 
     async def give_up_counts(self, attempt_id: int) -> None:
         """Stop asking for an attempt's issue counts; its notifications wait no longer, and its cards say so."""

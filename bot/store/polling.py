@@ -1,6 +1,6 @@
 """Poll targets: what is polled when, by whom, and the webhook events that come in between."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -64,6 +64,16 @@ class Polling(Repository):
         async with self._write() as db:
             rows: list[PollTargetRow] = list((await db.exec(claim)).scalars())
         return sorted(rows, key=lambda poll_target: (poll_target.due_at, poll_target.id))
+
+    async def renew(self, owner: str, ids: Iterable[int], lease_until: datetime) -> None:
+        """Prolong a process's leases of poll targets that it polls."""
+        held = update(PollTargetRow).where(
+            col(PollTargetRow.id).in_(list(ids)),
+            PollTargetRow.lease_owner == owner,
+            col(PollTargetRow.lease_until).is_not(None),
+        )
+        async with self._write() as db:
+            await db.exec(held.values(lease_until=lease_until).execution_options(synchronize_session=False))
 
     async def release(
         self,
