@@ -54,17 +54,18 @@ def main() -> int:
 def shown(report: Report) -> str:
     """Return a report as text."""
     verdict = report.verdict
+    ends = report.unexpected_ends or "none"
+    faults = ", ".join(f"{name} {count}" for name, count in sorted(report.faults.items()))
     lines = [
         f"  {report.builds} builds, {report.attempts} attempts, {report.seconds:.0f} s, quiet: {report.is_quiet}",
-        f"  {report.kills} kills, {report.kills_while_starting} of them while starting; {report.starts} starts;"
-        f" unexpected ends: {report.unexpected_ends or 'none'}",
+        f"  {report.kills} kills, {report.kills_while_starting} while starting; {report.starts} starts; other ends: {ends}",
         f"  {verdict.notifications} notifications expected, {verdict.in_summaries} in summaries; {verdict.cards} cards",
-        f"  {verdict.requests} requests of people, {verdict.refused} never reached the bot,"
-        f" {verdict.explained} explained, {verdict.said_repeated} answered again and said so",
-        f"  faults: {', '.join(f'{name} {count}' for name, count in sorted(report.faults.items()))}",
-        f"  {len(verdict.lost)} lost, {len(verdict.twice)} twice, {len(verdict.disordered)} out of order,"
-        f" {len(verdict.unanswered)} unanswered, {len(verdict.answered_twice)} answered twice,"
-        f" {len(verdict.acted_twice)} acted twice, {len(verdict.wrong_cards)} wrong cards",
+        f"  {verdict.requests} requests of people; {verdict.refused} never reached the bot, {verdict.explained} explained",
+        f"  {verdict.said_repeated} answers repeated and marked so",
+        f"  faults: {faults}",
+        f"  {len(verdict.lost)} lost, {len(verdict.twice)} twice, {len(verdict.disordered)} out of order",
+        f"  {len(verdict.unanswered)} unanswered, {len(verdict.answered_twice)} answered twice",
+        f"  {len(verdict.acted_twice)} acted twice, {len(verdict.wrong_cards)} wrong cards",
     ]
     for kind, found in verdict.problems.items():
         lines += [f"  {kind}:", *(f"    {problem}" for problem in found[:SHOWN])]

@@ -126,6 +126,10 @@ class FaultyServer:
         self._on_request = on_request
         self._limited = limited
         self.acted: list[Acted] = []
+        self.hold: Callable[[str, str], bool] = lambda _method, _path: False
+        """Whether a request of a method and a path waits, before it acts, until `let_go` is set."""
+        self.held: list[str] = []
+        self.let_go = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -148,6 +152,9 @@ class FaultyServer:
                 await asyncio.sleep(self._plan.seconds())
             case _:
                 pass
+        if self.hold(scope["method"], scope["path"]):
+            self.held.append(scope["path"])
+            await self.let_go.wait()
         answer = await self._act(scope, receive)
         self._on_request()
         match fault:

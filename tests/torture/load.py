@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,11 +12,12 @@ from playground.ci import LocalCi
 from playground.ci.model import Build, Outcome, Pipeline, Source
 from playground.slack.elements import elements
 from playground.slack.model import Channel, Json, Message
+from tests.torture.processes import until
 
 RETRY_LABEL = "Retry failed"
 OUTCOMES = (Outcome.PASS, Outcome.PASS, Outcome.FAIL, Outcome.TEST_FAILURE)
 MOST_UNFINISHED = 30
-PATIENT = 0.95
+PATIENT = 0.98
 """How probably nothing happens for a tenth of a second while the bot is down."""
 LINKS = {
     "demo-buildkite:web": ("web", "c1"),
@@ -61,14 +62,26 @@ class Request:
 class Load:
     """Starts builds until there are as many as are needed, while people act.
 
-    `is_up` returns whether Slack can reach the bot: who sees that it can't mostly waits.
+    `pipelines` are those of `LINKS` that take part. `is_up` returns whether Slack can reach the bot: who sees that it
+    can't mostly waits.
     """
 
-    def __init__(self, *, playground: Playground, world: LocalCi, seed: str, is_up: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        *,
+        playground: Playground,
+        world: LocalCi,
+        seed: str,
+        pipelines: Collection[str],
+        is_up: Callable[[], bool],
+    ) -> None:
         self.playground = playground
         self.world = world
         self.requests: list[Request] = []
         self._is_up = is_up
+        self.followers = {name: channels for name, channels in LINKS.items() if name in pipelines}
+        """The pipelines that take part, and the channels that follow them."""
+        self._runs = [name for name in RUNS if name in pipelines]
         self.reopened: list[str] = []
         """The uid of each build that was reopened, once for each time."""
         slack = playground.workspace
@@ -114,7 +127,7 @@ class Load:
 
     def links(self) -> Iterator[tuple[str, str]]:
         """Yield each (pipeline, channel)."""
-        for pipeline, channels in LINKS.items():
+        for pipeline, channels in self.followers.items():
             for channel in channels:
                 yield pipeline, channel
 
@@ -122,8 +135,7 @@ class Load:
         """Have `count` builds take place, and return when all of them have ended."""
         acts: set[asyncio.Task[None]] = set()
         while len(self.builds) < count:
-            while not self._is_up() and self._random.random() < PATIENT:
-                await asyncio.sleep(0.1)
+            await until(lambda: self._is_up() or self._random.random() > PATIENT)
             if self.unfinished < MOST_UNFINISHED:
                 self._push()
             task = asyncio.ensure_future(self._act())
@@ -136,7 +148,7 @@ class Load:
             await asyncio.sleep(0.1)
 
     def _push(self) -> None:
-        name = self._random.choice(list(LINKS))
+        name = self._random.choice(list(self.followers))
         pipeline = self.pipeline(name)
         person = self._random.choice(self.world.people)
         branch = pipeline.repo.default_branch
@@ -155,7 +167,7 @@ class Load:
         deed = self._random.choices(deeds, (3, 2, 3, 2, 5, 5, 8))[0]
         match deed:
             case Deed.RUN | Deed.MENTION:
-                name = self._random.choice(list(RUNS))
+                name = self._random.choice(self._runs)
                 mark = self._mark()
                 await self.request(deed, mark, RUNS[name], f"run {name}@main MARK={mark}")
             case Deed.READ:

@@ -7,13 +7,19 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 RESTART_SECONDS = 0.5
 LOOK_SECONDS = 0.1
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    """Wait until something is true that happens elsewhere: over HTTP, in a process."""
+    while not is_true():  # noqa: ASYNC110 - it happens elsewhere
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def free_port() -> int:
@@ -53,11 +59,16 @@ class BotProcess:
         self.is_up = False
         return True
 
-    async def stop(self) -> int:
-        """Stop it as a deployment does (SIGTERM) and return its exit status."""
+    def terminate(self) -> None:
+        """Ask it to stop as a deployment does."""
         self.is_stopping = True
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
+
+    async def stop(self) -> int:
+        """Stop it as a deployment does and return its exit status."""
+        if not self.is_stopping:
+            self.terminate()
         if self._keeper is not None:
             await self._keeper
         return self.process.returncode or 0 if self.process is not None else 0

@@ -18,16 +18,17 @@ from bot.security.vault import new_key
 from playground import Playground
 from playground.ci import LocalCi, ci_app
 from tests.torture.faults import FaultPlan, FaultyDelivery, FaultyServer
-from tests.torture.load import Deed, Load
-from tests.torture.processes import BotProcess, Killer, free_port, run_bot
-from tests.torture.verdict import Verdict, judge
+from tests.torture.load import LINKS, Deed, Load
+from tests.torture.processes import BotProcess, Killer, free_port, run_bot, until
+from tests.torture.verdict import Verdict, drawn, judge
 
 LOOK_SECONDS = 0.2
 QUIET_LOOKS = 10
 MOMENTS_OF_A_BUILD = 15
 """How often a request of the bot begins or ends while a build is made, told and read, about."""
-SIGNING_SECRET = "torture-signing-secret"  # noqa: S105 - of a stand-in
-BOT_TOKEN = "xoxb-torture"  # noqa: S105 - of a stand-in
+SIGNING_SECRET = "torture-signing-secret"
+BOT_TOKEN = "xoxb-torture"
+LINKED = "is linked"
 OPEN = {
     "notifications": "SELECT count(*) FROM notification WHERE state IN ('pending', 'leased')",
     "deliveries": "SELECT count(*) FROM inbox WHERE closed_at IS NULL",
@@ -47,6 +48,7 @@ class Plan:
     kills: int
     database_url: str
     roles: tuple[str, ...] = ("",)
+    pipelines: tuple[str, ...] = tuple(LINKS)
     speed: float = 8.0
     patience_seconds: float = 600.0
 
@@ -97,7 +99,9 @@ class Arena:
             transport=self.wire,
             retry_delays=(0.0, 2.0, 10.0),
         )
-        self.load = Load(playground=self.playground, world=self.world, seed=plan.seed, is_up=self._is_up)
+        self.load = Load(
+            playground=self.playground, world=self.world, seed=plan.seed, pipelines=plan.pipelines, is_up=self._is_up
+        )
         self.environ: dict[str, str] = {}
         self.processes: list[BotProcess] = []
         self._ports = ports
@@ -156,18 +160,20 @@ class Arena:
     async def link(self) -> None:
         """Link every pipeline to its channels, before anything fails."""
         for pipeline, channel in self.load.links():
-            request = await self._until_accepted(pipeline, channel)
-            self.load.requests.remove(request)
-        shown = self.playground.workspace.messages
-        linked = {(pipeline, channel) for pipeline, channel in self.load.links()}
+            await self.link_one(pipeline, channel)
 
-        def missing() -> int:
-            texts = [m.text for channel in self.load.channels.values() for m in shown.get(channel, {}).values()]
-            return len(linked) - sum("is linked" in words for words in texts)
-
+    async def link_one(self, pipeline: str, channel: str) -> None:
+        """Link a pipeline to a channel once the bot can be reached, and wait for the answer."""
+        before = sum(LINKED in text for text in self.shown(channel))
+        await until(self._is_up)
+        self.load.requests.remove(await self._until_accepted(pipeline, channel))
         async with asyncio.timeout(self.plan.patience_seconds):
-            while missing():
-                await asyncio.sleep(LOOK_SECONDS)
+            await until(lambda: sum(LINKED in text for text in self.shown(channel)) > before)
+
+    def shown(self, channel: str) -> list[str]:
+        """Return the texts of a channel's messages, also of those that one person sees, oldest first."""
+        messages = self.playground.workspace.messages.get(self.load.channels[channel], {})
+        return [drawn(message) for message in messages.values()]
 
     async def _until_accepted(self, pipeline: str, channel: str) -> Any:
         async with asyncio.timeout(self.plan.patience_seconds):
@@ -231,8 +237,7 @@ async def torture(plan: Plan, folder: Path) -> Report:
             await made.link()
             made.faults.on = made.killer.on = True
             await made.load.run(plan.builds)
-            while made.killer.left:  # polls go on
-                await asyncio.sleep(LOOK_SECONDS)
+            await until(lambda: not made.killer.left)  # polls go on
             made.killer.on = made.faults.on = False
             await made.killer.settle()
             await made.wire.settle()

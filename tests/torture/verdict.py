@@ -1,5 +1,6 @@
 """Compare what the CI systems did and what people asked for with what stands in Slack at the end."""
 
+import itertools
 import json
 import re
 from collections import Counter, defaultdict
@@ -11,7 +12,7 @@ from bot.blocks.plain import as_text
 from playground.ci.model import Build, Result
 from playground.slack.model import Json, Message
 from tests.torture.faults import Acted
-from tests.torture.load import LINKS, Deed, Load, Request, blocks_of, page_of
+from tests.torture.load import Deed, Load, Request, blocks_of, page_of
 
 KEY = re.compile(r"n(?P<row>\d+)-r(?P<attempt>\d+)-(?P<event>\w+)")
 SHAPES: Mapping[Result, str] = {Result.PASSED: "✓⚠", Result.FAILED: "✕◐", Result.CANCELED: "⊘", Result.TIMEOUT: "⏱"}
@@ -103,10 +104,11 @@ def _posted(load: Load, channel: str) -> Iterator[Posted]:
     for message in load.playground.workspace.messages.get(load.channels[channel], {}).values():
         payload: Json = (message.metadata or {}).get("event_payload") or {}
         if key := KEY.fullmatch(str(payload.get("key") or "")):
-            yield Posted(message=message, attempt=int(key["attempt"]), event=key["event"], text=_drawn(message))
+            yield Posted(message=message, attempt=int(key["attempt"]), event=key["event"], text=drawn(message))
 
 
-def _drawn(message: Message) -> str:
+def drawn(message: Message) -> str:
+    """Return a message as text."""
     return as_text({"text": message.text, "blocks": message.blocks or [], "attachments": message.attachments or []})
 
 
@@ -115,7 +117,7 @@ def _label(end: End) -> str:
 
 
 def _judge_notifications(load: Load, posted: Mapping[str, list[Posted]], verdict: Verdict) -> None:
-    for name, channels in LINKS.items():
+    for name, channels in load.followers.items():
         pipeline = load.pipeline(name)
         builds = [build for build in load.builds if build.pipeline is pipeline]
         all_ends = [end for build in builds for end in ends(build)]
@@ -146,7 +148,7 @@ def _judge_notifications(load: Load, posted: Mapping[str, list[Posted]], verdict
 def _disordered(order: list[tuple[float, End]], channel: str) -> Iterator[str]:
     """Yield each notification that stands after one of a later end of its pipeline."""
     order.sort(key=lambda pair: pair[0])
-    for (_, earlier), (_, later) in zip(order, order[1:], strict=False):
+    for (_, earlier), (_, later) in itertools.pairwise(order):
         if _rank(later) < _rank(earlier):
             yield f"{_label(later)} ({later.at:.3f}) after {_label(earlier)} ({earlier.at:.3f}) in #{channel}"
 
@@ -198,7 +200,7 @@ def _judge_answers(
     for call in acted:
         if call.status == 200 and call.path.startswith("/response/"):
             by_url[call.path.rpartition("/")[2]].append(call.body.decode())
-    others = [_drawn(message) for message in _messages(load) if not _is_known_otherwise(message)]
+    others = [drawn(message) for message in _messages(load) if not _is_known_otherwise(message)]
     for request in load.requests:
         verdict.requests += 1
         urls = {url for words, url in deliveries if request.words in words}
