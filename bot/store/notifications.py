@@ -90,8 +90,8 @@ class Notifications(Repository):
         """Prolong a process's leases of notifications that it delivers, and return which of them it still has."""
         held = update(NotificationRow).where(
             col(NotificationRow.id).in_(list(ids)),
-            NotificationRow.lease_owner == owner,
-            NotificationRow.state == LEASED,
+            col(NotificationRow.lease_owner) == owner,
+            col(NotificationRow.state) == LEASED,
         )
         renewed = held.values(lease_until=lease_until).returning(col(NotificationRow.id))
         async with self._write() as db:

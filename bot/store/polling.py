@@ -69,7 +69,7 @@ class Polling(Repository):
         """Prolong a process's leases of poll targets that it polls."""
         held = update(PollTargetRow).where(
             col(PollTargetRow.id).in_(list(ids)),
-            PollTargetRow.lease_owner == owner,
+            col(PollTargetRow.lease_owner) == owner,
             col(PollTargetRow.lease_until).is_not(None),
         )
         async with self._write() as db:

@@ -31,7 +31,8 @@ def main() -> int:
             folder = Path(arguments.keep or stack.enter_context(tempfile.TemporaryDirectory(prefix="bb-torture-")))
             folder = folder / database
             folder.mkdir(parents=True, exist_ok=True)
-            url, roles = f"sqlite:///{folder / 'bot.db'}", ("",)
+            url = f"sqlite:///{folder / 'bot.db'}"
+            roles: tuple[str, ...] = ("",)
             if database == "postgres":
                 found = programs()
                 if found is None:

@@ -266,19 +266,27 @@ class FaultyDelivery(httpx.AsyncBaseTransport):
         await self._carry(request, body)
 
     async def _carry(self, request: httpx.Request, body: bytes) -> httpx.Response:
-        url = request.url.copy_with(port=self._random.choice(self._ports))
+        """Carry a request to a web process that listens, as a load balancer does. Raises the errors of httpx."""
+        *others, last = self._random.sample(self._ports, len(self._ports))
+        for port in others:
+            with contextlib.suppress(httpx.ConnectError):
+                return await self._carry_to(port, request, body)
+        return await self._carry_to(last, request, body)
+
+    async def _carry_to(self, port: int, request: httpx.Request, body: bytes) -> httpx.Response:
+        url = request.url.copy_with(port=port)
         carried = httpx.Request(
             request.method, url, headers=request.headers, content=body, extensions=request.extensions
         )
         try:
             response = await self._wire.handle_async_request(carried)
+            content = await response.aread()
         except httpx.ConnectError:
             raise
         except httpx.HTTPError:
             self._note(request, body)
             raise
         self._note(request, body)
-        content = await response.aread()
         await response.aclose()
         return httpx.Response(response.status_code, headers=response.headers, content=content, request=request)
 

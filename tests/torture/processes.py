@@ -78,7 +78,7 @@ class BotProcess:
             self.starts += 1
             self.process = await run_bot(
                 ["serve", *(["--only", self.role] if self.role else [])],
-                self.environ | {"PORT": str(self.port)},
+                {**self.environ, "PORT": str(self.port)},
                 self.log,
             )
             watcher = asyncio.ensure_future(self._await_up())
@@ -110,7 +110,7 @@ async def run_bot(arguments: list[str], environ: Mapping[str, str], log: Path) -
             "bot",
             *arguments,
             cwd=ROOT,
-            env=bare_environment() | environ,
+            env={**bare_environment(), **environ},
             stdout=output,
             stderr=output,
         )

@@ -198,7 +198,7 @@ def _judge_answers(
     deliveries = [_read(body) for body in reached]
     by_url: dict[str, list[str]] = defaultdict(list)
     for call in acted:
-        if call.status == 200 and call.path.startswith("/response/"):
+        if call.status == 200 and call.path.startswith("/response/") and not _is_interim(call.body):
             by_url[call.path.rpartition("/")[2]].append(call.body.decode())
     others = [drawn(message) for message in _messages(load) if not _is_known_otherwise(message)]
     for request in load.requests:
@@ -208,7 +208,7 @@ def _judge_answers(
             verdict.refused += 1
             continue
         keys = {url.rpartition("/")[2] for url in urls if url}
-        answers = [text for key in keys for text in by_url[key] if PATIENCE not in text]
+        answers = [text for key in keys for text in by_url[key]]
         answers += [text for text in others if request.mark in text]
         repeated = sum(REPEATED in text for text in answers)
         verdict.said_repeated += repeated
@@ -229,6 +229,12 @@ def _read(body: bytes) -> tuple[str, str]:
         return form.get("text", ""), form.get("response_url", "")
     payload = json.loads(form["payload"])
     return " ".join(str(act.get("value") or "") for act in payload["actions"]), str(payload.get("response_url") or "")
+
+
+def _is_interim(body: bytes) -> bool:
+    """Return whether a response is no answer: the request for patience, or what replaces it where the answer is public."""
+    response = json.loads(body)
+    return PATIENCE in response["text"] or (response["replace_original"] and response["text"] == "Done.")
 
 
 def _messages(load: Load) -> Iterator[Message]:
