@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := bot commands playground tests bench docs
 
-.PHONY: help setup demo test check format lint types layers dead docs pictures lock wheel image bench clean
+.PHONY: help setup demo test check format lint types layers dead docs pictures lock wheel image bench torture clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -67,6 +67,10 @@ lock: $(VENV)/.ready ## write the lock files again after a change of pyproject.t
 bench: setup ## measure speed and size against the targets of the design
 	$(BIN)/python bench/run.py
 	PYTHONPATH=. $(BIN)/python bench/store.py
+
+TORTURE ?=
+torture: setup ## kill the bot a hundred times among failing systems and count what was lost or done twice
+	$(BIN)/python -m tests.torture $(TORTURE)
 
 clean: ## remove what setup made
 	rm -rf $(VENV) playground/page/dist playground/page/node_modules .mypy_cache .ruff_cache .pytest_cache

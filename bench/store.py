@@ -23,7 +23,7 @@ from rich.table import Table
 from bot.core.models import Build, Conclusion, Status
 from bot.store import Store
 from tests.bot.store.statements import Statement, watched_statements
-from tests.postgres import OWNER, PostgresServer, programs, running_server
+from tests.postgres import OWNER, PostgresServer, programs, running_postgres
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 ROUNDS = 400
@@ -191,7 +191,7 @@ async def main() -> None:
     if binaries is None:
         print("PostgreSQL's programs were not found: its part is left out", file=sys.stderr)
     else:
-        with running_server(binaries) as server:
+        with running_postgres(binaries) as server:
             for count in counts:
                 add(f"PostgreSQL: a poll of {count} unchanged", await on_postgres(server, count))
     Console().print(table)

@@ -36,7 +36,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.installs import Installs, SlackAway
 from bot.slack.oauth import Oauth
 from bot.slack.people import People
-from bot.slack.sender import GONE, REVOKED, Sender, SlackError
+from bot.slack.sender import GONE, REVOKED, Sender, SlackError, SlackPassing
 from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.rows import NotificationRow
@@ -334,8 +334,10 @@ class App:
         url = Extra.of(notification.extra).response_url
         message = drawn.message if drawn is not None else None
         is_started = notification.event == Event.STARTED.value
-        if is_started and url and message and await self.sender.respond(url, message, public=True):
-            return
+        if is_started and url and message:
+            with contextlib.suppress(SlackPassing):
+                if await self.sender.respond(url, message, public=True):
+                    return
         if message is not None and notification.user and notification.user != notification.channel:
             # Somebody asked for this build: where the channel cannot be reached, they are notified themselves.
             with contextlib.suppress(SlackError):

@@ -13,7 +13,7 @@ from bot.core.errors import UsageError
 from bot.core.recurrence import DAY, parse_rule, zone_of
 from bot.notifications.notification import Event, Extra
 from bot.slack.inbox import Delivery, Inbox
-from bot.slack.sender import SlackError
+from bot.slack.sender import SlackError, SlackPassing
 from bot.store.inbox import InboxKind
 from bot.store.rows import DigestRow, NewNotification, ScheduleRow
 from commands.core.context import Answer, Context, Services, Source
@@ -143,6 +143,8 @@ class ScheduledCommands:
     async def _show(self, row: ScheduleRow, context: Context, answer: Answer) -> bool:
         try:
             await self._deliver(context, answer)
+        except SlackPassing:
+            raise  # the inbox has it given later
         except SlackError as exc:
             log.warning("a schedule's answer was not delivered", extra={"schedule": row.id, "code": exc.code})
             return False
@@ -195,6 +197,8 @@ async def _guarded(work: Awaitable[None], row: ScheduleRow | DigestRow) -> None:
     """Do some work for a row; where that breaks, log it, so that the other rows have their turn."""
     try:
         await work
+    except SlackPassing:
+        raise
     except Exception:
         log.exception("what was due broke", extra={"kind": type(row).__name__, "row": row.id})
 

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 from typing_extensions import override
 
 from playground.clock import Clock
 from playground.slack import Call, Delivery, SlackApp, UserActions, Workspace, slack_app
+from playground.slack.delivery import RETRY_DELAYS
 
 PAGE = Path(__file__).parent / "page" / "dist"
 SHUTDOWN_SECONDS = 5.0
@@ -44,12 +47,30 @@ class _Server(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How the playground and the bot reach each other.
+
+    `around` wraps what is served, `transport` carries what goes to the bot, and `retry_delays` are the seconds between
+    the deliveries of an event that the bot did not acknowledge.
+    """
+
+    around: Callable[[ASGIApp], ASGIApp] | None = None
+    transport: httpx.AsyncBaseTransport | None = None
+    retry_delays: tuple[float, ...] = RETRY_DELAYS
+
+
+RELIABLE = Network()
+
+
 class Playground:
     """The local Slack, its page and, when given, the local CI systems, on one port of this machine.
 
     `bot_url` may be set later, once the bot listens. `manifest` is the app's manifest: the local Slack offers its
     commands and shortcuts, sends the events and grants the scopes that it names, and the usual ones without it.
     `clock` is to be the one of the local CI systems; give the bot its `utc`. Port 0 takes a free one.
+
+    `network` replaces the wires, for tests of unreliable ones.
     """
 
     def __init__(
@@ -65,19 +86,25 @@ class Playground:
         manifest: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
         page: Path = PAGE,
+        network: Network = RELIABLE,
     ) -> None:
         self.clock = clock or Clock()
         self.workspace = Workspace(manifest=manifest, now=self.clock)
         self.clock.on_advance.append(self.workspace.touch)
-        self._client = httpx.AsyncClient(trust_env=False)
+        self._client = httpx.AsyncClient(trust_env=False, transport=network.transport)
         self._delivery = Delivery(
-            self.workspace, bot_url=bot_url, signing_secret=signing_secret, client=self._client
-        )  # fmt: skip
+            self.workspace,
+            bot_url=bot_url,
+            signing_secret=signing_secret,
+            client=self._client,
+            retry_delays=network.retry_delays,
+        )
         self.slack = SlackApp(self.workspace, self._delivery, bot_token=bot_token, app_token=app_token)
         self._host = host
         self._port = port
         self._ci_app = ci_app
         self._page = page
+        self._around = network.around
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._stack = contextlib.AsyncExitStack()
@@ -123,7 +150,7 @@ class Playground:
         self._port = listener.getsockname()[1]
         self.workspace.base_url = self.address
         config = uvicorn.Config(
-            slack_app(self.slack, also=self._routes()),
+            slack_app(self.slack, also=self._routes(), around=self._around),
             log_config=None,
             log_level="warning",
             access_log=False,

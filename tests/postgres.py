@@ -63,7 +63,7 @@ def programs() -> Path | None:
     return folder if (folder / "initdb").exists() else None
 
 
-def _somebody() -> dict[str, Any]:
+def _account() -> dict[str, Any]:
     """Return who runs the server: PostgreSQL refuses to be root."""
     if os.geteuid() != 0:
         return {}
@@ -73,39 +73,31 @@ def _somebody() -> dict[str, Any]:
         except KeyError:
             continue
         return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    pytest.fail("PostgreSQL does not run as root, and there is no account `postgres` or `nobody` on this machine.")
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Generator[PostgresServer]:
-    """Start a server for all tests of the run. Without PostgreSQL its tests are skipped, except in CI: there they fail."""
-    folder = programs()
-    if folder is None:
-        why = "PostgreSQL's initdb was not found; install PostgreSQL, or set PG_INITDB to the path of initdb"
-        if os.environ.get("CI"):  # noqa: TID251 - CI must run these tests
-            pytest.fail(why)
-        pytest.skip(why)
-    with running_server(folder) as server:
-        yield server
+    raise RuntimeError("PostgreSQL does not run as root, and there is no account `postgres` or `nobody` here.")
 
 
 @contextmanager
-def running_server(binaries: Path) -> Generator[PostgresServer]:
-    """Start a server with the programs of a folder, and remove all of it at the end."""
-    who = _somebody()
+def running_postgres(folder_of_programs: Path) -> Generator[PostgresServer]:
+    """Run a server with the programs of a folder. Raises RuntimeError where it can't be started."""
+    account = _account()
     folder = Path(tempfile.mkdtemp(prefix="bb-pg-"))
     data = folder / "data"
 
     def run(program: str, *arguments: str) -> None:
-        done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs
-            [str(binaries / program), *arguments], cwd=folder, capture_output=True, text=True, check=False, **who
+        done = subprocess.run(  # noqa: S603 - the programs found above
+            [str(folder_of_programs / program), *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            **account,
         )
         if done.returncode:
-            pytest.fail(f"{program} failed: {done.stdout}{done.stderr}")
+            raise RuntimeError(f"{program} failed: {done.stdout}{done.stderr}")
 
     try:
-        if who:
-            os.chown(folder, who["user"], who["group"])
+        if account:
+            os.chown(folder, account["user"], account["group"])
         run("initdb", "-A", "trust", "-U", OWNER, "--no-sync", "--locale=C", "--encoding=UTF8", "-D", str(data))
         settings = " ".join(f"-c {setting}" for setting in SPEED)
         start = ("-D", str(data), "-w", "-l", str(folder / "log"), "-o", f"-k {folder} {settings}")
@@ -117,6 +109,19 @@ def running_server(binaries: Path) -> Generator[PostgresServer]:
             run("pg_ctl", "stop", "-D", str(data), "-w", "-m", "immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Generator[PostgresServer]:
+    """Start a server for all tests of the run. Without PostgreSQL its tests are skipped, except in CI: there they fail."""
+    folder = programs()
+    if folder is None:
+        why = "PostgreSQL's initdb was not found; install PostgreSQL, or set PG_INITDB to the path of initdb"
+        if os.environ.get("CI"):  # noqa: TID251 - CI must run these tests
+            pytest.fail(why)
+        pytest.skip(why)
+    with running_postgres(folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

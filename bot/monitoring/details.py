@@ -33,8 +33,10 @@ from bot.store.rows import AttemptRow
 
 log = logging.getLogger(__name__)
 
-DETAILS_SECONDS = 25.0
+LEASE_SECONDS = 30.0
+DETAILS_SECONDS = 20.0
 HISTORY_SECONDS = 8.0
+"""Both end before the lease of the attempt does."""
 MOST_TRIES = 3
 FAILURES_KEPT = 3
 MESSAGE_CHARACTERS = 2000

@@ -18,6 +18,7 @@ from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.core.tasks import Tasks
 from bot.http.quota import Quota
 from bot.monitoring.catalogue import Catalogue
+from bot.monitoring.details import LEASE_SECONDS as DETAILS_LEASE_SECONDS
 from bot.monitoring.details import Details
 from bot.monitoring.outages import Outages
 from bot.monitoring.recorder import Recorder
@@ -28,7 +29,9 @@ from bot.store.rows import AttemptRow, PollTargetRow
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 120.0
+LEASE_SECONDS = 25.0
+"""A dead process's poll targets go to another one by then."""
+RENEW_SECONDS = 8.0
 POLL_SECONDS = 90.0
 BATCH = 50
 MOST_AT_ONCE = 200
@@ -100,6 +103,8 @@ class Poller:
         self._ensure_at: datetime | None = None
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
+        self._polling: set[int] = set()
+        self._renewed_at = clock()
         self._jitter = random.Random()  # noqa: S311 - spreads polls, hides nothing
         self.last_tick: datetime | None = None
 
@@ -116,8 +121,9 @@ class Poller:
                 is_busy = False
                 try:
                     if is_first and self._store.dialect == "sqlite":
-                        # SQLite has one worker: whoever leased a poll target before this start is gone.
+                        # SQLite has one worker: whoever leased something before this start is gone.
                         await self._store.polling.release_leases()
+                        await self._store.attempts.release_leases(self._clock())
                     is_first = False
                     is_busy = await self.tick()
                 except BotError as exc:
@@ -134,6 +140,7 @@ class Poller:
         """Start the poll of every due target and the reading of due details; return whether there was anything to do."""
         now = self._clock()
         self.last_tick = now
+        await self._renew_leases(now)
         if self._ensure_at is None or now >= self._ensure_at:
             self._ensure_at = now + timedelta(seconds=ENSURE_SECONDS)
             await self.ensure_poll_targets()
@@ -144,12 +151,19 @@ class Poller:
         poll_targets = await self._store.polling.claim(
             self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=capacity
         )
-        owed = await self._store.attempts.claim_uncounted(now, capacity)
+        owed = await self._store.attempts.claim_uncounted(now, capacity, DETAILS_LEASE_SECONDS)
         for poll_target in poll_targets:
             self._tasks.start(self.poll(poll_target), f"poll {poll_target.connection}")
         for attempt in owed:
             self._tasks.start(self._read_details(attempt), f"details {attempt.connection}")
         return bool(poll_targets or owed)
+
+    async def _renew_leases(self, now: datetime) -> None:
+        """Keep the leases of what is being polled, before they end."""
+        if now - self._renewed_at >= timedelta(seconds=RENEW_SECONDS):
+            self._renewed_at = now
+            if self._polling:
+                await self._store.polling.renew(self._owner, self._polling, now + timedelta(seconds=LEASE_SECONDS))
 
     async def ensure_poll_targets(self) -> None:
         """Make the poll targets that are missing for what is watched, as after a change of the configuration."""
@@ -174,6 +188,7 @@ class Poller:
 
     async def poll(self, poll_target: PollTargetRow) -> None:
         """Poll one claimed target: what webhook events named, and the whole where that is due."""
+        self._polling.add(poll_target.id or 0)
         try:
             await self._poll(poll_target)
         except asyncio.CancelledError:
@@ -181,6 +196,8 @@ class Poller:
             now = self._clock()
             await self._give_back(poll_target, now, now, error=poll_target.last_error or None)
             raise
+        finally:
+            self._polling.discard(poll_target.id or 0)
 
     async def _poll(self, poll_target: PollTargetRow) -> None:
         started = self._clock()

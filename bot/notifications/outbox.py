@@ -37,8 +37,12 @@ from bot.store.rows import CardRow, NewCard, NotificationRow
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 90.0
+LEASE_SECONDS = 25.0
+"""A dead process's notifications and cards go to another one by then."""
+RENEW_SECONDS = 8.0
+MARGIN_SECONDS = 5.0
 WORK_SECONDS = 60.0
+EDIT_SECONDS = 20.0
 BATCH = 50
 MOST_AT_ONCE = 100
 LAST_WORDS_SECONDS = 5.0
@@ -109,6 +113,8 @@ class Outbox:
         self._posted = posted
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
+        self._leases: dict[int, datetime] = {}
+        """Until when the notifications that are delivered here are leased, by id."""
 
     def wake(self) -> None:
         """Deliver what is due now rather than at the next tick."""
@@ -137,6 +143,7 @@ class Outbox:
     async def tick(self) -> bool:
         """Start what is due, posts before edits, one post for each channel; return whether there was anything."""
         now = self._clock()
+        await self._renew_leases(now)
         capacity = min(self._tasks.free, BATCH)
         if not capacity:
             return False
@@ -144,10 +151,28 @@ class Outbox:
         left = capacity - len(due)
         cards = await self._store.cards.claim(now=now, lease_seconds=LEASE_SECONDS, limit=left) if left else []
         for notification in due:
+            self._leases[notification.id] = now + timedelta(seconds=LEASE_SECONDS)
             self._tasks.start(self._then_wake(self._deliver(notification)), f"deliver {notification.id}")
         for card in cards:
             self._tasks.start(self._then_wake(self._edit(card)), f"edit {card.id}")
         return bool(due or cards)
+
+    async def _renew_leases(self, now: datetime) -> None:
+        """Keep the leases of what is being delivered, before they end."""
+        renewed_later = now + timedelta(seconds=LEASE_SECONDS - RENEW_SECONDS)
+        if any(lease_until <= renewed_later for lease_until in self._leases.values()):
+            lease_until = now + timedelta(seconds=LEASE_SECONDS)
+            kept = await self._store.notifications.renew(self._owner, self._leases, lease_until)
+            self._leases = {number: lease_until for number in self._leases if number in kept}
+
+    async def _is_ours(self, notification: NotificationRow) -> bool:
+        """Return whether a notification is still leased by this process, long enough to be posted."""
+        now = self._clock()
+        lease_until = self._leases.get(notification.id)
+        if lease_until is not None and lease_until - now > timedelta(seconds=MARGIN_SECONDS):
+            return True
+        lease_until = now + timedelta(seconds=LEASE_SECONDS)
+        return bool(await self._store.notifications.renew(self._owner, [notification.id], lease_until))
 
     async def settle(self) -> None:
         """Wait until everything started has ended."""
@@ -216,11 +241,11 @@ class Outbox:
             else None
         )
         if user is None:
-            await self._store.notifications.silence(notification.id, "nobody here is known as the commit's author")
+            await self._store.notifications.silence(notification, "nobody here is known as the commit's author")
         elif not await self._people.wants_broken(notification.team, user):
-            await self._store.notifications.silence(notification.id, f"<@{user}> wants no direct message about it")
-        elif not await self._store.notifications.readdress(notification.id, user, self._clock()):
-            await self._store.notifications.silence(notification.id, f"<@{user}> gets it anyway")
+            await self._store.notifications.silence(notification, f"<@{user}> wants no direct message about it")
+        elif not await self._store.notifications.readdress(notification, user, self._clock()):
+            await self._store.notifications.silence(notification, f"<@{user}> gets it anyway")
 
     async def _deliver(self, notification: NotificationRow) -> None:
         try:
@@ -228,6 +253,8 @@ class Outbox:
                 await self._try(notification)
         except TimeoutError:
             await self._later(notification, self._pause(notification), unsure=True)
+        finally:
+            self._leases.pop(notification.id, None)
 
     async def _try(self, notification: NotificationRow) -> None:
         if notification.channel == AUTHOR:
@@ -267,14 +294,14 @@ class Outbox:
     async def _kept_back(self, notification: NotificationRow) -> bool:
         """Return whether a notification is not to be posted now, or not as it is, after all."""
         if why := await self._unwanted(notification):
-            await self._store.notifications.silence(notification.id, why)
+            await self._store.notifications.silence(notification, why)
             return True
         if notification.event == Event.FINISHED and await self._gathered(notification):
             return True
         if notification.event != Event.STARTED and _is_person(notification.channel):
             why = await self._quiet(notification, self._clock())
             if why:
-                await self._store.notifications.hold(notification.id, why)
+                await self._store.notifications.hold(notification, why)
             return bool(why)
         return False
 
@@ -283,6 +310,9 @@ class Outbox:
             notification = await self._marked_late(notification)
         drawn = await self._drawn(notification, repeated=repeated)
         if drawn is None:
+            return
+        if not await self._is_ours(notification):
+            log.warning("another process has taken over a notification", extra={"notification": notification.id})
             return
         try:
             channel, ts = await self._post(notification, drawn.message)
@@ -327,13 +357,13 @@ class Outbox:
             await self._set_aside(notification, f"it could not be drawn: {type(exc).__name__}")
             return None
         if drawn is None:
-            await self._store.notifications.fail(notification.id, "its build or connection is gone")
+            await self._store.notifications.fail(notification, "its build or connection is gone")
         return drawn
 
     async def _set_aside(self, notification: NotificationRow, reason: str) -> None:
         """Give a notification up that harms, and have a plain one posted that names it by a reference in the log."""
         if notification.event == Event.UNDRAWABLE:
-            await self._store.notifications.fail(notification.id, reason)
+            await self._store.notifications.fail(notification, reason)
             return
         reference = "".join(secrets.choice(REFERENCE) for _ in range(4))
         log.error(
@@ -342,7 +372,7 @@ class Outbox:
         )
         label = f"build #{notification.number}" if notification.number is not None else "a build"
         plain = decisions.undrawable_row(notification, reference, label, self._clock())
-        await self._store.notifications.replace(notification.id, f"{reason} (reference {reference})", plain)
+        await self._store.notifications.replace(notification, f"{reason} (reference {reference})", plain)
 
     async def _post(self, notification: NotificationRow, message: Message) -> tuple[str, str]:
         key = key_of(notification)
@@ -395,7 +425,9 @@ class Outbox:
                 shown=drawn.message.text,
                 edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
             )
-        await self._store.notifications.set_sent(notification.id, ts=ts, card=card, now=now)
+        if not await self._store.notifications.set_sent(notification, ts=ts, card=card, now=now):
+            log.warning("a notification was posted after its lease", extra={"notification": notification.id})
+            return
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
 
     async def _later(
@@ -404,11 +436,11 @@ class Outbox:
         """Try again at a later time; what is a day old is given up, whatever the number of tries."""
         now = self._clock()
         if now - (notification.first_tried_at or notification.created_at) >= GIVE_UP_AFTER:
-            await self._store.notifications.fail(notification.id, "Slack could not take it for a day")
+            await self._store.notifications.fail(notification, "Slack could not take it for a day")
             log.warning("a notification was given up", extra={"notification": notification.id})
             await self._undelivered(notification, SlackError(GIVEN_UP), drawn)
             return
-        await self._store.notifications.requeue(notification.id, due_at=now + timedelta(seconds=seconds), unsure=unsure)
+        await self._store.notifications.requeue(notification, due_at=now + timedelta(seconds=seconds), unsure=unsure)
 
     def _pause(self, notification: NotificationRow) -> float:
         return RETRY_SECONDS[min(max(notification.tries, 1), len(RETRY_SECONDS)) - 1]
@@ -422,13 +454,13 @@ class Outbox:
             log.warning("Slack refused a notification", extra={"code": exc.code, "channel": notification.channel})
             await self._later(notification, self._pause(notification), unsure=False, drawn=drawn)
             return
-        await self._store.notifications.fail(notification.id, f"Slack refused: {exc.code}")
+        await self._store.notifications.fail(notification, f"Slack refused: {exc.code}")
         log.warning("Slack will not take a notification", extra={"code": exc.code, "channel": notification.channel})
         await self._undelivered(notification, exc, drawn)
 
     async def _edit(self, card: CardRow) -> None:
         try:
-            async with asyncio.timeout(WORK_SECONDS):
+            async with asyncio.timeout(EDIT_SECONDS):
                 await self._redraw(card)
         except TimeoutError:
             await self._store.cards.touch(card.id or 0, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
@@ -442,7 +474,7 @@ class Outbox:
             raise
         except Exception:
             log.exception("a card could not be drawn", extra={"card": card.id})
-            await self._store.cards.set_edited(number, shown=card.shown, live=card.live, now=self._clock())
+            await self._store.cards.set_edited(card, shown=card.shown, live=card.live, now=self._clock())
             return
         if drawn is None:
             await self._store.cards.delete(number)
@@ -463,7 +495,7 @@ class Outbox:
             now = self._clock()
             again_at = now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None
             await self._store.cards.set_edited(
-                number, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at
+                card, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at
             )
 
 

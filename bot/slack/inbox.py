@@ -1,10 +1,11 @@
 """The durable inbox: what Slack delivers is written before its ack, done at most once, and answered once.
 
-    received -> claimed -> [acting] -> [answering] -> closed
+    received -> claimed -> [acting] -> [answering <-> unanswered] -> closed
 
 Each arrow is a committed write. A process that dies leaves its rows open; when their lease ends another process (or
 the same one after its restart) claims them. What had not begun to act is done then. What had may have taken effect:
 its sender is told so, and it is not repeated. What was being answered is answered again, marked as possibly repeated.
+An answer that Slack does not take now is given later, by whichever process.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from bot.core.tasks import Tasks
 from bot.core.text import valid
 from bot.security.vault import Vault
 from bot.slack.deliveries import Ack, Body, Identity, identify, is_addressed_to_us, needed, sender_of
-from bot.slack.sender import Sender, SlackError
+from bot.slack.sender import Sender, SlackError, SlackLimited, SlackPassing, SlackUnsure
 from bot.store import Store
 from bot.store.inbox import InboxKind, InboxState, NewDelivery, OpenDelivery, Step
 from bot.store.store import Transaction
@@ -43,6 +44,9 @@ MOST_CLAIMS = 4
 LATEST = timedelta(minutes=15)
 """What was not begun by then is reported and not done: nobody expects it any more."""
 RESPONSE_URL_FOR = timedelta(minutes=25)
+ANSWER_FOR = timedelta(hours=6)
+"""How long an answer is tried to be given that Slack does not take."""
+LONGEST_PAUSE_SECONDS = 60.0
 WORDS_LENGTH = 300
 
 _current: ContextVar["Delivery | None"] = ContextVar("delivery", default=None)
@@ -69,6 +73,8 @@ class Delivery:
         self.kind = kind
         self.state = state
         self.is_started = False
+        self._answer = ""
+        self._is_doubtful = state is InboxState.ANSWERING
 
     async def begin_act(self) -> None:
         """Write that the act begins, once. Raises TakenOverError where another process has it, StoreError."""
@@ -80,6 +86,8 @@ class Delivery:
 
         Where the database is away the answer is given all the same: its loss would be worse than its repetition.
         """
+        if not self._answer:
+            self._answer = text
         if self.state in {InboxState.ANSWERING, InboxState.CLOSED}:
             return
         with suppress(StoreError):
@@ -93,15 +101,34 @@ class Delivery:
         """Let the same delivery come again: nothing came of this one, and its sender knows."""
         await self._end(Step(id=self.id, fence=self.fence, state=InboxState.CLOSED, is_gone=True))
 
-    async def release(self) -> None:
-        """Give it to another process at once."""
-        step = Step(id=self.id, fence=self.fence, state=self.state, lease_until=self._inbox.clock())
+    async def postpone(self, exc: SlackPassing) -> bool:
+        """Have the answer given later, as Slack did not take it now; return False where there is none to give.
+
+        Only where it may have arrived nevertheless, it will be marked as possibly repeated.
+        """
+        if self.state is not InboxState.ANSWERING or not self._answer:
+            return False
+        log.info("an answer is given later", extra={"delivery": self.id, "code": exc.code})
+        if not isinstance(exc, SlackUnsure) and not self._is_doubtful:
+            with suppress(StoreError):
+                await self._advance(InboxState.UNANSWERED, answer=self._answer)
+        pause = exc.retry_after if isinstance(exc, SlackLimited) else 0.0
+        await self.release(max(pause, min(2.0**self.fence, LONGEST_PAUSE_SECONDS)))
+        return True
+
+    async def release(self, after_seconds: float = 0.0) -> None:
+        """Give it to another process, at once or after a while."""
+        lease_until = self._inbox.clock() + timedelta(seconds=after_seconds)
+        step = Step(id=self.id, fence=self.fence, state=self.state, lease_until=lease_until)
         with suppress(StoreError):
             await self._inbox.store.inbox.advance(step)
         self._inbox.held.discard(self.id)
 
     async def run(self, work: Awaitable[None]) -> None:
-        """Await the work of this delivery, and close it at the end whatever comes of it."""
+        """Await the work of this delivery, and close it at the end whatever comes of it.
+
+        Work that raises SlackPassing while it answers is not at its end: the answer is given later.
+        """
         self.is_started = True
         try:
             with self.current():
@@ -112,6 +139,10 @@ class Delivery:
         except asyncio.CancelledError:
             await asyncio.shield(self.release())
             raise
+        except SlackPassing as exc:
+            if not await self.postpone(exc):
+                log.info("Slack was not there for what was to be done", extra={"delivery": self.id, "code": exc.code})
+                await self.close("broke")
         except Exception:
             await self.close("broke")
             raise
@@ -232,7 +263,7 @@ class Inbox:
         """Do what `run` does, once; what is taken over goes on beside."""
         now = self.clock()
         if self.held and (self._renewed_at is None or (now - self._renewed_at).total_seconds() >= RENEW_SECONDS):
-            await self.store.inbox.renew(self._owner, now + LEASE)
+            await self.store.inbox.renew(self._owner, self.held, now + LEASE)
             self._renewed_at = now
         if not await self.store.inbox.is_waiting(now):
             return
@@ -317,7 +348,7 @@ class Inbox:
 
     async def _go_on(self, delivery: Delivery, row: OpenDelivery, body: dict[str, Any]) -> None:
         match row.state:
-            case InboxState.ANSWERING:
+            case InboxState.ANSWERING | InboxState.UNANSWERED:
                 await self._answer_again(delivery, row, body)
             case InboxState.ACTING:
                 await self._explain(delivery, row, body, MAY_HAVE_STARTED, "may have started")
@@ -341,7 +372,8 @@ class Inbox:
         if outcome == "may have started" or is_addressed_to_us(row.kind, body):
             told = self._worded(row, body, text)
             await delivery.begin_answer(told)
-            await self._answer(row, body, told)
+            if not await self._is_answered(delivery, row, body, told):
+                return
         log.warning("a delivery was not done to its end", extra={"delivery": row.id, "outcome": outcome})
         await (delivery.forget() if again else delivery.close(outcome))
 
@@ -350,19 +382,33 @@ class Inbox:
         if answer and self._vault.can_seal:
             with suppress(BotError):
                 answer = self._vault.open(answer, about=f"inbox/{row.id}/answer")
-        if answer:
-            await self._answer(row, body, answer, note=REPEATED)
-        await delivery.close("answered again" if answer else "done")
+        if answer and self.clock() - row.received_at < ANSWER_FOR:
+            note = REPEATED if row.state is InboxState.ANSWERING else ""
+            await delivery.begin_answer(answer)
+            if not await self._is_answered(delivery, row, body, answer, note=note):
+                return
+        await delivery.close("answered later" if answer else "done")
+
+    async def _is_answered(
+        self, delivery: Delivery, row: OpenDelivery, body: Body, text: str, *, note: str = ""
+    ) -> bool:
+        """Answer, and return False where Slack does not take it now: then it is given later."""
+        try:
+            await self._answer(row, body, text, note=note)
+        except SlackPassing as exc:
+            return not await delivery.postpone(exc)
+        return True
 
     async def _report(self, row: OpenDelivery, body: Body, text: str) -> None:
-        await self._answer(row, body, self._worded(row, body, text))
+        with suppress(SlackPassing):
+            await self._answer(row, body, self._worded(row, body, text))
 
     def _worded(self, row: OpenDelivery, body: Body, text: str) -> str:
         words = escape(clip(" ".join(sender_of(row.kind, body).words.split()), WORDS_LENGTH).replace("`", "'"))
         return text.format(what=f"`{words}`" if words else "what you asked for")
 
     async def _answer(self, row: OpenDelivery, body: Body, text: str, *, note: str = "") -> None:
-        """Tell the sender only, in the way that is still open."""
+        """Tell the sender only, in the way that is still open. Raises SlackPassing where Slack may take it later."""
         whole = f"{note}\n{text}" if note else text
         message = Message(text=whole, blocks=tuple(sections(whole.splitlines())))
         sender = sender_of(row.kind, body)
@@ -371,16 +417,25 @@ class Inbox:
             return
         event = body.get("event")
         is_direct = isinstance(event, dict) and event.get("channel_type") == "im"
-        with suppress(SlackError):
+        try:
             if sender.channel and sender.user and not is_direct and row.kind not in self.resume:
-                with suppress(SlackError):
+                try:
                     await self._sender.ephemeral(
                         sender.team, sender.channel, sender.user, message, thread=sender.thread
                     )
+                except SlackPassing:
+                    raise
+                except SlackError:
+                    log.info("an answer goes to the person", extra={"delivery": row.id})
+                else:
                     return
-            where = sender.channel if is_direct or row.kind in self.resume else sender.user
-            if where or sender.user:
-                await self._sender.post(sender.team, where or sender.user, message)
+            place = sender.channel if is_direct or row.kind in self.resume else sender.user
+            if place or sender.user:
+                await self._sender.post(sender.team, place or sender.user, message)
+        except SlackPassing:
+            raise
+        except SlackError as exc:
+            log.warning("an answer can't be delivered", extra={"delivery": row.id, "code": exc.code})
 
 
 MAY_HAVE_STARTED = (
@@ -391,7 +446,7 @@ TOO_LATE = "I was away when you sent {what}, and it is too late to do it now. No
 GIVEN_UP = "I tried {what} several times and was stopped each time before I began. Nothing was done."
 FORM_LOST = "I was restarted before I could do what your form “{what}” says. Nothing was done: send it again."
 FORM_REFUSED = "I was restarted while your form {what} was on its way, and now it needs a correction. Nothing was done: open it again."
-REPEATED = "_Possibly repeated: I was restarted while I answered._"
+REPEATED = "_Possibly repeated: I can't tell whether my first answer reached you._"
 
 
 def _keeps_form_open(reply: Ack) -> bool:

@@ -99,7 +99,11 @@ class SlackError(BotError):
         self.code = code
 
 
-class SlackLimited(SlackError):
+class SlackPassing(SlackError):
+    """A refusal or a fault that passes: what was tried may be tried again later."""
+
+
+class SlackLimited(SlackPassing):
     """Slack requires a pause of `retry_after` seconds."""
 
     def __init__(self, retry_after: float) -> None:
@@ -107,14 +111,14 @@ class SlackLimited(SlackError):
         self.retry_after = retry_after
 
 
-class SlackUnsure(SlackError):
+class SlackUnsure(SlackPassing):
     """No answer came: whether the call took effect is unknown."""
 
     def __init__(self) -> None:
         super().__init__("no_answer")
 
 
-class SlackUnreachable(SlackError):
+class SlackUnreachable(SlackPassing):
     """Nothing was sent: no connection."""
 
     def __init__(self) -> None:
@@ -305,18 +309,25 @@ class Sender:
         return frozenset(scope.strip() for scope in listed.split(",") if scope.strip())
 
     async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
-        """Answer through a response_url and return whether Slack took it (it works five times within 30 minutes)."""
+        """Answer through a response_url (it works five times within 30 minutes).
+
+        Return False where Slack does not take it, for good. Raises SlackPassing where it may take it later, among them
+        SlackUnsure where it may have taken it already.
+        """
         body: dict[str, Any] = {
             "response_type": "in_channel" if public else "ephemeral",
             "replace_original": replace,
             **message.payload(),
         }
         webhook = AsyncWebhookClient(url, session=self._session, retry_handlers=[])
-        try:
+        with faults():
             reply = await webhook.send_dict(body)
-        except (*WIRE_FAULTS, *NOT_SLACKS):
-            log.warning("an answer could not be delivered through its response_url")
-            return False
+        if reply.status_code == 429:
+            raise SlackLimited(_retry_after(reply.headers))
+        if reply.status_code >= 500 or reply.status_code == 408:
+            raise SlackUnsure
+        if reply.status_code != 200:
+            log.warning("Slack does not take an answer through its response_url", extra={"status": reply.status_code})
         return reply.status_code == 200
 
     async def _client(self, team: str) -> AsyncWebClient:
@@ -421,10 +432,15 @@ def _named(exc: SlackApiError) -> SlackError:
     headers = getattr(answer, "headers", {}) or {}
     code = str(body.get("error") or "") if isinstance(body, dict) else ""
     if status == 429 or code in LIMITED:
-        wait = str(headers.get("Retry-After") or headers.get("retry-after") or "")
-        seconds = float(wait) if wait.isascii() and wait.isdigit() else USUAL_PAUSE_SECONDS
-        return SlackLimited(min(seconds, LONGEST_PAUSE_SECONDS))
+        return SlackLimited(_retry_after(headers))
     if status >= 500 or status == 408 or code in PASSING or not code:
         # Without a code it is no answer of Slack's: a proxy's page, a broken answer.
         return SlackUnsure()
     return SlackError(code)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    """Return the seconds that a refusal requires, the usual ones where it names none."""
+    wait = str(headers.get("Retry-After") or headers.get("retry-after") or "")
+    seconds = float(wait) if wait.isascii() and wait.isdigit() else USUAL_PAUSE_SECONDS
+    return min(seconds, LONGEST_PAUSE_SECONDS)

@@ -73,12 +73,18 @@ class Attempts(Repository):
             await redraw_cards(db, key, attempt_no, now)
             await mark_moved(db, {key})
 
-    async def claim_uncounted(self, now: datetime, limit: int, lease_seconds: float = 60) -> list[AttemptRow]:
+    async def claim_uncounted(self, now: datetime, limit: int, lease_seconds: float = 30) -> list[AttemptRow]:
         """Claim attempts whose issue counts are still to be read, newest first; unread ones come back after the lease."""
         rows = await self._fetch(
             CLAIM_UNCOUNTED, writes=True, now=now, until=now + timedelta(seconds=lease_seconds), limit=limit
         )
         return sorted(ATTEMPT.made(rows), key=lambda row: row.completed_at, reverse=True)
+
+    async def release_leases(self, now: datetime) -> None:
+        """Have the details of attempts read now that somebody claimed: whoever did is gone for certain."""
+        claimed = ATTEMPT.update().where(ATTEMPT.c.counts_due_at > now, ATTEMPT.c.counts_tries > 0)
+        async with self._write() as db:
+            await db.execute(claimed.values(counts_due_at=now))
 
     async def give_up_counts(self, attempt_id: int) -> None:
         """Stop asking for an attempt's issue counts; its notifications wait no longer, and its cards say so."""

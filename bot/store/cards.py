@@ -46,16 +46,22 @@ class Cards(Repository):
         return sorted(CARD.made(rows), key=lambda card: card.id)
 
     async def set_edited(
-        self, card_id: int, *, shown: str, live: bool, now: datetime, again_at: datetime | None = None
+        self, leased: CardRow, *, shown: str, live: bool, now: datetime, again_at: datetime | None = None
     ) -> None:
-        """Remember what a card shows now, and whether it still follows its build.
+        """Remember what a leased card shows now, and whether it still follows its build.
 
+        Where somebody else has leased it since, this edit may have replaced theirs: the card is due once more.
         `again_at` is when to draw it anew if nothing happens before, for time moves on a card as well.
         """
         async with self._write() as db:
             untouched = CARD.c.edit_due_at == CARD.c.lease_until
             due = case((untouched, again_at), else_=CARD.c.edit_due_at)
-            await self._set_card(db, card_id, shown=shown, live=live, edited_at=now, edit_due_at=due, lease_until=None)
+            edited = CARD.update().where(CARD.c.id == leased.id, CARD.c.lease_until == leased.lease_until)
+            changed = await db.execute(
+                edited.values(shown=shown, live=live, edited_at=now, edit_due_at=due, lease_until=None)
+            )
+            if not changed.rowcount:
+                await self._set_card(db, leased.id, edit_due_at=now)
 
     async def touch(self, card_id: int, due_at: datetime) -> None:
         """Make a card due at a time, whoever had it."""

@@ -4,7 +4,7 @@ Its rows are written by every slash command, so its statements are prepared; on 
 one trip to the database's thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -38,11 +38,16 @@ class InboxKind(StrEnum):
 
 
 class InboxState(StrEnum):
-    """How far it is: not begun, its act may have taken effect, its answer may have been delivered, or at its end."""
+    """How far it is.
+
+    Not begun; its act may have taken effect; its answer may have been delivered; its answer was not delivered, and is
+    to be; at its end.
+    """
 
     CLAIMED = "claimed"
     ACTING = "acting"
     ANSWERING = "answering"
+    UNANSWERED = "unanswered"
     CLOSED = "closed"
 
 
@@ -83,7 +88,10 @@ class OpenDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A change of a row, made only while its fence is the one of the claim; the result is whether it was made."""
+    """A change of a row, made only while its fence is the one of the claim; the result is whether it was made.
+
+    With `lease_until` nothing but the lease changes.
+    """
 
     id: int
     fence: int
@@ -174,9 +182,9 @@ class Inbox(Repository):
         """Write how far a claimed delivery is; return False where another process has claimed it since."""
         return bool(await self._write_change(step))
 
-    async def renew(self, owner: str, lease_until: datetime) -> None:
-        """Prolong the leases of all that a process has open."""
-        held = update(INBOX).where(INBOX.c.lease_owner == owner, INBOX.c.closed_at.is_(None))
+    async def renew(self, owner: str, ids: Iterable[int], lease_until: datetime) -> None:
+        """Prolong the leases of what a process is at work on."""
+        held = update(INBOX).where(INBOX.c.id.in_(list(ids)), INBOX.c.lease_owner == owner, INBOX.c.closed_at.is_(None))
         async with self._write() as db:
             await db.execute(held.values(lease_until=lease_until))
 

@@ -1,6 +1,6 @@
 """Notifications on their way to Slack, in order, each once; and the cards that they become."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -101,18 +101,36 @@ class Notifications(Repository):
         rows = await self._fetch(CLAIM, writes=True, owner=owner, now=now, until=until, limit=limit)
         return sorted(NOTIFICATION.made(rows), key=lambda row: (row.due_at, row.id))
 
-    async def set_sent(self, notification_id: int, *, ts: str, card: NewCard | None, now: datetime) -> None:
-        """Remember that a notification was posted, and the card that it became.
+    async def renew(self, owner: str, ids: Iterable[int], lease_until: datetime) -> frozenset[int]:
+        """Prolong a process's leases of notifications that it delivers, and return which of them it still has."""
+        renewed = (
+            NOTIFICATION.update()
+            .where(
+                NOTIFICATION.c.id.in_(list(ids)),
+                NOTIFICATION.c.lease_owner == owner,
+                NOTIFICATION.c.state == LEASED,
+            )
+            .values(lease_until=lease_until)
+            .returning(NOTIFICATION.c.id)
+        )
+        async with self._write() as db:
+            return frozenset((await db.execute(renewed)).scalars())
 
+    async def set_sent(self, leased: NotificationRow, *, ts: str, card: NewCard | None, now: datetime) -> bool:
+        """Remember that a leased notification was posted, and the card that it became.
+
+        Return False where somebody else has leased it since: they find what was posted.
         Where the build moved between drawing and posting, the card is due for an edit; so are the build's other cards in
         the channel, which may have to give way to this one.
         """
-        query = select(NOTIFICATION.c.moved).where(NOTIFICATION.c.id == notification_id).with_for_update()
+        query = select(NOTIFICATION.c.moved).where(_fenced(leased)).with_for_update()
         async with self._write() as db:
             moved: bool | None = await db.scalar(query)
+            if moved is None:
+                return False
             await self._set_notification(
                 db,
-                NOTIFICATION.c.id == notification_id,
+                NOTIFICATION.c.id == leased.id,
                 state=SENT,
                 ts=ts,
                 sent_at=now,
@@ -120,7 +138,7 @@ class Notifications(Repository):
                 unsure=False,
             )
             if card is not None:
-                data = values(card) | {"notification": notification_id}
+                data = values(card) | {"notification": leased.id}
                 if moved:
                     data["edit_due_at"] = now
                 await self._put(db, ADD_CARD, [data])
@@ -131,16 +149,17 @@ class Notifications(Repository):
                     CARD.c.ts != card.ts,
                 )
                 await db.execute(others.values(edit_due_at=now))
+        return True
 
-    async def requeue(self, notification_id: int, *, due_at: datetime, unsure: bool) -> None:
-        """Give a notification back for another try at a time. `unsure` says that the post may have arrived all the same.
+    async def requeue(self, leased: NotificationRow, *, due_at: datetime, unsure: bool) -> None:
+        """Give a leased notification back for another try at a time. `unsure` says that the post may have arrived all the same.
 
         One that somebody else has sent meanwhile, because this lease ran out, stays sent.
         """
         async with self._write() as db:
             await self._set_notification(
                 db,
-                _leased(notification_id),
+                _leased(leased),
                 state=PENDING,
                 due_at=due_at,
                 unsure=unsure,
@@ -148,30 +167,30 @@ class Notifications(Repository):
                 lease_until=None,
             )
 
-    async def fail(self, notification_id: int, reason: str) -> None:
+    async def fail(self, leased: NotificationRow, reason: str) -> None:
         """Give a leased notification up."""
-        await self._end_lease(notification_id, FAILED, reason)
+        await self._end_lease(leased, FAILED, reason)
 
-    async def silence(self, notification_id: int, reason: str) -> None:
+    async def silence(self, leased: NotificationRow, reason: str) -> None:
         """Give a leased notification up without posting it, as decided."""
-        await self._end_lease(notification_id, SILENT, reason)
+        await self._end_lease(leased, SILENT, reason)
 
-    async def hold(self, notification_id: int, reason: str) -> None:
+    async def hold(self, leased: NotificationRow, reason: str) -> None:
         """Hold a leased notification back."""
-        await self._end_lease(notification_id, HELD, reason)
+        await self._end_lease(leased, HELD, reason)
 
-    async def readdress(self, notification_id: int, channel: str, now: datetime) -> bool:
+    async def readdress(self, leased: NotificationRow, channel: str, now: datetime) -> bool:
         """Give a leased notification to another channel (or person), and return False if that one has been notified already."""
         row_key = ("team", "link", "connection", "pipeline", "build", "attempt_no", "event")
         row, other = NOTIFICATION.c, NOTIFICATION.table.alias("other").c
         same = [other[name] == row[name] for name in row_key]
-        twin = select(other.id).where(*same, other.channel == channel, row.id == notification_id)
+        twin = select(other.id).where(*same, other.channel == channel, row.id == leased.id)
         async with self._write() as db:
             await self._own(db, [f"notifications of {channel}"])
             if await db.scalar(twin) is not None:
                 return False
             await self._set_notification(
-                db, _leased(notification_id), channel=channel, state=PENDING, due_at=now, lease_until=None, tries=0
+                db, _leased(leased), channel=channel, state=PENDING, due_at=now, lease_until=None, tries=0
             )
         return True
 
@@ -296,18 +315,16 @@ class Notifications(Repository):
         async with self._read() as db:
             return await db.scalar(later.limit(1)) is not None
 
-    async def replace(self, notification_id: int, reason: str, plain: NewNotification) -> None:
+    async def replace(self, leased: NotificationRow, reason: str, plain: NewNotification) -> None:
         """Set a leased notification aside for good, with the reason, and have a plain one posted in its place."""
         async with self._write() as db:
-            set_aside = await self._set_notification(
-                db, _leased(notification_id), state=FAILED, reason=reason, lease_until=None
-            )
+            set_aside = await self._set_notification(db, _leased(leased), state=FAILED, reason=reason, lease_until=None)
             if set_aside:
                 await self._put(db, ADD_NOTIFICATION, [plain])
 
-    async def _end_lease(self, notification_id: int, state: NotificationState, reason: str) -> None:
+    async def _end_lease(self, leased: NotificationRow, state: NotificationState, reason: str) -> None:
         async with self._write() as db:
-            await self._set_notification(db, _leased(notification_id), state=state, reason=reason, lease_until=None)
+            await self._set_notification(db, _leased(leased), state=state, reason=reason, lease_until=None)
 
     async def _set_notification(
         self, db: AsyncConnection, which: ColumnElement[bool], **fields: str | int | datetime | None
@@ -316,8 +333,17 @@ class Notifications(Repository):
         return (await db.execute(changed)).rowcount
 
 
-def _leased(notification_id: int) -> ColumnElement[bool]:
-    return and_(NOTIFICATION.c.id == notification_id, NOTIFICATION.c.state == LEASED)
+def _fenced(leased: NotificationRow) -> ColumnElement[bool]:
+    """Return the condition that nobody has leased a notification since: each claim counts a try."""
+    return and_(
+        NOTIFICATION.c.id == leased.id,
+        NOTIFICATION.c.lease_owner == leased.lease_owner,
+        NOTIFICATION.c.tries == leased.tries,
+    )
+
+
+def _leased(leased: NotificationRow) -> ColumnElement[bool]:
+    return and_(_fenced(leased), NOTIFICATION.c.state == LEASED)
 
 
 def _held(notification_id: int) -> ColumnElement[bool]:

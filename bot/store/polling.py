@@ -1,6 +1,6 @@
 """Poll targets: what is polled when, by whom, and the webhook events that come in between."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -112,6 +112,16 @@ class Polling(Repository):
         until = now + timedelta(seconds=lease_seconds)
         rows = await self._fetch(CLAIM, writes=True, owner=owner, now=now, until=until, limit=limit)
         return sorted(POLL_TARGET.made(rows), key=lambda poll_target: (poll_target.due_at, poll_target.id))
+
+    async def renew(self, owner: str, ids: Iterable[int], lease_until: datetime) -> None:
+        """Prolong a process's leases of poll targets that it polls."""
+        held = POLL_TARGET.update().where(
+            POLL_TARGET.c.id.in_(list(ids)),
+            POLL_TARGET.c.lease_owner == owner,
+            POLL_TARGET.c.lease_until.is_not(None),
+        )
+        async with self._write() as db:
+            await db.execute(held.values(lease_until=lease_until))
 
     async def release(
         self,

@@ -1,17 +1,21 @@
 """The HTTP server: uvicorn, guarded against requests that never end and against running out of files."""
 
 import asyncio
+import contextlib
 import logging
 import resource
+import signal
 import socket
+import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import HANDLED_SIGNALS
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +103,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn that reports the port once it listens."""
+    """uvicorn that reports the port once it listens, and returns at a signal to stop."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
         super().__init__(config)
@@ -112,6 +116,23 @@ class Server(uvicorn.Server):
             for listening in server.sockets:
                 self._ready(listening.getsockname()[1])
                 return
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop serving at a signal; the caller drains what was acknowledged.
+
+        uvicorn raises the signal again once it has stopped, which ends the process there and then.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def make_server(app: ASGIApp, *, host: str, port: int, ready: Callable[[int], None]) -> Server:

@@ -20,7 +20,7 @@ from bot.blocks.message import section, suggestions
 from bot.core.tasks import Tasks
 from bot.slack.deliveries import Ack
 from bot.slack.inbox import tracked
-from bot.slack.sender import Sender, SlackError
+from bot.slack.sender import Sender, SlackError, SlackPassing
 from commands.core import executor
 from commands.core.context import Context, Services, Source
 from commands.core.executor import Handled
@@ -249,6 +249,8 @@ class SlackApp:
         try:
             async with self._running:
                 await work()
+        except SlackPassing:
+            raise  # the inbox has an answer given later
         except SlackError as exc:
             log.info("Slack refused while an event was handled", extra={"code": exc.code})
 

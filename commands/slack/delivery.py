@@ -1,6 +1,7 @@
 """Show answers where the person is: a modal, the thread, the response_url, a message, a file."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from bot.blocks.plain import plainly
 from bot.blocks.text import escape
 from bot.core.errors import BotError
 from bot.slack.inbox import begin_answer
-from bot.slack.sender import GONE, Sender, SlackError
+from bot.slack.sender import GONE, Sender, SlackError, SlackPassing, SlackUnsure
 from commands.core import executor
 from commands.core.context import Answer, Context, File, Opening, Services, Source
 from commands.core.executor import Handled
@@ -33,13 +34,15 @@ class Delivery:
         self._sender = sender
 
     async def answer(self, text: str, context: Context, *, from_ephemeral: bool = False) -> None:
-        """Run a command and deliver its answer. Never raises for a refusal of Slack's."""
+        """Run a command and deliver its answer. Raises SlackPassing where Slack may take it later, no other refusal."""
         work = asyncio.ensure_future(executor.execute(text, context))
         asked_for_patience = await self._ask_for_patience(context, work)
         handled = await work
         answer = replace(handled.answer, replace=True) if asked_for_patience else handled.answer
         try:
             await self.deliver(context, answer, from_ephemeral=from_ephemeral or asked_for_patience)
+        except SlackPassing:
+            raise
         except SlackError as exc:
             log.warning("an answer could not be delivered", extra={"code": exc.code, "verb": handled.verb})
 
@@ -70,9 +73,11 @@ class Delivery:
                 await self.deliver(context, handled.answer)
 
     async def deliver_quietly(self, context: Context, answer: Answer) -> None:
-        """Deliver an answer; where Slack refuses, only the log says so."""
+        """Deliver an answer; where Slack refuses, only the log says so. Raises SlackPassing."""
         try:
             await self.deliver(context, answer)
+        except SlackPassing:
+            raise
         except SlackError as exc:
             log.warning("an answer could not be delivered", extra={"code": exc.code})
 
@@ -84,7 +89,8 @@ class Delivery:
         if answer.file is not None:
             await self._upload(context, answer.file)
         if from_ephemeral and (answer.public or answer.silent) and context.response_url:
-            await self._sender.respond(context.response_url, Message(text="Done."), replace=True)
+            with contextlib.suppress(SlackPassing):
+                await self._sender.respond(context.response_url, Message(text="Done."), replace=True)
         if answer.message is None or answer.silent:
             return
         message = answer.message if answer.public else await self._as_preferred(context, answer.message)
@@ -168,6 +174,8 @@ class Delivery:
         channel = context.channel or context.user
         try:
             await self._post(context, answer, message, channel=channel)
+        except SlackPassing:
+            raise
         except SlackError:
             if channel == context.user:
                 raise
@@ -212,7 +220,10 @@ class Delivery:
         if done:
             return False
         waiting = Message(text="The CI system takes its time. The answer will appear here.")
-        return await self._sender.respond(context.response_url, waiting)
+        try:
+            return await self._sender.respond(context.response_url, waiting)
+        except SlackPassing as exc:
+            return isinstance(exc, SlackUnsure)
 
 
 def _told_again(answer: Answer) -> str:

@@ -465,6 +465,9 @@ async def _arguments(request: Request) -> Json:
     return arguments
 
 
-def slack_app(slack: SlackApp, *, also: list[BaseRoute] | None = None) -> ASGIApp:
-    """Return an ASGI application of the local Slack and whatever else is to be served beside it."""
-    return DropConnections(Starlette(routes=[*slack.routes, *(also or [])]))
+def slack_app(
+    slack: SlackApp, *, also: list[BaseRoute] | None = None, around: Callable[[ASGIApp], ASGIApp] | None = None
+) -> ASGIApp:
+    """Return an ASGI application of the local Slack and whatever else is to be served beside it, wrapped by `around`."""
+    app: ASGIApp = Starlette(routes=[*slack.routes, *(also or [])])
+    return DropConnections(around(app) if around else app)

@@ -50,6 +50,7 @@ class Delivery:
         client: httpx.AsyncClient,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ack_seconds: float = ACK_SECONDS,
+        retry_delays: tuple[float, ...] = RETRY_DELAYS,
     ) -> None:
         self.workspace = workspace
         self.bot_url = bot_url
@@ -58,6 +59,7 @@ class Delivery:
         self._client = client
         self._sleep = sleep
         self._ack_seconds = ack_seconds
+        self._retry_delays = retry_delays
         self._sockets: list[WebSocket] = []
         self._waiting: dict[str, asyncio.Future[Json]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,7 +109,7 @@ class Delivery:
         return answer
 
     async def _repeat(self, payload: Json, reason: str) -> None:
-        for number, delay in enumerate(RETRY_DELAYS, 1):
+        for number, delay in enumerate(self._retry_delays, 1):
             await self._sleep(delay)
             retry = {
                 "x-slack-retry-num": str(number),

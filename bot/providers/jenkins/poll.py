@@ -122,8 +122,16 @@ class Poll:
         gap = last.number - before.number + before.is_running
         if gap <= 1:
             return [await self._read(job, str(last.number))]
-        listed = wire.Builds.of(await self._server.of_job(job, f"builds[{wire.RUN}]{{0,{min(gap, GAP)}}}"))
-        return list(parse_items(listed.builds or (), lambda raw: self._convert(raw, job)))
+        builds: list[Build] = []
+        asked_for = 0
+        while asked_for < min(gap, GAP):
+            # The newest ones are counted from the newest of now: a build that has begun meanwhile pushes one out.
+            asked_for = min(gap, GAP)
+            listed = wire.Builds.of(await self._server.of_job(job, f"builds[{wire.RUN}]{{0,{asked_for}}}"))
+            builds = list(parse_items(listed.builds or (), lambda raw: self._convert(raw, job)))
+            newest = max((build.number for build in builds if build.number is not None), default=0)
+            gap = newest - before.number + before.is_running
+        return builds
 
 
 def common_folder(jobs: Collection[str]) -> str:

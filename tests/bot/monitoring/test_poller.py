@@ -16,7 +16,21 @@ from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from bot.store.rows import NewMute, NotificationRow, PollTargetRow
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, card, ended, key, link, running, watch
+from tests.bot.store.rows import (
+    CHANNEL,
+    CONNECTION,
+    NOW,
+    PIPELINE,
+    TEAM,
+    ago,
+    card,
+    ended,
+    key,
+    leased,
+    link,
+    running,
+    watch,
+)
 from tests.bot.works import PLAIN, Works
 
 RED = Conclusion.FAILED
@@ -608,7 +622,9 @@ async def test_counts_that_can_not_be_read_are_tried_three_times(
     harness.works.put(ended())
     await harness.tick()
     await harness.store.notifications.claim("o", now=harness.clock() + timedelta(seconds=30), lease_seconds=60, limit=9)
-    await harness.store.notifications.set_sent(1, ts="1.1", card=card(), now=harness.clock())
+    await harness.store.notifications.set_sent(
+        await leased(harness.store, 1), ts="1.1", card=card(), now=harness.clock()
+    )
     for _try in range(5):
         await harness.tick(seconds=61)
     assert harness.works.took("counts") == ["b1"] * 3

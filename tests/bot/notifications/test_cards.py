@@ -42,6 +42,7 @@ from tests.bot.store.rows import (
     card,
     ended,
     key,
+    leased,
     link,
     notification,
     running,
@@ -446,7 +447,8 @@ async def test_acts_and_claims_stand_on_the_card_and_change_its_buttons(desk: De
 
 async def test_a_build_that_was_replaced_keeps_its_card_without_buttons(desk: Desk) -> None:
     await desk.record(ended(conclusion=RED))
-    await desk.store.notifications.set_sent(0, ts="1.1", card=card(), now=NOW)
+    await desk.store.notifications.add([about()])
+    await desk.store.notifications.set_sent(await leased(desk.store, 1), ts="1.1", card=card(), now=NOW)
     await desk.store.cards.note(key(), 1, team=TEAM, user="U7", text="rebuilt it as #413", at=NOW)
     await desk.store.recording.replace(key(), text="Rebuilt as #413", now=NOW)
     text = await desk.text(about())

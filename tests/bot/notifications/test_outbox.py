@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from bot.core.errors import StoreError
 from bot.core.models import Conclusion, IssueCounts, Person
 from bot.notifications.decisions import decide
 from bot.notifications.notification import AUTHOR, Extra
-from bot.notifications.outbox import GIVEN_UP, LEASE_SECONDS, LOST_LEASES, Drawn, Outbox, key_of
+from bot.notifications.outbox import GIVEN_UP, LEASE_SECONDS, LOST_LEASES, RENEW_SECONDS, Drawn, Outbox, key_of
 from bot.slack.installs import NotInstalled
 from bot.slack.sender import SearchResult, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store
@@ -190,6 +190,42 @@ async def test_a_sender_that_died_between_post_and_note_leaves_no_double(harness
     await harness.tick(seconds=LEASE_SECONDS)
     assert len(harness.slack.posts) == 1
     assert (await harness.row()).state == "sent"
+
+
+async def test_the_lease_of_a_slow_delivery_is_kept(harness: Harness) -> None:
+    await harness.store.notifications.add([notification()])
+    harness.slack.approval = asyncio.Event()
+    await harness.outbox.tick()
+    for _tick in range(9):
+        harness.clock.go(seconds=RENEW_SECONDS)
+        await harness.outbox.tick()
+        assert await harness.store.notifications.claim("other", now=harness.clock(), lease_seconds=9, limit=9) == []
+    harness.slack.approval.set()
+    await harness.outbox.settle()
+    assert (await harness.row()).state == "sent"
+
+
+async def test_who_was_away_for_longer_than_a_lease_posts_nothing_that_another_has_taken_over(harness: Harness) -> None:
+    await harness.store.notifications.add([notification()])
+
+    def paused(row: NotificationRow, repeated: bool) -> Drawn:
+        harness.clock.go(seconds=LEASE_SECONDS)
+        return harness.plain(row, repeated)
+
+    harness.draws = paused
+    taken: list[NotificationRow] = []
+    is_still_ours = harness.store.notifications.renew
+
+    async def after_another(owner: str, ids: Iterable[int], lease_until: datetime) -> frozenset[int]:
+        taken.extend(await harness.store.notifications.claim("other", now=harness.clock(), lease_seconds=60, limit=9))
+        return await is_still_ours(owner, ids, lease_until)
+
+    harness.store.notifications.renew = after_another  # type: ignore[method-assign]
+    await harness.tick()
+    assert [row.lease_owner for row in taken] == ["other"]
+    assert harness.slack.posts == []
+    row = await harness.row()
+    assert (row.state, row.lease_owner) == ("leased", "other")
 
 
 @pytest.mark.parametrize("code", ["missing_scope", "not_in_channel", "channel_not_found"])

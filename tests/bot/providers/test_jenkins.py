@@ -1,6 +1,7 @@
 """What is Jenkins' own: names and paths, the poll, ids of queued builds, stopping, crumbs, words of error pages."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -275,6 +276,23 @@ async def test_build_shown_before_it_had_a_number_keeps_its_id_in_lists_and_in_t
     assert [(build.id, build.number) for build in first.builds] == [("queue-912", 42)]
     assert [(build.id, build.conclusion) for build in second.builds] == [("queue-912", Conclusion.PASSED)]
     assert third.builds == ()
+
+
+async def test_build_that_begins_between_two_requests_of_a_poll_pushes_none_out() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked_for = re.search(r"\{0,(\d+)\}", str(request.url.params.get("tree")))
+        if asked_for is None:  # the newest was #20 then
+            last = {"number": 20, "building": False, "result": "SUCCESS"}
+            return httpx.Response(200, json={"fullName": SWEEP, "lastBuild": last})
+        newest_first = [a_build(number) for number in (21, 20, 19, 18, 17)]
+        return httpx.Response(200, json={"builds": newest_first[: int(asked_for[1])]})
+
+    transport = Scripted({"GET /job/sweep/api/json": answer})
+    async with opened(CASE, transport) as jenkins:
+        cursor = json.dumps({"marks": {SWEEP: [18, "SUCCESS"]}})
+        changes = await jenkins.changes(cursor, Watched(pipelines=frozenset({SWEEP})))
+    assert sorted(build.number or 0 for build in changes.builds) == [19, 20, 21]
+    assert len(transport.asked) == 3
 
 
 async def test_what_is_remembered_is_bounded() -> None:

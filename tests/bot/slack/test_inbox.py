@@ -15,6 +15,7 @@ from bot.core.tasks import Tasks
 from bot.security.vault import Vault, new_key
 from bot.slack.deliveries import Ack
 from bot.slack.inbox import Inbox, TakenOverError, begin_answer, tracked
+from bot.slack.sender import SlackLimited, SlackPassing, SlackUnreachable, SlackUnsure
 from bot.store import Store
 from bot.store.inbox import InboxKind
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT, changed
@@ -29,12 +30,18 @@ class Slack:
     """What reaches people."""
 
     takes_responses: bool = True
+    faults: list[SlackPassing] = field(default_factory=list)
+    """What the next responses end with, one each; one of an unknown fate arrives all the same."""
     responses: list[tuple[str, str]] = field(default_factory=list)
     ephemerals: list[tuple[str, str, str]] = field(default_factory=list)
     posts: list[tuple[str, str]] = field(default_factory=list)
 
     async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
+        if self.faults and not isinstance(self.faults[0], SlackUnsure):
+            raise self.faults.pop(0)
         self.responses.append((url, message.text))
+        if self.faults:
+            raise self.faults.pop(0)
         return self.takes_responses
 
     async def post(
@@ -205,8 +212,76 @@ async def test_an_answer_that_may_have_been_lost_is_given_again_and_marked(stage
     await stage.recover()
     assert stage.second.received == []
     assert stage.slack.responses == [
-        ("https://hooks.example/1", "_Possibly repeated: I was restarted while I answered._\nStarted #5")
+        (
+            "https://hooks.example/1",
+            "_Possibly repeated: I can't tell whether my first answer reached you._\nStarted #5",
+        )
     ]
+
+
+@pytest.mark.parametrize("fault", [SlackLimited(1.0), SlackUnreachable()])
+async def test_an_answer_that_slack_does_not_take_now_is_given_later_and_once(
+    stage: Stage, fault: SlackPassing
+) -> None:
+    stage.slack.faults = [fault, fault, fault]
+    await stage.first.take(COMMAND)
+    await stage.first.settle()
+    assert (stage.slack.texts, await stage.open_rows()) == ([], 1)
+    for _try in range(2):
+        stage.clock.go(seconds=9)
+        await stage.recover()
+        assert (stage.slack.texts, await stage.open_rows()) == ([], 1)
+    stage.clock.go(seconds=9)
+    await stage.recover()
+    assert (stage.slack.texts, await stage.open_rows()) == (["done"], 0)
+    assert len(stage.first.received) == 1
+    assert stage.second.received == []
+
+
+async def test_an_answer_of_unknown_fate_is_given_again_in_the_same_way_and_marked(stage: Stage) -> None:
+    stage.slack.faults = [SlackUnsure()]
+    await stage.first.take(COMMAND)
+    await stage.first.settle()
+    stage.slack.faults = [SlackLimited(1.0)]
+    for _try in range(2):
+        stage.clock.go(seconds=9)
+        await stage.recover()
+    marked = "_Possibly repeated: I can't tell whether my first answer reached you._\ndone"
+    assert stage.slack.texts == ["done", marked]
+    assert await stage.open_rows() == 0
+
+
+async def test_a_report_of_what_may_have_started_is_given_later_where_slack_does_not_take_it_now(stage: Stage) -> None:
+    stage.slack.faults = [SlackUnreachable()]
+    await stage.crash("dies_acting", COMMAND)
+    await stage.recover()
+    stage.clock.go(seconds=9)
+    await stage.recover()
+    (text,) = stage.slack.texts
+    assert text.startswith("I was restarted while I was doing")
+    assert await stage.open_rows() == 0
+
+
+async def test_an_answer_that_slack_does_not_take_for_hours_is_given_up(stage: Stage) -> None:
+    stage.slack.faults = [SlackUnreachable()]
+    await stage.first.take(COMMAND)
+    await stage.first.settle()
+    stage.clock.go(hours=7)
+    await stage.recover()
+    assert (stage.slack.texts, await stage.open_rows()) == ([], 0)
+
+
+async def test_an_answer_that_waits_is_given_although_its_process_works_on_others(stage: Stage) -> None:
+    stage.slack.faults = [SlackUnreachable()]
+    await stage.first.take(COMMAND)
+    await stage.first.settle()
+    stage.first.work = stage.first.dies_before_its_act
+    await stage.first.take(MENTION)
+    for _second in range(4):
+        stage.clock.go(seconds=6)
+        await stage.first.inbox.tick()
+        await stage.first.inbox.settle()
+    assert stage.slack.texts == ["done"]
 
 
 async def test_where_the_response_url_is_used_up_the_person_is_informed_in_the_channel_only_they_see(

@@ -118,3 +118,10 @@ async def record_told(store: Store, builds: Sequence[Build], **fields: Any) -> l
         recorded = await tx.recording.record(builds, **fields)
         await tx.notifications.add(told(recorded))
     return recorded
+
+
+async def leased(store: Store, number: int) -> NotificationRow:
+    """Return a notification as whoever leases it now has it."""
+    row = await store.notifications.get(number)
+    assert row is not None
+    return row

@@ -89,11 +89,26 @@ async def test_a_process_that_lost_its_claim_changes_nothing(store: Store) -> No
     assert not await store.inbox.advance(closing(received.id, fence=2))
 
 
+async def test_a_released_delivery_keeps_its_state_and_its_answer(store: Store) -> None:
+    first = await store.inbox.receive(delivery())
+    await store.inbox.advance(Step(id=first.id, fence=1, state=InboxState.ANSWERING, answer="Started #5"))
+    await store.inbox.advance(Step(id=first.id, fence=1, state=InboxState.CLAIMED, lease_until=NOW))
+    (row,) = await store.inbox.claim_abandoned("b", now=NOW, lease_until=NOW + LEASE, limit=9)
+    assert (row.state, row.answer) == (InboxState.ANSWERING, "Started #5")
+
+
+async def test_only_what_is_named_is_renewed(store: Store) -> None:
+    first, second = [await store.inbox.receive(delivery(key)) for key in ("k1", "k2")]
+    await store.inbox.renew("a", [first.id], NOW + LEASE * 3)
+    (row,) = await store.inbox.claim_abandoned("b", now=NOW + LEASE, lease_until=NOW + LEASE * 2, limit=9)
+    assert row.id == second.id
+
+
 async def test_a_released_delivery_may_come_again_and_a_lease_may_be_renewed_or_given_up(store: Store) -> None:
     first = await store.inbox.receive(delivery())
-    await store.inbox.renew("a", NOW + LEASE * 3)
+    await store.inbox.renew("a", [first.id], NOW + LEASE * 3)
     assert not await store.inbox.is_waiting(NOW + LEASE * 2)
-    await store.inbox.renew("b", NOW)
+    await store.inbox.renew("b", [first.id], NOW)
     assert not await store.inbox.is_waiting(NOW + LEASE * 2)
     assert await store.inbox.advance(Step(id=first.id, fence=1, state=InboxState.CLAIMED, lease_until=NOW))
     assert await store.inbox.is_waiting(NOW)

@@ -6,7 +6,7 @@ import pytest
 
 from bot.store import Store
 from bot.store.rows import CardRow, NotificationRow
-from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, card, ended, key, notification
+from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, card, ended, key, leased, notification
 
 MINUTE = timedelta(minutes=1)
 
@@ -21,7 +21,7 @@ async def claim_cards(store: Store, *, late: timedelta = timedelta(0)) -> list[C
 
 async def with_card(store: Store, **fields: Any) -> int:
     await store.notifications.add([notification()])
-    await store.notifications.set_sent(1, ts="1.1", card=card(**fields), now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(**fields), now=NOW)
     (row,) = await store.cards.of_build(key())
     assert row.id is not None
     return row.id
@@ -50,7 +50,7 @@ async def test_a_channel_gets_its_notifications_one_after_the_other(store: Store
         ("T2", CHANNEL, "b3"),
     ]
     assert await claim(store) == []
-    await store.notifications.set_sent(1, ts="1.1", card=None, now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=None, now=NOW)
     (second,) = await claim(store)
     assert (second.build, second.tries, second.unsure, second.lease_owner) == ("b2", 1, False, "w")
 
@@ -77,7 +77,7 @@ async def test_two_senders_never_have_the_same_notification_and_keep_the_order(s
         while rows := await claim(where, limit=2):
             for row in rows:
                 said.setdefault(row.channel, []).append(row.id or 0)
-                await where.notifications.set_sent(row.id or 0, ts=f"1.{row.id}", card=None, now=NOW)
+                await where.notifications.set_sent(row, ts=f"1.{row.id}", card=None, now=NOW)
 
     await asyncio.gather(send(store), send(other), send(store), send(other))
     await send(store)
@@ -97,11 +97,11 @@ async def test_a_notification_whose_sender_went_away_comes_back_unsure(store: St
 async def test_a_notification_given_back_comes_when_it_is_due_and_as_sure_as_it_was_said(store: Store) -> None:
     await store.notifications.add([notification()])
     await claim(store)
-    await store.notifications.requeue(1, due_at=NOW + MINUTE, unsure=False)
+    await store.notifications.requeue(await leased(store, 1), due_at=NOW + MINUTE, unsure=False)
     assert await claim(store) == []
     (row,) = await claim(store, late=MINUTE)
     assert (row.unsure, row.tries) == (False, 2)
-    await store.notifications.requeue(1, due_at=NOW + MINUTE, unsure=True)
+    await store.notifications.requeue(await leased(store, 1), due_at=NOW + MINUTE, unsure=True)
     (row,) = await claim(store, late=MINUTE)
     assert (row.unsure, row.tries) == (True, 3)
 
@@ -110,7 +110,7 @@ async def test_a_sent_notification_is_remembered_with_its_card(store: Store) -> 
     await store.notifications.add([notification()])
     await claim(store)
     given = card(shown="Build 1", edited_at=None)
-    await store.notifications.set_sent(1, ts="1.1", card=given, now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=given, now=NOW)
     row = await store.notifications.get(1)
     assert row is not None
     assert (row.state, row.ts, row.sent_at, row.lease_until) == ("sent", "1.1", NOW, None)
@@ -130,7 +130,7 @@ async def test_a_sent_notification_is_remembered_with_its_card(store: Store) -> 
 async def test_a_failed_notification_keeps_its_reason_and_lets_the_next_one_go(store: Store) -> None:
     await store.notifications.add([notification("b1"), notification("b2")])
     await claim(store)
-    await store.notifications.fail(1, "Slack refused: is_archived")
+    await store.notifications.fail(await leased(store, 1), "Slack refused: is_archived")
     assert [row.build for row in await claim(store)] == ["b2"]
     (row,) = await store.notifications.of_build(key())
     assert (row.state, row.reason) == ("failed", "Slack refused: is_archived")
@@ -139,13 +139,38 @@ async def test_a_failed_notification_keeps_its_reason_and_lets_the_next_one_go(s
 async def test_a_notification_that_another_has_sent_meanwhile_stays_sent(store: Store) -> None:
     await store.notifications.add([notification()])
     await claim(store)
-    await store.notifications.set_sent(1, ts="1.1", card=None, now=NOW)
-    await store.notifications.requeue(1, due_at=NOW, unsure=True)
-    await store.notifications.fail(1, "too late")
-    await store.notifications.hold(1, "too late")
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=None, now=NOW)
+    await store.notifications.requeue(await leased(store, 1), due_at=NOW, unsure=True)
+    await store.notifications.fail(await leased(store, 1), "too late")
+    await store.notifications.hold(await leased(store, 1), "too late")
     row = await store.notifications.get(1)
     assert row is not None
     assert (row.state, row.ts) == ("sent", "1.1")
+
+
+async def test_who_has_lost_a_lease_changes_nothing_any_more(store: Store, other: Store) -> None:
+    await store.notifications.add([notification()])
+    (late,) = await claim(store)
+    (ours,) = await claim(other, late=MINUTE)
+    assert not await store.notifications.set_sent(late, ts="1.1", card=card(), now=NOW)
+    await store.notifications.requeue(late, due_at=NOW, unsure=False)
+    await store.notifications.silence(late, "too late")
+    await store.notifications.readdress(late, "U7", NOW)
+    assert await store.cards.of_build(key()) == []
+    row = await leased(store, 1)
+    assert (row.state, row.unsure, row.tries, row.channel) == ("leased", True, 2, CHANNEL)
+    assert await other.notifications.set_sent(ours, ts="2.2", card=None, now=NOW)
+    assert (await leased(store, 1)).ts == "2.2"
+
+
+async def test_leases_of_notifications_are_kept_by_their_owner_only(store: Store) -> None:
+    await store.notifications.add([notification("b1"), notification("b2", channel="C2")])
+    await claim(store)
+    assert await store.notifications.renew("x", [1, 2], NOW + MINUTE * 3) == frozenset()
+    assert await store.notifications.renew("w", [1], NOW + MINUTE * 3) == {1}
+    assert [row.id for row in await claim(store, late=MINUTE * 2)] == [2]
+    await store.notifications.fail(await leased(store, 1), "it is archived")
+    assert await store.notifications.renew("w", [1], NOW + MINUTE * 3) == frozenset()
 
 
 async def test_a_leased_notification_is_held_or_left_unsaid(store: Store) -> None:
@@ -153,9 +178,9 @@ async def test_a_leased_notification_is_held_or_left_unsaid(store: Store) -> Non
         [notification("b1"), notification("b2", channel="C2"), notification("b3", channel="U9")]
     )
     await claim(store)
-    await store.notifications.hold(1, "quiet hours")
-    await store.notifications.silence(2, "nobody asked")
-    await store.notifications.hold(3, "outside working hours")
+    await store.notifications.hold(await leased(store, 1), "quiet hours")
+    await store.notifications.silence(await leased(store, 2), "nobody asked")
+    await store.notifications.hold(await leased(store, 3), "outside working hours")
     assert await store.notifications.held_channels() == [(TEAM, CHANNEL), (TEAM, "U9")]
     (row,) = await store.notifications.held(TEAM, CHANNEL)
     assert (row.build, row.reason, row.lease_until) == ("b1", "quiet hours", None)
@@ -187,8 +212,8 @@ async def test_a_notification_is_readdressed_unless_its_new_reader_was_notified(
         [notification(channel="@author"), notification("b2", channel="@author"), notification("b2", channel="U7")]
     )
     await claim(store)
-    assert await store.notifications.readdress(1, "U7", NOW)
-    assert not await store.notifications.readdress(2, "U7", NOW)
+    assert await store.notifications.readdress(await leased(store, 1), "U7", NOW)
+    assert not await store.notifications.readdress(await leased(store, 2), "U7", NOW)
     row = await store.notifications.get(1)
     assert row is not None
     assert (row.channel, row.state, row.tries) == ("U7", "pending", 0)
@@ -222,7 +247,7 @@ async def test_a_due_card_is_leased_once_and_edited(store: Store, other: Store) 
     (row,) = await claim_cards(store)
     assert row.id == number
     assert await claim_cards(other) == []
-    await store.cards.set_edited(number, shown="Passed", live=False, now=NOW + MINUTE)
+    await store.cards.set_edited(row, shown="Passed", live=False, now=NOW + MINUTE)
     (row,) = await store.cards.of_build(key())
     assert (row.shown, row.live, row.edited_at, row.lease_until, row.edit_due_at) == (
         "Passed",
@@ -234,11 +259,22 @@ async def test_a_due_card_is_leased_once_and_edited(store: Store, other: Store) 
     assert await claim_cards(store, late=timedelta(days=1)) == []
 
 
+async def test_a_card_that_a_late_edit_may_have_put_back_is_edited_once_more(store: Store, other: Store) -> None:
+    number = await with_card(store)
+    await store.cards.touch(number, NOW)
+    (late,) = await claim_cards(store)
+    (ours,) = await claim_cards(other, late=MINUTE)
+    await other.cards.set_edited(ours, shown="Passed", live=False, now=NOW + MINUTE)
+    await store.cards.set_edited(late, shown="Running", live=True, now=NOW + MINUTE)
+    (row,) = await claim_cards(store, late=MINUTE)
+    assert (row.shown, row.live) == ("Passed", False)
+
+
 async def test_a_card_may_be_drawn_anew_when_nothing_happens(store: Store) -> None:
     number = await with_card(store)
     await store.cards.touch(number, NOW)
-    await claim_cards(store)
-    await store.cards.set_edited(number, shown="Running", live=True, now=NOW, again_at=NOW + MINUTE)
+    (leased_card,) = await claim_cards(store)
+    await store.cards.set_edited(leased_card, shown="Running", live=True, now=NOW, again_at=NOW + MINUTE)
     assert await claim_cards(store) == []
     assert [row.id for row in await claim_cards(store, late=MINUTE)] == [number]
 
@@ -246,10 +282,10 @@ async def test_a_card_may_be_drawn_anew_when_nothing_happens(store: Store) -> No
 async def test_a_change_during_an_edit_is_not_dropped_with_it(store: Store) -> None:
     number = await with_card(store)
     await store.cards.touch(number, NOW)
-    await claim_cards(store)
+    (leased_card,) = await claim_cards(store)
     await store.recording.record([ended()], now=NOW)
     assert await claim_cards(store) == []
-    await store.cards.set_edited(number, shown="Running", live=True, now=NOW)
+    await store.cards.set_edited(leased_card, shown="Running", live=True, now=NOW)
     assert [row.id for row in await claim_cards(store)] == [number]
 
 

@@ -39,6 +39,15 @@ async def test_a_wanted_poll_target_is_there_once_and_due(store: Store) -> None:
     assert (poll_target.due_at, poll_target.poll_at, poll_target.hints) == (NOW, NOW, "[]")
 
 
+async def test_leases_of_poll_targets_are_kept_by_their_owner_only(store: Store) -> None:
+    for part in ("a", "b"):
+        await store.polling.ensure(CONNECTION, part, now=NOW)
+    first, second = await claim(store)
+    await store.polling.renew("x", [first.id or 0, second.id or 0], NOW + MINUTE * 3)
+    await store.polling.renew("w", [first.id or 0], NOW + MINUTE * 3)
+    assert [row.id for row in await claim(store, late=MINUTE * 2)] == [second.id]
+
+
 async def test_one_poll_target_or_all_of_a_connection_are_dropped(store: Store) -> None:
     for part in ("", "a", "b"):
         await store.polling.ensure(CONNECTION, part, now=NOW)

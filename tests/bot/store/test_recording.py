@@ -17,6 +17,7 @@ from tests.bot.store.rows import (
     card,
     ended,
     key,
+    leased,
     link,
     notification,
     record_told,
@@ -342,7 +343,7 @@ async def test_more_builds_than_fit_into_one_statement_are_recorded(store: Store
 async def test_cards_follow_their_build_no_more_often_than_they_may_and_at_once_at_its_end(store: Store) -> None:
     await store.recording.record([running()], now=NOW)
     await store.notifications.add([notification()])
-    await store.notifications.set_sent(1, ts="1.1", card=card(edited_at=NOW), now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(edited_at=NOW), now=NOW)
 
     async def due() -> object:
         (row,) = await store.cards.of_build(key())
@@ -360,7 +361,7 @@ async def test_cards_follow_their_build_no_more_often_than_they_may_and_at_once_
 async def test_a_card_of_a_attempt_that_is_over_stays_as_it_is(store: Store) -> None:
     await store.recording.record([ended()], now=NOW)
     await store.notifications.add([notification()])
-    await store.notifications.set_sent(1, ts="1.1", card=card(live=False), now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(live=False), now=NOW)
     await store.recording.record([running()], now=NOW + MINUTE)
     (row,) = await store.cards.of_build(key())
     assert row.edit_due_at is None
@@ -371,8 +372,8 @@ async def test_a_change_while_a_notification_is_posted_makes_its_card_due(store:
     await store.notifications.add([notification(event="started"), notification("b2", channel="C2", event="started")])
     assert len(await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=9)) == 2
     await store.recording.record([running(raw_state="x")], now=NOW)
-    await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
-    await store.notifications.set_sent(2, ts="2.2", card=card("b2", "2.2"), now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(), now=NOW)
+    await store.notifications.set_sent(await leased(store, 2), ts="2.2", card=card("b2", "2.2"), now=NOW)
     (moved,), (still,) = await store.cards.of_build(key()), await store.cards.of_build(key("b2"))
     assert moved.edit_due_at == NOW
     assert still.edit_due_at is None
@@ -400,6 +401,15 @@ async def test_attempts_that_want_counts_are_claimed_newest_first_and_come_back_
     assert [(row.build, row.counts_tries) for row in again] == [("new", 2), ("old", 2), ("red", 2)]
 
 
+async def test_details_that_somebody_who_is_gone_claimed_are_read_at_once(store: Store) -> None:
+    await store.recording.record([ended("claimed"), ended("later")], now=NOW, counts_after=timedelta(0))
+    (claimed,) = await store.attempts.claim_uncounted(NOW, 1)
+    await store.attempts.release_leases(NOW)
+    again = await store.attempts.claim_uncounted(NOW, 9)
+    assert sorted((row.build, row.counts_tries) for row in again) == [("claimed", 2), ("later", 1)]
+    assert claimed.counts_tries == 1
+
+
 async def test_no_counts_are_wanted_where_nobody_asks_for_them(store: Store) -> None:
     await store.recording.record([ended()], now=NOW)
     assert await store.attempts.claim_uncounted(NOW, 9) == []
@@ -411,7 +421,7 @@ async def test_counts_fill_the_attempt_release_its_notification_and_edit_its_car
     await store.recording.record([ended()], now=NOW, counts_after=timedelta(0))
     await store.notifications.add([notification(due_at=later)])
     await store.notifications.add([notification(event="started", channel="C2", due_at=later, state="sent")])
-    await store.notifications.set_sent(2, ts="2.2", card=card(channel="C2", ts="2.2"), now=NOW)
+    await store.notifications.set_sent(await leased(store, 2), ts="2.2", card=card(channel="C2", ts="2.2"), now=NOW)
     await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW + MINUTE, failures="[]", failures_total=4)
     row = await store.attempts.get(key(), 1)
     assert row is not None
@@ -430,7 +440,7 @@ async def test_counts_make_a_waiting_notification_due_but_not_a_refused_one(stor
     await store.recording.record([ended()], now=NOW)
     await store.notifications.add([notification(due_at=later), notification(channel="C2", due_at=NOW)])
     await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1)
-    await store.notifications.requeue(2, due_at=later, unsure=False)
+    await store.notifications.requeue(await leased(store, 2), due_at=later, unsure=False)
     await store.attempts.set_counts(key(), 1, IssueCounts(errors=2), NOW)
     assert [row.due_at for row in await store.notifications.of_build(key())] == [NOW, later]
 
@@ -459,7 +469,7 @@ async def test_counts_are_given_up_and_the_notification_waits_no_longer(store: S
 
 async def test_cards_learn_that_no_counts_will_come(store: Store) -> None:
     await record_told(store, [ended()], now=NOW, counts_after=timedelta(0))
-    await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(), now=NOW)
     (row,) = await store.attempts.claim_uncounted(NOW, 9)
     assert row.id is not None
     await store.attempts.give_up_counts(row.id)
@@ -542,7 +552,7 @@ async def test_a_lost_build_is_not_tracked_any_more_and_its_cards_say_so(store: 
     await store.recording.record([running(), running("b2")], now=NOW)
     await store.watches.add(watch())
     await store.notifications.add([notification(event="started")])
-    await store.notifications.set_sent(1, ts="1.1", card=card(), now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(), now=NOW)
     await store.recording.stop_tracking(key())
     assert await store.polling.watched(CONNECTION) == (frozenset({PIPELINE}), frozenset({key("b2")}))
     (edit,) = await store.cards.of_build(key())

@@ -14,6 +14,7 @@ from tests.bot.store.rows import (
     card,
     ended,
     key,
+    leased,
     notification,
     watch,
 )
@@ -62,8 +63,8 @@ async def test_what_is_old_is_forgotten_in_small_batches_and_the_rest_kept(store
     await store.recording.record([ended(f"old-{number}", completed_at=old) for number in range(7)], now=old)
     await store.recording.record([ended()], now=NOW)
     await store.notifications.add([notification("old-1", created_at=old), notification()])
-    await store.notifications.set_sent(1, ts="1.1", card=card("old-1", edited_at=old), now=old)
-    await store.notifications.set_sent(2, ts="2.2", card=card(ts="2.2"), now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card("old-1", edited_at=old), now=old)
+    await store.notifications.set_sent(await leased(store, 2), ts="2.2", card=card(ts="2.2"), now=NOW)
     await store.audit.add(NewAudit(at=old, team=TEAM, user="U1", verb="run"))
     await store.audit.add(NewAudit(at=NOW, team=TEAM, user="U1", verb="run"))
     await store.mutes.set(NewMute(team=TEAM, channel=CHANNEL, until=NOW, made_by="U1", made_at=NOW))
@@ -91,8 +92,8 @@ async def test_what_is_kept_for_fewer_days_is_forgotten_sooner(store: Store) -> 
 async def test_cards_that_were_never_edited_and_watches_of_lost_builds_are_forgotten(store: Store) -> None:
     old = ago(days=181)
     await store.notifications.add([notification("old-1", created_at=old), notification()])
-    await store.notifications.set_sent(1, ts="1.1", card=card("old-1"), now=old)
-    await store.notifications.set_sent(2, ts="2.2", card=card(ts="2.2"), now=NOW)
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card("old-1"), now=old)
+    await store.notifications.set_sent(await leased(store, 2), ts="2.2", card=card(ts="2.2"), now=NOW)
     await store.watches.add(watch(created_at=old))
     await store.watches.add(watch("", created_at=old))
     await store.watches.add(watch("b2"))

@@ -48,7 +48,7 @@ async def carded(store: Store, linked: Linked, recorded: Recorded) -> Carded:
             attempt_no=1,
             live=False,
         )
-        await store.notifications.set_sent(claimed.id or 0, ts=TS, now=NOW, card=card)
+        await store.notifications.set_sent(claimed, ts=TS, now=NOW, card=card)
 
     await linked()
     return made

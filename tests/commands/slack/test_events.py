@@ -89,7 +89,7 @@ async def card(store: Store, works: FakeProvider, app: Pipeline, recorded: Recor
     await store.notifications.add([row])
     claimed = (await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1))[0]
     await store.notifications.set_sent(
-        claimed.id or 0,
+        claimed,
         ts=TS,
         now=NOW,
         card=NewCard(
