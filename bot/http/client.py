@@ -20,7 +20,6 @@ from urllib.parse import urlencode
 
 import httpx
 import msgspec
-import stamina
 
 from bot.core.acting import begin_act
 from bot.core.clock import Clock
@@ -360,6 +359,8 @@ class ApiClient:
         return kept[-keep:], cut or len(kept) > keep
 
     async def _repeating(self, method: str, url: str, headers: Mapping[str, str] | None, cap: int) -> Reply:
+        import stamina  # noqa: PLC0415 - with tenacity it is dear to import, and no start needs it
+
         waited: datetime | None = None
         async for attempt in stamina.retry_context(
             on=_patience, attempts=ATTEMPTS, timeout=45.0, wait_initial=0.2, wait_max=4.0, wait_jitter=0.5

@@ -9,12 +9,12 @@ import binascii
 import re
 import secrets
 from collections.abc import Sequence
-from typing import ClassVar, Self
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from bot.core.errors import BotError
+
+if TYPE_CHECKING:  # cryptography is imported where there is a key: an empty ring needs none of it
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = 1
 KEY_BYTES = 32
@@ -32,6 +32,8 @@ class Vault:
 
     def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
         self._ring: dict[str, AESGCM] = {}
+        if keys:
+            from cryptography.hazmat.primitives.ciphers import aead  # noqa: PLC0415 - see above
         for key_id, key in keys:
             if _KEY_ID.fullmatch(key_id) is None:
                 raise BotError(
@@ -44,7 +46,7 @@ class Vault:
                 )
             if key_id in self._ring:
                 raise BotError(f"Two encryption keys have the id `{key_id}`.", hint="Give each key its own id.")
-            self._ring[key_id] = AESGCM(key)
+            self._ring[key_id] = aead.AESGCM(key)
         self.current: str | None = keys[0][0] if keys else None
 
     @classmethod
@@ -91,6 +93,8 @@ class Vault:
                 f"A secret is sealed with the key `{key_id}`, which I don't have.",
                 hint=f"Put the key `{key_id}` back into BUILDBELL_KEYS.",
             )
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
+
         try:
             return key.decrypt(nonce, locked, _bound(head, about)).decode()
         except InvalidTag as exc:

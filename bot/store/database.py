@@ -20,10 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     URL,
     ColumnElement,
@@ -50,6 +46,7 @@ from typing_extensions import override
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.core.text import valid
+from bot.store import schema
 from bot.store.sqlite import Connection as SqliteConnection
 from bot.store.sqlite import Turns, connect
 from bot.store.tables import Row
@@ -237,16 +234,16 @@ class Database(Sessions):
         async with self._turn(), translate_errors(), self._writing.begin() as connection:
             if self.dialect == "postgresql":
                 await connection.execute(_XACT_LOCK, {"key": _number("migrate")})
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(schema.upgrade)
 
     async def revision(self) -> str | None:
         """Return the revision the tables are at, or None where there are none."""
         async with self._turn(), translate_errors(), self._engine.connect() as connection:
-            return await connection.run_sync(_revision)
+            return await connection.run_sync(schema.revision)
 
     def head(self) -> str:
         """Return the revision this version of the bot works with."""
-        return ScriptDirectory.from_config(_config()).get_current_head() or ""
+        return schema.newest()
 
     # transactions and locks
 
@@ -498,19 +495,3 @@ def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:  
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_tx', 'DEFERRED')}")
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
-def _upgrade(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
