@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SERVER, CLIENT = (sorted(os.sched_getaffinity(0)) * 2)[:2]
@@ -13,12 +15,20 @@ def pin(core: int) -> None:
     os.sched_setaffinity(0, {core})
 
 
+@contextmanager
+def on_the_servers() -> Iterator[None]:
+    """Start processes on the server's core in the block: they inherit it, from their first instruction on."""
+    pin(SERVER)
+    try:
+        yield
+    finally:
+        pin(CLIENT)
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time of all threads of a process, in seconds: by nanoseconds where the kernel counts those."""
     try:
-        spent = sum(
-            int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()
-        )
+        spent = sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
     except (OSError, IndexError):
         spent = 0
     if spent:

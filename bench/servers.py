@@ -46,7 +46,7 @@ def environment(folder: Path, slack: int, **more: str) -> dict[str, str]:
 @contextmanager
 def standin() -> Iterator[int]:
     """Run the stand-in for Slack, and give its port."""
-    process = subprocess.Popen([sys.executable, "-m", "bench.standin"], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    process = subprocess.Popen([sys.executable, "-m", "bench.standin"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield int(process.stdout.readline())
@@ -62,7 +62,9 @@ def floor() -> Iterator[Running]:
 
 
 @contextmanager
-def bot(folder: Path, slack: int, *, command: tuple[str, ...] = ("-m", "bot", "serve"), **more: str) -> Iterator[Running]:
+def bot(
+    folder: Path, slack: int, *, command: tuple[str, ...] = ("-m", "bot", "serve"), **more: str
+) -> Iterator[Running]:
     """Run the bot on the server's core."""
     with _started([sys.executable, *command], environment(folder, slack, **more), reads_errors=True) as running:
         yield running
@@ -73,9 +75,8 @@ def _started(command: list[str], variables: Mapping[str, str], *, reads_errors: 
     """Start a process on the server's core, and wait for the line with its port at the end."""
     where = {"stderr" if reads_errors else "stdout": subprocess.PIPE}
     began = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - our own programs
-        command, env=dict(variables) or None, text=True, preexec_fn=lambda: cores.pin(cores.SERVER), **where
-    )  # fmt: skip
+    with cores.on_the_servers():
+        process = subprocess.Popen(command, env=dict(variables) or None, text=True, **where)  # noqa: S603 - our own programs
     try:
         lines = process.stderr if reads_errors else process.stdout
         assert lines is not None
@@ -109,7 +110,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def load(plan: Plan) -> Result:
     """Carry out a plan in a process of its own. Raises ClientIsTheLimit where that was too slow."""
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         input=json.dumps(asdict(plan)) + "\n",
         stdout=subprocess.PIPE,

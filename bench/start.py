@@ -37,13 +37,10 @@ asyncio.run(Server(config).serve(sockets=[listening]))
 
 def _imported(code: str) -> tuple[float, float]:
     """Return the seconds of CPU and the MiB that an import takes in a fresh process."""
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", MEASURED.format(code=code)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        preexec_fn=lambda: cores.pin(cores.SERVER),
-    )
+    with cores.on_the_servers():
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", MEASURED.format(code=code)], stdout=subprocess.PIPE, text=True, check=True
+        )
     seconds, mib = json.loads(done.stdout)
     return seconds, mib
 

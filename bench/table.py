@@ -28,7 +28,9 @@ class Row:
     run: Callable[[Path], Sequence[Line]]
 
 
-def ratio(what: str, floor: float, bot: float, *, unit: str, most: float | None = None, least: float | None = None) -> Line:
+def ratio(
+    what: str, floor: float, bot: float, *, unit: str, most: float | None = None, least: float | None = None
+) -> Line:
     """Return the line of a figure and its floor."""
     value = bot / floor
     if least is not None:

@@ -41,7 +41,7 @@ def web_app(dependencies: WebDependencies) -> Starlette:
     )
     health = Health(checks=dependencies.checks, metrics=dependencies.metrics)
     routes = [
-        Route("/slack/events", slack.receive, methods=["POST"]),
+        Route("/slack/events", slack, methods=["POST"]),
         Route("/hooks/{connection}", webhook.receive, methods=["POST"]),
         Route("/hooks/{connection}/{secret}", webhook.receive, methods=["POST"]),
         Route("/healthz", health.healthz, methods=["GET"]),
