@@ -49,8 +49,8 @@ dead: $(VENV)/.ready
 docs: setup ## write the pages that are made from the code
 	$(BIN)/python docs/build.py
 
-bench: setup ## measure speed and size against the targets of the design
-	$(BIN)/python bench/run.py
+bench: setup ## measure speed and size against floors of the same run
+	$(BIN)/python -m bench
 
 clean: ## remove what setup made
 	rm -rf $(VENV) playground/page/dist playground/page/node_modules .mypy_cache .ruff_cache .pytest_cache

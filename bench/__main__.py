@@ -4,10 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import cores, requests, start
+from bench import cores, requests, start, worker
 from bench.table import Line, show
 
-ROWS = {row.name: row for row in (*requests.ROWS, *start.ROWS)}
+ROWS = {row.name: row for row in (*requests.ROWS, *start.ROWS, *worker.ROWS)}
 
 
 def main(names: list[str]) -> None:

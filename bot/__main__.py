@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,9 +34,19 @@ def _settings() -> Settings:
     return Settings.read(os.environ)  # noqa: TID251 - the command line reads the environment
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's event loop; None, for Python's own, where it is not installed (Windows)."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
 def _run(work: Coroutine[Any, Any, int | None]) -> None:
     try:
-        code = asyncio.run(work)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            code = runner.run(work)
     except BotError as exc:
         err.print(f"{exc}{f' {exc.hint}' if exc.hint else ''}", style="red", markup=False)
         raise typer.Exit(1) from exc

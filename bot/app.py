@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -474,6 +475,8 @@ async def serve(
             if not web:
                 await _until_stopped(stop or asyncio.Event())
                 return
+            gc.collect()
+            gc.freeze()  # what stands now stays: no later collection has to look at it again
             server = make_server(app.web, host=settings.host, port=settings.port, ready=ready)
             if stop is not None:
                 await stack.enter_async_context(_beside(_stop_when_set(server, stop)))

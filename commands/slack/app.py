@@ -44,7 +44,7 @@ FORM_FIELD = re.compile(r"^(?!build\.)")
 ANY = re.compile(r"")
 MENTION = re.compile(r"^\s*<@[A-Z0-9]+(?:\|[^>]*)?>")
 AT_ONCE = 64
-BESIDE_ACKS = 4
+BESIDE_ACKS = 1
 """How much work is under way at once, and while many deliveries wait for their ack."""
 DRAIN_SECONDS = 20.0
 INLINE_SECONDS = 2.0
