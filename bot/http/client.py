@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
 
@@ -48,6 +50,16 @@ LONGEST_WAIT_SECONDS = 86_400.0
 ATTEMPTS = 3
 REDIRECTS = 5
 SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+@cache
+def _stamina() -> ModuleType:
+    """Return stamina, silent: with tenacity it is dear to import, and no start needs it."""
+    import stamina  # noqa: PLC0415
+    import stamina.instrumentation  # noqa: PLC0415
+
+    stamina.instrumentation.set_on_retry_hooks([])
+    return stamina
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,10 +371,8 @@ class ApiClient:
         return kept[-keep:], cut or len(kept) > keep
 
     async def _repeating(self, method: str, url: str, headers: Mapping[str, str] | None, cap: int) -> Reply:
-        import stamina  # noqa: PLC0415 - with tenacity it is dear to import, and no start needs it
-
         waited: datetime | None = None
-        async for attempt in stamina.retry_context(
+        async for attempt in _stamina().retry_context(
             on=_patience, attempts=ATTEMPTS, timeout=45.0, wait_initial=0.2, wait_max=4.0, wait_jitter=0.5
         ):
             with attempt:
