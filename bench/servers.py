@@ -73,10 +73,10 @@ def bot(
 @contextmanager
 def _started(command: list[str], variables: Mapping[str, str], *, reads_errors: bool) -> Iterator[Running]:
     """Start a process on the server's core, and wait for the line with its port at the end."""
-    where = {"stderr" if reads_errors else "stdout": subprocess.PIPE}
+    out, err = (None, subprocess.PIPE) if reads_errors else (subprocess.PIPE, None)
     began = time.perf_counter()
     with cores.on_the_servers():
-        process = subprocess.Popen(command, env=dict(variables) or None, text=True, **where)  # noqa: S603 - our own programs
+        process = subprocess.Popen(command, env=dict(variables) or None, text=True, stdout=out, stderr=err)  # noqa: S603 - ours
     try:
         lines = process.stderr if reads_errors else process.stdout
         assert lines is not None

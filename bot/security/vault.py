@@ -32,8 +32,6 @@ class Vault:
 
     def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
         self._ring: dict[str, AESGCM] = {}
-        if keys:
-            from cryptography.hazmat.primitives.ciphers import aead  # noqa: PLC0415 - see above
         for key_id, key in keys:
             if _KEY_ID.fullmatch(key_id) is None:
                 raise BotError(
@@ -46,7 +44,7 @@ class Vault:
                 )
             if key_id in self._ring:
                 raise BotError(f"Two encryption keys have the id `{key_id}`.", hint="Give each key its own id.")
-            self._ring[key_id] = aead.AESGCM(key)
+            self._ring[key_id] = _cipher(key)
         self.current: str | None = keys[0][0] if keys else None
 
     @classmethod
@@ -111,6 +109,12 @@ class Vault:
 
 
 Vault.empty = Vault(())
+
+
+def _cipher(key: bytes) -> "AESGCM":
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+
+    return AESGCM(key)
 
 
 def new_key(key_id: str = "k1") -> str:

@@ -50,7 +50,7 @@ def spent(monkeypatch: pytest.MonkeyPatch) -> Spent:
     connect = sqlite3.connect
 
     def traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)
+        connection: sqlite3.Connection = connect(*arguments, **options)
         connection.set_trace_callback(counted.trace)
         return connection
 
