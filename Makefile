@@ -64,9 +64,9 @@ lock: $(VENV)/.ready ## write the lock files again after a change of pyproject.t
 	$(LOCK) -c requirements.lock --extra postgres pyproject.toml -o deploy/runtime.lock
 	$(LOCK) -c requirements.lock --group build -o deploy/build.lock
 
-bench: setup ## measure speed and size against the targets of the design
-	$(BIN)/python bench/run.py
-	PYTHONPATH=. $(BIN)/python bench/store.py
+bench: setup ## measure speed and size against floors of the same run
+	$(BIN)/python -m bench
+	$(BIN)/python -m bench.store
 
 TORTURE ?=
 torture: setup ## kill the bot a hundred times among failing systems and count what was lost or done twice

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +16,6 @@ from bot.app import App, introduced, opened, read_connections, serve
 from bot.blocks.plain import as_text
 from bot.core import clock
 from bot.core.errors import BotError
-from bot.demo import play
-from bot.doctor import examine, seal_again
 from bot.manifest import manifest
 from bot.security.vault import Vault, new_key
 from bot.settings import Settings
@@ -34,9 +32,19 @@ def _settings() -> Settings:
     return Settings.read(os.environ)  # noqa: TID251 - the command line reads the environment
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's event loop; None, for Python's own, where it is not installed (Windows)."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
 def _run(work: Coroutine[Any, Any, int | None]) -> None:
     try:
-        code = asyncio.run(work)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            code = runner.run(work)
     except BotError as exc:
         err.print(f"{exc}{f' {exc.hint}' if exc.hint else ''}", style="red", markup=False)
         raise typer.Exit(1) from exc
@@ -175,6 +183,8 @@ def doctor_command(
     if new_key_:
         sys.stdout.write(new_key() + "\n")
         return
+    from bot.doctor import examine, seal_again  # noqa: PLC0415 - only this command has a use for it
+
     settings = _checked()
     logs.set_up("ERROR", settings.log_format)
 
@@ -198,6 +208,8 @@ def demo_command(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's database between runs.")] = False,  # noqa: FBT002
 ) -> None:
     """Play with everything on this machine: a local Slack in the browser, local CI systems, the bot unchanged."""
+    from bot.demo import play  # noqa: PLC0415 - brings the playground, which serving has no use for
+
     logs.set_up(os.environ.get("LOG_LEVEL", "INFO").upper(), os.environ.get("LOG_FORMAT", "console"))  # noqa: TID251
     _run(play(port=port, speed=speed, database=Path("data/demo.db") if keep else None, say=out.print))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -20,6 +21,7 @@ from bot.blocks.notification import delivery_problem
 from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
 from bot.core import clock
+from bot.core.backlog import Backlog
 from bot.core.errors import BotError, StoreError, UsageError
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
@@ -48,7 +50,7 @@ from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
-from commands.slack.app import SlackApp
+from commands.slack.app import AT_ONCE, BESIDE_ACKS, SlackApp
 from commands.slack.events import SlackEvents
 
 log = logging.getLogger(__name__)
@@ -201,7 +203,8 @@ class App:
             release_held=self.outbox.release,
             wake_poller=self.poller.wake,
         )
-        self.slack_app = SlackApp(self.services, sender, bot_user=lambda: installs.bot_user)
+        backlog = Backlog(most=AT_ONCE, beside=BESIDE_ACKS)
+        self.slack_app = SlackApp(self.services, sender, bot_user=lambda: installs.bot_user, backlog=backlog)
         self.inbox = Inbox(
             store,
             dispatch=self._dispatch,
@@ -210,6 +213,7 @@ class App:
             clock=now,
             owner=owner,
             handles=lambda event: event in self.slack_app.handled_events,
+            urgent=backlog.urgent,
         )
         self.slack_events = SlackEvents(self.services, installs, self.slack_app.answer)
         callbacks = [callback for callback, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)]
@@ -483,6 +487,8 @@ async def serve(
             if port is None:
                 await _until_stopped(stop or asyncio.Event())
                 return
+            gc.collect()
+            gc.freeze()  # what stands now stays: no later collection has to look at it again
             server = make_server(app.web if web else app.health, host=settings.host, port=port, ready=ready)
             if stop is not None:
                 await stack.enter_async_context(_beside(_stop_when_set(server, stop)))

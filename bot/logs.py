@@ -3,7 +3,6 @@
 import logging
 import sys
 
-import stamina.instrumentation
 import structlog
 from structlog.types import EventDict, WrappedLogger
 
@@ -79,4 +78,3 @@ def set_up(level: str, form: str) -> None:
     ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(wrapper_class=structlog.stdlib.BoundLogger, logger_factory=structlog.stdlib.LoggerFactory())
-    stamina.instrumentation.set_on_retry_hooks([])

@@ -11,6 +11,18 @@ wss_uri
 bot_url
 trace
 
+# providers, imported by their names in PROVIDERS
+AzureDevOps
+Bitbucket
+Buildkite
+CircleCI
+GitHubActions
+GitLab
+Jenkins
+Travis
+Truto
+XcodeCloud
+
 # pydantic, SQLAlchemy and SQLModel
 model_config
 impl

@@ -8,9 +8,10 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import cache
+from types import ModuleType
 
 import httpx
-import stamina
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable, UnexpectedResponse
@@ -25,6 +26,16 @@ ATTEMPTS = 3
 REDIRECTS = 5
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 _SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie", re.IGNORECASE)
+
+
+@cache
+def _stamina() -> ModuleType:
+    """Return stamina, silent: with tenacity it is slow to import, and no start needs it."""
+    import stamina  # noqa: PLC0415
+    import stamina.instrumentation  # noqa: PLC0415
+
+    stamina.instrumentation.set_on_retry_hooks([])
+    return stamina
 
 
 class RequestSender:
@@ -65,7 +76,7 @@ class RequestSender:
     async def read(self, method: str, url: str, headers: Mapping[str, str] | None, cap: int) -> Reply:
         """Return the answer to a read of at most `cap` bytes. Sent again on faults that pass, three times at most."""
         waited: datetime | None = None
-        async for attempt in stamina.retry_context(
+        async for attempt in _stamina().retry_context(
             on=_patience, attempts=ATTEMPTS, timeout=45.0, wait_initial=0.2, wait_max=4.0, wait_jitter=0.5
         ):
             with attempt:

@@ -1,39 +1,61 @@
 """The CI systems the bot speaks with: one line each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import httpx
+from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import UsageError
 from bot.http.client import ApiClient
-from bot.providers.azure_devops.provider import AzureDevOps
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
-from bot.providers.bitbucket.provider import Bitbucket
-from bot.providers.buildkite.provider import Buildkite
-from bot.providers.circleci.provider import CircleCI
-from bot.providers.github_actions.provider import GitHubActions
-from bot.providers.gitlab.provider import GitLab
-from bot.providers.jenkins.provider import Jenkins
-from bot.providers.travis.provider import Travis
-from bot.providers.truto.provider import Truto
-from bot.providers.xcode_cloud.provider import XcodeCloud
 
-# Each class takes options of its own kind, and a mapping can't say that: hence Any.
-PROVIDERS: Mapping[str, type[Provider[Any]]] = {
-    "azure_devops": AzureDevOps,
-    "bitbucket": Bitbucket,
-    "buildkite": Buildkite,
-    "circleci": CircleCI,
-    "github_actions": GitHubActions,
-    "gitlab": GitLab,
-    "jenkins": Jenkins,
-    "travis": Travis,
-    "truto": Truto,
-    "xcode_cloud": XcodeCloud,
-}
+
+class Providers(Mapping[str, type[Provider[Any]]]):
+    """Provider classes by kind. A class is imported when it is first asked for: most installations use one or two.
+
+    Each class takes options of its own kind, and a mapping can't say that: hence Any.
+    """
+
+    def __init__(self, classes: Mapping[str, str]) -> None:
+        self._classes = classes
+
+    @override
+    def __getitem__(self, kind: str) -> type[Provider[Any]]:
+        name = self._classes[kind]
+        provider: type[Provider[Any]] = getattr(import_module(f"bot.providers.{kind}.provider"), name)
+        return provider
+
+    @override
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._classes
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+PROVIDERS = Providers(
+    {
+        "azure_devops": "AzureDevOps",
+        "bitbucket": "Bitbucket",
+        "buildkite": "Buildkite",
+        "circleci": "CircleCI",
+        "github_actions": "GitHubActions",
+        "gitlab": "GitLab",
+        "jenkins": "Jenkins",
+        "travis": "Travis",
+        "truto": "Truto",
+        "xcode_cloud": "XcodeCloud",
+    }
+)
 
 
 def open_provider(

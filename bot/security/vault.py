@@ -9,12 +9,12 @@ import binascii
 import re
 import secrets
 from collections.abc import Sequence
-from typing import ClassVar, Self
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from bot.core.errors import BotError
+
+if TYPE_CHECKING:  # cryptography is imported where there is a key: an empty ring needs none of it
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = 1
 KEY_BYTES = 32
@@ -44,7 +44,7 @@ class Vault:
                 )
             if key_id in self._ring:
                 raise BotError(f"Two encryption keys have the id `{key_id}`.", hint="Give each key its own id.")
-            self._ring[key_id] = AESGCM(key)
+            self._ring[key_id] = _cipher(key)
         self.current: str | None = keys[0][0] if keys else None
 
     @classmethod
@@ -91,6 +91,8 @@ class Vault:
                 f"A secret is sealed with the key `{key_id}`, which I don't have.",
                 hint=f"Put the key `{key_id}` back into BUILDBELL_KEYS.",
             )
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
+
         try:
             return key.decrypt(nonce, locked, _bound(head, about)).decode()
         except InvalidTag as exc:
@@ -107,6 +109,12 @@ class Vault:
 
 
 Vault.empty = Vault(())
+
+
+def _cipher(key: bytes) -> "AESGCM":
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+
+    return AESGCM(key)
 
 
 def new_key(key_id: str = "k1") -> str:

@@ -13,7 +13,7 @@ import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -210,6 +210,7 @@ class Inbox:
         owner: str,
         handles: Callable[[str], bool],
         command: str = "/build",
+        urgent: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -221,6 +222,7 @@ class Inbox:
         self._owner = owner
         self._handles = handles
         self._command = command
+        self._urgent = urgent
         self._tasks = Tasks()
         self._renewed_at: datetime | None = None
 
@@ -229,6 +231,10 @@ class Inbox:
 
         A delivery that can't be written is not acked (503): Slack shows that it failed, or sends it again.
         """
+        with self._urgent():
+            return await self._taken(body, headers, fallback=fallback)
+
+    async def _taken(self, body: Body, headers: Mapping[str, str], *, fallback: str) -> Ack:
         identity = identify(body, fallback=fallback, handles=self._handles)
         if identity is None:
             return await self._dispatch(body, headers)

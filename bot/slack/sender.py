@@ -4,6 +4,7 @@ The outbox decides what to do when a post's fate is unknown; here a fault only g
 """
 
 import asyncio
+import json
 import logging
 import math
 import time
@@ -15,9 +16,10 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from cachetools import LRUCache
 from slack_sdk.errors import SlackApiError
+from slack_sdk.proxy_env_variable_loader import load_http_proxy_from_env
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.blocks.message import Message
 from bot.core.clock import Clock, Sleep, now, sleep
@@ -26,9 +28,15 @@ from bot.http.transport import NEVER_SENT, WIRE_FAULTS, Session
 
 log = logging.getLogger(__name__)
 
+sdk_log = logging.getLogger("slack_sdk.calls")
+sdk_log.setLevel(logging.WARNING)
+"""The SDK looks at a logger's own level: with the usual one it writes each call and answer out, for nobody to read."""
+
 METADATA_EVENT = "buildbell_notification"
 SPACING_SECONDS = 1.0
 MOST_QUEUES = 4096
+MOST_CLIENTS = 256
+JSON = {"Content-Type": "application/json;charset=utf-8"}
 HISTORY_PAGES = 10
 HISTORY_PAGE = 200
 CLOCK_MARGIN = timedelta(minutes=15)
@@ -190,6 +198,8 @@ class Sender:
         self._session = session
         self._api_url = api_url if api_url.endswith("/") else f"{api_url}/"
         self._clock = clock
+        self._proxy = load_http_proxy_from_env(sdk_log)
+        self._clients: LRUCache[tuple[str, str], AsyncWebClient] = LRUCache(MOST_CLIENTS)
         self._queues: dict[tuple[str, str, str], _Queue] = {}
         self._limiters: dict[tuple[str, str], _Limiter] = {}
 
@@ -319,25 +329,30 @@ class Sender:
             "replace_original": replace,
             **message.payload(),
         }
-        webhook = AsyncWebhookClient(url, session=self._session, retry_handlers=[])
         with faults():
-            reply = await webhook.send_dict(body)
-        if reply.status_code == 429:
+            async with self._session.post(url, data=json.dumps(body), headers=JSON, proxy=self._proxy) as reply:
+                await reply.read()
+        if reply.status == 429:
             raise SlackLimited(_retry_after(reply.headers))
-        if reply.status_code >= 500 or reply.status_code == 408:
+        if reply.status >= 500 or reply.status == 408:
             raise SlackUnsure
-        if reply.status_code != 200:
-            log.warning("Slack does not take an answer through its response_url", extra={"status": reply.status_code})
-        return reply.status_code == 200
+        if reply.status != 200:
+            log.warning("Slack does not take an answer through its response_url", extra={"status": reply.status})
+        return reply.status == 200
 
     async def _client(self, team: str) -> AsyncWebClient:
-        return AsyncWebClient(
-            token=await self._token(team),
-            team_id=team or None,
-            base_url=self._api_url,
-            session=self._session,
-            retry_handlers=[],
-        )
+        token = await self._token(team)
+        client = self._clients.get((team, token))
+        if client is None:
+            client = self._clients[team, token] = AsyncWebClient(
+                token=token,
+                team_id=team or None,
+                base_url=self._api_url,
+                session=self._session,
+                retry_handlers=[],
+                logger=sdk_log,
+            )
+        return client
 
     @asynccontextmanager
     async def _turn(self, method: str, team: str, channel: str) -> AsyncIterator[None]:

@@ -13,18 +13,12 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     URL,
     ColumnElement,
-    Connection,
     String,
     Table,
     UpdateBase,
@@ -44,6 +38,7 @@ from typing_extensions import override
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.core.text import valid
+from bot.store import schema
 from bot.store.engine import driver_arguments, is_in_memory, make_engine, read_url
 from bot.store.errors import translate_errors
 from bot.store.mapping import Dataclass, values
@@ -240,16 +235,16 @@ class Database(Sessions):
         async with self._turn(), translate_errors(), self._writing.begin() as connection:
             if self.dialect == "postgresql":
                 await connection.execute(_XACT_LOCK, {"key": _lock_number("migrate")})
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(schema.upgrade)
 
     async def revision(self) -> str | None:
         """Return the revision the tables are at, or None where there are none."""
         async with self._turn(), translate_errors(), self._engine.connect() as connection:
-            return await connection.run_sync(_revision)
+            return await connection.run_sync(schema.revision)
 
     def head(self) -> str:
         """Return the revision this version of the bot works with."""
-        return ScriptDirectory.from_config(_config()).get_current_head() or ""
+        return schema.newest()
 
     # transactions and locks
 
@@ -381,19 +376,3 @@ def _inline(url: URL) -> Inline | None:
     if url.get_backend_name() != "sqlite" or is_in_memory(url) or url.query or not url.database:
         return None
     return Inline(url.database)
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
-def _upgrade(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()

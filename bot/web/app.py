@@ -40,7 +40,7 @@ def web_app(dependencies: WebDependencies) -> Starlette:
         provider_of=dependencies.provider_of, queue=dependencies.webhooks, clock=dependencies.clock
     )
     routes = [
-        Route("/slack/events", slack.receive, methods=["POST"]),
+        Route("/slack/events", slack, methods=["POST"]),
         Route("/hooks/{connection}", webhook.receive, methods=["POST"]),
         Route("/hooks/{connection}/{secret}", webhook.receive, methods=["POST"]),
         *_health_routes(dependencies),

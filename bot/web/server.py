@@ -58,6 +58,7 @@ class GuardedProtocol(HttpToolsProtocol):
     half_open = HalfOpen()
     header_seconds = HEADER_SECONDS
     _deadline: asyncio.TimerHandle | None = None
+    _is_head_open = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
@@ -70,13 +71,19 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     @override
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        if self._deadline is None:
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_head_open and self._deadline is None:  # most heads come in one piece, and need no deadline
             self._await_head()
 
     @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_head_open = True
+
+    @override
     def on_headers_complete(self) -> None:
+        self._is_head_open = False
         self._head_came()
         super().on_headers_complete()
 

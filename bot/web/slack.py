@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from bot.core.clock import Clock
 from bot.slack.deliveries import Take
@@ -38,6 +39,11 @@ class SlackEndpoint:
         self._take = take
         self._secrets = signing_secrets
         self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request: an ASGI app, so that Starlette puts no more between than it must."""
+        response = await self.receive(Request(scope, receive))
+        await response(scope, receive, send)
 
     async def receive(self, request: Request) -> Response:
         """Verify the bytes, read them, and return the ack. Bad input is answered with 400, 401, 408 or 413."""

@@ -1,5 +1,6 @@
 """The form to connect a CI system: its fields come from the provider's options, and a real call checks them."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -38,6 +39,7 @@ class ConnectForm(Form):
     async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form; the fields follow once the system is known. Raises UsageError where nothing can be sealed."""
         must_seal(context)
+        await asyncio.to_thread(list, PROVIDERS.values())  # imported when first asked for: acks must not wait
         return self._drawn(arguments.get(KIND, ""), arguments, context)
 
     def _drawn(self, kind: str, arguments: Mapping[str, str], context: Context) -> View:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from dataclasses import dataclass
+from functools import cache
 
 from bot.blocks.message import Message, section
 from commands.core.context import Answer, Context, Role
@@ -22,9 +23,15 @@ async def resolve(_args: Args, _context: Context) -> None:
     """Resolve nothing."""
 
 
+@cache
+def installed_version() -> str:
+    """Return the version of the installed package; its metadata are a file, read once."""
+    return importlib.metadata.version("buildbell")
+
+
 async def run(_args: Args, _resolved: None, _context: Context) -> Answer:
     """Return the version."""
-    text = f"Buildbell {importlib.metadata.version('buildbell')}"
+    text = f"Buildbell {installed_version()}"
     return Answer(message=Message(text=text, blocks=(section(text),)))
 
 

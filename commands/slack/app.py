@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ParamSpec
 
@@ -17,6 +17,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 
 from bot.blocks.message import section, suggestions
+from bot.core.backlog import Backlog
 from bot.core.tasks import Tasks
 from bot.slack.deliveries import Ack
 from bot.slack.inbox import tracked
@@ -29,6 +30,10 @@ from commands.slack.delivery import Delivery
 
 log = logging.getLogger(__name__)
 
+bolt_log = logging.getLogger("slack_bolt.app")
+bolt_log.setLevel(logging.WARNING)
+"""Bolt looks at its loggers' own levels: with the usual one it writes each of its steps out, for nobody to read."""
+
 P = ParamSpec("P")
 Body = Mapping[str, Any]
 Event = Callable[[Body], Awaitable[None]]
@@ -39,6 +44,8 @@ FORM_FIELD = re.compile(r"^(?!build\.)")
 ANY = re.compile(r"")
 MENTION = re.compile(r"^\s*<@[A-Z0-9]+(?:\|[^>]*)?>")
 AT_ONCE = 64
+BESIDE_ACKS = 1
+"""How much work is under way at once, and while many deliveries wait for their ack."""
 DRAIN_SECONDS = 20.0
 INLINE_SECONDS = 2.0
 NOT_USED = "xoxb-each-call-brings-its-own"
@@ -48,12 +55,14 @@ UNHANDLED = 404
 class SlackApp:
     """Bolt's app with our listeners, and the work behind them."""
 
-    def __init__(self, services: Services, sender: Sender, *, bot_user: Callable[[], str]) -> None:
+    def __init__(
+        self, services: Services, sender: Sender, *, bot_user: Callable[[], str], backlog: Backlog | None = None
+    ) -> None:
         self._services = services
         self._forms = services.registry.forms
         self._bot_user = bot_user
         self._tasks = Tasks()
-        self._running = asyncio.Semaphore(AT_ONCE)
+        self._backlog = backlog or Backlog(most=AT_ONCE, beside=BESIDE_ACKS)
         self.handled_events = {"app_mention", "message"}
         self._delivery = Delivery(services, sender)
         self.deliver = self._delivery.deliver
@@ -68,16 +77,18 @@ class SlackApp:
                 ignoring_self_events_enabled=False,
                 url_verification_enabled=False,
                 ssl_check_enabled=False,
+                attaching_function_token_enabled=False,
+                attaching_conversation_kwargs_enabled=False,
+                logger=bolt_log,
             )
         # Bolt tries its listeners one after the other: the ones that people wait for come first.
         self.app.command(services.command)(self._command)
         self.app.action(COMMAND_BUTTON)(self._button)
         self.app.action(FORM_FIELD)(self._field_changed)
-        for name in self._forms:
-            self.app.view(name)(self._submitted)
-        self.app.options(ANY)(self._options)
-        self.app.event("app_mention")(self._mentioned)
         self.app.event("message")(self._messaged)
+        self.app.event("app_mention")(self._mentioned)
+        self.app.view(_any_of(self._forms))(self._submitted)
+        self.app.options(ANY)(self._options)
         self.app.view_closed(ANY)(self._acked)
 
     def listen(self, *, events: Mapping[str, Event], shortcuts: Mapping[str, Shortcut]) -> None:
@@ -247,7 +258,7 @@ class SlackApp:
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            async with self._running:
+            async with self._backlog.turn():
                 await work()
         except SlackPassing:
             raise  # the inbox has an answer given later
@@ -328,6 +339,11 @@ def _slack_variables_hidden() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)  # noqa: TID251 - put back
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern for exactly these names: one listener costs Bolt as much as another, whatever it matches."""
+    return re.compile(rf"^(?:{'|'.join(map(re.escape, names))})$")
 
 
 def _command_of(action: Mapping[str, Any]) -> str:

@@ -10,8 +10,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from bot.store import Store
-from bot.store.database import _config
+from bot.store import Store, schema
 from tests.bot.store.rows import NOW
 
 FIRST = "0004"
@@ -69,13 +68,13 @@ def breaks(old: Schema, new: Schema) -> list[str]:
 
 def revisions() -> list[str]:
     """Return all revisions, the oldest first."""
-    script = ScriptDirectory.from_config(_config())
+    script = ScriptDirectory.from_config(schema.config())
     return [revision.revision for revision in reversed(list(script.walk_revisions()))]
 
 
 async def schema_at(store: Store, revision: str) -> Schema:
     def upgraded(connection: Connection) -> Schema:
-        config = _config()
+        config = schema.config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         return read(connection)

@@ -227,7 +227,7 @@ def test_the_wheel_holds_the_migrations() -> None:
         [
             sys.executable,
             "-c",
-            "from bot.store.database import _config as c; print(c().get_main_option('script_location'))",
+            "from bot.store.schema import config as c; print(c().get_main_option('script_location'))",
         ],
         check=True,
         capture_output=True,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from bot.core import clock
 from bot.core.models import BuildKey, Ref, RefKind
 from bot.store import Store
-from bot.store.database import _config
+from bot.store.schema import config as alembic_config
 from bot.store.steps import pack
 from bot.store.switches import Switch
 from tests.bot.store.rows import NOW, ago, running
@@ -19,7 +19,7 @@ LATER = NOW + timedelta(days=20)
 
 
 def _to(connection: Connection, revision: str) -> None:
-    config = _config()
+    config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 

@@ -4,14 +4,14 @@ import asyncio
 import copy
 import json
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from bot.web.payloads import read_payload
+from bot.web.payloads import MOST_FIELDS, _form_fields, read_payload
 from commands.slack.app import SlackApp
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT
 from tests.bot.store.conftest import SetClock
@@ -147,3 +147,19 @@ def test_what_is_nested_without_end_is_refused() -> None:
     body = b'{"type": "shortcut", "x": ' + b"[" * 400_000 + b'"\\u0000"' + b"]" * 400_000 + b"}"
     with pytest.raises(ValueError, match="deep"):
         read_payload(body, JSON)
+
+
+@given(st.text("ab=&+%20e3C;é\u2028\x00", max_size=60))
+def test_a_forms_fields_are_read_as_the_standard_library_reads_them(text: str) -> None:
+    try:
+        expected = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
+    except ValueError:
+        with pytest.raises(ValueError, match=r"."):
+            _form_fields(text)
+    else:
+        assert _form_fields(text) == expected
+
+
+def test_a_form_of_too_many_fields_is_refused() -> None:
+    with pytest.raises(ValueError, match="too many"):
+        _form_fields("&".join(["a=b"] * (MOST_FIELDS + 1)))

@@ -1,0 +1,27 @@
+"""Run benchmarks by name, or all of them: `python -m bench [ROW ...]`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import cores, requests, start, worker
+from bench.table import Line, show
+
+ROWS = {row.name: row for row in (*requests.ROWS, *start.ROWS, *worker.ROWS)}
+
+
+def main(names: list[str]) -> None:
+    """Run the rows and print their lines."""
+    unknown = [name for name in names if name not in ROWS]
+    if unknown:
+        sys.exit(f"There is no row {', '.join(unknown)}. There are: {', '.join(ROWS)}.")
+    cores.pin(cores.CLIENT)
+    lines: list[Line] = []
+    for name in names or ROWS:
+        with tempfile.TemporaryDirectory(prefix="buildbell-bench-") as folder:
+            lines += ROWS[name].run(Path(folder))
+    show(lines)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,81 @@
+"""Work that waits for its turn, and gives way to something more urgent."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+MANY = 8
+BUSY_SECONDS = 0.05
+
+
+class Backlog:
+    """Begins work in the order in which it came: `most` at once, `beside` at once under pressure.
+
+    There is pressure while more than `many` urgent things (acks) are under way, and for a moment after: on one core,
+    work that is begun then delays the urgent and comes to its own end no sooner. What waits is begun when it is over.
+    """
+
+    def __init__(self, *, most: int, beside: int, many: int = MANY, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._most = most
+        self._beside = beside
+        self._many = many
+        self._busy_seconds = busy_seconds
+        self._busy_until = 0.0
+        self._urgent = 0
+        self._running = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def urgent(self) -> Iterator[None]:
+        """Count something urgent that is under way."""
+        self._urgent += 1
+        if self._urgent > self._many:
+            self._busy_until = asyncio.get_running_loop().time() + self._busy_seconds
+        try:
+            yield
+        finally:
+            self._urgent -= 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Wait until this work may run."""
+        if self._waiting or not self._has_room():
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            self._begin()
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._end()
+                raise
+        else:
+            self._running += 1
+        try:
+            yield
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._running -= 1
+        self._begin()
+
+    def _has_room(self) -> bool:
+        is_busy = asyncio.get_running_loop().time() < self._busy_until
+        return self._running < (self._beside if is_busy else self._most)
+
+    def _begin(self) -> None:
+        """Begin what waits, as far as there is room; where pressure holds the rest, look again when it should be over."""
+        while self._waiting and self._has_room():
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._running += 1
+                turn.set_result(None)
+        if self._waiting and self._timer is None and self._running < self._most:
+            self._timer = asyncio.get_running_loop().call_at(self._busy_until, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._begin()

@@ -1,0 +1,34 @@
+"""What a start must not load: each of these modules is dear, and needed by some installations only, or later."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LATER = (
+    "alembic",
+    "apscheduler",
+    "asyncpg",
+    "cryptography",
+    "jwt",
+    "mako",
+    "playground",
+    "stamina",
+    "tenacity",
+    "yaml",
+    *(f"bot.providers.{kind}" for kind in ("buildkite", "github_actions", "gitlab", "jenkins", "xcode_cloud")),
+)
+
+
+@pytest.mark.parametrize("module", ["bot.app", "bot.__main__"])
+def test_an_import_loads_nothing_that_only_some_installations_need(module: str) -> None:
+    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+    )
+    loaded = set(json.loads(done.stdout))
+    assert module in loaded
+    assert not loaded & set(LATER)
