@@ -120,6 +120,8 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
         await may_somewhere(command.role, _doing(command), context)
         return replace(resolved, is_question=True)
     progress.match = _match_of(resolved)
+    if command.recorded is not None:
+        progress.words = f"{command.verb} {command.recorded(args, resolved)}"
     for requirement in command.authorize(args, resolved, context):
         await check(requirement, context)
     return await command.run(args, resolved, context)

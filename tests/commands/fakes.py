@@ -536,6 +536,8 @@ class RecordingSender:
                 if given["user"] not in self.users:
                     raise SlackError("user_not_found")
                 return {"ok": True, "user": self.users[given["user"]]}
+            case "users.list":
+                return {"ok": True, "members": list(self.users.values())}
             case "users.lookupByEmail":
                 for user in self.users.values():
                     if user.get("profile", {}).get("email") == given["email"]:
