@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bot.blocks.message import Message, section
 from bot.blocks.text import code, escape
 from bot.core.errors import NotFound, ProviderError, Rejected, UsageError
-from bot.core.models import Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
+from bot.core.models import BuildKey, Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
 from bot.providers.base.capabilities import Capability
 from commands.act.options import check_options, names_somebody_else, options_given
 from commands.act.presets import check_name, forget_preset, preset_values, save_preset
@@ -19,7 +19,7 @@ from commands.core.listings import closest_refs, ref_of
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, protecting_globs, refs_of_target
 from commands.core.registry import Command
-from commands.core.resolve import resolve_pipeline
+from commands.core.resolve import card_here, resolve_pipeline
 
 USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--dry-run]"
 
@@ -105,7 +105,7 @@ async def resolve(args: Args, context: Context) -> Start:
     pipeline = await resolve_pipeline(args.target, context, acting=True, verb="run")
     actions.must_be_able(pipeline, Capability.START)
     check_options(args.options, pipeline.provider)
-    ref = await ref_of(pipeline, args.target.ref)
+    ref = await ref_of(pipeline, args.target.ref or await _pull_request_here(args.target, context))
     preset = await preset_values(args.preset, pipeline, context) if args.preset else {}
     request = StartRequest(
         ref=ref,
@@ -122,6 +122,18 @@ async def resolve(args: Args, context: Context) -> Start:
         target=await start_target(pipeline, request, context),
         names_somebody_else=await names_somebody_else(args.options, context),
     )
+
+
+async def _pull_request_here(target: Target, context: Context) -> Ref | None:
+    """Return the pull request of the thread's card where no pipeline was named: there a start means its code."""
+    if target.pipeline is not None or target.url is not None:
+        return None
+    card = await card_here(context)
+    if card is None:
+        return None
+    stored = await context.store.builds.get(BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build))
+    number = stored[0].pull_request if stored else None
+    return Ref(kind=RefKind.PULL_REQUEST, name=number) if number else None
 
 
 async def start_target(pipeline: PipelineMatch, request: StartRequest, context: Context) -> StartTarget:
