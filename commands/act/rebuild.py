@@ -1,13 +1,15 @@
 """Build the same again as a new build: /build rebuild [target] [KEY=VALUE …]."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.blocks.text import escape
-from bot.core.models import StartRequest, StartTarget
+from bot.core.models import Ref, RefKind, StartRequest, StartTarget
 from bot.providers.base.capabilities import Capability
 from bot.store.states import NoteKind
 from commands.act.options import check_options, names_somebody_else, options_given
+from commands.act.run import pairs_recorded, parameters_of, secret_names
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
@@ -30,11 +32,24 @@ class Args:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
-    """The build to build again, and the refs that new values choose instead of its own."""
+    """The build to build again, and the refs that new values choose instead of its own.
+
+    `secrets` are the names of its parameters that the provider calls secret, once it was asked.
+    """
 
     match: BuildMatch
     target: StartTarget
     names_somebody_else: bool = False
+    secrets: set[str] = field(default_factory=set)
+
+
+def recorded(args: Args, rebuild: Rebuild) -> str:
+    """Return the rebuild in words, with values as `run` records them."""
+    match = rebuild.match
+    number = match.number if match.number.startswith("#") else f" --id {match.build.id}"
+    words = [f"{match.pipeline.typed}{number}", *pairs_recorded(args.parameters, rebuild.secrets)]
+    words += [f"--option {shlex.quote(f'{name}={value}')}" for name, value in args.options.items()]
+    return " ".join(words)
 
 
 def parse(words: str) -> Args:
@@ -77,6 +92,9 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
     """Start the new build and post its card; says so where it builds another commit than the old one."""
     match = rebuild.match
     actions.check_attempt(match, args.target.attempt)
+    if args.parameters:
+        branch = Ref(kind=RefKind.BRANCH, name=match.build.branch) if match.build.branch else None
+        rebuild.secrets.update(secret_names((await parameters_of(match.pipeline, branch))[0]))
     if not await memory.first_click(f"rebuild {match.build.key}", context):
         return Answer(silent=True)
     request = StartRequest(
@@ -103,6 +121,7 @@ COMMAND = Command(
     resolve=resolve,
     authorize=authorize,
     run=run,
+    recorded=recorded,
     flags=(
         ("--clean", "build without cached files, where the CI system can"),
         ("--option NAME=VALUE", "an option of the CI system's own"),

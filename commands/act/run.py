@@ -1,7 +1,8 @@
 """Start a build: /build run [pipeline][@ref] [KEY=VALUE …]."""
 
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.blocks.message import Message, section
@@ -44,13 +45,17 @@ class Args:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What will be sent to the provider, and what that makes it build."""
+    """What will be sent to the provider, and what that makes it build.
+
+    `secrets` are the names of its parameters that the provider calls secret, once it was asked.
+    """
 
     match: PipelineMatch
     ref: Ref | None
     request: StartRequest
     target: StartTarget
     names_somebody_else: bool = False
+    secrets: set[str] = field(default_factory=set)
 
 
 def parse(words: str) -> Args:
@@ -90,6 +95,23 @@ def spoken(args: Args) -> str:
     words += [f"{name}=…" for name in args.parameters]
     words += [f"--option {name}" for name in args.options]
     return " ".join(word for word in words if word)
+
+
+def recorded(args: Args, start: Start) -> str:
+    """Return the start in words, the values of parameters too, but for those that the provider calls secret."""
+    named = args.target.pipeline or args.target.url
+    words = [start.match.typed if named in {None, start.match.key} else str(named)]
+    words[0] += f"@{args.target.ref}" if args.target.ref is not None else ""
+    words += pairs_recorded(args.parameters, start.secrets)
+    words += [f"--option {shlex.quote(f'{name}={value}')}" for name, value in args.options.items()]
+    for flag, value in (
+        ("message", args.message),
+        ("commit", args.commit),
+        ("preset", args.preset),
+        ("forget-preset", args.forget_preset),
+    ):
+        words += [f"--{flag} {shlex.quote(value)}"] if value else []
+    return " ".join([*words, *(["--dry-run"] if args.dry_run else [])])
 
 
 def opens(args: Args, context: Context) -> Opening | None:
@@ -172,6 +194,7 @@ async def run(args: Args, start: Start, context: Context) -> Answer:
             pipeline=pipeline,
         )
     parameters, unchecked = await parameters_of(pipeline, start.ref)
+    start.secrets.update(secret_names(parameters))
     missing = missing_parameters(parameters, start.request.parameters)
     if missing and context.can_open_form:
         return Answer(form=_form_for(args, start, context))
@@ -267,12 +290,24 @@ def missing_parameters(parameters: Sequence[Parameter], values: Mapping[str, str
 
 
 def _without_secrets(values: Mapping[str, str], known: Sequence[Parameter]) -> dict[str, str]:
-    secret = {parameter.name for parameter in known if parameter.type is ParameterType.SECRET}
-    return {name: value for name, value in values.items() if name not in secret}
+    return {name: value for name, value in values.items() if name not in secret_names(known)}
+
+
+def secret_names(parameters: Iterable[Parameter]) -> frozenset[str]:
+    """Return the names of the parameters that the provider calls secret."""
+    return frozenset(parameter.name for parameter in parameters if parameter.type is ParameterType.SECRET)
+
+
+def pairs_recorded(parameters: Mapping[str, str], secrets: Collection[str]) -> list[str]:
+    """Return parameters as one would type them, with `…` for the values of secrets."""
+    return [f"{name}=…" if name in secrets else shlex.quote(f"{name}={value}") for name, value in parameters.items()]
 
 
 def _dry(start: Start, unchecked: str) -> Message:
-    settings = [f"• {code(name)} = {code(value)}" for name, value in start.request.parameters.items()]
+    settings = [
+        f"• {code(name)} = {code('…' if name in start.secrets else value)}"
+        for name, value in start.request.parameters.items()
+    ]
     settings += [f"• option {code(name)} = {code(value)}" for name, value in start.request.options.items()]
     label = escape(start.match.provider.label)
     text = f"Would start {escape(start.match.name)}{_on(start.ref)} ({label}). Nothing was started."
@@ -292,6 +327,7 @@ COMMAND = Command(
     authorize=authorize,
     run=run,
     spoken=spoken,
+    recorded=recorded,
     aliases=("start", "force"),
     flags=(
         ("--message TEXT", "the build's message, where the CI system takes one"),

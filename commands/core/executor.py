@@ -6,9 +6,10 @@ schedules and the terminal.
 
 import logging
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from bot.blocks.error import error_message, surprise_message
@@ -59,6 +60,7 @@ class _Progress:
     command: Command[Any, Any] | None = None
     changes: bool = True
     match: PipelineMatch | BuildMatch | None = None
+    recorded: Callable[[], str] | None = None
 
     @property
     def verb(self) -> str:
@@ -121,7 +123,7 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
         return replace(resolved, is_question=True)
     progress.match = _match_of(resolved)
     if command.recorded is not None:
-        progress.words = f"{command.verb} {command.recorded(args, resolved)}"
+        progress.recorded = partial(command.recorded, args, resolved)
     for requirement in command.authorize(args, resolved, context):
         await check(requirement, context)
     return await command.run(args, resolved, context)
@@ -215,13 +217,14 @@ async def _audit(
 ) -> None:
     """Write the audit row; where that fails the person still gets their answer, and the log says so."""
     connection, pipeline, build = _subject(progress.match, answer)
+    words = progress.words if progress.recorded is None else f"{progress.verb} {progress.recorded()}"
     row = NewAudit(
         at=context.now,
         team=context.team,
         channel=context.channel,
         user=context.user,
         verb=progress.verb,
-        words=redact(progress.words[: 10 * KEPT_WORDS])[:KEPT_WORDS],
+        words=redact(words[: 10 * KEPT_WORDS])[:KEPT_WORDS],
         connection=connection,
         pipeline=pipeline,
         build=build,

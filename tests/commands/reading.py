@@ -46,7 +46,12 @@ def _values(part: Any) -> Iterator[tuple[str, str]]:
 
 async def post_card(store: Store, build: Build, *, ts: str, channel: str = CHANNEL, live: bool = False) -> None:
     """Let a message of a channel be the card of a build."""
-    about: dict[str, Any] = {"connection": build.connection, "pipeline": build.pipeline, "build": build.id, "attempt_no": 1}
+    about: dict[str, Any] = {
+        "connection": build.connection,
+        "pipeline": build.pipeline,
+        "build": build.id,
+        "attempt_no": 1,
+    }
     place: dict[str, Any] = {"team": TEAM, "channel": channel}
     event, reason = NotificationEvent.FINISHED, "a test wants it"
     row = NewNotification(**place, **about, link=0, event=event, reason=reason, due_at=NOW, created_at=NOW)
