@@ -16,7 +16,7 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
-from commands.core.listings import closest_refs, ref_of
+from commands.core.listings import closest_refs, closest_words, ref_of
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, protecting_globs, refs_of_target
 from commands.core.registry import Command
@@ -251,7 +251,11 @@ async def _begin(args: Args, start: Start, context: Context, *, note: str) -> An
         is_named = ref is not None and ref.kind in {RefKind.BRANCH, RefKind.TAG}
         near = await closest_refs(pipeline, ref) if ref is not None and is_named else ()
         if ref is not None and near:
-            exc.hint = f"Closest to `{ref.name}`: {', '.join(f'`{name}`' for name in near)}."
+            exc.hint = closest_words(ref, near, label=f"Closest to `{ref.name}`")
+            exc.choices = tuple(
+                (candidate.name, f"run {pipeline.spoken(ref=candidate)} {args.target.rest}".strip())
+                for candidate in near
+            )
         raise
     headline = f"{actions.actor(context)} started {actions.number_words(build)} of {escape(pipeline.name)}{_on(ref)}"
     return await actions.announce(build, pipeline, context, headline=headline, watch=args.watch, note=note)

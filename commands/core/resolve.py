@@ -167,7 +167,22 @@ async def _anywhere(name: str, target: Target, context: Context, *, acting: bool
         return replace(match, note=_guess(match, len(fits) - 1))
     if fits:
         raise _several(name, [(row.name, row.connection, row.pipeline) for row in fits], target, verb)
+    if (provider := context.services.connections.get(context.team, name)) is not None:
+        return await _only_one(provider, target, context, acting=acting, verb=verb)
     raise await _nearest(name, list(providers.values()), context, None)
+
+
+async def _only_one(
+    provider: AnyProvider, target: Target, context: Context, *, acting: bool, verb: str
+) -> PipelineMatch:
+    """Return the pipeline of a connection that was named alone. Raises Ambiguous where it has several."""
+    rows = [row for row in await context.services.catalogue.rows([provider]) if row.enabled]
+    if len(rows) == 1 or (rows and not acting):
+        match = _match_of_row(rows[0], provider)
+        return replace(match, note=_guess(match, len(rows) - 1))
+    if rows:
+        raise _several(provider.connection, [(row.name, row.connection, row.pipeline) for row in rows], target, verb)
+    raise NotFound(f"{provider.label} (`{provider.connection}`) lists no pipeline.", provider=provider.label)
 
 
 def _guess(match: PipelineMatch, others: int) -> str:

@@ -13,7 +13,7 @@ from commands.act import rebuild, retry, run
 from commands.core import actions
 from commands.core.context import Context, Source
 from commands.core.grammar import Target
-from commands.core.listings import LISTING_SECONDS, closest_refs
+from commands.core.listings import LISTING_SECONDS, closest_refs, closest_words
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, check
 from commands.core.registry import Command
@@ -136,5 +136,5 @@ async def check_ref(pipeline: PipelineMatch, ref: Ref | None) -> None:
     raise NotFound(
         f"{pipeline.name} has no {kind} `{ref.name}`.",
         provider=pipeline.provider.label,
-        hint=f"Closest: {', '.join(f'`{name}`' for name in near)}." if near else None,
+        hint=closest_words(ref, near) if near else None,
     )
