@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.blocks.error import error_message, surprise_message
 from bot.blocks.message import Message, View
-from bot.core.errors import Ambiguous, BotError, NotAllowed, ProviderError, UsageError
+from bot.core.errors import Ambiguous, BotError, NotAllowed, NotLinked, ProviderError, UsageError
 from bot.security.redaction import redact
 from bot.store.rows import NewAudit
 from commands.core.context import Answer, Context, Source
@@ -25,6 +25,8 @@ from commands.core.permissions import check, may_somewhere
 from commands.core.registry import Command
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 KEPT_WORDS = 300
@@ -117,7 +119,7 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
         role = command.role if command.form_role is None else command.form_role
         await may_somewhere(role, _doing(command), context)
         return Answer(form=opening)
-    resolved = await command.resolve(args, context)
+    resolved = await _or_again(partial(command.resolve, args, context), context)
     if isinstance(resolved, Answer):
         await may_somewhere(command.role, _doing(command), context)
         return replace(resolved, is_question=True)
@@ -127,6 +129,16 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
     for requirement in command.authorize(args, resolved, context):
         await check(requirement, context)
     return await command.run(args, resolved, context)
+
+
+async def _or_again(resolve: Callable[[], Awaitable[T]], context: Context) -> T:
+    """Resolve words, and again where nothing fits and another process has just made a connection."""
+    try:
+        return await resolve()
+    except NotLinked:
+        if not await context.services.connections.catch_up(context.team):
+            raise
+    return await resolve()
 
 
 def _parsed(request: str | Submission, context: Context, progress: _Progress) -> Any:
@@ -164,7 +176,7 @@ def _outcome_of(error: BotError) -> Outcome:
 async def submit(form: Form, values: Values, arguments: dict[str, str], context: Context) -> Handled:
     """Run the command that a submitted form stands for. `error`, where there is one, is for the form to show."""
     try:
-        submission = await form.submitted(values, arguments, context)
+        submission = await _or_again(partial(form.submitted, values, arguments, context), context)
     except BotError as exc:
         return Handled(answer=Answer(), outcome=_outcome_of(exc), verb=form.name, error=exc)
     except Exception:

@@ -279,3 +279,25 @@ async def test_a_connection_alone_names_its_only_pipeline(say: Say, works: FakeP
     await say("list pipelines --refresh")
     assert sorted(buttons(await say("run works@main"))) == ["App (works)", "Web (works)"]
     assert len(works.acts) == 1
+
+
+@pytest.mark.parametrize("words", ["run late:app@main", "run billing", "run https://ci.example/late/billing"])
+async def test_a_connection_that_another_process_has_just_made_is_found(
+    say: Say, connections: FakeConnections, words: str
+) -> None:
+    late = FakeProvider("late")
+    late.add("billing")
+    late.add("app", id="late-app")
+    connections.made_elsewhere["late"] = late
+    assert (await say(words)).outcome == "ok"
+    assert [verb for verb, _pipeline, _details in late.acts] == ["start"]
+
+
+async def test_a_link_of_a_connection_that_another_process_has_just_made_is_used(
+    say: Say, connections: FakeConnections, linked: Linked
+) -> None:
+    late = FakeProvider("late")
+    await linked(late.add("billing"), connection="late")
+    connections.made_elsewhere["late"] = late
+    assert (await say("run")).outcome == "ok"
+    assert len(late.acts) == 1
