@@ -14,7 +14,7 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
-from commands.core.permissions import Requirement, refs_of_build, refs_of_target
+from commands.core.permissions import Requirement, refs_of_build, refs_of_parameters, refs_of_target
 from commands.core.registry import Command
 from commands.core.resolve import resolve_build
 
@@ -72,7 +72,7 @@ async def resolve(args: Args, context: Context) -> Rebuild:
     )
 
 
-def authorize(_args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
+def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
     """Require the runner's role for the build's own refs, and for those that its new values and options choose."""
     match = rebuild.match
     required = [
@@ -80,7 +80,11 @@ def authorize(_args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requ
             role=Role.RUN,
             doing=f"Rebuilding *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
-            refs=(*refs_of_build(match.build), *refs_of_target(rebuild.target)),
+            refs=(
+                *refs_of_build(match.build),
+                *refs_of_target(rebuild.target),
+                *refs_of_parameters(args.parameters),
+            ),
         )
     ]
     if rebuild.names_somebody_else:

@@ -18,7 +18,7 @@ from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
 from commands.core.listings import closest_refs, closest_words, ref_of
 from commands.core.matches import PipelineMatch
-from commands.core.permissions import Requirement, protecting_globs, refs_of_target
+from commands.core.permissions import Requirement, protecting_globs, refs_of_parameters, refs_of_target
 from commands.core.registry import Command
 from commands.core.resolve import card_here, resolve_pipeline
 
@@ -175,7 +175,7 @@ def authorize(_args: Args, start: Start, _context: Context) -> Sequence[Requirem
             role=Role.RUN,
             doing=f"Starting builds of *{escape(start.match.name)}*",
             pipeline=start.match,
-            refs=refs_of_target(start.target),
+            refs=(*refs_of_target(start.target), *refs_of_parameters(start.request.parameters)),
             builds_a_ref=True,
         )
     ]

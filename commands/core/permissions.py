@@ -11,7 +11,7 @@ they are in. A deactivated account has none. Of whom Slack does not report what 
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core.errors import NotAllowed
@@ -23,6 +23,17 @@ from commands.core.context import Context, Role, Source
 from commands.core.matches import PipelineMatch
 
 _FULL_REF = re.compile(r"^(?:refs/)?(?:(?:heads|tags)/|(?:remotes/)?origin/)")
+_PULL_REQUEST = re.compile(
+    r"^(?:refs/)?(?:remotes/[^/]{1,100}/)?(?:(?:pull|pulls|merge-requests|pull-requests|pr)/|(?:PR|MR)-)(\d{1,15})(?![^/-])",
+    re.IGNORECASE,
+)
+"""How the pull requests of code hosts are called where a branch is expected: `refs/pull/42/merge`, `PR-42`."""
+_REF_VARIABLE = re.compile(
+    r"(?:CI|BUILDKITE|TRAVIS|BITBUCKET|GITHUB|CIRCLE|BUILD|SYSTEM|DRONE|GIT)[_.](?:\w{1,40}[_.])?"
+    r"(?:BRANCH|TAG|REF|REF_NAME|REF_SLUG|BRANCH_NAME|SOURCEBRANCH(?:NAME)?|TARGETBRANCH)",
+    re.IGNORECASE,
+)
+"""The variables in which CI systems tell a build its branch or tag; some let a start overwrite them."""
 _REVISION = re.compile(r"[~^:]|@\{")
 """Where git's words for a revision leave the ref's name."""
 _ROLES = {role.word: role for role in Role}
@@ -64,6 +75,11 @@ def refs_of_target(target: StartTarget) -> tuple[str, ...]:
     """
     commit = None if target.commit is None or is_sha(target.commit) else _REVISION.split(target.commit)[0]
     return (*_refs(target.branch, target.tag, target.pull_request), *_refs(commit, None, None), *target.also)
+
+
+def refs_of_parameters(parameters: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the refs that values put in place of those a build has: `CI_COMMIT_BRANCH=main` makes rules take it for main's."""
+    return tuple(value for name, value in parameters.items() if value and _REF_VARIABLE.fullmatch(name))
 
 
 def _refs(branch: str | None, tag: str | None, pull_request: str | None) -> tuple[str, ...]:
@@ -167,22 +183,33 @@ async def _protected(requirement: Requirement, context: Context) -> tuple[str, .
 
 
 def _matches(ref: str, globs: Iterable[str]) -> bool:
-    spellings = {ref, _FULL_REF.sub("", ref)}
-    return any(fits_glob(spelling, glob) for glob in globs for spelling in spellings)
+    return any(fits_glob(spelling, glob) for glob in globs for spelling in spellings_of(ref))
+
+
+def spellings_of(ref: str) -> frozenset[str]:
+    """Return the names under which a ref is protected: as sent, without git's prefixes, and as the pull request it stands for."""
+    name = ref.strip().lstrip("+").strip("/")
+    spellings = {ref, name}
+    while (shorter := _FULL_REF.sub("", name)) != name:
+        name = shorter
+        spellings.add(name)
+    return frozenset(
+        spellings | {f"pr:{match[1]}" for spelling in spellings if (match := _PULL_REQUEST.match(spelling))}
+    )
 
 
 async def _members_role(context: Context, standing: Standing) -> Role | None:
     """Return the role that the workspace gives to members; None for guests, strangers and who is not in the channel.
 
-    Whoever Slack reports nothing of may be a guest: they are a viewer.
+    Whoever Slack reports nothing of may be a guest.
     """
-    if standing.is_guest or standing.is_stranger or standing.is_deactivated:
+    if standing.is_guest or standing.is_stranger or standing.is_deactivated or standing.is_unknown:
         return None
     if not context.is_direct:
         is_member = await context.services.people.membership(context.team, context.channel, context.user)
         if is_member is False:
             return None
-    return Role.VIEW if standing.is_unknown else context.services.access.members
+    return context.services.access.members
 
 
 async def _grants(context: Context) -> list[GrantRow]:

@@ -54,7 +54,7 @@ async def test_who_is_unknown_reads_and_acts_on_grants_but_is_no_member(
     assert "Try again in a minute." in first(handled)
     assert (await say("run app --form", trigger="1.2")).outcome is Outcome.REFUSED
     assert (await say("show app#2")).outcome is Outcome.OK
-    assert (await say("mute 1h")).outcome is Outcome.OK
+    assert (await say("mute 1h")).outcome is Outcome.REFUSED
     assert (await say("run app", channel="D1")).outcome is Outcome.REFUSED
     assert works.acts == []
     await give(store, "runner", f"user:{USER}")
