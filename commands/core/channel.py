@@ -8,7 +8,7 @@ from bot.blocks.message import Block
 from bot.core.errors import UsageError
 from bot.core.models import Build
 from bot.slack.sender import GONE, SlackError
-from bot.store.tables import LinkRow
+from bot.store.rows import LinkRow
 from commands.core.context import Context, Role, Source
 from commands.core.permissions import refs_of_build, role_of
 from commands.core.resolve import match_of_link

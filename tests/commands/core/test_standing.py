@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.models import Approval, Pipeline
 from bot.store import Store
-from bot.store.tables import GrantRow
+from bot.store.rows import NewGrant
 from commands.core.context import Context
 from commands.core.executor import Outcome
 from commands.slack.app import SlackApp
@@ -23,7 +23,7 @@ GUEST = "UGUEST"
 
 async def give(store: Store, role: str, subject: str, **fields: str) -> None:
     given: dict[str, Any] = {"channel": CHANNEL, "pipelines": "*", "refs": "*", **fields}
-    await store.grants.add(GrantRow(team=TEAM, role=role, subject=subject, granted_by=ADMIN, granted_at=NOW, **given))
+    await store.grants.add(NewGrant(team=TEAM, role=role, subject=subject, granted_by=ADMIN, granted_at=NOW, **given))
 
 
 @pytest.mark.parametrize("kind", [{"is_restricted": True}, {"is_ultra_restricted": True}, {"team_id": "TELSEWHERE"}])
