@@ -176,6 +176,7 @@ class App:
         self.poller = Poller(
             store,
             provider_of=self.connections.by_name,
+            find=self.connections.find,
             sees=lambda team, name: self.connections.serving(team, name) is not None,
             pace=Pace(busy_seconds=settings.watch_busy_seconds, idle_seconds=settings.watch_idle_seconds),
             clock=now,

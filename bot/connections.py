@@ -132,6 +132,16 @@ class Connections:
         provider = self.by_name(name)
         if provider is not None:
             return provider
+        await self._refresh_after_miss()
+        return self.by_name(name)
+
+    async def catch_up(self, team: str) -> bool:
+        """Read the store again as `find` does, and return whether the workspace sees other connections than before."""
+        before = set(self.visible(team))
+        await self._refresh_after_miss()
+        return set(self.visible(team)) != before
+
+    async def _refresh_after_miss(self) -> None:
         async with self._refreshing:
             since = self._refreshed_at
             if since is None or (self._clock() - since).total_seconds() >= MISS_SECONDS:
@@ -139,7 +149,6 @@ class Connections:
                     await self.refresh()
                 except BotError as exc:
                     log.warning("connections can't be read", extra={"why": str(exc)})
-        return self.by_name(name)
 
     def by_name(self, name: str) -> AnyProvider | None:
         """Return a connection whoever asks; for the poller and for webhooks, never for people."""

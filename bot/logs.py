@@ -7,7 +7,8 @@ import structlog
 from structlog.types import EventDict, WrappedLogger
 
 from bot.core.text import clean_terminal
-from bot.security.redaction import is_secret_name, mask, redact
+from bot.security.masks import mask
+from bot.security.redaction import is_secret_name, redact
 
 LINE_CHARACTERS = 32_000
 """A line of the log, tracebacks included, is cut to this before it is masked."""

@@ -18,6 +18,8 @@ from bot.store.inbox import InboxKind
 from bot.store.rows import DigestRow, NewNotification, ScheduleRow
 from commands.core.context import Answer, Context, Services, Source
 from commands.core.executor import execute
+from commands.core.memory import is_first_within
+from commands.core.permissions import granters
 from commands.follow.digest import digest_message
 from commands.follow.schedule import NotRun, described
 
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 BATCH = 20
 LATEST = timedelta(hours=1)
 """A scheduled command runs at most this late; a run that was missed by more is left out, and the channel is notified."""
+
+NOTICE_SECONDS = timedelta(days=30).total_seconds()
+"""A person is notified of the same paused schedule at most this often."""
 
 Deliver = Callable[[Context, Answer], Awaitable[None]]
 
@@ -108,7 +113,10 @@ class ScheduledCommands:
         )
 
     async def _is_paused(self, row: ScheduleRow, now: datetime) -> bool:
-        """Return whether a schedule is paused because its maker's Slack account is deactivated; posts that the first time."""
+        """Return whether a schedule is paused because its maker's Slack account is deactivated; posts that the first time.
+
+        A person who can grant roles is notified, too: the channel alone may have nobody left who minds.
+        """
         if not row.user or not (await self._services.people.person(row.team, row.user)).deleted:
             return False
         if row.last_outcome != NotRun.PAUSED:
@@ -121,10 +129,25 @@ class ScheduledCommands:
                 button("Remove it", f"schedule remove {row.id}"),
             )
             answer = Answer(message=Message(text=text, blocks=(section(text), choices)), public=True)
+            if await is_first_within(f"paused schedule:{row.id}", NOTICE_SECONDS, self._services.store):
+                await self._notify_granter(row, text, now)
             if not await self._show(row, self._context(row, now), answer):
                 return True
         await self._services.store.schedules.set_outcome(row.id, NotRun.PAUSED)
         return True
+
+    async def _notify_granter(self, row: ScheduleRow, text: str, now: datetime) -> None:
+        """Send a notice about a schedule to the first reachable person who can grant roles in its channel."""
+        notice = f"In <#{row.channel}>: {text}"
+        for user in await granters(self._context(row, now)):
+            if (await self._services.people.person(row.team, user)).deleted:
+                continue
+            try:
+                await self._services.sender.post(row.team, user, Message(text=notice, blocks=(section(notice),)))
+            except SlackError as exc:
+                log.info("a person could not be notified", extra={"code": exc.code})
+            else:
+                return
 
     async def _is_too_late(self, row: ScheduleRow, now: datetime) -> bool:
         """Return whether the latest missed run is too long ago to be made up for; posts that."""

@@ -12,11 +12,15 @@ https://docs.slack.dev/messaging/formatting-message-text
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import assert_never
 from urllib.parse import quote
 
 from bot.core.models import Build, Conclusion, Status
 from bot.core.text import clean_message
+from bot.security.redaction import redact
+
+REMEMBERED_CHARACTERS = 300
 
 GRAVE = "\N{MODIFIER LETTER GRAVE ACCENT}"
 STAR = "\N{ASTERISK OPERATOR}"
@@ -88,8 +92,13 @@ def cut(text: str, limit: int) -> str:
 
 
 def visible(text: str) -> str:
-    """Return raw text without terminal control and the characters nobody sees, at most a message long; its lines stay."""
-    return _INVISIBLE.sub("", clean_message(text))
+    """Return raw text without secrets, terminal control and the characters nobody sees, at most a message long; its lines stay."""
+    cleaned = _INVISIBLE.sub("", clean_message(text))
+    return _masked(cleaned) if len(cleaned) <= REMEMBERED_CHARACTERS else redact(cleaned)
+
+
+_masked = lru_cache(maxsize=4096)(redact)
+"""Names, branches and subjects are drawn again and again."""
 
 
 def one_line(text: str, limit: int = 200) -> str:

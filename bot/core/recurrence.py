@@ -19,7 +19,7 @@ from bot.core.errors import UsageError
 
 DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EVERY_DAY = frozenset(range(7))
-DAY, MINUTE, SECOND = timedelta(days=1), timedelta(minutes=1), timedelta(seconds=1)
+DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 _CRON = re.compile(r"([0-5]?\d) ([01]?\d|2[0-3]) \* \* (\*|[a-z,-]+)", re.ASCII)
 _EVERY = re.compile(r"@every (\d{1,6})m", re.ASCII)
 _STEPS = re.compile(r"(?:\*/(\d{1,2}) \*|0 \*/(\d{1,2})) \* \* \*", re.ASCII)
@@ -109,10 +109,11 @@ class Daily:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A run each so many minutes of real time, whatever the clocks on the wall do.
+    """A run each so many minutes of real time, whatever the clocks on the wall do; or one for each hour on the wall.
 
-    Runs keep their distance to the one before: `due` is any of them. The first comes one interval after the minute in
-    which the rule was made, or at the next full hour on the wall.
+    Runs at an interval keep their distance to the one before: `due` is any of them; the first comes one interval after
+    the minute in which the rule was made. Runs on the hour come whenever the wall shows a full hour, and where the
+    clocks skip one, at the first instant after the gap.
     """
 
     minutes: int
@@ -135,17 +136,56 @@ class Interval:
 
     def next_after(self, instant: datetime, zone: ZoneInfo, *, due: datetime | None = None) -> datetime:
         """Return the first run later than an instant, never the instant itself."""
-        anchor = due or self._anchor(instant, zone)
+        if self.on_the_hour:
+            return _next_hour(instant.astimezone(UTC), zone)
+        anchor = due or _minute_of(instant)
         return anchor + self.gap * ((instant - anchor) // self.gap + 1)
 
     def last_until(self, instant: datetime, zone: ZoneInfo, *, due: datetime) -> datetime:
         """Return the latest run that is not later than an instant, and no run before `due`."""
-        return max(due, due + self.gap * ((instant - due) // self.gap))
+        if not self.on_the_hour:
+            return max(due, due + self.gap * ((instant - due) // self.gap))
+        run = due
+        following = _next_hour(max(due, instant - 4 * HOUR).astimezone(UTC), zone)
+        while following <= instant:
+            run, following = following, _next_hour(following, zone)
+        return run
 
-    def _anchor(self, instant: datetime, zone: ZoneInfo) -> datetime:
-        local = instant.astimezone(zone)
-        into = timedelta(minutes=local.minute if self.on_the_hour else 0, seconds=local.second)
-        return instant.astimezone(UTC) - into - timedelta(microseconds=local.microsecond)
+
+def _minute_of(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def _next_hour(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first instant after one at which the wall shows a full hour, or has just skipped it."""
+    wall = _wall_clock(instant, zone)
+    full = instant + (HOUR - (wall - wall.replace(minute=0, second=0, microsecond=0)))
+    if full - instant == _wall_clock(full, zone) - wall:
+        return full
+    change = _change_between(instant, full, zone)
+    skipped = wall + (change - instant)
+    shown = _wall_clock(change, zone)
+    if shown > skipped and _full_hour_at_or_after(skipped) <= shown:
+        return change
+    return change + (_full_hour_at_or_after(shown) - shown)
+
+
+def _full_hour_at_or_after(wall: datetime) -> datetime:
+    full = wall.replace(minute=0, second=0, microsecond=0)
+    return full if full == wall else full + HOUR
+
+
+def _change_between(early: datetime, late: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant of the change of the clocks between two instants: the first with the later offset."""
+    offset = early.astimezone(zone).utcoffset()
+    early = early.replace(microsecond=0)
+    while late - early > SECOND:
+        middle = early + SECOND * ((late - early) // SECOND // 2)
+        if middle.astimezone(zone).utcoffset() == offset:
+            early = middle
+        else:
+            late = middle
+    return late
 
 
 Recurrence: TypeAlias = Daily | Interval

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -73,7 +73,8 @@ def pause_seconds(pace: Pace, *, busy: bool, quota: Quota | None, spent: int, no
 class Poller:
     """The poller.
 
-    `provider_of` returns a connection by name (None where it is gone), `sees` says whether a workspace may see one.
+    `provider_of` returns a connection by name (None where it is gone), `find` looks for
+    one that is missed in the store, `sees` says whether a workspace may see one.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Poller:
         store: Store,
         *,
         provider_of: Callable[[str], AnyProvider | None],
+        find: Callable[[str], Awaitable[AnyProvider | None]] | None = None,
         pace: Pace,
         clock: Clock,
         owner: str,
@@ -90,6 +92,7 @@ class Poller:
     ) -> None:
         self._store = store
         self._provider_of = provider_of
+        self._find = find
         self._pace = pace
         self._clock = clock
         self._owner = owner
@@ -169,7 +172,7 @@ class Poller:
         """Make the poll targets that are missing for what is watched, as after a change of the configuration."""
         existing = {(poll_target.connection, poll_target.part) for poll_target in await self._store.polling.targets()}
         for connection, pipeline in await self._store.polling.watched_pipelines():
-            provider = self._provider_of(connection)
+            provider = await self._look_up(connection)
             if provider is not None and (target := (connection, provider.poll_target(pipeline))) not in existing:
                 existing.add(target)
                 await self._store.polling.ensure(*target, now=self._clock())
@@ -178,7 +181,13 @@ class Poller:
         if await self._catalogue.refresh():
             self._wake_outbox()
 
+    async def _look_up(self, connection: str) -> AnyProvider | None:
+        """Return a connection by name, as another process may just have made it."""
+        provider = self._provider_of(connection)
+        return provider if provider is not None or self._find is None else await self._find(connection)
+
     async def _read_details(self, attempt: AttemptRow) -> None:
+        await self._look_up(attempt.connection)
         await self._details.read(attempt)
         self._wake_outbox()
 
@@ -201,7 +210,7 @@ class Poller:
 
     async def _poll(self, poll_target: PollTargetRow) -> None:
         started = self._clock()
-        provider = self._provider_of(poll_target.connection)
+        provider = await self._look_up(poll_target.connection)
         if provider is None:
             await self._gone(poll_target, started)
             return

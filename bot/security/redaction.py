@@ -8,16 +8,15 @@ texts are cut. The shapes are in `secret_shapes`, a table of examples and near m
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from enum import StrEnum
 
+from bot.security.command_lines import without_arguments
+from bot.security.masks import HARMLESS, MASK, is_telling, mask
 from bot.security.secret_shapes import BARE_SHAPES, SHAPES
 
 _Match = re.Match[str]
 
 PIECE_CHARACTERS = 32_768
 """How much one rule reads at a time: between two pieces other threads get their turn."""
-
-MASK = "[masked: "
 
 
 def redact(text: str) -> str:
@@ -35,9 +34,9 @@ def redact(text: str) -> str:
 
 def _redact_piece(text: str) -> str:
     text = _without_tokens(text)
-    for rule, mask in _RULES:
-        text = rule.sub(mask, text)
-    return _without_arguments(text)
+    for rule, masked in _RULES:
+        text = rule.sub(masked, text)
+    return without_arguments(text)
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -52,11 +51,6 @@ def _pieces(text: str) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
-
-
-def mask(what: str) -> str:
-    """Return what stands where a secret stood."""
-    return f"{MASK}{what}]"
 
 
 # private keys, which go over many lines
@@ -227,7 +221,7 @@ _SCHEME = re.compile(
 _HEADER = re.compile(
     r"(?P<head>(?<![A-Za-z0-9])(?:(?:proxy-)?authorization|(?:private|job|deploy|circle)-token|x-(?:api|auth|goog-api|gitlab|buildkite|vault"
     r"|shopify-access|figma|amz-security|sonar|rundeck-auth|jfrog-art)-?(?:key|token|api)?|dd-(?:api|application)-key|api-key"
-    r"|x-honeycomb-team|(?:set-)?cookie)['\"]?\s{0,20}:\s{0,20}['\"]?(?:(?:bearer|basic|token|digest|negotiate|apikey)\s{1,20})?)"
+    r"|x-honeycomb-team|ocp-apim-subscription-key|x-functions-key|(?:x-)?apikey(?=: )|(?:set-)?cookie)['\"]?\s{0,20}:\s{0,20}['\"]?(?:(?:bearer|basic|token|digest|negotiate|apikey)\s{1,20})?)"
     r"(?P<word>[^\s'\"]{4,}[^\r\n'\"]*)",
     re.IGNORECASE,
 )
@@ -237,7 +231,7 @@ def _header(match: _Match) -> str:
     word = match["word"]
     return (
         match[0]
-        if word.startswith((MASK.strip(), "$", "{", "<")) or _HARMLESS.fullmatch(word)
+        if word.startswith((MASK.strip(), "$", "{", "<")) or HARMLESS.fullmatch(word)
         else match["head"] + mask("credentials")
     )
 
@@ -245,20 +239,68 @@ def _header(match: _Match) -> str:
 def _scheme(match: _Match) -> str:
     # "token refreshed-successfully" is prose: a credential holds a figure or capitals among small letters.
     word = match["word"]
-    telling = any(c.isdigit() for c in word) or (any(c.isupper() for c in word) and any(c.islower() for c in word))
-    return match["head"] + mask("credentials") if telling else match[0]
+    return match["head"] + mask("credentials") if is_telling(word) else match[0]
+
+
+# sessions
+
+_SESSION = re.compile(
+    r"(?P<head>(?<![A-Za-z0-9])(?:JSESSIONID(?:\.[0-9a-f]{1,10})?|PHPSESSID|ASP\.NET_SessionId|\.ASPXAUTH|\.AspNetCore\.\w{1,40}|connect\.sid"
+    r"|session_?id|_session_id|_?[a-z]{1,30}_session|myacinfo|DES[0-9a-f]{20,64})['\"]?[=:][ \t]{0,2}['\"]?)(?P<value>[^\s;'\",&\\]{12,4000}+)",
+    re.IGNORECASE,
+)
+_FASTLANE = re.compile(
+    r"(?P<head>\bFASTLANE_SESSION['\"]?[ \t]{0,4}[=:][ \t]{0,4})(?P<value>[\"']?---[^\n]{8,32000}|[\"']?---$)",
+    re.MULTILINE,
+)
+_COOKIE_VALUE = re.compile(
+    r"(?P<head>\bname:(?:\\?[ \t]){1,4}(?:DES[0-9a-f]{4,64}|myacinfo|dqsid|itctx|wosid|woinst|dslang|site|aasp)(?:\s|\\n|\\){1,40}value:(?:\\?[ \t]){1,4})"
+    r"(?P<value>[^\s\\\[]{8,8000}+)"
+)
+"""A cookie of Apple's in the YAML that `fastlane spaceauth` prints, its line breaks as such or as `\\n`."""
+_SONAR_LOGIN = re.compile(
+    r"(?P<head>(?<![a-z_])sonar\.login[ \t]{0,4}[=:][ \t]{0,4})(?P<value>\"[^\"\r\n]{3,500}+\"|'[^'\r\n]{3,500}+'|[^\s'\"]{3,500}+)"
+)
+_LARAVEL = re.compile(
+    r"(?P<head>\bAPP_KEY['\"]?[ \t]{0,4}[=:][ \t]{0,4}['\"]?)(?P<value>base64:[A-Za-z0-9+/=]{16,200}+)"
+)
+_ADDED_MASK = re.compile(
+    r"(?P<head>::add-mask::|##\[add-mask\]|##vso\[task\.setvariable [^\]\n]{0,200}issecret=true[^\]\n]{0,100}\])(?P<value>[^\s][^\n]{0,4000}+)",
+    re.IGNORECASE,
+)
+"""A command to the runner that names a secret so that it be masked; where it is printed, it was not."""
+_TOLD = re.compile(
+    r"(?P<head>\b(?:password|passphrase|passcode|token|secret|api key)(?: (?:is|was|are|generated|created|set|for \S{1,100})){1,4} ?[:=] ?)"
+    r"(?P<value>[^\s'\"]{6,500}+)",
+    re.IGNORECASE,
+)
+
+
+def _session(match: _Match) -> str:
+    return match["head"] + mask("session") if is_telling(match["value"]) else match[0]
+
+
+def _login_of_sonar(match: _Match) -> str:
+    # It is a token, or a user's name beside `sonar.password`.
+    value = match["value"].strip("'\"")
+    return _held(match) if len(value) >= 16 or any(sign.isdigit() for sign in value) else match[0]
+
+
+def _told(match: _Match) -> str:
+    return _held(match) if is_telling(match["value"]) else match[0]
 
 
 # assignments to telling names
 
 _KEY = "[_.-]?key"
 _NAME = (
-    "(?=[pastkcemldwr])(?:"
-    rf"p(?:asswor[dt]|asswd|assphrase|asscode|rivate{_KEY}|(?<=[_.-]p)(?:ass|wd|at)|(?<=[;\"'\s]p)wd(?==))"
+    "(?=[pastkcemldwrhjn])(?:"
+    rf"p(?:asswor[dt]|asswd|(?<=sshp)ass(?==)|assphrase|asscode|rivate{_KEY}|(?<=[_.-]p)(?:ass|wd|at)|(?<=[;\"'\s]p)wd(?==))"
     rf"|s(?:ecret(?:{_KEY})?|haredaccess(?:key|signature)|(?:igning|ervice|torage){_KEY}|tore[_-]?pass|(?<=[?&-]s)ignature(?==)|(?<=[?&]s)ig(?==))"
     rf"|a(?:pi[_.-]?keys?|(?:ccess|ccount|uth){_KEY}|uth[_.-]?token|(?<=[_.-]a)uth|(?<=\"a)uth(?=\"\s{{0,4}}:))"
+    rf"|h(?:mac{_KEY})|j(?:wt{_KEY})|client-key-data|npmauthident|(?:session|cookie){_KEY}"
     rf"|token|key[_-]?pass|credentials?|connectionstring|(?:encryption|master|license|deploy|webhook){_KEY}|rediscli_auth)"
-    r"(?:[_.-]?(?:key|value|base64|b64|plain|text|file_?content))?"
+    r"(?:[_.-]?(?:key|value|base64|b64|base|plain|text|string|file_?content))?"
 )
 _QUOTED = r"\"(?:[^\"\\\r\n]|\\.){1,2000}+\"|'(?:[^'\\\r\n]|\\.){1,2000}+'|\\\"[^\"\\\r\n]{1,2000}+\\\""
 _ASSIGNED = re.compile(
@@ -300,7 +342,7 @@ _PAIR = re.compile(
 )
 _FLAG = re.compile(
     r"(?P<name>(?<![^\s'\"=(])--?(?:[a-z0-9-]{0,30}-)?(?:password|passwd|passphrase|secret|token|api-?key|access-key|account-key|secret-key"
-    r"|auth-token|private-token|storepass|keypass))"
+    r"|auth-token|private-token|storepass|keypass|(?:sftp|ftp|http|proxy|user|db|admin|root|ssh|smtp|ldap|cert|webdav|become)-pass))"
     r"(?P<sign>[ \t]{1,20})(?P<value>\"[^\"\r\n]{1,2000}+\"|'[^'\r\n]{1,2000}+'|[^\s'\"-]\S{2,})",
     re.IGNORECASE,
 )
@@ -317,24 +359,13 @@ _SHORT = re.compile(
     re.IGNORECASE,
 )
 """Short names and those of other languages: a value is one that holds letters and figures, or stands in quotes."""
-# What stands where a secret would, and is none: a reference to one, a mask, a type, a path, a plain word of prose.
-_HARMLESS = re.compile(
-    r"\$[\w{(%].*|%\w+%|<[^>]*>?|\{\{.*|\{|[*•.xX…-]{3,}.*|\[.*|\(.*|None|null|nil|true|false|yes|no|on|off|undefined|empty|required|optional"
-    r"|missing|invalid|expired|wrong|incorrect|unset|unknown|redacted|hidden|masked|default|prompt|string|text|bytes|int|number|object|array"
-    r"|bool(?:ean)?|str(?:ing)?\??|any|secret(?:str)?|password|token|bearer|basic|value|field|input|env|stdin|file|keychain|vault|generated"
-    r"|(?:not|is|was|has|the|to|and|or|for|with|from|of|in|must|may|can|will|should|see|please|needs?|option|flag|argument|parameter|saved|stored"
-    r"|ok|accepted|rejected|refreshed|found|ignored|changed|updated|created|removed|revoked|mismatch|reset|failed|error|count|length|type)\b.*"
-    r"|\d{1,3}|[a-z_][\w.]*\(.*|(?:await|new|self|this|process|os|env|secrets|vars?|config|settings|params|inputs|github|data|local|module|ctx|request|req)"
-    r"(?:[ .].*|\[.*)|(?:~|\.{1,2})?/(?:[\w.-]+/)+[\w.-]*|[A-Za-z]:[\\/].*|@[\w./-]+|arn:aws.*|projects/.*/secrets/.*|op://.*|vault:.*|ssm:.*",
-    re.IGNORECASE,
-)
 _LITTLE_NUMBER = re.compile(r"\d{1,6}%?")
 
 
 def _assigned(match: _Match) -> str:
     whole = match["value"]
     value = whole.strip("\\").strip("'\"").strip("\\")
-    if value.startswith(MASK.strip()) or _HARMLESS.fullmatch(value):
+    if value.startswith(MASK.strip()) or HARMLESS.fullmatch(value):
         return match[0]
     name, sign = match["name"].lower(), match["sign"].strip("\\'\"] \t")
     if "pass" not in name and "pwd" not in name and _LITTLE_NUMBER.fullmatch(value):
@@ -366,7 +397,7 @@ def _is_code(match: _Match) -> bool:
 def _held(match: _Match) -> str:
     value = match["value"]
     bare = value.strip("'\"")
-    if bare.startswith(MASK.strip()) or _HARMLESS.fullmatch(bare):
+    if bare.startswith(MASK.strip()) or HARMLESS.fullmatch(bare):
         return match[0]
     quote = value[0] if value != bare else ""
     return f"{match['head']}{quote}{mask('secret')}{quote}"
@@ -380,7 +411,7 @@ def _shortly_named(match: _Match) -> str:
 
 def _flagged(match: _Match) -> str:
     value = match["value"].strip("'\"")
-    if value.startswith(MASK.strip()) or _HARMLESS.fullmatch(value):
+    if value.startswith(MASK.strip()) or HARMLESS.fullmatch(value):
         return match[0]
     return f"{match['name']}{match['sign']}{mask('secret')}"
 
@@ -398,126 +429,6 @@ def _netrc(match: _Match) -> str:
     return match["head"] + _NETRC_PASSWORD.sub(rf"\1{mask('secret')}", match["rest"])
 
 
-# arguments of command lines
-
-
-class _Secret(StrEnum):
-    """Where an option keeps its secret: in the next word, glued to it, or behind a sign in the next word."""
-
-    WORD = "word"
-    GLUED = "glued"
-    AT_LOGIN = "login"
-    AFTER_COLON = ":"
-    AFTER_COMMA = ","
-    AFTER_PERCENT = "%"
-    AFTER_PREFIX = "pass:"
-
-
-_TOOLS: Mapping[str, Mapping[str, _Secret]] = {
-    tool: {option: how for names, how in options.items() for option in names.split()}
-    for tools, options in (
-        ("curl", {"-u --user -U --proxy-user": _Secret.AFTER_COLON}),
-        ("http https xh", {"-a --auth": _Secret.AFTER_COLON}),
-        ("lftp ncftpput ncftpget", {"-u": _Secret.AFTER_COMMA, "-p": _Secret.WORD}),
-        ("smbclient smbmap", {"-U": _Secret.AFTER_PERCENT}),
-        (
-            "mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlsh mysqlshow mariadb mariadb-dump 7z 7za 7zz rar unrar",
-            {"-p": _Secret.GLUED},
-        ),
-        ("zip unzip sqlcmd bcp osql", {"-P": _Secret.WORD}),
-        ("sshpass plink pscp", {"-p -pw": _Secret.WORD}),
-        ("redis-cli keydb-cli valkey-cli", {"-a --pass": _Secret.WORD}),
-        ("mongo mongosh mongodump mongorestore mongoexport mongoimport", {"-p": _Secret.WORD}),
-        ("ldapsearch ldapmodify ldapadd ldapdelete ldappasswd", {"-w": _Secret.WORD}),
-        ("influx cqlsh clickhouse-client cypher-shell", {"-p -password": _Secret.WORD}),
-        ("keytool jarsigner", {"-storepass -keypass -srcstorepass -deststorepass": _Secret.WORD}),
-        ("apksigner", {"--ks-pass --key-pass": _Secret.AFTER_PREFIX}),
-        ("openssl", {"-passin -passout -pass": _Secret.AFTER_PREFIX, "-k": _Secret.WORD}),
-        ("security", {"-p -P -k": _Secret.WORD}),
-        ("altool notarytool signtool twine codesign", {"-p /p": _Secret.WORD}),
-        ("docker podman buildah skopeo nerdctl helm oc az crane oras cf", {"-p": _Secret.AT_LOGIN}),
-    )
-    for tool in tools.split()
-}
-_TOOL = re.compile(
-    rf"(?<![\w./=-])(?:[\w./-]{{0,80}}/)?(?P<tool>{'|'.join(sorted(map(re.escape, _TOOLS), key=len, reverse=True))})(?:\.exe)?(?=[ \t])"
-)
-_ARGUMENT = re.compile(r"\"[^\"\n]*+\"|'[^'\n]*+'|[^\s'\"]++(?:\"[^\"\n]*+\"|'[^'\n]*+')?+|['\"]")
-_LINE = re.compile(r"[^\n]++")
-
-
-def _without_arguments(text: str) -> str:
-    return _LINE.sub(_command_line, text) if _TOOL.search(text) else text
-
-
-def _command_line(match: _Match) -> str:
-    line = match[0]
-    first = _TOOL.search(line)
-    return line if first is None else line[: first.start()] + _arguments(line[first.start() :])
-
-
-def _arguments(line: str) -> str:
-    """Mask the secrets among the arguments of each known tool in a command line."""
-    words: list[str] = []
-    at = 0
-    options: Mapping[str, _Secret] = {}
-    pending: _Secret | None = None
-    is_login = False
-    for word in _ARGUMENT.finditer(line):
-        words.append(line[at : word.start()])
-        at = word.end()
-        text = word[0]
-        tool = text.rpartition("/")[2].removesuffix(".exe")
-        if tool in _TOOLS and not pending:
-            options, is_login = _TOOLS[tool], False
-        elif text in {"|", "||", "&&", ";"}:
-            options, is_login, pending = {}, False, None
-        elif pending:
-            text, pending = _hidden(text, pending), None
-        elif text == "login":
-            is_login = True
-        elif options:
-            text, pending = _option(text, options, is_login=is_login)
-        words.append(text)
-    return "".join([*words, line[at:]])
-
-
-def _option(text: str, options: Mapping[str, _Secret], *, is_login: bool) -> tuple[str, _Secret | None]:
-    """Return an argument as it is shown, and how the next one is to be hidden."""
-    name, equals, value = text.partition("=")
-    how = _meant(options.get(name), is_login=is_login)
-    if how is not None and how is not _Secret.GLUED:
-        return (f"{name}={_hidden(value, how)}", None) if equals else (text, how)
-    short = text[:2]
-    how = _meant(options.get(short), is_login=is_login)
-    if how is None or len(text) <= 2 or text in {"-port", "-pipe"} or text[2] == "=":
-        return text, None
-    return short + _hidden(text[2:], _Secret.WORD if how is _Secret.GLUED else how), None
-
-
-def _meant(how: _Secret | None, *, is_login: bool) -> _Secret | None:
-    """Return how an option keeps its secret; `docker -p` names a port unless it logs in."""
-    if how is not _Secret.AT_LOGIN:
-        return how
-    return _Secret.WORD if is_login else None
-
-
-def _hidden(word: str, how: _Secret) -> str:
-    """Return an argument with its secret part masked: all of it, or what stands after a sign (`user:password`)."""
-    quote = word[0] if word[:1] in {"'", '"'} else ""
-    value = word.strip("'\"")
-    if not value or value.startswith("-") or "[masked" in value or _REFERENCE.fullmatch(value):
-        return word
-    if how is _Secret.WORD:
-        return f"{quote}{mask('secret')}{quote}"
-    head, sign, secret = value.partition(how)
-    if not sign or not secret or _REFERENCE.fullmatch(secret):
-        return word
-    return f"{quote}{head}{sign}{mask('secret')}{quote}"
-
-
-_REFERENCE = re.compile(r"\$[\w{(].*|%\w+%|\{\{.*|<[^>]*>|[*•.]{3,}", re.DOTALL)
-
 _RULES: tuple[tuple[re.Pattern[str], Callable[[_Match], str]], ...] = (
     (_ORACLE, lambda match: match["head"] + mask("credentials")),
     (_ADDRESS, _address),
@@ -532,4 +443,11 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[_Match], str]], ...] = (
     (_DECLARED, _held),
     (_LITERAL, _held),
     (_SHORT, _shortly_named),
+    (_FASTLANE, lambda match: match["head"] + mask("session")),
+    (_COOKIE_VALUE, lambda match: match["head"] + mask("session")),
+    (_SESSION, _session),
+    (_SONAR_LOGIN, _login_of_sonar),
+    (_LARAVEL, _held),
+    (_ADDED_MASK, _held),
+    (_TOLD, _told),
 )

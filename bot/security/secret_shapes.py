@@ -92,6 +92,8 @@ SHAPES: tuple[tuple[str, str, str], ...] = (
     ("Pulumi token", "pul-", "[a-f0-9]{40}"),
     ("Databricks token", "dapi dose dkea", r"[a-f0-9]{32}(?:-\d{1,2})?"),
     ("Dropbox token", "sl.", f"{_LONG}{{60,}}"),
+    ("Apple session", "DAWTKN", "[A-Za-z0-9+/=_-]{16,}"),
+    ("Apple session", "HSARMT", "[A-Za-z0-9+/=_-]{16,}"),
     ("Mapbox token", "sk.eyJ", rf"{_LONG}{{20,2000}}\.{_LONG}{{16,}}"),
     ("age key", "AGE-SECRET-KEY-1", "[0-9A-Z]{50,}"),
     ("JWT", "eyJ", rf"(?<![-]eyJ){_LONG}{{8,}}+\.eyJ{_LONG}{{4,}}+(?:\.{_LONG}*+)?"),
@@ -110,7 +112,7 @@ BARE_SHAPES: tuple[tuple[str, str, re.Pattern[str]], ...] = (
     ("Azure secret", "Q~", re.compile(r"(?<![\w~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,}")),
     ("Mailchimp key", "-us", re.compile(r"(?<![A-Za-z0-9])[0-9a-f]{32}-us\d{1,2}(?![A-Za-z0-9])")),
     ("New Relic key", "NRAL", re.compile(r"(?<![A-Za-z0-9])[a-f0-9]{30,36}(?:FFFF)?NRAL(?![A-Za-z0-9])")),
-    ("Telegram token", ":AA", re.compile(r"(?<![0-9])\d{8,10}:AA[A-Za-z0-9_-]{33}")),
+    ("Telegram token", ":AA", re.compile(r"(?<![0-9])\d{8,10}:AA[A-Za-z0-9_-]{33,}")),
     ("Terraform token", ".atlasv1.", re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{40,}")),
     (
         "Slack webhook",
@@ -130,6 +132,28 @@ BARE_SHAPES: tuple[tuple[str, str, re.Pattern[str]], ...] = (
         "Teams webhook",
         ".webhook.office.com",
         re.compile(r"https://[a-z0-9-]{1,60}\.webhook\.office\.com/[A-Za-z0-9@/_-]{20,}"),
+    ),
+    (
+        "Teams webhook",
+        "outlook.office.com/webhook/",
+        re.compile(r"https://outlook\.office\.com/webhook/[A-Za-z0-9@/_-]{20,}"),
+    ),
+    ("Zapier webhook", "hooks.zapier.com/", re.compile(r"https://hooks\.zapier\.com/hooks/catch/[A-Za-z0-9/_-]{8,}")),
+    (
+        "chat webhook",
+        "/bot/v2/hook/",
+        re.compile(r"https://open\.(?:feishu\.cn|larksuite\.com)/open-apis/bot/v2/hook/[A-Za-z0-9_-]{8,}"),
+    ),
+    (
+        "chat webhook",
+        "qyapi.weixin.qq.com/",
+        re.compile(r"https://qyapi\.weixin\.qq\.com/cgi-bin/webhook/send\?key=[A-Za-z0-9_-]{8,}"),
+    ),
+    ("IFTTT webhook", "/with/key/", re.compile(r"(?<=/with/key/)[A-Za-z0-9_-]{8,}")),
+    (
+        "PagerDuty key",
+        "events.pagerduty.com/integration/",
+        re.compile(r"(?<=events\.pagerduty\.com/integration/)[A-Za-z0-9]{16,}"),
     ),
     ("Telegram token", "/bot", re.compile(r"(?<=/bot)\d{8,10}:[A-Za-z0-9_-]{30,}")),
 )

@@ -26,6 +26,8 @@ PERSON_FRESH_FOR = timedelta(hours=1)
 EMAIL_FRESH_FOR = timedelta(days=1)
 GROUPS_FRESH_FOR = timedelta(minutes=5)
 MISSING_FRESH_FOR = timedelta(seconds=10)
+ADMINS_FRESH_FOR = timedelta(hours=1)
+MOST_USERS_PAGES = 5
 MOST_MEMBERS_PAGES = 20
 MOST_CHANNELS = 2000
 NOREPLY = {"users.noreply.github.com": ("github_actions", "+"), "users.noreply.gitlab.com": ("gitlab", "-")}
@@ -37,12 +39,19 @@ class Standing:
     """What a person is in a workspace, as rights depend on it.
 
     A guest is a single-channel or multi-channel guest; a stranger belongs to another workspace (Slack Connect).
+    `unknown_because` is Slack's error code where nothing is known that is recent enough, "" where it is.
     """
 
     is_admin: bool = False
     is_guest: bool = False
     is_stranger: bool = False
     is_deactivated: bool = False
+    unknown_because: str = ""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Return whether Slack did not report what the person is."""
+        return bool(self.unknown_because)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +81,14 @@ class People:
         self._clock = clock
         self._groups: dict[str, tuple[datetime, dict[str, frozenset[str]]]] = {}
         self._members: dict[tuple[str, str], tuple[datetime, frozenset[str]]] = {}
+        self._admins: dict[str, tuple[datetime, tuple[str, ...]]] = {}
         self._standings: LRUCache[tuple[str, str], tuple[datetime, Standing]] = LRUCache(MOST_STANDINGS)
 
     async def standing(self, team: str, user: str, *, fresh: bool = False) -> Standing:
         """Return what a person is in a workspace; asks Slack when that is older than five minutes, or with `fresh`.
 
-        One request (users.info). Whom Slack hides or does not know is a stranger. Where Slack does not report, what was
-        last reported counts, but nobody is an admin by that; where nothing was reported, the person counts as a member.
+        One request (users.info). Whom Slack hides or does not know is a stranger. Where Slack does not report, what it
+        reported within the hour counts, but nobody is an admin by that; without such a report the person is unknown.
         """
         now = self._clock()
         cached = self._standings.get((team, user))
@@ -91,9 +101,8 @@ class People:
             if exc.code in NOBODYS:
                 return Standing(is_stranger=True)
             before = cached[1] if cached is not None else Standing()
-            return Standing(
-                is_guest=before.is_guest, is_stranger=before.is_stranger, is_deactivated=before.is_deactivated
-            )
+            is_recent = cached is not None and now - cached[0] < PERSON_FRESH_FOR
+            return replace(before, is_admin=False, unknown_because="" if is_recent else exc.code)
         standing = _standing(user_info, team)
         self._standings[team, user] = (now, standing)
         return standing
@@ -126,6 +135,39 @@ class People:
         """Return whether a person administers the workspace."""
         person = await self.person(team, user)
         return person.is_admin and not person.deleted
+
+    async def admins(self, team: str, limit: int) -> tuple[str, ...]:
+        """Return up to `limit` people who administer the workspace, by id: those seen here, else as Slack lists them.
+
+        A list costs a request for each 1,000 people (users.list), each hour, 5 at most.
+        """
+        seen = await self._store.people.admins(team, limit)
+        if seen:
+            return tuple(seen)
+        now = self._clock()
+        cached = self._admins.get(team)
+        if cached is None or now - cached[0] >= ADMINS_FRESH_FOR:
+            cached = self._admins[team] = (now, await self._listed_admins(team))
+        return cached[1][:limit]
+
+    async def _listed_admins(self, team: str) -> tuple[str, ...]:
+        admins: list[str] = []
+        cursor = ""
+        try:
+            for _page in range(MOST_USERS_PAGES):
+                page = {"limit": 1000} | ({"cursor": cursor} if cursor else {})
+                answer = await self._sender.call(team, "users.list", page)
+                admins += [
+                    str(user["id"])
+                    for user in answer.get("members") or ()
+                    if not user.get("is_bot") and _standing(user, team).is_admin
+                ]
+                cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+                if not cursor:
+                    break
+        except SlackError as exc:
+            log.info("Slack did not list its people", extra={"code": exc.code})
+        return tuple(admins)
 
     async def name(self, team: str, user: str) -> str:
         """Return a person's name, or their id."""

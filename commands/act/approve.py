@@ -25,6 +25,7 @@ COMMAND = Command(
     authorize=decision.authorize,
     run=decision.run,
     spoken=decision.spoken,
+    recorded=decision.recorded,
     aliases=("unblock", "play"),
     flags=decision.FLAGS,
     examples=("approve", "approve deploy#88", 'approve deploy#88 production --comment "hotfix"'),

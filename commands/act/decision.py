@@ -80,6 +80,15 @@ def spoken(args: Args) -> str:
     return " ".join(word for word in words if word)
 
 
+def recorded(args: Args, step: Step) -> str:
+    """Return the decision in words that people read: the build and the step by name, no values of fields."""
+    match = step.match
+    number = match.number if match.number.startswith("#") else f" --id {match.build.id}"
+    comment = f" --comment {shlex.quote(args.comment)}" if args.comment else ""
+    fields = "".join(f" {name}=…" for name in args.fields)
+    return f"{match.pipeline.typed}{number} --step {shlex.quote(step.approval.name)}{comment}{fields}"
+
+
 def opens(args: Args, context: Context) -> Opening | None:
     """Return the form where it was asked for."""
     return form_of(args, context) if args.form else None

@@ -32,17 +32,15 @@ def parse(words: str) -> Args:
     """Read the words after `erase`. Raises UsageError."""
     parsed = read(words, values=("job",), switches=("yes",))
     target = parsed.only_target(USAGE)
-    if not target.names_build:
-        raise UsageError("Which build? Its logs and artifacts will be gone.", usage=USAGE)
     return Args(target=target, job=parsed.flag("job") or "", confirmed=parsed.has("yes"))
 
 
 async def resolve(args: Args, context: Context) -> BuildMatch:
-    """Return the build named."""
-    if args.target.build is None and args.target.id is None:
-        match = await _of_page(args.target, context)
-    else:
+    """Return the build named, or that of the thread's card. Raises UsageError where none is."""
+    if args.target.build is not None:
         match = await resolve_build(args.target, context, acting=True, verb="erase")
+    else:
+        match = await _exactly(args.target, context)
     match = replace(match, job=args.job or match.job)
     erases_job = match.job and match.provider.can(Capability.ERASE_JOB)
     if (
@@ -55,11 +53,12 @@ async def resolve(args: Args, context: Context) -> BuildMatch:
     return match
 
 
-async def _of_page(target: Target, context: Context) -> BuildMatch:
-    """Return the build of a page; a pipeline's page names none, and nothing is erased on a guess."""
+async def _exactly(target: Target, context: Context) -> BuildMatch:
+    """Return the build that is named exactly: nothing is erased on a guess, and a pipeline's page names no build."""
     match = await resolve_named_build(target, context, acting=True, verb="erase")
     if match is None:
-        raise UsageError("That page shows no build. Which build? Its logs and artifacts will be gone.", usage=USAGE)
+        page = "That page shows no build. " if target.url is not None else ""
+        raise UsageError(f"{page}Which build? Its logs and artifacts will be gone.", usage=USAGE)
     return match
 
 

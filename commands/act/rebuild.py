@@ -1,18 +1,20 @@
 """Build the same again as a new build: /build rebuild [target] [KEY=VALUE …]."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.blocks.text import escape
-from bot.core.models import StartRequest, StartTarget
+from bot.core.models import Ref, RefKind, StartRequest, StartTarget
 from bot.providers.base.capabilities import Capability
 from bot.store.states import NoteKind
 from commands.act.options import check_options, names_somebody_else, options_given
+from commands.act.run import pairs_recorded, parameters_of, secret_names
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
-from commands.core.permissions import Requirement, refs_of_build, refs_of_target
+from commands.core.permissions import Requirement, refs_of_build, refs_of_parameters, refs_of_target
 from commands.core.registry import Command
 from commands.core.resolve import resolve_build
 
@@ -30,11 +32,24 @@ class Args:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
-    """The build to build again, and the refs that new values choose instead of its own."""
+    """The build to build again, and the refs that new values choose instead of its own.
+
+    `secrets` are the names of its parameters that the provider calls secret, once it was asked.
+    """
 
     match: BuildMatch
     target: StartTarget
     names_somebody_else: bool = False
+    secrets: set[str] = field(default_factory=set)
+
+
+def recorded(args: Args, rebuild: Rebuild) -> str:
+    """Return the rebuild in words, with values as `run` records them."""
+    match = rebuild.match
+    number = match.number if match.number.startswith("#") else f" --id {match.build.id}"
+    words = [f"{match.pipeline.typed}{number}", *pairs_recorded(args.parameters, rebuild.secrets)]
+    words += [f"--option {shlex.quote(f'{name}={value}')}" for name, value in args.options.items()]
+    return " ".join(words)
 
 
 def parse(words: str) -> Args:
@@ -57,7 +72,7 @@ async def resolve(args: Args, context: Context) -> Rebuild:
     )
 
 
-def authorize(_args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
+def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
     """Require the runner's role for the build's own refs, and for those that its new values and options choose."""
     match = rebuild.match
     required = [
@@ -65,7 +80,11 @@ def authorize(_args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requ
             role=Role.RUN,
             doing=f"Rebuilding *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
-            refs=(*refs_of_build(match.build), *refs_of_target(rebuild.target)),
+            refs=(
+                *refs_of_build(match.build),
+                *refs_of_target(rebuild.target),
+                *refs_of_parameters(args.parameters),
+            ),
         )
     ]
     if rebuild.names_somebody_else:
@@ -77,6 +96,9 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
     """Start the new build and post its card; says so where it builds another commit than the old one."""
     match = rebuild.match
     actions.check_attempt(match, args.target.attempt)
+    if args.parameters:
+        branch = Ref(kind=RefKind.BRANCH, name=match.build.branch) if match.build.branch else None
+        rebuild.secrets.update(secret_names((await parameters_of(match.pipeline, branch))[0]))
     if not await memory.first_click(f"rebuild {match.build.key}", context):
         return Answer(silent=True)
     request = StartRequest(
@@ -103,6 +125,7 @@ COMMAND = Command(
     resolve=resolve,
     authorize=authorize,
     run=run,
+    recorded=recorded,
     flags=(
         ("--clean", "build without cached files, where the CI system can"),
         ("--option NAME=VALUE", "an option of the CI system's own"),

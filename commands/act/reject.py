@@ -25,6 +25,7 @@ COMMAND = Command(
     authorize=decision.authorize,
     run=decision.run,
     spoken=decision.spoken,
+    recorded=decision.recorded,
     flags=decision.FLAGS,
     examples=("reject deploy#88", 'reject deploy#88 --comment "not before Monday"'),
     inferred=decision.INFERRED,

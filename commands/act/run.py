@@ -1,13 +1,14 @@
 """Start a build: /build run [pipeline][@ref] [KEY=VALUE …]."""
 
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.blocks.message import Message, section
 from bot.blocks.text import code, escape
 from bot.core.errors import NotFound, ProviderError, Rejected, UsageError
-from bot.core.models import Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
+from bot.core.models import BuildKey, Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
 from bot.providers.base.capabilities import Capability
 from commands.act.options import check_options, names_somebody_else, options_given
 from commands.act.presets import check_name, forget_preset, preset_values, save_preset
@@ -15,11 +16,11 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
-from commands.core.listings import closest_refs, ref_of
+from commands.core.listings import closest_refs, closest_words, ref_of
 from commands.core.matches import PipelineMatch
-from commands.core.permissions import Requirement, protecting_globs, refs_of_target
+from commands.core.permissions import Requirement, protecting_globs, refs_of_parameters, refs_of_target
 from commands.core.registry import Command
-from commands.core.resolve import resolve_pipeline
+from commands.core.resolve import card_here, resolve_pipeline
 
 USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--dry-run]"
 
@@ -44,13 +45,17 @@ class Args:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What will be sent to the provider, and what that makes it build."""
+    """What will be sent to the provider, and what that makes it build.
+
+    `secrets` are the names of its parameters that the provider calls secret, once it was asked.
+    """
 
     match: PipelineMatch
     ref: Ref | None
     request: StartRequest
     target: StartTarget
     names_somebody_else: bool = False
+    secrets: set[str] = field(default_factory=set)
 
 
 def parse(words: str) -> Args:
@@ -92,6 +97,23 @@ def spoken(args: Args) -> str:
     return " ".join(word for word in words if word)
 
 
+def recorded(args: Args, start: Start) -> str:
+    """Return the start in words, the values of parameters too, but for those that the provider calls secret."""
+    named = args.target.pipeline or args.target.url
+    words = [start.match.typed if named in {None, start.match.key} else str(named)]
+    words[0] += f"@{args.target.ref}" if args.target.ref is not None else ""
+    words += pairs_recorded(args.parameters, start.secrets)
+    words += [f"--option {shlex.quote(f'{name}={value}')}" for name, value in args.options.items()]
+    for flag, value in (
+        ("message", args.message),
+        ("commit", args.commit),
+        ("preset", args.preset),
+        ("forget-preset", args.forget_preset),
+    ):
+        words += [f"--{flag} {shlex.quote(value)}"] if value else []
+    return " ".join([*words, *(["--dry-run"] if args.dry_run else [])])
+
+
 def opens(args: Args, context: Context) -> Opening | None:
     """Return the form where it was asked for."""
     if not args.form:
@@ -105,7 +127,7 @@ async def resolve(args: Args, context: Context) -> Start:
     pipeline = await resolve_pipeline(args.target, context, acting=True, verb="run")
     actions.must_be_able(pipeline, Capability.START)
     check_options(args.options, pipeline.provider)
-    ref = await ref_of(pipeline, args.target.ref)
+    ref = await ref_of(pipeline, args.target.ref or await _pull_request_here(args.target, context))
     preset = await preset_values(args.preset, pipeline, context) if args.preset else {}
     request = StartRequest(
         ref=ref,
@@ -122,6 +144,18 @@ async def resolve(args: Args, context: Context) -> Start:
         target=await start_target(pipeline, request, context),
         names_somebody_else=await names_somebody_else(args.options, context),
     )
+
+
+async def _pull_request_here(target: Target, context: Context) -> Ref | None:
+    """Return the pull request of the thread's card where no pipeline was named: there a start means its code."""
+    if target.pipeline is not None or target.url is not None:
+        return None
+    card = await card_here(context)
+    if card is None:
+        return None
+    stored = await context.store.builds.get(BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build))
+    number = stored[0].pull_request if stored else None
+    return Ref(kind=RefKind.PULL_REQUEST, name=number) if number else None
 
 
 async def start_target(pipeline: PipelineMatch, request: StartRequest, context: Context) -> StartTarget:
@@ -141,7 +175,7 @@ def authorize(_args: Args, start: Start, _context: Context) -> Sequence[Requirem
             role=Role.RUN,
             doing=f"Starting builds of *{escape(start.match.name)}*",
             pipeline=start.match,
-            refs=refs_of_target(start.target),
+            refs=(*refs_of_target(start.target), *refs_of_parameters(start.request.parameters)),
             builds_a_ref=True,
         )
     ]
@@ -160,6 +194,7 @@ async def run(args: Args, start: Start, context: Context) -> Answer:
             pipeline=pipeline,
         )
     parameters, unchecked = await parameters_of(pipeline, start.ref)
+    start.secrets.update(secret_names(parameters))
     missing = missing_parameters(parameters, start.request.parameters)
     if missing and context.can_open_form:
         return Answer(form=_form_for(args, start, context))
@@ -216,7 +251,11 @@ async def _begin(args: Args, start: Start, context: Context, *, note: str) -> An
         is_named = ref is not None and ref.kind in {RefKind.BRANCH, RefKind.TAG}
         near = await closest_refs(pipeline, ref) if ref is not None and is_named else ()
         if ref is not None and near:
-            exc.hint = f"Closest to `{ref.name}`: {', '.join(f'`{name}`' for name in near)}."
+            exc.hint = closest_words(ref, near, label=f"Closest to `{ref.name}`")
+            exc.choices = tuple(
+                (candidate.name, f"run {pipeline.spoken(ref=candidate)} {args.target.rest}".strip())
+                for candidate in near
+            )
         raise
     headline = f"{actions.actor(context)} started {actions.number_words(build)} of {escape(pipeline.name)}{_on(ref)}"
     return await actions.announce(build, pipeline, context, headline=headline, watch=args.watch, note=note)
@@ -255,12 +294,24 @@ def missing_parameters(parameters: Sequence[Parameter], values: Mapping[str, str
 
 
 def _without_secrets(values: Mapping[str, str], known: Sequence[Parameter]) -> dict[str, str]:
-    secret = {parameter.name for parameter in known if parameter.type is ParameterType.SECRET}
-    return {name: value for name, value in values.items() if name not in secret}
+    return {name: value for name, value in values.items() if name not in secret_names(known)}
+
+
+def secret_names(parameters: Iterable[Parameter]) -> frozenset[str]:
+    """Return the names of the parameters that the provider calls secret."""
+    return frozenset(parameter.name for parameter in parameters if parameter.type is ParameterType.SECRET)
+
+
+def pairs_recorded(parameters: Mapping[str, str], secrets: Collection[str]) -> list[str]:
+    """Return parameters as one would type them, with `…` for the values of secrets."""
+    return [f"{name}=…" if name in secrets else shlex.quote(f"{name}={value}") for name, value in parameters.items()]
 
 
 def _dry(start: Start, unchecked: str) -> Message:
-    settings = [f"• {code(name)} = {code(value)}" for name, value in start.request.parameters.items()]
+    settings = [
+        f"• {code(name)} = {code('…' if name in start.secrets else value)}"
+        for name, value in start.request.parameters.items()
+    ]
     settings += [f"• option {code(name)} = {code(value)}" for name, value in start.request.options.items()]
     label = escape(start.match.provider.label)
     text = f"Would start {escape(start.match.name)}{_on(start.ref)} ({label}). Nothing was started."
@@ -280,6 +331,7 @@ COMMAND = Command(
     authorize=authorize,
     run=run,
     spoken=spoken,
+    recorded=recorded,
     aliases=("start", "force"),
     flags=(
         ("--message TEXT", "the build's message, where the CI system takes one"),

@@ -9,7 +9,7 @@ from bot.blocks.message import Block, View, input_block, section, select, text_f
 from bot.blocks.message import context as small_print
 from bot.blocks.text import escape, harmless
 from bot.core.errors import BotError, NotAllowed, ProviderError, UsageError
-from bot.core.models import Parameter, Ref, parse_ref
+from bot.core.models import Ref, parse_ref
 from bot.providers.base.capabilities import Capability
 from commands.act.presets import check_name, presets_of
 from commands.act.run import Args, MissingParameters, parameters_of
@@ -17,6 +17,9 @@ from commands.core import actions
 from commands.core.context import Context
 from commands.core.fields import (
     PREFIX,
+    option_fields,
+    options_entered,
+    pairs_entered,
     parameter_field,
     parameters_given,
     pipeline_field,
@@ -91,6 +94,13 @@ class RunForm(Form):
             *renewed(fields, pipeline.connection, pipeline.id),
             *renewed(parameters, pipeline.connection, pipeline.id, chosen),
             *_message_fields(pipeline, arguments),
+            *renewed(
+                option_fields(
+                    pipeline.provider, _options_held(pipeline, arguments, held), has_commit=_has_commit(arguments)
+                ),
+                pipeline.connection,
+                pipeline.id,
+            ),
             *([save] if parameters else []),
             small_print(await self._preview(pipeline, ref, context)),
         ]
@@ -159,11 +169,18 @@ class RunForm(Form):
                 check_name(save)
             except UsageError as exc:
                 raise FieldError(SAVE, exc.message) from exc
-        parameters = await _chosen_parameters(named, ref, context)
+        pipeline = await resolve_pipeline(Target(pipeline=named), context, acting=True, verb="run")
+        # A box left empty is sent as `false`, so the parameters have to be known.
+        parameters = (await parameters_of(pipeline, ref or _default_ref(pipeline)))[0]
         args = Args(
             target=Target(pipeline=named, ref=ref),
-            parameters=parameters_given(values, parameters) | _free_pairs(text(values, EXTRA)),
-            options=json.loads(arguments.get(OPTIONS) or "{}"),
+            parameters=parameters_given(values, parameters) | pairs_entered(text(values, EXTRA), EXTRA),
+            options=options_entered(
+                values,
+                pipeline.provider,
+                json.loads(arguments.get(OPTIONS) or "{}"),
+                has_commit=_has_commit(arguments),
+            ),
             message=text(values, MESSAGE) or None,
             commit=arguments.get(COMMIT) or None,
             save_preset=save,
@@ -184,10 +201,19 @@ class RunForm(Form):
         return error
 
 
-async def _chosen_parameters(named: str, ref: Ref | None, context: Context) -> tuple[Parameter, ...]:
-    """Return the parameters of the chosen pipeline, so that a box left empty is sent as `false`."""
-    pipeline = await resolve_pipeline(Target(pipeline=named), context, acting=True, verb="run")
-    return (await parameters_of(pipeline, ref or _default_ref(pipeline)))[0]
+def _has_commit(arguments: Mapping[str, str]) -> bool:
+    return bool(arguments.get(COMMIT))
+
+
+def _options_held(pipeline: PipelineMatch, arguments: Mapping[str, str], held: Values) -> dict[str, str]:
+    """Return the options that the form begins with: what stands in its fields, else what was typed before it opened."""
+    typed: dict[str, str] = json.loads(arguments.get(OPTIONS) or "{}")
+    if not held:
+        return typed
+    try:
+        return options_entered(held, pipeline.provider, typed, has_commit=_has_commit(arguments))
+    except FieldError:
+        return typed  # Slack keeps what stands in the field
 
 
 def _default_ref(pipeline: PipelineMatch) -> Ref | None:
@@ -209,14 +235,3 @@ def _free(initial: str = "") -> Block:
         name=EXTRA,
         optional=True,
     )
-
-
-def _free_pairs(written: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for line in written.splitlines():
-        name, equals, value = line.partition("=")
-        if line.strip() and not (equals and name.strip()):
-            raise FieldError(EXTRA, f"“{line.strip()[:40]}” is no KEY=VALUE.")
-        if equals:
-            pairs[name.strip()] = value.strip()
-    return pairs

@@ -6,14 +6,15 @@ schedules and the terminal.
 
 import logging
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from bot.blocks.error import error_message, surprise_message
 from bot.blocks.message import Message, View
-from bot.core.errors import Ambiguous, BotError, NotAllowed, ProviderError, UsageError
+from bot.core.errors import Ambiguous, BotError, NotAllowed, NotLinked, ProviderError, UsageError
 from bot.security.redaction import redact
 from bot.store.rows import NewAudit
 from commands.core.context import Answer, Context, Source
@@ -24,6 +25,8 @@ from commands.core.permissions import check, may_somewhere
 from commands.core.registry import Command
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 KEPT_WORDS = 300
@@ -59,6 +62,7 @@ class _Progress:
     command: Command[Any, Any] | None = None
     changes: bool = True
     match: PipelineMatch | BuildMatch | None = None
+    recorded: Callable[[], str] | None = None
 
     @property
     def verb(self) -> str:
@@ -115,14 +119,26 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
         role = command.role if command.form_role is None else command.form_role
         await may_somewhere(role, _doing(command), context)
         return Answer(form=opening)
-    resolved = await command.resolve(args, context)
+    resolved = await _or_again(partial(command.resolve, args, context), context)
     if isinstance(resolved, Answer):
         await may_somewhere(command.role, _doing(command), context)
         return replace(resolved, is_question=True)
     progress.match = _match_of(resolved)
+    if command.recorded is not None:
+        progress.recorded = partial(command.recorded, args, resolved)
     for requirement in command.authorize(args, resolved, context):
         await check(requirement, context)
     return await command.run(args, resolved, context)
+
+
+async def _or_again(resolve: Callable[[], Awaitable[T]], context: Context) -> T:
+    """Resolve words, and again where nothing fits and another process has just made a connection."""
+    try:
+        return await resolve()
+    except NotLinked:
+        if not await context.services.connections.catch_up(context.team):
+            raise
+    return await resolve()
 
 
 def _parsed(request: str | Submission, context: Context, progress: _Progress) -> Any:
@@ -160,7 +176,7 @@ def _outcome_of(error: BotError) -> Outcome:
 async def submit(form: Form, values: Values, arguments: dict[str, str], context: Context) -> Handled:
     """Run the command that a submitted form stands for. `error`, where there is one, is for the form to show."""
     try:
-        submission = await form.submitted(values, arguments, context)
+        submission = await _or_again(partial(form.submitted, values, arguments, context), context)
     except BotError as exc:
         return Handled(answer=Answer(), outcome=_outcome_of(exc), verb=form.name, error=exc)
     except Exception:
@@ -213,13 +229,14 @@ async def _audit(
 ) -> None:
     """Write the audit row; where that fails the person still gets their answer, and the log says so."""
     connection, pipeline, build = _subject(progress.match, answer)
+    words = progress.words if progress.recorded is None else f"{progress.verb} {progress.recorded()}"
     row = NewAudit(
         at=context.now,
         team=context.team,
         channel=context.channel,
         user=context.user,
         verb=progress.verb,
-        words=redact(progress.words[: 10 * KEPT_WORDS])[:KEPT_WORDS],
+        words=redact(words[: 10 * KEPT_WORDS])[:KEPT_WORDS],
         connection=connection,
         pipeline=pipeline,
         build=build,

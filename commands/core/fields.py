@@ -18,13 +18,16 @@ from bot.core.errors import ProviderError
 from bot.core.models import Parameter, ParameterType, RefKind
 from bot.core.text import folded
 from bot.providers.base.capabilities import Capability
+from bot.providers.base.options import names_option
+from bot.providers.base.provider import AnyProvider
 from commands.core.context import Context
-from commands.core.forms import Values
+from commands.core.forms import FieldError, Values, text
 from commands.core.grammar import Target
 from commands.core.matches import PipelineMatch
 from commands.core.resolve import resolve_pipeline
 
 PREFIX = "p:"
+OPTION = "o:"
 MOST_CHOICES = 100
 LONGEST_CHOICE = 150
 LONGEST_TEXT = 3000
@@ -110,6 +113,73 @@ def parameters_given(values: Values, parameters: Iterable[Parameter]) -> dict[st
         if parameter.type is ParameterType.BOOLEAN:
             entries.setdefault(parameter.name, "false")
     return {name: value for name, value in entries.items() if value}
+
+
+def option_fields(provider: AnyProvider, current: Mapping[str, str], *, has_commit: bool) -> list[Block]:
+    """Return a field for each option of the provider's own: a box for what is switched on, one text for those with any name.
+
+    `current` are the options that the fields begin with.
+    """
+    fields: list[Block] = []
+    for option, words in _options_asked(provider, has_commit=has_commit).items():
+        element: Block
+        hint = words
+        if option.endswith("."):
+            pairs = [
+                f"{name.removeprefix(option)}={value}" for name, value in current.items() if name.startswith(option)
+            ]
+            element = text_field(multiline=True, initial="\n".join(pairs) or None, placeholder="NAME=VALUE, one a line")
+            hint = f"NAME=VALUE, one a line: {words.removeprefix('and a ')}"
+        elif _is_switch(option, words):
+            is_on = option in current and (current[option] or "true").lower() in TRUE
+            element = checkboxes([("on", "true")], initial=("true",) if is_on else ())
+        else:
+            element = text_field(initial=current.get(option) or None)
+        label = option.rstrip(".").replace("_", " ").capitalize()[:75]
+        fields.append(input_block(label, element, name=f"{OPTION}{option}", hint=hint, optional=True))
+    return fields
+
+
+def options_entered(
+    values: Values, provider: AnyProvider, current: Mapping[str, str], *, has_commit: bool
+) -> dict[str, str]:
+    """Return the options that the fields hold, and those of `current` that have no field. Raises FieldError."""
+    asked = _options_asked(provider, has_commit=has_commit)
+    entered = {name: value for name, value in current.items() if not names_option(name, asked)}
+    for option in asked:
+        value = text(values, f"{OPTION}{option}")
+        if option.endswith("."):
+            entered |= {
+                f"{option}{name}": content for name, content in pairs_entered(value, f"{OPTION}{option}").items()
+            }
+        elif value:
+            entered[option] = value
+    return entered
+
+
+def pairs_entered(written: str, name: str) -> dict[str, str]:
+    """Return the KEY=VALUE lines of a text. Raises FieldError for the field `name` where a line is none."""
+    pairs: dict[str, str] = {}
+    for line in written.splitlines():
+        key, equals, value = line.partition("=")
+        if line.strip() and not (equals and key.strip()):
+            raise FieldError(name, f"“{line.strip()[:40]}” is no KEY=VALUE.")
+        if equals:
+            pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _options_asked(provider: AnyProvider, *, has_commit: bool) -> dict[str, str]:
+    """Return the options that a form asks for: no second name of the same, and no branch of a commit without a commit."""
+    return {
+        option: words
+        for option, words in provider.start_options.items()
+        if not words.startswith("the same") and (option != "branch" or has_commit or "tag" in words)
+    }
+
+
+def _is_switch(option: str, words: str) -> bool:
+    return option == "clean" or words.startswith("yes to ")
 
 
 async def pipeline_options(typed: str, context: Context) -> list[tuple[str, str]]:

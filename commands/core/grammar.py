@@ -7,6 +7,7 @@ Slack changes text before it reaches us (links, mentions, entities, curly quotes
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -57,7 +58,8 @@ class Target:
 
     `build` is a number, a label (a number that is a text, as `20260815.3`), `last`, `running`, `failed`, `green` or
     `-N`; `id` a vendor's build id (buttons of builds without a number carry it). `scope` is `mine`, `this` or `all`.
-    `attempt` is the attempt that a button was shown for.
+    `attempt` is the attempt that a button was shown for. `rest` are the words beside the target (flags, parameters), as
+    one would type them: a question which target is meant repeats them in its choices.
     """
 
     pipeline: str | None = None
@@ -67,6 +69,7 @@ class Target:
     url: str | None = None
     scope: str | None = None
     attempt: int | None = None
+    rest: str = field(default="", compare=False)
 
     @property
     def names_build(self) -> bool:
@@ -123,7 +126,21 @@ class ParsedArgs:
             url=typed.url,
             scope=typed.scope,
             attempt=int(attempt) if attempt is not None and attempt.isdigit() else None,
+            rest=self._beside_target(position),
         )
+
+    def _beside_target(self, position: int) -> str:
+        """Return the words that are no part of the target, but for the confirmation of an act."""
+        words = [shlex.quote(word) for word in self.words[position + 1 :]]
+        for name, values in self.flags.items():
+            if name == "yes" or name in TARGET_FLAGS:
+                continue
+            head = "-n " if name == "n" else f"--{name}="
+            words += [f"{head}{shlex.quote(value)}" for value in values] or [f"--{name}"]
+        pairs = {f"{name}={value}": bool(_PARAMETER.match(f"{name}=")) for name, value in self.parameters.items()}
+        words += [shlex.quote(pair) for pair, is_plain in pairs.items() if is_plain]
+        odd = [shlex.quote(pair) for pair, is_plain in pairs.items() if not is_plain]
+        return " ".join([*words, *(["--", *odd] if odd else [])])
 
     def only_target(self, usage: str, *, position: int = 0) -> Target:
         """Return the target, which must be the last plain word. Raises UsageError for a word after it."""

@@ -1,7 +1,7 @@
 """Read on from a resolved pipeline: its builds, its refs, and the names that people here know pipelines by."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from difflib import get_close_matches
 
 from bot.core.errors import ProviderError
@@ -12,6 +12,8 @@ from commands.core.matches import BuildMatch, PipelineMatch
 
 LISTING_SECONDS = 20.0
 MOST_REFS = 2000
+MOST_NEAR = 3
+NEAR = 0.4
 RECENT = 50
 
 
@@ -112,11 +114,14 @@ async def ref_of(pipeline: PipelineMatch, ref: Ref | None) -> Ref | None:
     return Ref(kind=RefKind.BRANCH, name=default) if default else None
 
 
-async def closest_refs(pipeline: PipelineMatch, ref: Ref) -> tuple[str, ...]:
-    """Return the names nearest to a ref that does not exist; none where it exists, or where that is not known."""
+async def closest_refs(pipeline: PipelineMatch, ref: Ref) -> tuple[Ref, ...]:
+    """Return up to three refs nearest to one that does not exist, filled up with the default branch and others listed.
+
+    None where the ref exists, or where that is not known.
+    """
     if not pipeline.provider.can(Capability.REFS) or ref.kind not in pipeline.provider.lists_all_refs:
         return ()
-    names: list[str] = []
+    named: dict[str, Ref] = {}
     try:
         async with asyncio.timeout(LISTING_SECONDS):
             for query in (ref.name, None):
@@ -124,9 +129,18 @@ async def closest_refs(pipeline: PipelineMatch, ref: Ref) -> tuple[str, ...]:
                     if candidate.kind is ref.kind and candidate.name == ref.name:
                         return ()
                     if candidate.kind in {RefKind.BRANCH, RefKind.TAG}:
-                        names.append(candidate.name)
-                    if len(names) >= MOST_REFS:
+                        named.setdefault(candidate.name, candidate)
+                    if len(named) >= MOST_REFS:
                         break
     except (ProviderError, TimeoutError):
         return ()
-    return tuple(get_close_matches(ref.name, dict.fromkeys(names), n=3, cutoff=0.4))
+    near = get_close_matches(ref.name, named, n=MOST_NEAR, cutoff=NEAR)
+    usual = [name for name in (pipeline.branch, pipeline.default_branch) if name in named]
+    return tuple(named[name] for name in dict.fromkeys([*near, *usual, *named]))[:MOST_NEAR]
+
+
+def closest_words(ref: Ref, near: Sequence[Ref], *, label: str = "Closest") -> str:
+    """Return the sentence that offers the refs nearest to one that does not exist; `label` begins it where one is near."""
+    names = ", ".join(f"`{candidate.name}`" for candidate in near)
+    is_close = bool(get_close_matches(ref.name, [candidate.name for candidate in near], n=1, cutoff=NEAR))
+    return f"{label}: {names}." if is_close else f"It has {names}."

@@ -5,11 +5,13 @@ system (or those of the build itself), never the words that were typed.
 
 Rights come from, in this order: the members' role of the workspace, for full members who are in the channel; grants;
 being an admin (by configuration, by installation, or in Slack, asked anew). A guest, somebody from another workspace and
-somebody who is not in the channel have grants only, given to them or to their user group. A deactivated account has none.
+somebody who is not in the channel have grants only: given to them, to their user group, or to the members of a channel
+they are in. A deactivated account has none. Of whom Slack does not report what they are, only reading and grants count.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core.errors import NotAllowed
@@ -21,6 +23,17 @@ from commands.core.context import Context, Role, Source
 from commands.core.matches import PipelineMatch
 
 _FULL_REF = re.compile(r"^(?:refs/)?(?:(?:heads|tags)/|(?:remotes/)?origin/)")
+_PULL_REQUEST = re.compile(
+    r"^(?:refs/)?(?:remotes/[^/]{1,100}/)?(?:(?:pull|pulls|merge-requests|pull-requests|pr)/|(?:PR|MR)-)(\d{1,15})(?![^/-])",
+    re.IGNORECASE,
+)
+"""How the pull requests of code hosts are called where a branch is expected: `refs/pull/42/merge`, `PR-42`."""
+_REF_VARIABLE = re.compile(
+    r"(?:CI|BUILDKITE|TRAVIS|BITBUCKET|GITHUB|CIRCLE|BUILD|SYSTEM|DRONE|GIT)[_.](?:\w{1,40}[_.])?"
+    r"(?:BRANCH|TAG|REF|REF_NAME|REF_SLUG|BRANCH_NAME|SOURCEBRANCH(?:NAME)?|TARGETBRANCH)",
+    re.IGNORECASE,
+)
+"""The variables in which CI systems tell a build its branch or tag; some let a start overwrite them."""
 _REVISION = re.compile(r"[~^:]|@\{")
 """Where git's words for a revision leave the ref's name."""
 _ROLES = {role.word: role for role in Role}
@@ -64,6 +77,11 @@ def refs_of_target(target: StartTarget) -> tuple[str, ...]:
     return (*_refs(target.branch, target.tag, target.pull_request), *_refs(commit, None, None), *target.also)
 
 
+def refs_of_parameters(parameters: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the refs that values put in place of those a build has: `CI_COMMIT_BRANCH=main` makes rules take it for main's."""
+    return tuple(value for name, value in parameters.items() if value and _REF_VARIABLE.fullmatch(name))
+
+
 def _refs(branch: str | None, tag: str | None, pull_request: str | None) -> tuple[str, ...]:
     return tuple(ref for ref in (branch, tag, f"pr:{pull_request}" if pull_request else None) if ref)
 
@@ -85,11 +103,13 @@ async def check(requirement: Requirement, context: Context) -> None:
     if not protected and base is not None and requirement.role <= base:
         return
     needed = max(requirement.role, Role.RUN) if protected else requirement.role
-    grants = await _grants(here, standing)
+    grants = await _grants(here)
     if all(_is_granted(ref, requirement, grants, protected) for ref in requirement.refs or protected or ("",)):
         return
     if await is_admin(context, fresh=True):
         return
+    if standing.is_unknown:
+        raise _unknown(requirement.doing, standing)
     raise await _refusal(requirement, needed, protected, base is None, standing, context)
 
 
@@ -102,10 +122,12 @@ async def may_somewhere(role: Role, doing: str, context: Context) -> None:
     if not standing.is_deactivated:
         if base is not None and role <= base:
             return
-        if any(_role(grant.role) >= role for grant in await _grants(context, standing)):
+        if any(_role(grant.role) >= role for grant in await _grants(context)):
             return
         if await is_admin(context, fresh=True):
             return
+    if standing.is_unknown:
+        raise _unknown(doing, standing)
     raise await _refusal(Requirement(role=role, doing=doing), role, (), base is None, standing, context)
 
 
@@ -119,7 +141,7 @@ async def role_of(
     if standing.is_deactivated:
         return Role.VIEW
     held = [await _members_role(context, standing) or Role.VIEW]
-    grants = await _grants(context, standing)
+    grants = await _grants(context)
     held += [_role(grant.role) for grant in grants if _covers(grant, pipeline, refs[0] if refs else "")]
     return max(held)
 
@@ -161,13 +183,27 @@ async def _protected(requirement: Requirement, context: Context) -> tuple[str, .
 
 
 def _matches(ref: str, globs: Iterable[str]) -> bool:
-    spellings = {ref, _FULL_REF.sub("", ref)}
-    return any(fits_glob(spelling, glob) for glob in globs for spelling in spellings)
+    return any(fits_glob(spelling, glob) for glob in globs for spelling in spellings_of(ref))
+
+
+def spellings_of(ref: str) -> frozenset[str]:
+    """Return the names under which a ref is protected: as sent, without git's prefixes, and as the pull request it stands for."""
+    name = ref.strip().lstrip("+").strip("/")
+    spellings = {ref, name}
+    while (shorter := _FULL_REF.sub("", name)) != name:
+        name = shorter
+        spellings.add(name)
+    return frozenset(
+        spellings | {f"pr:{match[1]}" for spelling in spellings if (match := _PULL_REQUEST.match(spelling))}
+    )
 
 
 async def _members_role(context: Context, standing: Standing) -> Role | None:
-    """Return the role that the workspace gives to members; None for guests, strangers and who is not in the channel."""
-    if standing.is_guest or standing.is_stranger or standing.is_deactivated:
+    """Return the role that the workspace gives to members; None for guests, strangers and who is not in the channel.
+
+    Whoever Slack reports nothing of may be a guest.
+    """
+    if standing.is_guest or standing.is_stranger or standing.is_deactivated or standing.is_unknown:
         return None
     if not context.is_direct:
         is_member = await context.services.people.membership(context.team, context.channel, context.user)
@@ -176,8 +212,8 @@ async def _members_role(context: Context, standing: Standing) -> Role | None:
     return context.services.access.members
 
 
-async def _grants(context: Context, standing: Standing) -> list[GrantRow]:
-    """Return the grants that count for a person here. Members of a channel are full members of the workspace only."""
+async def _grants(context: Context) -> list[GrantRow]:
+    """Return the grants that count for a person here: their own, their user groups', those of channels they are in."""
     people = context.services.people
     groups: frozenset[str] | None = None
     held: list[GrantRow] = []
@@ -193,8 +229,7 @@ async def _grants(context: Context, standing: Standing) -> list[GrantRow]:
                     groups = await people.groups(context.team, context.user)
                 holds = subject in groups
             case "channel":
-                is_full = not (standing.is_guest or standing.is_stranger)
-                holds = is_full and await people.is_member(context.team, subject, context.user)
+                holds = await people.is_member(context.team, subject, context.user)
             case _:
                 holds = False
         if holds and grant.role in _ROLES:
@@ -251,26 +286,45 @@ async def _refusal(
         why = f" You are not a member of {context.here}."
     admins = await granters(context)
     name = await context.name()
-    about = f" {requirement.pipeline.connection}:{requirement.pipeline.path}" if requirement.pipeline else ""
-    refs = f" --refs {protected[0]}" if protected else ""
-    grant = f"`{context.command} access grant {needed.word} @{name}{refs if protected else ''}`"
     people = " or ".join(f"<@{user}>" for user in admins) or "a workspace admin"
+    message = f"{requirement.doing}{on} needs the {needed.word} role here.{why}"
+    if UNKNOWN_REF in protected:
+        return NotAllowed(message, hint=f"No grant can name a ref that is not known. Ask {people} to do it.")
+    refs = f" --refs {shlex.quote(protected[0])}" if protected else ""
+    pipeline = requirement.pipeline
+    about = f" {shlex.quote(f'{pipeline.connection}:{pipeline.path}')}" if pipeline else ""
     return NotAllowed(
-        f"{requirement.doing}{on} needs the {needed.word} role here.{why}",
-        hint=f"Ask {people}: they can run {grant}.",
-        choices=(("Ask for it", f"access ask {needed.word}{about if ' ' not in about.strip() else ''}{refs}"),)
-        if admins
-        else (),
+        message,
+        hint=f"Ask {people}: they can run `{context.command} access grant {needed.word} @{name}{refs}`.",
+        choices=(("Ask for it", f"access ask {needed.word}{about}{refs}"),) if admins else (),
+    )
+
+
+def _unknown(doing: str, standing: Standing) -> NotAllowed:
+    """Return the refusal for a person of whom Slack does not report whether they are a member or a guest."""
+    return NotAllowed(
+        f"{doing} is for members, and Slack did not tell me whether you are one "
+        f"({standing.unknown_because.replace('_', ' ')}). Nothing was done.",
+        hint="Try again in a minute.",
     )
 
 
 async def granters(context: Context) -> list[str]:
-    """Return up to three people who can grant a role, by id: the operator's admins, the installer, Slack's admins."""
+    """Return up to three people who can grant a role here, by id.
+
+    The operator's admins come first, then the installer, people who were granted the admin's role, Slack's admins.
+    """
     admins = sorted(context.services.access.admins)
     install = await context.store.installs.get(
         context.team, context.enterprise, is_enterprise_install=context.is_enterprise_install
     )
     if install is not None and install.installed_by:
         admins.append(install.installed_by)
-    admins += await context.store.people.admins(context.team, MOST_NAMED)
+    for grant in await context.store.grants.all(context.team):
+        kind, _, subject = grant.subject.partition(":")
+        is_whole = grant.pipelines == grant.refs == "*"
+        if kind == "user" and is_whole and grant.channel in {"", context.channel} and _role(grant.role) is Role.ADMIN:
+            admins.append(subject)
+    if len(set(admins) - {context.user}) < MOST_NAMED:
+        admins += await context.services.people.admins(context.team, MOST_NAMED + 1)
     return [user for user in dict.fromkeys(admins) if user != context.user][:MOST_NAMED]

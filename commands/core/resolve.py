@@ -14,14 +14,20 @@ from difflib import get_close_matches
 
 from bot.blocks.text import code, plural
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, UsageError
-from bot.core.models import SHORT_KINDS, Build, Conclusion, Page, Ref, spoken
+from bot.core.models import SHORT_KINDS, Build, Conclusion, Page, Ref, RefKind, spoken
 from bot.core.text import among_names, folded, holds_name
 from bot.providers.base.provider import AnyProvider
 from bot.store.rows import CardRow, LinkRow, PipelineRow
 from commands.core.context import Context
 from commands.core.grammar import Target
-from commands.core.listings import recent_builds
+from commands.core.listings import is_built_from, recent_builds
 from commands.core.matches import BuildMatch, PipelineMatch
+from commands.core.words import choice_label
+
+MINE, THIS = "mine", "this"
+MOST_OWN = 50
+MOST_CHOICES = 10
+NO_CARD = "`this` means what the card of a thread shows, and there is no card here."
 
 # pipelines
 
@@ -34,9 +40,13 @@ async def resolve_pipeline(target: Target, context: Context, *, acting: bool, ve
     links = await context.store.links.of_channel(context.team, context.channel)
     if target.pipeline is not None:
         return await _named(target, links, context, acting=acting, verb=verb)
+    if acting and target.scope == MINE:
+        raise UsageError("`mine` names builds that you started, not a pipeline. Which pipeline?")
     card = await card_here(context)
     if card is not None:
         return await pipeline_by_key(card.connection, card.pipeline, context)
+    if acting and target.scope == THIS and links:
+        raise Ambiguous(f"{NO_CARD} Which pipeline?", choices=_among_links(target, links, verb))
     default = next((link for link in links if link.is_default), links[0] if len(links) == 1 else None)
     if default is not None:
         note = "Using this channel's default pipeline" if default.is_default else "Using the only pipeline linked here"
@@ -49,11 +59,14 @@ async def resolve_pipeline(target: Target, context: Context, *, acting: bool, ve
         )
     raise Ambiguous(
         f"{context.here} follows {len(links)} pipelines. Which one?",
-        choices=tuple(
-            (link.alias or link.name, f"{verb} {_same_target(target, link.connection, link.pipeline)}")
-            for link in links
-        ),
+        choices=_among_links(target, links, verb),
         hint=f"Make one the default with `{context.command} link NAME --default`.",
+    )
+
+
+def _among_links(target: Target, links: Iterable[LinkRow], verb: str) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (link.alias or link.name, f"{verb} {_same_target(target, link.connection, link.pipeline)}") for link in links
     )
 
 
@@ -154,7 +167,22 @@ async def _anywhere(name: str, target: Target, context: Context, *, acting: bool
         return replace(match, note=_guess(match, len(fits) - 1))
     if fits:
         raise _several(name, [(row.name, row.connection, row.pipeline) for row in fits], target, verb)
+    if (provider := context.services.connections.get(context.team, name)) is not None:
+        return await _only_one(provider, target, context, acting=acting, verb=verb)
     raise await _nearest(name, list(providers.values()), context, None)
+
+
+async def _only_one(
+    provider: AnyProvider, target: Target, context: Context, *, acting: bool, verb: str
+) -> PipelineMatch:
+    """Return the pipeline of a connection that was named alone. Raises Ambiguous where it has several."""
+    rows = [row for row in await context.services.catalogue.rows([provider]) if row.enabled]
+    if len(rows) == 1 or (rows and not acting):
+        match = _match_of_row(rows[0], provider)
+        return replace(match, note=_guess(match, len(rows) - 1))
+    if rows:
+        raise _several(provider.connection, [(row.name, row.connection, row.pipeline) for row in rows], target, verb)
+    raise NotFound(f"{provider.label} (`{provider.connection}`) lists no pipeline.", provider=provider.label)
 
 
 def _guess(match: PipelineMatch, others: int) -> str:
@@ -185,10 +213,11 @@ def _several(name: str, fits: Sequence[tuple[str, str, str]], target: Target, ve
 
 
 def _same_target(target: Target, connection: str, pipeline: str) -> str:
-    """Return the words of a target with its pipeline replaced."""
+    """Return the words of a target with its pipeline replaced, and what was typed beside it."""
     build = target.build or ""
     words = spoken(connection, pipeline, ref=target.ref, number=int(build) if build.isdigit() else None)
-    return words if not build or build.isdigit() else f"{words} --build {shlex.quote(build)}"
+    named = words if not build or build.isdigit() else f"{words} --build {shlex.quote(build)}"
+    return f"{named} {target.rest}".strip()
 
 
 async def _nearest(name: str, providers: Sequence[AnyProvider], context: Context, cause: NotFound | None) -> BotError:
@@ -246,28 +275,38 @@ async def resolve_build(
 ) -> BuildMatch:
     """Return the build that a target names, or the `default` one, as the CI system has it now.
 
-    `default` is a build word: `last`, `running`, `failed`. Raises Ambiguous, NotLinked, NotFound; UsageError where the
-    build belongs to another pipeline than the one named.
+    `default` is a build word: `last`, `running`, `failed`; the last one that an act means is of the branch followed here.
+    Raises Ambiguous, NotLinked, NotFound; UsageError where the build belongs to another pipeline than the one named.
     """
     named = await resolve_named_build(target, context, acting=acting, verb=verb)
     if named is not None:
         return named
     pipeline = await resolve_pipeline(target, context, acting=acting, verb=verb)
+    ref = target.ref
+    if acting and ref is None and target.build is None and default == "last" and pipeline.branch:
+        ref = Ref(kind=RefKind.BRANCH, name=pipeline.branch)
     word = target.build or default
-    return await match_of_build(await _pick(pipeline, target.ref, word), context, within=pipeline, verb=verb)
+    return await match_of_build(await _pick(pipeline, ref, word), context, within=pipeline, verb=verb)
 
 
 async def resolve_named_build(target: Target, context: Context, *, acting: bool, verb: str) -> BuildMatch | None:
-    """Return the build that a target names exactly (a page, an id, a number, a label, the thread's card), else None."""
+    """Return the build that a target names exactly (a page, an id, a number, a label, the thread's card, `mine`), else None.
+
+    Raises Ambiguous where an act means `this` and there is no card, or `mine` and the person started several.
+    """
     if target.url is not None:
         provider, page = _page(target.url, context)
         build = await _build_of_page(provider, page, context)
         if build is None:
             return None
         return replace(await match_of_build(build, context, verb=verb), job=page.job or "")
+    if target.scope == MINE and not target.names_build:
+        return await _own_build(target, context, acting=acting, verb=verb)
     if target.pipeline is None and not target.names_build and target.ref is None:
         card = await card_here(context)
         if card is None:
+            if acting and target.scope == THIS:
+                raise await _which_build(target, context, verb)
             return None
         return await match_of_build(
             await context.provider(card.connection).build(card.pipeline, card.build), context, verb=verb
@@ -280,6 +319,72 @@ async def resolve_named_build(target: Target, context: Context, *, acting: bool,
     else:
         build = await _numbered(pipeline, target.build or "", context)
     return await match_of_build(build, context, within=pipeline, verb=verb, named=target.build or target.id or "")
+
+
+async def _which_build(target: Target, context: Context, verb: str) -> BotError:
+    """Return the question which build `this` means where no card stands: the newest that fits of each pipeline here."""
+    pipelines = await pipelines_here(context)
+    if not pipelines:
+        await resolve_pipeline(replace(target, scope=None), context, acting=True, verb=verb)  # says what to do
+    matches = []
+    for pipeline in pipelines[:MOST_CHOICES]:
+        builds = await context.store.builds.of_pipeline(pipeline.connection, pipeline.id, limit=MOST_CHOICES)
+        newest = next((build for build in builds if _suits(build, verb)), None)
+        matches += [BuildMatch(pipeline=pipeline, build=newest)] if newest is not None else []
+    return Ambiguous(
+        f"{NO_CARD} Which build?",
+        choices=_choices(matches, target, context, verb),
+        hint=f"Name it: `{context.command} {verb} NAME#NUMBER`.",
+    )
+
+
+async def _own_build(target: Target, context: Context, *, acting: bool, verb: str) -> BuildMatch:
+    """Return the build that the person started; of several that an act suits they are asked which.
+
+    Of each branch only the newest counts: an act never reaches behind a newer build. Raises NotFound for none.
+    """
+    within = await _named_pipeline(target, context, acting=acting, verb=verb)
+    newest: dict[object, Build] = {}
+    for build in await context.store.builds.started_by(context.team, context.user, MOST_OWN):
+        is_within = within is None or (build.connection, build.pipeline) == (within.connection, within.id)
+        is_visible = context.services.connections.get(context.team, build.connection) is not None
+        if is_visible and is_within and (target.ref is None or is_built_from(build, target.ref)):
+            newest.setdefault((build.connection, build.pipeline, build.history_ref), build)
+    own = [build for build in newest.values() if not acting or _suits(build, verb)]
+    if not own:
+        raise NotFound(f"None of the builds that you started suits `{verb}`.", provider="")
+    if acting and len(own) > 1:
+        matches = [await match_of_build(build, context, verb=verb) for build in own[:MOST_CHOICES]]
+        raise Ambiguous(
+            f"You started {len(own)} builds that suit. Which one?", choices=_choices(matches, target, context, verb)
+        )
+    build = await context.provider(own[0].connection).build(own[0].pipeline, own[0].id)
+    return await match_of_build(build, context, verb=verb)
+
+
+async def _named_pipeline(target: Target, context: Context, *, acting: bool, verb: str) -> PipelineMatch | None:
+    if target.pipeline is None:
+        return None
+    return await resolve_pipeline(replace(target, scope=None, ref=None), context, acting=acting, verb=verb)
+
+
+def _choices(matches: Iterable[BuildMatch], target: Target, context: Context, verb: str) -> tuple[tuple[str, str], ...]:
+    return tuple((choice_label(match, context), f"{verb} {match.spoken} {target.rest}".strip()) for match in matches)
+
+
+def _suits(build: Build, verb: str) -> bool:
+    """Return whether an act can mean a build, as far as its state says."""
+    match verb:
+        case "cancel":
+            return not build.completed
+        case "approve" | "reject":
+            return build.waiting and not build.completed
+        case "retry":
+            return build.completed and (build.conclusion is None or build.conclusion.is_red)
+        case "rebuild" | "erase":
+            return build.completed
+        case _:
+            return True
 
 
 def is_build_word(text: str) -> bool:

@@ -34,7 +34,7 @@ def parse(words: str) -> Args:
 
 async def resolve(args: Args, context: Context) -> PipelineMatch:
     """Return the pipeline named, else the default one."""
-    return await resolve_pipeline(args.target, context, acting=False, verb="follow")
+    return await resolve_pipeline(args.target, context, acting=True, verb="follow")
 
 
 async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:

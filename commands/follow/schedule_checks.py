@@ -1,18 +1,19 @@
 """Check a command when it is scheduled: refuse now what its run would find out months later."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from bot.blocks.text import escape
 from bot.core.errors import Ambiguous, BotError, NotFound, UsageError
-from bot.core.models import Ref, RefKind
+from bot.core.models import Parameter, Ref, RefKind
 from bot.providers.base.capabilities import Capability
 from commands.act import rebuild, retry, run
 from commands.core import actions
 from commands.core.context import Context, Source
 from commands.core.grammar import Target
-from commands.core.listings import LISTING_SECONDS, closest_refs
+from commands.core.listings import LISTING_SECONDS, closest_refs, closest_words
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, check
 from commands.core.registry import Command
@@ -80,12 +81,15 @@ async def _check(command: Command[Any, Any], args: Any, context: Context) -> Non
             await check(requirement, context)
         await check_ref(start.match, args.target.ref)
         known, _unchecked = await run.parameters_of(start.match, start.ref)
+        _must_hold_no_secret(args.parameters, known)
         if missing := run.missing_parameters(known, start.request.parameters):
             raise run.MissingParameters(missing, start.match)
         return
     if isinstance(args, rebuild.Args | retry.Args):
         # Which build that will be is known when it runs; the pipeline, the ref and the right are known now.
         pipeline = await resolve_pipeline(args.target, context, acting=True, verb=command.verb)
+        if isinstance(args, rebuild.Args) and args.parameters:
+            _must_hold_no_secret(args.parameters, (await run.parameters_of(pipeline, args.target.ref))[0])
         if (needed := NEEDS.get(command.verb)) is not None:
             actions.must_be_able(pipeline, needed)
         ref = args.target.ref
@@ -101,6 +105,16 @@ async def _check(command: Command[Any, Any], args: Any, context: Context) -> Non
     resolved = await command.resolve(args, context)
     for requirement in command.authorize(args, resolved, context):
         await check(requirement, context)
+
+
+def _must_hold_no_secret(parameters: Iterable[str], known: Iterable[Parameter]) -> None:
+    """Raise UsageError for a value that the CI system calls secret: a schedule keeps its command readable."""
+    secret = sorted(run.secret_names(known) & set(parameters))
+    if secret:
+        raise UsageError(
+            f"{', '.join(f'`{name}`' for name in secret)} holds a secret, and a schedule keeps its command.",
+            hint="Keep the secret in the CI system, and schedule the command without it.",
+        )
 
 
 async def check_ref(pipeline: PipelineMatch, ref: Ref | None) -> None:
@@ -122,5 +136,5 @@ async def check_ref(pipeline: PipelineMatch, ref: Ref | None) -> None:
     raise NotFound(
         f"{pipeline.name} has no {kind} `{ref.name}`.",
         provider=pipeline.provider.label,
-        hint=f"Closest: {', '.join(f'`{name}`' for name in near)}." if near else None,
+        hint=closest_words(ref, near) if near else None,
     )

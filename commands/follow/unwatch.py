@@ -21,7 +21,7 @@ async def resolve(args: Args, context: Context) -> BuildMatch | None:
     """Return the build named, None for all."""
     if args.everything:
         return None
-    return await resolve_build(args.target, context, acting=False, verb="unwatch", default="running")
+    return await resolve_build(args.target, context, acting=True, verb="unwatch", default="running")
 
 
 async def run(_args: Args, match: BuildMatch | None, context: Context) -> Answer:

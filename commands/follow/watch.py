@@ -32,7 +32,7 @@ def parse(words: str) -> Args:
 
 async def resolve(args: Args, context: Context) -> BuildMatch:
     """Return the build named, else the newest running one."""
-    return await resolve_build(args.target, context, acting=False, verb="watch", default="running")
+    return await resolve_build(args.target, context, acting=True, verb="watch", default="running")
 
 
 def authorize(args: Args, _match: BuildMatch, _context: Context) -> tuple[Requirement, ...]:

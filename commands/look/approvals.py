@@ -7,6 +7,7 @@ from bot.blocks.message import context as small_print
 from bot.blocks.text import bold, escape, plural, safe
 from bot.providers.base.capabilities import Capability
 from commands.act.decision import Step, open_steps, waiting_steps, words_of
+from commands.core.channel import channel_to_decide_in, judged_in
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import PipelineMatch
@@ -56,23 +57,29 @@ async def run(args: Args, steps: list[Step], context: Context) -> Answer:
         text = f"Nothing waits for approval{'' if context.is_direct else f' in {escape(context.here)}'}."
         return Answer(message=Message(text=text, blocks=(section(text),)), public=args.public)
     blocks: list[Block] = []
+    links = await context.store.links.all(context.team) if context.is_direct else []
     for step in steps[:MOST]:
-        blocks += step_blocks(step, context)
+        channel = await channel_to_decide_in(step.match.build, links, Role.APPROVE, context) if links else None
+        blocks += step_blocks(step, context, channel or "")
     title = f"{plural(len(steps), 'step')} {'waits' if len(steps) == 1 else 'wait'} for approval"
     if len(steps) > MOST:
         blocks.append(small_print(f"… {len(steps) - MOST} more"))
     return Answer(message=Message(text=title, blocks=(section(bold(title)), *blocks)), public=args.public)
 
 
-def step_blocks(step: Step, context: Context) -> tuple[Block, ...]:
-    """Return a step with its buttons."""
+def step_blocks(step: Step, context: Context, channel: str = "") -> tuple[Block, ...]:
+    """Return a step with its buttons; they act as if pressed in `channel`, where one is named."""
     can_reject = step.approval.can_reject and step.match.provider.can(Capability.REJECT)
     return (
         section(safe(choice_label(step.match, context, step.approval))),
-        actions(
-            button("Approve", words_of(step, "approve"), style="primary"),
-            *([button("Reject", words_of(step, "reject"), style="danger")] if can_reject else []),
-            link_button("Open step", step.approval.url or step.match.build.web_url),
+        judged_in(
+            actions(
+                button("Approve", words_of(step, "approve"), style="primary"),
+                *([button("Reject", words_of(step, "reject"), style="danger")] if can_reject else []),
+                link_button("Open step", step.approval.url or step.match.build.web_url),
+            ),
+            "" if channel == context.channel else channel,
+            f"{step.match.build.id}:{step.approval.id}",
         ),
     )
 

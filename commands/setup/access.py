@@ -1,5 +1,6 @@
 """Who may do what here: /build access [grant|revoke|ask …]."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -183,8 +184,8 @@ def _reach(args: Args) -> str:
 async def _ask(args: Args, context: Context) -> Answer:
     """Send a direct message to who can grant the role, with a button that does."""
     admins = [user for user in await granters(context) if user != context.user]
-    pipeline = "" if args.pipelines == "*" else f" {args.pipelines}"
-    refs = "" if args.refs == "*" else f" --refs={args.refs}"
+    pipeline = "" if args.pipelines == "*" else f" {shlex.quote(args.pipelines)}"
+    refs = "" if args.refs == "*" else f" --refs={shlex.quote(args.refs)}"
     place = "" if context.is_direct else f" --in {context.channel}"
     grant = f"access grant {args.role} <@{context.user}>{pipeline}{refs}{place or ' --everywhere'}"
     here = "" if context.is_direct else f" in <#{context.channel}>"

@@ -23,6 +23,7 @@ from bot.slack.deliveries import Ack
 from bot.slack.inbox import tracked
 from bot.slack.sender import Sender, SlackError, SlackPassing
 from commands.core import executor
+from commands.core.channel import channel_of_row
 from commands.core.context import Context, Services, Source
 from commands.core.executor import Handled
 from commands.core.forms import CHANNEL, THREAD, FieldError, Form, fields_of, unpacked, values_of
@@ -146,6 +147,8 @@ class SlackApp:
         if not text:
             return
         context = self._context(body, source=Source.BUTTON)
+        if context.is_direct and (channel := channel_of_row(action)):
+            context = context.in_channel(channel)
         view = body.get("view")
         if isinstance(view, dict):
             view_id = str(view.get("id") or "") if view.get("type") == "modal" else ""

@@ -16,6 +16,7 @@ from bot.slack.sender import GONE, Sender, SlackError, SlackPassing, SlackUnsure
 from commands.core import executor
 from commands.core.context import Answer, Context, File, Opening, Services, Source
 from commands.core.executor import Handled
+from commands.core.forms import CHANNEL, packed
 from commands.setup.me import settings_of
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,9 @@ class Delivery:
         work = asyncio.ensure_future(executor.execute(text, context))
         await asyncio.wait({work}, timeout=MODAL_SECONDS)
         if not view_id and not work.done():
-            view_id = await self._opened(context, _modal(Message(text="Loading…", blocks=(section("Loading…"),))))
+            view_id = await self._opened(
+                context, _modal(Message(text="Loading…", blocks=(section("Loading…"),)), context)
+            )
         handled = await work
         await begin_answer(_told_again(handled.answer))
         opening = handled.answer.form
@@ -66,7 +69,7 @@ class Delivery:
             await self.deliver(context, handled.answer)
         else:
             message = handled.answer.message or Message(text="Done.", blocks=(section("✓ Done."),))
-            view = _modal(await self._as_preferred(context, message))
+            view = _modal(await self._as_preferred(context, message), context)
             if view_id:
                 await self.show(context.team, view_id, view)
             elif not await self._opened(context, view):
@@ -233,7 +236,13 @@ def _told_again(answer: Answer) -> str:
     return "" if answer.message is None or answer.silent else answer.message.text
 
 
-def _modal(message: Message) -> View:
-    """Return a message as a modal."""
+def _modal(message: Message, context: Context) -> View:
+    """Return a message as a modal whose buttons act in the same channel."""
     blocks = (*message.blocks, *message.attached) or (section(message.text),)
-    return View(title="Buildbell", blocks=tuple(blocks[:MOST_MODAL_BLOCKS]), callback_id="answer", close="Close")
+    return View(
+        title="Buildbell",
+        blocks=tuple(blocks[:MOST_MODAL_BLOCKS]),
+        callback_id="answer",
+        close="Close",
+        private_metadata=packed({CHANNEL: context.channel}),
+    )

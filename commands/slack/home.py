@@ -10,6 +10,7 @@ from bot.core.models import Build
 from bot.providers.base.provider import AnyProvider
 from bot.store.rows import LinkRow
 from commands.core.available_actions import verbs_of
+from commands.core.channel import channel_to_decide_in, judged_in
 from commands.core.context import Context, Role
 from commands.core.listings import pipeline_names
 from commands.core.permissions import role_of
@@ -18,6 +19,7 @@ from commands.slack.shortcuts import target_of
 
 MINE = 8
 WAITING = 8
+CONSIDERED = 24
 LINKS = 12
 FRESH_SECONDS = 10.0
 MOST_STARTED = 30
@@ -25,7 +27,7 @@ MOST_BLOCKS = 95
 
 
 async def home(context: Context) -> View:
-    """Return a person's Home. Costs a few queries and no request to any CI system."""
+    """Return a person's Home. Costs a few queries, what a role costs in each channel, and no request to any CI system."""
     visible = {provider.connection: provider for provider in context.providers()}
     role = await role_of(context)
     links = [link for link in await context.store.links.all(context.team) if link.connection in visible]
@@ -39,8 +41,7 @@ async def home(context: Context) -> View:
     if not visible or not (links or mine):
         blocks += _first_steps(context, has_connection=bool(visible), has_link=bool(links))
     blocks += _own_builds(mine[:MINE], names, context)
-    if waiting and role >= Role.APPROVE:
-        blocks += _waiting(waiting, names, visible, context)
+    blocks += await _waiting(waiting, links, names, visible, context)
     blocks += await _watches(context)
     blocks += _own_links([link for link in links if link.created_by == context.user])
     blocks += [
@@ -60,23 +61,37 @@ def _own_builds(builds: Sequence[Build], names: Mapping[tuple[str, str], str], c
     return [header("Mine"), *sections(lines), *more]
 
 
-def _waiting(
-    builds: Sequence[Build],
+async def _waiting(
+    waiting: Sequence[Build],
+    links: Sequence[LinkRow],
     names: Mapping[tuple[str, str], str],
     visible: Mapping[str, AnyProvider],
     context: Context,
 ) -> list[Block]:
-    """Return the builds that wait with buttons to decide; of several steps the person is asked which."""
+    """Return the builds that the person may decide, with buttons; of several steps they are asked which.
+
+    A button acts as if it were pressed in the channel where the person has the right.
+    """
+    channels = {
+        build.key: await channel_to_decide_in(build, links, Role.APPROVE, context) for build in waiting[:CONSIDERED]
+    }
+    builds = [build for build in waiting[:CONSIDERED] if channels[build.key] is not None]
+    if not builds:
+        return []
     blocks: list[Block] = [header("Waiting for approval")]
     for build in builds[:WAITING]:
         offered = verbs_of(visible[build.connection], build)
         target = target_of(build)
         blocks += [
             section(build_line(build, label=names[build.connection, build.pipeline], now=context.now)),
-            actions(
-                *([button("Approve", f"approve {target}", style="primary")] if "approve" in offered else []),
-                *([button("Reject", f"reject {target}", style="danger")] if "reject" in offered else []),
-                button("Details", f"show {target}"),
+            judged_in(
+                actions(
+                    *([button("Approve", f"approve {target}", style="primary")] if "approve" in offered else []),
+                    *([button("Reject", f"reject {target}", style="danger")] if "reject" in offered else []),
+                    button("Details", f"show {target}"),
+                ),
+                channels[build.key] or "",
+                f"{build.connection}:{build.pipeline}:{build.id}",
             ),
         ]
     if len(builds) > WAITING:

@@ -184,6 +184,17 @@ async def test_a_connection_made_in_slack_is_checked_sealed_and_its_workspaces_o
     assert another.get("T1", "ours") is not None
 
 
+async def test_what_another_process_made_is_seen_after_a_miss(world: World) -> None:
+    made, other = await world.made(), await world.made()
+    settings: dict[str, object] = dict(list(BUILDKITE.items())[1:])
+    await other.add(team="T1", name="ours", kind="buildkite", settings=settings, user="U1")
+    made._refreshed_at = None
+    assert made.get("T1", "ours") is None
+    assert not await made.catch_up("T2")
+    assert made.get("T1", "ours") is not None
+    assert not await made.catch_up("T1")
+
+
 async def test_a_connection_that_does_not_work_is_not_kept(world: World) -> None:
     made = await world.made()
     world.status = 401

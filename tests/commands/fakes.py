@@ -409,6 +409,7 @@ class FakeConnections:
         self.team = team
         self.open: dict[str, FakeProvider] = {provider.connection: provider for provider in providers}
         self.made: set[str] = set()
+        self.made_elsewhere: dict[str, FakeProvider] = {}
         self.offered: dict[str, FakeProvider] = {}
         self.kept: dict[str, Mapping[str, object]] = {}
 
@@ -419,6 +420,12 @@ class FakeConnections:
     def get(self, team: str, name: str) -> FakeProvider | None:
         """Return one connection if the workspace may see it."""
         return self.open.get(name) if team == self.team else None
+
+    async def catch_up(self, team: str) -> bool:
+        """Open what another process has made, and return whether there was something."""
+        found, self.made_elsewhere = self.made_elsewhere, {}
+        self.open |= found
+        return bool(found)
 
     def labels(self, team: str) -> Mapping[str, str]:
         """Return each visible connection's name with its CI system's."""
@@ -536,6 +543,8 @@ class RecordingSender:
                 if given["user"] not in self.users:
                     raise SlackError("user_not_found")
                 return {"ok": True, "user": self.users[given["user"]]}
+            case "users.list":
+                return {"ok": True, "members": list(self.users.values())}
             case "users.lookupByEmail":
                 for user in self.users.values():
                     if user.get("profile", {}).get("email") == given["email"]:

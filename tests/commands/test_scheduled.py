@@ -13,7 +13,7 @@ from commands.core.context import Answer, Context, Services
 from commands.core.executor import Handled
 from commands.scheduled import LATEST, ScheduledCommands
 from tests.commands.conftest import SetClock
-from tests.commands.fakes import CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
+from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 
 Say = Callable[..., Awaitable[Handled]]
 Linked = Callable[..., Awaitable[LinkRow]]
@@ -193,6 +193,8 @@ async def test_schedules_of_who_left_rest_and_say_so_once_until_they_are_back(
     (told,) = channel.shown
     for part in ("is paused", f"<@{USER}>", "deactivated", 'schedule "daily 7:00" run app@main', "schedule remove"):
         assert part in told
+    notices = [call for call in sender.of("chat.postMessage") if call.arguments["channel"] == ADMIN]
+    assert [f"In <#{CHANNEL}>: Schedule 1 is paused" in notice.text for notice in notices] == [True]
     row = await the_row(store)
     assert (row.last_outcome, row.next_at) == ("paused", SEVEN + 4 * DAY)
     assert "paused" in str((await say("schedule list")).answer.message)

@@ -25,7 +25,7 @@ from bot.core.recurrence import (
     zone_of,
 )
 
-DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 QUARTER = timedelta(minutes=15)
 FIRST, LAST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
@@ -231,6 +231,39 @@ def test_hourly_begins_on_the_hour_of_the_wall_and_keeps_a_gap_of_an_hour(name: 
     assert {run.astimezone(zone).minute for run in runs} == {0}
     assert {after - before for before, after in pairwise(runs)} == {HOUR}
     assert timedelta(0) < runs[0] - utc("2026-03-28T12:34:56.789") <= HOUR
+
+
+@pytest.mark.parametrize(
+    ("name", "after", "walls"),
+    [
+        ("Australia/Lord_Howe", "2026-04-04T13:10", ["01:00", "02:00", "03:00"]),  # 2:00 becomes 1:30
+        ("Australia/Lord_Howe", "2026-10-03T14:10", ["01:00", "02:30", "03:00"]),  # 2:00 becomes 2:30
+        ("Europe/Berlin", "2026-10-24T22:10", ["01:00", "02:00", "02:00", "03:00"]),
+        ("Europe/Berlin", "2026-03-28T23:10", ["01:00", "03:00", "04:00"]),
+        ("America/Havana", "2026-03-08T03:10", ["23:00", "01:00", "02:00"]),  # 0:00 becomes 1:00
+        ("Antarctica/Troll", "2026-03-28T23:10", ["00:00", "03:00", "04:00"]),  # two hours at once
+        ("Africa/Casablanca", "2026-02-14T23:10", ["01:00", "02:00", "02:00", "03:00"]),
+        ("Asia/Kathmandu", "2026-01-01T00:00", ["06:00", "07:00"]),
+        ("Pacific/Apia", "2011-12-30T08:10", ["23:00", "00:00", "01:00"]),  # a day is left out
+    ],
+)
+def test_hourly_runs_once_for_each_hour_of_the_wall(name: str, after: str, walls: list[str]) -> None:
+    zone = ZoneInfo(name)
+    rule = Interval(60, on_the_hour=True)
+    runs = upcoming(rule, zone, utc(after), len(walls))
+    assert [f"{run.astimezone(zone):%H:%M}" for run in runs] == walls
+    for before, run in pairwise(runs):
+        assert rule.last_until(run, zone, due=runs[0]) == run
+        assert rule.last_until(run - SECOND, zone, due=runs[0]) == before
+
+
+@pytest.mark.parametrize("name", ["Australia/Lord_Howe", "America/St_Johns", "Pacific/Chatham", "Africa/Casablanca"])
+def test_hourly_does_not_drift_over_a_year(name: str) -> None:
+    zone = ZoneInfo(name)
+    hours = upcoming(Interval(60, on_the_hour=True), zone, utc("2026-01-01T00:00:30"), 366 * 24)
+    assert max(after - before for before, after in pairwise(hours)) <= HOUR * 3 / 2
+    assert sum(after - before != HOUR for before, after in pairwise(hours)) <= 3
+    assert sum(run.astimezone(zone).minute != 0 for run in hours) <= 1
 
 
 @pytest.mark.parametrize(

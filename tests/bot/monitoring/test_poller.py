@@ -47,6 +47,7 @@ class Harness:
         self.works = Works(clock)
         self.works.history[PIPELINE] = []
         self.open: dict[str, Works] = {CONNECTION: self.works}
+        self.made_elsewhere: dict[str, Works] = {}
         self.hidden: set[tuple[str, str]] = set()
         self.woken = 0
         self.polls: list[tuple[str, str]] = []
@@ -57,6 +58,7 @@ class Harness:
         return Poller(
             self.store,
             provider_of=self.open.get,
+            find=self._find,
             sees=lambda team, connection: (team, connection) not in self.hidden,
             pace=PACE,
             clock=self.clock,
@@ -64,6 +66,10 @@ class Harness:
             wake_outbox=self._wake,
             polled=lambda kind, outcome, _seconds: self.polls.append((kind, outcome)),
         )
+
+    async def _find(self, connection: str) -> Works | None:
+        self.open |= self.made_elsewhere
+        return self.open.get(connection)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -652,6 +658,15 @@ async def test_counts_of_a_attempt_that_a_newer_one_replaced_are_not_read(harnes
     await harness.store.recording.record([running()], now=harness.clock())
     await harness.tick(seconds=1)
     assert harness.works.took("counts") == []
+
+
+async def test_a_connection_that_another_process_has_just_made_is_polled_at_once(harness: Harness) -> None:
+    await harness.follow()
+    harness.works.put(ended())
+    harness.made_elsewhere[CONNECTION] = harness.open.pop(CONNECTION)
+    await harness.tick()
+    assert (await harness.poll_target()).last_error == ""
+    assert await harness.store.builds.get(key()) is not None
 
 
 async def test_counts_of_a_connection_that_is_gone_hold_up_nothing(harness: Harness) -> None:

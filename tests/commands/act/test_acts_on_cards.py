@@ -6,11 +6,10 @@ import pytest
 
 from bot.core.models import Approval, Build, Conclusion, Pipeline
 from bot.store import Store
-from bot.store.rows import NewCard, NewNotification
-from bot.store.states import NoteKind, NotificationEvent
+from bot.store.states import NoteKind
 from commands.core.context import Source
-from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider
-from tests.commands.reading import Linked, Recorded, Say, first
+from tests.commands.fakes import ADMIN, CHANNEL, TEAM, USER, FakeProvider
+from tests.commands.reading import Linked, Recorded, Say, first, post_card
 
 TS = "1700000000.000100"
 Carded = Callable[..., Awaitable[None]]
@@ -22,33 +21,7 @@ async def carded(store: Store, linked: Linked, recorded: Recorded) -> Carded:
 
     async def made(build: Build, *, channel: str = CHANNEL, started_by: str = "") -> None:
         await recorded(build, started_by=started_by)
-        row = NewNotification(
-            team=TEAM,
-            channel=channel,
-            link=0,
-            connection=build.connection,
-            pipeline=build.pipeline,
-            build=build.id,
-            attempt_no=1,
-            event=NotificationEvent.FINISHED,
-            reason="a test wants it",
-            due_at=NOW,
-            created_at=NOW,
-        )
-        await store.notifications.add([row])
-        claimed = (await store.notifications.claim("w", now=NOW, lease_seconds=60, limit=1))[0]
-        card = NewCard(
-            team=TEAM,
-            channel=channel,
-            ts=TS,
-            notification=claimed.id or 0,
-            connection=build.connection,
-            pipeline=build.pipeline,
-            build=build.id,
-            attempt_no=1,
-            live=False,
-        )
-        await store.notifications.set_sent(claimed, ts=TS, now=NOW, card=card)
+        await post_card(store, build, ts=TS, channel=channel)
 
     await linked()
     return made

@@ -269,3 +269,44 @@ async def test_a_long_or_broken_default_is_left_to_the_system(modal: Modal, work
     assert modal.block("p:LINES")["element"]["multiline"] is True
     assert modal.block("p:MANY")["element"]["type"] == "plain_text_input"
     assert "One of v0, v1" in modal.block("p:MANY")["hint"]["text"]
+
+
+OPTIONS = {
+    "branch": "the branch that a commit is built under",
+    "clean": "start from nothing",
+    "clean_checkout": "the same in another word",
+    "ignore_filters": "yes to build what the filters leave out",
+    "author": "who it is for",
+    "input.": "and a name: a value for that input",
+}
+
+
+async def test_the_systems_own_options_are_fields(
+    modal: Modal, works: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeProvider, "start_options", OPTIONS)
+    await modal.open("run app --form")
+    kinds = {one["element"]["action_id"]: one["element"]["type"] for one in modal.inputs()}
+    assert {name: kind for name, kind in kinds.items() if name.startswith("o:")} == {
+        "o:clean": "checkboxes",
+        "o:ignore_filters": "checkboxes",
+        "o:author": "plain_text_input",
+        "o:input.": "plain_text_input",
+    }
+    modal.fill({"o:clean": ["true"], "o:input.": "env=live\nnote=a = b"})
+    await modal.submit({})
+    assert works.acts[0][2].options == {"clean": "true", "input.env": "live", "input.note": "a = b"}
+
+
+async def test_typed_options_stand_in_their_fields_and_can_be_taken_back(
+    modal: Modal, works: FakeProvider, app: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeProvider, "start_options", OPTIONS)
+    works.known_parameters[app.id] = (Parameter(name="NEEDED", required=True),)
+    await modal.open(f"run app --clean --option input.env=live --option branch=main --commit {'a1' * 20}")
+    assert modal.value("o:branch") == "main"
+    assert modal.value("o:input.") == "env=live"
+    errors = await modal.submit({"p:NEEDED": "x", "o:input.": "no pair"})
+    assert "no KEY=VALUE" in errors["o:input."]
+    await modal.submit({"p:NEEDED": "x", "o:input.": "env=test", "o:clean": []})
+    assert works.acts[0][2].options == {"branch": "main", "input.env": "test"}

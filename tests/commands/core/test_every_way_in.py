@@ -115,6 +115,40 @@ async def test_a_guest_is_refused_whatever_way_the_words_came(
     ]
 
 
+@pytest.mark.parametrize("channel", ["", "D1"], ids=["App Home", "a direct message"])
+@pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
+async def test_a_guest_is_refused_where_there_is_no_channel(
+    setup: Setup, command: Command[Any, Any], channel: str
+) -> None:
+    words = TYPED[command.verb]
+    if command.verb == "undo":
+        kept = {"kind": "unsubscribe", "fields": {"link": 1}}
+        words = f"undo {await keep_for_undo(kept, setup.context_of(channel=channel))}"
+    handled = await setup.execute(words.replace(" app", " works:app"), Source.BUTTON, channel=channel)
+    assert handled.outcome in {Outcome.REFUSED, Outcome.FAILED}, first(handled)
+    assert "You are a guest" in first(handled) or "not linked" in first(handled)
+    assert setup.works.acts == []
+
+
+@pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
+@pytest.mark.parametrize("source", [Source.SLASH, Source.SCHEDULE])
+async def test_nobody_acts_whom_slack_does_not_report(
+    setup: Setup, sender: RecordingSender, command: Command[Any, Any], source: Source
+) -> None:
+    sender.refusals["users.info"] = "internal_error"
+    token = await _undo_token(setup) if command.verb == "undo" else ""
+    handled = await setup.execute(f"undo {token}" if token else TYPED[command.verb], source)
+    assert handled.outcome is Outcome.REFUSED, first(handled)
+    assert "Try again in a minute." in first(handled)
+    assert setup.works.acts == []
+
+
+async def test_the_terminal_acts_with_all_rights(setup: Setup) -> None:
+    for words in ("run app@main", "cancel app#3 --yes", "erase app#2 --yes"):
+        assert (await setup.execute(words, Source.TERMINAL, user="")).outcome is Outcome.OK
+    assert [verb for verb, _build, _details in setup.works.acts] == ["start", "cancel", "erase"]
+
+
 async def _undo_token(setup: Setup) -> str:
     """Return a token that brings something back."""
     return await keep_for_undo({"kind": "unsubscribe", "fields": {"link": 1}}, setup.context_of())

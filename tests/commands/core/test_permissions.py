@@ -143,6 +143,36 @@ async def test_a_role_counts_for_the_refs_it_names(
     assert (await act(context_of, narrow, "run app@main")).outcome == "refused"
 
 
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "refs/pull/42/merge",
+        "refs/pull/42/head",
+        "pull/42/head",
+        "refs/merge-requests/42/head",
+        "PR-42",
+        "MR-42-head",
+        "pr:42",
+    ],
+)
+async def test_a_pull_request_is_protected_by_whatever_name_it_is_called(
+    context_of: ContextOf, services: Services, works: FakeProvider, ref: str
+) -> None:
+    guarded = replace(services, access=Access(protected=("pr:*",)))
+    assert (await act(context_of, guarded, f"run app@{ref}")).outcome == "refused"
+    for other in ("main", "PR-fix", "pull/request", "feature/pr-42x"):
+        assert (await act(context_of, guarded, f"run app@{other}")).outcome == "ok"
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/refs/heads/main", "refs/remotes/origin/main", "MAIN", "'main '", "/main"])
+async def test_a_protected_ref_is_protected_in_odd_spellings(
+    context_of: ContextOf, services: Services, works: FakeProvider, ref: str
+) -> None:
+    guarded = replace(services, access=Access(protected=("main",)))
+    assert (await act(context_of, guarded, f"run app --ref {ref}")).outcome == "refused"
+    assert works.acts == []
+
+
 @pytest.mark.parametrize("ref", ["main", "refs/heads/main", "heads/main", "tag:main"])
 async def test_a_protected_ref_needs_a_grant_that_names_it_however_it_is_spelled(
     context_of: ContextOf, services: Services, store: Store, works: FakeProvider, ref: str
@@ -190,6 +220,25 @@ async def test_a_protected_ref_stays_protected_in_gits_other_words(
     assert "on the protected ref `" in first(handled)
     assert (await act(context_of, guarded, f"run app@other --commit {'a1' * 20}")).outcome == "ok"
     assert [verb for verb, _what, _details in works.acts] == ["start"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME", "BUILDKITE_BRANCH", "TRAVIS_BRANCH", "Build.SourceBranch", "GIT_BRANCH"],
+)
+async def test_a_value_that_passes_a_build_off_as_a_protected_ref_needs_its_grant(
+    context_of: ContextOf, services: Services, store: Store, works: FakeProvider, app: Pipeline, name: str
+) -> None:
+    guarded = replace(services, access=Access(protected=("main",)))
+    works.build_of(app, 4, branch="other")
+    for words in (f"run app@other {name}=main", f"rebuild app#4 {name}=refs/heads/main"):
+        assert (await act(context_of, guarded, words)).outcome == "refused"
+    assert works.acts == []
+    for words in (f"run app@other {name}=third", "run app@other STAGE=main", "rebuild app#4 STAGE=main"):
+        assert (await act(context_of, guarded, words)).outcome == "ok"
+    await give(store, "runner", refs="main")
+    await give(store, "runner", refs="other")
+    assert (await act(context_of, guarded, f"run app@other {name}=main")).outcome == "ok"
 
 
 async def test_a_rebuild_whose_new_values_choose_a_protected_ref_needs_its_grant(

@@ -6,7 +6,7 @@ from bot.core.errors import Rejected, Unavailable
 from bot.core.models import Conclusion, Job, Log, Page, Pipeline, Status
 from bot.providers.base.capabilities import Capability
 from commands.core.context import Source
-from tests.commands.fakes import EVERYTHING, USER, FakeConnections, FakeProvider
+from tests.commands.fakes import EVERYTHING, USER, FakeConnections, FakeProvider, branch
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
 
 
@@ -259,3 +259,45 @@ async def test_a_branch_that_does_not_exist_is_answered_with_its_neighbours(
     works.capabilities = EVERYTHING - {Capability.REFS}
     works.troubles["start"] = Rejected("No such branch.", provider="The Works")
     assert "Closest" not in first(await say("run app@realease/2"))
+
+
+async def test_a_branch_that_is_nothing_like_another_is_answered_with_those_there_are(
+    say: Say, works: FakeProvider, app: Pipeline
+) -> None:
+    works.known_refs[app.id] = tuple(branch(name) for name in ("zebra", "yak", "main", "xerus"))
+    works.troubles["start"] = Rejected("There is no such branch.", provider="The Works")
+    handled = await say("run app@nope A=1")
+    assert "It has `main`, `zebra`, `yak`." in first(handled)
+    assert buttons(handled)["main"] == "run works:p-app@main A=1"
+    assert "Closest to `zebar`: `zebra`, `xerus`, `main`." in first(await say("run app@zebar"))
+
+
+async def test_a_connection_alone_names_its_only_pipeline(say: Say, works: FakeProvider) -> None:
+    assert (await say("run works@main")).outcome == "ok"
+    assert works.acts[0][1] == "p-app"
+    works.add("web")
+    await say("list pipelines --refresh")
+    assert sorted(buttons(await say("run works@main"))) == ["App (works)", "Web (works)"]
+    assert len(works.acts) == 1
+
+
+@pytest.mark.parametrize("words", ["run late:app@main", "run billing", "run https://ci.example/late/billing"])
+async def test_a_connection_that_another_process_has_just_made_is_found(
+    say: Say, connections: FakeConnections, words: str
+) -> None:
+    late = FakeProvider("late")
+    late.add("billing")
+    late.add("app", id="late-app")
+    connections.made_elsewhere["late"] = late
+    assert (await say(words)).outcome == "ok"
+    assert [verb for verb, _pipeline, _details in late.acts] == ["start"]
+
+
+async def test_a_link_of_a_connection_that_another_process_has_just_made_is_used(
+    say: Say, connections: FakeConnections, linked: Linked
+) -> None:
+    late = FakeProvider("late")
+    await linked(late.add("billing"), connection="late")
+    connections.made_elsewhere["late"] = late
+    assert (await say("run")).outcome == "ok"
+    assert len(late.acts) == 1
