@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from bot.blocks.message import Block, View, input_block, section, select, text_field
+from bot.blocks.message import Block, View, checkboxes, input_block, section, select, text_field
 from bot.blocks.message import context as small_print
 from bot.blocks.text import escape, harmless
 from bot.core.errors import BotError, NotAllowed, ProviderError, UsageError
@@ -17,6 +17,7 @@ from commands.core import actions
 from commands.core.context import Context
 from commands.core.fields import (
     PREFIX,
+    TRUE,
     parameter_field,
     parameters_given,
     pipeline_field,
@@ -25,13 +26,13 @@ from commands.core.fields import (
     ref_options,
     target_of,
 )
-from commands.core.forms import FieldError, Form, Submission, Values, renewed, text
+from commands.core.forms import FieldError, Form, Submission, Values, picked, renewed, text
 from commands.core.grammar import Target
 from commands.core.matches import PipelineMatch, number_of, state_of
 from commands.core.resolve import resolve_pipeline
 
 PIPELINE, REF, MESSAGE, EXTRA, PRESET, SAVE = "pipeline", "ref", "message", "extra", "preset", "save"
-PARAMETERS, OPTIONS, COMMIT = "parameters", "options", "commit"
+PARAMETERS, OPTIONS, COMMIT, CLEAN = "parameters", "options", "commit", "clean"
 MOST_FIELDS = 80
 
 
@@ -91,6 +92,7 @@ class RunForm(Form):
             *renewed(fields, pipeline.connection, pipeline.id),
             *renewed(parameters, pipeline.connection, pipeline.id, chosen),
             *_message_fields(pipeline, arguments),
+            *renewed(_clean_fields(pipeline, arguments), pipeline.connection, pipeline.id),
             *([save] if parameters else []),
             small_print(await self._preview(pipeline, ref, context)),
         ]
@@ -107,6 +109,8 @@ class RunForm(Form):
 
     async def _parameters(self, pipeline: PipelineMatch, ref: str, begins: Mapping[str, str]) -> list[Block]:
         free = _free("\n".join(f"{name}={value}" for name, value in begins.items()))
+        if not pipeline.provider.takes_parameters:
+            return []
         if not pipeline.provider.can(Capability.PARAMETERS):
             return [free]
         try:
@@ -163,7 +167,7 @@ class RunForm(Form):
         args = Args(
             target=Target(pipeline=named, ref=ref),
             parameters=parameters_given(values, parameters) | _free_pairs(text(values, EXTRA)),
-            options=json.loads(arguments.get(OPTIONS) or "{}"),
+            options=_options(values, arguments),
             message=text(values, MESSAGE) or None,
             commit=arguments.get(COMMIT) or None,
             save_preset=save,
@@ -200,6 +204,23 @@ def _message_fields(pipeline: PipelineMatch, arguments: Mapping[str, str]) -> li
         return []
     element = text_field(initial=arguments.get(MESSAGE))
     return [input_block("Message", element, name=MESSAGE, optional=True)]
+
+
+def _clean_fields(pipeline: PipelineMatch, arguments: Mapping[str, str]) -> list[Block]:
+    """Return the box for a build without cached files, where the provider has that option."""
+    if CLEAN not in pipeline.provider.start_options:
+        return []
+    held = str(json.loads(arguments.get(OPTIONS) or "{}").get(CLEAN, ""))
+    ticked = (CLEAN,) if held.lower() in TRUE else ()
+    element = checkboxes([("Build without cached files", CLEAN)], initial=ticked)
+    return [input_block("Clean", element, name=CLEAN, optional=True)]
+
+
+def _options(values: Values, arguments: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that were typed, with the box for a clean build as it is now."""
+    typed: dict[str, str] = json.loads(arguments.get(OPTIONS) or "{}")
+    kept = {name: value for name, value in typed.items() if name != CLEAN}
+    return {**kept, CLEAN: "true"} if CLEAN in picked(values, CLEAN) else kept
 
 
 def _free(initial: str = "") -> Block:

@@ -20,9 +20,10 @@ from commands.core import memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import ParsedArgs, Target, parse_target, read
+from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement, role_of
 from commands.core.registry import Command
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.setup.workflow_change import Change, create, update
 
 USAGE = (
@@ -289,7 +290,7 @@ def asks_for_name(name: str, verb: str, target: str, typed: str, context: Contex
     question = f"*Delete {escape(name)}?* Its builds, logs and artifacts go with it. There is no way back."
     text = f"{question}\nTo delete it, type: {code(words, 400)}"
     row = actions(button("Type its name", f"{verb} {target}", style="danger"))
-    return Answer(message=Message(text=text, blocks=(section(text), row)), asked=True)
+    return Answer(message=Message(text=text, blocks=(section(text), row)), is_question=True)
 
 
 async def _simple(args: Args, pipeline: PipelineMatch, admin: PipelineAdmin, context: Context) -> Answer:

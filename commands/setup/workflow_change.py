@@ -13,7 +13,7 @@ from bot.core.workflows import WorkflowDefinition
 from bot.providers.base.provider import AnyProvider
 from commands.core import actions, memory
 from commands.core.context import Answer, Context
-from commands.core.resolve import PipelineMatch
+from commands.core.matches import PipelineMatch
 
 SPARE = 100
 """How many characters of a button are kept free for what is added when it is pressed."""
@@ -52,7 +52,9 @@ async def update(change: Change, pipeline: PipelineMatch, context: Context) -> A
     if not change.confirmed:
         seen = f" --seen {shlex.quote(old.revision)}" if old.revision else ""
         command = await _pressed(words + seen, f"workflow update {pipeline.spoken()}", context)
-        return Answer(message=change_message(f"Change {old.name}?", lines, yes="Change", command=command), asked=True)
+        return Answer(
+            message=change_message(f"Change {old.name}?", lines, yes="Change", command=command), is_question=True
+        )
     if not await memory.first_click(f"workflow update {pipeline.id} {words}", context):
         return Answer(silent=True)
     changed = await admin.update(new, old)
@@ -78,7 +80,9 @@ async def create(change: Change, provider: AnyProvider, like: PipelineMatch | No
         lines = setting_lines(differences(None, new))
         question = f"Create the workflow {new.name} in {new.product}?"
         small = "It starts switched off." if not new.enabled else "Its start conditions are active at once."
-        return Answer(message=change_message(question, lines, yes="Create", command=command, small=small), asked=True)
+        return Answer(
+            message=change_message(question, lines, yes="Create", command=command, small=small), is_question=True
+        )
     if not await memory.first_click(f"workflow create {provider.connection} {new.product} {new.name}", context):
         return Answer(silent=True)
     made = await admin.create(new)

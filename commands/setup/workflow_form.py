@@ -45,7 +45,8 @@ from commands.core import actions as acting
 from commands.core.context import Context
 from commands.core.fields import LONGEST_CHOICE, LONGEST_TEXT, MOST_CHOICES, target_of
 from commands.core.forms import FieldError, Form, Submission, Values, picked, renewed, text
-from commands.core.resolve import PipelineMatch, resolve_pipeline
+from commands.core.matches import PipelineMatch
+from commands.core.resolve import resolve_pipeline
 from commands.setup.workflow import Act, Args, provider_for
 
 PIPELINE, LIKE, CONNECTION, SEEN, KEPT = "pipeline", "like", "connection", "seen", "kept"

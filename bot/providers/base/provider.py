@@ -81,6 +81,7 @@ class Provider(ABC, Generic[O]):
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
     takes_message: ClassVar[bool] = True
+    takes_parameters: ClassVar[bool] = True
     cancels_waiting: ClassVar[bool] = True
     """Whether the system's API cancels a build that waits for approval."""
 

@@ -67,6 +67,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     kind = "xcode_cloud"
     label = LABEL
     takes_message = False
+    takes_parameters = False
     default_url = "https://api.appstoreconnect.apple.com"
     page = "docs/providers/xcode_cloud.md"
     states: ClassVar[StateMap] = convert.STATES

@@ -269,3 +269,22 @@ async def test_a_long_or_broken_default_is_left_to_the_system(modal: Modal, work
     assert modal.block("p:LINES")["element"]["multiline"] is True
     assert modal.block("p:MANY")["element"]["type"] == "plain_text_input"
     assert "One of v0, v1" in modal.block("p:MANY")["hint"]["text"]
+
+
+async def test_a_clean_build_is_a_box_to_tick(modal: Modal, works: FakeProvider, app: Pipeline) -> None:
+    await modal.open("run app@main --form")
+    assert modal.value("clean") == []
+    assert await modal.submit({"clean": ["clean"]}) == {}
+    assert [request.options for verb, _, request in works.acts if verb == "start"] == [{"clean": "true"}]
+    await modal.open("run app@main --form --clean")
+    assert await modal.submit({"clean": []}) == {}
+    assert works.acts[-1][2].options == {}
+
+
+async def test_a_system_without_parameters_is_not_asked_for_any(
+    modal: Modal, works: FakeProvider, app: Pipeline
+) -> None:
+    works.takes_parameters = False  # type: ignore[misc]
+    works.capabilities -= {Capability.PARAMETERS}
+    await modal.open("run app@main --form")
+    assert "extra" not in modal.fields()

@@ -196,7 +196,7 @@ async def test_a_workflow_goes_only_when_its_name_was_typed(say: Say, works: Fak
     asked = await say("workflow delete app", user=ADMIN)
     assert "--confirm App" in said(asked)
     assert "Its name is `App`" in first(await say("workflow delete app --confirm Web", user=ADMIN))
-    assert (await say("workflow delete app --yes", user=ADMIN)).answer.asked
+    assert (await say("workflow delete app --yes", user=ADMIN)).answer.is_question
     assert works.acts == []
     assert (await say("workflow delete app --confirm App", user=ADMIN)).answer.public
     assert works.acts == [("delete", "p-app", None)]
@@ -210,7 +210,7 @@ async def test_products_are_listed_shown_and_deleted_by_name(
     for part in ("dev.works.app", "acme/app", "Workflows: App"):
         assert part in shown
     assert (await say("product delete Works --confirm Works")).outcome == "refused"
-    assert (await say("product delete Works", user=ADMIN)).answer.asked
+    assert (await say("product delete Works", user=ADMIN)).answer.is_question
     assert "Its name is `Works`" in first(await say("product delete Works --confirm Work", user=ADMIN))
     assert works.acts == []
     assert (await say("product delete Works --confirm works", user=ADMIN)).answer.public
