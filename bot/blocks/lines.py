@@ -273,6 +273,11 @@ def approval_lines(approval: Approval) -> list[str]:
     return lines
 
 
+def details_line(build: Build) -> str:
+    """Return what else the CI system reports of a build: `TestFlight: build 42 (2.1.0), processing`. Empty where nothing."""
+    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in build.details.items())
+
+
 def raw_state_line(build: Build) -> str:
     """Return the system's own word where ours do not cover it."""
     if build.completed and build.conclusion is None and build.raw_state:

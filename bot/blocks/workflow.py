@@ -1,5 +1,6 @@
 """Workflows, products, repositories and pull requests as messages."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.blocks.message import Message, actions, button, context, section, sections
@@ -162,8 +163,8 @@ def environments_message(offered: Environments) -> Message:
     return Message(text="\n".join(lines), blocks=sections(lines))
 
 
-def product_message(product: Product, *, target: str, can_change: bool) -> Message:
-    """Return one product: its app, bundle, repositories and workflows. `target` names it in commands."""
+def product_message(product: Product, *, connection: str, can_change: bool) -> Message:
+    """Return one product: its app, bundle, repositories and workflows."""
     workflows = product.workflows or ()
     facts = [
         ("App", product.app or ""),
@@ -176,8 +177,8 @@ def product_message(product: Product, *, target: str, can_change: bool) -> Messa
     lines = [f"{name}: {safe(value, LONGEST)}" for name, value in facts if value]
     small = f"{f'Made {when(product.created_at)}{DOT}' if product.created_at else ''}{safe(product.id, 60)}"
     offers = (
-        button("New workflow", f"workflow create --product {target}"),
-        button("Delete", f"product delete {target}", style="danger"),
+        button("New workflow", f"workflow create --product {product.id} --connection {shlex.quote(connection)}"),
+        button("Delete", f"product delete {product.id} --connection {shlex.quote(connection)}", style="danger"),
     )
     return Message(
         text=f"{safe(product.name)}: {plural(len(workflows), 'workflow')}",

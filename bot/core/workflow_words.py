@@ -103,9 +103,9 @@ def differences(before: WorkflowDefinition | None, after: WorkflowDefinition) ->
     found: list[Difference] = []
     for setting in SETTINGS:
         old, new = setting.write(before) if before is not None else "", setting.write(after)
-        if before is None and (new in {"", "no", OFF} or (new == ANY and setting.name.endswith("_files"))):
+        if before is None and new in {"", "no", OFF}:
             continue
-        if old == new:
+        if old == new or (setting.name.endswith("_files") and {old, new} <= {"", ANY}):
             continue
         if setting.name == "actions":
             found += _action_differences(before.actions if before is not None else (), after.actions)
@@ -313,12 +313,12 @@ def write_action(action: WorkflowAction) -> str:
         ("audience", _audience(action.audience)),
         ("required", None if action.required else "no"),
     ]
-    words = [f"{key}={value}" for key, value in pairs if value]
-    return " ".join([action.kind.lower(), *(shlex.quote(word) if _needs_quotes(word) else word for word in words)])
+    return " ".join([action.kind.lower(), *(f"{key}={_quoted(value)}" for key, value in pairs if value)])
 
 
-def _needs_quotes(word: str) -> bool:
-    return any(char.isspace() or char in "'\"\\" for char in word)
+def _quoted(value: str) -> str:
+    """Return a value in quotes where it needs them; a bracket or an umlaut needs none."""
+    return shlex.quote(value) if any(char.isspace() or char in "'\"\\" for char in value) else value
 
 
 def spelled(word: str | None) -> str | None:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from bot.blocks.lists import listing
 from bot.blocks.message import Message
-from bot.blocks.text import bold, code, safe
+from bot.blocks.text import code, safe
 from bot.blocks.workflow import (
     product_lines,
     provider_lines,
@@ -52,8 +52,7 @@ async def sources_message(kind: Sources, words: str, provider: AnyProvider) -> M
         return listing(title, await _products(words, provider), none="none found")
     if kind is Sources.VERSIONS:
         offered = await admin.environments()
-        groups = (("Xcode", offered.xcodes), ("macOS", offered.macoses))
-        lines = [f"• {bold(name)} {code(version)}" for name, versions in groups for version in versions]
+        lines = [f"• {code(version)}" for version in (*offered.xcodes, *offered.macoses)]
         return listing(title, lines, none="none offered")
     if kind is Sources.REPOSITORIES:
         repositories = [known for known in await admin.repositories() if not words or holds_name(known.path, words)]

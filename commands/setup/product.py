@@ -1,13 +1,13 @@
 """Products of a CI system: /build product list|show|delete [name]."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.blocks.text import code, escape
+from bot.blocks.text import code, escape, plural
 from bot.blocks.workflow import product_message
 from bot.core.errors import UsageError
-from bot.core.models import spoken as spoken_target
 from bot.core.text import same_name
 from bot.core.workflows import Product
 from bot.providers.base.provider import AnyProvider
@@ -100,12 +100,15 @@ async def run(args: Args, resolution: Resolution, context: Context) -> Answer:
     if product is None:
         message = await sources_message(Sources.PRODUCTS, "", resolution.provider)
         return Answer(message=message, public=args.public)
-    target = spoken_target(resolution.provider.connection, product.id)
     if args.act is Act.SHOW:
         can_change = not args.public and await role_of(context) >= Role.ADMIN
-        return Answer(message=product_message(product, target=target, can_change=can_change), public=args.public)
+        return Answer(
+            message=product_message(product, connection=resolution.provider.connection, can_change=can_change),
+            public=args.public,
+        )
     if not args.confirm:
-        return asks_for_name(product.name, "product delete", target, product.name, context)
+        target = f"{product.id} --connection {shlex.quote(resolution.provider.connection)}"
+        return asks_for_name(product.name, "product delete", target, shlex.quote(product.name), context)
     if not same_name(args.confirm, product.name):
         raise UsageError(f"Its name is `{product.name}`, not `{args.confirm}`. Nothing was deleted.")
     provider = resolution.provider
@@ -113,8 +116,8 @@ async def run(args: Args, resolution: Resolution, context: Context) -> Answer:
     for row in await context.store.pipelines.all(connections=[provider.connection]):
         if row.path.startswith(f"{product.name}/"):
             await context.store.pipelines.delete(row.connection, row.pipeline)
-    count = len(product.workflows or ())
-    line = f"{actions.actor(context)} deleted the product {escape(product.name)} with its {count} workflows"
+    count = plural(len(product.workflows or ()), "workflow")
+    line = f"{actions.actor(context)} deleted the product {escape(product.name)} and its {count}"
     return actions.public_line(f"{line} ({code(provider.connection)})")
 
 
