@@ -44,10 +44,10 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workflows import Upload
 from bot.http.client import ApiClient
 from bot.http.quota import Quota
 from bot.http.reply import Reply
-from bot.core.workflows import Upload
 from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.capabilities import ABILITIES, SAME_REASON, Capability
 from bot.providers.base.convert import StateMap

@@ -137,28 +137,29 @@ class WorkflowAdmin(AppleInventory, PipelineAdmin):
     @override
     async def prepare(self, new: WorkflowDefinition, old: WorkflowDefinition | None) -> WorkflowDefinition:
         """Return a definition that can be sent. Nothing is asked for what stays; up to five requests for the rest."""
-        checked_actions(new.actions)
         before = origin_of(new)
+        if not before.id or (old is not None and new.actions != old.actions):
+            checked_actions(new.actions)
         product, repository = before.product, before.repository
         if old is None or not same_name(new.name, old.name):
             new = replace(new, name=_named(new.name))
             await self._refuse_taken(product, new, but=before.id if old is not None else None)
         if old is None:
             chosen = await self._chosen_product(new.product)
-            if not new.container:
+            if not new.container and not before.id:
                 raise UsageError(
                     "Where in the repository is the project or workspace?",
                     hint="Give `container=NAME.xcodeproj` (or `.xcworkspace`).",
                 )
-            kept = product == chosen.id and repository and before.id
-            path, repository_id = await self._chosen_repository(new, chosen, repository if kept else "")
-            new = replace(new, product=chosen.name, repository=path)
-            product, repository = chosen.id, repository_id
+            is_same = bool(before.id and repository) and new.repository == before.repository_name
+            if not (is_same and product == chosen.id):
+                path, repository = await self._chosen_repository(new, chosen)
+                new = replace(new, repository=path)
+            new, product = replace(new, product=chosen.name), chosen.id
         elif not new.container and old.container:
             raise UsageError("`container` may not be empty.")
-        return await self._with_environment(
-            replace(new, origin=replace(before, product=product, repository=repository))
-        )
+        new = replace(new, origin=replace(before, product=product, repository=repository))
+        return await self._with_environment(new, is_new=old is None)
 
     @override
     async def create(self, new: WorkflowDefinition) -> Pipeline:
@@ -300,11 +301,9 @@ class WorkflowAdmin(AppleInventory, PipelineAdmin):
         offered = await self._repositories(product)
         return next(iter(offered)) if len(offered) == 1 else ""
 
-    async def _chosen_repository(self, new: WorkflowDefinition, product: Product, kept: str) -> tuple[str, str]:
-        """Return the path and id of the repository that a new workflow builds; `kept` is the id of its model's own."""
+    async def _chosen_repository(self, new: WorkflowDefinition, product: Product) -> tuple[str, str]:
+        """Return the path and id of the repository that a new workflow builds."""
         offered = await self._repositories(product)
-        if kept and (not new.repository or kept not in offered.values()):
-            return new.repository, kept
         matches = [
             (path, id_)
             for path, id_ in offered.items()
@@ -326,11 +325,11 @@ class WorkflowAdmin(AppleInventory, PipelineAdmin):
         own = dict(await self._client.read_all(path, PRIMARY_REPOSITORIES, read))
         return own or dict(await self._client.read_all(urls.REPOSITORIES, PRIMARY_REPOSITORIES, read))
 
-    async def _with_environment(self, new: WorkflowDefinition) -> WorkflowDefinition:
+    async def _with_environment(self, new: WorkflowDefinition, *, is_new: bool) -> WorkflowDefinition:
         """Return a definition with the versions and devices it names; read only where one is new."""
         origin = origin_of(new)
-        is_same_xcode = bool(origin.xcode) and new.xcode == origin.xcode_name
-        is_same_macos = bool(origin.macos) and new.macos == origin.macos_name
+        is_same_xcode = new.xcode == origin.xcode_name and bool(origin.xcode or not is_new)
+        is_same_macos = new.macos == origin.macos_name and bool(origin.macos or not is_new)
         unknown = any(device not in origin.devices for action in new.actions for device in action.devices)
         if is_same_xcode and is_same_macos and not unknown:
             return new
@@ -397,8 +396,8 @@ def newness(version: Version) -> tuple[bool, tuple[int, ...], bool]:
 
 
 def _chosen(versions: Sequence[Version], words: str, what: str) -> Version:
-    """Return the version that is meant; `latest` is the first, they come newest first. Raises UsageError."""
-    if versions and words.strip().casefold() == LATEST:
+    """Return the version that is meant; they come newest first, and `latest` or nothing is the first. Raises UsageError."""
+    if versions and words.strip().casefold() in {LATEST, ""}:
         return versions[0]
     match = next((version for version in versions if version.is_called(words)), None)
     if match is None:

@@ -134,7 +134,8 @@ class AppleInventory(Inventory):
 
     async def _repository(self, words: str) -> SourceRepository:
         offered = await self.repositories()
-        return one_of([(repository.path, repository) for repository in offered], words, "repository")
+        named = [(repository.path, repository) for repository in offered]
+        return one_of(named, words, "repository", is_exact=True)
 
     def _product(self, resource: Resource, included: Included) -> Product:
         attributes = resource.read(ProductAttributes)
@@ -157,12 +158,12 @@ class AppleInventory(Inventory):
         )
 
 
-def one_of(named: Iterable[tuple[str, N]], words: str, what: str) -> N:
-    """Return what an id, a name or a unique part of one means. Raises UsageError where nothing or several fit."""
+def one_of(named: Iterable[tuple[str, N]], words: str, what: str, *, is_exact: bool = False) -> N:
+    """Return what an id, a name or, unless `is_exact`, a unique part of one means. Raises UsageError for none or several."""
     offered = list(named)
     text = words.strip()
     exact = [thing for name, thing in offered if thing.id == text or among_names(text, (name,))]
-    fitting = exact or [thing for name, thing in offered if text and holds_name(name, text)]
+    fitting = exact or [thing for name, thing in offered if text and not is_exact and holds_name(name, text)]
     if len(fitting) == 1:
         return fitting[0]
     several = [name for name, thing in offered if thing in fitting]

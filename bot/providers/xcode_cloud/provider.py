@@ -36,10 +36,10 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import folded
+from bot.core.workflows import Upload
 from bot.http.client import DOWNLOAD_BYTES, ApiClient
 from bot.http.quota import Quota
 from bot.http.reply import Reply
-from bot.core.workflows import Upload
 from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap

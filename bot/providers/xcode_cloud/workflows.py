@@ -70,6 +70,7 @@ class Origin:
     id: str = ""
     product: str = ""
     repository: str = ""
+    repository_name: str = ""
     xcode: str = ""
     xcode_name: str = ""
     macos: str = ""
@@ -117,6 +118,7 @@ def definition(
             id=workflow.id,
             product=workflow.to("product") or "",
             repository=workflow.to("repository") or "",
+            repository_name=repository,
             xcode=workflow.to("xcode_version") or "",
             xcode_name=xcode,
             macos=workflow.to("mac_os_version") or "",
