@@ -49,11 +49,9 @@ PLATFORM_NAMES: Mapping[str, str] = {
     Platform.VISIONOS: "visionOS",
 }
 
-_ARROW = re.compile(r"\s*(?:->|→|=>)\s*")
+_ARROW = re.compile(r"->|→|=>")
 _GAP = re.compile(r"[,\s]+")
 _CLOCK = re.compile(r"(\d{0,2}):(\d{2})", re.ASCII)
-_FILES = re.compile(r"(only|except)\b:?\s*(.*)", re.DOTALL | re.IGNORECASE)
-_ON = re.compile(r"\s+on\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,14 +161,15 @@ def read_files(text: str) -> FilesRule | None:
     """Return `only Sources/*.swift, docs/` or `except *.md`; None for `any`. Raises UsageError."""
     if text.casefold() in {ANY, OFF, ""}:
         return None
-    rule = _FILES.fullmatch(text.strip())
-    matchers = tuple(_matcher(part.strip()) for part in rule[2].split(",") if part.strip()) if rule else ()
-    if rule is None or not matchers:
+    word, _, listed = text.strip().partition(" ")
+    word = word.casefold().removesuffix(":")
+    matchers = tuple(_matcher(part.strip()) for part in listed.split(",") if part.strip())
+    if word not in {"only", "except"} or not matchers:
         raise UsageError(
             f"I don't understand the files `{text}`.",
             hint="Write `any`, `only Sources/*.swift, Config/` or `except *.md`.",
         )
-    return FilesRule(is_exclusion=rule[1].casefold() == "except", matchers=matchers)
+    return FilesRule(is_exclusion=word == "except", matchers=matchers)
 
 
 def _matcher(text: str) -> FileMatcher:
@@ -202,7 +201,7 @@ def read_timetable(text: str, zone: str) -> tuple[Timetable, Patterns]:
 
     Raises UsageError. Without a zone the person's own is taken.
     """
-    when, *branches = _ON.split(text.strip(), maxsplit=1)
+    when, on, branches = " ".join(text.split()).partition(" on ")
     words = [word for word in when.replace(" at ", " ").split() if word]
     frequency = words[0].upper() if words else ""
     hint = "Write `hourly`, `daily 3:00 Europe/Berlin` or `weekly mon,thu 7:30 UTC`, then `on main` if not on all."
@@ -228,7 +227,7 @@ def read_timetable(text: str, zone: str) -> tuple[Timetable, Patterns]:
         raise trouble
     ordered = tuple(day for day in DAYS if day in days)
     table = Timetable(frequency=frequency, days=ordered, hour=hour, minute=minute, zone=named_zone or zone or "UTC")
-    return table, read_patterns(branches[0]) if branches else Patterns()
+    return table, read_patterns(branches) if on else Patterns()
 
 
 def _days(word: str) -> tuple[str, ...]:
@@ -285,7 +284,7 @@ def read_condition(kind: ConditionKind, text: str, old: StartCondition | None, z
         return replace(kept, timetable=table, source=source)
     if not kind.has_target:
         return replace(kept, source=read_patterns(text))
-    parts = _ARROW.split(text.strip())
+    parts = [part.strip() for part in _ARROW.split(text)]
     if len(parts) == 1 and parts[0].casefold() in {ANY, "all", "*"}:
         return replace(kept, source=Patterns(), target=Patterns())
     if len(parts) != 2:
@@ -541,7 +540,7 @@ def _parts(kind: ConditionKind, what: str) -> tuple[Setting, Setting]:
             kind,
             "files",
             f"{what}: files",
-            "`any`, `only Sources/*.swift, Config/` or `except *.md`",
+            "changed files that matter: `any`, `only Sources/*.swift, Config/` or `except *.md`",
             lambda condition, text: replace(condition, files=read_files(text)),
             lambda condition: write_files(condition.files),
         ),
@@ -565,24 +564,44 @@ SETTINGS: tuple[Setting, ...] = (
     _text("product", "Product", "the product it belongs to", only_new=True),
     _text("repository", "Repository", "the repository it builds, as `owner/name`", only_new=True),
     _text("description", "Description", "what it is for"),
-    _switch("enabled", "Enabled", "yes or no"),
+    _switch("enabled", "Enabled", "yes to let it build, no to switch it off"),
     _switch("locked", "Restrict editing", "yes to let only admins edit it in App Store Connect"),
     _switch("clean", "Clean", "yes to build without cached files"),
-    _text("container", "Project or workspace", "its path in the repository: `Aurora.xcodeproj`"),
-    _text("xcode", "Xcode", "a version such as `26.1` or `latest`"),
-    _text("macos", "macOS", "a version such as `26.1` or `latest`"),
-    _condition(ConditionKind.BRANCH, "Branch changes", "`any`, `main, release/*` or `off`"),
+    _text(
+        "container",
+        "Project or workspace",
+        "the path of the project or workspace in the repository: `Aurora.xcodeproj`",
+    ),
+    _text("xcode", "Xcode", "the Xcode version: `26.1` or `latest`"),
+    _text("macos", "macOS", "the macOS version: `26.1` or `latest`"),
+    _condition(
+        ConditionKind.BRANCH, "Branch changes", "branches whose changes start it: `any`, `main, release/*` or `off`"
+    ),
     *_parts(ConditionKind.BRANCH, "Branch changes"),
-    _condition(ConditionKind.TAG, "Tag changes", "`any`, `v*` or `off`"),
+    _condition(ConditionKind.TAG, "Tag changes", "tags that start it: `any`, `v*` or `off`"),
     *_parts(ConditionKind.TAG, "Tag changes"),
-    _condition(ConditionKind.PULL_REQUEST, "Pull request changes", "`any`, `any -> main` (source -> target) or `off`"),
+    _condition(
+        ConditionKind.PULL_REQUEST,
+        "Pull request changes",
+        "pull requests that start it: `any`, `any -> main` (source -> target) or `off`",
+    ),
     *_parts(ConditionKind.PULL_REQUEST, "Pull request changes"),
     _condition(
         ConditionKind.SCHEDULE, "Schedule", "`daily 3:00`, `weekly mon,thu 7:30 UTC on main`, `hourly` or `off`"
     ),
-    _condition(ConditionKind.MANUAL_BRANCH, "Started by hand: branches", "`any`, names or `off`"),
-    _condition(ConditionKind.MANUAL_TAG, "Started by hand: tags", "`any`, names or `off`"),
-    _condition(ConditionKind.MANUAL_PULL_REQUEST, "Started by hand: pull requests", "`any`, `any -> main` or `off`"),
+    _condition(
+        ConditionKind.MANUAL_BRANCH,
+        "Started by hand: branches",
+        "branches that may be built by hand, and by this bot: `any`, names or `off`",
+    ),
+    _condition(
+        ConditionKind.MANUAL_TAG, "Started by hand: tags", "tags that may be built by hand: `any`, names or `off`"
+    ),
+    _condition(
+        ConditionKind.MANUAL_PULL_REQUEST,
+        "Started by hand: pull requests",
+        "pull requests that may be built by hand: `any`, `any -> main` or `off`",
+    ),
     Setting(
         name="actions",
         label="Actions",
