@@ -9,7 +9,7 @@ import pytest
 from bot.core.models import Pipeline
 from bot.core.workflows import ConditionKind, Patterns, StartCondition, WorkflowAction
 from bot.store import Store
-from bot.store.tables import GrantRow
+from bot.store.rows import NewGrant
 from commands.core.context import Source
 from commands.slack.app import SlackApp
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
@@ -89,7 +89,7 @@ async def test_an_admin_of_one_workflow_changes_that_one_and_makes_none(
 ) -> None:
     works.add("web")
     await store.grants.add(
-        GrantRow(
+        NewGrant(
             team=TEAM,
             channel=CHANNEL,
             role="admin",

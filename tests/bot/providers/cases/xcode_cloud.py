@@ -226,7 +226,8 @@ async def changed(provider: Any, pipeline: str, **texts: str) -> Pipeline:
 
 async def definition(provider: Any, pipeline: str) -> WorkflowDefinition:
     """Return a workflow's definition without what only the provider reads."""
-    return replace(await provider.pipeline_admin().definition(pipeline), origin=None)
+    read: WorkflowDefinition = await provider.pipeline_admin().definition(pipeline)
+    return replace(read, origin=None)
 
 
 ACTION_PAGES = tuple(
