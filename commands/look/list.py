@@ -54,6 +54,8 @@ ALIASES = {
     "repos": Kind.REPOSITORIES,
     "repository": Kind.REPOSITORIES,
     "refs": Kind.REFERENCES,
+    "workflow": Kind.PIPELINES,
+    "workflows": Kind.PIPELINES,
     "xcodes": Kind.VERSIONS,
 }
 

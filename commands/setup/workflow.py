@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from enum import StrEnum
 
 from bot.blocks.message import Message, actions, button, section
@@ -109,7 +110,9 @@ def parse(words: str) -> Args:
     word = parsed.words[0].lower() if parsed.words else ""
     act = next((act for act in Act if act == word), WORDS.get(word))
     if act is None:
-        raise UsageError(f"A workflow has no `{word}`." if word else "What shall be done?", usage=USAGE)
+        near = get_close_matches(word, [*Act], n=1)
+        guess = f" Did you mean `{near[0]}`?" if near else ""
+        raise UsageError(f"A workflow has no `{word}`.{guess}" if word else "What shall be done?", usage=USAGE)
     rest = parsed.words[1:]
     if act is Act.CREATE:
         target, name = Target(), " ".join(rest)
@@ -358,7 +361,7 @@ COMMAND = Command(
     acts=lambda args: args.act not in READS,
     aliases=("workflows", "wf"),
     flags=(
-        ("--action LINE", "add an action or change the one of its name: `test scheme=Aurora required=no`"),
+        ("--action LINE", "add an action or change the one of its name: test scheme=Aurora required=no"),
         ("--without-action NAME", "leave an action out"),
         ("--product NAME", "the product of a new workflow"),
         ("--like WORKFLOW", "the workflow that a new one copies"),
@@ -366,7 +369,7 @@ COMMAND = Command(
         ("--confirm NAME", "the workflow's name, typed to delete it"),
         ("--form", "fill in a form"),
         ("--public", "show it to the channel"),
-        *((f"{setting.name}=…", setting.help) for setting in SETTINGS),
+        *((f"{setting.name}=…", setting.help.replace("`", "")) for setting in SETTINGS),
     ),
     examples=(
         "workflow show Nightly",

@@ -67,6 +67,11 @@ async def test_workflow_words_that_make_no_sense_are_refused(
     assert works.acts == []
 
 
+async def test_a_mistyped_act_is_guessed_and_not_done(say: Say, works: FakeProvider, app: Pipeline) -> None:
+    assert "Did you mean `delete`?" in first(await say("workflow delet app --confirm App", user=ADMIN))
+    assert works.acts == []
+
+
 async def test_anybody_sees_a_workflow_and_only_an_admin_the_buttons_that_change_it(say: Say, app: Pipeline) -> None:
     shown = await say("workflow show app")
     for part in (
