@@ -246,7 +246,6 @@ class Upload:
     state: UploadState = UploadState.UNKNOWN
     is_internal: bool = False
     is_expired: bool = False
-    uploaded_at: datetime | None = None
 
     @property
     def words(self) -> str:

@@ -222,8 +222,8 @@ def refusal_hint(secrets: Iterable[str], *, path: str, server_time: datetime | N
             "`key_id` and the .p8 file, and see that it was not revoked."
         )
     return (
-        "Compare `key_id`, `issuer_id` and the .p8 file, and see that the key was not revoked. A person's own key has no "
-        "`issuer_id`: leave it out then."
+        "Compare `key_id`, `issuer_id` and the .p8 file, and see that the key was not revoked and that this machine's clock "
+        "is right. A person's own key has no `issuer_id`: leave it out then."
     )
 
 

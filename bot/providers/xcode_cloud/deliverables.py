@@ -9,7 +9,6 @@ from bot.core.errors import NotFound, ProviderError, UnexpectedResponse
 from bot.core.workflows import Upload, UploadState
 from bot.http.client import DOWNLOAD_BYTES, ApiClient
 from bot.providers.base.listing import parse_items
-from bot.providers.base.times import parse_time
 from bot.providers.xcode_cloud import urls
 from bot.providers.xcode_cloud.client import PAGE_SIZE, Client, FixedQuery
 from bot.providers.xcode_cloud.options import LABEL
@@ -24,7 +23,7 @@ from bot.providers.xcode_cloud.wire import (
 )
 
 UPLOADS: FixedQuery = {
-    "fields[builds]": "version,uploadedDate,expired,processingState,buildAudienceType",
+    "fields[builds]": "version,expired,processingState,buildAudienceType",
     "sort": "-uploadedDate",
     "limit": PAGE_SIZE,
 }
@@ -86,7 +85,6 @@ def _upload(resource: Resource, release: ReleaseAttributes | None) -> Upload:
         state=UPLOAD_STATES.get(attributes.processing_state or "", UploadState.UNKNOWN),
         is_internal=attributes.build_audience_type == INTERNAL,
         is_expired=attributes.expired is True,
-        uploaded_at=parse_time(attributes.uploaded_date),
     )
 
 

@@ -383,7 +383,6 @@ class UploadAttributes(Wire, rename="camel"):
     """A build in TestFlight or the App Store."""
 
     version: str | None = None
-    uploaded_date: str | None = None
     expired: bool | None = None
     processing_state: str | None = None
     build_audience_type: str | None = None

@@ -53,7 +53,14 @@ from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
 from bot.providers.xcode_cloud import logs
 from bot.providers.xcode_cloud.admin import Version, newness
-from bot.providers.xcode_cloud.auth import LIFETIME_SECONDS, KeyAuth, ReadyToken, scope_line, signing_key
+from bot.providers.xcode_cloud.auth import (
+    LIFETIME_SECONDS,
+    KeyAuth,
+    ReadyToken,
+    refusal_hint,
+    scope_line,
+    signing_key,
+)
 from bot.providers.xcode_cloud.client import PRODUCTS, REPOSITORIES, RUNS, WORKFLOWS, WORKFLOWS_LIFE
 from bot.providers.xcode_cloud.convert import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, Source, state
 from bot.providers.xcode_cloud.errors import BURST_SECONDS, HOUR_SPENT_SECONDS, map_error, quota_of
@@ -964,6 +971,30 @@ def test_apples_codes_are_explained_in_plain_words() -> None:
     assert "clock" in (wrong.hint or "" if wrong else "")
     assert map_error(reply(404)) is None
     assert map_error(reply(409)) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "late", "words"),
+    [
+        ({"iss": "i", "iat": 0, "exp": 1170}, 0, "Compare `key_id`, `issuer_id`"),
+        ({"iss": "i", "iat": 0, "exp": 1170}, -270, "300 seconds ahead of Apple's"),
+        ({"iss": "i", "iat": 0, "exp": 1170}, 4030, "4000 seconds behind Apple's"),
+        ({"sub": "user", "iat": 0, "exp": 1170}, 0, "Without `issuer_id` I sign as one person"),
+        ({"iss": "i", "iat": 0, "exp": 9_000_000, "scope": ["GET /v1/ciProducts"]}, 60, "`GET /v1/apps`"),
+        ({"iss": "i", "iat": 0, "exp": 90, "scope": ["GET /v1/ciProducts"]}, 91, "The ready-made token has ended"),
+        ({"exp": "soon"}, 0, "Compare `key_id`, `issuer_id`"),
+    ],
+)
+def test_a_refused_token_is_explained_from_its_own_claims(claims: dict[str, Any], late: int, words: str) -> None:
+    now = int(NOW.timestamp())
+    made = {
+        name: value + now if name in {"iat", "exp"} and isinstance(value, int) else value
+        for name, value in claims.items()
+    }
+    sent = jwt.encode(made, signing_key(PEM), algorithm="ES256")
+    hint = refusal_hint({f"Bearer {sent}", sent}, path="/v1/apps", server_time=NOW + timedelta(seconds=late))
+    assert words in hint
+    assert sent not in hint
 
 
 def test_a_429_with_quota_left_is_a_short_wait_and_without_a_long_one() -> None:
