@@ -26,11 +26,13 @@ from commands.follow.schedule_form import ScheduleForm
 from commands.follow.subscribe_form import SubscribeForm
 from commands.look import approvals, artifacts, changes, explain, issues, last, logs, show, stats, status, tests, why
 from commands.look import list as list_
-from commands.setup import access, audit, connect, disconnect, link, me, unlink, version, workflow
+from commands.setup import access, audit, connect, disconnect, link, me, product, unlink, version, workflow
 from commands.setup import help as help_
 from commands.setup.connect_form import ConnectForm
+from commands.setup.delete_forms import DeleteProductForm, DeleteWorkflowForm
 from commands.setup.link_form import LinkForm
 from commands.setup.me_form import MeForm
+from commands.setup.workflow_form import WorkflowForm
 
 REGISTRY = Registry(
     commands=(
@@ -76,6 +78,7 @@ REGISTRY = Registry(
         access.COMMAND,
         audit.COMMAND,
         workflow.COMMAND,
+        product.COMMAND,
         help_.COMMAND,
         version.COMMAND,
     ),
@@ -90,5 +93,8 @@ REGISTRY = Registry(
         LinkForm(),
         ConnectForm(),
         MeForm(),
+        WorkflowForm(),
+        DeleteWorkflowForm(),
+        DeleteProductForm(),
     ),
 )

@@ -15,6 +15,7 @@ from bot.blocks.lines import (
     commit_line,
     commit_words,
     counts_line,
+    details_line,
     first_line,
     jobs_line,
     lines_of,
@@ -53,7 +54,7 @@ def build_card(
     """
     state_mark = mark(build)
     if build.completed:
-        middle = lines_of(counts_line(build.issues), raw_state_line(build))
+        middle = lines_of(counts_line(build.issues), details_line(build), raw_state_line(build))
     else:
         middle = lines_of(jobs_line(build), progress_line(build, usual_seconds=usual_seconds, now=now, facts=facts))
     questions = (

@@ -96,9 +96,16 @@ def called(build: Build, label: str) -> str:
     return f"{label} #{number}" if number is not None else label
 
 
+def ref_words(build: Build) -> str:
+    """Return what was built; of a pull request with known branches its number and both: `#7 dark → main`."""
+    if build.pull_request and build.branch and build.target_branch:
+        return f"{safe(f'#{build.pull_request}', 20)} {code(build.branch, 80)} → {code(build.target_branch, 80)}"
+    return code(build.ref, 80) if build.ref else ""
+
+
 def first_line(build: Build, *, label: str, mark: Mark) -> Markup:
     """Return line 1: shape and word, the pipeline and number as a link, the branch."""
-    where = f"{DOT}{code(build.ref, 80)}" if build.ref else ""
+    where = f"{DOT}{ref_words(build)}" if build.ref else ""
     return Markup(f"{mark.shape} *{escape(mark.word.upper())}*  {link(build.web_url, called(build, label))}{where}")
 
 
@@ -271,6 +278,11 @@ def approval_lines(approval: Approval) -> list[str]:
     if len(approval.fields) > 8:
         lines.append(f"… {plural(len(approval.fields) - 8, 'more field')}")
     return lines
+
+
+def details_line(build: Build) -> str:
+    """Return what else the CI system reports of a build: `TestFlight: build 42 (2.1.0), processing`. Empty where nothing."""
+    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in build.details.items())
 
 
 def raw_state_line(build: Build) -> str:

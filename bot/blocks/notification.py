@@ -16,6 +16,7 @@ from bot.blocks.lines import (
     commit_line,
     commit_words,
     counts_line,
+    details_line,
     failure_words,
     first_line,
     lines_of,
@@ -112,6 +113,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
         commit_line(build, starter=facts.starter),
         counts_line(build.issues, transition) or _COUNTS_WORDS[counts],
         _failure_line(first_failure, more_failures),
+        details_line(build),
         raw_state_line(build),
         *note_lines(facts),
     )

@@ -359,12 +359,13 @@ class Issue:
     file: str | None = None
     line: int | None = None
     url: str | None = None
+    category: str | None = None
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
         _clean(self, clean_message, "message")
         _clean(self, step_name, "job")
-        _clean(self, clean_name, "file")
+        _clean(self, clean_name, "file", "category")
 
 
 class Outcome(StrEnum):

@@ -13,6 +13,7 @@ from bot.blocks.text import clip
 from bot.core.clock import Clock
 from bot.core.errors import NotFound, ProviderError
 from bot.core.models import (
+    NO_RESULT,
     Build,
     BuildFilter,
     BuildKey,
@@ -24,6 +25,7 @@ from bot.core.models import (
     RefKind,
     TestCase,
 )
+from bot.core.workflows import upload_details
 from bot.monitoring.recorder import Recorder
 from bot.notifications.notification import Extra
 from bot.providers.base.capabilities import Capability
@@ -90,6 +92,25 @@ class Details:
             failures=msgspec.json.encode(failures[:FAILURES_KEPT]).decode() if failures else "",
             failures_total=len(failures),
         )
+        await self._read_uploads(provider, build, attempt)
+
+    async def _read_uploads(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:
+        """Read what a build handed to an app store, after its notification was released; a failure is only logged.
+
+        Costs what the provider's `uploads` costs.
+        """
+        if not provider.can(Capability.UPLOADS) or build.conclusion in NO_RESULT:
+            return
+        try:
+            async with asyncio.timeout(DETAILS_SECONDS):
+                uploads = await provider.uploads(build.pipeline, build.id)
+        except (ProviderError, TimeoutError) as exc:
+            log.info("uploads of a build could not be read", extra={"connection": build.connection, "why": str(exc)})
+            return
+        if uploads:
+            await self._store.attempts.set_details(
+                build.key, attempt.attempt_no, upload_details(uploads), self._clock()
+            )
 
     async def _try_later(self, attempt: AttemptRow, reason: str, *, final: bool = False) -> None:
         log.info("details of a build could not be read", extra={"connection": attempt.connection, "why": reason})

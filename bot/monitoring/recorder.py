@@ -30,7 +30,11 @@ class Recorder:
         can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
         async with self._store.transaction() as tx:
             recorded = await tx.recording.record(
-                builds, now=now, counts_after=timedelta(0) if can_count or can_list else None, asks_history=True
+                builds,
+                now=now,
+                counts_after=timedelta(0) if can_count or can_list else None,
+                asks_history=True,
+                asks_always=provider.can(Capability.UPLOADS),
             )
             rows = decisions.decide(
                 recorded,

@@ -1,5 +1,7 @@
 """How attempts of builds ended, and their issue counts."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Integer, bindparam, select
@@ -72,6 +74,19 @@ class Attempts(Repository):
             await release_waiting(db, key, attempt_no, now)
             await redraw_cards(db, key, attempt_no, now)
             await mark_moved(db, {key})
+
+    async def set_details(self, key: BuildKey, attempt_no: int, details: Mapping[str, str], now: datetime) -> None:
+        """Add to what else is known of a build in an attempt, and have its cards edited."""
+        async with self._write() as db:
+            await self._own(db, {key.connection})
+            running = (*of_build(BUILD.c, key), BUILD.c.attempt_no == attempt_no)
+            data: str | None = await db.scalar(select(BUILD.c.data).where(*running))
+            if data is None:
+                return
+            build = unpack(data)
+            written = pack(replace(build, details={**build.details, **details}))
+            await db.execute(BUILD.update().where(*running).values(data=written))
+            await redraw_cards(db, key, attempt_no, now)
 
     async def claim_uncounted(self, now: datetime, limit: int, lease_seconds: float = 30) -> list[AttemptRow]:
         """Claim attempts whose issue counts are still to be read, newest first; unread ones come back after the lease."""

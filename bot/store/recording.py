@@ -126,11 +126,13 @@ class Recording(Repository):
         now: datetime,
         counts_after: timedelta | None = None,
         asks_history: bool = False,
+        asks_always: bool = False,
     ) -> list[Recorded]:
         """Write polled builds and return what was new, oldest end first.
 
         A build that is older than what is known is left out. An attempt that ends without issue counts, or red, is
-        due for its details after `counts_after`, if ever; with `asks_history` so is one whose ref has no history yet.
+        due for its details after `counts_after`, if ever; with `asks_history` so is one whose ref has no history yet,
+        with `asks_always` every one that has a result.
         """
         async with self._write() as db:
             await self._own(db, {build.connection for build in builds})
@@ -141,7 +143,7 @@ class Recording(Repository):
                     db, PUT_BUILD, list({entry.step.build.key: entry.row for entry in entries}.values())
                 )
             }
-            finished = await self._end_attempts(db, entries, now, counts_after)
+            finished = await self._end_attempts(db, entries, now, counts_after, asks_always=asks_always)
             await self._correct_attempts(db, entries)
             await _wake_cards(db, entries, now)
             await mark_moved(db, {entry.step.build.key for entry in entries})
@@ -227,11 +229,19 @@ class Recording(Repository):
         return entries
 
     async def _end_attempts(
-        self, db: AsyncConnection, entries: Iterable[_Entry], now: datetime, counts_after: timedelta | None
+        self,
+        db: AsyncConnection,
+        entries: Iterable[_Entry],
+        now: datetime,
+        counts_after: timedelta | None,
+        *,
+        asks_always: bool,
     ) -> dict[tuple[BuildKey, int], AttemptRow]:
         """Write the attempts that have ended, and return those that are news."""
         rows = {
-            (entry.step.build.key, entry.step.attempt_no): _attempt_row(entry, now, counts_after)
+            (entry.step.build.key, entry.step.attempt_no): _attempt_row(
+                entry, now, counts_after, asks_always=asks_always
+            )
             for entry in entries
             if entry.ends
         }
@@ -309,10 +319,11 @@ def _built_at(build: Build, now: datetime) -> datetime:
     return build.started_at or build.completed_at or build.updated_at or now
 
 
-def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -> NewAttempt:
+def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None, *, asks_always: bool) -> NewAttempt:
     build = entry.step.build
     author = build.author
     is_red = build.conclusion is not None and build.conclusion.is_red
+    is_complete = build.issues.known and not is_red and (not asks_always or build.conclusion in NO_RESULT)
     ref = build.history_ref
     built_at = entry.row.built_at or _built_at(build, now)
     return NewAttempt(
@@ -326,7 +337,7 @@ def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -
         author=(author.email or author.login or author.name or "") if author else "",
         conclusion=build.conclusion or "",
         counts=pack_counts(build.issues),
-        counts_due_at=None if counts_after is None or (build.issues.known and not is_red) else now + counts_after,
+        counts_due_at=None if counts_after is None or is_complete else now + counts_after,
         seconds=attempt_seconds(build, entry.row.began_at, entry.row.approval_seconds),
         completed_at=_ended_at(build, now, first_seen=entry.previous is None),
         seen_at=now,

@@ -122,6 +122,7 @@ def _filled(build: Build, before: Build, *, same_attempt: bool) -> Build:
         updated_at=build.updated_at or before.updated_at,
         issues=build.issues.filled(before.issues) if alike else build.issues,
         jobs=before.jobs if build.jobs is None and alike else build.jobs,
+        details={**before.details, **build.details} if alike else build.details,
     )
 
 

@@ -119,7 +119,9 @@ def opens(args: Args, context: Context) -> Opening | None:
     if not args.form:
         return None
     named = args.target.pipeline or args.target.url or ""
-    return opening("run", context, pipeline=named, ref=str(args.target.ref or ""), preset=args.preset)
+    options = json.dumps(dict(args.options)) if args.options else ""
+    ref = str(args.target.ref or "")
+    return opening("run", context, pipeline=named, ref=ref, preset=args.preset, options=options)
 
 
 async def resolve(args: Args, context: Context) -> Start:

@@ -1,4 +1,4 @@
-"""Lists of things: /build list [pipelines|builds|branches|links|connections|schedules]."""
+"""Lists of things: /build list [pipelines|builds|branches|links|connections|schedules|products|repositories|pulls|…]."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,8 +19,12 @@ from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_pipeline
 from commands.look import last
+from commands.look.sources import Sources, able_providers, sources_message
 
-USAGE = "list [pipelines|builds|branches|links|connections|schedules] [pattern] [--state WORD]"
+USAGE = (
+    "list [pipelines|builds|branches|links|connections|schedules|products|repositories|references|pulls|providers|versions]"
+    " [pattern] [--state WORD]"
+)
 BUILDS = 10
 MOST_BRANCHES = 100
 
@@ -34,6 +38,26 @@ class Kind(StrEnum):
     LINKS = "links"
     CONNECTIONS = "connections"
     SCHEDULES = "schedules"
+    PRODUCTS = Sources.PRODUCTS.value
+    REPOSITORIES = Sources.REPOSITORIES.value
+    REFERENCES = Sources.REFERENCES.value
+    PULLS = Sources.PULLS.value
+    PROVIDERS = Sources.PROVIDERS.value
+    VERSIONS = Sources.VERSIONS.value
+
+
+ALIASES = {
+    "pr": Kind.PULLS,
+    "prs": Kind.PULLS,
+    "pull": Kind.PULLS,
+    "pull-requests": Kind.PULLS,
+    "repos": Kind.REPOSITORIES,
+    "repository": Kind.REPOSITORIES,
+    "refs": Kind.REFERENCES,
+    "workflow": Kind.PIPELINES,
+    "workflows": Kind.PIPELINES,
+    "xcodes": Kind.VERSIONS,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +71,27 @@ class Args:
     states: frozenset[str] = frozenset()
     refresh: bool = False
     public: bool = False
+    connection: str = ""
 
 
 def parse(words: str) -> Args:
     """Read the words after `list`. Raises UsageError."""
-    parsed = read(words, values=("state", "n"), switches=("public", "refresh"))
+    parsed = read(words, values=("state", "n", "connection"), switches=("public", "refresh"))
     word = parsed.words[0].lower() if parsed.words else Kind.LINKS.value
-    kind = next((kind for kind in Kind if kind.startswith(word) or word == kind.removesuffix("s")), None)
+    kind = ALIASES.get(word)
+    kind = kind or next((kind for kind in Kind if kind.startswith(word) or word == kind.removesuffix("s")), None)
     if kind is None:
         kinds = ", ".join(kind.value for kind in Kind)
         raise UsageError(f"I can't list `{word}`.", hint=f"I list {kinds}.", usage=USAGE)
     return Args(
         kind=kind,
-        pattern=" ".join(parsed.words[1:]),
+        pattern=" ".join(parsed.words[2 if parsed.words[:2] == ("pull", "requests") else 1 :]),
         target=parsed.target(1) if kind in {Kind.BUILDS, Kind.BRANCHES} else Target(),
         limit=parsed.number("n", default=BUILDS, most=last.MOST),
         states=last.states_given(parsed),
         refresh=parsed.has("refresh"),
         public=parsed.public,
+        connection=parsed.flag("connection") or "",
     )
 
 
@@ -86,6 +113,8 @@ async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> A
         )
     if pipeline is not None:
         message = await _branches(args.target.ref, pipeline)
+    elif args.kind.value in {source.value for source in Sources}:
+        message = await _sources(args, context)
     elif args.kind is Kind.PIPELINES:
         message = await _pipelines(args, context)
     elif args.kind is Kind.CONNECTIONS:
@@ -95,6 +124,17 @@ async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> A
     else:
         message = await _links(args.pattern, context)
     return Answer(message=message, public=args.public)
+
+
+async def _sources(args: Args, context: Context) -> Message:
+    """Return a list of what stands around pipelines, of one connection or of each that has such."""
+    kind = Sources(args.kind.value)
+    providers = [context.provider(args.connection)] if args.connection else able_providers(context)
+    messages = [await sources_message(kind, args.pattern, provider) for provider in providers]
+    return Message(
+        text="\n".join(message.text for message in messages),
+        blocks=tuple(block for message in messages for block in message.blocks),
+    )
 
 
 async def _connections(context: Context) -> Message:
@@ -178,9 +218,10 @@ COMMAND = Command(
     run=run,
     aliases=("ls",),
     flags=(
+        ("--connection NAME", "products, repositories and the like of this connection only"),
         ("--refresh", "ask the CI systems anew"),
         ("--state WORD", "builds in this state"),
         ("--public", "show it to the channel"),
     ),
-    examples=("list pipelines web", "list builds web@main", "list connections"),
+    examples=("list pipelines web", "list builds web@main", "list connections", "list products", "list pulls acme/app"),
 )

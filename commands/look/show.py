@@ -1,6 +1,6 @@
 """One build's full card: /build show [build]."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.blocks.build import build_card
 from commands.core.actions import noted
@@ -10,7 +10,7 @@ from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
-from commands.look.details import open_approvals, with_counts
+from commands.look.details import open_approvals, with_counts, with_uploads
 
 USAGE = "show [build]"
 
@@ -36,7 +36,7 @@ async def resolve(args: Args, context: Context) -> BuildMatch:
 
 async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     """Return the full card of one build, for the person only."""
-    build = await with_counts(match)
+    build = await with_uploads(replace(match, build=await with_counts(match)))
     card = build_card(
         build,
         label=match.pipeline.name,

@@ -44,9 +44,11 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workflows import Upload
 from bot.http.client import ApiClient
 from bot.http.quota import Quota
 from bot.http.reply import Reply
+from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.capabilities import ABILITIES, SAME_REASON, Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
@@ -58,34 +60,6 @@ from bot.providers.base.wire import LABELS
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class PipelineAdmin(ABC):
-    """Administration of pipelines, where a system has it (Xcode Cloud's workflows)."""
-
-    @abstractmethod
-    async def set_enabled(self, pipeline: str, *, enabled: bool) -> Pipeline:
-        """Switch a pipeline on or off and return it."""
-
-    @abstractmethod
-    async def duplicate(self, pipeline: str, name: str) -> Pipeline:
-        """Make a copy under another name and return the copy."""
-
-    @abstractmethod
-    async def create(self, like: str, settings: Mapping[str, str]) -> Pipeline:
-        """Make a new pipeline beside `like` with the named settings and return it."""
-
-    @abstractmethod
-    async def rename(self, pipeline: str, name: str) -> Pipeline:
-        """Give a pipeline another name and return it."""
-
-    @abstractmethod
-    async def delete(self, pipeline: str) -> None:
-        """Delete a pipeline and all its builds. There is no way back."""
-
-    @abstractmethod
-    async def choices(self, pipeline: str) -> Mapping[str, tuple[str, ...]]:
-        """Return what `create` can choose from (versions, repositories), newest first, by the setting's name."""
 
 
 class Provider(ABC, Generic[O]):
@@ -107,6 +81,7 @@ class Provider(ABC, Generic[O]):
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
     takes_message: ClassVar[bool] = True
+    takes_parameters: ClassVar[bool] = True
     cancels_waiting: ClassVar[bool] = True
     """Whether the system's API cancels a build that waits for approval."""
 
@@ -355,6 +330,10 @@ class Provider(ABC, Generic[O]):
     async def counts(self, build: Build) -> IssueCounts:
         """Return a completed build's issue counts, asking only for what the build does not carry already."""
         raise self.unsupported(Capability.COUNTS)
+
+    async def uploads(self, pipeline: str, build: str) -> tuple[Upload, ...]:
+        """Return what a finished build handed to an app store, newest first; it may still be processed there."""
+        raise self.unsupported(Capability.UPLOADS)
 
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         """Return the steps of a build that wait for a person now."""

@@ -41,6 +41,7 @@ CANNOT = frozenset(
         Capability.ERASE_JOB,
         Capability.LIVE_LOG,
         Capability.PIPELINE_ADMIN,
+        Capability.UPLOADS,
     }
 )
 """What Buildkite's API cannot do, or does not document."""

@@ -20,6 +20,7 @@ CANNOT = frozenset(
         Capability.ERASE,
         Capability.ERASE_JOB,
         Capability.PIPELINE_ADMIN,
+        Capability.UPLOADS,
     }
 )
 """What CircleCI's API cannot do."""

@@ -58,7 +58,7 @@ SETTLE_AFTER_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
 class GitLab(GitLabServer):
     """A GitLab of today; its pipelines are our builds, its projects our pipelines."""
 
-    capabilities = frozenset(Capability) - {Capability.RETRY_ALL, Capability.PIPELINE_ADMIN}
+    capabilities = frozenset(Capability) - {Capability.RETRY_ALL, Capability.PIPELINE_ADMIN, Capability.UPLOADS}
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
 

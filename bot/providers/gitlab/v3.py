@@ -55,6 +55,7 @@ CANNOT: Final = frozenset(
         Capability.TESTS,
         Capability.REJECT,
         Capability.PIPELINE_ADMIN,
+        Capability.UPLOADS,
         Capability.ACCOUNT_POLL,
     }
 )

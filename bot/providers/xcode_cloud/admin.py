@@ -1,59 +1,58 @@
-"""Administration of workflows: on, off, new, copy, another name, gone.
+"""Administration of workflows: their definitions, on, off, new, copy, changed, another name, gone.
 
 Facts: Apple's "Workflows", "Xcode Versions" and "macOS Versions" pages and the OpenAPI document 4.4.1, checked 2026-11.
-A new workflow is always made after another one: its actions and start conditions are too many for words in a chat.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import msgspec
 from typing_extensions import override
 
 from bot.core.clock import Sleep
 from bot.core.errors import UsageError
 from bot.core.models import Pipeline
 from bot.core.text import among_names, same_name
+from bot.core.workflow_words import checked_actions
+from bot.core.workflows import (
+    ConditionKind,
+    Environments,
+    StartCondition,
+    WorkflowAction,
+    WorkflowDefinition,
+)
 from bot.http.client import ApiClient
-from bot.providers.base.provider import PipelineAdmin
+from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.send_once import send_once
-from bot.providers.xcode_cloud import convert, urls
+from bot.providers.xcode_cloud import convert, urls, workflows
 from bot.providers.xcode_cloud.client import PAGE_SIZE, Client, FixedQuery
 from bot.providers.xcode_cloud.convert import Product, Workflow
+from bot.providers.xcode_cloud.inventory import AppleInventory, offer
 from bot.providers.xcode_cloud.options import LABEL
 from bot.providers.xcode_cloud.start import to_one
 from bot.providers.xcode_cloud.wire import (
+    DeviceBody,
     Document,
+    Included,
+    ProductAttributes,
     RepositoryAttributes,
     Resource,
     VersionAttributes,
     WorkflowAttributes,
+    attributes_of,
 )
+from bot.providers.xcode_cloud.workflows import Origin, origin_of
 
-COPIED = (
-    "description",
-    "branchStartCondition",
-    "tagStartCondition",
-    "pullRequestStartCondition",
-    "scheduledStartCondition",
-    "manualBranchStartCondition",
-    "manualTagStartCondition",
-    "manualPullRequestStartCondition",
-    "actions",
-    "isLockedForEditing",
-    "clean",
-    "containerFilePath",
-)
-
-WHOLE: Mapping[str, str] = {
-    "fields[ciWorkflows]": ",".join(
-        ("name", "isEnabled", *COPIED, "product", "repository", "xcodeVersion", "macOsVersion")
-    ),
+WHOLE: FixedQuery = {
+    "fields[ciWorkflows]": workflows.FIELDS,
+    "fields[ciProducts]": "name",
+    "fields[scmRepositories]": "ownerName,repositoryName",
+    "fields[ciXcodeVersions]": "version,name",
+    "fields[ciMacOsVersions]": "version,name",
     "include": "product,repository,xcodeVersion,macOsVersion",
 }
 XCODE_VERSIONS: FixedQuery = {
-    "fields[ciXcodeVersions]": "version,name,macOsVersions",
+    "fields[ciXcodeVersions]": "version,name,testDestinations,macOsVersions",
     "fields[ciMacOsVersions]": "version,name",
     "include": "macOsVersions",
     "limit": PAGE_SIZE,
@@ -64,22 +63,7 @@ PRIMARY_REPOSITORIES: FixedQuery = {
     "fields[scmRepositories]": "ownerName,repositoryName",
     "limit": PAGE_SIZE,
 }
-
-SETTINGS: Mapping[str, str] = {
-    "name": "the new workflow's name",
-    "description": "what it is for",
-    "product": "the product it belongs to",
-    "repository": "the repository it builds, as `owner/name`",
-    "xcode": "the Xcode version",
-    "macos": "the macOS version",
-    "project": "the path of the project or workspace in the repository",
-    "clean": "yes to build without cached files",
-    "enabled": "yes to switch it on at once",
-}
-"""What `create` takes."""
-
-YES = frozenset({"yes", "true", "on", "1"})
-NO = frozenset({"no", "false", "off", "0"})
+LATEST = "latest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +74,7 @@ class Version:
     name: str
     version: str
     partners: tuple[str, ...] | None = None
+    devices: tuple[DeviceBody, ...] = field(default=(), repr=False)
 
     def is_called(self, words: str) -> bool:
         """Return whether somebody means this one: by id, name or version, `15.4` for `Xcode 15.4 (15F31d)` too."""
@@ -98,13 +83,138 @@ class Version:
         return among_names(words.strip(), names)
 
 
-class WorkflowAdmin(PipelineAdmin):
-    """Xcode Cloud's workflows, managed. Costs one request for each act, a copy or a new one three to seven."""
+class WorkflowAdmin(AppleInventory, PipelineAdmin):
+    """Xcode Cloud's workflows, managed."""
 
     def __init__(self, api: ApiClient, client: Client, *, sleep: Sleep) -> None:
-        self._api = api
-        self._client = client
+        super().__init__(api, client)
         self._sleep = sleep
+
+    @override
+    async def definition(self, pipeline: str) -> WorkflowDefinition:
+        """Return everything that makes a workflow. One request, and once an hour one for the products' pages."""
+        reply = await self._api.get(urls.workflow(pipeline), WHOLE)
+        document = reply.decode(Document)
+        model, included = document.data, document.included_by_id
+        product_id = model.to("product") or ""
+        known = (await self._client.products_if_readable()).get(product_id)
+        product = attributes_of(included, "ciProducts", product_id, ProductAttributes)
+        repository = attributes_of(included, "scmRepositories", model.to("repository"), RepositoryAttributes)
+        return workflows.definition(
+            model,
+            product=(product.name if product is not None else None)
+            or (known.name if known is not None else product_id),
+            repository=(repository.path if repository is not None else None) or model.to("repository") or "",
+            xcode=_version_name(included, "ciXcodeVersions", model.to("xcode_version")),
+            macos=_version_name(included, "ciMacOsVersions", model.to("mac_os_version")),
+            web_url=self._client.site.page(known.app if known is not None else None),
+        )
+
+    @override
+    async def draft(self, *, product: str | None, like: str | None) -> WorkflowDefinition:
+        """Return what a new workflow begins with. Five requests at most, a copy needs one or two.
+
+        A copy starts switched off, so that nothing is built twice until somebody has looked at it. From nothing: the
+        newest Xcode and macOS, the product's repository, started by hand on any branch, no action yet.
+        """
+        if like is not None:
+            model = replace(await self.definition(like), name="", enabled=False, modified_at=None)
+            if product is None or same_name(product, model.product):
+                return model
+            chosen = await self._chosen_product(product)
+            return replace(model, product=chosen.name, repository=await self._only_repository(chosen))
+        chosen = await self._chosen_product(product or "")
+        return WorkflowDefinition(
+            name="",
+            product=chosen.name,
+            repository=await self._only_repository(chosen),
+            xcode=LATEST,
+            macos=LATEST,
+            conditions={ConditionKind.MANUAL_BRANCH: StartCondition()},
+            origin=Origin(product=chosen.id),
+        )
+
+    @override
+    async def prepare(self, new: WorkflowDefinition, old: WorkflowDefinition | None) -> WorkflowDefinition:
+        """Return a definition that can be sent. Nothing is asked for what stays; up to five requests for the rest."""
+        before = origin_of(new)
+        if not before.id or (old is not None and new.actions != old.actions):
+            checked_actions(new.actions)
+        product, repository = before.product, before.repository
+        if old is None or not same_name(new.name, old.name):
+            new = replace(new, name=_named(new.name))
+            await self._refuse_taken(product, new, but=before.id if old is not None else None)
+        if old is None:
+            chosen = await self._chosen_product(new.product)
+            if not new.container and not before.id:
+                raise UsageError(
+                    "Where in the repository is the project or workspace?",
+                    hint="Give `container=NAME.xcodeproj` (or `.xcworkspace`).",
+                )
+            is_same = bool(before.id and repository) and new.repository == before.repository_name
+            if not (is_same and product == chosen.id):
+                path, repository = await self._chosen_repository(new, chosen)
+                new = replace(new, repository=path)
+            new, product = replace(new, product=chosen.name), chosen.id
+        elif not new.container and old.container:
+            raise UsageError("`container` may not be empty.")
+        new = replace(new, origin=replace(before, product=product, repository=repository))
+        return await self._with_environment(new, is_new=old is None)
+
+    @override
+    async def create(self, new: WorkflowDefinition) -> Pipeline:
+        """Make a workflow. One request; two more and a wait where no answer comes."""
+        origin = origin_of(new)
+        products = await self._client.products()
+        product = products.get(origin.product) or Product(id=origin.product, name=new.product)
+        repository = await self._client.repository_if_readable(origin.repository)
+        body = {
+            "data": {
+                "type": "ciWorkflows",
+                "attributes": workflows.attributes_of(new),
+                "relationships": {
+                    "product": to_one("ciProducts", origin.product),
+                    "repository": to_one("scmRepositories", origin.repository),
+                    "xcodeVersion": to_one("ciXcodeVersions", origin.xcode),
+                    "macOsVersion": to_one("ciMacOsVersions", origin.macos),
+                },
+            }
+        }
+
+        async def send() -> Pipeline:
+            made = (await self._api.post(urls.WORKFLOWS, json=body)).decode(Document).data
+            workflow = Workflow(
+                id=made.id,
+                name=made.read(WorkflowAttributes).name or new.name,
+                product=product,
+                repository=repository,
+                enabled=new.enabled,
+            )
+            self._client.keep_workflow(workflow)
+            return convert.pipeline(workflow, self._client.site)
+
+        async def confirm() -> Pipeline | None:
+            self._client.forget_workflows()
+            for workflow in (await self._client.workflows()).values():
+                if workflow.product.id == product.id and workflow.name == new.name:
+                    return convert.pipeline(workflow, self._client.site)
+            return None
+
+        return await send_once(send, confirm, label=LABEL, sleep=self._sleep)
+
+    @override
+    async def update(self, new: WorkflowDefinition, old: WorkflowDefinition) -> Pipeline:
+        """Change a workflow; only what differs is sent. One request."""
+        origin, before = origin_of(new), origin_of(old)
+        relations = {
+            name: to_one(kind, now)
+            for name, kind, now, then in (
+                ("xcodeVersion", "ciXcodeVersions", origin.xcode, before.xcode),
+                ("macOsVersion", "ciMacOsVersions", origin.macos, before.macos),
+            )
+            if now != then
+        }
+        return await self._change(origin.id, workflows.changed_attributes(new, old), relations)
 
     @override
     async def set_enabled(self, pipeline: str, *, enabled: bool) -> Pipeline:
@@ -116,75 +226,14 @@ class WorkflowAdmin(PipelineAdmin):
         """Give a workflow another name; one that its product has already is refused. One request."""
         workflow = await self._client.workflow(pipeline)
         if name.strip() != workflow.name:
-            await self._refuse_taken(workflow.product, _named(name), but=pipeline)
+            await self._refuse_taken(workflow.product.id, WorkflowDefinition(name=_named(name)), but=pipeline)
         return await self._change(pipeline, {"name": _named(name)})
 
     @override
     async def duplicate(self, pipeline: str, name: str) -> Pipeline:
-        """Make a copy. It starts switched off, so that nothing is built twice until somebody has looked at it."""
-        return await self.create(pipeline, {"name": name})
-
-    @override
-    async def create(self, like: str, settings: Mapping[str, str]) -> Pipeline:
-        """Make a workflow with the actions and start conditions of another one; `SETTINGS` lists what can be given.
-
-        Three to seven requests. Raises UsageError for a setting or a value that there is not.
-        """
-        unknown = sorted(settings.keys() - SETTINGS.keys())
-        if unknown:
-            raise UsageError(
-                f"A workflow has no setting `{unknown[0]}`.",
-                hint=f"There are: {', '.join(f'`{it}`' for it in SETTINGS)}.",
-            )
-        name = _named(settings.get("name", ""))
-        old = await self._client.workflow(like)
-        product = await self._product(settings["product"]) if "product" in settings else old.product
-        await self._refuse_taken(product, name)
-        reply = await self._api.get(urls.workflow(like), WHOLE)
-        model = reply.decode(Document).data
-        attributes = _copied(model)
-        attributes["name"] = name
-        attributes["isEnabled"] = _yes(settings, "enabled", unset=False)
-        for setting, attribute in (("description", "description"), ("project", "containerFilePath")):
-            if setting in settings:
-                attributes[attribute] = settings[setting]
-        if "clean" in settings:
-            attributes["clean"] = _yes(settings, "clean", unset=False)
-        repository = await self._repository(model, product, old.product, settings)
-        xcode, macos = await self._versions(model, settings)
-        body = {
-            "data": {
-                "type": "ciWorkflows",
-                "attributes": attributes,
-                "relationships": {
-                    "product": to_one("ciProducts", product.id),
-                    "repository": to_one("scmRepositories", repository),
-                    "xcodeVersion": to_one("ciXcodeVersions", xcode),
-                    "macOsVersion": to_one("ciMacOsVersions", macos),
-                },
-            }
-        }
-
-        async def send() -> Pipeline:
-            made = (await self._api.post(urls.WORKFLOWS, json=body)).decode(Document).data
-            workflow = Workflow(
-                id=made.id,
-                name=made.read(WorkflowAttributes).name or name,
-                product=product,
-                repository=old.repository if repository == model.to("repository") else None,
-                enabled=bool(attributes["isEnabled"]),
-            )
-            self._client.keep_workflow(workflow)
-            return convert.pipeline(workflow, self._client.site)
-
-        async def confirm() -> Pipeline | None:
-            self._client.forget_workflows()
-            for workflow in (await self._client.workflows()).values():
-                if workflow.product.id == product.id and workflow.name == name:
-                    return convert.pipeline(workflow, self._client.site)
-            return None
-
-        return await send_once(send, confirm, label=LABEL, sleep=self._sleep)
+        """Make a copy, switched off. Three requests."""
+        draft = await self.draft(product=None, like=pipeline)
+        return await self.create(await self.prepare(replace(draft, name=name), None))
 
     @override
     async def delete(self, pipeline: str) -> None:
@@ -193,20 +242,31 @@ class WorkflowAdmin(PipelineAdmin):
         self._client.drop_workflow(pipeline)
 
     @override
-    async def choices(self, pipeline: str) -> Mapping[str, tuple[str, ...]]:
-        """Return the products, repositories and versions that `create` can choose from. Three requests."""
-        product = (await self._client.workflow(pipeline)).product
-        return {
-            "product": tuple(sorted(it.name for it in (await self._client.products()).values())),
-            "repository": tuple(sorted(await self._repositories(product))),
-            "xcode": tuple(it.name for it in await self._xcodes()),
-            "macos": tuple(it.name for it in await self._macoses()),
-        }
+    async def environments(self, *, product: str | None = None, xcode: str | None = None) -> Environments:
+        """Return what a workflow can choose from. Three requests: repositories and the versions of Xcode and macOS."""
+        products = await self._client.products()
+        xcodes = await self._xcodes()
+        chosen = next((known for known in products.values() if same_name(known.name, product)), None)
+        used = next(
+            (version for version in xcodes if xcode and version.is_called(xcode)), xcodes[0] if xcodes else None
+        )
+        repositories = await self._repositories(chosen) if chosen is not None else {}
+        return Environments(
+            products=tuple(sorted(known.name for known in products.values())),
+            repositories=tuple(sorted(repositories)),
+            xcodes=tuple(version.name for version in xcodes),
+            macoses=tuple(version.name for version in await self._macoses()),
+            devices=tuple(workflows.devices_of(used.devices)) if used is not None else (),
+        )
 
-    async def _change(self, pipeline: str, attributes: Mapping[str, object]) -> Pipeline:
+    async def _change(
+        self, pipeline: str, attributes: Mapping[str, object], relations: Mapping[str, object] | None = None
+    ) -> Pipeline:
         old = await self._client.workflow(pipeline)
-        body = {"data": {"type": "ciWorkflows", "id": pipeline, "attributes": attributes}}
-        reply = await self._api.send("PATCH", urls.workflow(pipeline), json=body)
+        data: dict[str, object] = {"type": "ciWorkflows", "id": pipeline}
+        data |= {"attributes": attributes} if attributes else {}
+        data |= {"relationships": relations} if relations else {}
+        reply = await self._api.send("PATCH", urls.workflow(pipeline), json={"data": data})
         now = reply.decode(Document).data.read(WorkflowAttributes)
         workflow = replace(
             old, name=now.name or old.name, enabled=old.enabled if now.is_enabled is None else now.is_enabled
@@ -214,53 +274,93 @@ class WorkflowAdmin(PipelineAdmin):
         self._client.keep_workflow(workflow)
         return convert.pipeline(workflow, self._client.site)
 
-    async def _refuse_taken(self, product: Product, name: str, but: str | None = None) -> None:
-        for it in (await self._client.workflows()).values():
-            if it.product.id == product.id and same_name(it.name, name) and it.id != but:
-                raise UsageError(f"{product.name} already has a workflow `{it.name}`.", hint="Choose another name.")
+    async def _refuse_taken(self, product: str, new: WorkflowDefinition, but: str | None = None) -> None:
+        for workflow in (await self._client.workflows()).values():
+            own = workflow.product.id == product or (not product and same_name(workflow.product.name, new.product))
+            if own and same_name(workflow.name, new.name) and workflow.id != but:
+                raise UsageError(
+                    f"{workflow.product.name} already has a workflow `{workflow.name}`.", hint="Choose another name."
+                )
 
-    async def _product(self, words: str) -> Product:
+    async def _chosen_product(self, words: str) -> Product:
         products = await self._client.products()
-        wanted = words.strip().casefold()
-        matches = [it for it in products.values() if wanted in {it.id.casefold(), it.name.casefold()}]
-        if len(matches) != 1:
-            subject = "Several products are" if matches else "No product is"
-            raise UsageError(f"{subject} called `{words}`.", hint=_offer([it.name for it in products.values()]))
-        return matches[0]
+        if not words and len(products) == 1:
+            return next(iter(products.values()))
+        matches = [
+            known for known in products.values() if words and (known.id == words or same_name(known.name, words))
+        ]
+        if len(matches) == 1:
+            return matches[0]
+        trouble = f"Several products are called `{words}`." if matches else f"No product is called `{words}`."
+        raise UsageError(
+            trouble if words else "Which product?", hint=offer([known.name for known in products.values()])
+        )
 
-    async def _repository(self, model: Resource, product: Product, old: Product, settings: Mapping[str, str]) -> str:
-        kept = model.to("repository")
-        if "repository" not in settings and product.id == old.id and kept is not None:
-            return kept
+    async def _only_repository(self, product: Product) -> str:
+        """Return a product's repository where it has one only, else ""."""
         offered = await self._repositories(product)
-        name = settings.get("repository", "").strip().casefold()
-        matches = [id_ for path, id_ in offered.items() if not name or name in {path.casefold(), id_.casefold()}]
+        return next(iter(offered)) if len(offered) == 1 else ""
+
+    async def _chosen_repository(self, new: WorkflowDefinition, product: Product) -> tuple[str, str]:
+        """Return the path and id of the repository that a new workflow builds."""
+        offered = await self._repositories(product)
+        matches = [
+            (path, id_)
+            for path, id_ in offered.items()
+            if new.repository and (same_name(path, new.repository) or id_ == new.repository)
+        ]
         if len(matches) != 1:
-            trouble = f"{product.name} has no repository `{name}`." if name else "Which repository?"
-            raise UsageError(trouble, hint=_offer(list(offered)))
+            words = new.repository
+            trouble = f"{product.name} has no repository `{words}`." if words else "Which repository?"
+            raise UsageError(trouble, hint=offer(list(offered)))
         return matches[0]
 
     async def _repositories(self, product: Product) -> dict[str, str]:
-        """Return the ids of a product's repositories by `owner/name`."""
+        """Return the ids of a product's repositories by `owner/name`; all that Apple can read where it has none."""
+
+        def read(resource: Resource) -> tuple[str, str]:
+            return resource.read(RepositoryAttributes).path or resource.id, resource.id
+
         path = urls.product_repositories(product.id)
-        return dict(
-            await self._client.read_all(
-                path, PRIMARY_REPOSITORIES, lambda it: (it.read(RepositoryAttributes).path or it.id, it.id)
-            )
+        own = dict(await self._client.read_all(path, PRIMARY_REPOSITORIES, read))
+        return own or dict(await self._client.read_all(urls.REPOSITORIES, PRIMARY_REPOSITORIES, read))
+
+    async def _with_environment(self, new: WorkflowDefinition, *, is_new: bool) -> WorkflowDefinition:
+        """Return a definition with the versions and devices it names; read only where one is new."""
+        origin = origin_of(new)
+        is_same_xcode = new.xcode == origin.xcode_name and bool(origin.xcode or not is_new)
+        is_same_macos = new.macos == origin.macos_name and bool(origin.macos or not is_new)
+        unknown = any(device not in origin.devices for action in new.actions for device in action.devices)
+        if is_same_xcode and is_same_macos and not unknown:
+            return new
+        xcodes = await self._xcodes()
+        own = next((version for version in xcodes if version.id == origin.xcode), None)
+        if is_same_xcode:
+            xcode = own or Version(id=origin.xcode, name=new.xcode, version="")
+        else:
+            xcode = _chosen(xcodes, new.xcode, "Xcode")
+        macos_id, macos = origin.macos, new.macos
+        if not (is_same_xcode and is_same_macos):
+            chosen = await self._chosen_macos(new, xcode, keeps=is_same_macos)
+            macos_id, macos = chosen.id, chosen.name
+        devices = {**workflows.devices_of(xcode.devices), **origin.devices}
+        return replace(
+            new,
+            xcode=xcode.name,
+            macos=macos,
+            actions=tuple(_with_devices(action, list(devices), xcode.name) for action in new.actions),
+            origin=replace(origin, xcode=xcode.id, macos=macos_id, devices=devices),
         )
 
-    async def _versions(self, model: Resource, settings: Mapping[str, str]) -> tuple[str, str]:
-        xcode, macos = model.to("xcode_version"), model.to("mac_os_version")
-        if not settings.keys() & {"xcode", "macos"} and xcode is not None and macos is not None:
-            return xcode, macos
-        xcodes, macoses = await self._xcodes(), await self._macoses()
-        chosen = _chosen(xcodes, settings.get("xcode") or xcode or "", "Xcode")
-        fits = [it for it in macoses if chosen.partners is None or it.id in chosen.partners]
-        if "macos" in settings:
-            return chosen.id, _chosen(fits, settings["macos"], f"macOS that runs {chosen.name}").id
+    async def _chosen_macos(self, new: WorkflowDefinition, xcode: Version, *, keeps: bool) -> Version:
+        """Return the macOS that was named, which must run the Xcode; where none was, the old one or the newest that does."""
+        origin = origin_of(new)
+        fits = [known for known in await self._macoses() if xcode.partners is None or known.id in xcode.partners]
         if not fits:
-            raise UsageError(f"Apple names no macOS version that runs {chosen.name}.", hint="Choose another Xcode.")
-        return chosen.id, macos if macos is not None and any(it.id == macos for it in fits) else fits[0].id
+            raise UsageError(f"Apple names no macOS version that runs {xcode.name}.", hint="Choose another Xcode.")
+        if not keeps:
+            return _chosen(fits, new.macos, f"macOS that runs {xcode.name}")
+        return next((known for known in fits if known.id == origin.macos), fits[0])
 
     async def _xcodes(self) -> list[Version]:
         return await self._newest_first(urls.XCODE_VERSIONS, XCODE_VERSIONS)
@@ -279,7 +379,13 @@ def _version(resource: Resource) -> Version:
         name=attributes.name or attributes.version or resource.id,
         version=attributes.version or "",
         partners=resource.to_many("mac_os_versions"),
+        devices=attributes.test_destinations or (),
     )
+
+
+def _version_name(included: Included, kind: str, id_: str | None) -> str:
+    attributes = attributes_of(included, kind, id_, VersionAttributes)
+    return (attributes.name or attributes.version if attributes is not None else None) or id_ or ""
 
 
 def newness(version: Version) -> tuple[bool, tuple[int, ...], bool]:
@@ -289,40 +395,32 @@ def newness(version: Version) -> tuple[bool, tuple[int, ...], bool]:
     return (not numbers, numbers, not beta)
 
 
-def _chosen(versions: list[Version], words: str, what: str) -> Version:
-    match = next((it for it in versions if it.is_called(words)), None)
+def _chosen(versions: Sequence[Version], words: str, what: str) -> Version:
+    """Return the version that is meant; they come newest first, and `latest` or nothing is the first. Raises UsageError."""
+    if versions and words.strip().casefold() in {LATEST, ""}:
+        return versions[0]
+    match = next((version for version in versions if version.is_called(words)), None)
     if match is None:
-        raise UsageError(f"There is no {what} called `{words}`.", hint=_offer([it.name for it in versions]))
+        raise UsageError(
+            f"There is no {what} called `{words}`.", hint=offer([LATEST, *(version.name for version in versions)])
+        )
     return match
 
 
-def _copied(model: Resource) -> dict[str, object]:
-    required: dict[str, object] = {"description": "", "clean": False, "actions": [], "containerFilePath": ""}
-    sent = {name: value for name, value in _members(model).items() if name in COPIED and bytes(value) != b"null"}
-    return {**required, **sent}
-
-
-def _members(model: Resource) -> dict[str, msgspec.Raw]:
-    model.read(WorkflowAttributes)
-    return msgspec.json.decode(model.attributes, type=dict[str, msgspec.Raw])
+def _with_devices(action: WorkflowAction, offered: Sequence[str], xcode: str) -> WorkflowAction:
+    """Return a test action with its devices by their full names; a name without its system is the newest one's."""
+    devices: list[str] = []
+    for words in action.devices:
+        label = next(
+            (label for label in offered if same_name(label, words) or same_name(label.partition(" (")[0], words)), None
+        )
+        if label is None:
+            raise UsageError(f"{xcode} tests on no device called `{words}`.", hint=offer(list(offered)))
+        devices.append(label)
+    return replace(action, devices=tuple(devices))
 
 
 def _named(name: str) -> str:
     if not name.strip():
         raise UsageError("The new name is missing.", hint="Write it after the workflow's name.")
     return name.strip()
-
-
-def _yes(settings: Mapping[str, str], name: str, *, unset: bool) -> bool:
-    word = settings.get(name, "").strip().casefold()
-    if not word:
-        return unset
-    if word not in YES | NO:
-        raise UsageError(f"`{name}` is yes or no, not `{settings[name]}`.")
-    return word in YES
-
-
-def _offer(names: list[str]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:10])
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"There are: {shown}{more}." if names else f"{LABEL} offers none."

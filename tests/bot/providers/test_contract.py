@@ -140,6 +140,7 @@ ASKED: dict[Capability, Call] = {
     Capability.APPROVALS: lambda p: p.approvals("p", "1"),
     Capability.DECIDE: lambda p: p.decide(GATE, approve=True),
     Capability.REJECT: lambda p: p.decide(GATE, approve=False),
+    Capability.UPLOADS: lambda p: p.uploads("p", "1"),
     Capability.PIPELINE_ADMIN: lambda p: p.pipeline_admin(),
     Capability.WEBHOOK: lambda p: p.parse_webhook({}, b"{}"),
 }

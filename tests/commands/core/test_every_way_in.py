@@ -18,7 +18,7 @@ from commands.core.memory import keep_for_undo
 from commands.core.registry import Command, Registry, anyone
 from commands.follow import digest, quiet, schedule, subscribe, unsubscribe
 from commands.registry import REGISTRY
-from commands.setup import connect, disconnect, link, unlink, workflow
+from commands.setup import connect, disconnect, link, product, unlink, workflow
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.modals import HEADERS
 from tests.commands.reading import Linked, Recorded, first
@@ -43,6 +43,7 @@ TYPED: dict[str, str] = {
     "disconnect": "disconnect works --yes",
     "audit": "audit",
     "workflow": "workflow disable app --yes",
+    "product": "product delete Works --confirm Works",
     "mute": "mute 1h",
     "unmute": "unmute",
     "claim": "claim app#2",
@@ -171,7 +172,8 @@ SUBMITTED: dict[str, Callable[[Pipeline, Build, Build], object]] = {
     "unlink": lambda app, build, waits: unlink.Args(target=_target(app), confirmed=True),
     "connect": lambda app, build, waits: connect.Args(kind="buildkite", name="bk", settings={"token": "x"}),
     "disconnect": lambda app, build, waits: disconnect.Args(name="works", confirmed=True),
-    "workflow": lambda app, build, waits: workflow.Args(act=workflow.Act.DELETE, target=_target(app), confirmed=True),
+    "workflow": lambda app, build, waits: workflow.Args(act=workflow.Act.DELETE, target=_target(app), confirm="App"),
+    "product": lambda app, build, waits: product.Args(act=product.Act.DELETE, name="Works", confirm="Works"),
 }
 
 
