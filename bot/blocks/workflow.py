@@ -109,21 +109,21 @@ def action_line(action: WorkflowAction) -> str:
     return DOT.join(part for part in parts if part)
 
 
-def difference_lines(found: Iterable[Difference]) -> list[str]:
+def difference_lines(differences: Iterable[Difference]) -> list[str]:
     """Return what a change changes, one setting a line: `Clean: no → yes`."""
     lines = []
-    for difference in found:
+    for difference in differences:
         before = code(_one_line(difference.before), LONGEST) if difference.before else "_nothing_"
         after = code(_one_line(difference.after), LONGEST) if difference.after else "_removed_"
         lines.append(f"• {safe(difference.label, 80)}: {before} → {after}")
     return lines
 
 
-def setting_lines(found: Iterable[Difference]) -> list[str]:
+def setting_lines(differences: Iterable[Difference]) -> list[str]:
     """Return what a new workflow is made of, one setting a line."""
     return [
         f"• {safe(difference.label, 80)}: {code(_one_line(difference.after), LONGEST)}"
-        for difference in found
+        for difference in differences
         if difference.after not in {"", OFF}
     ]
 

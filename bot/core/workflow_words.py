@@ -80,7 +80,7 @@ class Difference:
 
 def apply(definition: WorkflowDefinition, texts: Mapping[str, str], *, zone: str, is_new: bool) -> WorkflowDefinition:
     """Return a definition with settings changed. Raises UsageError for a setting or a value that there is not."""
-    given: dict[str, str] = {}
+    texts_by_setting: dict[str, str] = {}
     for name, text in texts.items():
         setting = BY_NAME.get(name.lower().replace("-", "_"))
         if setting is None or (setting.only_new and not is_new):
@@ -89,16 +89,16 @@ def apply(definition: WorkflowDefinition, texts: Mapping[str, str], *, zone: str
                 f"A workflow's `{name}` cannot be changed." if setting else f"A workflow has no setting `{name}`.",
                 hint=f"There are: {', '.join(f'`{known}`' for known in offered)}.",
             )
-        given[setting.name] = text.strip()
+        texts_by_setting[setting.name] = text.strip()
     for setting in SETTINGS:
-        if setting.name in given and given[setting.name] != setting.write(definition):
-            definition = setting.read(definition, given[setting.name], zone)
+        if setting.name in texts_by_setting and texts_by_setting[setting.name] != setting.write(definition):
+            definition = setting.read(definition, texts_by_setting[setting.name], zone)
     return definition
 
 
 def differences(before: WorkflowDefinition | None, after: WorkflowDefinition) -> list[Difference]:
     """Return the settings that differ, in the order people read them; of a new workflow those that say something."""
-    found: list[Difference] = []
+    changes: list[Difference] = []
     for setting in SETTINGS:
         old, new = setting.write(before) if before is not None else "", setting.write(after)
         if before is None and new in {"", "no", OFF}:
@@ -106,10 +106,10 @@ def differences(before: WorkflowDefinition | None, after: WorkflowDefinition) ->
         if old == new or (setting.name.endswith("_files") and {old, new} <= {"", ANY}):
             continue
         if setting.name == "actions":
-            found += _action_differences(before.actions if before is not None else (), after.actions)
+            changes += _action_differences(before.actions if before is not None else (), after.actions)
         else:
-            found.append(Difference(label=setting.label, before=old, after=new))
-    return found
+            changes.append(Difference(label=setting.label, before=old, after=new))
+    return changes
 
 
 def _action_differences(before: Sequence[WorkflowAction], after: Sequence[WorkflowAction]) -> list[Difference]:
@@ -254,11 +254,11 @@ def write_timetable(condition: StartCondition) -> str:
     table = condition.timetable
     if table is None:
         return OFF
-    where = "" if not condition.source.names else f" on {write_patterns(condition.source)}"
+    on_refs = "" if not condition.source.names else f" on {write_patterns(condition.source)}"
     if table.frequency == "HOURLY":
-        return f"hourly :{table.minute:02} {table.zone}{where}"
+        return f"hourly :{table.minute:02} {table.zone}{on_refs}"
     days = f" {','.join(day[:3].lower() for day in table.days)}" if table.days else ""
-    return f"{table.frequency.lower()}{days} {table.hour:02}:{table.minute:02} {table.zone}{where}"
+    return f"{table.frequency.lower()}{days} {table.hour:02}:{table.minute:02} {table.zone}{on_refs}"
 
 
 def write_condition(kind: ConditionKind, condition: StartCondition | None) -> str:
@@ -329,8 +329,8 @@ def _audience(audience: str | None) -> str | None:
     return next((word for word, raw in AUDIENCES.items() if raw == audience), spelled(audience))
 
 
-def read_action(line: str, known: Sequence[WorkflowAction] = ()) -> WorkflowAction:
-    """Return an action; one whose name is known begins with what it has. Raises UsageError for what is no action."""
+def read_action(line: str, existing: Sequence[WorkflowAction] = ()) -> WorkflowAction:
+    """Return an action; one whose name is existing begins with what it has. Raises UsageError for what is no action."""
     try:
         words = shlex.split(line)
     except ValueError as exc:
@@ -350,7 +350,7 @@ def read_action(line: str, known: Sequence[WorkflowAction] = ()) -> WorkflowActi
     if len(plain) > 1:
         raise UsageError(f"Unexpected `{plain[1]}` in an action.", hint="Quote a value that holds spaces.")
     name = pairs.get("name", [""])[-1]
-    old = next((action for action in known if same_name(action.name, name)), None)
+    old = next((action for action in existing if same_name(action.name, name)), None)
     if kind is None and old is None:
         raise UsageError("What does the action do?", hint="Begin with build, analyze, test or archive.")
     started = kind if kind is not None else (old.kind if old is not None else "")

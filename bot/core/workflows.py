@@ -40,11 +40,6 @@ class ConditionKind(StrEnum):
     MANUAL_PULL_REQUEST = "manual_pull_request"
 
     @property
-    def is_manual(self) -> bool:
-        """Whether a person or a program starts it, not an event."""
-        return self in {ConditionKind.MANUAL_BRANCH, ConditionKind.MANUAL_TAG, ConditionKind.MANUAL_PULL_REQUEST}
-
-    @property
     def has_target(self) -> bool:
         """Whether the condition names two branches: a pull request's source and destination."""
         return self in {ConditionKind.PULL_REQUEST, ConditionKind.MANUAL_PULL_REQUEST}

@@ -88,11 +88,11 @@ class DeleteProductForm(_DeleteForm):
     @override
     async def _lost(self, arguments: Mapping[str, str], context: Context) -> tuple[str, str]:
         args = self._args("", arguments)
-        found = (await product.resolve(args, context)).product
-        if found is None:
+        details = (await product.resolve(args, context)).product
+        if details is None:
             raise UsageError("Which product?")
-        workflows = ", ".join(found.workflows or ()) or "it has none"
-        return found.name, f"its workflows ({workflows}), all their builds, logs and artifacts"
+        workflows = ", ".join(details.workflows or ()) or "it has none"
+        return details.name, f"its workflows ({workflows}), all their builds, logs and artifacts"
 
     @override
     def _args(self, confirm: str, arguments: Mapping[str, str]) -> product.Args:

@@ -45,10 +45,10 @@ async def update(change: Change, pipeline: PipelineMatch, context: Context) -> A
             choices=(("Show it", f"workflow show {pipeline.spoken()}"),),
         )
     new = await admin.prepare(await _changed(old, change, context, is_new=False), old)
-    found = differences(old, new)
-    if not found:
+    changes = differences(old, new)
+    if not changes:
         return Answer(message=_nothing(f"{old.name} is like that already. Nothing would change."))
-    lines = difference_lines(found)
+    lines = difference_lines(changes)
     if not change.confirmed:
         seen = f" --seen {shlex.quote(old.revision)}" if old.revision else ""
         command = await _pressed(words + seen, f"workflow update {pipeline.spoken()}", context)
@@ -59,7 +59,7 @@ async def update(change: Change, pipeline: PipelineMatch, context: Context) -> A
         return Answer(silent=True)
     changed = await admin.update(new, old)
     await context.store.pipelines.save(pipeline.connection, [changed], context.now)
-    labels = _named(difference.label for difference in found)
+    labels = _named(difference.label for difference in changes)
     line = f"{actions.actor(context)} changed {escape(changed.name)}: {labels} ({code(pipeline.connection)})"
     return actions.public_line("\n".join([line, *lines[:MOST_NAMED]]), pipeline=pipeline)
 

@@ -97,17 +97,17 @@ class WorkflowAdmin(AppleInventory, PipelineAdmin):
         document = reply.decode(Document)
         model, included = document.data, document.included_by_id
         product_id = model.to("product") or ""
-        known = (await self._client.products_if_readable()).get(product_id)
+        listed = (await self._client.products_if_readable()).get(product_id)
         product = attributes_of(included, "ciProducts", product_id, ProductAttributes)
         repository = attributes_of(included, "scmRepositories", model.to("repository"), RepositoryAttributes)
         return workflows.definition(
             model,
             product=(product.name if product is not None else None)
-            or (known.name if known is not None else product_id),
+            or (listed.name if listed is not None else product_id),
             repository=(repository.path if repository is not None else None) or model.to("repository") or "",
             xcode=_version_name(included, "ciXcodeVersions", model.to("xcode_version")),
             macos=_version_name(included, "ciMacOsVersions", model.to("mac_os_version")),
-            web_url=self._client.site.page(known.app if known is not None else None),
+            web_url=self._client.site.page(listed.app if listed is not None else None),
         )
 
     @override

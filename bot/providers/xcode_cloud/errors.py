@@ -57,7 +57,7 @@ def map_error(reply: Reply) -> ProviderError | None:
                 hint="The key's role is too small. An Admin key can start builds and change workflows.",
             )
         case 429 if "retry-after" not in reply.headers:
-            quota = quota_of(reply.headers)
+            quota = _quota(reply.headers)
             spent = quota is not None and quota.remaining <= 0
             return RateLimited(
                 "Apple asks me to slow down.",
@@ -92,8 +92,12 @@ def no_such_number(number: int, workflow: Workflow) -> NotFound:
     return NotFound(f"There is no build #{number} in {workflow.product.name}, or it is very old.", provider=LABEL)
 
 
-def quota_of(headers: httpx.Headers) -> Quota | None:
+def read_quota(headers: httpx.Headers, _now: datetime) -> Quota | None:
     """Return what is left of the rolling hour; when it refills is not reported."""
+    return _quota(headers)
+
+
+def _quota(headers: httpx.Headers) -> Quota | None:
     parts = dict(_RATE_LIMIT.findall(headers.get("x-rate-limit", "").replace(" ", "")))
     if parts.keys() != {"lim", "rem"}:
         return None

@@ -6,7 +6,6 @@ requests an hour for each key; lists of at most 200; no list of all builds; no c
 """
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ import httpx
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import NotFound, ProviderError, Unsupported
+from bot.core.errors import NotFound, Unsupported
 from bot.core.models import (
     Account,
     Artifact,
@@ -38,8 +37,6 @@ from bot.core.models import (
 from bot.core.text import folded
 from bot.core.workflows import Upload
 from bot.http.client import DOWNLOAD_BYTES, ApiClient
-from bot.http.quota import Quota
-from bot.http.reply import Reply
 from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
@@ -143,17 +140,8 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     def base_url(cls, options: XcodeCloudOptions) -> str:
         return super().base_url(options).removesuffix("/v1")
 
-    @classmethod
-    @override
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        """Return an error for Apple's own codes; they are dotted from general to specific, so prefixes count."""
-        return errors.map_error(reply)
-
-    @classmethod
-    @override
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        """Return what is left of the rolling hour; when it refills is not reported."""
-        return errors.quota_of(headers)
+    map_error = staticmethod(errors.map_error)
+    read_quota = staticmethod(errors.read_quota)
 
     @property
     @override

@@ -316,15 +316,20 @@ def _files_body(rule: FilesRule) -> dict[str, object]:
 def action_bodies(actions: Sequence[WorkflowAction], origin: Origin) -> list[dict[str, object]]:
     """Return actions as Apple takes them. One that is as it was goes back as it came, the others with what they had."""
     raw_actions = [raw for raw in origin.members.get("actions") or () if isinstance(raw, dict)]
-    known = [_action(raw) for raw in raw_actions]
+    old_actions = [_action(raw) for raw in raw_actions]
     names = {action.name for action in actions}
     bodies: list[dict[str, object]] = []
     for place, action in enumerate(actions):
-        at = next((index for index, old in enumerate(known) if old.name == action.name), None)
-        if at is None and place < len(known) and known[place].kind == action.kind and known[place].name not in names:
+        at = next((index for index, old in enumerate(old_actions) if old.name == action.name), None)
+        if (
+            at is None
+            and place < len(old_actions)
+            and old_actions[place].kind == action.kind
+            and old_actions[place].name not in names
+        ):
             at = place
         raw = dict(raw_actions[at]) if at is not None else {}
-        bodies.append(raw if at is not None and known[at] == action else _action_body(action, raw, origin))
+        bodies.append(raw if at is not None and old_actions[at] == action else _action_body(action, raw, origin))
     return bodies
 
 

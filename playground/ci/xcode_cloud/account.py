@@ -315,16 +315,16 @@ class Account(Sources):
     def _chosen_versions(self, ids: Mapping[str, JSON], kept: tuple[int, int]) -> tuple[int, int]:
         """Return the places of the versions that a document points at. Refuses an Xcode that its macOS does not run."""
         places = list(kept)
-        for index, (name, known) in enumerate(
+        for index, (name, ids_of_kind) in enumerate(
             (
                 ("xcodeVersion", [self._xcode(place).id for place in range(len(XCODES))]),
                 ("macOsVersion", [self._mac(place).id for place in range(len(MACS))]),
             )
         ):
             if name in ids:
-                if ids[name]["id"] not in known:
+                if ids[name]["id"] not in ids_of_kind:
                     raise self._relation_invalid(name)
-                places[index] = known.index(ids[name]["id"])
+                places[index] = ids_of_kind.index(ids[name]["id"])
         if places[1] not in XCODES[places[0]][3]:
             raise self._relation_invalid("macOsVersion", "This version of macOS does not run this version of Xcode")
         return places[0], places[1]

@@ -63,7 +63,7 @@ from bot.providers.xcode_cloud.auth import (
 )
 from bot.providers.xcode_cloud.client import PRODUCTS, REPOSITORIES, RUNS, WORKFLOWS, WORKFLOWS_LIFE
 from bot.providers.xcode_cloud.convert import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, Source, state
-from bot.providers.xcode_cloud.errors import BURST_SECONDS, HOUR_SPENT_SECONDS, map_error, quota_of
+from bot.providers.xcode_cloud.errors import BURST_SECONDS, HOUR_SPENT_SECONDS, map_error, read_quota
 from bot.providers.xcode_cloud.logs import BadBundle, bundle_tail
 from bot.providers.xcode_cloud.options import XcodeCloudOptions
 from bot.providers.xcode_cloud.provider import XcodeCloud
@@ -1020,7 +1020,7 @@ def test_a_429_with_quota_left_is_a_short_wait_and_without_a_long_one() -> None:
     ],
 )
 def test_quota_is_read_from_the_header(header: str, left: int | None) -> None:
-    found = quota_of(httpx.Headers({"X-Rate-Limit": header}))
+    found = read_quota(httpx.Headers({"X-Rate-Limit": header}), NOW)
     assert (found.remaining if found is not None else None) == left
 
 
