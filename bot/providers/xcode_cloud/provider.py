@@ -42,8 +42,8 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
-from bot.providers.xcode_cloud import convert, deliverables, errors, logs, poll, urls, webhook
-from bot.providers.xcode_cloud.admin import WorkflowAdmin
+from bot.providers.xcode_cloud import convert, errors, logs, poll, urls, webhook
+from bot.providers.xcode_cloud.admin import WorkflowAdmin, uploads
 from bot.providers.xcode_cloud.auth import USE_A_KEY, KeyAuth, TokenAuth, signing_key
 from bot.providers.xcode_cloud.client import ACTIONS, ARTIFACTS, DETAIL_PAGES, ISSUES, PAGE_SIZE, TESTS, Client
 from bot.providers.xcode_cloud.options import LABEL, XcodeCloudOptions
@@ -352,7 +352,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     async def uploads(self, pipeline: str, build: str) -> tuple[Upload, ...]:
         """Return what a run handed to TestFlight and the App Store. One request, two where there is anything."""
         self._require(Capability.UPLOADS)
-        return await deliverables.uploads(self._client, build)
+        return await uploads(self._client, build)
 
     @override
     def pipeline_admin(self) -> PipelineAdmin:
@@ -386,4 +386,4 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
 
     def _stream(self, artifact: str, cap: int = DOWNLOAD_BYTES) -> AsyncIterator[bytes]:
         is_plain = self.base_url(self.options).startswith("http://")
-        return deliverables.stream(self._api, artifact, cap, allows_http=is_plain)
+        return logs.stream(self._api, artifact, cap, allows_http=is_plain)

@@ -1,20 +1,16 @@
-"""What a run leaves: files to download, and builds that it handed to TestFlight and the App Store.
+"""What a run handed to TestFlight and the App Store.
 
-Facts: Apple's OpenAPI document 4.4.1, checked 2026-11. A download's address is signed: whoever has it has the file.
+Facts: Apple's OpenAPI document 4.4.1, checked 2026-11.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
-from bot.core.errors import NotFound, ProviderError, UnexpectedResponse
+from bot.core.errors import ProviderError
 from bot.core.workflows import Upload, UploadState
-from bot.http.client import DOWNLOAD_BYTES, ApiClient
 from bot.providers.base.listing import parse_items
 from bot.providers.xcode_cloud import urls
 from bot.providers.xcode_cloud.client import PAGE_SIZE, Client, FixedQuery
-from bot.providers.xcode_cloud.options import LABEL
 from bot.providers.xcode_cloud.wire import (
-    ArtifactAttributes,
-    Document,
     Included,
     ReleaseAttributes,
     Resource,
@@ -86,17 +82,3 @@ def _upload(resource: Resource, release: ReleaseAttributes | None) -> Upload:
         is_internal=attributes.build_audience_type == INTERNAL,
         is_expired=attributes.expired is True,
     )
-
-
-async def stream(
-    api: ApiClient, artifact: str, cap: int = DOWNLOAD_BYTES, *, allows_http: bool = False
-) -> AsyncIterator[bytes]:
-    """Yield an artifact's bytes, fetched without our token. The signed address is refused unless it is https."""
-    reply = await api.get(urls.artifact(artifact), {"fields[ciArtifacts]": "downloadUrl"})
-    url = reply.decode(Document).data.read(ArtifactAttributes).download_url
-    if not url:
-        raise NotFound("Apple has no address for this file; it may have expired.", provider=LABEL)
-    if not (url.startswith("https://") or (allows_http and url.startswith("http://"))):
-        raise UnexpectedResponse("Apple gave an address I don't fetch from.", provider=LABEL)
-    async for chunk in api.download(url, credentials=False, cap=cap):
-        yield chunk

@@ -24,10 +24,12 @@ from bot.core.workflows import (
 from bot.http.client import ApiClient
 from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.send_once import send_once
-from bot.providers.xcode_cloud import convert, urls, workflows
+from bot.providers.xcode_cloud import convert, urls
+from bot.providers.xcode_cloud.admin import workflows
+from bot.providers.xcode_cloud.admin.inventory import AppleInventory, offer
+from bot.providers.xcode_cloud.admin.workflows import Origin, origin_of
 from bot.providers.xcode_cloud.client import PAGE_SIZE, Client, FixedQuery
 from bot.providers.xcode_cloud.convert import Product, Workflow
-from bot.providers.xcode_cloud.inventory import AppleInventory, offer
 from bot.providers.xcode_cloud.options import LABEL
 from bot.providers.xcode_cloud.start import to_one
 from bot.providers.xcode_cloud.wire import (
@@ -41,7 +43,6 @@ from bot.providers.xcode_cloud.wire import (
     WorkflowAttributes,
     attributes_of,
 )
-from bot.providers.xcode_cloud.workflows import Origin, origin_of
 
 WHOLE: FixedQuery = {
     "fields[ciWorkflows]": workflows.FIELDS,
