@@ -8,6 +8,7 @@ from typing import assert_never
 from bot.blocks.buttons import build_buttons
 from bot.blocks.lines import (
     NO_FACTS,
+    NO_FACTS_OF_ANY,
     Facts,
     approval_lines,
     build_line,
@@ -20,8 +21,8 @@ from bot.blocks.lines import (
     first_line,
     lines_of,
     note_lines,
+    outcome_line,
     progress_line,
-    raw_state_line,
     spelled,
     step_name,
     worst,
@@ -55,7 +56,7 @@ from bot.blocks.text import (
 from bot.blocks.text import (
     since as elapsed,
 )
-from bot.core.models import NO_RESULT, Approval, Build, Change, Conclusion, Issue, RefKind, Status, Transition
+from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Change, Conclusion, Issue, RefKind, Status, Transition
 from bot.security.redaction import redact
 
 SUMMARY_LINES = 20
@@ -105,14 +106,15 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     if transition.change is Change.FIXED and not transition.is_rerun and not transition.is_outdated:
         state_mark = Mark(word="Fixed", shape=state_mark.shape, emoji=state_mark.emoji, colour=state_mark.colour)
     sentence = sentence_of(transition, build, cancelled_by=facts.cancelled_by)
+    outcome = outcome_line(build)
     addressee = f"{DOT}{mentioned(mention)}" if mention else ""
     behind = f"{DOT}reported late" if late else ""
     body = lines_of(
         f"*{sentence}*{addressee}{behind}",
+        outcome if outcome != sentence and not facts.cancelled_by else "",
         commit_line(build, starter=facts.starter),
         counts_line(build.issues, transition) or _COUNTS_WORDS[counts],
         _failure_line(first_failure, more_failures),
-        raw_state_line(build),
         *note_lines(facts),
     )
     small = closing_line(
@@ -212,7 +214,7 @@ def _neither(build: Build, cancelled_by: str) -> Markup:
     if build.conclusion is Conclusion.CANCELLED and cancelled_by:
         return Markup(f"Cancelled by {mentioned(cancelled_by)}")
     if build.conclusion in NO_RESULT:
-        return Markup(mark(build).word)
+        return Markup(outcome_line(build) or mark(build).word)
     if build.conclusion is None:
         return Markup("Ended in a state that counts as neither passed nor failed")
     return Markup("No earlier result to compare with")
@@ -243,6 +245,7 @@ def summary_notification(
     reason: str = "",
     repeated: bool = False,
     quiet: bool = False,
+    facts: Mapping[BuildKey, Facts] = NO_FACTS_OF_ANY,
 ) -> Message:
     """Return one message for several builds that finished while the bot was away, in the order given.
 
@@ -253,7 +256,7 @@ def summary_notification(
         (build, labels.get((build.connection, build.pipeline), build.name or build.pipeline)) for build in first_builds
     ]
     title = f"{plural(len(builds), 'build')} {'while this was muted' if quiet else 'finished while I was away'}"
-    lines = [build_line(build, label=label, now=now) for build, label in named]
+    lines = [build_line(build, label=label, now=now, facts=facts.get(build.key, NO_FACTS)) for build, label in named]
     if len(builds) > len(first_builds):
         lines.append(f"… {len(builds) - len(first_builds)} more")
     small = [f"Posted because {markup(reason)}"] if reason else []

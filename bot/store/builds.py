@@ -1,11 +1,11 @@
 """Queries of builds and attempts for commands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlmodel import col, func, select
 
 from bot.core.models import Build, BuildKey, Ref, RefKind
-from bot.store.database import Repository
+from bot.store.database import Repository, among
 from bot.store.recording import of_build
 from bot.store.steps import unpack
 from bot.store.tables import BuildRow
@@ -27,6 +27,16 @@ class Builds(Repository):
         async with self._read() as db:
             row = (await db.exec(select(BuildRow).where(*of_build(BuildRow, key)))).first()
         return (unpack(row.data), row) if row else None
+
+    async def rows(self, keys: Collection[BuildKey]) -> dict[BuildKey, BuildRow]:
+        """Return the rows of builds, as far as they are known; one query."""
+        if not keys:
+            return {}
+        columns = (col(BuildRow.connection), col(BuildRow.pipeline), col(BuildRow.build))
+        async with self._read() as db:
+            asked = select(BuildRow).where(among(db, columns, [(key.connection, key.pipeline, key.id) for key in keys]))
+            rows = list(await db.exec(asked))
+        return {BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build): row for row in rows}
 
     async def of_pipeline(
         self, connection: str, pipeline: str, *, branch: str | None = None, limit: int = 10

@@ -138,7 +138,7 @@ def test_only_what_is_allowed_is_offered() -> None:
     assert words_of(s.running(), allowed=frozenset({"cancel", "retry", "erase"})) == ["Open", "Cancel"]
     assert words_of(s.build(), allowed=frozenset({"retry", "logs"})) == ["Open", "Logs", "Retry failed"]
     assert words_of(s.build(conclusion=Conclusion.RETRIED)) == ["Open"]
-    assert words_of(s.running(), watched=True) == ["Open", "Cancel", "Unwatch", "Logs so far"]
+    assert words_of(s.running(), watched=True) == ["Open", "Cancel", "Unwatch"]
 
 
 def test_an_approval_offers_what_the_system_and_the_person_can() -> None:
