@@ -1,14 +1,14 @@
 """Persist polled builds, their attempts and the notifications they cause, in one transaction."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
 from bot.core.models import Build
 from bot.notifications import decisions
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
-from bot.store import Recorded, Store
+from bot.store import Recorded, Store, Transaction
 
 
 class Recorder:
@@ -41,9 +41,7 @@ class Recorder:
             )
             await tx.notifications.add(rows)
             for item in recorded:
-                claims = decisions.corrected([item])
-                decided = await tx.notifications.finished(list(claims))
-                await tx.notifications.correct(decisions.corrections(decided, claims, _called(item.build)), now)
+                await _correct(tx, item, _called(item.build), now)
                 if item.finished is not None and any(watch.build for watch in item.watches):
                     await tx.watches.end(item.build.key)
         return recorded
@@ -53,9 +51,16 @@ class Recorder:
         now = self._clock()
         async with self._store.transaction() as tx:
             for item in await tx.recording.record(builds, now=now):
-                claims = decisions.corrected([item])
-                decided = await tx.notifications.finished(list(claims))
-                await tx.notifications.correct(decisions.corrections(decided, claims, ""), now)
+                await _correct(tx, item, "", now)
+
+
+async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:
+    """Correct what was said of attempts before an end was known as it is now; `cause` names its build."""
+    claims = decisions.corrected([item])
+    decided = await tx.notifications.finished(list(claims))
+    changed = decisions.corrections(decided, claims, cause, now)
+    await tx.notifications.correct(changed.extras, now)
+    await tx.notifications.add(changed.replies)
 
 
 def _called(build: Build) -> str:

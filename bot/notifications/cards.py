@@ -43,6 +43,8 @@ USUAL_OF = 20
 CANCELLED_IT = "cancelled it"
 """What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
+COMING = frozenset({NotificationState.PENDING, NotificationState.LEASED})
+"""The states of a notification that is about to be posted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class Cards:
                 return Drawn(message=_marked(self._outage(row, extra, event), repeated=repeated))
             case Event.SUMMARY:
                 return await self._summary(row, extra, repeated=repeated)
-            case Event.DIGEST | Event.UNDRAWABLE:
+            case Event.DIGEST | Event.UNDRAWABLE | Event.CORRECTED:
                 digest = Message(text=extra.text, blocks=sections(extra.lines))
                 return Drawn(message=_marked(digest, repeated=repeated))
             case Event.BRANCH_CHANGED:
@@ -119,7 +121,7 @@ class Cards:
         build = of_attempt(build, stored.began_at)
         notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
         claim = await self._store.claims.get(row.team, _key(row))
-        facts = _facts(row, stored, notes, claim)
+        facts = _facts(row, stored, notes, claim, attempt_no=row.attempt_no)
         if stored.attempt_no != row.attempt_no:
             facts = replace(facts, starter=await self._starter_before(row))
         subject = _Subject(
@@ -159,16 +161,21 @@ class Cards:
         )
 
     async def _started(self, subject: _Subject) -> Drawn:
-        """Draw the live card: the full card of its build until another one is, then one line that points to it."""
+        """Draw the live card: the full card of its build until another one is, then one line that points to it.
+
+        While that other one is on its way the live card stays as it is: never are there two full cards.
+        """
         row, build = subject.row, subject.build
         if subject.is_over:
             attempt = await self._store.attempts.get(_key(row), row.attempt_no)
             build = _as_ended(build, attempt) if attempt is not None else build
         approvals = await self._approvals(subject.provider, build) if not subject.is_over else ()
         live = not build.completed and not subject.is_over
-        if pointer := await self._full_card(row, build, waits=bool(approvals)):
-            line = short_card(build, label=subject.label, starter=row.user or subject.facts.starter, pointer=pointer)
-            return Drawn(message=_marked(line, repeated=subject.repeated), live=live, card=True)
+        other = await self._full_card(row, build, waits=bool(approvals))
+        if other is not None:
+            line = short_card(build, label=subject.label, starter=row.user or subject.facts.starter)
+            message = _marked(line, repeated=subject.repeated)
+            return Drawn(message=message, live=live, card=True, waits=other.state in COMING)
         card = build_card(
             build,
             label=subject.label,
@@ -196,31 +203,36 @@ class Cards:
         )
         return None if has_card else build
 
-    async def _full_card(self, row: NotificationRow, build: Build, *, waits: bool) -> str:
-        """Return where the full card of a build stands in the channel, if it is another one than the live card."""
-        for other in await self._store.notifications.of_build(_key(row), row.team):
-            if (other.channel, other.attempt_no) != (row.channel, row.attempt_no):
-                continue
-            if other.state != NotificationState.SENT or other.thread != row.thread:
-                continue
-            if other.event == Event.FINISHED or (other.event == Event.BLOCKED and waits and build.waiting):
-                return "see below"
-        return ""
+    async def _full_card(self, row: NotificationRow, build: Build, *, waits: bool) -> NotificationRow | None:
+        """Return the notification that is the full card of a build in the channel, or is about to be; None if none is."""
+        candidates = [
+            other
+            for other in await self._store.notifications.of_build(_key(row), row.team)
+            if (other.channel, other.attempt_no, other.thread) == (row.channel, row.attempt_no, row.thread)
+            and (other.state == NotificationState.SENT or other.state in COMING)
+            and (other.event == Event.FINISHED or (other.event == Event.BLOCKED and waits and build.waiting))
+        ]
+        posted = [other for other in candidates if other.state == NotificationState.SENT]
+        return next(iter(posted or candidates), None)
 
     async def _blocked(self, subject: _Subject) -> Drawn:
-        """Draw the card of an approval: full while it is open, one line once it is decided, wherever that was."""
+        """Draw the card of an approval: full while it is open, one line once it is decided, wherever that was.
+
+        Each open approval is on the card that showed it first. One that opens later gets a card of its own.
+        """
         row, build, facts = subject.row, subject.build, subject.facts
         is_over = subject.is_over or bool(facts.replaced)
-        approvals = await self._approvals(subject.provider, build) if not is_over else ()
-        is_decided = bool(subject.extra.text) and not approvals  # the system may show the build as waiting for a while
-        waits = build.waiting and not is_over and not is_decided
+        listed = await self._approvals(subject.provider, build) if not is_over else ()
+        mine, is_next_open = await self._own_approvals(row, subject.extra, listed)
+        is_closed = bool(subject.extra.text) or bool(subject.extra.steps and listed and not mine)
+        waits = build.waiting and not is_over and not is_closed
         card = approval_notification(
             build,
-            approvals,
+            mine,
             label=subject.label,
             connection_label=subject.provider.label,
             now=self._clock(),
-            actions=self._verbs(subject.provider, build, facts, approvals=bool(approvals)),
+            actions=self._verbs(subject.provider, build, facts, approvals=bool(mine)),
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
             mention=await self._mention(row, subject.extra, subject.provider, build),
@@ -229,7 +241,36 @@ class Cards:
             repeated=subject.repeated,
             facts=facts,
         )
-        return Drawn(message=card, live=waits, card=True, moves=waits)
+        return Drawn(
+            message=card,
+            live=waits,
+            card=True,
+            moves=build.waiting and not is_over,  # another approval may open before any poll sees this one closed
+            steps=tuple(approval.id for approval in mine),
+            next_approval=is_next_open,
+        )
+
+    async def _own_approvals(
+        self, row: NotificationRow, extra: Extra, listed: Sequence[Approval]
+    ) -> tuple[tuple[Approval, ...], bool]:
+        """Return the open approvals that belong on the card of a notification, and whether one is open that no card shows."""
+        if not listed:
+            return (), False
+        others = [
+            other
+            for other in await self._store.notifications.of_build(_key(row), row.team)
+            if other.event == Event.BLOCKED
+            and (other.channel, other.attempt_no) == (row.channel, row.attempt_no)
+            and other.id != row.id
+        ]
+        live = {card.notification for card in await self._store.cards.of_build(_key(row)) if card.live}
+        elsewhere = {step for other in others if other.id in live for step in Extra.of(other.extra).steps}
+        if not extra.steps:
+            return tuple(approval for approval in listed if approval.id not in elsewhere), False
+        mine = tuple(approval for approval in listed if approval.id in extra.steps)
+        is_newest = all(other.turn < row.turn for other in others)
+        unshown = [approval for approval in listed if approval.id not in {*extra.steps, *elsewhere}]
+        return mine, is_newest and bool(unshown)
 
     async def _finished(self, subject: _Subject) -> Drawn:
         row, build, facts = subject.row, subject.build, subject.facts
@@ -279,17 +320,26 @@ class Cards:
     async def _summary(self, row: NotificationRow, extra: Extra, *, repeated: bool) -> Drawn | None:
         builds: list[Build] = []
         labels: dict[tuple[str, str], str] = {}
+        facts: dict[BuildKey, Facts] = {}
         for connection, pipeline, id_ in extra.builds:
             entry = await self._store.builds.get(BuildKey(connection=connection, pipeline=pipeline, id=id_))
             if entry is not None and self._provider_of(row.team, connection) is not None:
-                builds.append(entry[0])
-                labels[connection, pipeline] = await self._label(row, entry[0])
+                build, stored = entry
+                builds.append(of_attempt(build, stored.began_at))
+                facts[build.key] = _facts(row, stored, (), None, attempt_no=stored.attempt_no)
+                labels[connection, pipeline] = await self._label(row, build)
         if not builds:
             return None
         builds.sort(key=lambda build: build.completed_at or self._clock())
         return Drawn(
             message=summary_notification(
-                builds, labels=labels, now=self._clock(), reason=row.reason, repeated=repeated, quiet=extra.quiet
+                builds,
+                labels=labels,
+                now=self._clock(),
+                reason=row.reason,
+                repeated=repeated,
+                quiet=extra.quiet,
+                facts=facts,
             )
         )
 
@@ -355,9 +405,16 @@ def _key(row: NotificationRow) -> BuildKey:
     return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
 
 
-def _facts(row: NotificationRow, stored: BuildRow, notes: Sequence[CardNoteRow], claim: ClaimRow | None) -> Facts:
+def _facts(
+    row: NotificationRow,
+    stored: BuildRow,
+    notes: Sequence[CardNoteRow],
+    claim: ClaimRow | None,
+    *,
+    attempt_no: int,
+) -> Facts:
     """Return what the bot knows of an attempt beside its build, as one workspace may read it."""
-    is_current = stored.attempt_no == row.attempt_no
+    is_current = stored.attempt_no == attempt_no
     replaced = next((_replaced_words(note) for note in reversed(notes) if note.kind == NoteKind.REPLACED), "")
     if not replaced and not is_current:
         replaced = f"Attempt {stored.attempt_no} has replaced it"

@@ -86,8 +86,10 @@ class Notifications(Repository):
             rows: list[NotificationRow] = list((await db.exec(claim)).scalars())
         return sorted(rows, key=lambda row: (row.due_at, row.id))
 
-    async def set_sent(self, notification_id: int, *, ts: str, card: CardRow | None, now: datetime) -> None:
-        """Remember that a notification was posted, and the card that it became.
+    async def set_sent(
+        self, notification_id: int, *, ts: str, card: CardRow | None, now: datetime, extra: str = ""
+    ) -> None:
+        """Remember that a notification was posted, and the card that it became; `extra` replaces what its renderer knows.
 
         Where the build moved between drawing and posting, the card is due for an edit; so are the build's other cards in
         the channel, which may have to give way to this one.
@@ -103,6 +105,7 @@ class Notifications(Repository):
                 sent_at=now,
                 lease_until=None,
                 unsure=False,
+                **({"extra": extra} if extra else {}),
             )
             if card is not None:
                 data = values(card) | {"notification": notification_id}
@@ -147,7 +150,7 @@ class Notifications(Repository):
 
     async def readdress(self, notification_id: int, channel: str, now: datetime) -> bool:
         """Give a leased notification to another channel (or person), and return False if that one has been notified already."""
-        row_key = ("team", "link", "connection", "pipeline", "build", "attempt_no", "event")
+        row_key = ("team", "link", "connection", "pipeline", "build", "attempt_no", "event", "turn")
         other = aliased(NotificationRow)
         same = [getattr(other, name) == getattr(NotificationRow, name) for name in row_key]
         told = select(col(other.id)).where(*same, other.channel == channel, NotificationRow.id == notification_id)

@@ -1,6 +1,6 @@
 """Persist polled builds and their attempts, and return each change with the context that decisions need."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from bot.store.tables import (
     LinkRow,
     MuteRow,
     NoteKind,
+    NotificationEvent,
     NotificationRow,
     NotificationState,
     WatchRow,
@@ -40,7 +41,7 @@ ADD_ATTEMPT = put(
 )
 ADD_NOTIFICATION = put(
     "notification",
-    key=("team", "channel", "link", "connection", "pipeline", "build", "attempt_no", "event"),
+    key=("team", "channel", "link", "connection", "pipeline", "build", "attempt_no", "event", "turn"),
     replace=False,
 )
 ADD_WATCH = put("watch", key=("team", "channel", "user", "connection", "pipeline", "build"), replace=False)
@@ -63,7 +64,8 @@ class Recorded:
 
     `build` is the polled build with what was known before filled in. `finished` is the attempt whose end this is.
     `history` holds the results of its ref, those of newer builds and of its own earlier attempts among them, and
-    `target_history` those of the branch that a pull request goes to. `blocked` says that an approval has just opened.
+    `target_history` those of the branch that a pull request goes to. `blocked` says that an approval has just opened,
+    the `turn`-th of its attempt. `corrected` is the attempt where its end had been written with another conclusion.
     `needs_history` says that the store knows no earlier build of the ref, but the CI system may.
     """
 
@@ -75,6 +77,8 @@ class Recorded:
     finished: AttemptRow | None
     reopened: bool
     blocked: bool
+    turn: int = 1
+    corrected: AttemptRow | None = None
     history: tuple[AttemptRow, ...] = ()
     target_history: tuple[AttemptRow, ...] = ()
     needs_history: bool = False
@@ -141,10 +145,10 @@ class Recording(Repository):
             for entry in entries:
                 entry.row.id = ids[entry.step.build.key]
             finished = await self._end_attempts(db, entries, now, counts_after)
-            await self._correct_attempts(db, entries)
+            corrected = await self._correct_attempts(db, entries)
             await _wake_cards(db, entries, now)
             await mark_moved(db, {entry.step.build.key for entry in entries})
-            recorded = await _with_context(db, [_recorded(entry, finished) for entry in entries])
+            recorded = await _with_context(db, [_recorded(entry, finished, corrected) for entry in entries])
             return await _due_for_history(db, recorded, now) if asks_history else recorded
 
     async def record_start(
@@ -157,13 +161,15 @@ class Recording(Repository):
         notifications: Sequence[NotificationRow],
         watches: Sequence[WatchRow],
         now: datetime,
-        reopened: bool = False,
+        before: Build | None = None,
+        after_attempt: int | None = None,
     ) -> BuildRow:
         """Write a build that a person started here, with its notifications and watches, and return its row.
 
-        The notifications get the build's attempt number here. `reopened` says that an ended build runs again, even if
-        the system still shows its old end. The end is never written here, however fast it came: `record` does that
-        when it sees the build the next time.
+        The notifications get the build's attempt number here. `after_attempt` says that an ended build runs again, and
+        which attempt it was: a new one begins, even if the system still shows the old end, and even if nobody has seen
+        that end here; `before` is the build as it had ended then. The end of what begins is never written here, however
+        fast it came: `record` does that when it sees the build the next time.
         """
         async with self._write() as db:
             await self._own(db, {build.connection})
@@ -171,11 +177,14 @@ class Recording(Repository):
             old = rows.get(build.key)
             ends = await _last_ends(db, rows.values())
             known = _known(old, ends)
-            if known is not None and known.ended and reopened:
-                taken: Step | None = restart(build, known)
+            had_ended = (before is not None and before.completed) or (known is not None and known.ended)
+            if after_attempt is not None and had_ended:
+                await self._end_unseen(db, before, known, after_attempt, now)
+                taken = restart(build, known, after_attempt=after_attempt)
             else:
                 taken = step(build, known)
-            row = _row(taken, old, now, ends.get(build.key)) if taken else found(old, "The build")
+            last_end = before.completed_at if before is not None else None
+            row = _row(taken, old, now, last_end or ends.get(build.key)) if taken else found(old, "The build")
             row.completed = known is not None and known.ended and known.attempt_no == row.attempt_no
             row.started_by, row.started_team, row.started_channel = user, team, channel
             row.id = (await self._put(db, PUT_BUILD, [row]))[0][0]
@@ -186,6 +195,22 @@ class Recording(Repository):
             cards = update(CardRow).where(*of_build(CardRow, build.key)).values(edit_due_at=now)
             await db.exec(cards.execution_options(synchronize_session=False))
         return row
+
+    async def _end_unseen(
+        self, db: AsyncSession, before: Build | None, known: Known | None, attempt_no: int, now: datetime
+    ) -> None:
+        """Write the end of an attempt that nobody has seen here: it was retried before a poll came by."""
+        if (
+            before is None
+            or not before.completed
+            or (known is not None and (known.ended or known.attempt_no > attempt_no))
+        ):
+            return
+        old = (await _rows(db, [before.key])).get(before.key)
+        whole = step(before, known) or Step(build=before, attempt_no=attempt_no)
+        taken = replace(whole, attempt_no=attempt_no)
+        entry = _Entry(step=taken, known=known, row=_row(taken, old, now, None))
+        await self._end_attempts(db, [entry], now, None)
 
     async def stop_tracking(self, key: BuildKey) -> None:
         """Stop tracking a build that the provider no longer has: its cards lose their buttons and say so."""
@@ -240,8 +265,10 @@ class Recording(Repository):
                 finished[place] = row
         return finished
 
-    async def _correct_attempts(self, db: AsyncSession, entries: Iterable[_Entry]) -> None:
-        """Write corrections of an attempt that had ended already."""
+    async def _correct_attempts(
+        self, db: AsyncSession, entries: Sequence[_Entry]
+    ) -> dict[tuple[BuildKey, int], AttemptRow]:
+        """Write corrections of attempts that had ended already, and return those whose conclusion is another now."""
         corrections = [
             {
                 "of_connection": entry.row.connection,
@@ -256,6 +283,18 @@ class Recording(Repository):
         ]
         if corrections:
             await (await db.connection()).execute(CORRECT_ATTEMPT, corrections)
+        changed: dict[tuple[BuildKey, int], AttemptRow] = {}
+        for entry in entries:
+            if entry.ends or entry.known is None or not entry.step.build.completed:
+                continue
+            if entry.known.build.conclusion is entry.step.build.conclusion:
+                continue
+            key, attempt_no = entry.step.build.key, entry.step.attempt_no
+            asked = select(AttemptRow).where(*of_build(AttemptRow, key), AttemptRow.attempt_no == attempt_no)
+            row = (await db.exec(asked)).first()
+            if row is not None:
+                changed[key, attempt_no] = row
+        return changed
 
 
 def of_build(
@@ -435,7 +474,10 @@ def _ended_at(build: Build, now: datetime, *, first_seen: bool) -> datetime:
     return min(told, now) if told else now
 
 
-def _recorded(entry: _Entry, finished: dict[tuple[BuildKey, int], AttemptRow]) -> Recorded:
+Ends = Mapping[tuple[BuildKey, int], AttemptRow]
+
+
+def _recorded(entry: _Entry, finished: Ends, corrected: Ends) -> Recorded:
     taken, known = entry.step, entry.known
     was_waiting = known is not None and known.build.waiting and known.attempt_no == taken.attempt_no
     return Recorded(
@@ -447,6 +489,7 @@ def _recorded(entry: _Entry, finished: dict[tuple[BuildKey, int], AttemptRow]) -
         finished=finished.get((taken.build.key, taken.attempt_no)) if entry.ends else None,
         reopened=taken.reopened,
         blocked=taken.build.waiting and not was_waiting,
+        corrected=corrected.get((taken.build.key, taken.attempt_no)),
     )
 
 
@@ -521,10 +564,12 @@ async def _with_context(db: AsyncSession, recorded: Sequence[Recorded]) -> list[
         theirs = tuple(watch for watch in watches.get(pipeline, ()) if watch.build in {"", item.build.id})
         concerned = dict.fromkeys([(link.team, link.channel) for link in mine])
         concerned |= dict.fromkeys([(watch.team, watch.channel) for watch in theirs])
-        history, target_history = await _histories(db, item.build, item.finished) if item.finished else ((), ())
+        end = item.finished or item.corrected
+        history, target_history = await _histories(db, item.build, end) if end else ((), ())
         whole.append(
             replace(
                 item,
+                turn=await _turn(db, item) if item.blocked else 1,
                 history=history,
                 target_history=target_history,
                 links=mine,
@@ -533,6 +578,16 @@ async def _with_context(db: AsyncSession, recorded: Sequence[Recorded]) -> list[
             )
         )
     return whole
+
+
+async def _turn(db: AsyncSession, item: Recorded) -> int:
+    """Return how many approvals of an attempt there have been with the one that has just opened."""
+    asked = select(func.max(NotificationRow.turn)).where(
+        *of_build(NotificationRow, item.build.key),
+        col(NotificationRow.attempt_no) == item.attempt_no,
+        col(NotificationRow.event) == NotificationEvent.BLOCKED.value,
+    )
+    return ((await db.exec(asked)).one() or 0) + 1
 
 
 Rows = tuple[AttemptRow, ...]

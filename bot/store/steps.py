@@ -12,6 +12,7 @@ SAME_END = timedelta(seconds=1)
 
 LASTING = (
     "number",
+    "label",
     "name",
     "workflow",
     "repo",
@@ -19,6 +20,7 @@ LASTING = (
     "tag",
     "pull_request",
     "target_branch",
+    "from_fork",
     "commit",
     "message",
     "author",
@@ -66,8 +68,19 @@ def step(build: Build, known: Known | None) -> Step | None:
     return Step(build=whole, attempt_no=known.attempt_no + attempts, reopened=known.ended and not build.completed)
 
 
-def restart(build: Build, known: Known) -> Step:
-    """Return what comes of making an ended build run again, whatever the system shows of it yet."""
+def restart(build: Build, known: Known | None, *, after_attempt: int) -> Step | None:
+    """Return what comes of making an ended attempt run again, whatever the system shows of it yet.
+
+    None where the attempt after `after_attempt` has been seen already, and what is known of it is newer.
+    """
+    counted = build.attempt
+    before = known.build.attempt if known is not None else after_attempt
+    if counted is not None and before is not None and counted <= before:
+        build = replace(build, attempt=None)  # systems answer before they count
+    if known is None:
+        return Step(build=build, attempt_no=max(after_attempt + 1, counted or 1), reopened=True)
+    if known.attempt_no > after_attempt:
+        return step(build, known)
     return Step(build=_filled(build, known.build, same_attempt=False), attempt_no=known.attempt_no + 1, reopened=True)
 
 

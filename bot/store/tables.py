@@ -73,6 +73,7 @@ class NotificationEvent(StrEnum):
     DIGEST = "digest"
     BRANCH_CHANGED = "branch-changed"
     UNDRAWABLE = "undrawable"
+    CORRECTED = "corrected"
 
 
 class NoteKind(StrEnum):
@@ -256,7 +257,8 @@ class NotificationRow(Row, table=True):
     """A message to a channel or a person that is delivered once.
 
     `link` is 0 where no link but a watch or a start asked for it. `state` is a `NotificationState`, `event` a
-    `NotificationEvent`. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer.
+    `NotificationEvent`; `turn` counts the approvals of one attempt, each of which is a notification. `reason` says why
+    it was posted or not, in a person's words. `extra` is JSON for the renderer.
     `moved` says that the build has changed while the notification was being posted. In a channel notifications go out
     by `ordered_at` (the end of the build; None: `created_at`), then by the build's `number`. `first_tried_at` is when
     the first delivery was tried, `lost_leases` how often a delivery ended without a word of how.
@@ -273,6 +275,7 @@ class NotificationRow(Row, table=True):
             "build",
             "attempt_no",
             "event",
+            "turn",
             name="uq_notification_once",
         ),
         Index("ix_notification_due", "state", "due_at"),
@@ -307,6 +310,7 @@ class NotificationRow(Row, table=True):
     number: int | None = Field(default=None, sa_type=BigInteger)
     first_tried_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     lost_leases: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    turn: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
 
 
 class CardRow(Row, table=True):

@@ -144,7 +144,8 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     await actions.note_on_cards(match, context, did=did, kind=NoteKind.ACT if same else NoteKind.REPLACED)
     shown = actions.as_reopened(after) if same else after
     has_card = same and await actions.is_pressed_on_card(build, context)
-    return await actions.announce(shown, match.pipeline, context, headline=headline, reopened=same, has_card=has_card)
+    retried = match if same else None
+    return await actions.announce(shown, match.pipeline, context, headline=headline, retried=retried, has_card=has_card)
 
 
 async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:

@@ -74,13 +74,13 @@ async def announce(
     *,
     headline: str,
     watch: bool = True,
-    reopened: bool = False,
+    retried: BuildMatch | None = None,
     has_card: bool = False,
     note: str = "",
 ) -> Answer:
     """Post the live card of a build that a person started here, and watch it to its end.
 
-    With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
+    `retried` is the same build as it had ended, where it runs again. With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
     `note` is shown to the person alone: what could not be checked before the act.
     """
     conversation = context.channel or context.user
@@ -118,7 +118,8 @@ async def announce(
         notifications=[] if has_card else [card],
         watches=watches if watch else [],
         now=context.now,
-        reopened=reopened,
+        before=retried.build if retried else None,
+        after_attempt=retried.attempt_no if retried else None,
     )
     target = pipeline.provider.poll_target(build.pipeline)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
