@@ -24,7 +24,7 @@ from bot.blocks.notification import (
     outage_over,
     summary_notification,
 )
-from bot.blocks.text import DOT, Markup, mark, mention, when
+from bot.blocks.text import DOT, Markup, clean_url, link, mark, markup, mention, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
@@ -43,6 +43,8 @@ USUAL_OF = 20
 CANCELLED_IT = "cancelled it"
 """What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
+ERASED = "erased"
+"""The detail of a build that says when its logs and artifacts were erased."""
 COMING = frozenset({NotificationState.PENDING, NotificationState.LEASED})
 """The states of a notification that is about to be posted."""
 
@@ -124,6 +126,11 @@ class Cards:
         facts = _facts(row, stored, notes, claim, attempt_no=row.attempt_no)
         if stored.attempt_no != row.attempt_no:
             facts = replace(facts, starter=await self._starter_before(row))
+        if build.conclusion is Conclusion.RETRIED and not facts.replaced:
+            successor = await self._successor(build)
+            facts = replace(facts, replaced=_replaced_by(successor)) if successor is not None else facts
+        if not facts.replaced and build.details.get(ERASED):
+            facts = replace(facts, replaced=f"Its logs and artifacts were erased: {build.details[ERASED]}")
         subject = _Subject(
             row=row,
             extra=extra,
@@ -147,6 +154,21 @@ class Cards:
         rows = await self._store.notifications.of_build(_key(row), row.team)
         live = (other for other in rows if other.event == Event.STARTED and other.attempt_no == row.attempt_no)
         return next((other.user for other in live), "")
+
+    async def _successor(self, build: Build) -> Build | None:
+        """Return the build that a system made in place of one that it calls retried: the next one of the same commit."""
+        if build.commit is None or build.created_at is None:
+            return None
+        made_at = build.created_at
+        later = [
+            other
+            for other in await self._store.builds.of_commit(build.commit, [build.connection])
+            if (other.pipeline, other.name) == (build.pipeline, build.name)
+            and other.id != build.id
+            and other.created_at is not None
+            and other.created_at >= made_at
+        ]
+        return min(later, key=lambda other: other.created_at or made_at, default=None)
 
     def _verbs(self, provider: AnyProvider, build: Build, facts: Facts, *, approvals: bool) -> frozenset[str]:
         if not self._offers:
@@ -371,9 +393,9 @@ class Cards:
 
     async def _label(self, row: NotificationRow, build: Build | None) -> str:
         place = (build.connection, build.pipeline) if build else (row.connection, row.pipeline)
-        for link in await self._store.links.of_channel(row.team, row.channel):
-            if (link.connection, link.pipeline) == place:
-                return link.alias or link.name
+        for followed in await self._store.links.of_channel(row.team, row.channel):
+            if (followed.connection, followed.pipeline) == place:
+                return followed.alias or followed.name
         listed = await self._store.pipelines.get(*place)
         if listed is not None:
             return listed.name
@@ -437,8 +459,17 @@ def _facts(
     )
 
 
-def _replaced_words(note: CardNoteRow) -> str:
-    return f"{mention(note.user)} {note.text}{DOT}{when(note.at)}" if note.user else note.text
+def _replaced_words(note: CardNoteRow) -> Markup:
+    who = f"{mention(note.user)} " if note.user else ""
+    at = f"{DOT}{when(note.at)}" if note.user else ""
+    page = f"{DOT}{link(note.url, 'Open it')}" if clean_url(note.url) else ""
+    return Markup(f"{who}{markup(note.text, 300)}{at}{page}")
+
+
+def _replaced_by(successor: Build) -> Markup:
+    """Return what stands on the cards of a build that its system retried as another one."""
+    number = successor.label or successor.number
+    return Markup(f"Retried as {link(successor.web_url, f'#{number}' if number is not None else 'a new build')}")
 
 
 def _decision(extra: Extra, facts: Facts, provider: AnyProvider, build: Build) -> Markup | str:

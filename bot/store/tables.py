@@ -342,7 +342,8 @@ class CardRow(Row, table=True):
 class CardNoteRow(Row, table=True):
     """A line on the cards of one attempt of a build in one workspace: what a person did about it, or what replaced it.
 
-    `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone.
+    `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone. `url` is the page
+    of what replaced the build.
     """
 
     __tablename__ = "card_note"
@@ -357,6 +358,7 @@ class CardNoteRow(Row, table=True):
     kind: str = NoteKind.ACT.value
     user: str = ""
     text: str
+    url: str = Field(default="", sa_column_kwargs={"server_default": ""})
     at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 

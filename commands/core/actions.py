@@ -167,8 +167,13 @@ async def is_pressed_on_card(build: Build, context: Context) -> bool:
     )
 
 
-async def note_on_cards(match: BuildMatch, context: Context, *, did: str, kind: NoteKind = NoteKind.ACT) -> None:
-    """Write on a build's cards what the person did about it; `did` is mrkdwn that goes after a name ("cancelled it")."""
+async def note_on_cards(
+    match: BuildMatch, context: Context, *, did: str, kind: NoteKind = NoteKind.ACT, by: Build | None = None
+) -> None:
+    """Write on a build's cards what the person did about it; `did` is mrkdwn that goes after a name ("cancelled it").
+
+    `by` is the build that replaced it.
+    """
     by_terminal = context.source is Source.TERMINAL
     await context.store.cards.note(
         match.build.key,
@@ -177,6 +182,7 @@ async def note_on_cards(match: BuildMatch, context: Context, *, did: str, kind: 
         text=f"{actor(context)} {did}" if by_terminal else did,
         user="" if by_terminal else context.user,
         kind=kind,
+        url=(by.web_url or "") if by is not None else "",
         at=context.now,
     )
     context.services.wake_outbox()

@@ -1,4 +1,4 @@
-"""Each approval of an attempt is a notification of its own: `turn` counts them.
+"""Each approval of an attempt is a notification of its own: `turn` counts them. A note on a card may link to what replaced its build.
 
 The unique constraint grows by the column, so processes of the version before cannot add notifications any more.
 
@@ -22,6 +22,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("turn", sa.Integer(), server_default="1", nullable=False))
         batch_op.drop_constraint("uq_notification_once", type_="unique")
         batch_op.create_unique_constraint("uq_notification_once", [*KEY, "turn"])
+    with op.batch_alter_table("card_note", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("url", sa.String(), server_default="", nullable=False))
 
 
 def downgrade() -> None:
@@ -30,3 +32,5 @@ def downgrade() -> None:
         batch_op.drop_constraint("uq_notification_once", type_="unique")
         batch_op.create_unique_constraint("uq_notification_once", KEY)
         batch_op.drop_column("turn")
+    with op.batch_alter_table("card_note", schema=None) as batch_op:
+        batch_op.drop_column("url")
