@@ -375,6 +375,18 @@ def failure_words(message: str, limit: int, *, job: str | None = None) -> str:
     return shorter or line
 
 
+def failure_text(message: str, limit: int, *, job: str | None = None, most: int = 3) -> list[str]:
+    """Return the first lines of an error's message that say something, as raw text, each cleaned and its secrets masked.
+
+    Secrets are masked before the lines are taken apart: a key may go over several of them.
+    """
+    cleaned = redact(clean_message(message, most * (4 * limit + 1000)))
+    lines = [line for text in cleaned.splitlines() if (line := one_line(text, limit))][:most]
+    if lines and job:
+        lines[0] = lines[0].removeprefix(f"{job}: ") or lines[0]
+    return lines
+
+
 def lines_of(*lines: str) -> str:
     """Return the lines that say something, one below the other."""
     return "\n".join(line for line in lines if line)

@@ -1,6 +1,7 @@
 """The messages of notifications: a build ended, an approval waits, a CI system is out of reach."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import assert_never
@@ -17,7 +18,7 @@ from bot.blocks.lines import (
     commit_line,
     commit_words,
     counts_line,
-    failure_words,
+    failure_text,
     first_line,
     lines_of,
     note_lines,
@@ -70,6 +71,21 @@ class Counts(Enum):
     UNAVAILABLE = "unavailable"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What failed first in a build, how many more failures there are, and how often it fails where it is flaky.
+
+    `flaky_of` is (times it failed, results looked through) on `ref`, where the same commit passed as well.
+    """
+
+    first: Issue | None = None
+    more: int = 0
+    flaky_of: tuple[int, int] | None = None
+    ref: str = ""
+
+
+NO_FAILURES = Failures()
+
 _COUNTS_WORDS = {Counts.READ: "", Counts.PENDING: "_counting issues …_", Counts.UNAVAILABLE: "Counts not available"}
 
 
@@ -83,8 +99,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     now: datetime,
     actions: frozenset[str] = frozenset(),
     attempt_no: int = 1,
-    first_failure: Issue | None = None,
-    more_failures: int = 0,
+    failures: Failures = NO_FAILURES,
     late: bool = False,
     repeated: bool = False,
     mention: str | None = None,
@@ -114,7 +129,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
         outcome if outcome != sentence and not facts.cancelled_by else "",
         commit_line(build, starter=facts.starter),
         counts_line(build.issues, transition) or _COUNTS_WORDS[counts],
-        _failure_line(first_failure, more_failures),
+        *_failure_lines(failures),
         *note_lines(facts),
     )
     small = closing_line(
@@ -220,21 +235,34 @@ def _neither(build: Build, cancelled_by: str) -> Markup:
     return Markup("No earlier result to compare with")
 
 
-def _failure_line(failure: Issue | None, more: int) -> str:
-    """Return line 5: the first failure, cleaned and masked, and how many more there are."""
-    rest = f"{DOT}+{more} more" if more > 0 else ""
+def _failure_lines(failures: Failures) -> list[str]:
+    """Return line 5: the first failure on up to three lines, cleaned and masked, and how many more there are."""
+    failure, rest = failures.first, f"{DOT}+{failures.more} more" if failures.more > 0 else ""
     if failure is None:
-        return rest.removeprefix(DOT)
+        return [rest.removeprefix(DOT)] if rest else []
     place = failure.file or ""
     if place and failure.line is not None:
         place += f":{failure.line}"
     job = step_name(failure.job) if failure.job else ""
     named = STEP.join(safe(part, 90) for part in (job, place) if part)
-    words = step_name(failure_words(failure.message, 200, job=failure.job))
+    first, *below = failure_text(failure.message, 200, job=failure.job) or [""]
+    words = step_name(first)
     message = safe(words.removeprefix(f"{job}: ") if job else words, 200) or "no message"
     target = clean_url(failure.url)
     seen = f"{DOT}{link(redact(target), 'see it')}" if target else ""
-    return f"✕ {named} — {message}{seen}{rest}" if named else f"✕ {message}{seen}{rest}"
+    return [
+        f"✕ {named} — {message}{seen}{rest}" if named else f"✕ {message}{seen}{rest}",
+        *(f"      {safe(line, 200)}" for line in below),
+        *_flaky_line(failures),
+    ]
+
+
+def _flaky_line(failures: Failures) -> list[str]:
+    if failures.flaky_of is None:
+        return []
+    failed, results = failures.flaky_of
+    where = f" on {code(failures.ref, 80)}" if failures.ref else ""
+    return [f"Flaky: failed {failed} of the last {results}{where}, and the same commit passed"]
 
 
 def summary_notification(

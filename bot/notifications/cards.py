@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 
-import msgspec
-
 from bot.blocks.available_actions import available_actions
 from bot.blocks.build import build_card, short_card
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, context, sections
 from bot.blocks.notification import (
+    NO_FAILURES,
     Counts,
+    Failures,
     approval_notification,
     branch_changed,
     notification,
@@ -27,7 +27,8 @@ from bot.blocks.notification import (
 from bot.blocks.text import DOT, Markup, clean_url, link, mark, markup, mention, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
-from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
+from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Ref, RefKind, Status
+from bot.notifications.failures import flakiness, unpack_failures
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
 from bot.providers.base.capabilities import Capability
@@ -40,6 +41,7 @@ from bot.store.tables import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NoteKi
 from bot.store.times import of_attempt
 
 USUAL_OF = 20
+FLAKY_AMONG = 30
 CANCELLED_IT = "cancelled it"
 """What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
@@ -297,16 +299,14 @@ class Cards:
     async def _finished(self, subject: _Subject) -> Drawn:
         row, build, facts = subject.row, subject.build, subject.facts
         attempt = await self._store.attempts.get(_key(row), row.attempt_no)
-        ended_build, failures, total, counts = build, tuple[Issue, ...](), 0, Counts.READ
+        ended_build, failures, counts = build, NO_FAILURES, Counts.READ
         rerun = await self._rerun(row, subject.stored, build)
         if facts.cancelled_by:
             facts = replace(facts, notes=tuple(note for note in facts.notes if note.text != CANCELLED_IT))
         if attempt is not None:
             ended_build = _as_ended(build, attempt) if subject.is_over else _with_end(build, attempt)
             facts = replace(facts, approval_seconds=attempt.approval_seconds)
-            if attempt.failures:
-                failures = msgspec.json.decode(attempt.failures, type=tuple[Issue, ...])
-                total = attempt.failures_total
+            failures = await self._failures(ended_build, attempt)
             if subject.provider.can(Capability.COUNTS) and not attempt.counts:
                 gave_up = attempt.counts_tries == COUNTS_GIVEN_UP
                 counts = Counts.PENDING if attempt.counts_due_at else Counts.UNAVAILABLE if gave_up else Counts.READ
@@ -328,8 +328,7 @@ class Cards:
             attempt_no=row.attempt_no,
             rerun=rerun,
             rerun_no=subject.stored.attempt_no,
-            first_failure=failures[0] if failures else None,
-            more_failures=max(total - 1, 0),
+            failures=failures,
             late=subject.extra.late,
             repeated=subject.repeated,
             mention=await self._mention(row, subject.extra, subject.provider, build),
@@ -338,6 +337,25 @@ class Cards:
             facts=facts,
         )
         return Drawn(message=message, card=True)
+
+    async def _failures(self, build: Build, attempt: AttemptRow) -> Failures:
+        """Return what failed first in an attempt, and whether it is known as flaky on its ref."""
+        kept = unpack_failures(attempt)
+        if not kept:
+            return NO_FAILURES
+        ref = build.history_ref
+        history = (
+            await self._store.attempts.of_ref(build.connection, build.pipeline, ref, limit=FLAKY_AMONG)
+            if ref is not None
+            else []
+        )
+        flaky = flakiness(kept[0], history)
+        return Failures(
+            first=kept[0],
+            more=max(attempt.failures_total - 1, 0),
+            flaky_of=(flaky.failed, flaky.results) if flaky is not None else None,
+            ref=build.ref or "",
+        )
 
     async def _summary(self, row: NotificationRow, extra: Extra, *, repeated: bool) -> Drawn | None:
         builds: list[Build] = []
