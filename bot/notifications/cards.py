@@ -195,11 +195,13 @@ class Cards:
             build = _as_ended(build, attempt) if attempt is not None else build
         approvals = await self._approvals(subject.provider, build) if not subject.is_over else ()
         live = not build.completed and not subject.is_over
-        other = await self._full_card(row, build, waits=bool(approvals))
+        other = await self._full_card(row, build, has_approvals=bool(approvals))
         if other is not None:
             line = short_card(build, label=subject.label, starter=row.user or subject.facts.starter)
             message = _marked(line, repeated=subject.repeated)
-            return Drawn(message=message, live=live, card=True, waits=other.state in COMING)
+            is_coming = other.state in COMING
+            is_decided = other.event == Event.BLOCKED and not approvals  # and the next poll shows what comes of it
+            return Drawn(message=message, live=live, card=True, waits=is_coming or is_decided)
         card = build_card(
             build,
             label=subject.label,
@@ -227,14 +229,18 @@ class Cards:
         )
         return None if has_card else build
 
-    async def _full_card(self, row: NotificationRow, build: Build, *, waits: bool) -> NotificationRow | None:
-        """Return the notification that is the full card of a build in the channel, or is about to be; None if none is."""
+    async def _full_card(self, row: NotificationRow, build: Build, *, has_approvals: bool) -> NotificationRow | None:
+        """Return the notification that is the full card of a build in the channel, or is about to be; None if none is.
+
+        The card of an approval stays that while its build is known to wait, even if it was decided a moment ago.
+        """
         candidates = [
             other
             for other in await self._store.notifications.of_build(_key(row), row.team)
             if (other.channel, other.attempt_no, other.thread) == (row.channel, row.attempt_no, row.thread)
             and (other.state == NotificationState.SENT or other.state in COMING)
-            and (other.event == Event.FINISHED or (other.event == Event.BLOCKED and waits and build.waiting))
+            and (other.event == Event.FINISHED or (other.event == Event.BLOCKED and build.waiting))
+            and (other.event == Event.FINISHED or has_approvals or Extra.of(other.extra).text)
         ]
         posted = [other for other in candidates if other.state == NotificationState.SENT]
         return next(iter(posted or candidates), None)
@@ -523,6 +529,11 @@ def _as_ended(build: Build, attempt: AttemptRow) -> Build:
         conclusion=Conclusion(attempt.conclusion) if attempt.conclusion else None,
         status=Status.COMPLETED,
         waiting=False,
+        # These are the present attempt's.
+        raw_state=None,
+        reason=None,
+        jobs=None,
+        details={},
     )
 
 

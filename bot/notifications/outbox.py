@@ -458,10 +458,9 @@ class Outbox:
             await self._store.notifications.add([decisions.next_approval_row(notification, self._clock())])
             self._awake.set()
         if drawn.waits:
-            again_at = self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS)
-            await self._store.cards.set_edited(
-                number, shown=card.shown, live=True, now=self._clock(), again_at=again_at
-            )
+            now = self._clock()
+            later = now + timedelta(seconds=EDIT_AGAIN_SECONDS)
+            await self._store.cards.set_edited(number, shown=card.shown, live=True, now=now, again_at=later)
             return
         try:
             await self._update(card, drawn.message)

@@ -11,6 +11,7 @@ from bot.core.models import Approval, Build, Conclusion, Person
 from bot.monitoring.poller import Pace, Poller
 from bot.notifications.cards import Cards
 from bot.notifications.decisions import started_row
+from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
@@ -424,3 +425,38 @@ async def test_a_typed_retry_of_a_build_that_nobody_has_seen_here_has_the_times_
     assert "Passed on a rerun of the same commit after 12 h 00 m and 1 red build: flaky" in full
     assert "40 s" in full
     assert "attempt 2" in full
+
+
+async def test_the_card_of_an_earlier_attempt_says_nothing_that_its_system_reports_of_the_later_one(
+    bench: Bench,
+) -> None:
+    await bench.see(ended(number=412, conclusion=RED, raw_state="failed", completed_at=bench.clock()))
+    await bench.see(running(number=412, raw_state="running"), minutes=2)
+    passed = ended(
+        number=412, raw_state="passed", reason="all is well", completed_at=bench.clock() + timedelta(minutes=2)
+    )
+    await bench.see(passed, minutes=2)
+    earlier, later = bench.said()
+    assert "Failed:" not in earlier
+    assert "all is well" not in earlier
+    assert "Attempt 2 has replaced it" in earlier
+    assert "Passed: all is well" in later
+
+
+async def test_the_live_card_stays_one_line_until_a_poll_shows_what_came_of_a_decision(bench: Bench) -> None:
+    await bench.start(running(number=412))
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    (row,) = [row for row in await bench.store.notifications.of_build(key()) if row.event == Event.BLOCKED]
+    decided = replace(Extra.of(row.extra), text="Approved by @U7").as_json()
+    bench.works.open_approvals.clear()
+    bench.clock.go(seconds=20)
+    await bench.store.notifications.revise(row.id or 0, decided, bench.clock())
+    await bench.store.cards.redraw(key(), team=TEAM, at=bench.clock())
+    await bench.deliver()
+    assert [lines(text) for text in bench.said()] == [1, 1]
+    assert "Approved by @U7" in bench.said()[1]
+    await bench.see(running(number=412, raw_state="on"))
+    live, approved = bench.said()
+    assert "RUNNING" in live
+    assert lines(approved) == 1
