@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from bot.blocks.plain import as_text
-from bot.core.models import Approval, Build, Conclusion, Person
+from bot.core.models import Approval, Build, Conclusion, Person, Status
 from bot.monitoring.poller import Pace, Poller
 from bot.notifications.cards import Cards
 from bot.notifications.decisions import started_row
@@ -16,7 +16,7 @@ from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
-from bot.store.tables import NotificationRow
+from bot.store.tables import NoteKind, NotificationRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
@@ -460,3 +460,104 @@ async def test_the_live_card_stays_one_line_until_a_poll_shows_what_came_of_a_de
     live, approved = bench.said()
     assert "RUNNING" in live
     assert lines(approved) == 1
+
+
+async def retry(bench: Bench, before: Build) -> None:
+    """Retry a build by a typed command, as commands do."""
+    again = replace(before, status=Status.IN_PROGRESS, conclusion=None, completed_at=None)
+    card = started_row(
+        again,
+        team=TEAM,
+        channel=CHANNEL,
+        user="U7",
+        headline="@U7 retried it",
+        response_url="",
+        thread="",
+        now=bench.clock(),
+    )
+    await bench.store.recording.record_start(
+        again,
+        team=TEAM,
+        channel=CHANNEL,
+        user="U7",
+        notifications=[card],
+        watches=[watch(before.id, channel=CHANNEL, user="U7", why="started")],
+        now=bench.clock(),
+        before=before,
+        after_attempt=1,
+    )
+    await bench.deliver()
+
+
+async def test_a_typed_retry_is_two_more_messages_and_the_old_card_has_no_buttons_of_acts(bench: Bench) -> None:
+    failed = ended(number=412, conclusion=RED, completed_at=bench.clock())
+    await bench.see(failed)
+    await retry(bench, failed)
+    old, live = bench.said()
+    assert "Attempt 2 has replaced it" in old
+    assert "/build retry" not in old
+    assert "RUNNING" in live
+    await bench.see(ended(number=412, completed_at=bench.clock() + timedelta(seconds=50)), seconds=60)
+    assert len(bench.said()) == 3
+    assert lines(bench.said()[1]) == 1
+
+
+async def test_a_rebuild_is_two_messages_of_the_new_build(bench: Bench) -> None:
+    await bench.see(ended(number=412, conclusion=RED, completed_at=bench.clock()))
+    page = "https://ci.example/413"
+    replaced = NoteKind.REPLACED
+    at = bench.clock()
+    await bench.store.cards.note(
+        key(), 1, team=TEAM, user="U7", text="rebuilt it as #413", kind=replaced, url=page, at=at
+    )
+    await bench.start(running("b2", number=413, web_url=page))
+    await bench.see(ended("b2", number=413, completed_at=bench.clock(), web_url=page), minutes=2)
+    old, live, full = bench.said()
+    assert "@U7 rebuilt it as #413" in old
+    assert f"Open it ({page})" in old
+    assert "/build" not in old
+    assert lines(live) == 1
+    assert "FIXED" in full
+
+
+@pytest.mark.parametrize("conclusion", [Conclusion.CANCELLED, Conclusion.FAILED])
+async def test_a_rejected_or_cancelled_build_is_its_approval_and_its_end(bench: Bench, conclusion: Conclusion) -> None:
+    await bench.start(running(number=412))
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    bench.works.open_approvals.clear()
+    await bench.see(ended(number=412, conclusion=conclusion, completed_at=bench.clock()), minutes=2)
+    assert len(bench.said()) == 3
+    assert len(full_cards(bench)) == 1
+
+
+async def test_a_restart_in_the_middle_posts_nothing_twice(bench: Bench, store: Store) -> None:
+    await bench.start(running(number=412))
+    bench.clock.go(seconds=20)
+    await bench.poller.record([ended(number=412, conclusion=RED, completed_at=bench.clock())], bench.works)
+    again = Bench(store, bench.clock)
+    again.slack = bench.slack
+    again.outbox._slack = cast("Any", bench.slack)
+    await store.notifications.release_leases(bench.clock())
+    await again.deliver()
+    assert len(again.said()) == 2
+    assert len(full_cards(again)) == 1
+
+
+async def test_a_webhook_and_a_poll_of_one_end_and_several_who_asked_are_one_post(bench: Bench) -> None:
+    await bench.store.watches.add(watch(channel=CHANNEL, user="U8"))
+    await bench.store.watches.add(watch("", channel=CHANNEL, user="U9"))
+    await bench.see(running(number=412))
+    end = ended(number=412, conclusion=RED, completed_at=bench.clock())
+    await bench.see(end)
+    await bench.see(replace(end, updated_at=bench.clock()))
+    assert len(bench.said()) == 1
+
+
+async def test_the_card_of_a_build_that_was_erased_elsewhere_says_so(bench: Bench) -> None:
+    end = ended(number=412, conclusion=RED, completed_at=bench.clock())
+    await bench.see(end)
+    await bench.see(replace(end, details={"erased": "2026-03-04 12:00 UTC"}), minutes=2)
+    (text,) = bench.said()
+    assert "Its logs and artifacts were erased: 2026-03-04 12:00 UTC" in text
+    assert "/build" not in text
