@@ -157,6 +157,7 @@ FIELDS: Mapping[str, Callable[[Build], str]] = {
     "Waited in the queue": lambda build: _seconds(build.waited_seconds),
     "Issues": lambda build: _counts(build.issues),
     "Jobs": lambda build: _jobs(build.jobs),
+    "Rebuilt from": _code("rebuilt_from"),
     "Page": lambda build: link(build.web_url, "open") if build.web_url else "",
 }
 """What each line is called, and what stands on it; empty where it is unknown."""

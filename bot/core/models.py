@@ -191,7 +191,8 @@ class Build:
     `id` is what the provider's calls take, `number` what people say. `attempt` counts attempts where the system
     does. `raw_state` is the vendor's own word, `reason` what it says beyond our conclusion (`errored`, `cancelled by a
     newer build`). `waiting` says that an approval is open. `jobs` counts jobs by the words of `Status` and `Conclusion`.
-    `details` is what else the vendor reports, by a plain name: coverage, runner, stage.
+    `details` is what else the vendor reports, by a plain name: coverage, runner, stage. `rebuilt_from` is the id of the
+    build of the same pipeline that this one was made from, where the system tells.
     """
 
     connection: str
@@ -227,6 +228,7 @@ class Build:
     issues: IssueCounts = field(default_factory=IssueCounts)
     jobs: Mapping[str, int] | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    rebuilt_from: str | None = None
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""

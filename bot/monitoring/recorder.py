@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
-from bot.core.models import Build
+from bot.core.models import Build, BuildKey
 from bot.notifications import decisions
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
@@ -42,6 +42,7 @@ class Recorder:
             await tx.notifications.add(rows)
             for item in recorded:
                 await _correct(tx, item, _called(item.build), now)
+                await _replace(tx, item, now)
                 if item.finished is not None and any(watch.build for watch in item.watches):
                     await tx.watches.end(item.build.key)
         return recorded
@@ -61,6 +62,14 @@ async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -
     changed = decisions.corrections(decided, claims, cause, now)
     await tx.notifications.correct(changed.extras, now)
     await tx.notifications.add(changed.replies)
+
+
+async def _replace(tx: Transaction, item: Recorded, now: datetime) -> None:
+    """Say on the cards of a build that somebody rebuilt at the CI system's own page what stands in its place."""
+    build = item.build
+    if item.first_seen and build.rebuilt_from is not None and build.rebuilt_from != build.id:
+        old = BuildKey(connection=build.connection, pipeline=build.pipeline, id=build.rebuilt_from)
+        await tx.recording.replace(old, text=f"Rebuilt as {_called(build)}", url=build.web_url or "", now=now)
 
 
 def _called(build: Build) -> str:

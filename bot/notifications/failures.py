@@ -55,10 +55,10 @@ def _issue_of(test: TestCase) -> Issue:
     return Issue(kind=IssueKind.TEST_FAILURE, message=message, file=test.file)
 
 
-def in_order(issues: Iterable[Issue], known: AbstractSet[str]) -> list[Issue]:
-    """Return failures in the order of what they tell: tests before steps, new ones before `known` signatures."""
+def in_order(issues: Iterable[Issue], seen_before: AbstractSet[str]) -> list[Issue]:
+    """Return failures in the order of what they tell: tests before steps, new ones before those `seen_before` by their signatures."""
     failures = [issue for issue in issues if issue.kind in _KINDS]
-    return sorted(failures, key=lambda issue: (_KINDS.index(issue.kind), signature(issue) in known))
+    return sorted(failures, key=lambda issue: (_KINDS.index(issue.kind), signature(issue) in seen_before))
 
 
 def pack_failures(failures: Sequence[Issue]) -> str:

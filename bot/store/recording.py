@@ -224,10 +224,13 @@ class Recording(Repository):
             ):
                 await db.exec(statement.execution_options(synchronize_session=False))
 
-    async def replace(self, key: BuildKey, *, text: str, now: datetime) -> None:
-        """Take the buttons from all cards of a build, and say on them what stands in its place ("Rebuilt as #413")."""
+    async def replace(self, key: BuildKey, *, text: str, url: str = "", now: datetime) -> None:
+        """Take the buttons from all cards of a build, and say on them what stands in its place ("Rebuilt as #413").
+
+        `url` is the page of what replaced it.
+        """
         async with self._write() as db:
-            await _note_replaced(db, key, text, now)
+            await _note_replaced(db, key, text, now, url=url)
 
     async def _entries(self, db: AsyncSession, builds: Sequence[Build], now: datetime) -> list[_Entry]:
         rows = await _rows(db, {build.key for build in builds})
@@ -318,7 +321,7 @@ async def redraw_cards(db: AsyncSession, key: BuildKey, count: int, now: datetim
     await db.exec(cards.execution_options(synchronize_session=False))
 
 
-async def _note_replaced(db: AsyncSession, key: BuildKey, text: str, now: datetime) -> None:
+async def _note_replaced(db: AsyncSession, key: BuildKey, text: str, now: datetime, *, url: str = "") -> None:
     """Write on all cards of a build that something else stands in its place, and have them drawn anew."""
     places = select(CardRow.team, CardRow.attempt_no).where(*of_build(CardRow, key)).distinct()
     for team, attempt_no in list(await db.exec(places)):
@@ -331,6 +334,7 @@ async def _note_replaced(db: AsyncSession, key: BuildKey, text: str, now: dateti
                 attempt_no=attempt_no,
                 kind=NoteKind.REPLACED.value,
                 text=text,
+                url=url,
                 at=now,
             )
         )

@@ -28,6 +28,7 @@ LASTING = (
     "triggered_by_type",
     "created_at",
     "web_url",
+    "rebuilt_from",
 )
 """What does not change in a build's life: a list that leaves it out takes nothing away from a fuller answer."""
 

@@ -102,6 +102,7 @@ WHOLE = Build(
     issues=IssueCounts(errors=1, warnings=2, analyzer_warnings=3, test_failures=4, tests_total=5),
     jobs={"passed": 6},
     details={"coverage": "81 %", "runner": "mac-3"},
+    rebuilt_from="run-880",
 )
 
 

@@ -601,6 +601,19 @@ async def test_a_failing_test_is_named_before_the_exit_status_of_the_job_that_ra
     assert attempt.failures_total == 2
 
 
+async def test_a_test_that_did_not_fail_before_is_named_before_those_that_did(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.ISSUES, Capability.TESTS)
+    for number, names in (("1", ("old",)), ("2", ("old", "new"))):
+        harness.works.known_tests[f"b{number}"] = tuple(TestCase(name=name, outcome=Outcome.FAILED) for name in names)
+        at = harness.clock()
+        harness.works.put(ended(f"b{number}", number=int(number), conclusion=RED, completed_at=at, created_at=at))
+        await harness.tick(seconds=61)
+        await harness.tick(seconds=1)
+    attempt = await harness.store.attempts.get(key("b2"), 1)
+    assert attempt is not None
+    assert [issue.message for issue in unpack_failures(attempt)] == ["new", "old"]
+
+
 async def test_counts_that_can_not_be_read_are_tried_three_times(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:

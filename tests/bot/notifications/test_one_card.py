@@ -561,3 +561,13 @@ async def test_the_card_of_a_build_that_was_erased_elsewhere_says_so(bench: Benc
     (text,) = bench.said()
     assert "Its logs and artifacts were erased: 2026-03-04 12:00 UTC" in text
     assert "/build" not in text
+
+
+async def test_the_card_of_a_build_that_was_rebuilt_elsewhere_links_to_the_new_one(bench: Bench) -> None:
+    await bench.see(ended(number=412, conclusion=RED, completed_at=bench.clock()))
+    page = "https://ci.example/413"
+    await bench.see(running("b2", number=413, rebuilt_from="b1", web_url=page), minutes=2)
+    (text,) = bench.said()
+    assert "Rebuilt as #413" in text
+    assert f"Open it ({page})" in text
+    assert "/build" not in text
