@@ -37,6 +37,15 @@ class ButtonOrder:
     buttons: tuple[str, ...]
     menu: tuple[str, ...]
 
+    def offering(self, allowed: AbstractSet[str]) -> "ButtonOrder":
+        """Return the order without what a build does not offer; where it cannot be retried, *Rebuild* is in that place."""
+        stands_for = {"retry": "rebuild"} if "retry" not in allowed else {}
+        buttons = tuple(dict.fromkeys(stands_for.get(verb, verb) for verb in self.buttons))
+        return ButtonOrder(
+            buttons=tuple(verb for verb in buttons if verb in allowed),
+            menu=tuple(verb for verb in self.menu if verb in allowed and verb not in buttons),
+        )
+
 
 _RUNNING = ButtonOrder(buttons=("cancel", "watch"), menu=("logs", "mute", "issues", "settings"))
 _DECIDING = ButtonOrder(buttons=(), menu=("cancel", "watch", "logs", "mute", "settings"))

@@ -54,9 +54,9 @@ def build_buttons(
     if build.conclusion is Conclusion.RETRIED:
         return (actions(link_button("Open", build.web_url)),)
     deciding = _approval_rows(build, approvals, allowed=allowed, attempt_no=attempt_no)
-    order = button_order(build, decides=bool(deciding))
+    order = button_order(build, decides=bool(deciding)).offering(allowed)
     shown, rest = (
-        [_offer(verb, build, attempt_no=attempt_no, watched=watched) for verb in verbs if verb in allowed]
+        [_offer(verb, build, attempt_no=attempt_no, watched=watched) for verb in verbs]
         for verbs in (order.buttons, order.menu)
     )
     row = actions(link_button("Open", build.web_url), *(button(label, words) for label, words in shown), menu(rest[:5]))

@@ -128,6 +128,13 @@ def test_a_running_build_of_a_system_without_cancel_shows_open_and_watch_and_the
     assert _row("cancel", "watch", "mute", **running) == (["Open", "Cancel", "Watch"], ["Mute 2 h"])
 
 
+def test_a_red_build_that_cannot_be_retried_offers_to_rebuild_it_in_that_place() -> None:
+    red = {"status": Status.COMPLETED, "conclusion": Conclusion.FAILED}
+    assert _row("logs", "rebuild", "claim", "tests", **red) == (["Open", "Logs", "Rebuild", "I'm on it"], ["Tests"])
+    both = _row("logs", "rebuild", "retry", "claim", "tests", **red)
+    assert both == (["Open", "Logs", "Retry failed", "I'm on it"], ["Rebuild", "Tests"])
+
+
 @pytest.mark.parametrize(("conclusion", "shown"), [(Conclusion.FAILED, ["Open"]), (Conclusion.PASSED, ["Open"])])
 def test_what_belongs_into_the_menu_never_takes_an_empty_place_of_a_button(
     conclusion: Conclusion, shown: list[str]
