@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.blocks.buttons import build_buttons
+from bot.blocks.details import detail_lines
 from bot.blocks.lines import (
     NO_FACTS,
+    NO_FACTS_OF_ANY,
     Facts,
     approval_lines,
     build_line,
@@ -15,24 +17,23 @@ from bot.blocks.lines import (
     commit_line,
     commit_words,
     counts_line,
-    details_line,
     first_line,
     jobs_line,
     lines_of,
     note_lines,
+    outcome_line,
     progress_line,
-    raw_state_line,
     spelled,
     worst,
 )
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
 from bot.blocks.text import bold, code, escape, link, mark, markup, mention, plural, safe
-from bot.core.models import Approval, Build
+from bot.core.models import Approval, Build, BuildKey
 
 __all__ = ["build_card", "build_line", "build_list", "commit_list", "short_card"]
 
 
-def build_card(
+def build_card(  # noqa: PLR0913 - all but the build are named, and each is one thing a line needs
     build: Build,
     *,
     label: str,
@@ -46,15 +47,16 @@ def build_card(
     note: str | None = None,
     watched: bool = False,
     facts: Facts = NO_FACTS,
+    with_details: bool = False,
 ) -> Message:
     """Return the live card of a build in whatever state it is.
 
     `actions` are the verbs to offer. `headline` is the sentence of line 2 (who started it, what replaced it), `note`
-    one more below; both are plain text unless they are `Markup`. `usual_seconds` draws the ten cells while it runs.
+    one more below; both are plain text unless they are `Markup`. `with_details` adds what else the system reports of it. `usual_seconds` draws the ten cells while it runs.
     """
     state_mark = mark(build)
     if build.completed:
-        middle = lines_of(counts_line(build.issues), details_line(build), raw_state_line(build))
+        middle = counts_line(build.issues)
     else:
         middle = lines_of(jobs_line(build), progress_line(build, usual_seconds=usual_seconds, now=now, facts=facts))
     questions = (
@@ -64,8 +66,10 @@ def build_card(
     )
     body = lines_of(
         markup(headline) if headline else "",
+        outcome_line(build),
         commit_line(build, starter=facts.starter, says_starter=not headline),
         middle,
+        *(detail_lines(build) if with_details else ()),
         *questions,
         *note_lines(facts),
         markup(note, 500) if note else "",
@@ -125,9 +129,16 @@ def build_list(
     now: datetime,
     footer: str | None = None,
     more_command: str | None = None,
+    facts: Mapping[BuildKey, Facts] = NO_FACTS_OF_ANY,
 ) -> Message:
-    """Return builds one a line, in the order given. `labels` names pipelines by (connection, pipeline)."""
-    lines = [build_line(build, label=_label(build, labels), now=now) for build in builds]
+    """Return builds one a line, in the order given.
+
+    `labels` names pipelines by (connection, pipeline); `facts` holds what the bot knows beside the builds.
+    """
+    lines = [
+        build_line(build, label=_label(build, labels), now=now, facts=facts.get(build.key, NO_FACTS))
+        for build in builds
+    ]
     spoken_lines = [build_words(build, label=_label(build, labels)) for build in builds[:3]]
     blocks: list[Block] = [section(bold(title)), *sections(lines or ["No builds."])]
     if footer:
@@ -145,6 +156,7 @@ def commit_list(
     connection_labels: Mapping[str, str],
     now: datetime,
     footer: str | None = None,
+    facts: Mapping[BuildKey, Facts] = NO_FACTS_OF_ANY,
 ) -> Message:
     """Return the builds of one commit as one card: a row for each system, its builds below."""
     systems: dict[str, list[Build]] = {}
@@ -154,7 +166,10 @@ def commit_list(
     for connection, mine in systems.items():
         shown = worst(mine)
         rows.append(f"{shown.shape} {bold(connection_labels.get(connection, connection), 60)}")
-        rows += [f"      {build_line(build, label=_label(build, labels), now=now)}" for build in mine]
+        rows += [
+            f"      {build_line(build, label=_label(build, labels), now=now, facts=facts.get(build.key, NO_FACTS))}"
+            for build in mine
+        ]
     known = next((build for build in builds if build.subject), None)
     about = commit_line(known) if known else code(sha[:7])
     counted = f"{plural(len(builds), 'build')} of {safe(sha[:7])}"

@@ -265,7 +265,7 @@ def on_branch(build: Build, globs: Sequence[str], default: str) -> bool:
         if not default:
             return True
         if ref is None:
-            return not build.from_fork and not build.branch
+            return not (build.from_fork or build.branch or build.trigger is Trigger.MERGE_REQUEST)
         return ref.kind is RefKind.BRANCH and composed(ref.name) == composed(default)
     name = str(ref) if ref is not None and ref.kind is not RefKind.BRANCH else ref.name if ref is not None else ""
     plus = [glob for glob in globs if not glob.startswith("!")]

@@ -63,13 +63,18 @@ RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 class Drawn:
     """A notification as it is to be shown now.
 
-    `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build.
+    `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build. `waits`
+    says that a message which stands already is to stay as it is, for another one is about to take its place. `steps` are
+    the approvals that it shows, `next_approval` says that another one is open which no card shows yet.
     """
 
     message: Message
     live: bool = False
     card: bool = False
     moves: bool = False
+    waits: bool = False
+    steps: tuple[str, ...] = ()
+    next_approval: bool = False
 
 
 class Draw(Protocol):
@@ -425,7 +430,10 @@ class Outbox:
                 shown=drawn.message.text,
                 edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
             )
-        if not await self._store.notifications.set_sent(notification, ts=ts, card=card, now=now):
+        extra = ""
+        if drawn is not None and drawn.steps:
+            extra = replace(Extra.of(notification.extra), steps=drawn.steps).as_json()
+        if not await self._store.notifications.set_sent(notification, ts=ts, card=card, now=now, extra=extra):
             log.warning("a notification was posted after its lease", extra={"notification": notification.id})
             return
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
@@ -476,8 +484,16 @@ class Outbox:
             log.exception("a card could not be drawn", extra={"card": card.id})
             await self._store.cards.set_edited(card, shown=card.shown, live=card.live, now=self._clock())
             return
-        if drawn is None:
+        if drawn is None or notification is None:
             await self._store.cards.delete(number)
+            return
+        if drawn.next_approval:
+            await self._store.notifications.add([decisions.next_approval_row(notification, self._clock())])
+            self._awake.set()
+        if drawn.waits:
+            now = self._clock()
+            later = now + timedelta(seconds=EDIT_AGAIN_SECONDS)
+            await self._store.cards.set_edited(card, shown=card.shown, live=True, now=now, again_at=later)
             return
         try:
             await self._update(card, drawn.message)

@@ -77,12 +77,13 @@ class Cards(Repository):
         text: str,
         user: str = "",
         kind: NoteKind = NoteKind.ACT,
+        url: str = "",
         at: datetime,
     ) -> bool:
         """Write on a build's cards in a workspace what somebody did about it, and return whether there is any card.
 
         `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone. A `REPLACED`
-        note takes the buttons from the cards.
+        note takes the buttons from the cards; `url` is the page of what replaced the build.
         """
         row = {
             "team": team,
@@ -93,6 +94,7 @@ class Cards(Repository):
             "kind": kind,
             "user": user,
             "text": text,
+            "url": url,
             "at": at,
         }
         async with self._write() as db:

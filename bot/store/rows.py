@@ -185,7 +185,8 @@ class NewNotification:
     """A message to a channel or a person that is delivered once.
 
     `link` is 0 where no link but a watch or a start asked for it. `state` is a `NotificationState`, `event` a
-    `NotificationEvent`. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer.
+    `NotificationEvent`; `turn` counts the approvals of one attempt, each of which is a notification. `reason` says why
+    it was posted or not, in a person's words. `extra` is JSON for the renderer.
     `moved` says that the build has changed while the notification was being posted. In a channel notifications go out
     by `ordered_at` (the end of the build; None: `created_at`), then by the build's `number`. `first_tried_at` is when
     the first delivery was tried, `lost_leases` how often a delivery ended without a word of how.
@@ -217,6 +218,7 @@ class NewNotification:
     number: int | None = None
     first_tried_at: datetime | None = None
     lost_leases: int = 0
+    turn: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +258,8 @@ class CardRow(NewCard):
 class CardNoteRow:
     """A line on the cards of one attempt of a build in one workspace: what a person did about it, or what replaced it.
 
-    `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone.
+    `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone. `url` is the page of
+    what replaced the build.
     """
 
     id: int
@@ -268,6 +271,7 @@ class CardNoteRow:
     kind: NoteKind = NoteKind.ACT
     user: str = ""
     text: str
+    url: str = ""
     at: datetime
 
 

@@ -26,6 +26,7 @@ class NotificationEvent(StrEnum):
     DIGEST = "digest"
     BRANCH_CHANGED = "branch-changed"
     UNDRAWABLE = "undrawable"
+    CORRECTED = "corrected"
 
 
 class NoteKind(StrEnum):

@@ -18,6 +18,7 @@ EVENTS = {
     "blocked": "its open approval",
     "summary": "a summary",
     "digest": "a digest",
+    "corrected": "a correction of what was posted",
 }
 
 

@@ -13,6 +13,7 @@ from commands.core.listings import recent_builds
 from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_pipeline
+from commands.core.stories import stories_of
 from commands.look.details import filled
 
 MOST_READ = 10
@@ -88,8 +89,10 @@ async def newest(
     builds = [build async for build in recent_builds(pipeline, ref, states=states, limit=limit)]
     builds = await filled(builds, pipeline, context, ask=lambda listed: listed[:MOST_READ])
     title = f"{pipeline.name}{f' on {ref}' if ref else ''}"
+    stories = await stories_of(builds, context)
     message = build_list(
-        builds,
+        stories.builds,
+        facts=stories.facts,
         title=title,
         labels={(pipeline.connection, pipeline.id): pipeline.name},
         now=context.now,

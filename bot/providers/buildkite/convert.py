@@ -176,6 +176,7 @@ def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str])
         updated_at=latest(*map(parse_time, (raw.created_at, raw.started_at, raw.failing_at, raw.finished_at))),
         web_url=raw.web_url,
         jobs=job_words(states) if states is not None else None,
+        rebuilt_from=str(raw.rebuilt_from.number) if raw.rebuilt_from and raw.rebuilt_from.number else None,
     )
 
 
