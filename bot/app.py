@@ -25,6 +25,7 @@ from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
 from bot.monitoring.poller import Pace, Poller
 from bot.notifications.cards import Cards
+from bot.notifications.escalations import Escalations
 from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.options import Options
@@ -57,6 +58,7 @@ READY_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
 SCHEDULED_SECONDS = 10.0
+ESCALATE_SECONDS = 15.0
 AGAIN_SECONDS = 3.0
 POLLER_LATE = timedelta(seconds=60)
 POLL_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
@@ -220,6 +222,10 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
+                "escalate": (
+                    ESCALATE_SECONDS,
+                    Escalations(store, clock=now, wake_outbox=self.outbox.wake).tick,
+                ),
                 "scheduled": (
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,

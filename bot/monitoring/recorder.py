@@ -5,10 +5,11 @@ from datetime import timedelta
 
 from bot.core.clock import Clock
 from bot.core.models import Build
-from bot.notifications import decisions
+from bot.notifications import decisions, red_threads
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store
+from bot.store.rows import RedBranchRow
 
 
 class Recorder:
@@ -39,7 +40,12 @@ class Recorder:
                 can_list=can_list,
                 sees=lambda team: self._sees(team, provider.connection),
             )
-            await tx.notifications.add(rows)
+            open_rows: list[RedBranchRow] = []
+            for of in red_threads.refs_of(recorded):
+                open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
+            planned = red_threads.plan(recorded, rows, open_rows, now)
+            await tx.notifications.add(planned.rows)
+            await tx.red_branches.save(planned.red, now)
             for item in recorded:
                 claims = decisions.corrected([item])
                 decided = await tx.notifications.finished(list(claims))

@@ -16,27 +16,32 @@ from bot.blocks.build import build_card, short_card
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, context, sections
 from bot.blocks.notification import (
+    NEW_BREAKAGE,
     Counts,
     approval_notification,
     branch_changed,
+    escalation_notification,
+    green_again,
     notification,
     outage_notification,
     outage_over,
+    red_standing,
     summary_notification,
 )
-from bot.blocks.text import DOT, Markup, mark, mention, when
+from bot.blocks.text import DOT, Markup, mark, mention, since, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
+from bot.notifications.red_threads import red_streak
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
 from bot.store import Store, unpack_counts
 from bot.store.attempts import COUNTS_GIVEN_UP
 from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
-from bot.store.rows import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NewNotification
+from bot.store.rows import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NewNotification, RedBranchRow
 from bot.store.states import NoteKind, NotificationState
 from bot.store.times import of_attempt
 
@@ -44,6 +49,7 @@ USUAL_OF = 20
 CANCELLED_IT = "cancelled it"
 """What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
+ESCALATION_VERBS = frozenset({"claim", "logs", "why"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,7 @@ class _Subject:
     facts: Facts
     label: str
     repeated: bool
+    red: RedBranchRow | None = None
 
     @property
     def is_over(self) -> bool:
@@ -108,7 +115,9 @@ class Cards:
             case Event.BRANCH_CHANGED:
                 label = await self._label(row, None)
                 return Drawn(message=_marked(branch_changed(label, extra.headline, extra.text), repeated=repeated))
-            case Event.STARTED | Event.FINISHED | Event.BLOCKED:
+            case Event.ESCALATED | Event.UNFIXED:
+                return await self._escalation(row, extra, event, repeated=repeated)
+            case _:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
@@ -121,6 +130,10 @@ class Cards:
         notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
         claim = await self._store.claims.get(row.team, _key(row))
         facts = _facts(row, stored, notes, claim)
+        red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
+        if red is not None and red.claimed_by and red.claimed_at is not None and not facts.is_claimed:
+            note = Note(text="is on it", at=red.claimed_at, user=red.claimed_by)
+            facts = replace(facts, notes=(*facts.notes, note), is_claimed=True)
         if stored.attempt_no != row.attempt_no:
             facts = replace(facts, starter=await self._starter_before(row))
         subject = _Subject(
@@ -132,14 +145,15 @@ class Cards:
             facts=facts,
             label=await self._label(row, build),
             repeated=repeated,
+            red=red,
         )
         match event:
-            case Event.STARTED:
-                return await self._started(subject)
             case Event.BLOCKED:
                 return await self._blocked(subject)
-            case _:
+            case Event.FINISHED:
                 return await self._finished(subject)
+            case _:
+                return await self._started(subject)
 
     async def _starter_before(self, row: NewNotification) -> str:
         """Return who started an earlier attempt through the bot: the one its live card names."""
@@ -273,6 +287,7 @@ class Cards:
             mention=await self._mention(row, subject.extra, subject.provider, build),
             counts=counts,
             corrected=subject.extra.corrected,
+            standing=_standing(subject.extra, subject.red),
             facts=facts,
         )
         return Drawn(message=message, card=True)
@@ -293,6 +308,26 @@ class Cards:
                 builds, labels=labels, now=self._clock(), reason=row.reason, repeated=repeated, quiet=extra.quiet
             )
         )
+
+    async def _escalation(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
+        """Draw the call for somebody to look after a red branch; None where it is green again."""
+        red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
+        entry = await self._store.builds.get(_key(row))
+        provider = await self._provider(row)
+        if red is None or entry is None or provider is None or red.closed_at is not None:
+            return None
+        build = entry[0]
+        facts = Facts(is_claimed=event is Event.UNFIXED)
+        message = escalation_notification(
+            build,
+            label=await self._label(row, build),
+            red_seconds=since(red.opened_at, row.created_at),
+            streak=red.streak,
+            claimed_by=red.claimed_by,
+            mention=await self._mention(row, extra, provider, build),
+            actions=self._verbs(provider, build, facts, approvals=False) & ESCALATION_VERBS,
+        )
+        return Drawn(message=_marked(message, repeated=repeated))
 
     def _outage(self, row: NewNotification, extra: Extra, event: Event) -> Message:
         provider = self._provider_of(row.team, row.connection)
@@ -379,6 +414,17 @@ def _facts(row: NewNotification, stored: BuildRow, notes: Sequence[CardNoteRow],
         is_claimed=claim is not None and is_current,
         replaced=replaced,
     )
+
+
+def _standing(extra: Extra, red: RedBranchRow | None) -> Markup | str:
+    """Return what ends line 2 of a card: what has become of the red branch whose thread hangs on it."""
+    if extra.is_new_breakage:
+        return NEW_BREAKAGE
+    if red is None:
+        return ""
+    if red.closed_at is not None:
+        return green_again(red.closed_by, red.red_seconds)
+    return red_standing(red.streak, red.since) if red.streak > red_streak(extra.transition) else ""
 
 
 def _replaced_words(note: CardNoteRow) -> str:

@@ -20,6 +20,7 @@ from bot.core.tasks import Tasks
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.summaries import gathered, release
+from bot.notifications.thread_finder import ThreadFinder
 from bot.slack.people import People
 from bot.slack.sender import (
     FINAL,
@@ -107,6 +108,7 @@ class Outbox:
         self._clock = clock
         self._owner = owner
         self._posted = posted
+        self._threads = ThreadFinder(store, clock)
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
 
@@ -279,6 +281,7 @@ class Outbox:
         return False
 
     async def _say(self, notification: NotificationRow, *, repeated: bool) -> None:
+        notification = await self._threads.placed(notification)
         if notification.event == Event.FINISHED and await self._store.notifications.is_overtaken(notification):
             notification = await self._marked_late(notification)
         drawn = await self._drawn(notification, repeated=repeated)

@@ -26,6 +26,11 @@ class NotificationEvent(StrEnum):
     DIGEST = "digest"
     BRANCH_CHANGED = "branch-changed"
     UNDRAWABLE = "undrawable"
+    ESCALATED = "escalated"
+    UNFIXED = "unfixed"
+    STUCK = "stuck"
+    SLOW = "slow"
+    QUEUED_LONG = "queued-long"
 
 
 class NoteKind(StrEnum):

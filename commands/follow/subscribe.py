@@ -17,7 +17,7 @@ from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import resolve_pipeline
-from commands.follow.filter_words import FILTERS, Conditions, check_switch, conditions_given, merged
+from commands.follow.filter_words import CHANNEL_FILTERS, Conditions, check_switch, conditions_given, merged
 from commands.follow.replay import posted, replayed
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
@@ -35,7 +35,7 @@ class Args:
 
 def parse(words: str) -> Args:
     """Read the words after `subscribe`. Raises UsageError."""
-    parsed = read(words, values=(*FILTERS, "reactions"), switches=("preview",))
+    parsed = read(words, values=(*CHANNEL_FILTERS, "reactions"), switches=("preview",))
     reactions = parsed.flag("reactions")
     if reactions is not None:
         check_switch(reactions, "reactions", USAGE)
@@ -138,12 +138,21 @@ COMMAND = Command(
         ("--min-streak N", "still failing: only from the n-th failure in a row"),
         ("--min-delta NAME:N", "only when a count grew, such as warnings:1"),
         ("--mention WHO", "whom to mention when it newly breaks: author (the default), @user, @group, none"),
+        (
+            "--thread MODE",
+            "branch: one thread for each red branch (as edges and failures have it); build: a post for each",
+        ),
+        (
+            "--escalate TIME [WHO]",
+            "call @user, @group or the author when nobody is on a red branch that long: 30m; off",
+        ),
         ("--reactions on|off", "whether :repeat: :eyes: :no_bell: on a card retry, watch and mute here (off)"),
         ("--preview", "only say, to you, how often it would have posted"),
     ),
     examples=(
         "subscribe web edges",
         "subscribe nightly --on failed,fixed --branch main,release/*",
+        "subscribe web failures --escalate 30m",
         "subscribe web all --preview",
     ),
     inferred="the channel's default pipeline; without filters a form opens",
