@@ -21,7 +21,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """A failure's likely cause, and what speaks for it, in words (empty: nothing more than the cause itself)."""
+    """A failure's likely cause. `because` is what the CI system's words speak of, empty where they speak of nothing."""
 
     cause: Cause
     because: str = ""
@@ -78,35 +78,38 @@ MOST_ISSUES = 20
 
 
 def diagnose(
-    build: Build, issues: Sequence[Issue] = (), red_jobs: Sequence[Job] = (), *, same_commit_passed: str = ""
+    build: Build, issues: Sequence[Issue] = (), red_jobs: Sequence[Job] = (), *, same_commit_passed: bool = False
 ) -> Diagnosis:
     """Return the likely cause of a red build.
 
-    `red_jobs` are the jobs that failed, `same_commit_passed` what people call a build of the same commit that passed.
-    What the system says of its own machines comes first, then time-outs, then tests, then what errors say. Without any
-    of them, a commit that passed elsewhere did not break it: then it is infrastructure.
+    `red_jobs` are the jobs that failed. What the system says of its own machines comes first, then time-outs, then tests,
+    then what errors say. Without any of them, a commit that passed in another build did not break this one: then it is
+    infrastructure.
     """
-    passed = f"the same commit passed in {same_commit_passed}" if same_commit_passed else ""
-    tests = [issue for issue in issues if issue.kind is IssueKind.TEST_FAILURE]
     errors = [issue for issue in issues[:MOST_ISSUES] if issue.kind is not IssueKind.TEST_FAILURE]
     system = _words(*((job.reason or "") for job in red_jobs), build.raw_state or "")
     written = _words(*(issue.message for issue in errors))
     if why := _infrastructure(system):
-        return Diagnosis(cause=Cause.INFRASTRUCTURE, because=passed or why)
+        return Diagnosis(cause=Cause.INFRASTRUCTURE, because=why)
     if build.conclusion is Conclusion.TIMEOUT or TIMEOUT.search(system):
-        return Diagnosis(cause=Cause.TIMEOUT, because=passed)
-    failed_tests = max(len(tests), build.issues.test_failures or 0)
-    if failed_tests:
-        return Diagnosis(cause=Cause.TEST, because=f"flaky: {passed}" if passed else "")
+        return Diagnosis(cause=Cause.TIMEOUT)
+    if failed_tests(build, issues):
+        return Diagnosis(cause=Cause.TEST)
     if why := _infrastructure(written):
-        return Diagnosis(cause=Cause.INFRASTRUCTURE, because=passed or why)
+        return Diagnosis(cause=Cause.INFRASTRUCTURE, because=why)
     if TIMEOUT.search(written):
-        return Diagnosis(cause=Cause.TIMEOUT, because=passed)
-    if passed:
-        return Diagnosis(cause=Cause.INFRASTRUCTURE, because=passed)
+        return Diagnosis(cause=Cause.TIMEOUT)
+    if same_commit_passed:
+        return Diagnosis(cause=Cause.INFRASTRUCTURE)
     if CONFIGURATION.search(f"{system}\n{written}"):
         return Diagnosis(cause=Cause.CONFIGURATION)
     return Diagnosis(cause=Cause.CODE) if issues else Diagnosis(cause=Cause.UNKNOWN)
+
+
+def failed_tests(build: Build, issues: Sequence[Issue]) -> int:
+    """Return how many tests of a build failed, as far as is known."""
+    tests = sum(issue.kind is IssueKind.TEST_FAILURE for issue in issues)
+    return max(tests, build.issues.test_failures or 0)
 
 
 def _words(*texts: str) -> str:

@@ -28,6 +28,7 @@ from bot.core.models import (
     BuildFilter,
     BuildKey,
     Changes,
+    Commit,
     Conclusion,
     Issue,
     IssueCounts,
@@ -355,6 +356,10 @@ class Provider(ABC, Generic[O]):
     async def counts(self, build: Build) -> IssueCounts:
         """Return a completed build's issue counts, asking only for what the build does not carry already."""
         raise self.unsupported(Capability.COUNTS)
+
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Return the commits after one commit up to another, newest first; both are whole SHAs."""
+        raise self.unsupported(Capability.COMMITS)
 
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         """Return the steps of a build that wait for a person now."""

@@ -243,8 +243,10 @@ def test_newly_broken_builds_notify_the_author_unless_somebody_else_is_named() -
         ("--on all --thread branch", "every finished build on main, one thread for each red branch"),
         (
             "--on edges --thread build --escalate 90m,U1",
-            "changes only (broken, fixed, waiting for approval, stuck) on main, each build in the channel,"
-            " calls <@U1> when nobody is on it for 1 h 30 m",
+            (
+                "changes only (broken, fixed, waiting for approval, stuck) on main, each build in the channel,"
+                " calls <@U1> when nobody is on it for 1 h 30 m"
+            ),
         ),
     ],
 )
