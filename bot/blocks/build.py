@@ -116,6 +116,16 @@ def short_card(build: Build, *, label: str, starter: str = "", pointer: str = "s
     return Message(text=spoken, blocks=(section(line),))
 
 
+def signal_over(build: Build, *, label: str, headline: str, pointer: str = "") -> Message:
+    """Return what is left of a card that said what was unusual about a running build: one line, now that it is over."""
+    state_mark = mark(build)
+    told = safe(headline.partition(" — ")[0], 200)
+    more = f", {pointer}" if pointer else ""
+    line = f"{told} → {state_mark.shape} {escape(state_mark.word)} {link(build.web_url, called(build, label))}{more}"
+    spoken = f"{safe(called(build, label))}: {told}, then {escape(state_mark.word)}{more}"
+    return Message(text=spoken, blocks=(section(line),))
+
+
 def build_list(
     builds: Sequence[Build],
     *,

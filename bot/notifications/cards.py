@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 
 from bot.blocks.available_actions import available_actions
-from bot.blocks.build import build_card, short_card
+from bot.blocks.build import build_card, short_card, signal_over
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, context, sections
 from bot.blocks.notification import (
@@ -33,7 +33,7 @@ from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
 from bot.notifications.notification import AUTHOR, Event, Extra
-from bot.notifications.outbox import Drawn
+from bot.notifications.outbox import MOVES_SECONDS, Drawn
 from bot.notifications.red_threads import red_streak
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
@@ -41,6 +41,7 @@ from bot.slack.people import People
 from bot.store import Store, unpack_counts
 from bot.store.attempts import COUNTS_GIVEN_UP
 from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
+from bot.store.recording import CARD_PAUSE
 from bot.store.rows import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NewNotification, RedBranchRow
 from bot.store.states import NoteKind, NotificationState
 from bot.store.times import of_attempt
@@ -49,6 +50,7 @@ USUAL_OF = 20
 CANCELLED_IT = "cancelled it"
 """What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
+BAR_CELLS = 10
 ESCALATION_VERBS = frozenset({"claim", "logs", "why"})
 
 
@@ -152,8 +154,10 @@ class Cards:
                 return await self._blocked(subject)
             case Event.FINISHED:
                 return await self._finished(subject)
-            case _:
+            case Event.STARTED:
                 return await self._started(subject)
+            case _:
+                return await self._signal(subject)
 
     async def _starter_before(self, row: NewNotification) -> str:
         """Return who started an earlier attempt through the bot: the one its live card names."""
@@ -184,6 +188,7 @@ class Cards:
         if pointer := await self._full_card(row, build, waits=bool(approvals)):
             line = short_card(build, label=subject.label, starter=row.user or subject.facts.starter, pointer=pointer)
             return Drawn(message=_marked(line, repeated=subject.repeated), live=live, card=True)
+        usual_seconds = await self._usual(build)
         card = build_card(
             build,
             label=subject.label,
@@ -192,11 +197,46 @@ class Cards:
             actions=self._verbs(subject.provider, build, subject.facts, approvals=bool(approvals)),
             attempt_no=row.attempt_no,
             headline=Markup(subject.extra.headline) if subject.extra.headline else None,
-            usual_seconds=await self._usual(build),
+            usual_seconds=usual_seconds,
             approvals=approvals,
             facts=subject.facts,
         )
-        return Drawn(message=_marked(card, repeated=subject.repeated), live=live, card=True, moves=live)
+        return Drawn(
+            message=_marked(card, repeated=subject.repeated),
+            live=live,
+            card=True,
+            moves=live,
+            moves_after=_next_cell(usual_seconds),
+        )
+
+    async def _signal(self, subject: _Subject) -> Drawn:
+        """Draw what is unusual about a running build: its card, or a reply below its live card; one line once it is over."""
+        row, build = subject.row, subject.build
+        if subject.is_over or build.completed:
+            attempt = await self._store.attempts.get(_key(row), row.attempt_no)
+            build = _as_ended(build, attempt) if attempt is not None and subject.is_over else build
+            pointer = await self._full_card(row, build, waits=False) if not row.thread else ""
+            line = signal_over(build, label=subject.label, headline=subject.extra.headline, pointer=pointer)
+            return Drawn(message=_marked(line, repeated=subject.repeated), card=True)
+        usual_seconds = await self._usual(build)
+        card = build_card(
+            build,
+            label=subject.label,
+            now=self._clock(),
+            connection_label=subject.provider.label,
+            actions=self._verbs(subject.provider, build, subject.facts, approvals=False),
+            attempt_no=row.attempt_no,
+            headline=subject.extra.headline,
+            usual_seconds=usual_seconds,
+            facts=subject.facts,
+        )
+        return Drawn(
+            message=_marked(card, repeated=subject.repeated),
+            live=True,
+            card=True,
+            moves=True,
+            moves_after=_next_cell(usual_seconds),
+        )
 
     async def _rerun(self, row: NewNotification, stored: BuildRow, build: Build) -> Build | None:
         """Return the build where a later attempt of it runs that has no card of its own in the channel."""
@@ -414,6 +454,11 @@ def _facts(row: NewNotification, stored: BuildRow, notes: Sequence[CardNoteRow],
         is_claimed=claim is not None and is_current,
         replaced=replaced,
     )
+
+
+def _next_cell(usual_seconds: float | None) -> float:
+    """Return after how many seconds a running card's bar has another cell: no card is edited more often than each 15 s."""
+    return min(max((usual_seconds or MOVES_SECONDS * BAR_CELLS) / BAR_CELLS, CARD_PAUSE.total_seconds()), MOVES_SECONDS)
 
 
 def _standing(extra: Extra, red: RedBranchRow | None) -> Markup | str:

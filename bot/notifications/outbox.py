@@ -61,12 +61,14 @@ class Drawn:
     """A notification as it is to be shown now.
 
     `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build.
+    `moves_after` is after how many seconds it looks another way.
     """
 
     message: Message
     live: bool = False
     card: bool = False
     moves: bool = False
+    moves_after: float = MOVES_SECONDS
 
 
 class Draw(Protocol):
@@ -396,7 +398,7 @@ class Outbox:
                 notification=notification.id,
                 live=drawn.live,
                 shown=drawn.message.text,
-                edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
+                edit_due_at=now + timedelta(seconds=drawn.moves_after) if drawn.moves else None,
             )
         await self._store.notifications.set_sent(notification.id, ts=ts, card=card, now=now)
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
@@ -464,7 +466,7 @@ class Outbox:
                 await self._store.cards.touch(number, self._clock() + timedelta(seconds=RETRY_SECONDS[-1]))
         else:
             now = self._clock()
-            again_at = now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None
+            again_at = now + timedelta(seconds=drawn.moves_after) if drawn.moves else None
             await self._store.cards.set_edited(
                 number, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at
             )

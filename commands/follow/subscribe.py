@@ -131,7 +131,7 @@ COMMAND = Command(
     spoken=spoken,
     aliases=("sub", "settings"),
     flags=(
-        ("--on EVENTS", "a preset or events: passed, failed, broken, fixed, blocked, …"),
+        ("--on EVENTS", "a preset or events: passed, failed, broken, fixed, blocked, stuck, slow, queued-long, …"),
         ("--branch GLOBS", "branches such as main,release/*; !glob leaves out"),
         ("--trigger WORDS", "push, merge_request, api, cron, web"),
         ("--by NAMES", "who started it; bot; !name leaves out"),

@@ -1,150 +1,21 @@
 """While a branch is red: the poller, the cards, the outbox and the escalations together, with every message counted."""
 
-from datetime import datetime, timedelta
-from typing import Any, cast
+from datetime import timedelta
 
 import pytest
 
-from bot.blocks.plain import as_text
-from bot.core.models import Build, Conclusion, Issue, IssueKind, Person
-from bot.monitoring.poller import Pace, Poller
-from bot.notifications.cards import Cards
-from bot.notifications.escalations import Escalations
-from bot.notifications.outbox import Outbox
-from bot.providers.base.capabilities import Capability
-from bot.slack.sender import SearchResult
 from bot.store import Store
-from bot.store.rows import NewMute, NotificationRow
+from bot.store.rows import NewMute
+from tests.bot.notifications.bench import GREEN, RED, made_bench
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, NOW, PIPELINE, TEAM, ago, ended, key, link, watch
-from tests.bot.works import PLAIN, Works
-
-RED, GREEN = Conclusion.FAILED, Conclusion.PASSED
-ANA = Person(name="Ana", email="ana@acme.example")
-
-
-class Slack:
-    """Channels in memory: each message as it stands now with its thread, in the order of posting."""
-
-    def __init__(self) -> None:
-        self.messages: dict[str, tuple[str, str, str]] = {}
-        self.posted = 0
-
-    async def post(self, team: str, channel: str, message: Any, *, thread: str = "", key: str = "") -> tuple[str, str]:
-        self.posted += 1
-        ts = f"{self.posted}.0"
-        self.messages[ts] = (channel, thread, as_text(message.payload()))
-        return channel, ts
-
-    async def update(self, team: str, channel: str, ts: str, message: Any) -> None:
-        self.messages[ts] = (*self.messages[ts][:2], as_text(message.payload()))
-
-    async def find(self, *_args: Any, **_kwargs: Any) -> SearchResult:
-        return SearchResult(ts=None)
-
-    def in_channel(self, channel: str = CHANNEL) -> list[str]:
-        return [text for place, thread, text in self.messages.values() if place == channel and not thread]
-
-    def in_thread(self, channel: str = CHANNEL) -> list[str]:
-        return [text for place, thread, text in self.messages.values() if place == channel and thread]
-
-
-class People:
-    """Ana is the only one whom anybody knows."""
-
-    async def author(self, team: str, author: Person, kind: str) -> str | None:
-        return "UANA" if author.email == ANA.email else None
-
-    async def may_mention(self, team: str, user: str) -> bool:
-        return True
-
-    async def wants_broken(self, team: str, user: str) -> bool:
-        return False
-
-    async def off_hours(self, team: str, user: str, now: datetime) -> str:
-        return ""
-
-
-class Bench:
-    """The worker's parts, joined; `processes` outboxes share the store."""
-
-    def __init__(self, store: Store, clock: SetClock, processes: int = 1) -> None:
-        self.store = store
-        self.clock = clock
-        self.slack = Slack()
-        self.works = Works(clock, can=PLAIN | {Capability.ISSUES})
-        self.works.history[PIPELINE] = []
-        self.works.listed = False
-        people = cast("Any", People())
-        cards = Cards(store, provider_of=lambda _team, _name: self.works, people=people, clock=clock)
-        self.outboxes = [
-            Outbox(
-                store,
-                cast("Any", self.slack),
-                people=people,
-                kind_of=lambda _name: "works",
-                draw=cards.draw,
-                undelivered=self._undelivered,
-                clock=clock,
-                owner=f"o{number}",
-            )
-            for number in range(processes)
-        ]
-        self.poller = Poller(
-            store,
-            provider_of=lambda _name: self.works,
-            pace=Pace(),
-            clock=clock,
-            owner="p",
-            wake_outbox=lambda: None,
-        )
-        self.escalations = Escalations(store, clock=clock, wake_outbox=lambda: None)
-
-    async def _undelivered(self, row: NotificationRow, *_args: Any) -> None:
-        raise AssertionError(row.reason)
-
-    async def ends(self, number: int, conclusion: Conclusion, failure: str = "boom", **fields: Any) -> None:
-        """Let ten minutes pass, a build of main end, and deliver what comes of it."""
-        self.clock.go(minutes=10)
-        build = f"b{number}"
-        if conclusion is RED:
-            self.works.known_issues[build] = (Issue(kind=IssueKind.ERROR, message=failure),)
-        made: dict[str, Any] = {"number": number, "commit": f"{number:07}c", "author": ANA, **fields}
-        await self.sees(ended(build, conclusion=conclusion, completed_at=self.clock(), **made))
-
-    async def sees(self, *builds: Build) -> None:
-        await self.poller.record(builds, self.works)
-        await self.deliver()
-
-    async def deliver(self) -> None:
-        """Read details and deliver until nothing is due."""
-        for _ in range(3):
-            await self.poller.tick()
-            await self.poller.settle()
-            self.clock.go(seconds=6)
-            for outbox in self.outboxes:
-                while await outbox.tick():
-                    await outbox.settle()
-
-    async def escalates(self, **ahead: float) -> None:
-        self.clock.go(**ahead)
-        await self.escalations.tick()
-        await self.deliver()
-
-
-async def made(store: Store, clock: SetClock, filters: str, processes: int = 1) -> Bench:
-    await store.links.save(link(created_at=ago(days=9), default_branch="main", filters=filters))
-    bench = Bench(store, clock, processes)
-    await bench.sees(ended("b400", number=400, completed_at=ago(hours=1)))
-    bench.slack.messages.clear()
-    return bench
+from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, key, link, watch
 
 
 @pytest.mark.parametrize("filters", ["--on edges", "--on failures", "--on all --thread branch"])
 async def test_a_red_branch_is_one_card_its_further_failures_are_in_its_thread_and_its_line_2_counts_them(
     store: Store, set_clock: SetClock, filters: str
 ) -> None:
-    bench = await made(store, set_clock, filters)
+    bench = await made_bench(store, set_clock, filters)
     await bench.ends(409, RED)
     await bench.ends(410, RED)
     await bench.ends(411, RED)
@@ -161,7 +32,7 @@ async def test_a_fix_is_told_in_the_channel_of_changes_and_in_the_thread_of_fail
     store: Store, set_clock: SetClock
 ) -> None:
     await store.links.save(link(channel="C2", created_at=ago(days=9), default_branch="main", filters="--on failures"))
-    bench = await made(store, set_clock, "--on edges")
+    bench = await made_bench(store, set_clock, "--on edges")
     await bench.ends(409, RED)
     await bench.ends(410, RED)
     await bench.ends(411, GREEN)
@@ -180,7 +51,7 @@ async def test_a_fix_is_told_in_the_channel_of_changes_and_in_the_thread_of_fail
 
 
 async def test_only_something_else_that_breaks_reaches_the_channel_again(store: Store, set_clock: SetClock) -> None:
-    bench = await made(store, set_clock, "--on edges")
+    bench = await made_bench(store, set_clock, "--on edges")
     await bench.ends(409, RED, "lost 12 of 99 sheep at /tmp/a1/field.py:7")
     await bench.ends(410, RED, "lost 30 of 98 sheep at /tmp/b22/field.py:9")
     assert len(bench.slack.in_channel()) == 1
@@ -195,7 +66,7 @@ async def test_only_something_else_that_breaks_reaches_the_channel_again(store: 
 async def test_builds_of_each_ref_have_a_thread_of_their_own_and_posts_for_every_build_stay_as_they_were(
     store: Store, set_clock: SetClock
 ) -> None:
-    bench = await made(store, set_clock, "--on all --branch '*'")
+    bench = await made_bench(store, set_clock, "--on all --branch '*'")
     for number, branch in enumerate(("main", "next", "main", "next"), 409):
         await bench.ends(number, RED, branch=branch)
     assert len(bench.slack.in_channel()) == 4
@@ -207,7 +78,7 @@ async def test_builds_of_each_ref_have_a_thread_of_their_own_and_posts_for_every
 
 
 async def test_a_build_that_somebody_asked_for_is_posted_where_they_asked(store: Store, set_clock: SetClock) -> None:
-    bench = await made(store, set_clock, "--on edges")
+    bench = await made_bench(store, set_clock, "--on edges")
     await bench.ends(409, RED)
     await store.watches.add(watch("b410", channel=CHANNEL, user="U7"))
     await bench.ends(410, RED)
@@ -218,7 +89,7 @@ async def test_a_build_that_somebody_asked_for_is_posted_where_they_asked(store:
 async def test_a_first_failure_that_was_never_posted_leaves_the_root_to_the_next(
     store: Store, set_clock: SetClock
 ) -> None:
-    bench = await made(store, set_clock, "--on edges")
+    bench = await made_bench(store, set_clock, "--on edges")
     await store.mutes.set(
         NewMute(team=TEAM, channel=CHANNEL, until=NOW + timedelta(hours=1), made_by="U1", made_at=NOW)
     )
@@ -237,7 +108,7 @@ async def test_a_first_failure_that_was_never_posted_leaves_the_root_to_the_next
 async def test_whoever_is_on_a_later_failure_is_named_on_the_card_of_the_branch(
     store: Store, set_clock: SetClock
 ) -> None:
-    bench = await made(store, set_clock, "--on edges")
+    bench = await made_bench(store, set_clock, "--on edges")
     await bench.ends(409, RED)
     await bench.ends(410, RED)
     await store.red_branches.claim(TEAM, key("b410"), "UBO", bench.clock())
@@ -251,7 +122,7 @@ async def test_whoever_is_on_a_later_failure_is_named_on_the_card_of_the_branch(
 
 
 async def test_a_noisy_day_is_few_posts_whatever_the_number_of_processes(store: Store, set_clock: SetClock) -> None:
-    bench = await made(store, set_clock, "--on edges", processes=2)
+    bench = await made_bench(store, set_clock, "--on edges", processes=2)
     history = "FFFFFPFFFFFFFFPPPPFFFFFFPP"
     for number, letter in enumerate(history, 500):
         await bench.ends(number, RED if letter == "F" else GREEN)
@@ -263,7 +134,7 @@ async def test_a_noisy_day_is_few_posts_whatever_the_number_of_processes(store: 
 
 
 async def test_a_red_branch_that_nobody_is_on_calls_its_author_once(store: Store, set_clock: SetClock) -> None:
-    bench = await made(store, set_clock, "--on edges --escalate 30m")
+    bench = await made_bench(store, set_clock, "--on edges --escalate 30m")
     await bench.ends(409, RED)
     await bench.escalates(minutes=20)
     assert len(bench.slack.in_channel()) == 1
@@ -278,7 +149,7 @@ async def test_a_red_branch_that_nobody_is_on_calls_its_author_once(store: Store
 
 
 async def test_whoever_is_on_it_has_the_time_anew_and_a_fix_ends_it(store: Store, set_clock: SetClock) -> None:
-    bench = await made(store, set_clock, "--on edges --escalate 30m,UBOSS1")
+    bench = await made_bench(store, set_clock, "--on edges --escalate 30m,UBOSS1")
     await bench.ends(409, RED)
     await bench.escalates(minutes=25)
     await store.red_branches.claim(TEAM, key("b409"), "UANA", bench.clock())
@@ -296,7 +167,7 @@ async def test_whoever_is_on_it_has_the_time_anew_and_a_fix_ends_it(store: Store
 
 
 async def test_no_escalation_disturbs_a_muted_or_unsubscribed_channel(store: Store, set_clock: SetClock) -> None:
-    bench = await made(store, set_clock, "--on edges --escalate 30m")
+    bench = await made_bench(store, set_clock, "--on edges --escalate 30m")
     await bench.ends(409, RED)
     row = (await store.links.all())[0]
     await store.links.update(row.id, subscribed=False)
