@@ -20,7 +20,7 @@ def told(stage: Stage, *, in_thread: bool, channel: str = "web") -> list[str]:
 async def ends(stage: Stage, outcome: str) -> None:
     """Push a commit and let its build end."""
     pushed = await stage.ci("push", system="buildkite", pipeline="web", branch="main", outcome=outcome)
-    await stage.ci("advance", seconds=30)
+    await stage.ci("advance", seconds=5)
     await stage.ci("finish", system="buildkite", build=pushed["id"], outcome=outcome)
 
 
