@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bot.core.clock import Clock
 from bot.core.models import Build
-from bot.notifications import decisions, red_threads
+from bot.notifications import commit_cards, decisions, red_threads
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store
@@ -43,9 +43,11 @@ class Recorder:
             open_rows: list[RedBranchRow] = []
             for of in red_threads.refs_of(recorded):
                 open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
-            planned = red_threads.plan(recorded, rows, open_rows, now)
+            planned = red_threads.plan(recorded, commit_cards.grouped(recorded, rows), open_rows, now)
             await tx.notifications.add(planned.rows)
             await tx.red_branches.save(planned.red, now)
+            for card in commit_cards.touched(recorded):
+                await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
             for item in recorded:
                 claims = decisions.corrected([item])
                 decided = await tx.notifications.finished(list(claims))

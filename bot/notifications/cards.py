@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 
 from bot.blocks.available_actions import available_actions
-from bot.blocks.build import build_card, short_card, signal_over
+from bot.blocks.build import build_card, commit_card, short_card, signal_over
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, context, sections
 from bot.blocks.notification import (
@@ -32,6 +32,8 @@ from bot.blocks.text import DOT, Markup, mark, mention, since, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
+from bot.notifications.commit_cards import commit_of
+from bot.notifications.filters import filter_of
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import MOVES_SECONDS, Drawn
 from bot.notifications.red_threads import red_streak
@@ -51,6 +53,8 @@ CANCELLED_IT = "cancelled it"
 """What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
 BAR_CELLS = 10
+COUNTS_COME = timedelta(seconds=60)
+"""How long after an end the card of its commit is drawn anew: issue counts come later."""
 ESCALATION_VERBS = frozenset({"claim", "logs", "why"})
 
 
@@ -117,6 +121,8 @@ class Cards:
             case Event.BRANCH_CHANGED:
                 label = await self._label(row, None)
                 return Drawn(message=_marked(branch_changed(label, extra.headline, extra.text), repeated=repeated))
+            case Event.COMMIT:
+                return await self._commit(row, repeated=repeated)
             case Event.ESCALATED | Event.UNFIXED:
                 return await self._escalation(row, extra, event, repeated=repeated)
             case _:
@@ -347,6 +353,42 @@ class Cards:
             message=summary_notification(
                 builds, labels=labels, now=self._clock(), reason=row.reason, repeated=repeated, quiet=extra.quiet
             )
+        )
+
+    async def _commit(self, row: NewNotification, *, repeated: bool) -> Drawn | None:
+        """Draw the card of a commit: the newest build of each pipeline that the channel groups, and one verdict."""
+        links = [
+            link
+            for link in await self._store.links.of_channel(row.team, row.channel)
+            if filter_of(link).is_by_commit and self._provider_of(row.team, link.connection) is not None
+        ]
+        places = {(link.connection, link.pipeline): link.alias or link.name for link in links}
+        newest: dict[tuple[str, str], Build] = {}
+        stored = await self._store.builds.of_commit(commit_of(row.build), sorted({link.connection for link in links}))
+        for build in stored:
+            if (build.connection, build.pipeline) in places and build.conclusion is not Conclusion.RETRIED:
+                newest.setdefault((build.connection, build.pipeline), build)
+        if not newest:
+            return None
+        builds = [newest[place] for place in places if place in newest]
+        now = self._clock()
+        providers = {build.connection: self._provider_of(row.team, build.connection) for build in builds}
+        message = commit_card(
+            builds,
+            labels=places,
+            connection_labels={name: provider.label for name, provider in providers.items() if provider is not None},
+            now=now,
+            reason=row.reason,
+            offers=self._offers,
+        )
+        is_open = any(not build.completed for build in builds)
+        just_ended = any(build.completed_at is not None and now - build.completed_at < COUNTS_COME for build in builds)
+        return Drawn(
+            message=_marked(message, repeated=repeated),
+            live=is_open,
+            card=True,
+            moves=is_open or just_ended,
+            moves_after=MOVES_SECONDS if is_open else CARD_PAUSE.total_seconds(),
         )
 
     async def _escalation(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:

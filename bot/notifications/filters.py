@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.blocks.text import duration, ordinal
+from bot.blocks.text import ordinal, roughly
 from bot.core.errors import UsageError
 from bot.core.models import (
     ISSUE_COUNTS,
@@ -67,7 +67,8 @@ class Filter:
     `mention` is who is mentioned when a build newly breaks: a Slack id, `none`, or empty for the commit's author.
     `thread` is `branch` (one thread for each red branch), `build` (a post for each build), or empty: as the preset has
     it. A branch that is red and that nobody is on for `escalate_minutes` is escalated to `escalate_to`, a Slack id
-    (empty: to the author of the change that broke it); 0 is never.
+    (empty: to the author of the change that broke it); 0 is never. With `group` at `commit` the builds of one commit, of
+    all links of the channel that say so, are rows of one card.
     """
 
     preset: str = "all"
@@ -81,10 +82,18 @@ class Filter:
     thread: str = ""
     escalate_minutes: int = 0
     escalate_to: str = ""
+    group: str = ""
+
+    @property
+    def is_by_commit(self) -> bool:
+        """Whether the builds of one commit are rows of one card."""
+        return self.group == "commit"
 
     @property
     def has_branch_thread(self) -> bool:
-        """Whether the channel has one thread for each red branch."""
+        """Whether the channel has one thread for each red branch; not where one card has the builds of a commit."""
+        if self.is_by_commit:
+            return False
         return (self.thread or ("branch" if not self.events and self.preset in THREADED_PRESETS else "")) == "branch"
 
     @property
@@ -127,6 +136,8 @@ class Filter:
             parts.append(f"--thread {self.thread}")
         if self.escalate_minutes:
             parts.append(f"--escalate {self.escalation_words}")
+        if self.group:
+            parts.append(f"--group {self.group}")
         return " ".join(parts)
 
     def in_words(self, default_branch: str) -> str:
@@ -154,6 +165,7 @@ class Filter:
                 ", one thread for each red branch" if self.thread == "branch" else "",
                 ", each build in the channel" if self.thread == "build" else "",
                 self._escalation_in_words(),
+                ", one card for each commit" if self.is_by_commit else "",
             )
         )
         return f"{what}{f' on {branches}' if branches else ''}{extra}"
@@ -162,7 +174,7 @@ class Filter:
         if not self.escalate_minutes:
             return ""
         who = _spoken(self.escalate_to) if self.escalate_to else "the author"
-        return f", calls {who} when nobody is on it for {duration(self.escalate_minutes * 60)}"
+        return f", calls {who} when nobody is on it for {roughly(self.escalate_minutes * 60)}"
 
 
 def read_filter(words: str) -> Filter:
@@ -206,7 +218,8 @@ def make_filter(flags: Mapping[str, Sequence[str]]) -> Filter:
         min_streak=int(streak),
         min_delta=tuple(_delta(pair) for pair in rest.pop("min-delta", [])),
         mention=_mention(rest.pop("mention", [])),
-        thread=_thread(rest.pop("thread", [])),
+        thread=_one_of("thread", rest.pop("thread", []), ("branch", "build")),
+        group=_one_of("group", rest.pop("group", []), ("commit", "build")).replace("build", ""),
     )
     minutes, whom = _escalation(rest.pop("escalate", []))
     made = replace(made, escalate_minutes=minutes, escalate_to=whom)
@@ -249,11 +262,11 @@ def _mention(values: Sequence[str]) -> str:
     return match[1] or match[2]
 
 
-def _thread(values: Sequence[str]) -> str:
-    mode = values[-1].lower() if values else ""
-    if mode not in {"", "build", "branch"}:
-        raise UsageError(f"`--thread` is `branch` or `build`, not `{values[-1]}`.")
-    return mode
+def _one_of(flag: str, values: Sequence[str], choices: tuple[str, str]) -> str:
+    choice = values[-1].lower() if values else ""
+    if choice and choice not in choices:
+        raise UsageError(f"`--{flag}` is `{choices[0]}` or `{choices[1]}`, not `{values[-1]}`.")
+    return choice
 
 
 def _escalation(values: Sequence[str]) -> tuple[int, str]:

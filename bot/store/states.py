@@ -31,6 +31,7 @@ class NotificationEvent(StrEnum):
     STUCK = "stuck"
     SLOW = "slow"
     QUEUED_LONG = "queued-long"
+    COMMIT = "commit"
 
 
 class NoteKind(StrEnum):

@@ -7,7 +7,7 @@ from bot.notifications.filters import PRESETS, Filter, make_filter
 from commands.core.grammar import ParsedArgs, Target, mentioned_group, mentioned_user, unexpected
 
 FILTERS = ("on", "branch", "trigger", "by", "min-streak", "min-delta", "mention")
-CHANNEL_FILTERS = (*FILTERS, "thread", "escalate")
+CHANNEL_FILTERS = (*FILTERS, "thread", "escalate", "group")
 """What a channel's link takes: a person who follows a pipeline has no threads, and nobody to call."""
 Conditions = Mapping[str, Sequence[str]]
 """A filter's conditions by flag, as typed; one that is empty ends what stood there."""
@@ -51,6 +51,7 @@ def merged(before: Filter, conditions: Conditions) -> Filter:
         "min-streak": [str(before.min_streak)],
         "mention": [before.mention] if before.mention else [],
         "thread": [before.thread] if before.thread else [],
+        "group": [before.group] if before.group else [],
         "escalate": before.escalation_words.split(",") if before.escalate_minutes else [],
     }
     kept.update({name: list(values) for name, values in conditions.items()})

@@ -18,6 +18,7 @@ from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import resolve_pipeline
 from commands.follow.filter_words import CHANNEL_FILTERS, Conditions, check_switch, conditions_given, merged
+from commands.follow.grouping import group_others
 from commands.follow.replay import posted, replayed
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
@@ -101,8 +102,13 @@ async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> A
         return Answer(message=Message(text=text, blocks=(section(text),)))
     await must_be_reachable(context, f"subscribe {pipeline.spoken()} {spoken(args)}".strip())
     await context.store.links.update(row.id or 0, filters=new_filter.words(), subscribed=True)
+    others = ""
+    if args.conditions.get("group"):
+        grouped = await group_others(row, args.conditions["group"][-1].lower(), context)
+        names = ", ".join(escape(other.alias or other.name) for other in grouped)
+        others = f" The same for {names}, of the same repository." if names else ""
     return actions.public_line(
-        f"{actions.actor(context)} set the notifications of {escape(pipeline.name)} for this channel: {words}. {times}",
+        f"{actions.actor(context)} set the notifications of {escape(pipeline.name)} for this channel: {words}. {times}{others}",
         pipeline=pipeline,
     )
 
@@ -145,6 +151,10 @@ COMMAND = Command(
         (
             "--escalate TIME [WHO]",
             "call @user, @group or the author when nobody is on a red branch that long: 30m; off",
+        ),
+        (
+            "--group commit",
+            "one card for the builds of a commit, with the other systems of the repository; build ends it",
         ),
         ("--reactions on|off", "whether :repeat: :eyes: :no_bell: on a card retry, watch and mute here (off)"),
         ("--preview", "only say, to you, how often it would have posted"),

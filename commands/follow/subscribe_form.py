@@ -35,7 +35,7 @@ from commands.follow.subscribe import Args
 
 PIPELINE, LINK, PRESET, RESULT, CHANGE = "pipeline", "link", "preset", "results", "changes"
 BRANCH, TRIGGER, MENTION, PERSON = "branch", "trigger", "mention", "person"
-THREAD, ESCALATE, SIGNAL = "thread", "escalate", "signals"
+THREAD, ESCALATE, SIGNAL, GROUP = "thread", "escalate", "signals", "group"
 CHOSEN = "chosen"
 AUTHOR, NOBODY, SOMEBODY = "author", "none", "person"
 PRESET_WORDS = {
@@ -72,6 +72,10 @@ THREAD_WORDS = {
     "preset": "as usual for the choice above",
     "branch": "one thread for each red branch",
     "build": "each build in the channel",
+}
+GROUP_WORDS = {
+    "build": "a card for each build",
+    "commit": "one card for each commit, with other systems of the repository",
 }
 ESCALATE_WORDS = {
     "off": "never",
@@ -281,6 +285,12 @@ def _red_fields(link_filter: Filter) -> list[Block]:
             dispatch=True,
         ),
         input_block(
+            "Builds of one commit",
+            select(_turned(GROUP_WORDS), initial=link_filter.group or "build"),
+            name=GROUP,
+            dispatch=True,
+        ),
+        input_block(
             "Call the author when nobody is on it for",
             select(_turned(words), initial=chosen),
             name=ESCALATE,
@@ -307,6 +317,8 @@ def _conditions(values: Values) -> dict[str, Sequence[str]]:
     thread = text(values, THREAD)
     if thread:
         conditions["thread"] = [] if thread == "preset" else [thread]
+    if group := text(values, GROUP):
+        conditions["group"] = [] if group == "build" else [group]
     if escalate := text(values, ESCALATE):
         conditions["escalate"] = [] if escalate == "off" else escalate.split(",")
     return conditions

@@ -61,7 +61,7 @@ async def run(args: Args, match: BuildMatch, _context: Context) -> Answer:
     between = await commits_between(match, before, build)
     if between.commits:
         title = plural(len(between.commits), "commit")
-        lines += [title if between.is_complete else f"{title} that builds name", *commit_lines(between.commits)]
+        lines += [title if between.is_complete else f"{title} of the builds in between", *commit_lines(between.commits)]
     elif between.is_complete:
         lines.append("The same commit")
     if before.web_url and build.web_url:

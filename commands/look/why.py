@@ -159,7 +159,7 @@ async def _suspects(match: BuildMatch, history: History) -> list[str]:
     if not suspects.commits:
         same = history.green is not None and history.green.commit == first_red.commit
         return ["*Suspects:* none: the first red build has the commit of the last green one"] if same else []
-    title = "*Suspects:*" if suspects.is_complete else "*Suspects:* (commits that builds name)"
+    title = "*Suspects:*" if suspects.is_complete else "*Suspects*, of the builds in between:"
     return [title, *commit_lines(suspects.commits, most=SUSPECTS)]
 
 

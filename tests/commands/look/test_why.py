@@ -69,14 +69,14 @@ async def test_suspects_are_the_commits_between_the_last_green_and_the_first_red
     assert "2222222" in text
     assert "Mika" in text
     assert "3333333" not in text  # it came when the build was red already
-    assert "commits that builds name" in text
+    assert "of the builds in between" in text
     works.compared["1" * 40, "2" * 40] = (
         Commit(sha="2" * 40, subject="Two", author="Mika", url="https://x.example/2"),
         Commit(sha="a" * 40, subject="Nobody built this", author="Bo"),
     )
     text = said(await say("why nightly"))
     assert "Nobody built this" in text
-    assert "commits that builds name" not in text
+    assert "of the builds in between" not in text
     assert buttons(await say("why nightly"))["Changes"] == "changes works:p-nightly#2"
 
 
@@ -138,12 +138,12 @@ async def test_changes_list_the_commits_between_two_builds(
     works.build_of(nightly, 2, commit="2" * 40, conclusion=Conclusion.CANCELLED)
     works.build_of(nightly, 3, commit="3" * 40)
     text = said(await say("changes nightly"))
-    assert "2 commits that builds name" in text
+    assert "2 commits of the builds in between" in text
     assert "Change number 2" in text
     works.compared["1" * 40, "3" * 40] = (Commit(sha="3" * 40, subject="Three", author="Bo"),)
     text = said(await say("changes nightly"))
     assert "1 commit\\n• `3333333` Three" in text
     works.troubles["commits"] = Unavailable("Down.", provider="The Works")
-    assert "2 commits that builds name" in said(await say("changes nightly"))
+    assert "2 commits of the builds in between" in said(await say("changes nightly"))
     works.build_of(nightly, 4, commit="3" * 40)
     assert "The same commit" in said(await say("changes nightly"))
