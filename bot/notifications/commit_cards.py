@@ -6,6 +6,7 @@ change of a build of the commit only has the card drawn anew.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from bot.core.models import Build, BuildKey
 from bot.notifications.filters import filter_of
@@ -16,6 +17,8 @@ from bot.store.states import NotificationState
 
 IN_CHANNEL = (NotificationState.PENDING, NotificationState.HELD)
 PREFIX = "commit:"
+PATIENCE = timedelta(seconds=5)
+"""How long the card waits for issue counts; those that come later are edited in."""
 ON_COMMITS_CARD = "it is a row on the card of its commit"
 
 
@@ -78,6 +81,7 @@ def grouped(recorded: Sequence[Recorded], rows: Sequence[NewNotification]) -> li
             attempt_no=1,
             event=Event.COMMIT,
             number=None,
+            due_at=min(row.due_at, row.created_at + PATIENCE),
         )
         made.setdefault((row.team, row.channel, key.id), card)
         result.append(replace(row, state=NotificationState.SILENT, reason=ON_COMMITS_CARD))

@@ -37,3 +37,16 @@ async def test_nothing_is_offered_for_another_repository_or_the_same_system(
     await say("link works:web")
     assert "One card per commit" not in buttons(await say("link mill:docs"))
     assert "One card per commit" not in buttons(await say("link works:web-nightly"))
+
+
+async def test_systems_that_name_no_repository_are_known_by_a_commit_in_common(
+    say: Say, works: FakeProvider, app: Pipeline, connections: FakeConnections
+) -> None:
+    mill = repositories(works, connections, "")
+    await say("link works:web")
+    works.build_of(works.known["p-web"], 1, commit="a1" * 20)
+    mill.build_of(mill.known["p-docs"], 7, commit="b2" * 20)
+    await say("link works:web")
+    assert "One card per commit" not in buttons(await say("link mill:docs"))
+    mill.build_of(mill.known["p-docs"], 8, commit="A1" * 20)
+    assert "One card per commit" in buttons(await say("link mill:docs"))
