@@ -106,6 +106,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     mention: str | None = None,
     counts: Counts = Counts.READ,
     corrected: str = "",
+    standing: str = "",
     rerun: Build | None = None,
     rerun_no: int = 1,
     facts: Facts = NO_FACTS,
@@ -114,7 +115,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
 
     `reason` says why it was posted (plain text or `Markup`), `mention` is the Slack id of whoever is mentioned.
     `late` marks one that comes after later ones, `repeated` one that may stand in the channel already. `corrected` is
-    the build whose late end changed line 2. `rerun` is the build as its present attempt, the `rerun_no`-th, runs: the
+    the build whose late end changed line 2, `standing` what has become of its branch since (it ends line 2). `rerun` is the build as its present attempt, the `rerun_no`-th, runs: the
     buttons are about that one then.
     """
     warned = transition.delta(build.issues, "warnings") or 0
@@ -123,6 +124,8 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
         state_mark = Mark(word="Fixed", shape=state_mark.shape, emoji=state_mark.emoji, colour=state_mark.colour)
     sentence = sentence_of(transition, build, cancelled_by=facts.cancelled_by)
     outcome = outcome_line(build)
+    if standing:
+        sentence = Markup(f"{sentence}{DOT}{markup(standing)}")
     addressee = f"{DOT}{mentioned(mention)}" if mention else ""
     behind = f"{DOT}reported late" if late else ""
     body = lines_of(
@@ -358,6 +361,50 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
             *build_buttons(build, allowed=actions, attempt_no=attempt_no, approvals=approvals),
         ),
         colour=state_mark.colour,
+    )
+
+
+def red_standing(streak: int, since: int | None) -> Markup:
+    """Return how a red branch stands, for the end of line 2: `now 3rd in a row, since #409`."""
+    return Markup(f"now {ordinal(streak)} in a row{f', since #{since}' if since is not None else ''}")
+
+
+def green_again(number: int | None, red_seconds: float | None) -> Markup:
+    """Return that a branch that was red is green again, for the end of line 2."""
+    by = f" with #{number}" if number is not None else ""
+    after = f" after {duration(red_seconds)}" if red_seconds is not None else ""
+    return Markup(f"back to green{by}{after}")
+
+
+NEW_BREAKAGE = Markup("something else broke")
+
+
+def escalation_notification(
+    build: Build,
+    *,
+    label: str,
+    red_seconds: float,
+    streak: int,
+    claimed_by: str = "",
+    mention: str | None = None,
+    actions: frozenset[str] = frozenset(),
+) -> Message:
+    """Return the call for somebody to look after a branch that has been red for a while.
+
+    `claimed_by` is who is on it all the same, `mention` who is called; both are Slack ids.
+    """
+    who = f"{mentioned(claimed_by)} is on it" if claimed_by else "nobody is on it"
+    builds = f"{plural(streak, 'failure')} in a row"
+    ref = f"{code(build.ref, 80)} of " if build.ref else ""
+    line = f"{ref}{bold(label, 120)} has been red for {duration(red_seconds)}, {builds}, and {who}"
+    call = f"{mentioned(mention)}, can you look at it?" if mention else ""
+    words = f"{safe(build.ref, 80)} of " if build.ref else ""
+    text = f"{words}{safe(label, 120)} has been red for {duration(red_seconds)}, {builds}, and {who}"
+    return Message(
+        text=f"{text}. {call}" if call else text,
+        blocks=(section(f"✕ {line}"),),
+        attached=(*((section(call),) if call else ()), *build_buttons(build, allowed=actions)),
+        colour=RED,
     )
 
 

@@ -345,6 +345,20 @@ class Job:
         return max((self.completed_at - self.started_at) / timedelta(seconds=1), 0.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit of a repository. `author` is a name."""
+
+    sha: str
+    subject: str = ""
+    author: str = ""
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, clean_name, "subject", "author")
+
+
 class IssueKind(StrEnum):
     """The four kinds of issues a build reports."""
 

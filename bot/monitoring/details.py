@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from bot.blocks.text import clip
 from bot.core.clock import Clock
 from bot.core.errors import NotFound, ProviderError
 from bot.core.models import (
@@ -20,14 +21,16 @@ from bot.core.models import (
     IssueKind,
     RefKind,
 )
+from bot.core.signatures import signature
 from bot.core.workflows import upload_details
 from bot.monitoring.recorder import Recorder
 from bot.notifications.failures import failing_tests, in_order, known_before, pack_failures
 from bot.notifications.notification import Extra
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
+from bot.security.redaction import redact
 from bot.store import Store
-from bot.store.rows import AttemptRow
+from bot.store.rows import AttemptRow, NewFailure
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ DETAILS_SECONDS = 20.0
 HISTORY_SECONDS = 8.0
 """Both end before the lease of the attempt does."""
 MOST_TRIES = 3
+SIGNATURES_KEPT = 20
+SIGNATURE_MESSAGE = 300
 EARLIER_BUILDS = 20
 RECENT = timedelta(minutes=10)
 SHARE_LEFT = 0.2
@@ -77,6 +82,7 @@ class Details:
         except (ProviderError, TimeoutError) as exc:
             await self._try_later(attempt, str(exc), final=isinstance(exc, NotFound))
             return
+        await self._store.failures.add(failure_rows(attempt, failures))
         await self._store.attempts.set_counts(
             key,
             attempt.attempt_no,
@@ -179,6 +185,32 @@ class Details:
             if row.id is not None and extra.transition.change is Change.FIRST:
                 extras[row.id] = replace(extra, transition=replace(extra.transition, is_surely_first=True)).as_json()
         await self._store.notifications.correct(extras, self._clock())
+
+
+def failure_rows(attempt: AttemptRow, failures: Sequence[Issue]) -> list[NewFailure]:
+    """Return what is remembered of how an attempt failed: each signature once, the first twenty."""
+    rows: dict[str, NewFailure] = {}
+    for issue in failures:
+        if len(rows) < SIGNATURES_KEPT:
+            recognised = signature(issue)
+            rows.setdefault(
+                recognised,
+                NewFailure(
+                    connection=attempt.connection,
+                    pipeline=attempt.pipeline,
+                    build=attempt.build,
+                    attempt_no=attempt.attempt_no,
+                    number=attempt.number,
+                    commit_sha=attempt.commit_sha,
+                    ref_kind=attempt.ref_kind,
+                    ref_name=attempt.ref_name,
+                    signature=recognised,
+                    message=clip(redact(issue.message), SIGNATURE_MESSAGE),
+                    job=issue.job or "",
+                    at=attempt.completed_at,
+                ),
+            )
+    return list(rows.values())
 
 
 def _is_short_of_requests(provider: AnyProvider) -> bool:

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
 from bot.core.models import Build, BuildKey
-from bot.notifications import decisions
+from bot.notifications import commit_cards, decisions, red_threads
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store, Transaction
+from bot.store.rows import RedBranchRow
 
 
 class Recorder:
@@ -43,7 +44,14 @@ class Recorder:
                 can_list=can_list,
                 sees=lambda team: self._sees(team, provider.connection),
             )
-            await tx.notifications.add(rows)
+            open_rows: list[RedBranchRow] = []
+            for of in red_threads.refs_of(recorded):
+                open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
+            planned = red_threads.plan(recorded, commit_cards.grouped(recorded, rows), open_rows, now)
+            await tx.notifications.add(planned.rows)
+            await tx.red_branches.save(planned.red, now)
+            for card in commit_cards.touched(recorded):
+                await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
             for item in recorded:
                 await _correct(tx, item, _called(item.build), now)
                 await _replace(tx, item, now)

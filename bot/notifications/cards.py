@@ -10,34 +10,50 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from bot.blocks.available_actions import available_actions
-from bot.blocks.build import build_card, short_card
+from bot.blocks.build import build_card, commit_card, short_card, signal_over
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, context, sections
 from bot.blocks.notification import (
+    NEW_BREAKAGE,
     NO_FAILURES,
     Counts,
     Failures,
     approval_notification,
     branch_changed,
+    escalation_notification,
+    green_again,
     notification,
     outage_notification,
     outage_over,
+    red_standing,
     summary_notification,
 )
-from bot.blocks.text import DOT, Markup, clean_url, link, mark, markup, mention, when
+from bot.blocks.text import DOT, Markup, clean_url, link, mark, markup, mention, since, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Ref, RefKind, Status
+from bot.notifications.commit_cards import commit_of
 from bot.notifications.failures import flakiness, unpack_failures
+from bot.notifications.filters import filter_of
 from bot.notifications.notification import AUTHOR, Event, Extra
-from bot.notifications.outbox import Drawn
+from bot.notifications.outbox import MOVES_SECONDS, Drawn
+from bot.notifications.red_threads import red_streak
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
 from bot.store import Store, unpack_counts
 from bot.store.attempts import COUNTS_GIVEN_UP
 from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
-from bot.store.rows import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NewNotification, NotificationRow
+from bot.store.recording import CARD_PAUSE
+from bot.store.rows import (
+    AttemptRow,
+    BuildRow,
+    CardNoteRow,
+    ClaimRow,
+    NewNotification,
+    NotificationRow,
+    RedBranchRow,
+)
 from bot.store.states import NoteKind, NotificationState
 from bot.store.times import of_attempt
 
@@ -50,6 +66,10 @@ ERASED = "erased"
 """The detail of a build that says when its logs and artifacts were erased."""
 COMING = frozenset({NotificationState.PENDING, NotificationState.LEASED})
 """The states of a notification that is about to be posted."""
+BAR_CELLS = 10
+COUNTS_COME = timedelta(seconds=60)
+"""How long after an end the card of its commit is drawn anew: issue counts come later."""
+ESCALATION_VERBS = frozenset({"claim", "logs", "why"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +84,7 @@ class _Subject:
     facts: Facts
     label: str
     repeated: bool
+    red: RedBranchRow | None = None
 
     @property
     def is_over(self) -> bool:
@@ -114,7 +135,11 @@ class Cards:
             case Event.BRANCH_CHANGED:
                 label = await self._label(row, None)
                 return Drawn(message=_marked(branch_changed(label, extra.headline, extra.text), repeated=repeated))
-            case Event.STARTED | Event.FINISHED | Event.BLOCKED:
+            case Event.COMMIT:
+                return await self._commit(row, repeated=repeated)
+            case Event.ESCALATED | Event.UNFIXED:
+                return await self._escalation(row, extra, event, repeated=repeated)
+            case _:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
@@ -127,6 +152,10 @@ class Cards:
         notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
         claim = await self._store.claims.get(row.team, _key(row))
         facts = _facts(row, stored, notes, claim, attempt_no=row.attempt_no)
+        red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
+        if red is not None and red.claimed_by and red.claimed_at is not None and not facts.is_claimed:
+            note = Note(text="is on it", at=red.claimed_at, user=red.claimed_by)
+            facts = replace(facts, notes=(*facts.notes, note), is_claimed=True)
         if stored.attempt_no != row.attempt_no:
             facts = replace(facts, starter=await self._starter_before(row))
         if build.conclusion is Conclusion.RETRIED and not facts.replaced:
@@ -143,14 +172,17 @@ class Cards:
             facts=facts,
             label=await self._label(row, build),
             repeated=repeated,
+            red=red,
         )
         match event:
-            case Event.STARTED:
-                return await self._started(subject)
             case Event.BLOCKED:
                 return await self._blocked(subject)
-            case _:
+            case Event.FINISHED:
                 return await self._finished(subject)
+            case Event.STARTED:
+                return await self._started(subject)
+            case _:
+                return await self._signal(subject)
 
     async def _starter_before(self, row: NewNotification) -> str:
         """Return who started an earlier attempt through the bot: the one its live card names."""
@@ -203,6 +235,7 @@ class Cards:
             is_coming = other.state in COMING
             is_decided = other.event == Event.BLOCKED and not approvals  # and the next poll shows what comes of it
             return Drawn(message=message, live=live, card=True, waits=is_coming or is_decided)
+        usual_seconds = await self._usual(build)
         card = build_card(
             build,
             label=subject.label,
@@ -211,11 +244,47 @@ class Cards:
             actions=self._verbs(subject.provider, build, subject.facts, approvals=bool(approvals)),
             attempt_no=row.attempt_no,
             headline=Markup(subject.extra.headline) if subject.extra.headline else None,
-            usual_seconds=await self._usual(build),
+            usual_seconds=usual_seconds,
             approvals=approvals,
             facts=subject.facts,
         )
-        return Drawn(message=_marked(card, repeated=subject.repeated), live=live, card=True, moves=live)
+        return Drawn(
+            message=_marked(card, repeated=subject.repeated),
+            live=live,
+            card=True,
+            moves=live,
+            moves_after=_next_cell(usual_seconds),
+        )
+
+    async def _signal(self, subject: _Subject) -> Drawn:
+        """Draw what is unusual about a running build: its card, or a reply below its live card; one line once it is over."""
+        row, build = subject.row, subject.build
+        if subject.is_over or build.completed:
+            attempt = await self._store.attempts.get(_key(row), row.attempt_no)
+            build = _as_ended(build, attempt) if attempt is not None and subject.is_over else build
+            has_card = not row.thread and await self._full_card(row, build, has_approvals=False) is not None
+            pointer = "see below" if has_card else ""
+            line = signal_over(build, label=subject.label, headline=subject.extra.headline, pointer=pointer)
+            return Drawn(message=_marked(line, repeated=subject.repeated), card=True)
+        usual_seconds = await self._usual(build)
+        card = build_card(
+            build,
+            label=subject.label,
+            now=self._clock(),
+            connection_label=subject.provider.label,
+            actions=self._verbs(subject.provider, build, subject.facts, approvals=False),
+            attempt_no=row.attempt_no,
+            headline=subject.extra.headline,
+            usual_seconds=usual_seconds,
+            facts=subject.facts,
+        )
+        return Drawn(
+            message=_marked(card, repeated=subject.repeated),
+            live=True,
+            card=True,
+            moves=True,
+            moves_after=_next_cell(usual_seconds),
+        )
 
     async def _rerun(self, row: NewNotification, stored: BuildRow, build: Build) -> Build | None:
         """Return the build where a later attempt of it runs that has no card of its own in the channel."""
@@ -341,6 +410,7 @@ class Cards:
             mention=await self._mention(row, subject.extra, subject.provider, build),
             counts=counts,
             corrected=subject.extra.corrected,
+            standing=_standing(subject.extra, subject.red),
             facts=facts,
         )
         return Drawn(message=message, card=True)
@@ -389,6 +459,62 @@ class Cards:
                 facts=facts,
             )
         )
+
+    async def _commit(self, row: NewNotification, *, repeated: bool) -> Drawn | None:
+        """Draw the card of a commit: the newest build of each pipeline that the channel groups, and one verdict."""
+        links = [
+            link
+            for link in await self._store.links.of_channel(row.team, row.channel)
+            if filter_of(link).is_by_commit and self._provider_of(row.team, link.connection) is not None
+        ]
+        places = {(link.connection, link.pipeline): link.alias or link.name for link in links}
+        newest: dict[tuple[str, str], Build] = {}
+        stored = await self._store.builds.of_commit(commit_of(row.build), sorted({link.connection for link in links}))
+        for build in stored:
+            if (build.connection, build.pipeline) in places and build.conclusion is not Conclusion.RETRIED:
+                newest.setdefault((build.connection, build.pipeline), build)
+        if not newest:
+            return None
+        builds = [newest[place] for place in places if place in newest]
+        now = self._clock()
+        providers = {build.connection: self._provider_of(row.team, build.connection) for build in builds}
+        message = commit_card(
+            builds,
+            labels=places,
+            connection_labels={name: provider.label for name, provider in providers.items() if provider is not None},
+            now=now,
+            reason=row.reason,
+            offers=self._offers,
+        )
+        is_open = any(not build.completed for build in builds)
+        just_ended = any(build.completed_at is not None and now - build.completed_at < COUNTS_COME for build in builds)
+        return Drawn(
+            message=_marked(message, repeated=repeated),
+            live=is_open,
+            card=True,
+            moves=is_open or just_ended,
+            moves_after=MOVES_SECONDS if is_open else CARD_PAUSE.total_seconds(),
+        )
+
+    async def _escalation(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
+        """Draw the call for somebody to look after a red branch; None where it is green again."""
+        red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
+        entry = await self._store.builds.get(_key(row))
+        provider = await self._provider(row)
+        if red is None or entry is None or provider is None or red.closed_at is not None:
+            return None
+        build = entry[0]
+        facts = Facts(is_claimed=event is Event.UNFIXED)
+        message = escalation_notification(
+            build,
+            label=await self._label(row, build),
+            red_seconds=since(red.opened_at, row.created_at),
+            streak=red.streak,
+            claimed_by=red.claimed_by,
+            mention=await self._mention(row, extra, provider, build),
+            actions=self._verbs(provider, build, facts, approvals=False) & ESCALATION_VERBS,
+        )
+        return Drawn(message=_marked(message, repeated=repeated))
 
     def _outage(self, row: NewNotification, extra: Extra, event: Event) -> Message:
         provider = self._provider_of(row.team, row.connection)
@@ -495,6 +621,22 @@ def _replaced_by(successor: Build) -> Markup:
     """Return what stands on the cards of a build that its system retried as another one."""
     number = successor.label or successor.number
     return Markup(f"Retried as {link(successor.web_url, f'#{number}' if number is not None else 'a new build')}")
+
+
+def _next_cell(usual_seconds: float | None) -> float:
+    """Return after how many seconds a running card's bar has another cell: no card is edited more often than each 15 s."""
+    return min(max((usual_seconds or MOVES_SECONDS * BAR_CELLS) / BAR_CELLS, CARD_PAUSE.total_seconds()), MOVES_SECONDS)
+
+
+def _standing(extra: Extra, red: RedBranchRow | None) -> Markup | str:
+    """Return what ends line 2 of a card: what has become of the red branch whose thread hangs on it."""
+    if extra.is_new_breakage:
+        return NEW_BREAKAGE
+    if red is None:
+        return ""
+    if red.closed_at is not None:
+        return green_again(red.closed_by, red.red_seconds)
+    return red_standing(red.streak, red.since) if red.streak > red_streak(extra.transition) else ""
 
 
 def _decision(extra: Extra, facts: Facts, provider: AnyProvider, build: Build) -> Markup | str:

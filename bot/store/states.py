@@ -27,6 +27,12 @@ class NotificationEvent(StrEnum):
     BRANCH_CHANGED = "branch-changed"
     UNDRAWABLE = "undrawable"
     CORRECTED = "corrected"
+    ESCALATED = "escalated"
+    UNFIXED = "unfixed"
+    STUCK = "stuck"
+    SLOW = "slow"
+    QUEUED_LONG = "queued-long"
+    COMMIT = "commit"
 
 
 class NoteKind(StrEnum):

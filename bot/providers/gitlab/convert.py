@@ -12,6 +12,7 @@ from bot.core.models import (
     Approval,
     Artifact,
     Build,
+    Commit,
     Conclusion,
     Issue,
     IssueCounts,
@@ -99,6 +100,12 @@ OLD_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
 
 _BOT = re.compile(r"^(?:project|group)_\d+_bot(?:_|\d|$)|^service_account_")
 _MERGE_REQUEST = re.compile(r"^refs/merge-requests/(\d+)/(?:head|merge|train)$")
+
+
+def commit(sent: wire.Commit) -> Commit:
+    """Return a commit of a comparison."""
+    title = sent.title or (sent.message or "").partition("\n")[0]
+    return Commit(sha=sent.id, subject=title, author=sent.author_name or "", url=sent.web_url)
 
 
 def account(token: wire.Token, user: wire.User, version: str | None, now: datetime) -> Account:

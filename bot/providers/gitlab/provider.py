@@ -19,6 +19,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    Commit,
     Conclusion,
     Issue,
     IssueCounts,
@@ -280,6 +281,11 @@ class GitLab(GitLabServer):
         """Return a build's tests, failed ones first. One request; a report above 8 MiB is refused."""
         route = urls.run_route(pipeline, build, "test_report")
         return convert.cases((await self._api.get(route, cap=REPORT_BYTES)).raw)
+
+    @override
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Return the commits between, newest first. One request."""
+        return tuple(map(convert.commit, await self._client.commits(pipeline, base, head)))
 
     @override
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:

@@ -32,7 +32,7 @@ from bot.notifications.decisions import (
     started_row,
     transition_of,
 )
-from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of, judge, make_filter, read_filter
+from bot.notifications.filters import EVENTS, PRESETS, SIGNALS, Filter, filter_of, judge, make_filter, read_filter
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict
 from bot.notifications.quiet_hours import in_quiet_hours, muted
 from bot.notifications.summaries import gathered, release
@@ -229,7 +229,7 @@ def test_newly_broken_builds_notify_the_author_unless_somebody_else_is_named() -
     ("words", "said"),
     [
         ("--on all", "every finished build on main"),
-        ("--on edges", "changes only (broken, fixed, waiting for approval) on main"),
+        ("--on edges", "changes only (broken, fixed, waiting for approval, stuck) on main"),
         ("--on failures --branch release/*", "failures only on release/*"),
         ("--on release", "releases (broken, fixed, waiting, tags that passed) on main"),
         ("--on quiet", "nothing (digests only) on main"),
@@ -240,10 +240,68 @@ def test_newly_broken_builds_notify_the_author_unless_somebody_else_is_named() -
             "--on all --trigger cron --min-delta analyzer_warnings:3",
             "every finished build on main, triggered by cron, analyzer warnings up by 3 or more",
         ),
+        ("--on all --thread branch", "every finished build on main, one thread for each red branch"),
+        (
+            "--on edges --thread build --escalate 90m,U1",
+            (
+                "changes only (broken, fixed, waiting for approval, stuck) on main, each build in the channel,"
+                " calls <@U1> when nobody is on it for 1 h 30 m"
+            ),
+        ),
     ],
 )
 def test_a_filter_is_said_as_a_part_of_a_sentence(words: str, said: str) -> None:
     assert read_filter(words).in_words("main") == said
+
+
+@pytest.mark.parametrize(
+    ("words", "has"),
+    [
+        ("--on all", False),
+        ("--on edges", True),
+        ("--on failures", True),
+        ("--on release", False),
+        ("--on broken,fixed", False),
+        ("--on all --thread branch", True),
+        ("--on edges --thread build", False),
+    ],
+)
+def test_changes_and_failures_have_one_thread_for_each_red_branch_and_any_filter_may(words: str, has: bool) -> None:
+    assert read_filter(words).has_branch_thread is has
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        (["30m"], (30, "")),
+        (["2H"], (120, "")),
+        (["7d"], (10080, "")),
+        (["30m", "<@U1|ana>"], (30, "U1")),
+        (["30m", "<!subteam^S1|@ios>"], (30, "S1")),
+        (["30m", "author"], (30, "")),
+        (["off"], (0, "")),
+    ],
+)
+def test_an_escalation_is_a_time_and_somebody(values: list[str], kept: tuple[int, str]) -> None:
+    made = make_filter({"escalate": values})
+    assert (made.escalate_minutes, made.escalate_to) == kept
+    assert read_filter(made.words()) == made
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"escalate": ["soon"]},
+        {"escalate": ["0m"]},
+        {"escalate": ["8d"]},
+        {"escalate": ["30m", "nobody I know"]},
+        {"escalate": ["30m", "U1", "U2"]},
+        {"thread": ["channel"]},
+    ],
+)
+def test_an_escalation_or_a_thread_in_other_words_is_refused(flags: dict[str, list[str]]) -> None:
+    with pytest.raises(UsageError):
+        make_filter(flags)
 
 
 def test_a_filter_without_a_branch_says_none() -> None:
@@ -271,7 +329,7 @@ def test_presets_admit_what_they_say(preset: str, conclusion: Conclusion | None,
     assert (told.verdict is Verdict.POST) is (wanted or (preset == "all" and conclusion is None))
 
 
-@pytest.mark.parametrize("event", [event for event in EVENTS if event != "blocked"])
+@pytest.mark.parametrize("event", [event for event in EVENTS if event not in {"blocked", *SIGNALS}])
 def test_each_event_can_be_asked_for_alone(event: str) -> None:
     builds = {
         "broken": (RED, Transition(change=Change.BROKEN)),
@@ -471,7 +529,7 @@ def test_an_end_that_comes_after_a_newer_build_s_changes_nothing_of_how_its_bran
         "silent",
         (
             "failed is not among what this channel is notified of "
-            "(changes only (broken, fixed, waiting for approval) on main)"
+            "(changes only (broken, fixed, waiting for approval, stuck) on main)"
         ),
     )
 
