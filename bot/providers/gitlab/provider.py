@@ -121,10 +121,7 @@ class GitLab(GitLabServer):
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:
-        """Return one build with its commit.
-
-        Costs one request, one more for a commit or a merge request not yet known, and one for a failed build's jobs.
-        """
+        """Costs one request, one more for a commit or merge request not yet known, and one for a failed build's jobs."""
         return await self.whole(await self._client.run(pipeline, build), pipeline)
 
     @override
@@ -168,10 +165,7 @@ class GitLab(GitLabServer):
 
     @override
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
-        """Return the inputs and described variables of a ref's pipeline, as GraphQL reports them.
-
-        Costs two requests, two more for a project not yet known, and up to two while GitLab computes the variables.
-        """
+        """Costs two requests, two more for a project not yet known, and up to two while GitLab computes the variables."""
         path = await self._client.path(pipeline)
         name = ref.name if ref else (await self.pipeline(pipeline)).default_branch or "HEAD"
         declarations = await parameters.described(self._graph, path, name, self._sleep)

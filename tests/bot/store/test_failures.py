@@ -44,7 +44,9 @@ def failure(build: str, signature: str, **fields: object) -> NewFailure:
 async def test_a_red_time_is_open_until_it_is_closed_and_its_card_is_drawn_anew_with_it(store: Store) -> None:
     await store.recording.record([ended("b1", conclusion=Conclusion.FAILED), ended("b2")], now=NOW)
     await store.notifications.add([notification("b1")])
-    await store.notifications.set_sent(await leased(store, 1), ts="1.0", card=card("b1", ts="1.0", notification=1), now=NOW)
+    await store.notifications.set_sent(
+        await leased(store, 1), ts="1.0", card=card("b1", ts="1.0", notification=1), now=NOW
+    )
     await store.red_branches.save([RED], NOW)
     (row,) = await store.red_branches.open_of(CONNECTION, PIPELINE, MAIN)
     assert await store.red_branches.open_of(CONNECTION, PIPELINE, Ref(kind=RefKind.BRANCH, name="next")) == []
