@@ -420,7 +420,7 @@ class Jenkins(System):
 
     def _test_report(self, call: Call) -> Response:
         build = self._find_run(call)
-        if not build.tests():
+        if next(build.tests(), None) is None:
             raise self._refuse(404, "Not Found")
         return self._tree(call, wire.test_report_json(build))
 
