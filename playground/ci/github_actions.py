@@ -436,10 +436,10 @@ class GitHubActions(System):
         for pipeline in self._of_repo(call):
             for build in pipeline.builds:
                 if str(build.id + wire.SUITES) == call.at("suite"):
-                    found = [
+                    checks = [
                         wire.check_run_json(build, job, self.root(call)) for job in build.current if wire.is_listed(job)
                     ]
-                    return self._listing(call, "check_runs", found)
+                    return self._listing(call, "check_runs", checks)
         raise self._refuse(404, "Not Found")
 
     def _commit_checks(self, call: Call) -> Response:
