@@ -232,16 +232,8 @@ class Buildkite(System):
     # account
 
     def _access_token(self, _call: Call) -> Response:
-        return answer(
-            {
-                "uuid": "f0b3c1de-52a1-4f0e-9d4b-7f1c2a9e6b05",
-                "scopes": list(wire.SCOPES),
-                "description": "Buildbell playground",
-                "created_at": spaced(self.simulation.of_system(self.name)[0].created_at),
-                "expires_at": None,
-                "user": {"name": self.owner.name, "email": self.owner.email},
-            }
-        )
+        created_at = self.simulation.of_system(self.name)[0].created_at
+        return answer(wire.access_token_json(self.owner, created_at))
 
     def _rate_limit(self, call: Call) -> Response:
         self._in_org(call, {})

@@ -85,6 +85,18 @@ JOB_STATES = [
 ]
 
 
+def access_token_json(user: Person, created_at: float) -> JSON:
+    """Return an access token."""
+    return {
+        "uuid": "f0b3c1de-52a1-4f0e-9d4b-7f1c2a9e6b05",
+        "scopes": list(SCOPES),
+        "description": "Buildbell playground",
+        "created_at": spaced(created_at),
+        "expires_at": None,
+        "user": {"name": user.name, "email": user.email},
+    }
+
+
 def user_json(person: Person, root: str) -> JSON:
     """Return a person."""
     return {
