@@ -308,28 +308,44 @@ class BuildKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A part of a build: a GitLab job, an Xcode Cloud action, a Jenkins stage."""
+    """A part of a build: a GitLab job, an Xcode Cloud action, a Jenkins stage.
+
+    `key` is the name that the pipeline's file gives the step. `variant` distinguishes jobs of one name: a matrix's
+    values, a part of a parallel job. `runner` is the machine or agent that took it, `runnable_at` when it was ready for
+    one. `tolerated` says that its failure does not make the build fail. `retried` says that another attempt took its
+    place: the one whose id is `replaced_by`, where the system says so. `details` is what else the vendor reports.
+    """
 
     id: str
     build: str
     pipeline: str
     name: str
+    key: str | None = None
+    variant: str | None = None
     stage: str | None = None
     status: Status = Status.QUEUED
     conclusion: Conclusion | None = None
     raw_state: str | None = None
     tolerated: bool = False
     retried: bool = False
+    replaced_by: str | None = None
+    attempt: int | None = None
     reason: str | None = None
+    runner: str | None = None
     issues: IssueCounts = field(default_factory=IssueCounts)
     created_at: datetime | None = None
+    runnable_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
     web_url: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
+        if self.details:
+            object.__setattr__(self, "details", {name: clean_name(text) for name, text in self.details.items()})
         _clean(self, step_name, "name", "stage")
+        _clean(self, clean_name, "key", "variant", "runner", "raw_state")
         _clean(self, clean_message, "reason")
 
     @property
@@ -338,6 +354,14 @@ class Job:
         if self.started_at is None or self.completed_at is None:
             return None
         return max((self.completed_at - self.started_at) / timedelta(seconds=1), 0.0)
+
+    @property
+    def waited_seconds(self) -> float | None:
+        """Return how long the job waited for a runner: from when it was ready, else from when it was made."""
+        ready_at = self.runnable_at or self.created_at
+        if ready_at is None or self.started_at is None:
+            return None
+        return max((self.started_at - ready_at) / timedelta(seconds=1), 0.0)
 
 
 class IssueKind(StrEnum):

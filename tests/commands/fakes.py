@@ -102,6 +102,7 @@ class FakeProvider(Provider[FakeOptions]):
         self.known_parameters: dict[str, tuple[Parameter, ...]] = {}
         self.open_approvals: dict[str, tuple[Approval, ...]] = {}
         self.known_jobs: dict[str, tuple[Job, ...]] = {}
+        self.earlier_jobs: dict[str, tuple[Job, ...]] = {}
         self.logs: dict[str, Log] = {}
         self.files: dict[str, tuple[Artifact, ...]] = {}
         self.contents: dict[str, bytes] = {}
@@ -267,10 +268,11 @@ class FakeProvider(Provider[FakeOptions]):
         return owner
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         self._need(Capability.JOBS)
         self._trouble("jobs")
-        return self.known_jobs.get(build, ())
+        earlier = self.earlier_jobs.get(build, ()) if all_attempts else ()
+        return (*earlier, *self.known_jobs.get(build, ()))
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

@@ -51,6 +51,7 @@ from bot.providers.base.times import parse_time
 log = logging.getLogger(__name__)
 
 PER_PAGE = 100
+EARLIER_TIMELINES = 5
 NAMESAKES = 5
 """How many builds of one number are compared."""
 TEST_RUNS = 10
@@ -379,9 +380,26 @@ class Client:
             return build
         return stages.with_timeline(build, tree)
 
-    async def timeline(self, project: str, build: str) -> TimelineTree:
-        """Return a build's timeline, empty where there is none yet: shown by 404, by no body, or by null."""
-        path = build_path(project, build, "timeline")
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool) -> tuple[Job, ...]:
+        """Return a build's jobs; with `all_attempts` those that a retry replaced before them. One request.
+
+        One more for each timeline of earlier attempts, five at most.
+        """
+        project, _ = self.split(pipeline)
+        named, page = Build(connection=self._connection, pipeline=pipeline, id=build), self.page(project, build)
+        tree = await self.timeline(project, build)
+        earlier: list[Job] = []
+        for timeline in stages.earlier_timelines(tree)[:EARLIER_TIMELINES] if all_attempts else ():
+            replaced = await self.timeline(project, build, timeline)
+            earlier += stages.earlier_jobs(replaced, stages.replaced_in(tree, timeline), named, page, timeline)
+        return (*earlier, *stages.jobs(tree, named, page))
+
+    async def timeline(self, project: str, build: str, timeline: str = "") -> TimelineTree:
+        """Return a build's timeline, empty where there is none yet: shown by 404, by no body, or by null.
+
+        `timeline` is the id of one of an earlier attempt.
+        """
+        path = build_path(project, build, "timeline", *((timeline,) if timeline else ()))
         try:
             reply = await self.get(path)
         except NotFound:
@@ -465,8 +483,9 @@ class Client:
         Costs two requests. Raises NotFound while there is none.
         """
         project, _ = self.split(job.pipeline)
-        tree = await self.timeline(project, job.build)
-        record = tree.records.get(job.id)
+        timeline, _, name = job.id.rpartition("/")
+        tree = await self.timeline(project, job.build, timeline)
+        record = tree.records.get(name)
         sources = [*tree.tasks(record), record] if record else []
         logs = [source.log.id for source in sources if source.log and source.log.id is not None]
         if not logs:

@@ -303,8 +303,11 @@ class Provider(ABC, Generic[O]):
         """Delete one job's log and artifacts, nothing beside it, and return the build it belongs to."""
         raise self.unsupported(Capability.ERASE_JOB)
 
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        """Return a build's jobs in the order they run; jobs superseded by a retry are marked or left out."""
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
+        """Return a build's jobs in the order they run. Those that a retry replaced are marked, or left out.
+
+        With `all_attempts` none is left out that the system still reports.
+        """
         raise self.unsupported(Capability.JOBS)
 
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

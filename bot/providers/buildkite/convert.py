@@ -256,18 +256,52 @@ def job(raw: wire.JobWire, pipeline: str, build: str) -> Job:
         build=build,
         pipeline=pipeline,
         name=job_name(raw),
+        key=raw.step_key,
+        variant=job_variant(raw),
         stage=raw.group_key,
         status=status,
         conclusion=Conclusion.RETRIED if raw.retried else conclusion,
         raw_state=raw.state,
         tolerated=bool(raw.soft_failed),
         retried=bool(raw.retried),
+        replaced_by=raw.retried_in_job_id,
+        attempt=raw.retries_count + 1 if raw.retries_count else None,
         reason=job_reason(raw),
+        runner=(raw.agent.name or raw.agent.hostname) if raw.agent else None,
         created_at=parse_time(raw.created_at),
+        runnable_at=parse_time(raw.runnable_at),
         started_at=parse_time(raw.started_at),
         completed_at=parse_time(raw.finished_at),
         web_url=raw.web_url,
+        details=job_details(raw),
     )
+
+
+def job_variant(raw: wire.JobWire) -> str | None:
+    """Return what distinguishes a job from others of its step: its matrix's values, its place in a parallel group."""
+    match raw.matrix:
+        case Mapping() as axes:
+            values = ", ".join(f"{axis}={value}" for axis, value in axes.items())
+        case None:
+            values = ""
+        case value:
+            values = str(value)
+    of_group = raw.parallel_group_index is not None and raw.parallel_group_total
+    place = f"{(raw.parallel_group_index or 0) + 1} of {raw.parallel_group_total}" if of_group else ""
+    return ", ".join(part for part in (values, place) if part) or None
+
+
+def job_details(raw: wire.JobWire) -> dict[str, str]:
+    """Return the rest of what Buildkite reports about a job, by a plain name."""
+    scheduled = parse_time(raw.scheduled_at)
+    source = raw.retry_source
+    details = {
+        "scheduled": f"{scheduled:%Y-%m-%d %H:%M:%S} UTC" if scheduled else None,
+        "retry": (source.retry_type if source else None) or raw.retry_type,
+        "retry of": source.job_id if source else None,
+        "exit status": None if raw.exit_status is None else str(raw.exit_status),
+    }
+    return {name: text for name, text in details.items() if text}
 
 
 def job_name(raw: wire.JobWire) -> str:

@@ -238,7 +238,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         return await self.send_once(send, confirm)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a build's jobs; those that a retry replaced are marked. A request for each hundred."""
         raws = await self._client.jobs(pipeline, build, {"include_retried_jobs": True})
         return tuple(convert.job(raw, pipeline, build) for raw in raws if raw.type != "waiter")

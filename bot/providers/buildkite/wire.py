@@ -112,6 +112,20 @@ class Retried(Wire):
     retried_jobs_count: int | None = None
 
 
+class Agent(Wire):
+    """The agent that took a job."""
+
+    name: str | None = None
+    hostname: str | None = None
+
+
+class RetrySource(Wire):
+    """The job that a job is another attempt of, and whether a person or a rule asked for that."""
+
+    job_id: str | None = None
+    retry_type: str | None = None
+
+
 class JobWire(Wire):
     """A job: a script, a trigger, a manual step (approval) or a waiter."""
 
@@ -120,16 +134,27 @@ class JobWire(Wire):
     type: str | None = None
     name: str | None = None
     label: str | None = None
+    step_key: str | None = None
     group_key: str | None = None
+    agent: Agent | None = None
     web_url: str | None = None
     soft_failed: bool | None = None
     retried: bool | None = None
+    retried_in_job_id: str | None = None
+    retries_count: int | None = None
+    retry_source: RetrySource | None = None
+    retry_type: str | None = None
+    parallel_group_index: int | None = None
+    parallel_group_total: int | None = None
+    matrix: object = None
     exit_status: int | None = None
     signal_reason: str | None = None
     broken_reason: str | None = None
     unblockable: bool | None = None
     build_url: str | None = None
     created_at: str | None = None
+    scheduled_at: str | None = None
+    runnable_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
 

@@ -294,12 +294,31 @@ def job(sent: wire.JobWire, pipeline: str, build: str) -> Job:
         status=status,
         conclusion=conclusion,
         raw_state=raw,
+        attempt=sent.run_attempt if sent.run_attempt and sent.run_attempt > 1 else None,
         reason=job_reason(sent),
+        runner=sent.runner_name or None,
         created_at=parse_time(sent.created_at),
         started_at=parse_time(sent.started_at) if status is not Status.QUEUED else None,
         completed_at=parse_time(sent.completed_at) if status is Status.COMPLETED else None,
         web_url=sent.html_url,
+        details=job_details(sent),
     )
+
+
+def job_details(sent: wire.JobWire) -> dict[str, str]:
+    """Return where a job may run: its runner's group, and the labels it asks for."""
+    details = {"runner group": sent.runner_group_name, "runner labels": ", ".join(sent.labels or ())}
+    return {name: text for name, text in details.items() if text}
+
+
+def attempts(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """Return the jobs of all attempts of a run; those that a later attempt has again are marked as retried.
+
+    An attempt that runs only some jobs again has the others as they were.
+    """
+    in_order = list(jobs)
+    newest = {job.name: index for index, job in sorted(enumerate(in_order), key=lambda pair: pair[1].attempt or 1)}
+    return tuple(job if newest[job.name] == index else replace(job, retried=True) for index, job in enumerate(in_order))
 
 
 def job_reason(sent: wire.JobWire) -> str | None:

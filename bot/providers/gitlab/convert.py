@@ -221,11 +221,40 @@ def job(raw: wire.JobRun, *, build_id: str, pipeline: str, retried: bool = False
         tolerated=bool(raw.allow_failure),
         retried=retried,
         reason=raw.failure_reason if failed else None,
+        runner=(raw.runner.description or raw.runner.name) if raw.runner else None,
         created_at=parse_time(raw.created_at),
+        runnable_at=_runnable_at(raw),
         started_at=parse_time(raw.started_at),
         completed_at=parse_time(raw.finished_at) if status is Status.COMPLETED else None,
         web_url=raw.web_url,
+        details=job_details(raw),
     )
+
+
+def _runnable_at(raw: wire.JobRun) -> datetime | None:
+    """Return when a job was ready for a runner: GitLab reports how long it stood in the queue before its start."""
+    started = parse_time(raw.started_at)
+    if started is None or raw.queued_duration is None or raw.queued_duration < 0:
+        return None
+    return started - timedelta(seconds=raw.queued_duration)
+
+
+def job_details(raw: wire.JobRun) -> dict[str, str]:
+    """Return a job's coverage, its runner's tags and when it was erased."""
+    erased = parse_time(raw.erased_at)
+    details = {
+        "coverage": None if raw.coverage is None else f"{raw.coverage:g} %",
+        "runner tags": ", ".join(raw.tag_list or ()),
+        "erased": f"{erased:%Y-%m-%d %H:%M} UTC" if erased else None,
+    }
+    return {name: text for name, text in details.items() if text}
+
+
+def jobs(raws: Iterable[wire.JobRun], build_id: str, pipeline: str) -> list[Job]:
+    """Return all tries of all jobs, oldest first; those that a later one of the same name replaced are marked."""
+    in_order = sorted(raws, key=lambda each: each.id)
+    newest = {raw.id for raw in current(in_order)}
+    return [job(raw, build_id=build_id, pipeline=pipeline, retried=raw.id not in newest) for raw in in_order]
 
 
 def current(jobs: Iterable[wire.JobRun]) -> list[wire.JobRun]:
@@ -472,6 +501,9 @@ def old_job(raw: wire.OldBuild, *, project: Pipeline) -> Job:
         created_at=raw.created_at,
         started_at=raw.started_at,
         finished_at=raw.finished_at,
+        erased_at=raw.erased_at,
+        coverage=raw.coverage,
+        runner=raw.runner,
         web_url=old_page(raw, project),
     )
     return job(seen, build_id=str(raw.id), pipeline=project.id)

@@ -247,10 +247,11 @@ class GitLab(GitLabServer):
         return await self.read_back(self.build_of_job(pipeline, job))
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return the latest try of each job, trigger jobs included, in the order GitLab made them. Two requests."""
-        raws = [*await self._client.jobs(pipeline, build), *await self._client.trigger_jobs(pipeline, build)]
-        return tuple(convert.job(raw, build_id=build, pipeline=pipeline) for raw in convert.current(raws))
+        listed = await self._client.jobs(pipeline, build, retried=all_attempts)
+        jobs = convert.jobs([*listed, *await self._client.trigger_jobs(pipeline, build)], build, pipeline)
+        return tuple(job for job in jobs if all_attempts or not job.retried)
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

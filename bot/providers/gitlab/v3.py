@@ -228,7 +228,7 @@ class GitLabV3(GitLabServer):
         return await self.erase(pipeline, job)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return the build as its own only job."""
         project = await self._project(pipeline)
         return (convert.old_job(await self._client.old_build(project.id, build_number(build)), project=project),)

@@ -239,7 +239,7 @@ class Jenkins(Provider[JenkinsOptions]):
         return await self._queue.restart(again, stage, page)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a pipeline's stages, a matrix' combinations, or the build itself as its one job. Costs two requests."""
         try:
             number = await self._number(pipeline, build)

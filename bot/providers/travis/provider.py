@@ -261,7 +261,7 @@ class Travis(Provider[TravisOptions]):
         return await self.read_back(self.build(pipeline, build))
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a build's jobs. Costs one request."""
         return await self._client.jobs(pipeline, build)
 

@@ -219,7 +219,7 @@ class Truto(Provider[TrutoOptions]):
         return await self._act(operation, pipeline, build, calls, lambda state: not state.completed)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a build's jobs. One request a page."""
         self._require(Capability.JOBS)
         return await self._client.jobs(pipeline, build)
