@@ -126,8 +126,20 @@ def build_list(
     footer: str | None = None,
     more_command: str | None = None,
 ) -> Message:
-    """Return builds one a line, in the order given. `labels` names pipelines by (connection, pipeline)."""
-    lines = [build_line(build, label=_label(build, labels), now=now) for build in builds]
+    """Return builds one a line, in the order given. `labels` names pipelines by (connection, pipeline).
+
+    Where builds of one pipeline ran several workflows (a repository behind Truto), each line names its own.
+    """
+    workflows: dict[tuple[str, str], set[str | None]] = {}
+    for build in builds:
+        workflows.setdefault((build.connection, build.pipeline), set()).add(build.workflow)
+    several = {pipeline for pipeline, names in workflows.items() if len(names) > 1}
+    lines = [
+        build_line(
+            build, label=_label(build, labels), now=now, says_workflow=(build.connection, build.pipeline) in several
+        )
+        for build in builds
+    ]
     spoken_lines = [build_words(build, label=_label(build, labels)) for build in builds[:3]]
     blocks: list[Block] = [section(bold(title)), *sections(lines or ["No builds."])]
     if footer:

@@ -292,7 +292,7 @@ def raw_state_line(build: Build) -> str:
     return ""
 
 
-def build_line(build: Build, *, label: str, now: datetime) -> str:
+def build_line(build: Build, *, label: str, now: datetime, says_workflow: bool = False) -> str:
     """Return a build on one line of mrkdwn: shape, word, name, branch, subject, issues, and how long ago or how far."""
     state_mark = mark(build)
     if build.completed:
@@ -302,6 +302,7 @@ def build_line(build: Build, *, label: str, now: datetime) -> str:
         times = [line] if (line := progress_line(build, usual_seconds=None, now=now)) else []
     parts = [
         f"{state_mark.shape} *{escape(state_mark.word)}*  {link(build.web_url, called(build, label), 120)}",
+        safe(build.workflow, 60) if says_workflow and build.workflow else "",
         code(build.ref, 60) if build.ref else "",
         safe(build.subject, 60) if build.subject else "",
         counts_words(build.issues),

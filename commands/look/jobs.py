@@ -9,7 +9,7 @@ from bot.core.text import among_names, holds_name, without_short_codes
 from bot.providers.base.capabilities import Capability
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import Target, read
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
@@ -31,7 +31,11 @@ class Args:
 
 def parse(words: str) -> Args:
     """Read the words after `jobs`. Raises UsageError."""
-    parsed = read(words, values=("skip",), switches=("all-attempts", "public"))
+    return of_words(read(words, values=("skip",), switches=("all-attempts", "public")))
+
+
+def of_words(parsed: ParsedArgs) -> Args:
+    """Return the arguments that stand in words which were read."""
     return Args(
         target=parsed.target(),
         pattern=" ".join(parsed.words[1:]),

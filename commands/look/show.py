@@ -1,8 +1,11 @@
 """One build's full card: /build show [build]."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.blocks.build import build_card
+from bot.providers.base.options import check_options
+from commands.act.options import options_given
 from commands.core.actions import noted
 from commands.core.available_actions import verbs_of
 from commands.core.context import Answer, Context, Role
@@ -10,6 +13,7 @@ from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
+from commands.look.build_lists import sent_file
 from commands.look.details import open_approvals, with_counts, with_uploads
 
 USAGE = "show [build]"
@@ -17,16 +21,17 @@ USAGE = "show [build]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """Which build."""
+    """Which build. `options` are the CI system's own: they ask for what it sends, as a file."""
 
     target: Target
+    options: Mapping[str, str]
     public: bool = False
 
 
 def parse(words: str) -> Args:
     """Read the words after `show`. Raises UsageError."""
-    parsed = read(words, switches=("public",))
-    return Args(target=parsed.only_target(USAGE), public=parsed.public)
+    parsed = read(words, values=("option",), switches=("public",))
+    return Args(target=parsed.only_target(USAGE), options=options_given(parsed, USAGE), public=parsed.public)
 
 
 async def resolve(args: Args, context: Context) -> BuildMatch:
@@ -36,6 +41,11 @@ async def resolve(args: Args, context: Context) -> BuildMatch:
 
 async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     """Return the full card of one build, for the person only."""
+    if args.options:
+        check_options(args.options, match.provider.show_options, match.provider.label)
+        sent = await match.provider.as_sent(match.build.pipeline, match.build.id, args.options)
+        if sent is not None:
+            return Answer(file=await sent_file(sent, match.name, private=not args.public))
     build = await with_uploads(replace(match, build=await with_counts(match)))
     card = build_card(
         build,
@@ -66,7 +76,10 @@ COMMAND = Command(
     authorize=anyone,
     run=run,
     aliases=("info",),
-    flags=(("--public", "show it to the channel"),),
+    flags=(
+        ("--option NAME=VALUE", "what the CI system sends, under an option of its own (Truto)"),
+        ("--public", "show it to the channel"),
+    ),
     examples=("show #412", "show web#last", "show <a build's URL>"),
     inferred="the last build",
 )

@@ -21,6 +21,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -88,6 +89,7 @@ class FakeProvider(Provider[FakeOptions]):
     page = SITE
     states: ClassVar[StateMap] = {"done": (Status.COMPLETED, Conclusion.PASSED)}
     options_type = FakeOptions
+    list_filters = frozenset(FilterField)
     start_options: ClassVar[Mapping[str, str]] = {"clean": "start from nothing"}
 
     def __init__(self, connection: str = "works", *, capabilities: frozenset[Capability] = EVERYTHING) -> None:

@@ -325,17 +325,21 @@ class Client:
         if build_filter.limit <= 0:
             return
         project, definition = self.split(pipeline)
-        is_filtered_here = build_filter.commit is not None or bool(build_filter.states)
+        is_filtered_here = bool(build_filter.fields - convert.LIST_FILTERS)
         branch = build_filter.branch
         query: Query = {
             "definitions": definition,
             "branchName": branch if branch is None or branch.startswith("refs/") else f"{HEADS}{branch}",
             "queryOrder": "queueTimeDescending",
+            "minTime": build_filter.since.isoformat() if build_filter.since else None,
+            "maxTime": build_filter.until.isoformat() if build_filter.until else None,
             "$top": PER_PAGE if is_filtered_here else min(build_filter.limit, PER_PAGE),
         }
         yielded: set[str] = set()
         async for page in self.pages(project_path(project, "build", "builds"), query, ceiling=SEARCH_PAGES):
             for listed in parse_items(page, lambda payload: self.read(payload, project, pipeline)):
+                if build_filter.is_past(listed):
+                    return
                 is_told_later = stages.may_change(listed, build_filter.states)
                 build = await self.with_timeline(listed) if is_told_later else listed
                 if build.id in yielded or not build_filter.admits(build):

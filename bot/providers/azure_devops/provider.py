@@ -84,6 +84,7 @@ class AzureDevOps(Provider[AzureOptions]):
     }
     capabilities = frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS}
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
     lists_all_refs = frozenset({RefKind.BRANCH})
 
     def __init__(

@@ -29,6 +29,7 @@ from bot.core.models import (
     BuildKey,
     Changes,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -78,6 +79,14 @@ class Provider(ABC, Generic[O]):
     capabilities: frozenset[Capability] = frozenset()
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {}
     start_options: ClassVar[Mapping[str, str]] = {}
+    list_filters: ClassVar[frozenset[FilterField]] = frozenset()
+    """By what the vendor itself narrows its lists of builds; by the rest they are narrowed here."""
+    list_options: ClassVar[Mapping[str, str]] = {}
+    """What else the lists of builds take from people, as `--option NAME=VALUE`; `meta_data.` takes `--meta` pairs."""
+    show_options: ClassVar[Mapping[str, str]] = {}
+    """What `as_sent` takes for a single build, as `--option NAME=VALUE`."""
+    everywhere_option: ClassVar[str] = ""
+    """Which of these makes `account_builds` list what lies beyond the connection's own account, too."""
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
     takes_message: ClassVar[bool] = True
@@ -186,6 +195,14 @@ class Provider(ABC, Generic[O]):
     @abstractmethod
     def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield a pipeline's builds that `build_filter` admits, newest first, at most `build_filter.limit`."""
+
+    def account_builds(self, build_filter: BuildFilter) -> AsyncIterator[Build]:
+        """Yield the builds of all pipelines that `build_filter` admits, newest first, for systems with such a list."""
+        raise self.unsupported(Capability.ACCOUNT_POLL)
+
+    async def as_sent(self, pipeline: str, build: str | None, options: Mapping[str, str]) -> bytes | None:
+        """Return what the system sends for a build (None: for the list) under its own options, where they ask for that."""
+        return None
 
     @abstractmethod
     async def build(self, pipeline: str, build: str) -> Build:

@@ -10,6 +10,7 @@ from bot.core.models import (
     Approval,
     Build,
     Conclusion,
+    FilterField,
     Issue,
     IssueKind,
     Job,
@@ -25,6 +26,8 @@ from bot.providers.base.convert import StateMap, noreply_login, state_from, with
 from bot.providers.base.times import parse_time
 from bot.providers.bitbucket import urls, wire
 
+LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT})
+"""By what Bitbucket narrows its list; also by some single states."""
 STATES: StateMap = {
     "PARSING": (Status.QUEUED, None),
     "PENDING": (Status.QUEUED, None),

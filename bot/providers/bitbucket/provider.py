@@ -101,6 +101,7 @@ class Bitbucket(Provider[BitbucketOptions]):
     }
     capabilities = frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS}
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
 
     def __init__(
         self, api: ApiClient, options: BitbucketOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 
 from bot.core.errors import UnexpectedResponse
@@ -11,7 +12,9 @@ from bot.core.models import (
     Approval,
     Artifact,
     Build,
+    BuildFilter,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -25,12 +28,15 @@ from bot.core.models import (
     Trigger,
 )
 from bot.core.text import step_name
+from bot.http.client import Query
 from bot.providers.base.convert import StateMap, repository, state_from
 from bot.providers.base.times import latest, parse_time
 from bot.providers.buildkite import wire
 from bot.providers.buildkite.options import NEEDED_SCOPES
 from bot.providers.buildkite.urls import place_of
 
+LIST_FILTERS = frozenset(FilterField) - {FilterField.BY, FilterField.FINISHED_UNTIL}
+"""By what Buildkite narrows its lists of builds."""
 STATES: StateMap = {
     "creating": (Status.QUEUED, None),
     "scheduled": (Status.QUEUED, None),
@@ -177,6 +183,17 @@ def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str])
         web_url=raw.web_url,
         jobs=job_words(states) if states is not None else None,
     )
+
+
+def with_organization(build: Build, raw: wire.BuildWire, own: str) -> Build:
+    """Return a build of another organization with that one's name before its pipeline's slug; an own one as it is.
+
+    The connection lists such builds, but reaches none of them: its routes are those of its own organization.
+    """
+    place = place_of(raw.url)
+    if place is None or place.organization.casefold() == own.casefold():
+        return build
+    return replace(build, pipeline=f"{place.organization}/{build.pipeline}")
 
 
 def pipeline_of(raw: wire.BuildWire) -> str:
@@ -410,6 +427,55 @@ def test(raw: wire.BuildTest, reason: str | None) -> TestCase:
         message=reason,
         file=raw.location,
     )
+
+
+LIST_OPTIONS: Mapping[str, str] = {
+    "include_retried_jobs": "true to count jobs that a retry replaced, too",
+    "exclude_jobs": "false to have the jobs sent with each build",
+    "exclude_pipeline": "false to have the pipeline sent with each build",
+    "include_paused": "true to list builds that are paused, too",
+    "creator": "the UUID of the user who made the build",
+    "all_organizations": "true to list the builds of every organization of the token's user",
+    "meta_data.": "and a key: only builds whose meta-data hold this value; also `--meta KEY=VALUE`",
+}
+"""What `list builds` takes beside the filters that every system has."""
+META = "meta_data."
+ALL_ORGANIZATIONS = "all_organizations"
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def list_query(build_filter: BuildFilter, most: int) -> Query:
+    """Return a filter as Buildkite's lists take it. Whole commits and users' UUIDs only; the rest is looked for here."""
+    commit = (build_filter.commit or "").lower()
+    is_whole = len(commit) == 40
+    creator = next((part for part in build_filter.by if _UUID.fullmatch(part)), None)
+    by_vendor = LIST_FILTERS - (frozenset() if is_whole else {FilterField.COMMIT})
+    is_narrowed = build_filter.fields <= by_vendor | ({FilterField.BY} if creator else frozenset())
+    return {
+        "per_page": min(max(build_filter.limit, 1), most) if is_narrowed else most,
+        "branch": build_filter.branch,
+        "commit": commit if is_whole else None,
+        "state[]": sorted(raw_states(build_filter.states)),
+        "creator": creator,
+        "created_from": _iso(build_filter.since),
+        "created_to": _iso(build_filter.until),
+        "finished_from": _iso(build_filter.finished_since),
+        **{
+            f"meta_data[{name.removeprefix(META)}]" if name.startswith(META) else name: value
+            for name, value in build_filter.options.items()
+            if name != ALL_ORGANIZATIONS
+        },
+    }
+
+
+def without_creator(build_filter: BuildFilter) -> BuildFilter:
+    """Return a filter without the user whom Buildkite looks for by UUID: a build names its creator in words."""
+    is_uuid = any(_UUID.fullmatch(part) for part in build_filter.by)
+    return replace(build_filter, by=frozenset()) if is_uuid else build_filter
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
 def raw_states(states: Iterable[str]) -> set[str]:

@@ -9,6 +9,8 @@ from bot.providers.base.urls import page_below, page_segments, path, web_page
 
 WEB = "https://buildkite.com"
 TOKEN = path("v2", "access-token")
+EVERY_BUILD = path("v2", "builds")
+"""The route of the builds of all organizations that the token's user is in."""
 
 _PLACE = re.compile(r"/v2/organizations/([^/?#]+)/pipelines/([^/?#]+)(?:/builds/(\d+))?(?:/jobs/[^/?#]+)?/?$")
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

@@ -11,6 +11,7 @@ from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -29,6 +30,8 @@ from bot.providers.circleci import urls, wire
 from bot.providers.circleci.errors import LABEL
 from bot.providers.circleci.urls import Urls
 
+LIST_FILTERS = frozenset({FilterField.BRANCH})
+"""By what CircleCI narrows its list of pipelines."""
 STATES: StateMap = {
     # a pipeline's own
     "setup-pending": (Status.QUEUED, None),

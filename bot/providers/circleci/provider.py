@@ -73,6 +73,7 @@ class CircleCI(Provider[CircleCIOptions]):
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
     takes_message = False
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
@@ -153,6 +154,8 @@ class CircleCI(Provider[CircleCIOptions]):
             while hits and left > 0:
                 batch, hits = hits[: min(AT_ONCE, left)], hits[min(AT_ONCE, left) :]
                 for build in await all_of(self._read(raw) for raw in batch):
+                    if build_filter.is_past(build):
+                        return
                     if build_filter.admits(build):
                         left -= 1
                         yield build

@@ -7,7 +7,7 @@ by `head_branch` alone; `pull_requests` are the open ones with the same head, an
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from bot.core.errors import UsageError
 from bot.core.models import (
@@ -16,6 +16,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Conclusion,
+    FilterField,
     Issue,
     IssueKind,
     Job,
@@ -32,6 +33,8 @@ from bot.providers.base.urls import web_page
 from bot.providers.github_actions import wire
 from bot.providers.github_actions.urls import WORKFLOWS
 
+LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT, FilterField.SINCE, FilterField.UNTIL})
+"""By what GitHub narrows its list of runs; also by single states."""
 STATES: StateMap = {
     "requested": (Status.QUEUED, None),
     "queued": (Status.QUEUED, None),
@@ -108,13 +111,24 @@ def list_query(build_filter: BuildFilter) -> Query:
     commit = (build_filter.commit or "").lower()
     is_whole = len(commit) == WHOLE_SHA  # the list takes only whole ones; short ones are looked for here
     state = LISTED.get(next(iter(build_filter.states))) if len(build_filter.states) == 1 else None
-    is_narrowed = (is_whole or not commit) and (state is not None or not build_filter.states)
+    by_vendor = {FilterField.BRANCH, FilterField.SINCE, FilterField.UNTIL}
+    by_vendor |= ({FilterField.COMMIT} if is_whole else set()) | ({FilterField.STATE} if state else set())
+    is_narrowed = build_filter.fields <= by_vendor
     return {
         "branch": build_filter.branch,
         "head_sha": commit if is_whole else None,
         "status": state,
+        "created": created_range(build_filter.since, build_filter.until),
         "per_page": min(max(build_filter.limit, 1), PER_PAGE) if is_narrowed else PER_PAGE,
     }
+
+
+def created_range(since: datetime | None, until: datetime | None) -> str | None:
+    """Return a span of time in the words of GitHub's search; its end is included there."""
+    first, last = (at and at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for at in (since, until))
+    if first and last:
+        return f"{first}..{last}"
+    return f">={first}" if first else f"<={last}" if last else None
 
 
 def raw_state(status: str | None, conclusion: str | None) -> str | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -12,7 +12,9 @@ from bot.core.models import (
     Approval,
     Artifact,
     Build,
+    BuildFilter,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -93,9 +95,15 @@ OLD_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "canceled": "canceled",
         "pending": "pending",
         "running": "running",
+        "in_progress": "running",
     }
 )
 """Words for states (ours and GitLab's) by which v3 narrows a list, and its `scope` for each."""
+
+PER_PAGE: Final = 100
+LIST_FILTERS: Final = frozenset(FilterField) - {FilterField.BY, FilterField.UNTIL, FilterField.FINISHED_UNTIL}
+"""By what GitLab narrows its list of pipelines: times by when a pipeline was last changed."""
+OLD_LIST_FILTERS: Final = frozenset({FilterField.COMMIT, FilterField.STATE})
 
 _BOT = re.compile(r"^(?:project|group)_\d+_bot(?:_|\d|$)|^service_account_")
 _MERGE_REQUEST = re.compile(r"^refs/merge-requests/(\d+)/(?:head|merge|train)$")
@@ -175,6 +183,24 @@ def build(raw: wire.PipelineRun, *, connection: str, pipeline: str, root: str) -
             warnings=0 if clean and group == "success" else None,
         ),
     )
+
+
+def list_query(build_filter: BuildFilter, commit: str | None) -> dict[str, str | int | None]:
+    """Return as much of a filter as every version of v4 takes; `commit` is a whole one.
+
+    Times are bounds of the last change: what was made or ended later was changed later.
+    """
+    status = one_status(build_filter.states)
+    bounds = [at for at in (build_filter.since, build_filter.finished_since) if at is not None]
+    by_vendor = {FilterField.BRANCH, FilterField.COMMIT, *({FilterField.STATE} if status else ())}
+    is_narrowed = build_filter.fields <= by_vendor
+    return {
+        "ref": build_filter.branch,
+        "sha": commit,
+        "status": status,
+        "updated_after": max(bounds).astimezone(UTC).isoformat() if bounds else None,
+        "per_page": min(max(build_filter.limit, 1), PER_PAGE) if is_narrowed else PER_PAGE,
+    }
 
 
 def one_status(states: frozenset[str]) -> str | None:
@@ -446,9 +472,10 @@ def approval(raw: wire.JobRun, deployment: wire.Deployment | None, *, build: str
 # API v3
 
 
-def old_scope(states: frozenset[str]) -> list[str]:
-    """Return the `scope` that holds all builds in `states`; empty where v3 cannot narrow so far."""
-    return sorted({OLD_SCOPES[state] for state in states}) if states <= OLD_SCOPES.keys() else []
+def old_scope(states: frozenset[str]) -> dict[str, str | list[str]]:
+    """Return the `scope` that holds all builds in `states`, one word or several; none where v3 cannot narrow so far."""
+    words = sorted({OLD_SCOPES[state] for state in states}) if states <= OLD_SCOPES.keys() else []
+    return {"scope": words[0]} if len(words) == 1 else {"scope[]": words} if words else {}
 
 
 def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Build:

@@ -69,6 +69,7 @@ class Jenkins(Provider[JenkinsOptions]):
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(

@@ -8,6 +8,7 @@ import httpx
 from bot.core.models import (
     Build,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -25,6 +26,8 @@ from bot.providers.base.times import parse_time
 from bot.providers.travis import wire
 from bot.providers.travis.urls import Site
 
+LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.STATE})
+"""By what Travis CI narrows its list of builds."""
 STATES: StateMap = {
     "created": (Status.QUEUED, None),
     "queued": (Status.QUEUED, None),

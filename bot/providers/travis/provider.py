@@ -104,6 +104,7 @@ class Travis(Provider[TravisOptions]):
         ),
     }
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
     lists_all_refs = frozenset[RefKind]()  # Travis knows a branch only after its first build
 
     def __init__(
