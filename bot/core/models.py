@@ -499,6 +499,7 @@ class StartRequest:
     message: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     requested_by: str | None = None
+    requested_by_email: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

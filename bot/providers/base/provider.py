@@ -55,6 +55,7 @@ from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import O, Options, check_options
 from bot.providers.base.send_once import read_back, send_once
+from bot.providers.base.urls import is_uuid
 from bot.providers.base.webhooks import same_secret
 from bot.providers.base.wire import LABELS
 
@@ -218,7 +219,12 @@ class Provider(ABC, Generic[O]):
         raise NotFound(f"There is no build #{number} in this pipeline.", provider=self.label)
 
     async def build_by_label(self, pipeline: str, label: str) -> Build:
-        """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds."""
+        """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds.
+
+        A UUID is a build's id: what the system finds by that counts.
+        """
+        if is_uuid(label):
+            return await self.build(pipeline, label)
         async for build in self.builds(pipeline, BuildFilter(limit=300)):
             if build.label == label:
                 return build

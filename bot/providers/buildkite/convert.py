@@ -31,6 +31,7 @@ from bot.core.text import step_name
 from bot.http.client import Query
 from bot.providers.base.convert import StateMap, repository, state_from
 from bot.providers.base.times import latest, parse_time
+from bot.providers.base.urls import is_uuid
 from bot.providers.buildkite import wire
 from bot.providers.buildkite.options import NEEDED_SCOPES
 from bot.providers.buildkite.urls import place_of
@@ -42,6 +43,7 @@ STATES: StateMap = {
     "scheduled": (Status.QUEUED, None),
     "running": (Status.IN_PROGRESS, None),
     "failing": (Status.IN_PROGRESS, None),
+    "paused": (Status.IN_PROGRESS, None),
     "canceling": (Status.IN_PROGRESS, None),
     "blocked": (Status.IN_PROGRESS, None),
     "waiting": (Status.IN_PROGRESS, None),
@@ -87,7 +89,7 @@ CANCELLABLE = frozenset({"scheduled", "running", "failing"})
 """The build states in which Buildkite takes a cancel; others are answered with 422."""
 GONE = frozenset({"deleted", "expired", "error"})
 """The states of artifacts that can't be downloaded."""
-LISTED_STATES = STATES.keys() - {"waiting", "waiting_failed"}
+LISTED_STATES = STATES.keys() - {"waiting", "waiting_failed", "paused"}
 """What the build list's `state[]` accepts."""
 TRIGGERS: Mapping[str, Trigger] = {
     "webhook": Trigger.PUSH,
@@ -181,8 +183,33 @@ def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str])
         completed_at=finished if status is Status.COMPLETED else None,
         updated_at=latest(*map(parse_time, (raw.created_at, raw.started_at, raw.failing_at, raw.finished_at))),
         web_url=raw.web_url,
+        reason=raw.cancel_reason if conclusion is Conclusion.CANCELLED else None,
         jobs=job_words(states) if states is not None else None,
+        details=build_details(raw),
     )
+
+
+def build_details(raw: wire.BuildWire) -> dict[str, str]:
+    """Return the rest of what Buildkite reports about a build, by a plain name.
+
+    Its variables and meta-data are left out: they may hold secrets.
+    """
+    scheduled, failing = parse_time(raw.scheduled_at), parse_time(raw.failing_at)
+    origin, request = raw.triggered_from, raw.pull_request
+    creator = raw.creator.email if raw.creator and raw.creator.name else None
+    of_trigger = origin.build_pipeline_slug if origin else None
+    details = {
+        "cancel reason": raw.cancel_reason,
+        "rebuilt from": f"#{raw.rebuilt_from.number}" if raw.rebuilt_from and raw.rebuilt_from.number else None,
+        "triggered by a step of": f"{of_trigger} #{origin.build_number}" if origin and of_trigger else None,
+        "scheduled": f"{scheduled:%Y-%m-%d %H:%M:%S} UTC" if scheduled else None,
+        "failing since": f"{failing:%Y-%m-%d %H:%M:%S} UTC" if failing else None,
+        "source": raw.source,
+        "creator's address": creator,
+        "pull request's repository": request.repository if request and request.id else None,
+        "build id": raw.id,
+    }
+    return {name: text for name, text in details.items() if text}
 
 
 def with_organization(build: Build, raw: wire.BuildWire, own: str) -> Build:
@@ -441,14 +468,13 @@ LIST_OPTIONS: Mapping[str, str] = {
 """What `list builds` takes beside the filters that every system has."""
 META = "meta_data."
 ALL_ORGANIZATIONS = "all_organizations"
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def list_query(build_filter: BuildFilter, most: int) -> Query:
     """Return a filter as Buildkite's lists take it. Whole commits and users' UUIDs only; the rest is looked for here."""
     commit = (build_filter.commit or "").lower()
     is_whole = len(commit) == 40
-    creator = next((part for part in build_filter.by if _UUID.fullmatch(part)), None)
+    creator = next((part for part in build_filter.by if is_uuid(part)), None)
     by_vendor = LIST_FILTERS - (frozenset() if is_whole else {FilterField.COMMIT})
     is_narrowed = build_filter.fields <= by_vendor | ({FilterField.BY} if creator else frozenset())
     return {
@@ -470,8 +496,13 @@ def list_query(build_filter: BuildFilter, most: int) -> Query:
 
 def without_creator(build_filter: BuildFilter) -> BuildFilter:
     """Return a filter without the user whom Buildkite looks for by UUID: a build names its creator in words."""
-    is_uuid = any(_UUID.fullmatch(part) for part in build_filter.by)
-    return replace(build_filter, by=frozenset()) if is_uuid else build_filter
+    names_id = any(is_uuid(part) for part in build_filter.by)
+    return replace(build_filter, by=frozenset()) if names_id else build_filter
+
+
+def is_everywhere(build_filter: BuildFilter) -> bool:
+    """Return whether the builds of every organization of the token's user are asked for."""
+    return build_filter.options.get(ALL_ORGANIZATIONS, "").lower() in {"true", "yes", "1", "on"}
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -45,6 +45,7 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
+from bot.providers.base.urls import is_uuid
 from bot.providers.buildkite import convert, errors, start, urls, webhook, wire
 from bot.providers.buildkite.client import LEAN, PER_PAGE, BuildkiteClient
 from bot.providers.buildkite.options import BuildkiteOptions
@@ -135,8 +136,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     async def account_builds(self, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds of the organization, or of all that the token's user is in. A request for each hundred."""
-        everywhere = build_filter.options.get(convert.ALL_ORGANIZATIONS) in start.YES - {""}
-        route = urls.EVERY_BUILD if everywhere else self._urls.all_builds()
+        route = urls.EVERY_BUILD if convert.is_everywhere(build_filter) else self._urls.all_builds()
         pages = self._api.pages(route, {**LEAN, **convert.list_query(build_filter, PER_PAGE)}, ceiling=SEARCH_PAGES)
 
         def read(item: msgspec.Raw) -> Build:
@@ -149,7 +149,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build by its number, one request; by its UUID, which no route takes, up to six."""
-        if urls.is_uuid(build):
+        if is_uuid(build):
             return self._read(await self._client.build_of_uuid(pipeline, build.lower()))
         return self._read(await self._client.build(pipeline, build))
 

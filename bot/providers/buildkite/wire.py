@@ -47,9 +47,11 @@ class PullRequest(Wire):
 
 
 class Origin(Wire):
-    """The build that a rebuild was made from."""
+    """The build that a rebuild was made from, or that a trigger step belongs to."""
 
     number: int | None = None
+    build_number: int | None = None
+    build_pipeline_slug: str | None = None
 
 
 class JobCounts(Wire):
@@ -95,12 +97,15 @@ class BuildWire(Wire):
     author: PersonWire | str | None = None
     pull_request: PullRequest | None = None
     rebuilt_from: Origin | None = None
+    triggered_from: Origin | None = None
+    cancel_reason: str | None = None
     pipeline: PipelineWire | None = None
     job_state_counts: JobCounts | None = None
     test_engine: Engine | None = None
     env: dict[str, object] | None = None
     meta_data: dict[str, object] | None = None
     created_at: str | None = None
+    scheduled_at: str | None = None
     started_at: str | None = None
     failing_at: str | None = None
     finished_at: str | None = None

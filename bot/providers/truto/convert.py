@@ -242,10 +242,9 @@ def build_details(raw: wire.BuildWire, why: Trigger) -> dict[str, str]:
 
 
 def workflow_of(raw: wire.BuildWire, remote: Remote) -> str | None:
-    """Return the name of the workflow that ran, which distinguishes builds of a repository; a bare id only for want of it."""
+    """Return the workflow that ran, which distinguishes builds of a repository: by its name, a bare id only for want of it."""
     workflow = remote.text("workflow") or raw.workflow
-    name = raw.name or remote.text("name")
-    return name if name and (workflow is None or workflow.isdecimal()) else workflow
+    return (raw.name or remote.text("name") or workflow) if workflow and workflow.isdecimal() else workflow
 
 
 def _end(raw: wire.BuildWire, remote: Remote, stands: Standing) -> datetime | None:
