@@ -1,11 +1,11 @@
 """Lists of builds: every filter, a pipeline, a connection or all of them, a page at a time."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from bot.core.models import Conclusion, FilterField, Person, Pipeline
-from bot.providers.base.provider import Provider
+from bot.core.models import Build, BuildFilter, Conclusion, FilterField, Person, Pipeline
 from tests.commands.fakes import NOW, FakeConnections, FakeProvider
 from tests.commands.reading import Linked, Say, buttons, first, said
 
@@ -116,11 +116,11 @@ async def test_a_system_with_a_list_of_its_own_is_asked_once_and_for_everything(
 ) -> None:
     await linked()
     put_some(works, app)
-    asked = []
+    asked: list[BuildFilter] = []
 
-    async def account_builds(provider: Provider, query: object) -> object:  # type: ignore[type-arg]
+    async def account_builds(_provider: FakeProvider, query: BuildFilter) -> AsyncIterator[Build]:
         asked.append(query)
-        async for build in works.builds(app.id, query):  # type: ignore[arg-type]
+        async for build in works.builds(app.id, query):
             yield build
 
     monkeypatch.setattr(FakeProvider, "account_builds", account_builds)
