@@ -128,11 +128,12 @@ def build_list(
 ) -> Message:
     """Return builds one a line, in the order given. `labels` names pipelines by (connection, pipeline).
 
-    Where builds of one pipeline ran several workflows (a repository behind Truto), each line names its own.
+    Where builds of one pipeline are of several kinds (a repository's workflows behind Truto, the jobs that are builds of
+    an old GitLab), each line names its own.
     """
     workflows: dict[tuple[str, str], set[str | None]] = {}
     for build in builds:
-        workflows.setdefault((build.connection, build.pipeline), set()).add(build.workflow)
+        workflows.setdefault((build.connection, build.pipeline), set()).add(build.workflow or build.name)
     several = {pipeline for pipeline, names in workflows.items() if len(names) > 1}
     lines = [
         build_line(

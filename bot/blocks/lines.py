@@ -302,7 +302,7 @@ def build_line(build: Build, *, label: str, now: datetime, says_workflow: bool =
         times = [line] if (line := progress_line(build, usual_seconds=None, now=now)) else []
     parts = [
         f"{state_mark.shape} *{escape(state_mark.word)}*  {link(build.web_url, called(build, label), 120)}",
-        safe(build.workflow, 60) if says_workflow and build.workflow else "",
+        safe(build.workflow or build.name, 60) if says_workflow and (build.workflow or build.name) else "",
         code(build.ref, 60) if build.ref else "",
         safe(build.subject, 60) if build.subject else "",
         counts_words(build.issues),

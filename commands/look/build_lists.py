@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bot.blocks.build import build_list
-from bot.blocks.text import plural
 from bot.core.errors import ProviderError, Unsupported, UsageError
 from bot.core.models import Build, BuildFilter, Ref
 from bot.core.workers import in_worker
@@ -62,10 +61,14 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """What one connection lists, newest first, and what is to be said about it."""
+    """What one connection lists, newest first, and what is to be said about it.
+
+    `read` says how many of its pipelines were asked one by one, "" where its system has a list of all.
+    """
 
     builds: tuple[Build, ...] = ()
     notes: tuple[str, ...] = ()
+    read: str = ""
 
 
 async def of_pipeline(
@@ -119,7 +122,9 @@ async def of_connections(
         labels=await pipeline_names(builds, context),
         now=context.now,
         footer=_footer(
-            builds, (*unable, *(note for each in lists for note in each.notes)), none="There are no such builds."
+            builds,
+            (*unable, *(note for each in lists for note in each.notes), _one_by_one(lists)),
+            none="There are no such builds.",
         ),
         more_command=page.more(merged, target, filters),
     )
@@ -128,6 +133,12 @@ async def of_connections(
 
 def _takes(provider: AnyProvider, filters: Filters) -> bool:
     return all(names_option(name, provider.list_options) for name in filters.options)
+
+
+def _one_by_one(lists: Sequence[Listed]) -> str:
+    """Return which connections' pipelines were asked one by one, and how many of each."""
+    read = [each.read for each in lists if each.read]
+    return f"Asked pipeline by pipeline, for want of a list of all builds: {', '.join(read)}." if read else ""
 
 
 async def _of_connection(provider: AnyProvider, query: BuildFilter, context: Context, *, everywhere: bool) -> Listed:
@@ -162,9 +173,9 @@ async def _of_pipelines(provider: AnyProvider, query: BuildFilter, context: Cont
             raise listed
         else:
             builds += listed
-    whole = "" if len(asked) == len(known) else f"{len(asked)} of "
-    no_list = f"{provider.label} has no list of all builds: I asked {whole}{plural(len(known), 'pipeline')} that I know of {provider.connection}."
-    return Listed(builds=tuple(sorted(builds, key=_made_at, reverse=True)), notes=(*notes, no_list))
+    counted = f"{len(asked)} of {len(known)}" if len(asked) < len(known) else f"{len(asked)}"
+    read = f"{provider.connection} ({counted})"
+    return Listed(builds=tuple(sorted(builds, key=_made_at, reverse=True)), notes=tuple(notes), read=read)
 
 
 async def _of_one(provider: AnyProvider, pipeline: str, query: BuildFilter) -> list[Build]:

@@ -487,6 +487,8 @@ def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Buil
     committed = parse_time(raw.commit.created_at) if raw.commit else None
     details = {
         "stage": raw.stage,
+        "started by": raw.user.name if raw.user and raw.user.username else None,
+        "artifacts": raw.artifacts_file.filename if raw.artifacts_file else None,
         "coverage": None if raw.coverage is None else f"{raw.coverage:g} %",
         "runner": runner,
         "committed": f"{committed:%Y-%m-%d %H:%M} UTC" if committed else None,

@@ -106,7 +106,7 @@ async def test_a_connection_and_all_of_them_are_listed_across_their_pipelines(
     of_one = said(await say("list builds works"))
     assert "App #4" in of_one
     assert "Tool" not in of_one
-    assert "The Works has no list of all builds: I asked 1 pipeline that I know of works." in of_one
+    assert "Asked pipeline by pipeline, for want of a list of all builds: works (1)." in of_one
     everything = said(await say("list builds --all --state passed"))
     assert everything.index("Tool #70") < everything.index("App #3") < everything.index("App #1")
 
