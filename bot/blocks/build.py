@@ -1,6 +1,7 @@
 """A build as a card that lives with it, as one line, and as a list."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bot.blocks.buttons import build_buttons
@@ -19,6 +20,7 @@ from bot.blocks.lines import (
     first_line,
     jobs_line,
     lines_of,
+    minor_details_line,
     note_lines,
     progress_line,
     raw_state_line,
@@ -29,7 +31,7 @@ from bot.blocks.message import Block, Message, actions, button, context, section
 from bot.blocks.text import bold, code, escape, link, mark, markup, mention, plural, safe
 from bot.core.models import Approval, Build
 
-__all__ = ["build_card", "build_line", "build_list", "commit_list", "short_card"]
+__all__ = ["build_card", "build_line", "build_list", "commit_list", "short_card", "with_minor_details"]
 
 
 def build_card(
@@ -104,6 +106,12 @@ def build_card(
         ),
         colour=state_mark.colour,
     )
+
+
+def with_minor_details(card: Message, build: Build) -> Message:
+    """Return a build's card with what it leaves out of what the CI system reports, in small print below its first part."""
+    line = minor_details_line(build)
+    return replace(card, attached=(*card.attached[:1], context(line), *card.attached[1:])) if line else card
 
 
 def short_card(build: Build, *, label: str, starter: str = "", pointer: str = "see below") -> Message:

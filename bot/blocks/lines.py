@@ -1,7 +1,7 @@
 """The lines that cards, notifications and lists share: each takes a build and gives one line of mrkdwn."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -280,9 +280,39 @@ def approval_lines(approval: Approval) -> list[str]:
     return lines
 
 
+MINOR_DETAILS = frozenset(
+    {
+        "artifacts",
+        "build id",
+        "committed",
+        "creator's address",
+        "failing since",
+        "id at the CI system",
+        "name",
+        "pull request's repository",
+        "scheduled",
+        "source",
+        "started by",
+        "started by a",
+        "triggered by a step of",
+        "workflow",
+    }
+)
+"""What else CI systems report of a build that only `show` shows: too small for a card, or a person's address."""
+
+
 def details_line(build: Build) -> str:
     """Return what else the CI system reports of a build: `TestFlight: build 42 (2.1.0), processing`. Empty where nothing."""
-    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in build.details.items())
+    return _details(build, lambda name: name not in MINOR_DETAILS)
+
+
+def minor_details_line(build: Build) -> str:
+    """Return what a card leaves out of a build's details; all of them while it runs, for its card shows none then."""
+    return _details(build, lambda name: name in MINOR_DETAILS or not build.completed)
+
+
+def _details(build: Build, is_shown: Callable[[str], bool]) -> str:
+    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in build.details.items() if is_shown(name))
 
 
 def raw_state_line(build: Build) -> str:

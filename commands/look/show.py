@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bot.blocks.build import build_card
+from bot.blocks.build import build_card, with_minor_details
 from bot.providers.base.options import check_options
 from commands.act.options import options_given
 from commands.core.actions import noted
@@ -57,7 +57,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
         approvals=await open_approvals(match),
     )
     return Answer(
-        message=noted(card, match.pipeline),
+        message=noted(with_minor_details(card, build), match.pipeline),
         public=args.public,
         connection=build.connection,
         pipeline=build.pipeline,
