@@ -30,7 +30,7 @@ MOST = 25
 MOST_READ = 10
 MOST_SKIPPED = 500
 MOST_PIPELINES = 10
-"""Pipelines of a connection that are asked one by one where its system has no list of a whole account."""
+"""Pipelines of a connection that are polled one by one where its system has no list of a whole account."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -63,7 +63,7 @@ class ListPage:
 class Listed:
     """What one connection lists, newest first, and what is to be said about it.
 
-    `read` says how many of its pipelines were asked one by one, "" where its system has a list of all.
+    `read` says how many of its pipelines were polled one by one, "" where its system has a list of all.
     """
 
     builds: tuple[Build, ...] = ()
@@ -99,7 +99,7 @@ async def of_pipeline(
 async def of_connections(
     providers: Sequence[AnyProvider], context: Context, *, page: ListPage, filters: Filters, target: str, public: bool
 ) -> Answer:
-    """Return a page of the newest builds of connections, all asked at once.
+    """Return a page of the newest builds of connections, all polled at once.
 
     Costs a listing for each connection whose system lists a whole account, else one for each of ten pipelines.
     """
@@ -136,7 +136,7 @@ def _takes(provider: AnyProvider, filters: Filters) -> bool:
 
 
 def _one_by_one(lists: Sequence[Listed]) -> str:
-    """Return which connections' pipelines were asked one by one, and how many of each."""
+    """Return which connections' pipelines were polled one by one, and how many of each."""
     read = [each.read for each in lists if each.read]
     return f"Asked pipeline by pipeline, for want of a list of all builds: {', '.join(read)}." if read else ""
 
@@ -158,22 +158,22 @@ async def _of_connection(provider: AnyProvider, query: BuildFilter, context: Con
 
 
 async def _of_pipelines(provider: AnyProvider, query: BuildFilter, context: Context, notes: Sequence[str]) -> Listed:
-    """Return the builds of the pipelines that are linked somewhere in the workspace, then of others that are known."""
+    """Return the builds of the pipelines that are linked somewhere in the workspace, then of others in the catalogue."""
     links = await context.store.links.all(context.team)
     rows = await context.services.catalogue.rows([provider])
     linked = [link.pipeline for link in links if link.connection == provider.connection]
-    known = list(dict.fromkeys([*linked, *(row.pipeline for row in rows)]))
-    asked = known[:MOST_PIPELINES]
-    lists = await asyncio.gather(*(_of_one(provider, pipeline, query) for pipeline in asked), return_exceptions=True)
+    pipelines = list(dict.fromkeys([*linked, *(row.pipeline for row in rows)]))
+    polled = pipelines[:MOST_PIPELINES]
+    lists = await asyncio.gather(*(_of_one(provider, pipeline, query) for pipeline in polled), return_exceptions=True)
     builds: list[Build] = []
-    for pipeline, listed in zip(asked, lists, strict=True):
+    for pipeline, listed in zip(polled, lists, strict=True):
         if isinstance(listed, ProviderError):
             notes = (*notes, f"{provider.connection}:{pipeline}: {listed}")
         elif isinstance(listed, BaseException):
             raise listed
         else:
             builds += listed
-    counted = f"{len(asked)} of {len(known)}" if len(asked) < len(known) else f"{len(asked)}"
+    counted = f"{len(polled)} of {len(pipelines)}" if len(polled) < len(pipelines) else f"{len(polled)}"
     read = f"{provider.connection} ({counted})"
     return Listed(builds=tuple(sorted(builds, key=_made_at, reverse=True)), notes=tuple(notes), read=read)
 

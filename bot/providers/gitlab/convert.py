@@ -278,7 +278,7 @@ def job_details(raw: wire.JobRun) -> dict[str, str]:
 
 def jobs(raws: Iterable[wire.JobRun], build_id: str, pipeline: str) -> list[Job]:
     """Return all tries of all jobs, oldest first; those that a later one of the same name replaced are marked."""
-    in_order = sorted(raws, key=lambda each: each.id)
+    in_order = sorted({raw.id: raw for raw in raws}.values(), key=lambda each: each.id)
     newest = {raw.id for raw in current(in_order)}
     return [job(raw, build_id=build_id, pipeline=pipeline, retried=raw.id not in newest) for raw in in_order]
 

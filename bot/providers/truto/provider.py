@@ -187,8 +187,7 @@ class Truto(Provider[TrutoOptions]):
         place = self._client.place(pipeline)
         targets = [build]
         if self.integration is Integration.CIRCLECI:
-            flows = await self._proxy.workflows(Capability.CANCEL, build)
-            targets = proxy.open_flows(flows)
+            targets = proxy.open_flows(await self._proxy.workflows(Capability.CANCEL, build))
 
         def is_cancelled(state: Build) -> bool:
             return state.completed or state.raw_state == "cancelling"
@@ -217,7 +216,8 @@ class Truto(Provider[TrutoOptions]):
     @override
     async def retry(self, pipeline: str, build: str, *, failed_only: bool = True, job: str | None = None) -> Build:
         """Run jobs again. At CircleCI each of the newest workflows runs again, at Travis CI each failed job."""
-        operation = Capability.RETRY_JOB if job else Capability.RETRY_FAILED if failed_only else Capability.RETRY_ALL
+        of_build = Capability.RETRY_FAILED if failed_only else Capability.RETRY_ALL
+        operation = of_build if job is None else Capability.RETRY_JOB
         self._require(operation)
         await self._client.check_own(pipeline, build)
         calls = await self._retry_calls(operation, pipeline, build, job)
