@@ -325,6 +325,7 @@ def raw_state_line(build: Build) -> str:
 def build_line(build: Build, *, label: str, now: datetime, says_workflow: bool = False) -> str:
     """Return a build on one line of mrkdwn: shape, word, name, branch, subject, issues, and how long ago or how far."""
     state_mark = mark(build)
+    workflow = (build.workflow or build.name) if says_workflow else None
     if build.completed:
         ran = [duration(build.seconds)] if build.seconds is not None else []
         times = [*ran, when(build.completed_at)] if build.completed_at else ran
@@ -332,7 +333,7 @@ def build_line(build: Build, *, label: str, now: datetime, says_workflow: bool =
         times = [line] if (line := progress_line(build, usual_seconds=None, now=now)) else []
     parts = [
         f"{state_mark.shape} *{escape(state_mark.word)}*  {link(build.web_url, called(build, label), 120)}",
-        safe(build.workflow or build.name, 60) if says_workflow and (build.workflow or build.name) else "",
+        safe(workflow, 60) if workflow else "",
         code(build.ref, 60) if build.ref else "",
         safe(build.subject, 60) if build.subject else "",
         counts_words(build.issues),
