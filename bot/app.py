@@ -26,7 +26,9 @@ from bot.core.errors import BotError, StoreError, UsageError
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
 from bot.monitoring.poller import Pace, Poller
+from bot.monitoring.stopwatch import Stopwatch
 from bot.notifications.cards import Cards
+from bot.notifications.escalations import Escalations
 from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.options import Options
@@ -59,6 +61,8 @@ READY_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
 SCHEDULED_SECONDS = 10.0
+ESCALATE_SECONDS = 15.0
+SIGNALS_SECONDS = 15.0
 AGAIN_SECONDS = 3.0
 POLLER_LATE = timedelta(seconds=60)
 POLL_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
@@ -225,6 +229,19 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
+                "signals": (
+                    SIGNALS_SECONDS,
+                    Stopwatch(
+                        store,
+                        clock=now,
+                        sees=lambda team, name: self.connections.serving(team, name) is not None,
+                        wake_outbox=self.outbox.wake,
+                    ).tick,
+                ),
+                "escalate": (
+                    ESCALATE_SECONDS,
+                    Escalations(store, clock=now, wake_outbox=self.outbox.wake).tick,
+                ),
                 "scheduled": (
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,

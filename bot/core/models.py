@@ -191,7 +191,8 @@ class Build:
     `id` is what the provider's calls take, `number` what people say. `attempt` counts attempts where the system
     does. `raw_state` is the vendor's own word, `reason` what it says beyond our conclusion (`errored`, `cancelled by a
     newer build`). `waiting` says that an approval is open. `jobs` counts jobs by the words of `Status` and `Conclusion`.
-    `details` is what else the vendor reports, by a plain name: coverage, runner, stage.
+    `details` is what else the vendor reports, by a plain name: coverage, runner, stage. `rebuilt_from` is the id of the
+    build of the same pipeline that this one was made from, where the system tells.
     """
 
     connection: str
@@ -227,6 +228,7 @@ class Build:
     issues: IssueCounts = field(default_factory=IssueCounts)
     jobs: Mapping[str, int] | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    rebuilt_from: str | None = None
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
@@ -267,12 +269,15 @@ class Build:
     def history_ref(self) -> Ref | None:
         """Return the ref whose history this build belongs to, or None where it belongs to none.
 
-        A pull request's build never belongs to a branch, whatever its branch is called; a fork's build that names no
-        pull request belongs to none. A build without any ref has no history.
+        This is the one rule about forks. A pull request's build never belongs to a branch, whatever its branch is called,
+        and where a fork's pull request names no number, to nothing. Systems that do not tell where a commit comes from
+        still tell that a pull request triggered the build: a fork can build here in no other way, so an unknown origin
+        is a push to our own repository only where no pull request is named as the cause. A build without any ref has no
+        history.
         """
         if self.pull_request:
             return Ref(kind=RefKind.PULL_REQUEST, name=self.pull_request)
-        if self.from_fork:
+        if self.from_fork or self.trigger is Trigger.MERGE_REQUEST:
             return None
         if self.tag:
             return Ref(kind=RefKind.TAG, name=self.tag)
@@ -362,6 +367,20 @@ class Job:
         if ready_at is None or self.started_at is None:
             return None
         return max((self.started_at - ready_at) / timedelta(seconds=1), 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit of a repository. `author` is a name."""
+
+    sha: str
+    subject: str = ""
+    author: str = ""
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, clean_name, "subject", "author")
 
 
 class IssueKind(StrEnum):

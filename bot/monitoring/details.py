@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-import msgspec
-
 from bot.blocks.text import clip
 from bot.core.clock import Clock
 from bot.core.errors import NotFound, ProviderError
@@ -21,17 +19,18 @@ from bot.core.models import (
     Issue,
     IssueCounts,
     IssueKind,
-    Outcome,
     RefKind,
-    TestCase,
 )
+from bot.core.signatures import signature
 from bot.core.workflows import upload_details
 from bot.monitoring.recorder import Recorder
+from bot.notifications.failures import failing_tests, in_order, known_before, pack_failures
 from bot.notifications.notification import Extra
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
+from bot.security.redaction import redact
 from bot.store import Store
-from bot.store.rows import AttemptRow
+from bot.store.rows import AttemptRow, NewFailure
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +39,10 @@ DETAILS_SECONDS = 20.0
 HISTORY_SECONDS = 8.0
 """Both end before the lease of the attempt does."""
 MOST_TRIES = 3
-FAILURES_KEPT = 3
-MESSAGE_CHARACTERS = 2000
+SIGNATURES_KEPT = 20
+SIGNATURE_MESSAGE = 300
 EARLIER_BUILDS = 20
 RECENT = timedelta(minutes=10)
-KINDS = (IssueKind.TEST_FAILURE, IssueKind.ERROR)
 SHARE_LEFT = 0.2
 
 
@@ -80,16 +78,17 @@ class Details:
         try:
             async with asyncio.timeout(DETAILS_SECONDS):
                 counts = await self._counts(provider, build)
-                failures = await self._failures(provider, build, counts)
+                failures = await self._failures(provider, build, counts, attempt)
         except (ProviderError, TimeoutError) as exc:
             await self._try_later(attempt, str(exc), final=isinstance(exc, NotFound))
             return
+        await self._store.failures.add(failure_rows(attempt, failures))
         await self._store.attempts.set_counts(
             key,
             attempt.attempt_no,
             counts,
             self._clock(),
-            failures=msgspec.json.encode(failures[:FAILURES_KEPT]).decode() if failures else "",
+            failures=pack_failures(failures),
             failures_total=len(failures),
         )
         await self._read_uploads(provider, build, attempt)
@@ -122,10 +121,13 @@ class Details:
             return build.issues
         return await provider.counts(build)
 
-    async def _failures(self, provider: AnyProvider, build: Build, counts: IssueCounts) -> Sequence[Issue]:
-        """Return what failed, tests first. A failing test says more than the exit status of the job that ran it.
+    async def _failures(
+        self, provider: AnyProvider, build: Build, counts: IssueCounts, attempt: AttemptRow
+    ) -> Sequence[Issue]:
+        """Return what failed, tests first, new failures before those of the result before.
 
-        Costs what `issues` costs, and what `tests` costs where the issues name no test and some may have failed.
+        A failing test says more than the exit status of the job that ran it. Costs what `issues` costs, and what `tests`
+        costs where the issues name no test and some may have failed.
         """
         if build.conclusion is None or not build.conclusion.is_red:
             return ()
@@ -135,10 +137,9 @@ class Details:
                 issues = await provider.issues(build.pipeline, build.id)
         if not any(issue.kind is IssueKind.TEST_FAILURE for issue in issues) and counts.test_failures != 0:
             issues = (*await self._failed_tests(provider, build), *issues)
-        failures = [
-            replace(issue, message=clip(issue.message, MESSAGE_CHARACTERS)) for issue in issues if issue.kind in KINDS
-        ]
-        return sorted(failures, key=lambda issue: KINDS.index(issue.kind))
+        ref = build.history_ref
+        history = await self._store.attempts.of_ref(build.connection, build.pipeline, ref) if ref is not None else []
+        return in_order(issues, known_before(attempt, history))
 
     async def _failed_tests(self, provider: AnyProvider, build: Build) -> Sequence[Issue]:
         if not provider.can(Capability.TESTS):
@@ -147,7 +148,7 @@ class Details:
             tests = await provider.tests(build.pipeline, build.id)
         except ProviderError:
             return ()
-        return [_issue_of(test) for test in tests if test.outcome is Outcome.FAILED]
+        return failing_tests(tests)
 
     async def _read_history(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:
         """List earlier builds of a ref that has no history in the store, so that its first notification is right.
@@ -186,11 +187,30 @@ class Details:
         await self._store.notifications.correct(extras, self._clock())
 
 
-def _issue_of(test: TestCase) -> Issue:
-    """Return a failing test as an issue: its full name, then why it failed."""
-    name = f"{test.class_name}.{test.name}" if test.class_name else test.name
-    message = f"{name} — {test.message}" if test.message else name
-    return Issue(kind=IssueKind.TEST_FAILURE, message=message, file=test.file)
+def failure_rows(attempt: AttemptRow, failures: Sequence[Issue]) -> list[NewFailure]:
+    """Return what is remembered of how an attempt failed: each signature once, the first twenty."""
+    rows: dict[str, NewFailure] = {}
+    for issue in failures:
+        if len(rows) < SIGNATURES_KEPT:
+            recognised = signature(issue)
+            rows.setdefault(
+                recognised,
+                NewFailure(
+                    connection=attempt.connection,
+                    pipeline=attempt.pipeline,
+                    build=attempt.build,
+                    attempt_no=attempt.attempt_no,
+                    number=attempt.number,
+                    commit_sha=attempt.commit_sha,
+                    ref_kind=attempt.ref_kind,
+                    ref_name=attempt.ref_name,
+                    signature=recognised,
+                    message=clip(redact(issue.message), SIGNATURE_MESSAGE),
+                    job=issue.job or "",
+                    at=attempt.completed_at,
+                ),
+            )
+    return list(rows.values())
 
 
 def _is_short_of_requests(provider: AnyProvider) -> bool:

@@ -145,6 +145,17 @@ class Attempts(Repository):
                 db, ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
             )
 
+    async def newest(self, connection: str, pipeline: str, *, limit: int) -> list[AttemptRow]:
+        """Return the attempts of a pipeline that ended last, on all its refs, newest first."""
+        query = (
+            ATTEMPT.select()
+            .where(ATTEMPT.c.connection == connection, ATTEMPT.c.pipeline == pipeline)
+            .order_by(ATTEMPT.c.completed_at.desc())
+            .limit(limit)
+        )
+        async with self._read() as db:
+            return await ATTEMPT.all(db, query)
+
     async def since(self, connection: str, pipeline: str, since: datetime) -> list[AttemptRow]:
         """Return every attempt of a pipeline that ended since a time, oldest first."""
         query = (

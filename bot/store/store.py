@@ -17,6 +17,7 @@ from bot.store.claims import Claims
 from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
+from bot.store.failures import Failures
 from bot.store.grants import Grants
 from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
 from bot.store.inbox import Inbox
@@ -32,6 +33,7 @@ from bot.store.polling import ABANDONED, Polling
 from bot.store.postgres import SingleStatements
 from bot.store.presets import Presets
 from bot.store.recording import KEEP_DAYS, Recording
+from bot.store.red_branches import RedBranches
 from bot.store.schedules import Schedules
 from bot.store.switches import Switches
 from bot.store.tokens import Tokens
@@ -69,6 +71,8 @@ class Repositories:
         self.bindings = Bindings(sessions)
         self.workspaces = Workspaces(sessions)
         self.inbox = Inbox(sessions)
+        self.red_branches = RedBranches(sessions)
+        self.failures = Failures(sessions)
 
 
 class Transaction(Repositories):
@@ -115,6 +119,8 @@ class Store(Database, Repositories):
             (table("card_note"), table("card_note").c.at < oldest),
             (table("attempt"), table("attempt").c.seen_at < oldest),
             (table("build"), table("build").c.seen_at < oldest),
+            (table("red_branch"), table("red_branch").c.opened_at < oldest),
+            (table("failure"), table("failure").c.at < oldest),
             (table("audit"), table("audit").c.at < oldest),
             (mute, mute.c.until <= now),
             (table("token"), table("token").c.until <= now),

@@ -52,10 +52,11 @@ class Args:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step that waits, and the build it belongs to."""
+    """A step that waits, and the build it belongs to. `others` are the ids of the build's other open steps."""
 
     match: BuildMatch
     approval: Approval
+    others: frozenset[str] = frozenset()
 
 
 def parse(words: str, *, approve: bool) -> Args:
@@ -186,7 +187,8 @@ async def _waiting_in(pipeline: PipelineMatch, context: Context, ref: Ref | None
 
 async def _steps_of(match: BuildMatch) -> list[Step]:
     approvals = await match.provider.approvals(match.build.pipeline, match.build.id)
-    return [Step(match=match, approval=approval) for approval in approvals]
+    ids = frozenset(approval.id for approval in approvals)
+    return [Step(match=match, approval=approval, others=ids - {approval.id}) for approval in approvals]
 
 
 def _fitting(steps: Sequence[Step], name: str) -> list[Step]:
@@ -277,22 +279,27 @@ async def run(args: Args, step: Step, context: Context) -> Answer:
     )
     done = f"{'approved' if args.approve else 'rejected'} {escape(step_name(approval.name))}"
     why = f": {escape(args.comment)}" if args.comment else ""
-    await _note_on_cards(args, match, context)
+    await _note_on_cards(args, step, context)
     await actions.note_on_cards(match, context, did=f"{done}{why}")
     await actions.poll_again(after, match.pipeline, context)
     line = f"{actions.actor(context)} {done} of {escape(match.name)}{why}"
     return await actions.answered(match, context, line=line)
 
 
-async def _note_on_cards(args: Args, match: BuildMatch, context: Context) -> None:
-    """Write on the approval's cards who decided, and when."""
+async def _note_on_cards(args: Args, step: Step, context: Context) -> None:
+    """Write who decided, and when, on the cards where no step is open any more."""
     done = "Approved" if args.approve else "Rejected"
     text = f"{done} by {actions.actor(context)} · {when(context.now)}"
     text += f" · “{escape(args.comment)}”" if args.comment else ""
+    match = step.match
     for row in await context.store.notifications.of_build(match.build.key, context.team):
-        if row.event == Event.BLOCKED.value and row.id is not None:
-            extra = replace(Extra.of(row.extra), text=text).as_json()
-            await context.store.notifications.revise(row.id, extra, context.now)
+        extra = Extra.of(row.extra)
+        if row.event != Event.BLOCKED.value or row.attempt_no != match.attempt_no or row.id is None or extra.text:
+            continue
+        has_step = not extra.steps or step.approval.id in extra.steps
+        stays_open = not step.others.isdisjoint(extra.steps) if extra.steps else bool(step.others)
+        if has_step and not stays_open:
+            await context.store.notifications.revise(row.id, replace(extra, text=text).as_json(), context.now)
     context.services.wake_outbox()
 
 

@@ -114,7 +114,7 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
     if after.commit and match.build.commit and after.commit != match.build.commit:
         headline += f" - at the branch's present commit {after.commit[:8]}, not {match.build.commit[:8]}"
     if after.key != match.build.key:
-        await actions.note_on_cards(match, context, did=f"rebuilt it{new}", kind=NoteKind.REPLACED)
+        await actions.note_on_cards(match, context, did=f"rebuilt it{new}", kind=NoteKind.REPLACED, by=after)
     return await actions.announce(after, match.pipeline, context, headline=headline)
 
 

@@ -141,10 +141,12 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     did = f"retried {what.removesuffix(f' of {number}')}"
     if not same:
         did += f" as {actions.number_words(after)}"
-    await actions.note_on_cards(match, context, did=did, kind=NoteKind.ACT if same else NoteKind.REPLACED)
+    kind = NoteKind.ACT if same else NoteKind.REPLACED
+    await actions.note_on_cards(match, context, did=did, kind=kind, by=None if same else after)
     shown = actions.as_reopened(after) if same else after
     has_card = same and await actions.is_pressed_on_card(build, context)
-    return await actions.announce(shown, match.pipeline, context, headline=headline, reopened=same, has_card=has_card)
+    retried = match if same else None
+    return await actions.announce(shown, match.pipeline, context, headline=headline, retried=retried, has_card=has_card)
 
 
 async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
@@ -160,7 +162,7 @@ async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
     headline = f"{actions.actor(context)} rebuilt {number} of {escape(match.pipeline.name)}"
     if after.key != match.build.key:
         did = f"rebuilt it as {actions.number_words(after)}"
-        await actions.note_on_cards(match, context, did=did, kind=NoteKind.REPLACED)
+        await actions.note_on_cards(match, context, did=did, kind=NoteKind.REPLACED, by=after)
     return await actions.announce(after, match.pipeline, context, headline=headline)
 
 

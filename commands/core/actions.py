@@ -75,13 +75,13 @@ async def announce(
     *,
     headline: str,
     watch: bool = True,
-    reopened: bool = False,
+    retried: BuildMatch | None = None,
     has_card: bool = False,
     note: str = "",
 ) -> Answer:
     """Post the live card of a build that a person started here, and watch it to its end.
 
-    With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
+    `retried` is the same build as it had ended, where it runs again. With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
     `note` is shown to the person alone: what could not be checked before the act.
     """
     conversation = context.channel or context.user
@@ -119,7 +119,8 @@ async def announce(
         notifications=[] if has_card else [card],
         watches=watches if watch else [],
         now=context.now,
-        reopened=reopened,
+        before=retried.build if retried else None,
+        after_attempt=retried.attempt_no if retried else None,
     )
     target = pipeline.provider.poll_target(build.pipeline)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
@@ -167,8 +168,13 @@ async def is_pressed_on_card(build: Build, context: Context) -> bool:
     )
 
 
-async def note_on_cards(match: BuildMatch, context: Context, *, did: str, kind: NoteKind = NoteKind.ACT) -> None:
-    """Write on a build's cards what the person did about it; `did` is mrkdwn that goes after a name ("cancelled it")."""
+async def note_on_cards(
+    match: BuildMatch, context: Context, *, did: str, kind: NoteKind = NoteKind.ACT, by: Build | None = None
+) -> None:
+    """Write on a build's cards what the person did about it; `did` is mrkdwn that goes after a name ("cancelled it").
+
+    `by` is the build that replaced it.
+    """
     by_terminal = context.source is Source.TERMINAL
     await context.store.cards.note(
         match.build.key,
@@ -177,6 +183,7 @@ async def note_on_cards(match: BuildMatch, context: Context, *, did: str, kind: 
         text=f"{actor(context)} {did}" if by_terminal else did,
         user="" if by_terminal else context.user,
         kind=kind,
+        url=(by.web_url or "") if by is not None else "",
         at=context.now,
     )
     context.services.wake_outbox()

@@ -484,6 +484,6 @@ async def card_here(context: Context) -> CardRow | None:
     for ts in (context.thread, context.message):
         if ts:
             card = await context.store.cards.at(context.team, context.channel, ts)
-            if card is not None:
+            if card is not None and card.connection:  # the card of a commit is about several builds
                 return card
     return None

@@ -17,6 +17,7 @@ from commands.core.actions import noted
 from commands.core.context import Answer, Context, File
 from commands.core.listings import pipeline_names, recent_builds
 from commands.core.matches import PipelineMatch
+from commands.core.stories import stories_of
 from commands.look.build_filters import (
     Filters,
     build_filter,
@@ -85,8 +86,10 @@ async def of_pipeline(
     query = await build_filter(filters, context, page.end)
     listed = [build async for build in recent_builds(pipeline, ref, narrow=query, limit=page.end)]
     builds = await filled(page.of(listed), pipeline, context, ask=lambda each: each[:MOST_READ])
+    stories = await stories_of(builds, context)
     message = build_list(
-        builds,
+        stories.builds,
+        facts=stories.facts,
         title=f"{pipeline.name}{f' on {ref}' if ref else ''}",
         labels={(pipeline.connection, pipeline.id): pipeline.name},
         now=context.now,
@@ -116,8 +119,10 @@ async def of_connections(
     unable = [
         f"{provider.connection} is left out: it can't filter by that." for provider in providers if provider not in able
     ]
+    stories = await stories_of(builds, context)
     message = build_list(
-        builds,
+        stories.builds,
+        facts=stories.facts,
         title=f"Builds of {target or 'all connections'}",
         labels=await pipeline_names(builds, context),
         now=context.now,

@@ -12,6 +12,7 @@ from commands.core.listings import build_before
 from commands.core.matches import BuildMatch, number_of, state_of
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
+from commands.look.commits import commit_lines, commits_between
 from commands.look.details import with_counts
 
 USAGE = "changes [target]"
@@ -57,6 +58,12 @@ async def run(args: Args, match: BuildMatch, _context: Context) -> Answer:
         f"{_commit(before)} → {_commit(build)}",
         *_deltas(before.issues, build.issues),
     ]
+    between = await commits_between(match, before, build)
+    if between.commits:
+        title = plural(len(between.commits), "commit")
+        lines += [title if between.is_complete else f"{title} of the builds in between", *commit_lines(between.commits)]
+    elif between.is_complete:
+        lines.append("The same commit")
     if before.web_url and build.web_url:
         lines.append(f"{link(before.web_url, number_of(before))} · {link(build.web_url, number_of(build))}")
     return Answer(message=Message(text=lines[0], blocks=sections(lines)), public=args.public)

@@ -19,6 +19,7 @@ from commands.core.resolve import resolve_pipeline
 
 USAGE = "stats [target] [--since 30d]"
 MOST_BRANCHES = 8
+MOST_WAITS = 200
 RED = frozenset(conclusion.value for conclusion in Conclusion if conclusion.is_red)
 
 
@@ -56,6 +57,11 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
         raise UsageError(f"No build of {pipeline.name} ended in that time, as far as I have seen.")
     title = f"{escape(pipeline.name)}{f' on {escape(branch)}' if branch else ''} since {when(since)}"
     lines = [bold(pipeline.name), *summary_lines(attempts)]
+    ended = {attempt.build for attempt in attempts}
+    listed = await context.store.builds.of_pipeline(pipeline.connection, pipeline.id, limit=MOST_WAITS)
+    waits = [build.waited_seconds for build in listed if build.id in ended and build.waited_seconds is not None]
+    if waits:
+        lines.append(f"Waited for a machine: usually {duration(median(waits))}, at most {duration(max(waits))}")
     by_branch: dict[str, list[AttemptRow]] = {}
     for attempt in attempts:
         name = attempt.branch if is_of_branch(attempt, attempt.branch) else "pull requests and others"
@@ -84,6 +90,9 @@ def summary_lines(attempts: Sequence[AttemptRow]) -> list[str]:
     lines = [f"{plural(len(attempts), 'build')} · {len(passed)} passed · {len(red)} failed · {_share(attempts)} green"]
     if seconds:
         lines.append(f"Usually {duration(median(seconds))}, at most {duration(max(seconds))}")
+    approvals = [attempt.approval_seconds for attempt in attempts if attempt.approval_seconds >= 1]
+    if approvals:
+        lines.append(f"Waited for approval: usually {duration(median(approvals))}, at most {duration(max(approvals))}")
     if flaky:
         lines.append(f"{plural(flaky, 'commit')} both passed and failed: flaky")
     return lines

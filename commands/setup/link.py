@@ -8,7 +8,7 @@ from bot.blocks.link import link_confirmation
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import BuildFilter, Pipeline
 from bot.core.text import holds_name
-from bot.notifications.filters import Filter
+from bot.notifications.filters import Filter, filter_of
 from bot.store.rows import LinkRow, NewLink
 from commands.core.channel import must_be_reachable
 from commands.core.context import Answer, Context, Opening, Role
@@ -18,6 +18,7 @@ from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import resolve_pipeline
+from commands.follow.grouping import same_repository
 from commands.follow.replay import posted, replayed
 
 USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
@@ -113,6 +114,11 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
         enabled=details.enabled,
         trouble=trouble,
         again=before is not None,
+        same_repository=[
+            other.alias or other.name
+            for other in await same_repository(row, context)
+            if not filter_of(row).is_by_commit
+        ],
         command=context.command,
     )
     return Answer(message=message, public=before is None, connection=pipeline.connection, pipeline=details.id)

@@ -14,6 +14,7 @@ from commands.core.channel import channel_to_decide_in, judged_in
 from commands.core.context import Context, Role
 from commands.core.listings import pipeline_names
 from commands.core.permissions import role_of
+from commands.core.stories import Stories, stories_of
 from commands.look.list import filter_words
 from commands.slack.shortcuts import target_of
 
@@ -37,11 +38,12 @@ async def home(context: Context) -> View:
     unfinished = await context.store.builds.unfinished(list(visible))
     waiting = [build for build in unfinished if build.waiting and (build.connection, build.pipeline) in linked]
     names = await pipeline_names([*mine, *waiting], context)
+    stories = await stories_of([*mine[:MINE], *waiting[:WAITING]], context)
     blocks: list[Block] = await _banners(context, visible, role)
     if not visible or not (links or mine):
         blocks += _first_steps(context, has_connection=bool(visible), has_link=bool(links))
-    blocks += _own_builds(mine[:MINE], names, context)
-    blocks += await _waiting(waiting, links, names, visible, context)
+    blocks += _own_builds(stories.builds[: len(mine[:MINE])], stories, names, context)
+    blocks += await _waiting(waiting, stories, links, names, visible, context)
     blocks += await _watches(context)
     blocks += _own_links([link for link in links if link.created_by == context.user])
     blocks += [
@@ -53,16 +55,22 @@ async def home(context: Context) -> View:
     return View(title="Home", kind="home", blocks=tuple(blocks[:MOST_BLOCKS]))
 
 
-def _own_builds(builds: Sequence[Build], names: Mapping[tuple[str, str], str], context: Context) -> list[Block]:
+def _own_builds(
+    builds: Sequence[Build], stories: Stories, names: Mapping[tuple[str, str], str], context: Context
+) -> list[Block]:
     if not builds:
         return [header("Mine"), small_print("You have started nothing yet.")]
-    lines = [build_line(build, label=names[build.connection, build.pipeline], now=context.now) for build in builds]
+    lines = [
+        build_line(build, label=names[build.connection, build.pipeline], now=context.now, facts=stories.of(build))
+        for build in builds
+    ]
     more = [small_print(f"`{context.command} status mine` shows more.")] if len(builds) >= MINE else []
     return [header("Mine"), *sections(lines), *more]
 
 
 async def _waiting(
     waiting: Sequence[Build],
+    stories: Stories,
     links: Sequence[LinkRow],
     names: Mapping[tuple[str, str], str],
     visible: Mapping[str, AnyProvider],
@@ -83,7 +91,11 @@ async def _waiting(
         offered = verbs_of(visible[build.connection], build)
         target = target_of(build)
         blocks += [
-            section(build_line(build, label=names[build.connection, build.pipeline], now=context.now)),
+            section(
+                build_line(
+                    build, label=names[build.connection, build.pipeline], now=context.now, facts=stories.of(build)
+                )
+            ),
             judged_in(
                 actions(
                     *([button("Approve", f"approve {target}", style="primary")] if "approve" in offered else []),

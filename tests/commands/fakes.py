@@ -20,6 +20,7 @@ from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,
+    Commit,
     Conclusion,
     FilterField,
     Issue,
@@ -112,6 +113,7 @@ class FakeProvider(Provider[FakeOptions]):
         self.known_issues: dict[str, tuple[Issue, ...]] = {}
         self.known_uploads: dict[str, tuple[Upload, ...]] = {}
         self.definitions: dict[str, WorkflowDefinition] = {}
+        self.compared: dict[tuple[str, str], tuple[Commit, ...]] = {}
         self.secret_text = "hush"
         self.troubles: dict[str, BotError] = {}
         self.acts: list[tuple[str, str, Any]] = []
@@ -307,6 +309,12 @@ class FakeProvider(Provider[FakeOptions]):
         self._need(Capability.ISSUES)
         self._trouble("issues")
         return self.known_issues.get(build, ())
+
+    @override
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        self._need(Capability.COMMITS)
+        self._trouble("commits")
+        return self.compared.get((base, head), ())
 
     @override
     async def counts(self, build: Build) -> IssueCounts:

@@ -82,7 +82,9 @@ class AzureDevOps(Provider[AzureOptions]):
             "Open the pipeline there and choose Edit or Settings.",
         ),
     }
-    capabilities = frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS}
+    capabilities = (
+        frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS, Capability.COMMITS}
+    )
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     list_filters = convert.LIST_FILTERS
     lists_all_refs = frozenset({RefKind.BRANCH})

@@ -26,6 +26,7 @@ class Capability(StrEnum):
     ISSUES = "issues"
     COUNTS = "counts"
     UPLOADS = "uploads"
+    COMMITS = "commits"
     APPROVALS = "approvals"
     DECIDE = "decide"
     REJECT = "reject"
@@ -54,6 +55,7 @@ OVERRIDES: Mapping[Capability, str] = {
     Capability.ISSUES: "issues",
     Capability.COUNTS: "counts",
     Capability.UPLOADS: "uploads",
+    Capability.COMMITS: "commits",
     Capability.APPROVALS: "approvals",
     Capability.DECIDE: "decide",
     Capability.REJECT: "decide",
@@ -84,6 +86,7 @@ ABILITIES: Mapping[Capability, str] = {
     Capability.ISSUES: "list issues",
     Capability.COUNTS: "count issues",
     Capability.UPLOADS: "tell what a build handed to an app store",
+    Capability.COMMITS: "compare two commits",
     Capability.APPROVALS: "list steps that wait for a person",
     Capability.DECIDE: "approve a waiting step",
     Capability.REJECT: "reject a waiting step",

@@ -28,6 +28,7 @@ from bot.core.models import (
     BuildFilter,
     BuildKey,
     Changes,
+    Commit,
     Conclusion,
     FilterField,
     Issue,
@@ -360,6 +361,10 @@ class Provider(ABC, Generic[O]):
     async def uploads(self, pipeline: str, build: str) -> tuple[Upload, ...]:
         """Return what a finished build handed to an app store, newest first; it may still be processed there."""
         raise self.unsupported(Capability.UPLOADS)
+
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Return the commits after one commit up to another, newest first; both are whole SHAs."""
+        raise self.unsupported(Capability.COMMITS)
 
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         """Return the steps of a build that wait for a person now."""

@@ -99,7 +99,9 @@ class Bitbucket(Provider[BitbucketOptions]):
             "A webhook of the workspace makes up for it.",
         ),
     }
-    capabilities = frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS}
+    capabilities = (
+        frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS, Capability.COMMITS}
+    )
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     list_filters = convert.LIST_FILTERS
 

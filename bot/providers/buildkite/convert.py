@@ -186,6 +186,7 @@ def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str])
         reason=raw.cancel_reason if conclusion is Conclusion.CANCELLED else None,
         jobs=job_words(states) if states is not None else None,
         details=build_details(raw),
+        rebuilt_from=str(raw.rebuilt_from.number) if raw.rebuilt_from and raw.rebuilt_from.number else None,
     )
 
 
@@ -199,8 +200,6 @@ def build_details(raw: wire.BuildWire) -> dict[str, str]:
     creator = raw.creator.email if raw.creator and raw.creator.name else None
     of_trigger = origin.build_pipeline_slug if origin else None
     details = {
-        "cancel reason": raw.cancel_reason,
-        "rebuilt from": f"#{raw.rebuilt_from.number}" if raw.rebuilt_from and raw.rebuilt_from.number else None,
         "triggered by a step of": f"{of_trigger} #{origin.build_number}" if origin and of_trigger else None,
         "scheduled": f"{scheduled:%Y-%m-%d %H:%M:%S} UTC" if scheduled else None,
         "failing since": f"{failing:%Y-%m-%d %H:%M:%S} UTC" if failing else None,

@@ -35,6 +35,7 @@ SCOPES = (
 CANNOT = frozenset(
     {
         Capability.PARAMETERS,
+        Capability.COMMITS,
         Capability.RETRY_ALL,
         Capability.REJECT,
         Capability.ERASE,

@@ -16,6 +16,7 @@ LABEL = "CircleCI"
 CANNOT = frozenset(
     {
         Capability.REJECT,
+        Capability.COMMITS,
         Capability.LIVE_LOG,
         Capability.ERASE,
         Capability.ERASE_JOB,

@@ -14,7 +14,7 @@ from cachetools import LRUCache, TTLCache
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, UnexpectedResponse, UsageError
-from bot.core.models import Build, Job, Pipeline, Ref, RefKind
+from bot.core.models import Build, Commit, Job, Pipeline, Ref, RefKind
 from bot.core.text import folded, holds_name, same_name
 from bot.http.client import ApiClient, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
@@ -264,6 +264,17 @@ class Client:
                 if name not in seen and holds_name(name, part):
                     seen.add(name)
                     yield Ref(kind=kind, name=name)
+
+    async def commits(self, at: Location, base: str, head: str) -> tuple[Commit, ...]:
+        """Return what lies between two commits, newest first. One request.
+
+        https://docs.github.com/en/rest/commits/commits#compare-two-commits
+        """
+        reply = await self._api.get(at.path("compare", f"{base}...{head}"))
+        commits = parse_items(
+            wire.Comparison.of(reply.raw).commits, lambda raw: convert.commit(wire.CommitWire.of(raw))
+        )
+        return tuple(commits)[::-1]
 
     async def has_branch(self, at: Location, name: str) -> bool | None:
         """Return whether a repository has a branch; None where that cannot be read. One request."""

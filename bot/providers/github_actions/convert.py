@@ -15,6 +15,7 @@ from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,
+    Commit,
     Conclusion,
     FilterField,
     Issue,
@@ -294,6 +295,14 @@ def _author(run: wire.Run) -> Person | None:
     return Person(
         name=author.name or None, email=author.email or None, login=noreply_login(author.email, of_servers=True)
     )
+
+
+def commit(sent: wire.CommitWire) -> Commit:
+    """Return a commit of a comparison."""
+    made = sent.commit
+    message = made.message if made and made.message else ""
+    author = made.author.name if made and made.author and made.author.name else ""
+    return Commit(sha=sent.sha, subject=message.partition("\n")[0], author=author, url=sent.html_url)
 
 
 def job(sent: wire.JobWire, pipeline: str, build: str) -> Job:

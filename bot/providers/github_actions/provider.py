@@ -20,6 +20,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    Commit,
     Issue,
     IssueCounts,
     Job,
@@ -78,6 +79,7 @@ class GitHubActions(Provider[GitHubOptions]):
             Capability.DOWNLOAD,
             Capability.ISSUES,
             Capability.COUNTS,
+            Capability.COMMITS,
             Capability.APPROVALS,
             Capability.DECIDE,
             Capability.REJECT,
@@ -313,6 +315,11 @@ class GitHubActions(Provider[GitHubOptions]):
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
         """Return annotations, errors first, and failed jobs that have none. Costs as much as `counts`."""
         return await self._annotations.issues(pipeline, build)
+
+    @override
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Return the newest commits between, at most 250. One request."""
+        return await self._client.commits(self._client.location(pipeline), base, head)
 
     @override
     async def counts(self, build: Build) -> IssueCounts:

@@ -65,6 +65,16 @@ class GitLabClient:
         self._paths[str(project.id)] = project.path_with_namespace
         return project
 
+    async def commits(self, pipeline: str, base: str, head: str) -> list[wire.Commit]:
+        """Return what lies between two commits, newest first.
+
+        https://docs.gitlab.com/api/repositories/#compare-branches-tags-or-commits
+        """
+        route = urls.project_route(pipeline, "repository", "compare")
+        reply = await self._api.get(route, {"from": base, "to": head})
+        commits = list(parse_items(wire.Comparison.of(reply.raw).commits, wire.Commit.of))
+        return sorted(commits, key=lambda commit: commit.created_at or "", reverse=True)
+
     async def post(
         self, pipeline: str, *rest: str, json: object = None, form: Mapping[str, str] | None = None
     ) -> Reply:

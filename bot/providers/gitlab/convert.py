@@ -13,6 +13,7 @@ from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,
+    Commit,
     Conclusion,
     FilterField,
     Issue,
@@ -107,6 +108,12 @@ OLD_LIST_FILTERS: Final = frozenset({FilterField.COMMIT, FilterField.STATE})
 
 _BOT = re.compile(r"^(?:project|group)_\d+_bot(?:_|\d|$)|^service_account_")
 _MERGE_REQUEST = re.compile(r"^refs/merge-requests/(\d+)/(?:head|merge|train)$")
+
+
+def commit(sent: wire.Commit) -> Commit:
+    """Return a commit of a comparison."""
+    title = sent.title or (sent.message or "").partition("\n")[0]
+    return Commit(sha=sent.id, subject=title, author=sent.author_name or "", url=sent.web_url)
 
 
 def account(token: wire.Token, user: wire.User, version: str | None, now: datetime) -> Account:

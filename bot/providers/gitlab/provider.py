@@ -19,6 +19,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    Commit,
     Conclusion,
     Issue,
     IssueCounts,
@@ -117,10 +118,7 @@ class GitLab(GitLabServer):
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:
-        """Return one build with its commit.
-
-        Costs one request, one more for a commit or a merge request not yet known, and one for a failed build's jobs.
-        """
+        """Costs one request, one more for a commit or merge request not yet known, and one for a failed build's jobs."""
         return await self.whole(await self._client.run(pipeline, build), pipeline)
 
     @override
@@ -164,10 +162,7 @@ class GitLab(GitLabServer):
 
     @override
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
-        """Return the inputs and described variables of a ref's pipeline, as GraphQL reports them.
-
-        Costs two requests, two more for a project not yet known, and up to two while GitLab computes the variables.
-        """
+        """Costs two requests, two more for a project not yet known, and up to two while GitLab computes the variables."""
         path = await self._client.path(pipeline)
         name = ref.name if ref else (await self.pipeline(pipeline)).default_branch or "HEAD"
         declarations = await parameters.described(self._graph, path, name, self._sleep)
@@ -278,6 +273,11 @@ class GitLab(GitLabServer):
         """Return a build's tests, failed ones first. One request; a report above 8 MiB is refused."""
         route = urls.run_route(pipeline, build, "test_report")
         return convert.cases((await self._api.get(route, cap=REPORT_BYTES)).raw)
+
+    @override
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Return the commits between, newest first. One request."""
+        return tuple(map(convert.commit, await self._client.commits(pipeline, base, head)))
 
     @override
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:

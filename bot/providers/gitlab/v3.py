@@ -53,6 +53,7 @@ CANNOT: Final = frozenset(
         Capability.PARAMETERS,
         Capability.RETRY_ALL,
         Capability.TESTS,
+        Capability.COMMITS,
         Capability.REJECT,
         Capability.PIPELINE_ADMIN,
         Capability.UPLOADS,

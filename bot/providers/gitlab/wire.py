@@ -43,6 +43,12 @@ class PipelineRun(Wire):
     detailed_status: Detailed | None = None
 
 
+class Comparison(Wire):
+    """What lies between two commits."""
+
+    commits: tuple[msgspec.Raw, ...] = ()
+
+
 class Commit(Wire):
     """A commit; its id is all that v3's builds always have."""
 
@@ -52,6 +58,7 @@ class Commit(Wire):
     title: str | None = None
     author_name: str | None = None
     author_email: str | None = None
+    web_url: str | None = None
 
 
 class MergeRequest(Wire):

@@ -25,6 +25,7 @@ from bot.store.tables.channels import (
     ScheduleTable,
     SwitchTable,
 )
+from bot.store.tables.failures import FailureTable, RedBranchTable
 from bot.store.tables.people import (
     AuditTable,
     GrantTable,
@@ -47,6 +48,7 @@ __all__ = [
     "ClaimTable",
     "ConnectionTable",
     "DigestTable",
+    "FailureTable",
     "GrantTable",
     "IdentityTable",
     "InboxTable",
@@ -59,6 +61,7 @@ __all__ = [
     "PipelineTable",
     "PollTargetTable",
     "PresetTable",
+    "RedBranchTable",
     "ScheduleTable",
     "SwitchTable",
     "TableBase",

@@ -12,6 +12,7 @@ from bot.core.workflows import Upload, UploadState
 from bot.http.quota import Quota
 from bot.monitoring.outages import OUTAGE_AFTER
 from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Poller, pause_seconds
+from bot.notifications.failures import unpack_failures
 from bot.notifications.notification import Event
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
@@ -600,7 +601,7 @@ async def test_a_red_build_whose_counts_are_known_still_gets_its_first_failures(
     assert attempt is not None
     assert attempt.failures_total == 4
     assert attempt.failures.startswith('[{"kind":"test_failure"')
-    assert attempt.failures.count('"kind"') == 3
+    assert [issue.kind.value for issue in unpack_failures(attempt)] == ["test_failure", "error", "error", "error"]
 
 
 async def test_a_failing_test_is_named_before_the_exit_status_of_the_job_that_ran_it(harness: Harness) -> None:
@@ -664,6 +665,19 @@ async def test_uploads_that_can_not_be_read_hold_up_nothing(harness: Harness) ->
     stored = await harness.store.builds.get(key())
     assert stored is not None
     assert (stored[0].issues, stored[0].details) == (IssueCounts(errors=2), {})
+
+
+async def test_a_test_that_did_not_fail_before_is_named_before_those_that_did(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.ISSUES, Capability.TESTS)
+    for number, names in (("1", ("old",)), ("2", ("old", "new"))):
+        harness.works.known_tests[f"b{number}"] = tuple(TestCase(name=name, outcome=Outcome.FAILED) for name in names)
+        at = harness.clock()
+        harness.works.put(ended(f"b{number}", number=int(number), conclusion=RED, completed_at=at, created_at=at))
+        await harness.tick(seconds=61)
+        await harness.tick(seconds=1)
+    attempt = await harness.store.attempts.get(key("b2"), 1)
+    assert attempt is not None
+    assert [issue.message for issue in unpack_failures(attempt)] == ["new", "old"]
 
 
 async def test_counts_that_can_not_be_read_are_tried_three_times(

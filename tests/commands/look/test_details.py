@@ -32,13 +32,13 @@ def test_one_error_is_no_errors() -> None:
     assert _deltas(before, after) == ["• 1 error (+1)", "• 2 warnings (-1)"]
 
 
-async def test_show_also_says_what_cards_leave_out(
+async def test_show_says_what_notifications_leave_out(
     say: Say, works: FakeProvider, app: Pipeline, linked: Linked
 ) -> None:
     await linked()
-    details = {"cancel reason": "a newer build", "creator's address": "ana@example.com", "build id": "0198aa"}
+    details = {"coverage": "81 %", "creator's address": "ana@example.com", "build id": "0198aa"}
     build = works.build_of(app, 5, details=details)
-    shown = said(await say("show app#5"))
-    for part in ("cancel reason: a newer build", "creator's address: ana@example.com", "build id: 0198aa"):
+    shown = said(await say("show app#5 --all"))
+    for part in ("81 %", "ana@example.com", "0198aa"):
         assert part in shown
-    assert details_line(build) == "cancel reason: a newer build"
+    assert details_line(build) == "coverage: 81 %"
