@@ -79,9 +79,13 @@ def job_line(job: Job, *, now: datetime) -> str:
         safe(step_name(job.reason), 120) if job.reason and _is_red(job) else "",
         "allowed to fail" if job.tolerated else "",
         f"attempt {job.attempt}" if job.attempt and job.attempt > 1 else "",
-        "run again since" if job.retried else "",
+        _again(job) if job.retried else "",
     )
     return DOT.join(part for part in parts if part)
+
+
+def _again(job: Job) -> str:
+    return f"run again since, as {safe(job.replaced_by[:8], 20)}" if job.replaced_by else "run again since"
 
 
 def _mark(job: Job) -> Mark:
