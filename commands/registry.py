@@ -24,7 +24,21 @@ from commands.follow import (
 from commands.follow.mute_form import MuteForm, QuietForm
 from commands.follow.schedule_form import ScheduleForm
 from commands.follow.subscribe_form import SubscribeForm
-from commands.look import approvals, artifacts, changes, explain, issues, last, logs, show, stats, status, tests, why
+from commands.look import (
+    approvals,
+    artifacts,
+    changes,
+    explain,
+    issues,
+    jobs,
+    last,
+    logs,
+    show,
+    stats,
+    status,
+    tests,
+    why,
+)
 from commands.look import list as list_
 from commands.setup import access, audit, connect, disconnect, link, me, product, unlink, version, workflow
 from commands.setup import help as help_
@@ -40,6 +54,7 @@ REGISTRY = Registry(
         last.COMMAND,
         show.COMMAND,
         list_.COMMAND,
+        jobs.COMMAND,
         logs.COMMAND,
         tests.COMMAND,
         issues.COMMAND,

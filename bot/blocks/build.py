@@ -143,10 +143,22 @@ def build_list(
 ) -> Message:
     """Return builds one a line, in the order given.
 
-    `labels` names pipelines by (connection, pipeline); `facts` holds what the bot knows beside the builds.
+    `labels` names pipelines by (connection, pipeline); `facts` holds what the bot knows beside the builds. Where builds
+    of one pipeline are of several kinds (a repository's workflows behind Truto, the jobs that are builds of an old
+    GitLab), each line names its own.
     """
+    workflows: dict[tuple[str, str], set[str | None]] = {}
+    for build in builds:
+        workflows.setdefault((build.connection, build.pipeline), set()).add(build.workflow or build.name)
+    several = {pipeline for pipeline, names in workflows.items() if len(names) > 1}
     lines = [
-        build_line(build, label=_label(build, labels), now=now, facts=facts.get(build.key, NO_FACTS))
+        build_line(
+            build,
+            label=_label(build, labels),
+            now=now,
+            facts=facts.get(build.key, NO_FACTS),
+            says_workflow=(build.connection, build.pipeline) in several,
+        )
         for build in builds
     ]
     spoken_lines = [build_words(build, label=_label(build, labels)) for build in builds[:3]]

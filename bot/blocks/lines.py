@@ -316,9 +316,31 @@ def approval_lines(approval: Approval) -> list[str]:
     return lines
 
 
+MINOR_DETAILS = frozenset(
+    {
+        "artifacts",
+        "build id",
+        "committed",
+        "creator's address",
+        "failing since",
+        "id at the CI system",
+        "name",
+        "pull request's repository",
+        "scheduled",
+        "source",
+        "started by",
+        "started by a",
+        "triggered by a step of",
+        "workflow",
+    }
+)
+"""What else CI systems report of a build that only `show` shows: too small for a card, or a person's address."""
+
+
 def details_line(build: Build) -> str:
     """Return what else the CI system reports of a build: `TestFlight: build 42 (2.1.0), processing`. Empty where nothing."""
-    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in build.details.items())
+    shown = {name: text for name, text in build.details.items() if name not in MINOR_DETAILS}
+    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in shown.items())
 
 
 def outcome_line(build: Build) -> str:
@@ -347,12 +369,13 @@ def _plain_word(text: str) -> str:
     return " ".join(_WORD_BREAK.sub(" ", text).replace("_", " ").replace("-", " ").lower().split())
 
 
-def build_line(build: Build, *, label: str, now: datetime, facts: Facts = NO_FACTS) -> str:
+def build_line(build: Build, *, label: str, now: datetime, facts: Facts = NO_FACTS, says_workflow: bool = False) -> str:
     """Return a build on one line of mrkdwn: shape, word, name, branch, subject, issues, and how long ago or how far.
 
     The time that it waited for people (`facts`) stands apart from the time it ran.
     """
     state_mark = mark(build)
+    workflow = (build.workflow or build.name) if says_workflow else None
     if build.completed:
         ran = run_seconds(build, facts)
         times = [
@@ -364,6 +387,7 @@ def build_line(build: Build, *, label: str, now: datetime, facts: Facts = NO_FAC
         times = [progress_line(build, usual_seconds=None, now=now, facts=facts)]
     parts = [
         f"{state_mark.shape} *{escape(state_mark.word)}*  {link(build.web_url, called(build, label), 120)}",
+        safe(workflow, 60) if workflow else "",
         code(build.ref, 60) if build.ref else "",
         safe(build.subject, 60) if build.subject else "",
         counts_words(build.issues),

@@ -102,7 +102,10 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
     if not await memory.first_click(f"rebuild {match.build.key}", context):
         return Answer(silent=True)
     request = StartRequest(
-        parameters=dict(args.parameters), options=dict(args.options), requested_by=await context.name() or None
+        parameters=dict(args.parameters),
+        options=dict(args.options),
+        requested_by=await context.name() or None,
+        requested_by_email=await context.email() or None,
     )
     after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
     new = f" as #{after.number}" if after.number is not None and after.number != match.build.number else ""

@@ -157,7 +157,7 @@ async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
         refusal = match.provider.unsupported(Capability.RETRY_FAILED)
         question = f"{refusal} Rebuild all of {number} instead?"
         return actions.asks_first(question, "", f"rebuild {match.spoken}", yes="Rebuild", danger=False)
-    request = StartRequest(requested_by=await context.name() or None)
+    request = StartRequest(requested_by=await context.name() or None, requested_by_email=await context.email() or None)
     after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
     headline = f"{actions.actor(context)} rebuilt {number} of {escape(match.pipeline.name)}"
     if after.key != match.build.key:

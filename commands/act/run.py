@@ -138,6 +138,7 @@ async def resolve(args: Args, context: Context) -> Start:
         message=args.message,
         options=args.options,
         requested_by=await context.name() or None,
+        requested_by_email=await context.email() or None,
     )
     return Start(
         match=pipeline,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from bot.core.errors import ProviderError
@@ -18,16 +19,18 @@ RECENT = 50
 
 
 async def recent_builds(
-    pipeline: PipelineMatch, ref: Ref | None = None, *, states: frozenset[str] = frozenset(), limit: int = RECENT
+    pipeline: PipelineMatch, ref: Ref | None = None, *, narrow: BuildFilter | None = None, limit: int = RECENT
 ) -> AsyncIterator[Build]:
-    """Yield a pipeline's builds of a ref, newest first. Costs one listing.
+    """Yield a pipeline's builds of a ref, newest first, those that `narrow` admits. Costs one listing.
 
     CI systems list by branch or by commit; builds of a tag or a pull request are looked for among the newest.
     """
-    branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
-    commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else None
     is_sought = ref is not None and ref.kind in {RefKind.TAG, RefKind.PULL_REQUEST}
-    query = BuildFilter(branch=branch, commit=commit, states=states, limit=max(limit, RECENT) if is_sought else limit)
+    query = replace(narrow or BuildFilter(), limit=max(limit, RECENT) if is_sought else limit)
+    if ref is not None and ref.kind is RefKind.BRANCH:
+        query = replace(query, branch=ref.name)
+    if ref is not None and ref.kind is RefKind.COMMIT:
+        query = replace(query, commit=ref.name)
     yielded = 0
     async for build in pipeline.provider.builds(pipeline.id, query):
         if ref is not None and is_sought and not is_built_from(build, ref):

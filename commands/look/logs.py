@@ -67,7 +67,7 @@ async def resolve(args: Args, context: Context) -> BuildMatch:
 async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     """Return the lines that matter, secrets masked. Costs the jobs' list and one log."""
     named = args.job or match.job
-    job = await job_named(match, named) if named else await _telling_job(match)
+    job = await job_named(match, named, reads=True) if named else await _telling_job(match)
     if job.status is not Status.COMPLETED and not match.provider.can(Capability.LIVE_LOG):
         raise match.provider.unsupported(Capability.LIVE_LOG, match.build.web_url)
     if args.file:

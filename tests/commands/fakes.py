@@ -22,6 +22,7 @@ from bot.core.models import (
     BuildFilter,
     Commit,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -89,6 +90,7 @@ class FakeProvider(Provider[FakeOptions]):
     page = SITE
     states: ClassVar[StateMap] = {"done": (Status.COMPLETED, Conclusion.PASSED)}
     options_type = FakeOptions
+    list_filters = frozenset(FilterField)
     start_options: ClassVar[Mapping[str, str]] = {"clean": "start from nothing"}
 
     def __init__(self, connection: str = "works", *, capabilities: frozenset[Capability] = EVERYTHING) -> None:
@@ -103,6 +105,7 @@ class FakeProvider(Provider[FakeOptions]):
         self.known_parameters: dict[str, tuple[Parameter, ...]] = {}
         self.open_approvals: dict[str, tuple[Approval, ...]] = {}
         self.known_jobs: dict[str, tuple[Job, ...]] = {}
+        self.earlier_jobs: dict[str, tuple[Job, ...]] = {}
         self.logs: dict[str, Log] = {}
         self.files: dict[str, tuple[Artifact, ...]] = {}
         self.contents: dict[str, bytes] = {}
@@ -269,10 +272,11 @@ class FakeProvider(Provider[FakeOptions]):
         return owner
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         self._need(Capability.JOBS)
         self._trouble("jobs")
-        return self.known_jobs.get(build, ())
+        earlier = self.earlier_jobs.get(build, ()) if all_attempts else ()
+        return (*earlier, *self.known_jobs.get(build, ()))
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

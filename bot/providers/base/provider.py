@@ -30,6 +30,7 @@ from bot.core.models import (
     Changes,
     Commit,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -55,6 +56,7 @@ from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import O, Options, check_options
 from bot.providers.base.send_once import read_back, send_once
+from bot.providers.base.urls import is_uuid
 from bot.providers.base.webhooks import same_secret
 from bot.providers.base.wire import LABELS
 
@@ -79,6 +81,14 @@ class Provider(ABC, Generic[O]):
     capabilities: frozenset[Capability] = frozenset()
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {}
     start_options: ClassVar[Mapping[str, str]] = {}
+    list_filters: ClassVar[frozenset[FilterField]] = frozenset()
+    """By what the vendor itself narrows its lists of builds; by the rest they are narrowed here."""
+    list_options: ClassVar[Mapping[str, str]] = {}
+    """What else the lists of builds take from people, as `--option NAME=VALUE`; `meta_data.` takes `--meta` pairs."""
+    show_options: ClassVar[Mapping[str, str]] = {}
+    """What `as_sent` takes for a single build, as `--option NAME=VALUE`."""
+    everywhere_option: ClassVar[str] = ""
+    """Which of these makes `account_builds` list what lies beyond the connection's own account, too."""
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
     takes_message: ClassVar[bool] = True
@@ -188,6 +198,14 @@ class Provider(ABC, Generic[O]):
     def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield a pipeline's builds that `build_filter` admits, newest first, at most `build_filter.limit`."""
 
+    def account_builds(self, build_filter: BuildFilter) -> AsyncIterator[Build]:
+        """Yield the builds of all pipelines that `build_filter` admits, newest first, for systems with such a list."""
+        raise self.unsupported(Capability.ACCOUNT_POLL)
+
+    async def as_sent(self, pipeline: str, build: str | None, options: Mapping[str, str]) -> bytes | None:
+        """Return what the system sends for a build (None: for the list) under its own options, where they ask for that."""
+        return None
+
     @abstractmethod
     async def build(self, pipeline: str, build: str) -> Build:
         """Return one build as it stands now, with the pipeline that the vendor says it belongs to. Raises NotFound."""
@@ -202,7 +220,12 @@ class Provider(ABC, Generic[O]):
         raise NotFound(f"There is no build #{number} in this pipeline.", provider=self.label)
 
     async def build_by_label(self, pipeline: str, label: str) -> Build:
-        """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds."""
+        """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds.
+
+        A UUID is a build's id: what the system finds by that counts.
+        """
+        if is_uuid(label):
+            return await self.build(pipeline, label)
         async for build in self.builds(pipeline, BuildFilter(limit=300)):
             if build.label == label:
                 return build
@@ -304,8 +327,11 @@ class Provider(ABC, Generic[O]):
         """Delete one job's log and artifacts, nothing beside it, and return the build it belongs to."""
         raise self.unsupported(Capability.ERASE_JOB)
 
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        """Return a build's jobs in the order they run; jobs superseded by a retry are marked or left out."""
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
+        """Return a build's jobs in the order they run. Those that a retry replaced are marked, or left out.
+
+        With `all_attempts` none is left out that the system still reports.
+        """
         raise self.unsupported(Capability.JOBS)
 
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

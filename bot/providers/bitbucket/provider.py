@@ -103,6 +103,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS, Capability.COMMITS}
     )
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
 
     def __init__(
         self, api: ApiClient, options: BitbucketOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
@@ -260,11 +261,13 @@ class Bitbucket(Provider[BitbucketOptions]):
         return await self._create(pipeline, start.rebuild_body(run, request))
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a build's steps. Costs two requests."""
         run = await self._client.run(pipeline, build)
         whole = self._client.read(run, pipeline)
-        return tuple(convert.job(step, whole, whole.web_url) for step in await self._client.steps_of(run, pipeline))
+        steps = await self._client.steps_of(run, pipeline)
+        jobs = convert.marked_attempts(convert.job(step, whole, whole.web_url) for step in steps)
+        return tuple(job for job in jobs if all_attempts or not job.retried)
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

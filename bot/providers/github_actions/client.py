@@ -92,18 +92,17 @@ class Client:
         except (NotFound, AuthFailed, UnexpectedResponse):
             return build
 
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        """Return the jobs of a run's latest attempt. One request for each hundred, ten at most."""
-        query: Query = {"filter": "latest", "per_page": PER_PAGE}
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
+        """Return the jobs of a run's latest attempt, or of all. One request for each hundred, ten at most."""
+        query: Query = {"filter": "all" if all_attempts else "latest", "per_page": PER_PAGE}
         at = self.location(pipeline).run(build, "jobs")
         pages = self._api.pages(at, query, member="jobs", ceiling=JOB_PAGES)
-        return tuple(
-            [
-                job
-                async for page in pages
-                for job in parse_items(page, lambda raw: convert.job(wire.JobWire.of(raw), pipeline, build))
-            ]
-        )
+        jobs = [
+            job
+            async for page in pages
+            for job in parse_items(page, lambda raw: convert.job(wire.JobWire.of(raw), pipeline, build))
+        ]
+        return convert.attempts(jobs) if all_attempts else tuple(jobs)
 
     async def run_of_job(self, pipeline: str, job: str) -> str:
         """Return the id of the run that a job belongs to. One request; raises NotFound."""

@@ -274,9 +274,9 @@ class GitHubActions(Provider[GitHubOptions]):
         return await self.build(pipeline, build)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return the jobs of the run's latest attempt; jobs that passed before stand in it, too."""
-        return await self._client.jobs(pipeline, build)
+        return await self._client.jobs(pipeline, build, all_attempts=all_attempts)
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

@@ -139,6 +139,10 @@ class JobWire(Wire):
     started_at: str | None = None
     completed_at: str | None = None
     html_url: str | None = None
+    runner_name: str | None = None
+    runner_group_name: str | None = None
+    labels: list[str] | None = None
+    run_attempt: int | None = None
 
 
 class Output(Wire):

@@ -100,6 +100,13 @@ class PipelineId(Wire):
     project_id: int | None = None
 
 
+class Runner(Wire):
+    """The runner that took a build."""
+
+    description: str | None = None
+    name: str | None = None
+
+
 class JobRun(Wire):
     """A job or a trigger job."""
 
@@ -116,13 +123,10 @@ class JobRun(Wire):
     web_url: str | None = None
     artifacts: list[JobFile] | None = None
     pipeline: PipelineId | None = None
-
-
-class Runner(Wire):
-    """The runner that took a build."""
-
-    description: str | None = None
-    name: str | None = None
+    runner: Runner | None = None
+    coverage: float | None = None
+    queued_duration: float | None = None
+    tag_list: list[str] | None = None
 
 
 class OldBuild(Wire):

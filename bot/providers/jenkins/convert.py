@@ -15,6 +15,7 @@ from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
+    FilterField,
     IssueCounts,
     Person,
     Pipeline,
@@ -29,6 +30,8 @@ from bot.providers.jenkins import wire
 from bot.providers.jenkins.parameters import branch_default, definitions, kind, parameter, text_of
 from bot.providers.jenkins.urls import QUEUED, below, is_number, parent, pull_request, readable_name
 
+LIST_FILTERS = frozenset({FilterField.BRANCH})
+"""By what Jenkins narrows its builds: each branch has a job of its own."""
 STATES: StateMap = {
     "QUEUED": (Status.QUEUED, None),
     "BUILDING": (Status.IN_PROGRESS, None),

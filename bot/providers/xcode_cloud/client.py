@@ -339,7 +339,7 @@ class Client:
         """Yield a workflow's builds that a filter admits. Apple filters by nothing: at most ten pages are read."""
         await self.products_if_readable()
         included: dict[tuple[str, str], Resource] = {}
-        is_narrow = build_filter.branch is not None or build_filter.commit is not None or bool(build_filter.states)
+        is_narrow = bool(build_filter.fields)
 
         async def pages() -> AsyncIterator[list[msgspec.Raw]]:
             async for page in self.workflow_runs(pipeline, PAGE_SIZE if is_narrow else build_filter.limit):

@@ -276,7 +276,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         return await self._starter.rebuild(pipeline, build, request)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a run's actions. One request."""
         self._require(Capability.JOBS)
         workflow = self._client.known_workflow(pipeline)
