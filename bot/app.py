@@ -21,8 +21,10 @@ from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
 from bot.core import clock
 from bot.core.errors import BotError, StoreError, UsageError
+from bot.http.budget import Purpose
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
+from bot.monitoring.budgets import SharedBudgets
 from bot.monitoring.poller import Pace, Poller
 from bot.notifications.cards import Cards
 from bot.notifications.notification import Event, Extra
@@ -72,6 +74,7 @@ class Metrics:
     polls: Counter
     poll_seconds: Histogram
     delivery_seconds: Histogram
+    held: Counter
 
     @classmethod
     def make(cls) -> "Metrics":
@@ -87,6 +90,12 @@ class Metrics:
                 "buildbell_delivery_seconds",
                 "From the creation of a notification to its post.",
                 buckets=DELIVERY_BUCKETS,
+                registry=registry,
+            ),
+            Counter(
+                "buildbell_requests_held_total",
+                "Requests held back because little is left of a limit.",
+                ["system", "purpose"],
                 registry=registry,
             ),
         )
@@ -180,6 +189,13 @@ class App:
             owner=owner,
             wake_outbox=self.outbox.wake,
             polled=self.metrics.polled,
+        )
+        self.budgets = SharedBudgets(
+            store,
+            budgets=lambda: {**self.connections.budgets(), **sender.budgets()},
+            clock=now,
+            owner=owner,
+            held=self._held_back,
         )
         self.services = Services(
             store=store,
@@ -288,6 +304,11 @@ class App:
             with contextlib.suppress(SlackError):
                 await self.sender.post(team, row.installed_by, welcome(self.settings.command))
 
+    def _held_back(self, subject: str, purpose: Purpose, requests: int) -> None:
+        """Count requests that were held back; Slack's budgets are named by their method, others by their kind."""
+        kind = self.connections.kind(subject) or subject.partition(":")[0]
+        self.metrics.held.labels(kind, purpose.value).inc(requests)
+
     async def _database(self) -> str:
         await self.store.ping()
         return ""
@@ -367,7 +388,7 @@ class App:
     @asynccontextmanager
     async def listening(self, *, web: bool = True) -> AsyncIterator[None]:
         """Follow what other processes change, and Socket Mode where it is set (the web's business)."""
-        loops: list[Awaitable[None]] = [self.connections.run(), self.webhooks.run()]
+        loops: list[Awaitable[None]] = [self.connections.run(), self.webhooks.run(), self.budgets.run()]
         if self.settings.slack_bot_token.get_secret_value() and not self.installs.single_team:
             loops.append(self._introduce())
         if self._socket is not None and web:

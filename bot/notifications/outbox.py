@@ -435,6 +435,9 @@ class Outbox:
 
     async def _redraw(self, card: CardRow) -> None:
         number = card.id or 0
+        if self._slack.is_short(card.team):  # edits go without before notifications do
+            await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            return
         notification = await self._store.notifications.get(card.notification)
         try:
             drawn = await self._draw(notification, repeated=False) if notification is not None else None

@@ -11,6 +11,8 @@ from bot.core.clock import Clock
 from bot.store.attempts import Attempts
 from bot.store.audit import Audit
 from bot.store.bindings import Bindings
+from bot.store.budgets import KEPT_FOR as BUDGETS_KEPT_FOR
+from bot.store.budgets import Budgets
 from bot.store.builds import Builds
 from bot.store.cards import Cards
 from bot.store.claims import Claims
@@ -67,6 +69,7 @@ class Repositories:
         self.claims = Claims(sessions)
         self.tokens = Tokens(sessions)
         self.bindings = Bindings(sessions)
+        self.budgets = Budgets(sessions)
         self.workspaces = Workspaces(sessions)
         self.inbox = Inbox(sessions)
 
@@ -117,6 +120,7 @@ class Store(Database, Repositories):
             (table("build"), table("build").c.seen_at < oldest),
             (table("audit"), table("audit").c.at < oldest),
             (mute, mute.c.until <= now),
+            (table("budget"), table("budget").c.at < now - BUDGETS_KEPT_FOR),
             (table("token"), table("token").c.until <= now),
             (table("claim"), table("claim").c.until <= now),
             (table("last_value"), table("last_value").c.used_at <= now - LAST_VALUES_KEPT_FOR),

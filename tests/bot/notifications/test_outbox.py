@@ -29,6 +29,7 @@ class Channels:
         self.faults: list[tuple[str, SlackError, bool]] = []
         self.searches: list[str] = []
         self.searched_all = True
+        self.short: set[str] = set()
         self.approval: asyncio.Event | None = None
 
     def fails(self, method: str, error: SlackError, *, after: bool = False) -> None:
@@ -50,6 +51,9 @@ class Channels:
         self.posts.append((channel, message.text, thread, key))
         self._fault("post", after=True)
         return channel, f"{len(self.posts)}.0"
+
+    def is_short(self, team: str) -> bool:
+        return team in self.short
 
     async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
         self._fault("update", after=False)
@@ -791,3 +795,24 @@ async def test_a_database_that_is_away_while_delivering_is_no_crash(
     await harness.outbox.tick()
     await harness.outbox.settle()
     assert "a delivery failed and will be tried again" in caplog.messages
+
+
+# a flood
+
+
+async def test_edits_wait_while_a_workspace_takes_few_posts_and_notifications_do_not(
+    store: Store, set_clock: SetClock
+) -> None:
+    harness = Harness(store, set_clock)
+    await store.notifications.add([notification("b1", event="started")])
+    await harness.tick()
+    harness.slack.short = {TEAM}
+    await store.notifications.add([notification("b2", event="started")])
+    await store.cards.touch(1, set_clock())
+    await harness.tick()
+    assert (await harness.said(), harness.slack.edits) == (["b1", "b2"], [])
+    await harness.tick(minutes=2)
+    assert harness.slack.edits == []
+    harness.slack.short = set()
+    await harness.tick(seconds=16)
+    assert ("1.0", "b1") in harness.slack.edits
