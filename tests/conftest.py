@@ -11,6 +11,7 @@ import stamina
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import bare_postgres_url, migrated_postgres, postgres_server, postgres_url
+from tests.watchdog import SECONDS, watched
 
 __all__ = ["bare_postgres_url", "migrated_postgres", "postgres_server", "postgres_url"]
 
@@ -58,6 +59,14 @@ def no_slack_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the Slack settings of whoever runs the tests."""
     for name in [name for name in os.environ if name.startswith("SLACK_")]:  # noqa: TID251 - to clear it
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_holds_the_event_loop() -> Iterator[None]:
+    """Fail where a step of the bot's tasks takes far longer than anything may: on a busy machine CPU time grows, too."""
+    with watched(2 * SECONDS) as held:
+        yield
+    assert not held, f"too long on the event loop: {held}"
 
 
 @pytest.fixture(autouse=True)
