@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import logging
 import math
 import re
 from collections import Counter
@@ -21,6 +22,8 @@ from bot.http.errors import MapError, error_of, plain
 from bot.http.quota import LONGEST_WAIT_SECONDS, Quota, ReadQuota
 from bot.http.reply import Reply
 from bot.http.transport import TIMEOUT
+
+log = logging.getLogger(__name__)
 
 ANSWER_BYTES = 16 * 1024 * 1024
 LONGEST_PATIENCE_SECONDS = 15.0
@@ -102,6 +105,11 @@ class RequestSender:
         async with self.stream(method, url, headers, body) as response:
             reply = await self._read_whole(response, cap)
         self._note_quota(reply)
+        log.log(
+            logging.DEBUG if method in SAFE_METHODS else logging.INFO,
+            "a request to a CI system",
+            extra={"provider": self.provider, "method": method, "path": httpx.URL(url).path, "status": reply.status},
+        )
         if reply.status in accept:
             return reply
         if reply.status != httpx.codes.NOT_MODIFIED and not 200 <= reply.status < 300:

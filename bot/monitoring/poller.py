@@ -16,6 +16,7 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError, ProviderError, RateLimited
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.core.tasks import Tasks
+from bot.core.tracing import traced
 from bot.http.budget import Purpose, spending
 from bot.http.quota import Quota
 from bot.monitoring.catalogue import Catalogue
@@ -179,7 +180,8 @@ class Poller:
     async def poll(self, poll_target: PollTargetRow) -> None:
         """Poll one claimed target: what webhook events named, and the whole where that is due."""
         try:
-            await self._poll(poll_target)
+            with traced(f"p{poll_target.id}-{poll_target.fence}"):
+                await self._poll(poll_target)
         except asyncio.CancelledError:
             # A stop: whoever starts next need not wait for the lease to end.
             now = self._clock()

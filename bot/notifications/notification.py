@@ -46,7 +46,8 @@ class Extra:
     `mention` is a Slack id, or `AUTHOR`. `builds` are those of a summary, as (connection, pipeline, build), and `quiet`
     says that they were held back, not missed. `undecided` says that the issue counts or the history, once read, decide
     whether the link wants it. `posted_because` is the reason of one that was held
-    back. `corrected` is the build whose late end changed the transition.
+    back. `corrected` is the build whose late end changed the transition. `trace` is the id, in the log, of
+    what made the notification.
     """
 
     transition: Transition = field(default_factory=Transition)
@@ -61,6 +62,7 @@ class Extra:
     quiet: bool = False
     text: str = ""
     lines: tuple[str, ...] = ()
+    trace: str = ""
 
     def as_json(self) -> str:
         """Return the text for `NotificationRow.extra`."""

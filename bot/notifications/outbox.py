@@ -17,6 +17,7 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError
 from bot.core.models import BuildKey
 from bot.core.tasks import Tasks
+from bot.core.tracing import traced
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.summaries import gathered, release
@@ -223,11 +224,12 @@ class Outbox:
             await self._store.notifications.silence(notification.id, f"<@{user}> gets it anyway")
 
     async def _deliver(self, notification: NotificationRow) -> None:
-        try:
-            async with asyncio.timeout(WORK_SECONDS):
-                await self._try(notification)
-        except TimeoutError:
-            await self._later(notification, self._pause(notification), unsure=True)
+        with traced(Extra.of(notification.extra).trace or key_of(notification)):
+            try:
+                async with asyncio.timeout(WORK_SECONDS):
+                    await self._try(notification)
+            except TimeoutError:
+                await self._later(notification, self._pause(notification), unsure=True)
 
     async def _try(self, notification: NotificationRow) -> None:
         if notification.channel == AUTHOR:
@@ -396,6 +398,10 @@ class Outbox:
                 edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
             )
         await self._store.notifications.set_sent(notification.id, ts=ts, card=card, now=now)
+        log.info(
+            "a notification was posted",
+            extra={"notification": notification.id, "kind": notification.event.value, "channel": channel},
+        )
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
 
     async def _later(

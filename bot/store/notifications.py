@@ -101,6 +101,14 @@ class Notifications(Repository):
         rows = await self._fetch(CLAIM, writes=True, owner=owner, now=now, until=until, limit=limit)
         return sorted(NOTIFICATION.made(rows), key=lambda row: (row.due_at, row.id))
 
+    async def oldest_due(self, now: datetime) -> datetime | None:
+        """Return since when the longest waiting notification is due, None where none is."""
+        row = NOTIFICATION.c
+        due = select(func.min(row.due_at)).where(row.state == PENDING, row.due_at <= now)
+        async with self._read() as db:
+            oldest: datetime | None = await db.scalar(due)
+        return oldest
+
     async def set_sent(self, notification_id: int, *, ts: str, card: NewCard | None, now: datetime) -> None:
         """Remember that a notification was posted, and the card that it became.
 

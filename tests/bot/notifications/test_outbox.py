@@ -9,6 +9,7 @@ import pytest
 from bot.blocks.message import Message, section
 from bot.core.errors import StoreError
 from bot.core.models import Conclusion, IssueCounts, Person
+from bot.core.tracing import current_trace
 from bot.notifications.decisions import decide
 from bot.notifications.notification import AUTHOR, Extra
 from bot.notifications.outbox import GIVEN_UP, LEASE_SECONDS, LOST_LEASES, Drawn, Outbox, key_of
@@ -816,3 +817,25 @@ async def test_edits_wait_while_a_workspace_takes_few_posts_and_notifications_do
     harness.slack.short = set()
     await harness.tick(seconds=16)
     assert ("1.0", "b1") in harness.slack.edits
+
+
+# in the log
+
+
+async def test_a_post_has_the_trace_of_the_command_that_caused_it_else_its_own(
+    store: Store, set_clock: SetClock
+) -> None:
+    harness = Harness(store, set_clock)
+    traces: list[str] = []
+
+    def draw(row: NotificationRow, repeated: bool) -> Drawn:
+        traces.append(current_trace())
+        return harness.plain(row, repeated)
+
+    harness.draws = draw
+    extra = Extra(trace="d7").as_json()
+    await store.notifications.add([notification("b1", event="started", extra=extra)])
+    await harness.tick()
+    await store.notifications.add([notification("b2", event="started")])
+    await harness.tick()
+    assert traces == ["d7", "n2-r1-started"]
