@@ -19,6 +19,7 @@ from bot.store.claims import Claims
 from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
+from bot.store.forgetting import Forgetting
 from bot.store.grants import Grants
 from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
 from bot.store.inbox import Inbox
@@ -70,6 +71,7 @@ class Repositories:
         self.tokens = Tokens(sessions)
         self.bindings = Bindings(sessions)
         self.budgets = Budgets(sessions)
+        self.forgetting = Forgetting(sessions)
         self.workspaces = Workspaces(sessions)
         self.inbox = Inbox(sessions)
 
