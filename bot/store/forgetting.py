@@ -69,15 +69,15 @@ class Forgetting(Repository):
         while True:
             query = select(key, *columns).where(naming).order_by(key).limit(BATCH)
             async with self._write() as db:
-                found = (await db.execute(query if last is None else query.where(key > last))).all()
-                for number, *texts in found:
+                batch = (await db.execute(query if last is None else query.where(key > last))).all()
+                for number, *texts in batch:
                     changed = dict(_changed(columns, texts, pattern, words))
                     if changed:
                         await db.execute(update(rows).where(key == number).values(**changed))
                         count += 1
-            if len(found) < BATCH:
+            if len(batch) < BATCH:
                 return count
-            last = found[-1][0]
+            last = batch[-1][0]
 
 
 def _is_text(column: ColumnElement[Any]) -> bool:
