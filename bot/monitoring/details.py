@@ -1,7 +1,6 @@
 """Read what a finished attempt's notification shows beside its result: issue counts, first failures, earlier builds."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,7 +8,7 @@ from datetime import timedelta
 
 from bot.blocks.text import clip
 from bot.core.clock import Clock
-from bot.core.errors import NotFound, ProviderError
+from bot.core.errors import NotFound, ProviderError, RateLimited
 from bot.core.models import (
     NO_RESULT,
     Build,
@@ -23,6 +22,7 @@ from bot.core.models import (
 )
 from bot.core.signatures import signature
 from bot.core.workflows import upload_details
+from bot.http.budget import Purpose
 from bot.monitoring.recorder import Recorder
 from bot.notifications.failures import failing_tests, in_order, known_before, pack_failures
 from bot.notifications.notification import Extra
@@ -44,6 +44,9 @@ SIGNATURE_MESSAGE = 300
 EARLIER_BUILDS = 20
 RECENT = timedelta(minutes=10)
 SHARE_LEFT = 0.2
+LATER = timedelta(seconds=20)
+WANTED_FOR = timedelta(minutes=15)
+"""How long after its end a build's details are waited for where requests are short."""
 
 
 class Details:
@@ -61,7 +64,7 @@ class Details:
         """Read and store the details of a claimed attempt; what fails is tried again twice, then given up.
 
         Costs what the provider's `counts` and `issues` cost, and one listing where the ref has no history yet. Where
-        the connection's quota is nearly spent, the attempt waits for another time, and is given up in the end.
+        the connection's budget is nearly spent, the attempt waits, and is given up a quarter of an hour after its end.
         """
         provider = self._provider_of(attempt.connection)
         key = BuildKey(connection=attempt.connection, pipeline=attempt.pipeline, id=attempt.build)
@@ -70,8 +73,9 @@ class Details:
             await self._store.attempts.give_up_counts(attempt.id or 0)
             return
         build = entry[0]
-        if _is_short_of_requests(provider):
-            await self._try_later(attempt, "the quota is nearly spent")
+        wait = self._wait(provider)
+        if wait > 0:
+            await self._postpone(attempt, wait)
             return
         if attempt.counts_tries <= 1:
             await self._read_history(provider, build, attempt)
@@ -79,6 +83,9 @@ class Details:
             async with asyncio.timeout(DETAILS_SECONDS):
                 counts = await self._counts(provider, build)
                 failures = await self._failures(provider, build, counts, attempt)
+        except RateLimited as exc:
+            await self._postpone(attempt, exc.retry_after)
+            return
         except (ProviderError, TimeoutError) as exc:
             await self._try_later(attempt, str(exc), final=isinstance(exc, NotFound))
             return
@@ -111,6 +118,27 @@ class Details:
                 build.key, attempt.attempt_no, upload_details(uploads), self._clock()
             )
 
+    def _wait(self, provider: AnyProvider) -> float:
+        """Return the seconds until details may be read: nothing of the last fifth of a quota is spent on them."""
+        quota = provider.quota
+        left = 0.0
+        if quota is not None and quota.limit > 0 and quota.remaining < quota.limit * SHARE_LEFT:
+            until = quota.resets_at - self._clock() if quota.resets_at else LATER
+            left = until / timedelta(seconds=1)
+        return max(provider.wait(Purpose.COUNTS), left, 0.0)
+
+    async def _postpone(self, attempt: AttemptRow, seconds: float) -> None:
+        """Wait for the connection's budget, which is no try; what would be read too late to be news is given up."""
+        now = self._clock()
+        due_at = now + max(timedelta(seconds=seconds), LATER)
+        if due_at > attempt.seen_at + WANTED_FOR:
+            log.info(
+                "details of a build are not read: too few requests are left", extra={"connection": attempt.connection}
+            )
+            await self._store.attempts.give_up_counts(attempt.id)
+            return
+        await self._store.attempts.postpone_counts(attempt.id, due_at)
+
     async def _try_later(self, attempt: AttemptRow, reason: str, *, final: bool = False) -> None:
         log.info("details of a build could not be read", extra={"connection": attempt.connection, "why": reason})
         if final or attempt.counts_tries >= MOST_TRIES:
@@ -133,8 +161,12 @@ class Details:
             return ()
         issues: Sequence[Issue] = ()
         if provider.can(Capability.ISSUES):
-            with contextlib.suppress(ProviderError):
+            try:
                 issues = await provider.issues(build.pipeline, build.id)
+            except RateLimited:
+                raise
+            except ProviderError as exc:
+                log.info("issues could not be read", extra={"connection": build.connection, "why": str(exc)})
         if not any(issue.kind is IssueKind.TEST_FAILURE for issue in issues) and counts.test_failures != 0:
             issues = (*await self._failed_tests(provider, build), *issues)
         ref = build.history_ref
@@ -146,6 +178,8 @@ class Details:
             return ()
         try:
             tests = await provider.tests(build.pipeline, build.id)
+        except RateLimited:
+            raise
         except ProviderError:
             return ()
         return failing_tests(tests)
@@ -211,8 +245,3 @@ def failure_rows(attempt: AttemptRow, failures: Sequence[Issue]) -> list[NewFail
                 ),
             )
     return list(rows.values())
-
-
-def _is_short_of_requests(provider: AnyProvider) -> bool:
-    quota = provider.quota
-    return quota is not None and quota.limit > 0 and quota.remaining < quota.limit * SHARE_LEFT

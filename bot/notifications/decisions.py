@@ -462,6 +462,7 @@ def started_row(
     response_url: str,
     thread: str,
     now: datetime,
+    trace: str = "",
 ) -> NewNotification:
     """Return the notification that posts a live card for a build somebody started here.
 
@@ -480,7 +481,7 @@ def started_row(
         thread=thread,
         due_at=now,
         created_at=now,
-        extra=Extra(headline=headline, response_url=response_url).as_json(),
+        extra=Extra(headline=headline, response_url=response_url, trace=trace).as_json(),
     )
 
 

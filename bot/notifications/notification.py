@@ -48,7 +48,8 @@ class Extra:
     whether the link wants it. `posted_because` is the reason of one that was held
     back. `corrected` is the build whose late end changed the sentence. `steps` are the approvals that the card of an
     approval shows, by their ids: each is on one card. `in_thread` says that it goes into the thread of its red
-    branch, `is_new_breakage` that it is in the channel all the same: something else broke.
+    branch, `is_new_breakage` that it is in the channel all the same: something else broke. `trace` is the id, in
+    the log, of what made the notification.
     """
 
     transition: Transition = field(default_factory=Transition)
@@ -66,6 +67,7 @@ class Extra:
     text: str = ""
     lines: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
+    trace: str = ""
 
     def as_json(self) -> str:
         """Return the text for `NotificationRow.extra`."""

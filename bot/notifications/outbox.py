@@ -17,6 +17,7 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError
 from bot.core.models import BuildKey
 from bot.core.tasks import Tasks
+from bot.core.tracing import traced
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.summaries import gathered, release
@@ -257,13 +258,14 @@ class Outbox:
             await self._store.notifications.silence(notification, f"<@{user}> gets it anyway")
 
     async def _deliver(self, notification: NotificationRow) -> None:
-        try:
-            async with asyncio.timeout(WORK_SECONDS):
-                await self._try(notification)
-        except TimeoutError:
-            await self._later(notification, self._pause(notification), unsure=True)
-        finally:
-            self._leases.pop(notification.id, None)
+        with traced(Extra.of(notification.extra).trace or key_of(notification)):
+            try:
+                async with asyncio.timeout(WORK_SECONDS):
+                    await self._try(notification)
+            except TimeoutError:
+                await self._later(notification, self._pause(notification), unsure=True)
+            finally:
+                self._leases.pop(notification.id, None)
 
     async def _try(self, notification: NotificationRow) -> None:
         if notification.channel == AUTHOR:
@@ -441,6 +443,10 @@ class Outbox:
         if not await self._store.notifications.set_sent(notification, ts=ts, card=card, now=now, extra=extra):
             log.warning("a notification was posted after its lease", extra={"notification": notification.id})
             return
+        log.info(
+            "a notification was posted",
+            extra={"notification": notification.id, "kind": notification.event.value, "channel": channel},
+        )
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
 
     async def _later(
@@ -480,6 +486,9 @@ class Outbox:
 
     async def _redraw(self, card: CardRow) -> None:
         number = card.id or 0
+        if self._slack.is_short(card.team):  # edits go without before notifications do
+            await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            return
         notification = await self._store.notifications.get(card.notification)
         try:
             drawn = await self._draw(notification, repeated=False) if notification is not None else None

@@ -101,6 +101,12 @@ class Attempts(Repository):
         async with self._write() as db:
             await db.execute(claimed.values(counts_due_at=now))
 
+    async def postpone_counts(self, attempt_id: int, due_at: datetime) -> None:
+        """Ask for an attempt's issue counts at a later time; the claim that is given back was no try."""
+        later = ATTEMPT.update().where(ATTEMPT.c.id == attempt_id, ATTEMPT.c.counts_due_at.is_not(None))
+        async with self._write() as db:
+            await db.execute(later.values(counts_due_at=due_at, counts_tries=ATTEMPT.c.counts_tries - 1))
+
     async def give_up_counts(self, attempt_id: int) -> None:
         """Stop asking for an attempt's issue counts; its notifications wait no longer, and its cards say so."""
         async with self._write() as db:

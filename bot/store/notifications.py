@@ -116,6 +116,14 @@ class Notifications(Repository):
         async with self._write() as db:
             return frozenset((await db.execute(renewed)).scalars())
 
+    async def oldest_due(self, now: datetime) -> datetime | None:
+        """Return since when the longest waiting notification is due, None where none is."""
+        row = NOTIFICATION.c
+        due = select(func.min(row.due_at)).where(row.state == PENDING, row.due_at <= now)
+        async with self._read() as db:
+            oldest: datetime | None = await db.scalar(due)
+        return oldest
+
     async def set_sent(
         self, leased: NotificationRow, *, ts: str, card: NewCard | None, now: datetime, extra: str = ""
     ) -> bool:

@@ -276,6 +276,28 @@ class CardNoteRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewBudget:
+    """What a process (`owner`) knew at a time of a budget that processes share (`subject`), as `BudgetState` says it."""
+
+    subject: str
+    owner: str
+    calls: int = 0
+    a_minute: float | None = None
+    pause: float = 0.0
+    quota: int = 0
+    remaining: int = 0
+    resets_in: float = 0.0
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRow(NewBudget):
+    """A budget as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PollTargetRow:
     """One poll: a connection, or its part that needs a poll of its own. `hints` is JSON: builds that webhook events named."""
 

@@ -11,6 +11,8 @@ from bot.core.clock import Clock
 from bot.store.attempts import Attempts
 from bot.store.audit import Audit
 from bot.store.bindings import Bindings
+from bot.store.budgets import KEPT_FOR as BUDGETS_KEPT_FOR
+from bot.store.budgets import Budgets
 from bot.store.builds import Builds
 from bot.store.cards import Cards
 from bot.store.claims import Claims
@@ -18,6 +20,7 @@ from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
 from bot.store.failures import Failures
+from bot.store.forgetting import Forgetting
 from bot.store.grants import Grants
 from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
 from bot.store.inbox import Inbox
@@ -69,6 +72,8 @@ class Repositories:
         self.claims = Claims(sessions)
         self.tokens = Tokens(sessions)
         self.bindings = Bindings(sessions)
+        self.budgets = Budgets(sessions)
+        self.forgetting = Forgetting(sessions)
         self.workspaces = Workspaces(sessions)
         self.inbox = Inbox(sessions)
         self.red_branches = RedBranches(sessions)
@@ -123,6 +128,7 @@ class Store(Database, Repositories):
             (table("failure"), table("failure").c.at < oldest),
             (table("audit"), table("audit").c.at < oldest),
             (mute, mute.c.until <= now),
+            (table("budget"), table("budget").c.at < now - BUDGETS_KEPT_FOR),
             (table("token"), table("token").c.until <= now),
             (table("claim"), table("claim").c.until <= now),
             (table("last_value"), table("last_value").c.used_at <= now - LAST_VALUES_KEPT_FOR),

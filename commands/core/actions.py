@@ -8,6 +8,7 @@ from bot.blocks.message import context as small_print
 from bot.blocks.text import Markup, escape, mention
 from bot.core.errors import UsageError
 from bot.core.models import Build, Status
+from bot.core.tracing import current_trace
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
 from bot.store.rows import NewWatch
@@ -97,6 +98,7 @@ async def announce(
         headline=headline,
         response_url=context.response_url,
         thread=context.thread if context.source is Source.MENTION else "",
+        trace=current_trace(),
         now=context.now,
     )
     watches = [

@@ -586,7 +586,12 @@ class RecordingSender:
     members: dict[str, list[str]] = field(default_factory=dict)
     response_urls_work: bool = True
     outside: set[str] = field(default_factory=set)
+    short: set[str] = field(default_factory=set)
     private: set[str] = field(default_factory=set)
+
+    def is_short(self, team: str) -> bool:
+        """Return whether a test lets a workspace take few posts."""
+        return team in self.short
 
     def of(self, method: str) -> list[Said]:
         """Return the calls of one method, oldest first."""

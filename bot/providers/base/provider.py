@@ -47,6 +47,7 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.workflows import Upload
+from bot.http.budget import Budgeted, Purpose
 from bot.http.client import ApiClient
 from bot.http.quota import Quota
 from bot.http.reply import Reply
@@ -152,6 +153,15 @@ class Provider(ABC, Generic[O]):
     def quota(self) -> Quota | None:
         """Return what is left of the rate limit, as last reported."""
         return self._api.quota
+
+    @property
+    def budget(self) -> Budgeted:
+        """Return the account's budget of requests, which processes share."""
+        return self._api.budget
+
+    def wait(self, purpose: Purpose) -> float:
+        """Return the seconds until a request for a purpose may go out, as far as is known."""
+        return self._api.wait(purpose)
 
     @property
     def requests(self) -> int:

@@ -7,7 +7,6 @@ requests an hour for repositories, more for access tokens of large workspaces; 1
 has no Pipelines.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
@@ -41,6 +40,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workers import in_worker
 from bot.http.client import ApiClient
 from bot.http.quota import Quota
 from bot.providers.base.capabilities import Capability
@@ -202,7 +202,7 @@ class Bitbucket(Provider[BitbucketOptions]):
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
         """Return the custom pipelines of the ref's yml and their variables; none without a yml. Two or three requests."""
         text = await self._client.yml(pipeline, await self._client.commit_of(pipeline, ref))
-        return () if text is None else await asyncio.to_thread(parameters.parameters, text)
+        return () if text is None else await in_worker(parameters.parameters, text, grows=True)
 
     @override
     async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:

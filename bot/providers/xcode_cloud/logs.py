@@ -5,15 +5,16 @@ used for anything but choosing. The archive's directory, the number of members a
 that no archive can fill the memory.
 """
 
-import asyncio
 import io
 import zipfile
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from bot.core.errors import NotFound, UnexpectedResponse
 from bot.core.models import Job, Log
+from bot.core.workers import in_worker
 from bot.http.client import DOWNLOAD_BYTES, ApiClient
 from bot.providers.base.logs import cleaned_log
 from bot.providers.xcode_cloud import urls
@@ -57,7 +58,7 @@ async def read_bundle(data: bytes, job: Job, keep: int) -> Log:
     Raises UnexpectedResponse for an archive that can't be trusted, NotFound for one without a text.
     """
     try:
-        tail = await asyncio.to_thread(bundle_tail, data, keep)
+        tail = await in_worker(partial(bundle_tail, keep=keep), data, grows=True)
     except BadBundle as exc:
         raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
     if tail is None:

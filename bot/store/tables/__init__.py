@@ -16,6 +16,7 @@ from bot.store.tables.builds import (
 )
 from bot.store.tables.channels import (
     BindingTable,
+    BudgetTable,
     ConnectionTable,
     DigestTable,
     LinkTable,
@@ -42,6 +43,7 @@ __all__ = [
     "AttemptTable",
     "AuditTable",
     "BindingTable",
+    "BudgetTable",
     "BuildTable",
     "CardNoteTable",
     "CardTable",

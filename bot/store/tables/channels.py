@@ -53,6 +53,24 @@ class BindingTable(TableBase, table=True):
     bound_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class BudgetTable(TableBase, table=True):
+    """Rows of `budget`."""
+
+    __tablename__ = "budget"
+    __table_args__ = (UniqueConstraint("subject", "owner"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    owner: str
+    calls: int = 0
+    a_minute: float | None = None
+    pause: float = 0.0
+    quota: int = 0
+    remaining: int = 0
+    resets_in: float = 0.0
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
 class LinkTable(TableBase, table=True):
     """Rows of `link`."""
 

@@ -40,6 +40,9 @@ class Slack:
         self.messages[ts] = (channel, as_text(message.payload()))
         return channel, ts
 
+    def is_short(self, _team: str) -> bool:
+        return False
+
     async def update(self, team: str, channel: str, ts: str, message: Any) -> None:
         self.messages[ts] = (channel, as_text(message.payload()))
 
