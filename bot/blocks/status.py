@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bot.blocks.lines import build_line, build_words, jobs_line, lines_of
 from bot.blocks.message import Block, Message, actions, button, context, divider, link_button, menu, section
-from bot.blocks.text import AMBER, BLUE, DOT, GREEN, GREY, RED, bold, code, mark, plural, safe, when
+from bot.blocks.text import AMBER, BLUE, DOT, GREEN, GREY, RED, Markup, bold, code, mark, plural, safe, when
 from bot.core.models import Build, Conclusion, Ref, RefKind, Status, spoken
 
 MOST_ROWS = 15
@@ -18,7 +18,8 @@ SPARKS = 10
 class StatusRow:
     """One linked pipeline. `recent` are finished builds, newest first; `green_at` is when it last ended green.
 
-    `open` are the unfinished builds, `actions` the verbs to offer, `paused_reason` why the link says nothing now.
+    `open` are the unfinished builds, `actions` the verbs to offer, `paused_reason` why the link says nothing now,
+    `holds` who keeps others from starting its builds, as clauses.
     """
 
     label: str
@@ -31,6 +32,7 @@ class StatusRow:
     green_at: datetime | None = None
     paused_reason: str | None = None
     actions: frozenset[str] = frozenset()
+    holds: tuple[Markup, ...] = ()
 
 
 def status_message(channel_name: str, rows: Sequence[StatusRow], now: datetime) -> Message:
@@ -83,6 +85,7 @@ def _row(row: StatusRow, now: datetime) -> str:
     return lines_of(
         title + (f"{DOT}{', '.join(counts)}" if counts else ""),
         f"⏸ paused: {safe(row.paused_reason, 200)}" if row.paused_reason else "",
+        *(f"🔒 on hold: {hold}" for hold in row.holds),
         *listed,
         build_line(last, label=row.label, now=now) if last else "No finished build yet",
         _health(row, last),

@@ -487,3 +487,28 @@ class ClaimRow:
     build: str
     user: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHold:
+    """Somebody keeps others from starting and approving builds of a pipeline in a workspace.
+
+    `environment` is folded (`bot.core.text.folded`); empty, the whole pipeline is held. `user` is empty where the
+    terminal holds it. Without `until` it lasts until it is released.
+    """
+
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    reason: str = ""
+    until: datetime | None = None
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRow(NewHold):
+    """A hold as stored."""
+
+    id: int

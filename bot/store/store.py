@@ -18,6 +18,7 @@ from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
 from bot.store.grants import Grants
+from bot.store.holds import Holds
 from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
 from bot.store.inbox import Inbox
 from bot.store.installs import Installs
@@ -65,6 +66,7 @@ class Repositories:
         self.last_values = LastValues(sessions)
         self.switches = Switches(sessions)
         self.claims = Claims(sessions)
+        self.holds = Holds(sessions)
         self.tokens = Tokens(sessions)
         self.bindings = Bindings(sessions)
         self.workspaces = Workspaces(sessions)
@@ -119,6 +121,7 @@ class Store(Database, Repositories):
             (mute, mute.c.until <= now),
             (table("token"), table("token").c.until <= now),
             (table("claim"), table("claim").c.until <= now),
+            (table("hold"), table("hold").c.until <= now),
             (table("last_value"), table("last_value").c.used_at <= now - LAST_VALUES_KEPT_FOR),
             (table("inbox"), table("inbox").c.closed_at < now - INBOX_KEPT_FOR),
         )

@@ -168,8 +168,11 @@ async def start_target(pipeline: PipelineMatch, request: StartRequest, context: 
         return StartTarget()
 
 
-def authorize(_args: Args, start: Start, _context: Context) -> Sequence[Requirement]:
-    """Require the runner's role for the refs that will be built; an admin's to name somebody else as the author."""
+def authorize(args: Args, start: Start, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role for the refs that will be built and that nobody holds the pipeline.
+
+    To name somebody else as the author takes an admin.
+    """
     required = [
         Requirement(
             role=Role.RUN,
@@ -177,6 +180,8 @@ def authorize(_args: Args, start: Start, _context: Context) -> Sequence[Requirem
             pipeline=start.match,
             refs=(*refs_of_target(start.target), *refs_of_parameters(start.request.parameters)),
             builds_a_ref=True,
+            starts=not (args.dry_run or args.forget_preset),
+            environments=(*start.request.parameters.values(), *start.request.options.values()),
         )
     ]
     if start.names_somebody_else:

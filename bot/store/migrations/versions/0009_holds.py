@@ -1,0 +1,40 @@
+"""Holds of pipelines.
+
+Revision ID: 0009
+Revises: 0005
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "hold",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("pipeline", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(), nullable=False),
+        sa.Column("user", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("until", TIME, nullable=True),
+        sa.Column("made_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hold")),
+        sa.UniqueConstraint(
+            "team", "connection", "pipeline", "environment", name=op.f("uq_hold_team_connection_pipeline_environment")
+        ),
+    )
+    op.create_index("ix_hold_until", "hold", ["until"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_index("ix_hold_until", table_name="hold")
+    op.drop_table("hold")
