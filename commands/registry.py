@@ -24,7 +24,21 @@ from commands.follow import (
 from commands.follow.mute_form import MuteForm, QuietForm
 from commands.follow.schedule_form import ScheduleForm
 from commands.follow.subscribe_form import SubscribeForm
-from commands.look import approvals, artifacts, changes, explain, issues, last, logs, show, stats, status, tests, why
+from commands.look import (
+    approvals,
+    artifacts,
+    changes,
+    explain,
+    issues,
+    last,
+    logs,
+    queue,
+    show,
+    stats,
+    status,
+    tests,
+    why,
+)
 from commands.look import list as list_
 from commands.setup import access, audit, connect, disconnect, link, me, unlink, version, workflow
 from commands.setup import help as help_
@@ -46,6 +60,7 @@ REGISTRY = Registry(
         changes.COMMAND,
         why.COMMAND,
         stats.COMMAND,
+        queue.COMMAND,
         explain.COMMAND,
         run.COMMAND,
         cancel.COMMAND,
