@@ -43,6 +43,7 @@ from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.rows import NotificationRow
 from bot.web.app import WebDependencies, health_app, web_app
+from bot.web.feeds import Feeds
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
@@ -263,6 +264,9 @@ class App:
             clock=self._now,
             oauth=self._oauth() if self.settings.by_oauth else None,
             installed=self._installed,
+            feeds=Feeds(
+                self.store, sees=lambda team, name: self.connections.get(team, name) is not None, clock=self._now
+            ),
         )
 
     async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Ack:

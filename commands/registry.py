@@ -40,7 +40,7 @@ from commands.look import (
     why,
 )
 from commands.look import list as list_
-from commands.setup import access, audit, connect, disconnect, link, me, unlink, version, workflow
+from commands.setup import access, audit, connect, disconnect, feeds, link, me, unlink, version, workflow
 from commands.setup import help as help_
 from commands.setup.connect_form import ConnectForm
 from commands.setup.link_form import LinkForm
@@ -92,6 +92,7 @@ REGISTRY = Registry(
         me.COMMAND,
         access.COMMAND,
         audit.COMMAND,
+        feeds.COMMAND,
         workflow.COMMAND,
         help_.COMMAND,
         version.COMMAND,

@@ -512,3 +512,25 @@ class HoldRow(NewHold):
     """A hold as stored."""
 
     id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFeed:
+    """A token under which a channel's pipelines and schedules are read over HTTP; without a channel the workspace's.
+
+    `name` is the part of the token that finds the row, `digest` the SHA-256 of the whole token in hexadecimal.
+    """
+
+    team: str
+    channel: str = ""
+    name: str
+    digest: str
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRow(NewFeed):
+    """A feed as stored."""
+
+    id: int

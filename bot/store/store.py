@@ -17,6 +17,7 @@ from bot.store.claims import Claims
 from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
+from bot.store.feeds import Feeds
 from bot.store.grants import Grants
 from bot.store.holds import Holds
 from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
@@ -66,6 +67,7 @@ class Repositories:
         self.last_values = LastValues(sessions)
         self.switches = Switches(sessions)
         self.claims = Claims(sessions)
+        self.feeds = Feeds(sessions)
         self.holds = Holds(sessions)
         self.tokens = Tokens(sessions)
         self.bindings = Bindings(sessions)

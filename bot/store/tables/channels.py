@@ -178,3 +178,18 @@ class HoldTable(TableBase, table=True):
     reason: str = ""
     until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class FeedTable(TableBase, table=True):
+    """Rows of `feed`."""
+
+    __tablename__ = "feed"
+    __table_args__ = (UniqueConstraint("name"), Index("ix_feed_channel", "team", "channel"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str = ""
+    name: str
+    digest: str
+    made_by: str
+    made_at: datetime = Field(sa_type=UtcDateTime)

@@ -42,6 +42,7 @@ TYPED: dict[str, str] = {
     "connect": "connect buildkite",
     "disconnect": "disconnect works --yes",
     "audit": "audit",
+    "feeds": "feeds new",
     "workflow": "workflow disable app --yes",
     "mute": "mute 1h",
     "unmute": "unmute",

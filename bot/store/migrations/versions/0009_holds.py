@@ -1,4 +1,4 @@
-"""Holds of pipelines.
+"""Holds of pipelines, tokens of feeds.
 
 Revision ID: 0009
 Revises: 0005
@@ -33,8 +33,23 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_hold_until", "hold", ["until"], unique=False)
+    op.create_table(
+        "feed",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("made_by", sa.String(), nullable=False),
+        sa.Column("made_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feed")),
+        sa.UniqueConstraint("name", name=op.f("uq_feed_name")),
+    )
+    op.create_index("ix_feed_channel", "feed", ["team", "channel"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_feed_channel", table_name="feed")
+    op.drop_table("feed")
     op.drop_index("ix_hold_until", table_name="hold")
     op.drop_table("hold")
