@@ -40,9 +40,23 @@ from commands.look import (
     why,
 )
 from commands.look import list as list_
-from commands.setup import access, audit, connect, disconnect, feeds, link, me, unlink, version, workflow
+from commands.setup import (
+    access,
+    audit,
+    connect,
+    disconnect,
+    export,
+    feeds,
+    import_config,
+    link,
+    me,
+    unlink,
+    version,
+    workflow,
+)
 from commands.setup import help as help_
 from commands.setup.connect_form import ConnectForm
+from commands.setup.import_form import ImportForm
 from commands.setup.link_form import LinkForm
 from commands.setup.me_form import MeForm
 
@@ -93,6 +107,8 @@ REGISTRY = Registry(
         access.COMMAND,
         audit.COMMAND,
         feeds.COMMAND,
+        export.COMMAND,
+        import_config.COMMAND,
         workflow.COMMAND,
         help_.COMMAND,
         version.COMMAND,
@@ -108,5 +124,6 @@ REGISTRY = Registry(
         LinkForm(),
         ConnectForm(),
         MeForm(),
+        ImportForm(),
     ),
 )

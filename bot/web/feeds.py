@@ -202,7 +202,8 @@ def cctray_xml(projects: Sequence[Project]) -> bytes:
                 "webUrl": visible((shown.web_url if shown is not None else None) or ""),
             },
         )
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    drawn: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return drawn
 
 
 def _cctray_status(build: Build | None) -> str:

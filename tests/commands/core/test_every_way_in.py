@@ -43,6 +43,8 @@ TYPED: dict[str, str] = {
     "disconnect": "disconnect works --yes",
     "audit": "audit",
     "feeds": "feeds new",
+    "export": "export",
+    "import": "import --apply 0123456789abcdef",
     "workflow": "workflow disable app --yes",
     "mute": "mute 1h",
     "unmute": "unmute",
