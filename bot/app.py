@@ -47,6 +47,7 @@ from bot.web.feeds import Feeds
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
+from commands.chained import ChainedCommands
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
 from commands.registry import REGISTRY
@@ -229,6 +230,10 @@ class App:
                 "scheduled": (
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
+                ),
+                "chained": (
+                    SCHEDULED_SECONDS,
+                    ChainedCommands(self.services, self.slack_app.deliver, self.inbox).tick,
                 ),
             }
         )

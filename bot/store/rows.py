@@ -534,3 +534,29 @@ class FeedRow(NewFeed):
     """A feed as stored."""
 
     id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChain:
+    """A command that runs once when a build has passed, with the rights its author has then.
+
+    `label` is the build as people read it. After `until` nobody waits any more.
+    """
+
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    label: str
+    command: str
+    until: datetime
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRow(NewChain):
+    """A chained command as stored."""
+
+    id: int

@@ -13,6 +13,7 @@ from bot.store.audit import Audit
 from bot.store.bindings import Bindings
 from bot.store.builds import Builds
 from bot.store.cards import Cards
+from bot.store.chains import Chains
 from bot.store.claims import Claims
 from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
@@ -68,6 +69,7 @@ class Repositories:
         self.switches = Switches(sessions)
         self.claims = Claims(sessions)
         self.feeds = Feeds(sessions)
+        self.chains = Chains(sessions)
         self.holds = Holds(sessions)
         self.tokens = Tokens(sessions)
         self.bindings = Bindings(sessions)

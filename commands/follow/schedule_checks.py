@@ -54,6 +54,7 @@ def _only_now(args: Any) -> str:
     """Return the flag that means something only while a person is present, "" where none was given."""
     if isinstance(args, run.Args):
         given = {"form": args.form, "forget-preset": bool(args.forget_preset), "dry-run": args.dry_run}
+        given |= {"then": bool(args.then), "when": args.when_green}
         return next((flag for flag, is_given in given.items() if is_given), "")
     target = getattr(args, "target", None)
     return "attempt" if isinstance(target, Target) and target.attempt is not None else ""

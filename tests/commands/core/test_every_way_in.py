@@ -48,6 +48,7 @@ TYPED: dict[str, str] = {
     "workflow": "workflow disable app --yes",
     "mute": "mute 1h",
     "unmute": "unmute",
+    "chains": "chains remove 1",
     "hold": "hold app",
     "release": "release app --steal --yes",
     "claim": "claim app#2",

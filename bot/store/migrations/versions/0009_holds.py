@@ -1,4 +1,4 @@
-"""Holds of pipelines, tokens of feeds.
+"""Holds of pipelines, tokens of feeds, chained commands.
 
 Revision ID: 0009
 Revises: 0005
@@ -47,8 +47,27 @@ def upgrade() -> None:
     )
     op.create_index("ix_feed_channel", "feed", ["team", "channel"], unique=False)
 
+    op.create_table(
+        "chain",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("user", sa.String(), nullable=False),
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("pipeline", sa.String(), nullable=False),
+        sa.Column("build", sa.String(), nullable=False),
+        sa.Column("label", sa.String(), nullable=False),
+        sa.Column("command", sa.String(), nullable=False),
+        sa.Column("until", TIME, nullable=False),
+        sa.Column("made_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_chain")),
+    )
+    op.create_index("ix_chain_channel", "chain", ["team", "channel"], unique=False)
+
 
 def downgrade() -> None:
+    op.drop_index("ix_chain_channel", table_name="chain")
+    op.drop_table("chain")
     op.drop_index("ix_feed_channel", table_name="feed")
     op.drop_table("feed")
     op.drop_index("ix_hold_until", table_name="hold")
