@@ -50,6 +50,7 @@ from bot.web.webhooks import PollRequest, WebhookQueue
 from commands.chained import ChainedCommands
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
+from commands.followed_logs import FollowedLogs
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
 from commands.slack.app import AT_ONCE, BESIDE_ACKS, SlackApp
@@ -60,6 +61,7 @@ log = logging.getLogger(__name__)
 READY_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
+FOLLOWED_SECONDS = 5
 SCHEDULED_SECONDS = 10.0
 AGAIN_SECONDS = 3.0
 POLLER_LATE = timedelta(seconds=60)
@@ -231,6 +233,7 @@ class App:
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
                 ),
+                "followed logs": (FOLLOWED_SECONDS, FollowedLogs(self.services).tick),
                 "chained": (
                     SCHEDULED_SECONDS,
                     ChainedCommands(self.services, self.slack_app.deliver, self.inbox).tick,

@@ -560,3 +560,30 @@ class ChainRow(NewChain):
     """A chained command as stored."""
 
     id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLogFollow:
+    """A message that shows the end of a running job's log and is edited until the job ends, at the latest `until`.
+
+    `label` is the pipeline as people read it; `due_at` is when the message may be edited next.
+    """
+
+    team: str
+    channel: str
+    ts: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    job: str
+    label: str
+    due_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFollowRow(NewLogFollow):
+    """A followed log as stored."""
+
+    id: int

@@ -27,6 +27,7 @@ from bot.store.installs import Installs
 from bot.store.last_values import KEPT_FOR as LAST_VALUES_KEPT_FOR
 from bot.store.last_values import LastValues
 from bot.store.links import Links
+from bot.store.log_follows import LogFollows
 from bot.store.mutes import Mutes
 from bot.store.notifications import Notifications
 from bot.store.people import People
@@ -70,6 +71,7 @@ class Repositories:
         self.claims = Claims(sessions)
         self.feeds = Feeds(sessions)
         self.chains = Chains(sessions)
+        self.log_follows = LogFollows(sessions)
         self.holds = Holds(sessions)
         self.tokens = Tokens(sessions)
         self.bindings = Bindings(sessions)

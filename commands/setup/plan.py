@@ -187,25 +187,25 @@ async def _links(
     by_name = {entry.pipeline: row for row, entry in now.links}
     writes: list[LinkWrite] = []
     kept: set[tuple[str, str]] = set()
-    for wanted in entries:
-        if wanted.alias:
-            check_alias(wanted.alias)
-        row = by_name.get(wanted.pipeline)
+    for requested in entries:
+        if requested.alias:
+            check_alias(requested.alias)
+        row = by_name.get(requested.pipeline)
         match: PipelineMatch | None = None
         if row is None:
-            match = await resolve_pipeline(Target(pipeline=wanted.pipeline), context, acting=True, verb="import")
+            match = await resolve_pipeline(Target(pipeline=requested.pipeline), context, acting=True, verb="import")
         key = (row.connection, row.pipeline) if row is not None else (match.connection, match.id) if match else ("", "")
         if key in kept:
-            raise UsageError(f"`{wanted.pipeline}` names a pipeline that stands there twice.")
+            raise UsageError(f"`{requested.pipeline}` names a pipeline that stands there twice.")
         kept.add(key)
-        write = await _link(wanted, key, held, match, context)
+        write = await _link(requested, key, held, match, context)
         if write is not None:
             writes.append(write)
     return tuple(writes), tuple(row for key, (row, _entry) in held.items() if key not in kept)
 
 
 async def _link(
-    wanted: LinkEntry,
+    requested: LinkEntry,
     key: tuple[str, str],
     held: dict[tuple[str, str], tuple[LinkRow, LinkEntry]],
     match: PipelineMatch | None,
@@ -214,21 +214,21 @@ async def _link(
     """Return how a link is written, None where it stands so already."""
     row, before = held.get(key, (None, None))
     entry = LinkEntry(
-        pipeline=before.pipeline if before is not None else wanted.pipeline,
-        alias=wanted.alias,
-        default=wanted.default,
-        branch=wanted.branch,
-        notifications=wanted.notifications,
-        filters=normal_filters(wanted.filters),
-        protected=wanted.protected,
-        presets=wanted.presets,
+        pipeline=before.pipeline if before is not None else requested.pipeline,
+        alias=requested.alias,
+        default=requested.default,
+        branch=requested.branch,
+        notifications=requested.notifications,
+        filters=normal_filters(requested.filters),
+        protected=requested.protected,
+        presets=requested.presets,
     )
     if before is not None and not changed_fields(_normal(before), entry):
         return None
     details: Pipeline | None = None
     if row is None:
         if match is None:  # what is not linked was resolved
-            raise UsageError(f"There is no pipeline `{wanted.pipeline}`.")
+            raise UsageError(f"There is no pipeline `{requested.pipeline}`.")
         details = await match.provider.pipeline(match.id)
     await _check_presets(entry, before, match, row, context)
     return LinkWrite(

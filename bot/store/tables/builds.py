@@ -259,3 +259,22 @@ class ChainTable(TableBase, table=True):
     command: str
     until: datetime = Field(sa_type=UtcDateTime)
     made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LogFollowTable(TableBase, table=True):
+    """Rows of `log_follow`."""
+
+    __tablename__ = "log_follow"
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    ts: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    job: str
+    label: str
+    due_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    until: datetime = Field(sa_type=UtcDateTime)

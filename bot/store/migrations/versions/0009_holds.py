@@ -1,4 +1,4 @@
-"""Holds of pipelines, tokens of feeds, chained commands.
+"""Holds of pipelines, tokens of feeds, chained commands, followed logs.
 
 Revision ID: 0009
 Revises: 0005
@@ -64,8 +64,28 @@ def upgrade() -> None:
     )
     op.create_index("ix_chain_channel", "chain", ["team", "channel"], unique=False)
 
+    op.create_table(
+        "log_follow",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("ts", sa.String(), nullable=False),
+        sa.Column("user", sa.String(), nullable=False),
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("pipeline", sa.String(), nullable=False),
+        sa.Column("build", sa.String(), nullable=False),
+        sa.Column("job", sa.String(), nullable=False),
+        sa.Column("label", sa.String(), nullable=False),
+        sa.Column("due_at", TIME, nullable=False),
+        sa.Column("until", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_follow")),
+    )
+    op.create_index("ix_log_follow_due_at", "log_follow", ["due_at"], unique=False)
+
 
 def downgrade() -> None:
+    op.drop_index("ix_log_follow_due_at", table_name="log_follow")
+    op.drop_table("log_follow")
     op.drop_index("ix_chain_channel", table_name="chain")
     op.drop_table("chain")
     op.drop_index("ix_feed_channel", table_name="feed")
