@@ -48,11 +48,14 @@ from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.rows import NotificationRow
 from bot.web.app import WebDependencies, health_app, web_app
+from bot.web.feeds import Feeds
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
+from commands.chained import ChainedCommands
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
+from commands.followed_logs import FollowedLogs
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
 from commands.slack.app import AT_ONCE, BESIDE_ACKS, SlackApp
@@ -63,6 +66,7 @@ log = logging.getLogger(__name__)
 READY_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
+FOLLOWED_SECONDS = 5
 SCHEDULED_SECONDS = 10.0
 ESCALATE_SECONDS = 15.0
 SIGNALS_SECONDS = 15.0
@@ -290,6 +294,11 @@ class App:
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
                 ),
+                "followed logs": (FOLLOWED_SECONDS, FollowedLogs(self.services).tick),
+                "chained": (
+                    SCHEDULED_SECONDS,
+                    ChainedCommands(self.services, self.slack_app.deliver, self.inbox).tick,
+                ),
             }
         )
         self.webhooks = WebhookQueue(self._request_polls)
@@ -324,6 +333,9 @@ class App:
             clock=self._now,
             oauth=self._oauth() if self.settings.by_oauth else None,
             installed=self._installed,
+            feeds=Feeds(
+                self.store, sees=lambda team, name: self.connections.get(team, name) is not None, clock=self._now
+            ),
         )
 
     async def _take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Ack:

@@ -1,6 +1,6 @@
 """Every command, in the order of the help text, and every form."""
 
-from commands.act import approve, cancel, erase, rebuild, reject, retry, run
+from commands.act import approve, cancel, chains, erase, hold, rebuild, reject, release, retry, run
 from commands.act.cancel_form import CancelForm
 from commands.act.decide_form import DecideForm
 from commands.act.run_form import RunForm
@@ -33,6 +33,7 @@ from commands.look import (
     jobs,
     last,
     logs,
+    queue,
     show,
     stats,
     status,
@@ -40,10 +41,25 @@ from commands.look import (
     why,
 )
 from commands.look import list as list_
-from commands.setup import access, audit, connect, disconnect, link, me, product, unlink, version, workflow
+from commands.setup import (
+    access,
+    audit,
+    connect,
+    disconnect,
+    export,
+    feeds,
+    import_config,
+    link,
+    me,
+    product,
+    unlink,
+    version,
+    workflow,
+)
 from commands.setup import help as help_
 from commands.setup.connect_form import ConnectForm
 from commands.setup.delete_forms import DeleteProductForm, DeleteWorkflowForm
+from commands.setup.import_form import ImportForm
 from commands.setup.link_form import LinkForm
 from commands.setup.me_form import MeForm
 from commands.setup.workflow_form import WorkflowForm
@@ -63,6 +79,7 @@ REGISTRY = Registry(
         changes.COMMAND,
         why.COMMAND,
         stats.COMMAND,
+        queue.COMMAND,
         explain.COMMAND,
         run.COMMAND,
         cancel.COMMAND,
@@ -71,6 +88,9 @@ REGISTRY = Registry(
         approve.COMMAND,
         reject.COMMAND,
         erase.COMMAND,
+        chains.COMMAND,
+        hold.COMMAND,
+        release.COMMAND,
         watch.COMMAND,
         unwatch.COMMAND,
         subscribe.COMMAND,
@@ -92,6 +112,9 @@ REGISTRY = Registry(
         me.COMMAND,
         access.COMMAND,
         audit.COMMAND,
+        feeds.COMMAND,
+        export.COMMAND,
+        import_config.COMMAND,
         workflow.COMMAND,
         product.COMMAND,
         help_.COMMAND,
@@ -111,5 +134,6 @@ REGISTRY = Registry(
         WorkflowForm(),
         DeleteWorkflowForm(),
         DeleteProductForm(),
+        ImportForm(),
     ),
 )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bot.blocks.lines import NO_FACTS, Facts, build_line, build_words, jobs_line, lines_of
 from bot.blocks.message import Block, Message, actions, button, context, divider, link_button, menu, section
-from bot.blocks.text import AMBER, BLUE, DOT, GREEN, GREY, RED, bold, code, mark, plural, safe, when
+from bot.blocks.text import AMBER, BLUE, DOT, GREEN, GREY, RED, Markup, bold, code, mark, plural, safe, when
 from bot.core.models import Build, BuildKey, Conclusion, Ref, RefKind, Status, spoken
 
 MOST_ROWS = 15
@@ -19,7 +19,7 @@ class StatusRow:
     """One linked pipeline. `recent` are finished builds, newest first; `green_at` is when it last ended green.
 
     `open` are the unfinished builds, `actions` the verbs to offer, `paused_reason` why the link says nothing now,
-    `facts` what the bot knows beside the builds.
+    `facts` what the bot knows beside the builds, `holds` who keeps others from starting its builds, as clauses.
     """
 
     label: str
@@ -32,6 +32,7 @@ class StatusRow:
     green_at: datetime | None = None
     paused_reason: str | None = None
     actions: frozenset[str] = frozenset()
+    holds: tuple[Markup, ...] = ()
     facts: Mapping[BuildKey, Facts] = field(default_factory=dict)
 
     def line(self, build: Build, now: datetime) -> str:
@@ -89,6 +90,7 @@ def _row(row: StatusRow, now: datetime) -> str:
     return lines_of(
         title + (f"{DOT}{', '.join(counts)}" if counts else ""),
         f"⏸ paused: {safe(row.paused_reason, 200)}" if row.paused_reason else "",
+        *(f"🔒 on hold: {hold}" for hold in row.holds),
         *listed,
         row.line(last, now) if last else "No finished build yet",
         _health(row, last),

@@ -578,3 +578,103 @@ class FailureRow(NewFailure):
     """A failure as stored."""
 
     id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHold:
+    """Somebody keeps others from starting and approving builds of a pipeline in a workspace.
+
+    `environment` is folded (`bot.core.text.folded`); empty, the whole pipeline is held. `user` is empty where the
+    terminal holds it. Without `until` it lasts until it is released.
+    """
+
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    reason: str = ""
+    until: datetime | None = None
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRow(NewHold):
+    """A hold as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFeed:
+    """A token under which a channel's pipelines and schedules are read over HTTP; without a channel the workspace's.
+
+    `name` is the part of the token that finds the row, `digest` the SHA-256 of the whole token in hexadecimal.
+    """
+
+    team: str
+    channel: str = ""
+    name: str
+    digest: str
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRow(NewFeed):
+    """A feed as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChain:
+    """A command that runs once when a build has passed, with the rights its author has then.
+
+    `label` is the build as people read it. After `until` nobody waits any more.
+    """
+
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    label: str
+    command: str
+    until: datetime
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRow(NewChain):
+    """A chained command as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLogFollow:
+    """A message that shows the end of a running job's log and is edited until the job ends, at the latest `until`.
+
+    `label` is the pipeline as people read it; `due_at` is when the message may be edited next.
+    """
+
+    team: str
+    channel: str
+    ts: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    job: str
+    label: str
+    due_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFollowRow(NewLogFollow):
+    """A followed log as stored."""
+
+    id: int

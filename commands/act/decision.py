@@ -232,7 +232,7 @@ def _words(step: Step, args: Args) -> str:
 
 
 def authorize(args: Args, step: Step, _context: Context) -> Sequence[Requirement]:
-    """Require the approver's role on the build's own pipeline and refs."""
+    """Require the approver's role on the build's own pipeline and refs; to approve, also that nobody holds it."""
     match = step.match
     return (
         Requirement(
@@ -240,6 +240,8 @@ def authorize(args: Args, step: Step, _context: Context) -> Sequence[Requirement
             doing=f"{'Approving' if args.approve else 'Rejecting'} steps of *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
             refs=refs_of_build(match.build),
+            starts=args.approve,
+            environments=(step.approval.name, step.approval.job or "", *args.fields.values()),
         ),
     )
 

@@ -73,7 +73,7 @@ async def resolve(args: Args, context: Context) -> Rebuild:
 
 
 def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
-    """Require the runner's role for the build's own refs, and for those that its new values and options choose."""
+    """Require the runner's role for the build's own refs and those that new values choose, and that nobody holds it."""
     match = rebuild.match
     required = [
         Requirement(
@@ -85,6 +85,8 @@ def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requi
                 *refs_of_target(rebuild.target),
                 *refs_of_parameters(args.parameters),
             ),
+            starts=True,
+            environments=(*args.parameters.values(), *args.options.values()),
         )
     ]
     if rebuild.names_somebody_else:

@@ -101,14 +101,16 @@ def _spoken(build: Build, pipeline: PipelineMatch) -> str:
     return BuildMatch(pipeline=pipeline, build=build).spoken
 
 
-def authorize(_args: Args, match: BuildMatch, _context: Context) -> Sequence[Requirement]:
-    """Require the runner's role on the build's own pipeline and refs."""
+def authorize(args: Args, match: BuildMatch, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role on the build's own pipeline and refs, and that nobody holds it."""
     return (
         Requirement(
             role=Role.RUN,
             doing=f"Retrying builds of *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
             refs=refs_of_build(match.build),
+            starts=True,
+            environments=(args.job,) if args.job else (),
         ),
     )
 

@@ -235,7 +235,9 @@ def noted(message: Message, pipeline: PipelineMatch) -> Message:
     """Return an answer that says which pipeline was taken where none, or a name that fits several, was typed."""
     if not pipeline.note:
         return message
-    return replace(message, blocks=(*message.blocks, small_print(pipeline.note)))
+    line = small_print(pipeline.note)
+    fallback = (*message.fallback, line) if message.fallback else ()
+    return replace(message, blocks=(*message.blocks, line), fallback=fallback)
 
 
 def actor(context: Context) -> str:

@@ -43,15 +43,27 @@ async def recent_builds(
 
 async def build_before(match: BuildMatch) -> Build | None:
     """Return the finished build with a result before this one in the same history. Costs one listing."""
-    reached = False
+    return (await back_to_earlier(match))[0]
+
+
+async def back_to_earlier(match: BuildMatch, earlier: Build | None = None) -> tuple[Build | None, list[Build]]:
+    """Return the build to compare with and the builds of the history after it, this one first. Costs one listing.
+
+    That is `earlier`, else the finished one with a result before this one; None where the listing does not reach it.
+    """
     history = match.build.history_ref
     branch = match.build.branch
+    passed: list[Build] = []
     async for build in match.provider.builds(match.build.pipeline, BuildFilter(branch=branch, limit=RECENT)):
         if build.id == match.build.id:
-            reached = True
-        elif reached and build.completed and build.history_ref == history and build.conclusion not in NO_RESULT:
-            return build
-    return None
+            passed.append(build)
+        elif not passed or build.history_ref != history:
+            continue
+        elif build.id == earlier.id if earlier else build.completed and build.conclusion not in NO_RESULT:
+            return build, passed
+        else:
+            passed.append(build)
+    return None, passed
 
 
 def is_built_from(build: Build, ref: Ref) -> bool:

@@ -14,11 +14,12 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.blocks.text import Markup, code, safe, when
 from bot.core.errors import NotAllowed
 from bot.core.models import Build, StartTarget, is_sha
-from bot.core.text import fits_glob
+from bot.core.text import fits_glob, folded
 from bot.slack.people import Standing
-from bot.store.rows import GrantRow
+from bot.store.rows import GrantRow, HoldRow
 from commands.core.context import Context, Role, Source
 from commands.core.matches import PipelineMatch
 
@@ -37,7 +38,9 @@ _REF_VARIABLE = re.compile(
 _REVISION = re.compile(r"[~^:]|@\{")
 """Where git's words for a revision leave the ref's name."""
 _ROLES = {role.word: role for role in Role}
+_WORD = re.compile(r"[^\W_]+")
 MOST_NAMED = 3
+MOST_REASON = 200
 UNKNOWN_REF = "(unknown ref)"
 """Stands for what will be built where the provider does not report it; no grant can name it."""
 
@@ -48,6 +51,8 @@ class Requirement:
 
     `everywhere` asks for a role that holds in every channel. The viewer's role asks only for a person who may act here.
     With `builds_a_ref`, an act whose refs are unknown counts as one on a protected ref wherever any ref is protected.
+    With `starts`, the act starts or approves a build of the pipeline, which a hold refuses; `environments` are the texts
+    that may name the environment it goes to.
     """
 
     role: Role
@@ -57,6 +62,8 @@ class Requirement:
     everywhere: bool = False
     channel: str | None = None
     builds_a_ref: bool = False
+    starts: bool = False
+    environments: tuple[str, ...] = ()
 
 
 def refs_of_build(build: Build) -> tuple[str, ...]:
@@ -87,6 +94,57 @@ def _refs(branch: str | None, tag: str | None, pull_request: str | None) -> tupl
 
 
 async def check(requirement: Requirement, context: Context) -> None:
+    """Raise NotAllowed unless the person holds the required role, and where somebody holds what would be started.
+
+    Costs what `check_role` costs, and for what starts or approves a build one statement.
+    """
+    await check_role(requirement, context)
+    if not requirement.starts or requirement.pipeline is None:
+        return
+    hold = await hold_against(requirement.pipeline, requirement.environments, context)
+    if hold is not None:
+        typed = requirement.pipeline.typed
+        place = f" --env {shlex.quote(hold.environment)}" if hold.environment else ""
+        raise NotAllowed(
+            f"{requirement.doing} is on hold: {hold_words(hold)}. Nothing was started.",
+            hint=f"`/build release {shlex.quote(typed)}{place}` ends the hold; "
+            "`--steal` takes it from somebody else, who is told.",
+        )
+
+
+async def hold_against(pipeline: PipelineMatch, environments: Sequence[str], context: Context) -> HoldRow | None:
+    """Return the hold that keeps this person from starting builds of a pipeline now, None where nothing does.
+
+    A hold of the whole pipeline stops every start; that of an environment stops an act that names it. The holder may act
+    in person: what runs later in their name (a schedule, a chained command) waits for the release as everybody does.
+    """
+    for row in await context.store.holds.of_pipeline(context.team, pipeline.connection, pipeline.id):
+        if row.user == context.user and context.source is not Source.SCHEDULE:
+            continue
+        if not row.environment or any(_names(text, row.environment) for text in environments):
+            return row
+    return None
+
+
+def _names(text: str, environment: str) -> bool:
+    """Return whether a text names an environment as a word of its own: `Deploy to production`, `deploy-production`."""
+    return f" {_words(environment)} " in f" {_words(text)} "
+
+
+def _words(text: str) -> str:
+    return " ".join(_WORD.findall(folded(text)))
+
+
+def hold_words(row: HoldRow) -> Markup:
+    """Return who holds what since when, until when and why, as a clause of mrkdwn."""
+    holder = f"<@{row.user}>" if row.user else "the terminal"
+    what = f"the environment {code(row.environment)}" if row.environment else "it"
+    until = f" until {when(row.until)}" if row.until is not None else ""
+    why = f" ({safe(row.reason, MOST_REASON)})" if row.reason else ""
+    return Markup(f"{holder} has held {what} since {when(row.made_at)}{until}{why}")
+
+
+async def check_role(requirement: Requirement, context: Context) -> None:
     """Raise NotAllowed unless the person holds the required role; a protected ref needs a grant that names it.
 
     Costs nothing for a member's own rights but what `People` keeps; whether somebody is an admin is asked anew.

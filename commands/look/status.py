@@ -17,6 +17,7 @@ from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.listings import pipeline_names, recent_builds
 from commands.core.matches import PipelineMatch
+from commands.core.permissions import hold_words
 from commands.core.registry import Command, anyone
 from commands.core.resolve import match_of_link, resolve_pipeline
 from commands.core.stories import stories_of
@@ -131,6 +132,7 @@ async def _row(pipeline: PipelineMatch, ref: Ref | None, context: Context) -> St
     stories = await stories_of(builds, context)
     recent = tuple(build for build in stories.builds if build.completed)[:RECENT]
     green = next((build for build in recent if build.conclusion is Conclusion.PASSED), None)
+    holds = await context.store.holds.of_pipeline(context.team, pipeline.connection, pipeline.id)
     paused = pipeline.link.paused_reason if pipeline.link else ""
     return StatusRow(
         label=pipeline.name,
@@ -142,6 +144,7 @@ async def _row(pipeline: PipelineMatch, ref: Ref | None, context: Context) -> St
         recent=recent,
         green_at=green.completed_at if green else None,
         paused_reason=paused or trouble,
+        holds=tuple(map(hold_words, holds)),
         actions=verbs_of(pipeline.provider, recent[0] if recent else None),
         facts=stories.facts,
     )

@@ -97,7 +97,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     links = await context.store.links.of_channel(context.team, context.channel)
     before = next((row for row in links if (row.connection, row.pipeline) == (pipeline.connection, details.id)), None)
     row = await context.store.links.save(_row(args, pipeline, details, before, context, is_first=not links))
-    trouble = await _seed(pipeline, details, context)
+    trouble = await seed(pipeline, details, context)
     target = pipeline.provider.poll_target(details.id)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
     context.services.wake_poller()
@@ -153,7 +153,7 @@ def full_name(pipeline: Pipeline) -> str:
     return pipeline.name
 
 
-async def _seed(pipeline: PipelineMatch, details: Pipeline, context: Context) -> str:
+async def seed(pipeline: PipelineMatch, details: Pipeline, context: Context) -> str:
     """Store the newest builds without announcing them: the baseline of the next one. Costs one listing.
 
     Returns what went wrong, in words.

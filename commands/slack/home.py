@@ -185,5 +185,10 @@ async def _admin(context: Context, visible: Mapping[str, AnyProvider]) -> list[B
     return [
         header("Admin"),
         *sections(lines or ["No CI system is connected."]),
-        actions(button("Connect a CI system", "connect"), button("Roles", "access"), button("Audit", "audit")),
+        actions(
+            button("Connect a CI system", "connect"),
+            button("Roles", "access"),
+            button("Audit", "audit"),
+            button("Feeds", "feeds"),
+        ),
     ]

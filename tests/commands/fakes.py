@@ -588,6 +588,7 @@ class RecordingSender:
     outside: set[str] = field(default_factory=set)
     short: set[str] = field(default_factory=set)
     private: set[str] = field(default_factory=set)
+    unknown_blocks: set[str] = field(default_factory=set)
 
     def is_short(self, team: str) -> bool:
         """Return whether a test lets a workspace take few posts."""
@@ -611,6 +612,11 @@ class RecordingSender:
         self.said.append(Said(method, dict(arguments), message))
         if (code := self.refusals.get(method)) is not None:
             raise SlackError(code)
+        if message is not None and self._refuses(message) and method != "response_url":
+            raise SlackError("invalid_blocks")
+
+    def _refuses(self, message: Message) -> bool:
+        return any(block["type"] in self.unknown_blocks for block in (*message.blocks, *message.attached))
 
     async def post(
         self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
@@ -638,7 +644,7 @@ class RecordingSender:
     async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
         """Answer through a response_url."""
         self._note("response_url", {"url": url, "public": public, "replace": replace}, message)
-        return self.response_urls_work
+        return self.response_urls_work and not self._refuses(message)
 
     async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
         """Call a Web API method."""

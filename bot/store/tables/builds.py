@@ -243,3 +243,41 @@ class ClaimTable(TableBase, table=True):
     build: str
     user: str
     until: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class ChainTable(TableBase, table=True):
+    """Rows of `chain`."""
+
+    __tablename__ = "chain"
+    __table_args__ = (Index("ix_chain_channel", "team", "channel"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    label: str
+    command: str
+    until: datetime = Field(sa_type=UtcDateTime)
+    made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LogFollowTable(TableBase, table=True):
+    """Rows of `log_follow`."""
+
+    __tablename__ = "log_follow"
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    ts: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    job: str
+    label: str
+    due_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    until: datetime = Field(sa_type=UtcDateTime)

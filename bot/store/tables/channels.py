@@ -179,3 +179,35 @@ class SwitchTable(TableBase, table=True):
     team: str
     channel: str
     name: str
+
+
+class HoldTable(TableBase, table=True):
+    """Rows of `hold`."""
+
+    __tablename__ = "hold"
+    __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "environment"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    reason: str = ""
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class FeedTable(TableBase, table=True):
+    """Rows of `feed`."""
+
+    __tablename__ = "feed"
+    __table_args__ = (UniqueConstraint("name"), Index("ix_feed_channel", "team", "channel"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str = ""
+    name: str
+    digest: str
+    made_by: str
+    made_at: datetime = Field(sa_type=UtcDateTime)

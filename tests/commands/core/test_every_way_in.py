@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.models import Approval, Build, Conclusion, Pipeline
 from bot.store import Store
-from bot.store.rows import AuditRow
+from bot.store.rows import AuditRow, NewHold
 from commands.act import cancel, decision, erase, rebuild, retry, run
 from commands.core.context import Access, Context, Role, Services, Source
 from commands.core.executor import Handled, Outcome, execute
@@ -42,10 +42,16 @@ TYPED: dict[str, str] = {
     "connect": "connect buildkite",
     "disconnect": "disconnect works --yes",
     "audit": "audit",
+    "feeds": "feeds new",
+    "export": "export",
+    "import": "import --apply 0123456789abcdef",
     "workflow": "workflow disable app --yes",
     "product": "product delete Works --confirm Works",
     "mute": "mute 1h",
     "unmute": "unmute",
+    "chains": "chains remove 1",
+    "hold": "hold app",
+    "release": "release app --steal --yes",
     "claim": "claim app#2",
     "unclaim": "unclaim app#2",
 }
@@ -92,6 +98,11 @@ async def setup(
     await recorded(build, waits)
     works.open_approvals[waits.id] = (
         Approval(id="g1", build=waits.id, pipeline=app.id, name="Production", can_reject=True),
+    )
+    await store.holds.take(
+        NewHold(
+            team=TEAM, connection=works.connection, pipeline=app.id, environment="elsewhere", user=USER, made_at=NOW
+        )
     )
     return Setup(services=services, works=works, store=store, context_of=context_of)
 
