@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import secrets
@@ -12,7 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -48,10 +50,14 @@ from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
+from commands.mcp.calls import Calls
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
 from commands.slack.app import AT_ONCE, BESIDE_ACKS, SlackApp
 from commands.slack.events import SlackEvents
+
+if TYPE_CHECKING:  # needs the extra `mcp`, and is dear
+    from commands.mcp.server import HttpEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +107,17 @@ class Metrics:
     def text(self) -> tuple[bytes, str]:
         """Return what /metrics answers."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+def mcp_server() -> ModuleType:
+    """Return `commands.mcp.server`, imported on first use. Raises UsageError where its packages are not installed."""
+    try:
+        return importlib.import_module("commands.mcp.server")
+    except ModuleNotFoundError as exc:
+        raise UsageError(
+            f"`[mcp] enabled` needs packages that are not installed ({exc.name}).",
+            hint='Install them: pip install "buildbell[mcp]".',
+        ) from exc
 
 
 def read_connections(settings: Settings) -> dict[str, tuple[str, Options]]:
@@ -200,6 +217,7 @@ class App:
             command=settings.command,
             public_url=settings.public_url,
             can_seal=vault.can_seal,
+            has_mcp=settings.mcp_enabled,
             wake_outbox=self.outbox.wake,
             release_held=self.outbox.release,
             wake_poller=self.poller.wake,
@@ -232,6 +250,8 @@ class App:
             }
         )
         self.webhooks = WebhookQueue(self._request_polls)
+        self.mcp_calls = Calls(self.services, self.slack_app.deliver)
+        self._mcp = self._mcp_endpoint() if settings.mcp_enabled else None
         dependencies = self._web_dependencies()
         self.web = web_app(dependencies)
         self.health = health_app(dependencies)
@@ -263,7 +283,12 @@ class App:
             clock=self._now,
             oauth=self._oauth() if self.settings.by_oauth else None,
             installed=self._installed,
+            mcp=self._mcp,
         )
+
+    def _mcp_endpoint(self) -> "HttpEndpoint":
+        endpoint: HttpEndpoint = mcp_server().HttpEndpoint(self.mcp_calls)
+        return endpoint
 
     async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Ack:
         team, enterprise = body.get("team") or {}, body.get("enterprise") or {}  # objects: the web has looked
@@ -381,12 +406,20 @@ class App:
             self._opens_socket = True
             loops.append(self._socket.run())
         async with _beside(self.inbox.run()):
-            async with _beside(*loops):
+            async with _beside(*loops), self._serving_mcp(web=web):
                 yield
             await self.slack_app.drain()
         with contextlib.suppress(StoreError):
             await self.webhooks.flush()
         await self.inbox.settle(STOP_SECONDS)
+
+    @asynccontextmanager
+    async def _serving_mcp(self, *, web: bool) -> AsyncIterator[None]:
+        if self._mcp is None or not web:
+            yield
+            return
+        async with self._mcp.running():
+            yield
 
     async def _introduce(self) -> None:
         """Read the bot's own identity from Slack, again until it answers."""

@@ -27,6 +27,7 @@ from bot.store.links import Links
 from bot.store.mutes import Mutes
 from bot.store.notifications import Notifications
 from bot.store.people import People
+from bot.store.personal_tokens import PersonalTokens
 from bot.store.pipelines import Pipelines
 from bot.store.polling import ABANDONED, Polling
 from bot.store.postgres import SingleStatements
@@ -66,6 +67,7 @@ class Repositories:
         self.switches = Switches(sessions)
         self.claims = Claims(sessions)
         self.tokens = Tokens(sessions)
+        self.personal_tokens = PersonalTokens(sessions)
         self.bindings = Bindings(sessions)
         self.workspaces = Workspaces(sessions)
         self.inbox = Inbox(sessions)

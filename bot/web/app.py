@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from bot.core.clock import Clock
 from bot.providers.base.provider import AnyProvider
@@ -18,7 +19,7 @@ from bot.web.webhooks import WebhookEndpoint, WebhookQueue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebDependencies:
-    """What stands behind the routes. Without `oauth` there are no pages to install the bot."""
+    """What stands behind the routes. Without `oauth` there are no pages to install the bot; without `mcp` no `/mcp`."""
 
     take: Take
     signing_secrets: Sequence[str]
@@ -29,6 +30,7 @@ class WebDependencies:
     installed: Callable[[str], Awaitable[None]]
     clock: Clock
     oauth: Oauth | None = None
+    mcp: ASGIApp | None = None
 
 
 def web_app(dependencies: WebDependencies) -> Starlette:
@@ -49,6 +51,8 @@ def web_app(dependencies: WebDependencies) -> Starlette:
         pages = InstallPages(dependencies.oauth, installed=dependencies.installed)
         routes.append(Route("/slack/install", pages.install, methods=["GET"]))
         routes.append(Route("/slack/oauth_redirect", pages.oauth_redirect, methods=["GET"]))
+    if dependencies.mcp is not None:
+        routes.append(Route("/mcp", dependencies.mcp, methods=["GET", "POST", "DELETE"]))
     return Starlette(routes=routes)
 
 

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 KEPT_WORDS = 300
-AS_WRITTEN = frozenset({Source.BUTTON, Source.SCHEDULE})
+AS_WRITTEN = frozenset({Source.BUTTON, Source.SCHEDULE, Source.MCP})
 """Where the words are ours, or were cleaned when they were stored."""
 
 
@@ -114,6 +114,11 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
     if command is None:  # _parsed has set it, or raised
         raise UsageError("There is no command.")
     progress.changes = command.changes(args)
+    if progress.changes and not context.may_act:
+        raise NotAllowed(
+            f"{_doing(command)} changes something, and this token may only read. Nothing was done.",
+            hint=f"A token that may act: `{context.command} me token new NAME --act`.",
+        )
     opening = command.opens(args, context) if context.can_open_form else None
     if opening is not None:
         role = command.role if command.form_role is None else command.form_role

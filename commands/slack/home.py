@@ -46,7 +46,12 @@ async def home(context: Context) -> View:
     blocks += _own_links([link for link in links if link.created_by == context.user])
     blocks += [
         header("Me"),
-        actions(button("Who I am", "me"), button("My builds", "status mine"), button("Help", "help")),
+        actions(
+            button("Who I am", "me"),
+            button("My builds", "status mine"),
+            button("Help", "help"),
+            *([button("Tokens for programs", "me token")] if context.services.has_mcp else []),
+        ),
     ]
     if role >= Role.ADMIN:
         blocks += await _admin(context, visible)

@@ -1,6 +1,7 @@
 """Around the commands: schedules by the clock, App Home, shortcuts, previews, reactions, channels that come and go."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -262,6 +263,9 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
         return str((await home(context_of(user=user, team=team, channel=""))).payload()["blocks"])
 
     assert "Three steps" in await shown()
+    assert "me token" not in await shown()
+    with_programs = context_of(user=USER, team=TEAM, channel="", services=replace(services, has_mcp=True))
+    assert "me token" in str((await home(with_programs)).payload())
     await linked()
     await recorded(works.running(app, 5, waiting=True), started_by=USER)
     await say("follow app")

@@ -1,0 +1,38 @@
+"""Personal tokens, by which programs act as people.
+
+Revision ID: 0010
+Revises: 0005
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "personal_token",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("user", sa.String(), nullable=False),
+        sa.Column("enterprise", sa.String(), nullable=False),
+        sa.Column("is_enterprise_install", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("used_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_personal_token")),
+        sa.UniqueConstraint("team", "user", "name", name=op.f("uq_personal_token_team_user_name")),
+        sa.UniqueConstraint("digest", name=op.f("uq_personal_token_digest")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("personal_token")
