@@ -20,6 +20,7 @@ from bot.manifest import manifest
 from bot.security.vault import Vault, new_key
 from bot.settings import Settings
 from bot.store import Store
+from commands.core.checkup import Level, verdict
 from commands.core.context import Context, Source
 from commands.core.executor import execute
 
@@ -195,8 +196,9 @@ def doctor_command(
             return 0
         findings = await examine(settings)
         for finding in findings:
-            out.print(f"{'ok ' if finding.fine else 'NO '} {finding.what}: {finding.message}", markup=False)
-        return 0 if all(finding.fine for finding in findings) else 1
+            out.print(finding.line, markup=False)
+        out.print(verdict(findings), markup=False)
+        return 1 if any(finding.level is Level.PROBLEM for finding in findings) else 0
 
     _run(work())
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from bot.blocks.message import Message
 from bot.blocks.notification import delivery_problem
 from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
@@ -27,6 +28,7 @@ from bot.core.backlog import Backlog
 from bot.core.errors import BotError, StoreError, UsageError
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
+from bot.monitoring.credentials import Credentials
 from bot.monitoring.poller import Pace, Poller
 from bot.notifications.cards import Cards
 from bot.notifications.notification import Event, Extra
@@ -243,6 +245,17 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
+                "credentials": (
+                    PRUNE_SECONDS,
+                    Credentials(
+                        store,
+                        names=self.connections.names,
+                        provider_of=self.connections.by_name,
+                        keepers=self._keepers,
+                        post=self._post_quietly,
+                        clock=now,
+                    ).tick,
+                ),
                 "scheduled": (
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
@@ -348,7 +361,28 @@ class App:
                 await tx.polling.request(
                     request.connection, request.part, list(request.hints), full=request.is_full, now=now
                 )
+            await tx.health.webhooks_came((request.connection for request in requests), now)
         self.poller.wake()
+
+    async def _keepers(self, connection: str) -> list[tuple[str, str]]:
+        """Return who can renew a connection's credentials: who made it, else who installed the bot or is named an admin."""
+        for row in await self.store.connections.all():
+            if row.name == connection and row.created_by:
+                return [(row.team, row.created_by)]
+        keepers: list[tuple[str, str]] = []
+        for team in await self.installs.teams():
+            if self.connections.serving(team, connection) is None:
+                continue
+            install = await self.store.installs.get(team)
+            users = [install.installed_by] if install is not None and install.installed_by else self.settings.admins
+            keepers += [(team, user) for user in users]
+        return keepers
+
+    async def _post_quietly(self, team: str, user: str, message: Message) -> None:
+        try:
+            await self.sender.post(team, user, message)
+        except SlackError as exc:
+            log.info("a direct message was not posted", extra={"team": team, "code": exc.code})
 
     async def _draw(self, notification: NotificationRow, *, repeated: bool) -> Drawn | None:
         """Draw a notification; read its connection from the store first if another process has just made it."""

@@ -26,7 +26,7 @@ from commands.follow.schedule_form import ScheduleForm
 from commands.follow.subscribe_form import SubscribeForm
 from commands.look import approvals, artifacts, changes, explain, issues, last, logs, show, stats, status, tests, why
 from commands.look import list as list_
-from commands.setup import access, audit, connect, disconnect, link, me, unlink, version, workflow
+from commands.setup import access, audit, connect, disconnect, doctor, link, me, unlink, version, workflow
 from commands.setup import help as help_
 from commands.setup.connect_form import ConnectForm
 from commands.setup.link_form import LinkForm
@@ -75,6 +75,7 @@ REGISTRY = Registry(
         me.COMMAND,
         access.COMMAND,
         audit.COMMAND,
+        doctor.COMMAND,
         workflow.COMMAND,
         help_.COMMAND,
         version.COMMAND,

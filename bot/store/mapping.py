@@ -77,6 +77,7 @@ def values(row: Dataclass) -> dict[str, Any]:
 
 INSTALL = RowMap(rows.InstallRow, tables.InstallTable)
 CONNECTION = RowMap(rows.ConnectionRow, tables.ConnectionTable)
+CONNECTION_HEALTH = RowMap(rows.ConnectionHealthRow, tables.ConnectionHealthTable)
 PIPELINE = RowMap(rows.PipelineRow, tables.PipelineTable)
 LINK = RowMap(rows.LinkRow, tables.LinkTable)
 BUILD = RowMap(rows.BuildRow, tables.BuildTable)

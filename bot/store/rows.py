@@ -53,6 +53,16 @@ class ConnectionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionHealthRow:
+    """When a webhook of a connection came last, when its credentials were checked, and when they end."""
+
+    connection: str
+    webhook_at: datetime | None = None
+    expires_at: datetime | None = None
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineRow:
     """What can be built, as last listed; names are searched here and not at the vendor."""
 

@@ -18,6 +18,7 @@ from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
 from bot.store.grants import Grants
+from bot.store.health import Health
 from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
 from bot.store.inbox import Inbox
 from bot.store.installs import Installs
@@ -47,6 +48,7 @@ class Repositories:
     def __init__(self, sessions: Sessions) -> None:
         self.installs = Installs(sessions)
         self.connections = Connections(sessions)
+        self.health = Health(sessions)
         self.pipelines = Pipelines(sessions)
         self.links = Links(sessions)
         self.recording = Recording(sessions)

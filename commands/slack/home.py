@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from bot.blocks.build import build_line
+from bot.blocks.credentials import expiry_line
 from bot.blocks.message import Block, View, actions, button, divider, header, section, sections
 from bot.blocks.message import context as small_print
 from bot.blocks.text import code, escape, harmless, plural, when
 from bot.core.models import Build
+from bot.monitoring.credentials import days_left, step_of
 from bot.providers.base.provider import AnyProvider
 from bot.store.rows import LinkRow
 from commands.core.available_actions import verbs_of
@@ -144,6 +146,7 @@ async def _banners(context: Context, visible: Mapping[str, AnyProvider], role: R
                 )
             )
     if role >= Role.ADMIN:
+        blocks += await _ending_credentials(context, visible)
         paused = [link for link in await context.store.links.all(context.team) if link.paused_reason]
         blocks += [
             section(
@@ -151,6 +154,17 @@ async def _banners(context: Context, visible: Mapping[str, AnyProvider], role: R
             )
             for link in paused[:5]
         ]
+    return blocks
+
+
+async def _ending_credentials(context: Context, visible: Mapping[str, AnyProvider]) -> list[Block]:
+    """Return whose credentials end within 30 days, as last checked."""
+    blocks: list[Block] = []
+    for name, health in (await context.store.health.all()).items():
+        if name not in visible or health.expires_at is None or step_of(health.expires_at, context.now) is None:
+            continue
+        days = days_left(health.expires_at, context.now)
+        blocks.append(section(f"⚠ {expiry_line(name, visible[name].label, health.expires_at, days)}"))
     return blocks
 
 
@@ -178,5 +192,10 @@ async def _admin(context: Context, visible: Mapping[str, AnyProvider]) -> list[B
     return [
         header("Admin"),
         *sections(lines or ["No CI system is connected."]),
-        actions(button("Connect a CI system", "connect"), button("Roles", "access"), button("Audit", "audit")),
+        actions(
+            button("Connect a CI system", "connect"),
+            button("Check up", "doctor"),
+            button("Roles", "access"),
+            button("Audit", "audit"),
+        ),
     ]

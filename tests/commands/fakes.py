@@ -43,7 +43,7 @@ from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import Options
 from bot.providers.base.provider import PipelineAdmin, Provider
 from bot.providers.base.webhooks import same_secret
-from bot.slack.sender import SlackError
+from bot.slack.sender import SlackError, TokenReport
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 TEAM, CHANNEL, USER, ADMIN = "T1", "C1", "U1", "UADMIN"
@@ -478,6 +478,9 @@ class RecordingSender:
     members: dict[str, list[str]] = field(default_factory=dict)
     response_urls_work: bool = True
     outside: set[str] = field(default_factory=set)
+    scopes: frozenset[str] = frozenset()
+    at: datetime | None = None
+    channels: dict[str, dict[str, Any]] = field(default_factory=dict)
     private: set[str] = field(default_factory=set)
 
     def of(self, method: str) -> list[Said]:
@@ -527,6 +530,12 @@ class RecordingSender:
         self._note("response_url", {"url": url, "public": public, "replace": replace}, message)
         return self.response_urls_work
 
+    async def token_report(self, team: str) -> TokenReport:
+        """Return the scopes of the token, and no time."""
+        if "auth.test" in self.refusals:
+            raise SlackError(self.refusals["auth.test"])
+        return TokenReport(scopes=self.scopes, at=self.at)
+
     async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
         """Call a Web API method."""
         self._note(method, {"team": team, **arguments})
@@ -557,7 +566,8 @@ class RecordingSender:
                 return {"ok": True, "members": self.members.get(str(given["channel"]), everybody)}
             case "conversations.info":
                 private = given["channel"] in self.private
-                return {"ok": True, "channel": {"id": given["channel"], "is_private": private, "is_member": True}}
+                described = {"id": given["channel"], "is_private": private, "is_member": True}
+                return {"ok": True, "channel": described | self.channels.get(str(given["channel"]), {})}
             case "conversations.open":
                 return {"ok": True, "channel": {"id": f"D{given['users']}"}}
             case _:

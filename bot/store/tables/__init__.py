@@ -16,6 +16,7 @@ from bot.store.tables.builds import (
 )
 from bot.store.tables.channels import (
     BindingTable,
+    ConnectionHealthTable,
     ConnectionTable,
     DigestTable,
     LinkTable,
@@ -46,6 +47,7 @@ __all__ = [
     "CardNoteTable",
     "CardTable",
     "ClaimTable",
+    "ConnectionHealthTable",
     "ConnectionTable",
     "DigestTable",
     "GrantTable",

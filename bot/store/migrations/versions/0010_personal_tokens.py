@@ -1,4 +1,4 @@
-"""Personal tokens, by which programs act as people.
+"""Personal tokens, by which programs act as people; when webhooks came and credentials end.
 
 Revision ID: 0010
 Revises: 0005
@@ -33,6 +33,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_personal_token_digest")),
     )
 
+    op.create_table(
+        "connection_health",
+        sa.Column("connection", sa.String(), nullable=False),
+        sa.Column("webhook_at", TIME, nullable=True),
+        sa.Column("expires_at", TIME, nullable=True),
+        sa.Column("checked_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("connection", name=op.f("pk_connection_health")),
+    )
+
 
 def downgrade() -> None:
+    op.drop_table("connection_health")
     op.drop_table("personal_token")
