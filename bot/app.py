@@ -21,7 +21,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bot.blocks.message import Message
 from bot.blocks.notification import delivery_problem
-from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
 from bot.core import clock
 from bot.core.backlog import Backlog
@@ -50,6 +49,7 @@ from bot.web.app import WebDependencies, health_app, web_app
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
+from commands.core import first_steps
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
 from commands.mcp.calls import Calls
@@ -172,6 +172,7 @@ class App:
             clock=now,
             teams=installs.teams,
             configured=read_connections(settings),
+            allow_private=settings.internal_addresses,
         )
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.cards = Cards(
@@ -220,6 +221,7 @@ class App:
             public_url=settings.public_url,
             can_seal=vault.can_seal,
             has_mcp=settings.mcp_enabled,
+            internal_addresses=settings.internal_addresses,
             wake_outbox=self.outbox.wake,
             release_held=self.outbox.release,
             wake_poller=self.poller.wake,
@@ -329,7 +331,7 @@ class App:
         row = await self.store.installs.get(team)
         if row is not None and row.installed_by:
             with contextlib.suppress(SlackError):
-                await self.sender.post(team, row.installed_by, welcome(self.settings.command))
+                await first_steps.begin(team, row.installed_by, self.services)
 
     async def _database(self) -> str:
         await self.store.ping()

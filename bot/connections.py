@@ -213,7 +213,8 @@ class Connections:
         if settings.get("private_network") and not self._allow_private:
             raise NotAllowed(
                 "Connections made in Slack may not use private addresses.",
-                hint="The operator can add it to buildbell.toml with `private_network = true`.",
+                hint="The operator can allow it with `internal_addresses = true` in `[access]`, or add the connection to "
+                "buildbell.toml with `private_network = true`.",
             )
         kind, options = read_options(name, {"kind": kind, **settings})
         provider = self._open(name, kind, options)

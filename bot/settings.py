@@ -49,6 +49,7 @@ TABLES: Mapping[tuple[str, str], str] = {
     ("access", "admins"): "admins",
     ("access", "members"): "members",
     ("access", "protected"): "protected",
+    ("access", "internal_addresses"): "internal_addresses",
     ("mcp", "enabled"): "mcp_enabled",
 }
 """Each key of the configuration file's tables and the setting it gives."""
@@ -90,6 +91,9 @@ class Settings(BaseModel):
     admins: tuple[str, ...] = Field(default=(), description="Slack user ids who may do everything.")
     members: Literal["viewer", "runner"] = Field(default="runner", description="What a channel's members may do.")
     protected: tuple[str, ...] = Field(default=(), description="Refs (globs) that need a grant to build.")
+    internal_addresses: bool = Field(
+        default=False, description="Let admins connect servers at loopback and private addresses from Slack."
+    )
     mcp_enabled: bool = Field(
         default=False, description="Let programs act as people through the Model Context Protocol."
     )

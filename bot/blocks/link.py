@@ -60,7 +60,8 @@ def link_confirmation(
             section(body),
             actions(*narrower, button("Status", f"status {target}"), button("Unlink", f"unlink {target}")),
             context(
-                f"{code(f'{command} subscribe')} changes what is posted{DOT}{code(f'{command} help')} shows what I can do"
+                f"{code(f'{command} subscribe')} changes what is posted{DOT}{code(f'{command} mute')} and "
+                f"{code(f'{command} quiet')} keep me silent{DOT}{code(f'{command} help')} shows what I can do"
             ),
         ),
     )

@@ -140,7 +140,8 @@ async def _channel(services: Services, team: str, channel: str, links: Sequence[
             return [Finding(what=f"channel {channel}", level=Level.WARNING, message=message)]
         fix = "type `/invite @Buildbell` there, or unlink it"
         return [Finding(what=f"channel {channel}", level=Level.PROBLEM, message="the bot can't see it", fix=fix)]
-    described = reply.get("channel") if isinstance(reply.get("channel"), dict) else {}
+    channel_info = reply.get("channel")
+    described = channel_info if isinstance(channel_info, dict) else {}
     what = f"channel #{described.get('name') or channel}"
     if described.get("is_archived"):
         fix = "unarchive it, or link the pipelines in another channel"

@@ -120,6 +120,7 @@ class Services:
     public_url: str = ""
     can_seal: bool = False
     has_mcp: bool = False
+    internal_addresses: bool = False
     wake_outbox: Callable[[], None] = lambda: None
     release_held: Callable[[], Awaitable[None]] = _release_nothing
     wake_poller: Callable[[], None] = lambda: None

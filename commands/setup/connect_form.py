@@ -21,6 +21,7 @@ from commands.setup.connect import Args, must_seal
 
 KIND, NAME = "kind", "name"
 PREFIX = "o:"
+INTERNAL = "internal"
 OURS = frozenset({"webhook_secret", "workspaces", "private_network"})
 OPENLY = (
     "Slack has no fields that hide what you type: look who sees your screen. It is kept sealed, and shown to nobody."
@@ -59,6 +60,10 @@ class ConnectForm(Form):
                 for name, field in _options_to_fill(PROVIDERS[kind].options_type)
             ),
         ]
+        if context.services.internal_addresses:
+            inside = checkboxes([("The server has an internal address", "true")])
+            hint = "For a server in your own network, which the bot reaches and the internet does not."
+            fields.append(input_block("Network", inside, name=INTERNAL, hint=hint, optional=True))
         note = "We test the credentials before saving them."
         return self.view([system, *renewed(fields, kind), small_print(OPENLY, note)], {**arguments, KIND: kind})
 
@@ -79,6 +84,8 @@ class ConnectForm(Form):
         options = PROVIDERS[kind].options_type
         settings = _settings(values, options)
         _validated(options, settings)
+        if context.services.internal_addresses and text(values, INTERNAL) == "true":
+            settings["private_network"] = True
         return Submission(verb="connect", args=Args(kind=kind, name=name, settings=settings))
 
     @override

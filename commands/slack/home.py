@@ -7,6 +7,7 @@ from bot.blocks.credentials import expiry_line
 from bot.blocks.message import Block, View, actions, button, divider, header, section, sections
 from bot.blocks.message import context as small_print
 from bot.blocks.text import code, escape, harmless, plural, when
+from bot.blocks.welcome import Step, checklist_lines
 from bot.core.models import Build
 from bot.monitoring.credentials import days_left, step_of
 from bot.providers.base.provider import AnyProvider
@@ -169,13 +170,8 @@ async def _ending_credentials(context: Context, visible: Mapping[str, AnyProvide
 
 
 def _first_steps(context: Context, *, has_connection: bool, has_link: bool) -> list[Block]:
-    done = {True: "✓", False: "◌"}
-    steps = (
-        f"{done[has_connection]} Connect a CI system: {code(f'{context.command} connect')}",
-        f"{done[has_link]} Link a pipeline in a channel: {code(f'{context.command} link <URL>')}",
-        f"◌ Start a build: {code(f'{context.command} run <pipeline>@main')}",
-    )
-    return [header("Three steps"), section("\n".join(steps)), divider()]
+    done = {step for step, is_done in ((Step.CONNECT, has_connection), (Step.LINK, has_link)) if is_done}
+    return [header("Three steps"), section("\n".join(checklist_lines(context.command, done))), divider()]
 
 
 async def _admin(context: Context, visible: Mapping[str, AnyProvider]) -> list[Block]:
