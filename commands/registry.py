@@ -26,9 +26,10 @@ from commands.follow.schedule_form import ScheduleForm
 from commands.follow.subscribe_form import SubscribeForm
 from commands.look import approvals, artifacts, changes, explain, issues, last, logs, show, stats, status, tests, why
 from commands.look import list as list_
-from commands.setup import access, audit, connect, disconnect, doctor, link, me, unlink, version, workflow
+from commands.setup import access, audit, connect, credentials, disconnect, doctor, link, me, unlink, version, workflow
 from commands.setup import help as help_
 from commands.setup.connect_form import ConnectForm
+from commands.setup.credentials_form import CredentialsForm
 from commands.setup.link_form import LinkForm
 from commands.setup.me_form import MeForm
 
@@ -71,6 +72,7 @@ REGISTRY = Registry(
         link.COMMAND,
         unlink.COMMAND,
         connect.COMMAND,
+        credentials.COMMAND,
         disconnect.COMMAND,
         me.COMMAND,
         access.COMMAND,
@@ -90,6 +92,7 @@ REGISTRY = Registry(
         ScheduleForm(),
         LinkForm(),
         ConnectForm(),
+        CredentialsForm(),
         MeForm(),
     ),
 )

@@ -27,6 +27,8 @@ LINKS = 12
 FRESH_SECONDS = 10.0
 MOST_STARTED = 30
 MOST_BLOCKS = 95
+WITH_BUTTONS = 10
+"""How many connections have buttons of their own; the others are lines."""
 
 
 async def home(context: Context) -> View:
@@ -180,14 +182,20 @@ async def _admin(context: Context, visible: Mapping[str, AnyProvider]) -> list[B
         for poll_target in await context.store.polling.targets()
         if poll_target.failing_since is not None
     }
-    lines = []
+    lines: list[tuple[str, str]] = []
     for name, provider in visible.items():
         state = "✕ failing" if name in failing else "✓"
         left = f" · {provider.quota.remaining} of {provider.quota.limit} requests left" if provider.quota else ""
-        lines.append(f"{state} {code(name)} {escape(provider.label)}{left}")
+        lines.append((name, f"{state} {code(name)} {escape(provider.label)}{left}"))
+    rows: list[Block] = []
+    for name, line in lines[:WITH_BUTTONS]:
+        is_ours = context.services.connections.from_slack(name)
+        renew = [button("New credentials", f"credentials {name}")] if is_ours else []
+        rows += [section(line), actions(button("Test", f"credentials {name} --test"), *renew)]
     return [
         header("Admin"),
-        *sections(lines or ["No CI system is connected."]),
+        *rows,
+        *sections([line for _name, line in lines[WITH_BUTTONS:]] or ([] if lines else ["No CI system is connected."])),
         actions(
             button("Connect a CI system", "connect"),
             button("Check up", "doctor"),

@@ -440,6 +440,11 @@ class FakeConnections:
         self.kept[name] = dict(settings)
         return provider
 
+    async def renew(self, *, team: str, name: str, settings: Mapping[str, object]) -> FakeProvider:
+        """Change what is kept of a connection made in Slack."""
+        self.kept[name] = {**self.kept[name], **settings}
+        return self.open[name]
+
     async def remove(self, *, team: str, name: str) -> None:
         """Forget a connection made in Slack."""
         if name not in self.made:
