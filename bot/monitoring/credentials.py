@@ -70,7 +70,7 @@ class Credentials:
             log.info("credentials could not be checked", extra={"connection": name, "why": str(exc)})
             return
         now = self._clock()
-        await self._store.health.was_checked(name, expires_at=account.expires_at, at=now)
+        await self._store.health.was_checked(name, expires_at=account.expires_at)
         if account.expires_at is None:
             return
         step = step_of(account.expires_at, now)

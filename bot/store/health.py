@@ -9,7 +9,7 @@ from bot.store.mapping import CONNECTION_HEALTH
 from bot.store.rows import ConnectionHealthRow
 
 _NAME = "connection"
-PUT_WEBHOOK = put("connection_health", key=(_NAME,), keep=("expires_at", "checked_at"), returning=(_NAME,))
+PUT_WEBHOOK = put("connection_health", key=(_NAME,), keep=("expires_at",), returning=(_NAME,))
 PUT_CHECK = put("connection_health", key=(_NAME,), keep=("webhook_at",), returning=(_NAME,))
 
 
@@ -28,8 +28,8 @@ class Health(Repository):
         async with self._write() as db:
             await self._put(db, PUT_WEBHOOK, rows)
 
-    async def was_checked(self, connection: str, *, expires_at: datetime | None, at: datetime) -> None:
-        """Write that a connection's credentials work, and when they end; None where they don't, or nobody says."""
-        row = ConnectionHealthRow(connection=connection, expires_at=expires_at, checked_at=at)
+    async def was_checked(self, connection: str, *, expires_at: datetime | None) -> None:
+        """Write when a connection's credentials end; None where they don't work, or nobody says."""
+        row = ConnectionHealthRow(connection=connection, expires_at=expires_at)
         async with self._write() as db:
             await self._put(db, PUT_CHECK, [asdict(row)])

@@ -54,12 +54,11 @@ class ConnectionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionHealthRow:
-    """When a webhook of a connection came last, when its credentials were checked, and when they end."""
+    """When a webhook of a connection came last, and when its credentials end, as last checked."""
 
     connection: str
     webhook_at: datetime | None = None
     expires_at: datetime | None = None
-    checked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

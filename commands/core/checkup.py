@@ -13,7 +13,7 @@ from bot.monitoring.credentials import days_left
 from bot.providers.base.provider import AnyProvider
 from bot.security.redaction import redact
 from bot.slack.sender import GONE, SlackError
-from bot.store.rows import ConnectionHealthRow, LinkRow
+from bot.store.rows import LinkRow
 from commands.core.context import Services
 
 MOST_CHANNELS = 100
@@ -75,10 +75,8 @@ async def checkup(services: Services, teams: Sequence[str], providers: Sequence[
     for team in teams:
         findings += await _slack(services, team)
         findings += await _channels(services, team)
-    health = await services.store.health.all()
-    for provider in providers:
-        findings.append(await _credentials(services, provider))
-        findings.append(_webhooks(services, provider, health.get(provider.connection)))
+    findings += [await _credentials(services, provider) for provider in providers]
+    findings += await _webhooks(services, providers)
     findings += await _waiting(services, [provider.connection for provider in providers])
     return findings
 
@@ -161,9 +159,9 @@ async def _credentials(services: Services, provider: AnyProvider) -> Finding:
     try:
         account = await provider.check()
     except BotError as exc:
-        await services.store.health.was_checked(provider.connection, expires_at=None, at=now)
+        await services.store.health.was_checked(provider.connection, expires_at=None)
         return Finding(what=what, level=Level.PROBLEM, message=redact(str(exc)), fix=redact(exc.hint or ""))
-    await services.store.health.was_checked(provider.connection, expires_at=account.expires_at, at=now)
+    await services.store.health.was_checked(provider.connection, expires_at=account.expires_at)
     parts = [account.name, account.detail or "", *account.warnings]
     if account.missing:
         message = ", ".join(part for part in [*parts, f"lacks {', '.join(account.missing)}"] if part)
@@ -180,17 +178,30 @@ async def _credentials(services: Services, provider: AnyProvider) -> Finding:
     return Finding(what=what, level=Level.WARNING, message=message, fix=in_days)
 
 
-def _webhooks(services: Services, provider: AnyProvider, health: ConnectionHealthRow | None) -> Finding:
-    """Return whether webhooks come. Without a secret there are none, which only costs some seconds of delay."""
-    what = f"webhooks of {provider.connection}"
-    if provider.options.webhook_secret is None:
-        return Finding(what=what, level=Level.FINE, message="none (no `webhook_secret`): builds are polled")
-    if health is not None and health.webhook_at is not None:
-        ago = roughly(max(0.0, (services.clock() - health.webhook_at).total_seconds()))
-        return Finding(what=what, level=Level.FINE, message=f"the last one came {ago} ago")
-    where = f"{services.public_url}/hooks/{provider.connection}" if services.public_url else ""
-    fix = f"set one up there for {where}" if where else "set PUBLIC_URL, and a webhook of the CI system to it"
-    return Finding(what=what, level=Level.WARNING, message="none has come yet, builds are polled", fix=fix)
+async def _webhooks(services: Services, providers: Sequence[AnyProvider]) -> list[Finding]:
+    """Return which connections have webhooks, and whether those come. Without them builds are polled, some seconds later.
+
+    A connection that has not been polled yet is new: nothing can be said of its webhooks.
+    """
+    health = await services.store.health.all()
+    polled = {poll_target.connection for poll_target in await services.store.polling.targets()}
+    came: list[str] = []
+    silent: list[str] = []
+    for provider in providers:
+        name = provider.connection
+        seen = health.get(name)
+        if seen is not None and seen.webhook_at is not None:
+            ago = roughly(max(0.0, (services.clock() - seen.webhook_at).total_seconds()))
+            came.append(f"{name} {ago} ago")
+        elif provider.options.webhook_secret is not None and name in polled:
+            silent.append(name)
+    findings = [Finding(what="webhooks", level=Level.FINE, message=f"came last: {', '.join(came)}")] if came else []
+    if silent:
+        where = f"{services.public_url}/hooks/NAME" if services.public_url else ""
+        fix = f"set them up there for {where}" if where else "set PUBLIC_URL, and webhooks of the CI systems to it"
+        message = f"none has come yet of {', '.join(silent)}; builds are polled"
+        findings.append(Finding(what="webhooks", level=Level.WARNING, message=message, fix=fix))
+    return findings
 
 
 async def _waiting(services: Services, connections: Sequence[str]) -> list[Finding]:

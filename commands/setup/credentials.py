@@ -67,7 +67,7 @@ async def run(args: Args, provider: AnyProvider, context: Context) -> Answer:
             )
         provider = await context.services.connections.renew(team=context.team, name=args.name, settings=args.settings)
     account = await provider.check()
-    await context.store.health.was_checked(args.name, expires_at=account.expires_at, at=context.now)
+    await context.store.health.was_checked(args.name, expires_at=account.expires_at)
     done = "answers to its credentials" if args.test else "has new credentials"
     return Answer(message=_described(provider, account, done), connection=args.name)
 

@@ -32,7 +32,6 @@ class ConnectionHealthTable(TableBase, table=True):
     connection: str = Field(primary_key=True)
     webhook_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class PipelineTable(TableBase, table=True):

@@ -47,9 +47,7 @@ def credentials(store: Store, works: Works, clock: SetClock, posts: list[tuple[s
     )
 
 
-async def test_each_warning_is_posted_once_by_whichever_process(
-    store: Store, set_clock: SetClock
-) -> None:
+async def test_each_warning_is_posted_once_by_whichever_process(store: Store, set_clock: SetClock) -> None:
     works = Works()
     posts: list[tuple[str, str, str]] = []
     processes = [credentials(store, works, set_clock, posts) for _process in range(2)]

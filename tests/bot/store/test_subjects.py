@@ -138,12 +138,12 @@ async def test_a_person_has_no_more_personal_tokens_than_they_may(store: Store) 
 
 async def test_the_health_of_a_connection_is_written_a_part_at_a_time(store: Store) -> None:
     ends = NOW + timedelta(days=9)
-    await store.health.was_checked(CONNECTION, expires_at=ends, at=NOW)
+    await store.health.was_checked(CONNECTION, expires_at=ends)
     await store.health.webhooks_came([CONNECTION, "other", CONNECTION], NOW)
     await store.health.webhooks_came([CONNECTION], NOW + timedelta(minutes=1))
     health = await store.health.all()
     assert health[CONNECTION].webhook_at == NOW + timedelta(minutes=1)
-    assert (health[CONNECTION].expires_at, health[CONNECTION].checked_at) == (ends, NOW)
+    assert health[CONNECTION].expires_at == ends
     assert (health["other"].webhook_at, health["other"].expires_at) == (NOW, None)
-    await store.health.was_checked(CONNECTION, expires_at=None, at=NOW)
+    await store.health.was_checked(CONNECTION, expires_at=None)
     assert (await store.health.all())[CONNECTION].expires_at is None

@@ -109,16 +109,22 @@ async def test_credentials_that_fail_lack_something_or_end_soon_are_named(
 async def test_webhooks_that_never_came_are_a_warning_where_they_are_set(
     look: Look, works: FakeProvider, store: Store, set_clock: SetClock
 ) -> None:
-    what = "webhooks of works"
-    assert (await look())[what].level is Level.FINE
+    await store.polling.ensure("works", "", now=set_clock.now)
+    assert "webhooks" not in await look()
     works.options = FakeOptions(webhook_secret="s")
-    finding = (await look())[what]
+    finding = (await look())["webhooks"]
     assert finding.level is Level.WARNING
-    assert "https://bell.example/hooks/works" in finding.fix
+    assert finding.message == "none has come yet of works; builds are polled"
+    assert "https://bell.example/hooks/NAME" in finding.fix
     await store.health.webhooks_came(["works"], set_clock.now)
     set_clock.go(minutes=3)
-    finding = (await look())[what]
-    assert (finding.level, finding.message) == (Level.FINE, "the last one came 3 m ago")
+    finding = (await look())["webhooks"]
+    assert (finding.level, finding.message) == (Level.FINE, "came last: works 3 m ago")
+
+
+async def test_nothing_is_said_of_the_webhooks_of_a_connection_that_is_new(look: Look, works: FakeProvider) -> None:
+    works.options = FakeOptions(webhook_secret="s")
+    assert "webhooks" not in await look()
 
 
 async def test_a_poll_that_is_late_means_that_nobody_polls(look: Look, store: Store, set_clock: SetClock) -> None:

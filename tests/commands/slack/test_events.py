@@ -275,7 +275,7 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
     assert "'text': 'Waiting for approval'" not in text
     assert "Admin" not in text
     await store.links.pause(TEAM, CHANNEL, "the channel was archived")
-    await store.health.was_checked(works.connection, expires_at=NOW + timedelta(days=7), at=NOW)
+    await store.health.was_checked(works.connection, expires_at=NOW + timedelta(days=7))
     assert "The credentials of" not in await shown()
     admins = await shown(ADMIN)
     assert "The credentials of The Works (`works`) end on 2026-03-11, in 7 days." in admins

@@ -38,7 +38,6 @@ def upgrade() -> None:
         sa.Column("connection", sa.String(), nullable=False),
         sa.Column("webhook_at", TIME, nullable=True),
         sa.Column("expires_at", TIME, nullable=True),
-        sa.Column("checked_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("connection", name=op.f("pk_connection_health")),
     )
 
