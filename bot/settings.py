@@ -30,6 +30,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "WATCH_IDLE_SECONDS": "watch_idle_seconds",
     "LOG_LEVEL": "log_level",
     "LOG_FORMAT": "log_format",
+    "BUILDBELL_MCP": "mcp_enabled",
+    "BUILDBELL_TOKEN": "personal_token",
 }
 """Each environment variable and the setting it gives."""
 
@@ -47,6 +49,8 @@ TABLES: Mapping[tuple[str, str], str] = {
     ("access", "admins"): "admins",
     ("access", "members"): "members",
     ("access", "protected"): "protected",
+    ("access", "internal_addresses"): "internal_addresses",
+    ("mcp", "enabled"): "mcp_enabled",
 }
 """Each key of the configuration file's tables and the setting it gives."""
 
@@ -87,6 +91,15 @@ class Settings(BaseModel):
     admins: tuple[str, ...] = Field(default=(), description="Slack user ids who may do everything.")
     members: Literal["viewer", "runner"] = Field(default="runner", description="What a channel's members may do.")
     protected: tuple[str, ...] = Field(default=(), description="Refs (globs) that need a grant to build.")
+    internal_addresses: bool = Field(
+        default=False, description="Let admins connect servers at loopback and private addresses from Slack."
+    )
+    mcp_enabled: bool = Field(
+        default=False, description="Let programs act as people through the Model Context Protocol."
+    )
+    personal_token: SecretStr = Field(
+        default=SecretStr(""), description="The personal token that `buildbell mcp` acts by; for no other command."
+    )
     connections: Mapping[str, Mapping[str, Any]] = Field(
         default_factory=dict, repr=False, description="CI systems, by name."
     )

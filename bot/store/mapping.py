@@ -77,6 +77,7 @@ def values(row: Dataclass) -> dict[str, Any]:
 
 INSTALL = RowMap(rows.InstallRow, tables.InstallTable)
 CONNECTION = RowMap(rows.ConnectionRow, tables.ConnectionTable)
+CONNECTION_HEALTH = RowMap(rows.ConnectionHealthRow, tables.ConnectionHealthTable)
 PIPELINE = RowMap(rows.PipelineRow, tables.PipelineTable)
 LINK = RowMap(rows.LinkRow, tables.LinkTable)
 BUILD = RowMap(rows.BuildRow, tables.BuildTable)
@@ -101,3 +102,4 @@ HOLD = RowMap(rows.HoldRow, tables.HoldTable)
 CLAIM = RowMap(rows.ClaimRow, tables.ClaimTable)
 RED_BRANCH = RowMap(rows.RedBranchRow, tables.RedBranchTable)
 FAILURE = RowMap(rows.FailureRow, tables.FailureTable)
+PERSONAL_TOKEN = RowMap(rows.PersonalTokenRow, tables.PersonalTokenTable)

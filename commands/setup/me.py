@@ -1,4 +1,4 @@
-"""Who I am to the bot: /build me [link gh:handle | email A | mentions on|off | hours 9-18 | plain on|off]."""
+"""Who I am to the bot: /build me [link gh:handle | email A | mentions on|off | hours 9-18 | plain on|off | token …]."""
 
 import json
 import re
@@ -15,8 +15,10 @@ from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import split
 from commands.core.registry import Command, anyone
+from commands.setup import personal_tokens
+from commands.setup.personal_tokens import TokenRequest
 
-USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | --form]"
+USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | token [new NAME [--act] | revoke NAME] | --form]"
 SWITCHES = {
     "mentions": "mentions in channels",
     "broken": "a direct message when your commit breaks a build",
@@ -46,10 +48,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """What to change, in order; empty to show the settings."""
+    """What to change, in order; empty to show the settings. `token` is about personal tokens and nothing else."""
 
     changes: tuple[Change, ...] = ()
     form: bool = False
+    token: TokenRequest | None = None
 
 
 def parse(words: str) -> Args:
@@ -59,6 +62,8 @@ def parse(words: str) -> Args:
         return Args()
     if parts == ["--form"]:
         return Args(form=True)
+    if parts[0].lower() == "token":
+        return Args(token=personal_tokens.parse_request(parts[1:]))
     return Args(changes=(_change(parts[0].lower(), " ".join(parts[1:]).strip()),))
 
 
@@ -83,6 +88,8 @@ def _change(word: str, value: str) -> Change:
 
 def spoken(args: Args) -> str:
     """Return arguments as one would type them."""
+    if args.token is not None:
+        return args.token.spoken
     return ", ".join(f"{change.act.value} {change.value}" for change in args.changes)
 
 
@@ -110,6 +117,8 @@ class ChangeError(UsageError):
 
 async def run(args: Args, _resolved: None, context: Context) -> Answer:
     """Show or change what the bot knows of the person."""
+    if args.token is not None:
+        return Answer(message=await personal_tokens.answer(args.token, context))
     for change in args.changes:
         await _changed(change, context)
     return Answer(message=await _shown(context))
@@ -185,6 +194,6 @@ COMMAND = Command(
     authorize=anyone,
     run=run,
     spoken=spoken,
-    acts=lambda args: bool(args.changes),
-    examples=("me", "me email ana@acme.example", "me mentions off", "me hours 9-18"),
+    acts=lambda args: bool(args.changes) or (args.token is not None and args.token.changes),
+    examples=("me", "me email ana@acme.example", "me mentions off", "me hours 9-18", "me token"),
 )

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from bot.blocks.build import build_line
+from bot.blocks.credentials import expiry_line
 from bot.blocks.message import Block, View, actions, button, divider, header, section, sections
 from bot.blocks.message import context as small_print
 from bot.blocks.text import code, escape, harmless, plural, when
+from bot.blocks.welcome import Step, checklist_lines
 from bot.core.models import Build
+from bot.monitoring.credentials import days_left, step_of
 from bot.providers.base.provider import AnyProvider
 from bot.store.rows import LinkRow
 from commands.core.available_actions import verbs_of
@@ -25,6 +28,8 @@ LINKS = 12
 FRESH_SECONDS = 10.0
 MOST_STARTED = 30
 MOST_BLOCKS = 95
+WITH_BUTTONS = 10
+"""How many connections have buttons of their own; the others are lines."""
 
 
 async def home(context: Context) -> View:
@@ -48,7 +53,12 @@ async def home(context: Context) -> View:
     blocks += _own_links([link for link in links if link.created_by == context.user])
     blocks += [
         header("Me"),
-        actions(button("Who I am", "me"), button("My builds", "status mine"), button("Help", "help")),
+        actions(
+            button("Who I am", "me"),
+            button("My builds", "status mine"),
+            button("Help", "help"),
+            *([button("Tokens for programs", "me token")] if context.services.has_mcp else []),
+        ),
     ]
     if role >= Role.ADMIN:
         blocks += await _admin(context, visible)
@@ -151,6 +161,7 @@ async def _banners(context: Context, visible: Mapping[str, AnyProvider], role: R
                 )
             )
     if role >= Role.ADMIN:
+        blocks += await _ending_credentials(context, visible)
         paused = [link for link in await context.store.links.all(context.team) if link.paused_reason]
         blocks += [
             section(
@@ -161,14 +172,20 @@ async def _banners(context: Context, visible: Mapping[str, AnyProvider], role: R
     return blocks
 
 
+async def _ending_credentials(context: Context, visible: Mapping[str, AnyProvider]) -> list[Block]:
+    """Return whose credentials end within 30 days, as last checked."""
+    blocks: list[Block] = []
+    for name, health in (await context.store.health.all()).items():
+        if name not in visible or health.expires_at is None or step_of(health.expires_at, context.now) is None:
+            continue
+        days = days_left(health.expires_at, context.now)
+        blocks.append(section(f"⚠ {expiry_line(name, visible[name].label, health.expires_at, days)}"))
+    return blocks
+
+
 def _first_steps(context: Context, *, has_connection: bool, has_link: bool) -> list[Block]:
-    done = {True: "✓", False: "◌"}
-    steps = (
-        f"{done[has_connection]} Connect a CI system: {code(f'{context.command} connect')}",
-        f"{done[has_link]} Link a pipeline in a channel: {code(f'{context.command} link <URL>')}",
-        f"◌ Start a build: {code(f'{context.command} run <pipeline>@main')}",
-    )
-    return [header("Three steps"), section("\n".join(steps)), divider()]
+    done = {step for step, is_done in ((Step.CONNECT, has_connection), (Step.LINK, has_link)) if is_done}
+    return [header("Three steps"), section("\n".join(checklist_lines(context.command, done))), divider()]
 
 
 async def _admin(context: Context, visible: Mapping[str, AnyProvider]) -> list[Block]:
@@ -177,16 +194,23 @@ async def _admin(context: Context, visible: Mapping[str, AnyProvider]) -> list[B
         for poll_target in await context.store.polling.targets()
         if poll_target.failing_since is not None
     }
-    lines = []
+    lines: list[tuple[str, str]] = []
     for name, provider in visible.items():
         state = "✕ failing" if name in failing else "✓"
         left = f" · {provider.quota.remaining} of {provider.quota.limit} requests left" if provider.quota else ""
-        lines.append(f"{state} {code(name)} {escape(provider.label)}{left}")
+        lines.append((name, f"{state} {code(name)} {escape(provider.label)}{left}"))
+    rows: list[Block] = []
+    for name, line in lines[:WITH_BUTTONS]:
+        is_ours = context.services.connections.from_slack(name)
+        renew = [button("New credentials", f"credentials {name}")] if is_ours else []
+        rows += [section(line), actions(button("Test", f"credentials {name} --test"), *renew)]
     return [
         header("Admin"),
-        *sections(lines or ["No CI system is connected."]),
+        *rows,
+        *sections([line for _name, line in lines[WITH_BUTTONS:]] or ([] if lines else ["No CI system is connected."])),
         actions(
             button("Connect a CI system", "connect"),
+            button("Check up", "doctor"),
             button("Roles", "access"),
             button("Audit", "audit"),
             button("Feeds", "feeds"),
