@@ -13,7 +13,7 @@ from typing import Self
 from typing_extensions import override
 
 from bot.core.errors import UsageError
-from bot.core.text import clean_message, clean_name, composed, folded, step_name, valid
+from bot.core.text import clean_message, clean_name, composed, folded, holds_name, step_name, valid
 
 
 class Status(StrEnum):
@@ -182,6 +182,13 @@ class Pipeline:
         """Clean and cut what others wrote."""
         _clean(self, step_name, "name")
         _clean(self, clean_name, "group")
+
+    @property
+    def full_name(self) -> str:
+        """Return the name with what the pipeline stands in: `Aurora iOS / Nightly`."""
+        if self.group and not holds_name(self.name, self.group):
+            return f"{self.group} / {self.name}"
+        return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

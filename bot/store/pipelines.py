@@ -53,7 +53,7 @@ class Pipelines(Repository):
             if pipeline is None:
                 continue
             branch = pipeline.default_branch or link.default_branch
-            copied = {"path": pipeline.path, "name": pipeline.name, "default_branch": branch}
+            copied = {"path": pipeline.path, "name": pipeline.full_name, "default_branch": branch}
             if copied == {name: getattr(link, name) for name in copied}:
                 continue
             moved = bool(link.default_branch) and branch != link.default_branch

@@ -172,7 +172,7 @@ def _must_have_failed(match: BuildMatch, context: Context) -> None:
     if match.build.completed and not _has_failed(match.build):
         raise UsageError(
             f"{match.name} {_ended_words(match.build)}: there is nothing to retry.",
-            hint=f"To build it once more: `{context.command} rebuild {match.spoken}`.",
+            hint=f"To build it once more: `{context.command} rebuild {match.typed}`.",
         )
 
 

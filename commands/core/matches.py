@@ -79,6 +79,16 @@ class BuildMatch:
         words = self.pipeline.spoken(number=self.build.number)
         return words if self.build.number is not None else f"{words} --id {shlex.quote(self.build.id)}"
 
+    @property
+    def typed(self) -> str:
+        """Return the target as a person here would type it: by alias, else by path. No ids where there is a number."""
+        pipeline, number = self.pipeline, self.build.number
+        if number is None:
+            return self.spoken
+        if pipeline.link is not None and pipeline.link.alias:
+            return f"{pipeline.link.alias}#{number}"
+        return spoken(pipeline.connection, pipeline.path or pipeline.id, number=number)
+
 
 def number_of(build: Build) -> str:
     """Return a build's number as people write it: `#41`, `#20260815.3` where it is a text, else its id."""

@@ -118,24 +118,31 @@ class Registry:
 
     def _unknown(self, head: str, rest: str, slash: str) -> UsageError | Ambiguous:
         """Return the answer to an unknown word. The guess is never an act that stops, erases or approves something."""
-        meant = self._near(head.lower())
-        if meant is None:
-            hint = f"`{slash} help` lists everything. A pipeline of that name: `{slash} status {head}`."
+        near = self._near(head.lower())
+        if near is not None and near.is_dangerous:
+            return UsageError(f"I don't know the command `{head}`.", hint=f"`{slash} help` lists everything.")
+        if near is None:
+            hint = f"`{slash} help` lists everything. If it is a pipeline: `{slash} status {head}`."
             question = f"I don't know the command `{head}`. To build a pipeline of that name: `{slash} run {head}`?"
             if head.isidentifier() and not rest:
                 return Ambiguous(question, choices=((f"Run {head}", f"run {head} --form"),), hint=hint)
             return UsageError(f"I don't know the command `{head}`.", hint=hint)
-        return UsageError(f"I don't know `{head}`. Did you mean `{meant}`?", hint=f"`{slash} help` lists everything.")
+        return UsageError(
+            f"I don't know `{head}`. Did you mean `{near.verb}`?", hint=f"`{slash} help` lists everything."
+        )
 
-    def _near(self, word: str) -> str | None:
-        """Return the verb nearest to a word. A missing or doubled letter at the end weighs less than another verb."""
-        safe = [name for name, command in self._by_word.items() if not command.is_dangerous]
-        near = get_close_matches(word, safe, n=5, cutoff=NEAR)
+    def _near(self, word: str) -> Command[Any, Any] | None:
+        """Return the command whose verb is nearest to a word. Letters at the end weigh less than another verb.
+
+        A dangerous verb is one only for words that begin as it does: there it keeps another from taking its place.
+        """
+        names = [name for name, command in self._by_word.items() if not command.is_dangerous or name[:2] == word[:2]]
+        near = get_close_matches(word, names, n=5, cutoff=NEAR)
         if not near:
             return None
         begins = [name for name in near if name[:3] == word[:3]]
         best = max(begins or near, key=lambda name: (_common(name, word), -abs(len(name) - len(word))))
-        return self._by_word[best].verb
+        return self._by_word[best]
 
 
 def _common(name: str, word: str) -> int:

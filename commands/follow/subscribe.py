@@ -75,7 +75,7 @@ async def linked_pipeline(target: Target, context: Context, verb: str) -> Pipeli
     if pipeline.link is None:
         raise UsageError(
             f"{pipeline.name} is not linked to {context.here}.",
-            hint=f"First: `{context.command} link {pipeline.spoken()}`.",
+            hint=f"First: `{context.command} link {pipeline.typed}`.",
             choices=((f"Link {pipeline.name}", f"link {pipeline.spoken()}"),),
         )
     return pipeline

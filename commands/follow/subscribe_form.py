@@ -112,7 +112,7 @@ class SubscribeForm(Form):
             if pipeline.link is None and not target.empty:
                 raise NotLinked(
                     f"{pipeline.name} is not linked to this channel.",
-                    hint=f"First: {context.command} link {pipeline.spoken()}",
+                    hint=f"First: {context.command} link {pipeline.typed}",
                 )
             chosen = pipeline.link or chosen
         else:

@@ -11,7 +11,8 @@ from commands.core.grammar import Target, read
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.follow.mute import muted_pipeline, named_target, target_of
+from commands.core.resolve import match_of_link
+from commands.follow.mute import EVERYTHING, muted_pipeline, named_target, target_of
 
 USAGE = "unmute [target|all]"
 
@@ -44,10 +45,26 @@ def authorize(_args: Args, _match: PipelineMatch | None, _context: Context) -> S
 async def run(_args: Args, match: PipelineMatch | None, context: Context) -> Answer:
     """End a mute; what was held is posted now."""
     label = match.name if match is not None else "everything"
-    if not await context.store.mutes.end(context.team, context.channel, target_of(match)):
-        raise UsageError(f"{match.name if match is not None else 'Everything'} is not muted here.")
+    has_ended = await context.store.mutes.end(context.team, context.channel, target_of(match))
+    others = await _still_muted(match, context)
+    if not has_ended:
+        raise UsageError(f"{match.name} is not muted here." if match else "This channel is not muted.", hint=others)
     await context.services.release_held()
-    return actions.public_line(f"{actions.actor(context)} ended the mute of {escape(label)}", pipeline=match)
+    line = f"{actions.actor(context)} ended the mute of {escape(label)}"
+    return actions.public_line(f"{line}. {others}" if others else line, pipeline=match)
+
+
+async def _still_muted(match: PipelineMatch | None, context: Context) -> str:
+    """Return what else holds a channel's notifications back, with the commands that end it, or no words for nothing."""
+    mutes = await context.store.mutes.of_channel(context.team, context.channel)
+    targets = {row.target for row in mutes if not row.hours} - {target_of(match)}
+    if match is not None:
+        return f"Everything is muted here: `{context.command} unmute` ends it." if EVERYTHING in targets else ""
+    links = await context.store.links.of_channel(context.team, context.channel)
+    pipelines = (match_of_link(link, context) for link in links)
+    muted = [pipeline for pipeline in pipelines if target_of(pipeline) in targets]
+    ends = ", ".join(f"{escape(pipeline.name)} (`{context.command} unmute {pipeline.typed}`)" for pipeline in muted)
+    return f"Still muted: {ends}." if ends else ""
 
 
 COMMAND = Command(

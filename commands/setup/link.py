@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from bot.blocks.link import link_confirmation
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import BuildFilter, Pipeline
-from bot.core.text import holds_name
 from bot.notifications.filters import Filter, filter_of
 from bot.store.rows import LinkRow, NewLink
 from commands.core.channel import must_be_reachable
@@ -104,7 +103,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     pasts = await replayed(row, context)
     message = link_confirmation(
         name=row.alias or row.name,
-        pipeline=full_name(details),
+        pipeline=details.full_name,
         connection_label=pipeline.provider.label,
         user=context.user,
         branch=row.branch or row.default_branch,
@@ -134,7 +133,7 @@ def _row(
         connection=pipeline.connection,
         pipeline=details.id,
         path=details.path,
-        name=full_name(details),
+        name=details.full_name,
         alias=args.alias or (before.alias if before else ""),
         is_default=args.is_default or (before.is_default if before else is_first),
         default_branch=details.default_branch or "",
@@ -144,13 +143,6 @@ def _row(
         created_by=before.created_by if before else context.user,
         created_at=before.created_at if before else context.now,
     )
-
-
-def full_name(pipeline: Pipeline) -> str:
-    """Return a pipeline's name with what it stands in: `Aurora iOS / Nightly`."""
-    if pipeline.group and not holds_name(pipeline.name, pipeline.group):
-        return f"{pipeline.group} / {pipeline.name}"
-    return pipeline.name
 
 
 async def seed(pipeline: PipelineMatch, details: Pipeline, context: Context) -> str:

@@ -95,7 +95,8 @@ def map_error(reply: Reply) -> ProviderError | None:
             status=403,
             hint="Reading needs the scope `read_api`, acting needs `api`.",
         )
-    if "job is not" in words or "unplayable job" in words:  # retryable, erasable: the job's state, not our rights
+    # Retryable, erasable: the job's state, not our rights. API v3 calls a job a build.
+    if any(state in words for state in ("job is not", "build is not", "unplayable job")):
         state = reason.rpartition(" - ")[2].rstrip("!.")
         return Rejected(f"GitLab refused: {state}.", provider=LABEL, status=reply.status)
     return None

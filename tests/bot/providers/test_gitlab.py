@@ -797,6 +797,20 @@ async def test_when_every_job_refuses_the_first_reason_is_given() -> None:
             await provider.erase(PROJECT, BUILD)
 
 
+@pytest.mark.parametrize("doing", ["retryable", "erasable!", "cancelable"])
+async def test_the_old_api_refusing_an_act_for_a_builds_state_is_no_lack_of_rights(doing: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(403, json={"message": f"403 Forbidden - Build is not {doing}"})
+        job = {"id": 4, "name": "unit", "stage": "test", "status": "running", "ref": "main"}
+        return httpx.Response(200, json={**job, "path_with_namespace": "harbor/ferry"})
+
+    async with opened(V3, Server(answer)) as provider:
+        with pytest.raises(Rejected, match=rf"^GitLab refused: Build is not {doing.rstrip('!')}\.$") as raised:
+            await provider.retry(PROJECT, "4")
+    assert raised.value.hint is None
+
+
 @pytest.mark.parametrize(("case", "word"), [(CASE, "v3"), (V3, "v4")])
 async def test_an_address_without_the_api_says_which_other_to_try(case: Case, word: str) -> None:
     async with opened(case, Server(nothing)) as provider:

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from bot.core.errors import NotLinked, UsageError
+from bot.core.models import Pipeline
 from bot.store import Store
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key, link, notification
 
@@ -28,6 +29,17 @@ async def test_a_link_saved_again_is_the_same_link_of_the_same_maker(store: Stor
     assert (again.id, again.name, again.created_by, again.created_at) == (first.id, "App 2", "U1", NOW)
     assert await store.links.get(first.id) == again
     assert await store.links.get(99) is None
+
+
+async def test_a_link_keeps_the_name_of_what_its_pipeline_stands_in_when_pipelines_are_listed_again(
+    store: Store,
+) -> None:
+    await store.links.save(link(name="Aurora / Nightly", path="Aurora/Nightly"))
+    nightly = Pipeline(id=PIPELINE, path="Aurora/Nightly", name="Nightly", group="Aurora")
+    assert await store.pipelines.save(CONNECTION, [nightly], NOW, complete=True) == []
+    moved = Pipeline(id=PIPELINE, path="Borealis/Nightly", name="Nightly", group="Borealis")
+    changed = await store.pipelines.save(CONNECTION, [moved], NOW, complete=True)
+    assert [(row.name, row.path) for row in changed] == [("Borealis / Nightly", "Borealis/Nightly")]
 
 
 async def test_a_channel_has_one_default(store: Store) -> None:

@@ -108,12 +108,26 @@ async def test_a_build_is_named_by_its_pipelines_name_where_it_is_linked_elsewhe
     assert {label.split(" · ")[0] for label in buttons(await say("cancel"))} == {"Deploy #7", "Deploy #8"}
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("statsu", "status"), ("rnu", "run"), ("lgos", "logs"), ("cancle", None)])
+@pytest.mark.parametrize(("typed", "meant"), [("statsu", "status"), ("rnu", "run"), ("lgos", "logs")])
 async def test_a_typing_mistake_is_answered_with_a_harmless_guess(say: Say, typed: str, meant: str | None) -> None:
     text = first(await say(f"{typed} web"))
-    if meant:
-        assert f"Did you mean `{meant}`?" in text
-    assert "`cancel`" not in text
+    assert f"Did you mean `{meant}`?" in text
+
+
+@pytest.mark.parametrize("typed", ["cancle", "aprove", "unlnik", "unsubscrib", "rejct"])
+@pytest.mark.parametrize("rest", ["", " web"])
+async def test_a_mistyped_dangerous_verb_is_neither_suggested_nor_taken_for_another(
+    say: Say, typed: str, rest: str
+) -> None:
+    handled = await say(f"{typed}{rest}")
+    assert handled.outcome is Outcome.REFUSED
+    assert "Did you mean" not in said(handled)
+    assert f"I don't know the command `{typed}`." in said(handled)
+    assert buttons(handled) == {}
+
+
+async def test_a_word_that_names_nothing_is_not_called_a_pipeline(say: Say) -> None:
+    assert "If it is a pipeline: `/build status could`." in said(await say("could you test"))
 
 
 async def test_a_pipelines_name_alone_offers_to_run_it(say: Say, works: FakeProvider) -> None:

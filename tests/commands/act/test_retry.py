@@ -95,7 +95,7 @@ async def test_a_build_that_did_not_fail_is_not_retried(
     works.build_of(app, 5, conclusion=end)
     handled = await say("retry app#5")
     assert f"{told}: there is nothing to retry." in first(handled)
-    assert "`/build rebuild works:p-app#5`" in first(handled)
+    assert "`/build rebuild works:app#5`" in first(handled)
 
 
 @pytest.mark.usefixtures("red")

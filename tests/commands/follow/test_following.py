@@ -93,7 +93,7 @@ async def test_unsubscribing_keeps_the_link(say: Say, works: FakeProvider, linke
     assert not link.subscribed
     await say("subscribe app all")
     assert (await store.links.of_channel(TEAM, CHANNEL))[0].subscribed
-    assert "First: `/build link works:p-web`" in first(await say("subscribe works:web"))
+    assert "First: `/build link works:web`" in first(await say("subscribe works:web"))
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,21 @@ async def test_a_long_mute_needs_an_admin_and_a_mute_can_be_ended(say: Say, link
     assert (await say("mute --until fri 9:00", user=ADMIN)).outcome == "ok"
     assert (await store.mutes.of_channel(TEAM, CHANNEL))[0].until == datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
     assert "ended the mute of everything" in first(await say("unmute"))
-    assert "Everything is not muted here." in first(await say("unmute"))
+    assert "This channel is not muted." in first(await say("unmute"))
     assert "App is not muted here." in first(await say("unmute app"))
+
+
+async def test_the_end_of_a_mute_says_what_else_is_muted(say: Say, linked: Linked) -> None:
+    await linked(alias="site")
+    for words in ("mute site 1h", "mute 1h"):
+        assert (await say(words)).outcome == "ok"
+    assert "Still muted: site (`/build unmute site`)." in first(await say("unmute"))
+    refused = first(await say("unmute"))
+    assert "This channel is not muted." in refused
+    assert "`/build unmute site`" in refused
+    await say("mute 1h")
+    assert "Everything is muted here: `/build unmute` ends it." in first(await say("unmute site"))
+    assert "muted" not in first(await say("unmute")).replace("unmute", "")
 
 
 @pytest.mark.parametrize("words", ["a b", "a b 2h"])
