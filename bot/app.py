@@ -161,6 +161,7 @@ class App:
             people=self.people,
             clock=now,
             refresh=self.connections.refresh,
+            policies=settings.approval_policies,
         )
         self.outbox = Outbox(
             store,
@@ -196,6 +197,7 @@ class App:
                 admins=frozenset(settings.admins),
                 members=Role.VIEW if settings.members == "viewer" else Role.RUN,
                 protected=settings.protected,
+                policies=settings.approval_policies,
             ),
             command=settings.command,
             public_url=settings.public_url,

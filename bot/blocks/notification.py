@@ -26,7 +26,7 @@ from bot.blocks.lines import (
     step_name,
     worst,
 )
-from bot.blocks.message import Block, Message, actions, button, context, section, sections
+from bot.blocks.message import Block, Message, actions, button, context, link_button, section, sections
 from bot.blocks.text import (
     AMBER,
     DOT,
@@ -277,7 +277,9 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     attempt_no: int = 1,
     requester: str | None = None,
     mention: str | None = None,
-    changes_url: str | None = None,
+    going: Sequence[str] = (),
+    approvers: str = "",
+    policy: str = "",
     deadline: datetime | None = None,
     decision: str | None = None,
     reason: str = "",
@@ -286,7 +288,8 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
 ) -> Message:
     """Return the card of a build that waits for a person.
 
-    `requester` and `mention` are Slack ids. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
+    `requester` and `mention` are Slack ids. `going` are the lines (`Markup`) of what would go out, `approvers` says who
+    may approve in Slack (`Markup`), `policy` what else it needs. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
     line without buttons.
     """
     state_mark = mark_of(Status.IN_PROGRESS, waiting=True)
@@ -298,14 +301,15 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     questions = [line for approval in approvals[:5] for line in approval_lines(approval)]
     if len(approvals) > 5:
         questions.append(f"… {len(approvals) - 5} more")
-    going = clean_url(changes_url)
     body = lines_of(
         f"{mentioned(mention)}, your decision is needed" if mention else "",
         f"Requested by {mentioned(requester)}" if requester else "",
         commit_line(build, starter=requester or "", says_starter=False),
-        link(going, "What would go out") if going else "",
+        *(markup(line) for line in going),
         progress_line(build, usual_seconds=None, now=now, facts=facts),
         *questions,
+        f"May approve in Slack: {markup(approvers)}" if approvers else "",
+        f"Needs: {safe(policy, 200)}" if policy else "",
         f"Decide before {when(deadline)}" if deadline else "",
         *note_lines(facts),
     )
@@ -325,6 +329,15 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
             *build_buttons(build, allowed=actions, attempt_no=attempt_no, approvals=approvals),
         ),
         colour=state_mark.colour,
+    )
+
+
+def decided_notification(build: Build, lines: Sequence[str], *, label: str) -> Message:
+    """Return the direct message for who started a build about a decision that others took; `lines` are `Markup`."""
+    title = f"{first_line(build, label=label, mark=mark(build))}"
+    return Message(
+        text=". ".join((spelled(build, label=label, word=mark(build).word), *lines)),
+        blocks=(section("\n".join((title, *lines))), actions(link_button("Open", build.web_url))),
     )
 
 

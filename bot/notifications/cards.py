@@ -19,15 +19,19 @@ from bot.blocks.notification import (
     Counts,
     approval_notification,
     branch_changed,
+    decided_notification,
     notification,
     outage_notification,
     outage_over,
     summary_notification,
 )
-from bot.blocks.text import DOT, Markup, mark, mention, when
+from bot.blocks.text import DOT, Markup, mark, mention, safe, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
+from bot.core.policies import Policy
+from bot.notifications.approval_context import ApprovalContext
+from bot.notifications.approval_policies import breach, policy_of
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
 from bot.providers.base.capabilities import Capability
@@ -74,6 +78,7 @@ class Cards:
 
     `provider_of` returns a connection (by workspace and name) where the workspace may see it; `refresh` reads the
     connections anew, for one that another process has just made. With `offers` false no card has buttons of a build.
+    `policies` are the operator's, of approvals.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Cards:
         clock: Clock,
         refresh: Callable[[], Awaitable[None]] = _no_refresh,
         offers: bool = True,
+        policies: Sequence[Policy] = (),
     ) -> None:
         self._store = store
         self._provider_of = provider_of
@@ -92,6 +98,8 @@ class Cards:
         self._clock = clock
         self._refresh = refresh
         self._offers = offers
+        self._policies = policies
+        self._context = ApprovalContext(store, people)
 
     async def draw(self, row: NewNotification, *, repeated: bool) -> Drawn | None:
         """Draw a notification as of now; None if its build or connection is gone."""
@@ -108,7 +116,7 @@ class Cards:
             case Event.BRANCH_CHANGED:
                 label = await self._label(row, None)
                 return Drawn(message=_marked(branch_changed(label, extra.headline, extra.text), repeated=repeated))
-            case Event.STARTED | Event.FINISHED | Event.BLOCKED:
+            case Event.STARTED | Event.FINISHED | Event.BLOCKED | Event.DECIDED:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
@@ -138,6 +146,8 @@ class Cards:
                 return await self._started(subject)
             case Event.BLOCKED:
                 return await self._blocked(subject)
+            case Event.DECIDED:
+                return await self._decided(subject)
             case _:
                 return await self._finished(subject)
 
@@ -215,6 +225,7 @@ class Cards:
         approvals = await self._approvals(subject.provider, build) if not is_over else ()
         is_decided = bool(subject.extra.text) and not approvals  # the system may show the build as waiting for a while
         waits = build.waiting and not is_over and not is_decided
+        policy = await policy_of(build, row.team, self._store, self._policies)
         card = approval_notification(
             build,
             approvals,
@@ -224,13 +235,49 @@ class Cards:
             actions=self._verbs(subject.provider, build, facts, approvals=bool(approvals)),
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
+            going=await self._context.going(build, subject.provider.kind) if waits else (),
+            approvers=await self._context.approvers(row, build) if waits else "",
+            policy=policy.sentence if policy else "",
             mention=await self._mention(row, subject.extra, subject.provider, build),
-            decision=None if waits else _decision(subject.extra, facts, subject.provider, build),
+            decision=None if waits else await self._decision(subject, policy),
             reason=row.reason,
             repeated=subject.repeated,
             facts=facts,
         )
         return Drawn(message=card, live=waits, card=True, moves=waits)
+
+    async def _decision(self, subject: _Subject, policy: Policy | None) -> Markup | str:
+        """Return the line that stands where an approval was open: who decided, and whether that passed a policy by."""
+        extra, facts, provider, build = subject.extra, subject.facts, subject.provider, subject.build
+        if extra.text:
+            return Markup(extra.text)
+        if facts.replaced:
+            return facts.replaced
+        votes = await self._store.approvals.votes(subject.row.team, build.key, subject.row.attempt_no)
+        if said := breach(policy, votes, build, provider.label):
+            return f"⚠ {said}"
+        return "Ended" if build.completed else f"Decided in {provider.label}"
+
+    async def _decided(self, subject: _Subject) -> Drawn | None:
+        """Draw the direct message about a decision; None where its reader decided, or a cancelled build left nothing to say."""
+        row, build, provider = subject.row, subject.build, subject.provider
+        votes = await self._store.approvals.votes(row.team, build.key, row.attempt_no)
+        others = [vote for vote in votes if vote.user != row.channel]
+        if (votes and not others) or (not votes and (subject.facts.cancelled_by or build.conclusion in NO_RESULT)):
+            return None
+        lines = [
+            Markup(
+                f"{'Approved' if vote.approve else 'Rejected'} by {mention(vote.user)}{DOT}{when(vote.at)}: "
+                f"{safe(vote.name, 80)}{f' “{safe(vote.comment, 300)}”' if vote.comment else ''}"
+            )
+            for vote in others
+        ]
+        policy = await policy_of(build, row.team, self._store, self._policies)
+        if said := breach(policy, votes, build, provider.label):
+            lines.append(safe(f"⚠ {said}", 300))
+        elif not lines:
+            lines.append(safe(f"Decided in {provider.label}", 120))
+        return Drawn(message=decided_notification(build, lines, label=subject.label))
 
     async def _finished(self, subject: _Subject) -> Drawn:
         row, build, facts = subject.row, subject.build, subject.facts
@@ -383,15 +430,6 @@ def _facts(row: NewNotification, stored: BuildRow, notes: Sequence[CardNoteRow],
 
 def _replaced_words(note: CardNoteRow) -> str:
     return f"{mention(note.user)} {note.text}{DOT}{when(note.at)}" if note.user else note.text
-
-
-def _decision(extra: Extra, facts: Facts, provider: AnyProvider, build: Build) -> Markup | str:
-    """Return the line that stands where an approval was open."""
-    if extra.text:
-        return Markup(extra.text)
-    if facts.replaced:
-        return facts.replaced
-    return "Ended" if build.completed else f"Decided in {provider.label}"
 
 
 def _with_end(build: Build, attempt: AttemptRow) -> Build:

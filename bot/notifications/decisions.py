@@ -122,13 +122,35 @@ def decide(
     `can_list` says that it lists issues: a red build's notification waits for the first of them, at most 5 s. One whose
     ref has no history yet waits for it at most 10 s. `sees` says whether a workspace may see the connection.
     """
-    rows = [
+    rows = [row for recorded in batch for row in _decided(recorded, now, sees)]
+    rows += [
         row
         for recorded in batch
         if recorded.finished is not None or recorded.blocked
         for row in _Case.of(recorded, now, can_count=can_count, can_list=can_list).rows(sees)
     ]
     return list(collapse(rows, now))
+
+
+def _decided(recorded: Recorded, now: datetime, sees: Sees) -> Iterator[NewNotification]:
+    """Yield the direct message for who started a build whose approval is open no more: drawn from the votes of then."""
+    before, build, row = recorded.before, recorded.build, recorded.row
+    was_open = before is not None and before.waiting and not build.waiting and not recorded.reopened
+    if was_open and row.started_by and sees(row.started_team):
+        yield NewNotification(
+            team=row.started_team,
+            channel=row.started_by,
+            connection=build.connection,
+            pipeline=build.pipeline,
+            build=build.id,
+            attempt_no=recorded.attempt_no,
+            event=Event.DECIDED,
+            reason="you started it, and its approval was decided",
+            user=row.started_by,
+            due_at=now,
+            created_at=now,
+            number=build.number,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -356,7 +356,9 @@ class Outbox:
             log.exception("a notification could not be drawn", extra={"notification": notification.id})
             await self._set_aside(notification, f"it could not be drawn: {type(exc).__name__}")
             return None
-        if drawn is None:
+        if drawn is None and notification.event == Event.DECIDED:
+            await self._store.notifications.silence(notification, "who would read it decided it, or nobody did")
+        elif drawn is None:
             await self._store.notifications.fail(notification, "its build or connection is gone")
         return drawn
 

@@ -20,6 +20,7 @@ class NotificationEvent(StrEnum):
     STARTED = "started"
     FINISHED = "finished"
     BLOCKED = "blocked"
+    DECIDED = "decided"
     SUMMARY = "summary"
     OUTAGE = "outage"
     OUTAGE_OVER = "outage-over"

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.core.clock import Clock
+from bot.store.approvals import Approvals
 from bot.store.attempts import Attempts
 from bot.store.audit import Audit
 from bot.store.bindings import Bindings
@@ -49,6 +50,7 @@ class Repositories:
         self.pipelines = Pipelines(sessions)
         self.links = Links(sessions)
         self.recording = Recording(sessions)
+        self.approvals = Approvals(sessions)
         self.attempts = Attempts(sessions)
         self.builds = Builds(sessions)
         self.polling = Polling(sessions)
@@ -116,6 +118,7 @@ class Store(Database, Repositories):
             (table("attempt"), table("attempt").c.seen_at < oldest),
             (table("build"), table("build").c.seen_at < oldest),
             (table("audit"), table("audit").c.at < oldest),
+            (table("vote"), table("vote").c.at < oldest),
             (mute, mute.c.until <= now),
             (table("token"), table("token").c.until <= now),
             (table("claim"), table("claim").c.until <= now),

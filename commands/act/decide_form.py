@@ -12,6 +12,7 @@ from bot.core.errors import BotError, NotFound
 from bot.core.text import holds_name
 from bot.providers.base.capabilities import Capability
 from commands.act.decision import Args, MissingFields, Step, open_steps, place_of
+from commands.core.approval_policies import CommentNeeded
 from commands.core.context import Context
 from commands.core.fields import PREFIX, parameter_field, parameters_given, target_of
 from commands.core.forms import FieldError, Form, Submission, Values, renewed, text
@@ -108,7 +109,9 @@ class DecideForm(Form):
 
     @override
     def at_field(self, error: BotError, values: Values) -> BotError:
-        """Mark the fields that the step needs."""
+        """Mark the fields that the step needs, the comment among them."""
+        if isinstance(error, CommentNeeded):
+            return FieldError(COMMENT, "A comment is needed here.")
         if not isinstance(error, MissingFields):
             return error
         needed = {f"{PREFIX}{name}": "This one is needed." for name in error.names}

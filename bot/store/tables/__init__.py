@@ -26,6 +26,7 @@ from bot.store.tables.channels import (
     SwitchTable,
 )
 from bot.store.tables.people import (
+    ApprovalPolicyTable,
     AuditTable,
     GrantTable,
     IdentityTable,
@@ -34,10 +35,12 @@ from bot.store.tables.people import (
     LastValueTable,
     PersonTable,
     TokenTable,
+    VoteTable,
     WorkspaceTable,
 )
 
 __all__ = [
+    "ApprovalPolicyTable",
     "AttemptTable",
     "AuditTable",
     "BindingTable",
@@ -64,6 +67,7 @@ __all__ = [
     "TableBase",
     "TokenTable",
     "UtcDateTime",
+    "VoteTable",
     "WatchTable",
     "WorkspaceTable",
 ]

@@ -88,7 +88,12 @@ MESSAGES: dict[str, Message] = {
         **CARD,
         requester="U07NOOR",
         mention="S07SHIP",
-        changes_url="https://ci.example/compare",
+        going=(
+            Markup("<https://ci.example/compare|What would go out> since #411:"),
+            Markup("• `a1b2c3d` Cache the token"),
+        ),
+        approvers=Markup("Ida, members of <#C0SHIP>, admins"),
+        policy="two people, not whoever started it",
         deadline=s.NOW + timedelta(hours=4),
         reason="this channel gets every approval",
     ),

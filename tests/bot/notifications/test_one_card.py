@@ -14,9 +14,9 @@ from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
-from bot.store.rows import NotificationRow
+from bot.store.rows import NewVote, NotificationRow
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
 
 RED = Conclusion.FAILED
@@ -259,3 +259,38 @@ async def test_a_pinned_branch_stays_when_the_default_branch_changes(bench: Benc
     assert bench.said("C2") == []
     pinned = next(row for row in await bench.store.links.all() if row.channel == "C2")
     assert (pinned.branch, pinned.default_branch) == ("release", "trunk")
+
+
+@pytest.mark.parametrize(
+    ("voter", "lines"),
+    [
+        ("U8", ["Approved by @U8", "“go”"]),
+        ("", ["Decided in The Works"]),
+        ("U7", None),
+    ],
+)
+async def test_who_started_a_build_is_told_once_of_a_decision_that_others_took(
+    bench: Bench, voter: str, lines: list[str] | None
+) -> None:
+    await bench.start(running())
+    await bench.see(running(waiting=True))
+    if voter:
+        vote = NewVote(
+            team=TEAM,
+            connection=CONNECTION,
+            pipeline=PIPELINE,
+            build="b1",
+            attempt_no=1,
+            approval="g1",
+            name="Deploy",
+            user=voter,
+            approve=True,
+            comment="go",
+            at=NOW,
+        )
+        await bench.store.approvals.vote(vote)
+    await bench.see(running(), minutes=1)
+    await bench.see(running(jobs={"passed": 1}), minutes=1)
+    told = bench.said("U7")
+    assert len(told) == (1 if lines else 0)
+    assert all(line in told[0] for line in lines or ())
