@@ -58,7 +58,7 @@ from bot.blocks.text import (
 from bot.core.models import NO_RESULT, Approval, Build, Change, Conclusion, Issue, RefKind, Status, Transition
 from bot.security.redaction import redact
 
-SUMMARY_LINES = 20
+SUMMARY_LINES = 40
 
 
 class Counts(Enum):
@@ -242,17 +242,14 @@ def summary_notification(
     now: datetime,
     reason: str = "",
     repeated: bool = False,
-    quiet: bool = False,
+    happened: str = "finished while I was away",
 ) -> Message:
-    """Return one message for several builds that finished while the bot was away, in the order given.
-
-    With `quiet` they were not missed but held back, while the channel was muted; approvals may be among them.
-    """
+    """Return one message for several builds, in the order given; `happened` ends its title: what they have in common."""
     first_builds = builds[:SUMMARY_LINES]
     named = [
         (build, labels.get((build.connection, build.pipeline), build.name or build.pipeline)) for build in first_builds
     ]
-    title = f"{plural(len(builds), 'build')} {'while this was muted' if quiet else 'finished while I was away'}"
+    title = f"{plural(len(builds), 'build')} {happened}"
     lines = [build_line(build, label=label, now=now) for build, label in named]
     if len(builds) > len(first_builds):
         lines.append(f"… {len(builds) - len(first_builds)} more")

@@ -14,7 +14,7 @@ import msgspec
 from bot.blocks.available_actions import available_actions
 from bot.blocks.build import build_card, short_card
 from bot.blocks.lines import NO_FACTS, Facts, Note
-from bot.blocks.message import Message, context, sections
+from bot.blocks.message import Message, actions, button, context, sections
 from bot.blocks.notification import (
     Counts,
     approval_notification,
@@ -111,7 +111,8 @@ class Cards:
             case Event.SUMMARY:
                 return await self._summary(row, extra, repeated=repeated)
             case Event.DIGEST | Event.UNDRAWABLE:
-                digest = Message(text=extra.text, blocks=sections(extra.lines))
+                tune = (actions(button("Tune noise", "stats --noise")),) if event is Event.DIGEST else ()
+                digest = Message(text=extra.text, blocks=(*sections(extra.lines), *tune))
                 return Drawn(message=_marked(digest, repeated=repeated))
             case Event.BRANCH_CHANGED:
                 label = await self._label(row, None)
@@ -337,7 +338,12 @@ class Cards:
         builds.sort(key=lambda build: build.completed_at or self._clock())
         return Drawn(
             message=summary_notification(
-                builds, labels=labels, now=self._clock(), reason=row.reason, repeated=repeated, quiet=extra.quiet
+                builds,
+                labels=labels,
+                now=self._clock(),
+                reason=row.reason,
+                repeated=repeated,
+                happened=_happened(extra),
             )
         )
 
@@ -397,6 +403,12 @@ class Cards:
             return (await provider.approvals(build.pipeline, build.id))[:MOST_APPROVALS]
         except ProviderError:
             return ()
+
+
+def _happened(extra: Extra) -> str:
+    if extra.quiet:
+        return "while this was muted"
+    return "finished within a minute" if extra.storm else "finished while I was away"
 
 
 def _key(row: NewNotification) -> BuildKey:

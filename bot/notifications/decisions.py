@@ -12,7 +12,7 @@ import msgspec
 from bot.core.models import NO_RESULT, Build, BuildKey, Conclusion, IssueCounts, Transition
 from bot.notifications.filters import NOTHING_PENDING, Pending, filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
-from bot.notifications.quiet_hours import muted
+from bot.notifications.quiet_hours import Happening, muted
 from bot.notifications.summaries import collapse
 from bot.notifications.transitions import PastAttempt, compare
 from bot.store import Recorded
@@ -229,7 +229,7 @@ class _Case:
             decision, undecided = post(_asked(watch)), False
         elif decision.verdict is Verdict.POST and self._began_before(link.created_at):
             decision = silent(BEFORE_LINKED)
-        quiet = muted(self.recorded.mutes, link, link.channel, self.now)
+        quiet = muted(self.recorded.mutes, link, link.channel, self.now, self._happening)
         posted_because = decision.reason
         if decision.verdict is Verdict.POST and quiet and watch is None:
             decision = Decision(verdict=Verdict.HOLD, reason=quiet)
@@ -283,6 +283,16 @@ class _Case:
         links = [link for link in self.recorded.links if sees(link.team) and not self._began_before(link.created_at)]
         for team in dict.fromkeys(link.team for link in links):
             yield self._row((team, AUTHOR), post("your commit broke it"))
+
+    @property
+    def _happening(self) -> Happening:
+        return Happening(
+            build=self.recorded.build,
+            event=self.event,
+            transition=self.transition,
+            started_by=self.recorded.row.started_by,
+            pending=self.pending,
+        )
 
     def _judged(self, link: NewLink) -> Decision:
         return judge(

@@ -203,8 +203,20 @@ class Outbox:
         if _is_person(row.channel):
             return await self._people.off_hours(row.team, row.channel, now)
         link = await self._store.links.get(row.link) if row.link else None
-        return (
-            quiet_hours.muted(await self._store.mutes.of_channel(row.team, row.channel), link, row.channel, now) or ""
+        mutes = await self._store.mutes.of_channel(row.team, row.channel)
+        happening = await self._happening(row) if any(mute.people for mute in mutes) else None
+        return quiet_hours.muted(mutes, link, row.channel, now, happening) or ""
+
+    async def _happening(self, row: NotificationRow) -> quiet_hours.Happening | None:
+        """Return what a notification is about, for mutes of a person; None where it is about no build."""
+        key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
+        stored = await self._store.builds.get(key)
+        if stored is None:
+            return None
+        build, build_row = stored
+        transition = Extra.of(row.extra).transition
+        return quiet_hours.Happening(
+            build=build, event=row.event, transition=transition, started_by=build_row.started_by
         )
 
     async def _unwanted(self, notification: NotificationRow) -> str:
@@ -220,9 +232,7 @@ class Outbox:
         return decisions.reconsidered(notification, link, entry[0], counts, started_by=entry[1].started_by)
 
     async def _gathered(self, notification: NotificationRow) -> bool:
-        """Return whether a late notification went into a summary with others that wait for its channel."""
-        if not Extra.of(notification.extra).late:
-            return False
+        """Return whether a notification went into a summary with others that wait for its channel: late ones, or a storm."""
         waiting = await self._store.notifications.pending_in(notification.team, notification.channel)
         together = gathered(notification, waiting, self._clock())
         if together is None:

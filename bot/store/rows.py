@@ -382,7 +382,11 @@ class GrantRow(NewGrant):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMute:
-    """Quiet: a mute until a time, or quiet hours that come back (`hours`). `target`: all, a pipeline, a person."""
+    """Quiet: a mute until a time, or quiet hours that come back (`hours`). `target`: all, a pipeline, a person.
+
+    `exceptions` is what is posted all the same, as typed (`broken@main,blocked`). `people` are the names of the person
+    that a mute is about, in Slack and in CI systems, a line each.
+    """
 
     team: str
     channel: str
@@ -390,6 +394,8 @@ class NewMute:
     until: datetime | None = None
     hours: str = ""
     tz: str = ""
+    exceptions: str = ""
+    people: str = ""
     made_by: str
     made_at: datetime
 

@@ -1,19 +1,18 @@
-"""End a mute: /build unmute [target|all]."""
+"""End a mute: /build unmute [target|@person|all]."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import Target, read
+from commands.core.grammar import Target, mentioned_user, read
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.follow.mute import muted_pipeline, named_target, target_of
+from commands.follow.mute import label_of, muted_pipeline, named_target, target_of
 
-USAGE = "unmute [target|all]"
+USAGE = "unmute [target|@person|all]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,17 +21,23 @@ class Args:
 
     target: Target
     everything: bool = False
+    person: str = ""
 
 
 def parse(words: str) -> Args:
     """Read the words after `unmute`. Raises UsageError."""
     parsed = read(words)
+    person = mentioned_user(parsed.words[0]) if len(parsed.words) == 1 else None
+    if person:
+        return Args(target=Target(), person=person)
     target, everything = named_target(parsed.words, parsed, USAGE)
     return Args(target=target, everything=everything)
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch | None:
     """Return the muted pipeline, None for everything."""
+    if args.person:
+        return None
     return await muted_pipeline(args.target, context, everything=args.everything, verb="unmute")
 
 
@@ -41,13 +46,14 @@ def authorize(_args: Args, _match: PipelineMatch | None, _context: Context) -> S
     return (Requirement(role=Role.VIEW, doing="Ending a mute"),)
 
 
-async def run(_args: Args, match: PipelineMatch | None, context: Context) -> Answer:
+async def run(args: Args, match: PipelineMatch | None, context: Context) -> Answer:
     """End a mute; what was held is posted now."""
-    label = match.name if match is not None else "everything"
-    if not await context.store.mutes.end(context.team, context.channel, target_of(match)):
-        raise UsageError(f"{match.name if match is not None else 'Everything'} is not muted here.")
+    label = label_of(match, args.person)
+    if not await context.store.mutes.end(context.team, context.channel, target_of(match, args.person)):
+        name = match.name if match is not None else "Everything"
+        raise UsageError(f"{label.capitalize() if args.person else name} is not muted here.")
     await context.services.release_held()
-    return actions.public_line(f"{actions.actor(context)} ended the mute of {escape(label)}", pipeline=match)
+    return actions.public_line(f"{actions.actor(context)} ended the mute of {label}", pipeline=match)
 
 
 COMMAND = Command(

@@ -16,8 +16,9 @@ from commands.core.grammar import Target, parse_duration, read
 from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_pipeline
+from commands.follow.noise import noise_report
 
-USAGE = "stats [target] [--since 30d]"
+USAGE = "stats [target] [--since 30d] | --noise"
 MOST_BRANCHES = 8
 RED = frozenset(conclusion.value for conclusion in Conclusion if conclusion.is_red)
 
@@ -29,25 +30,31 @@ class Args:
     target: Target
     since: timedelta
     public: bool = False
+    noise: bool = False
 
 
 def parse(words: str) -> Args:
     """Read the words after `stats`. Raises UsageError."""
-    parsed = read(words, values=("since",), switches=("public",))
+    parsed = read(words, values=("since",), switches=("public", "noise"))
     return Args(
         target=parsed.only_target(USAGE),
         since=parse_duration(parsed.flag("since") or "30d"),
         public=parsed.public,
+        noise=parsed.has("noise"),
     )
 
 
-async def resolve(args: Args, context: Context) -> PipelineMatch:
-    """Return the pipeline named, else the default one."""
+async def resolve(args: Args, context: Context) -> PipelineMatch | None:
+    """Return the pipeline named, else the default one; None for the channel's noise."""
+    if args.noise:
+        return None
     return await resolve_pipeline(args.target, context, acting=False, verb="stats")
 
 
-async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
-    """Count the stored attempts of a pipeline: how many, how red, how long, how flaky."""
+async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:
+    """Count the stored attempts of a pipeline: how many, how red, how long, how flaky; or the posts of the channel."""
+    if pipeline is None:
+        return Answer(message=await noise_report(context), public=args.public)
     since = context.now - args.since
     attempts = await context.store.attempts.since(pipeline.connection, pipeline.id, since)
     branch = args.target.ref.name if args.target.ref else ""
@@ -81,7 +88,10 @@ def summary_lines(attempts: Sequence[AttemptRow]) -> list[str]:
         if attempt.commit_sha and attempt.conclusion in {"passed", "failed", "timeout"}:
             ends.setdefault((attempt.branch, attempt.commit_sha), set()).add(attempt.conclusion == "passed")
     flaky = sum(1 for both in ends.values() if len(both) > 1)
-    lines = [f"{plural(len(attempts), 'build')} · {len(passed)} passed · {len(red)} failed · {_share(attempts)} green"]
+    cancelled = sum(1 for attempt in attempts if attempt.conclusion == Conclusion.CANCELLED.value)
+    stopped = f" · {cancelled} cancelled" if cancelled else ""
+    share = _share(attempts)
+    lines = [f"{plural(len(attempts), 'build')} · {len(passed)} passed · {len(red)} failed{stopped} · {share} green"]
     if seconds:
         lines.append(f"Usually {duration(median(seconds))}, at most {duration(max(seconds))}")
     if flaky:
@@ -106,7 +116,11 @@ COMMAND = Command(
     resolve=resolve,
     authorize=anyone,
     run=run,
-    flags=(("--since 30d", "how far back"), ("--public", "show it to the channel")),
-    examples=("stats", "stats web@main --since 7d"),
+    flags=(
+        ("--since 30d", "how far back"),
+        ("--noise", "how much is posted here, and what would be enough"),
+        ("--public", "show it to the channel"),
+    ),
+    examples=("stats", "stats web@main --since 7d", "stats --noise"),
     inferred="the channel's default pipeline",
 )

@@ -395,7 +395,7 @@ async def test_an_open_approval_says_what_would_go_out_who_may_approve_and_what_
     ]
     await desk.record(ended("b1", **out), ended("b2", conclusion=RED, **second))
     await desk.record(running("b3", waiting=True, **third))
-    grant = {"team": TEAM, "granted_by": "U9", "granted_at": NOW}
+    grant: dict[str, Any] = {"team": TEAM, "granted_by": "U9", "granted_at": NOW}
     await desk.store.grants.add(NewGrant(role="approver", subject="channel:C0SHIP", refs="main", **grant))
     await desk.store.grants.add(NewGrant(role="approver", subject="group:S0QA", refs="release/*", **grant))
     await desk.store.grants.add(NewGrant(role="runner", subject="group:S0DEV", **grant))

@@ -294,3 +294,20 @@ async def test_who_started_a_build_is_told_once_of_a_decision_that_others_took(
     told = bench.said("U7")
     assert len(told) == (1 if lines else 0)
     assert all(line in told[0] for line in lines or ())
+
+
+async def test_builds_that_end_at_once_are_one_message_that_names_each(bench: Bench) -> None:
+    await bench.start(running("mine", number=600))
+    before = bench.slack.posted
+    at_once = [ended(f"s{n}", number=500 + n, completed_at=bench.clock()) for n in range(7)]
+    await bench.see(*at_once, ended("mine", number=600, completed_at=bench.clock()))
+    texts = [text for text in bench.said() if "7 builds finished within a minute" in text]
+    assert len(texts) == 1
+    assert all(f"#{500 + n}" in texts[0] for n in range(7))
+    assert bench.slack.posted - before == 2
+    assert sum("PASSED" in text for text in bench.said()) == 1
+
+
+async def test_five_builds_that_end_at_once_are_five_messages(bench: Bench) -> None:
+    await bench.see(*(ended(f"s{n}", number=500 + n, completed_at=bench.clock()) for n in range(5)))
+    assert len(bench.said()) == 5

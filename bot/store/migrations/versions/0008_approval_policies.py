@@ -1,4 +1,4 @@
-"""What approvals need beyond a role, and who has approved what.
+"""What approvals need beyond a role, who has approved what; exceptions of quiet hours, and mutes of a person.
 
 Revision ID: 0008
 Revises: 0005
@@ -43,8 +43,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("connection", "pipeline", "build", "attempt_no", "team", "approval", "user"),
     )
     op.create_index("ix_vote_at", "vote", ["at"])
+    with op.batch_alter_table("mute") as batch_op:
+        for name in ("exceptions", "people"):
+            batch_op.add_column(sa.Column(name, sa.String(), server_default="", nullable=False))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("mute") as batch_op:
+        batch_op.drop_column("people")
+        batch_op.drop_column("exceptions")
     op.drop_table("vote")
     op.drop_table("approval_policy")
