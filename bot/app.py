@@ -52,6 +52,7 @@ from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
 from commands.slack.app import AT_ONCE, BESIDE_ACKS, SlackApp
 from commands.slack.events import SlackEvents
+from commands.slack.home import TURN
 
 log = logging.getLogger(__name__)
 
@@ -221,7 +222,10 @@ class App:
         self.slack_events = SlackEvents(self.services, installs, self.slack_app.answer)
         callbacks = [callback for callback, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)]
         self.slack_app.listen(
-            events=self.slack_events.events, shortcuts=dict.fromkeys(callbacks, self.slack_events.shortcut)
+            events=self.slack_events.events,
+            shortcuts=dict.fromkeys(callbacks, self.slack_events.shortcut),
+            actions={TURN: self.slack_events.turn_page},
+            home_pressed=self.slack_events.home_pressed,
         )
         self.schedule = Schedule(
             {
