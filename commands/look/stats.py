@@ -16,7 +16,7 @@ from commands.core.grammar import Target, parse_duration, read
 from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_pipeline
-from commands.follow.noise import noise_report
+from commands.look.noise import noise_report
 
 USAGE = "stats [target] [--since 30d] | --noise"
 MOST_BRANCHES = 8

@@ -1,7 +1,7 @@
 """How much a channel is posted to, and what a tighter preset would have made of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bot.blocks.message import Block, Message, actions, button, section
@@ -12,8 +12,7 @@ from bot.notifications.filters import Filter, filter_of
 from bot.store.rows import LinkRow, NotificationRow
 from bot.store.states import NotificationEvent, NotificationState
 from commands.core.context import Context
-from commands.follow.filter_words import merged
-from commands.follow.replay import WINDOW, posted, replayed
+from commands.core.replay import WINDOW, posted, replayed
 
 TIGHTER = {"all": ("edges", "failures"), "failures": ("edges",)}
 """The presets that tell less than a present one, the one that tells most first."""
@@ -50,7 +49,7 @@ async def noise_of(link: LinkRow, context: Context) -> LinkNoise:
     proposal = None
     present = "all" if before.events else before.preset
     for preset in TIGHTER.get(present, ()) if link.subscribed else ():
-        left = len(posted(pasts, link, merged(before, {"on": [preset]})))
+        left = len(posted(pasts, link, replace(before, preset=preset, events=())))
         if posts and left <= posts * WORTH:
             proposal = Proposal(preset=preset, posts=left)
             break
