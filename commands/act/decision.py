@@ -289,7 +289,7 @@ async def run(args: Args, step: Step, context: Context) -> Answer:
     await context.store.approvals.vote(vote)
     missing_people = await _people_missing(vote, policy, context)
     if missing_people:
-        return await _voted(step, missing_people, context)
+        return await _voted(args, step, missing_people, context)
     deciding = f"deciding:{context.team}:{match.build.key}:{match.attempt_no}:{approval.id}"
     if not await context.store.tokens.add(deciding, seconds=DECIDING_SECONDS):
         return Answer(silent=True)
@@ -304,7 +304,7 @@ async def run(args: Args, step: Step, context: Context) -> Answer:
         await context.store.tokens.take(deciding)
     done = f"{'approved' if args.approve else 'rejected'} {escape(step_name(approval.name))}"
     why = f": {escape(args.comment)}" if args.comment else ""
-    await _note_on_cards(args, match, context)
+    await _note_on_cards(args, step, context)
     await actions.note_on_cards(match, context, did=f"{done}{why}")
     await actions.poll_again(after, match.pipeline, context)
     line = f"{actions.actor(context)} {done} of {escape(match.name)}{why}"
@@ -364,20 +364,25 @@ async def _people_missing(vote: NewVote, policy: Policy | None, context: Context
     return max(policy.people - len(approvers(votes, vote.approval)), 0)
 
 
-async def _voted(step: Step, people: int, context: Context) -> Answer:
+async def _voted(args: Args, step: Step, people: int, context: Context) -> Answer:
     """Return the answer to an approval that is not the last one needed; the cards say it too."""
     more = f"{plural(people, 'more person has', 'more people have')} to approve"
-    done = f"approved {escape(step_name(step.approval.name))}; {more}"
+    why = f" (“{escape(args.comment)}”)" if args.comment else ""
+    done = f"approved {escape(step_name(step.approval.name))}{why}; {more}"
     await actions.note_on_cards(step.match, context, did=done)
     return await actions.answered(
         step.match, context, line=f"{actions.actor(context)} {done} ({escape(step.match.name)})"
     )
 
 
-async def _note_on_cards(args: Args, match: BuildMatch, context: Context) -> None:
-    """Write on the approval's cards who decided, and when."""
+async def _note_on_cards(args: Args, step: Step, context: Context) -> None:
+    """Write on the approval's cards who decided, all who approved, and when."""
+    match = step.match
     done = "Approved" if args.approve else "Rejected"
-    text = f"{done} by {actions.actor(context)} · {when(context.now)}"
+    votes = await context.store.approvals.votes(context.team, match.build.key, match.attempt_no)
+    before = [user for user in approvers(votes, step.approval.id) if user and user != context.user]
+    who = [*(f"<@{user}>" for user in before if args.approve), actions.actor(context)]
+    text = f"{done} by {' and '.join(who)} · {when(context.now)}"
     text += f" · “{escape(args.comment)}”" if args.comment else ""
     for row in await context.store.notifications.of_build(match.build.key, context.team):
         if row.event == Event.BLOCKED.value and row.id is not None:

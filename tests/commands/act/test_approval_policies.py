@@ -76,7 +76,7 @@ async def test_two_people_approve_before_the_ci_system_is_asked(say: Say, works:
     await opened("deploy@main two")
     for _time in range(2):
         waits = await say("approve app#5 --comment first")
-        assert "1 more person has to approve" in first(waits)
+        assert "(“first”); 1 more person has to approve" in first(waits)
         assert works.acts == []
     assert "approved production of deploy #5" in first(await say("approve app#5", user=BO))
     assert [act[:2] for act in works.acts] == [("approve", "g")]
@@ -134,7 +134,9 @@ async def test_a_comment_is_needed_and_the_form_asks_for_it(
 async def test_the_form_marks_the_comment_that_is_missing(modal: Modal, opened: Open, works: FakeProvider) -> None:
     await opened("app comment")
     await modal.open("approve app#5 --form")
-    assert await modal.submit({"decision": "approve"}) == {"comment": "A comment is needed here."}
+    assert not modal.block("comment").get("optional")
+    assert "Needs: with a comment" in modal.text
+    assert await modal.submit({"comment": " "}) == {"comment": "A comment is needed here."}
     assert works.acts == []
     assert await modal.submit({"comment": "QA signed"}) == {}
     assert works.acts[0][:2] == ("approve", "g")
