@@ -278,6 +278,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     approvers: str = "",
     policy: str = "",
     deadline: datetime | None = None,
+    reminder: datetime | None = None,
     decision: str | None = None,
     reason: str = "",
     repeated: bool = False,
@@ -308,6 +309,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
         f"May approve in Slack: {markup(approvers)}" if approvers else "",
         f"Needs: {safe(policy, 200)}" if policy else "",
         f"Decide before {when(deadline)}" if deadline else "",
+        f"Reminder in the thread {when(reminder)}" if reminder and reminder > now else "",
         *note_lines(facts),
     )
     names = ", ".join(safe(step_name(approval.name), 80) for approval in approvals[:3])
@@ -327,6 +329,26 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
         ),
         colour=state_mark.colour,
     )
+
+
+def reminder_notification(
+    build: Build,
+    approvals: Sequence[Approval],
+    *,
+    label: str,
+    now: datetime,
+    waiting_since: datetime | None = None,
+    approvers: str = "",
+    mention: str | None = None,
+) -> Message:
+    """Return the line below an approval's card that says that it is still open, and for whom it waits."""
+    names = ", ".join(safe(step_name(approval.name), 80) for approval in approvals[:3])
+    since = f" for {duration(elapsed(waiting_since, now))}" if waiting_since else ""
+    what = f"{safe(label, 120)} {safe(build.label or f'#{build.number}' if build.number else '', 40)}".strip()
+    line = f"⏸ {bold(what, 160)} has waited{since}{f' for {names}' if names else ''}"
+    asked = f"{mentioned(mention)}, your decision is needed" if mention else ""
+    may = f"May approve in Slack: {markup(approvers)}" if approvers else ""
+    return Message(text=f"{what} still waits for approval", blocks=(section(lines_of(line, asked, may)),))
 
 
 def decided_notification(build: Build, lines: Sequence[str], *, label: str) -> Message:

@@ -23,6 +23,7 @@ from bot.blocks.notification import (
     notification,
     outage_notification,
     outage_over,
+    reminder_notification,
     summary_notification,
 )
 from bot.blocks.text import DOT, Markup, mark, mention, safe, when
@@ -32,6 +33,7 @@ from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Is
 from bot.core.policies import Policy
 from bot.notifications.approval_context import ApprovalContext
 from bot.notifications.approval_policies import breach, policy_of
+from bot.notifications.decisions import REMIND_AFTER
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import Drawn
 from bot.providers.base.capabilities import Capability
@@ -117,7 +119,7 @@ class Cards:
             case Event.BRANCH_CHANGED:
                 label = await self._label(row, None)
                 return Drawn(message=_marked(branch_changed(label, extra.headline, extra.text), repeated=repeated))
-            case Event.STARTED | Event.FINISHED | Event.BLOCKED | Event.DECIDED:
+            case Event.STARTED | Event.FINISHED | Event.BLOCKED | Event.DECIDED | Event.REMINDER:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
@@ -149,6 +151,8 @@ class Cards:
                 return await self._blocked(subject)
             case Event.DECIDED:
                 return await self._decided(subject)
+            case Event.REMINDER:
+                return await self._reminder(subject)
             case _:
                 return await self._finished(subject)
 
@@ -239,6 +243,7 @@ class Cards:
             going=await self._context.going(build, subject.provider.kind) if waits else (),
             approvers=await self._context.approvers(row, build) if waits else "",
             policy=policy.sentence if policy else "",
+            reminder=facts.waiting_since + REMIND_AFTER if waits and facts.waiting_since else None,
             mention=await self._mention(row, subject.extra, subject.provider, build),
             decision=None if waits else await self._decision(subject, policy),
             reason=row.reason,
@@ -279,6 +284,25 @@ class Cards:
         elif not lines:
             lines.append(safe(f"Decided in {provider.label}", 120))
         return Drawn(message=decided_notification(build, lines, label=subject.label))
+
+    async def _reminder(self, subject: _Subject) -> Drawn | None:
+        """Draw the reminder of an open approval, for the thread of its card, which has the buttons; None for one decided."""
+        build, facts = subject.build, subject.facts
+        approvals = await self._approvals(subject.provider, build)
+        is_decided = not approvals and subject.provider.can(Capability.APPROVALS)
+        if not build.waiting or subject.is_over or facts.replaced or is_decided:
+            return None
+        return Drawn(
+            message=reminder_notification(
+                build,
+                approvals,
+                label=subject.label,
+                now=self._clock(),
+                waiting_since=facts.waiting_since,
+                approvers=await self._context.approvers(subject.row, build),
+                mention=await self._mention(subject.row, subject.extra, subject.provider, build),
+            )
+        )
 
     async def _finished(self, subject: _Subject) -> Drawn:
         row, build, facts = subject.row, subject.build, subject.facts

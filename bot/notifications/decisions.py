@@ -25,6 +25,8 @@ COUNTS_PATIENCE = timedelta(seconds=30)
 FAILURES_PATIENCE = timedelta(seconds=5)
 LATE_PATIENCE = timedelta(seconds=5)
 HISTORY_PATIENCE = timedelta(seconds=10)
+REMIND_AFTER = timedelta(hours=1)
+"""How long after an approval's card its thread gets one reminder, where it is still open."""
 
 STATES = {
     Verdict.POST: NotificationState.PENDING,
@@ -413,6 +415,27 @@ def started_row(
         due_at=now,
         created_at=now,
         extra=Extra(headline=headline, response_url=response_url).as_json(),
+    )
+
+
+def reminder_row(row: NotificationRow, ts: str, now: datetime) -> NewNotification:
+    """Return the reminder of an approval whose card was posted just now, in the card's thread; drawn only if it is open then."""
+    due_at = now + REMIND_AFTER
+    return NewNotification(
+        team=row.team,
+        channel=row.channel,
+        link=row.link,
+        connection=row.connection,
+        pipeline=row.pipeline,
+        build=row.build,
+        attempt_no=row.attempt_no,
+        event=Event.REMINDER,
+        reason="its approval has been open for an hour",
+        extra=Extra(mention=Extra.of(row.extra).mention).as_json(),
+        thread=row.thread or ts,
+        due_at=due_at,
+        created_at=due_at,
+        number=row.number,
     )
 
 

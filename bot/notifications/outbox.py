@@ -308,6 +308,9 @@ class Outbox:
             return True
         if notification.event == Event.FINISHED and await self._gathered(notification):
             return True
+        if notification.event == Event.REMINDER and (why := await self._quiet(notification, self._clock())):
+            await self._store.notifications.silence(notification, why)
+            return True
         if notification.event != Event.STARTED and _is_person(notification.channel):
             why = await self._quiet(notification, self._clock())
             if why:
@@ -368,6 +371,8 @@ class Outbox:
             return None
         if drawn is None and notification.event == Event.DECIDED:
             await self._store.notifications.silence(notification, "who would read it decided it, or nobody did")
+        elif drawn is None and notification.event == Event.REMINDER:
+            await self._store.notifications.silence(notification, "its approval is not open any more")
         elif drawn is None:
             await self._store.notifications.fail(notification, "its build or connection is gone")
         return drawn
@@ -441,6 +446,8 @@ class Outbox:
             log.warning("a notification was posted after its lease", extra={"notification": notification.id})
             return
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
+        if notification.event == Event.BLOCKED and drawn is not None and drawn.live and not _is_person(channel):
+            await self._store.notifications.add([decisions.reminder_row(notification, ts, now)])
 
     async def _later(
         self, notification: NotificationRow, seconds: float, *, unsure: bool, drawn: Drawn | None = None

@@ -20,6 +20,7 @@ class NotificationEvent(StrEnum):
     STARTED = "started"
     FINISHED = "finished"
     BLOCKED = "blocked"
+    REMINDER = "reminder"
     DECIDED = "decided"
     SUMMARY = "summary"
     OUTAGE = "outage"

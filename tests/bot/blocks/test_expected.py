@@ -94,6 +94,7 @@ MESSAGES: dict[str, Message] = {
         ),
         approvers=Markup("Ida, members of <#C0SHIP>, admins"),
         policy="two people, not whoever started it",
+        reminder=s.NOW + timedelta(hours=1),
         deadline=s.NOW + timedelta(hours=4),
         reason="this channel gets every approval",
     ),

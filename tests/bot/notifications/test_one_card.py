@@ -14,7 +14,7 @@ from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
-from bot.store.rows import NewVote, NotificationRow
+from bot.store.rows import NewMute, NewVote, NotificationRow
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
@@ -311,3 +311,40 @@ async def test_builds_that_end_at_once_are_one_message_that_names_each(bench: Be
 async def test_five_builds_that_end_at_once_are_five_messages(bench: Bench) -> None:
     await bench.see(*(ended(f"s{n}", number=500 + n, completed_at=bench.clock()) for n in range(5)))
     assert len(bench.said()) == 5
+
+
+@pytest.mark.parametrize(("is_open", "posts"), [(True, 1), (False, 0)])
+async def test_an_approval_that_is_open_for_an_hour_is_reminded_of_once_in_its_thread(
+    bench: Bench, is_open: bool, posts: int
+) -> None:
+    bench.works.open_approvals["b1"] = (Approval(id="g1", build="b1", pipeline=PIPELINE, name="Ship"),)
+    await bench.see(running(number=412))
+    await bench.see(running(number=412, waiting=True))
+    assert "Reminder in the thread" in bench.said()[0]
+    if not is_open:
+        bench.works.open_approvals.clear()
+        await bench.see(running(number=412, raw_state="on"))
+    before = bench.slack.posted
+    bench.clock.go(minutes=59)
+    await bench.deliver()
+    assert bench.slack.posted == before
+    bench.clock.go(minutes=2)
+    await bench.deliver()
+    bench.clock.go(hours=3)
+    await bench.deliver()
+    assert bench.slack.posted - before == posts
+    if is_open:
+        assert "has waited for 1 h" in bench.said()[-1]
+        assert "Reminder in the thread" not in bench.said()[0]
+
+
+async def test_a_channel_that_is_quiet_is_reminded_of_nothing(bench: Bench) -> None:
+    bench.works.open_approvals["b1"] = (Approval(id="g1", build="b1", pipeline=PIPELINE, name="Ship"),)
+    await bench.see(running(number=412))
+    await bench.see(running(number=412, waiting=True))
+    before = bench.slack.posted
+    until = bench.clock() + timedelta(hours=9)
+    await bench.store.mutes.set(NewMute(team=TEAM, channel=CHANNEL, until=until, made_by="U1", made_at=NOW))
+    bench.clock.go(hours=2)
+    await bench.deliver()
+    assert bench.slack.posted == before
