@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.blocks.message import Message, actions, button, section, sections
-from bot.blocks.text import code, escape
+from bot.blocks.text import code, escape, when
 from bot.core.errors import UsageError
 from bot.core.policies import NO_SELF, Policy, parse_policy
 from bot.core.text import same_name
@@ -269,7 +269,7 @@ async def _show(context: Context) -> Answer:
         lines.append(f"Protected refs: {globs}")
     policies = [(policy, "the operator") for policy in context.services.access.policies]
     rows = await context.store.approvals.policies(context.team)
-    policies += [(policy_of_row(row), f"<@{row.set_by}>") for row in rows]
+    policies += [(policy_of_row(row), f"<@{row.set_by}> {when(row.set_at)}") for row in rows]
     lines += [f"Approvals of {code(policy.target)}: {policy.sentence} (set by {who})" for policy, who in policies]
     return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
 
