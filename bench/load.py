@@ -78,12 +78,12 @@ class _Sockets:
         data = self._parts.pop(number, b"") + self.by_number[number].recv(65536)
         if not data:
             raise ConnectionError("the server hung up")
-        head, found, body = data.partition(b"\r\n\r\n")
+        head, separator, body = data.partition(b"\r\n\r\n")
         length = 0
-        for line in head.lower().split(b"\r\n") if found else ():
+        for line in head.lower().split(b"\r\n") if separator else ():
             if line.startswith(b"content-length:"):
                 length = int(line[15:])
-        if not found or len(body) < length:
+        if not separator or len(body) < length:
             self._parts[number] = data
             return None
         return data

@@ -84,6 +84,25 @@ def serve_command(
     _run(work())
 
 
+@cli.command("forget")
+def forget_command(
+    team: Annotated[str, typer.Argument(help="The workspace's id, T….")],
+    user: Annotated[str, typer.Argument(help="The person's id, U….")],
+) -> None:
+    """Leave nothing of a person in the database."""
+    settings = _checked()
+
+    async def work() -> None:
+        store = await Store.open(settings.database_url, clock=clock.now)
+        try:
+            count = await store.forgetting.person(team, user)
+            out.print(f"{count} rows were deleted or changed.")
+        finally:
+            await store.close()
+
+    _run(work())
+
+
 @cli.command("migrate")
 def migrate_command() -> None:
     """Bring the database to the newest schema."""

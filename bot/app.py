@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import logging
 import os
 import secrets
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bot.blocks.notification import delivery_problem
@@ -23,10 +24,14 @@ from bot.connections import Connections, read_options
 from bot.core import clock
 from bot.core.backlog import Backlog
 from bot.core.errors import BotError, StoreError, UsageError
+from bot.http.budget import Purpose
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
+from bot.monitoring.budgets import SharedBudgets
 from bot.monitoring.poller import Pace, Poller
+from bot.monitoring.stopwatch import Stopwatch
 from bot.notifications.cards import Cards
+from bot.notifications.escalations import Escalations
 from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.options import Options
@@ -43,11 +48,14 @@ from bot.slack.socket_mode import SocketMode
 from bot.store import Store
 from bot.store.rows import NotificationRow
 from bot.web.app import WebDependencies, health_app, web_app
+from bot.web.feeds import Feeds
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
+from commands.chained import ChainedCommands
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
+from commands.followed_logs import FollowedLogs
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
 from commands.slack.app import AT_ONCE, BESIDE_ACKS, SlackApp
@@ -59,9 +67,16 @@ log = logging.getLogger(__name__)
 READY_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
+FOLLOWED_SECONDS = 5
 SCHEDULED_SECONDS = 10.0
+ESCALATE_SECONDS = 15.0
+SIGNALS_SECONDS = 15.0
 AGAIN_SECONDS = 3.0
 POLLER_LATE = timedelta(seconds=60)
+LAG_SECONDS = 0.5
+MEASURE_EACH = 30
+"""Each so many measurements of the lag, the inbox and the outbox are measured, too."""
+LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 POLL_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
 DELIVERY_BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
 """Seconds. A notification may wait half a minute for its build's details, so the library's default (10 at most) is too short."""
@@ -75,6 +90,12 @@ class Metrics:
     polls: Counter
     poll_seconds: Histogram
     delivery_seconds: Histogram
+    held: Counter
+    acks: Counter
+    given_up: Counter
+    loop_lag: Histogram
+    inbox_open: Gauge
+    outbox_age: Gauge
 
     @classmethod
     def make(cls) -> "Metrics":
@@ -90,6 +111,30 @@ class Metrics:
                 "buildbell_delivery_seconds",
                 "From the creation of a notification to its post.",
                 buckets=DELIVERY_BUCKETS,
+                registry=registry,
+            ),
+            Counter(
+                "buildbell_requests_held_total",
+                "Requests held back because little is left of a limit.",
+                ["system", "purpose"],
+                registry=registry,
+            ),
+            Counter("buildbell_acks_total", "Deliveries of Slack that were answered.", ["status"], registry=registry),
+            Counter(
+                "buildbell_notifications_given_up_total", "Notifications that Slack never took.", registry=registry
+            ),
+            Histogram(
+                "buildbell_loop_lag_seconds",
+                "How late the event loop wakes somebody who sleeps.",
+                buckets=LAG_BUCKETS,
+                registry=registry,
+            ),
+            Gauge(
+                "buildbell_inbox_open", "Deliveries of Slack that are not done, of all processes.", registry=registry
+            ),
+            Gauge(
+                "buildbell_outbox_age_seconds",
+                "How long the longest waiting notification is due, of all processes.",
                 registry=registry,
             ),
         )
@@ -186,6 +231,13 @@ class App:
             wake_outbox=self.outbox.wake,
             polled=self.metrics.polled,
         )
+        self.budgets = SharedBudgets(
+            store,
+            budgets=lambda: {**self.connections.budgets(), **sender.budgets()},
+            clock=now,
+            owner=owner,
+            held=self._held_back,
+        )
         self.services = Services(
             store=store,
             connections=self.connections,
@@ -231,9 +283,27 @@ class App:
             {
                 "prune": (PRUNE_SECONDS, self._prune),
                 "release": (RELEASE_SECONDS, self.outbox.release),
+                "signals": (
+                    SIGNALS_SECONDS,
+                    Stopwatch(
+                        store,
+                        clock=now,
+                        sees=lambda team, name: self.connections.serving(team, name) is not None,
+                        wake_outbox=self.outbox.wake,
+                    ).tick,
+                ),
+                "escalate": (
+                    ESCALATE_SECONDS,
+                    Escalations(store, clock=now, wake_outbox=self.outbox.wake).tick,
+                ),
                 "scheduled": (
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
+                ),
+                "followed logs": (FOLLOWED_SECONDS, FollowedLogs(self.services).tick),
+                "chained": (
+                    SCHEDULED_SECONDS,
+                    ChainedCommands(self.services, self.slack_app.deliver, self.inbox).tick,
                 ),
             }
         )
@@ -246,7 +316,7 @@ class App:
                 settings.slack_app_token.get_secret_value(),
                 session=network.session,
                 api_url=settings.slack_api_url,
-                dispatch=self.inbox.take,
+                dispatch=self._take,
             )
             if settings.slack_app_token.get_secret_value()
             else None
@@ -256,7 +326,7 @@ class App:
 
     def _web_dependencies(self) -> WebDependencies:
         return WebDependencies(
-            take=self.inbox.take,
+            take=self._take,
             signing_secrets=self.settings.signing_secrets,
             provider_of=self.connections.find,
             webhooks=self.webhooks,
@@ -269,7 +339,34 @@ class App:
             clock=self._now,
             oauth=self._oauth() if self.settings.by_oauth else None,
             installed=self._installed,
+            feeds=Feeds(
+                self.store, sees=lambda team, name: self.connections.get(team, name) is not None, clock=self._now
+            ),
         )
+
+    async def _take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Ack:
+        """Take a delivery of Slack, and count its ack."""
+        ack = await self.inbox.take(body, headers, fallback=fallback)
+        self.metrics.acks.labels(str(ack.status)).inc()
+        return ack
+
+    async def _measure(self) -> None:
+        """Measure the event loop's lag, and now and then how much is waiting, until cancelled."""
+        loop = asyncio.get_running_loop()
+        for number in itertools.count():
+            due = loop.time() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self.metrics.loop_lag.observe(max(loop.time() - due, 0.0))
+            if number % MEASURE_EACH == 0:
+                with contextlib.suppress(BotError):
+                    await self.measure_waiting()
+
+    async def measure_waiting(self) -> None:
+        """Set the metrics of what is waiting in the database."""
+        now = self._now()
+        oldest = await self.store.notifications.oldest_due(now)
+        self.metrics.outbox_age.set((now - oldest) / timedelta(seconds=1) if oldest else 0.0)
+        self.metrics.inbox_open.set(await self.store.inbox.count_open())
 
     async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Ack:
         team, enterprise = body.get("team") or {}, body.get("enterprise") or {}  # objects: the web has looked
@@ -298,6 +395,11 @@ class App:
         if row is not None and row.installed_by:
             with contextlib.suppress(SlackError):
                 await self.sender.post(team, row.installed_by, welcome(self.settings.command))
+
+    def _held_back(self, subject: str, purpose: Purpose, requests: int) -> None:
+        """Count requests that were held back; Slack's budgets are named by their method, others by their kind."""
+        kind = self.connections.kind(subject) or subject.partition(":")[0]
+        self.metrics.held.labels(kind, purpose.value).inc(requests)
 
     async def _database(self) -> str:
         await self.store.ping()
@@ -342,6 +444,7 @@ class App:
 
     async def _undelivered(self, notification: NotificationRow, exc: SlackError, drawn: Drawn | None) -> None:
         """Answer in another place if possible, pause links of an unreachable channel, and notify who made them, once."""
+        self.metrics.given_up.inc()
         url = Extra.of(notification.extra).response_url
         message = drawn.message if drawn is not None else None
         is_started = notification.event == Event.STARTED.value
@@ -380,7 +483,12 @@ class App:
     @asynccontextmanager
     async def listening(self, *, web: bool = True) -> AsyncIterator[None]:
         """Follow what other processes change, and Socket Mode where it is set (the web's business)."""
-        loops: list[Awaitable[None]] = [self.connections.run(), self.webhooks.run()]
+        loops: list[Awaitable[None]] = [
+            self.connections.run(),
+            self.webhooks.run(),
+            self.budgets.run(),
+            self._measure(),
+        ]
         if self.settings.slack_bot_token.get_secret_value() and not self.installs.single_team:
             loops.append(self._introduce())
         if self._socket is not None and web:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from bot.core.clock import Clock
 from bot.core.errors import BotError, NotAllowed, UsageError
+from bot.http.budget import Budgeted
 from bot.providers import PROVIDERS, open_provider
 from bot.providers.base.options import Options
 from bot.providers.base.provider import AnyProvider
@@ -156,6 +157,10 @@ class Connections:
             return self._configured[name]
         made = self._made.get(name)
         return made[2] if made else None
+
+    def budgets(self) -> dict[str, Budgeted]:
+        """Return the budget of each connection, by its name."""
+        return {name: provider.budget for name in self.names() if (provider := self.by_name(name)) is not None}
 
     def serving(self, team: str, name: str) -> AnyProvider | None:
         """Return a connection if a workspace's notifications may come from it.

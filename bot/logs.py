@@ -7,6 +7,7 @@ import structlog
 from structlog.types import EventDict, WrappedLogger
 
 from bot.core.text import clean_terminal
+from bot.core.tracing import current_trace
 from bot.security.masks import mask
 from bot.security.redaction import is_secret_name, redact
 
@@ -44,11 +45,20 @@ def _named(name: object, value: object) -> object:
     return _masked(value)
 
 
+def _traced(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Add the id of what the current task does."""
+    trace = current_trace()
+    if trace:
+        event.setdefault("trace", trace)
+    return event
+
+
 def set_up(level: str, form: str) -> None:
     """Send every logger of the process to one place in one form."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _traced,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]

@@ -1,6 +1,6 @@
 """Every command, in the order of the help text, and every form."""
 
-from commands.act import approve, cancel, erase, rebuild, reject, retry, run
+from commands.act import approve, cancel, chains, erase, hold, rebuild, reject, release, retry, run
 from commands.act.cancel_form import CancelForm
 from commands.act.decide_form import DecideForm
 from commands.act.run_form import RunForm
@@ -24,13 +24,45 @@ from commands.follow import (
 from commands.follow.mute_form import MuteForm, QuietForm
 from commands.follow.schedule_form import ScheduleForm
 from commands.follow.subscribe_form import SubscribeForm
-from commands.look import approvals, artifacts, changes, explain, issues, last, logs, show, stats, status, tests, why
+from commands.look import (
+    approvals,
+    artifacts,
+    changes,
+    explain,
+    issues,
+    jobs,
+    last,
+    logs,
+    queue,
+    show,
+    stats,
+    status,
+    tests,
+    why,
+)
 from commands.look import list as list_
-from commands.setup import access, audit, connect, disconnect, link, me, unlink, version, workflow
+from commands.setup import (
+    access,
+    audit,
+    connect,
+    disconnect,
+    export,
+    feeds,
+    import_config,
+    link,
+    me,
+    product,
+    unlink,
+    version,
+    workflow,
+)
 from commands.setup import help as help_
 from commands.setup.connect_form import ConnectForm
+from commands.setup.delete_forms import DeleteProductForm, DeleteWorkflowForm
+from commands.setup.import_form import ImportForm
 from commands.setup.link_form import LinkForm
 from commands.setup.me_form import MeForm
+from commands.setup.workflow_form import WorkflowForm
 
 REGISTRY = Registry(
     commands=(
@@ -38,6 +70,7 @@ REGISTRY = Registry(
         last.COMMAND,
         show.COMMAND,
         list_.COMMAND,
+        jobs.COMMAND,
         logs.COMMAND,
         tests.COMMAND,
         issues.COMMAND,
@@ -46,6 +79,7 @@ REGISTRY = Registry(
         changes.COMMAND,
         why.COMMAND,
         stats.COMMAND,
+        queue.COMMAND,
         explain.COMMAND,
         run.COMMAND,
         cancel.COMMAND,
@@ -54,6 +88,9 @@ REGISTRY = Registry(
         approve.COMMAND,
         reject.COMMAND,
         erase.COMMAND,
+        chains.COMMAND,
+        hold.COMMAND,
+        release.COMMAND,
         watch.COMMAND,
         unwatch.COMMAND,
         subscribe.COMMAND,
@@ -75,7 +112,11 @@ REGISTRY = Registry(
         me.COMMAND,
         access.COMMAND,
         audit.COMMAND,
+        feeds.COMMAND,
+        export.COMMAND,
+        import_config.COMMAND,
         workflow.COMMAND,
+        product.COMMAND,
         help_.COMMAND,
         version.COMMAND,
     ),
@@ -90,5 +131,9 @@ REGISTRY = Registry(
         LinkForm(),
         ConnectForm(),
         MeForm(),
+        WorkflowForm(),
+        DeleteWorkflowForm(),
+        DeleteProductForm(),
+        ImportForm(),
     ),
 )

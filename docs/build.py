@@ -38,6 +38,7 @@ CAPABILITIES: tuple[tuple[Capability, str], ...] = (
     (Capability.TESTS, "tests"),
     (Capability.ISSUES, "issues"),
     (Capability.COUNTS, "issue counts"),
+    (Capability.COMMITS, "compares commits"),
     (Capability.ARTIFACTS, "artifacts"),
     (Capability.DOWNLOAD, "download"),
     (Capability.ERASE, "erase"),

@@ -11,13 +11,19 @@ import stamina
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import bare_postgres_url, migrated_postgres, postgres_server, postgres_url
+from tests.watchdog import SECONDS, watched
 
 __all__ = ["bare_postgres_url", "migrated_postgres", "postgres_server", "postgres_url"]
 
 REPEATS = 3
 
-# No example is judged by the clock: a loaded machine is slow, not wrong.
-settings.register_profile("buildbell", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No example is judged by the clock: a loaded machine is slow, not wrong. In CI every run tries the same examples.
+settings.register_profile(
+    "buildbell",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,  # noqa: TID251 - no setting of the bot
+)
 settings.load_profile("buildbell")
 
 
@@ -53,6 +59,14 @@ def no_slack_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the Slack settings of whoever runs the tests."""
     for name in [name for name in os.environ if name.startswith("SLACK_")]:  # noqa: TID251 - to clear it
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_holds_the_event_loop() -> Iterator[None]:
+    """Fail where a step of the bot's tasks takes far longer than anything may: on a busy machine CPU time grows, too."""
+    with watched(2 * SECONDS) as held:
+        yield
+    assert not held, f"too long on the event loop: {held}"
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,14 @@ def test_every_provider_has_its_page_and_describes_its_options(kind: str) -> Non
     assert f'kind = "{kind}"' in page or f"`{kind}`" in page
 
 
+@pytest.mark.parametrize("kind", sorted(PROVIDERS))
+def test_every_provider_describes_what_its_lists_take(kind: str) -> None:
+    page = read(f"docs/providers/{kind}.md")
+    provider = PROVIDERS[kind]
+    missing = [name for name in (*provider.list_options, *provider.show_options) if f"`{name.rstrip('.')}" not in page]
+    assert not missing
+
+
 def test_readme_names_settings_that_exist() -> None:
     named = set(re.findall(r"`([A-Z]+_[A-Z_]+|HOST|PORT)`", read("README.md")))
     assert named

@@ -230,7 +230,7 @@ def seconds(work: Callable[[], object], tries: int) -> float:
 
 def grows_too_fast(run: Callable[[Any], object], made: Callable[[int], Any]) -> bool:
     """Whether the cost of `run` grows faster than its input; a cube is told at a size where it does not hang."""
-    for size in (LARGE // 64, LARGE // 16, LARGE // 4, LARGE):
+    for size in (LARGE // 64, LARGE // 32, LARGE // 16, LARGE // 8, LARGE // 4, LARGE // 2, LARGE):
         text = made(size)
         if seconds(lambda text=text: run(text), 1) > WORTH_A_LOOK_SECONDS:  # type: ignore[misc]
             break

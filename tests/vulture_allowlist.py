@@ -52,6 +52,8 @@ xcode_version
 mac_os_version
 mac_os_versions
 primary_repositories
+scm_provider
+pre_release_version
 
 # a closed list of Truto's
 UNIFIED

@@ -21,8 +21,10 @@ MOST = 50
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def artifacts_message(artifacts: Sequence[Artifact], *, build: Build, label: str) -> Message:
-    """Return the files a build left, with sizes; a link only where a browser may open it."""
+def artifacts_message(
+    artifacts: Sequence[Artifact], *, build: Build, label: str, none: str = "This build has none."
+) -> Message:
+    """Return the files a build left, with sizes; a link only where a browser may open it. `none` stands for no files."""
     title = f"Artifacts of {safe(called(build, label), 120)}"
     lines = [_artifact_line(artifact) for artifact in artifacts[:MOST]]
     if len(artifacts) > MOST:
@@ -31,7 +33,7 @@ def artifacts_message(artifacts: Sequence[Artifact], *, build: Build, label: str
         text=f"{title}: {plural(len(artifacts), 'file')}",
         blocks=(
             section(f"*{title}*{DOT}{plural(len(artifacts), 'file')}"),
-            *sections(lines),
+            *sections(lines or [none]),
             actions(link_button("Open", build.web_url)),
         ),
     )

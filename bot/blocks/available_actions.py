@@ -4,6 +4,7 @@ Buttons, menus and commands all ask here. A button only offers: whether the pers
 """
 
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from bot.core.models import Build, Conclusion
 
@@ -28,25 +29,34 @@ _ENDED = frozenset({"rebuild", "retry", "logs", "tests", "issues", "artifacts", 
 _DECISIONS = frozenset({"approve", "reject"})
 _NOT_RETRIED = frozenset({Conclusion.PASSED, Conclusion.SKIPPED, Conclusion.RETRIED})
 
-# The order of the buttons; the first few are visible, the rest are in the menu.
-_RUNNING = ("cancel", "watch", "logs", "mute", "issues", "settings")
-_WAITING = ("cancel", "watch", "logs", "mute", "settings")
-_RED = (
-    "logs",
-    "retry",
-    "claim",
-    "unclaim",
-    "rebuild",
-    "tests",
-    "issues",
-    "why",
-    "mute",
-    "artifacts",
-    "settings",
-    "erase",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ButtonOrder:
+    """The verbs under a build beside *Open*, the most useful first: buttons, and what stands in the menu behind them."""
+
+    buttons: tuple[str, ...]
+    menu: tuple[str, ...]
+
+    def offering(self, allowed: AbstractSet[str]) -> "ButtonOrder":
+        """Return the order without what a build does not offer; where it cannot be retried, *Rebuild* is in that place."""
+        stands_for = {"retry": "rebuild"} if "retry" not in allowed else {}
+        buttons = tuple(dict.fromkeys(stands_for.get(verb, verb) for verb in self.buttons))
+        return ButtonOrder(
+            buttons=tuple(verb for verb in buttons if verb in allowed),
+            menu=tuple(verb for verb in self.menu if verb in allowed and verb not in buttons),
+        )
+
+
+_RUNNING = ButtonOrder(buttons=("cancel", "watch"), menu=("logs", "mute", "issues", "settings"))
+_DECIDING = ButtonOrder(buttons=(), menu=("cancel", "watch", "logs", "mute", "settings"))
+_RED = ButtonOrder(
+    buttons=("logs", "retry", "claim", "unclaim"),
+    menu=("rebuild", "tests", "issues", "why", "mute", "artifacts", "settings", "erase"),
 )
-_GREEN = ("artifacts", "rebuild", "tests", "issues", "changes", "stats", "logs", "settings", "erase")
-_OTHER = ("rebuild", "retry", "logs", "artifacts", "tests", "issues", "settings", "erase")
+_GREEN = ButtonOrder(
+    buttons=("artifacts", "rebuild"), menu=("tests", "issues", "changes", "stats", "logs", "settings", "erase")
+)
+_OTHER = ButtonOrder(buttons=("rebuild", "retry", "logs"), menu=("artifacts", "tests", "issues", "settings", "erase"))
 
 
 def available_actions(
@@ -86,10 +96,15 @@ def available_actions(
     return frozenset(verbs | ALWAYS | {"watch"})
 
 
-def button_order(build: Build) -> tuple[str, ...]:
-    """Return the verbs that are buttons under a build in this state, the most useful first."""
+def button_order(build: Build, *, decides: bool = False) -> ButtonOrder:
+    """Return which verbs are buttons under a build in this state, and which stand in the menu.
+
+    `decides` says that the buttons of an approval stand above: of the others only *Open* is shown then.
+
+    A verb that the build does not offer leaves its place empty: what belongs into the menu never moves up.
+    """
     if not build.completed:
-        return _WAITING if build.waiting else _RUNNING
+        return _DECIDING if decides else _RUNNING
     if build.conclusion is None:
         return _OTHER
     if build.conclusion.is_red:

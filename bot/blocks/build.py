@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.blocks.buttons import build_buttons
+from bot.blocks.buttons import build_buttons, command
+from bot.blocks.details import detail_lines
 from bot.blocks.lines import (
     NO_FACTS,
+    NO_FACTS_OF_ANY,
     Facts,
     approval_lines,
     build_line,
@@ -19,19 +21,19 @@ from bot.blocks.lines import (
     jobs_line,
     lines_of,
     note_lines,
+    outcome_line,
     progress_line,
-    raw_state_line,
     spelled,
     worst,
 )
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
-from bot.blocks.text import bold, code, escape, link, mark, markup, mention, plural, safe
-from bot.core.models import Approval, Build
+from bot.blocks.text import DOT, bold, code, escape, link, mark, markup, mention, plural, safe
+from bot.core.models import Approval, Build, BuildKey
 
 __all__ = ["build_card", "build_line", "build_list", "commit_list", "short_card"]
 
 
-def build_card(
+def build_card(  # noqa: PLR0913 - all but the build are named, and each is one thing a line needs
     build: Build,
     *,
     label: str,
@@ -45,15 +47,16 @@ def build_card(
     note: str | None = None,
     watched: bool = False,
     facts: Facts = NO_FACTS,
+    with_details: bool = False,
 ) -> Message:
     """Return the live card of a build in whatever state it is.
 
     `actions` are the verbs to offer. `headline` is the sentence of line 2 (who started it, what replaced it), `note`
-    one more below; both are plain text unless they are `Markup`. `usual_seconds` draws the ten cells while it runs.
+    one more below; both are plain text unless they are `Markup`. `with_details` adds what else the system reports of it. `usual_seconds` draws the ten cells while it runs.
     """
     state_mark = mark(build)
     if build.completed:
-        middle = lines_of(counts_line(build.issues), raw_state_line(build))
+        middle = counts_line(build.issues)
     else:
         middle = lines_of(jobs_line(build), progress_line(build, usual_seconds=usual_seconds, now=now, facts=facts))
     questions = (
@@ -63,8 +66,10 @@ def build_card(
     )
     body = lines_of(
         markup(headline) if headline else "",
+        outcome_line(build),
         commit_line(build, starter=facts.starter, says_starter=not headline),
         middle,
+        *(detail_lines(build) if with_details else ()),
         *questions,
         *note_lines(facts),
         markup(note, 500) if note else "",
@@ -116,6 +121,16 @@ def short_card(build: Build, *, label: str, starter: str = "", pointer: str = "s
     return Message(text=spoken, blocks=(section(line),))
 
 
+def signal_over(build: Build, *, label: str, headline: str, pointer: str = "") -> Message:
+    """Return what is left of a card that said what was unusual about a running build: one line, now that it is over."""
+    state_mark = mark(build)
+    told = safe(headline.partition(" — ")[0], 200)
+    more = f", {pointer}" if pointer else ""
+    line = f"{told} → {state_mark.shape} {escape(state_mark.word)} {link(build.web_url, called(build, label))}{more}"
+    spoken = f"{safe(called(build, label))}: {told}, then {escape(state_mark.word)}{more}"
+    return Message(text=spoken, blocks=(section(line),))
+
+
 def build_list(
     builds: Sequence[Build],
     *,
@@ -124,9 +139,28 @@ def build_list(
     now: datetime,
     footer: str | None = None,
     more_command: str | None = None,
+    facts: Mapping[BuildKey, Facts] = NO_FACTS_OF_ANY,
 ) -> Message:
-    """Return builds one a line, in the order given. `labels` names pipelines by (connection, pipeline)."""
-    lines = [build_line(build, label=_label(build, labels), now=now) for build in builds]
+    """Return builds one a line, in the order given.
+
+    `labels` names pipelines by (connection, pipeline); `facts` holds what the bot knows beside the builds. Where builds
+    of one pipeline are of several kinds (a repository's workflows behind Truto, the jobs that are builds of an old
+    GitLab), each line names its own.
+    """
+    workflows: dict[tuple[str, str], set[str | None]] = {}
+    for build in builds:
+        workflows.setdefault((build.connection, build.pipeline), set()).add(build.workflow or build.name)
+    several = {pipeline for pipeline, names in workflows.items() if len(names) > 1}
+    lines = [
+        build_line(
+            build,
+            label=_label(build, labels),
+            now=now,
+            facts=facts.get(build.key, NO_FACTS),
+            says_workflow=(build.connection, build.pipeline) in several,
+        )
+        for build in builds
+    ]
     spoken_lines = [build_words(build, label=_label(build, labels)) for build in builds[:3]]
     blocks: list[Block] = [section(bold(title)), *sections(lines or ["No builds."])]
     if footer:
@@ -144,6 +178,7 @@ def commit_list(
     connection_labels: Mapping[str, str],
     now: datetime,
     footer: str | None = None,
+    facts: Mapping[BuildKey, Facts] = NO_FACTS_OF_ANY,
 ) -> Message:
     """Return the builds of one commit as one card: a row for each system, its builds below."""
     systems: dict[str, list[Build]] = {}
@@ -153,7 +188,10 @@ def commit_list(
     for connection, mine in systems.items():
         shown = worst(mine)
         rows.append(f"{shown.shape} {bold(connection_labels.get(connection, connection), 60)}")
-        rows += [f"      {build_line(build, label=_label(build, labels), now=now)}" for build in mine]
+        rows += [
+            f"      {build_line(build, label=_label(build, labels), now=now, facts=facts.get(build.key, NO_FACTS))}"
+            for build in mine
+        ]
     known = next((build for build in builds if build.subject), None)
     about = commit_line(known) if known else code(sha[:7])
     counted = f"{plural(len(builds), 'build')} of {safe(sha[:7])}"
@@ -167,6 +205,55 @@ def commit_list(
         blocks=blocks,
         attached=(*sections(rows), *small),
         colour=worst(builds).colour,
+    )
+
+
+def commit_card(
+    builds: Sequence[Build],
+    *,
+    labels: Mapping[tuple[str, str], str],
+    connection_labels: Mapping[str, str],
+    now: datetime,
+    reason: str = "",
+    offers: bool = True,
+) -> Message:
+    """Return the card of one commit: a row for each of its builds (one at least), and one verdict.
+
+    While one of them is not over, there is no verdict: the card says how many are.
+    """
+    known = next((build for build in builds if build.subject), builds[0])
+    sha = safe((known.commit or "")[:7])
+    open_builds = [build for build in builds if not build.completed]
+    red = [build for build in builds if build.conclusion is not None and build.conclusion.is_red]
+    shown = worst(open_builds or builds)
+    ref = f"{DOT}{code(known.ref, 80)}" if known.ref else ""
+    if open_builds:
+        verdict = f"{len(builds) - len(open_builds)} of {plural(len(builds), 'build')} ended"
+    elif red:
+        verdict = f"{len(red)} of {plural(len(builds), 'build')} failed"
+    else:
+        verdict = f"{plural(len(builds), 'build')}: {escape(shown.word.lower())}"
+    rows = []
+    for build in builds:
+        system = safe(connection_labels.get(build.connection, build.connection), 60)
+        rows.append(f"{build_line(build, label=_label(build, labels), now=now)}{DOT}{system}")
+    words = [build_words(build, label=_label(build, labels)) for build in builds[:5]]
+    buttons = [
+        button(f"{words_of_verb}: {_label(build, labels)}"[:70], command(verb, build))
+        for build in red[:2]
+        for verb, words_of_verb in (("logs", "Logs"), ("claim", "I'm on it"))
+    ]
+    on = f" on {safe(known.ref, 80)}" if known.ref else ""
+    return Message(
+        text=". ".join([f"{escape(shown.word)}: {sha}{on}", verdict, *words]),
+        blocks=(section(f"{shown.shape} *{escape(shown.word.upper())}*  {code(sha)}{ref}"),),
+        attached=(
+            section(lines_of(f"*{verdict}*", commit_line(known))),
+            *sections(rows),
+            *((actions(*buttons),) if buttons and offers else ()),
+            *((context(f"Posted because {markup(reason)}"),) if reason else ()),
+        ),
+        colour=shown.colour,
     )
 
 

@@ -50,16 +50,16 @@ def build_buttons(
     approvals: Sequence[Approval] = (),
     watched: bool = False,
 ) -> tuple[Block, ...]:
-    """Return the rows of buttons under a build: each approval's own, then Open, at most three more, the rest in `⋯`."""
+    """Return the rows of buttons under a build: each approval's own, then Open, the build's buttons, the rest in `⋯`."""
     if build.conclusion is Conclusion.RETRIED:
         return (actions(link_button("Open", build.web_url)),)
     deciding = _approval_rows(build, approvals, allowed=allowed, attempt_no=attempt_no)
-    offered = [
-        _offer(verb, build, attempt_no=attempt_no, watched=watched) for verb in button_order(build) if verb in allowed
-    ]
-    visible = 3 if build.completed or not deciding else 2
-    shown = [button(label, words) for label, words in offered[:visible]]
-    row = actions(link_button("Open", build.web_url), *shown, menu(offered[visible : visible + 5]))
+    order = button_order(build, decides=bool(deciding)).offering(allowed)
+    shown, rest = (
+        [_offer(verb, build, attempt_no=attempt_no, watched=watched) for verb in verbs]
+        for verbs in (order.buttons, order.menu)
+    )
+    row = actions(link_button("Open", build.web_url), *(button(label, words) for label, words in shown), menu(rest[:5]))
     return (*deciding, row)
 
 

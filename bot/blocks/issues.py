@@ -59,6 +59,7 @@ def _issue_line(issue: Issue, shape: str) -> str:
     if place and issue.line is not None:
         place += f":{issue.line}"
     shown = link(redact(issue.url), place or "see it", 120) if clean_url(issue.url) and issue.url else ""
-    where = shown or (code(place, 120) if place else "")
+    location = shown or (code(place, 120) if place else "")
     message = safe(failure_words(issue.message, 250, job=issue.job) or "no message", 250)
-    return DOT.join(part for part in (f"{shape} {message}", where, safe(issue.job, 60) if issue.job else "") if part)
+    about = [safe(words, 60) for words in (issue.category, issue.job) if words]
+    return DOT.join(part for part in (f"{shape} {message}", location, *about) if part)

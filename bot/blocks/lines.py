@@ -1,9 +1,10 @@
 """The lines that cards, notifications and lists share: each takes a build and gives one line of mrkdwn."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from bot.blocks.text import (
     DOT,
@@ -24,7 +25,7 @@ from bot.blocks.text import (
     since,
     when,
 )
-from bot.core.models import Approval, Build, Conclusion, IssueCounts, Starter, Status, Transition, Trigger
+from bot.core.models import Approval, Build, BuildKey, Conclusion, IssueCounts, Starter, Status, Transition, Trigger
 from bot.core.text import clean_message
 from bot.security.redaction import redact
 
@@ -36,6 +37,29 @@ _TRIGGERS = {
     Trigger.WEB: "manually",
 }
 _SHORT_CODE = re.compile(r":[a-z0-9_+-]{1,40}:")
+_WORD_BREAK = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SAME_WORDS = {
+    Conclusion.PASSED: frozenset(
+        {"", "passed", "success", "successful", "succeeded", "complete", "completed", "finished"}
+    ),
+    Conclusion.FAILED: frozenset({"", "failed", "failure", "complete", "completed", "finished"}),
+    Conclusion.CANCELLED: frozenset({"", "cancelled", "canceled", "aborted", "stopped", "complete", "completed"}),
+    Conclusion.TIMEOUT: frozenset({"", "timed out", "timedout", "timeout"}),
+    Conclusion.SKIPPED: frozenset({"", "skipped", "not run", "not built"}),
+    Conclusion.RETRIED: frozenset({"", "retried"}),
+    Conclusion.PARTIAL: frozenset({"", "partial", "partially succeeded"}),
+}
+"""The systems' own words that say no more than ours do."""
+_OWN_WORDS = {
+    "errored": "the system could not carry it out (errored)",
+    "error": "the system could not carry it out (error)",
+    "startup failure": "it could not start",
+    "unauthorized": "whoever started it has no access to what it needs (unauthorized)",
+    "stale": "the system gave it up as stale",
+    "waiting failed": "it failed while it waited for a step to be unblocked",
+    "unstable": "unstable (tests failed)",
+}
+"""The systems' own words that say more than ours, for a reader who does not know the system."""
 _OPEN_WORDS = frozenset({Status.QUEUED.value, Status.IN_PROGRESS.value})
 GAP = "    "
 _JOB_WORDS = (
@@ -74,6 +98,7 @@ class Facts:
 
 
 NO_FACTS = Facts()
+NO_FACTS_OF_ANY: Mapping[BuildKey, Facts] = MappingProxyType({})
 
 
 def note_lines(facts: Facts) -> list[str]:
@@ -96,9 +121,16 @@ def called(build: Build, label: str) -> str:
     return f"{label} #{number}" if number is not None else label
 
 
+def ref_words(build: Build) -> str:
+    """Return what was built; of a pull request with known branches its number and both: `#7 dark → main`."""
+    if build.pull_request and build.branch and build.target_branch:
+        return f"{safe(f'#{build.pull_request}', 20)} {code(build.branch, 80)} → {code(build.target_branch, 80)}"
+    return code(build.ref, 80) if build.ref else ""
+
+
 def first_line(build: Build, *, label: str, mark: Mark) -> Markup:
     """Return line 1: shape and word, the pipeline and number as a link, the branch."""
-    where = f"{DOT}{code(build.ref, 80)}" if build.ref else ""
+    where = f"{DOT}{ref_words(build)}" if build.ref else ""
     return Markup(f"{mark.shape} *{escape(mark.word.upper())}*  {link(build.web_url, called(build, label))}{where}")
 
 
@@ -227,6 +259,16 @@ def progress_line(build: Build, *, usual_seconds: float | None, now: datetime, f
     return f"{bar}  {duration(elapsed)} (usually {roughly(usual_seconds)}){beyond}"
 
 
+def run_seconds(build: Build, facts: Facts = NO_FACTS) -> float | None:
+    """Return how long a build ran, without the time it waited for people; None where that is unknown."""
+    return None if build.seconds is None else max(build.seconds - facts.approval_seconds, 0.0)
+
+
+def approval_wait(facts: Facts) -> str:
+    """Return how long a build waited for people, or an empty text."""
+    return f"waited {duration(facts.approval_seconds)} for approval" if facts.approval_seconds >= 1 else ""
+
+
 def closing_line(
     build: Build,
     *,
@@ -238,13 +280,14 @@ def closing_line(
 ) -> str:
     """Return line 6: duration, waits, attempt, the system, and when."""
     parts: list[str] = []
-    if build.completed and build.seconds is not None:
+    ran = run_seconds(build, facts)
+    if build.completed and ran is not None:
         usually = f" (usually {roughly(usual_seconds)})" if usual_seconds else ""
-        parts.append(f"{duration(max(build.seconds - facts.approval_seconds, 0.0))}{usually}")
+        parts.append(f"{duration(ran)}{usually}")
     if build.waited_seconds is not None and build.waited_seconds >= 1:
         parts.append(f"waited {duration(build.waited_seconds)}")
-    if facts.approval_seconds >= 1:
-        parts.append(f"waited {duration(facts.approval_seconds)} for approval")
+    if waited := approval_wait(facts):
+        parts.append(waited)
     attempt = max(attempt_no, build.attempt or 1)
     if attempt > 1:
         parts.append(f"attempt {attempt}")
@@ -273,23 +316,78 @@ def approval_lines(approval: Approval) -> list[str]:
     return lines
 
 
-def raw_state_line(build: Build) -> str:
-    """Return the system's own word where ours do not cover it."""
+MINOR_DETAILS = frozenset(
+    {
+        "artifacts",
+        "build id",
+        "committed",
+        "creator's address",
+        "failing since",
+        "id at the CI system",
+        "name",
+        "pull request's repository",
+        "scheduled",
+        "source",
+        "started by",
+        "started by a",
+        "triggered by a step of",
+        "workflow",
+    }
+)
+"""What else CI systems report of a build that only `show` shows: too small for a card, or a person's address."""
+
+
+def details_line(build: Build) -> str:
+    """Return what else the CI system reports of a build: `TestFlight: build 42 (2.1.0), processing`. Empty where nothing."""
+    shown = {name: text for name, text in build.details.items() if name not in MINOR_DETAILS}
+    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in shown.items())
+
+
+def outcome_line(build: Build) -> str:
+    """Return what the system says of a build beyond our word for its state: `Cancelled: superseded by a newer build`.
+
+    Empty where it says no more. A reason goes before the system's own word for the state.
+    """
     if build.completed and build.conclusion is None and build.raw_state:
         return f"The system calls it {code(build.raw_state, 60)}"
-    return ""
+    own_word = _plain_word(build.raw_state or "") if build.completed and build.conclusion else ""
+    if build.conclusion and own_word in _SAME_WORDS[build.conclusion]:
+        own_word = ""
+    reason = failure_words(build.reason, 200) if build.reason else ""
+    if not reason or _plain_word(reason) == own_word:
+        reason = _OWN_WORDS.get(own_word, own_word)
+    if not reason:
+        return ""
+    word = mark(build).word
+    if reason.lower().startswith(word.lower()):
+        return f"{escape(word)} {safe(reason[len(word) :].lstrip(' :,-'), 200)}".rstrip()
+    return f"{escape(word)}: {safe(reason, 200)}"
 
 
-def build_line(build: Build, *, label: str, now: datetime) -> str:
-    """Return a build on one line of mrkdwn: shape, word, name, branch, subject, issues, and how long ago or how far."""
+def _plain_word(text: str) -> str:
+    """Return a system's word for a state as words: `startup_failure` and `startupFailure` are `startup failure`."""
+    return " ".join(_WORD_BREAK.sub(" ", text).replace("_", " ").replace("-", " ").lower().split())
+
+
+def build_line(build: Build, *, label: str, now: datetime, facts: Facts = NO_FACTS, says_workflow: bool = False) -> str:
+    """Return a build on one line of mrkdwn: shape, word, name, branch, subject, issues, and how long ago or how far.
+
+    The time that it waited for people (`facts`) stands apart from the time it ran.
+    """
     state_mark = mark(build)
+    workflow = (build.workflow or build.name) if says_workflow else None
     if build.completed:
-        ran = [duration(build.seconds)] if build.seconds is not None else []
-        times = [*ran, when(build.completed_at)] if build.completed_at else ran
+        ran = run_seconds(build, facts)
+        times = [
+            duration(ran) if ran is not None else "",
+            approval_wait(facts),
+            when(build.completed_at) if build.completed_at else "",
+        ]
     else:
-        times = [line] if (line := progress_line(build, usual_seconds=None, now=now)) else []
+        times = [progress_line(build, usual_seconds=None, now=now, facts=facts)]
     parts = [
         f"{state_mark.shape} *{escape(state_mark.word)}*  {link(build.web_url, called(build, label), 120)}",
+        safe(workflow, 60) if workflow else "",
         code(build.ref, 60) if build.ref else "",
         safe(build.subject, 60) if build.subject else "",
         counts_words(build.issues),
@@ -311,6 +409,18 @@ def failure_words(message: str, limit: int, *, job: str | None = None) -> str:
     line = one_line(redact(clean_message(message, 4 * limit + 1000)), limit)
     shorter = line.removeprefix(f"{job}: ") if job else line
     return shorter or line
+
+
+def failure_text(message: str, limit: int, *, job: str | None = None, most: int = 3) -> list[str]:
+    """Return the first lines of an error's message that say something, as raw text, each cleaned and its secrets masked.
+
+    Secrets are masked before the lines are taken apart: a key may go over several of them.
+    """
+    cleaned = redact(clean_message(message, most * (4 * limit + 1000)))
+    lines = [line for text in cleaned.splitlines() if (line := one_line(text, limit))][:most]
+    if lines and job:
+        lines[0] = lines[0].removeprefix(f"{job}: ") or lines[0]
+    return lines
 
 
 def lines_of(*lines: str) -> str:

@@ -1,6 +1,6 @@
 """What a channel reads when a pipeline is linked to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from bot.blocks.lines import lines_of
@@ -14,7 +14,7 @@ _PRESETS: tuple[tuple[str, str, Literal["primary"] | None], ...] = (
 )
 
 
-def link_confirmation(
+def link_confirmation(  # noqa: PLR0913 - all are named, and each is one thing the message says
     *,
     name: str,
     pipeline: str,
@@ -27,12 +27,14 @@ def link_confirmation(
     enabled: bool = True,
     trouble: str = "",
     again: bool = False,
+    same_repository: Sequence[str] = (),
     command: str = "/build",
 ) -> Message:
     """Return what a channel gets of a pipeline from now on, and the buttons that narrow it.
 
     `name` is how people type it here, `target` the words for commands. `would` says how many posts each preset (`all`,
     `edges`, `failures`) would have made in the last seven days; `trouble` why its builds could not be read yet.
+    `same_repository` names what else builds the same repository here, on other systems.
     """
     done = "is linked here already" if again else "is linked to this channel"
     by = f" by {mention(user)}" if user and not again else ""
@@ -46,6 +48,10 @@ def link_confirmation(
         "It is disabled at the CI system, so it builds nothing for now." if not enabled else "",
         f"⚠ I could not read its builds yet: {safe(redact(trouble), 300)}" if trouble else "",
     )
+    if same_repository:
+        names = ", ".join(safe(other, 60) for other in same_repository[:3])
+        body = lines_of(body, f"{names} here builds the same repository: both can share one card for each commit.")
+    together = [button("One card per commit", f"subscribe {target} --group commit")] if same_repository else []
     narrower = [
         button(
             words + (f" ({would[preset]} in 7 days)" if preset in would else ""),
@@ -58,7 +64,7 @@ def link_confirmation(
         text=f"{safe(pipeline, 120)} {done}{by}. This channel gets a post for every finished build{on}",
         blocks=(
             section(body),
-            actions(*narrower, button("Status", f"status {target}"), button("Unlink", f"unlink {target}")),
+            actions(*narrower, *together, button("Status", f"status {target}"), button("Unlink", f"unlink {target}")),
             context(
                 f"{code(f'{command} subscribe')} changes what is posted{DOT}{code(f'{command} help')} shows what I can do"
             ),

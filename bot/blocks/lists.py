@@ -19,7 +19,7 @@ from bot.security.redaction import redact
 MOST = 50
 
 
-def _listing(
+def listing(
     title: str,
     lines: Sequence[str],
     *,
@@ -66,7 +66,7 @@ def pipelines_message(
     ]
     fitting = f" like {safe(pattern, 60)}" if pattern else ""
     behind = [f"⚠ {bold(name, 80)}: {safe(redact(why), 200)}" for name, why in (troubles or {}).items()]
-    return _listing(
+    return listing(
         f"Pipelines{fitting}", lines, none="none found", total=total, more_command=more_command, small=behind
     )
 
@@ -88,7 +88,7 @@ def links_message(rows: Sequence[tuple[str, str, str, str, bool, str]], *, chann
         for connection, pipeline, name, events, default, quiet in rows
     ]
     where = safe(f"#{channel_name}", 80) if channel_name else "this channel"
-    return _listing(f"Linked to {where}", lines, none="nothing yet; paste a page's URL after `link`")
+    return listing(f"Linked to {where}", lines, none="nothing yet; paste a page's URL after `link`")
 
 
 def connections_message(rows: Sequence[tuple[str, str, str | None]]) -> Message:
@@ -105,7 +105,7 @@ def connections_message(rows: Sequence[tuple[str, str, str | None]]) -> Message:
         )
         for name, label, error in rows
     ]
-    return _listing("Connections", lines, none="none; an admin adds one with `connect`")
+    return listing("Connections", lines, none="none; an admin adds one with `connect`")
 
 
 def branches_message(
@@ -124,4 +124,4 @@ def branches_message(
         )
         for ref in refs
     ]
-    return _listing(f"Branches of {safe(label, 120)}", lines, none="none found", more_command=more_command)
+    return listing(f"Branches of {safe(label, 120)}", lines, none="none found", more_command=more_command)

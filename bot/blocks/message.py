@@ -6,7 +6,7 @@ https://docs.slack.dev/reference/block-kit/blocks
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bot.blocks.text import clean_url, clip, cut, one_line, plural, visible
@@ -22,12 +22,21 @@ MENU_COMMAND = 150
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What is posted: `text` for notifications and screen readers, `blocks` above, `attached` beside a coloured edge."""
+    """What is posted: `text` for notifications and screen readers, `blocks` above, `attached` beside a coloured edge.
+
+    `fallback` stands for `blocks` that hold charts or sortable tables, where those are not taken.
+    """
 
     text: str
     blocks: tuple[Block, ...] = ()
     attached: tuple[Block, ...] = ()
     colour: str | None = None
+    fallback: tuple[Block, ...] = ()
+
+    @property
+    def simple(self) -> "Message":
+        """Return the message without charts and sortable tables: with its `fallback`, where it has one."""
+        return replace(self, blocks=self.fallback, fallback=()) if self.fallback else self
 
     def payload(self) -> dict[str, Any]:
         """Return text, blocks and attachments, all three always: an edit must replace whatever stood there before."""

@@ -1,6 +1,7 @@
 """The messages of notifications: a build ended, an approval waits, a CI system is out of reach."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import assert_never
@@ -8,6 +9,7 @@ from typing import assert_never
 from bot.blocks.buttons import build_buttons
 from bot.blocks.lines import (
     NO_FACTS,
+    NO_FACTS_OF_ANY,
     Facts,
     approval_lines,
     build_line,
@@ -16,12 +18,13 @@ from bot.blocks.lines import (
     commit_line,
     commit_words,
     counts_line,
-    failure_words,
+    details_line,
+    failure_text,
     first_line,
     lines_of,
     note_lines,
+    outcome_line,
     progress_line,
-    raw_state_line,
     spelled,
     step_name,
     worst,
@@ -55,7 +58,7 @@ from bot.blocks.text import (
 from bot.blocks.text import (
     since as elapsed,
 )
-from bot.core.models import NO_RESULT, Approval, Build, Change, Conclusion, Issue, RefKind, Status, Transition
+from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Change, Conclusion, Issue, RefKind, Status, Transition
 from bot.security.redaction import redact
 
 SUMMARY_LINES = 40
@@ -68,6 +71,21 @@ class Counts(Enum):
     PENDING = "pending"
     UNAVAILABLE = "unavailable"
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What failed first in a build, how many more failures there are, and how often it fails where it is flaky.
+
+    `flaky_of` is (times it failed, results looked through) on `ref`, where the same commit passed as well.
+    """
+
+    first: Issue | None = None
+    more: int = 0
+    flaky_of: tuple[int, int] | None = None
+    ref: str = ""
+
+
+NO_FAILURES = Failures()
 
 _COUNTS_WORDS = {Counts.READ: "", Counts.PENDING: "_counting issues …_", Counts.UNAVAILABLE: "Counts not available"}
 
@@ -82,13 +100,13 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     now: datetime,
     actions: frozenset[str] = frozenset(),
     attempt_no: int = 1,
-    first_failure: Issue | None = None,
-    more_failures: int = 0,
+    failures: Failures = NO_FAILURES,
     late: bool = False,
     repeated: bool = False,
     mention: str | None = None,
     counts: Counts = Counts.READ,
     corrected: str = "",
+    standing: str = "",
     rerun: Build | None = None,
     rerun_no: int = 1,
     facts: Facts = NO_FACTS,
@@ -97,7 +115,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
 
     `reason` says why it was posted (plain text or `Markup`), `mention` is the Slack id of whoever is mentioned.
     `late` marks one that comes after later ones, `repeated` one that may stand in the channel already. `corrected` is
-    the build whose late end changed line 2. `rerun` is the build as its present attempt, the `rerun_no`-th, runs: the
+    the build whose late end changed line 2, `standing` what has become of its branch since (it ends line 2). `rerun` is the build as its present attempt, the `rerun_no`-th, runs: the
     buttons are about that one then.
     """
     warned = transition.delta(build.issues, "warnings") or 0
@@ -105,14 +123,18 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     if transition.change is Change.FIXED and not transition.is_rerun and not transition.is_outdated:
         state_mark = Mark(word="Fixed", shape=state_mark.shape, emoji=state_mark.emoji, colour=state_mark.colour)
     sentence = sentence_of(transition, build, cancelled_by=facts.cancelled_by)
+    outcome = outcome_line(build)
+    if standing:
+        sentence = Markup(f"{sentence}{DOT}{markup(standing)}")
     addressee = f"{DOT}{mentioned(mention)}" if mention else ""
     behind = f"{DOT}reported late" if late else ""
     body = lines_of(
         f"*{sentence}*{addressee}{behind}",
+        outcome if outcome != sentence and not facts.cancelled_by else "",
         commit_line(build, starter=facts.starter),
         counts_line(build.issues, transition) or _COUNTS_WORDS[counts],
-        _failure_line(first_failure, more_failures),
-        raw_state_line(build),
+        *_failure_lines(failures),
+        details_line(build),
         *note_lines(facts),
     )
     small = closing_line(
@@ -212,27 +234,40 @@ def _neither(build: Build, cancelled_by: str) -> Markup:
     if build.conclusion is Conclusion.CANCELLED and cancelled_by:
         return Markup(f"Cancelled by {mentioned(cancelled_by)}")
     if build.conclusion in NO_RESULT:
-        return Markup(mark(build).word)
+        return Markup(outcome_line(build) or mark(build).word)
     if build.conclusion is None:
         return Markup("Ended in a state that counts as neither passed nor failed")
     return Markup("No earlier result to compare with")
 
 
-def _failure_line(failure: Issue | None, more: int) -> str:
-    """Return line 5: the first failure, cleaned and masked, and how many more there are."""
-    rest = f"{DOT}+{more} more" if more > 0 else ""
+def _failure_lines(failures: Failures) -> list[str]:
+    """Return line 5: the first failure on up to three lines, cleaned and masked, and how many more there are."""
+    failure, rest = failures.first, f"{DOT}+{failures.more} more" if failures.more > 0 else ""
     if failure is None:
-        return rest.removeprefix(DOT)
+        return [rest.removeprefix(DOT)] if rest else []
     place = failure.file or ""
     if place and failure.line is not None:
         place += f":{failure.line}"
     job = step_name(failure.job) if failure.job else ""
     named = STEP.join(safe(part, 90) for part in (job, place) if part)
-    words = step_name(failure_words(failure.message, 200, job=failure.job))
+    first, *below = failure_text(failure.message, 200, job=failure.job) or [""]
+    words = step_name(first)
     message = safe(words.removeprefix(f"{job}: ") if job else words, 200) or "no message"
     target = clean_url(failure.url)
     seen = f"{DOT}{link(redact(target), 'see it')}" if target else ""
-    return f"✕ {named} — {message}{seen}{rest}" if named else f"✕ {message}{seen}{rest}"
+    return [
+        f"✕ {named} — {message}{seen}{rest}" if named else f"✕ {message}{seen}{rest}",
+        *(f"      {safe(line, 200)}" for line in below),
+        *_flaky_line(failures),
+    ]
+
+
+def _flaky_line(failures: Failures) -> list[str]:
+    if failures.flaky_of is None:
+        return []
+    failed, results = failures.flaky_of
+    where = f" on {code(failures.ref, 80)}" if failures.ref else ""
+    return [f"Flaky: failed {failed} of the last {results}{where}, and the same commit passed"]
 
 
 def summary_notification(
@@ -243,6 +278,7 @@ def summary_notification(
     reason: str = "",
     repeated: bool = False,
     happened: str = "finished while I was away",
+    facts: Mapping[BuildKey, Facts] = NO_FACTS_OF_ANY,
 ) -> Message:
     """Return one message for several builds, in the order given; `happened` ends its title: what they have in common."""
     first_builds = builds[:SUMMARY_LINES]
@@ -250,7 +286,7 @@ def summary_notification(
         (build, labels.get((build.connection, build.pipeline), build.name or build.pipeline)) for build in first_builds
     ]
     title = f"{plural(len(builds), 'build')} {happened}"
-    lines = [build_line(build, label=label, now=now) for build, label in named]
+    lines = [build_line(build, label=label, now=now, facts=facts.get(build.key, NO_FACTS)) for build, label in named]
     if len(builds) > len(first_builds):
         lines.append(f"… {len(builds) - len(first_builds)} more")
     small = [f"Posted because {markup(reason)}"] if reason else []
@@ -357,6 +393,50 @@ def decided_notification(build: Build, lines: Sequence[str], *, label: str) -> M
     return Message(
         text=". ".join((spelled(build, label=label, word=mark(build).word), *lines)),
         blocks=(section("\n".join((title, *lines))), actions(link_button("Open", build.web_url))),
+    )
+
+
+def red_standing(streak: int, since: int | None) -> Markup:
+    """Return how a red branch stands, for the end of line 2: `now 3rd in a row, since #409`."""
+    return Markup(f"now {ordinal(streak)} in a row{f', since #{since}' if since is not None else ''}")
+
+
+def green_again(number: int | None, red_seconds: float | None) -> Markup:
+    """Return that a branch that was red is green again, for the end of line 2."""
+    by = f" with #{number}" if number is not None else ""
+    after = f" after {duration(red_seconds)}" if red_seconds is not None else ""
+    return Markup(f"back to green{by}{after}")
+
+
+NEW_BREAKAGE = Markup("something else broke")
+
+
+def escalation_notification(
+    build: Build,
+    *,
+    label: str,
+    red_seconds: float,
+    streak: int,
+    claimed_by: str = "",
+    mention: str | None = None,
+    actions: frozenset[str] = frozenset(),
+) -> Message:
+    """Return the call for somebody to look after a branch that has been red for a while.
+
+    `claimed_by` is who is on it all the same, `mention` who is called; both are Slack ids.
+    """
+    who = f"{mentioned(claimed_by)} is on it" if claimed_by else "nobody is on it"
+    builds = f"{plural(streak, 'failure')} in a row"
+    ref = f"{code(build.ref, 80)} of " if build.ref else ""
+    line = f"{ref}{bold(label, 120)} has been red for {duration(red_seconds)}, {builds}, and {who}"
+    call = f"{mentioned(mention)}, can you look at it?" if mention else ""
+    words = f"{safe(build.ref, 80)} of " if build.ref else ""
+    text = f"{words}{safe(label, 120)} has been red for {duration(red_seconds)}, {builds}, and {who}"
+    return Message(
+        text=f"{text}. {call}" if call else text,
+        blocks=(section(f"✕ {line}"),),
+        attached=(*((section(call),) if call else ()), *build_buttons(build, allowed=actions)),
+        colour=RED,
     )
 
 

@@ -72,8 +72,22 @@ def _block(block: Mapping[str, Any], command: str) -> str:
             return "\n".join(_rich(element) for element in block["elements"])
         case "input":
             return f"{block['label']['text']}: {_element(block['element'], command)}"
+        case "data_table":
+            return "\n".join((block["caption"], *(" | ".join(cell["text"] for cell in row) for row in block["rows"])))
+        case "data_visualization":
+            return _chart(block)
         case kind:
             return f"({kind})"
+
+
+def _chart(block: Mapping[str, Any]) -> str:
+    """Return a chart's values, a line for each category."""
+    series = block["chart"]["series"]
+    lines = (
+        f"{category}: " + ", ".join(f"{each['name']} {each['data'][place]['value']:g}" for each in series)
+        for place, category in enumerate(block["chart"]["axis_config"]["categories"])
+    )
+    return "\n".join((block["title"], *lines))
 
 
 def _text(element: Mapping[str, Any]) -> str:

@@ -1,13 +1,13 @@
 """How the pipelines of a channel stand: the answer people want most, and what `/build` alone gives."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.blocks.lines import build_line, build_words, jobs_line, lines_of
+from bot.blocks.lines import NO_FACTS, Facts, build_line, build_words, jobs_line, lines_of
 from bot.blocks.message import Block, Message, actions, button, context, divider, link_button, menu, section
-from bot.blocks.text import AMBER, BLUE, DOT, GREEN, GREY, RED, bold, code, mark, plural, safe, when
-from bot.core.models import Build, Conclusion, Ref, RefKind, Status, spoken
+from bot.blocks.text import AMBER, BLUE, DOT, GREEN, GREY, RED, Markup, bold, code, mark, plural, safe, when
+from bot.core.models import Build, BuildKey, Conclusion, Ref, RefKind, Status, spoken
 
 MOST_ROWS = 15
 MOST_OPEN = 4
@@ -19,7 +19,8 @@ FAVOURITE = "★ Add to my Home"
 class StatusRow:
     """One linked pipeline. `recent` are finished builds, newest first; `green_at` is when it last ended green.
 
-    `open` are the unfinished builds, `actions` the verbs to offer, `paused_reason` why the link says nothing now.
+    `open` are the unfinished builds, `actions` the verbs to offer, `paused_reason` why the link says nothing now,
+    `facts` what the bot knows beside the builds, `holds` who keeps others from starting its builds, as clauses.
     """
 
     label: str
@@ -32,6 +33,12 @@ class StatusRow:
     green_at: datetime | None = None
     paused_reason: str | None = None
     actions: frozenset[str] = frozenset()
+    holds: tuple[Markup, ...] = ()
+    facts: Mapping[BuildKey, Facts] = field(default_factory=dict)
+
+    def line(self, build: Build, now: datetime) -> str:
+        """Return one of the row's builds on a line."""
+        return build_line(build, label=self.label, now=now, facts=self.facts.get(build.key, NO_FACTS))
 
 
 def status_message(channel_name: str, rows: Sequence[StatusRow], now: datetime) -> Message:
@@ -81,21 +88,22 @@ def status_text(row: StatusRow, now: datetime) -> str:
         if count
     ]
     title = bold(row.label, 120) + (f"{DOT}{code(row.branch, 80)}" if row.branch else "")
-    listed = [_open_line(build, row.label, now) for build in row.open[:MOST_OPEN]]
+    listed = [_open_line(build, row, now) for build in row.open[:MOST_OPEN]]
     if len(row.open) > MOST_OPEN:
         listed.append(f"… {len(row.open) - MOST_OPEN} more open")
     return lines_of(
         title + (f"{DOT}{', '.join(counts)}" if counts else ""),
         f"⏸ paused: {safe(row.paused_reason, 200)}" if row.paused_reason else "",
+        *(f"🔒 on hold: {hold}" for hold in row.holds),
         *listed,
-        build_line(last, label=row.label, now=now) if last else "No finished build yet",
+        row.line(last, now) if last else "No finished build yet",
         _health(row, last),
     )
 
 
-def _open_line(build: Build, label: str, now: datetime) -> str:
+def _open_line(build: Build, row: StatusRow, now: datetime) -> str:
     jobs = jobs_line(build)
-    return build_line(build, label=label, now=now) + (f"{DOT}{jobs}" if jobs else "")
+    return row.line(build, now) + (f"{DOT}{jobs}" if jobs else "")
 
 
 def _health(row: StatusRow, last: Build | None) -> str:

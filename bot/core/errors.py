@@ -93,6 +93,10 @@ class RateLimited(ProviderError):
         self.retry_after = retry_after
 
 
+class BudgetSpent(RateLimited):
+    """We hold a request back, so that what is left of the vendor's limit serves what comes first. Nothing was sent."""
+
+
 class Unavailable(ProviderError):
     """No answer, or a fault on the other side. `acted` says that a request may have taken effect all the same."""
 

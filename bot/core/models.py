@@ -13,7 +13,7 @@ from typing import Self
 from typing_extensions import override
 
 from bot.core.errors import UsageError
-from bot.core.text import clean_message, clean_name, composed, step_name, valid
+from bot.core.text import clean_message, clean_name, composed, folded, step_name, valid
 
 
 class Status(StrEnum):
@@ -191,7 +191,8 @@ class Build:
     `id` is what the provider's calls take, `number` what people say. `attempt` counts attempts where the system
     does. `raw_state` is the vendor's own word, `reason` what it says beyond our conclusion (`errored`, `cancelled by a
     newer build`). `waiting` says that an approval is open. `jobs` counts jobs by the words of `Status` and `Conclusion`.
-    `details` is what else the vendor reports, by a plain name: coverage, runner, stage.
+    `details` is what else the vendor reports, by a plain name: coverage, runner, stage. `rebuilt_from` is the id of the
+    build of the same pipeline that this one was made from, where the system tells.
     """
 
     connection: str
@@ -227,6 +228,7 @@ class Build:
     issues: IssueCounts = field(default_factory=IssueCounts)
     jobs: Mapping[str, int] | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    rebuilt_from: str | None = None
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
@@ -267,12 +269,15 @@ class Build:
     def history_ref(self) -> Ref | None:
         """Return the ref whose history this build belongs to, or None where it belongs to none.
 
-        A pull request's build never belongs to a branch, whatever its branch is called; a fork's build that names no
-        pull request belongs to none. A build without any ref has no history.
+        This is the one rule about forks. A pull request's build never belongs to a branch, whatever its branch is called,
+        and where a fork's pull request names no number, to nothing. Systems that do not tell where a commit comes from
+        still tell that a pull request triggered the build: a fork can build here in no other way, so an unknown origin
+        is a push to our own repository only where no pull request is named as the cause. A build without any ref has no
+        history.
         """
         if self.pull_request:
             return Ref(kind=RefKind.PULL_REQUEST, name=self.pull_request)
-        if self.from_fork:
+        if self.from_fork or self.trigger is Trigger.MERGE_REQUEST:
             return None
         if self.tag:
             return Ref(kind=RefKind.TAG, name=self.tag)
@@ -308,28 +313,44 @@ class BuildKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A part of a build: a GitLab job, an Xcode Cloud action, a Jenkins stage."""
+    """A part of a build: a GitLab job, an Xcode Cloud action, a Jenkins stage.
+
+    `key` is the name that the pipeline's file gives the step. `variant` distinguishes jobs of one name: a matrix's
+    values, a part of a parallel job. `runner` is the machine or agent that took it, `runnable_at` when it was ready for
+    one. `tolerated` says that its failure does not make the build fail. `retried` says that another attempt took its
+    place: the one whose id is `replaced_by`, where the system says so. `details` is what else the vendor reports.
+    """
 
     id: str
     build: str
     pipeline: str
     name: str
+    key: str | None = None
+    variant: str | None = None
     stage: str | None = None
     status: Status = Status.QUEUED
     conclusion: Conclusion | None = None
     raw_state: str | None = None
     tolerated: bool = False
     retried: bool = False
+    replaced_by: str | None = None
+    attempt: int | None = None
     reason: str | None = None
+    runner: str | None = None
     issues: IssueCounts = field(default_factory=IssueCounts)
     created_at: datetime | None = None
+    runnable_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
     web_url: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
+        if self.details:
+            object.__setattr__(self, "details", {name: clean_name(text) for name, text in self.details.items()})
         _clean(self, step_name, "name", "stage")
+        _clean(self, clean_name, "key", "variant", "runner", "raw_state")
         _clean(self, clean_message, "reason")
 
     @property
@@ -338,6 +359,28 @@ class Job:
         if self.started_at is None or self.completed_at is None:
             return None
         return max((self.completed_at - self.started_at) / timedelta(seconds=1), 0.0)
+
+    @property
+    def waited_seconds(self) -> float | None:
+        """Return how long the job waited for a runner: from when it was ready, else from when it was made."""
+        ready_at = self.runnable_at or self.created_at
+        if ready_at is None or self.started_at is None:
+            return None
+        return max((self.started_at - ready_at) / timedelta(seconds=1), 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit of a repository. `author` is a name."""
+
+    sha: str
+    subject: str = ""
+    author: str = ""
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Clean and cut what others wrote."""
+        _clean(self, clean_name, "subject", "author")
 
 
 class IssueKind(StrEnum):
@@ -359,12 +402,13 @@ class Issue:
     file: str | None = None
     line: int | None = None
     url: str | None = None
+    category: str | None = None
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
         _clean(self, clean_message, "message")
         _clean(self, step_name, "job")
-        _clean(self, clean_name, "file")
+        _clean(self, clean_name, "file", "category")
 
 
 class Outcome(StrEnum):
@@ -474,6 +518,7 @@ class StartRequest:
     message: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     requested_by: str | None = None
+    requested_by_email: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -491,23 +536,80 @@ class StartTarget:
     also: tuple[str, ...] = ()
 
 
+class FilterField(StrEnum):
+    """What lists of builds are narrowed by, as people type it after `--`."""
+
+    BRANCH = "branch"
+    COMMIT = "commit"
+    STATE = "state"
+    BY = "by"
+    SINCE = "since"
+    UNTIL = "until"
+    FINISHED_SINCE = "finished-since"
+    FINISHED_UNTIL = "finished-until"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildFilter:
     """Which builds of a pipeline to list, newest first. Providers filter at the vendor where they can, else here.
 
-    `branch` lists the branch's own builds: those of pull requests, forks and tags are left out.
+    `branch` lists the branch's own builds: those of pull requests, forks and tags are left out. `states` are our words
+    or the vendor's. `by` are names, e-mail addresses or logins of who started a build or wrote its commit, any of which
+    fits; words of a name are enough. `since` and `until` are about when a build was made, `finished_since` and
+    `finished_until` about its end; the later bound is excluded. `options` are what else the vendor's list takes, by the
+    names in `Provider.list_options`.
     """
 
     branch: str | None = None
     commit: str | None = None
     states: frozenset[str] = frozenset()
+    by: frozenset[str] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+    finished_since: datetime | None = None
+    finished_until: datetime | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
     limit: int = 30
+
+    @property
+    def fields(self) -> frozenset[FilterField]:
+        """Return what the list is narrowed by."""
+        values = {
+            FilterField.BRANCH: self.branch,
+            FilterField.COMMIT: self.commit,
+            FilterField.STATE: self.states,
+            FilterField.BY: self.by,
+            FilterField.SINCE: self.since,
+            FilterField.UNTIL: self.until,
+            FilterField.FINISHED_SINCE: self.finished_since,
+            FilterField.FINISHED_UNTIL: self.finished_until,
+        }
+        return frozenset(name for name, value in values.items() if value)
+
+    def is_past(self, build: Build) -> bool:
+        """Return whether a newest-first list holds nothing more that passes, once it has come to this build."""
+        made_at = build.created_at or build.started_at
+        return self.since is not None and made_at is not None and made_at < self.since
+
+    def lacks(self, build: Build) -> bool:
+        """Return whether a listed build leaves out what this filter asks of it, so that it has to be read singly."""
+        by_end = self.finished_since or self.finished_until
+        return bool(
+            (by_end and build.completed and build.completed_at is None)
+            or (self.by and build.triggered_by is None and build.author is None)
+        )
 
     def admits(self, build: Build) -> bool:
         """Return whether a build passes. A short SHA matches the start of a commit."""
         if self.branch is not None and not self._is_of_branch(build, self.branch):
             return False
         if self.commit is not None and not (build.commit or "").startswith(self.commit.lower()):
+            return False
+        if self.by and not self._is_by_one_of(build):
+            return False
+        if not _lies_within(build.created_at or build.started_at, self.since, self.until):
+            return False
+        if not _lies_within(build.completed_at, self.finished_since, self.finished_until):
             return False
         if not self.states:
             return True
@@ -518,10 +620,23 @@ class BuildFilter:
             words.add("blocked")
         return bool(words & self.states)
 
+    def _is_by_one_of(self, build: Build) -> bool:
+        author = build.author or Person()
+        names = (build.triggered_by, author.name, author.email, author.login)
+        words = [frozenset(folded(name).split()) for name in names if name]
+        return any(frozenset(folded(part).split()) <= named for part in self.by for named in words)
+
     @staticmethod
     def _is_of_branch(build: Build, branch: str) -> bool:
         ref = build.history_ref
         return ref is not None and ref.kind is RefKind.BRANCH and composed(ref.name) == composed(branch)
+
+
+def _lies_within(at: datetime | None, since: datetime | None, until: datetime | None) -> bool:
+    """Return whether a time lies between two bounds; one that is not known lies within none."""
+    if since is None and until is None:
+        return True
+    return at is not None and (since is None or at >= since) and (until is None or at < until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import msgspec
 from bot.core.acting import begin_act
 from bot.core.clock import Clock
 from bot.core.errors import UnexpectedResponse
+from bot.http.budget import Budgeted, Purpose
 from bot.http.errors import MapError, no_explanation
 from bot.http.paging import NextPage, follow, link_next
 from bot.http.quota import Quota, ReadQuota, no_quota
@@ -81,6 +82,15 @@ class ApiClient:
     def requests(self) -> int:
         """Return how many requests were sent."""
         return self._sender.requests
+
+    @property
+    def budget(self) -> Budgeted:
+        """Return the account's budget, which processes share."""
+        return self._sender
+
+    def wait(self, purpose: Purpose) -> float:
+        """Return the seconds until a request for a purpose may go out."""
+        return self._sender.wait(purpose)
 
     def url(self, path: str, query: Query | None = None) -> str:
         """Return the address of a path (or a whole address as it is) with a query. Lists repeat their name."""

@@ -3,10 +3,13 @@
 import asyncio
 import base64
 import binascii
+import logging
 import math
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from types import ModuleType
@@ -14,15 +17,20 @@ from types import ModuleType
 import httpx
 
 from bot.core.clock import Clock
-from bot.core.errors import AuthFailed, ProviderError, RateLimited, Unavailable, UnexpectedResponse
+from bot.core.errors import AuthFailed, BudgetSpent, ProviderError, RateLimited, Unavailable, UnexpectedResponse
+from bot.http.budget import Budget, BudgetState, Purpose, current_purpose
 from bot.http.errors import MapError, error_of, plain
 from bot.http.quota import LONGEST_WAIT_SECONDS, Quota, ReadQuota
 from bot.http.reply import Reply
 from bot.http.transport import TIMEOUT
 
+log = logging.getLogger(__name__)
+
 ANSWER_BYTES = 16 * 1024 * 1024
 LONGEST_PATIENCE_SECONDS = 15.0
 ATTEMPTS = 3
+LEARN_FROM_CALLS = 60
+"""Requests a minute below which a refusal says nothing of ours: somebody else has used up the account's limit."""
 REDIRECTS = 5
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 _SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie", re.IGNORECASE)
@@ -42,7 +50,8 @@ class RequestSender:
     """Sends the requests of one account, and maps every fault to one of `bot.core.errors`.
 
     At most `concurrency` requests are under way at once. Credentials and `headers` go to the origin of `base_url` and to
-    those in `credential_origins`, and to no other. While a vendor's wait lasts (`not_before`) nothing is sent.
+    those in `credential_origins`, and to no other. While a vendor's wait lasts (`not_before`) nothing is sent; what is
+    not for a command is also held back (BudgetSpent) where little is left of the account's budget.
     """
 
     def __init__(
@@ -63,6 +72,7 @@ class RequestSender:
         self.quota: Quota | None = None
         self.not_before: datetime | None = None
         self.requests = 0
+        self.budget = Budget(least_calls=LEARN_FROM_CALLS)
         self.origin = origin_of(httpx.URL(base_url))
         self._client = client
         self._clock = clock
@@ -105,7 +115,12 @@ class RequestSender:
         self.refuse_while_limited(waited)
         async with self.stream(method, url, headers, body) as response:
             reply = await self._read_whole(response, cap)
-        self.quota = self._read_quota(reply.headers, self._clock()) or self.quota
+        self._note_quota(reply)
+        log.log(
+            logging.DEBUG if method in SAFE_METHODS else logging.INFO,
+            "a request to a CI system",
+            extra={"provider": self.provider, "method": method, "path": httpx.URL(url).path, "status": reply.status},
+        )
         if reply.status in accept:
             return reply
         if reply.status != httpx.codes.NOT_MODIFIED and not 200 <= reply.status < 300:
@@ -119,6 +134,42 @@ class RequestSender:
             )
         return reply
 
+    def _note_quota(self, reply: Reply) -> None:
+        now = self._clock()
+        quota = self._read_quota(reply.headers, now)
+        if quota is None:
+            return
+        self.quota = quota
+        left = (quota.resets_at - now) / timedelta(seconds=1) if quota.resets_at else None
+        self.budget.report(now.timestamp(), limit=quota.limit, remaining=quota.remaining, resets_in=left)
+
+    @property
+    def held(self) -> Counter[Purpose]:
+        """How many requests were held back, by purpose."""
+        return self.budget.held
+
+    def state(self) -> BudgetState:
+        """Return what this process knows of the account's budget, the vendor's wait included."""
+        now = self._clock()
+        left = (self.not_before - now) / timedelta(seconds=1) if self.not_before else 0.0
+        return replace(self.budget.state(now.timestamp()), pause=max(left, 0.0))
+
+    def learn(self, others: Iterable[BudgetState]) -> None:
+        """Take over what other processes know; a vendor's wait is theirs and ours."""
+        now = self._clock()
+        states = list(others)
+        pause = max((state.pause - state.age for state in states), default=0.0)
+        if pause > 0:
+            until = now + timedelta(seconds=pause)
+            self.not_before = until if self.not_before is None else max(self.not_before, until)
+        self.budget.learn(now.timestamp(), [replace(state, pause=0.0) for state in states])
+
+    def wait(self, purpose: Purpose) -> float:
+        """Return the seconds until a request for a purpose may go out, as far as is known."""
+        now = self._clock()
+        left = (self.not_before - now) / timedelta(seconds=1) if self.not_before else 0.0
+        return max(left, self.budget.wait(now.timestamp(), purpose))
+
     async def refusal_of(self, response: httpx.Response) -> ProviderError:
         """Return the error for the answer to a read that came as a stream."""
         return self._refusal(await self._read_whole(response, ANSWER_BYTES), "GET")
@@ -130,10 +181,23 @@ class RequestSender:
             wait = timedelta(seconds=min(error.retry_after, LONGEST_WAIT_SECONDS))
             until = self._clock() + wait
             self.not_before = until if self.not_before is None else max(self.not_before, until)
+            self.budget.refuse(self._clock().timestamp())
         return error
 
     def refuse_while_limited(self, waited: datetime | None) -> None:
-        """Raise RateLimited while the vendor wants quiet, but not to who has slept until `waited` already."""
+        """Raise RateLimited while the vendor wants quiet, but not to who has slept until `waited` already.
+
+        Raises BudgetSpent for what is to leave the rest of the budget to others.
+        """
+        purpose = current_purpose()
+        wait = self.budget.wait(self._clock().timestamp(), purpose)
+        if wait > 0:
+            self.budget.held[purpose] += 1
+            raise BudgetSpent(
+                f"{self.provider}'s request limit is nearly used up; I keep the rest for commands for {math.ceil(wait)} s.",
+                provider=self.provider,
+                retry_after=wait,
+            )
         if self.not_before is None:
             return
         left = (self.not_before - self._clock()) / timedelta(seconds=1)
@@ -204,6 +268,7 @@ class RequestSender:
         auth: httpx.Auth | None,
     ) -> httpx.Response:
         self.requests += 1
+        self.budget.spend(self._clock().timestamp())
         try:
             request = self._client.build_request(method, url, headers=headers, content=body, timeout=TIMEOUT)
             return await self._client.send(request, auth=auth, stream=True, follow_redirects=False)
@@ -303,6 +368,8 @@ def _same_place(before: httpx.URL, after: httpx.URL) -> bool:
 
 
 def _patience(exc: Exception) -> float | bool:
+    if isinstance(exc, BudgetSpent):
+        return False
     if isinstance(exc, RateLimited):
         return max(exc.retry_after, 0.05) if exc.retry_after <= LONGEST_PATIENCE_SECONDS else False
     return isinstance(exc, Unavailable)

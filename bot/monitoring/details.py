@@ -1,18 +1,16 @@
 """Read what a finished attempt's notification shows beside its result: issue counts, first failures, earlier builds."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-import msgspec
-
 from bot.blocks.text import clip
 from bot.core.clock import Clock
-from bot.core.errors import NotFound, ProviderError
+from bot.core.errors import NotFound, ProviderError, RateLimited
 from bot.core.models import (
+    NO_RESULT,
     Build,
     BuildFilter,
     BuildKey,
@@ -20,16 +18,19 @@ from bot.core.models import (
     Issue,
     IssueCounts,
     IssueKind,
-    Outcome,
     RefKind,
-    TestCase,
 )
+from bot.core.signatures import signature
+from bot.core.workflows import upload_details
+from bot.http.budget import Purpose
 from bot.monitoring.recorder import Recorder
+from bot.notifications.failures import failing_tests, in_order, known_before, pack_failures
 from bot.notifications.notification import Extra
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
+from bot.security.redaction import redact
 from bot.store import Store
-from bot.store.rows import AttemptRow
+from bot.store.rows import AttemptRow, NewFailure
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +39,14 @@ DETAILS_SECONDS = 20.0
 HISTORY_SECONDS = 8.0
 """Both end before the lease of the attempt does."""
 MOST_TRIES = 3
-FAILURES_KEPT = 3
-MESSAGE_CHARACTERS = 2000
+SIGNATURES_KEPT = 20
+SIGNATURE_MESSAGE = 300
 EARLIER_BUILDS = 20
 RECENT = timedelta(minutes=10)
-KINDS = (IssueKind.TEST_FAILURE, IssueKind.ERROR)
 SHARE_LEFT = 0.2
+LATER = timedelta(seconds=20)
+WANTED_FOR = timedelta(minutes=15)
+"""How long after its end a build's details are waited for where requests are short."""
 
 
 class Details:
@@ -61,7 +64,7 @@ class Details:
         """Read and store the details of a claimed attempt; what fails is tried again twice, then given up.
 
         Costs what the provider's `counts` and `issues` cost, and one listing where the ref has no history yet. Where
-        the connection's quota is nearly spent, the attempt waits for another time, and is given up in the end.
+        the connection's budget is nearly spent, the attempt waits, and is given up a quarter of an hour after its end.
         """
         provider = self._provider_of(attempt.connection)
         key = BuildKey(connection=attempt.connection, pipeline=attempt.pipeline, id=attempt.build)
@@ -70,26 +73,71 @@ class Details:
             await self._store.attempts.give_up_counts(attempt.id or 0)
             return
         build = entry[0]
-        if _is_short_of_requests(provider):
-            await self._try_later(attempt, "the quota is nearly spent")
+        wait = self._wait(provider)
+        if wait > 0:
+            await self._postpone(attempt, wait)
             return
         if attempt.counts_tries <= 1:
             await self._read_history(provider, build, attempt)
         try:
             async with asyncio.timeout(DETAILS_SECONDS):
                 counts = await self._counts(provider, build)
-                failures = await self._failures(provider, build, counts)
+                failures = await self._failures(provider, build, counts, attempt)
+        except RateLimited as exc:
+            await self._postpone(attempt, exc.retry_after)
+            return
         except (ProviderError, TimeoutError) as exc:
             await self._try_later(attempt, str(exc), final=isinstance(exc, NotFound))
             return
+        await self._store.failures.add(failure_rows(attempt, failures))
         await self._store.attempts.set_counts(
             key,
             attempt.attempt_no,
             counts,
             self._clock(),
-            failures=msgspec.json.encode(failures[:FAILURES_KEPT]).decode() if failures else "",
+            failures=pack_failures(failures),
             failures_total=len(failures),
         )
+        await self._read_uploads(provider, build, attempt)
+
+    async def _read_uploads(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:
+        """Read what a build handed to an app store, after its notification was released; a failure is only logged.
+
+        Costs what the provider's `uploads` costs.
+        """
+        if not provider.can(Capability.UPLOADS) or build.conclusion in NO_RESULT:
+            return
+        try:
+            async with asyncio.timeout(DETAILS_SECONDS):
+                uploads = await provider.uploads(build.pipeline, build.id)
+        except (ProviderError, TimeoutError) as exc:
+            log.info("uploads of a build could not be read", extra={"connection": build.connection, "why": str(exc)})
+            return
+        if uploads:
+            await self._store.attempts.set_details(
+                build.key, attempt.attempt_no, upload_details(uploads), self._clock()
+            )
+
+    def _wait(self, provider: AnyProvider) -> float:
+        """Return the seconds until details may be read: nothing of the last fifth of a quota is spent on them."""
+        quota = provider.quota
+        left = 0.0
+        if quota is not None and quota.limit > 0 and quota.remaining < quota.limit * SHARE_LEFT:
+            until = quota.resets_at - self._clock() if quota.resets_at else LATER
+            left = until / timedelta(seconds=1)
+        return max(provider.wait(Purpose.COUNTS), left, 0.0)
+
+    async def _postpone(self, attempt: AttemptRow, seconds: float) -> None:
+        """Wait for the connection's budget, which is no try; what would be read too late to be news is given up."""
+        now = self._clock()
+        due_at = now + max(timedelta(seconds=seconds), LATER)
+        if due_at > attempt.seen_at + WANTED_FOR:
+            log.info(
+                "details of a build are not read: too few requests are left", extra={"connection": attempt.connection}
+            )
+            await self._store.attempts.give_up_counts(attempt.id)
+            return
+        await self._store.attempts.postpone_counts(attempt.id, due_at)
 
     async def _try_later(self, attempt: AttemptRow, reason: str, *, final: bool = False) -> None:
         log.info("details of a build could not be read", extra={"connection": attempt.connection, "why": reason})
@@ -101,32 +149,40 @@ class Details:
             return build.issues
         return await provider.counts(build)
 
-    async def _failures(self, provider: AnyProvider, build: Build, counts: IssueCounts) -> Sequence[Issue]:
-        """Return what failed, tests first. A failing test says more than the exit status of the job that ran it.
+    async def _failures(
+        self, provider: AnyProvider, build: Build, counts: IssueCounts, attempt: AttemptRow
+    ) -> Sequence[Issue]:
+        """Return what failed, tests first, new failures before those of the result before.
 
-        Costs what `issues` costs, and what `tests` costs where the issues name no test and some may have failed.
+        A failing test says more than the exit status of the job that ran it. Costs what `issues` costs, and what `tests`
+        costs where the issues name no test and some may have failed.
         """
         if build.conclusion is None or not build.conclusion.is_red:
             return ()
         issues: Sequence[Issue] = ()
         if provider.can(Capability.ISSUES):
-            with contextlib.suppress(ProviderError):
+            try:
                 issues = await provider.issues(build.pipeline, build.id)
+            except RateLimited:
+                raise
+            except ProviderError as exc:
+                log.info("issues could not be read", extra={"connection": build.connection, "why": str(exc)})
         if not any(issue.kind is IssueKind.TEST_FAILURE for issue in issues) and counts.test_failures != 0:
             issues = (*await self._failed_tests(provider, build), *issues)
-        failures = [
-            replace(issue, message=clip(issue.message, MESSAGE_CHARACTERS)) for issue in issues if issue.kind in KINDS
-        ]
-        return sorted(failures, key=lambda issue: KINDS.index(issue.kind))
+        ref = build.history_ref
+        history = await self._store.attempts.of_ref(build.connection, build.pipeline, ref) if ref is not None else []
+        return in_order(issues, known_before(attempt, history))
 
     async def _failed_tests(self, provider: AnyProvider, build: Build) -> Sequence[Issue]:
         if not provider.can(Capability.TESTS):
             return ()
         try:
             tests = await provider.tests(build.pipeline, build.id)
+        except RateLimited:
+            raise
         except ProviderError:
             return ()
-        return [_issue_of(test) for test in tests if test.outcome is Outcome.FAILED]
+        return failing_tests(tests)
 
     async def _read_history(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:
         """List earlier builds of a ref that has no history in the store, so that its first notification is right.
@@ -165,13 +221,27 @@ class Details:
         await self._store.notifications.correct(extras, self._clock())
 
 
-def _issue_of(test: TestCase) -> Issue:
-    """Return a failing test as an issue: its full name, then why it failed."""
-    name = f"{test.class_name}.{test.name}" if test.class_name else test.name
-    message = f"{name} — {test.message}" if test.message else name
-    return Issue(kind=IssueKind.TEST_FAILURE, message=message, file=test.file)
-
-
-def _is_short_of_requests(provider: AnyProvider) -> bool:
-    quota = provider.quota
-    return quota is not None and quota.limit > 0 and quota.remaining < quota.limit * SHARE_LEFT
+def failure_rows(attempt: AttemptRow, failures: Sequence[Issue]) -> list[NewFailure]:
+    """Return what is remembered of how an attempt failed: each signature once, the first twenty."""
+    rows: dict[str, NewFailure] = {}
+    for issue in failures:
+        if len(rows) < SIGNATURES_KEPT:
+            recognised = signature(issue)
+            rows.setdefault(
+                recognised,
+                NewFailure(
+                    connection=attempt.connection,
+                    pipeline=attempt.pipeline,
+                    build=attempt.build,
+                    attempt_no=attempt.attempt_no,
+                    number=attempt.number,
+                    commit_sha=attempt.commit_sha,
+                    ref_kind=attempt.ref_kind,
+                    ref_name=attempt.ref_name,
+                    signature=recognised,
+                    message=clip(redact(issue.message), SIGNATURE_MESSAGE),
+                    job=issue.job or "",
+                    at=attempt.completed_at,
+                ),
+            )
+    return list(rows.values())

@@ -16,6 +16,8 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError, ProviderError, RateLimited
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.core.tasks import Tasks
+from bot.core.tracing import traced
+from bot.http.budget import Purpose, spending
 from bot.http.quota import Quota
 from bot.monitoring.catalogue import Catalogue
 from bot.monitoring.details import LEASE_SECONDS as DETAILS_LEASE_SECONDS
@@ -178,7 +180,9 @@ class Poller:
                 await self._store.polling.ensure(*target, now=self._clock())
 
     async def _refresh_catalogue(self) -> None:
-        if await self._catalogue.refresh():
+        with spending(Purpose.COUNTS):
+            is_changed = await self._catalogue.refresh()
+        if is_changed:
             self._wake_outbox()
 
     async def _look_up(self, connection: str) -> AnyProvider | None:
@@ -187,8 +191,9 @@ class Poller:
         return provider if provider is not None or self._find is None else await self._find(connection)
 
     async def _read_details(self, attempt: AttemptRow) -> None:
-        await self._look_up(attempt.connection)
-        await self._details.read(attempt)
+        with spending(Purpose.COUNTS):
+            await self._look_up(attempt.connection)
+            await self._details.read(attempt)
         self._wake_outbox()
 
     async def settle(self) -> None:
@@ -199,7 +204,8 @@ class Poller:
         """Poll one claimed target: what webhook events named, and the whole where that is due."""
         self._polling.add(poll_target.id or 0)
         try:
-            await self._poll(poll_target)
+            with traced(f"p{poll_target.id}-{poll_target.fence}"):
+                await self._poll(poll_target)
         except asyncio.CancelledError:
             # A stop: whoever starts next need not wait for the lease to end.
             now = self._clock()
@@ -214,10 +220,10 @@ class Poller:
         if provider is None:
             await self._gone(poll_target, started)
             return
-        before = provider.requests
         try:
-            async with asyncio.timeout(POLL_SECONDS):
-                changes = await self._read_changes(poll_target, provider, started)
+            with spending(Purpose.POLL) as spent:
+                async with asyncio.timeout(POLL_SECONDS):
+                    changes = await self._read_changes(poll_target, provider, started)
         except TimeoutError:
             await self._failed(poll_target, provider, f"{provider.label} took longer than {POLL_SECONDS:.0f} s.", None)
             return
@@ -233,8 +239,8 @@ class Poller:
             return
         now = self._clock()
         polled = changes.cursor is not None or poll_target.poll_at <= started
-        spent = provider.requests - before
-        seconds = pause_seconds(self._pace, busy=bool(watched.unfinished), quota=provider.quota, spent=spent, now=now)
+        is_busy = bool(watched.unfinished)
+        seconds = pause_seconds(self._pace, busy=is_busy, quota=provider.quota, spent=spent.requests, now=now)
         seconds *= self._jitter.uniform(0.9, 1.1)
         next_at = now + timedelta(seconds=seconds)
         poll_at = next_at if polled else min(poll_target.poll_at, next_at)

@@ -1,14 +1,15 @@
 """Persist polled builds, their attempts and the notifications they cause, in one transaction."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
-from bot.core.models import Build
-from bot.notifications import decisions
+from bot.core.models import Build, BuildKey
+from bot.notifications import commit_cards, decisions, red_threads
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
-from bot.store import Recorded, Store
+from bot.store import Recorded, Store, Transaction
+from bot.store.rows import RedBranchRow
 
 
 class Recorder:
@@ -30,7 +31,11 @@ class Recorder:
         can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
         async with self._store.transaction() as tx:
             recorded = await tx.recording.record(
-                builds, now=now, counts_after=timedelta(0) if can_count or can_list else None, asks_history=True
+                builds,
+                now=now,
+                counts_after=timedelta(0) if can_count or can_list else None,
+                asks_history=True,
+                asks_always=provider.can(Capability.UPLOADS),
             )
             rows = decisions.decide(
                 recorded,
@@ -39,11 +44,17 @@ class Recorder:
                 can_list=can_list,
                 sees=lambda team: self._sees(team, provider.connection),
             )
-            await tx.notifications.add(rows)
+            open_rows: list[RedBranchRow] = []
+            for of in red_threads.refs_of(recorded):
+                open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
+            planned = red_threads.plan(recorded, commit_cards.grouped(recorded, rows), open_rows, now)
+            await tx.notifications.add(planned.rows)
+            await tx.red_branches.save(planned.red, now)
+            for card in commit_cards.touched(recorded):
+                await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
             for item in recorded:
-                claims = decisions.corrected([item])
-                decided = await tx.notifications.finished(list(claims))
-                await tx.notifications.correct(decisions.corrections(decided, claims, _called(item.build)), now)
+                await _correct(tx, item, _called(item.build), now)
+                await _replace(tx, item, now)
                 if item.finished is not None and any(watch.build for watch in item.watches):
                     await tx.watches.end(item.build.key)
         return recorded
@@ -53,9 +64,24 @@ class Recorder:
         now = self._clock()
         async with self._store.transaction() as tx:
             for item in await tx.recording.record(builds, now=now):
-                claims = decisions.corrected([item])
-                decided = await tx.notifications.finished(list(claims))
-                await tx.notifications.correct(decisions.corrections(decided, claims, ""), now)
+                await _correct(tx, item, "", now)
+
+
+async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:
+    """Correct what was said of attempts before an end was known as it is now; `cause` names its build."""
+    claims = decisions.corrected([item])
+    decided = await tx.notifications.finished(list(claims))
+    changed = decisions.corrections(decided, claims, cause, now)
+    await tx.notifications.correct(changed.extras, now)
+    await tx.notifications.add(changed.replies)
+
+
+async def _replace(tx: Transaction, item: Recorded, now: datetime) -> None:
+    """Say on the cards of a build that somebody rebuilt at the CI system's own page what stands in its place."""
+    build = item.build
+    if item.first_seen and build.rebuilt_from is not None and build.rebuilt_from != build.id:
+        old = BuildKey(connection=build.connection, pipeline=build.pipeline, id=build.rebuilt_from)
+        await tx.recording.replace(old, text=f"Rebuilt as {_called(build)}", url=build.web_url or "", now=now)
 
 
 def _called(build: Build) -> str:

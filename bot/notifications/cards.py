@@ -9,47 +9,73 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 
-import msgspec
-
 from bot.blocks.available_actions import available_actions
-from bot.blocks.build import build_card, short_card
+from bot.blocks.build import build_card, commit_card, short_card, signal_over
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, actions, button, context, sections
 from bot.blocks.notification import (
+    NEW_BREAKAGE,
+    NO_FAILURES,
     Counts,
+    Failures,
     approval_notification,
     branch_changed,
     decided_notification,
+    escalation_notification,
+    green_again,
     notification,
     outage_notification,
     outage_over,
+    red_standing,
     reminder_notification,
     summary_notification,
 )
-from bot.blocks.text import DOT, Markup, mark, mention, safe, when
+from bot.blocks.text import DOT, Markup, clean_url, link, mark, markup, mention, safe, since, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
-from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Issue, Ref, RefKind, Status
+from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Ref, RefKind, Status
 from bot.core.policies import Policy
 from bot.notifications.approval_context import ApprovalContext
 from bot.notifications.approval_policies import breach, policy_of
+from bot.notifications.commit_cards import commit_of
 from bot.notifications.decisions import REMIND_AFTER
+from bot.notifications.failures import flakiness, unpack_failures
+from bot.notifications.filters import filter_of
 from bot.notifications.notification import AUTHOR, Event, Extra
-from bot.notifications.outbox import Drawn
+from bot.notifications.outbox import MOVES_SECONDS, Drawn
+from bot.notifications.red_threads import red_streak
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
 from bot.store import Store, unpack_counts
 from bot.store.attempts import COUNTS_GIVEN_UP
 from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
-from bot.store.rows import AttemptRow, BuildRow, CardNoteRow, ClaimRow, NewNotification
+from bot.store.recording import CARD_PAUSE
+from bot.store.rows import (
+    AttemptRow,
+    BuildRow,
+    CardNoteRow,
+    ClaimRow,
+    NewNotification,
+    NotificationRow,
+    RedBranchRow,
+)
 from bot.store.states import NoteKind, NotificationState
 from bot.store.times import of_attempt
 
 USUAL_OF = 20
+FLAKY_AMONG = 30
 CANCELLED_IT = "cancelled it"
 """What a note says of a cancel without a reason: nothing more than line 2 of the notification."""
 MOST_APPROVALS = 5
+ERASED = "erased"
+"""The detail of a build that says when its logs and artifacts were erased."""
+COMING = frozenset({NotificationState.PENDING, NotificationState.LEASED})
+"""The states of a notification that is about to be posted."""
+BAR_CELLS = 10
+COUNTS_COME = timedelta(seconds=60)
+"""How long after an end the card of its commit is drawn anew: issue counts come later."""
+ESCALATION_VERBS = frozenset({"claim", "logs", "why"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +90,7 @@ class _Subject:
     facts: Facts
     label: str
     repeated: bool
+    red: RedBranchRow | None = None
 
     @property
     def is_over(self) -> bool:
@@ -112,14 +139,18 @@ class Cards:
                 return Drawn(message=_marked(self._outage(row, extra, event), repeated=repeated))
             case Event.SUMMARY:
                 return await self._summary(row, extra, repeated=repeated)
-            case Event.DIGEST | Event.UNDRAWABLE:
+            case Event.DIGEST | Event.UNDRAWABLE | Event.CORRECTED:
                 tune = (actions(button("Tune noise", "stats --noise")),) if event is Event.DIGEST else ()
                 digest = Message(text=extra.text, blocks=(*sections(extra.lines), *tune))
                 return Drawn(message=_marked(digest, repeated=repeated))
             case Event.BRANCH_CHANGED:
                 label = await self._label(row, None)
                 return Drawn(message=_marked(branch_changed(label, extra.headline, extra.text), repeated=repeated))
-            case Event.STARTED | Event.FINISHED | Event.BLOCKED | Event.DECIDED | Event.REMINDER:
+            case Event.COMMIT:
+                return await self._commit(row, repeated=repeated)
+            case Event.ESCALATED | Event.UNFIXED:
+                return await self._escalation(row, extra, event, repeated=repeated)
+            case _:
                 return await self._build(row, extra, event, repeated=repeated)
 
     async def _build(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
@@ -131,9 +162,18 @@ class Cards:
         build = of_attempt(build, stored.began_at)
         notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
         claim = await self._store.claims.get(row.team, _key(row))
-        facts = _facts(row, stored, notes, claim)
+        facts = _facts(row, stored, notes, claim, attempt_no=row.attempt_no)
+        red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
+        if red is not None and red.claimed_by and red.claimed_at is not None and not facts.is_claimed:
+            note = Note(text="is on it", at=red.claimed_at, user=red.claimed_by)
+            facts = replace(facts, notes=(*facts.notes, note), is_claimed=True)
         if stored.attempt_no != row.attempt_no:
             facts = replace(facts, starter=await self._starter_before(row))
+        if build.conclusion is Conclusion.RETRIED and not facts.replaced:
+            successor = await self._successor(build)
+            facts = replace(facts, replaced=_replaced_by(successor)) if successor is not None else facts
+        if not facts.replaced and build.details.get(ERASED):
+            facts = replace(facts, replaced=f"Its logs and artifacts were erased: {build.details[ERASED]}")
         subject = _Subject(
             row=row,
             extra=extra,
@@ -143,24 +183,42 @@ class Cards:
             facts=facts,
             label=await self._label(row, build),
             repeated=repeated,
+            red=red,
         )
         match event:
-            case Event.STARTED:
-                return await self._started(subject)
             case Event.BLOCKED:
                 return await self._blocked(subject)
             case Event.DECIDED:
                 return await self._decided(subject)
             case Event.REMINDER:
                 return await self._reminder(subject)
-            case _:
+            case Event.FINISHED:
                 return await self._finished(subject)
+            case Event.STARTED:
+                return await self._started(subject)
+            case _:
+                return await self._signal(subject)
 
     async def _starter_before(self, row: NewNotification) -> str:
         """Return who started an earlier attempt through the bot: the one its live card names."""
         rows = await self._store.notifications.of_build(_key(row), row.team)
         live = (other for other in rows if other.event == Event.STARTED and other.attempt_no == row.attempt_no)
         return next((other.user for other in live), "")
+
+    async def _successor(self, build: Build) -> Build | None:
+        """Return the build that a system made in place of one that it calls retried: the next one of the same commit."""
+        if build.commit is None or build.created_at is None:
+            return None
+        made_at = build.created_at
+        later = [
+            other
+            for other in await self._store.builds.of_commit(build.commit, [build.connection])
+            if (other.pipeline, other.name) == (build.pipeline, build.name)
+            and other.id != build.id
+            and other.created_at is not None
+            and other.created_at >= made_at
+        ]
+        return min(later, key=lambda other: other.created_at or made_at, default=None)
 
     def _verbs(self, provider: AnyProvider, build: Build, facts: Facts, *, approvals: bool) -> frozenset[str]:
         if not self._offers:
@@ -175,16 +233,24 @@ class Cards:
         )
 
     async def _started(self, subject: _Subject) -> Drawn:
-        """Draw the live card: the full card of its build until another one is, then one line that points to it."""
+        """Draw the live card: the full card of its build until another one is, then one line that points to it.
+
+        While that other one is on its way the live card stays as it is: never are there two full cards.
+        """
         row, build = subject.row, subject.build
         if subject.is_over:
             attempt = await self._store.attempts.get(_key(row), row.attempt_no)
             build = _as_ended(build, attempt) if attempt is not None else build
         approvals = await self._approvals(subject.provider, build) if not subject.is_over else ()
         live = not build.completed and not subject.is_over
-        if pointer := await self._full_card(row, build, waits=bool(approvals)):
-            line = short_card(build, label=subject.label, starter=row.user or subject.facts.starter, pointer=pointer)
-            return Drawn(message=_marked(line, repeated=subject.repeated), live=live, card=True)
+        other = await self._full_card(row, build, has_approvals=bool(approvals))
+        if other is not None:
+            line = short_card(build, label=subject.label, starter=row.user or subject.facts.starter)
+            message = _marked(line, repeated=subject.repeated)
+            is_coming = other.state in COMING
+            is_decided = other.event == Event.BLOCKED and not approvals  # and the next poll shows what comes of it
+            return Drawn(message=message, live=live, card=True, waits=is_coming or is_decided)
+        usual_seconds = await self._usual(build)
         card = build_card(
             build,
             label=subject.label,
@@ -193,11 +259,47 @@ class Cards:
             actions=self._verbs(subject.provider, build, subject.facts, approvals=bool(approvals)),
             attempt_no=row.attempt_no,
             headline=Markup(subject.extra.headline) if subject.extra.headline else None,
-            usual_seconds=await self._usual(build),
+            usual_seconds=usual_seconds,
             approvals=approvals,
             facts=subject.facts,
         )
-        return Drawn(message=_marked(card, repeated=subject.repeated), live=live, card=True, moves=live)
+        return Drawn(
+            message=_marked(card, repeated=subject.repeated),
+            live=live,
+            card=True,
+            moves=live,
+            moves_after=_next_cell(usual_seconds),
+        )
+
+    async def _signal(self, subject: _Subject) -> Drawn:
+        """Draw what is unusual about a running build: its card, or a reply below its live card; one line once it is over."""
+        row, build = subject.row, subject.build
+        if subject.is_over or build.completed:
+            attempt = await self._store.attempts.get(_key(row), row.attempt_no)
+            build = _as_ended(build, attempt) if attempt is not None and subject.is_over else build
+            has_card = not row.thread and await self._full_card(row, build, has_approvals=False) is not None
+            pointer = "see below" if has_card else ""
+            line = signal_over(build, label=subject.label, headline=subject.extra.headline, pointer=pointer)
+            return Drawn(message=_marked(line, repeated=subject.repeated), card=True)
+        usual_seconds = await self._usual(build)
+        card = build_card(
+            build,
+            label=subject.label,
+            now=self._clock(),
+            connection_label=subject.provider.label,
+            actions=self._verbs(subject.provider, build, subject.facts, approvals=False),
+            attempt_no=row.attempt_no,
+            headline=subject.extra.headline,
+            usual_seconds=usual_seconds,
+            facts=subject.facts,
+        )
+        return Drawn(
+            message=_marked(card, repeated=subject.repeated),
+            live=True,
+            card=True,
+            moves=True,
+            moves_after=_next_cell(usual_seconds),
+        )
 
     async def _rerun(self, row: NewNotification, stored: BuildRow, build: Build) -> Build | None:
         """Return the build where a later attempt of it runs that has no card of its own in the channel."""
@@ -212,32 +314,41 @@ class Cards:
         )
         return None if has_card else build
 
-    async def _full_card(self, row: NewNotification, build: Build, *, waits: bool) -> str:
-        """Return where the full card of a build stands in the channel, if it is another one than the live card."""
-        for other in await self._store.notifications.of_build(_key(row), row.team):
-            if (other.channel, other.attempt_no) != (row.channel, row.attempt_no):
-                continue
-            if other.state != NotificationState.SENT or other.thread != row.thread:
-                continue
-            if other.event == Event.FINISHED or (other.event == Event.BLOCKED and waits and build.waiting):
-                return "see below"
-        return ""
+    async def _full_card(self, row: NewNotification, build: Build, *, has_approvals: bool) -> NotificationRow | None:
+        """Return the notification that is the full card of a build in the channel, or is about to be; None if none is.
+
+        The card of an approval stays that while its build is known to wait, even if it was decided a moment ago.
+        """
+        candidates = [
+            other
+            for other in await self._store.notifications.of_build(_key(row), row.team)
+            if (other.channel, other.attempt_no, other.thread) == (row.channel, row.attempt_no, row.thread)
+            and (other.state == NotificationState.SENT or other.state in COMING)
+            and (other.event == Event.FINISHED or (other.event == Event.BLOCKED and build.waiting))
+            and (other.event == Event.FINISHED or has_approvals or Extra.of(other.extra).text)
+        ]
+        posted = [other for other in candidates if other.state == NotificationState.SENT]
+        return next(iter(posted or candidates), None)
 
     async def _blocked(self, subject: _Subject) -> Drawn:
-        """Draw the card of an approval: full while it is open, one line once it is decided, wherever that was."""
+        """Draw the card of an approval: full while it is open, one line once it is decided, wherever that was.
+
+        Each open approval is on the card that showed it first. One that opens later gets a card of its own.
+        """
         row, build, facts = subject.row, subject.build, subject.facts
         is_over = subject.is_over or bool(facts.replaced)
-        approvals = await self._approvals(subject.provider, build) if not is_over else ()
-        is_decided = bool(subject.extra.text) and not approvals  # the system may show the build as waiting for a while
-        waits = build.waiting and not is_over and not is_decided
+        listed = await self._approvals(subject.provider, build) if not is_over else ()
+        mine, is_next_open = await self._own_approvals(row, subject.extra, listed)
+        is_closed = bool(subject.extra.text) or bool(subject.extra.steps and listed and not mine)
+        waits = build.waiting and not is_over and not is_closed
         policy = await policy_of(build, row.team, self._store, self._policies)
         card = approval_notification(
             build,
-            approvals,
+            mine,
             label=subject.label,
             connection_label=subject.provider.label,
             now=self._clock(),
-            actions=self._verbs(subject.provider, build, facts, approvals=bool(approvals)),
+            actions=self._verbs(subject.provider, build, facts, approvals=bool(mine)),
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
             going=await self._context.going(build, subject.provider.kind) if waits else (),
@@ -250,7 +361,36 @@ class Cards:
             repeated=subject.repeated,
             facts=facts,
         )
-        return Drawn(message=card, live=waits, card=True, moves=waits)
+        return Drawn(
+            message=card,
+            live=waits,
+            card=True,
+            moves=build.waiting and not is_over,  # another approval may open before any poll sees this one closed
+            steps=tuple(approval.id for approval in mine),
+            next_approval=is_next_open,
+        )
+
+    async def _own_approvals(
+        self, row: NewNotification, extra: Extra, listed: Sequence[Approval]
+    ) -> tuple[tuple[Approval, ...], bool]:
+        """Return the open approvals that belong on the card of a notification, and whether one is open that no card shows."""
+        if not listed:
+            return (), False
+        others = [
+            other
+            for other in await self._store.notifications.of_build(_key(row), row.team)
+            if other.event == Event.BLOCKED
+            and (other.channel, other.attempt_no) == (row.channel, row.attempt_no)
+            and (other.link, other.turn) != (row.link, row.turn)
+        ]
+        live = {card.notification for card in await self._store.cards.of_build(_key(row)) if card.live}
+        elsewhere = {step for other in others if other.id in live for step in Extra.of(other.extra).steps}
+        if not extra.steps:
+            return tuple(approval for approval in listed if approval.id not in elsewhere), False
+        mine = tuple(approval for approval in listed if approval.id in extra.steps)
+        is_newest = all(other.turn < row.turn for other in others)
+        unshown = [approval for approval in listed if approval.id not in {*extra.steps, *elsewhere}]
+        return mine, is_newest and bool(unshown)
 
     async def _decision(self, subject: _Subject, policy: Policy | None) -> Markup | str:
         """Return the line that stands where an approval was open: who decided, and whether that passed a policy by."""
@@ -307,16 +447,14 @@ class Cards:
     async def _finished(self, subject: _Subject) -> Drawn:
         row, build, facts = subject.row, subject.build, subject.facts
         attempt = await self._store.attempts.get(_key(row), row.attempt_no)
-        ended_build, failures, total, counts = build, tuple[Issue, ...](), 0, Counts.READ
+        ended_build, failures, counts = build, NO_FAILURES, Counts.READ
         rerun = await self._rerun(row, subject.stored, build)
         if facts.cancelled_by:
             facts = replace(facts, notes=tuple(note for note in facts.notes if note.text != CANCELLED_IT))
         if attempt is not None:
             ended_build = _as_ended(build, attempt) if subject.is_over else _with_end(build, attempt)
             facts = replace(facts, approval_seconds=attempt.approval_seconds)
-            if attempt.failures:
-                failures = msgspec.json.decode(attempt.failures, type=tuple[Issue, ...])
-                total = attempt.failures_total
+            failures = await self._failures(ended_build, attempt)
             if subject.provider.can(Capability.COUNTS) and not attempt.counts:
                 gave_up = attempt.counts_tries == COUNTS_GIVEN_UP
                 counts = Counts.PENDING if attempt.counts_due_at else Counts.UNAVAILABLE if gave_up else Counts.READ
@@ -338,25 +476,47 @@ class Cards:
             attempt_no=row.attempt_no,
             rerun=rerun,
             rerun_no=subject.stored.attempt_no,
-            first_failure=failures[0] if failures else None,
-            more_failures=max(total - 1, 0),
+            failures=failures,
             late=subject.extra.late,
             repeated=subject.repeated,
             mention=await self._mention(row, subject.extra, subject.provider, build),
             counts=counts,
             corrected=subject.extra.corrected,
+            standing=_standing(subject.extra, subject.red),
             facts=facts,
         )
         return Drawn(message=message, card=True)
 
+    async def _failures(self, build: Build, attempt: AttemptRow) -> Failures:
+        """Return what failed first in an attempt, and whether it is known as flaky on its ref."""
+        kept = unpack_failures(attempt)
+        if not kept:
+            return NO_FAILURES
+        ref = build.history_ref
+        history = (
+            await self._store.attempts.of_ref(build.connection, build.pipeline, ref, limit=FLAKY_AMONG)
+            if ref is not None
+            else []
+        )
+        flaky = flakiness(kept[0], history)
+        return Failures(
+            first=kept[0],
+            more=max(attempt.failures_total - 1, 0),
+            flaky_of=(flaky.failed, flaky.results) if flaky is not None else None,
+            ref=build.ref or "",
+        )
+
     async def _summary(self, row: NewNotification, extra: Extra, *, repeated: bool) -> Drawn | None:
         builds: list[Build] = []
         labels: dict[tuple[str, str], str] = {}
+        facts: dict[BuildKey, Facts] = {}
         for connection, pipeline, id_ in extra.builds:
             entry = await self._store.builds.get(BuildKey(connection=connection, pipeline=pipeline, id=id_))
             if entry is not None and self._provider_of(row.team, connection) is not None:
-                builds.append(entry[0])
-                labels[connection, pipeline] = await self._label(row, entry[0])
+                build, stored = entry
+                builds.append(of_attempt(build, stored.began_at))
+                facts[build.key] = _facts(row, stored, (), None, attempt_no=stored.attempt_no)
+                labels[connection, pipeline] = await self._label(row, build)
         if not builds:
             return None
         builds.sort(key=lambda build: build.completed_at or self._clock())
@@ -368,8 +528,65 @@ class Cards:
                 reason=row.reason,
                 repeated=repeated,
                 happened=_happened(extra),
+                facts=facts,
             )
         )
+
+    async def _commit(self, row: NewNotification, *, repeated: bool) -> Drawn | None:
+        """Draw the card of a commit: the newest build of each pipeline that the channel groups, and one verdict."""
+        links = [
+            link
+            for link in await self._store.links.of_channel(row.team, row.channel)
+            if filter_of(link).is_by_commit and self._provider_of(row.team, link.connection) is not None
+        ]
+        places = {(link.connection, link.pipeline): link.alias or link.name for link in links}
+        newest: dict[tuple[str, str], Build] = {}
+        stored = await self._store.builds.of_commit(commit_of(row.build), sorted({link.connection for link in links}))
+        for build in stored:
+            if (build.connection, build.pipeline) in places and build.conclusion is not Conclusion.RETRIED:
+                newest.setdefault((build.connection, build.pipeline), build)
+        if not newest:
+            return None
+        builds = [newest[place] for place in places if place in newest]
+        now = self._clock()
+        providers = {build.connection: self._provider_of(row.team, build.connection) for build in builds}
+        message = commit_card(
+            builds,
+            labels=places,
+            connection_labels={name: provider.label for name, provider in providers.items() if provider is not None},
+            now=now,
+            reason=row.reason,
+            offers=self._offers,
+        )
+        is_open = any(not build.completed for build in builds)
+        just_ended = any(build.completed_at is not None and now - build.completed_at < COUNTS_COME for build in builds)
+        return Drawn(
+            message=_marked(message, repeated=repeated),
+            live=is_open,
+            card=True,
+            moves=is_open or just_ended,
+            moves_after=MOVES_SECONDS if is_open else CARD_PAUSE.total_seconds(),
+        )
+
+    async def _escalation(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
+        """Draw the call for somebody to look after a red branch; None where it is green again."""
+        red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
+        entry = await self._store.builds.get(_key(row))
+        provider = await self._provider(row)
+        if red is None or entry is None or provider is None or red.closed_at is not None:
+            return None
+        build = entry[0]
+        facts = Facts(is_claimed=event is Event.UNFIXED)
+        message = escalation_notification(
+            build,
+            label=await self._label(row, build),
+            red_seconds=since(red.opened_at, row.created_at),
+            streak=red.streak,
+            claimed_by=red.claimed_by,
+            mention=await self._mention(row, extra, provider, build),
+            actions=self._verbs(provider, build, facts, approvals=False) & ESCALATION_VERBS,
+        )
+        return Drawn(message=_marked(message, repeated=repeated))
 
     def _outage(self, row: NewNotification, extra: Extra, event: Event) -> Message:
         provider = self._provider_of(row.team, row.connection)
@@ -399,9 +616,9 @@ class Cards:
 
     async def _label(self, row: NewNotification, build: Build | None) -> str:
         place = (build.connection, build.pipeline) if build else (row.connection, row.pipeline)
-        for link in await self._store.links.of_channel(row.team, row.channel):
-            if (link.connection, link.pipeline) == place:
-                return link.alias or link.name
+        for followed in await self._store.links.of_channel(row.team, row.channel):
+            if (followed.connection, followed.pipeline) == place:
+                return followed.alias or followed.name
         listed = await self._store.pipelines.get(*place)
         if listed is not None:
             return listed.name
@@ -439,9 +656,16 @@ def _key(row: NewNotification) -> BuildKey:
     return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
 
 
-def _facts(row: NewNotification, stored: BuildRow, notes: Sequence[CardNoteRow], claim: ClaimRow | None) -> Facts:
+def _facts(
+    row: NewNotification,
+    stored: BuildRow,
+    notes: Sequence[CardNoteRow],
+    claim: ClaimRow | None,
+    *,
+    attempt_no: int,
+) -> Facts:
     """Return what the bot knows of an attempt beside its build, as one workspace may read it."""
-    is_current = stored.attempt_no == row.attempt_no
+    is_current = stored.attempt_no == attempt_no
     replaced = next((_replaced_words(note) for note in reversed(notes) if note.kind == NoteKind.REPLACED), "")
     if not replaced and not is_current:
         replaced = f"Attempt {stored.attempt_no} has replaced it"
@@ -464,8 +688,33 @@ def _facts(row: NewNotification, stored: BuildRow, notes: Sequence[CardNoteRow],
     )
 
 
-def _replaced_words(note: CardNoteRow) -> str:
-    return f"{mention(note.user)} {note.text}{DOT}{when(note.at)}" if note.user else note.text
+def _replaced_words(note: CardNoteRow) -> Markup:
+    who = f"{mention(note.user)} " if note.user else ""
+    at = f"{DOT}{when(note.at)}" if note.user else ""
+    page = f"{DOT}{link(note.url, 'Open it')}" if clean_url(note.url) else ""
+    return Markup(f"{who}{markup(note.text, 300)}{at}{page}")
+
+
+def _replaced_by(successor: Build) -> Markup:
+    """Return what stands on the cards of a build that its system retried as another one."""
+    number = successor.label or successor.number
+    return Markup(f"Retried as {link(successor.web_url, f'#{number}' if number is not None else 'a new build')}")
+
+
+def _next_cell(usual_seconds: float | None) -> float:
+    """Return after how many seconds a running card's bar has another cell: no card is edited more often than each 15 s."""
+    return min(max((usual_seconds or MOVES_SECONDS * BAR_CELLS) / BAR_CELLS, CARD_PAUSE.total_seconds()), MOVES_SECONDS)
+
+
+def _standing(extra: Extra, red: RedBranchRow | None) -> Markup | str:
+    """Return what ends line 2 of a card: what has become of the red branch whose thread hangs on it."""
+    if extra.is_new_breakage:
+        return NEW_BREAKAGE
+    if red is None:
+        return ""
+    if red.closed_at is not None:
+        return green_again(red.closed_by, red.red_seconds)
+    return red_standing(red.streak, red.since) if red.streak > red_streak(extra.transition) else ""
 
 
 def _with_end(build: Build, attempt: AttemptRow) -> Build:
@@ -492,6 +741,11 @@ def _as_ended(build: Build, attempt: AttemptRow) -> Build:
         conclusion=Conclusion(attempt.conclusion) if attempt.conclusion else None,
         status=Status.COMPLETED,
         waiting=False,
+        # These are the present attempt's.
+        raw_state=None,
+        reason=None,
+        jobs=None,
+        details={},
     )
 
 

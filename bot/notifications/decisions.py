@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from bot.core.models import NO_RESULT, Build, BuildKey, Conclusion, IssueCounts, Transition
+from bot.blocks.notification import sentence_of
+from bot.core.models import Build, BuildKey, Change, Conclusion, IssueCounts, RefKind, Status, Transition
 from bot.notifications.filters import NOTHING_PENDING, Pending, filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
 from bot.notifications.quiet_hours import Happening, muted
@@ -72,42 +73,140 @@ def transition_of(recorded: Recorded) -> Transition:
     )
 
 
-Claims = Mapping[tuple[BuildKey, int], Transition]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What is true now of an attempt that ended earlier. `build` is as much of its build as a sentence about it needs."""
+
+    transition: Transition
+    build: Build
+
+
+Claims = Mapping[tuple[BuildKey, int], Claim]
 
 
 def corrected(recorded: Sequence[Recorded]) -> Claims:
-    """Return, by build and attempt, what is true now of newer builds whose ends were compared before these ends were known."""
-    claims: dict[tuple[BuildKey, int], Transition] = {}
+    """Return, by build and attempt, what is true now of attempts that were compared before some ends were known as they are.
+
+    These are the attempts of newer builds of the same history, and one whose own conclusion is another now.
+    """
+    claims: dict[tuple[BuildKey, int], Claim] = {}
     for item in recorded:
-        if item.finished is None or item.build.conclusion in NO_RESULT:
+        end = item.finished or item.corrected
+        if end is None:
             continue
-        mine = past_attempt(item.finished)
+        mine = past_attempt(end)
         whole = (*past(item.history), mine)
+        target, target_name = past(item.target_history), item.build.target_branch
         for other in item.history:
             attempt = past_attempt(other)
             if other.build != mine.build and attempt.position > mine.position:
-                key = BuildKey(connection=other.connection, pipeline=other.pipeline, id=other.build)
-                claims[key, other.attempt_no] = compare(attempt, whole)
+                claims[_attempt_key(other)] = _claim(other, attempt, whole)
+        if item.corrected is not None:
+            transition = compare(mine, whole, target=target, target_name=target_name)
+            claims[item.build.key, item.attempt_no] = Claim(transition=transition, build=item.build)
     return claims
 
 
-def corrections(rows: Sequence[NotificationRow], claims: Claims, cause: str) -> dict[int, str]:
-    """Return the new `extra` of the notifications whose transition is not true any more. `cause` names the late build."""
-    changed: dict[int, str] = {}
+def _attempt_key(row: AttemptRow) -> tuple[BuildKey, int]:
+    return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build), row.attempt_no
+
+
+def _claim(row: AttemptRow, attempt: PastAttempt, whole: Sequence[PastAttempt]) -> Claim:
+    is_pull_request = row.ref_kind == RefKind.PULL_REQUEST.value
+    build = Build(
+        connection=row.connection,
+        pipeline=row.pipeline,
+        id=row.build,
+        number=row.number,
+        branch=None if is_pull_request else row.ref_name or None,
+        pull_request=row.ref_name if is_pull_request else None,
+        commit=row.commit_sha or None,
+        status=Status.COMPLETED,
+        conclusion=attempt.conclusion,
+        issues=attempt.counts,
+    )
+    return Claim(transition=compare(attempt, whole), build=build)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrections:
+    """New `extra`s by notification, and the replies that take back in a thread what was posted there."""
+
+    extras: Mapping[int, str]
+    replies: tuple[NewNotification, ...] = ()
+
+
+def corrections(rows: Sequence[NotificationRow], claims: Claims, cause: str, now: datetime) -> Corrections:
+    """Return what becomes of notifications whose transition is not true any more. `cause` names the build that changed it.
+
+    A card says that it was corrected where its sentence is another one. One that has not been posted yet is judged anew
+    when it is due. A posted "fixed" that was none is taken back in its thread, for whoever has read it already.
+    """
+    extras: dict[int, str] = {}
+    replies: list[NewNotification] = []
     for row in rows:
         key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
         claim, extra = claims.get((key, row.attempt_no)), Extra.of(row.extra)
-        if claim is None or _same_story(extra.transition, claim):
+        if claim is None:
             continue
-        told = row.state in {NotificationState.SENT, NotificationState.LEASED}
-        changed[row.id] = replace(extra, transition=claim, corrected=cause if told else "").as_json()
-    return changed
+        before, after = extra.transition, _as_of_then(claim.transition, extra.transition)
+        if after == before:
+            continue
+        was_posted = row.state in {NotificationState.SENT, NotificationState.LEASED}
+        is_other_sentence = _sentence(before, claim.build) != _sentence(after, claim.build)
+        extras[row.id] = replace(
+            extra,
+            transition=after,
+            corrected=cause if was_posted and is_other_sentence else extra.corrected,
+            undecided=extra.undecided or bool(not was_posted and row.link and not row.user),
+        ).as_json()
+        if row.ts and before.change is Change.FIXED and after.change is not Change.FIXED and is_other_sentence:
+            replies.append(_taken_back(row, after, claim.build, cause, now))
+    return Corrections(extras=extras, replies=tuple(replies))
 
 
-def _same_story(before: Transition, after: Transition) -> bool:
-    """Return whether two transitions say the same, newer builds and the usual duration aside."""
-    told = ("change", "streak", "red_since", "is_rerun", "target", "baseline")
-    return all(getattr(before, name) == getattr(after, name) for name in told)
+def _sentence(transition: Transition, build: Build) -> str:
+    return sentence_of(transition.with_counts(build.issues), build)
+
+
+def _as_of_then(now: Transition, then: Transition) -> Transition:
+    """Return what is true now of an attempt, as seen from when it ended: builds that ended later are no news about it."""
+    is_same_newer = then.is_outdated and then.newer == now.newer
+    return replace(
+        now,
+        usual_seconds=then.usual_seconds if then.usual_seconds is not None else now.usual_seconds,
+        is_outdated=then.is_outdated,
+        newer=then.newer,
+        newer_conclusion=now.newer_conclusion if is_same_newer else then.newer_conclusion,
+        is_surely_first=then.is_surely_first and now.change is Change.FIRST,
+        target=now.target if now.change is not then.change else then.target,
+        target_conclusion=now.target_conclusion if now.change is not then.change else then.target_conclusion,
+        baseline=then.baseline if now.change is then.change is Change.FIRST else now.baseline,
+    )
+
+
+def _taken_back(
+    row: NotificationRow, transition: Transition, build: Build, cause: str, now: datetime
+) -> NewNotification:
+    """Return the reply that takes a false "fixed" back in the thread of its notification."""
+    why = f" when {cause} ended" if cause else ""
+    sentence = _sentence(transition, build)
+    text = f"Taken back{why}: this was no fix. {sentence}"
+    return NewNotification(
+        team=row.team,
+        channel=row.channel,
+        link=row.link,
+        connection=row.connection,
+        pipeline=row.pipeline,
+        build=row.build,
+        attempt_no=row.attempt_no,
+        event=Event.CORRECTED,
+        reason="what was posted was not true",
+        thread=row.thread or row.ts,
+        due_at=now,
+        created_at=now,
+        extra=Extra(text=text, lines=(f"↩ {text}",)).as_json(),
+    )
 
 
 def decide(
@@ -362,6 +461,7 @@ class _Case:
             created_at=self.now,
             ordered_at=self.recorded.finished.completed_at if self.recorded.finished else self.now,
             number=build.number,
+            turn=self.recorded.turn,
         )
 
 
@@ -396,6 +496,7 @@ def started_row(
     response_url: str,
     thread: str,
     now: datetime,
+    trace: str = "",
 ) -> NewNotification:
     """Return the notification that posts a live card for a build somebody started here.
 
@@ -414,7 +515,30 @@ def started_row(
         thread=thread,
         due_at=now,
         created_at=now,
-        extra=Extra(headline=headline, response_url=response_url).as_json(),
+        extra=Extra(headline=headline, response_url=response_url, trace=trace).as_json(),
+    )
+
+
+def next_approval_row(row: NotificationRow, now: datetime) -> NewNotification:
+    """Return the notification of an approval that opened while an earlier one of its attempt was open, or just decided."""
+    return NewNotification(
+        team=row.team,
+        channel=row.channel,
+        link=row.link,
+        connection=row.connection,
+        pipeline=row.pipeline,
+        build=row.build,
+        attempt_no=row.attempt_no,
+        event=row.event,
+        turn=row.turn + 1,
+        reason=row.reason,
+        thread=row.thread,
+        user=row.user,
+        due_at=now,
+        created_at=now,
+        ordered_at=now,
+        number=row.number,
+        extra=Extra(mention=Extra.of(row.extra).mention).as_json(),
     )
 
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.blocks.text import ordinal
+from bot.blocks.text import ordinal, roughly
 from bot.core.errors import UsageError
 from bot.core.models import (
     ISSUE_COUNTS,
@@ -23,16 +23,23 @@ from bot.store.rows import NewLink
 
 RESULTS = ("passed", "failed", "cancelled", "timeout", "skipped", "partial", "unknown")
 EDGES = ("broken", "fixed", "still-failing", "worse", "better")
-EVENTS = (*RESULTS, *EDGES, "blocked")
+SIGNALS = ("stuck", "slow", "queued-long")
+EVENTS = (*RESULTS, *EDGES, "blocked", *SIGNALS)
+THREADED_PRESETS = frozenset({"edges", "failures"})
 PRESETS: dict[str, tuple[str, ...]] = {
     "all": (*RESULTS, "blocked"),
-    "edges": ("broken", "fixed", "blocked"),
+    "edges": ("broken", "fixed", "blocked", "stuck"),
     "failures": ("failed", "timeout", "partial"),
     "release": ("broken", "fixed", "blocked", "tags"),
     "quiet": (),
 }
+ONLY = {event: event.value for event in (Event.BLOCKED, Event.STUCK, Event.SLOW, Event.QUEUED_LONG)}
+"""The notifications that stand for one event word each."""
 NOBODY = frozenset({"none", "nobody", "off"})
 PERSON = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>|@?([UW][A-Z]*\d[A-Z0-9]*)")
+SPAN = re.compile(r"([0-9]{1,5})([mhdMHD])")
+SPAN_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+LONGEST_ESCALATION = 7 * 24 * 60
 GROUP = re.compile(r"<!subteam\^(S[A-Z0-9]+)(?:\|[^>]*)?>|@?(S[A-Z]*\d[A-Z0-9]*)")
 
 
@@ -58,6 +65,10 @@ class Filter:
     """What a link is notified of: an AND of conditions, each an OR of its values; an empty one admits everything.
 
     `mention` is who is mentioned when a build newly breaks: a Slack id, `none`, or empty for the commit's author.
+    `thread` is `branch` (one thread for each red branch), `build` (a post for each build), or empty: as the preset has
+    it. A branch that is red and that nobody is on for `escalate_minutes` is escalated to `escalate_to`, a Slack id
+    (empty: to the author of the change that broke it); 0 is never. With `group` at `commit` the builds of one commit, of
+    all links of the channel that say so, are rows of one card.
     """
 
     preset: str = "all"
@@ -68,6 +79,29 @@ class Filter:
     min_streak: int = 0
     min_delta: tuple[tuple[str, int], ...] = ()
     mention: str = ""
+    thread: str = ""
+    escalate_minutes: int = 0
+    escalate_to: str = ""
+    group: str = ""
+
+    @property
+    def is_by_commit(self) -> bool:
+        """Whether the builds of one commit are rows of one card."""
+        return self.group == "commit"
+
+    @property
+    def has_branch_thread(self) -> bool:
+        """Whether the channel has one thread for each red branch; not where one card has the builds of a commit."""
+        if self.is_by_commit:
+            return False
+        return (self.thread or ("branch" if not self.events and self.preset in THREADED_PRESETS else "")) == "branch"
+
+    @property
+    def escalation_words(self) -> str:
+        """Return the value of `--escalate`, empty for never."""
+        if not self.escalate_minutes:
+            return ""
+        return f"{self.escalate_minutes}m{f',{self.escalate_to}' if self.escalate_to else ''}"
 
     @property
     def passing_events(self) -> tuple[str, ...]:
@@ -98,6 +132,12 @@ class Filter:
         parts += [f"--min-delta {name}:{least}" for name, least in self.min_delta]
         if self.mention:
             parts.append(f"--mention {self.mention}")
+        if self.thread:
+            parts.append(f"--thread {self.thread}")
+        if self.escalate_minutes:
+            parts.append(f"--escalate {self.escalation_words}")
+        if self.group:
+            parts.append(f"--group {self.group}")
         return " ".join(parts)
 
     def in_words(self, default_branch: str) -> str:
@@ -106,7 +146,7 @@ class Filter:
             case "all":
                 what = "every finished build"
             case "edges":
-                what = "changes only (broken, fixed, waiting for approval)"
+                what = "changes only (broken, fixed, waiting for approval, stuck)"
             case "failures":
                 what = "failures only"
             case "release":
@@ -122,9 +162,19 @@ class Filter:
                 f", by {', '.join(_spoken(name) for name in self.by)}" if self.by else "",
                 f", from the {ordinal(self.min_streak)} failure in a row" if self.min_streak else "",
                 "".join(f", {name.replace('_', ' ')} up by {least} or more" for name, least in self.min_delta),
+                ", one thread for each red branch" if self.thread == "branch" else "",
+                ", each build in the channel" if self.thread == "build" else "",
+                self._escalation_in_words(),
+                ", one card for each commit" if self.is_by_commit else "",
             )
         )
         return f"{what}{f' on {branches}' if branches else ''}{extra}"
+
+    def _escalation_in_words(self) -> str:
+        if not self.escalate_minutes:
+            return ""
+        who = _spoken(self.escalate_to) if self.escalate_to else "the author"
+        return f", calls {who} when nobody is on it for {roughly(self.escalate_minutes * 60)}"
 
 
 def read_filter(words: str) -> Filter:
@@ -168,7 +218,11 @@ def make_filter(flags: Mapping[str, Sequence[str]]) -> Filter:
         min_streak=int(streak),
         min_delta=tuple(_delta(pair) for pair in rest.pop("min-delta", [])),
         mention=_mention(rest.pop("mention", [])),
+        thread=_one_of("thread", rest.pop("thread", []), ("branch", "build")),
+        group=_one_of("group", rest.pop("group", []), ("commit", "build")).replace("build", ""),
     )
+    minutes, whom = _escalation(rest.pop("escalate", []))
+    made = replace(made, escalate_minutes=minutes, escalate_to=whom)
     if rest:
         raise UsageError(f"I know no filter `--{next(iter(rest))}`.")
     return made
@@ -206,6 +260,28 @@ def _mention(values: Sequence[str]) -> str:
             hint="Write the person as `@name` and choose one from Slack's list.",
         )
     return match[1] or match[2]
+
+
+def _one_of(flag: str, values: Sequence[str], choices: tuple[str, str]) -> str:
+    choice = values[-1].lower() if values else ""
+    if choice and choice not in choices:
+        raise UsageError(f"`--{flag}` is `{choices[0]}` or `{choices[1]}`, not `{values[-1]}`.")
+    return choice
+
+
+def _escalation(values: Sequence[str]) -> tuple[int, str]:
+    """Return after how many minutes to escalate and to whom, of `30m`, `30m,@user` or `off`."""
+    if not values or values[0].lower() in NOBODY:
+        return 0, ""
+    span = SPAN.fullmatch(values[0])
+    minutes = int(span[1]) * SPAN_MINUTES[span[2].lower()] if span else 0
+    if not 0 < minutes <= LONGEST_ESCALATION or len(values) > 2:
+        raise UsageError(
+            f"`--escalate` takes a time such as `30m`, not `{','.join(values)}`.",
+            hint="Up to 7d; after it, if you like, whom to call: `--escalate 30m @user`.",
+        )
+    whom = _mention(values[1:])
+    return minutes, "" if whom in NOBODY else whom
 
 
 def _person(name: str) -> str:
@@ -265,7 +341,7 @@ def on_branch(build: Build, globs: Sequence[str], default: str) -> bool:
         if not default:
             return True
         if ref is None:
-            return not build.from_fork and not build.branch
+            return not (build.from_fork or build.branch or build.trigger is Trigger.MERGE_REQUEST)
         return ref.kind is RefKind.BRANCH and composed(ref.name) == composed(default)
     name = str(ref) if ref is not None and ref.kind is not RefKind.BRANCH else ref.name if ref is not None else ""
     plus = [glob for glob in globs if not glob.startswith("!")]
@@ -293,7 +369,7 @@ def judge(
         return silent("this channel unsubscribed from the pipeline")
     link_filter = filter_of(link)
     default = link.branch or link.default_branch
-    events = frozenset({"blocked"}) if event is Event.BLOCKED else events_of(build, transition)
+    events = frozenset({ONLY[event]}) if event in ONLY else events_of(build, transition)
     if event is Event.FINISHED:
         events |= pending.events & set(link_filter.passing_events)
     is_release = link_filter.preset == "release" and not link_filter.events and "tags" in events

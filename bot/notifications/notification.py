@@ -46,7 +46,10 @@ class Extra:
     `mention` is a Slack id, or `AUTHOR`. `builds` are those of a summary, as (connection, pipeline, build), and `quiet`
     says that they were held back, `storm` that they ended at once, not missed. `undecided` says that the issue counts or the history, once read, decide
     whether the link wants it. `posted_because` is the reason of one that was held
-    back. `corrected` is the build whose late end changed the transition.
+    back. `corrected` is the build whose late end changed the sentence. `steps` are the approvals that the card of an
+    approval shows, by their ids: each is on one card. `in_thread` says that it goes into the thread of its red
+    branch, `is_new_breakage` that it is in the channel all the same: something else broke. `trace` is the id, in
+    the log, of what made the notification.
     """
 
     transition: Transition = field(default_factory=Transition)
@@ -60,8 +63,12 @@ class Extra:
     builds: tuple[tuple[str, str, str], ...] = ()
     quiet: bool = False
     storm: bool = False
+    in_thread: bool = False
+    is_new_breakage: bool = False
     text: str = ""
     lines: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    trace: str = ""
 
     def as_json(self) -> str:
         """Return the text for `NotificationRow.extra`."""

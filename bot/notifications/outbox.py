@@ -17,9 +17,11 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError
 from bot.core.models import BuildKey
 from bot.core.tasks import Tasks
+from bot.core.tracing import traced
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.summaries import gathered, release
+from bot.notifications.thread_finder import ThreadFinder
 from bot.slack.people import People
 from bot.slack.sender import (
     FINAL,
@@ -63,13 +65,20 @@ RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 class Drawn:
     """A notification as it is to be shown now.
 
-    `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build.
+    `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build. `waits`
+    says that a message which stands already is to stay as it is, for another one is about to take its place. `steps` are
+    the approvals that it shows, `next_approval` says that another one is open which no card shows yet.
+    `moves_after` is after how many seconds it looks another way.
     """
 
     message: Message
     live: bool = False
     card: bool = False
     moves: bool = False
+    waits: bool = False
+    steps: tuple[str, ...] = ()
+    next_approval: bool = False
+    moves_after: float = MOVES_SECONDS
 
 
 class Draw(Protocol):
@@ -111,6 +120,7 @@ class Outbox:
         self._clock = clock
         self._owner = owner
         self._posted = posted
+        self._threads = ThreadFinder(store, clock)
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
         self._leases: dict[int, datetime] = {}
@@ -258,13 +268,14 @@ class Outbox:
             await self._store.notifications.silence(notification, f"<@{user}> gets it anyway")
 
     async def _deliver(self, notification: NotificationRow) -> None:
-        try:
-            async with asyncio.timeout(WORK_SECONDS):
-                await self._try(notification)
-        except TimeoutError:
-            await self._later(notification, self._pause(notification), unsure=True)
-        finally:
-            self._leases.pop(notification.id, None)
+        with traced(Extra.of(notification.extra).trace or key_of(notification)):
+            try:
+                async with asyncio.timeout(WORK_SECONDS):
+                    await self._try(notification)
+            except TimeoutError:
+                await self._later(notification, self._pause(notification), unsure=True)
+            finally:
+                self._leases.pop(notification.id, None)
 
     async def _try(self, notification: NotificationRow) -> None:
         if notification.channel == AUTHOR:
@@ -319,6 +330,7 @@ class Outbox:
         return False
 
     async def _say(self, notification: NotificationRow, *, repeated: bool) -> None:
+        notification = await self._threads.placed(notification)
         if notification.event == Event.FINISHED and await self._store.notifications.is_overtaken(notification):
             notification = await self._marked_late(notification)
         drawn = await self._drawn(notification, repeated=repeated)
@@ -440,11 +452,18 @@ class Outbox:
                 notification=notification.id,
                 live=drawn.live,
                 shown=drawn.message.text,
-                edit_due_at=now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None,
+                edit_due_at=now + timedelta(seconds=drawn.moves_after) if drawn.moves else None,
             )
-        if not await self._store.notifications.set_sent(notification, ts=ts, card=card, now=now):
+        extra = ""
+        if drawn is not None and drawn.steps:
+            extra = replace(Extra.of(notification.extra), steps=drawn.steps).as_json()
+        if not await self._store.notifications.set_sent(notification, ts=ts, card=card, now=now, extra=extra):
             log.warning("a notification was posted after its lease", extra={"notification": notification.id})
             return
+        log.info(
+            "a notification was posted",
+            extra={"notification": notification.id, "kind": notification.event.value, "channel": channel},
+        )
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
         if notification.event == Event.BLOCKED and drawn is not None and drawn.live and not _is_person(channel):
             await self._store.notifications.add([decisions.reminder_row(notification, ts, now)])
@@ -486,6 +505,9 @@ class Outbox:
 
     async def _redraw(self, card: CardRow) -> None:
         number = card.id or 0
+        if self._slack.is_short(card.team):  # edits go without before notifications do
+            await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            return
         notification = await self._store.notifications.get(card.notification)
         try:
             drawn = await self._draw(notification, repeated=False) if notification is not None else None
@@ -495,8 +517,16 @@ class Outbox:
             log.exception("a card could not be drawn", extra={"card": card.id})
             await self._store.cards.set_edited(card, shown=card.shown, live=card.live, now=self._clock())
             return
-        if drawn is None:
+        if drawn is None or notification is None:
             await self._store.cards.delete(number)
+            return
+        if drawn.next_approval:
+            await self._store.notifications.add([decisions.next_approval_row(notification, self._clock())])
+            self._awake.set()
+        if drawn.waits:
+            now = self._clock()
+            later = now + timedelta(seconds=EDIT_AGAIN_SECONDS)
+            await self._store.cards.set_edited(card, shown=card.shown, live=True, now=now, again_at=later)
             return
         try:
             await self._update(card, drawn.message)
@@ -512,7 +542,7 @@ class Outbox:
                 await self._store.cards.touch(number, self._clock() + timedelta(seconds=RETRY_SECONDS[-1]))
         else:
             now = self._clock()
-            again_at = now + timedelta(seconds=MOVES_SECONDS) if drawn.moves else None
+            again_at = now + timedelta(seconds=drawn.moves_after) if drawn.moves else None
             await self._store.cards.set_edited(
                 card, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at
             )

@@ -26,6 +26,7 @@ from bot.core.clock import Clock
 from bot.core.errors import BotError, StoreError
 from bot.core.tasks import Tasks
 from bot.core.text import valid
+from bot.core.tracing import traced
 from bot.security.vault import Vault
 from bot.slack.deliveries import Ack, Body, Identity, identify, is_addressed_to_us, needed, sender_of
 from bot.slack.sender import Sender, SlackError, SlackLimited, SlackPassing, SlackUnsure
@@ -154,7 +155,7 @@ class Delivery:
         """Make this the delivery that acts and answers in the block, and in tasks started there, belong to."""
         token = _current.set(self)
         try:
-            with before_acts(self.begin_act):
+            with before_acts(self.begin_act), traced(f"d{self.id}"):
                 yield
         finally:
             _current.reset(token)

@@ -6,12 +6,11 @@ The outbox decides what to do when a post's fate is unknown; here a fault only g
 import asyncio
 import json
 import logging
-import math
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -24,6 +23,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.blocks.message import Message
 from bot.core.clock import Clock, Sleep, now, sleep
 from bot.core.errors import BotError
+from bot.http.budget import Budget, Budgeted, BudgetState, Purpose
 from bot.http.transport import NEVER_SENT, WIRE_FAULTS, Session
 
 log = logging.getLogger(__name__)
@@ -40,10 +40,7 @@ JSON = {"Content-Type": "application/json;charset=utf-8"}
 HISTORY_PAGES = 10
 HISTORY_PAGE = 200
 CLOCK_MARGIN = timedelta(minutes=15)
-WINDOW_SECONDS = 60.0
-LEAST_A_MINUTE = 20
 CHANNEL_A_MINUTE = 75
-EASE_SECONDS = 300.0
 MOST_WAIT_SECONDS = 20.0
 LONGEST_PAUSE_SECONDS = 600.0
 """The longest that a `Retry-After` is believed: asked again earlier Slack only refuses again, and nothing is lost."""
@@ -148,30 +145,45 @@ class _Queue:
     users: int = 0
 
 
-@dataclass(slots=True)
-class _Limiter:
-    """How many calls of one method a workspace takes in a minute, as its refusals taught; unlimited at first."""
+class Limiter:
+    """How many calls of one method a workspace takes in a minute, as its refusals taught; unlimited at first.
 
-    calls: deque[float] = field(default_factory=deque)
-    a_minute: float = math.inf
-    paused_until: float = 0.0
-    eased_at: float = 0.0
+    Up to what one channel is allowed, a refusal says nothing about the workspace.
+    """
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until the next call may be made."""
-        while self.calls and self.calls[0] <= now - WINDOW_SECONDS:
-            self.calls.popleft()
-        if self.a_minute < math.inf and now - self.eased_at >= EASE_SECONDS:
-            self.a_minute, self.eased_at = self.a_minute * 1.25, now
-        full = len(self.calls) >= self.a_minute
-        return max(self.paused_until - now, self.calls[0] + WINDOW_SECONDS - now if full else 0.0, 0.0)
+    def __init__(self, timer: Callable[[], float]) -> None:
+        self._timer = timer
+        self._budget = Budget(least_calls=CHANNEL_A_MINUTE)
 
-    def refused(self, now: float, retry_after: float) -> None:
-        """Learn from a refusal: above what one channel is allowed, the workspace's own limit is reached."""
-        if len(self.calls) <= CHANNEL_A_MINUTE:
-            return
-        self.a_minute = max(min(self.a_minute, len(self.calls) - 1), LEAST_A_MINUTE)
-        self.paused_until, self.eased_at = max(self.paused_until, now + retry_after), now
+    @property
+    def held(self) -> Counter[Purpose]:
+        """How many calls were held back."""
+        return self._budget.held
+
+    @property
+    def a_minute(self) -> float:
+        """The learned limit, infinite while there is none."""
+        return self._budget.a_minute
+
+    def wait(self, purpose: Purpose = Purpose.DELIVERY) -> float:
+        """Return the seconds until the next call for a purpose may be made."""
+        return self._budget.wait(self._timer(), purpose)
+
+    def spend(self, calls: int = 1) -> None:
+        """Count calls that are made now."""
+        self._budget.spend(self._timer(), calls)
+
+    def refused(self, retry_after: float) -> None:
+        """Learn from a refusal."""
+        self._budget.refuse(self._timer(), retry_after)
+
+    def state(self) -> BudgetState:
+        """Return what this process knows."""
+        return self._budget.state(self._timer())
+
+    def learn(self, others: Iterable[BudgetState]) -> None:
+        """Take over what other processes know."""
+        self._budget.learn(self._timer(), others)
 
 
 class Sender:
@@ -201,7 +213,7 @@ class Sender:
         self._proxy = load_http_proxy_from_env(sdk_log)
         self._clients: LRUCache[tuple[str, str], AsyncWebClient] = LRUCache(MOST_CLIENTS)
         self._queues: dict[tuple[str, str, str], _Queue] = {}
-        self._limiters: dict[tuple[str, str], _Limiter] = {}
+        self._limiters: dict[tuple[str, str], Limiter] = {}
 
     async def post(
         self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
@@ -358,7 +370,7 @@ class Sender:
     async def _turn(self, method: str, team: str, channel: str) -> AsyncIterator[None]:
         """Wait for the turn of a call in its channel's queue and under its workspace's limit."""
         queue = self._queue(method, team, channel)
-        limiter = self._limiters.setdefault((team, method), _Limiter())
+        limiter = self.limiter(team, method)
         expected = max(queue.free_at - self._timer(), 0.0) + queue.users * SPACING_SECONDS
         if expected > MOST_WAIT_SECONDS:
             raise SlackLimited(expected)
@@ -366,24 +378,41 @@ class Sender:
         try:
             async with queue.lock:
                 await self._pause(queue, limiter)
-                limiter.calls.append(self._timer())
+                limiter.spend()
                 try:
                     yield
                 except SlackLimited as exc:
                     queue.free_at = self._timer() + exc.retry_after
-                    limiter.refused(self._timer(), exc.retry_after)
+                    limiter.refused(exc.retry_after)
                     raise
                 queue.free_at = self._timer() + SPACING_SECONDS
         finally:
             queue.users -= 1
 
-    async def _pause(self, queue: _Queue, limiter: _Limiter) -> None:
+    async def _pause(self, queue: _Queue, limiter: Limiter) -> None:
         waited = 0.0
-        while (wait := max(queue.free_at - self._timer(), limiter.wait(self._timer()))) > 0:
+        while (wait := max(queue.free_at - self._timer(), limiter.wait())) > 0:
             if waited + wait > MOST_WAIT_SECONDS:
+                limiter.held[Purpose.DELIVERY] += 1
                 raise SlackLimited(wait)
             await self._sleep(wait)
             waited += wait
+
+    def limiter(self, team: str, method: str) -> Limiter:
+        """Return the limiter of a method in a workspace."""
+        limiter = self._limiters.get((team, method))
+        if limiter is None:
+            limiter = self._limiters[team, method] = Limiter(self._timer)
+        return limiter
+
+    def is_short(self, team: str) -> bool:
+        """Return whether a workspace takes so few posts now that what is no notification should wait."""
+        limiter = self._limiters.get((team, "chat.postMessage"))
+        return limiter is not None and limiter.wait(Purpose.COUNTS) > 0
+
+    def budgets(self) -> dict[str, Budgeted]:
+        """Return the budgets that processes share: one for each workspace and method, by a name."""
+        return {f"slack:{team}:{method}": limiter for (team, method), limiter in self._limiters.items()}
 
     def _queue(self, method: str, team: str, channel: str) -> _Queue:
         queue = self._queues.get((method, team, channel))

@@ -1,5 +1,7 @@
 """How attempts of builds ended, and their issue counts."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Integer, bindparam, select
@@ -73,6 +75,19 @@ class Attempts(Repository):
             await redraw_cards(db, key, attempt_no, now)
             await mark_moved(db, {key})
 
+    async def set_details(self, key: BuildKey, attempt_no: int, details: Mapping[str, str], now: datetime) -> None:
+        """Add to what else is known of a build in an attempt, and have its cards edited."""
+        async with self._write() as db:
+            await self._own(db, {key.connection})
+            running = (*of_build(BUILD.c, key), BUILD.c.attempt_no == attempt_no)
+            data: str | None = await db.scalar(select(BUILD.c.data).where(*running))
+            if data is None:
+                return
+            build = unpack(data)
+            written = pack(replace(build, details={**build.details, **details}))
+            await db.execute(BUILD.update().where(*running).values(data=written))
+            await redraw_cards(db, key, attempt_no, now)
+
     async def claim_uncounted(self, now: datetime, limit: int, lease_seconds: float = 30) -> list[AttemptRow]:
         """Claim attempts whose issue counts are still to be read, newest first; unread ones come back after the lease."""
         rows = await self._fetch(
@@ -85,6 +100,12 @@ class Attempts(Repository):
         claimed = ATTEMPT.update().where(ATTEMPT.c.counts_due_at > now, ATTEMPT.c.counts_tries > 0)
         async with self._write() as db:
             await db.execute(claimed.values(counts_due_at=now))
+
+    async def postpone_counts(self, attempt_id: int, due_at: datetime) -> None:
+        """Ask for an attempt's issue counts at a later time; the claim that is given back was no try."""
+        later = ATTEMPT.update().where(ATTEMPT.c.id == attempt_id, ATTEMPT.c.counts_due_at.is_not(None))
+        async with self._write() as db:
+            await db.execute(later.values(counts_due_at=due_at, counts_tries=ATTEMPT.c.counts_tries - 1))
 
     async def give_up_counts(self, attempt_id: int) -> None:
         """Stop asking for an attempt's issue counts; its notifications wait no longer, and its cards say so."""
@@ -129,6 +150,17 @@ class Attempts(Repository):
             return await ATTEMPT.first(
                 db, ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
             )
+
+    async def newest(self, connection: str, pipeline: str, *, limit: int) -> list[AttemptRow]:
+        """Return the attempts of a pipeline that ended last, on all its refs, newest first."""
+        query = (
+            ATTEMPT.select()
+            .where(ATTEMPT.c.connection == connection, ATTEMPT.c.pipeline == pipeline)
+            .order_by(ATTEMPT.c.completed_at.desc())
+            .limit(limit)
+        )
+        async with self._read() as db:
+            return await ATTEMPT.all(db, query)
 
     async def since(self, connection: str, pipeline: str, since: datetime) -> list[AttemptRow]:
         """Return every attempt of a pipeline that ended since a time, oldest first."""

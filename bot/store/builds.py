@@ -1,11 +1,12 @@
 """Queries of builds and attempts for commands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Integer, bindparam, select
 
 from bot.core.models import Build, BuildKey, Ref, RefKind
 from bot.store.database import Repository
+from bot.store.lookups import BUILDS, keys_of
 from bot.store.mapping import BUILD
 from bot.store.rows import BuildRow
 from bot.store.statements import Statement
@@ -42,6 +43,13 @@ class Builds(Repository):
             return None
         (row,) = BUILD.made(rows)
         return unpack(row.data), row
+
+    async def rows(self, keys: Collection[BuildKey]) -> dict[BuildKey, BuildRow]:
+        """Return the rows of builds, as far as they are known; one query."""
+        if not keys:
+            return {}
+        rows = BUILD.made(await self._fetch(BUILDS, keys=keys_of(keys)))
+        return {BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build): row for row in rows}
 
     async def of_pipeline(
         self, connection: str, pipeline: str, *, branch: str | None = None, limit: int = 10

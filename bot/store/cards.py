@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, bindparam, case, insert, or_, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, insert, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
@@ -16,6 +16,7 @@ from bot.store.statements import Statement
 from bot.store.states import NoteKind
 from bot.store.tables import UtcDateTime
 
+PAUSE = timedelta(seconds=15)
 NOW, UNTIL = bindparam("now", type_=UtcDateTime), bindparam("until", type_=UtcDateTime)
 CLAIM = Statement(
     CARD.update()
@@ -63,6 +64,17 @@ class Cards(Repository):
             if not changed.rowcount:
                 await self._set_card(db, leased.id, edit_due_at=now)
 
+    async def redraw_at(self, key: BuildKey, *, team: str, channel: str, now: datetime, at_once: bool) -> None:
+        """Have a card drawn anew in one channel: at once, else not sooner than 15 seconds after its last edit."""
+        due = CARD.update().where(*of_build(CARD.c, key), CARD.c.team == team, CARD.c.channel == channel)
+        async with self._write() as db:
+            await mark_moved(db, {key})
+            if not at_once:
+                recent = and_(CARD.c.edited_at.is_not(None), CARD.c.edited_at > now - PAUSE)
+                await db.execute(due.where(recent).values(edit_due_at=now + PAUSE))
+                due = due.where(not_(recent))
+            await db.execute(due.values(edit_due_at=now))
+
     async def touch(self, card_id: int, due_at: datetime) -> None:
         """Make a card due at a time, whoever had it."""
         async with self._write() as db:
@@ -77,12 +89,13 @@ class Cards(Repository):
         text: str,
         user: str = "",
         kind: NoteKind = NoteKind.ACT,
+        url: str = "",
         at: datetime,
     ) -> bool:
         """Write on a build's cards in a workspace what somebody did about it, and return whether there is any card.
 
         `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone. A `REPLACED`
-        note takes the buttons from the cards.
+        note takes the buttons from the cards; `url` is the page of what replaced the build.
         """
         row = {
             "team": team,
@@ -93,6 +106,7 @@ class Cards(Repository):
             "kind": kind,
             "user": user,
             "text": text,
+            "url": url,
             "at": at,
         }
         async with self._write() as db:

@@ -1,10 +1,14 @@
 """Who may do what."""
 
+from sqlalchemy import bindparam
+
 from bot.store.database import Repository, put
 from bot.store.mapping import GRANT
 from bot.store.rows import GrantRow, NewGrant
+from bot.store.statements import Statement
 
 ADD_GRANT = put("grant", key=("team", "channel", "role", "subject", "pipelines", "refs"), replace=False)
+OF_TEAM = Statement(GRANT.select().where(GRANT.c.team == bindparam("team")).order_by(GRANT.c.id))
 
 
 class Grants(Repository):
@@ -12,8 +16,7 @@ class Grants(Repository):
 
     async def all(self, team: str) -> list[GrantRow]:
         """Return the roles given in a workspace, oldest first."""
-        async with self._read() as db:
-            return await GRANT.all(db, GRANT.select().where(GRANT.c.team == team).order_by(GRANT.c.id))
+        return GRANT.made(await self._fetch(OF_TEAM, team=team))
 
     async def add(self, row: NewGrant) -> bool:
         """Give a role, and return whether that is new."""

@@ -35,6 +35,7 @@ class InboxKind(StrEnum):
     EVENT = "event"
     SCHEDULE = "schedule"
     DIGEST = "digest"
+    CHAIN = "chain"
 
 
 class InboxState(StrEnum):

@@ -116,10 +116,20 @@ class Notifications(Repository):
         async with self._write() as db:
             return frozenset((await db.execute(renewed)).scalars())
 
-    async def set_sent(self, leased: NotificationRow, *, ts: str, card: NewCard | None, now: datetime) -> bool:
+    async def oldest_due(self, now: datetime) -> datetime | None:
+        """Return since when the longest waiting notification is due, None where none is."""
+        row = NOTIFICATION.c
+        due = select(func.min(row.due_at)).where(row.state == PENDING, row.due_at <= now)
+        async with self._read() as db:
+            oldest: datetime | None = await db.scalar(due)
+        return oldest
+
+    async def set_sent(
+        self, leased: NotificationRow, *, ts: str, card: NewCard | None, now: datetime, extra: str = ""
+    ) -> bool:
         """Remember that a leased notification was posted, and the card that it became.
 
-        Return False where somebody else has leased it since: they find what was posted.
+        `extra` replaces what its renderer knows. Return False where somebody else has leased it since: they find what was posted.
         Where the build moved between drawing and posting, the card is due for an edit; so are the build's other cards in
         the channel, which may have to give way to this one.
         """
@@ -136,6 +146,7 @@ class Notifications(Repository):
                 sent_at=now,
                 lease_until=None,
                 unsure=False,
+                **({"extra": extra} if extra else {}),
             )
             if card is not None:
                 data = values(card) | {"notification": leased.id}
@@ -181,7 +192,7 @@ class Notifications(Repository):
 
     async def readdress(self, leased: NotificationRow, channel: str, now: datetime) -> bool:
         """Give a leased notification to another channel (or person), and return False if that one has been notified already."""
-        row_key = ("team", "link", "connection", "pipeline", "build", "attempt_no", "event")
+        row_key = ("team", "link", "connection", "pipeline", "build", "attempt_no", "event", "turn")
         row, other = NOTIFICATION.c, NOTIFICATION.table.alias("other").c
         same = [other[name] == row[name] for name in row_key]
         twin = select(other.id).where(*same, other.channel == channel, row.id == leased.id)

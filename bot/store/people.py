@@ -1,13 +1,15 @@
 """People: what they watch, mute, are called, may do, and did."""
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from bot.store.database import Repository, put
 from bot.store.mapping import IDENTITY, PERSON, values
 from bot.store.rows import IdentityRow, NewIdentity, NewPerson, PersonRow
+from bot.store.statements import Statement
 
 PUT_PERSON = put("person", key=("team", "user"))
 PUT_IDENTITY = put("identity", key=("team", "kind", "value"))
+GET = Statement(PERSON.select().where(PERSON.c.team == bindparam("team"), PERSON.c.user == bindparam("user")))
 
 
 class People(Repository):
@@ -15,9 +17,8 @@ class People(Repository):
 
     async def get(self, team: str, user: str) -> PersonRow | None:
         """Return what is known of somebody, or None."""
-        async with self._read() as db:
-            query = PERSON.select().where(PERSON.c.team == team, PERSON.c.user == user)
-            return await PERSON.first(db, query)
+        rows = await self._fetch(GET, team=team, user=user)
+        return PERSON.make(rows[0]) if rows else None
 
     async def admins(self, team: str, limit: int) -> list[str]:
         """Return the ids of people who administer the workspace, as far as Slack has been asked, longest known first."""

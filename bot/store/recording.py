@@ -1,17 +1,17 @@
 """Persist polled builds and their attempts, and return each change with the context that decisions need."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import NO_RESULT, Build, BuildKey
 from bot.store.database import Repository, put, required, table, terms
 from bot.store.histories import histories, place_by_commit
 from bot.store.lookups import BUILDS, CARDS, LAST_ENDS, LINKS, MUTES, STATES, WATCHES, keys_of, of_build, run
-from bot.store.mapping import ATTEMPT, BUILD, CARD, LINK, MUTE, WATCH, values
+from bot.store.mapping import ATTEMPT, BUILD, CARD, LINK, MUTE, NOTIFICATION, WATCH, values
 from bot.store.redraws import mark_moved, note_replaced
 from bot.store.rows import (
     AttemptRow,
@@ -24,6 +24,7 @@ from bot.store.rows import (
     NewWatch,
     WatchRow,
 )
+from bot.store.states import NotificationEvent
 from bot.store.steps import PreviousState, Step, pack, pack_counts, restart, step, unpack
 from bot.store.times import attempt_seconds, began_at
 
@@ -39,7 +40,7 @@ ADD_ATTEMPT = put(
 )
 ADD_NOTIFICATION = put(
     "notification",
-    key=("team", "channel", "link", "connection", "pipeline", "build", "attempt_no", "event"),
+    key=("team", "channel", "link", "connection", "pipeline", "build", "attempt_no", "event", "turn"),
     replace=False,
 )
 DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id")).values(edit_due_at=bindparam("to_due"))
@@ -62,7 +63,8 @@ class Recorded:
 
     `build` is the polled build with what was known before filled in. `finished` is the attempt whose end this is.
     `history` holds the results of its ref, those of newer builds and of its own earlier attempts among them, and
-    `target_history` those of the branch that a pull request goes to. `blocked` says that an approval has just opened.
+    `target_history` those of the branch that a pull request goes to. `blocked` says that an approval has just opened,
+    the `turn`-th of its attempt. `corrected` is the attempt where its end had been written with another conclusion.
     `needs_history` says that the store knows no earlier build of the ref, but the CI system may.
     """
 
@@ -74,6 +76,8 @@ class Recorded:
     finished: AttemptRow | None
     reopened: bool
     blocked: bool
+    turn: int = 1
+    corrected: AttemptRow | None = None
     history: tuple[AttemptRow, ...] = ()
     target_history: tuple[AttemptRow, ...] = ()
     needs_history: bool = False
@@ -126,11 +130,13 @@ class Recording(Repository):
         now: datetime,
         counts_after: timedelta | None = None,
         asks_history: bool = False,
+        asks_always: bool = False,
     ) -> list[Recorded]:
         """Write polled builds and return what was new, oldest end first.
 
         A build that is older than what is known is left out. An attempt that ends without issue counts, or red, is
-        due for its details after `counts_after`, if ever; with `asks_history` so is one whose ref has no history yet.
+        due for its details after `counts_after`, if ever; with `asks_history` so is one whose ref has no history yet,
+        with `asks_always` every one that has a result.
         """
         async with self._write() as db:
             await self._own(db, {build.connection for build in builds})
@@ -141,12 +147,12 @@ class Recording(Repository):
                     db, PUT_BUILD, list({entry.step.build.key: entry.row for entry in entries}.values())
                 )
             }
-            finished = await self._end_attempts(db, entries, now, counts_after)
-            await self._correct_attempts(db, entries)
+            finished = await self._end_attempts(db, entries, now, counts_after, asks_always=asks_always)
+            corrected = await self._correct_attempts(db, entries)
             await _wake_cards(db, entries, now)
             await mark_moved(db, {entry.step.build.key for entry in entries})
             recorded = await _with_context(
-                db, [_recorded(entry, ids[entry.step.build.key], finished) for entry in entries]
+                db, [_recorded(entry, ids[entry.step.build.key], finished, corrected) for entry in entries]
             )
             return await _due_for_history(db, recorded, now) if asks_history else recorded
 
@@ -160,13 +166,15 @@ class Recording(Repository):
         notifications: Sequence[NewNotification],
         watches: Sequence[NewWatch],
         now: datetime,
-        reopened: bool = False,
+        before: Build | None = None,
+        after_attempt: int | None = None,
     ) -> BuildRow:
         """Write a build that a person started here, with its notifications and watches, and return its row.
 
-        The notifications get the build's attempt number here. `reopened` says that an ended build runs again, even if
-        the system still shows its old end. The end is never written here, however fast it came: `record` does that
-        when it sees the build the next time.
+        The notifications get the build's attempt number here. `after_attempt` says that an ended build runs again, and
+        which attempt it was: a new one begins, even if the system still shows the old end, and even if nobody has seen
+        that end here; `before` is the build as it had ended then. The end of what begins is never written here, however
+        fast it came: `record` does that when it sees the build the next time.
         """
         async with self._write() as db:
             await self._own(db, {build.connection})
@@ -174,11 +182,14 @@ class Recording(Repository):
             old = rows.get(build.key)
             ends = await _last_ends(db, rows.values())
             previous = _previous(old, ends)
-            if previous is not None and previous.ended and reopened:
-                taken: Step | None = restart(build, previous)
+            had_ended = (before is not None and before.completed) or (previous is not None and previous.ended)
+            if after_attempt is not None and had_ended:
+                await self._end_unseen(db, before, previous, after_attempt, now)
+                taken = restart(build, previous, after_attempt=after_attempt)
             else:
                 taken = step(build, previous)
-            row = _row(taken, old, now, ends.get(build.key)) if taken else required(old, "The build")
+            last_end = before.completed_at if before is not None else None
+            row = _row(taken, old, now, last_end or ends.get(build.key)) if taken else required(old, "The build")
             row = replace(
                 row,
                 completed=previous is not None and previous.ended and previous.attempt_no == row.attempt_no,
@@ -193,6 +204,22 @@ class Recording(Repository):
             await db.execute(CARD.update().where(*of_build(CARD.c, build.key)).values(edit_due_at=now))
         return BuildRow(id=number, **values(row))
 
+    async def _end_unseen(
+        self, db: AsyncConnection, before: Build | None, previous: PreviousState | None, attempt_no: int, now: datetime
+    ) -> None:
+        """Write the end of an attempt that nobody has seen here: it was retried before a poll came by."""
+        if (
+            before is None
+            or not before.completed
+            or (previous is not None and (previous.ended or previous.attempt_no > attempt_no))
+        ):
+            return
+        old = (await _rows(db, [before.key])).get(before.key)
+        whole = step(before, previous) or Step(build=before, attempt_no=attempt_no)
+        taken = replace(whole, attempt_no=attempt_no)
+        entry = _Entry(step=taken, previous=previous, row=_row(taken, old, now, None))
+        await self._end_attempts(db, [entry], now, None, asks_always=False)
+
     async def stop_tracking(self, key: BuildKey) -> None:
         """Stop tracking a build that the provider no longer has: its cards lose their buttons and say so."""
         now = self._clock()
@@ -205,10 +232,13 @@ class Recording(Repository):
             ):
                 await db.execute(statement)
 
-    async def replace(self, key: BuildKey, *, text: str, now: datetime) -> None:
-        """Take the buttons from all cards of a build, and say on them what stands in its place ("Rebuilt as #413")."""
+    async def replace(self, key: BuildKey, *, text: str, url: str = "", now: datetime) -> None:
+        """Take the buttons from all cards of a build, and say on them what stands in its place ("Rebuilt as #413").
+
+        `url` is the page of what replaced it.
+        """
         async with self._write() as db:
-            await note_replaced(db, key, text, now)
+            await note_replaced(db, key, text, now, url=url)
 
     async def _entries(self, db: AsyncConnection, builds: Sequence[Build], now: datetime) -> list[_Entry]:
         rows: dict[BuildKey, NewBuild] = {**await _rows(db, {build.key for build in builds})}
@@ -227,11 +257,19 @@ class Recording(Repository):
         return entries
 
     async def _end_attempts(
-        self, db: AsyncConnection, entries: Iterable[_Entry], now: datetime, counts_after: timedelta | None
+        self,
+        db: AsyncConnection,
+        entries: Iterable[_Entry],
+        now: datetime,
+        counts_after: timedelta | None,
+        *,
+        asks_always: bool,
     ) -> dict[tuple[BuildKey, int], AttemptRow]:
         """Write the attempts that have ended, and return those that are news."""
         rows = {
-            (entry.step.build.key, entry.step.attempt_no): _attempt_row(entry, now, counts_after)
+            (entry.step.build.key, entry.step.attempt_no): _attempt_row(
+                entry, now, counts_after, asks_always=asks_always
+            )
             for entry in entries
             if entry.ends
         }
@@ -245,8 +283,10 @@ class Recording(Repository):
                 finished[place] = row
         return finished
 
-    async def _correct_attempts(self, db: AsyncConnection, entries: Iterable[_Entry]) -> None:
-        """Write corrections of an attempt that had ended already."""
+    async def _correct_attempts(
+        self, db: AsyncConnection, entries: Sequence[_Entry]
+    ) -> dict[tuple[BuildKey, int], AttemptRow]:
+        """Write corrections of attempts that had ended already, and return those whose conclusion is another now."""
         corrections = [
             {
                 "of_connection": entry.row.connection,
@@ -261,6 +301,18 @@ class Recording(Repository):
         ]
         if corrections:
             await db.execute(CORRECT_ATTEMPT, corrections)
+        changed: dict[tuple[BuildKey, int], AttemptRow] = {}
+        for entry in entries:
+            if entry.ends or entry.previous is None or not entry.step.build.completed:
+                continue
+            if entry.previous.build.conclusion is entry.step.build.conclusion:
+                continue
+            key, attempt_no = entry.step.build.key, entry.step.attempt_no
+            query = ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
+            row = await ATTEMPT.first(db, query)
+            if row is not None:
+                changed[key, attempt_no] = row
+        return changed
 
 
 def _previous(row: NewBuild | None, ends: dict[BuildKey, datetime]) -> PreviousState | None:
@@ -309,10 +361,11 @@ def _built_at(build: Build, now: datetime) -> datetime:
     return build.started_at or build.completed_at or build.updated_at or now
 
 
-def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -> NewAttempt:
+def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None, *, asks_always: bool) -> NewAttempt:
     build = entry.step.build
     author = build.author
     is_red = build.conclusion is not None and build.conclusion.is_red
+    is_complete = build.issues.known and not is_red and (not asks_always or build.conclusion in NO_RESULT)
     ref = build.history_ref
     built_at = entry.row.built_at or _built_at(build, now)
     return NewAttempt(
@@ -326,7 +379,7 @@ def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None) -
         author=(author.email or author.login or author.name or "") if author else "",
         conclusion=build.conclusion or "",
         counts=pack_counts(build.issues),
-        counts_due_at=None if counts_after is None or (build.issues.known and not is_red) else now + counts_after,
+        counts_due_at=None if counts_after is None or is_complete else now + counts_after,
         seconds=attempt_seconds(build, entry.row.began_at, entry.row.approval_seconds),
         completed_at=_ended_at(build, now, first_seen=entry.previous is None),
         seen_at=now,
@@ -352,7 +405,10 @@ def _ended_at(build: Build, now: datetime, *, first_seen: bool) -> datetime:
     return min(ended_at, now) if ended_at else now
 
 
-def _recorded(entry: _Entry, number: int, finished: dict[tuple[BuildKey, int], AttemptRow]) -> Recorded:
+Ends = Mapping[tuple[BuildKey, int], AttemptRow]
+
+
+def _recorded(entry: _Entry, number: int, finished: Ends, corrected: Ends) -> Recorded:
     taken, previous = entry.step, entry.previous
     was_waiting = previous is not None and previous.build.waiting and previous.attempt_no == taken.attempt_no
     return Recorded(
@@ -364,6 +420,7 @@ def _recorded(entry: _Entry, number: int, finished: dict[tuple[BuildKey, int], A
         finished=finished.get((taken.build.key, taken.attempt_no)) if entry.ends else None,
         reopened=taken.reopened,
         blocked=taken.build.waiting and not was_waiting,
+        corrected=corrected.get((taken.build.key, taken.attempt_no)),
     )
 
 
@@ -422,10 +479,12 @@ async def _with_context(db: AsyncConnection, recorded: Sequence[Recorded]) -> li
         theirs = tuple(watch for watch in watches.get(pipeline, ()) if watch.build in {"", item.build.id})
         concerned = dict.fromkeys([(link.team, link.channel) for link in mine])
         concerned |= dict.fromkeys([(watch.team, watch.channel) for watch in theirs])
-        history, target_history = await histories(db, item.build, item.finished) if item.finished else ((), ())
+        end = item.finished or item.corrected
+        history, target_history = await histories(db, item.build, end) if end else ((), ())
         whole.append(
             replace(
                 item,
+                turn=await _turn(db, item) if item.blocked else 1,
                 history=history,
                 target_history=target_history,
                 links=mine,
@@ -434,6 +493,17 @@ async def _with_context(db: AsyncConnection, recorded: Sequence[Recorded]) -> li
             )
         )
     return whole
+
+
+async def _turn(db: AsyncConnection, item: Recorded) -> int:
+    """Return how many approvals of an attempt there have been with the one that has just opened."""
+    query = select(func.max(NOTIFICATION.c.turn)).where(
+        *of_build(NOTIFICATION.c, item.build.key),
+        NOTIFICATION.c.attempt_no == item.attempt_no,
+        NOTIFICATION.c.event == NotificationEvent.BLOCKED,
+    )
+    latest: int | None = await db.scalar(query)
+    return (latest or 0) + 1
 
 
 async def _due_for_history(db: AsyncConnection, recorded: Sequence[Recorded], now: datetime) -> list[Recorded]:

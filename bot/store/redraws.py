@@ -18,7 +18,7 @@ async def redraw_cards(db: AsyncConnection, key: BuildKey, count: int, now: date
     await db.execute(cards)
 
 
-async def note_replaced(db: AsyncConnection, key: BuildKey, text: str, now: datetime) -> None:
+async def note_replaced(db: AsyncConnection, key: BuildKey, text: str, now: datetime, *, url: str = "") -> None:
     """Write on all cards of a build that something else stands in its place, and have them drawn anew."""
     places = select(CARD.c.team, CARD.c.attempt_no).where(*of_build(CARD.c, key)).distinct()
     notes = [
@@ -30,6 +30,7 @@ async def note_replaced(db: AsyncConnection, key: BuildKey, text: str, now: date
             "attempt_no": attempt_no,
             "kind": NoteKind.REPLACED,
             "text": text,
+            "url": url,
             "at": now,
         }
         for team, attempt_no in await db.execute(places)

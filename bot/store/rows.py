@@ -185,7 +185,8 @@ class NewNotification:
     """A message to a channel or a person that is delivered once.
 
     `link` is 0 where no link but a watch or a start asked for it. `state` is a `NotificationState`, `event` a
-    `NotificationEvent`. `reason` says why it was posted or not, in a person's words. `extra` is JSON for the renderer.
+    `NotificationEvent`; `turn` counts the approvals of one attempt, each of which is a notification. `reason` says why
+    it was posted or not, in a person's words. `extra` is JSON for the renderer.
     `moved` says that the build has changed while the notification was being posted. In a channel notifications go out
     by `ordered_at` (the end of the build; None: `created_at`), then by the build's `number`. `first_tried_at` is when
     the first delivery was tried, `lost_leases` how often a delivery ended without a word of how.
@@ -217,6 +218,7 @@ class NewNotification:
     number: int | None = None
     first_tried_at: datetime | None = None
     lost_leases: int = 0
+    turn: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +258,8 @@ class CardRow(NewCard):
 class CardNoteRow:
     """A line on the cards of one attempt of a build in one workspace: what a person did about it, or what replaced it.
 
-    `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone.
+    `text` goes after the person's name ("retried the failed jobs"); without a `user` it stands alone. `url` is the page of
+    what replaced the build.
     """
 
     id: int
@@ -268,7 +271,30 @@ class CardNoteRow:
     kind: NoteKind = NoteKind.ACT
     user: str = ""
     text: str
+    url: str = ""
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBudget:
+    """What a process (`owner`) knew at a time of a budget that processes share (`subject`), as `BudgetState` says it."""
+
+    subject: str
+    owner: str
+    calls: int = 0
+    a_minute: float | None = None
+    pause: float = 0.0
+    quota: int = 0
+    remaining: int = 0
+    resets_in: float = 0.0
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRow(NewBudget):
+    """A budget as stored."""
+
+    id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -493,6 +519,171 @@ class ClaimRow:
     build: str
     user: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRedBranch:
+    """A time during which a ref is red in a channel that has one thread for it.
+
+    `build` and `attempt_no` are those of the notification that the thread hangs on (the root), `link` the link that it
+    was posted for. `streak` is how many red builds in a row there are up to the newest one, `since` the number of the
+    first of them. `claimed_by` is who is on it. `escalate_at` is when somebody is to be called unless it is fixed,
+    `escalate_minutes` after which time and `escalate_to` whom (a Slack id; empty: the author of the change).
+    `closed_at` is the end of the green build `closed_by`, after `red_seconds`.
+    """
+
+    team: str
+    channel: str
+    link: int
+    connection: str
+    pipeline: str
+    ref_kind: str
+    ref_name: str
+    build: str
+    attempt_no: int
+    streak: int = 1
+    since: int | None = None
+    opened_at: datetime
+    claimed_by: str = ""
+    claimed_at: datetime | None = None
+    escalate_minutes: int = 0
+    escalate_to: str = ""
+    escalate_at: datetime | None = None
+    closed_at: datetime | None = None
+    closed_by: int | None = None
+    red_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedBranchRow(NewRedBranch):
+    """A red time of a ref as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFailure:
+    """One way in which an attempt failed. `signature` is its message without what differs from run to run."""
+
+    connection: str
+    pipeline: str
+    build: str
+    attempt_no: int
+    number: int | None = None
+    commit_sha: str = ""
+    ref_kind: str = ""
+    ref_name: str = ""
+    signature: str
+    message: str
+    job: str = ""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRow(NewFailure):
+    """A failure as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHold:
+    """Somebody keeps others from starting and approving builds of a pipeline in a workspace.
+
+    `environment` is folded (`bot.core.text.folded`); empty, the whole pipeline is held. `user` is empty where the
+    terminal holds it. Without `until` it lasts until it is released.
+    """
+
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    reason: str = ""
+    until: datetime | None = None
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRow(NewHold):
+    """A hold as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFeed:
+    """A token under which a channel's pipelines and schedules are read over HTTP; without a channel the workspace's.
+
+    `name` is the part of the token that finds the row, `digest` the SHA-256 of the whole token in hexadecimal.
+    """
+
+    team: str
+    channel: str = ""
+    name: str
+    digest: str
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRow(NewFeed):
+    """A feed as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChain:
+    """A command that runs once when a build has passed, with the rights its author has then.
+
+    `label` is the build as people read it. After `until` nobody waits any more.
+    """
+
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    label: str
+    command: str
+    until: datetime
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRow(NewChain):
+    """A chained command as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLogFollow:
+    """A message that shows the end of a running job's log and is edited until the job ends, at the latest `until`.
+
+    `label` is the pipeline as people read it; `due_at` is when the message may be edited next.
+    """
+
+    team: str
+    channel: str
+    ts: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    job: str
+    label: str
+    due_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFollowRow(NewLogFollow):
+    """A followed log as stored."""
+
+    id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,11 @@ class Schedules(Repository):
         async with self._read() as db:
             return await SCHEDULE.all(db, query.order_by(SCHEDULE.c.id))
 
+    async def of_team(self, team: str) -> list[ScheduleRow]:
+        """Return a workspace's schedules, oldest first."""
+        async with self._read() as db:
+            return await SCHEDULE.all(db, SCHEDULE.select().where(SCHEDULE.c.team == team).order_by(SCHEDULE.c.id))
+
     async def add(self, row: NewSchedule) -> ScheduleRow:
         """Write a schedule and return it with its id.
 

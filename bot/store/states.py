@@ -28,6 +28,13 @@ class NotificationEvent(StrEnum):
     DIGEST = "digest"
     BRANCH_CHANGED = "branch-changed"
     UNDRAWABLE = "undrawable"
+    CORRECTED = "corrected"
+    ESCALATED = "escalated"
+    UNFIXED = "unfixed"
+    STUCK = "stuck"
+    SLOW = "slow"
+    QUEUED_LONG = "queued-long"
+    COMMIT = "commit"
 
 
 class NoteKind(StrEnum):

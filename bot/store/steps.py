@@ -12,6 +12,7 @@ SAME_END = timedelta(seconds=1)
 
 LASTING = (
     "number",
+    "label",
     "name",
     "workflow",
     "repo",
@@ -19,6 +20,7 @@ LASTING = (
     "tag",
     "pull_request",
     "target_branch",
+    "from_fork",
     "commit",
     "message",
     "author",
@@ -26,6 +28,7 @@ LASTING = (
     "triggered_by_type",
     "created_at",
     "web_url",
+    "rebuilt_from",
 )
 """What does not change in a build's life: a list that leaves it out takes nothing away from a fuller answer."""
 
@@ -66,8 +69,19 @@ def step(build: Build, previous: PreviousState | None) -> Step | None:
     return Step(build=whole, attempt_no=previous.attempt_no + attempts, reopened=previous.ended and not build.completed)
 
 
-def restart(build: Build, previous: PreviousState) -> Step:
-    """Return what comes of making an ended build run again, whatever the system shows of it yet."""
+def restart(build: Build, previous: PreviousState | None, *, after_attempt: int) -> Step | None:
+    """Return what comes of making an ended attempt run again, whatever the system shows of it yet.
+
+    None where the attempt after `after_attempt` has been seen already, and what is known of it is newer.
+    """
+    counted = build.attempt
+    before = previous.build.attempt if previous is not None else after_attempt
+    if counted is not None and before is not None and counted <= before:
+        build = replace(build, attempt=None)  # systems answer before they count
+    if previous is None:
+        return Step(build=build, attempt_no=max(after_attempt + 1, counted or 1), reopened=True)
+    if previous.attempt_no > after_attempt:
+        return step(build, previous)
     return Step(
         build=_filled(build, previous.build, same_attempt=False), attempt_no=previous.attempt_no + 1, reopened=True
     )
@@ -122,6 +136,7 @@ def _filled(build: Build, before: Build, *, same_attempt: bool) -> Build:
         updated_at=build.updated_at or before.updated_at,
         issues=build.issues.filled(before.issues) if alike else build.issues,
         jobs=before.jobs if build.jobs is None and alike else build.jobs,
+        details={**before.details, **build.details} if alike else build.details,
     )
 
 

@@ -12,19 +12,27 @@ from bot.store.approvals import Approvals
 from bot.store.attempts import Attempts
 from bot.store.audit import Audit
 from bot.store.bindings import Bindings
+from bot.store.budgets import KEPT_FOR as BUDGETS_KEPT_FOR
+from bot.store.budgets import Budgets
 from bot.store.builds import Builds
 from bot.store.cards import Cards
+from bot.store.chains import Chains
 from bot.store.claims import Claims
 from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
+from bot.store.failures import Failures
+from bot.store.feeds import Feeds
+from bot.store.forgetting import Forgetting
 from bot.store.grants import Grants
+from bot.store.holds import Holds
 from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
 from bot.store.inbox import Inbox
 from bot.store.installs import Installs
 from bot.store.last_values import KEPT_FOR as LAST_VALUES_KEPT_FOR
 from bot.store.last_values import LastValues
 from bot.store.links import Links
+from bot.store.log_follows import LogFollows
 from bot.store.mutes import Mutes
 from bot.store.notifications import Notifications
 from bot.store.people import People
@@ -33,6 +41,7 @@ from bot.store.polling import ABANDONED, Polling
 from bot.store.postgres import SingleStatements
 from bot.store.presets import Presets
 from bot.store.recording import KEEP_DAYS, Recording
+from bot.store.red_branches import RedBranches
 from bot.store.schedules import Schedules
 from bot.store.switches import Switches
 from bot.store.tokens import Tokens
@@ -67,10 +76,18 @@ class Repositories:
         self.last_values = LastValues(sessions)
         self.switches = Switches(sessions)
         self.claims = Claims(sessions)
+        self.feeds = Feeds(sessions)
+        self.chains = Chains(sessions)
+        self.log_follows = LogFollows(sessions)
+        self.holds = Holds(sessions)
         self.tokens = Tokens(sessions)
         self.bindings = Bindings(sessions)
+        self.budgets = Budgets(sessions)
+        self.forgetting = Forgetting(sessions)
         self.workspaces = Workspaces(sessions)
         self.inbox = Inbox(sessions)
+        self.red_branches = RedBranches(sessions)
+        self.failures = Failures(sessions)
 
 
 class Transaction(Repositories):
@@ -117,11 +134,15 @@ class Store(Database, Repositories):
             (table("card_note"), table("card_note").c.at < oldest),
             (table("attempt"), table("attempt").c.seen_at < oldest),
             (table("build"), table("build").c.seen_at < oldest),
+            (table("red_branch"), table("red_branch").c.opened_at < oldest),
+            (table("failure"), table("failure").c.at < oldest),
             (table("audit"), table("audit").c.at < oldest),
             (table("vote"), table("vote").c.at < oldest),
             (mute, mute.c.until <= now),
+            (table("budget"), table("budget").c.at < now - BUDGETS_KEPT_FOR),
             (table("token"), table("token").c.until <= now),
             (table("claim"), table("claim").c.until <= now),
+            (table("hold"), table("hold").c.until <= now),
             (table("last_value"), table("last_value").c.used_at <= now - LAST_VALUES_KEPT_FOR),
             (table("inbox"), table("inbox").c.closed_at < now - INBOX_KEPT_FOR),
         )

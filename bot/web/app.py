@@ -10,6 +10,7 @@ from bot.core.clock import Clock
 from bot.providers.base.provider import AnyProvider
 from bot.slack.deliveries import Take
 from bot.slack.oauth import Oauth
+from bot.web.feeds import Feeds
 from bot.web.health import Check, Health
 from bot.web.install import InstallPages
 from bot.web.slack import SlackEndpoint
@@ -18,7 +19,7 @@ from bot.web.webhooks import WebhookEndpoint, WebhookQueue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebDependencies:
-    """What stands behind the routes. Without `oauth` there are no pages to install the bot."""
+    """What stands behind the routes. Without `oauth` there are no pages to install the bot, without `feeds` no feeds."""
 
     take: Take
     signing_secrets: Sequence[str]
@@ -29,6 +30,7 @@ class WebDependencies:
     installed: Callable[[str], Awaitable[None]]
     clock: Clock
     oauth: Oauth | None = None
+    feeds: Feeds | None = None
 
 
 def web_app(dependencies: WebDependencies) -> Starlette:
@@ -49,6 +51,13 @@ def web_app(dependencies: WebDependencies) -> Starlette:
         pages = InstallPages(dependencies.oauth, installed=dependencies.installed)
         routes.append(Route("/slack/install", pages.install, methods=["GET"]))
         routes.append(Route("/slack/oauth_redirect", pages.oauth_redirect, methods=["GET"]))
+    if (feeds := dependencies.feeds) is not None:
+        routes += [
+            Route("/feeds/{token}/cctray.xml", feeds.cctray, methods=["GET"]),
+            Route("/feeds/{token}/status.json", feeds.status, methods=["GET"]),
+            Route("/feeds/{token}/badge.svg", feeds.badge, methods=["GET"]),
+            Route("/feeds/{token}/schedules.ics", feeds.schedules, methods=["GET"]),
+        ]
     return Starlette(routes=routes)
 
 

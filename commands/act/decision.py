@@ -64,10 +64,11 @@ class Args:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step that waits, and the build it belongs to."""
+    """A step that waits, and the build it belongs to. `others` are the ids of the build's other open steps."""
 
     match: BuildMatch
     approval: Approval
+    others: frozenset[str] = frozenset()
 
 
 def parse(words: str, *, approve: bool) -> Args:
@@ -198,7 +199,8 @@ async def _waiting_in(pipeline: PipelineMatch, context: Context, ref: Ref | None
 
 async def _steps_of(match: BuildMatch) -> list[Step]:
     approvals = await match.provider.approvals(match.build.pipeline, match.build.id)
-    return [Step(match=match, approval=approval) for approval in approvals]
+    ids = frozenset(approval.id for approval in approvals)
+    return [Step(match=match, approval=approval, others=ids - {approval.id}) for approval in approvals]
 
 
 def _fitting(steps: Sequence[Step], name: str) -> list[Step]:
@@ -242,7 +244,7 @@ def _words(step: Step, args: Args) -> str:
 
 
 def authorize(args: Args, step: Step, _context: Context) -> Sequence[Requirement]:
-    """Require the approver's role on the build's own pipeline and refs."""
+    """Require the approver's role on the build's own pipeline and refs; to approve, also that nobody holds it."""
     match = step.match
     return (
         Requirement(
@@ -251,6 +253,8 @@ def authorize(args: Args, step: Step, _context: Context) -> Sequence[Requirement
             doing=f"{'Approving' if args.approve else 'Rejecting'} steps of *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
             refs=refs_of_build(match.build),
+            starts=args.approve,
+            environments=(step.approval.name, step.approval.job or "", *args.fields.values()),
         ),
     )
 
@@ -376,7 +380,7 @@ async def _voted(args: Args, step: Step, people: int, context: Context) -> Answe
 
 
 async def _note_on_cards(args: Args, step: Step, context: Context) -> None:
-    """Write on the approval's cards who decided, all who approved, and when."""
+    """Write who decided, all who approved, and when, on the cards where no step is open any more."""
     match = step.match
     done = "Approved" if args.approve else "Rejected"
     votes = await context.store.approvals.votes(context.team, match.build.key, match.attempt_no)
@@ -385,9 +389,13 @@ async def _note_on_cards(args: Args, step: Step, context: Context) -> None:
     text = f"{done} by {' and '.join(who)} · {when(context.now)}"
     text += f" · “{escape(args.comment)}”" if args.comment else ""
     for row in await context.store.notifications.of_build(match.build.key, context.team):
-        if row.event == Event.BLOCKED.value and row.id is not None:
-            extra = replace(Extra.of(row.extra), text=text).as_json()
-            await context.store.notifications.revise(row.id, extra, context.now)
+        extra = Extra.of(row.extra)
+        if row.event != Event.BLOCKED.value or row.attempt_no != match.attempt_no or row.id is None or extra.text:
+            continue
+        has_step = not extra.steps or step.approval.id in extra.steps
+        stays_open = not step.others.isdisjoint(extra.steps) if extra.steps else bool(step.others)
+        if has_step and not stays_open:
+            await context.store.notifications.revise(row.id, replace(extra, text=text).as_json(), context.now)
     context.services.wake_outbox()
 
 

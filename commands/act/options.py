@@ -44,7 +44,7 @@ async def names_somebody_else(options: Mapping[str, str], context: Context) -> b
     ]
     if not named:
         return False
-    own = await _own_names(context)
+    own = await names_of(context.user, context)
     for value in named:
         if any(folded(part.strip()) not in own for part in _name_and_address(value) if part.strip()):
             return True
@@ -62,9 +62,9 @@ def _name_and_address(author: str) -> list[str]:
     return words if is_bare else [text]
 
 
-async def _own_names(context: Context) -> frozenset[str]:
-    """Return the names, addresses and handles that are a person's own, without regard to case."""
-    person = await context.services.people.person(context.team, context.user)
-    identities = await context.store.people.identities(context.team, context.user)
-    names = {person.name, person.email, context.user, *(row.value for row in identities)}
+async def names_of(user: str, context: Context) -> frozenset[str]:
+    """Return the names, addresses and handles that are a person's own, without regard to case, and their Slack id."""
+    person = await context.services.people.person(context.team, user)
+    identities = await context.store.people.identities(context.team, user)
+    names = {person.name, person.email, user, *(row.value for row in identities)}
     return frozenset(folded(name) for name in names if name)

@@ -74,7 +74,7 @@ async def resolve(args: Args, context: Context) -> Rebuild:
 
 
 def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
-    """Require the runner's role for the build's own refs, and for those that its new values and options choose."""
+    """Require the runner's role for the build's own refs and those that new values choose, and that nobody holds it."""
     match = rebuild.match
     required = [
         Requirement(
@@ -86,6 +86,8 @@ def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requi
                 *refs_of_target(rebuild.target),
                 *refs_of_parameters(args.parameters),
             ),
+            starts=True,
+            environments=(*args.parameters.values(), *args.options.values()),
         )
     ]
     if rebuild.names_somebody_else:
@@ -103,7 +105,10 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
     if not await memory.first_click(f"rebuild {match.build.key}", context):
         return Answer(silent=True)
     request = StartRequest(
-        parameters=dict(args.parameters), options=dict(args.options), requested_by=await context.name() or None
+        parameters=dict(args.parameters),
+        options=dict(args.options),
+        requested_by=await context.name() or None,
+        requested_by_email=await context.email() or None,
     )
     after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
     new = f" as #{after.number}" if after.number is not None and after.number != match.build.number else ""
@@ -112,7 +117,7 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
     if after.commit and match.build.commit and after.commit != match.build.commit:
         headline += f" - at the branch's present commit {after.commit[:8]}, not {match.build.commit[:8]}"
     if after.key != match.build.key:
-        await actions.note_on_cards(match, context, did=f"rebuilt it{new}", kind=NoteKind.REPLACED)
+        await actions.note_on_cards(match, context, did=f"rebuilt it{new}", kind=NoteKind.REPLACED, by=after)
     return await actions.announce(after, match.pipeline, context, headline=headline)
 
 

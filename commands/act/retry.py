@@ -102,14 +102,16 @@ def _spoken(build: Build, pipeline: PipelineMatch) -> str:
     return BuildMatch(pipeline=pipeline, build=build).spoken
 
 
-def authorize(_args: Args, match: BuildMatch, _context: Context) -> Sequence[Requirement]:
-    """Require the runner's role on the build's own pipeline and refs."""
+def authorize(args: Args, match: BuildMatch, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role on the build's own pipeline and refs, and that nobody holds it."""
     return (
         Requirement(
             role=Role.RUN,
             doing=f"Retrying builds of *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
             refs=refs_of_build(match.build),
+            starts=True,
+            environments=(args.job,) if args.job else (),
         ),
     )
 
@@ -142,10 +144,12 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     did = f"retried {what.removesuffix(f' of {number}')}"
     if not same:
         did += f" as {actions.number_words(after)}"
-    await actions.note_on_cards(match, context, did=did, kind=NoteKind.ACT if same else NoteKind.REPLACED)
+    kind = NoteKind.ACT if same else NoteKind.REPLACED
+    await actions.note_on_cards(match, context, did=did, kind=kind, by=None if same else after)
     shown = actions.as_reopened(after) if same else after
     has_card = same and await actions.is_pressed_on_card(build, context)
-    return await actions.announce(shown, match.pipeline, context, headline=headline, reopened=same, has_card=has_card)
+    retried = match if same else None
+    return await actions.announce(shown, match.pipeline, context, headline=headline, retried=retried, has_card=has_card)
 
 
 async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
@@ -156,12 +160,12 @@ async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
         refusal = match.provider.unsupported(Capability.RETRY_FAILED)
         question = f"{refusal} Rebuild all of {number} instead?"
         return actions.asks_first(question, "", f"rebuild {match.spoken}", yes="Rebuild", danger=False)
-    request = StartRequest(requested_by=await context.name() or None)
+    request = StartRequest(requested_by=await context.name() or None, requested_by_email=await context.email() or None)
     after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
     headline = f"{actions.actor(context)} rebuilt {number} of {escape(match.pipeline.name)}"
     if after.key != match.build.key:
         did = f"rebuilt it as {actions.number_words(after)}"
-        await actions.note_on_cards(match, context, did=did, kind=NoteKind.REPLACED)
+        await actions.note_on_cards(match, context, did=did, kind=NoteKind.REPLACED, by=after)
     return await actions.announce(after, match.pipeline, context, headline=headline)
 
 

@@ -8,26 +8,30 @@ from dataclasses import dataclass, field
 from bot.blocks.message import Message, section
 from bot.blocks.text import code, escape
 from bot.core.errors import NotFound, ProviderError, Rejected, UsageError
-from bot.core.models import BuildKey, Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
+from bot.core.models import Build, BuildKey, Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
 from bot.providers.base.capabilities import Capability
 from commands.act.options import check_options, names_somebody_else, options_given
 from commands.act.presets import check_name, forget_preset, preset_values, save_preset
 from commands.core import actions, memory
+from commands.core.chains import chain, check_chained
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
-from commands.core.listings import closest_refs, closest_words, ref_of
-from commands.core.matches import PipelineMatch
+from commands.core.listings import closest_refs, closest_words, ref_of, unfinished_builds
+from commands.core.matches import PipelineMatch, name_of
 from commands.core.permissions import Requirement, protecting_globs, refs_of_parameters, refs_of_target
 from commands.core.registry import Command
-from commands.core.resolve import card_here, resolve_pipeline
+from commands.core.resolve import card_here, pipelines_here, resolve_pipeline
 
-USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--dry-run]"
+USAGE = "run [pipeline][@ref] [KEY=VALUE …] [--preset NAME] [--message TEXT] [--commit SHA] [--option NAME=VALUE] [--then CMD] [--when green] [--dry-run]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """What to build, with which values. `save_preset` and `keep_values` come from the form."""
+    """What to build, with which values. `save_preset` and `keep_values` come from the form.
+
+    `then` is a command for when the build has passed; `when_green` waits for the ref's running build to pass.
+    """
 
     target: Target
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +45,8 @@ class Args:
     watch: bool = True
     dry_run: bool = False
     form: bool = False
+    then: str = ""
+    when_green: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,7 @@ def parse(words: str) -> Args:
     """Read the words after `run`. Raises UsageError."""
     parsed = read(
         words,
-        values=("message", "commit", "option", "preset", "forget-preset"),
+        values=("message", "commit", "option", "preset", "forget-preset", "then", "when"),
         switches=("watch", "no-watch", "dry-run", "clean", "form", "yes"),
         parameters=True,
     )
@@ -70,6 +76,11 @@ def parse(words: str) -> Args:
         error = unexpected(parsed.words[1], parsed.words[0], USAGE)
         raise UsageError(error.message, hint="Parameters are written KEY=VALUE.", usage=USAGE)
     target = parsed.target()
+    when = parsed.flag("when")
+    if when is not None and when.lower() != "green":
+        raise UsageError(f"`--when` takes `green`, not `{when}`.", usage=USAGE)
+    if (when is not None or parsed.has("then")) and (parsed.has("form") or parsed.has("forget-preset")):
+        raise UsageError("`--then` and `--when` are about a build that starts without a form.", usage=USAGE)
     if target.build is not None:
         raise UsageError("`run` starts a new build.", hint="To build an old one again: `/build rebuild #412`.")
     return Args(
@@ -83,6 +94,8 @@ def parse(words: str) -> Args:
         watch=not parsed.has("no-watch"),
         dry_run=parsed.has("dry-run"),
         form=parsed.has("form"),
+        then=parsed.flag("then") or "",
+        when_green=when is not None,
     )
 
 
@@ -111,6 +124,8 @@ def recorded(args: Args, start: Start) -> str:
         ("forget-preset", args.forget_preset),
     ):
         words += [f"--{flag} {shlex.quote(value)}"] if value else []
+    words += [f"--then={shlex.quote(args.then)}"] if args.then else []
+    words += ["--when green"] if args.when_green else []
     return " ".join([*words, *(["--dry-run"] if args.dry_run else [])])
 
 
@@ -119,7 +134,9 @@ def opens(args: Args, context: Context) -> Opening | None:
     if not args.form:
         return None
     named = args.target.pipeline or args.target.url or ""
-    return opening("run", context, pipeline=named, ref=str(args.target.ref or ""), preset=args.preset)
+    options = json.dumps(dict(args.options)) if args.options else ""
+    ref = str(args.target.ref or "")
+    return opening("run", context, pipeline=named, ref=ref, preset=args.preset, options=options)
 
 
 async def resolve(args: Args, context: Context) -> Start:
@@ -136,6 +153,7 @@ async def resolve(args: Args, context: Context) -> Start:
         message=args.message,
         options=args.options,
         requested_by=await context.name() or None,
+        requested_by_email=await context.email() or None,
     )
     return Start(
         match=pipeline,
@@ -168,8 +186,11 @@ async def start_target(pipeline: PipelineMatch, request: StartRequest, context: 
         return StartTarget()
 
 
-def authorize(_args: Args, start: Start, _context: Context) -> Sequence[Requirement]:
-    """Require the runner's role for the refs that will be built; an admin's to name somebody else as the author."""
+def authorize(args: Args, start: Start, _context: Context) -> Sequence[Requirement]:
+    """Require the runner's role for the refs that will be built and that nobody holds the pipeline.
+
+    To name somebody else as the author takes an admin.
+    """
     required = [
         Requirement(
             role=Role.RUN,
@@ -177,6 +198,8 @@ def authorize(_args: Args, start: Start, _context: Context) -> Sequence[Requirem
             pipeline=start.match,
             refs=(*refs_of_target(start.target), *refs_of_parameters(start.request.parameters)),
             builds_a_ref=True,
+            starts=not (args.dry_run or args.forget_preset),
+            environments=(*start.request.parameters.values(), *start.request.options.values()),
         )
     ]
     if start.names_somebody_else:
@@ -202,6 +225,10 @@ async def run(args: Args, start: Start, context: Context) -> Answer:
         raise MissingParameters(missing, pipeline)
     if args.dry_run:
         return Answer(message=_dry(start, unchecked), is_question=True)
+    if args.then:
+        await _check_then(args.then, context)
+    if args.when_green:
+        return await _when_green(args, start, context)
     if args.save_preset:
         check_name(args.save_preset)
         await save_preset(args.save_preset, _without_secrets(start.request.parameters, parameters), pipeline, context)
@@ -258,7 +285,81 @@ async def _begin(args: Args, start: Start, context: Context, *, note: str) -> An
             )
         raise
     headline = f"{actions.actor(context)} started {actions.number_words(build)} of {escape(pipeline.name)}{_on(ref)}"
-    return await actions.announce(build, pipeline, context, headline=headline, watch=args.watch, note=note)
+    if args.then:
+        headline += f", then {code(args.then)}"
+    answer = await actions.announce(build, pipeline, context, headline=headline, watch=args.watch, note=note)
+    if args.then:
+        await chain(args.then, build, pipeline, context)
+    return answer
+
+
+async def _check_then(then: str, context: Context) -> None:
+    """Raise what would refuse a chained command now, and UsageError for values that may not be kept."""
+    chained = await check_chained(then, context)
+    if isinstance(chained.args, Args) and (
+        chained.args.form or chained.args.dry_run or chained.args.forget_preset or chained.args.when_green
+    ):
+        raise UsageError("`--form`, `--dry-run`, `--when` and `--forget-preset` can't be chained.")
+    parameters = getattr(chained.args, "parameters", {})
+    if chained.pipeline is not None and parameters:
+        _must_hold_no_secret(parameters, (await parameters_of(chained.pipeline, None))[0])
+
+
+def _must_hold_no_secret(values: Iterable[str], known: Iterable[Parameter]) -> None:
+    secret = sorted(secret_names(known) & set(values))
+    if secret:
+        names = ", ".join(f"`{name}`" for name in secret)
+        raise UsageError(
+            f"{names} holds a secret, and a command that runs later is kept.",
+            hint="Keep the secret in the CI system, and chain the command without it.",
+        )
+
+
+async def _when_green(args: Args, start: Start, context: Context) -> Answer:
+    """Have the build start when the running build of its ref has passed: of its pipeline, else of this channel's."""
+    if start.ref is None:
+        raise UsageError("Which branch has to be green? Name it: `run pipeline@branch --when green`.", usage=USAGE)
+    running = await _running_of(start, context)
+    pipelines = {build.key.pipeline: (build, pipeline) for build, pipeline in reversed(running)}
+    if not pipelines:
+        raise UsageError(
+            f"No build of `{start.ref}` is running here. Nothing was started.", hint="Leave `--when green` out."
+        )
+    if len(pipelines) > 1:
+        names = ", ".join(f"`{name_of(build, pipeline.name)}`" for build, pipeline in pipelines.values())
+        raise UsageError(f"Several builds of `{start.ref}` are running: {names}. Nothing was started.")
+    _must_hold_no_secret(start.request.parameters, (await parameters_of(start.match, start.ref))[0])
+    words = _again(args, start)
+    await check_chained(words, context)
+    (build, pipeline) = next(iter(pipelines.values()))
+    if await context.store.builds.get(build.key) is None:  # what is known, the poller alone records: it notifies
+        await context.store.recording.record([build], now=context.now)
+    row = await chain(words, build, pipeline, context)
+    return actions.public_line(
+        f"{actions.actor(context)} will start {escape(start.match.name)}{_on(start.ref)} when {escape(row.label)} has "
+        f"passed. `{context.command} chains remove {row.id}` ends that.",
+        pipeline=start.match,
+    )
+
+
+async def _running_of(start: Start, context: Context) -> list[tuple[Build, PipelineMatch]]:
+    """Return the unfinished builds of a start's ref, newest first: of its pipeline, else of the channel's others."""
+    own = await unfinished_builds(start.match, context, ref=start.ref)
+    if own:
+        return [(build, start.match) for build in own]
+    others = [pipeline for pipeline in await pipelines_here(context) if pipeline.key != start.match.key]
+    return [
+        (build, pipeline) for pipeline in others for build in await unfinished_builds(pipeline, context, ref=start.ref)
+    ]
+
+
+def _again(args: Args, start: Start) -> str:
+    """Return the same start as it is typed anywhere and at any time, without waiting."""
+    words = [f"run {start.match.spoken(ref=start.ref)}", *pairs_recorded(start.request.parameters, ())]
+    words += [f"--option={shlex.quote(f'{name}={value}')}" for name, value in args.options.items()]
+    for flag, value in (("message", args.message), ("commit", args.commit), ("then", args.then)):
+        words += [f"--{flag}={shlex.quote(value)}"] if value else []
+    return " ".join([*words, *([] if args.watch else ["--no-watch"])])
 
 
 def _on(ref: Ref | None) -> str:
@@ -338,6 +439,11 @@ COMMAND = Command(
         ("--commit SHA", "an exact commit, where the CI system can build one"),
         ("--option NAME=VALUE", "an option of the CI system's own, such as clean=true"),
         ("--clean", "build without cached files, where the CI system can: the same as --option clean=true"),
+        ("--then CMD", "a command for when the build has passed: run, rebuild, status, last or stats, in quotes"),
+        (
+            "--when green",
+            "start once the running build of the branch has passed: of this pipeline, else of the channel's",
+        ),
         ("--preset NAME", "values this channel keeps under a name; the form saves them"),
         ("--forget-preset NAME", "remove such values; nothing is started"),
         ("--no-watch", "don't notify me here when it ends"),

@@ -117,6 +117,8 @@ class RunForm(Form):
 
     async def _parameters(self, pipeline: PipelineMatch, ref: str, begins: Mapping[str, str]) -> list[Block]:
         free = _free("\n".join(f"{name}={value}" for name, value in begins.items()))
+        if not pipeline.provider.takes_parameters:
+            return []
         if not pipeline.provider.can(Capability.PARAMETERS):
             return [free]
         try:

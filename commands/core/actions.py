@@ -8,6 +8,7 @@ from bot.blocks.message import context as small_print
 from bot.blocks.text import Markup, escape, mention
 from bot.core.errors import UsageError
 from bot.core.models import Build, Status
+from bot.core.tracing import current_trace
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
 from bot.store.rows import NewWatch
@@ -75,13 +76,13 @@ async def announce(
     *,
     headline: str,
     watch: bool = True,
-    reopened: bool = False,
+    retried: BuildMatch | None = None,
     has_card: bool = False,
     note: str = "",
 ) -> Answer:
     """Post the live card of a build that a person started here, and watch it to its end.
 
-    With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
+    `retried` is the same build as it had ended, where it runs again. With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
     `note` is shown to the person alone: what could not be checked before the act.
     """
     conversation = context.channel or context.user
@@ -97,6 +98,7 @@ async def announce(
         headline=headline,
         response_url=context.response_url,
         thread=context.thread if context.source is Source.MENTION else "",
+        trace=current_trace(),
         now=context.now,
     )
     watches = [
@@ -119,7 +121,8 @@ async def announce(
         notifications=[] if has_card else [card],
         watches=watches if watch else [],
         now=context.now,
-        reopened=reopened,
+        before=retried.build if retried else None,
+        after_attempt=retried.attempt_no if retried else None,
     )
     target = pipeline.provider.poll_target(build.pipeline)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
@@ -167,8 +170,13 @@ async def is_pressed_on_card(build: Build, context: Context) -> bool:
     )
 
 
-async def note_on_cards(match: BuildMatch, context: Context, *, did: str, kind: NoteKind = NoteKind.ACT) -> None:
-    """Write on a build's cards what the person did about it; `did` is mrkdwn that goes after a name ("cancelled it")."""
+async def note_on_cards(
+    match: BuildMatch, context: Context, *, did: str, kind: NoteKind = NoteKind.ACT, by: Build | None = None
+) -> None:
+    """Write on a build's cards what the person did about it; `did` is mrkdwn that goes after a name ("cancelled it").
+
+    `by` is the build that replaced it.
+    """
     by_terminal = context.source is Source.TERMINAL
     await context.store.cards.note(
         match.build.key,
@@ -177,6 +185,7 @@ async def note_on_cards(match: BuildMatch, context: Context, *, did: str, kind: 
         text=f"{actor(context)} {did}" if by_terminal else did,
         user="" if by_terminal else context.user,
         kind=kind,
+        url=(by.web_url or "") if by is not None else "",
         at=context.now,
     )
     context.services.wake_outbox()
@@ -226,7 +235,9 @@ def noted(message: Message, pipeline: PipelineMatch) -> Message:
     """Return an answer that says which pipeline was taken where none, or a name that fits several, was typed."""
     if not pipeline.note:
         return message
-    return replace(message, blocks=(*message.blocks, small_print(pipeline.note)))
+    line = small_print(pipeline.note)
+    fallback = (*message.fallback, line) if message.fallback else ()
+    return replace(message, blocks=(*message.blocks, line), fallback=fallback)
 
 
 def actor(context: Context) -> str:

@@ -194,6 +194,12 @@ class Context:
         """Return the person's name."""
         return await self.services.people.name(self.team, self.user) if self.user else ""
 
+    async def email(self) -> str:
+        """Return the person's e-mail address, "" where it is not known."""
+        if not self.user:
+            return ""
+        return (await self.services.people.person(self.team, self.user)).email or ""
+
     def in_channel(self, channel: str) -> "Context":
         """Return this context in another channel of the workspace; "" stands for all of them."""
         return replace(self, channel=channel, channel_name="")

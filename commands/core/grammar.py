@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from bot.core.errors import UsageError
@@ -463,6 +463,23 @@ def parse_target(word: str) -> Target:
     if sign and not ref:
         raise UsageError("A ref is missing after `@`.", hint="Write `nightly@main`, `@tag:v1.4` or `@pr:42`.")
     return Target(pipeline=name or None, ref=parse_ref(ref) if ref else None, build=build)
+
+
+def parse_moment(words: str) -> timedelta | datetime:
+    """Read a time in the past: `3d` (that long ago), `2026-08-01`, `2026-08-01T10:30`, with a zone or without.
+
+    A time without a zone is naive: it is meant in the person's own. Raises UsageError.
+    """
+    text = words.strip()
+    try:
+        return datetime.fromisoformat(text.replace(" ", "T").upper())
+    except ValueError:
+        pass
+    try:
+        return parse_duration(text)
+    except UsageError as exc:
+        hint = "Write `30m`, `3d`, `2026-08-01` or `2026-08-01T10:30`."
+        raise UsageError(f"I don't understand the time `{words}`.", hint=hint) from exc
 
 
 def parse_duration(words: str) -> timedelta:

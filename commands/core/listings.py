@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from bot.core.errors import ProviderError
@@ -18,16 +19,18 @@ RECENT = 50
 
 
 async def recent_builds(
-    pipeline: PipelineMatch, ref: Ref | None = None, *, states: frozenset[str] = frozenset(), limit: int = RECENT
+    pipeline: PipelineMatch, ref: Ref | None = None, *, narrow: BuildFilter | None = None, limit: int = RECENT
 ) -> AsyncIterator[Build]:
-    """Yield a pipeline's builds of a ref, newest first. Costs one listing.
+    """Yield a pipeline's builds of a ref, newest first, those that `narrow` admits. Costs one listing.
 
     CI systems list by branch or by commit; builds of a tag or a pull request are looked for among the newest.
     """
-    branch = ref.name if ref is not None and ref.kind is RefKind.BRANCH else None
-    commit = ref.name if ref is not None and ref.kind is RefKind.COMMIT else None
     is_sought = ref is not None and ref.kind in {RefKind.TAG, RefKind.PULL_REQUEST}
-    query = BuildFilter(branch=branch, commit=commit, states=states, limit=max(limit, RECENT) if is_sought else limit)
+    query = replace(narrow or BuildFilter(), limit=max(limit, RECENT) if is_sought else limit)
+    if ref is not None and ref.kind is RefKind.BRANCH:
+        query = replace(query, branch=ref.name)
+    if ref is not None and ref.kind is RefKind.COMMIT:
+        query = replace(query, commit=ref.name)
     yielded = 0
     async for build in pipeline.provider.builds(pipeline.id, query):
         if ref is not None and is_sought and not is_built_from(build, ref):
@@ -40,15 +43,27 @@ async def recent_builds(
 
 async def build_before(match: BuildMatch) -> Build | None:
     """Return the finished build with a result before this one in the same history. Costs one listing."""
-    reached = False
+    return (await back_to_earlier(match))[0]
+
+
+async def back_to_earlier(match: BuildMatch, earlier: Build | None = None) -> tuple[Build | None, list[Build]]:
+    """Return the build to compare with and the builds of the history after it, this one first. Costs one listing.
+
+    That is `earlier`, else the finished one with a result before this one; None where the listing does not reach it.
+    """
     history = match.build.history_ref
     branch = match.build.branch
+    passed: list[Build] = []
     async for build in match.provider.builds(match.build.pipeline, BuildFilter(branch=branch, limit=RECENT)):
         if build.id == match.build.id:
-            reached = True
-        elif reached and build.completed and build.history_ref == history and build.conclusion not in NO_RESULT:
-            return build
-    return None
+            passed.append(build)
+        elif not passed or build.history_ref != history:
+            continue
+        elif build.id == earlier.id if earlier else build.completed and build.conclusion not in NO_RESULT:
+            return build, passed
+        else:
+            passed.append(build)
+    return None, passed
 
 
 def is_built_from(build: Build, ref: Ref) -> bool:

@@ -13,6 +13,7 @@ from commands.core.context import Context, Source
 
 DOUBLE_CLICK_SECONDS = 5.0
 UNDO_SECONDS = 86_400.0
+DRAFT_SECONDS = 3600.0
 
 
 async def first_click(what: str, context: Context) -> bool:
@@ -63,3 +64,19 @@ async def take_removed_schedule(number: int, context: Context) -> dict[str, Any]
 
 def _schedule(number: int, context: Context) -> str:
     return f"removed schedule:{context.team}:{context.channel}:{number}"
+
+
+async def keep_draft(words: str, context: Context) -> str:
+    """Keep a command too long for a button for an hour and return the token that stands for it, for this person only."""
+    token = secrets.token_hex(8)
+    await context.store.tokens.add(_draft(token, context), seconds=DRAFT_SECONDS, value=words)
+    return token
+
+
+async def kept_draft(token: str, context: Context) -> str | None:
+    """Return the command that a token stands for, None where it is gone or somebody else's."""
+    return await context.store.tokens.value(_draft(token, context)) or None
+
+
+def _draft(token: str, context: Context) -> str:
+    return f"draft:{context.team}:{context.user}:{token}"

@@ -14,12 +14,13 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.blocks.text import Markup, code, safe, when
 from bot.core.errors import NotAllowed
 from bot.core.models import StartTarget, is_sha
 from bot.core.refs import named_refs, spellings_of
-from bot.core.text import fits_glob
+from bot.core.text import fits_glob, folded
 from bot.slack.people import Standing
-from bot.store.rows import GrantRow
+from bot.store.rows import GrantRow, HoldRow
 from commands.core.approval_policies import Deciding, check_policy
 from commands.core.context import Context, Role, Source
 from commands.core.matches import PipelineMatch
@@ -33,7 +34,9 @@ _REF_VARIABLE = re.compile(
 _REVISION = re.compile(r"[~^:]|@\{")
 """Where git's words for a revision leave the ref's name."""
 _ROLES = {role.word: role for role in Role}
+_WORD = re.compile(r"[^\W_]+")
 MOST_NAMED = 3
+MOST_REASON = 200
 UNKNOWN_REF = "(unknown ref)"
 """Stands for what will be built where the provider does not report it; no grant can name it."""
 
@@ -45,6 +48,8 @@ class Requirement:
     `everywhere` asks for a role that holds in every channel. The viewer's role asks only for a person who may act here.
     With `builds_a_ref`, an act whose refs are unknown counts as one on a protected ref wherever any ref is protected.
     `deciding` is the approval that is decided: its policies are kept as well.
+    With `starts`, the act starts or approves a build of the pipeline, which a hold refuses; `environments` are the texts
+    that may name the environment it goes to.
     """
 
     role: Role
@@ -55,6 +60,8 @@ class Requirement:
     channel: str | None = None
     builds_a_ref: bool = False
     deciding: Deciding | None = None
+    starts: bool = False
+    environments: tuple[str, ...] = ()
 
 
 def refs_of_target(target: StartTarget) -> tuple[str, ...]:
@@ -72,6 +79,57 @@ def refs_of_parameters(parameters: Mapping[str, str]) -> tuple[str, ...]:
 
 
 async def check(requirement: Requirement, context: Context) -> None:
+    """Raise NotAllowed unless the person holds the required role, and where somebody holds what would be started.
+
+    Costs what `check_role` costs, and for what starts or approves a build one statement.
+    """
+    await check_role(requirement, context)
+    if not requirement.starts or requirement.pipeline is None:
+        return
+    hold = await hold_against(requirement.pipeline, requirement.environments, context)
+    if hold is not None:
+        typed = requirement.pipeline.typed
+        place = f" --env {shlex.quote(hold.environment)}" if hold.environment else ""
+        raise NotAllowed(
+            f"{requirement.doing} is on hold: {hold_words(hold)}. Nothing was started.",
+            hint=f"`/build release {shlex.quote(typed)}{place}` ends the hold; "
+            "`--steal` takes it from somebody else, who is told.",
+        )
+
+
+async def hold_against(pipeline: PipelineMatch, environments: Sequence[str], context: Context) -> HoldRow | None:
+    """Return the hold that keeps this person from starting builds of a pipeline now, None where nothing does.
+
+    A hold of the whole pipeline stops every start; that of an environment stops an act that names it. The holder may act
+    in person: what runs later in their name (a schedule, a chained command) waits for the release as everybody does.
+    """
+    for row in await context.store.holds.of_pipeline(context.team, pipeline.connection, pipeline.id):
+        if row.user == context.user and context.source is not Source.SCHEDULE:
+            continue
+        if not row.environment or any(_names(text, row.environment) for text in environments):
+            return row
+    return None
+
+
+def _names(text: str, environment: str) -> bool:
+    """Return whether a text names an environment as a word of its own: `Deploy to production`, `deploy-production`."""
+    return f" {_words(environment)} " in f" {_words(text)} "
+
+
+def _words(text: str) -> str:
+    return " ".join(_WORD.findall(folded(text)))
+
+
+def hold_words(row: HoldRow) -> Markup:
+    """Return who holds what since when, until when and why, as a clause of mrkdwn."""
+    holder = f"<@{row.user}>" if row.user else "the terminal"
+    what = f"the environment {code(row.environment)}" if row.environment else "it"
+    until = f" until {when(row.until)}" if row.until is not None else ""
+    why = f" ({safe(row.reason, MOST_REASON)})" if row.reason else ""
+    return Markup(f"{holder} has held {what} since {when(row.made_at)}{until}{why}")
+
+
+async def check_role(requirement: Requirement, context: Context) -> None:
     """Raise NotAllowed unless the person holds the required role; a protected ref needs a grant that names it.
 
     An approval's policies are kept by everybody, admins among them; only the terminal is the operator's own.

@@ -240,15 +240,22 @@ async def _nearest(name: str, providers: Sequence[AnyProvider], context: Context
     return NotLinked(message, hint=hint or f"`{context.command} list pipelines` shows what there is.", choices=choices)
 
 
+def connections_called(word: str, context: Context) -> list[AnyProvider]:
+    """Return the connections that a word means by itself: the one of that name, else those of that kind (`bk`)."""
+    exact = context.services.connections.get(context.team, word)
+    if exact is not None:
+        return [exact]
+    kinds = {word.lower(), SHORT_KINDS.get(word.lower())}
+    return [provider for provider in context.providers() if provider.kind in kinds]
+
+
 def _provider_called(word: str, context: Context) -> AnyProvider | None:
     """Return the connection that a word names: its name, a unique kind (`gh`, `gitlab`), or a unique beginning."""
     exact = context.services.connections.get(context.team, word)
     if exact is not None:
         return exact
-    lowered = word.lower()
-    visible = context.providers()
-    of_kind = [provider for provider in visible if provider.kind in {lowered, SHORT_KINDS.get(lowered)}]
-    begins = [provider for provider in visible if provider.connection.lower().startswith(lowered)]
+    of_kind = connections_called(word, context)
+    begins = [provider for provider in context.providers() if provider.connection.lower().startswith(word.lower())]
     for fits in (of_kind, begins):
         if len(fits) == 1:
             return fits[0]
@@ -477,6 +484,6 @@ async def card_here(context: Context) -> CardRow | None:
     for ts in (context.thread, context.message):
         if ts:
             card = await context.store.cards.at(context.team, context.channel, ts)
-            if card is not None:
+            if card is not None and card.connection:  # the card of a commit is about several builds
                 return card
     return None

@@ -27,6 +27,7 @@ async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
     holder = await context.store.claims.add(context.team, match.build.key, context.user)
     if before is not None or holder != context.user:
         raise UsageError(f"{'You are' if holder == context.user else f'<@{holder}> is'} on {match.name} already.")
+    await context.store.red_branches.claim(context.team, match.build.key, context.user, context.now)
     await actions.redraw_cards(match, context)
     return await actions.answered(match, context, line=f"{actions.actor(context)} is on it: {escape(match.name)}")
 

@@ -20,7 +20,8 @@ from commands.core.context import Answer, Context, Role
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.look.changes import COUNTS
-from commands.look.stats import is_of_branch, summary_lines
+from commands.look.statistics import is_of_branch
+from commands.look.stats import summary_lines
 
 USAGE = "digest daily 9:00 | weekly mon 9:00 | now | off"
 SPAN = timedelta(days=1)

@@ -15,7 +15,7 @@ from commands.core.context import Context, Source
 from commands.core.grammar import Target
 from commands.core.listings import LISTING_SECONDS, closest_refs, closest_words
 from commands.core.matches import PipelineMatch
-from commands.core.permissions import Requirement, check
+from commands.core.permissions import Requirement, check_role
 from commands.core.registry import Command
 from commands.core.resolve import resolve_pipeline
 from commands.follow import digest
@@ -54,6 +54,7 @@ def _only_now(args: Any) -> str:
     """Return the flag that means something only while a person is present, "" where none was given."""
     if isinstance(args, run.Args):
         given = {"form": args.form, "forget-preset": bool(args.forget_preset), "dry-run": args.dry_run}
+        given |= {"then": bool(args.then), "when": args.when_green}
         return next((flag for flag, is_given in given.items() if is_given), "")
     target = getattr(args, "target", None)
     return "attempt" if isinstance(target, Target) and target.attempt is not None else ""
@@ -78,7 +79,7 @@ async def _check(command: Command[Any, Any], args: Any, context: Context) -> Non
     if isinstance(args, run.Args):
         start = await run.resolve(args, context)
         for requirement in run.authorize(args, start, context):
-            await check(requirement, context)
+            await check_role(requirement, context)
         await check_ref(start.match, args.target.ref)
         known, _unchecked = await run.parameters_of(start.match, start.ref)
         _must_hold_no_secret(args.parameters, known)
@@ -99,12 +100,12 @@ async def _check(command: Command[Any, Any], args: Any, context: Context) -> Non
             pipeline=pipeline,
             refs=(ref.name,) if ref is not None else (),
         )
-        await check(requirement, context)
+        await check_role(requirement, context)
         await check_ref(pipeline, ref)
         return
     resolved = await command.resolve(args, context)
     for requirement in command.authorize(args, resolved, context):
-        await check(requirement, context)
+        await check_role(requirement, context)
 
 
 def _must_hold_no_secret(parameters: Iterable[str], known: Iterable[Parameter]) -> None:

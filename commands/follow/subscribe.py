@@ -18,7 +18,8 @@ from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.replay import posted, replayed
 from commands.core.resolve import resolve_pipeline
-from commands.follow.filter_words import FILTERS, Conditions, check_switch, conditions_given, merged
+from commands.follow.filter_words import CHANNEL_FILTERS, Conditions, check_switch, conditions_given, merged
+from commands.follow.grouping import group_others
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
 
@@ -35,7 +36,7 @@ class Args:
 
 def parse(words: str) -> Args:
     """Read the words after `subscribe`. Raises UsageError."""
-    parsed = read(words, values=(*FILTERS, "reactions"), switches=("preview",))
+    parsed = read(words, values=(*CHANNEL_FILTERS, "reactions"), switches=("preview",))
     reactions = parsed.flag("reactions")
     if reactions is not None:
         check_switch(reactions, "reactions", USAGE)
@@ -101,8 +102,13 @@ async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> A
         return Answer(message=Message(text=text, blocks=(section(text),)))
     await must_be_reachable(context, f"subscribe {pipeline.spoken()} {spoken(args)}".strip())
     await context.store.links.update(row.id or 0, filters=new_filter.words(), subscribed=True)
+    others = ""
+    if args.conditions.get("group"):
+        grouped = await group_others(row, args.conditions["group"][-1].lower(), context)
+        names = ", ".join(escape(other.alias or other.name) for other in grouped)
+        others = f" The same for {names}, of the same repository." if names else ""
     return actions.public_line(
-        f"{actions.actor(context)} set the notifications of {escape(pipeline.name)} for this channel: {words}. {times}",
+        f"{actions.actor(context)} set the notifications of {escape(pipeline.name)} for this channel: {words}. {times}{others}",
         pipeline=pipeline,
     )
 
@@ -131,19 +137,32 @@ COMMAND = Command(
     spoken=spoken,
     aliases=("sub", "settings"),
     flags=(
-        ("--on EVENTS", "a preset or events: passed, failed, broken, fixed, blocked, …"),
+        ("--on EVENTS", "a preset or events: passed, failed, broken, fixed, blocked, stuck, slow, queued-long, …"),
         ("--branch GLOBS", "branches such as main,release/*; !glob leaves out"),
         ("--trigger WORDS", "push, merge_request, api, cron, web"),
         ("--by NAMES", "who started it; bot; !name leaves out"),
         ("--min-streak N", "still failing: only from the n-th failure in a row"),
         ("--min-delta NAME:N", "only when a count grew, such as warnings:1"),
         ("--mention WHO", "whom to mention when it newly breaks: author (the default), @user, @group, none"),
+        (
+            "--thread MODE",
+            "branch: one thread for each red branch (as edges and failures have it); build: a post for each",
+        ),
+        (
+            "--escalate TIME [WHO]",
+            "call @user, @group or the author when nobody is on a red branch that long: 30m; off",
+        ),
+        (
+            "--group commit",
+            "one card for the builds of a commit, with the other systems of the repository; build ends it",
+        ),
         ("--reactions on|off", "whether :repeat: :eyes: :no_bell: on a card retry, watch and mute here (off)"),
         ("--preview", "only say, to you, how often it would have posted"),
     ),
     examples=(
         "subscribe web edges",
         "subscribe nightly --on failed,fixed --branch main,release/*",
+        "subscribe web failures --escalate 30m",
         "subscribe web all --preview",
     ),
     inferred="the channel's default pipeline; without filters a form opens",

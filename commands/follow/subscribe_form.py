@@ -35,11 +35,12 @@ from commands.follow.subscribe import Args
 
 PIPELINE, LINK, PRESET, RESULT, CHANGE = "pipeline", "link", "preset", "results", "changes"
 BRANCH, TRIGGER, MENTION, PERSON = "branch", "trigger", "mention", "person"
+THREAD, ESCALATE, SIGNAL, GROUP = "thread", "escalate", "signals", "group"
 CHOSEN = "chosen"
 AUTHOR, NOBODY, SOMEBODY = "author", "none", "person"
 PRESET_WORDS = {
     "all": "Every finished build",
-    "edges": "Only changes: newly broken, fixed, waiting for approval",
+    "edges": "Only changes: newly broken, fixed, waiting for approval, stuck",
     "failures": "Only failures",
     "release": "Releases: changes, and tags that passed",
     "quiet": "Nothing; digests only",
@@ -61,6 +62,27 @@ CHANGE_WORDS = {
     "worse": "more issues than before",
     "better": "fewer issues than before",
     "blocked": "waits for approval",
+}
+SIGNAL_WORDS = {
+    "stuck": "is stuck",
+    "slow": "is slow",
+    "queued-long": "waits unusually long for a machine",
+}
+THREAD_WORDS = {
+    "preset": "as usual for the choice above",
+    "branch": "one thread for each red branch",
+    "build": "each build in the channel",
+}
+GROUP_WORDS = {
+    "build": "a card for each build",
+    "commit": "one card for each commit, with other systems of the repository",
+}
+ESCALATE_WORDS = {
+    "off": "never",
+    "30m": "30 minutes",
+    "60m": "1 hour",
+    "120m": "2 hours",
+    "1440m": "1 day",
 }
 TRIGGER_WORDS = {
     "push": "a push",
@@ -158,6 +180,7 @@ class SubscribeForm(Form):
                 dispatch=True,
             ),
             *_mention_fields(link_filter.mention, somebody=somebody),
+            *_red_fields(link_filter),
         ]
         times, newest = await _preview(chosen, link_filter, context)
         blocks = [
@@ -223,6 +246,13 @@ def _event_fields(link_filter: Filter) -> list[Block]:
             optional=True,
             dispatch=True,
         ),
+        input_block(
+            "… or it …",
+            checkboxes(_turned(SIGNAL_WORDS), initial=ticked),
+            name=SIGNAL,
+            optional=True,
+            dispatch=True,
+        ),
     ]
 
 
@@ -241,8 +271,36 @@ def _mention_fields(mention: str, *, somebody: bool) -> list[Block]:
     return [whom, input_block("Person", person, name=PERSON)] if is_person or somebody else [whom]
 
 
+def _red_fields(link_filter: Filter) -> list[Block]:
+    """Return the fields about red branches: where further failures go, and when to call somebody."""
+    words = dict(ESCALATE_WORDS)
+    chosen = link_filter.escalation_words or "off"
+    if chosen not in words:  # typed: another time, or somebody to call
+        words[chosen] = f"as before: {harmless(chosen.replace(',', ', '), styles=False)}"
+    return [
+        input_block(
+            "While a branch is red",
+            select(_turned(THREAD_WORDS), initial=link_filter.thread or "preset"),
+            name=THREAD,
+            dispatch=True,
+        ),
+        input_block(
+            "Builds of one commit",
+            select(_turned(GROUP_WORDS), initial=link_filter.group or "build"),
+            name=GROUP,
+            dispatch=True,
+        ),
+        input_block(
+            "Call the author when nobody is on it for",
+            select(_turned(words), initial=chosen),
+            name=ESCALATE,
+            hint="Somebody else: /build subscribe --escalate 30m @user",
+        ),
+    ]
+
+
 def _events(values: Values) -> list[str]:
-    return [*picked(values, RESULT), *picked(values, CHANGE)]
+    return [*picked(values, RESULT), *picked(values, CHANGE), *picked(values, SIGNAL)]
 
 
 def _conditions(values: Values) -> dict[str, Sequence[str]]:
@@ -256,6 +314,13 @@ def _conditions(values: Values) -> dict[str, Sequence[str]]:
         "trigger": picked(values, TRIGGER),
         "mention": [text(values, PERSON) or AUTHOR if mention == SOMEBODY else mention],
     }
+    thread = text(values, THREAD)
+    if thread:
+        conditions["thread"] = [] if thread == "preset" else [thread]
+    if group := text(values, GROUP):
+        conditions["group"] = [] if group == "build" else [group]
+    if escalate := text(values, ESCALATE):
+        conditions["escalate"] = [] if escalate == "off" else escalate.split(",")
     return conditions
 
 

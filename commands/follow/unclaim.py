@@ -26,6 +26,7 @@ async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
     if not await context.store.claims.remove(context.team, match.build.key, context.user):
         raise UsageError(f"You are not on {match.name}.")
     text = f"{actions.actor(context)} is no longer on {escape(match.name)}"
+    await context.store.red_branches.unclaim(context.team, match.build.key, context.user, context.now)
     await actions.redraw_cards(match, context)
     return await actions.answered(match, context, line=text)
 

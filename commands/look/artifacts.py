@@ -66,7 +66,8 @@ async def run(args: Args, match: BuildMatch, _context: Context) -> Answer:
     fits = tuple(file for file in files if _fits(file, args))
     if args.upload:
         return Answer(file=await _chosen(fits, args, match))
-    message = artifacts_message(fits, build=match.build, label=match.pipeline.name)
+    none = "This build has none." if not files else "None of its files fits."
+    message = artifacts_message(fits, build=match.build, label=match.pipeline.name, none=none)
     return Answer(message=noted(message, match.pipeline), public=args.public)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bot.core.errors import ProviderError
-from bot.core.models import Approval, Build, BuildKey
+from bot.core.models import NO_RESULT, Approval, Build, BuildKey
+from bot.core.workflows import upload_details
 from bot.providers.base.capabilities import Capability
 from commands.core.context import Context
 from commands.core.matches import BuildMatch, PipelineMatch
@@ -24,6 +25,19 @@ async def with_counts(match: BuildMatch) -> Build:
     except (ProviderError, TimeoutError):
         return match.build
     return match.build.with_issues(match.build.issues.filled(counts))
+
+
+async def with_uploads(match: BuildMatch) -> Build:
+    """Return a finished build with what it handed to an app store as it stands now; as it is where that can't be read."""
+    build = match.build
+    if not build.completed or build.conclusion in NO_RESULT or not match.provider.can(Capability.UPLOADS):
+        return build
+    try:
+        async with asyncio.timeout(COUNTS_SECONDS):
+            uploads = await match.provider.uploads(build.pipeline, build.id)
+    except (ProviderError, TimeoutError):
+        return build
+    return replace(build, details={**build.details, **upload_details(uploads)}) if uploads else build
 
 
 async def open_approvals(match: BuildMatch) -> tuple[Approval, ...]:

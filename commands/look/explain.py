@@ -20,6 +20,12 @@ EVENTS = {
     "decided": "the decision about its approval",
     "summary": "a summary",
     "digest": "a digest",
+    "corrected": "a correction of what was posted",
+    "stuck": "that it is stuck",
+    "slow": "that it is slow",
+    "queued-long": "that it waits long for a machine",
+    "escalated": "the call for somebody to look after it",
+    "unfixed": "the call that it is not fixed",
 }
 
 

@@ -2,28 +2,35 @@
 
 import re
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.blocks.logs import log_message
+from bot.blocks.message import Message
+from bot.blocks.message import context as small_print
 from bot.blocks.text import when
+from bot.core.acting import begin_act
 from bot.core.errors import NotFound, UsageError
-from bot.core.models import Job, Log, Status
+from bot.core.models import Build, Job, Log, Status
 from bot.core.text import folded
 from bot.core.workers import in_worker
 from bot.providers.base.capabilities import Capability
 from bot.security.redaction import redact
+from bot.store.rows import NewLogFollow
 from commands.act.jobs import job_named
 from commands.core.actions import must_be_able, noted
-from commands.core.context import Answer, Context, File, Role
+from commands.core.context import Answer, Context, File, Role, Source
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
 
-USAGE = "logs [target] [job] [--errors|--tail 50|--grep TEXT|--file]"
+USAGE = "logs [target] [job] [--errors|--tail 50|--grep TEXT|--follow|--file]"
 FILE_BYTES = 1024 * 1024
 LINES = 50
 MOST_LINES = 500
+FOLLOW_EVERY = timedelta(seconds=15)
+FOLLOWED_FOR = timedelta(hours=6)
+MOST_FOLLOWED = 10
 ERRORS = re.compile(
     r"\b(error|fatal|fail(ed|ure|ing)?|exception|panic|traceback|assert\w*)\b|✗|✕|❌|^E\s", re.IGNORECASE
 )
@@ -41,18 +48,22 @@ class Args:
     tail: int | None = None
     grep: str | None = None
     file: bool = False
+    follow: bool = False
     public: bool = False
 
 
 def parse(words: str) -> Args:
     """Read the words after `logs`. Raises UsageError."""
-    parsed = read(words, values=("tail", "grep", "job"), switches=("errors", "file", "public"))
+    parsed = read(words, values=("tail", "grep", "job"), switches=("errors", "file", "follow", "public"))
+    if parsed.has("follow") and any(parsed.has(name) for name in ("grep", "file", "tail", "errors")):
+        raise UsageError("`--follow` shows the end of the log as it grows; nothing else goes with it.", usage=USAGE)
     return Args(
         target=parsed.target(),
         job=parsed.flag("job") or " ".join(parsed.words[1:]),
         tail=parsed.number("tail", default=LINES, most=MOST_LINES) if parsed.has("tail") else None,
         grep=parsed.flag("grep"),
         file=parsed.has("file"),
+        follow=parsed.has("follow"),
         public=parsed.public,
     )
 
@@ -67,9 +78,11 @@ async def resolve(args: Args, context: Context) -> BuildMatch:
 async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     """Return the lines that matter, secrets masked. Costs the jobs' list and one log."""
     named = args.job or match.job
-    job = await job_named(match, named) if named else await _telling_job(match)
+    job = await job_named(match, named, reads=True) if named else await _telling_job(match)
     if job.status is not Status.COMPLETED and not match.provider.can(Capability.LIVE_LOG):
         raise match.provider.unsupported(Capability.LIVE_LOG, match.build.web_url)
+    if args.follow and job.status is not Status.COMPLETED:
+        return await _follow(job, match, context)
     if args.file:
         whole = await _log(match, job, context, FILE_BYTES)
         return Answer(file=await _file(whole, job, match, private=not args.public))
@@ -98,6 +111,56 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
         now=context.now,
     )
     return Answer(message=noted(message, match.pipeline), public=args.public)
+
+
+async def _follow(job: Job, match: BuildMatch, context: Context) -> Answer:
+    """Post the end of a running job's log in the build's thread, and have it edited until the job ends."""
+    if context.source is Source.TERMINAL or context.is_direct:
+        raise UsageError("A log is followed in a channel.", hint="Without `--follow` you see its end now.")
+    rows = await context.store.log_follows.of_channel(context.team, context.channel)
+    if any((row.build, row.job) == (match.build.id, job.id) for row in rows):
+        raise UsageError(f"The log of {job.name} is followed here already.")
+    if len(rows) >= MOST_FOLLOWED:
+        raise UsageError(f"{MOST_FOLLOWED} logs are followed in this channel already.")
+    try:
+        log = await _log(match, job, context)
+    except NotFound:
+        log = Log(text="", job=job.name)
+    cards = await context.store.cards.of_build(match.build.key)
+    card = next((card.ts for card in cards if (card.team, card.channel) == (context.team, context.channel)), "")
+    message = followed(log, job, match.build, label=match.pipeline.name, now=context.now, ends=False)
+    await begin_act()
+    channel, ts = await context.services.sender.post(
+        context.team, context.channel, message, thread=context.thread or card
+    )
+    await context.store.log_follows.add(
+        NewLogFollow(
+            team=context.team,
+            channel=channel,
+            ts=ts,
+            user=context.user,
+            connection=match.build.connection,
+            pipeline=match.build.pipeline,
+            build=match.build.id,
+            job=job.id,
+            label=match.pipeline.name,
+            due_at=context.now + FOLLOW_EVERY,
+            until=context.now + FOLLOWED_FOR,
+        )
+    )
+    return Answer(silent=True)
+
+
+def followed(log: Log, job: Job, build: Build, *, label: str, now: datetime, ends: bool) -> Message:
+    """Return the end of a followed log, and how the job ended or that this goes on."""
+    tail = log.text.rstrip("\n").split("\n")[-LINES:]
+    shown = replace(log, text="\n".join(tail), truncated=log.truncated or len(tail) == LINES, job=job.name)
+    message = log_message(shown, build=build, label=label, job=job.name, errors_only=False, now=now)
+    if job.status is Status.COMPLETED:
+        state = f"The job has ended: {job.conclusion.value if job.conclusion else 'unknown'}"
+    else:
+        state = "Not followed any longer" if ends else "Following; edited every 15 s until the job ends"
+    return replace(message, text=f"{message.text}. {state}", blocks=(*message.blocks, small_print(state)))
 
 
 async def _file(log: Log, job: Job, match: BuildMatch, *, private: bool) -> File:
@@ -188,6 +251,7 @@ COMMAND = Command(
         ("--errors", "lines that speak of errors (the default)"),
         ("--tail 50", "the last lines as they are"),
         ("--grep TEXT", "lines that hold a text"),
+        ("--follow", "a message in the build's thread that shows the end of the log until the job ends"),
         ("--file", "the end of the log as a file, sent to you; with --public, to the channel"),
         ("--public", "show it to the channel"),
     ),

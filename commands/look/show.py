@@ -1,8 +1,12 @@
-"""One build's full card: /build show [build]."""
+"""One build's full card, or all that is known of it: /build show [build] [--all]."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from bot.blocks.build import build_card
+from bot.blocks.details import all_details
+from bot.providers.base.options import check_options
+from commands.act.options import options_given
 from commands.core.actions import noted
 from commands.core.available_actions import verbs_of
 from commands.core.context import Answer, Context, Role
@@ -10,23 +14,35 @@ from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
-from commands.look.details import open_approvals, with_counts
+from commands.core.stories import stories_of
+from commands.look.build_lists import sent_file
+from commands.look.details import open_approvals, with_counts, with_uploads
 
-USAGE = "show [build]"
+USAGE = "show [build] [--all]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """Which build."""
+    """Which build, and whether every field of it is to be shown.
+
+    `options` are the CI system's own: they ask for what it sends, as a file.
+    """
 
     target: Target
+    options: Mapping[str, str]
+    everything: bool = False
     public: bool = False
 
 
 def parse(words: str) -> Args:
     """Read the words after `show`. Raises UsageError."""
-    parsed = read(words, switches=("public",))
-    return Args(target=parsed.only_target(USAGE), public=parsed.public)
+    parsed = read(words, values=("option",), switches=("public", "all"))
+    return Args(
+        target=parsed.only_target(USAGE),
+        options=options_given(parsed, USAGE),
+        everything=parsed.has("all"),
+        public=parsed.public,
+    )
 
 
 async def resolve(args: Args, context: Context) -> BuildMatch:
@@ -35,19 +51,37 @@ async def resolve(args: Args, context: Context) -> BuildMatch:
 
 
 async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
-    """Return the full card of one build, for the person only."""
-    build = await with_counts(match)
-    card = build_card(
-        build,
-        label=match.pipeline.name,
-        now=context.now,
-        connection_label=match.provider.label,
-        actions=verbs_of(match.provider, build),
-        attempt_no=match.attempt_no,
-        approvals=await open_approvals(match),
-    )
+    """Return the full card of one build, or all that is known of it, for the person only."""
+    if args.options:
+        check_options(args.options, match.provider.show_options, match.provider.label)
+        sent = await match.provider.as_sent(match.build.pipeline, match.build.id, args.options)
+        if sent is not None:
+            return Answer(file=await sent_file(sent, match.name, private=not args.public))
+    stories = await stories_of([await with_uploads(replace(match, build=await with_counts(match)))], context)
+    (build,) = stories.builds
+    if args.everything:
+        message = all_details(
+            build,
+            label=match.pipeline.name,
+            connection_label=match.provider.label,
+            now=context.now,
+            attempt_no=match.attempt_no,
+            facts=stories.of(build),
+        )
+    else:
+        message = build_card(
+            build,
+            label=match.pipeline.name,
+            now=context.now,
+            connection_label=match.provider.label,
+            actions=verbs_of(match.provider, build),
+            attempt_no=match.attempt_no,
+            approvals=await open_approvals(match),
+            facts=stories.of(build),
+            with_details=True,
+        )
     return Answer(
-        message=noted(card, match.pipeline),
+        message=noted(message, match.pipeline),
         public=args.public,
         connection=build.connection,
         pipeline=build.pipeline,
@@ -66,7 +100,11 @@ COMMAND = Command(
     authorize=anyone,
     run=run,
     aliases=("info",),
-    flags=(("--public", "show it to the channel"),),
-    examples=("show #412", "show web#last", "show <a build's URL>"),
+    flags=(
+        ("--all", "every field that is known, in plain words"),
+        ("--option NAME=VALUE", "what the CI system sends, under an option of its own (Truto)"),
+        ("--public", "show it to the channel"),
+    ),
+    examples=("show #412", "show web#last", "show #412 --all", "show <a build's URL>"),
     inferred="the last build",
 )

@@ -17,8 +17,10 @@ from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.listings import pipeline_names, recent_builds
 from commands.core.matches import PipelineMatch
+from commands.core.permissions import hold_words
 from commands.core.registry import Command, anyone
 from commands.core.resolve import match_of_link, resolve_pipeline
+from commands.core.stories import stories_of
 from commands.look.details import filled
 
 USAGE = "status [target|all|mine|SHA]"
@@ -127,8 +129,10 @@ async def _row(pipeline: PipelineMatch, ref: Ref | None, context: Context) -> St
         )
     else:
         builds = await filled(builds, pipeline, context, ask=_newest_and_green)
-    recent = tuple(build for build in builds if build.completed)[:RECENT]
+    stories = await stories_of(builds, context)
+    recent = tuple(build for build in stories.builds if build.completed)[:RECENT]
     green = next((build for build in recent if build.conclusion is Conclusion.PASSED), None)
+    holds = await context.store.holds.of_pipeline(context.team, pipeline.connection, pipeline.id)
     paused = pipeline.link.paused_reason if pipeline.link else ""
     return StatusRow(
         label=pipeline.name,
@@ -136,11 +140,13 @@ async def _row(pipeline: PipelineMatch, ref: Ref | None, context: Context) -> St
         pipeline=pipeline.id,
         path=pipeline.path,
         branch=str(ref or ""),
-        open=tuple(build for build in builds if not build.completed),
+        open=tuple(build for build in stories.builds if not build.completed),
         recent=recent,
         green_at=green.completed_at if green else None,
         paused_reason=paused or trouble,
+        holds=tuple(map(hold_words, holds)),
         actions=verbs_of(pipeline.provider, recent[0] if recent else None),
+        facts=stories.facts,
     )
 
 
@@ -158,7 +164,9 @@ async def _own(context: Context, *, public: bool) -> Answer:
             "You have started no builds with me yet.", hint=f"Start one: `{context.command} run <pipeline>@<branch>`."
         )
     names = await pipeline_names(builds, context)
-    return Answer(message=build_list(builds, title="Your builds", labels=names, now=context.now), public=public)
+    stories = await stories_of(builds, context)
+    message = build_list(stories.builds, title="Your builds", labels=names, now=context.now, facts=stories.facts)
+    return Answer(message=message, public=public)
 
 
 async def _commit(sha: str, context: Context, *, public: bool) -> Answer:
@@ -180,7 +188,8 @@ async def _commit(sha: str, context: Context, *, public: bool) -> Answer:
         builds.update({build.key: build for build in of_pipeline})
     if not builds:
         raise UsageError(f"No build of commit `{sha[:12]}` is known.", hint="Only linked pipelines are looked through.")
-    listed_builds = list(builds.values())
+    stories = await stories_of(list(builds.values()), context)
+    listed_builds = stories.builds
     return Answer(
         message=commit_list(
             listed_builds,
@@ -188,6 +197,7 @@ async def _commit(sha: str, context: Context, *, public: bool) -> Answer:
             labels=await pipeline_names(listed_builds, context),
             connection_labels=context.services.connections.labels(context.team),
             now=context.now,
+            facts=stories.facts,
         ),
         public=public,
     )

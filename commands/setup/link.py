@@ -8,7 +8,7 @@ from bot.blocks.link import link_confirmation
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import BuildFilter, Pipeline
 from bot.core.text import holds_name
-from bot.notifications.filters import Filter
+from bot.notifications.filters import Filter, filter_of
 from bot.store.rows import LinkRow, NewLink
 from commands.core.channel import must_be_reachable
 from commands.core.context import Answer, Context, Opening, Role
@@ -19,6 +19,7 @@ from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.replay import posted, replayed
 from commands.core.resolve import resolve_pipeline
+from commands.follow.grouping import same_repository
 
 USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
 SEED_BUILDS = 30
@@ -96,7 +97,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
     links = await context.store.links.of_channel(context.team, context.channel)
     before = next((row for row in links if (row.connection, row.pipeline) == (pipeline.connection, details.id)), None)
     row = await context.store.links.save(_row(args, pipeline, details, before, context, is_first=not links))
-    trouble = await _seed(pipeline, details, context)
+    trouble = await seed(pipeline, details, context)
     target = pipeline.provider.poll_target(details.id)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
     context.services.wake_poller()
@@ -113,6 +114,11 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
         enabled=details.enabled,
         trouble=trouble,
         again=before is not None,
+        same_repository=[
+            other.alias or other.name
+            for other in await same_repository(row, context)
+            if not filter_of(row).is_by_commit
+        ],
         command=context.command,
     )
     return Answer(message=message, public=before is None, connection=pipeline.connection, pipeline=details.id)
@@ -147,7 +153,7 @@ def full_name(pipeline: Pipeline) -> str:
     return pipeline.name
 
 
-async def _seed(pipeline: PipelineMatch, details: Pipeline, context: Context) -> str:
+async def seed(pipeline: PipelineMatch, details: Pipeline, context: Context) -> str:
     """Store the newest builds without announcing them: the baseline of the next one. Costs one listing.
 
     Returns what went wrong, in words.

@@ -25,6 +25,9 @@ PATIENCE_SECONDS = 4.0
 MODAL_SECONDS = 1.5
 """How long an answer may take before a modal opens empty: a trigger lives three seconds."""
 MOST_MODAL_BLOCKS = 99
+UNKNOWN_BLOCKS = frozenset({"invalid_blocks", "invalid_attachments", "invalid_blocks_format"})
+NO_CHARTS_SECONDS = 7 * 86_400.0
+"""How long a workspace that refused charts is not sent any: Slack hands new blocks out workspace by workspace."""
 
 
 class Delivery:
@@ -150,6 +153,24 @@ class Delivery:
         return plainly(message, command=self._services.command)
 
     async def _say(self, context: Context, answer: Answer, message: Message) -> None:
+        """Show a message where the person is; without charts and tables where their workspace refuses those."""
+        if not message.fallback:
+            await self._show(context, answer, message)
+            return
+        refused = f"no charts:{context.team}"
+        if await self._services.store.tokens.value(refused) is None:
+            try:
+                await self._show(context, answer, message)
+            except SlackError as exc:
+                if exc.code not in UNKNOWN_BLOCKS:
+                    raise
+                log.info("a workspace takes no charts", extra={"team": context.team})
+                await self._services.store.tokens.add(refused, seconds=NO_CHARTS_SECONDS)
+            else:
+                return
+        await self._show(context, answer, message.simple)
+
+    async def _show(self, context: Context, answer: Answer, message: Message) -> None:
         if context.source is Source.DIRECT:
             await self._sender.post(context.team, context.channel, message, thread=context.thread)
             return
@@ -237,7 +258,8 @@ def _told_again(answer: Answer) -> str:
 
 
 def _modal(message: Message, context: Context) -> View:
-    """Return a message as a modal whose buttons act in the same channel."""
+    """Return a message as a modal whose buttons act in the same channel; charts stand in messages only."""
+    message = message.simple
     blocks = (*message.blocks, *message.attached) or (section(message.text),)
     return View(
         title="Buildbell",

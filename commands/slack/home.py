@@ -22,6 +22,7 @@ from commands.core.channel import channel_to_decide_in, judged_in
 from commands.core.context import Context, Role
 from commands.core.listings import pipeline_names
 from commands.core.permissions import role_of
+from commands.core.stories import stories_of
 from commands.look.list import filter_words
 from commands.setup.me import favourites_of, settings_of
 from commands.slack.shortcuts import target_of
@@ -102,7 +103,7 @@ async def home(context: Context, pages: Pages = FIRST_PAGES) -> View:
     blocks = _banners(parts)
     if not visible or not (links or mine):
         blocks += _first_steps(parts, has_started=bool(mine))
-    blocks += _own_builds(mine, parts)
+    blocks += await _own_builds(mine, parts)
     blocks += await _favourites(parts)
     blocks += await _waiting(waiting, parts)
     blocks += await _watches(context)
@@ -138,16 +139,26 @@ def _page(items: Sequence[T], name: str, size: int, parts: _Home) -> tuple[Seque
     return shown, [small_print(f"Page {page + 1} of {last + 1}"), {**row, "block_id": f"page:{name}"}]
 
 
-def _own_builds(builds: Sequence[Build], parts: _Home) -> list[Block]:
+async def _own_builds(builds: Sequence[Build], parts: _Home) -> list[Block]:
     if not builds:
         return [header("Mine"), small_print("You have started nothing yet.")]
     shown, turn = _page(builds, "mine", MINE, parts)
-    lines = [_line(build, parts) for build in shown]
+    lines = await _lines(shown, parts)
     return [header("Mine"), *sections(lines), *turn]
 
 
-def _line(build: Build, parts: _Home) -> str:
-    return build_line(build, label=parts.names[build.connection, build.pipeline], now=parts.context.now)
+async def _lines(builds: Sequence[Build], parts: _Home) -> list[str]:
+    """Return a line about each build, with the times of its present attempt and its wait for people."""
+    stories = await stories_of(builds, parts.context)
+    return [
+        build_line(
+            build,
+            label=parts.names[build.connection, build.pipeline],
+            now=parts.context.now,
+            facts=stories.of(build),
+        )
+        for build in stories.builds
+    ]
 
 
 async def _favourites(parts: _Home) -> list[Block]:
@@ -210,12 +221,12 @@ async def _waiting(waiting: Sequence[Build], parts: _Home) -> list[Block]:
         return []
     shown, turn = _page(builds, "waiting", WAITING, parts)
     blocks: list[Block] = [header("Waiting for approval")]
-    for build in shown:
+    for build, line in zip(shown, await _lines(shown, parts), strict=True):
         offered = verbs_of(parts.visible[build.connection], build)
         target = target_of(build)
         reject = button("Reject", f"reject {target} --form", style="danger")
         blocks += [
-            section(_line(build, parts)),
+            section(line),
             judged_in(
                 actions(
                     *([button("Approve", f"approve {target}", style="primary")] if "approve" in offered else []),
@@ -325,5 +336,10 @@ def _admin(parts: _Home) -> list[Block]:
         header("Admin"),
         *sections(shown or ["No CI system is connected."]),
         *turn,
-        actions(button("Connect a CI system", "connect"), button("Roles", "access"), button("Audit", "audit")),
+        actions(
+            button("Connect a CI system", "connect"),
+            button("Roles", "access"),
+            button("Audit", "audit"),
+            button("Feeds", "feeds"),
+        ),
     ]

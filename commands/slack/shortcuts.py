@@ -13,6 +13,7 @@ from commands.core.available_actions import verbs_of
 from commands.core.context import Context
 from commands.core.grammar import Target
 from commands.core.resolve import resolve_named_build
+from commands.core.stories import stories_of
 
 _URL = re.compile(r"https?://[^\s<>|\"']+")
 GLOBAL = {"start_build": "run --form", "my_builds": "status mine", "approvals": "approvals", "connect_ci": "connect"}
@@ -80,10 +81,16 @@ async def previews(event: Mapping[str, Any], context: Context) -> dict[str, Mess
                 break
             if match is None:
                 break
-            build = match.build
+            stories = await stories_of([match.build], context)
+            (build,) = stories.builds
             only_one = frozenset({"retry" if build.completed else "watch"}) & verbs_of(provider, build)
             unfurls[str(shared["url"])] = build_card(
-                build, label=match.pipeline.name, now=context.now, connection_label=provider.label, actions=only_one
+                build,
+                label=match.pipeline.name,
+                now=context.now,
+                connection_label=provider.label,
+                actions=only_one,
+                facts=stories.of(build),
             )
             break
     return unfurls

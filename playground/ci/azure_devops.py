@@ -13,7 +13,6 @@ from starlette.routing import BaseRoute
 from typing_extensions import override
 
 from playground.ci import azure_devops_wire as wire
-from playground.ci import job_output
 from playground.ci.azure_devops_wire import HEADS, PROJECT, PROJECT_ID, TAGS
 from playground.ci.model import Artifact, Build, Commit, Job, JobState, Person, Pipeline, Pull, Repo, Source, stamp
 from playground.ci.simulation import Simulation, newest_first
@@ -268,24 +267,9 @@ class AzureDevOps(System):
         runs = [(build, self._run(build, call)) for build in newest_first(builds)]
         order = query.get("queryOrder", "queueTimeDescending")
         time = order.removesuffix("Descending").removesuffix("Ascending")
-        listed = [run for build, run in runs if self._admits(query.get, build, run, time)]
+        listed = [run for build, run in runs if wire.admits(query, build, run, time)]
         listed.sort(key=lambda run: str(run.get(time, "")), reverse=not order.endswith("Ascending"))
         return self._listing(call, listed)
-
-    def _admits(self, query: Any, build: Build, run: JSON, time: str) -> bool:
-        ids, number, since = query("buildIds"), query("buildNumber"), query("minTime")
-        statuses, results = query("statusFilter"), query("resultFilter")
-        is_called = number is None or (
-            run["buildNumber"].startswith(number[:-1]) if number.endswith("*") else run["buildNumber"] == number
-        )
-        return (
-            (not ids or str(build.id) in ids.split(","))
-            and is_called
-            and (since is None or str(run.get(time, "")) >= since)
-            and (statuses in {None, "all"} or run["status"] in statuses.split(","))
-            and (results is None or run.get("result") in results.split(","))
-            and query("branchName") in {None, run["sourceBranch"]}
-        )
 
     def _timeline(self, call: Call) -> Response:
         build = self._find_build(call)
@@ -294,17 +278,7 @@ class AzureDevOps(System):
         return answer(wire.timeline(build, self.simulation.now))
 
     def _changes(self, call: Call) -> Response:
-        build = self._find_build(call)
-        commit = build.commit
-        author = {"displayName": commit.author.name, "uniqueName": commit.author.email, "id": commit.author.uid}
-        change = {
-            "id": commit.sha,
-            "message": commit.title,
-            "type": "TfsGit",
-            "author": author,
-            "timestamp": stamp(commit.at),
-        }
-        return self._listing(call, [change])
+        return self._listing(call, [wire.change(self._find_build(call).commit)])
 
     def _change_build(self, call: Call) -> Response:
         build = self._find_build(call)
@@ -433,32 +407,18 @@ class AzureDevOps(System):
 
     # logs, artifacts, tests
 
-    def _log_of(self, build: Build, number: int) -> list[str] | None:
-        """Return the lines of a log by its number, which holds its job's; None where there is none."""
-        for job in build.current:
-            if number // wire.LOGS_PER_JOB == job.number and job.started_at is not None:
-                shown = job_output.visible(build, job, self.simulation.now)
-                times = job_output.log_times(build, job, self.simulation.now)
-                written = [f"{at[:-1]}0000Z {_log_line(line)}" for at, line in zip(times, shown, strict=True)]
-                part = number % wire.LOGS_PER_JOB
-                if part == 0:
-                    return written
-                starts = [index for index, line in enumerate(shown) if line.kind == "section"] + [len(shown)]
-                return written[starts[part - 1] : starts[part]] if part < len(starts) else None
-        return None
-
     def _logs(self, call: Call) -> Response:
         build = self._find_build(call)
         numbers = [job.number * wire.LOGS_PER_JOB + part for job in build.current for part in range(4)]
         listed = [
             {"id": number, "type": "Container", "lineCount": len(lines), "createdOn": stamp(build.created_at)}
             for number in numbers
-            if (lines := self._log_of(build, number)) is not None
+            if (lines := wire.log_lines(build, number, self.simulation.now)) is not None
         ]
         return self._listing(call, listed)
 
     def _log(self, call: Call) -> Response:
-        lines = self._log_of(self._find_build(call), int(call.at("log")))
+        lines = wire.log_lines(self._find_build(call), int(call.at("log")), self.simulation.now)
         if lines is None:
             raise self._refuse(404, f"The log {call.at('log')} was not found.", "BuildLogNotFoundException")
         start, end = whole(call.query.get("startLine"), 0, least=0), whole(call.query.get("endLine"), len(lines))
@@ -522,12 +482,7 @@ class AzureDevOps(System):
 
     def _test_summary(self, call: Call) -> Response:
         tests = [test for _, job in self._tested(call, call.query.get("buildId", "")) for test in job.tests]
-        outcomes = {
-            name: {"outcome": name, "count": count}
-            for word, name in wire.TEST_OUTCOMES.items()
-            if (count := sum(test.outcome == word for test in tests))
-        }
-        return answer({"aggregatedResultsAnalysis": {"totalTests": len(tests), "resultsByOutcome": outcomes}})
+        return answer(wire.test_summary(tests))
 
     # approvals
 
@@ -619,20 +574,7 @@ class AzureDevOps(System):
         return []
 
     def _hook(self, kind: str, version: str, resource: JSON, build: Build) -> WebhookRequest:
-        key = uuid.uuid5(uuid.UUID(build.uid), f"{kind}/{build.attempt}/{build.updated_at}")
-        text = f"{build.pipeline.name} {wire.build_number(build)}"
-        body = json.dumps(
-            {
-                "id": str(key),
-                "eventType": kind,
-                "publisherId": "tfs" if kind == "build.complete" else "pipelines",
-                "message": {"text": text},
-                "resource": resource,
-                "resourceVersion": version,
-                "resourceContainers": {"project": {"id": PROJECT_ID}},
-                "createdDate": stamp(build.updated_at),
-            }
-        ).encode()
+        body = json.dumps(wire.hook(kind, version, resource, build)).encode()
         credentials = base64.b64encode(f"bot:{self.webhook_secret}".encode()).decode()
         headers = {"Content-Type": "application/json", "Authorization": f"Basic {credentials}"}
         return WebhookRequest(headers=headers, body=body)
@@ -640,8 +582,3 @@ class AzureDevOps(System):
 
 def _is_patch(call: Call) -> bool:
     return call.request.method == "PATCH"
-
-
-def _log_line(line: job_output.Line) -> str:
-    prefix = {"section": "##[section]", "command": "##[command]", "warning": "##[warning]", "error": "##[error]"}
-    return f"{prefix.get(line.kind, '')}{line.text}"

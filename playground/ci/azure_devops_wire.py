@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from playground.ci import job_output
@@ -9,6 +10,7 @@ from playground.ci.model import (
     Artifact,
     Build,
     BuildState,
+    Commit,
     Issue,
     IssueKind,
     Job,
@@ -18,6 +20,7 @@ from playground.ci.model import (
     Repo,
     Result,
     Source,
+    Test,
     iso,
     stamp,
 )
@@ -434,3 +437,77 @@ def test_results(job: Job) -> list[JSON]:
         }
         for index, test in enumerate(job.tests)
     ]
+
+
+def admits(query: Mapping[str, str], build: Build, shown: JSON, time: str) -> bool:
+    """Return whether a build, shown as `shown`, passes the filters of a listing; `time` names the member it is ordered by."""
+    ids, number, since = query.get("buildIds"), query.get("buildNumber"), query.get("minTime")
+    statuses, results = query.get("statusFilter"), query.get("resultFilter")
+    is_called = number is None or (
+        shown["buildNumber"].startswith(number[:-1]) if number.endswith("*") else shown["buildNumber"] == number
+    )
+    return (
+        (not ids or str(build.id) in ids.split(","))
+        and is_called
+        and (since is None or str(shown.get(time, "")) >= since)
+        and (statuses in {None, "all"} or shown["status"] in statuses.split(","))
+        and (results is None or shown.get("result") in results.split(","))
+        and query.get("branchName") in {None, shown["sourceBranch"]}
+    )
+
+
+def change(commit: Commit) -> JSON:
+    """Return a commit as a change of a build."""
+    author = {"displayName": commit.author.name, "uniqueName": commit.author.email, "id": commit.author.uid}
+    return {
+        "id": commit.sha,
+        "message": commit.title,
+        "type": "TfsGit",
+        "author": author,
+        "timestamp": stamp(commit.at),
+    }
+
+
+def log_lines(build: Build, number: int, now: float) -> list[str] | None:
+    """Return the lines of a log by its number, which holds its job's; None where there is none."""
+    for job in build.current:
+        if number // LOGS_PER_JOB == job.number and job.started_at is not None:
+            shown = job_output.visible(build, job, now)
+            times = job_output.log_times(build, job, now)
+            written = [f"{at[:-1]}0000Z {_log_line(line)}" for at, line in zip(times, shown, strict=True)]
+            part = number % LOGS_PER_JOB
+            if part == 0:
+                return written
+            starts = [index for index, line in enumerate(shown) if line.kind == "section"] + [len(shown)]
+            return written[starts[part - 1] : starts[part]] if part < len(starts) else None
+    return None
+
+
+def _log_line(line: job_output.Line) -> str:
+    prefix = {"section": "##[section]", "command": "##[command]", "warning": "##[warning]", "error": "##[error]"}
+    return f"{prefix.get(line.kind, '')}{line.text}"
+
+
+def test_summary(tests: list[Test]) -> JSON:
+    """Return how many tests ended how."""
+    outcomes = {
+        name: {"outcome": name, "count": count}
+        for word, name in TEST_OUTCOMES.items()
+        if (count := sum(test.outcome == word for test in tests))
+    }
+    return {"aggregatedResultsAnalysis": {"totalTests": len(tests), "resultsByOutcome": outcomes}}
+
+
+def hook(kind: str, version: str, resource: JSON, build: Build) -> JSON:
+    """Return a service hook's body."""
+    key = uuid.uuid5(uuid.UUID(build.uid), f"{kind}/{build.attempt}/{build.updated_at}")
+    return {
+        "id": str(key),
+        "eventType": kind,
+        "publisherId": "tfs" if kind == "build.complete" else "pipelines",
+        "message": {"text": f"{build.pipeline.name} {build_number(build)}"},
+        "resource": resource,
+        "resourceVersion": version,
+        "resourceContainers": {"project": {"id": PROJECT_ID}},
+        "createdDate": stamp(build.updated_at),
+    }

@@ -5,62 +5,26 @@ import hashlib
 import hmac
 import io
 import zipfile
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from typing_extensions import override
 
+from playground.ci import gitlab_wire as wire
 from playground.ci import graphql
-from playground.ci.gitlab_server import GitLabServer, job_status, log_text, pipeline_status
-from playground.ci.graphql import QueryError, Type
+from playground.ci.gitlab_graphql import Schema
+from playground.ci.gitlab_requests import BadFilter, admits, check_pipeline_query
+from playground.ci.gitlab_server import GitLabServer
 from playground.ci.model import (
-    ApprovalKind,
     Build,
-    BuildState,
     Job,
     JobState,
     Pipeline,
-    Pull,
     Source,
-    Test,
-    iso,
-    spaced,
     stamp,
 )
 from playground.ci.simulation import Refused, Simulation, newest_first
 from playground.ci.system import JSON, Call, WebhookRequest, answer, link_header, whole
-
-VERSION = "19.1.0-ee"
-SOURCES = {
-    Source.PUSH: "push",
-    Source.PULL: "merge_request_event",
-    Source.SCHEDULE: "schedule",
-    Source.API: "api",
-    Source.WEB: "web",
-    Source.REBUILD: "api",
-}
-STATUSES = frozenset(
-    [
-        "created",
-        "waiting_for_resource",
-        "preparing",
-        "waiting_for_callback",
-        "pending",
-        "running",
-        "success",
-        "failed",
-        "canceling",
-        "canceled",
-        "skipped",
-        "manual",
-        "scheduled",
-    ]
-)
-REASONS = {"script": "script_failure", "timeout": "job_execution_timeout", "infrastructure": "runner_system_failure"}
-MOST_PATHS = 50
 
 
 class GitLab(GitLabServer):
@@ -106,8 +70,8 @@ class GitLab(GitLabServer):
             api(f"{v4}/personal_access_tokens/self", self._token),
             api(f"{v4}/version", self._version),
             api(f"{v4}/metadata", self._version),
-            api(f"{v4}/user", lambda call: answer(self.user(self.owner, call))),
-            api(f"{v4}/groups", lambda call: self.listing(call, [self._group(call)])),
+            api(f"{v4}/user", lambda call: answer(wire.user_json(self.owner, self.root(call)))),
+            api(f"{v4}/groups", lambda call: self.listing(call, [wire.group_json(self.root(call))])),
             api(f"{v4}/groups/{{id:path}}/projects", self._group_projects),
             api(f"{v4}/projects", self._projects),
             api(f"{project}/repository/branches", self.branches),
@@ -124,7 +88,7 @@ class GitLab(GitLabServer):
             api(f"{pipeline}/test_report", self._test_report),
             api(f"{pipeline}/cancel", self._cancel, "POST"),
             api(f"{pipeline}/retry", self._retry, "POST"),
-            api(pipeline, lambda call: answer(self._pipeline(call, self.build_of(call)))),
+            api(pipeline, lambda call: self._shown(call, self.build_of(call))),
             api(f"{project}/pipelines", self._pipelines),
             api(f"{project}/pipeline", self._start, "POST"),
             api(f"{project}/trigger/pipeline", self._trigger, "POST", open_to_all=True),
@@ -148,7 +112,7 @@ class GitLab(GitLabServer):
             api(f"{project}/deployments/{{did:int}}/approval", self._no_deployment, "POST"),
             api(f"{project}/hooks", self._list_hooks),
             api(f"{project}/hooks", self._create_hook, "POST"),
-            api(project, lambda call: answer(self._project(call, self.project(call)))),
+            api(project, lambda call: answer(wire.project_json(self.project(call), self.root(call)))),
             self.other_paths(),
         ]
 
@@ -157,7 +121,7 @@ class GitLab(GitLabServer):
     def _version(self, _call: Call) -> Response:
         return answer(
             {
-                "version": VERSION,
+                "version": wire.VERSION,
                 "revision": "5f2c1ab09d3",
                 "kas": {"enabled": False, "externalUrl": None, "externalK8sProxyUrl": None, "version": None},
                 "enterprise": True,
@@ -166,68 +130,14 @@ class GitLab(GitLabServer):
         )
 
     def _token(self, _call: Call) -> Response:
-        return answer(
-            {
-                "id": 11,
-                "name": "buildbell",
-                "revoked": False,
-                "created_at": stamp(self.simulation.of_system(self.name)[0].created_at),
-                "description": "The playground's",
-                "scopes": ["api"],
-                "user_id": self.owner.number,
-                "last_used_at": stamp(self.simulation.now),
-                "active": True,
-                "expires_at": datetime.fromtimestamp(self.simulation.now + 200 * 86_400, UTC).date().isoformat(),
-                "last_used_ips": [],
-            }
-        )
-
-    def _group(self, call: Call) -> JSON:
-        return {
-            "id": "9",
-            "name": "Acme",
-            "path": "acme",
-            "full_path": "acme",
-            "web_url": f"{self.root(call)}/groups/acme",
-        }
-
-    def _project(self, call: Call, pipeline: Pipeline) -> JSON:
-        repo, web = pipeline.repo, f"{self.root(call)}/{pipeline.path}"
-        return {
-            "id": repo.number,
-            "description": None,
-            "name": repo.name,
-            "name_with_namespace": f"{repo.owner.capitalize()} / {repo.name}",
-            "path": repo.name,
-            "path_with_namespace": pipeline.path,
-            "created_at": stamp(pipeline.created_at),
-            "default_branch": repo.default_branch,
-            "tag_list": [],
-            "topics": [],
-            "ssh_url_to_repo": f"git@demo.example:{pipeline.path}.git",
-            "http_url_to_repo": f"{web}.git",
-            "web_url": web,
-            "readme_url": None,
-            "forks_count": 0,
-            "avatar_url": None,
-            "star_count": 0,
-            "last_activity_at": stamp(max(build.updated_at for build in pipeline.builds)),
-            "visibility": "private",
-            "archived": False,
-            "namespace": {
-                "id": 9,
-                "name": repo.owner.capitalize(),
-                "path": repo.owner,
-                "kind": "group",
-                "full_path": repo.owner,
-            },
-        }
+        created_at = self.simulation.of_system(self.name)[0].created_at
+        return answer(wire.token_json(self.owner, created_at, self.simulation.now))
 
     def _projects(self, call: Call) -> Response:
         search = call.query.get("search", "").lower()
         pipelines = [it for it in self.simulation.of_system(self.name) if search in it.path.lower()]
         if call.query.get("pagination") != "keyset":
-            return self.listing(call, [self._project(call, it) for it in pipelines])
+            return self.listing(call, [wire.project_json(it, self.root(call)) for it in pipelines])
         if call.query.get("order_by") != "id":
             raise self.refuse(405, "405 Method Not Allowed")
         rising = call.query.get("sort") == "asc"
@@ -241,14 +151,14 @@ class GitLab(GitLabServer):
         page = pipelines[:size]
         more = {"next": {"id_after" if rising else "id_before": page[-1].repo.number}} if len(pipelines) > size else {}
         headers = {"Link": link_header(call, more)} if more else {}
-        return answer([self._project(call, it) for it in page], headers=headers)
+        return answer([wire.project_json(it, self.root(call)) for it in page], headers=headers)
 
     def _group_projects(self, call: Call) -> Response:
         if call.at("id") not in {"9", "acme"}:
             raise self.refuse(404, "404 Group Not Found")
         wanted = call.query.get("search", "").lower()
         found = [it for it in self.simulation.of_system(self.name) if wanted in it.path.lower()]
-        return self.listing(call, [self._project(call, it) for it in found])
+        return self.listing(call, [wire.project_json(it, self.root(call)) for it in found])
 
     def _commit(self, call: Call) -> Response:
         pipeline = self.project(call)
@@ -258,116 +168,30 @@ class GitLab(GitLabServer):
             {
                 **self.commit(commit, pipeline.repo, call),
                 "stats": {"additions": 14, "deletions": 3, "total": 17},
-                "status": pipeline_status(last) if last else None,
+                "status": wire.pipeline_status(last) if last else None,
                 "project_id": pipeline.repo.number,
-                "last_pipeline": self._basic(call, last) if last else None,
+                "last_pipeline": wire.short_pipeline_json(last, self.root(call)) if last else None,
             }
         )
 
     # pipelines
 
-    def _basic(self, call: Call | None, build: Build) -> JSON:
-        return {
-            "id": build.id,
-            "iid": build.number,
-            "project_id": build.pipeline.repo.number,
-            "sha": build.commit.sha,
-            "ref": _ref(build),
-            "status": pipeline_status(build),
-            "source": SOURCES[build.source],
-            "created_at": stamp(build.created_at),
-            "updated_at": stamp(build.updated_at),
-            "web_url": self.web_url(build, call),
-            "name": None,
-        }
-
-    def _pipeline(self, call: Call, build: Build) -> JSON:
-        return {
-            **self._basic(call, build),
-            "before_sha": build.commit.parent,
-            "tag": build.tag is not None,
-            "yaml_errors": None,
-            "user": self.user(build.creator or self.owner, call),
-            "started_at": iso(build.started_at),
-            "finished_at": iso(build.finished_at),
-            "committed_at": None,
-            "duration": _duration(build),
-            "queued_duration": _queued(build),
-            "coverage": None,
-            "detailed_status": self._detailed(build),
-        }
-
-    def _detailed(self, build: Build) -> JSON:
-        status = pipeline_status(build)
-        warned = status == "success" and any(job.soft_failed for job in build.current)
-        text = "warning" if warned else {"success": "passed", "manual": "blocked"}.get(status, status)
-        label = "passed with warnings" if warned else {"manual": "waiting for manual action"}.get(status, text)
-        return {
-            "icon": "status_warning" if warned else f"status_{status}",
-            "text": text,
-            "label": label,
-            "group": "success-with-warnings" if warned else status,
-            "tooltip": text,
-            "has_details": True,
-            "details_path": f"{self.mount}{self.web_path(build)}",
-            "illustration": None,
-            "favicon": f"/assets/ci_favicons/favicon_status_{status}.png",
-        }
+    def _shown(self, call: Call, build: Build, status: int = 200) -> Response:
+        return answer(wire.pipeline_json(build, self.root(call), self.mount, self.owner), status)
 
     def _pipelines(self, call: Call) -> Response:
         pipeline, query = self.project(call), call.query
-        self._check_pipeline_query(query)
-        builds = [build for build in pipeline.builds if self._admits(query, build)]
+        try:
+            check_pipeline_query(query)
+            builds = [build for build in pipeline.builds if admits(query, build, self.owner)]
+        except BadFilter as exc:
+            raise self.wrong(str(exc)) from exc
         order = query.get("order_by", "id")
         builds.sort(
             key=lambda build: (build.updated_at if order == "updated_at" else 0.0, build.id),
             reverse=query.get("sort", "desc") == "desc",
         )
-        return self.listing(call, [self._basic(call, build) for build in builds])
-
-    def _check_pipeline_query(self, query: Mapping[str, str]) -> None:
-        for name, allowed in (
-            ("scope", {"running", "pending", "finished", "branches", "tags"}),
-            ("status", STATUSES),
-            ("order_by", {"id", "status", "ref", "updated_at", "user_id"}),
-            ("sort", {"asc", "desc"}),
-        ):
-            if name in query and query[name] not in allowed:
-                raise self.wrong(f"{name} does not have a valid value")
-
-    def _admits(self, query: Mapping[str, str], build: Build) -> bool:
-        status = pipeline_status(build)
-        scope = query.get("scope")
-        scopes = {
-            "running": status == "running",
-            "pending": status == "pending",
-            "finished": build.finished,
-            "branches": build.branch is not None,
-            "tags": build.tag is not None,
-        }
-        times = (
-            ("updated_after", build.updated_at, True),
-            ("updated_before", build.updated_at, False),
-            ("created_after", build.created_at, True),
-            ("created_before", build.created_at, False),
-        )
-        return (
-            (scope is None or scopes[scope])
-            and query.get("status", status) == status
-            and query.get("source", SOURCES[build.source]) == SOURCES[build.source]
-            and query.get("ref", _ref(build)) == _ref(build)
-            and query.get("sha", build.commit.sha) == build.commit.sha
-            and query.get("username") in {None, (build.creator or self.owner).login}
-            and query.get("name") is None
-            and all((stamp(at) > self._time(query[name], name)) == after for name, at, after in times if name in query)
-        )
-
-    def _time(self, text: str, name: str) -> str:
-        try:
-            read = datetime.fromisoformat(text)
-        except ValueError as exc:
-            raise self.wrong(f"{name} is invalid") from exc
-        return stamp((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp())
+        return self.listing(call, [wire.short_pipeline_json(build, self.root(call)) for build in builds])
 
     def _latest(self, call: Call) -> Response:
         pipeline = self.project(call)
@@ -377,7 +201,7 @@ class GitLab(GitLabServer):
             raise self.refuse(404, "404 Not Found")
         for build in newest_first(pipeline.builds):
             if build.commit is head[0]:
-                return answer(self._pipeline(call, build))
+                return self._shown(call, build)
         raise self.refuse(403, "403 Forbidden")
 
     def _variables(self, call: Call) -> Response:
@@ -427,7 +251,7 @@ class GitLab(GitLabServer):
             creator=self.owner,
             env=env,
         )
-        return answer(self._pipeline(call, build), 201)
+        return self._shown(call, build, 201)
 
     def _trigger(self, call: Call) -> Response:
         pipeline, body = self.project(call), self.parameters(call)
@@ -436,27 +260,14 @@ class GitLab(GitLabServer):
         env = {str(key): str(value) for key, value in (body.get("variables") or {}).items()}
         return self._begin(call, pipeline, str(body.get("ref") or ""), env, Source.API)
 
-    def _merge_request(self, call: Call, pipeline: Pipeline, pull: Pull) -> JSON:
-        return {
-            "id": pipeline.repo.number * 1000 + pull.number,
-            "iid": pull.number,
-            "project_id": pipeline.repo.number,
-            "title": pull.title,
-            "description": "",
-            "state": "closed" if pull.closed else "opened",
-            "source_branch": pull.branch,
-            "target_branch": pull.target,
-            "sha": pipeline.repo.branches[pull.branch].sha,
-            "author": self.user(pull.author, call),
-            "web_url": f"{self.root(call)}/{pipeline.path}/-/merge_requests/{pull.number}",
-        }
-
     def _merge_requests(self, call: Call) -> Response:
         pipeline, query = self.project(call), call.query
         state = query.get("state", "all")
         if state not in {"all", "opened", "closed", "merged", "locked"}:
             raise self.wrong("state does not have a valid value")
-        merge_requests = [self._merge_request(call, pipeline, pull) for pull in pipeline.repo.pulls.values()]
+        merge_requests = [
+            wire.merge_request_json(pipeline, pull, self.root(call)) for pull in pipeline.repo.pulls.values()
+        ]
         return self.listing(
             call,
             [
@@ -474,7 +285,7 @@ class GitLab(GitLabServer):
         pull = pipeline.repo.pulls.get(int(call.at("iid")))
         if pull is None:
             raise self.refuse(404, "404 Not found")
-        return answer(self._merge_request(call, pipeline, pull))
+        return answer(wire.merge_request_json(pipeline, pull, self.root(call)))
 
     def _merge_pipelines(self, call: Call) -> Response:
         pipeline = self.project(call)
@@ -482,7 +293,7 @@ class GitLab(GitLabServer):
         if number not in pipeline.repo.pulls:
             raise self.refuse(404, "404 Not Found")
         found = [build for build in newest_first(pipeline.builds) if build.pull and build.pull.number == number]
-        return self.listing(call, [self._basic(call, build) for build in found])
+        return self.listing(call, [wire.short_pipeline_json(build, self.root(call)) for build in found])
 
     def _start_merge(self, call: Call) -> Response:
         pipeline = self.project(call)
@@ -497,82 +308,31 @@ class GitLab(GitLabServer):
             pull=pull,
             creator=self.owner,
         )
-        return answer(self._pipeline(call, build), 201)
+        return self._shown(call, build, 201)
 
     def _cancel(self, call: Call) -> Response:
         build = self.build_of(call)
         if not build.finished:
             self.simulation.cancel(build)
-        return answer(self._pipeline(call, build))
+        return self._shown(call, build)
 
     def _retry(self, call: Call) -> Response:
         build = self.build_of(call)
         jobs = [job for job in build.current if job.state.bad or job.state is JobState.CANCELED]
         if jobs:
             self.simulation.retry(build, jobs, self.owner)
-        return answer(self._pipeline(call, build), 201)
+        return self._shown(call, build, 201)
 
     # jobs
 
     def _job(self, call: Call, build: Build, job: Job) -> JSON:
-        repo = build.pipeline.repo
-        files: list[JSON] = [
-            {
-                "file_type": artifact.kind,
-                "size": len(artifact.content),
-                "filename": artifact.path,
-                "file_format": "zip" if artifact.kind == "archive" else "gzip",
-            }
-            for artifact in job.artifacts
-            if job.erased_at is None
-        ]
-        if job.finished_at is not None and job.started_at is not None and job.erased_at is None:
-            files.append(
-                {
-                    "file_type": "trace",
-                    "size": len(log_text(build, job, self.simulation.now).encode()),
-                    "filename": "job.log",
-                    "file_format": None,
-                }
-            )
-        made: JSON = {
-            "id": job.number,
-            "status": job_status(job),
-            "stage": job.step.stage,
-            "name": job.step.name,
-            "ref": _ref(build),
-            "tag": build.tag is not None,
-            "coverage": None,
-            "allow_failure": _may_fail(job),
-            "created_at": stamp(job.created_at),
-            "started_at": iso(job.started_at),
-            "finished_at": iso(job.finished_at),
-            "erased_at": iso(job.erased_at),
-            "duration": _job_duration(job, self.simulation.now),
-            "queued_duration": round(job.started_at - job.queued_at, 3) if job.started_at and job.queued_at else None,
-            "user": self.user(build.creator or self.owner, call),
-            "commit": self.commit(build.commit, repo, call),
-            "pipeline": self._basic(call, build),
-            "web_url": f"{self.root(call)}/{build.pipeline.path}/-/jobs/{job.number}",
-            "project": {"ci_job_token_scope_enabled": False},
-            "artifacts": files,
-            "runner": None,
-            "artifacts_expire_at": iso(job.finished_at + 30 * 86_400) if files and job.finished_at else None,
-            "archived": False,
-            "tag_list": ["docker"],
-        }
-        if job.state.bad:
-            made["failure_reason"] = REASONS.get(job.reason or "script", "script_failure")
-        archive = next((artifact for artifact in job.artifacts if artifact.kind == "archive"), None)
-        if archive is not None and job.erased_at is None:
-            made["artifacts_file"] = {"filename": archive.path, "size": len(archive.content)}
-        return made
+        return wire.job_json(build, job, self.root(call), self.owner, self.simulation.now)
 
     def _scoped(self, call: Call, jobs: list[tuple[Build, Job]]) -> list[tuple[Build, Job]]:
         scopes = [*call.all("scope[]"), *call.all("scope")]
-        if not set(scopes) <= STATUSES:
+        if not set(scopes) <= wire.STATUSES:
             raise self.wrong("scope does not have a valid value")
-        found = [pair for pair in jobs if not scopes or job_status(pair[1]) in scopes]
+        found = [pair for pair in jobs if not scopes or wire.job_status(pair[1]) in scopes]
         return sorted(found, key=lambda pair: pair[1].number, reverse=True)
 
     def _pipeline_jobs(self, call: Call) -> Response:
@@ -640,80 +400,16 @@ class GitLab(GitLabServer):
 
     # tests
 
-    def _suites(self, build: Build) -> list[tuple[Job, tuple[Test, ...]]]:
-        return [(job, job.tests) for job in build.current if job.tests]
-
     def _test_summary(self, call: Call) -> Response:
-        build = self.build_of(call)
-        suites = self._suites(build)
-        everything = [test for _, tests in suites for test in tests]
-        counted = _counts(everything)
-        return answer(
-            {
-                "total": {
-                    "time": counted["total_time"],
-                    "count": counted["total_count"],
-                    "success": counted["success_count"],
-                    "failed": counted["failed_count"],
-                    "skipped": counted["skipped_count"],
-                    "error": 0,
-                    "suite_error": None,
-                },
-                "test_suites": [
-                    {"name": job.step.name, **_counts(tests), "build_ids": [job.number], "suite_error": None}
-                    for job, tests in suites
-                ],
-            }
-        )
+        return answer(wire.test_summary_json(self.build_of(call)))
 
     def _test_report(self, call: Call) -> Response:
-        build = self.build_of(call)
-        suites = self._suites(build)
-        return answer(
-            {
-                **_counts([test for _, tests in suites for test in tests]),
-                "test_suites": [
-                    {
-                        "name": job.step.name,
-                        **_counts(tests),
-                        "suite_error": None,
-                        "test_cases": [
-                            {
-                                "status": {"passed": "success"}.get(test.outcome, test.outcome),
-                                "name": test.name,
-                                "classname": test.class_name,
-                                "file": test.file,
-                                "execution_time": test.seconds,
-                                "system_output": test.message,
-                                "stack_trace": test.trace,
-                                "recent_failures": {"count": 3, "base_branch": build.pipeline.repo.default_branch}
-                                if test.outcome == "failed"
-                                else None,
-                            }
-                            for test in tests
-                        ],
-                    }
-                    for job, tests in suites
-                ],
-            }
-        )
+        return answer(wire.test_report_json(self.build_of(call)))
 
     # the rest
 
     def _schedule(self, call: Call, pipeline: Pipeline) -> JSON:
-        at = stamp(pipeline.created_at)
-        return {
-            "id": pipeline.repo.number + 500,
-            "description": "Nightly",
-            "ref": f"refs/heads/{pipeline.repo.default_branch}",
-            "cron": "0 3 * * *",
-            "cron_timezone": "UTC",
-            "next_run_at": stamp(self.simulation.now + 3600),
-            "active": True,
-            "created_at": at,
-            "updated_at": at,
-            "owner": self.user(self.owner, call),
-        }
+        return wire.schedule_json(pipeline, self.root(call), self.owner, self.simulation.now)
 
     def _schedules(self, call: Call) -> Response:
         return self.listing(call, [self._schedule(call, self.project(call))])
@@ -764,221 +460,36 @@ class GitLab(GitLabServer):
         query, variables = body.get("query"), body.get("variables") or {}
         if not isinstance(query, str) or not isinstance(variables, dict):
             return answer({"errors": [{"message": "Unexpected end of document"}]})
-        return answer(graphql.run(query, variables, self._root_type(call)))
-
-    def _root_type(self, call: Call) -> Type:
-        def projects(arguments: Mapping[str, Any]) -> Type:
-            paths = arguments.get("fullPaths")
-            if paths is not None and len(paths) > MOST_PATHS:
-                raise QueryError(f"Too many paths: at most {MOST_PATHS} can be given")
-            ids = arguments.get("ids")
-            pipelines = [
-                it
-                for it in self.simulation.of_system(self.name)
-                if (paths is None or it.path in paths)
-                and (ids is None or f"gid://gitlab/Project/{it.repo.number}" in ids)
-            ]
-            return _connection("Project", [self._project_type(call, it) for it in pipelines], arguments)
-
-        def project(arguments: Mapping[str, Any]) -> Type | None:
-            found = [it for it in self.simulation.of_system(self.name) if it.path == arguments.get("fullPath")]
-            return self._project_type(call, found[0]) if found else None
-
-        def described(arguments: Mapping[str, Any]) -> Type | None:
-            return self._described(call, str(arguments.get("name")))
-
-        return Type(
-            "Query",
-            {
-                "projects": projects,
-                "project": project,
-                "currentUser": self._user_type(self.owner.login, self.owner.name),
-                "metadata": Type("Metadata", {"version": VERSION, "revision": "5f2c1ab09d3", "enterprise": True}),
-                "__type": described,
-            },
-        )
-
-    def _described(self, call: Call, name: str) -> Type | None:
-        """Return a type's fields; the arguments that matter to a poll are told."""
-        pipeline = self.simulation.of_system(self.name)[0]
-        kinds = {
-            "Project": self._project_type(call, pipeline),
-            "Pipeline": self._pipeline_type(call, pipeline.builds[0]),
-        }
-        arguments = {"pipelines": ("first", "after", "updatedAfter", "updatedBefore", "status", "ref", "sha", "source")}
-        if name not in kinds:
-            return None
-        fields = [
-            Type(
-                "__Field",
-                {"name": it, "args": [Type("__InputValue", {"name": arg}) for arg in arguments.get(it, ())]},
-            )
-            for it in kinds[name].fields
-        ]
-        return Type("__Type", {"name": name, "kind": "OBJECT", "fields": fields})
-
-    def _user_type(self, login: str, name: str) -> Type:
-        return Type("UserCore", {"username": login, "name": name})
-
-    def _project_type(self, call: Call, pipeline: Pipeline) -> Type:
-        def pipelines(arguments: Mapping[str, Any]) -> Type:
-            query = {
-                name: str(arguments[key])
-                for key, name in (
-                    ("updatedAfter", "updated_after"),
-                    ("updatedBefore", "updated_before"),
-                    ("ref", "ref"),
-                    ("sha", "sha"),
-                )
-                if arguments.get(key)
-            }
-            if arguments.get("status"):
-                query["status"] = str(arguments["status"]).lower()
-            found = [build for build in newest_first(pipeline.builds) if self._admits(query, build)]
-            return _connection("Pipeline", [self._pipeline_type(call, build) for build in found], arguments)
-
-        def pipeline_of(arguments: Mapping[str, Any]) -> Type | None:
-            for build in pipeline.builds:
-                if str(build.number) == arguments.get("iid") or str(arguments.get("id")).endswith(f"/{build.id}"):
-                    return self._pipeline_type(call, build)
-            return None
-
-        return Type(
-            "Project",
-            {
-                "id": f"gid://gitlab/Project/{pipeline.repo.number}",
-                "name": pipeline.repo.name,
-                "fullPath": pipeline.path,
-                "webUrl": f"{self.root(call)}/{pipeline.path}",
-                "archived": False,
-                "repository": Type("Repository", {"rootRef": pipeline.repo.default_branch}),
-                "pipelines": pipelines,
-                "pipeline": pipeline_of,
-                "ciPipelineCreationInputs": [],
-                "ciConfigVariables": [
-                    Type(
-                        "CiConfigVariable",
-                        {
-                            "key": "DEPLOY_REGION",
-                            "value": "eu-west-1",
-                            "description": "Where to deploy",
-                            "valueOptions": ["eu-west-1", "us-east-1"],
-                        },
-                    )
-                ],
-            },
-        )
-
-    def _pipeline_type(self, call: Call, build: Build) -> Type:
-        tests = [test for _, test in build.tests()]
-        counted = _counts(tests)
-        total = {
-            "count": counted["total_count"],
-            "success": counted["success_count"],
-            "failed": counted["failed_count"],
-            "skipped": counted["skipped_count"],
-            "error": 0,
-            "time": counted["total_time"],
-            "suiteError": None,
-        }
-        author, commit = build.commit.author, build.commit
-        creator = build.creator or self.owner
-        detailed = self._detailed(build)
-        jobs = [
-            Type(
-                "CiJob",
-                {
-                    "id": f"gid://gitlab/Ci::Build/{job.number}",
-                    "name": job.step.name,
-                    "status": job_status(job).upper(),
-                    "allowFailure": _may_fail(job),
-                    "retried": job.retried,
-                    "stage": Type("CiStage", {"name": job.step.stage}),
-                    "startedAt": iso(job.started_at),
-                    "finishedAt": iso(job.finished_at),
-                    "webPath": f"{self.mount}/{build.pipeline.path}/-/jobs/{job.number}",
-                },
-            )
-            for job in build.current
-        ]
-        return Type(
-            "Pipeline",
-            {
-                "id": f"gid://gitlab/Ci::Pipeline/{build.id}",
-                "iid": str(build.number),
-                "status": pipeline_status(build).upper(),
-                "detailedStatus": Type(
-                    "DetailedStatus", {name: detailed[name] for name in ("group", "label", "text", "icon")}
-                ),
-                "ref": _ref(build),
-                "refText": _ref(build),
-                "refPath": _ref(build) if build.pull else f"refs/{'tags' if build.tag else 'heads'}/{build.ref}",
-                "tag": build.tag is not None,
-                "sha": commit.sha,
-                "beforeSha": commit.parent,
-                "source": SOURCES[build.source],
-                "name": None,
-                "path": f"{self.mount}{self.web_path(build)}",
-                "createdAt": stamp(build.created_at),
-                "startedAt": iso(build.started_at),
-                "finishedAt": iso(build.finished_at),
-                "updatedAt": stamp(build.updated_at),
-                "duration": _duration(build),
-                "queuedDuration": _queued(build),
-                "complete": build.finished,
-                "active": build.state in {BuildState.QUEUED, BuildState.RUNNING},
-                "user": self._user_type(creator.login, creator.name),
-                "commit": Type(
-                    "Commit",
-                    {
-                        "sha": commit.sha,
-                        "title": commit.title,
-                        "message": commit.message,
-                        "authorName": author.name,
-                        "authorEmail": author.email,
-                        "webUrl": f"{self.root(call)}/{build.pipeline.path}/-/commit/{commit.sha}",
-                    },
-                ),
-                "mergeRequest": Type(
-                    "MergeRequest",
-                    {
-                        "iid": str(build.pull.number),
-                        "sourceBranch": build.pull.branch,
-                        "targetBranch": build.pull.target,
-                    },
-                )
-                if build.pull
-                else None,
-                "testReportSummary": Type("TestReportSummary", {"total": Type("TestReportTotal", total)}),
-                "codeQualityReportSummary": None,
-                "jobs": lambda arguments: _connection("CiJob", jobs, arguments),
-            },
-        )
+        schema = Schema(self.simulation.of_system(self.name), self.owner, self.root(call), self.mount)
+        try:
+            return answer(graphql.run(query, variables, schema.root_type()))
+        except BadFilter as exc:
+            raise self.wrong(str(exc)) from exc
 
     # pages and webhooks
 
     @override
     def web_path(self, build: Build) -> str:
-        return f"/{build.pipeline.path}/-/pipelines/{build.id}"
+        return wire.web_path(build)
 
     @override
     def job_web_path(self, build: Build, job: Job) -> str:
-        return f"/{build.pipeline.path}/-/jobs/{job.number}"
+        return wire.job_web_path(build, job)
 
     @override
     def webhooks(self, event: str, build: Build) -> list[WebhookRequest]:
-        status = pipeline_status(build)
+        status = wire.pipeline_status(build)
         if self._told.get(build.uid) == f"{status}/{build.attempt}":
             return []
         self._told[build.uid] = f"{status}/{build.attempt}"
-        body = self.signed_json(self._hook_body(build))
+        body = self.signed_json(wire.hook_json(build, self.root(), self.owner, self.simulation.now))
         key, at = self.simulation.uid(), str(int(self.simulation.now))
         signed = hmac.new(self._signing_key, f"{key}.{at}.".encode() + body, "sha256").digest()
         return [
             WebhookRequest(
                 headers={
                     "Content-Type": "application/json",
-                    "User-Agent": f"GitLab/{VERSION}",
+                    "User-Agent": f"GitLab/{wire.VERSION}",
                     "X-Gitlab-Event": "Pipeline Hook",
                     "X-Gitlab-Instance": self.root(),
                     "X-Gitlab-Webhook-UUID": build.pipeline.uid,
@@ -991,127 +502,3 @@ class GitLab(GitLabServer):
                 body=body,
             )
         ]
-
-    def _hook_body(self, build: Build) -> JSON:
-        repo, pull, creator = build.pipeline.repo, build.pull, build.creator or self.owner
-        web = f"{self.root()}/{build.pipeline.path}"
-        user = {"id": creator.number, "name": creator.name, "username": creator.login, "email": creator.email}
-        return {
-            "object_kind": "pipeline",
-            "object_attributes": {
-                "id": build.id,
-                "iid": build.number,
-                "name": None,
-                "ref": build.ref,
-                "tag": build.tag is not None,
-                "sha": build.commit.sha,
-                "before_sha": build.commit.parent,
-                "source": SOURCES[build.source],
-                "status": pipeline_status(build),
-                "detailed_status": self._detailed(build)["text"],
-                "stages": list(build.pipeline.stages),
-                "created_at": spaced(build.created_at),
-                "finished_at": spaced(build.finished_at),
-                "duration": _duration(build),
-                "queued_duration": _queued(build),
-                "variables": [{"key": key, "value": value} for key, value in build.env.items()],
-                "url": self.web_url(build),
-            },
-            "merge_request": {
-                "id": pull.number,
-                "iid": pull.number,
-                "title": pull.title,
-                "source_branch": pull.branch,
-                "target_branch": pull.target,
-                "state": "opened",
-                "url": f"{web}/-/merge_requests/{pull.number}",
-            }
-            if pull
-            else None,
-            "user": user,
-            "project": {
-                "id": repo.number,
-                "name": repo.name,
-                "web_url": web,
-                "namespace": repo.owner.capitalize(),
-                "path_with_namespace": build.pipeline.path,
-                "default_branch": repo.default_branch,
-            },
-            "commit": {
-                "id": build.commit.sha,
-                "message": build.commit.message,
-                "title": build.commit.title,
-                "timestamp": stamp(build.commit.at),
-                "url": f"{web}/-/commit/{build.commit.sha}",
-                "author": {"name": build.commit.author.name, "email": build.commit.author.email},
-            },
-            "builds": [
-                {
-                    "id": job.number,
-                    "stage": job.step.stage,
-                    "name": job.step.name,
-                    "status": job_status(job),
-                    "created_at": spaced(job.created_at),
-                    "started_at": spaced(job.started_at),
-                    "finished_at": spaced(job.finished_at),
-                    "duration": _job_duration(job, self.simulation.now),
-                    "when": "manual" if job.step.approval else "on_success",
-                    "manual": job.step.approval is not None,
-                    "allow_failure": _may_fail(job),
-                    "failure_reason": REASONS.get(job.reason or "") if job.state.bad else None,
-                    "user": user,
-                    "runner": None,
-                    "artifacts_file": {"filename": None, "size": None},
-                    "environment": None,
-                }
-                for job in build.current
-            ],
-        }
-
-
-def _ref(build: Build) -> str:
-    if build.source is Source.PULL and build.pull is not None:
-        return f"refs/merge-requests/{build.pull.number}/head"
-    return build.ref
-
-
-def _may_fail(job: Job) -> bool:
-    return job.step.tolerated or job.step.approval is ApprovalKind.OPTIONAL
-
-
-def _duration(build: Build) -> int | None:
-    if not build.finished or build.started_at is None or build.finished_at is None:
-        return None
-    return round(build.finished_at - build.started_at)
-
-
-def _queued(build: Build) -> int | None:
-    return None if build.started_at is None else max(round(build.started_at - build.created_at), 0)
-
-
-def _job_duration(job: Job, now: float) -> float | None:
-    if job.started_at is None:
-        return None
-    return round((now if job.finished_at is None else job.finished_at) - job.started_at, 3)
-
-
-def _counts(tests: "tuple[Test, ...] | list[Test]") -> JSON:
-    by = {word: sum(test.outcome == word for test in tests) for word in ("passed", "failed", "skipped")}
-    return {
-        "total_time": round(sum(test.seconds for test in tests), 3),
-        "total_count": len(tests),
-        "success_count": by["passed"],
-        "failed_count": by["failed"],
-        "skipped_count": by["skipped"],
-        "error_count": 0,
-    }
-
-
-def _connection(kind: str, nodes: list[Type], arguments: Mapping[str, Any]) -> Type:
-    size = min(int(arguments.get("first") or 100), 100)
-    after = arguments.get("after")
-    start = int(base64.b64decode(after)) if after else 0
-    page = nodes[start : start + size]
-    end = base64.b64encode(str(start + len(page)).encode()).decode()
-    info = Type("PageInfo", {"hasNextPage": start + size < len(nodes), "endCursor": end if page else None})
-    return Type(f"{kind}Connection", {"nodes": page, "pageInfo": info, "count": len(nodes)})

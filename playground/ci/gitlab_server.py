@@ -10,13 +10,11 @@ from urllib.parse import parse_qsl, quote
 from starlette.responses import PlainTextResponse, Response
 from typing_extensions import override
 
-from playground.ci import job_output
+from playground.ci import gitlab_wire as wire
 from playground.ci.model import (
     Build,
-    BuildState,
     Commit,
     Job,
-    JobState,
     Person,
     Pipeline,
     Repo,
@@ -160,40 +158,9 @@ class GitLabServer(System):
 
     # writing answers
 
-    def user(self, person: Person, call: Call | None = None) -> JSON:
-        """Return a person as GitLab writes users."""
-        root = self.root(call)
-        return {
-            "id": person.number,
-            "username": person.login,
-            "name": person.name,
-            "state": "active",
-            "avatar_url": f"{root}/uploads/{person.login}.png",
-            "web_url": f"{root}/{person.login}",
-        }
-
     def commit(self, commit: Commit, repo: Repo, call: Call | None = None) -> JSON:
-        """Return a commit."""
-        at = stamp(commit.at).replace("Z", "+00:00")
-        made: JSON = {
-            "id": commit.sha,
-            "short_id": commit.sha[:8],
-            "title": commit.title,
-            "message": commit.message,
-            "created_at": at,
-            "author_name": commit.author.name,
-            "author_email": commit.author.email,
-        }
-        if not self.old:
-            made |= {
-                "parent_ids": [commit.parent],
-                "authored_date": at,
-                "committer_name": commit.author.name,
-                "committer_email": commit.author.email,
-                "committed_date": at,
-                "web_url": f"{self.root(call)}/{repo.slug}/-/commit/{commit.sha}",
-            }
-        return made
+        """Return a commit; version 3 knows less of it."""
+        return wire.old_commit_json(commit) if self.old else wire.commit_json(commit, repo, self.root(call))
 
     def branches(self, call: Call) -> Response:
         """Return a project's branches; `search` knows `^x` and `x$`."""
@@ -260,7 +227,7 @@ class GitLabServer(System):
                 "id": job.number,
                 "sha": commit.sha,
                 "ref": build.ref,
-                "status": job_status(job),
+                "status": wire.job_status(job),
                 "name": job.step.name,
                 "target_url": None,
                 "description": None,
@@ -268,7 +235,7 @@ class GitLabServer(System):
                 "started_at": stamp(job.started_at) if job.started_at else None,
                 "finished_at": stamp(job.finished_at) if job.finished_at else None,
                 "allow_failure": job.step.tolerated,
-                "author": self.user(build.creator or self.owner, call),
+                "author": wire.user_json(build.creator or self.owner, self.root(call)),
             }
             for build in pipeline.builds
             if build.commit is commit
@@ -279,7 +246,7 @@ class GitLabServer(System):
     def trace(self, call: Call) -> Response:
         """Return a job's log, with GitLab's section marks."""
         build, job = self.job_of(call)
-        return PlainTextResponse(log_text(build, job, self.simulation.now))
+        return PlainTextResponse(wire.log_text(build, job, self.simulation.now))
 
     def archive(self, call: Call, job: Job) -> Response:
         """Return the redirect to a job's archive."""
@@ -313,52 +280,3 @@ def _fits(name: str, search: str | None) -> bool:
     if tail and not name.endswith(core):
         return False
     return core in name
-
-
-def pipeline_status(build: Build) -> str:
-    """Return a pipeline's state in GitLab's words."""
-    match build.state:
-        case BuildState.QUEUED:
-            return "pending"
-        case BuildState.RUNNING:
-            if build.canceling:
-                return "canceling"
-            return "running" if build.started_at and build.attempt_started_at is None else "pending"
-        case BuildState.WAITING:
-            return "manual"
-        case BuildState.FINISHED:
-            return {Result.PASSED: "success", Result.CANCELED: "canceled"}.get(build.result or Result.FAILED, "failed")
-
-
-def job_status(job: Job) -> str:
-    """Return a job's state in GitLab's words."""
-    match job.state:
-        case JobState.QUEUED:
-            return "pending"
-        case JobState.RUNNING:
-            return "canceling" if job.canceling else "running"
-        case JobState.PASSED | JobState.UNBLOCKED:
-            return "success"
-        case JobState.TIMEOUT:
-            return "failed"
-        case JobState.CREATED | JobState.FAILED | JobState.CANCELED | JobState.SKIPPED | JobState.MANUAL:
-            return job.state.value
-
-
-def log_text(build: Build, job: Job, now: float) -> str:
-    """Return a job's log as far as it is written."""
-    written, section = [], ""
-    start = job.started_at or 0.0
-    end = job.finished_at or job.ends_at or now
-    for line in job_output.visible(build, job, now):
-        at = round(start + line.share * (end - start))
-        if line.kind == "section":
-            if section:
-                written.append(f"section_end:{at}:{section}\r\x1b[0K")
-            section = line.text.lower().replace(" ", "_").replace(":", "_")
-            written.append(f"section_start:{at}:{section}\r\x1b[0K{line.coloured}\n")
-        else:
-            written.append(f"{line.coloured}\n")
-    if section and job.state.final:
-        written.append(f"section_end:{round(end)}:{section}\r\x1b[0K")
-    return "".join(written)

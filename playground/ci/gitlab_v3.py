@@ -8,7 +8,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from typing_extensions import override
 
-from playground.ci.gitlab_server import GitLabServer, job_status, pipeline_status
+from playground.ci import gitlab_wire as wire
+from playground.ci.gitlab_server import GitLabServer
 from playground.ci.model import Build, Job, JobState, Pipeline, Source, iso, spaced, stamp
 from playground.ci.simulation import Refused, Simulation, newest_first
 from playground.ci.system import JSON, Call, WebhookRequest, answer
@@ -103,7 +104,7 @@ class GitLabV3(GitLabServer):
     def _user(self, call: Call | None, number: int) -> JSON:
         person = next(it for it in self.simulation.people if it.number == number)
         return {
-            **self.user(person, call),
+            **wire.user_json(person, self.root(call)),
             "created_at": "2015-12-21T13:14:24.077Z",
             "is_admin": False,
             "bio": None,
@@ -156,7 +157,7 @@ class GitLabV3(GitLabServer):
                 **self.commit(commit, pipeline.repo, call),
                 "parent_ids": [commit.parent],
                 "stats": {"additions": 14, "deletions": 3, "total": 17},
-                "status": pipeline_status(last) if last else None,
+                "status": wire.pipeline_status(last) if last else None,
             }
         )
 
@@ -186,7 +187,7 @@ class GitLabV3(GitLabServer):
                 "id": build.id,
                 "sha": build.commit.sha,
                 "ref": build.ref,
-                "status": _old(pipeline_status(build)),
+                "status": _old(wire.pipeline_status(build)),
             },
         }
 
@@ -262,7 +263,7 @@ class GitLabV3(GitLabServer):
             "id": build.id,
             "sha": build.commit.sha,
             "ref": build.ref,
-            "status": _old(pipeline_status(build)),
+            "status": _old(wire.pipeline_status(build)),
             "before_sha": build.commit.parent,
             "tag": build.tag is not None,
             "yaml_errors": None,
@@ -388,7 +389,7 @@ class GitLabV3(GitLabServer):
             if self._told.get(key) != word and word != "created":
                 self._told[key] = word
                 made.append(self._hook("Build Hook", self._build_hook(build, job)))
-        key, word = (build.uid, 0, build.attempt), _old(pipeline_status(build))
+        key, word = (build.uid, 0, build.attempt), _old(wire.pipeline_status(build))
         if self._told.get(key) != word:
             self._told[key] = word
             made.append(self._hook("Pipeline Hook", self._pipeline_hook(build)))
@@ -432,7 +433,7 @@ class GitLabV3(GitLabServer):
                 "message": build.commit.message,
                 "author_name": author.name,
                 "author_email": author.email,
-                "status": _old(pipeline_status(build)),
+                "status": _old(wire.pipeline_status(build)),
                 "duration": None,
                 "started_at": spaced(build.started_at),
                 "finished_at": spaced(build.finished_at) if build.finished else None,
@@ -450,7 +451,7 @@ class GitLabV3(GitLabServer):
                 "tag": build.tag is not None,
                 "sha": build.commit.sha,
                 "before_sha": build.commit.parent,
-                "status": _old(pipeline_status(build)),
+                "status": _old(wire.pipeline_status(build)),
                 "stages": list(build.pipeline.stages),
                 "created_at": spaced(build.created_at),
                 "finished_at": spaced(build.finished_at) if build.finished else None,
@@ -484,4 +485,4 @@ def _old(word: str) -> str:
 
 
 def _status(job: Job) -> str:
-    return _old(job_status(job))
+    return _old(wire.job_status(job))

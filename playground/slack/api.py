@@ -1,47 +1,21 @@
 """Slack's Web API over a `Workspace`: one function per method, in the order of the alphabet of their families.
 
-A method takes the arguments of the call and returns the answer's members beside `ok`, or raises SlackError.
+Those over channels are in `conversations`. A method takes the arguments of the call and returns the answer's members beside `ok`, or raises SlackError.
 """
 
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
 
-from playground.slack import posting
+from playground.slack import conversations, posting
+from playground.slack.arguments import need, page
 from playground.slack.block_kit import message_problems, view_problems
 from playground.slack.elements import with_ids
-from playground.slack.model import Channel, Json, Message, Scheduled, SlackError, Upload, User, View
+from playground.slack.model import Json, Message, Scheduled, SlackError, Upload, User, View
 from playground.slack.posting import truth
-from playground.slack.workspace import VIEW_STACK, Workspace, ts_key
+from playground.slack.workspace import VIEW_STACK, Workspace
 
 Method = Callable[[Workspace, Json], Json]
-T = TypeVar("T")
 
 SCHEDULE_DAYS = 120
-
-
-def _need(args: Json, *names: str) -> list[str]:
-    """Return arguments that must be there. Raises invalid_arguments naming the ones that are not."""
-    missing = [name for name in names if args.get(name) in (None, "")]
-    if missing:
-        messages = [f"[ERROR] missing required field: {name}" for name in missing]
-        raise SlackError("invalid_arguments", response_metadata={"messages": messages})
-    return [str(args[name]) for name in names]
-
-
-def _page(items: Sequence[T], args: Json, *, standard: int = 100, most: int = 1000) -> tuple[list[T], str]:
-    """Return one page of a list and the cursor of the next, empty at the end."""
-    try:
-        limit = int(args.get("limit") or standard)
-        start = (
-            int(b64decode(str(args["cursor"]), validate=True).decode().removeprefix("at:")) if args.get("cursor") else 0
-        )
-    except ValueError as exc:
-        raise SlackError("invalid_cursor" if args.get("cursor") else "invalid_limit") from exc
-    if not 1 <= limit <= most:
-        raise SlackError("invalid_limit")
-    end = start + limit
-    return list(items[start:end]), b64encode(f"at:{end}".encode()).decode() if end < len(items) else ""
 
 
 # api, apps, auth, blocks
@@ -97,18 +71,18 @@ def _posted(slack: Workspace, message: Message) -> Json:
 
 
 def _chat_post_message(slack: Workspace, args: Json) -> Json:
-    _need(args, "channel")
+    need(args, "channel")
     return _posted(slack, posting.post(slack, args))
 
 
 def _chat_update(slack: Workspace, args: Json) -> Json:
-    _need(args, "channel", "ts")
+    need(args, "channel", "ts")
     message = posting.update(slack, args)
     return {**_posted(slack, message), "text": message.text}
 
 
 def _chat_delete(slack: Workspace, args: Json) -> Json:
-    channel, ts = _need(args, "channel", "ts")
+    channel, ts = need(args, "channel", "ts")
     message = slack.message(slack.seen_by_bot(channel).id, ts)
     if message is None or message.ephemeral_to:
         raise SlackError("message_not_found")
@@ -119,12 +93,12 @@ def _chat_delete(slack: Workspace, args: Json) -> Json:
 
 
 def _chat_post_ephemeral(slack: Workspace, args: Json) -> Json:
-    _need(args, "channel", "user")
+    need(args, "channel", "user")
     return {"message_ts": posting.ephemeral(slack, args).ts}
 
 
 def _chat_get_permalink(slack: Workspace, args: Json) -> Json:
-    channel, ts = _need(args, "channel", "message_ts")
+    channel, ts = need(args, "channel", "message_ts")
     message = slack.message(slack.seen_by_bot(channel).id, ts)
     if message is None or message.ephemeral_to:
         raise SlackError("message_not_found")
@@ -135,7 +109,7 @@ def _chat_get_permalink(slack: Workspace, args: Json) -> Json:
 
 
 def _chat_schedule(slack: Workspace, args: Json) -> Json:
-    _need(args, "channel", "post_at")
+    need(args, "channel", "post_at")
     channel = posting.writable(slack, str(args["channel"]))
     posting.content(args)
     try:
@@ -153,7 +127,7 @@ def _chat_schedule(slack: Workspace, args: Json) -> Json:
 
 def _chat_scheduled_list(slack: Workspace, args: Json) -> Json:
     wanted = [it for it in slack.scheduled.values() if args.get("channel") in (None, "", it.channel)]
-    items, cursor = _page(sorted(wanted, key=lambda it: it.post_at), args)
+    items, cursor = page(sorted(wanted, key=lambda it: it.post_at), args)
     shown = [
         {"id": it.id, "channel_id": it.channel, "post_at": it.post_at, "text": it.args.get("text", "")} for it in items
     ]
@@ -161,7 +135,7 @@ def _chat_scheduled_list(slack: Workspace, args: Json) -> Json:
 
 
 def _chat_delete_scheduled(slack: Workspace, args: Json) -> Json:
-    channel, key = _need(args, "channel", "scheduled_message_id")
+    channel, key = need(args, "channel", "scheduled_message_id")
     if key not in slack.scheduled or slack.scheduled[key].channel != channel:
         raise SlackError("invalid_scheduled_message_id")
     del slack.scheduled[key]
@@ -177,7 +151,7 @@ def _chat_unfurl(slack: Workspace, args: Json) -> Json:
         every = (it for messages in slack.messages.values() for it in messages.values())
         message = next((it for it in every if str(args["unfurl_id"]) in it.unfurl_ids), None)
     else:
-        channel, ts = _need(args, "channel", "ts")
+        channel, ts = need(args, "channel", "ts")
         message = slack.message(channel, ts)
     if message is None:
         raise SlackError("cannot_unfurl_message")
@@ -193,163 +167,11 @@ def _chat_unfurl(slack: Workspace, args: Json) -> Json:
     return {}
 
 
-# conversations
-
-
-def _channel_json(slack: Workspace, channel: Channel) -> Json:
-    shown: Json = {
-        "id": channel.id,
-        "created": channel.created,
-        "creator": channel.creator,
-        "is_archived": channel.is_archived,
-        "is_im": channel.is_im,
-        "is_mpim": False,
-        "is_org_shared": False,
-        "context_team_id": slack.team_id,
-    }
-    if channel.is_im:
-        return {**shown, "user": channel.user, "is_open": True}
-    return {
-        **shown,
-        "name": channel.name,
-        "name_normalized": channel.name,
-        "is_channel": not channel.is_private,
-        "is_group": channel.is_private,
-        "is_private": channel.is_private,
-        "is_general": False,
-        "is_shared": False,
-        "is_ext_shared": False,
-        "is_member": slack.bot_user in channel.members,
-        "num_members": len(channel.members),
-        "topic": {"value": channel.topic, "creator": channel.creator, "last_set": channel.created},
-        "purpose": {"value": channel.topic, "creator": channel.creator, "last_set": channel.created},
-    }
-
-
-def _conversations_info(slack: Workspace, args: Json) -> Json:
-    (channel,) = _need(args, "channel")
-    return {"channel": _channel_json(slack, slack.seen_by_bot(channel))}
-
-
-def _matching_channels(slack: Workspace, args: Json) -> list[Channel]:
-    kinds = {kind.strip() for kind in str(args.get("types") or "public_channel").split(",")}
-    if not kinds <= {"public_channel", "private_channel", "im", "mpim"}:
-        raise SlackError("invalid_types")
-    channels = []
-    for channel in slack.channels.values():
-        kind = "im" if channel.is_im else "private_channel" if channel.is_private else "public_channel"
-        hidden = channel.is_private and slack.bot_user not in channel.members
-        if kind in kinds and not hidden and not (channel.is_archived and truth(args.get("exclude_archived"))):
-            channels.append(channel)
-    return channels
-
-
-def _conversations_list(slack: Workspace, args: Json) -> Json:
-    items, cursor = _page(_matching_channels(slack, args), args)
-    return {"channels": [_channel_json(slack, it) for it in items], "response_metadata": {"next_cursor": cursor}}
-
-
-def _users_conversations(slack: Workspace, args: Json) -> Json:
-    user = str(args.get("user") or slack.bot_user)
-    items, cursor = _page([it for it in _matching_channels(slack, args) if user in it.members], args)
-    return {"channels": [_channel_json(slack, it) for it in items], "response_metadata": {"next_cursor": cursor}}
-
-
-def _conversations_members(slack: Workspace, args: Json) -> Json:
-    (channel,) = _need(args, "channel")
-    items, cursor = _page(sorted(slack.seen_by_bot(channel).members), args)
-    return {"members": items, "response_metadata": {"next_cursor": cursor}}
-
-
-def _inside(slack: Workspace, channel_id: str) -> Channel:
-    channel = slack.seen_by_bot(channel_id)
-    if slack.bot_user not in channel.members:
-        raise SlackError("not_in_channel")
-    return channel
-
-
-def _between(messages: list[Message], args: Json) -> list[Message]:
-    inclusive = truth(args.get("inclusive"))
-    try:
-        oldest = ts_key(str(args.get("oldest") or "0"))
-        latest = ts_key(str(args.get("latest") or "99999999999"))
-    except ValueError as exc:
-        raise SlackError("invalid_ts_oldest") from exc
-    return [
-        it
-        for it in messages
-        if oldest < ts_key(it.ts) < latest or (inclusive and ts_key(it.ts) in (oldest, latest))
-    ]  # fmt: skip
-
-
-def _conversations_history(slack: Workspace, args: Json) -> Json:
-    (channel,) = _need(args, "channel")
-    every = [it for it in slack.listed(_inside(slack, channel).id) if it.is_root and not it.ephemeral_to]
-    items, cursor = _page(_between(every, args)[::-1], args, most=999)
-    metadata = truth(args.get("include_all_metadata"))
-    return {
-        "messages": [slack.message_json(it, metadata=metadata) for it in items],
-        "has_more": bool(cursor),
-        "pin_count": 0,
-        "response_metadata": {"next_cursor": cursor},
-    }
-
-
-def _conversations_replies(slack: Workspace, args: Json) -> Json:
-    channel, ts = _need(args, "channel", "ts")
-    parent = slack.message(_inside(slack, channel).id, ts)
-    if parent is None or parent.ephemeral_to:
-        raise SlackError("thread_not_found")
-    root = parent.thread_ts or parent.ts
-    replies = [it for it in slack.replies(channel, root) if not it.ephemeral_to]
-    first = slack.message(channel, root)
-    kept = ([first] if first else []) + _between(replies, args)
-    items, cursor = _page(kept, args, most=1000)
-    metadata = truth(args.get("include_all_metadata"))
-    return {
-        "messages": [slack.message_json(it, metadata=metadata) for it in items],
-        "has_more": bool(cursor),
-        "response_metadata": {"next_cursor": cursor},
-    }
-
-
-def _conversations_open(slack: Workspace, args: Json) -> Json:
-    if args.get("channel"):
-        return {"channel": {"id": slack.seen_by_bot(str(args["channel"])).id}}
-    (given,) = _need(args, "users")
-    users = given.split(",")
-    if len(users) != 1:
-        raise SlackError("not_enough_users")
-    slack.user(users[0])
-    channel = posting.writable(slack, users[0])
-    return {"channel": {"id": channel.id}, "no_op": False, "already_open": True}
-
-
-def _conversations_join(slack: Workspace, args: Json) -> Json:
-    (given,) = _need(args, "channel")
-    channel = slack.seen_by_bot(given)
-    if channel.is_archived:
-        raise SlackError("is_archived")
-    if channel.is_private:
-        raise SlackError("method_not_supported_for_channel_type")
-    channel.members.add(slack.bot_user)
-    slack.touch()
-    return {"channel": _channel_json(slack, channel)}
-
-
-def _conversations_leave(slack: Workspace, args: Json) -> Json:
-    (given,) = _need(args, "channel")
-    channel = slack.seen_by_bot(given)
-    channel.members.discard(slack.bot_user)
-    slack.touch()
-    return {}
-
-
 # files
 
 
 def _files_get_upload_url(slack: Workspace, args: Json) -> Json:
-    name, length = _need(args, "filename", "length")
+    name, length = need(args, "filename", "length")
     if not length.isdigit() or length == "0":
         raise SlackError("invalid_arguments")
     upload = Upload(id=slack.new_id("F"), name=name, length=int(length), title=name)
@@ -403,7 +225,7 @@ def _file_json(slack: Workspace, upload: Upload) -> Json:
 
 
 def _files_info(slack: Workspace, args: Json) -> Json:
-    (key,) = _need(args, "file")
+    (key,) = need(args, "file")
     if key not in slack.uploads:
         raise SlackError("file_not_found")
     return {"file": {**_file_json(slack, slack.uploads[key]), "channels": slack.uploads[key].channels}}
@@ -413,8 +235,8 @@ def _files_info(slack: Workspace, args: Json) -> Json:
 
 
 def _reacted(slack: Workspace, args: Json) -> tuple[Message, str]:
-    channel, ts, name = _need(args, "channel", "timestamp", "name")
-    message = slack.message(_inside(slack, channel).id, ts)
+    channel, ts, name = need(args, "channel", "timestamp", "name")
+    message = slack.message(conversations.joined(slack, channel).id, ts)
     if message is None:
         raise SlackError("message_not_found")
     return message, name.strip(":")
@@ -458,7 +280,7 @@ def _usergroups_list(slack: Workspace, args: Json) -> Json:
 
 
 def _usergroups_users(slack: Workspace, args: Json) -> Json:
-    (key,) = _need(args, "usergroup")
+    (key,) = need(args, "usergroup")
     if key not in slack.usergroups:
         raise SlackError("no_such_subteam")
     return {"users": slack.usergroups[key]["users"]}
@@ -481,17 +303,17 @@ def user_json(slack: Workspace, user: User) -> Json:
 
 
 def _users_info(slack: Workspace, args: Json) -> Json:
-    (key,) = _need(args, "user")
+    (key,) = need(args, "user")
     return {"user": user_json(slack, slack.user(key))}
 
 
 def _users_list(slack: Workspace, args: Json) -> Json:
-    items, cursor = _page(list(slack.users.values()), args)
+    items, cursor = page(list(slack.users.values()), args)
     return {"members": [user_json(slack, it) for it in items], "response_metadata": {"next_cursor": cursor}}
 
 
 def _users_lookup(slack: Workspace, args: Json) -> Json:
-    (email,) = _need(args, "email")
+    (email,) = need(args, "email")
     user = next((it for it in slack.users.values() if it.email and it.email == email.lower()), None)
     if user is None:
         raise SlackError("users_not_found")
@@ -517,7 +339,7 @@ def _unique(slack: Workspace, spec: Json, but: View | None = None) -> None:
 
 
 def _views_open(slack: Workspace, args: Json) -> Json:
-    (trigger,) = _need(args, "trigger_id")
+    (trigger,) = need(args, "trigger_id")
     spec = _spec(args, "modal")
     _unique(slack, spec)
     view = slack.new_view(slack.use_trigger(trigger), spec)
@@ -527,7 +349,7 @@ def _views_open(slack: Workspace, args: Json) -> Json:
 
 
 def _views_push(slack: Workspace, args: Json) -> Json:
-    (trigger,) = _need(args, "trigger_id")
+    (trigger,) = need(args, "trigger_id")
     spec = _spec(args, "modal")
     _unique(slack, spec)
     user = slack.use_trigger(trigger)
@@ -543,7 +365,7 @@ def _views_push(slack: Workspace, args: Json) -> Json:
 
 def _views_update(slack: Workspace, args: Json) -> Json:
     if not args.get("view_id") and not args.get("external_id"):
-        _need(args, "view_id")
+        need(args, "view_id")
     spec = _spec(args, "modal")
     key, external = args.get("view_id"), args.get("external_id")
     view = next(
@@ -564,7 +386,7 @@ def _views_update(slack: Workspace, args: Json) -> Json:
 
 
 def _views_publish(slack: Workspace, args: Json) -> Json:
-    (user,) = _need(args, "user_id")
+    (user,) = need(args, "user_id")
     slack.user(user)
     spec = _spec(args, "home")
     home = slack.homes.get(user)
@@ -593,14 +415,20 @@ METHODS: dict[str, tuple[Method, tuple[str, ...]]] = {
     "chat.scheduledMessages.list": (_chat_scheduled_list, ()),
     "chat.unfurl": (_chat_unfurl, ("links:write",)),
     "chat.update": (_chat_update, ("chat:write",)),
-    "conversations.history": (_conversations_history, ("channels:history", "groups:history", "im:history")),
-    "conversations.info": (_conversations_info, ("channels:read", "groups:read", "im:read")),
-    "conversations.join": (_conversations_join, ("channels:join",)),
-    "conversations.leave": (_conversations_leave, ("channels:join", "channels:manage", "groups:write")),
-    "conversations.list": (_conversations_list, ("channels:read", "groups:read", "im:read")),
-    "conversations.members": (_conversations_members, ("channels:read", "groups:read", "im:read")),
-    "conversations.open": (_conversations_open, ("im:write",)),
-    "conversations.replies": (_conversations_replies, ("channels:history", "groups:history", "im:history")),
+    "conversations.history": (
+        conversations.history,
+        ("channels:history", "groups:history", "im:history"),
+    ),
+    "conversations.info": (conversations.info, ("channels:read", "groups:read", "im:read")),
+    "conversations.join": (conversations.join, ("channels:join",)),
+    "conversations.leave": (conversations.leave, ("channels:join", "channels:manage", "groups:write")),
+    "conversations.list": (conversations.listing, ("channels:read", "groups:read", "im:read")),
+    "conversations.members": (conversations.members, ("channels:read", "groups:read", "im:read")),
+    "conversations.open": (conversations.open_direct, ("im:write",)),
+    "conversations.replies": (
+        conversations.replies,
+        ("channels:history", "groups:history", "im:history"),
+    ),
     "files.completeUploadExternal": (_files_complete_upload, ("files:write",)),
     "files.getUploadURLExternal": (_files_get_upload_url, ("files:write",)),
     "files.info": (_files_info, ("files:read",)),
@@ -609,7 +437,7 @@ METHODS: dict[str, tuple[Method, tuple[str, ...]]] = {
     "team.info": (_team_info, ()),
     "usergroups.list": (_usergroups_list, ("usergroups:read",)),
     "usergroups.users.list": (_usergroups_users, ("usergroups:read",)),
-    "users.conversations": (_users_conversations, ("channels:read", "groups:read", "im:read")),
+    "users.conversations": (conversations.of_user, ("channels:read", "groups:read", "im:read")),
     "users.info": (_users_info, ("users:read",)),
     "users.list": (_users_list, ("users:read",)),
     "users.lookupByEmail": (_users_lookup, ("users:read.email",)),

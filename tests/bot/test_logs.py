@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bot import logs
+from bot.core.tracing import traced
 
 
 @pytest.fixture
@@ -104,3 +105,13 @@ def test_libraries_are_quiet_unless_it_matters(put_back: None) -> None:
     assert written.getvalue() == ""
     logging.getLogger("slack_bolt").warning("something is off")
     assert "something is off" in written.getvalue()
+
+
+def test_a_line_carries_the_id_of_what_it_belongs_to(put_back: None) -> None:
+    logger, written = drawn("json")
+    with traced("d7"):
+        logger.info("inside")
+    logger.info("outside")
+    inside, outside = (json.loads(line) for line in written.getvalue().splitlines())
+    assert inside["trace"] == "d7"
+    assert "trace" not in outside

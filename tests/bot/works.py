@@ -7,6 +7,7 @@ from typing import Any
 from typing_extensions import override
 
 from bot.core.models import Build, BuildKey, Changes, IssueCounts, Watched
+from bot.core.workflows import Upload
 from bot.http.quota import Quota
 from bot.providers.base.capabilities import Capability
 from tests.bot.store.rows import CONNECTION
@@ -70,6 +71,11 @@ class Works(FakeProvider):
         self.asked.append(("counts", build.pipeline, build.id))
         self._trouble("counts")
         return self.read_counts.get(build.id, IssueCounts())
+
+    @override
+    async def uploads(self, pipeline: str, build: str) -> tuple[Upload, ...]:
+        self.asked.append(("uploads", pipeline, build))
+        return await super().uploads(pipeline, build)
 
     def took(self, method: str) -> list[str]:
         """Return the builds that a method was asked for."""

@@ -20,7 +20,9 @@ from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,
+    Commit,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -36,12 +38,27 @@ from bot.core.models import (
     Trigger,
     WebhookEvent,
 )
+from bot.core.workflow_words import checked_actions, differences
+from bot.core.workflows import (
+    ConditionKind,
+    Environments,
+    GitReference,
+    Product,
+    PullRequest,
+    SourceProvider,
+    SourceRepository,
+    StartCondition,
+    Upload,
+    WorkflowAction,
+    WorkflowDefinition,
+)
 from bot.http.client import ApiClient
+from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import Options
-from bot.providers.base.provider import PipelineAdmin, Provider
+from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
 from bot.slack.sender import SlackError
 
@@ -73,6 +90,7 @@ class FakeProvider(Provider[FakeOptions]):
     page = SITE
     states: ClassVar[StateMap] = {"done": (Status.COMPLETED, Conclusion.PASSED)}
     options_type = FakeOptions
+    list_filters = frozenset(FilterField)
     start_options: ClassVar[Mapping[str, str]] = {"clean": "start from nothing"}
 
     def __init__(self, connection: str = "works", *, capabilities: frozenset[Capability] = EVERYTHING) -> None:
@@ -87,11 +105,15 @@ class FakeProvider(Provider[FakeOptions]):
         self.known_parameters: dict[str, tuple[Parameter, ...]] = {}
         self.open_approvals: dict[str, tuple[Approval, ...]] = {}
         self.known_jobs: dict[str, tuple[Job, ...]] = {}
+        self.earlier_jobs: dict[str, tuple[Job, ...]] = {}
         self.logs: dict[str, Log] = {}
         self.files: dict[str, tuple[Artifact, ...]] = {}
         self.contents: dict[str, bytes] = {}
         self.known_tests: dict[str, tuple[TestCase, ...]] = {}
         self.known_issues: dict[str, tuple[Issue, ...]] = {}
+        self.known_uploads: dict[str, tuple[Upload, ...]] = {}
+        self.definitions: dict[str, WorkflowDefinition] = {}
+        self.compared: dict[tuple[str, str], tuple[Commit, ...]] = {}
         self.secret_text = "hush"
         self.troubles: dict[str, BotError] = {}
         self.acts: list[tuple[str, str, Any]] = []
@@ -250,10 +272,11 @@ class FakeProvider(Provider[FakeOptions]):
         return owner
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         self._need(Capability.JOBS)
         self._trouble("jobs")
-        return self.known_jobs.get(build, ())
+        earlier = self.earlier_jobs.get(build, ()) if all_attempts else ()
+        return (*earlier, *self.known_jobs.get(build, ()))
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
@@ -288,10 +311,22 @@ class FakeProvider(Provider[FakeOptions]):
         return self.known_issues.get(build, ())
 
     @override
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        self._need(Capability.COMMITS)
+        self._trouble("commits")
+        return self.compared.get((base, head), ())
+
+    @override
     async def counts(self, build: Build) -> IssueCounts:
         self._need(Capability.COUNTS)
         self._trouble("counts")
         return build.issues
+
+    @override
+    async def uploads(self, pipeline: str, build: str) -> tuple[Upload, ...]:
+        self._need(Capability.UPLOADS)
+        self._trouble("uploads")
+        return self.known_uploads.get(build, ())
 
     @override
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
@@ -365,6 +400,47 @@ class _Admin(PipelineAdmin):
         self._works = works
 
     @override
+    async def definition(self, pipeline: str) -> WorkflowDefinition:
+        known = self._works.known[pipeline]
+        made = self._works.definitions.get(pipeline) or WorkflowDefinition(
+            name=known.name,
+            product="Works",
+            repository="acme/app",
+            container="App.xcodeproj",
+            xcode="Xcode 16.2",
+            macos="macOS 15",
+            conditions={ConditionKind.BRANCH: StartCondition(cancels=True)},
+            actions=(WorkflowAction(kind="TEST", name="Test - iOS", platform="IOS", scheme="App"),),
+            modified_at=NOW,
+        )
+        return replace(made, name=known.name, enabled=known.enabled)
+
+    @override
+    async def draft(self, *, product: str | None, like: str | None) -> WorkflowDefinition:
+        if like is not None:
+            return replace(await self.definition(like), name="", enabled=False)
+        if product not in {None, "Works"}:
+            raise UsageError(f"No product is called `{product}`.")
+        return WorkflowDefinition(name="", product="Works", repository="acme/app", xcode="latest", macos="latest")
+
+    @override
+    async def prepare(self, new: WorkflowDefinition, old: WorkflowDefinition | None) -> WorkflowDefinition:
+        checked_actions(new.actions)
+        return replace(new, xcode="Xcode 16.2" if new.xcode == "latest" else new.xcode)
+
+    @override
+    async def create(self, new: WorkflowDefinition) -> Pipeline:
+        self._works.acts.append(("create", new.product, new))
+        return self._works.add(new.name.lower(), name=new.name)
+
+    @override
+    async def update(self, new: WorkflowDefinition, old: WorkflowDefinition) -> Pipeline:
+        pipeline = next(id_ for id_, known in self._works.known.items() if known.name == old.name)
+        self._works.definitions[pipeline] = new
+        self._works.acts.append(("update", pipeline, differences(old, new)))
+        return self._works.known[pipeline]
+
+    @override
     async def set_enabled(self, pipeline: str, *, enabled: bool) -> Pipeline:
         return self._changed("enable" if enabled else "disable", pipeline, enabled=enabled)
 
@@ -372,11 +448,6 @@ class _Admin(PipelineAdmin):
     async def duplicate(self, pipeline: str, name: str) -> Pipeline:
         self._works.acts.append(("duplicate", pipeline, name))
         return self._works.add(name.lower(), name=name)
-
-    @override
-    async def create(self, like: str, settings: Mapping[str, str]) -> Pipeline:
-        self._works.acts.append(("create", like, dict(settings)))
-        return self._works.add(settings.get("name", "new").lower(), name=settings.get("name", "New"))
 
     @override
     async def rename(self, pipeline: str, name: str) -> Pipeline:
@@ -388,8 +459,45 @@ class _Admin(PipelineAdmin):
         del self._works.known[pipeline]
 
     @override
-    async def choices(self, pipeline: str) -> Mapping[str, tuple[str, ...]]:
-        return {"xcode": ("16.2", "16.1")}
+    async def environments(self, *, product: str | None = None, xcode: str | None = None) -> Environments:
+        return Environments(
+            xcodes=("Xcode 16.2", "Xcode 16.1"),
+            macoses=("macOS 15",),
+            devices=("iPhone 17 (iOS 26.1)",),
+            products=("Works",),
+            repositories=("acme/app",),
+        )
+
+    @override
+    async def products(self) -> tuple[Product, ...]:
+        return (Product(id="P1", name="Works", kind="app", bundle_id="dev.works.app", repositories=("acme/app",)),)
+
+    @override
+    async def product(self, words: str) -> Product:
+        (product,) = await self.products()
+        if words not in {product.id, product.name}:
+            raise UsageError(f"There is no product `{words}`.")
+        return replace(product, workflows=tuple(known.name for known in self._works.known.values()))
+
+    @override
+    async def delete_product(self, product: str) -> None:
+        self._works.acts.append(("delete product", product, None))
+
+    @override
+    async def source_providers(self) -> tuple[SourceProvider, ...]:
+        return (SourceProvider(id="S1", name="GitHub", kind="GITHUB_CLOUD"),)
+
+    @override
+    async def repositories(self, provider: str | None = None) -> tuple[SourceRepository, ...]:
+        return (SourceRepository(id="R1", path="acme/app", default_branch="main", provider="GitHub"),)
+
+    @override
+    async def references(self, repository: str) -> tuple[GitReference, ...]:
+        return (GitReference(name="main", canonical_name="refs/heads/main", kind="branch"),)
+
+    @override
+    async def pull_requests(self, repository: str) -> tuple[PullRequest, ...]:
+        return (PullRequest(number=7, title="Dark mode", source="dark", target="main"),)
 
     def _changed(self, verb: str, pipeline: str, **fields: Any) -> Pipeline:
         self._works.acts.append((verb, pipeline, fields))
@@ -478,7 +586,13 @@ class RecordingSender:
     members: dict[str, list[str]] = field(default_factory=dict)
     response_urls_work: bool = True
     outside: set[str] = field(default_factory=set)
+    short: set[str] = field(default_factory=set)
     private: set[str] = field(default_factory=set)
+    unknown_blocks: set[str] = field(default_factory=set)
+
+    def is_short(self, team: str) -> bool:
+        """Return whether a test lets a workspace take few posts."""
+        return team in self.short
 
     def of(self, method: str) -> list[Said]:
         """Return the calls of one method, oldest first."""
@@ -498,6 +612,11 @@ class RecordingSender:
         self.said.append(Said(method, dict(arguments), message))
         if (code := self.refusals.get(method)) is not None:
             raise SlackError(code)
+        if message is not None and self._refuses(message) and method != "response_url":
+            raise SlackError("invalid_blocks")
+
+    def _refuses(self, message: Message) -> bool:
+        return any(block["type"] in self.unknown_blocks for block in (*message.blocks, *message.attached))
 
     async def post(
         self, team: str, channel: str, message: Message, *, thread: str = "", key: str = ""
@@ -525,7 +644,7 @@ class RecordingSender:
     async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
         """Answer through a response_url."""
         self._note("response_url", {"url": url, "public": public, "replace": replace}, message)
-        return self.response_urls_work
+        return self.response_urls_work and not self._refuses(message)
 
     async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
         """Call a Web API method."""

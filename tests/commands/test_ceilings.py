@@ -26,12 +26,13 @@ async def store(spent: Spent, store: Store) -> Store:
     return store
 
 
+# A status reads who holds the pipeline, too.
 # The words, then at most: statements, transactions, calls of Slack, calls of the CI system.
 CEILINGS = {
     "version": (1, 1, 1, 0),
     "help": (4, 4, 3, 0),
-    "status": (3, 3, 1, 1),
-    "status app": (3, 3, 1, 1),
+    "status": (4, 4, 1, 1),
+    "status app": (4, 4, 1, 1),
     "list pipelines": (5, 3, 1, 1),
     "list subscriptions": (1, 1, 1, 0),
     "last": (3, 3, 1, 1),

@@ -29,7 +29,7 @@ def test_titles_and_labels_fit(name: str) -> None:
 
 def test_forms_and_verbs_are_audited_under_names_people_know() -> None:
     verbs = {command.verb for command in REGISTRY.commands}
-    assert {*REGISTRY.forms} - verbs == {"decide"}
+    assert {*REGISTRY.forms} - verbs == {"decide", "delete_workflow", "delete_product"}
 
 
 async def test_a_trigger_that_expired_is_reported_to_the_person(modal: Modal, sender: RecordingSender) -> None:

@@ -301,3 +301,23 @@ async def test_a_process_killed_between_claim_and_run_leaves_the_run_to_another(
     digests = [row for row in await store.notifications.in_channel(TEAM, CHANNEL, NOW) if row.event == "digest"]
     assert len(digests) == 1
     assert await store.inbox.count_open() == 0
+
+
+@pytest.mark.parametrize(("short", "minutes"), [(set(), 0), ({TEAM}, 10)])
+async def test_a_digest_waits_where_the_workspace_takes_few_posts(
+    say: Say,
+    store: Store,
+    sender: RecordingSender,
+    set_clock: SetClock,
+    timed: ScheduledCommands,
+    linked: Linked,
+    short: set[str],
+    minutes: int,
+) -> None:
+    await linked()
+    await say("digest daily 14:00")
+    sender.short = short
+    set_clock.go(hours=1)
+    await timed.tick()
+    (digest,) = [row for row in await store.notifications.in_channel(TEAM, CHANNEL, NOW) if row.event == "digest"]
+    assert digest.due_at == digest.ordered_at == set_clock() + minutes * MINUTE

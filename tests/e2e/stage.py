@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
 import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.app import serve
 from bot.blocks.plain import as_text
@@ -22,10 +24,25 @@ PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.02
 
 
-class Stage:
-    """What a test sees of it, and what it can do."""
+class Recorder:
+    """An ASGI layer before the CI systems that keeps each request as `METHOD /path?query`, the query decoded."""
 
-    def __init__(self, playground: Playground, world: LocalCi, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, requests: list[str]) -> None:
+        self._app = app
+        self._requests = requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            query = unquote_plus(scope["query_string"].decode())
+            self._requests.append(f"{scope['method']} {unquote(scope['path'])}{'?' if query else ''}{query}")
+        await self._app(scope, receive, send)
+
+
+class Stage:
+    """What a test sees of it, and what it can do. `requests` are those that reached the CI systems, oldest first."""
+
+    def __init__(self, playground: Playground, world: LocalCi, settings: Settings, requests: list[str]) -> None:
+        self.requests = requests
         self.playground = playground
         self.world = world
         self.settings = settings
@@ -146,12 +163,15 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """Set everything up on free ports, the bot running, all on one clock; take it down at the end."""
     world = LocalCi(seed=seed, speed=1.0, clock=clock)
+    requests: list[str] = []
+    systems = ci_app(world)
+    systems.add_middleware(Recorder, requests=requests)
     playground = Playground(
         bot_url="",
         signing_secret="e2e-signing-secret",
         bot_token="xoxb-e2e",
         app_token="xapp-e2e" if socket else "",
-        ci_app=ci_app(world),
+        ci_app=systems,
         manifest=manifest(unfurl_domains=("127.0.0.1",), socket=socket),
         clock=world.clock,
     )
@@ -177,6 +197,7 @@ async def staged(
             },
             **settings,
         ),
+        requests,
     )
     try:
         await stage.start_bot()

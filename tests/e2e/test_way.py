@@ -25,7 +25,7 @@ async def test_a_typed_word_becomes_a_build_a_card_and_a_notification_on_xcode_c
     assert f"#{number[1]}" in notification
     assert re.search(r"[1-9]\d* tests? failed", notification)
     assert "warning" in notification
-    assert await stage.until(lambda: "FAILED" in stage.posts("started #")[0], "the card's last edit")
+    assert await stage.until(lambda: bool(stage.posts("→ ✕ Failed")), "the live card's last edit")
     for verb in ("Logs", "Tests", "Issues", "Artifacts"):
         await stage.says(verb.lower())
     await stage.sees("Errors of")
@@ -195,5 +195,5 @@ async def test_the_same_way_on_postgresql(tmp_path: Path, postgres_url: str) -> 
         await stage.ci("advance", seconds=8)
         await stage.ci("finish", system="buildkite", build=build["id"], outcome="fail")
         await stage.sees("Posted because", "web")
-        await stage.until(lambda: "FAILED" in stage.posts("started #", "web")[0], "the card's last edit")
+        await stage.until(lambda: bool(stage.posts("→ ✕ Failed", "web")), "the card's last edit")
         assert len(stage.posts("Posted because", "web")) == 1

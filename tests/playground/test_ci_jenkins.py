@@ -106,6 +106,13 @@ async def test_a_queued_item_is_cancelled_without_a_number(ground: Playground) -
     assert (await ground.client.post(f"{ROOT}/queue/cancelItem", params={"id": 1})).status_code == 404
 
 
+async def test_a_build_without_tests_has_no_test_report(ground: Playground) -> None:
+    made = await ground.push("jenkins", "docs", outcome="pass")
+    ground.wait(120)
+    assert (await ground.client.get(f"{DOCS}/{made['number']}/api/json")).status_code == 200
+    assert (await ground.client.get(f"{DOCS}/{made['number']}/testReport/api/json")).status_code == 404
+
+
 async def test_stop_aborts_a_running_build(ground: Playground) -> None:
     made = await ground.push("jenkins", "nightly-regression", outcome="pass")
     ground.wait(10)

@@ -8,6 +8,7 @@ import httpx
 import jwt
 import pytest
 
+from playground.ci.xcode_cloud import XcodeCloud
 from tests.playground.ci_kit import Playground
 
 V1 = "/ci/xcode_cloud/v1"
@@ -78,12 +79,57 @@ async def test_a_token_that_breaks_a_rule_gets_401(ground: Playground, claims: d
     assert response.json()["errors"][0]["code"] == "NOT_AUTHORIZED"
 
 
-async def test_tokens_of_a_team_of_one_person_and_of_a_fitting_scope_pass(ground: Playground) -> None:
-    for claims in ({}, {"iss": None, "sub": "user"}, {"scope": ["GET /v1/ciProducts?include=app"]}):
-        header = {"Authorization": f"Bearer {token(ground, **claims)}"}
+async def test_tokens_of_a_team_and_of_a_fitting_scope_pass(ground: Playground) -> None:
+    for scope in (None, ["GET /v1/ciProducts?include=app"]):
+        header = {"Authorization": f"Bearer {token(ground, scope=scope)}"}
         response = await ground.client.get(f"{V1}/ciProducts", params={"include": "app", "limit": 5}, headers=header)
         assert response.status_code == 200
         assert response.headers["x-rate-limit"].startswith("user-hour-lim:")
+
+
+HALF_A_YEAR = 180 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("scope", "seconds", "status"),
+    [
+        (["GET /v1/ciProducts"], HALF_A_YEAR, 200),
+        (["GET /v1/ciProducts"], 200 * 86_400, 401),
+        (["GET /v1/ciProducts", "POST /v1/ciBuildRuns"], HALF_A_YEAR, 401),
+        (["GET /v1/ciProducts", "GET /v1/ciBuildActions/1/artifacts"], HALF_A_YEAR, 401),
+        (["GET /v1/ciProducts", "GET /v1/apps"], HALF_A_YEAR, 401),
+        (["GET /v1/ciWorkflows/1"], HALF_A_YEAR, 401),
+        ([], HALF_A_YEAR, 401),
+        (None, HALF_A_YEAR, 401),
+    ],
+)
+async def test_a_token_of_months_holds_only_reads_of_what_apple_lists(
+    ground: Playground, scope: list[str] | None, seconds: int, status: int
+) -> None:
+    now = int(ground.clock())
+    bearer = token(ground, scope=scope, exp=now - 5 + seconds)
+    response = await ground.client.get(f"{V1}/ciProducts", headers={"Authorization": f"Bearer {bearer}"})
+    assert response.status_code == status
+
+
+async def test_a_persons_own_key_says_user_and_names_no_issuer(ground: Playground) -> None:
+    system = ground.world.systems["xcode_cloud"]
+    assert isinstance(system, XcodeCloud)
+    own = system.individual_options("http://ci.test")
+    now = int(ground.clock())
+    for claims, status in (
+        ({"sub": "user"}, 200),
+        ({"iss": system.issuer_id}, 401),
+        ({"sub": "user", "iss": system.issuer_id}, 401),
+        ({"sub": "somebody"}, 401),
+    ):
+        made = {"iat": now, "exp": now + 1200, "aud": "appstoreconnect-v1", **claims}
+        signed = jwt.encode(made, str(own["private_key"]), algorithm="ES256", headers={"kid": str(own["key_id"])})
+        response = await ground.client.get(f"{V1}/ciProducts", headers={"Authorization": f"Bearer {signed}"})
+        assert response.status_code == status, claims
+    team = token(ground, iss=None, sub="user")
+    refused = await ground.client.get(f"{V1}/ciProducts", headers={"Authorization": f"Bearer {team}"})
+    assert refused.status_code == 401
 
 
 async def test_another_key_id_gets_401(ground: Playground) -> None:
@@ -224,6 +270,88 @@ async def test_a_workflow_is_made_and_deleted(ground: Playground) -> None:
     assert (await workflow(ground, "Nightly 2"))["id"] == key
     assert (await ground.client.delete(f"{V1}/ciWorkflows/{key}")).status_code == 204
     assert (await ground.client.get(f"{V1}/ciWorkflows/{key}")).status_code == 404
+
+
+async def test_a_workflow_is_changed_in_what_is_sent_and_keeps_the_rest(ground: Playground) -> None:
+    nightly = await workflow(ground)
+    path = f"{V1}/ciWorkflows/{nightly['id']}"
+
+    async def change(relationships: dict[str, Any] | None = None, **attributes: Any) -> httpx.Response:
+        data = {"type": "ciWorkflows", "id": nightly["id"], "attributes": attributes}
+        return await ground.client.patch(
+            path, json={"data": data | ({"relationships": relationships} if relationships else {})}
+        )
+
+    schedule = {"source": {"isAllMatch": True}, "schedule": {"frequency": "HOURLY", "minute": 15, "timezone": "UTC"}}
+    changed = (await change(clean=True, scheduledStartCondition=schedule)).json()["data"]["attributes"]
+    assert (changed["clean"], changed["scheduledStartCondition"]) == (True, schedule)
+    assert changed["actions"] == nightly["attributes"]["actions"]
+    gone = (await change(scheduledStartCondition=None)).json()["data"]["attributes"]
+    assert "scheduledStartCondition" not in gone
+    older = pointing(xcodeVersion=("ciXcodeVersions", "xcode-16F6"))
+    assert "does not run" in (await change(older)).json()["errors"][0]["detail"]
+    both = older | pointing(macOsVersion=("ciMacOsVersions", "macos-24G84"))
+    assert (await change(both)).status_code == 200
+    read = await got(ground, f"/ciWorkflows/{nightly['id']}", include="xcodeVersion,macOsVersion")
+    assert [item["attributes"]["name"] for item in read["included"]] == ["Xcode 16.4 (16F6)", "macOS Sequoia 15.6"]
+    refused: tuple[dict[str, Any], ...] = (
+        {"actions": []},
+        {"actions": [{"actionType": "DANCE"}]},
+        {"actions": [{"actionType": "BUILD", "platform": "TOASTER"}]},
+        {"actions": [{"actionType": "BUILD", "destination": "ANYWHERE"}]},
+        {"scheduledStartCondition": {"schedule": {"frequency": "WEEKLY"}}},
+        {"branchStartCondition": {"source": {"isAllMatch": False, "patterns": []}}},
+        {"lastModifiedDate": "2026-01-01T00:00:00Z"},
+        {"clean": None},
+    )
+    for attributes in refused:
+        assert (await change(**attributes)).status_code == 409, attributes
+
+
+async def test_a_start_needs_a_manual_start_condition_for_its_source(ground: Playground) -> None:
+    nightly = await workflow(ground)
+    body = {"data": {"type": "ciWorkflows", "id": nightly["id"], "attributes": {"manualBranchStartCondition": None}}}
+    await ground.client.patch(f"{V1}/ciWorkflows/{nightly['id']}", json=body)
+    repository = (await got(ground, f"/ciWorkflows/{nightly['id']}/repository"))["data"]["id"]
+    references = (await got(ground, f"/scmRepositories/{repository}/gitReferences", limit=200))["data"]
+    main = next(row for row in references if row["attributes"]["canonicalName"] == "refs/heads/main")
+    relations = pointing(workflow=("ciWorkflows", nightly["id"]), sourceBranchOrTag=("scmGitReferences", main["id"]))
+    assert (await start(ground, relations)).json()["errors"][0]["code"] == "STATE_ERROR"
+
+
+async def test_a_framework_has_no_workflow_until_one_is_made_and_a_product_goes_with_all_it_has(
+    ground: Playground,
+) -> None:
+    products = await got(ground, "/ciProducts", include="app,bundleId,primaryRepositories")
+    app, kit = products["data"]
+    assert (kit["attributes"]["name"], kit["attributes"]["productType"]) == ("Aurora Kit", "FRAMEWORK")
+    assert "data" not in kit["relationships"].get("app", {})
+    assert (await got(ground, f"/ciProducts/{kit['id']}/workflows"))["data"] == []
+    (repository,) = (await got(ground, f"/ciProducts/{kit['id']}/primaryRepositories"))["data"]
+    (more,) = (await got(ground, f"/ciProducts/{app['id']}/additionalRepositories"))["data"]
+    assert more["id"] == repository["id"]
+    assert (await ground.client.delete(f"{V1}/ciProducts/{app['id']}")).status_code == 204
+    assert [row["id"] for row in (await got(ground, "/ciProducts"))["data"]] == [kit["id"]]
+    assert (await ground.client.get(f"{V1}/ciProducts/{app['id']}/workflows")).status_code == 404
+    assert len((await got(ground, "/scmRepositories"))["data"]) == 2
+
+
+async def test_an_archive_is_processed_by_testflight_for_five_minutes(ground: Playground) -> None:
+    made = await ground.push("xcode_cloud", "Aurora iOS/Release", branch="main", outcome="pass")
+    ground.wait(150)
+    builds = (await got(ground, f"/ciBuildRuns/{made['id']}/builds"))["data"]
+    assert [row["attributes"]["processingState"] for row in builds] == ["PROCESSING"]
+    query = {"filter[id]": builds[0]["id"], "include": "preReleaseVersion", "fields[builds]": "preReleaseVersion"}
+    (version,) = (await got(ground, "/builds", **query))["included"]
+    assert version["attributes"]["version"] == "2.1.0"
+    ground.wait(300)
+    (later,) = (await got(ground, f"/ciBuildRuns/{made['id']}/builds"))["data"]
+    assert later["attributes"]["processingState"] == "VALID"
+
+
+async def test_a_field_that_a_resource_does_not_have_is_refused(ground: Playground) -> None:
+    response = await ground.client.get(f"{V1}/ciProducts", params={"fields[ciProducts]": "name,colour"})
+    assert response.json()["errors"][0]["source"] == {"parameter": "fields[ciProducts]"}
 
 
 async def test_logs_are_a_zip_behind_an_address_that_bears_no_token(ground: Playground) -> None:

@@ -51,6 +51,7 @@ from bot.providers.base.times import parse_time
 log = logging.getLogger(__name__)
 
 PER_PAGE = 100
+EARLIER_TIMELINES = 5
 NAMESAKES = 5
 """How many builds of one number are compared."""
 TEST_RUNS = 10
@@ -324,17 +325,21 @@ class Client:
         if build_filter.limit <= 0:
             return
         project, definition = self.split(pipeline)
-        is_filtered_here = build_filter.commit is not None or bool(build_filter.states)
+        is_filtered_here = bool(build_filter.fields - convert.LIST_FILTERS)
         branch = build_filter.branch
         query: Query = {
             "definitions": definition,
             "branchName": branch if branch is None or branch.startswith("refs/") else f"{HEADS}{branch}",
             "queryOrder": "queueTimeDescending",
+            "minTime": build_filter.since.isoformat() if build_filter.since else None,
+            "maxTime": build_filter.until.isoformat() if build_filter.until else None,
             "$top": PER_PAGE if is_filtered_here else min(build_filter.limit, PER_PAGE),
         }
         yielded: set[str] = set()
         async for page in self.pages(project_path(project, "build", "builds"), query, ceiling=SEARCH_PAGES):
             for listed in parse_items(page, lambda payload: self.read(payload, project, pipeline)):
+                if build_filter.is_past(listed):
+                    return
                 is_told_later = stages.may_change(listed, build_filter.states)
                 build = await self.with_timeline(listed) if is_told_later else listed
                 if build.id in yielded or not build_filter.admits(build):
@@ -379,9 +384,26 @@ class Client:
             return build
         return stages.with_timeline(build, tree)
 
-    async def timeline(self, project: str, build: str) -> TimelineTree:
-        """Return a build's timeline, empty where there is none yet: shown by 404, by no body, or by null."""
-        path = build_path(project, build, "timeline")
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool) -> tuple[Job, ...]:
+        """Return a build's jobs; with `all_attempts` those that a retry replaced before them. One request.
+
+        One more for each timeline of earlier attempts, five at most.
+        """
+        project, _ = self.split(pipeline)
+        named, page = Build(connection=self._connection, pipeline=pipeline, id=build), self.page(project, build)
+        tree = await self.timeline(project, build)
+        earlier: list[Job] = []
+        for timeline in stages.earlier_timelines(tree)[:EARLIER_TIMELINES] if all_attempts else ():
+            replaced = await self.timeline(project, build, timeline)
+            earlier += stages.earlier_jobs(replaced, stages.replaced_in(tree, timeline), named, page, timeline)
+        return (*earlier, *stages.jobs(tree, named, page))
+
+    async def timeline(self, project: str, build: str, timeline: str = "") -> TimelineTree:
+        """Return a build's timeline, empty where there is none yet: shown by 404, by no body, or by null.
+
+        `timeline` is the id of one of an earlier attempt.
+        """
+        path = build_path(project, build, "timeline", *((timeline,) if timeline else ()))
         try:
             reply = await self.get(path)
         except NotFound:
@@ -465,8 +487,9 @@ class Client:
         Costs two requests. Raises NotFound while there is none.
         """
         project, _ = self.split(job.pipeline)
-        tree = await self.timeline(project, job.build)
-        record = tree.records.get(job.id)
+        timeline, _, name = job.id.rpartition("/")
+        tree = await self.timeline(project, job.build, timeline)
+        record = tree.records.get(name)
         sources = [*tree.tasks(record), record] if record else []
         logs = [source.log.id for source in sources if source.log and source.log.id is not None]
         if not logs:

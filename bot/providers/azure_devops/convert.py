@@ -10,6 +10,7 @@ from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -28,6 +29,8 @@ from bot.providers.azure_devops.urls import GUID
 from bot.providers.base.convert import StateMap, state_from
 from bot.providers.base.times import latest, parse_time
 
+LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.SINCE, FilterField.UNTIL})
+"""By what Azure DevOps narrows its list of builds."""
 STATES: StateMap = {
     "none": (Status.QUEUED, None),
     "notStarted": (Status.QUEUED, None),

@@ -82,8 +82,11 @@ class AzureDevOps(Provider[AzureOptions]):
             "Open the pipeline there and choose Edit or Settings.",
         ),
     }
-    capabilities = frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB}
+    capabilities = (
+        frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS, Capability.COMMITS}
+    )
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
     lists_all_refs = frozenset({RefKind.BRANCH})
 
     def __init__(
@@ -277,11 +280,9 @@ class AzureDevOps(Provider[AzureOptions]):
         return await self.read_back(self.build(pipeline, build))
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        """Return a build's jobs. Costs one request."""
-        project, _ = self._client.split(pipeline)
-        named = Build(connection=self.connection, pipeline=pipeline, id=build)
-        return stages.jobs(await self._client.timeline(project, build), named, self._client.page(project, build))
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
+        """Return a build's jobs. One request, one more for each earlier attempt."""
+        return await self._client.jobs(pipeline, build, all_attempts=all_attempts)
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

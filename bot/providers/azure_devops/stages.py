@@ -116,6 +116,33 @@ def jobs(tree: TimelineTree, build: Build, page: str) -> tuple[Job, ...]:
     return tuple(_job(tree, record, build, page) for record in tree.of_type("Job"))
 
 
+def earlier_timelines(tree: TimelineTree) -> list[str]:
+    """Return the ids of the timelines that hold attempts which later ones replaced, oldest first."""
+    tries = [earlier for job in tree.of_type("Job") for earlier in job.previous_attempts or ()]
+    in_order = sorted(tries, key=lambda earlier: earlier.attempt or 0)
+    return list(dict.fromkeys(earlier.timeline_id for earlier in in_order if earlier.timeline_id))
+
+
+def replaced_in(tree: TimelineTree, timeline: str) -> Mapping[str, str]:
+    """Return the jobs of one earlier timeline that later ones replaced: their record's id, and that of the present one."""
+    return {
+        earlier.record_id: job.id
+        for job in tree.of_type("Job")
+        for earlier in job.previous_attempts or ()
+        if earlier.timeline_id == timeline and earlier.record_id
+    }
+
+
+def earlier_jobs(
+    tree: TimelineTree, replaced: Mapping[str, str], build: Build, page: str, timeline: str
+) -> Iterator[Job]:
+    """Yield the jobs of an earlier attempt's timeline. Their id is `<timeline>/<record>`: a record's id may come again."""
+    for record in tree.of_type("Job"):
+        if record.id in replaced:
+            job = _job(tree, record, build, page)
+            yield replace(job, id=f"{timeline}/{record.id}", retried=True, replaced_by=replaced[record.id])
+
+
 def _job(tree: TimelineTree, record: wire.Record, build: Build, page: str) -> Job:
     raw, status, conclusion = state_of(record)
     if conclusion in STOPPED_EARLY and _ran_too_long(record):
@@ -130,7 +157,10 @@ def _job(tree: TimelineTree, record: wire.Record, build: Build, page: str) -> Jo
         status=status,
         conclusion=conclusion,
         raw_state=raw or None,
+        attempt=record.attempt if record.attempt and record.attempt > 1 else None,
         reason=errors[0] if errors else None,
+        runner=record.worker_name or None,
+        issues=IssueCounts(errors=record.error_count, warnings=record.warning_count),
         started_at=parse_time(record.start_time),
         completed_at=parse_time(record.finish_time) if status is Status.COMPLETED else None,
         web_url=_log_page(page, record),

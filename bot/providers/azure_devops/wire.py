@@ -168,6 +168,14 @@ class LogRef(Camel):
     id: int | None = None
 
 
+class EarlierTry(Camel):
+    """An attempt of a part of a build that a later one replaced, and the timeline that holds it."""
+
+    attempt: int | None = None
+    timeline_id: str | None = None
+    record_id: str | None = None
+
+
 class Record(Camel):
     """A part of a build: Stage, Phase, Job, Task, Checkpoint or one of a checkpoint's checks."""
 
@@ -185,6 +193,9 @@ class Record(Camel):
     warning_count: int | None = None
     issues: list[IssueWire] | None = None
     log: LogRef | None = None
+    worker_name: str | None = None
+    attempt: int | None = None
+    previous_attempts: list[EarlierTry] | None = None
 
 
 class Timeline(Camel):

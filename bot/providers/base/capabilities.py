@@ -25,6 +25,8 @@ class Capability(StrEnum):
     TESTS = "tests"
     ISSUES = "issues"
     COUNTS = "counts"
+    UPLOADS = "uploads"
+    COMMITS = "commits"
     APPROVALS = "approvals"
     DECIDE = "decide"
     REJECT = "reject"
@@ -52,6 +54,8 @@ OVERRIDES: Mapping[Capability, str] = {
     Capability.TESTS: "tests",
     Capability.ISSUES: "issues",
     Capability.COUNTS: "counts",
+    Capability.UPLOADS: "uploads",
+    Capability.COMMITS: "commits",
     Capability.APPROVALS: "approvals",
     Capability.DECIDE: "decide",
     Capability.REJECT: "decide",
@@ -81,6 +85,8 @@ ABILITIES: Mapping[Capability, str] = {
     Capability.TESTS: "list tests",
     Capability.ISSUES: "list issues",
     Capability.COUNTS: "count issues",
+    Capability.UPLOADS: "tell what a build handed to an app store",
+    Capability.COMMITS: "compare two commits",
     Capability.APPROVALS: "list steps that wait for a person",
     Capability.DECIDE: "approve a waiting step",
     Capability.REJECT: "reject a waiting step",

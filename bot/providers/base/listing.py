@@ -1,19 +1,20 @@
 """Listings: what reads is kept, what a filter admits is yielded, and every listing ends."""
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
 
 from bot.core.errors import UnexpectedResponse
-from bot.core.models import Build, BuildFilter
+from bot.core.models import Build, BuildFilter, BuildKey
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 SEARCH_PAGES = 10
+SINGLE_READS = 100
 ODD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What a converter raises for a value that nobody thought of; it must not spoil the items beside it."""
 
@@ -40,21 +41,35 @@ def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) 
 
 
 async def matching(
-    pages: AsyncIterable[Iterable[msgspec.Raw]], convert: Callable[[msgspec.Raw], Build], build_filter: BuildFilter
+    pages: AsyncIterable[Iterable[msgspec.Raw]],
+    convert: Callable[[msgspec.Raw], Build],
+    build_filter: BuildFilter,
+    *,
+    whole: Callable[[Build], Awaitable[Build]] | None = None,
 ) -> AsyncIterator[Build]:
     """Yield the builds of a paged listing that `build_filter` admits, each once, at most `build_filter.limit`.
 
-    No further page is requested once enough builds matched. A build that moves onto the next page because another one
-    began meanwhile is yielded once.
+    No further page is requested once enough builds matched, or once the list has come to builds that are too old. A build that moves onto the next page because another one
+    began meanwhile is yielded once. `whole` reads a build singly where the list leaves out what the filter asks (who started
+    it, when it ended); that is done for a hundred builds at most, then the listing ends.
     """
     if build_filter.limit <= 0:
         return
-    yielded: set[str] = set()
+    yielded: set[BuildKey] = set()
+    reads_left = SINGLE_READS
     async for page in pages:
-        for build in parse_items(page, convert):
-            if build.id in yielded or not build_filter.admits(build):
+        for listed in parse_items(page, convert):
+            if build_filter.is_past(listed):
+                return
+            build = listed
+            if whole is not None and build.key not in yielded and build_filter.lacks(build):
+                if reads_left == 0:
+                    return
+                reads_left -= 1
+                build = await whole(build)
+            if build.key in yielded or not build_filter.admits(build):
                 continue
-            yielded.add(build.id)
+            yielded.add(build.key)
             yield build
             if len(yielded) == build_filter.limit:
                 return

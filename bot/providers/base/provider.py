@@ -28,7 +28,9 @@ from bot.core.models import (
     BuildFilter,
     BuildKey,
     Changes,
+    Commit,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -44,48 +46,24 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workflows import Upload
+from bot.http.budget import Budgeted, Purpose
 from bot.http.client import ApiClient
 from bot.http.quota import Quota
 from bot.http.reply import Reply
+from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.capabilities import ABILITIES, SAME_REASON, Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import O, Options, check_options
 from bot.providers.base.send_once import read_back, send_once
+from bot.providers.base.urls import is_uuid
 from bot.providers.base.webhooks import same_secret
 from bot.providers.base.wire import LABELS
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class PipelineAdmin(ABC):
-    """Administration of pipelines, where a system has it (Xcode Cloud's workflows)."""
-
-    @abstractmethod
-    async def set_enabled(self, pipeline: str, *, enabled: bool) -> Pipeline:
-        """Switch a pipeline on or off and return it."""
-
-    @abstractmethod
-    async def duplicate(self, pipeline: str, name: str) -> Pipeline:
-        """Make a copy under another name and return the copy."""
-
-    @abstractmethod
-    async def create(self, like: str, settings: Mapping[str, str]) -> Pipeline:
-        """Make a new pipeline beside `like` with the named settings and return it."""
-
-    @abstractmethod
-    async def rename(self, pipeline: str, name: str) -> Pipeline:
-        """Give a pipeline another name and return it."""
-
-    @abstractmethod
-    async def delete(self, pipeline: str) -> None:
-        """Delete a pipeline and all its builds. There is no way back."""
-
-    @abstractmethod
-    async def choices(self, pipeline: str) -> Mapping[str, tuple[str, ...]]:
-        """Return what `create` can choose from (versions, repositories), newest first, by the setting's name."""
 
 
 class Provider(ABC, Generic[O]):
@@ -104,9 +82,18 @@ class Provider(ABC, Generic[O]):
     capabilities: frozenset[Capability] = frozenset()
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {}
     start_options: ClassVar[Mapping[str, str]] = {}
+    list_filters: ClassVar[frozenset[FilterField]] = frozenset()
+    """By what the vendor itself narrows its lists of builds; by the rest they are narrowed here."""
+    list_options: ClassVar[Mapping[str, str]] = {}
+    """What else the lists of builds take from people, as `--option NAME=VALUE`; `meta_data.` takes `--meta` pairs."""
+    show_options: ClassVar[Mapping[str, str]] = {}
+    """What `as_sent` takes for a single build, as `--option NAME=VALUE`."""
+    everywhere_option: ClassVar[str] = ""
+    """Which of these makes `account_builds` list what lies beyond the connection's own account, too."""
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
     takes_message: ClassVar[bool] = True
+    takes_parameters: ClassVar[bool] = True
     cancels_waiting: ClassVar[bool] = True
     """Whether the system's API cancels a build that waits for approval."""
 
@@ -168,6 +155,15 @@ class Provider(ABC, Generic[O]):
         return self._api.quota
 
     @property
+    def budget(self) -> Budgeted:
+        """Return the account's budget of requests, which processes share."""
+        return self._api.budget
+
+    def wait(self, purpose: Purpose) -> float:
+        """Return the seconds until a request for a purpose may go out, as far as is known."""
+        return self._api.wait(purpose)
+
+    @property
     def requests(self) -> int:
         """Return how many requests this connection has sent."""
         return self._api.requests
@@ -212,6 +208,14 @@ class Provider(ABC, Generic[O]):
     def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield a pipeline's builds that `build_filter` admits, newest first, at most `build_filter.limit`."""
 
+    def account_builds(self, build_filter: BuildFilter) -> AsyncIterator[Build]:
+        """Yield the builds of all pipelines that `build_filter` admits, newest first, for systems with such a list."""
+        raise self.unsupported(Capability.ACCOUNT_POLL)
+
+    async def as_sent(self, pipeline: str, build: str | None, options: Mapping[str, str]) -> bytes | None:
+        """Return what the system sends for a build (None: for the list) under its own options, where they ask for that."""
+        return None
+
     @abstractmethod
     async def build(self, pipeline: str, build: str) -> Build:
         """Return one build as it stands now, with the pipeline that the vendor says it belongs to. Raises NotFound."""
@@ -226,7 +230,12 @@ class Provider(ABC, Generic[O]):
         raise NotFound(f"There is no build #{number} in this pipeline.", provider=self.label)
 
     async def build_by_label(self, pipeline: str, label: str) -> Build:
-        """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds."""
+        """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds.
+
+        A UUID is a build's id: what the system finds by that counts.
+        """
+        if is_uuid(label):
+            return await self.build(pipeline, label)
         async for build in self.builds(pipeline, BuildFilter(limit=300)):
             if build.label == label:
                 return build
@@ -328,8 +337,11 @@ class Provider(ABC, Generic[O]):
         """Delete one job's log and artifacts, nothing beside it, and return the build it belongs to."""
         raise self.unsupported(Capability.ERASE_JOB)
 
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        """Return a build's jobs in the order they run; jobs superseded by a retry are marked or left out."""
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
+        """Return a build's jobs in the order they run. Those that a retry replaced are marked, or left out.
+
+        With `all_attempts` none is left out that the system still reports.
+        """
         raise self.unsupported(Capability.JOBS)
 
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
@@ -355,6 +367,14 @@ class Provider(ABC, Generic[O]):
     async def counts(self, build: Build) -> IssueCounts:
         """Return a completed build's issue counts, asking only for what the build does not carry already."""
         raise self.unsupported(Capability.COUNTS)
+
+    async def uploads(self, pipeline: str, build: str) -> tuple[Upload, ...]:
+        """Return what a finished build handed to an app store, newest first; it may still be processed there."""
+        raise self.unsupported(Capability.UPLOADS)
+
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Return the commits after one commit up to another, newest first; both are whole SHAs."""
+        raise self.unsupported(Capability.COMMITS)
 
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         """Return the steps of a build that wait for a person now."""

@@ -4,6 +4,7 @@ A segment that would change the route (`.`, `..`, an empty one, or one that hide
 that an id typed by a person or sent by a vendor reaches its own route or none.
 """
 
+import re
 import unicodedata
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -13,6 +14,14 @@ LONGEST_SEGMENT = 2000
 DEFAULT_PORTS = {"http": 80, "https": 443}
 UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories that no id holds: control characters, halves of characters, line and paragraph separators."""
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def is_uuid(text: str) -> bool:
+    """Return whether a text reads as a UUID."""
+    return _UUID.fullmatch(text) is not None
 
 
 def path(*segments: str | int) -> str:

@@ -12,7 +12,19 @@ from cachetools import TTLCache
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, UsageError
-from bot.core.models import Account, Build, BuildFilter, Issue, Job, Pipeline, Ref, RefKind, Status, TestCase
+from bot.core.models import (
+    Account,
+    Build,
+    BuildFilter,
+    FilterField,
+    Issue,
+    Job,
+    Pipeline,
+    Ref,
+    RefKind,
+    Status,
+    TestCase,
+)
 from bot.core.text import holds_name
 from bot.http.client import ApiClient, Query
 from bot.http.quota import Quota
@@ -286,7 +298,8 @@ class Client:
         commit = (build_filter.commit or "").lower()
         is_whole = len(commit) == 40
         states = {convert.LISTED_STATES.get(word) for word in build_filter.states}
-        is_filtered_here = bool((commit and not is_whole) or build_filter.states)
+        by_vendor = {FilterField.BRANCH, *({FilterField.COMMIT} if is_whole else ())}
+        is_filtered_here = bool(build_filter.fields - by_vendor)
         query: Query = {
             **NEWEST_FIRST,
             "pagelen": PER_PAGE if is_filtered_here else min(max(build_filter.limit, 1), PER_PAGE),

@@ -10,6 +10,7 @@ from bot.core.models import (
     Approval,
     Build,
     Conclusion,
+    FilterField,
     Issue,
     IssueKind,
     Job,
@@ -25,6 +26,8 @@ from bot.providers.base.convert import StateMap, noreply_login, state_from, with
 from bot.providers.base.times import parse_time
 from bot.providers.bitbucket import urls, wire
 
+LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT})
+"""By what Bitbucket narrows its list; also by some single states."""
 STATES: StateMap = {
     "PARSING": (Status.QUEUED, None),
     "PENDING": (Status.QUEUED, None),
@@ -264,7 +267,7 @@ def with_steps(build: Build, steps: Sequence[wire.Step]) -> Build:
         and state_word(step.state) not in {"NOT_RUN", "SKIPPED"}
         and (started := parse_time(step.started_on)) is not None
     ]
-    counted = with_jobs(build, (job(step, build, None) for step in steps))
+    counted = with_jobs(build, marked_attempts(job(step, build, None) for step in steps))
     attempt = build.attempt if newest is None else max(newest, build.attempt or newest)
     return replace(counted, attempt=attempt, started_at=min(starts, default=None))
 
@@ -281,11 +284,21 @@ def job(step: wire.Step, build: Build, page: str | None) -> Job:
         status=status,
         conclusion=conclusion,
         raw_state=raw,
+        attempt=step.run_number if step.run_number and step.run_number > 1 else None,
         reason=reason(step.state),
         started_at=parse_time(step.started_on),
         completed_at=parse_time(step.completed_on) if status is Status.COMPLETED else None,
         web_url=urls.step_page(page, step.uuid),
     )
+
+
+def marked_attempts(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """Return steps; those whose name a later run of the same pipeline has again are marked as retried."""
+    steps = list(jobs)
+    newest: dict[str, int] = {}
+    for step in steps:
+        newest[step.name] = max(newest.get(step.name, 1), step.attempt or 1)
+    return tuple(replace(step, retried=(step.attempt or 1) < newest[step.name]) for step in steps)
 
 
 def step_name(step: wire.Step) -> str:

@@ -7,7 +7,6 @@ requests an hour for repositories, more for access tokens of large workspaces; 1
 has no Pipelines.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
@@ -41,6 +40,7 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workers import in_worker
 from bot.http.client import ApiClient
 from bot.http.quota import Quota
 from bot.providers.base.capabilities import Capability
@@ -99,8 +99,11 @@ class Bitbucket(Provider[BitbucketOptions]):
             "A webhook of the workspace makes up for it.",
         ),
     }
-    capabilities = frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB}
+    capabilities = (
+        frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS, Capability.COMMITS}
+    )
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
 
     def __init__(
         self, api: ApiClient, options: BitbucketOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
@@ -199,7 +202,7 @@ class Bitbucket(Provider[BitbucketOptions]):
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
         """Return the custom pipelines of the ref's yml and their variables; none without a yml. Two or three requests."""
         text = await self._client.yml(pipeline, await self._client.commit_of(pipeline, ref))
-        return () if text is None else await asyncio.to_thread(parameters.parameters, text)
+        return () if text is None else await in_worker(parameters.parameters, text, grows=True)
 
     @override
     async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
@@ -258,11 +261,13 @@ class Bitbucket(Provider[BitbucketOptions]):
         return await self._create(pipeline, start.rebuild_body(run, request))
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a build's steps. Costs two requests."""
         run = await self._client.run(pipeline, build)
         whole = self._client.read(run, pipeline)
-        return tuple(convert.job(step, whole, whole.web_url) for step in await self._client.steps_of(run, pipeline))
+        steps = await self._client.steps_of(run, pipeline)
+        jobs = convert.marked_attempts(convert.job(step, whole, whole.web_url) for step in steps)
+        return tuple(job for job in jobs if all_attempts or not job.retried)
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

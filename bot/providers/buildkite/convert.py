@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 
 from bot.core.errors import UnexpectedResponse
@@ -11,7 +12,9 @@ from bot.core.models import (
     Approval,
     Artifact,
     Build,
+    BuildFilter,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -25,17 +28,22 @@ from bot.core.models import (
     Trigger,
 )
 from bot.core.text import step_name
+from bot.http.client import Query
 from bot.providers.base.convert import StateMap, repository, state_from
 from bot.providers.base.times import latest, parse_time
+from bot.providers.base.urls import is_uuid
 from bot.providers.buildkite import wire
 from bot.providers.buildkite.options import NEEDED_SCOPES
 from bot.providers.buildkite.urls import place_of
 
+LIST_FILTERS = frozenset(FilterField) - {FilterField.BY, FilterField.FINISHED_UNTIL}
+"""By what Buildkite narrows its lists of builds."""
 STATES: StateMap = {
     "creating": (Status.QUEUED, None),
     "scheduled": (Status.QUEUED, None),
     "running": (Status.IN_PROGRESS, None),
     "failing": (Status.IN_PROGRESS, None),
+    "paused": (Status.IN_PROGRESS, None),
     "canceling": (Status.IN_PROGRESS, None),
     "blocked": (Status.IN_PROGRESS, None),
     "waiting": (Status.IN_PROGRESS, None),
@@ -81,7 +89,7 @@ CANCELLABLE = frozenset({"scheduled", "running", "failing"})
 """The build states in which Buildkite takes a cancel; others are answered with 422."""
 GONE = frozenset({"deleted", "expired", "error"})
 """The states of artifacts that can't be downloaded."""
-LISTED_STATES = STATES.keys() - {"waiting", "waiting_failed"}
+LISTED_STATES = STATES.keys() - {"waiting", "waiting_failed", "paused"}
 """What the build list's `state[]` accepts."""
 TRIGGERS: Mapping[str, Trigger] = {
     "webhook": Trigger.PUSH,
@@ -175,8 +183,43 @@ def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str])
         completed_at=finished if status is Status.COMPLETED else None,
         updated_at=latest(*map(parse_time, (raw.created_at, raw.started_at, raw.failing_at, raw.finished_at))),
         web_url=raw.web_url,
+        reason=raw.cancel_reason if conclusion is Conclusion.CANCELLED else None,
         jobs=job_words(states) if states is not None else None,
+        details=build_details(raw),
+        rebuilt_from=str(raw.rebuilt_from.number) if raw.rebuilt_from and raw.rebuilt_from.number else None,
     )
+
+
+def build_details(raw: wire.BuildWire) -> dict[str, str]:
+    """Return the rest of what Buildkite reports about a build, by a plain name.
+
+    Its variables and meta-data are left out: they may hold secrets.
+    """
+    scheduled, failing = parse_time(raw.scheduled_at), parse_time(raw.failing_at)
+    origin, request = raw.triggered_from, raw.pull_request
+    creator = raw.creator.email if raw.creator and raw.creator.name else None
+    of_trigger = origin.build_pipeline_slug if origin else None
+    details = {
+        "triggered by a step of": f"{of_trigger} #{origin.build_number}" if origin and of_trigger else None,
+        "scheduled": f"{scheduled:%Y-%m-%d %H:%M:%S} UTC" if scheduled else None,
+        "failing since": f"{failing:%Y-%m-%d %H:%M:%S} UTC" if failing else None,
+        "source": raw.source,
+        "creator's address": creator,
+        "pull request's repository": request.repository if request and request.id else None,
+        "build id": raw.id,
+    }
+    return {name: text for name, text in details.items() if text}
+
+
+def with_organization(build: Build, raw: wire.BuildWire, own: str) -> Build:
+    """Return a build of another organization with that one's name before its pipeline's slug; an own one as it is.
+
+    The connection lists such builds, but reaches none of them: its routes are those of its own organization.
+    """
+    place = place_of(raw.url)
+    if place is None or place.organization.casefold() == own.casefold():
+        return build
+    return replace(build, pipeline=f"{place.organization}/{build.pipeline}")
 
 
 def pipeline_of(raw: wire.BuildWire) -> str:
@@ -256,18 +299,52 @@ def job(raw: wire.JobWire, pipeline: str, build: str) -> Job:
         build=build,
         pipeline=pipeline,
         name=job_name(raw),
+        key=raw.step_key,
+        variant=job_variant(raw),
         stage=raw.group_key,
         status=status,
         conclusion=Conclusion.RETRIED if raw.retried else conclusion,
         raw_state=raw.state,
         tolerated=bool(raw.soft_failed),
         retried=bool(raw.retried),
+        replaced_by=raw.retried_in_job_id,
+        attempt=raw.retries_count + 1 if raw.retries_count else None,
         reason=job_reason(raw),
+        runner=(raw.agent.name or raw.agent.hostname) if raw.agent else None,
         created_at=parse_time(raw.created_at),
+        runnable_at=parse_time(raw.runnable_at),
         started_at=parse_time(raw.started_at),
         completed_at=parse_time(raw.finished_at),
         web_url=raw.web_url,
+        details=job_details(raw),
     )
+
+
+def job_variant(raw: wire.JobWire) -> str | None:
+    """Return what distinguishes a job from others of its step: its matrix's values, its place in a parallel group."""
+    match raw.matrix:
+        case Mapping() as axes:
+            values = ", ".join(f"{axis}={value}" for axis, value in axes.items())
+        case None:
+            values = ""
+        case value:
+            values = str(value)
+    of_group = raw.parallel_group_index is not None and raw.parallel_group_total
+    place = f"{(raw.parallel_group_index or 0) + 1} of {raw.parallel_group_total}" if of_group else ""
+    return ", ".join(part for part in (values, place) if part) or None
+
+
+def job_details(raw: wire.JobWire) -> dict[str, str]:
+    """Return the rest of what Buildkite reports about a job, by a plain name."""
+    scheduled = parse_time(raw.scheduled_at)
+    source = raw.retry_source
+    details = {
+        "scheduled": f"{scheduled:%Y-%m-%d %H:%M:%S} UTC" if scheduled else None,
+        "retry": (source.retry_type if source else None) or raw.retry_type,
+        "retry of": source.job_id if source else None,
+        "exit status": None if raw.exit_status is None else str(raw.exit_status),
+    }
+    return {name: text for name, text in details.items() if text}
 
 
 def job_name(raw: wire.JobWire) -> str:
@@ -376,6 +453,59 @@ def test(raw: wire.BuildTest, reason: str | None) -> TestCase:
         message=reason,
         file=raw.location,
     )
+
+
+LIST_OPTIONS: Mapping[str, str] = {
+    "include_retried_jobs": "true to count jobs that a retry replaced, too",
+    "exclude_jobs": "false to have the jobs sent with each build",
+    "exclude_pipeline": "false to have the pipeline sent with each build",
+    "include_paused": "true to list builds that are paused, too",
+    "creator": "the UUID of the user who made the build",
+    "all_organizations": "true to list the builds of every organization of the token's user",
+    "meta_data.": "and a key: only builds whose meta-data hold this value; also `--meta KEY=VALUE`",
+}
+"""What `list builds` takes beside the filters that every system has."""
+META = "meta_data."
+ALL_ORGANIZATIONS = "all_organizations"
+
+
+def list_query(build_filter: BuildFilter, most: int) -> Query:
+    """Return a filter as Buildkite's lists take it. Whole commits and users' UUIDs only; the rest is looked for here."""
+    commit = (build_filter.commit or "").lower()
+    is_whole = len(commit) == 40
+    creator = next((part for part in build_filter.by if is_uuid(part)), None)
+    by_vendor = LIST_FILTERS - (frozenset() if is_whole else {FilterField.COMMIT})
+    is_narrowed = build_filter.fields <= by_vendor | ({FilterField.BY} if creator else frozenset())
+    return {
+        "per_page": min(max(build_filter.limit, 1), most) if is_narrowed else most,
+        "branch": build_filter.branch,
+        "commit": commit if is_whole else None,
+        "state[]": sorted(raw_states(build_filter.states)),
+        "creator": creator,
+        "created_from": _iso(build_filter.since),
+        "created_to": _iso(build_filter.until),
+        "finished_from": _iso(build_filter.finished_since),
+        **{
+            f"meta_data[{name.removeprefix(META)}]" if name.startswith(META) else name: value
+            for name, value in build_filter.options.items()
+            if name != ALL_ORGANIZATIONS
+        },
+    }
+
+
+def without_creator(build_filter: BuildFilter) -> BuildFilter:
+    """Return a filter without the user whom Buildkite looks for by UUID: a build names its creator in words."""
+    names_id = any(is_uuid(part) for part in build_filter.by)
+    return replace(build_filter, by=frozenset()) if names_id else build_filter
+
+
+def is_everywhere(build_filter: BuildFilter) -> bool:
+    """Return whether the builds of every organization of the token's user are asked for."""
+    return build_filter.options.get(ALL_ORGANIZATIONS, "").lower() in {"true", "yes", "1", "on"}
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
 def raw_states(states: Iterable[str]) -> set[str]:

@@ -35,12 +35,14 @@ SCOPES = (
 CANNOT = frozenset(
     {
         Capability.PARAMETERS,
+        Capability.COMMITS,
         Capability.RETRY_ALL,
         Capability.REJECT,
         Capability.ERASE,
         Capability.ERASE_JOB,
         Capability.LIVE_LOG,
         Capability.PIPELINE_ADMIN,
+        Capability.UPLOADS,
     }
 )
 """What Buildkite's API cannot do, or does not document."""

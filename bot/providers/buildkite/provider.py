@@ -45,6 +45,7 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
+from bot.providers.base.urls import is_uuid
 from bot.providers.buildkite import convert, errors, start, urls, webhook, wire
 from bot.providers.buildkite.client import LEAN, PER_PAGE, BuildkiteClient
 from bot.providers.buildkite.options import BuildkiteOptions
@@ -69,6 +70,9 @@ class Buildkite(Provider[BuildkiteOptions]):
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
+    list_options: ClassVar[Mapping[str, str]] = convert.LIST_OPTIONS
+    everywhere_option = convert.ALL_ORGANIZATIONS
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(
@@ -124,23 +128,28 @@ class Buildkite(Provider[BuildkiteOptions]):
     @override
     async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds, a request for each hundred. The list takes whole commits only; short ones are looked for here."""
-        commit = (build_filter.commit or "").lower()
-        is_whole = len(commit) == 40
-        query: Query = {
-            **LEAN,
-            "per_page": min(max(build_filter.limit, 1), PER_PAGE) if is_whole or not commit else PER_PAGE,
-            "branch": build_filter.branch,
-            "commit": commit if is_whole else None,
-            "state[]": sorted(convert.raw_states(build_filter.states)),
-        }
+        query = {**LEAN, **convert.list_query(build_filter, PER_PAGE)}
         pages = self._api.pages(self._urls.builds(pipeline), query, ceiling=SEARCH_PAGES)
-        async for build in matching(pages, self._build, build_filter):
+        async for build in matching(pages, self._build, convert.without_creator(build_filter)):
+            yield build
+
+    @override
+    async def account_builds(self, build_filter: BuildFilter) -> AsyncIterator[Build]:
+        """Yield builds of the organization, or of all that the token's user is in. A request for each hundred."""
+        route = urls.EVERY_BUILD if convert.is_everywhere(build_filter) else self._urls.all_builds()
+        pages = self._api.pages(route, {**LEAN, **convert.list_query(build_filter, PER_PAGE)}, ceiling=SEARCH_PAGES)
+
+        def read(item: msgspec.Raw) -> Build:
+            raw = wire.BuildWire.of(item)
+            return convert.with_organization(self._read(raw), raw, self._urls.organization)
+
+        async for build in matching(pages, read, convert.without_creator(build_filter)):
             yield build
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build by its number, one request; by its UUID, which no route takes, up to six."""
-        if urls.is_uuid(build):
+        if is_uuid(build):
             return self._read(await self._client.build_of_uuid(pipeline, build.lower()))
         return self._read(await self._client.build(pipeline, build))
 
@@ -238,7 +247,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         return await self.send_once(send, confirm)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a build's jobs; those that a retry replaced are marked. A request for each hundred."""
         raws = await self._client.jobs(pipeline, build, {"include_retried_jobs": True})
         return tuple(convert.job(raw, pipeline, build) for raw in raws if raw.type != "waiter")

@@ -55,7 +55,8 @@ def start_body(request: StartRequest) -> dict[str, object]:
     if request.message or request.requested_by:
         body["message"] = request.message or f"Started from Slack by {request.requested_by}"
     if request.requested_by:
-        body.setdefault("author", {"name": request.requested_by})
+        email = {"email": request.requested_by_email} if request.requested_by_email else {}
+        body.setdefault("author", {"name": request.requested_by, **email})
     return body
 
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from bot.core.models import Page
-from bot.providers.base.urls import page_below, page_segments, path, web_page
+from bot.providers.base.urls import is_uuid, page_below, page_segments, path, web_page
 
 WEB = "https://buildkite.com"
 TOKEN = path("v2", "access-token")
+EVERY_BUILD = path("v2", "builds")
+"""The route of the builds of all organizations that the token's user is in."""
 
 _PLACE = re.compile(r"/v2/organizations/([^/?#]+)/pipelines/([^/?#]+)(?:/builds/(\d+))?(?:/jobs/[^/?#]+)?/?$")
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_IS_UUID = re.compile(_UUID, re.IGNORECASE)
 _JOB_IN_QUERY = re.compile(rf"(?:#|\bjid=)({_UUID})", re.IGNORECASE)
 
 
@@ -29,11 +30,6 @@ def place_of(url: str | None) -> BuildPlace | None:
     """Return what the API's address of a pipeline or a build says, or None for another address."""
     match = _PLACE.search(url or "")
     return BuildPlace(organization=unquote(match[1]), pipeline=unquote(match[2]), number=match[3]) if match else None
-
-
-def is_uuid(text: str) -> bool:
-    """Return whether a text reads as the UUID of a build or a job."""
-    return _IS_UUID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

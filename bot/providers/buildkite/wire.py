@@ -47,9 +47,11 @@ class PullRequest(Wire):
 
 
 class Origin(Wire):
-    """The build that a rebuild was made from."""
+    """The build that a rebuild was made from, or that a trigger step belongs to."""
 
     number: int | None = None
+    build_number: int | None = None
+    build_pipeline_slug: str | None = None
 
 
 class JobCounts(Wire):
@@ -95,12 +97,15 @@ class BuildWire(Wire):
     author: PersonWire | str | None = None
     pull_request: PullRequest | None = None
     rebuilt_from: Origin | None = None
+    triggered_from: Origin | None = None
+    cancel_reason: str | None = None
     pipeline: PipelineWire | None = None
     job_state_counts: JobCounts | None = None
     test_engine: Engine | None = None
     env: dict[str, object] | None = None
     meta_data: dict[str, object] | None = None
     created_at: str | None = None
+    scheduled_at: str | None = None
     started_at: str | None = None
     failing_at: str | None = None
     finished_at: str | None = None
@@ -112,6 +117,20 @@ class Retried(Wire):
     retried_jobs_count: int | None = None
 
 
+class Agent(Wire):
+    """The agent that took a job."""
+
+    name: str | None = None
+    hostname: str | None = None
+
+
+class RetrySource(Wire):
+    """The job that a job is another attempt of, and whether a person or a rule asked for that."""
+
+    job_id: str | None = None
+    retry_type: str | None = None
+
+
 class JobWire(Wire):
     """A job: a script, a trigger, a manual step (approval) or a waiter."""
 
@@ -120,16 +139,27 @@ class JobWire(Wire):
     type: str | None = None
     name: str | None = None
     label: str | None = None
+    step_key: str | None = None
     group_key: str | None = None
+    agent: Agent | None = None
     web_url: str | None = None
     soft_failed: bool | None = None
     retried: bool | None = None
+    retried_in_job_id: str | None = None
+    retries_count: int | None = None
+    retry_source: RetrySource | None = None
+    retry_type: str | None = None
+    parallel_group_index: int | None = None
+    parallel_group_total: int | None = None
+    matrix: object = None
     exit_status: int | None = None
     signal_reason: str | None = None
     broken_reason: str | None = None
     unblockable: bool | None = None
     build_url: str | None = None
     created_at: str | None = None
+    scheduled_at: str | None = None
+    runnable_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.core.errors import NotFound, UnexpectedResponse
@@ -11,6 +11,7 @@ from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -29,6 +30,8 @@ from bot.providers.circleci import urls, wire
 from bot.providers.circleci.errors import LABEL
 from bot.providers.circleci.urls import Urls
 
+LIST_FILTERS = frozenset({FilterField.BRANCH})
+"""By what CircleCI narrows its list of pipelines."""
 STATES: StateMap = {
     # a pipeline's own
     "setup-pending": (Status.QUEUED, None),
@@ -424,6 +427,19 @@ def job(raw: wire.JobWire, workflow: wire.Workflow, parent: wire.PipelineWire, p
         started_at=parse_time(raw.started_at),
         completed_at=parse_time(raw.stopped_at),
         web_url=pages.workflow_page(slug, parent.number, workflow.id, raw.job_number),
+    )
+
+
+def jobs_of_attempts(
+    pairs: Iterable[tuple[wire.Workflow, wire.JobWire]],
+    parent: wire.PipelineWire,
+    pages: Urls,
+    newest_workflows: Iterable[wire.Workflow],
+) -> tuple[Job, ...]:
+    """Return the jobs of all workflows; those of workflows that ran again are marked as retried."""
+    current_ids = {workflow.id for workflow in newest_workflows}
+    return tuple(
+        replace(job(raw, workflow, parent, pages), retried=workflow.id not in current_ids) for workflow, raw in pairs
     )
 
 

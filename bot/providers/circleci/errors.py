@@ -16,10 +16,12 @@ LABEL = "CircleCI"
 CANNOT = frozenset(
     {
         Capability.REJECT,
+        Capability.COMMITS,
         Capability.LIVE_LOG,
         Capability.ERASE,
         Capability.ERASE_JOB,
         Capability.PIPELINE_ADMIN,
+        Capability.UPLOADS,
     }
 )
 """What CircleCI's API cannot do."""

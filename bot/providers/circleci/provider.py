@@ -73,6 +73,7 @@ class CircleCI(Provider[CircleCIOptions]):
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
     takes_message = False
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
@@ -153,6 +154,8 @@ class CircleCI(Provider[CircleCIOptions]):
             while hits and left > 0:
                 batch, hits = hits[: min(AT_ONCE, left)], hits[min(AT_ONCE, left) :]
                 for build in await all_of(self._read(raw) for raw in batch):
+                    if build_filter.is_past(build):
+                        return
                     if build_filter.admits(build):
                         left -= 1
                         yield build
@@ -273,9 +276,14 @@ class CircleCI(Provider[CircleCIOptions]):
         return await self.read_back(self.build(pipeline, build))
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        """Costs two requests, and one for each workflow. Jobs of workflows that ran again are left out."""
-        return await self._jobs(await self._client.build(pipeline, build))
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
+        """Costs two requests, and one for each workflow. Jobs of workflows that ran again are earlier attempts."""
+        raw = await self._client.build(pipeline, build)
+        if not all_attempts:
+            return await self._jobs(raw)
+        workflows = await self._client.workflows(raw.id)
+        pairs = await self._client.workflow_jobs(sorted(workflows, key=lambda each: each.created_at or ""))
+        return convert.jobs_of_attempts(pairs, raw, self._urls, convert.newest(workflows))
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:

@@ -14,7 +14,7 @@ from cachetools import LRUCache, TTLCache
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, UnexpectedResponse, UsageError
-from bot.core.models import Build, Job, Pipeline, Ref, RefKind
+from bot.core.models import Build, Commit, Job, Pipeline, Ref, RefKind
 from bot.core.text import folded, holds_name, same_name
 from bot.http.client import ApiClient, Query
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
@@ -92,18 +92,17 @@ class Client:
         except (NotFound, AuthFailed, UnexpectedResponse):
             return build
 
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
-        """Return the jobs of a run's latest attempt. One request for each hundred, ten at most."""
-        query: Query = {"filter": "latest", "per_page": PER_PAGE}
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
+        """Return the jobs of a run's latest attempt, or of all. One request for each hundred, ten at most."""
+        query: Query = {"filter": "all" if all_attempts else "latest", "per_page": PER_PAGE}
         at = self.location(pipeline).run(build, "jobs")
         pages = self._api.pages(at, query, member="jobs", ceiling=JOB_PAGES)
-        return tuple(
-            [
-                job
-                async for page in pages
-                for job in parse_items(page, lambda raw: convert.job(wire.JobWire.of(raw), pipeline, build))
-            ]
-        )
+        jobs = [
+            job
+            async for page in pages
+            for job in parse_items(page, lambda raw: convert.job(wire.JobWire.of(raw), pipeline, build))
+        ]
+        return convert.attempts(jobs) if all_attempts else tuple(jobs)
 
     async def run_of_job(self, pipeline: str, job: str) -> str:
         """Return the id of the run that a job belongs to. One request; raises NotFound."""
@@ -265,6 +264,17 @@ class Client:
                 if name not in seen and holds_name(name, part):
                     seen.add(name)
                     yield Ref(kind=kind, name=name)
+
+    async def commits(self, at: Location, base: str, head: str) -> tuple[Commit, ...]:
+        """Return what lies between two commits, newest first. One request.
+
+        https://docs.github.com/en/rest/commits/commits#compare-two-commits
+        """
+        reply = await self._api.get(at.path("compare", f"{base}...{head}"))
+        commits = parse_items(
+            wire.Comparison.of(reply.raw).commits, lambda raw: convert.commit(wire.CommitWire.of(raw))
+        )
+        return tuple(commits)[::-1]
 
     async def has_branch(self, at: Location, name: str) -> bool | None:
         """Return whether a repository has a branch; None where that cannot be read. One request."""

@@ -7,7 +7,7 @@ by `head_branch` alone; `pull_requests` are the open ones with the same head, an
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from bot.core.errors import UsageError
 from bot.core.models import (
@@ -15,7 +15,9 @@ from bot.core.models import (
     Artifact,
     Build,
     BuildFilter,
+    Commit,
     Conclusion,
+    FilterField,
     Issue,
     IssueKind,
     Job,
@@ -32,6 +34,8 @@ from bot.providers.base.urls import web_page
 from bot.providers.github_actions import wire
 from bot.providers.github_actions.urls import WORKFLOWS
 
+LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT, FilterField.SINCE, FilterField.UNTIL})
+"""By what GitHub narrows its list of runs; also by single states."""
 STATES: StateMap = {
     "requested": (Status.QUEUED, None),
     "queued": (Status.QUEUED, None),
@@ -108,13 +112,24 @@ def list_query(build_filter: BuildFilter) -> Query:
     commit = (build_filter.commit or "").lower()
     is_whole = len(commit) == WHOLE_SHA  # the list takes only whole ones; short ones are looked for here
     state = LISTED.get(next(iter(build_filter.states))) if len(build_filter.states) == 1 else None
-    is_narrowed = (is_whole or not commit) and (state is not None or not build_filter.states)
+    by_vendor = {FilterField.BRANCH, FilterField.SINCE, FilterField.UNTIL}
+    by_vendor |= ({FilterField.COMMIT} if is_whole else set()) | ({FilterField.STATE} if state else set())
+    is_narrowed = build_filter.fields <= by_vendor
     return {
         "branch": build_filter.branch,
         "head_sha": commit if is_whole else None,
         "status": state,
+        "created": created_range(build_filter.since, build_filter.until),
         "per_page": min(max(build_filter.limit, 1), PER_PAGE) if is_narrowed else PER_PAGE,
     }
+
+
+def created_range(since: datetime | None, until: datetime | None) -> str | None:
+    """Return a span of time in the words of GitHub's search; its end is included there."""
+    first, last = (at and at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for at in (since, until))
+    if first and last:
+        return f"{first}..{last}"
+    return f">={first}" if first else f"<={last}" if last else None
 
 
 def raw_state(status: str | None, conclusion: str | None) -> str | None:
@@ -282,6 +297,14 @@ def _author(run: wire.Run) -> Person | None:
     )
 
 
+def commit(sent: wire.CommitWire) -> Commit:
+    """Return a commit of a comparison."""
+    made = sent.commit
+    message = made.message if made and made.message else ""
+    author = made.author.name if made and made.author and made.author.name else ""
+    return Commit(sha=sent.sha, subject=message.partition("\n")[0], author=author, url=sent.html_url)
+
+
 def job(sent: wire.JobWire, pipeline: str, build: str) -> Job:
     """Return a job of a build. A queued one reads started when it was created."""
     raw = raw_state(sent.status, sent.conclusion)
@@ -294,12 +317,31 @@ def job(sent: wire.JobWire, pipeline: str, build: str) -> Job:
         status=status,
         conclusion=conclusion,
         raw_state=raw,
+        attempt=sent.run_attempt if sent.run_attempt and sent.run_attempt > 1 else None,
         reason=job_reason(sent),
+        runner=sent.runner_name or None,
         created_at=parse_time(sent.created_at),
         started_at=parse_time(sent.started_at) if status is not Status.QUEUED else None,
         completed_at=parse_time(sent.completed_at) if status is Status.COMPLETED else None,
         web_url=sent.html_url,
+        details=job_details(sent),
     )
+
+
+def job_details(sent: wire.JobWire) -> dict[str, str]:
+    """Return where a job may run: its runner's group, and the labels it asks for."""
+    details = {"runner group": sent.runner_group_name, "runner labels": ", ".join(sent.labels or ())}
+    return {name: text for name, text in details.items() if text}
+
+
+def attempts(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """Return the jobs of all attempts of a run; those that a later attempt has again are marked as retried.
+
+    An attempt that runs only some jobs again has the others as they were.
+    """
+    in_order = list(jobs)
+    newest = {job.name: index for index, job in sorted(enumerate(in_order), key=lambda pair: pair[1].attempt or 1)}
+    return tuple(job if newest[job.name] == index else replace(job, retried=True) for index, job in enumerate(in_order))
 
 
 def job_reason(sent: wire.JobWire) -> str | None:

@@ -20,6 +20,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    Commit,
     Issue,
     IssueCounts,
     Job,
@@ -78,6 +79,7 @@ class GitHubActions(Provider[GitHubOptions]):
             Capability.DOWNLOAD,
             Capability.ISSUES,
             Capability.COUNTS,
+            Capability.COMMITS,
             Capability.APPROVALS,
             Capability.DECIDE,
             Capability.REJECT,
@@ -272,9 +274,9 @@ class GitHubActions(Provider[GitHubOptions]):
         return await self.build(pipeline, build)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return the jobs of the run's latest attempt; jobs that passed before stand in it, too."""
-        return await self._client.jobs(pipeline, build)
+        return await self._client.jobs(pipeline, build, all_attempts=all_attempts)
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
@@ -313,6 +315,11 @@ class GitHubActions(Provider[GitHubOptions]):
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
         """Return annotations, errors first, and failed jobs that have none. Costs as much as `counts`."""
         return await self._annotations.issues(pipeline, build)
+
+    @override
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Return the newest commits between, at most 250. One request."""
+        return await self._client.commits(self._client.location(pipeline), base, head)
 
     @override
     async def counts(self, build: Build) -> IssueCounts:

@@ -3,6 +3,8 @@
 GitHub's own examples leave out fields that its schema requires, and old payloads lack newer ones.
 """
 
+import msgspec
+
 from bot.providers.base.wire import Wire
 
 
@@ -47,6 +49,20 @@ class Commit(Wire):
 
     message: str | None = None
     author: GitPerson | None = None
+
+
+class CommitWire(Wire):
+    """A commit of a comparison."""
+
+    sha: str
+    commit: Commit | None = None
+    html_url: str | None = None
+
+
+class Comparison(Wire):
+    """What lies between two commits, oldest first."""
+
+    commits: tuple[msgspec.Raw, ...] = ()
 
 
 class Base(Wire):
@@ -123,6 +139,10 @@ class JobWire(Wire):
     started_at: str | None = None
     completed_at: str | None = None
     html_url: str | None = None
+    runner_name: str | None = None
+    runner_group_name: str | None = None
+    labels: list[str] | None = None
+    run_attempt: int | None = None
 
 
 class Output(Wire):

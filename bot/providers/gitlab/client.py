@@ -65,6 +65,16 @@ class GitLabClient:
         self._paths[str(project.id)] = project.path_with_namespace
         return project
 
+    async def commits(self, pipeline: str, base: str, head: str) -> list[wire.Commit]:
+        """Return what lies between two commits, newest first.
+
+        https://docs.gitlab.com/api/repositories/#compare-branches-tags-or-commits
+        """
+        route = urls.project_route(pipeline, "repository", "compare")
+        reply = await self._api.get(route, {"from": base, "to": head})
+        commits = list(parse_items(wire.Comparison.of(reply.raw).commits, wire.Commit.of))
+        return sorted(commits, key=lambda commit: commit.created_at or "", reverse=True)
+
     async def post(
         self, pipeline: str, *rest: str, json: object = None, form: Mapping[str, str] | None = None
     ) -> Reply:
@@ -186,9 +196,15 @@ class GitLabClient:
         """Return one job. Raises NotFound, also for a trigger job."""
         return wire.JobRun.of((await self._api.get(urls.job_route(pipeline, job))).raw)
 
-    async def jobs(self, pipeline: str, build: str, scope: str | None = None) -> list[wire.JobRun]:
-        """Return the jobs of a pipeline, those in one state where `scope` names it; a request for each hundred."""
-        return await self._all_jobs(urls.run_route(pipeline, build, "jobs"), {"scope": scope, "per_page": PER_PAGE})
+    async def jobs(
+        self, pipeline: str, build: str, scope: str | None = None, *, retried: bool = False
+    ) -> list[wire.JobRun]:
+        """Return the jobs of a pipeline, those in one state where `scope` names it; a request for each hundred.
+
+        With `retried` those that a retry replaced are among them.
+        """
+        query: Query = {"scope": scope, "include_retried": retried or None, "per_page": PER_PAGE}
+        return await self._all_jobs(urls.run_route(pipeline, build, "jobs"), query)
 
     async def trigger_jobs(self, pipeline: str, build: str) -> list[wire.JobRun]:
         """Return the trigger jobs of a pipeline; none where the server or the token does not show them."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -12,7 +12,10 @@ from bot.core.models import (
     Approval,
     Artifact,
     Build,
+    BuildFilter,
+    Commit,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -93,12 +96,24 @@ OLD_SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "canceled": "canceled",
         "pending": "pending",
         "running": "running",
+        "in_progress": "running",
     }
 )
 """Words for states (ours and GitLab's) by which v3 narrows a list, and its `scope` for each."""
 
+PER_PAGE: Final = 100
+LIST_FILTERS: Final = frozenset(FilterField) - {FilterField.BY, FilterField.UNTIL, FilterField.FINISHED_UNTIL}
+"""By what GitLab narrows its list of pipelines: times by when a pipeline was last changed."""
+OLD_LIST_FILTERS: Final = frozenset({FilterField.COMMIT, FilterField.STATE})
+
 _BOT = re.compile(r"^(?:project|group)_\d+_bot(?:_|\d|$)|^service_account_")
 _MERGE_REQUEST = re.compile(r"^refs/merge-requests/(\d+)/(?:head|merge|train)$")
+
+
+def commit(sent: wire.Commit) -> Commit:
+    """Return a commit of a comparison."""
+    title = sent.title or (sent.message or "").partition("\n")[0]
+    return Commit(sha=sent.id, subject=title, author=sent.author_name or "", url=sent.web_url)
 
 
 def account(token: wire.Token, user: wire.User, version: str | None, now: datetime) -> Account:
@@ -177,6 +192,24 @@ def build(raw: wire.PipelineRun, *, connection: str, pipeline: str, root: str) -
     )
 
 
+def list_query(build_filter: BuildFilter, commit: str | None) -> dict[str, str | int | None]:
+    """Return as much of a filter as every version of v4 takes; `commit` is a whole one.
+
+    Times are bounds of the last change: what was made or ended later was changed later.
+    """
+    status = one_status(build_filter.states)
+    bounds = [at for at in (build_filter.since, build_filter.finished_since) if at is not None]
+    by_vendor = {FilterField.BRANCH, FilterField.COMMIT, *({FilterField.STATE} if status else ())}
+    is_narrowed = build_filter.fields <= by_vendor
+    return {
+        "ref": build_filter.branch,
+        "sha": commit,
+        "status": status,
+        "updated_after": max(bounds).astimezone(UTC).isoformat() if bounds else None,
+        "per_page": min(max(build_filter.limit, 1), PER_PAGE) if is_narrowed else PER_PAGE,
+    }
+
+
 def one_status(states: frozenset[str]) -> str | None:
     """Return the one status by which GitLab can narrow a list so that it holds all of `states`, or None."""
     return NARROWED.get(states) or (next(iter(states)) if len(states) == 1 and states <= STATES.keys() else None)
@@ -221,11 +254,40 @@ def job(raw: wire.JobRun, *, build_id: str, pipeline: str, retried: bool = False
         tolerated=bool(raw.allow_failure),
         retried=retried,
         reason=raw.failure_reason if failed else None,
+        runner=(raw.runner.description or raw.runner.name) if raw.runner else None,
         created_at=parse_time(raw.created_at),
+        runnable_at=_runnable_at(raw),
         started_at=parse_time(raw.started_at),
         completed_at=parse_time(raw.finished_at) if status is Status.COMPLETED else None,
         web_url=raw.web_url,
+        details=job_details(raw),
     )
+
+
+def _runnable_at(raw: wire.JobRun) -> datetime | None:
+    """Return when a job was ready for a runner: GitLab reports how long it stood in the queue before its start."""
+    started = parse_time(raw.started_at)
+    if started is None or raw.queued_duration is None or raw.queued_duration < 0:
+        return None
+    return started - timedelta(seconds=raw.queued_duration)
+
+
+def job_details(raw: wire.JobRun) -> dict[str, str]:
+    """Return a job's coverage, its runner's tags and when it was erased."""
+    erased = parse_time(raw.erased_at)
+    details = {
+        "coverage": None if raw.coverage is None else f"{raw.coverage:g} %",
+        "runner tags": ", ".join(raw.tag_list or ()),
+        "erased": f"{erased:%Y-%m-%d %H:%M} UTC" if erased else None,
+    }
+    return {name: text for name, text in details.items() if text}
+
+
+def jobs(raws: Iterable[wire.JobRun], build_id: str, pipeline: str) -> list[Job]:
+    """Return all tries of all jobs, oldest first; those that a later one of the same name replaced are marked."""
+    in_order = sorted({raw.id: raw for raw in raws}.values(), key=lambda each: each.id)
+    newest = {raw.id for raw in current(in_order)}
+    return [job(raw, build_id=build_id, pipeline=pipeline, retried=raw.id not in newest) for raw in in_order]
 
 
 def current(jobs: Iterable[wire.JobRun]) -> list[wire.JobRun]:
@@ -417,9 +479,10 @@ def approval(raw: wire.JobRun, deployment: wire.Deployment | None, *, build: str
 # API v3
 
 
-def old_scope(states: frozenset[str]) -> list[str]:
-    """Return the `scope` that holds all builds in `states`; empty where v3 cannot narrow so far."""
-    return sorted({OLD_SCOPES[state] for state in states}) if states <= OLD_SCOPES.keys() else []
+def old_scope(states: frozenset[str]) -> dict[str, str | list[str]]:
+    """Return the `scope` that holds all builds in `states`, one word or several; none where v3 cannot narrow so far."""
+    words = sorted({OLD_SCOPES[state] for state in states}) if states <= OLD_SCOPES.keys() else []
+    return {"scope": words[0]} if len(words) == 1 else {"scope[]": words} if words else {}
 
 
 def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Build:
@@ -431,6 +494,8 @@ def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Buil
     committed = parse_time(raw.commit.created_at) if raw.commit else None
     details = {
         "stage": raw.stage,
+        "started by": raw.user.name if raw.user and raw.user.username else None,
+        "artifacts": raw.artifacts_file.filename if raw.artifacts_file else None,
         "coverage": None if raw.coverage is None else f"{raw.coverage:g} %",
         "runner": runner,
         "committed": f"{committed:%Y-%m-%d %H:%M} UTC" if committed else None,
@@ -472,6 +537,9 @@ def old_job(raw: wire.OldBuild, *, project: Pipeline) -> Job:
         created_at=raw.created_at,
         started_at=raw.started_at,
         finished_at=raw.finished_at,
+        erased_at=raw.erased_at,
+        coverage=raw.coverage,
+        runner=raw.runner,
         web_url=old_page(raw, project),
     )
     return job(seen, build_id=str(raw.id), pipeline=project.id)

@@ -19,6 +19,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    Commit,
     Conclusion,
     Issue,
     IssueCounts,
@@ -38,13 +39,12 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import holds_name
-from bot.http.client import ApiClient, Query
+from bot.http.client import ApiClient
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, matching
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
 from bot.providers.gitlab import convert, errors, parameters, start, urls, webhook, wire
-from bot.providers.gitlab.client import PER_PAGE
 from bot.providers.gitlab.graphql import Graph
 from bot.providers.gitlab.options import GitLabOptions
 from bot.providers.gitlab.poll import Poll
@@ -58,9 +58,10 @@ SETTLE_AFTER_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
 class GitLab(GitLabServer):
     """A GitLab of today; its pipelines are our builds, its projects our pipelines."""
 
-    capabilities = frozenset(Capability) - {Capability.RETRY_ALL, Capability.PIPELINE_ADMIN}
+    capabilities = frozenset(Capability) - {Capability.RETRY_ALL, Capability.PIPELINE_ADMIN, Capability.UPLOADS}
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
 
     def __init__(
         self, api: ApiClient, options: GitLabOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
@@ -105,25 +106,19 @@ class GitLab(GitLabServer):
             if whole is None:
                 return
             commit = whole.id
-        status = convert.one_status(build_filter.states)
-        narrowed = not build_filter.states or status is not None
-        query: Query = {
-            "ref": build_filter.branch,
-            "sha": commit,
-            "status": status,
-            "per_page": min(max(build_filter.limit, 1), PER_PAGE) if narrowed else PER_PAGE,
-        }
-        route = urls.project_route(pipeline, "pipelines")
-        pages = self._api.pages(route, query, next_page=urls.next_page, ceiling=SEARCH_PAGES)
-        async for build in matching(pages, lambda item: self._lean(wire.PipelineRun.of(item), pipeline), build_filter):
+        route, query = urls.project_route(pipeline, "pipelines"), convert.list_query(build_filter, commit)
+        builds = matching(
+            self._api.pages(route, query, next_page=urls.next_page, ceiling=SEARCH_PAGES),
+            lambda item: self._lean(wire.PipelineRun.of(item), pipeline),
+            build_filter,
+            whole=lambda listed: self.build(pipeline, listed.id),
+        )
+        async for build in builds:
             yield build
 
     @override
     async def build(self, pipeline: str, build: str) -> Build:
-        """Return one build with its commit.
-
-        Costs one request, one more for a commit or a merge request not yet known, and one for a failed build's jobs.
-        """
+        """Costs one request, one more for a commit or merge request not yet known, and one for a failed build's jobs."""
         return await self.whole(await self._client.run(pipeline, build), pipeline)
 
     @override
@@ -167,10 +162,7 @@ class GitLab(GitLabServer):
 
     @override
     async def parameters(self, pipeline: str, ref: Ref | None) -> tuple[Parameter, ...]:
-        """Return the inputs and described variables of a ref's pipeline, as GraphQL reports them.
-
-        Costs two requests, two more for a project not yet known, and up to two while GitLab computes the variables.
-        """
+        """Costs two requests, two more for a project not yet known, and up to two while GitLab computes the variables."""
         path = await self._client.path(pipeline)
         name = ref.name if ref else (await self.pipeline(pipeline)).default_branch or "HEAD"
         declarations = await parameters.described(self._graph, path, name, self._sleep)
@@ -247,10 +239,11 @@ class GitLab(GitLabServer):
         return await self.read_back(self.build_of_job(pipeline, job))
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return the latest try of each job, trigger jobs included, in the order GitLab made them. Two requests."""
-        raws = [*await self._client.jobs(pipeline, build), *await self._client.trigger_jobs(pipeline, build)]
-        return tuple(convert.job(raw, build_id=build, pipeline=pipeline) for raw in convert.current(raws))
+        listed = await self._client.jobs(pipeline, build, retried=all_attempts)
+        jobs = convert.jobs([*listed, *await self._client.trigger_jobs(pipeline, build)], build, pipeline)
+        return tuple(job for job in jobs if all_attempts or not job.retried)
 
     @override
     async def log(self, job: Job, tail_bytes: int = LOG_TAIL_BYTES) -> Log:
@@ -280,6 +273,11 @@ class GitLab(GitLabServer):
         """Return a build's tests, failed ones first. One request; a report above 8 MiB is refused."""
         route = urls.run_route(pipeline, build, "test_report")
         return convert.cases((await self._api.get(route, cap=REPORT_BYTES)).raw)
+
+    @override
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Return the commits between, newest first. One request."""
+        return tuple(map(convert.commit, await self._client.commits(pipeline, base, head)))
 
     @override
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:

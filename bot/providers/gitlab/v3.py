@@ -53,8 +53,10 @@ CANNOT: Final = frozenset(
         Capability.PARAMETERS,
         Capability.RETRY_ALL,
         Capability.TESTS,
+        Capability.COMMITS,
         Capability.REJECT,
         Capability.PIPELINE_ADMIN,
+        Capability.UPLOADS,
         Capability.ACCOUNT_POLL,
     }
 )
@@ -64,6 +66,7 @@ class GitLabV3(GitLabServer):
     """A GitLab of before 9.0; its builds are our builds, one at a time."""
 
     capabilities = frozenset(Capability) - CANNOT
+    list_filters = convert.OLD_LIST_FILTERS
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.OLD_REFUSALS
 
     def __init__(
@@ -108,7 +111,7 @@ class GitLabV3(GitLabServer):
         `scope` narrows the list where v3 knows all the states; the branch is looked for here.
         """
         project = await self._project(pipeline)
-        query: Query = {"scope[]": convert.old_scope(build_filter.states)}
+        query: Query = {**convert.old_scope(build_filter.states)}
         if build_filter.commit is None:
             route = urls.project_route(project.id, "builds")
         else:
@@ -227,7 +230,7 @@ class GitLabV3(GitLabServer):
         return await self.erase(pipeline, job)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return the build as its own only job."""
         project = await self._project(pipeline)
         return (convert.old_job(await self._client.old_build(project.id, build_number(build)), project=project),)

@@ -43,6 +43,12 @@ class PipelineRun(Wire):
     detailed_status: Detailed | None = None
 
 
+class Comparison(Wire):
+    """What lies between two commits."""
+
+    commits: tuple[msgspec.Raw, ...] = ()
+
+
 class Commit(Wire):
     """A commit; its id is all that v3's builds always have."""
 
@@ -52,6 +58,7 @@ class Commit(Wire):
     title: str | None = None
     author_name: str | None = None
     author_email: str | None = None
+    web_url: str | None = None
 
 
 class MergeRequest(Wire):
@@ -93,6 +100,13 @@ class PipelineId(Wire):
     project_id: int | None = None
 
 
+class Runner(Wire):
+    """The runner that took a build."""
+
+    description: str | None = None
+    name: str | None = None
+
+
 class JobRun(Wire):
     """A job or a trigger job."""
 
@@ -109,13 +123,10 @@ class JobRun(Wire):
     web_url: str | None = None
     artifacts: list[JobFile] | None = None
     pipeline: PipelineId | None = None
-
-
-class Runner(Wire):
-    """The runner that took a build."""
-
-    description: str | None = None
-    name: str | None = None
+    runner: Runner | None = None
+    coverage: float | None = None
+    queued_duration: float | None = None
+    tag_list: list[str] | None = None
 
 
 class OldBuild(Wire):

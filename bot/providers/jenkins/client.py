@@ -239,7 +239,7 @@ class Catalogue:
 
         A request for each fifty builds, a thousand at most.
         """
-        narrow = build_filter.branch or build_filter.commit or build_filter.states
+        narrow = bool(build_filter.fields)
         size = PAGE_SIZE if narrow else min(max(build_filter.limit, 1), PAGE_SIZE)
         left = build_filter.limit
         for page in range(SEARCH_PAGES * 2):
@@ -260,6 +260,8 @@ class Catalogue:
             listed = raw.builds if member == "builds" else raw.all_builds
             read = partial(self._server.build, pipeline=full_name)
             for build in (*waiting, *parse_items(listed or (), read)):
+                if build_filter.is_past(build):
+                    return
                 if left > 0 and build_filter.admits(build):
                     left -= 1
                     yield build

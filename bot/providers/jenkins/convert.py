@@ -15,6 +15,7 @@ from bot.core.models import (
     Artifact,
     Build,
     Conclusion,
+    FilterField,
     IssueCounts,
     Person,
     Pipeline,
@@ -29,6 +30,8 @@ from bot.providers.jenkins import wire
 from bot.providers.jenkins.parameters import branch_default, definitions, kind, parameter, text_of
 from bot.providers.jenkins.urls import QUEUED, below, is_number, parent, pull_request, readable_name
 
+LIST_FILTERS = frozenset({FilterField.BRANCH})
+"""By what Jenkins narrows its builds: each branch has a job of its own."""
 STATES: StateMap = {
     "QUEUED": (Status.QUEUED, None),
     "BUILDING": (Status.IN_PROGRESS, None),
@@ -58,6 +61,13 @@ TRIGGERS: Mapping[str, Trigger] = {
 }
 PULL_REQUEST_NUMBERS = ("ghprbPullId", "CHANGE_ID", "gitlabMergeRequestIid", "pullRequestId", "PULL_REQUEST_ID")
 """Parameters in which plugins that build pull requests of plain jobs record the number."""
+PULL_REQUEST_REPOSITORIES = (
+    ("ghprbAuthorRepoGitUrl", "ghprbPullLink"),
+    ("gitlabSourceRepoHttpUrl", "gitlabTargetRepoHttpUrl"),
+    ("gitlabSourceRepoSshUrl", "gitlabTargetRepoSshUrl"),
+)
+"""Parameters in which those plugins record where a pull request comes from and where it goes. The job of a multibranch
+project records neither: whether its pull request is a fork's stays unknown."""
 PULL_REQUEST_SOURCES = ("ghprbSourceBranch", "CHANGE_BRANCH", "gitlabSourceBranch", "sourceBranch")
 PULL_REQUEST_TARGETS = ("ghprbTargetBranch", "CHANGE_TARGET", "gitlabTargetBranch", "targetBranch")
 _PULL_REQUEST_REF = re.compile(r"(?:pr|pull|pull-requests|merge-requests)/([0-9]{1,12})(?:/(?:head|merge|from))?")
@@ -209,6 +219,7 @@ class BuiltRef:
     tag: str | None = None
     pull_request: str | None = None
     target_branch: str | None = None
+    from_fork: bool | None = None
 
 
 def built_ref(context: ReadContext, build_actions: Iterable[wire.Action], source: wire.Action | None) -> BuiltRef:
@@ -234,7 +245,17 @@ def built_ref(context: ReadContext, build_actions: Iterable[wire.Action], source
         pull_request=number or (match[1] if match else None),
         branch=next((recorded[name] for name in PULL_REQUEST_SOURCES if recorded.get(name)), None),
         target_branch=next((recorded[name] for name in PULL_REQUEST_TARGETS if recorded.get(name)), None),
+        from_fork=_is_from_fork(recorded),
     )
+
+
+def _is_from_fork(recorded: Mapping[str, str]) -> bool | None:
+    """Return whether a pull request comes from another repository than it goes to, None where no plugin recorded both."""
+    for source, target in PULL_REQUEST_REPOSITORIES:
+        if recorded.get(source) and recorded.get(target):
+            ends = [repository(recorded[name].partition("/pull/")[0]) or "" for name in (source, target)]
+            return ends[0].casefold() != ends[1].casefold()
+    return None
 
 
 def trigger(of: Iterable[wire.Cause], user: str, *, is_pull_request: bool) -> Trigger:
@@ -310,6 +331,7 @@ def build(raw: wire.Run, context: ReadContext) -> Build:
         tag=ref.tag,
         pull_request=ref.pull_request,
         target_branch=ref.target_branch,
+        from_fork=ref.from_fork,
         commit=sha,
         message=(change.comment or change.msg or None) if change else None,
         author=_author(change),
@@ -345,6 +367,7 @@ def queued(raw: wire.QueueItem, context: ReadContext) -> Build:
         branch=ref.branch,
         pull_request=ref.pull_request,
         target_branch=ref.target_branch,
+        from_fork=ref.from_fork,
         status=status,
         conclusion=conclusion,
         raw_state=word,

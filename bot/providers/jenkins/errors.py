@@ -14,7 +14,16 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.jenkins.wire import html_text
 
 LABEL = "Jenkins"
-CANNOT = frozenset({Capability.RETRY_ALL, Capability.ERASE, Capability.ERASE_JOB, Capability.PIPELINE_ADMIN})
+CANNOT = frozenset(
+    {
+        Capability.RETRY_ALL,
+        Capability.ERASE,
+        Capability.ERASE_JOB,
+        Capability.PIPELINE_ADMIN,
+        Capability.COMMITS,
+        Capability.UPLOADS,
+    }
+)
 """What Jenkins cannot do, or what is not done through its API here."""
 REFUSALS: Mapping[Capability, tuple[str, str]] = {
     Capability.RETRY_ALL: (

@@ -69,6 +69,7 @@ class Jenkins(Provider[JenkinsOptions]):
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
     def __init__(
@@ -239,7 +240,7 @@ class Jenkins(Provider[JenkinsOptions]):
         return await self._queue.restart(again, stage, page)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a pipeline's stages, a matrix' combinations, or the build itself as its one job. Costs two requests."""
         try:
             number = await self._number(pipeline, build)

@@ -299,6 +299,7 @@ class GraphStage(Wire, rename="camel"):
     start_time_millis: int | None = None
     total_duration_millis: int | None = None
     children: list[msgspec.Raw] | None = None
+    agent: str | None = None
     placeholder: bool | None = None
 
 

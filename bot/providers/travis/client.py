@@ -178,7 +178,9 @@ class Client:
             "branch.name": branch,
             "build.state": ",".join(convert.raw_states(build_filter.states)) or None,
             "sort_by": "id:desc",
-            "limit": PER_PAGE if build_filter.commit else min(max(build_filter.limit, 1), PER_PAGE),
+            "limit": PER_PAGE
+            if build_filter.fields - convert.LIST_FILTERS
+            else min(max(build_filter.limit, 1), PER_PAGE),
             "skip_count": True,
             **WITH_COMMIT,
         }

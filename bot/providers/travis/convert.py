@@ -8,6 +8,7 @@ import httpx
 from bot.core.models import (
     Build,
     Conclusion,
+    FilterField,
     Issue,
     IssueCounts,
     IssueKind,
@@ -25,6 +26,8 @@ from bot.providers.base.times import parse_time
 from bot.providers.travis import wire
 from bot.providers.travis.urls import Site
 
+LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.STATE})
+"""By what Travis CI narrows its list of builds."""
 STATES: StateMap = {
     "created": (Status.QUEUED, None),
     "queued": (Status.QUEUED, None),
@@ -151,9 +154,11 @@ def job(raw: wire.Job, build: str, pipeline: str, site: Site) -> Job:
         raw_state=raw.state,
         tolerated=bool(raw.allow_failure),
         reason=ERRORED if raw.state == "errored" else None,
+        runner=raw.queue or None,
         created_at=parse_time(raw.created_at),
         started_at=parse_time(raw.started_at),
         completed_at=parse_time(raw.finished_at) if status is Status.COMPLETED else None,
+        details={"machine": raw.vm_size} if raw.vm_size else {},
         web_url=site.page(repository.slug, repository.vcs_type, "jobs", str(raw.id)) if repository else None,
     )
 

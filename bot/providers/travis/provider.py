@@ -104,6 +104,7 @@ class Travis(Provider[TravisOptions]):
         ),
     }
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
+    list_filters = convert.LIST_FILTERS
     lists_all_refs = frozenset[RefKind]()  # Travis knows a branch only after its first build
 
     def __init__(
@@ -261,7 +262,7 @@ class Travis(Provider[TravisOptions]):
         return await self.read_back(self.build(pipeline, build))
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a build's jobs. Costs one request."""
         return await self._client.jobs(pipeline, build)
 

@@ -95,6 +95,8 @@ class Job(Wire):
     allow_failure: bool | None = None
     config: Config | None = None
     stage: Named | None = None
+    queue: str | None = None
+    vm_size: str | None = None
     build: BuildName | None = None
     repository: Repository | None = None
     created_at: str | None = None

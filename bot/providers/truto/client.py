@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse, UsageError
-from bot.core.models import Account, Artifact, Build, BuildFilter, Conclusion, Job, Pipeline, Status
+from bot.core.models import Account, Artifact, Build, BuildFilter, Conclusion, FilterField, Job, Pipeline, Status
 from bot.core.text import among_names, folded
 from bot.http.client import ApiClient, Query
 from bot.http.reply import Reply
@@ -32,6 +32,24 @@ SET_UP_STATES = frozenset({None, convert.SET_UP})
 
 TAKES_STATUS = frozenset(Integration) - {Integration.TRAVIS}
 TAKES_CONCLUSION = frozenset(Integration) - {Integration.BITBUCKET}
+TAKES_STARTED_AT = frozenset({Integration.AZURE, Integration.GITHUB, Integration.JENKINS})
+TAKES_COMPLETED_AT = TAKES_STARTED_AT | {Integration.TRAVIS}
+REMOTE_QUERY = "remote_query."
+SHOW_OPTIONS: Mapping[str, str] = {
+    "truto_response_format": "unified, normalized, raw (as the system behind Truto sends it) or stream (the same, piece by piece)",
+    "truto_ignore_remote_data": "true to leave out what the system behind Truto sent",
+    "truto_exclude_fields": "fields to leave out, separated by commas",
+    REMOTE_QUERY: "and a name: a parameter for the system behind Truto, as it is",
+}
+"""What `show` takes: each makes it hand out what Truto sends, as a file."""
+LIST_OPTIONS: Mapping[str, str] = {
+    **SHOW_OPTIONS,
+    "status": "a status in Truto's word or the system's own",
+    "conclusion": "a conclusion in Truto's word or the system's own",
+    "truto_key_by": "the field by which the answer's list becomes an object",
+    "truto_ignore_limit": "true to have all builds in one answer",
+}
+"""What `list builds` takes; the formats raw and stream come as a file."""
 BRANCH_QUERY: Mapping[Integration, tuple[str, str]] = {
     Integration.AZURE: ("branchName", "refs/heads/"),
     Integration.BITBUCKET: ("target.branch", ""),
@@ -40,6 +58,10 @@ BRANCH_QUERY: Mapping[Integration, tuple[str, str]] = {
     Integration.TRAVIS: ("branch.name", ""),
 }
 """How the system itself narrows builds to a branch (Truto's own list can't), and what stands before the name."""
+LIST_FILTERS: Mapping[Integration, frozenset[FilterField]] = {
+    integration: frozenset({FilterField.BRANCH} if integration in BRANCH_QUERY else ()) for integration in Integration
+}
+"""By what lists are narrowed before they come here; times and states only partly."""
 COMMIT_QUERY: Mapping[Integration, str] = {
     Integration.BITBUCKET: "target.commit.hash",
     Integration.GITHUB: "head_sha",
@@ -116,13 +138,46 @@ def query_for(integration: Integration, build_filter: BuildFilter) -> BuildQuery
     state = next(iter(build_filter.states)) if len(build_filter.states) == 1 else None
     if integration is Integration.CIRCLECI:
         state = None  # its builds come without their ends, and Truto can't narrow by what it does not know
-    narrows_here = build_filter.branch or build_filter.commit or build_filter.states
+    narrows_here = bool(build_filter.fields)
+    options = build_filter.options
     return BuildQuery(
-        status=state if state in set(Status) and integration in TAKES_STATUS else None,
-        conclusion=state if state in set(Conclusion) and integration in TAKES_CONCLUSION else None,
+        status=options.get("status") or (state if state in set(Status) and integration in TAKES_STATUS else None),
+        conclusion=options.get("conclusion")
+        or (state if state in set(Conclusion) and integration in TAKES_CONCLUSION else None),
+        started_at=build_filter.since if integration in TAKES_STARTED_AT else None,
+        completed_at=build_filter.finished_since if integration in TAKES_COMPLETED_AT else None,
         limit=PER_PAGE if narrows_here else min(max(build_filter.limit, 1), PER_PAGE),
-        remote=remote,
+        response_format=_response_format(options),
+        key_by=options.get("truto_key_by"),
+        ignore_limit=is_yes(options.get("truto_ignore_limit")),
+        ignore_remote_data=is_yes(options.get("truto_ignore_remote_data")),
+        exclude_fields=_names(options.get("truto_exclude_fields")),
+        remote={**remote, **remote_query(options)},
     )
+
+
+def _response_format(options: Mapping[str, str]) -> ResponseFormat | None:
+    """Return the format that is asked for. Raises UsageError for a word that is none."""
+    word = options.get("truto_response_format")
+    if word is None:
+        return None
+    if word not in set(ResponseFormat):
+        raise UsageError(f"`truto_response_format` is one of {', '.join(ResponseFormat)}, not `{word[:40]}`.")
+    return ResponseFormat(word)
+
+
+def _names(value: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
+
+
+def is_yes(value: str | None) -> bool:
+    """Return whether an option that is yes or no says yes."""
+    return (value or "no").strip().lower() in {"yes", "true", "1", "on"}
+
+
+def remote_query(options: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters for the system behind Truto among a list's options."""
+    return {name.removeprefix(REMOTE_QUERY): value for name, value in options.items() if name.startswith(REMOTE_QUERY)}
 
 
 def page_items(reply: Reply) -> list[msgspec.Raw]:
@@ -298,11 +353,28 @@ class Client:
         return self._build_pages(pipeline, BuildQuery(limit=POLL_PAGE), ceiling=ceiling)
 
     async def builds(self, pipeline: str, build_filter: BuildFilter) -> AsyncIterator[Build]:
-        """Yield builds that `build_filter` admits. One request a page, one for each build that the list reports no state of."""
+        """Yield builds that `build_filter` admits. One request a page, one for each build that the list reports no state of.
+
+        Where times narrow the list to nothing, it is listed once more without them.
+        """
+        query = query_for(self.integration, build_filter)
+        is_empty = True
+        async for build in self._admitted(pipeline, query, build_filter):
+            is_empty = False
+            yield build
+        if is_empty and (query.started_at or query.completed_at):
+            # Truto does not say how it compares times: none may mean that none began at that very moment
+            query = replace(query, started_at=None, completed_at=None)
+            async for build in self._admitted(pipeline, query, build_filter):
+                yield build
+
+    async def _admitted(self, pipeline: str, query: BuildQuery, build_filter: BuildFilter) -> AsyncIterator[Build]:
         left = build_filter.limit
         yielded: set[str] = set()
-        async with aclosing(self.listed_builds(pipeline, query_for(self.integration, build_filter))) as builds:
+        async with aclosing(self.listed_builds(pipeline, query)) as builds:
             async for listed in builds:
+                if build_filter.is_past(listed):
+                    return
                 build = await self.settled(listed)
                 if left > 0 and build.id not in yielded and build_filter.admits(build):
                     left -= 1
@@ -321,6 +393,20 @@ class Client:
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build. Costs one request; at CircleCI one more for its jobs."""
         return await self._with_end(convert.build(await self.raw_build(pipeline, build), self.place(pipeline)))
+
+    async def as_sent(self, pipeline: str, build: str | None, options: Mapping[str, str]) -> bytes | None:
+        """Return what Truto sends for a build, or for the first page of the list in a format that holds no unified builds.
+
+        None for a list in another format. Costs one request.
+        """
+        if build is None and options.get("truto_response_format") not in {ResponseFormat.RAW, ResponseFormat.STREAM}:
+            return None
+        query = query_for(self.integration, BuildFilter(options=options)).pairs()
+        if build is None:
+            return (await self._api.get(unified("builds"), {**self._context(pipeline), **query})).content
+        await self.check_own(pipeline, build)
+        single = {name: value for name, value in query.items() if name not in {"limit", "status", "conclusion"}}
+        return (await self._api.get(unified("builds", build), {**self._context(pipeline), **single})).content
 
     async def check_own(self, pipeline: str, build: str) -> None:
         """Raise NotFound where a build is another pipeline's. Costs a request where the system's routes do not say."""

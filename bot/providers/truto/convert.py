@@ -202,7 +202,7 @@ def build(raw: wire.BuildWire, place: Place) -> Build:
         label=label_of(raw, remote),
         attempt=raw.attempts,
         name=raw.name or remote.text("name"),
-        workflow=remote.text("workflow") or raw.workflow,
+        workflow=workflow_of(raw, remote),
         repo=raw.repo or remote.text("repo"),
         branch=source.branch,
         tag=source.tag,
@@ -225,7 +225,26 @@ def build(raw: wire.BuildWire, place: Place) -> Build:
         updated_at=parse_time(raw.updated_at) or remote.when("updated_at"),
         web_url=remote.link(*REMOTE[place.integration].get("web_url", ()))
         or build_page(place, str(raw.id), number, remote.text("repo")),
+        details=build_details(raw, why),
     )
+
+
+def build_details(raw: wire.BuildWire, why: Trigger) -> dict[str, str]:
+    """Return what Truto says of a build beyond our fields: the system's own id, its workflow, a trigger of its own."""
+    details = {
+        "id at the CI system": str(raw.build) if raw.build is not None and str(raw.build) != str(raw.id) else None,
+        "workflow": raw.workflow,
+        "name": raw.name,
+        "trigger": raw.trigger if why is Trigger.UNKNOWN else None,
+        "started by a": raw.triggered_by_type if raw.triggered_by_type not in {"user", "bot"} else None,
+    }
+    return {name: text for name, text in details.items() if text}
+
+
+def workflow_of(raw: wire.BuildWire, remote: Remote) -> str | None:
+    """Return the workflow that ran, which distinguishes builds of a repository: by its name, a bare id only for want of it."""
+    workflow = remote.text("workflow") or raw.workflow
+    return (raw.name or remote.text("name") or workflow) if workflow and workflow.isdecimal() else workflow
 
 
 def _end(raw: wire.BuildWire, remote: Remote, stands: Standing) -> datetime | None:

@@ -97,6 +97,10 @@ def _whole(value: str) -> int | None:
 
 
 NEVER: Mapping[Capability, tuple[str, str]] = {
+    Capability.COMMITS: (
+        "Truto's API does not compare commits.",
+        "`/build changes` lists the commits that the builds in between name.",
+    ),
     Capability.PARAMETERS: (
         "Truto does not tell which parameters a build takes.",
         "Give them as KEY=VALUE where the system takes any.",

@@ -42,7 +42,7 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.truto import convert, errors, proxy, start, urls, webhook
-from bot.providers.truto.client import POLL_PAGE, READS, BuildQuery, Client
+from bot.providers.truto.client import LIST_FILTERS, LIST_OPTIONS, POLL_PAGE, READS, SHOW_OPTIONS, BuildQuery, Client
 from bot.providers.truto.options import LABEL, LABELS, Integration, TrutoOptions
 from bot.providers.truto.poll import Poll
 from bot.providers.truto.proxy import PASSED_ON, Call, Proxy, Started
@@ -62,6 +62,8 @@ class Truto(Provider[TrutoOptions]):
     options_type = TrutoOptions
     capabilities = frozenset({Capability.WEBHOOK}).union(*READS.values(), *PASSED_ON.values())
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.NEVER
+    list_options: ClassVar[Mapping[str, str]] = LIST_OPTIONS
+    show_options: ClassVar[Mapping[str, str]] = SHOW_OPTIONS
     lists_all_refs = frozenset({RefKind.BRANCH})
 
     def __init__(
@@ -95,6 +97,10 @@ class Truto(Provider[TrutoOptions]):
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:
         return frozenset(filter(self.can, super().accepts(build)))
+
+    @override
+    async def as_sent(self, pipeline: str, build: str | None, options: Mapping[str, str]) -> bytes | None:
+        return await self._client.as_sent(pipeline, build, options)
 
     @override
     async def check(self) -> Account:
@@ -140,9 +146,9 @@ class Truto(Provider[TrutoOptions]):
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
         """Return changed builds. One request a poll for each watched pipeline: no list holds the whole account.
 
-        One more for every ten builds that began since, for each unfinished build that the list no longer shows, and
-        for each unfinished one that it shows without a state (Jenkins, CircleCI). After a refusal by the system behind
-        Truto nothing is sent for a minute, then one request to Truto, until somebody has reconnected the connection.
+        One more for every ten builds that began since, and for each unfinished build that the list does not show, or
+        shows without a state (Jenkins, CircleCI). After a refusal by the system behind Truto nothing is sent for a
+        minute, then one request to Truto, until somebody has reconnected the connection.
         """
         return await self._poll.changes(cursor, watched)
 
@@ -181,8 +187,7 @@ class Truto(Provider[TrutoOptions]):
         place = self._client.place(pipeline)
         targets = [build]
         if self.integration is Integration.CIRCLECI:
-            flows = await self._proxy.workflows(Capability.CANCEL, build)
-            targets = proxy.open_flows(flows)
+            targets = proxy.open_flows(await self._proxy.workflows(Capability.CANCEL, build))
 
         def is_cancelled(state: Build) -> bool:
             return state.completed or state.raw_state == "cancelling"
@@ -219,7 +224,7 @@ class Truto(Provider[TrutoOptions]):
         return await self._act(operation, pipeline, build, calls, lambda state: not state.completed)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a build's jobs. One request a page."""
         self._require(Capability.JOBS)
         return await self._client.jobs(pipeline, build)
@@ -385,6 +390,7 @@ def _variant(integration: Integration) -> type[Truto]:
             "capabilities": READS[integration] | PASSED_ON[integration] | {Capability.WEBHOOK},
             "start_options": start.START_OPTIONS[integration],
             "takes_message": integration in start.TAKES_MESSAGE,
+            "list_filters": LIST_FILTERS[integration],
             "lists_all_refs": frozenset() if integration is Integration.TRAVIS else Truto.lists_all_refs,
         },
     )

@@ -24,6 +24,7 @@ class BuildWire(Wire):
     id: str | int
     attempts: int | None = None
     branch: str | None = None
+    build: str | int | None = None
     commit: str | None = None
     completed_at: str | None = None
     conclusion: str | None = None

@@ -191,6 +191,49 @@ class ReadyToken:
         return (_unversioned(path), _compared((name, str(value)) for name, value in query.items())) in self.reads
 
 
+class _SentClaims(msgspec.Struct):
+    exp: int = 0
+    iat: int | None = None
+    sub: str | None = None
+    scope: list[str] | None = None
+
+
+def refusal_hint(secrets: Iterable[str], *, path: str, server_time: datetime | None) -> str:
+    """Return what to do about a token that Apple refused, read from its own claims: Apple does not say what is wrong.
+
+    `secrets` are what the request carried; `server_time` is when Apple answered, by its own clock.
+    """
+    claims = next((sent for secret in secrets if (sent := _sent_claims(secret)) is not None), _SentClaims())
+    if server_time is not None and claims.iat is not None and claims.scope is None:
+        ahead = claims.iat + BACKDATED_SECONDS - server_time.timestamp()
+        if ahead > BACKDATED_SECONDS or -ahead > ORDINARY_SECONDS - SPARE_SECONDS:
+            way = "ahead of" if ahead > 0 else "behind"
+            return f"This machine's clock is {abs(ahead):.0f} seconds {way} Apple's. Set it right."
+    if claims.scope is not None:
+        if server_time is not None and claims.exp <= server_time.timestamp():
+            return f"The ready-made token has ended. Make a new one, of six months at most. {USE_A_KEY}"
+        return (
+            f"A ready-made token is good only for the requests in its scope, and for six months at most; this one was "
+            f"`GET {path}`. {USE_A_KEY}"
+        )
+    if claims.sub == "user":
+        return (
+            "Without `issuer_id` I sign as one person. If the key is a team's, set `issuer_id`; if it is your own, compare "
+            "`key_id` and the .p8 file, and see that it was not revoked."
+        )
+    return (
+        "Compare `key_id`, `issuer_id` and the .p8 file, and see that the key was not revoked and that this machine's clock "
+        "is right. A person's own key has no `issuer_id`: leave it out then."
+    )
+
+
+def _sent_claims(token: str) -> _SentClaims | None:
+    try:
+        return msgspec.convert(jwt.decode(token, options={"verify_signature": False}), _SentClaims)
+    except (jwt.InvalidTokenError, msgspec.ValidationError):
+        return None
+
+
 def scope_line(path: str, query: Mapping[str, str | int]) -> str:
     """Return the line that a token's `scope` needs for a request."""
     compared = "&".join(f"{name}={value}" for name, value in query.items() if name not in _NOT_COMPARED)

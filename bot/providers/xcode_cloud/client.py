@@ -72,7 +72,7 @@ PULL_REQUESTS: FixedQuery = {
 }
 RUN: FixedQuery = {
     "fields[ciBuildRuns]": (
-        "number,createdDate,startedDate,finishedDate,sourceCommit,isPullRequestBuild,issueCounts,executionProgress,"
+        "number,createdDate,startedDate,finishedDate,sourceCommit,destinationCommit,isPullRequestBuild,issueCounts,executionProgress,"
         "completionStatus,startReason,cancelReason,workflow,product,sourceBranchOrTag,destinationBranch,pullRequest"
     ),
     "fields[ciWorkflows]": "name",
@@ -89,7 +89,7 @@ ACTIONS: FixedQuery = {
     ),
     "limit": PAGE_SIZE,
 }
-ISSUES: FixedQuery = {"fields[ciIssues]": "issueType,message,fileSource", "limit": PAGE_SIZE}
+ISSUES: FixedQuery = {"fields[ciIssues]": "issueType,message,fileSource,category", "limit": PAGE_SIZE}
 TESTS: FixedQuery = {
     "fields[ciTestResults]": "className,name,status,fileSource,message,destinationTestResults",
     "limit": PAGE_SIZE,
@@ -238,6 +238,11 @@ class Client:
         """Read the workflows anew next time: they may have changed."""
         self._workflows.forget()
 
+    def forget_products(self) -> None:
+        """Read the products and their workflows anew next time: one is gone."""
+        self._products.forget()
+        self._workflows.forget()
+
     # branches, tags, pull requests
 
     async def repository_of(self, workflow_id: str) -> str:
@@ -246,6 +251,13 @@ class Client:
         if workflow.repository is None:
             raise NotFound(f"Apple names no repository for {workflow.path}.", provider=LABEL)
         return workflow.repository.id
+
+    async def repository_if_readable(self, repository: str) -> Repository | None:
+        """Return a repository by its id with its default branch, None where it cannot be read. One request an hour."""
+        try:
+            return (await self._repositories.get(self._read_repositories)).get(repository)
+        except ProviderError:
+            return None
 
     async def branches_and_tags(self, repository: str, *, within: timedelta | None = None) -> tuple[Source, ...]:
         """Return a repository's branches and tags, deleted ones left out. One request for each 200, every 5 minutes."""
@@ -327,7 +339,7 @@ class Client:
         """Yield a workflow's builds that a filter admits. Apple filters by nothing: at most ten pages are read."""
         await self.products_if_readable()
         included: dict[tuple[str, str], Resource] = {}
-        is_narrow = build_filter.branch is not None or build_filter.commit is not None or bool(build_filter.states)
+        is_narrow = bool(build_filter.fields)
 
         async def pages() -> AsyncIterator[list[msgspec.Raw]]:
             async for page in self.workflow_runs(pipeline, PAGE_SIZE if is_narrow else build_filter.limit):

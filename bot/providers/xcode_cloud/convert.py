@@ -311,7 +311,14 @@ def build(
         updated_at=latest(created, started, finished),
         web_url=site.page(product.app if product is not None else None, run.id),
         issues=counts(attributes.issue_counts),
+        details=_details(attributes),
     )
+
+
+def _details(attributes: RunAttributes) -> dict[str, str]:
+    """Return what else Apple reports of a run: the commit of the branch that a pull request goes to."""
+    target = attributes.destination_commit
+    return {"target commit": target.commit_sha.lower()[:8]} if target is not None and target.commit_sha else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -392,6 +399,7 @@ def issue(resource: Resource, job: str) -> Issue:
         job=job,
         file=source.path,
         line=source.line_number,
+        category=attributes.category,
     )
 
 

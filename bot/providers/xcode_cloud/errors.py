@@ -5,6 +5,8 @@ specific, so prefixes count. A 429 comes while hourly quota is left, too: there 
 """
 
 import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -13,6 +15,7 @@ from bot.core.models import Build
 from bot.http.errors import message_of
 from bot.http.quota import Quota
 from bot.http.reply import Reply
+from bot.providers.xcode_cloud.auth import refusal_hint
 from bot.providers.xcode_cloud.convert import Workflow
 from bot.providers.xcode_cloud.options import LABEL
 from bot.providers.xcode_cloud.wire import ApiError, ApiErrors
@@ -35,8 +38,9 @@ def map_error(reply: Reply) -> ProviderError | None:
                 f"Apple refused the credentials.{tail}",
                 provider=LABEL,
                 status=401,
-                hint="Compare key id, issuer id (none for an individual key) and .p8 file, and see that this "
-                "machine's clock is right.",
+                hint=refusal_hint(
+                    reply.secrets, path=httpx.URL(reply.url).path, server_time=_server_time(reply.headers)
+                ),
             )
         case 403 if any(code.startswith(_AGREEMENTS) for code in codes):
             return AuthFailed(
@@ -53,7 +57,7 @@ def map_error(reply: Reply) -> ProviderError | None:
                 hint="The key's role is too small. An Admin key can start builds and change workflows.",
             )
         case 429 if "retry-after" not in reply.headers:
-            quota = quota_of(reply.headers)
+            quota = _quota(reply.headers)
             spent = quota is not None and quota.remaining <= 0
             return RateLimited(
                 "Apple asks me to slow down.",
@@ -63,6 +67,14 @@ def map_error(reply: Reply) -> ProviderError | None:
             )
         case _:
             return None
+
+
+def _server_time(headers: httpx.Headers) -> datetime | None:
+    """Return when Apple answered, by its own clock."""
+    try:
+        return parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
 
 
 def of_another_workflow(build: Build, workflow: Workflow) -> NotFound:
@@ -80,8 +92,12 @@ def no_such_number(number: int, workflow: Workflow) -> NotFound:
     return NotFound(f"There is no build #{number} in {workflow.product.name}, or it is very old.", provider=LABEL)
 
 
-def quota_of(headers: httpx.Headers) -> Quota | None:
+def read_quota(headers: httpx.Headers, _now: datetime) -> Quota | None:
     """Return what is left of the rolling hour; when it refills is not reported."""
+    return _quota(headers)
+
+
+def _quota(headers: httpx.Headers) -> Quota | None:
     parts = dict(_RATE_LIMIT.findall(headers.get("x-rate-limit", "").replace(" ", "")))
     if parts.keys() != {"lim", "rem"}:
         return None

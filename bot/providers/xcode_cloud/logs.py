@@ -1,19 +1,25 @@
-"""The end of the log inside a LOG_BUNDLE: a zip of an action's logs, read in memory and with little trust.
+"""The files of a run, and the end of the log inside a LOG_BUNDLE: a zip, read in memory and with little trust.
 
-Nothing is written to disk and no member's name is used for anything but choosing. The archive's directory, the number
-of members and the unpacked size are all capped, so that no archive can fill the memory.
+A file is fetched by a signed address: whoever has it has the file. Nothing is written to disk and no member's name is
+used for anything but choosing. The archive's directory, the number of members and the unpacked size are all capped, so
+that no archive can fill the memory.
 """
 
-import asyncio
 import io
 import zipfile
 import zlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from bot.core.errors import NotFound, UnexpectedResponse
 from bot.core.models import Job, Log
+from bot.core.workers import in_worker
+from bot.http.client import DOWNLOAD_BYTES, ApiClient
 from bot.providers.base.logs import cleaned_log
+from bot.providers.xcode_cloud import urls
 from bot.providers.xcode_cloud.options import LABEL
+from bot.providers.xcode_cloud.wire import ArtifactAttributes, Document
 
 BUNDLE_BYTES = 64 * 1024 * 1024
 DIRECTORY_BYTES = 1024 * 1024
@@ -52,7 +58,7 @@ async def read_bundle(data: bytes, job: Job, keep: int) -> Log:
     Raises UnexpectedResponse for an archive that can't be trusted, NotFound for one without a text.
     """
     try:
-        tail = await asyncio.to_thread(bundle_tail, data, keep)
+        tail = await in_worker(partial(bundle_tail, keep=keep), data, grows=True)
     except BadBundle as exc:
         raise UnexpectedResponse(f"The log bundle of {job.name} {exc}.", provider=LABEL) from exc
     if tail is None:
@@ -125,3 +131,17 @@ def _text_tail(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, keep: int) -> T
         _, _, whole_lines = text.partition(b"\n")
         return Tail(text=whole_lines or text, truncated=True)
     return Tail(text=text, truncated=False)
+
+
+async def stream(
+    api: ApiClient, artifact: str, cap: int = DOWNLOAD_BYTES, *, allows_http: bool = False
+) -> AsyncIterator[bytes]:
+    """Yield an artifact's bytes, fetched without our token. The signed address is refused unless it is https."""
+    reply = await api.get(urls.artifact(artifact), {"fields[ciArtifacts]": "downloadUrl"})
+    url = reply.decode(Document).data.read(ArtifactAttributes).download_url
+    if not url:
+        raise NotFound("Apple has no address for this file; it may have expired.", provider=LABEL)
+    if not (url.startswith("https://") or (allows_http and url.startswith("http://"))):
+        raise UnexpectedResponse("Apple gave an address I don't fetch from.", provider=LABEL)
+    async for chunk in api.download(url, credentials=False, cap=cap):
+        yield chunk

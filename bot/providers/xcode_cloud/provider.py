@@ -6,7 +6,6 @@ requests an hour for each key; lists of at most 200; no list of all builds; no c
 """
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ import httpx
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import NotFound, ProviderError, UnexpectedResponse, Unsupported
+from bot.core.errors import NotFound, Unsupported
 from bot.core.models import (
     Account,
     Artifact,
@@ -36,20 +35,20 @@ from bot.core.models import (
     WebhookEvent,
 )
 from bot.core.text import folded
+from bot.core.workflows import Upload
 from bot.http.client import DOWNLOAD_BYTES, ApiClient
-from bot.http.quota import Quota
-from bot.http.reply import Reply
+from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
-from bot.providers.base.provider import PipelineAdmin, Provider
+from bot.providers.base.provider import Provider
 from bot.providers.xcode_cloud import convert, errors, logs, poll, urls, webhook
-from bot.providers.xcode_cloud.admin import WorkflowAdmin
+from bot.providers.xcode_cloud.admin import WorkflowAdmin, uploads
 from bot.providers.xcode_cloud.auth import USE_A_KEY, KeyAuth, TokenAuth, signing_key
 from bot.providers.xcode_cloud.client import ACTIONS, ARTIFACTS, DETAIL_PAGES, ISSUES, PAGE_SIZE, TESTS, Client
 from bot.providers.xcode_cloud.options import LABEL, XcodeCloudOptions
 from bot.providers.xcode_cloud.start import NO_PARAMETERS, OPTIONS, Starter
-from bot.providers.xcode_cloud.wire import ArtifactAttributes, Document, Listing
+from bot.providers.xcode_cloud.wire import Listing
 
 LOG_BUNDLE = "LOG_BUNDLE"
 TEST_STAGE = "TEST"
@@ -65,6 +64,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     kind = "xcode_cloud"
     label = LABEL
     takes_message = False
+    takes_parameters = False
     default_url = "https://api.appstoreconnect.apple.com"
     page = "docs/providers/xcode_cloud.md"
     states: ClassVar[StateMap] = convert.STATES
@@ -81,6 +81,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
             Capability.TESTS,
             Capability.ISSUES,
             Capability.COUNTS,
+            Capability.UPLOADS,
             Capability.PIPELINE_ADMIN,
             Capability.WEBHOOK,
         }
@@ -139,17 +140,8 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     def base_url(cls, options: XcodeCloudOptions) -> str:
         return super().base_url(options).removesuffix("/v1")
 
-    @classmethod
-    @override
-    def map_error(cls, reply: Reply) -> ProviderError | None:
-        """Return an error for Apple's own codes; they are dotted from general to specific, so prefixes count."""
-        return errors.map_error(reply)
-
-    @classmethod
-    @override
-    def read_quota(cls, headers: httpx.Headers, now: datetime) -> Quota | None:
-        """Return what is left of the rolling hour; when it refills is not reported."""
-        return errors.quota_of(headers)
+    map_error = staticmethod(errors.map_error)
+    read_quota = staticmethod(errors.read_quota)
 
     @property
     @override
@@ -284,7 +276,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         return await self._starter.rebuild(pipeline, build, request)
 
     @override
-    async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
+    async def jobs(self, pipeline: str, build: str, *, all_attempts: bool = False) -> tuple[Job, ...]:
         """Return a run's actions. One request."""
         self._require(Capability.JOBS)
         workflow = self._client.known_workflow(pipeline)
@@ -357,6 +349,12 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         return (await self.build(build.pipeline, build.id)).issues
 
     @override
+    async def uploads(self, pipeline: str, build: str) -> tuple[Upload, ...]:
+        """Return what a run handed to TestFlight and the App Store. One request, two where there is anything."""
+        self._require(Capability.UPLOADS)
+        return await uploads(self._client, build)
+
+    @override
     def pipeline_admin(self) -> PipelineAdmin:
         self._require(Capability.PIPELINE_ADMIN)
         return WorkflowAdmin(self._api, self._client, sleep=self._sleep)
@@ -386,14 +384,6 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     async def _artifacts_of(self, job: Job) -> tuple[Artifact, ...]:
         return await self._client.read_all(urls.action_artifacts(job.id), ARTIFACTS, partial(convert.artifact, job=job))
 
-    async def _stream(self, artifact: str, cap: int = DOWNLOAD_BYTES) -> AsyncIterator[bytes]:
-        """Yield an artifact's bytes, fetched without our token. The signed address is refused unless it is https."""
-        reply = await self._api.get(urls.artifact(artifact), {"fields[ciArtifacts]": "downloadUrl"})
-        url = reply.decode(Document).data.read(ArtifactAttributes).download_url
-        if not url:
-            raise NotFound("Apple has no address for this file; it may have expired.", provider=LABEL)
-        is_plain = self.base_url(self.options).startswith("http://") and url.startswith("http://")
-        if not (url.startswith("https://") or is_plain):
-            raise UnexpectedResponse("Apple gave an address I don't fetch from.", provider=LABEL)
-        async for chunk in self._api.download(url, credentials=False, cap=cap):
-            yield chunk
+    def _stream(self, artifact: str, cap: int = DOWNLOAD_BYTES) -> AsyncIterator[bytes]:
+        is_plain = self.base_url(self.options).startswith("http://")
+        return logs.stream(self._api, artifact, cap, allows_http=is_plain)

@@ -20,6 +20,13 @@ RUNS = path("v1", "ciBuildRuns")
 REPOSITORIES = path("v1", "scmRepositories")
 XCODE_VERSIONS = path("v1", "ciXcodeVersions")
 MAC_OS_VERSIONS = path("v1", "ciMacOsVersions")
+SCM_PROVIDERS = path("v1", "scmProviders")
+STORE_BUILDS = path("v1", "builds")
+
+
+def product(product_id: str) -> str:
+    """Return the path of one product."""
+    return path("v1", "ciProducts", product_id)
 
 
 def product_workflows(product: str) -> str:
@@ -35,6 +42,11 @@ def product_runs(product: str) -> str:
 def product_repositories(product: str) -> str:
     """Return the path of the repositories that a product's workflows can build."""
     return path("v1", "ciProducts", product, "primaryRepositories")
+
+
+def product_additional_repositories(product: str) -> str:
+    """Return the path of the repositories that a product's builds need besides."""
+    return path("v1", "ciProducts", product, "additionalRepositories")
 
 
 def workflow(workflow_id: str) -> str:
@@ -55,6 +67,11 @@ def run(run_id: str) -> str:
 def run_actions(run_id: str) -> str:
     """Return the path of a run's actions."""
     return path("v1", "ciBuildRuns", run_id, "actions")
+
+
+def run_uploads(run_id: str) -> str:
+    """Return the path of what a run handed to TestFlight and the App Store."""
+    return path("v1", "ciBuildRuns", run_id, "builds")
 
 
 def action_run(action: str) -> str:
@@ -80,6 +97,11 @@ def action_artifacts(action: str) -> str:
 def artifact(artifact_id: str) -> str:
     """Return the path of one artifact."""
     return path("v1", "ciArtifacts", artifact_id)
+
+
+def provider_repositories(provider: str) -> str:
+    """Return the path of the repositories that a SCM provider keeps."""
+    return path("v1", "scmProviders", provider, "repositories")
 
 
 def repository_refs(repository: str) -> str:

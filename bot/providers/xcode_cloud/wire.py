@@ -50,6 +50,9 @@ class Relations(Wire, rename="camel"):
     mac_os_version: ToOne | None = None
     mac_os_versions: ToMany | None = None
     primary_repositories: ToMany | None = None
+    bundle_id: ToOne | None = None
+    scm_provider: ToOne | None = None
+    pre_release_version: ToOne | None = None
 
 
 class Resource(Wire, rename={"of_type": "type"}):
@@ -164,13 +167,121 @@ class ProductAttributes(Wire, rename="camel"):
     """A ciProduct."""
 
     name: str | None = None
+    product_type: str | None = None
+    created_date: str | None = None
+
+
+class AppAttributes(Wire, rename="camel"):
+    """An app, as far as a product shows it."""
+
+    name: str | None = None
+    bundle_id: str | None = None
+
+
+class BundleIdAttributes(Wire, rename="camel"):
+    """A bundleId."""
+
+    identifier: str | None = None
 
 
 class WorkflowAttributes(Wire, rename="camel"):
-    """A ciWorkflow."""
+    """A ciWorkflow, as far as lists of workflows show it."""
 
     name: str | None = None
     is_enabled: bool | None = None
+
+
+class Pattern(Wire, rename="camel"):
+    """A name of a branch or tag, or the beginning of one."""
+
+    pattern: str | None = None
+    is_prefix: bool | None = None
+
+
+class PatternsBody(Wire, rename="camel"):
+    """Names of branches or tags."""
+
+    is_all_match: bool | None = None
+    patterns: tuple[Pattern, ...] | None = None
+
+
+class FileMatcherBody(Wire, rename="camel"):
+    """Files whose change matters."""
+
+    directory: str | None = None
+    file_extension: str | None = None
+    file_name: str | None = None
+
+
+class FilesRuleBody(Wire, rename="camel"):
+    """Which changed files matter."""
+
+    mode: str | None = None
+    matchers: tuple[FileMatcherBody, ...] | None = None
+
+
+class ScheduleBody(Wire, rename="camel"):
+    """When a schedule starts builds."""
+
+    frequency: str | None = None
+    days: tuple[str, ...] | None = None
+    hour: int | None = None
+    minute: int | None = None
+    timezone: str | None = None
+
+
+class StartConditionBody(Wire, rename="camel"):
+    """A start condition of any kind."""
+
+    source: PatternsBody | None = None
+    destination: PatternsBody | None = None
+    files_and_folders_rule: FilesRuleBody | None = None
+    auto_cancel: bool | None = None
+    schedule: ScheduleBody | None = None
+
+
+class TestDestinationBody(Wire, rename="camel"):
+    """A device that tests run on."""
+
+    __test__ = False
+
+    device_type_name: str | None = None
+    runtime_name: str | None = None
+
+
+class TestConfigurationBody(Wire, rename="camel"):
+    """What a test action runs, and where."""
+
+    __test__ = False
+
+    kind: str | None = None
+    test_plan_name: str | None = None
+    test_destinations: tuple[TestDestinationBody, ...] | None = None
+
+
+class ActionBody(Wire, rename="camel"):
+    """An action of a workflow."""
+
+    name: str | None = None
+    action_type: str | None = None
+    destination: str | None = None
+    build_distribution_audience: str | None = None
+    test_configuration: TestConfigurationBody | None = None
+    scheme: str | None = None
+    platform: str | None = None
+    is_required_to_pass: bool | None = None
+
+
+class DefinitionAttributes(Wire, rename="camel"):
+    """A ciWorkflow whole. Start conditions and actions stay undecoded, so that an odd one spoils itself."""
+
+    name: str | None = None
+    description: str | None = None
+    is_enabled: bool | None = None
+    is_locked_for_editing: bool | None = None
+    clean: bool | None = None
+    container_file_path: str | None = None
+    last_modified_date: str | None = None
 
 
 class RepositoryAttributes(Wire, rename="camel"):
@@ -178,6 +289,9 @@ class RepositoryAttributes(Wire, rename="camel"):
 
     owner_name: str | None = None
     repository_name: str | None = None
+    http_clone_url: str | None = None
+    ssh_clone_url: str | None = None
+    last_accessed_date: str | None = None
 
     @property
     def path(self) -> str | None:
@@ -226,11 +340,59 @@ class PullRequestAttributes(Wire, rename="camel"):
         return self.source_branch_name
 
 
+class ProviderType(Wire, rename="camel"):
+    """The kind of a SCM provider."""
+
+    kind: str | None = None
+    display_name: str | None = None
+    is_on_premise: bool | None = None
+
+
+class ScmProviderAttributes(Wire, rename="camel"):
+    """A scmProvider."""
+
+    scm_provider_type: ProviderType | None = None
+    url: str | None = None
+
+
+class RuntimeBody(Wire, rename="camel"):
+    """A system that a device of an Xcode version can run."""
+
+    runtime_name: str | None = None
+    runtime_identifier: str | None = None
+
+
+class DeviceBody(Wire, rename="camel"):
+    """A device that an Xcode version can test on, with the systems it can run."""
+
+    device_type_name: str | None = None
+    device_type_identifier: str | None = None
+    available_runtimes: tuple[RuntimeBody, ...] | None = None
+    kind: str | None = None
+
+
 class VersionAttributes(Wire, rename="camel"):
-    """A ciXcodeVersion or a ciMacOsVersion."""
+    """A ciXcodeVersion or a ciMacOsVersion; only the former has test destinations."""
 
     version: str | None = None
     name: str | None = None
+    test_destinations: tuple[DeviceBody, ...] | None = None
+
+
+class UploadAttributes(Wire, rename="camel"):
+    """A build in TestFlight or the App Store."""
+
+    version: str | None = None
+    expired: bool | None = None
+    processing_state: str | None = None
+    build_audience_type: str | None = None
+
+
+class ReleaseAttributes(Wire, rename="camel"):
+    """A preReleaseVersion: the marketing version of a build in TestFlight."""
+
+    version: str | None = None
+    platform: str | None = None
 
 
 class Author(Wire, rename="camel"):
@@ -264,6 +426,7 @@ class RunAttributes(Wire, rename="camel"):
     started_date: str | None = None
     finished_date: str | None = None
     source_commit: Commit | None = None
+    destination_commit: Commit | None = None
     is_pull_request_build: bool | None = None
     issue_counts: Counts | None = None
     execution_progress: str | None = None
@@ -304,6 +467,7 @@ class IssueAttributes(Wire, rename="camel"):
     issue_type: str | None = None
     message: str | None = None
     file_source: FileSource | None = None
+    category: str | None = None
 
 
 class Destination(Wire, rename="camel"):

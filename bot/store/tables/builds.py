@@ -97,6 +97,7 @@ class NotificationTable(TableBase, table=True):
             "build",
             "attempt_no",
             "event",
+            "turn",
             name="uq_notification_once",
         ),
         Index("ix_notification_due", "state", "due_at"),
@@ -132,6 +133,7 @@ class NotificationTable(TableBase, table=True):
     number: int | None = Field(default=None, sa_type=BigInteger)
     first_tried_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     lost_leases: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    turn: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
 
 
 class CardTable(TableBase, table=True):
@@ -177,6 +179,7 @@ class CardNoteTable(TableBase, table=True):
     kind: str = NoteKind.ACT.value
     user: str = ""
     text: str
+    url: str = Field(default="", sa_column_kwargs={"server_default": ""})
     at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
@@ -240,3 +243,41 @@ class ClaimTable(TableBase, table=True):
     build: str
     user: str
     until: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class ChainTable(TableBase, table=True):
+    """Rows of `chain`."""
+
+    __tablename__ = "chain"
+    __table_args__ = (Index("ix_chain_channel", "team", "channel"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    label: str
+    command: str
+    until: datetime = Field(sa_type=UtcDateTime)
+    made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LogFollowTable(TableBase, table=True):
+    """Rows of `log_follow`."""
+
+    __tablename__ = "log_follow"
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    ts: str
+    user: str
+    connection: str
+    pipeline: str
+    build: str
+    job: str
+    label: str
+    due_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    until: datetime = Field(sa_type=UtcDateTime)

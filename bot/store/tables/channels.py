@@ -53,6 +53,24 @@ class BindingTable(TableBase, table=True):
     bound_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class BudgetTable(TableBase, table=True):
+    """Rows of `budget`."""
+
+    __tablename__ = "budget"
+    __table_args__ = (UniqueConstraint("subject", "owner"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    owner: str
+    calls: int = 0
+    a_minute: float | None = None
+    pause: float = 0.0
+    quota: int = 0
+    remaining: int = 0
+    resets_in: float = 0.0
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
 class LinkTable(TableBase, table=True):
     """Rows of `link`."""
 
@@ -163,3 +181,35 @@ class SwitchTable(TableBase, table=True):
     team: str
     channel: str
     name: str
+
+
+class HoldTable(TableBase, table=True):
+    """Rows of `hold`."""
+
+    __tablename__ = "hold"
+    __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "environment"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    reason: str = ""
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class FeedTable(TableBase, table=True):
+    """Rows of `feed`."""
+
+    __tablename__ = "feed"
+    __table_args__ = (UniqueConstraint("name"), Index("ix_feed_channel", "team", "channel"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str = ""
+    name: str
+    digest: str
+    made_by: str
+    made_at: datetime = Field(sa_type=UtcDateTime)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.blocks.available_actions import ALWAYS, available_actions, button_order
+from bot.blocks.buttons import build_buttons
 from bot.core.models import Conclusion, Status
 from bot.providers import PROVIDERS
 from bot.providers.base.capabilities import Capability
@@ -106,7 +107,41 @@ def test_nothing_is_offered_that_a_system_cannot_do(
     assert not (build.completed and verbs & {"cancel", "watch"})
     assert not (not build.completed and verbs & {"retry", "rebuild", "erase", "claim", "artifacts"})
     assert ("cancel" in verbs) <= (provider.cancels_waiting or not waiting)
-    assert len(set(button_order(build))) == len(button_order(build))
+    for decides in (False, waiting):
+        order = button_order(build, decides=decides)
+        ordered = (*order.buttons, *order.menu)
+        assert len(set(ordered)) == len(ordered)
+
+
+def _row(*verbs: str, **fields: Any) -> tuple[list[str], list[str]]:
+    """Return the labels of the last row of buttons, and those of its menu."""
+    *_, row = build_buttons(s.build(**fields), allowed=frozenset(verbs))
+    shown = [element["text"]["text"] for element in row["elements"] if element["type"] == "button"]
+    menus = [element for element in row["elements"] if element["type"] == "overflow"]
+    return shown, [option["text"]["text"] for menu in menus for option in menu["options"]]
+
+
+def test_a_running_build_of_a_system_without_cancel_shows_open_and_watch_and_the_rest_in_the_menu() -> None:
+    running = {"status": Status.IN_PROGRESS, "conclusion": None}
+    rest = ("logs", "mute", "issues", "settings")
+    assert _row("watch", *rest, **running) == (["Open", "Watch"], ["Logs so far", "Mute 2 h", "Issues", "Settings"])
+    assert _row("cancel", "watch", "mute", **running) == (["Open", "Cancel", "Watch"], ["Mute 2 h"])
+
+
+def test_a_red_build_that_cannot_be_retried_offers_to_rebuild_it_in_that_place() -> None:
+    red = {"status": Status.COMPLETED, "conclusion": Conclusion.FAILED}
+    assert _row("logs", "rebuild", "claim", "tests", **red) == (["Open", "Logs", "Rebuild", "I'm on it"], ["Tests"])
+    both = _row("logs", "rebuild", "retry", "claim", "tests", **red)
+    assert both == (["Open", "Logs", "Retry failed", "I'm on it"], ["Rebuild", "Tests"])
+
+
+@pytest.mark.parametrize(("conclusion", "shown"), [(Conclusion.FAILED, ["Open"]), (Conclusion.PASSED, ["Open"])])
+def test_what_belongs_into_the_menu_never_takes_an_empty_place_of_a_button(
+    conclusion: Conclusion, shown: list[str]
+) -> None:
+    buttons, menu = _row("tests", "issues", "settings", status=Status.COMPLETED, conclusion=conclusion)
+    assert buttons == shown
+    assert menu == ["Tests", "Issues", "Settings"]
 
 
 def test_buildkite_offers_no_cancel_of_a_build_that_waits_for_approval() -> None:

@@ -17,6 +17,7 @@ from bot.blocks.lists import connections_message, pipelines_message
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message
 from bot.blocks.notification import (
+    Failures,
     approval_notification,
     delivery_problem,
     notification,
@@ -138,7 +139,7 @@ def test_only_what_is_allowed_is_offered() -> None:
     assert words_of(s.running(), allowed=frozenset({"cancel", "retry", "erase"})) == ["Open", "Cancel"]
     assert words_of(s.build(), allowed=frozenset({"retry", "logs"})) == ["Open", "Logs", "Retry failed"]
     assert words_of(s.build(conclusion=Conclusion.RETRIED)) == ["Open"]
-    assert words_of(s.running(), watched=True) == ["Open", "Cancel", "Unwatch", "Logs so far"]
+    assert words_of(s.running(), watched=True) == ["Open", "Cancel", "Unwatch"]
 
 
 def test_an_approval_offers_what_the_system_and_the_person_can() -> None:
@@ -242,9 +243,25 @@ def told(**given: Any) -> list[str]:
 
 def test_the_first_failure_is_cleaned_and_masked() -> None:
     failure = Issue(kind=IssueKind.ERROR, message="bad\n  token=abcdef12345", file="a.py")
-    assert told(first_failure=failure)[4] == "✕ a.py — bad token=[masked: secret]"
-    assert told(first_failure=Issue(kind=IssueKind.ERROR, message=""), more_failures=1)[4] == "✕ no message  ·  +1 more"
-    assert told(more_failures=3)[4] == "+3 more"
+    assert told(failures=Failures(first=failure))[4:6] == ["✕ a.py — bad", "      token=[masked: secret]"]
+    assert (
+        told(failures=Failures(first=Issue(kind=IssueKind.ERROR, message=""), more=1))[4] == "✕ no message  ·  +1 more"
+    )
+    assert told(failures=Failures(more=3))[4] == "+3 more"
+
+
+def test_a_failure_has_three_lines_at_most_and_is_called_flaky_where_its_commit_passed() -> None:
+    message = "testLogin — expected 200\n\n   got 401 \n at Login.swift:12\nin line four"
+    failure = Issue(kind=IssueKind.TEST_FAILURE, message=message)
+    shown = told(failures=Failures(first=failure, more=2, flaky_of=(4, 30), ref="main"))
+    assert [line.strip() for line in shown[4:8]] == [
+        "✕ testLogin — expected 200  ·  +2 more",
+        "got 401",
+        "at Login.swift:12",
+        "Flaky: failed 4 of the last 30 on main, and the same commit passed",
+    ]
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabcdefgh\n-----END RSA PRIVATE KEY-----"
+    assert "MIIE" not in "".join(told(failures=Failures(first=Issue(kind=IssueKind.ERROR, message=f"read\n{key}"))))
 
 
 def test_a_notification_without_a_reason_or_doubt_says_neither() -> None:

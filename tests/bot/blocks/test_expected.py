@@ -18,6 +18,7 @@ from bot.blocks.logs import log_message
 from bot.blocks.message import Message
 from bot.blocks.notification import (
     Counts,
+    Failures,
     approval_notification,
     notification,
     outage_notification,
@@ -67,11 +68,21 @@ MESSAGES: dict[str, Message] = {
     "card_retried": build_card(s.build(conclusion=Conclusion.RETRIED), **CARD, headline="Retried as #415"),
     "card_unknown": build_card(s.build(conclusion=None, raw_state="half_baked", number=None), **CARD),
     "notification_broken": notification(
-        s.build(), transition=s.BROKEN, **NEWS, first_failure=s.FAILURE, more_failures=2, mention="U07NOOR"
+        s.build(),
+        transition=s.BROKEN,
+        **NEWS,
+        failures=Failures(first=s.FAILURE, more=2, flaky_of=(4, 30), ref="main"),
+        mention="U07NOOR",
     ),
     "notification_fixed": notification(s.passed(**s.BOT_STARTED), transition=s.FIXED, **NEWS),
     "notification_still_failing": notification(
-        s.build(), transition=s.STILL_FAILING, **NEWS, first_failure=s.WARNING, late=True, repeated=True, attempt_no=2
+        s.build(),
+        transition=s.STILL_FAILING,
+        **NEWS,
+        failures=Failures(first=s.WARNING),
+        late=True,
+        repeated=True,
+        attempt_no=2,
     ),
     "notification_new_warnings": notification(
         s.passed(issues=IssueCounts(errors=0, warnings=3)),

@@ -20,6 +20,7 @@ from bot.blocks.lists import branches_message, connections_message, links_messag
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message, View, section
 from bot.blocks.notification import (
+    Failures,
     approval_notification,
     delivery_problem,
     notification,
@@ -166,8 +167,7 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         transition=s.BROKEN,
         **card(x),
         reason=x,
-        first_failure=evil_issue(x),
-        more_failures=3,
+        failures=Failures(first=evil_issue(x), more=3, flaky_of=(4, 30), ref=x),
         mention=x,
         late=True,
         repeated=True,

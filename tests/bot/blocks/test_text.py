@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.blocks import text
+from bot.blocks.lines import details_line, first_line
 from bot.core.models import Conclusion, Status
 from tests.bot.blocks import samples as s
 
@@ -196,3 +197,16 @@ def test_new_warnings_show_on_green_builds_alone() -> None:
     assert text.mark(s.passed(), new_warnings=1).word == "Passed, +1 warning"
     assert text.mark(s.passed()).word == "Passed"
     assert text.mark(s.build(), new_warnings=1).word == "Failed"
+
+
+def test_a_pull_requests_card_names_its_number_and_both_branches() -> None:
+    pulled = s.build(pull_request="7", branch="dark", target_branch="main")
+    assert "#7 `dark` → `main`" in first_line(pulled, label="Nightly", mark=text.mark(pulled))
+    assert first_line(s.build(), label="Nightly", mark=text.mark(s.build())).endswith("`main`")
+
+
+def test_what_else_a_system_reports_of_a_build_is_one_line() -> None:
+    assert details_line(s.build(details={"TestFlight": "build 42 (2.1.0), processing"})) == (
+        "TestFlight: build 42 (2.1.0), processing"
+    )
+    assert details_line(s.build()) == ""

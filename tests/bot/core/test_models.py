@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from bot.core.models import (
     Ref,
     RefKind,
     Status,
+    Trigger,
     is_sha,
     parse_ref,
 )
@@ -204,3 +206,24 @@ def test_a_filter_knows_waiting_builds_and_ends_in_unknown_words() -> None:
     assert BuildFilter(states=frozenset({"unknown"})).admits(build(status=Status.COMPLETED))
     assert not BuildFilter(commit="0a1b2c3").admits(build())
     assert not BuildFilter(branch="main").admits(build())
+
+
+@pytest.mark.parametrize(
+    ("fields", "ref"),
+    [
+        ({"branch": "main"}, Ref(kind=RefKind.BRANCH, name="main")),
+        ({"branch": "main", "trigger": Trigger.PUSH, "from_fork": False}, Ref(kind=RefKind.BRANCH, name="main")),
+        ({"branch": "main", "pull_request": "7"}, Ref(kind=RefKind.PULL_REQUEST, name="7")),
+        ({"branch": "main", "pull_request": "7", "from_fork": True}, Ref(kind=RefKind.PULL_REQUEST, name="7")),
+        ({"branch": "main", "from_fork": True}, None),
+        ({"branch": "main", "trigger": Trigger.MERGE_REQUEST}, None),
+        ({"branch": "main", "trigger": Trigger.MERGE_REQUEST, "from_fork": False}, None),
+        ({"tag": "v1"}, Ref(kind=RefKind.TAG, name="v1")),
+        ({"tag": "v1", "trigger": Trigger.MERGE_REQUEST}, None),
+        ({"commit": "a1b2c3d"}, None),
+    ],
+)
+def test_a_build_whose_origin_is_unknown_is_in_no_branch_s_history_unless_it_was_pushed(
+    fields: dict[str, Any], ref: Ref | None
+) -> None:
+    assert Build(connection="c", pipeline="p", id="1", **fields).history_ref == ref

@@ -8,9 +8,11 @@ import pytest
 
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, StoreError, Unavailable
 from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind, Outcome, TestCase
+from bot.core.workflows import Upload, UploadState
 from bot.http.quota import Quota
 from bot.monitoring.outages import OUTAGE_AFTER
 from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Poller, pause_seconds
+from bot.notifications.failures import unpack_failures
 from bot.notifications.notification import Event
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
@@ -599,7 +601,7 @@ async def test_a_red_build_whose_counts_are_known_still_gets_its_first_failures(
     assert attempt is not None
     assert attempt.failures_total == 4
     assert attempt.failures.startswith('[{"kind":"test_failure"')
-    assert attempt.failures.count('"kind"') == 3
+    assert [issue.kind.value for issue in unpack_failures(attempt)] == ["test_failure", "error", "error", "error"]
 
 
 async def test_a_failing_test_is_named_before_the_exit_status_of_the_job_that_ran_it(harness: Harness) -> None:
@@ -618,6 +620,64 @@ async def test_a_failing_test_is_named_before_the_exit_status_of_the_job_that_ra
         '[{"kind":"test_failure","message":"Login.token refresh — expected 200, got 401"'
     )
     assert attempt.failures_total == 2
+
+
+UPLOAD = Upload(id="u", number="42", version="2.1.0", state=UploadState.PROCESSING)
+
+
+async def test_what_a_build_handed_to_a_store_is_read_while_its_notification_is_out(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.UPLOADS)
+    harness.works.known_uploads["b1"] = (UPLOAD,)
+    harness.works.put(ended(issues=IssueCounts(errors=0)))
+    await harness.tick()
+    later = harness.clock() + timedelta(seconds=10)
+    (leased,) = await harness.store.notifications.claim("o", now=later, lease_seconds=60, limit=9)
+    await harness.store.notifications.set_sent(leased, ts="1.1", card=card(), now=harness.clock())
+    await harness.tick(seconds=1)
+    stored = await harness.store.builds.get(key())
+    assert stored is not None
+    assert stored[0].details == {"TestFlight": "build 42 (2.1.0), processing"}
+    (shown,) = await harness.store.cards.of_build(key())
+    assert shown.edit_due_at == harness.clock()
+    await harness.tick(seconds=61)
+    again = await harness.store.builds.get(key())
+    assert again is not None
+    assert again[0].details == stored[0].details
+    assert harness.works.took("uploads") == ["b1"]
+
+
+@pytest.mark.parametrize("conclusion", [Conclusion.CANCELLED, Conclusion.SKIPPED])
+async def test_a_build_without_a_result_is_not_asked_for_uploads(harness: Harness, conclusion: Conclusion) -> None:
+    await counting(harness, Capability.COUNTS, Capability.UPLOADS)
+    harness.works.put(ended(conclusion=conclusion))
+    await harness.tick()
+    await harness.tick(seconds=1)
+    assert harness.works.took("uploads") == []
+
+
+async def test_uploads_that_can_not_be_read_hold_up_nothing(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.UPLOADS)
+    harness.works.troubles["uploads"] = DOWN
+    harness.works.read_counts["b1"] = IssueCounts(errors=2)
+    harness.works.put(ended())
+    await harness.tick()
+    await harness.tick(seconds=1)
+    stored = await harness.store.builds.get(key())
+    assert stored is not None
+    assert (stored[0].issues, stored[0].details) == (IssueCounts(errors=2), {})
+
+
+async def test_a_test_that_did_not_fail_before_is_named_before_those_that_did(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.ISSUES, Capability.TESTS)
+    for number, names in (("1", ("old",)), ("2", ("old", "new"))):
+        harness.works.known_tests[f"b{number}"] = tuple(TestCase(name=name, outcome=Outcome.FAILED) for name in names)
+        at = harness.clock()
+        harness.works.put(ended(f"b{number}", number=int(number), conclusion=RED, completed_at=at, created_at=at))
+        await harness.tick(seconds=61)
+        await harness.tick(seconds=1)
+    attempt = await harness.store.attempts.get(key("b2"), 1)
+    assert attempt is not None
+    assert [issue.message for issue in unpack_failures(attempt)] == ["new", "old"]
 
 
 async def test_counts_that_can_not_be_read_are_tried_three_times(

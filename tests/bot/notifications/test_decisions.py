@@ -32,7 +32,7 @@ from bot.notifications.decisions import (
     started_row,
     transition_of,
 )
-from bot.notifications.filters import EVENTS, PRESETS, Filter, filter_of, judge, make_filter, read_filter
+from bot.notifications.filters import EVENTS, PRESETS, SIGNALS, Filter, filter_of, judge, make_filter, read_filter
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict
 from bot.notifications.quiet_hours import Happening, in_quiet_hours, muted
 from bot.notifications.summaries import gathered, release
@@ -229,7 +229,7 @@ def test_newly_broken_builds_notify_the_author_unless_somebody_else_is_named() -
     ("words", "said"),
     [
         ("--on all", "every finished build on main"),
-        ("--on edges", "changes only (broken, fixed, waiting for approval) on main"),
+        ("--on edges", "changes only (broken, fixed, waiting for approval, stuck) on main"),
         ("--on failures --branch release/*", "failures only on release/*"),
         ("--on release", "releases (broken, fixed, waiting, tags that passed) on main"),
         ("--on quiet", "nothing (digests only) on main"),
@@ -240,10 +240,68 @@ def test_newly_broken_builds_notify_the_author_unless_somebody_else_is_named() -
             "--on all --trigger cron --min-delta analyzer_warnings:3",
             "every finished build on main, triggered by cron, analyzer warnings up by 3 or more",
         ),
+        ("--on all --thread branch", "every finished build on main, one thread for each red branch"),
+        (
+            "--on edges --thread build --escalate 90m,U1",
+            (
+                "changes only (broken, fixed, waiting for approval, stuck) on main, each build in the channel,"
+                " calls <@U1> when nobody is on it for 1 h 30 m"
+            ),
+        ),
     ],
 )
 def test_a_filter_is_said_as_a_part_of_a_sentence(words: str, said: str) -> None:
     assert read_filter(words).in_words("main") == said
+
+
+@pytest.mark.parametrize(
+    ("words", "has"),
+    [
+        ("--on all", False),
+        ("--on edges", True),
+        ("--on failures", True),
+        ("--on release", False),
+        ("--on broken,fixed", False),
+        ("--on all --thread branch", True),
+        ("--on edges --thread build", False),
+    ],
+)
+def test_changes_and_failures_have_one_thread_for_each_red_branch_and_any_filter_may(words: str, has: bool) -> None:
+    assert read_filter(words).has_branch_thread is has
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        (["30m"], (30, "")),
+        (["2H"], (120, "")),
+        (["7d"], (10080, "")),
+        (["30m", "<@U1|ana>"], (30, "U1")),
+        (["30m", "<!subteam^S1|@ios>"], (30, "S1")),
+        (["30m", "author"], (30, "")),
+        (["off"], (0, "")),
+    ],
+)
+def test_an_escalation_is_a_time_and_somebody(values: list[str], kept: tuple[int, str]) -> None:
+    made = make_filter({"escalate": values})
+    assert (made.escalate_minutes, made.escalate_to) == kept
+    assert read_filter(made.words()) == made
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"escalate": ["soon"]},
+        {"escalate": ["0m"]},
+        {"escalate": ["8d"]},
+        {"escalate": ["30m", "nobody I know"]},
+        {"escalate": ["30m", "U1", "U2"]},
+        {"thread": ["channel"]},
+    ],
+)
+def test_an_escalation_or_a_thread_in_other_words_is_refused(flags: dict[str, list[str]]) -> None:
+    with pytest.raises(UsageError):
+        make_filter(flags)
 
 
 def test_a_filter_without_a_branch_says_none() -> None:
@@ -271,7 +329,7 @@ def test_presets_admit_what_they_say(preset: str, conclusion: Conclusion | None,
     assert (told.verdict is Verdict.POST) is (wanted or (preset == "all" and conclusion is None))
 
 
-@pytest.mark.parametrize("event", [event for event in EVENTS if event != "blocked"])
+@pytest.mark.parametrize("event", [event for event in EVENTS if event not in {"blocked", *SIGNALS}])
 def test_each_event_can_be_asked_for_alone(event: str) -> None:
     builds = {
         "broken": (RED, Transition(change=Change.BROKEN)),
@@ -471,7 +529,7 @@ def test_an_end_that_comes_after_a_newer_build_s_changes_nothing_of_how_its_bran
         "silent",
         (
             "failed is not among what this channel is notified of "
-            "(changes only (broken, fixed, waiting for approval) on main)"
+            "(changes only (broken, fixed, waiting for approval, stuck) on main)"
         ),
     )
 
@@ -481,28 +539,89 @@ def test_a_late_end_corrects_what_was_said_of_the_newer_build() -> None:
     case = late_end(RED, green, newer)
     claims = corrected([case])
     key = BuildKey(connection=CONNECTION, pipeline=PIPELINE, id="b15")
-    assert [(place, claim.change, claim.streak, claim.red_since) for place, claim in claims.items()] == [
-        ((key, 1), Change.STILL_FAILING, 2, 14)
-    ]
+    assert [
+        (place, claim.transition.change, claim.transition.streak, claim.transition.red_since)
+        for place, claim in claims.items()
+    ] == [((key, 1), Change.STILL_FAILING, 2, 14)]
     false = Extra(transition=Transition(change=Change.BROKEN, streak=1, red_since=15, baseline=IssueCounts()))
     rows = [
         notification("b15", id=1, extra=false.as_json(), state="sent"),
         notification("b15", id=2, extra=false.as_json(), state="pending"),
-        notification("b15", id=3, extra=Extra(transition=claims[key, 1]).as_json()),
+        notification("b15", id=3, extra=Extra(transition=claims[key, 1].transition).as_json()),
         notification("b16", id=4),
     ]
-    changed = corrections(rows, claims, "#14")
-    assert list(changed) == [1, 2]
-    assert [(extra.transition.change, extra.corrected) for extra in map(Extra.of, changed.values())] == [
+    changed = corrections(rows, claims, "#14", NOW)
+    assert list(changed.extras) == [1, 2]
+    assert [(extra.transition.change, extra.corrected) for extra in map(Extra.of, changed.extras.values())] == [
         (Change.STILL_FAILING, "#14"),
         (Change.STILL_FAILING, ""),
     ]
+    assert changed.replies == ()
 
 
 def test_a_cancelled_end_corrects_nothing() -> None:
     newer = placed(past(RED, minutes=10), number=15, created=20)
-    assert corrected([late_end(Conclusion.CANCELLED, newer)]) == {}
+    claims = corrected([late_end(Conclusion.CANCELLED, newer)])
+    (claim,) = claims.values()
+    posted = notification("b15", id=1, state="sent", extra=Extra(transition=claim.transition).as_json())
+    assert corrections([posted], claims, "#14", NOW).extras == {}
     assert corrected([blocked()]) == {}
+
+
+def posted_as(claimed: Transition, **fields: Any) -> NotificationRow:
+    return notification("b15", id=1, state="sent", ts="5.1", extra=Extra(transition=claimed).as_json(), **fields)
+
+
+def test_only_another_sentence_is_called_a_correction() -> None:
+    green = placed(past(GREEN), number=13, created=90)
+    newer = placed(past(RED, minutes=10), number=15, created=20)
+    newer = replace(newer, counts=pack_counts(IssueCounts(warnings=5)))
+    case = late_end(GREEN, green, newer)
+    assert case.finished is not None
+    case = replace(case, finished=replace(case.finished, counts=pack_counts(IssueCounts(warnings=9))))
+    before = Transition(change=Change.BROKEN, streak=2, red_since=15, red_seconds=0.0, baseline=IssueCounts(warnings=1))
+    (text,) = corrections([posted_as(before)], corrected([case]), "#14", NOW).extras.values()
+    assert Extra.of(text).corrected == ""
+    assert Extra.of(text).transition.baseline == IssueCounts(warnings=9)
+    one_less = replace(before, streak=1)
+    (text,) = corrections([posted_as(one_less)], corrected([case]), "#14", NOW).extras.values()
+    assert Extra.of(text).corrected == "#14"
+
+
+def test_a_false_fix_is_taken_back_in_its_thread_once_it_was_posted() -> None:
+    red, newer = placed(past(RED), number=13, created=90), placed(past(GREEN, minutes=10), number=15, created=20)
+    claims = corrected([late_end(GREEN, red, newer)])
+    false = Transition(change=Change.FIXED, streak=1, red_since=13)
+    (reply,) = corrections([posted_as(false, link=3)], claims, "#14", NOW).replies
+    assert (reply.event, reply.thread, reply.channel, reply.link) == ("corrected", "5.1", CHANNEL, 3)
+    assert Extra.of(reply.extra).text == "Taken back when #14 ended: this was no fix. Still green"
+    unposted = replace_row(posted_as(false), state="pending", ts="")
+    assert corrections([unposted], claims, "#14", NOW).replies == ()
+
+
+def test_an_attempt_whose_own_conclusion_is_corrected_is_compared_anew() -> None:
+    green = placed(past(GREEN), number=13, created=90)
+    case = late_end(GREEN, green)
+    end = case.finished
+    assert end is not None
+    claims = corrected([replace(case, finished=None, corrected=end)])
+    assert [claim.transition.change for claim in claims.values()] == [Change.STILL_PASSING]
+
+
+def test_what_is_not_posted_yet_is_judged_anew_after_a_correction_unless_somebody_waits_for_it() -> None:
+    green, newer = placed(past(GREEN), number=13, created=90), placed(past(RED, minutes=10), number=15, created=20)
+    claims = corrected([late_end(RED, green, newer)])
+    false = Extra(transition=Transition(change=Change.BROKEN, streak=1, red_since=15))
+    rows = [
+        notification("b15", id=1, link=1, extra=false.as_json()),
+        notification("b15", id=2, link=1, user="U5", extra=false.as_json()),
+    ]
+    changed = corrections(rows, claims, "#14", NOW).extras
+    assert [Extra.of(changed[number]).undecided for number in (1, 2)] == [True, False]
+
+
+def replace_row(row: NotificationRow, **fields: Any) -> NotificationRow:
+    return replace(row, **fields)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,23 @@
 """One full card per build and channel: the poller, the cards and the outbox together, with every message counted."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
 from bot.blocks.plain import as_text
-from bot.core.models import Approval, Build, Conclusion, Person
+from bot.core.models import Approval, Build, Conclusion, Person, Status
 from bot.monitoring.poller import Pace, Poller
 from bot.notifications.cards import Cards
 from bot.notifications.decisions import started_row
+from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
 from bot.store.rows import NewMute, NewVote, NotificationRow
+from bot.store.states import NoteKind
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
@@ -27,13 +30,18 @@ class Slack:
 
     def __init__(self) -> None:
         self.messages: dict[str, tuple[str, str]] = {}
+        self.threads: list[str] = []
         self.posted = 0
 
     async def post(self, team: str, channel: str, message: Any, *, thread: str = "", key: str = "") -> tuple[str, str]:
         self.posted += 1
+        self.threads.append(thread)
         ts = f"{self.posted}.0"
         self.messages[ts] = (channel, as_text(message.payload()))
         return channel, ts
+
+    def is_short(self, _team: str) -> bool:
+        return False
 
     async def update(self, team: str, channel: str, ts: str, message: Any) -> None:
         self.messages[ts] = (channel, as_text(message.payload()))
@@ -259,6 +267,314 @@ async def test_a_pinned_branch_stays_when_the_default_branch_changes(bench: Benc
     assert bench.said("C2") == []
     pinned = next(row for row in await bench.store.links.all() if row.channel == "C2")
     assert (pinned.branch, pinned.default_branch) == ("release", "trunk")
+
+
+def full_cards(bench: Bench) -> list[str]:
+    """Return the messages of the channel that are more than one line."""
+    return [text for text in bench.said() if lines(text) > 2]
+
+
+async def test_the_live_card_is_never_a_full_finished_card_beside_the_notification(bench: Bench) -> None:
+    await bench.start(running(number=412))
+    bench.clock.go(seconds=20)
+    await bench.poller.record([ended(number=412, conclusion=RED, completed_at=bench.clock())], bench.works)
+    (live,) = await bench.store.cards.of_build(key())
+    claimed = await bench.store.cards.claim(now=bench.clock(), lease_seconds=60, limit=5)
+    assert [card.id for card in claimed] == [live.id]  # the edit overtakes the post
+    await bench.outbox._edit(claimed[0])
+    (text,) = bench.said()
+    assert "RUNNING" in text
+    await bench.deliver()
+    assert lines(bench.said()[0]) == 1
+    assert len(full_cards(bench)) == 1
+
+
+async def test_an_end_that_nobody_is_notified_of_is_shown_by_the_live_card(bench: Bench) -> None:
+    await bench.start(running(number=412))
+    for row in await bench.store.watches.of_build(key()):
+        await bench.store.watches.delete(row.id or 0)
+    (followed,) = await bench.store.links.all()
+    await bench.store.links.save(link(created_at=followed.created_at, default_branch="main", filters="--on failures"))
+    await bench.see(ended(number=412, completed_at=bench.clock()))
+    (text,) = bench.said()
+    assert "PASSED" in text
+    assert lines(text) > 2
+
+
+def approval(number: int) -> Approval:
+    return Approval(id=f"g{number}", build="b1", pipeline=PIPELINE, name=f"Gate {number}")
+
+
+@pytest.mark.parametrize("is_seen_between", [True, False])
+async def test_a_second_approval_of_an_attempt_is_a_second_card(bench: Bench, is_seen_between: bool) -> None:
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    (first,) = bench.said()
+    assert "Gate 1" in first
+    if is_seen_between:
+        bench.works.open_approvals.clear()
+        await bench.see(running(number=412, raw_state="on"), minutes=2)
+    bench.works.open_approvals["b1"] = (approval(2),)
+    await bench.see(running(number=412, waiting=True, raw_state="held"), minutes=2)
+    first, second = bench.said()
+    assert lines(first) == 1
+    assert "Decided in The Works" in first
+    assert "Gate 2" in second
+    assert "/build approve" in second
+    await bench.see(running(number=412, waiting=True, raw_state="still"), minutes=2)
+    assert bench.said() == [first, *bench.said()[1:]]
+    assert len(bench.said()) == 2
+    bench.works.open_approvals.clear()
+    await bench.see(ended(number=412, completed_at=bench.clock()), minutes=2)
+    assert [lines(text) for text in bench.said()][:2] == [1, 1]
+    assert len(bench.said()) == 3
+
+
+async def test_an_approval_that_opens_beside_another_has_its_own_card_and_both_stay_open(bench: Bench) -> None:
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    bench.works.open_approvals["b1"] = (approval(1), approval(2))
+    await bench.see(running(number=412, waiting=True, raw_state="two"), minutes=2)
+    first, second = bench.said()
+    assert "Gate 1" in first
+    assert "Gate 2" not in first
+    assert "Gate 2" in second
+    assert "Gate 1" not in second
+
+
+async def test_a_false_fix_is_edited_and_taken_back_in_its_thread(bench: Bench) -> None:
+    await bench.see(ended("red", number=412, commit="aa", conclusion=RED, completed_at=bench.clock()), minutes=5)
+    slow = {"created_at": bench.clock() + timedelta(seconds=1), "commit": "bb"}
+    await bench.see(running("slow", number=413, **slow))
+    quick = {"created_at": bench.clock() + timedelta(seconds=5), "commit": "cc"}
+    await bench.see(ended("quick", number=414, completed_at=bench.clock(), **quick), minutes=5)
+    assert "Back to green" in bench.said()[-1]
+    await bench.see(ended("slow", number=413, completed_at=bench.clock(), **slow), minutes=5)
+    texts = bench.said()
+    assert len(texts) == 4
+    assert "Still green" in texts[1]
+    assert "Corrected when #413 ended" in texts[1]
+    assert [text for text in texts if "this was no fix" in text] == [
+        "↩ Taken back when #413 ended: this was no fix. Still green"
+    ]
+    assert bench.slack.threads[-1] == "3.0"  # the one of #414
+
+
+async def test_a_conclusion_corrected_after_the_end_corrects_its_card_and_the_newer_ones(bench: Bench) -> None:
+    first = ended("one", number=412, commit="aa", conclusion=RED, completed_at=bench.clock())
+    await bench.see(first, minutes=5)
+    await bench.see(ended("two", number=413, commit="bb", conclusion=RED, completed_at=bench.clock()), minutes=5)
+    assert "Still failing — 2nd in a row, since #412" in bench.said()[1]
+    await bench.see(replace(first, conclusion=Conclusion.PASSED, raw_state="corrected"), minutes=5)
+    one, two = bench.said()
+    assert "PASSED" in one
+    assert "Newly broken" not in one
+    assert "Newly broken — green for 2 builds" in two
+    assert "Corrected when #412 ended" in two
+
+
+async def test_a_retried_build_that_its_system_made_anew_links_to_the_new_one(bench: Bench) -> None:
+    page = "https://ci.example/2"
+    await bench.see(ended(number=412, name="unit", commit="aa", conclusion=RED, completed_at=bench.clock()))
+    again = {"created_at": bench.clock() + timedelta(seconds=1), "web_url": page, "name": "unit", "commit": "aa"}
+    await bench.see(running("b2", number=413, **again), minutes=5)
+    old = ended(number=412, name="unit", commit="aa", conclusion=Conclusion.RETRIED, completed_at=bench.clock())
+    await bench.see(replace(old, completed_at=None, raw_state="retried"), minutes=5)
+    text = bench.said()[0]
+    assert "Retried as #413" in text
+    assert page in text
+    assert "/build retry" not in text
+
+
+async def test_a_typed_retry_of_a_build_that_nobody_has_seen_here_has_the_times_of_its_attempt(bench: Bench) -> None:
+    old = ended("old", number=9, conclusion=RED, completed_at=ago(hours=12), started_at=ago(hours=13))
+    again = running("old", number=9, created_at=old.created_at, started_at=old.started_at)
+    card = started_row(
+        again,
+        team=TEAM,
+        channel=CHANNEL,
+        user="U7",
+        headline="@U7 retried it",
+        response_url="",
+        thread="",
+        now=bench.clock(),
+    )
+    await bench.store.recording.record_start(
+        again,
+        team=TEAM,
+        channel=CHANNEL,
+        user="U7",
+        notifications=[card],
+        watches=[watch("old", channel=CHANNEL, user="U7", why="started")],
+        now=bench.clock(),
+        before=old,
+        after_attempt=1,
+    )
+    await bench.deliver()
+    (text,) = bench.said()
+    assert "running for 0 s" in text
+    assert "attempt 2" in text
+    await bench.see(
+        ended(
+            "old",
+            number=9,
+            completed_at=bench.clock() + timedelta(seconds=40),
+            created_at=old.created_at,
+            started_at=old.started_at,
+        ),
+        seconds=40,
+    )
+    short, full = (text for text in bench.said() if "#9" in text and "#411" not in text.splitlines()[0])
+    assert lines(short) == 1
+    assert "Passed on a rerun of the same commit after 12 h 00 m and 1 red build: flaky" in full
+    assert "40 s" in full
+    assert "attempt 2" in full
+
+
+async def test_the_card_of_an_earlier_attempt_says_nothing_that_its_system_reports_of_the_later_one(
+    bench: Bench,
+) -> None:
+    await bench.see(ended(number=412, conclusion=RED, raw_state="failed", completed_at=bench.clock()))
+    await bench.see(running(number=412, raw_state="running"), minutes=2)
+    passed = ended(
+        number=412, raw_state="passed", reason="all is well", completed_at=bench.clock() + timedelta(minutes=2)
+    )
+    await bench.see(passed, minutes=2)
+    earlier, later = bench.said()
+    assert "Failed:" not in earlier
+    assert "all is well" not in earlier
+    assert "Attempt 2 has replaced it" in earlier
+    assert "Passed: all is well" in later
+
+
+async def test_the_live_card_stays_one_line_until_a_poll_shows_what_came_of_a_decision(bench: Bench) -> None:
+    await bench.start(running(number=412))
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    (row,) = [row for row in await bench.store.notifications.of_build(key()) if row.event == Event.BLOCKED]
+    decided = replace(Extra.of(row.extra), text="Approved by @U7").as_json()
+    bench.works.open_approvals.clear()
+    bench.clock.go(seconds=20)
+    await bench.store.notifications.revise(row.id or 0, decided, bench.clock())
+    await bench.store.cards.redraw(key(), team=TEAM, at=bench.clock())
+    await bench.deliver()
+    assert [lines(text) for text in bench.said()] == [1, 1]
+    assert "Approved by @U7" in bench.said()[1]
+    await bench.see(running(number=412, raw_state="on"))
+    live, approved = bench.said()
+    assert "RUNNING" in live
+    assert lines(approved) == 1
+
+
+async def retry(bench: Bench, before: Build) -> None:
+    """Retry a build by a typed command, as commands do."""
+    again = replace(before, status=Status.IN_PROGRESS, conclusion=None, completed_at=None)
+    card = started_row(
+        again,
+        team=TEAM,
+        channel=CHANNEL,
+        user="U7",
+        headline="@U7 retried it",
+        response_url="",
+        thread="",
+        now=bench.clock(),
+    )
+    await bench.store.recording.record_start(
+        again,
+        team=TEAM,
+        channel=CHANNEL,
+        user="U7",
+        notifications=[card],
+        watches=[watch(before.id, channel=CHANNEL, user="U7", why="started")],
+        now=bench.clock(),
+        before=before,
+        after_attempt=1,
+    )
+    await bench.deliver()
+
+
+async def test_a_typed_retry_is_two_more_messages_and_the_old_card_has_no_buttons_of_acts(bench: Bench) -> None:
+    failed = ended(number=412, conclusion=RED, completed_at=bench.clock())
+    await bench.see(failed)
+    await retry(bench, failed)
+    old, live = bench.said()
+    assert "Attempt 2 has replaced it" in old
+    assert "/build retry" not in old
+    assert "RUNNING" in live
+    await bench.see(ended(number=412, completed_at=bench.clock() + timedelta(seconds=50)), seconds=60)
+    assert len(bench.said()) == 3
+    assert lines(bench.said()[1]) == 1
+
+
+async def test_a_rebuild_is_two_messages_of_the_new_build(bench: Bench) -> None:
+    await bench.see(ended(number=412, conclusion=RED, completed_at=bench.clock()))
+    page = "https://ci.example/413"
+    replaced = NoteKind.REPLACED
+    at = bench.clock()
+    await bench.store.cards.note(
+        key(), 1, team=TEAM, user="U7", text="rebuilt it as #413", kind=replaced, url=page, at=at
+    )
+    await bench.start(running("b2", number=413, web_url=page))
+    await bench.see(ended("b2", number=413, completed_at=bench.clock(), web_url=page), minutes=2)
+    old, live, full = bench.said()
+    assert "@U7 rebuilt it as #413" in old
+    assert f"Open it ({page})" in old
+    assert "/build" not in old
+    assert lines(live) == 1
+    assert "FIXED" in full
+
+
+@pytest.mark.parametrize("conclusion", [Conclusion.CANCELLED, Conclusion.FAILED])
+async def test_a_rejected_or_cancelled_build_is_its_approval_and_its_end(bench: Bench, conclusion: Conclusion) -> None:
+    await bench.start(running(number=412))
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    bench.works.open_approvals.clear()
+    await bench.see(ended(number=412, conclusion=conclusion, completed_at=bench.clock()), minutes=2)
+    assert len(bench.said()) == 3
+    assert len(full_cards(bench)) == 1
+
+
+async def test_a_restart_in_the_middle_posts_nothing_twice(bench: Bench, store: Store) -> None:
+    await bench.start(running(number=412))
+    bench.clock.go(seconds=20)
+    await bench.poller.record([ended(number=412, conclusion=RED, completed_at=bench.clock())], bench.works)
+    again = Bench(store, bench.clock)
+    again.slack = bench.slack
+    again.outbox._slack = cast("Any", bench.slack)
+    await store.notifications.release_leases(bench.clock())
+    await again.deliver()
+    assert len(again.said()) == 2
+    assert len(full_cards(again)) == 1
+
+
+async def test_a_webhook_and_a_poll_of_one_end_and_several_who_asked_are_one_post(bench: Bench) -> None:
+    await bench.store.watches.add(watch(channel=CHANNEL, user="U8"))
+    await bench.store.watches.add(watch("", channel=CHANNEL, user="U9"))
+    await bench.see(running(number=412))
+    end = ended(number=412, conclusion=RED, completed_at=bench.clock())
+    await bench.see(end)
+    await bench.see(replace(end, updated_at=bench.clock()))
+    assert len(bench.said()) == 1
+
+
+async def test_the_card_of_a_build_that_was_erased_elsewhere_says_so(bench: Bench) -> None:
+    end = ended(number=412, conclusion=RED, completed_at=bench.clock())
+    await bench.see(end)
+    await bench.see(replace(end, details={"erased": "2026-03-04 12:00 UTC"}), minutes=2)
+    (text,) = bench.said()
+    assert "Its logs and artifacts were erased: 2026-03-04 12:00 UTC" in text
+    assert "/build" not in text
+
+
+async def test_the_card_of_a_build_that_was_rebuilt_elsewhere_links_to_the_new_one(bench: Bench) -> None:
+    await bench.see(ended(number=412, conclusion=RED, completed_at=bench.clock()))
+    page = "https://ci.example/413"
+    await bench.see(running("b2", number=413, rebuilt_from="b1", web_url=page), minutes=2)
+    (text,) = bench.said()
+    assert "Rebuilt as #413" in text
+    assert f"Open it ({page})" in text
+    assert "/build" not in text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from bot.blocks.message import Message, section
 from bot.core.errors import StoreError
 from bot.core.models import Conclusion, IssueCounts, Person
+from bot.core.tracing import current_trace
 from bot.notifications.decisions import decide
 from bot.notifications.notification import AUTHOR, Extra
 from bot.notifications.outbox import GIVEN_UP, LEASE_SECONDS, LOST_LEASES, RENEW_SECONDS, Drawn, Outbox, key_of
@@ -29,6 +30,7 @@ class Channels:
         self.faults: list[tuple[str, SlackError, bool]] = []
         self.searches: list[str] = []
         self.searched_all = True
+        self.short: set[str] = set()
         self.approval: asyncio.Event | None = None
 
     def fails(self, method: str, error: SlackError, *, after: bool = False) -> None:
@@ -50,6 +52,9 @@ class Channels:
         self.posts.append((channel, message.text, thread, key))
         self._fault("post", after=True)
         return channel, f"{len(self.posts)}.0"
+
+    def is_short(self, team: str) -> bool:
+        return team in self.short
 
     async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
         self._fault("update", after=False)
@@ -827,3 +832,46 @@ async def test_a_database_that_is_away_while_delivering_is_no_crash(
     await harness.outbox.tick()
     await harness.outbox.settle()
     assert "a delivery failed and will be tried again" in caplog.messages
+
+
+# a flood
+
+
+async def test_edits_wait_while_a_workspace_takes_few_posts_and_notifications_do_not(
+    store: Store, set_clock: SetClock
+) -> None:
+    harness = Harness(store, set_clock)
+    await store.notifications.add([notification("b1", event="started")])
+    await harness.tick()
+    harness.slack.short = {TEAM}
+    await store.notifications.add([notification("b2", event="started")])
+    await store.cards.touch(1, set_clock())
+    await harness.tick()
+    assert (await harness.said(), harness.slack.edits) == (["b1", "b2"], [])
+    await harness.tick(minutes=2)
+    assert harness.slack.edits == []
+    harness.slack.short = set()
+    await harness.tick(seconds=16)
+    assert ("1.0", "b1") in harness.slack.edits
+
+
+# in the log
+
+
+async def test_a_post_has_the_trace_of_the_command_that_caused_it_else_its_own(
+    store: Store, set_clock: SetClock
+) -> None:
+    harness = Harness(store, set_clock)
+    traces: list[str] = []
+
+    def draw(row: NotificationRow, repeated: bool) -> Drawn:
+        traces.append(current_trace())
+        return harness.plain(row, repeated)
+
+    harness.draws = draw
+    extra = Extra(trace="d7").as_json()
+    await store.notifications.add([notification("b1", event="started", extra=extra)])
+    await harness.tick()
+    await store.notifications.add([notification("b2", event="started")])
+    await harness.tick()
+    assert traces == ["d7", "n2-r1-started"]

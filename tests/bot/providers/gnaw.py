@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+ODD_TEXT = "\x00\ud83d<!channel>" + "x" * 5000
+"""What no database and no UTF-8 holds, what means something in Slack, and more than anybody reads."""
+
 
 def gnawed(body: object) -> Iterator[tuple[str, object]]:
     """Yield (what was done, the body after it). Of a list only the first item is gnawed: the others are like it."""
@@ -32,7 +35,7 @@ def _wrong(value: object) -> tuple[object, ...]:
         case int() | float():
             return None, "seven", -1, 10**30
         case str():
-            return None, 7, "", ["x"]
+            return None, 7, "", ["x"], ODD_TEXT
         case list():
             return None, {}, "x"
         case dict():
@@ -42,4 +45,4 @@ def _wrong(value: object) -> tuple[object, ...]:
 
 
 def _named(value: object) -> str:
-    return f"{type(value).__name__} {value!r}"[:30]
+    return "odd text" if value == ODD_TEXT else f"{type(value).__name__} {value!r}"[:30]

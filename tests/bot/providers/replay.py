@@ -13,9 +13,10 @@ request; `"times": n` serves n. Requests to another origin must not carry a secr
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -24,6 +25,7 @@ import httpx
 import msgspec
 from typing_extensions import override
 
+from bot.http.sending import origin_of
 from tests.bot.providers.specs import Specs
 
 EVIDENCE = {"documented", "recorded"}
@@ -138,7 +140,8 @@ class Replay(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
         self.seen.append(request)
-        exchange = next((one for one in self._left if self._fits(one.request, request)), None)
+        fits = fitting(request, self.origin)
+        exchange = next((one for one in self._left if fits(one.request)), None)
         if exchange is None:
             if self.lenient:
                 return httpx.Response(404, json={"message": "not here"})
@@ -179,17 +182,43 @@ class Replay(httpx.AsyncBaseTransport):
         lines = [f"  {one.request.method} {one.request.path} {flat(one.request)}" for one in self._left]
         return "written and not yet asked:\n" + ("\n".join(lines) or "  nothing")
 
-    def _fits(self, asked: Asked, request: httpx.Request) -> bool:
-        wanted = httpx.URL(asked.path if "://" in asked.path else f"{root(self.origin)}{asked.path}")
-        query = parse_qsl(request.url.query.decode(), keep_blank_values=True)
+
+def fitting(request: httpx.Request, origin: str) -> Callable[[Asked], bool]:
+    """Return what says whether a request is the one that a file asks for."""
+    address = Address.of(request.url)
+
+    def fits(asked: Asked) -> bool:
+        if asked.method != request.method:
+            return False
+        wanted = address_in_file(asked.path, origin)
         return (
-            asked.method == request.method
-            and same_origin(wanted, request.url)
-            and path_of(wanted) == path_of(request.url)
-            and sorted(query) == sorted([*parse_qsl(wanted.query.decode(), keep_blank_values=True), *flat(asked)])
+            (wanted.origin, wanted.path) == (address.origin, address.path)
+            and address.query == sorted([*wanted.query, *flat(asked)])
             and all(request.headers.get(name) == value for name, value in asked.headers.items())
             and body_fits(asked, request)
         )
+
+    return fits
+
+
+@dataclass(frozen=True)
+class Address:
+    """What of an address is compared."""
+
+    origin: tuple[str, str, int | None]
+    path: str
+    query: list[tuple[str, str]]
+
+    @classmethod
+    def of(cls, url: httpx.URL) -> "Address":
+        query = sorted(parse_qsl(url.query.decode(), keep_blank_values=True))
+        return cls(origin_of(url), path_of(url), query)
+
+
+@cache
+def address_in_file(path: str, origin: str) -> Address:
+    """The address that a file writes, read once: the same files are read thousands of times."""
+    return Address.of(httpx.URL(path if "://" in path else f"{root(origin)}{path}"))
 
 
 def body_fits(asked: Asked, request: httpx.Request) -> bool:
@@ -221,12 +250,7 @@ def path_of(url: httpx.URL) -> str:
 
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    ports = {"http": 80, "https": 443}
-    return (one.scheme, one.host, one.port or ports.get(one.scheme)) == (
-        other.scheme,
-        other.host,
-        other.port or ports.get(other.scheme),
-    )
+    return origin_of(one) == origin_of(other)
 
 
 def root(origin: str) -> str:

@@ -216,7 +216,10 @@ def test_build_that_names_no_pipeline_is_no_build() -> None:
 
 def test_build_inside_a_pipeline_reports_its_name_and_repository() -> None:
     pipeline = wire.PipelineWire(slug="ferry", name="Ferry", repository="git@github.com:harbor/ferry.git")
+    rebuilt = wire.BuildWire(number=1, state="passed", pipeline=pipeline, rebuilt_from=wire.Origin(number=7))
+    assert convert.build(rebuilt, "ci", {}).rebuilt_from == "7"
     build = convert.build(wire.BuildWire(number=1, state="passed", pipeline=pipeline), "ci", {})
+    assert build.rebuilt_from is None
     assert (build.pipeline, build.name, build.repo) == ("ferry", "Ferry", "harbor/ferry")
 
 

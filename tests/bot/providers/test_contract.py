@@ -137,9 +137,11 @@ ASKED: dict[Capability, Call] = {
     Capability.TESTS: lambda p: p.tests("p", "1"),
     Capability.ISSUES: lambda p: p.issues("p", "1"),
     Capability.COUNTS: lambda p: p.counts(Build(connection=CONNECTION, pipeline="p", id="1")),
+    Capability.COMMITS: lambda p: p.commits("p", "a" * 40, "b" * 40),
     Capability.APPROVALS: lambda p: p.approvals("p", "1"),
     Capability.DECIDE: lambda p: p.decide(GATE, approve=True),
     Capability.REJECT: lambda p: p.decide(GATE, approve=False),
+    Capability.UPLOADS: lambda p: p.uploads("p", "1"),
     Capability.PIPELINE_ADMIN: lambda p: p.pipeline_admin(),
     Capability.WEBHOOK: lambda p: p.parse_webhook({}, b"{}"),
 }

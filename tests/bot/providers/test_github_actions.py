@@ -1418,3 +1418,21 @@ async def test_closed_checks_of_one_repository_close_no_other_and_open_again() -
         assert (await github.counts(built(Conclusion.PASSED))).warnings is None
         now += timedelta(minutes=2)
         assert (await github.counts(built(Conclusion.PASSED))).warnings == 0
+
+
+async def test_two_commits_are_compared_by_one_request_newest_first() -> None:
+    commits = [
+        {
+            "sha": "a1" * 20,
+            "html_url": "https://github.com/x/commit/a1",
+            "commit": {"message": "First\n\nWhy", "author": {"name": "Mika"}},
+        },
+        {"sha": "b2" * 20},
+    ]
+    world = World(lambda _request: httpx.Response(200, json={"commits": commits}))
+    async with opened(CASE, world) as github:
+        second, first = await github.commits(BUILD, "00" * 20, "b2" * 20)
+    assert (first.sha, first.subject, first.author) == ("a1" * 20, "First", "Mika")
+    assert first.url == "https://github.com/x/commit/a1"
+    assert (second.sha, second.subject) == ("b2" * 20, "")
+    assert world.paths == [f"GET /repos/harbor/ferry/compare/{'00' * 20}...{'b2' * 20}"]

@@ -968,6 +968,7 @@ def an_old_build(number: int, status: str = "success", **fields: object) -> dict
         (("passed", "cancelled"), ["canceled", "success"]),
         (("success", "canceled"), ["canceled", "success"]),
         (("running",), ["running"]),
+        (("in_progress",), ["running"]),
         (("timeout",), ["failed"]),
         (("queued",), []),
         (("failed", "blocked"), []),
@@ -979,7 +980,9 @@ async def test_states_go_out_as_scope_where_v3_knows_them_all(states: tuple[str,
         for commit in (None, "abc1234"):
             wanted = BuildFilter(states=frozenset(states), commit=commit)
             assert await result_of(provider.builds("31", wanted)) == []
-            assert server.asked[-1].url.params.get_list("scope[]") == scope
+            params = server.asked[-1].url.params
+            assert params.get_list("scope[]" if len(scope) > 1 else "scope") == scope
+            assert not params.get_list("scope" if len(scope) > 1 else "scope[]")
     assert server.paths[-1].endswith("/repository/commits/abc1234/builds")
 
 
@@ -1165,3 +1168,25 @@ def test_variant_is_chosen_by_the_option() -> None:
     for version, kind in (("v4", GitLab), ("v3", GitLabV3)):
         options = GitLabOptions.model_validate({"token": "t", "api_version": version})
         assert GitLab.variant(options) is kind
+
+
+async def test_two_commits_are_compared_by_one_request_newest_first() -> None:
+    commits = [
+        {
+            "id": "a1" * 20,
+            "title": "First",
+            "author_name": "Mika",
+            "created_at": "2026-08-01T10:00:00Z",
+            "web_url": "u1",
+        },
+        {"id": "b2" * 20, "message": "Second\n\nWhy", "created_at": "2026-08-01T11:00:00Z"},
+        "odd",
+    ]
+    server = Server(lambda _request: httpx.Response(200, json={"commits": commits}))
+    async with opened(CASE, server) as provider:
+        second, first = await provider.commits(PROJECT, "00" * 20, "b2" * 20)
+    assert (first.sha, first.subject, first.author, first.url) == ("a1" * 20, "First", "Mika", "u1")
+    assert (second.sha, second.subject) == ("b2" * 20, "Second")
+    (asked,) = server.asked
+    assert asked.url.path.endswith("/repository/compare")
+    assert dict(asked.url.params) == {"from": "00" * 20, "to": "b2" * 20}

@@ -682,6 +682,24 @@ async def test_default_branch_is_what_the_job_says_and_never_what_was_built_last
             convert.BuiltRef(pull_request="12", branch="main", target_branch="trunk"),
         ),
         ("origin/main", {"ghprbPullId": ""}, convert.BuiltRef(branch="main")),
+        (
+            "origin/pr/12/merge",
+            {
+                "ghprbPullId": "12",
+                "ghprbAuthorRepoGitUrl": "https://github.com/mallory/sweep.git",
+                "ghprbPullLink": "https://github.com/acme/sweep/pull/12",
+            },
+            convert.BuiltRef(pull_request="12", from_fork=True),
+        ),
+        (
+            "origin/pr/12/merge",
+            {
+                "gitlabMergeRequestIid": "12",
+                "gitlabSourceRepoHttpUrl": "https://gitlab.example/Acme/sweep.git",
+                "gitlabTargetRepoHttpUrl": "https://gitlab.example/acme/sweep",
+            },
+            convert.BuiltRef(pull_request="12", from_fork=False),
+        ),
     ],
 )
 def test_plain_jobs_show_pull_requests_by_their_parameters_and_by_what_git_checked_out(
@@ -694,11 +712,12 @@ def test_plain_jobs_show_pull_requests_by_their_parameters_and_by_what_git_check
     run = wire.Run.of(json.dumps({**a_build(14), "actions": actions}).encode())
     context = convert.ReadContext(connection=CONNECTION, pipeline=SWEEP, page=f"{HOME}/job/sweep/", user="bell-bot")
     build = convert.build(run, context)
-    assert (build.branch, build.tag, build.pull_request, build.target_branch) == (
+    assert (build.branch, build.tag, build.pull_request, build.target_branch, build.from_fork) == (
         ref.branch,
         ref.tag,
         ref.pull_request,
         ref.target_branch,
+        ref.from_fork,
     )
 
 

@@ -1102,3 +1102,59 @@ def test_payloads_are_our_own() -> None:
     for file in Path(CASE.payloads).parent.glob("truto*/*.json"):
         assert "acme" not in file.read_text(), file.name
     assert msgspec.json.decode(b"{}", type=wire.ErrorWire).truto_is_remote_error is None
+
+
+# what people ask the list and a single build for
+
+
+async def test_filters_and_options_of_a_list_reach_the_wire() -> None:
+    stand = Stand(
+        {BUILDS: [{"result": {"9041": a_build(41, completed_at="2026-08-01T11:30:00Z")}, "next_cursor": None}]}
+    )
+    asked = BuildFilter(
+        since=datetime(2026, 7, 1, tzinfo=UTC),
+        finished_since=datetime(2026, 7, 2, tzinfo=UTC),
+        options={
+            "truto_key_by": "id",
+            "truto_ignore_limit": "true",
+            "truto_exclude_fields": "name, trigger",
+            "remote_query.actor": "signe",
+            "conclusion": "success",
+        },
+    )
+    async with connected(stand) as truto:
+        assert [build.id async for build in truto.builds("ferry", asked)] == ["9041"]
+    params = stand.asked[0].url.params
+    assert params["started_at"] == "2026-07-01T00:00:00Z"
+    assert params["completed_at"] == "2026-07-02T00:00:00Z"
+    assert (params["truto_key_by"], params["truto_ignore_limit"]) == ("id", "true")
+    assert params.get_list("truto_exclude_fields[]") == ["name", "trigger"]
+    assert (params["remote_query[actor]"], params["conclusion"]) == ("signe", "success")
+
+
+async def test_times_that_narrow_the_list_to_nothing_are_left_out_once() -> None:
+    stand = Stand({BUILDS: [answer(), answer(a_build(41))]})
+    async with connected(stand) as truto:
+        asked = BuildFilter(since=datetime(2026, 7, 1, tzinfo=UTC))
+        assert [build.id async for build in truto.builds("ferry", asked)] == ["9041"]
+    assert ["started_at" in request.url.params for request in stand.asked] == [True, False]
+
+
+async def test_raw_answers_are_handed_out_as_they_came() -> None:
+    stand = Stand({BUILDS: [[{"run_number": 41}]], (BUILDS[0], f"{BUILDS[1]}/9041"): [{"run_number": 41}]})
+    async with connected(stand) as truto:
+        listed = await truto.as_sent("ferry", None, {"truto_response_format": "raw"})
+        single = await truto.as_sent("ferry", "9041", {"truto_response_format": "stream"})
+        assert await truto.as_sent("ferry", None, {"truto_key_by": "id"}) is None
+    assert json.loads(listed or b"") == [{"run_number": 41}]
+    assert json.loads(single or b"") == {"run_number": 41}
+    assert [request.url.params["truto_response_format"] for request in stand.asked] == ["raw", "stream"]
+    assert "limit" not in stand.asked[1].url.params
+
+
+async def test_a_format_that_there_is_none_of_is_refused() -> None:
+    stand = Stand({})
+    async with connected(stand) as truto:
+        with pytest.raises(UsageError, match="xml"):
+            [build async for build in truto.builds("ferry", BuildFilter(options={"truto_response_format": "xml"}))]
+    assert not stand.asked

@@ -47,15 +47,23 @@ from bot.core.models import (
     parse_ref,
 )
 from bot.core.text import valid
+from bot.core.workflow_words import SETTINGS, apply, write_actions
 from bot.http.reply import Reply
 from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability
 from bot.providers.xcode_cloud import logs
-from bot.providers.xcode_cloud.admin import SETTINGS, Version, newness
-from bot.providers.xcode_cloud.auth import LIFETIME_SECONDS, KeyAuth, ReadyToken, scope_line, signing_key
+from bot.providers.xcode_cloud.admin import Version, newness
+from bot.providers.xcode_cloud.auth import (
+    LIFETIME_SECONDS,
+    KeyAuth,
+    ReadyToken,
+    refusal_hint,
+    scope_line,
+    signing_key,
+)
 from bot.providers.xcode_cloud.client import PRODUCTS, REPOSITORIES, RUNS, WORKFLOWS, WORKFLOWS_LIFE
 from bot.providers.xcode_cloud.convert import ISSUE_KINDS, OUTCOMES, STATES, TRIGGERS, Source, state
-from bot.providers.xcode_cloud.errors import BURST_SECONDS, HOUR_SPENT_SECONDS, map_error, quota_of
+from bot.providers.xcode_cloud.errors import BURST_SECONDS, HOUR_SPENT_SECONDS, map_error, read_quota
 from bot.providers.xcode_cloud.logs import BadBundle, bundle_tail
 from bot.providers.xcode_cloud.options import XcodeCloudOptions
 from bot.providers.xcode_cloud.provider import XcodeCloud
@@ -72,7 +80,9 @@ from tests.bot.providers.cases.xcode_cloud import (
     RUN,
     TEST_JOB,
     branch,
+    changed,
     key,
+    made,
 )
 from tests.bot.providers.cases.xcode_cloud_token import CASE as TOKEN_CASE
 from tests.bot.providers.cases.xcode_cloud_token import SCOPE, TOKEN, token
@@ -423,7 +433,8 @@ def test_the_page_lists_every_line_of_a_scope() -> None:
 
 def test_the_page_names_every_option_and_every_setting_of_a_workflow() -> None:
     page = PAGE.read_text()
-    for name in (*XcodeCloudOptions.model_fields.keys() - {"workspaces"}, *SETTINGS, *XcodeCloud.start_options):
+    settings = [setting.name for setting in SETTINGS]
+    for name in (*XcodeCloudOptions.model_fields.keys() - {"workspaces"}, *settings, *XcodeCloud.start_options):
         assert f"`{name}`" in page, name
 
 
@@ -962,6 +973,30 @@ def test_apples_codes_are_explained_in_plain_words() -> None:
     assert map_error(reply(409)) is None
 
 
+@pytest.mark.parametrize(
+    ("claims", "late", "words"),
+    [
+        ({"iss": "i", "iat": 0, "exp": 1170}, 0, "Compare `key_id`, `issuer_id`"),
+        ({"iss": "i", "iat": 0, "exp": 1170}, -270, "300 seconds ahead of Apple's"),
+        ({"iss": "i", "iat": 0, "exp": 1170}, 4030, "4000 seconds behind Apple's"),
+        ({"sub": "user", "iat": 0, "exp": 1170}, 0, "Without `issuer_id` I sign as one person"),
+        ({"iss": "i", "iat": 0, "exp": 9_000_000, "scope": ["GET /v1/ciProducts"]}, 60, "`GET /v1/apps`"),
+        ({"iss": "i", "iat": 0, "exp": 90, "scope": ["GET /v1/ciProducts"]}, 91, "The ready-made token has ended"),
+        ({"exp": "soon"}, 0, "Compare `key_id`, `issuer_id`"),
+    ],
+)
+def test_a_refused_token_is_explained_from_its_own_claims(claims: dict[str, Any], late: int, words: str) -> None:
+    now = int(NOW.timestamp())
+    made = {
+        name: value + now if name in {"iat", "exp"} and isinstance(value, int) else value
+        for name, value in claims.items()
+    }
+    sent = jwt.encode(made, signing_key(PEM), algorithm="ES256")
+    hint = refusal_hint({f"Bearer {sent}", sent}, path="/v1/apps", server_time=NOW + timedelta(seconds=late))
+    assert words in hint
+    assert sent not in hint
+
+
 def test_a_429_with_quota_left_is_a_short_wait_and_without_a_long_one() -> None:
     rate = "user-hour-lim:3600;user-hour-rem:{};"
     short, long, bare = (
@@ -985,7 +1020,7 @@ def test_a_429_with_quota_left_is_a_short_wait_and_without_a_long_one() -> None:
     ],
 )
 def test_quota_is_read_from_the_header(header: str, left: int | None) -> None:
-    found = quota_of(httpx.Headers({"X-Rate-Limit": header}))
+    found = read_quota(httpx.Headers({"X-Rate-Limit": header}), NOW)
     assert (found.remaining if found is not None else None) == left
 
 
@@ -1100,13 +1135,18 @@ ADMIN_REFUSALS = {
     "yes or no": ({"name": "N", "enabled": "perhaps"}, "yes or no"),
     "an unknown repository": ({"name": "N", "repository": "a/b"}, "no repository"),
     "an unknown Xcode": ({"name": "N", "xcode": "9.9"}, "no Xcode called `9.9`"),
+    "an unknown device": (
+        {"name": "N", "actions": "test scheme=F device='Mac Pro'"},
+        "tests on no device called `Mac Pro`",
+    ),
 }
 
 
 @pytest.mark.parametrize("what", ADMIN_REFUSALS)
 async def test_settings_that_cannot_be_are_refused_in_words_and_nothing_is_made(what: str) -> None:
     settings, words = ADMIN_REFUSALS[what]
-    model = resource("ciWorkflows", CHECKS, {"repository": ("scmRepositories", "repo")}, name="Checks", actions=[])
+    relations = {"product": ("ciProducts", APP), "repository": ("scmRepositories", "repo")}
+    model = resource("ciWorkflows", CHECKS, relations, name="Checks", actions=[])
     primary = {"data": [resource("scmRepositories", "repo", ownerName="lumen", repositoryName="f")]}
     transport = Apple(
         account(
@@ -1114,14 +1154,67 @@ async def test_settings_that_cannot_be_are_refused_in_words_and_nothing_is_made(
                 f"/v1/ciWorkflows/{CHECKS}": {"data": model},
                 f"/v1/ciProducts/{APP}/primaryRepositories": primary,
                 "/v1/ciXcodeVersions": {"data": [resource("ciXcodeVersions", "x", version="26.1", name="Xcode 26.1")]},
-                "/v1/ciMacOsVersions": {"data": []},
+                "/v1/ciMacOsVersions": {"data": [resource("ciMacOsVersions", "m", name="macOS 26")]},
             }
         )
     )
     async with opened(CASE, transport) as provider:
         with pytest.raises(UsageError, match=words):
-            await provider.pipeline_admin().create(CHECKS, settings)
+            await made(provider, like=CHECKS, **settings)
     assert not [request for request in transport.asked if request.method != "GET"]
+
+
+async def test_what_apple_sends_and_we_do_not_know_is_sent_back_as_it_came() -> None:
+    action = {"name": "Test - iOS", "actionType": "TEST", "scheme": "F", "platform": "IOS", "isRequiredToPass": True}
+    odd = {"name": "Sing", "actionType": "SING", "voices": 4}
+    model = resource(
+        "ciWorkflows",
+        CHECKS,
+        {"product": ("ciProducts", APP)},
+        name="Checks",
+        actions=[{**action, "retries": 2}, odd],
+        branchStartCondition={"source": {"isAllMatch": True}, "autoCancel": True, "weather": "fair"},
+    )
+    path = f"/v1/ciWorkflows/{CHECKS}"
+    transport = Apple(account(**{path: {"data": model}, f"PATCH {path}": {"data": model}}))
+    async with opened(CASE, transport) as provider:
+        admin = provider.pipeline_admin()
+        old = await admin.definition(CHECKS)
+        lines = write_actions(old.actions).replace("scheme=F", "scheme=G")
+        first, second = lines.splitlines()
+        texts = {"branch": "main", "actions": first}
+        new = apply(old, texts, zone="UTC", is_new=False)
+        new = replace(new, actions=(*new.actions, old.actions[1]))
+        await admin.update(await admin.prepare(new, old), old)
+    (sent,) = [json.loads(request.content) for request in transport.asked if request.method == "PATCH"]
+    assert second.startswith("sing")
+    assert sent["data"]["attributes"] == {
+        "branchStartCondition": {
+            "source": {"isAllMatch": False, "patterns": [{"pattern": "main", "isPrefix": False}]},
+            "autoCancel": True,
+            "weather": "fair",
+        },
+        "actions": [
+            {
+                **action,
+                "scheme": "G",
+                "retries": 2,
+                "testConfiguration": {"kind": "USE_SCHEME_SETTINGS", "testDestinations": []},
+            },
+            odd,
+        ],
+    }
+
+
+async def test_a_change_that_changes_one_switch_sends_that_alone_and_reads_no_versions() -> None:
+    model = resource("ciWorkflows", CHECKS, {"product": ("ciProducts", APP)}, name="Checks", actions=[])
+    path = f"/v1/ciWorkflows/{CHECKS}"
+    transport = Apple(account(**{path: {"data": model}, f"PATCH {path}": {"data": model}}))
+    async with opened(CASE, transport) as provider:
+        await changed(provider, CHECKS, clean="yes", locked="no")
+    (sent,) = [json.loads(request.content) for request in transport.asked if request.method == "PATCH"]
+    assert sent == {"data": {"type": "ciWorkflows", "id": CHECKS, "attributes": {"clean": True}}}
+    assert not [request for request in transport.asked if "Versions" in request.url.path]
 
 
 async def test_a_deleted_workflow_is_forgotten() -> None:
@@ -1152,6 +1245,7 @@ async def test_a_workflow_whose_creation_was_not_answered_and_is_not_there_is_no
     def silent(request: httpx.Request) -> object:
         raise httpx.ReadTimeout("timed out")
 
+    relations["product"] = ("ciProducts", APP)
     model = {"data": resource("ciWorkflows", CHECKS, relations, name="Checks", actions=[])}
     transport = Apple(account(**{f"/v1/ciWorkflows/{CHECKS}": model, "POST /v1/ciWorkflows": silent}))
     refused = await failing(CASE, transport, lambda p: p.pipeline_admin().duplicate(CHECKS, "Twin"))
@@ -1162,7 +1256,8 @@ async def test_a_workflow_whose_creation_was_not_answered_and_is_not_there_is_no
 async def test_an_xcode_that_runs_on_no_macos_is_refused() -> None:
     latest = resource("ciXcodeVersions", "x", version="26.1", name="Xcode 26.1")
     latest["relationships"] = {"macOsVersions": {"data": []}}
-    model = resource("ciWorkflows", CHECKS, {"repository": ("scmRepositories", "repo")}, name="Checks", actions=[])
+    relations = {"product": ("ciProducts", APP), "repository": ("scmRepositories", "repo")}
+    model = resource("ciWorkflows", CHECKS, relations, name="Checks", actions=[])
     answers = {
         f"/v1/ciWorkflows/{CHECKS}": {"data": model},
         "/v1/ciXcodeVersions": {"data": [latest]},
@@ -1170,7 +1265,7 @@ async def test_an_xcode_that_runs_on_no_macos_is_refused() -> None:
     }
     async with opened(CASE, Apple(account(**answers))) as provider:
         with pytest.raises(UsageError, match="names no macOS version that runs Xcode"):
-            await provider.pipeline_admin().create(CHECKS, {"name": "N", "xcode": "26.1"})
+            await made(provider, like=CHECKS, name="N", xcode="26.1")
 
 
 async def test_a_test_in_an_unknown_state_shows_its_word() -> None:
@@ -1282,9 +1377,14 @@ OWN_ROUTES: dict[str, tuple[Callable[[Any, str], object], tuple[str, ...]]] = {
     ),
     "enable": (lambda p, id_: p.pipeline_admin().set_enabled(id_, enabled=True), ()),
     "rename": (lambda p, id_: p.pipeline_admin().rename(id_, "N"), ()),
-    "duplicate": (lambda p, id_: p.pipeline_admin().duplicate(id_, "N"), ()),
+    "duplicate": (lambda p, id_: p.pipeline_admin().duplicate(id_, "N"), ("/v1/ciWorkflows/{id}",)),
+    "definition": (lambda p, id_: p.pipeline_admin().definition(id_), ("/v1/ciWorkflows/{id}",)),
+    "product": (lambda p, id_: p.pipeline_admin().product(id_), ()),
+    "delete_product": (lambda p, id_: p.pipeline_admin().delete_product(id_), ("/v1/ciProducts/{id}",)),
+    "references": (lambda p, id_: p.pipeline_admin().references(id_), ()),
+    "pull_requests": (lambda p, id_: p.pipeline_admin().pull_requests(id_), ()),
+    "uploads": (lambda p, id_: p.uploads(CHECKS, id_), ("/v1/ciBuildRuns/{id}/builds",)),
     "delete": (lambda p, id_: p.pipeline_admin().delete(id_), ("/v1/ciWorkflows/{id}",)),
-    "choices": (lambda p, id_: p.pipeline_admin().choices(id_), ()),
 }
 LISTS = frozenset(
     {

@@ -1,14 +1,18 @@
 import asyncio
+import heapq
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from typing_extensions import override
 
 from bot.blocks.message import Message, section
+from bot.http.budget import BudgetState
 from bot.http.transport import Network
 from bot.slack import sender as module
 from bot.slack.installs import NotInstalled
@@ -260,30 +264,35 @@ async def test_no_post_waits_for_an_edit(sender: Sender, slack: LocalSlack, time
 
 
 async def test_a_workspace_s_limit_is_learned_from_its_refusals(timer: Timer) -> None:
-    limiter = module._Limiter()
+    limiter = module.Limiter(timer)
     for _call in range(300):
-        assert limiter.wait(timer.now) == 0
-        limiter.calls.append(timer.now)
-    limiter.refused(timer.now, 30)
-    assert limiter.wait(timer.now) == 60
-    assert limiter.wait(timer.now + 59) == pytest.approx(1)
-    assert limiter.wait(timer.now + 60) == 0
+        assert limiter.wait() == 0
+        limiter.spend()
+    limiter.refused(30)
+    assert limiter.wait() == 60
+    timer.now += 59
+    assert limiter.wait() == pytest.approx(1)
+    timer.now += 1
+    assert limiter.wait() == 0
     assert limiter.a_minute == 299
-    limiter.wait(timer.now + 301)
+    timer.now += 241
+    limiter.wait()
     assert limiter.a_minute == pytest.approx(299 * 1.25)
 
 
 async def test_a_refusal_below_what_one_channel_is_allowed_teaches_nothing_about_the_workspace(timer: Timer) -> None:
-    limiter = module._Limiter()
-    limiter.calls.extend([timer.now] * 5)
-    limiter.refused(timer.now, 30)
-    assert limiter.wait(timer.now) == 0
+    limiter = module.Limiter(timer)
+    limiter.spend(5)
+    limiter.refused(30)
+    assert limiter.wait() == 0
 
 
 async def test_posts_to_many_channels_keep_a_learned_limit(sender: Sender, slack: LocalSlack, timer: Timer) -> None:
-    limiter = sender._limiters.setdefault((TEAM, "chat.postMessage"), module._Limiter())
-    limiter.calls.extend([timer.now - 50] * 100)
-    limiter.a_minute, limiter.eased_at = 100, timer.now
+    limiter = sender.limiter(TEAM, "chat.postMessage")
+    timer.now -= 50
+    limiter.spend(100)
+    timer.now += 50
+    limiter.learn([BudgetState(a_minute=100)])
     await sender.post(TEAM, slack.ios, HELLO)
     assert timer.slept == [10.0]
 
@@ -456,3 +465,48 @@ async def test_a_history_with_odd_members_is_searched_all_the_same(network: Netw
         when = datetime(2026, 8, 1, tzinfo=UTC)
         assert await sender.find(TEAM, "C1", "n1", when) == SearchResult(ts="5.0")
         assert await sender.find(TEAM, "C1", "n1", when) == SearchResult(ts=None, is_certain=False)
+
+
+# a flood
+
+
+class AllowingSender(Sender):
+    """A sender to a Slack that takes a number of posts a minute of a workspace, and refuses the others."""
+
+    def __init__(self, timer: Timer, *, allowed: int) -> None:
+        super().__init__(token, session=cast("Any", None), api_url="http://slack", sleep=timer.sleep, timer=timer)
+        self.allowed = allowed
+        self.taken: list[float] = []
+        self.refusals = 0
+        self._seconds = timer
+
+    @override
+    async def _call_once(
+        self, team: str, method: str, arguments: Mapping[str, object]
+    ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        recent = [at for at in self.taken[-self.allowed :] if at > self._seconds() - 60]
+        if len(recent) >= self.allowed:
+            self.refusals += 1
+            raise SlackLimited(min(recent) + 60 - self._seconds())
+        self.taken.append(self._seconds())
+        return {"channel": arguments["channel"], "ts": "1.0"}, {}
+
+
+async def test_2000_ends_in_a_workspace_that_takes_300_posts_a_minute_all_arrive_with_few_refusals(
+    timer: Timer,
+) -> None:
+    sender = AllowingSender(timer, allowed=300)
+    due = [(timer.now, number) for number in range(2000)]
+    heapq.heapify(due)
+    began = timer.now
+    while due:
+        at, number = heapq.heappop(due)
+        timer.now = max(timer.now, at)
+        try:
+            await sender.post(TEAM, f"C{number % 400}", HELLO)
+        except SlackLimited as exc:
+            heapq.heappush(due, (timer.now + exc.retry_after, number))
+    assert len(sender.taken) == 2000
+    assert sender.refusals <= 10
+    assert timer.now - began < 12 * 60
+    assert list(sender.budgets()) == [f"slack:{TEAM}:chat.postMessage"]

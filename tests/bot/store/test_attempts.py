@@ -144,10 +144,40 @@ def test_the_first_time_reported_of_an_end_stays() -> None:
     assert step(replace(whole, completed_at=nearly), known(whole)) is None
 
 
-def test_a_restarted_build_is_in_a_new_attempt_even_if_it_still_looks_ended() -> None:
-    assert restart(ended(), known(ended(commit="abc1234"), attempt_no=3)) == Step(
-        build=ended(commit="abc1234"), attempt_no=4, reopened=True
-    )
+@pytest.mark.parametrize(
+    ("build", "before", "attempt_no", "attempt"),
+    [
+        (ended(), known(ended(), attempt_no=3), 4, None),
+        (running(), None, 4, None),
+        (running(attempt=5), None, 5, 5),
+        (running(attempt=1), known(ended(attempt=1), attempt_no=3), 4, None),
+        (running(attempt=2), known(ended(attempt=1), attempt_no=3), 4, 2),
+    ],
+)
+def test_a_restarted_build_is_in_a_new_attempt_whatever_its_system_shows(
+    build: Build, before: PreviousState | None, attempt_no: int, attempt: int | None
+) -> None:
+    taken = restart(build, before, after_attempt=3)
+    assert taken is not None
+    assert (taken.attempt_no, taken.build.attempt, taken.reopened) == (attempt_no, attempt, True)
+
+
+def test_an_attempt_that_a_system_counts_after_it_answered_is_counted_once() -> None:
+    taken = restart(ended(attempt=1), known(ended(attempt=1)), after_attempt=1)
+    assert taken is not None
+    counted = step(running(attempt=2), known(taken.build, attempt_no=2, is_ended=False))
+    assert counted is not None
+    assert (counted.attempt_no, counted.build.attempt) == (2, 2)
+
+
+def test_a_restart_that_a_poll_has_seen_already_is_no_second_one() -> None:
+    assert restart(running(), known(running(), attempt_no=2, is_ended=False), after_attempt=1) is None
+
+
+def test_a_fork_and_a_label_last_where_a_list_leaves_them_out() -> None:
+    taken = step(running(raw_state="half"), known(running(from_fork=True, label="20260815.3"), is_ended=False))
+    assert taken is not None
+    assert (taken.build.from_fork, taken.build.label) == (True, "20260815.3")
 
 
 def test_builds_come_back_as_they_were_and_equal_ones_are_equal_text() -> None:

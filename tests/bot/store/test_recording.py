@@ -536,7 +536,8 @@ async def test_a_retried_build_is_in_a_new_attempt_before_its_system_shows_it(st
         notifications=[notification(event="started")],
         watches=[watch()],
         now=NOW,
-        reopened=True,
+        before=ended(conclusion=Conclusion.FAILED),
+        after_attempt=1,
     )
     assert (row.attempt_no, row.completed) == (2, False)
     assert await record_told(store, [ended(conclusion=Conclusion.FAILED)], now=NOW) == []

@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bot.core.models import Approval, Build, Conclusion, Pipeline
+from bot.notifications.notification import Extra
 from bot.store import Store
-from bot.store.states import NoteKind
+from bot.store.rows import NewNotification
+from bot.store.states import NoteKind, NotificationEvent
 from commands.core.context import Source
-from tests.commands.fakes import ADMIN, CHANNEL, TEAM, USER, FakeProvider
+from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider
 from tests.commands.reading import Linked, Recorded, Say, first, post_card
 
 TS = "1700000000.000100"
@@ -113,6 +115,45 @@ async def test_a_rebuild_says_on_the_old_card_what_replaced_it(
     ((kind, user, text),) = await notes(store, build)
     assert (kind, user) == (NoteKind.REPLACED, USER)
     assert text.startswith("rebuilt it as #")
+    (row,) = await store.cards.notes(build.key, 1, TEAM)
+    (new,) = [other for other in works.history["p-app"] if other.id != build.id]
+    assert row.url == (new.web_url or "")
+
+
+async def test_a_decision_closes_the_card_where_no_other_step_of_it_is_open(
+    say: Say, store: Store, works: FakeProvider, app: Pipeline, carded: Carded
+) -> None:
+    build = works.running(app, 5, waiting=True)
+    steps = [
+        Approval(id=name, build="b5", pipeline="p-app", name=name, can_reject=True) for name in ("one", "two", "three")
+    ]
+    works.open_approvals["b5"] = tuple(steps)
+    await carded(build)
+    shown = {1: ("one", "two"), 2: ("three",)}
+    for turn, ids in shown.items():
+        row = NewNotification(
+            team=TEAM,
+            channel=CHANNEL,
+            connection=build.connection,
+            pipeline=build.pipeline,
+            build=build.id,
+            attempt_no=1,
+            event=NotificationEvent.BLOCKED,
+            turn=turn,
+            extra=Extra(steps=ids).as_json(),
+            due_at=NOW,
+            created_at=NOW,
+        )
+        await store.notifications.add([row])
+
+    async def closed() -> list[int]:
+        rows = await store.notifications.of_build(build.key)
+        return [row.turn for row in rows if row.event == NotificationEvent.BLOCKED and Extra.of(row.extra).text]
+
+    for step, turns in (("one", []), ("three", [2]), ("two", [1, 2])):
+        await say(f"approve app#5 --step {step}", source=Source.BUTTON, message=TS, user=ADMIN)
+        works.open_approvals["b5"] = tuple(left for left in works.open_approvals["b5"] if left.id != step)
+        assert await closed() == turns
 
 
 async def test_a_decision_stands_on_the_card_and_nowhere_else(

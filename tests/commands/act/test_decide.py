@@ -108,36 +108,6 @@ async def test_erasing_asks_first_and_then_erases_that_build(
     assert len(works.acts) == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "button", "act"),
-    [
-        ("workflow disable app", "Disable", ("disable", "p-app", {"enabled": False})),
-        ("workflow enable app", "Enable", ("enable", "p-app", {"enabled": True})),
-        ('workflow rename app "Ana\'s app"', "Rename", ("rename", "p-app", {"name": "Ana's app"})),
-        ("workflow duplicate app beta", "Duplicate", ("duplicate", "p-app", "beta")),
-        ("workflow create app new K='a b'", "Create", ("create", "p-app", {"name": "new", "K": "a b"})),
-        ("workflow delete app", "Delete", ("delete", "p-app", None)),
-    ],
-)
-async def test_workflows_are_administered_after_a_question(
-    say: Say, works: FakeProvider, words: str, button: str, act: tuple[str, str, object]
-) -> None:
-    asked = await say(words, user=ADMIN)
-    assert works.acts == []
-    done = await say(buttons(asked)[button], user=ADMIN, source=Source.BUTTON)
-    assert done.answer.public, first(done)
-    assert works.acts == [act]
-
-
-@pytest.mark.parametrize("words", ["workflow", "workflow fly app", "workflow rename app", "workflow enable"])
-async def test_workflow_words_that_make_no_sense_are_refused(say: Say, words: str) -> None:
-    assert (await say(words, user=ADMIN)).outcome == "refused"
-
-
-async def test_the_choices_of_a_workflow_are_shown(say: Say) -> None:
-    assert "16.2, 16.1" in first(await say("workflow choices app", user=ADMIN))
-
-
 async def test_erasing_the_page_of_a_job_erases_that_job_only(
     say: Say, works: FakeProvider, app: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,13 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from bot.core.models import Parameter, ParameterType, Pipeline
+from bot.core.tracing import traced
+from bot.notifications.notification import Extra
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from commands.act.presets import presets_of, save_preset
 from commands.core.context import Context, Source
 from commands.core.grammar import Target
 from commands.core.resolve import resolve_pipeline
-from tests.commands.fakes import ADMIN, EVERYTHING, TEAM, USER, FakeProvider
+from tests.commands.fakes import ADMIN, CHANNEL, EVERYTHING, NOW, TEAM, USER, FakeProvider
 from tests.commands.reading import Say, first, said
 
 
@@ -108,3 +110,10 @@ async def test_the_form_opens_where_it_can(say: Say) -> None:
 async def test_one_pipeline_follows_another_workspace_never(say: Say, works: FakeProvider) -> None:
     assert (await say("run works:app", team="T2", user=ADMIN)).outcome == "failed"
     assert works.acts == []
+
+
+async def test_the_card_of_a_started_build_carries_the_trace_of_the_request(say: Say, store: Store) -> None:
+    with traced("d7"):
+        await say("run app@main")
+    (card,) = [row for row in await store.notifications.in_channel(TEAM, CHANNEL, NOW) if row.event == "started"]
+    assert Extra.of(card.extra).trace == "d7"

@@ -310,3 +310,12 @@ async def test_typed_options_stand_in_their_fields_and_can_be_taken_back(
     assert "no KEY=VALUE" in errors["o:input."]
     await modal.submit({"p:NEEDED": "x", "o:input.": "env=test", "o:clean": []})
     assert works.acts[0][2].options == {"branch": "main", "input.env": "test"}
+
+
+async def test_a_system_without_parameters_is_not_asked_for_any(
+    modal: Modal, works: FakeProvider, app: Pipeline
+) -> None:
+    works.takes_parameters = False  # type: ignore[misc]
+    works.capabilities -= {Capability.PARAMETERS}
+    await modal.open("run app@main --form")
+    assert "extra" not in modal.fields()

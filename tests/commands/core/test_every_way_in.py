@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.models import Approval, Build, Conclusion, Pipeline
 from bot.store import Store
-from bot.store.rows import AuditRow
+from bot.store.rows import AuditRow, NewHold
 from commands.act import cancel, decision, erase, rebuild, retry, run
 from commands.core.context import Access, Context, Role, Services, Source
 from commands.core.executor import Handled, Outcome, execute
@@ -18,7 +18,7 @@ from commands.core.memory import keep_for_undo
 from commands.core.registry import Command, Registry, anyone
 from commands.follow import digest, quiet, schedule, subscribe, unsubscribe
 from commands.registry import REGISTRY
-from commands.setup import connect, disconnect, link, unlink, workflow
+from commands.setup import connect, disconnect, link, product, unlink, workflow
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.modals import HEADERS
 from tests.commands.reading import Linked, Recorded, first
@@ -42,9 +42,16 @@ TYPED: dict[str, str] = {
     "connect": "connect buildkite",
     "disconnect": "disconnect works --yes",
     "audit": "audit",
+    "feeds": "feeds new",
+    "export": "export",
+    "import": "import --apply 0123456789abcdef",
     "workflow": "workflow disable app --yes",
+    "product": "product delete Works --confirm Works",
     "mute": "mute 1h",
     "unmute": "unmute",
+    "chains": "chains remove 1",
+    "hold": "hold app",
+    "release": "release app --steal --yes",
     "claim": "claim app#2",
     "unclaim": "unclaim app#2",
 }
@@ -91,6 +98,11 @@ async def setup(
     await recorded(build, waits)
     works.open_approvals[waits.id] = (
         Approval(id="g1", build=waits.id, pipeline=app.id, name="Production", can_reject=True),
+    )
+    await store.holds.take(
+        NewHold(
+            team=TEAM, connection=works.connection, pipeline=app.id, environment="elsewhere", user=USER, made_at=NOW
+        )
     )
     return Setup(services=services, works=works, store=store, context_of=context_of)
 
@@ -171,7 +183,8 @@ SUBMITTED: dict[str, Callable[[Pipeline, Build, Build], object]] = {
     "unlink": lambda app, build, waits: unlink.Args(target=_target(app), confirmed=True),
     "connect": lambda app, build, waits: connect.Args(kind="buildkite", name="bk", settings={"token": "x"}),
     "disconnect": lambda app, build, waits: disconnect.Args(name="works", confirmed=True),
-    "workflow": lambda app, build, waits: workflow.Args(act=workflow.Act.DELETE, target=_target(app), confirmed=True),
+    "workflow": lambda app, build, waits: workflow.Args(act=workflow.Act.DELETE, target=_target(app), confirm="App"),
+    "product": lambda app, build, waits: product.Args(act=product.Act.DELETE, name="Works", confirm="Works"),
 }
 
 

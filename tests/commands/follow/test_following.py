@@ -75,6 +75,13 @@ async def test_filters_are_changed_one_by_one_and_said_in_words(say: Say, linked
     for part in ("failures", "release/*", "warnings:1", "U2"):
         assert part in filters
     await say("subscribe app edges --preview")
+    kept = filters
+    await say("subscribe app --escalate 30m <@U2|bo> --thread branch")
+    changed = (await store.links.of_channel(TEAM, CHANNEL))[0].filters
+    assert changed == f"{kept} --thread branch --escalate 30m,U2"
+    await say("subscribe app --escalate off --thread build")
+    assert (await store.links.of_channel(TEAM, CHANNEL))[0].filters == f"{kept} --thread build"
+    await store.links.update((await store.links.of_channel(TEAM, CHANNEL))[0].id, filters=kept)
     assert (await store.links.of_channel(TEAM, CHANNEL))[0].filters == filters
 
 
@@ -90,7 +97,14 @@ async def test_unsubscribing_keeps_the_link(say: Say, works: FakeProvider, linke
 
 
 @pytest.mark.parametrize(
-    "words", ["subscribe app --on nonsense", "subscribe app web all", "subscribe app --min-delta x"]
+    "words",
+    [
+        "subscribe app --on nonsense",
+        "subscribe app web all",
+        "subscribe app --min-delta x",
+        "subscribe app --escalate soon",
+        "follow app --thread branch",
+    ],
 )
 async def test_filters_that_make_no_sense_are_refused(say: Say, linked: Linked, words: str) -> None:
     await linked()

@@ -9,7 +9,7 @@ from bot.core.models import Build, Conclusion, Pipeline, Trigger
 from bot.notifications.filters import EVENTS, PRESETS, read_filter
 from bot.store import Store
 from bot.store.rows import LinkRow
-from commands.follow.subscribe_form import CHANGE_WORDS, PRESET_WORDS, RESULT_WORDS, TRIGGER_WORDS
+from commands.follow.subscribe_form import CHANGE_WORDS, PRESET_WORDS, RESULT_WORDS, SIGNAL_WORDS, TRIGGER_WORDS
 from tests.commands.fakes import CHANNEL, NOW, TEAM, FakeProvider
 from tests.commands.modals import Modal
 
@@ -49,7 +49,7 @@ async def filter_of_link(store: Store) -> str:
 
 
 def test_every_event_preset_and_trigger_has_its_words() -> None:
-    assert {*RESULT_WORDS, *CHANGE_WORDS} == set(EVENTS)
+    assert {*RESULT_WORDS, *CHANGE_WORDS, *SIGNAL_WORDS} == set(EVENTS)
     assert set(PRESET_WORDS) == {*PRESETS, "chosen"}
     assert set(TRIGGER_WORDS) == set(Trigger) - {Trigger.UNKNOWN}
 
@@ -94,6 +94,26 @@ async def test_events_can_be_ticked_one_by_one(modal: Modal, store: Store, link:
     assert "Would have posted *1 time*" in modal.text
     assert await modal.submit() == {}
     assert await filter_of_link(store) == "--on fixed"
+
+
+async def test_red_branches_have_a_thread_and_an_escalation_as_chosen(
+    modal: Modal, store: Store, linked: Linked, week: list[Build]
+) -> None:
+    await linked(filters="--on all")
+    await modal.open("subscribe app")
+    assert (modal.value("thread"), modal.value("escalate")) == ("preset", "off")
+    assert await modal.submit({"thread": "branch", "escalate": "30m"}) == {}
+    assert await filter_of_link(store) == "--on all --thread branch --escalate 30m"
+
+
+async def test_somebody_to_call_who_was_typed_stays(
+    modal: Modal, store: Store, linked: Linked, week: list[Build]
+) -> None:
+    await linked(filters="--on edges --escalate 45m,U2 --thread build")
+    await modal.open("subscribe app")
+    assert modal.value("escalate") == "45m,U2"
+    assert await modal.submit() == {}
+    assert await filter_of_link(store) == "--on edges --thread build --escalate 45m,U2"
 
 
 async def test_saving_keeps_what_the_form_does_not_show(

@@ -183,6 +183,7 @@ CALLS: Mapping[str, Call] = {
     "retry_job_stageless": lambda p: p.retry(FERRY, "482", job=record(3)),
     "retry_job_missing": lambda p: p.retry(FERRY, "482", job=record(99)),
     "jobs": lambda p: p.jobs(FERRY, "482"),
+    "jobs_all_attempts": lambda p: p.jobs(FERRY, "482", all_attempts=True),
     "jobs_running": lambda p: p.jobs(FERRY, "484"),
     "jobs_timed_out": lambda p: p.jobs(FERRY, "484"),
     "jobs_none": lambda p: p.jobs(FERRY, "482"),

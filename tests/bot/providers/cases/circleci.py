@@ -237,6 +237,7 @@ CALLS: Mapping[str, Call] = {
     "retry_timeout": lambda p: p.retry(FERRY, build_id(41)),
     "retry_timeout_unseen": lambda p: p.retry(FERRY, build_id(41)),
     "jobs": lambda p: p.jobs(FERRY, build_id(41)),
+    "jobs_all_attempts": lambda p: p.jobs(FERRY, build_id(41), all_attempts=True),
     "log": lambda p: p.log(JOB),
     "log_green": lambda p: p.log(JOB, 60),
     "log_as_text": lambda p: p.log(JOB, 40),

@@ -230,6 +230,7 @@ CALLS: Mapping[str, Call] = {
     "erase": lambda p: p.erase(BUILD, "9041"),
     "erase_running": lambda p: p.erase(BUILD, "9041"),
     "jobs": lambda p: p.jobs(BUILD, "9041"),
+    "jobs_all_attempts": lambda p: p.jobs(BUILD, "9041", all_attempts=True),
     "log": lambda p: p.log(JOB),
     "log_cut": lambda p: p.log(JOB, 64),
     "log_missing": lambda p: p.log(JOB),

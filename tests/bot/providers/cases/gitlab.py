@@ -166,6 +166,7 @@ CALLS: dict[str, Call] = {
     "erase_partly": lambda p: p.erase(PROJECT, BUILD),
     "erase_job": lambda p: p.erase_job(PROJECT, "6003"),
     "jobs": lambda p: p.jobs(PROJECT, BUILD),
+    "jobs_all_attempts": lambda p: p.jobs(PROJECT, BUILD, all_attempts=True),
     "jobs_new_server": lambda p: p.jobs(PROJECT, BUILD),
     "log": lambda p: p.log(JOB),
     "log_stamped": lambda p: p.log(JOB),

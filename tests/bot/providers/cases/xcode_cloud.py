@@ -1,6 +1,7 @@
 """Xcode Cloud in the common tests."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -25,6 +26,8 @@ from bot.core.models import (
     Watched,
     WebhookEvent,
 )
+from bot.core.workflow_words import apply
+from bot.core.workflows import WorkflowDefinition
 from tests.bot.providers.case import CONNECTION, Answer, Case, Endless, Foreign, JobPage, Sample
 
 PEM = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -202,6 +205,31 @@ RUNS_BY_REF: Mapping[str, tuple[Any, tuple[dict[str, object], ...]]] = {
     ),
     "tag": (a_run_of(relations=SOURCE), (included("scmGitReferences", "ref", name="v2.4", kind="TAG"),)),
 }
+
+
+async def made(provider: Any, *, like: str | None = None, product: str | None = None, **texts: str) -> Pipeline:
+    """Make a workflow with settings as they are typed."""
+    admin = provider.pipeline_admin()
+    draft = await admin.draft(product=product, like=like)
+    created: Pipeline = await admin.create(await admin.prepare(apply(draft, texts, zone="UTC", is_new=True), None))
+    return created
+
+
+async def changed(provider: Any, pipeline: str, **texts: str) -> Pipeline:
+    """Change settings of a workflow as they are typed."""
+    admin = provider.pipeline_admin()
+    old = await admin.definition(pipeline)
+    new = await admin.prepare(apply(old, texts, zone="UTC", is_new=False), old)
+    updated: Pipeline = await admin.update(new, old)
+    return updated
+
+
+async def definition(provider: Any, pipeline: str) -> WorkflowDefinition:
+    """Return a workflow's definition without what only the provider reads."""
+    read: WorkflowDefinition = await provider.pipeline_admin().definition(pipeline)
+    return replace(read, origin=None)
+
+
 ACTION_PAGES = tuple(
     f"https://appstoreconnect.apple.com/teams/0f9e8d7c-6b5a-4c3d-9e2f-1a0b9c8d7e6f/apps/1560012345/ci/builds/{RUN}{rest}"
     for rest in ("", "/summary", f"/actions/{TEST_ACTION}", f"/{TEST_ACTION}/logs#line")
@@ -271,24 +299,50 @@ CASE = Case(
         "pipeline_admin_rename_taken": lambda p: p.pipeline_admin().rename(NIGHTLY, "checks"),
         "pipeline_admin_duplicate": lambda p: p.pipeline_admin().duplicate(CHECKS, "Checks on a beta"),
         "pipeline_admin_duplicate_unanswered": lambda p: p.pipeline_admin().duplicate(CHECKS, "Checks on a beta"),
-        "pipeline_admin_create": lambda p: p.pipeline_admin().create(
-            CHECKS,
-            {
-                "name": "Kit on 26",
-                "description": "The kit alone",
-                "product": "FernwehKit",
-                "repository": "lumen-garden/fernweh-kit",
-                "xcode": "26.1",
-                "project": "Kit.xcodeproj",
-                "clean": "yes",
-                "enabled": "yes",
-            },
+        "pipeline_admin_create": lambda p: made(
+            p,
+            like=CHECKS,
+            product="FernwehKit",
+            name="Kit on 26",
+            description="The kit alone",
+            repository="lumen-garden/fernweh-kit",
+            xcode="26.1",
+            project="Kit.xcodeproj",
+            clean="yes",
+            enabled="yes",
         ),
-        "pipeline_admin_create_misfit": lambda p: p.pipeline_admin().create(
-            CHECKS, {"name": "Old system", "xcode": "26.1", "macos": "14.6"}
+        "pipeline_admin_create_from_nothing": lambda p: made(
+            p,
+            product="FernwehKit",
+            name="Smoke",
+            container="Kit.xcodeproj",
+            tag="v*",
+            schedule="weekly mon,thu 7:30 Europe/Berlin on main",
+            manual_branch="off",
+            actions="test scheme=Kit device='iPhone 17'\narchive scheme=Kit audience=internal required=no",
+        ),
+        "pipeline_admin_create_misfit": lambda p: made(p, like=CHECKS, name="Old system", xcode="26.1", macos="14.6"),
+        "pipeline_admin_definition": lambda p: definition(p, CHECKS),
+        "pipeline_admin_update": lambda p: changed(
+            p, CHECKS, clean="yes", branch="off", pull_request="any -> main, release/*", xcode="26.1"
+        ),
+        "pipeline_admin_update_actions": lambda p: changed(
+            p, CHECKS, actions="test name='Test - iOS' plan=Smoke required=no\nbuild scheme=Fernweh platform=macos"
         ),
         "pipeline_admin_delete": lambda p: p.pipeline_admin().delete(NIGHTLY),
-        "pipeline_admin_choices": lambda p: p.pipeline_admin().choices(CHECKS),
+        "pipeline_admin_environments": lambda p: p.pipeline_admin().environments(product="Fernweh", xcode="16.4"),
+        "pipeline_admin_products": lambda p: p.pipeline_admin().products(),
+        "pipeline_admin_product": lambda p: p.pipeline_admin().product("fernwehkit"),
+        "pipeline_admin_product_missing": lambda p: p.pipeline_admin().product("Wanderlust"),
+        "pipeline_admin_product_deleted": lambda p: p.pipeline_admin().delete_product(APP),
+        "pipeline_admin_source_providers": lambda p: p.pipeline_admin().source_providers(),
+        "pipeline_admin_repositories": lambda p: p.pipeline_admin().repositories(),
+        "pipeline_admin_repositories_of_a_provider": lambda p: p.pipeline_admin().repositories("GitHub"),
+        "pipeline_admin_references": lambda p: p.pipeline_admin().references("lumen-garden/fernweh"),
+        "pipeline_admin_pull_requests": lambda p: p.pipeline_admin().pull_requests("lumen-garden/fernweh"),
+        "uploads": lambda p: p.uploads(CHECKS, RUN),
+        "uploads_without_any": lambda p: p.uploads(CHECKS, RUN),
+        "uploads_of_a_key_that_reads_no_app": lambda p: p.uploads(CHECKS, RUN),
     },
     unknown_state=unknown_state,
     endless={
@@ -350,5 +404,7 @@ CASE = Case(
         "/v1/ciWorkflows/{id}": "deleting a workflow is documented; the cut description leaves it out",
         "/v1/ciXcodeVersions": "documented; the cut description leaves it out",
         "/v1/ciMacOsVersions": "documented; the cut description leaves it out",
+        "/v1/ciProducts/{id}": "deleting a product is documented; the cut description leaves it out",
+        "/v1/builds": "documented; the cut description leaves it out",
     },
 )

@@ -1,14 +1,14 @@
 """What approvals need beyond a role, who has approved what; exceptions of quiet hours, and mutes of a person.
 
-Revision ID: 0008
-Revises: 0005
+Revision ID: 0010
+Revises: 0009
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0005"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
