@@ -61,7 +61,7 @@ image: ## build the container image
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header
 lock: $(VENV)/.ready ## write the lock files again after a change of pyproject.toml
 	$(LOCK) --group dev pyproject.toml -o requirements.lock
-	$(LOCK) -c requirements.lock --extra postgres pyproject.toml -o deploy/runtime.lock
+	$(LOCK) -c requirements.lock --extra mcp --extra postgres pyproject.toml -o deploy/runtime.lock
 	$(LOCK) -c requirements.lock --group build -o deploy/build.lock
 
 bench: setup ## measure speed and size against floors of the same run

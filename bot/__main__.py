@@ -1,4 +1,4 @@
-"""The `buildbell` command: serve, demo, doctor, migrate, manifest, ask."""
+"""The `buildbell` command: serve, demo, doctor, migrate, manifest, ask, mcp."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from bot import logs
-from bot.app import App, introduced, opened, read_connections, serve
+from bot.app import App, introduced, mcp_server, opened, read_connections, serve
 from bot.blocks.plain import as_text
 from bot.core import clock
 from bot.core.errors import BotError
@@ -20,6 +20,7 @@ from bot.manifest import manifest
 from bot.security.vault import Vault, new_key
 from bot.settings import Settings
 from bot.store import Store
+from commands.core.checkup import Level, verdict
 from commands.core.context import Context, Source
 from commands.core.executor import execute
 
@@ -214,8 +215,31 @@ def doctor_command(
             return 0
         findings = await examine(settings)
         for finding in findings:
-            out.print(f"{'ok ' if finding.fine else 'NO '} {finding.what}: {finding.message}", markup=False)
-        return 0 if all(finding.fine for finding in findings) else 1
+            out.print(finding.line, markup=False)
+        out.print(verdict(findings), markup=False)
+        return 1 if any(finding.level is Level.PROBLEM for finding in findings) else 0
+
+    _run(work())
+
+
+@cli.command("mcp")
+def mcp_command() -> None:
+    """Serve a program over stdin and stdout (Model Context Protocol), as the person whose token BUILDBELL_TOKEN is."""
+    settings = _checked()
+    logs.set_up("WARNING", settings.log_format)
+
+    async def work() -> int:
+        if not settings.mcp_enabled:
+            err.print(
+                "The Model Context Protocol is switched off: set `enabled = true` in `[mcp]`.",
+                style="red",
+                markup=False,
+            )
+            return 2
+        async with opened(settings, migrate=settings.database_url.startswith("sqlite")) as app:
+            await introduced(app)
+            await mcp_server().serve_stdio(app.mcp_calls, settings.personal_token.get_secret_value())
+        return 0
 
     _run(work())
 

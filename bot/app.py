@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import importlib
 import itertools
 import logging
 import os
@@ -13,13 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from bot.blocks.message import Message
 from bot.blocks.notification import delivery_problem
-from bot.blocks.welcome import welcome
 from bot.connections import Connections, read_options
 from bot.core import clock
 from bot.core.backlog import Backlog
@@ -28,6 +30,7 @@ from bot.http.budget import Purpose
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
 from bot.monitoring.budgets import SharedBudgets
+from bot.monitoring.credentials import Credentials
 from bot.monitoring.poller import Pace, Poller
 from bot.monitoring.stopwatch import Stopwatch
 from bot.notifications.cards import Cards
@@ -53,14 +56,19 @@ from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
 from commands.chained import ChainedCommands
+from commands.core import first_steps
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
 from commands.followed_logs import FollowedLogs
+from commands.mcp.calls import Calls
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
 from commands.slack.app import AT_ONCE, BESIDE_ACKS, SlackApp
 from commands.slack.events import SlackEvents
 from commands.slack.home import TURN
+
+if TYPE_CHECKING:  # needs the extra `mcp`, and is dear
+    from commands.mcp.server import HttpEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +157,17 @@ class Metrics:
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 
+def mcp_server() -> ModuleType:
+    """Return `commands.mcp.server`, imported on first use. Raises UsageError where its packages are not installed."""
+    try:
+        return importlib.import_module("commands.mcp.server")
+    except ModuleNotFoundError as exc:
+        raise UsageError(
+            f"`[mcp] enabled` needs packages that are not installed ({exc.name}).",
+            hint='Install them: pip install "buildbell[mcp]".',
+        ) from exc
+
+
 def read_connections(settings: Settings) -> dict[str, tuple[str, Options]]:
     """Return the configured connections' options. Raises UsageError listing every problem of every connection."""
     connections, problems = _connections_and_problems(settings)
@@ -199,6 +218,7 @@ class App:
             clock=now,
             teams=installs.teams,
             configured=read_connections(settings),
+            allow_private=settings.internal_addresses,
         )
         owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self.cards = Cards(
@@ -255,6 +275,8 @@ class App:
             command=settings.command,
             public_url=settings.public_url,
             can_seal=vault.can_seal,
+            has_mcp=settings.mcp_enabled,
+            internal_addresses=settings.internal_addresses,
             wake_outbox=self.outbox.wake,
             release_held=self.outbox.release,
             wake_poller=self.poller.wake,
@@ -296,6 +318,17 @@ class App:
                     ESCALATE_SECONDS,
                     Escalations(store, clock=now, wake_outbox=self.outbox.wake).tick,
                 ),
+                "credentials": (
+                    PRUNE_SECONDS,
+                    Credentials(
+                        store,
+                        names=self.connections.names,
+                        provider_of=self.connections.by_name,
+                        keepers=self._keepers,
+                        post=self._post_quietly,
+                        clock=now,
+                    ).tick,
+                ),
                 "scheduled": (
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
@@ -308,6 +341,8 @@ class App:
             }
         )
         self.webhooks = WebhookQueue(self._request_polls)
+        self.mcp_calls = Calls(self.services, self.slack_app.deliver)
+        self._mcp = self._mcp_endpoint() if settings.mcp_enabled else None
         dependencies = self._web_dependencies()
         self.web = web_app(dependencies)
         self.health = health_app(dependencies)
@@ -342,6 +377,7 @@ class App:
             feeds=Feeds(
                 self.store, sees=lambda team, name: self.connections.get(team, name) is not None, clock=self._now
             ),
+            mcp=self._mcp,
         )
 
     async def _take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Ack:
@@ -367,6 +403,10 @@ class App:
         oldest = await self.store.notifications.oldest_due(now)
         self.metrics.outbox_age.set((now - oldest) / timedelta(seconds=1) if oldest else 0.0)
         self.metrics.inbox_open.set(await self.store.inbox.count_open())
+
+    def _mcp_endpoint(self) -> "HttpEndpoint":
+        endpoint: HttpEndpoint = mcp_server().HttpEndpoint(self.mcp_calls)
+        return endpoint
 
     async def _dispatch(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Ack:
         team, enterprise = body.get("team") or {}, body.get("enterprise") or {}  # objects: the web has looked
@@ -394,7 +434,7 @@ class App:
         row = await self.store.installs.get(team)
         if row is not None and row.installed_by:
             with contextlib.suppress(SlackError):
-                await self.sender.post(team, row.installed_by, welcome(self.settings.command))
+                await first_steps.begin(team, row.installed_by, self.services)
 
     def _held_back(self, subject: str, purpose: Purpose, requests: int) -> None:
         """Count requests that were held back; Slack's budgets are named by their method, others by their kind."""
@@ -431,7 +471,28 @@ class App:
                 await tx.polling.request(
                     request.connection, request.part, list(request.hints), full=request.is_full, now=now
                 )
+            await tx.health.webhooks_came((request.connection for request in requests), now)
         self.poller.wake()
+
+    async def _keepers(self, connection: str) -> list[tuple[str, str]]:
+        """Return who can renew a connection's credentials: who made it, else who installed the bot or is named an admin."""
+        for row in await self.store.connections.all():
+            if row.name == connection and row.created_by:
+                return [(row.team, row.created_by)]
+        keepers: list[tuple[str, str]] = []
+        for team in await self.installs.teams():
+            if self.connections.serving(team, connection) is None:
+                continue
+            install = await self.store.installs.get(team)
+            users = [install.installed_by] if install is not None and install.installed_by else self.settings.admins
+            keepers += [(team, user) for user in users]
+        return keepers
+
+    async def _post_quietly(self, team: str, user: str, message: Message) -> None:
+        try:
+            await self.sender.post(team, user, message)
+        except SlackError as exc:
+            log.info("a direct message was not posted", extra={"team": team, "code": exc.code})
 
     async def _draw(self, notification: NotificationRow, *, repeated: bool) -> Drawn | None:
         """Draw a notification; read its connection from the store first if another process has just made it."""
@@ -495,12 +556,20 @@ class App:
             self._opens_socket = True
             loops.append(self._socket.run())
         async with _beside(self.inbox.run()):
-            async with _beside(*loops):
+            async with _beside(*loops), self._serving_mcp(web=web):
                 yield
             await self.slack_app.drain()
         with contextlib.suppress(StoreError):
             await self.webhooks.flush()
         await self.inbox.settle(STOP_SECONDS)
+
+    @asynccontextmanager
+    async def _serving_mcp(self, *, web: bool) -> AsyncIterator[None]:
+        if self._mcp is None or not web:
+            yield
+            return
+        async with self._mcp.running():
+            yield
 
     async def _introduce(self) -> None:
         """Read the bot's own identity from Slack, again until it answers."""

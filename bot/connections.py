@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -218,7 +219,8 @@ class Connections:
         if settings.get("private_network") and not self._allow_private:
             raise NotAllowed(
                 "Connections made in Slack may not use private addresses.",
-                hint="The operator can add it to buildbell.toml with `private_network = true`.",
+                hint="The operator can allow it with `internal_addresses = true` in `[access]`, or add the connection to "
+                "buildbell.toml with `private_network = true`.",
             )
         kind, options = read_options(name, {"kind": kind, **settings})
         provider = self._open(name, kind, options)
@@ -227,6 +229,22 @@ class Connections:
         await self._store.connections.save(
             ConnectionRow(name=name, kind=kind, team=team, settings=sealed, created_by=user, created_at=self._clock())
         )
+        self._made[name] = (team, sealed, provider)
+        return provider
+
+    async def renew(self, *, team: str, name: str, settings: Mapping[str, object]) -> AnyProvider:
+        """Change some settings of a connection made in Slack, checked by a real call. Raises BotError; then all stays."""
+        made = self._made.get(name)
+        rows = [row for row in await self._store.connections.all() if row.name == name and row.team == team]
+        if made is None or made[0] != team or not rows:
+            raise UsageError(f"`{name}` was not connected in Slack, so I can't change it here.")
+        about = _about(name, rows[0].kind)
+        changed = {**json.loads(self._vault.open(rows[0].settings, about=about)), **settings}
+        kind, options = read_options(name, {"kind": rows[0].kind, **changed})
+        provider = self._open(name, kind, options)
+        await provider.check()
+        sealed = self._vault.seal(json.dumps(changed), about=about)
+        await self._store.connections.save(replace(rows[0], settings=sealed))
         self._made[name] = (team, sealed, provider)
         return provider
 

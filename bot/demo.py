@@ -61,6 +61,7 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
             watch_busy_seconds=BUSY_SECONDS,
             watch_idle_seconds=IDLE_SECONDS,
             unfurl_domains=unfurl_domains,
+            internal_addresses=True,
             connections={
                 name: options
                 for name, options in local_ci.connections(playground.address).items()

@@ -1,101 +1,114 @@
-"""What is wrong, in plain words: settings, database, Slack, every connection; and sealing secrets with a new key."""
+"""What is wrong, in plain words: settings, database, keys, and all that `/build doctor` looks at; and sealing secrets anew."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bot.app import App, introduced, opened
 from bot.core import clock
 from bot.core.errors import BotError
-from bot.manifest import SCOPES
 from bot.security.vault import Vault
 from bot.settings import Settings
-from bot.slack.sender import SlackError
 from bot.store import Store
+from commands.core.checkup import Finding, Level, checkup
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check."""
-
-    what: str
-    fine: bool
-    message: str
+IN_MEMORY = "sqlite://"
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """Return everything that can be checked without acting. Costs a few requests for each connection."""
-    findings = [
-        Finding("settings", not (wrong := settings.problems_for_serving(web=True)), "; ".join(wrong) or "complete")
-    ]
+    """Return everything that can be checked without acting, in the order in which to mend it.
+
+    Costs a few requests for each connection and one for each linked channel.
+    """
+    findings = _settings(settings)
     async with opened(settings, migrate=False) as app:
-        findings.append(await _database(app))
-        findings += await _slack(app)
-        if not findings[1].fine:
+        database, is_ready = await _database(app)
+        findings.append(database)
+        if database.level is Level.PROBLEM:
             return findings
-        for name in app.connections.names():
-            findings.append(await _connection(app, name))
-        for name in app.connections.nobodys():
-            message = (
-                "belongs to no workspace, because several had the bot when it was first seen: name its `workspaces`"
-            )
-            findings.append(Finding(name, fine=False, message=message))
-        for poll_target in await app.store.polling.targets():
-            if poll_target.failing_since is not None:
-                target = f"{poll_target.connection}{f' ({poll_target.part})' if poll_target.part else ''}"
-                findings.append(Finding(f"watching {target}", fine=False, message=poll_target.last_error))
-    return findings
+        if is_ready:
+            return findings + await _keys(app) + await _reachable(app)
+    # `serve` will make or change the tables, which is not the doctor's to do: what needs none is looked at all the same.
+    async with opened(settings.model_copy(update={"database_url": IN_MEMORY}), migrate=True) as app:
+        return findings + await _reachable(app)
 
 
-async def _database(app: App) -> Finding:
+def _settings(settings: Settings) -> list[Finding]:
+    wrong = settings.problems_for_serving(web=True)
+    if not wrong:
+        return [Finding(what="settings", level=Level.FINE, message="complete")]
+    fix = "set it in the environment or in buildbell.toml"
+    return [Finding(what="settings", level=Level.PROBLEM, message=problem, fix=fix) for problem in wrong]
+
+
+async def _database(app: App) -> tuple[Finding, bool]:
+    """Return the finding on the database, and whether its tables are those of this version."""
+    what = "database"
     try:
         await app.store.ping()
         revision, head = await app.store.revision(), app.store.head()
     except BotError as exc:
-        return Finding("database", fine=False, message=str(exc))
-    if revision != head:
-        return Finding(
-            "database", fine=False, message=f"at {revision or 'no schema'}, not {head}: run `buildbell migrate`"
-        )
-    waiting = await app.store.inbox.count_open()
-    return Finding("database", fine=True, message=f"{app.store.dialect}, schema {head}, {waiting} deliveries open")
+        fix = exc.hint or "see that the database runs, and that DATABASE_URL names it"
+        return Finding(what=what, level=Level.PROBLEM, message=str(exc), fix=fix), False
+    if revision == head:
+        waiting = await app.store.inbox.count_open()
+        message = f"{app.store.dialect}, schema {head}, {waiting} deliveries open"
+        return Finding(what=what, level=Level.FINE, message=message), True
+    at = f"at {revision}" if revision else "empty"
+    if app.store.dialect == "sqlite":
+        return Finding(what=what, level=Level.FINE, message=f"{at}; `buildbell serve` brings it to {head}"), False
+    message = f"{at}, this version needs {head}"
+    return Finding(what=what, level=Level.PROBLEM, message=message, fix="run `buildbell migrate`"), False
 
 
-async def _slack(app: App) -> list[Finding]:
+async def _keys(app: App) -> list[Finding]:
+    """Return whether every stored secret can be opened."""
+    closed = [
+        f"connection {row.name}"
+        for row in await app.store.connections.all()
+        if row.settings and not _opens(app.vault, row.settings, f"connection/{row.name}/{row.kind}/settings")
+    ]
+    for install in await app.store.installs.all():
+        about = f"install/{install.enterprise}/{install.team}/bot_token"
+        if install.bot_token and not _opens(app.vault, install.bot_token, about):
+            closed.append(f"workspace {install.team}")
+    if closed:
+        fix = "put the key they were sealed with back into BUILDBELL_KEYS, or connect them again"
+        message = f"no key opens the secrets of {', '.join(closed)}"
+        return [Finding(what="keys", level=Level.PROBLEM, message=message, fix=fix)]
+    if app.vault.can_seal:
+        return [Finding(what="keys", level=Level.FINE, message=f"`{app.vault.current}` seals")]
+    message = "none: CI systems can be connected in the configuration file, but not in Slack"
+    fix = "`buildbell doctor --new-key` makes one for BUILDBELL_KEYS"
+    return [Finding(what="keys", level=Level.WARNING, message=message, fix=fix)]
+
+
+def _opens(vault: Vault, sealed: str, about: str) -> bool:
+    try:
+        vault.open(sealed, about=about)
+    except BotError:
+        return False
+    return True
+
+
+async def _reachable(app: App) -> list[Finding]:
+    """Return what the command in Slack checks too, of every workspace and every connection."""
     try:
         await introduced(app)
     except BotError as exc:
-        return [Finding("Slack", fine=False, message=f"{exc} {exc.hint or ''}".strip())]
-    findings: list[Finding] = []
-    for team in await app.installs.teams():
-        try:
-            scopes = await app.sender.scopes(team)
-        except SlackError as exc:
-            findings.append(Finding(f"Slack {team}", fine=False, message=str(exc)))
-            continue
-        missing = [scope for scope in SCOPES if scopes and scope not in scopes]
-        message = (
-            f"lacks the scopes {', '.join(missing)}: paste the manifest again and reinstall" if missing else "reachable"
-        )
-        findings.append(Finding(f"Slack {team}", not missing, message))
-    return findings or [Finding("Slack", fine=True, message="no workspace has installed the bot yet")]
-
-
-async def _connection(app: App, name: str) -> Finding:
-    provider = app.connections.by_name(name)
-    if provider is None:
-        return Finding(name, fine=False, message="can't be opened")
-    try:
-        account = await provider.check()
-    except BotError as exc:
-        return Finding(f"{name} ({provider.label})", fine=False, message=f"{exc} {exc.hint or ''}".strip())
-    parts = [account.name, account.detail or ""]
-    if account.missing:
-        parts.append(f"lacks {', '.join(account.missing)}")
-    if account.expires_at is not None:
-        parts.append(f"its token ends {account.expires_at:%Y-%m-%d}")
-    parts += account.warnings
-    if provider.options.webhook_secret is None:
-        parts.append("no webhook_secret: polled only")
-    return Finding(f"{name} ({provider.label})", not account.missing, ", ".join(part for part in parts if part))
+        return [Finding(what="Slack", level=Level.PROBLEM, message=str(exc), fix=exc.hint or "")]
+    teams = await app.installs.teams()
+    findings = [] if teams else [Finding(what="Slack", level=Level.FINE, message="no workspace has the bot yet")]
+    providers = []
+    for name in app.connections.names():
+        provider = app.connections.by_name(name)
+        if provider is None:
+            findings.append(Finding(what=name, level=Level.PROBLEM, message="can't be opened"))
+        else:
+            providers.append(provider)
+    findings += await checkup(app.services, teams, providers)
+    for name in app.connections.nobodys():
+        message = "belongs to no workspace, because several had the bot when it was first seen"
+        findings.append(Finding(what=name, level=Level.PROBLEM, message=message, fix="name its `workspaces`"))
+    return findings
 
 
 async def seal_again(settings: Settings, vault: Vault) -> str:

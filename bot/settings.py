@@ -31,6 +31,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "WATCH_IDLE_SECONDS": "watch_idle_seconds",
     "LOG_LEVEL": "log_level",
     "LOG_FORMAT": "log_format",
+    "BUILDBELL_MCP": "mcp_enabled",
+    "BUILDBELL_TOKEN": "personal_token",
 }
 """Each environment variable and the setting it gives."""
 
@@ -49,6 +51,8 @@ TABLES: Mapping[tuple[str, str], str] = {
     ("access", "members"): "members",
     ("access", "protected"): "protected",
     ("access", "policies"): "policies",
+    ("access", "internal_addresses"): "internal_addresses",
+    ("mcp", "enabled"): "mcp_enabled",
 }
 """Each key of the configuration file's tables and the setting it gives."""
 
@@ -91,6 +95,15 @@ class Settings(BaseModel):
     protected: tuple[str, ...] = Field(default=(), description="Refs (globs) that need a grant to build.")
     policies: tuple[str, ...] = Field(
         default=(), description="What approvals need, such as `deploy@main no-self two comment`, in every workspace."
+    )
+    internal_addresses: bool = Field(
+        default=False, description="Let admins connect servers at loopback and private addresses from Slack."
+    )
+    mcp_enabled: bool = Field(
+        default=False, description="Let programs act as people through the Model Context Protocol."
+    )
+    personal_token: SecretStr = Field(
+        default=SecretStr(""), description="The personal token that `buildbell mcp` acts by; for no other command."
     )
     connections: Mapping[str, Mapping[str, Any]] = Field(
         default_factory=dict, repr=False, description="CI systems, by name."

@@ -45,7 +45,9 @@ from commands.setup import (
     access,
     audit,
     connect,
+    credentials,
     disconnect,
+    doctor,
     export,
     feeds,
     import_config,
@@ -58,6 +60,7 @@ from commands.setup import (
 )
 from commands.setup import help as help_
 from commands.setup.connect_form import ConnectForm
+from commands.setup.credentials_form import CredentialsForm
 from commands.setup.delete_forms import DeleteProductForm, DeleteWorkflowForm
 from commands.setup.import_form import ImportForm
 from commands.setup.link_form import LinkForm
@@ -108,6 +111,7 @@ REGISTRY = Registry(
         link.COMMAND,
         unlink.COMMAND,
         connect.COMMAND,
+        credentials.COMMAND,
         disconnect.COMMAND,
         me.COMMAND,
         access.COMMAND,
@@ -115,6 +119,7 @@ REGISTRY = Registry(
         feeds.COMMAND,
         export.COMMAND,
         import_config.COMMAND,
+        doctor.COMMAND,
         workflow.COMMAND,
         product.COMMAND,
         help_.COMMAND,
@@ -130,6 +135,7 @@ REGISTRY = Registry(
         ScheduleForm(),
         LinkForm(),
         ConnectForm(),
+        CredentialsForm(),
         MeForm(),
         WorkflowForm(),
         DeleteWorkflowForm(),

@@ -149,7 +149,8 @@ def test_the_images_locks_pin_what_the_tests_ran_with(name: str) -> None:
 
 def test_the_runtime_lock_holds_every_dependency_and_no_tool_of_the_tests() -> None:
     tables = tomllib.loads(read("pyproject.toml"))
-    needed = [*tables["project"]["dependencies"], *tables["project"]["optional-dependencies"]["postgres"]]
+    extras = tables["project"]["optional-dependencies"]
+    needed = [*tables["project"]["dependencies"], *extras["mcp"], *extras["postgres"]]
     names = {re.split(r"[\[<>=;]", requirement)[0].lower() for requirement in needed}
     locked = {package.partition("==")[0] for package in pins("deploy/runtime.lock")}
     assert names - locked == set()

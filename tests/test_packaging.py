@@ -104,7 +104,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert f"Programming Language :: Python :: {'.'.join(map(str, sys.version_info[:2]))}" in named
     needed = {re.split(r"[<>=;\[]", requirement)[0] for requirement in said.get_all("Requires-Dist") or []}
     assert needed >= {"httpx", "sqlmodel", "asyncpg"}
-    assert said.get_all("Provides-Extra") == ["postgres"]
+    assert said.get_all("Provides-Extra") == ["mcp", "postgres"]
 
 
 def test_the_wheel_holds_the_page_its_types_and_its_migrations_and_nothing_beside(wheel: Path) -> None:

@@ -124,10 +124,10 @@ def short_card(build: Build, *, label: str, starter: str = "", pointer: str = "s
 def signal_over(build: Build, *, label: str, headline: str, pointer: str = "") -> Message:
     """Return what is left of a card that said what was unusual about a running build: one line, now that it is over."""
     state_mark = mark(build)
-    told = safe(headline.partition(" — ")[0], 200)
+    words = safe(headline.partition(" — ")[0], 200)
     more = f", {pointer}" if pointer else ""
-    line = f"{told} → {state_mark.shape} {escape(state_mark.word)} {link(build.web_url, called(build, label))}{more}"
-    spoken = f"{safe(called(build, label))}: {told}, then {escape(state_mark.word)}{more}"
+    line = f"{words} → {state_mark.shape} {escape(state_mark.word)} {link(build.web_url, called(build, label))}{more}"
+    spoken = f"{safe(called(build, label))}: {words}, then {escape(state_mark.word)}{more}"
     return Message(text=spoken, blocks=(section(line),))
 
 
@@ -221,12 +221,12 @@ def commit_card(
 
     While one of them is not over, there is no verdict: the card says how many are.
     """
-    known = next((build for build in builds if build.subject), builds[0])
-    sha = safe((known.commit or "")[:7])
+    described = next((build for build in builds if build.subject), builds[0])
+    sha = safe((described.commit or "")[:7])
     open_builds = [build for build in builds if not build.completed]
     red = [build for build in builds if build.conclusion is not None and build.conclusion.is_red]
     shown = worst(open_builds or builds)
-    ref = f"{DOT}{code(known.ref, 80)}" if known.ref else ""
+    ref = f"{DOT}{code(described.ref, 80)}" if described.ref else ""
     if open_builds:
         verdict = f"{len(builds) - len(open_builds)} of {plural(len(builds), 'build')} ended"
     elif red:
@@ -243,12 +243,12 @@ def commit_card(
         for build in red[:2]
         for verb, words_of_verb in (("logs", "Logs"), ("claim", "I'm on it"))
     ]
-    on = f" on {safe(known.ref, 80)}" if known.ref else ""
+    on = f" on {safe(described.ref, 80)}" if described.ref else ""
     return Message(
         text=". ".join([f"{escape(shown.word)}: {sha}{on}", verdict, *words]),
         blocks=(section(f"{shown.shape} *{escape(shown.word.upper())}*  {code(sha)}{ref}"),),
         attached=(
-            section(lines_of(f"*{verdict}*", commit_line(known))),
+            section(lines_of(f"*{verdict}*", commit_line(described))),
             *sections(rows),
             *((actions(*buttons),) if buttons and offers else ()),
             *((context(f"Posted because {markup(reason)}"),) if reason else ()),

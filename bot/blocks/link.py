@@ -66,7 +66,8 @@ def link_confirmation(  # noqa: PLR0913 - all are named, and each is one thing t
             section(body),
             actions(*narrower, *together, button("Status", f"status {target}"), button("Unlink", f"unlink {target}")),
             context(
-                f"{code(f'{command} subscribe')} changes what is posted{DOT}{code(f'{command} help')} shows what I can do"
+                f"{code(f'{command} subscribe')} changes what is posted{DOT}{code(f'{command} mute')} and "
+                f"{code(f'{command} quiet')} keep me silent{DOT}{code(f'{command} help')} shows what I can do"
             ),
         ),
     )

@@ -427,8 +427,9 @@ class Cards:
 
     async def _reminder(self, subject: _Subject) -> Drawn | None:
         """Draw the reminder of an open approval, for the thread of its card, which has the buttons; None for one decided."""
-        build, facts = subject.build, subject.facts
-        approvals = await self._approvals(subject.provider, build)
+        build, facts, steps = subject.build, subject.facts, subject.extra.steps
+        listed = await self._approvals(subject.provider, build)
+        approvals = tuple(approval for approval in listed if not steps or approval.id in steps)
         is_decided = not approvals and subject.provider.can(Capability.APPROVALS)
         if not build.waiting or subject.is_over or facts.replaced or is_decided:
             return None

@@ -542,8 +542,11 @@ def next_approval_row(row: NotificationRow, now: datetime) -> NewNotification:
     )
 
 
-def reminder_row(row: NotificationRow, ts: str, now: datetime) -> NewNotification:
-    """Return the reminder of an approval whose card was posted just now, in the card's thread; drawn only if it is open then."""
+def reminder_row(row: NotificationRow, ts: str, steps: tuple[str, ...], now: datetime) -> NewNotification:
+    """Return the reminder of the approvals whose card was posted just now, in the card's thread.
+
+    `steps` are the ids of the card's approvals. It is drawn only if one of them is open then.
+    """
     due_at = now + REMIND_AFTER
     return NewNotification(
         team=row.team,
@@ -554,8 +557,9 @@ def reminder_row(row: NotificationRow, ts: str, now: datetime) -> NewNotificatio
         build=row.build,
         attempt_no=row.attempt_no,
         event=Event.REMINDER,
+        turn=row.turn,
         reason="its approval has been open for an hour",
-        extra=Extra(mention=Extra.of(row.extra).mention).as_json(),
+        extra=Extra(mention=Extra.of(row.extra).mention, steps=steps).as_json(),
         thread=row.thread or ts,
         due_at=due_at,
         created_at=due_at,

@@ -466,7 +466,7 @@ class Outbox:
         )
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
         if notification.event == Event.BLOCKED and drawn is not None and drawn.live and not _is_person(channel):
-            await self._store.notifications.add([decisions.reminder_row(notification, ts, now)])
+            await self._store.notifications.add([decisions.reminder_row(notification, ts, drawn.steps, now)])
 
     async def _later(
         self, notification: NotificationRow, seconds: float, *, unsure: bool, drawn: Drawn | None = None

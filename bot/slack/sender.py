@@ -186,6 +186,14 @@ class Limiter:
         self._budget.learn(self._timer(), others)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenReport:
+    """What Slack tells of a token: its scopes (none where it does not say), and Slack's own time."""
+
+    scopes: frozenset[str]
+    at: datetime | None
+
+
 class Sender:
     """Calls to Slack's Web API with each workspace's own token, over the process's one session.
 
@@ -324,11 +332,16 @@ class Sender:
             raise SlackUnsure
         return answer.data, headers
 
-    async def scopes(self, team: str) -> frozenset[str]:
-        """Return the scopes of a workspace's token, as the headers of auth.test tell them; none where they don't."""
+    async def token_report(self, team: str) -> TokenReport:
+        """Return what the headers of auth.test tell of a workspace's token, and Slack's time (one request)."""
         _body, headers = await self._call(team, "auth.test", {})
         listed = headers.get("x-oauth-scopes", "")
-        return frozenset(scope.strip() for scope in listed.split(",") if scope.strip())
+        try:
+            at = parsedate_to_datetime(headers.get("date", ""))
+        except ValueError:
+            at = None
+        scopes = frozenset(scope.strip() for scope in listed.split(",") if scope.strip())
+        return TokenReport(scopes=scopes, at=at if at is not None and at.tzinfo is not None else None)
 
     async def respond(self, url: str, message: Message, *, public: bool = False, replace: bool = False) -> bool:
         """Answer through a response_url (it works five times within 30 minutes).

@@ -77,6 +77,7 @@ def values(row: Dataclass) -> dict[str, Any]:
 
 INSTALL = RowMap(rows.InstallRow, tables.InstallTable)
 CONNECTION = RowMap(rows.ConnectionRow, tables.ConnectionTable)
+CONNECTION_HEALTH = RowMap(rows.ConnectionHealthRow, tables.ConnectionHealthTable)
 PIPELINE = RowMap(rows.PipelineRow, tables.PipelineTable)
 LINK = RowMap(rows.LinkRow, tables.LinkTable)
 BUILD = RowMap(rows.BuildRow, tables.BuildTable)
@@ -103,3 +104,4 @@ RED_BRANCH = RowMap(rows.RedBranchRow, tables.RedBranchTable)
 FAILURE = RowMap(rows.FailureRow, tables.FailureTable)
 APPROVAL_POLICY = RowMap(rows.ApprovalPolicyRow, tables.ApprovalPolicyTable)
 VOTE = RowMap(rows.VoteRow, tables.VoteTable)
+PERSONAL_TOKEN = RowMap(rows.PersonalTokenRow, tables.PersonalTokenTable)

@@ -7,7 +7,7 @@ connection's name, `pipeline` and `build` the ids that the provider's calls take
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.store.states import NoteKind, NotificationEvent, NotificationState
+from bot.store.states import NoteKind, NotificationEvent, NotificationState, TokenScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,15 @@ class ConnectionRow:
     down_since: datetime | None = None
     notified_at: datetime | None = None
     last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionHealthRow:
+    """When a webhook of a connection came last, and when its credentials end, as last checked."""
+
+    connection: str
+    webhook_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -504,6 +513,28 @@ class NewAudit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow(NewAudit):
     """An audit entry as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPersonalToken:
+    """A secret by which a program acts as a person; only its digest is kept. `name` is unique for the person."""
+
+    team: str
+    user: str
+    enterprise: str = ""
+    is_enterprise_install: bool = False
+    name: str
+    scope: TokenScope
+    digest: str
+    created_at: datetime
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalTokenRow(NewPersonalToken):
+    """A personal token as stored."""
 
     id: int
 

@@ -37,6 +37,13 @@ class NotificationEvent(StrEnum):
     COMMIT = "commit"
 
 
+class TokenScope(StrEnum):
+    """What the holder of a personal token may do: read only, or also act as the person."""
+
+    READ = "read"
+    ACT = "act"
+
+
 class NoteKind(StrEnum):
     """What a note on a card says: somebody acted, somebody cancelled it, or something else stands in the build's place."""
 

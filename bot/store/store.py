@@ -25,6 +25,7 @@ from bot.store.failures import Failures
 from bot.store.feeds import Feeds
 from bot.store.forgetting import Forgetting
 from bot.store.grants import Grants
+from bot.store.health import Health
 from bot.store.holds import Holds
 from bot.store.inbox import KEPT_FOR as INBOX_KEPT_FOR
 from bot.store.inbox import Inbox
@@ -36,6 +37,7 @@ from bot.store.log_follows import LogFollows
 from bot.store.mutes import Mutes
 from bot.store.notifications import Notifications
 from bot.store.people import People
+from bot.store.personal_tokens import PersonalTokens
 from bot.store.pipelines import Pipelines
 from bot.store.polling import ABANDONED, Polling
 from bot.store.postgres import SingleStatements
@@ -56,6 +58,7 @@ class Repositories:
     def __init__(self, sessions: Sessions) -> None:
         self.installs = Installs(sessions)
         self.connections = Connections(sessions)
+        self.health = Health(sessions)
         self.pipelines = Pipelines(sessions)
         self.links = Links(sessions)
         self.recording = Recording(sessions)
@@ -81,6 +84,7 @@ class Repositories:
         self.log_follows = LogFollows(sessions)
         self.holds = Holds(sessions)
         self.tokens = Tokens(sessions)
+        self.personal_tokens = PersonalTokens(sessions)
         self.bindings = Bindings(sessions)
         self.budgets = Budgets(sessions)
         self.forgetting = Forgetting(sessions)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from bot.core.clock import Clock
 from bot.providers.base.provider import AnyProvider
@@ -19,7 +20,10 @@ from bot.web.webhooks import WebhookEndpoint, WebhookQueue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebDependencies:
-    """What stands behind the routes. Without `oauth` there are no pages to install the bot, without `feeds` no feeds."""
+    """What stands behind the routes.
+
+    Without `oauth` there are no pages to install the bot, without `feeds` no feeds, without `mcp` no `/mcp`.
+    """
 
     take: Take
     signing_secrets: Sequence[str]
@@ -31,6 +35,7 @@ class WebDependencies:
     clock: Clock
     oauth: Oauth | None = None
     feeds: Feeds | None = None
+    mcp: ASGIApp | None = None
 
 
 def web_app(dependencies: WebDependencies) -> Starlette:
@@ -58,6 +63,8 @@ def web_app(dependencies: WebDependencies) -> Starlette:
             Route("/feeds/{token}/badge.svg", feeds.badge, methods=["GET"]),
             Route("/feeds/{token}/schedules.ics", feeds.schedules, methods=["GET"]),
         ]
+    if dependencies.mcp is not None:
+        routes.append(Route("/mcp", dependencies.mcp, methods=["GET", "POST", "DELETE"]))
     return Starlette(routes=routes)
 
 

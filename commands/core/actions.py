@@ -241,8 +241,10 @@ def noted(message: Message, pipeline: PipelineMatch) -> Message:
 
 
 def actor(context: Context) -> str:
-    """Return the acting person as a mention."""
-    return f"<@{context.user}>" if context.source is not Source.TERMINAL else "The terminal"
+    """Return the acting person as a mention, and that a program acted for them where that is so."""
+    if context.source is Source.TERMINAL:
+        return "The terminal"
+    return f"<@{context.user}> (by mcp)" if context.source is Source.MCP else f"<@{context.user}>"
 
 
 def number_words(build: Build) -> str:

@@ -46,6 +46,7 @@ class Source(StrEnum):
     MODAL = "modal"
     SCHEDULE = "schedule"
     TERMINAL = "terminal"
+    MCP = "mcp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,8 @@ class Services:
     command: str = "/build"
     public_url: str = ""
     can_seal: bool = False
+    has_mcp: bool = False
+    internal_addresses: bool = False
     wake_outbox: Callable[[], None] = lambda: None
     release_held: Callable[[], Awaitable[None]] = _release_nothing
     wake_poller: Callable[[], None] = lambda: None
@@ -130,7 +133,8 @@ class Context:
     """Who runs a command, where, when, and with which services. Ids only: names are for people.
 
     `thread` is the ts of the thread's parent, `message` that of the message whose button was pressed. `trigger` opens
-    one form within three seconds.
+    one form within three seconds. Without `may_act` the executor refuses whatever changes something: a program holds a token
+    that only reads.
     """
 
     services: Services
@@ -146,6 +150,7 @@ class Context:
     message: str = ""
     trigger: str = ""
     response_url: str = ""
+    may_act: bool = True
 
     @property
     def store(self) -> Store:

@@ -18,6 +18,7 @@ from bot.core.errors import Ambiguous, BotError, NotAllowed, NotLinked, Provider
 from bot.security.redaction import redact
 from bot.store.rows import NewAudit
 from commands.core.context import Answer, Context, Source
+from commands.core.first_steps import tick_off
 from commands.core.forms import Form, Submission, Values
 from commands.core.grammar import clean
 from commands.core.matches import BuildMatch, PipelineMatch
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 KEPT_WORDS = 300
-AS_WRITTEN = frozenset({Source.BUTTON, Source.SCHEDULE})
+AS_WRITTEN = frozenset({Source.BUTTON, Source.SCHEDULE, Source.MCP})
 """Where the words are ours, or were cleaned when they were stored."""
 
 
@@ -105,7 +106,17 @@ async def execute(command: str | Submission, context: Context) -> Handled:
     if progress.changes:
         outcome = Outcome.ASKED if answer.is_question or answer.form is not None else Outcome.OK
         await _audit(progress, context, outcome, "", answer)
+        if outcome is Outcome.OK:
+            await _tick_off(progress.verb, context)
     return Handled(answer=answer, outcome=Outcome.OK, verb=progress.verb)
+
+
+async def _tick_off(verb: str, context: Context) -> None:
+    """Tick a step of the installer's checklist off; where that fails only the log says so."""
+    try:
+        await tick_off(verb, context)
+    except Exception:
+        log.exception("the checklist was not kept", extra={"verb": verb})
 
 
 async def _run(request: str | Submission, context: Context, progress: _Progress) -> Answer:
@@ -114,6 +125,11 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
     if command is None:  # _parsed has set it, or raised
         raise UsageError("There is no command.")
     progress.changes = command.changes(args)
+    if progress.changes and not context.may_act:
+        raise NotAllowed(
+            f"{_doing(command)} changes something, and this token may only read. Nothing was done.",
+            hint=f"A token that may act: `{context.command} me token new NAME --act`.",
+        )
     opening = command.opens(args, context) if context.can_open_form else None
     if opening is not None:
         role = command.role if command.form_role is None else command.form_role

@@ -11,7 +11,7 @@ from bot.blocks.message import Message, sections
 from bot.blocks.text import code, markup, when
 from bot.core.errors import UsageError
 from bot.store.rows import AuditRow
-from commands.core.context import Answer, Context, File, Role
+from commands.core.context import Answer, Context, File, Role, Source
 from commands.core.grammar import mentioned_user, parse_duration, read
 from commands.core.permissions import Requirement, role_of
 from commands.core.registry import Command
@@ -69,6 +69,7 @@ async def run(args: Args, _resolved: None, context: Context) -> Answer:
 
 def _line(row: AuditRow, names: dict[str, str]) -> str:
     who = f"<@{row.user}>" if row.user else "The terminal"
+    who += " by mcp" if row.source == Source.MCP else ""
     words = _named(row.words or row.verb, names)
     detail = f" ({markup(row.detail, 120)})" if row.detail else ""
     return f"{when(row.at)} {who} {code(words, 80)} · {row.outcome}{detail}"

@@ -21,6 +21,7 @@ from commands.setup.connect import Args, must_seal
 
 KIND, NAME = "kind", "name"
 PREFIX = "o:"
+INTERNAL = "internal"
 OURS = frozenset({"webhook_secret", "workspaces", "private_network"})
 OPENLY = (
     "Slack has no fields that hide what you type: look who sees your screen. It is kept sealed, and shown to nobody."
@@ -55,10 +56,14 @@ class ConnectForm(Form):
                 hint="How it is called in commands, as in name:pipeline.",
             ),
             *(
-                _field(name, field, PROVIDERS[kind].default_url)
-                for name, field in _options_to_fill(PROVIDERS[kind].options_type)
+                option_field(name, field, PROVIDERS[kind].default_url)
+                for name, field in options_to_fill(PROVIDERS[kind].options_type)
             ),
         ]
+        if context.services.internal_addresses:
+            inside = checkboxes([("The server has an internal address", "true")])
+            hint = "For a server in your own network, which the bot reaches and the internet does not."
+            fields.append(input_block("Network", inside, name=INTERNAL, hint=hint, optional=True))
         note = "We test the credentials before saving them."
         return self.view([system, *renewed(fields, kind), small_print(OPENLY, note)], {**arguments, KIND: kind})
 
@@ -77,8 +82,10 @@ class ConnectForm(Form):
         if not NAMES.fullmatch(name):
             raise FieldError(NAME, "Small letters, figures, - and _, at most 40.")
         options = PROVIDERS[kind].options_type
-        settings = _settings(values, options)
-        _validated(options, settings)
+        settings = settings_from(values, options)
+        validate(options, settings)
+        if context.services.internal_addresses and text(values, INTERNAL) == "true":
+            settings["private_network"] = True
         return Submission(verb="connect", args=Args(kind=kind, name=name, settings=settings))
 
     @override
@@ -86,7 +93,7 @@ class ConnectForm(Form):
         """Say at its field what the CI system refused, so that nothing has to be typed again."""
         if isinstance(error, ProviderError):
             options = PROVIDERS[text(values, KIND)].options_type
-            return _blamed(error, options, _settings(values, options))
+            return blamed(error, options, settings_from(values, options))
         if isinstance(error, UsageError) and "of that name" in error.message:
             return FieldError(NAME, error.message)
         return error
@@ -97,21 +104,22 @@ def _free_name(kind: str, context: Context) -> str:
     return next(name for name in (kind, *(f"{kind}-{n}" for n in range(2, 1000))) if name not in taken)
 
 
-def _options_to_fill(options: type[Options]) -> Iterator[tuple[str, FieldInfo]]:
+def options_to_fill(options: type[Options]) -> Iterator[tuple[str, FieldInfo]]:
     """Yield the options a person is asked for: the needed ones first, the address last."""
     fields = [(name, field) for name, field in options.model_fields.items() if name not in OURS]
     yield from sorted(fields, key=lambda pair: (pair[0] == "url", not pair[1].is_required()))
 
 
-def _plain_type(field: FieldInfo) -> Any:
+def plain_type(field: FieldInfo) -> Any:
     """Return an option's type without its `| None`."""
     if get_origin(field.annotation) in {Union, UnionType}:
         return next(one for one in get_args(field.annotation) if one is not NoneType)
     return field.annotation
 
 
-def _field(name: str, field: FieldInfo, default_url: str) -> Block:
-    kind = _plain_type(field)
+def option_field(name: str, field: FieldInfo, default_url: str) -> Block:
+    """Return the input of an option, with its description as the hint."""
+    kind = plain_type(field)
     hint = (field.description or "").replace("`", "")
     needed = field.is_required() or (name == "url" and not default_url)
     initial = field.default if isinstance(field.default, str) and field.default else None
@@ -128,11 +136,12 @@ def _field(name: str, field: FieldInfo, default_url: str) -> Block:
     return input_block(label, element, name=f"{PREFIX}{name}", hint=hint, optional=not needed)
 
 
-def _settings(values: Values, options: type[Options]) -> dict[str, object]:
+def settings_from(values: Values, options: type[Options]) -> dict[str, object]:
+    """Return the settings that the options' inputs hold; those left empty are not among them, switches always are."""
     settings: dict[str, object] = {}
-    for name, field in _options_to_fill(options):
+    for name, field in options_to_fill(options):
         value = text(values, f"{PREFIX}{name}")
-        kind = _plain_type(field)
+        kind = plain_type(field)
         if kind is bool:
             settings[name] = value == "true"
         elif value and get_origin(kind) in {tuple, list, frozenset}:
@@ -142,12 +151,12 @@ def _settings(values: Values, options: type[Options]) -> dict[str, object]:
     return settings
 
 
-def _validated(options: type[Options], settings: Mapping[str, object]) -> None:
+def validate(options: type[Options], settings: Mapping[str, object]) -> None:
     """Raise FieldError with every problem at its field; one that has no field of its own stands at the system."""
     try:
         options.model_validate(settings)
     except ValidationError as exc:
-        names = {name for name, _field in _options_to_fill(options)}
+        names = {name for name, _info in options_to_fill(options)}
         messages: dict[str, str] = {}
         for error in exc.errors():
             name = str(error["loc"][0]) if error["loc"] else ""
@@ -156,11 +165,11 @@ def _validated(options: type[Options], settings: Mapping[str, object]) -> None:
         raise FieldError(next(iter(messages)), next(iter(messages.values())), others=messages) from exc
 
 
-def _blamed(error: ProviderError, options: type[Options], settings: Mapping[str, object]) -> BotError:
+def blamed(error: ProviderError, options: type[Options], settings: Mapping[str, object]) -> BotError:
     """Return the CI system's refusal at the field it is about, so that nothing has to be typed again."""
     message = f"{error.message} {error.hint or ''}".strip()
-    names = [name for name, _field in _options_to_fill(options) if name in settings]
-    hidden = [name for name in names if _plain_type(options.model_fields[name]) is SecretStr]
+    names = [name for name, _info in options_to_fill(options) if name in settings]
+    hidden = [name for name in names if plain_type(options.model_fields[name]) is SecretStr]
     shown = [name for name in names if name not in hidden]
     if isinstance(error, AuthFailed) and hidden:
         return FieldError(f"{PREFIX}{hidden[-1]}", message)

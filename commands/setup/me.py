@@ -1,4 +1,4 @@
-"""Who I am to the bot: /build me [link gh:handle | email A | mentions on|off | hours 9-18 | plain on|off]."""
+"""Who I am to the bot: /build me [link gh:handle | email A | mentions on|off | hours 9-18 | plain on|off | token …]."""
 
 import json
 import re
@@ -18,8 +18,10 @@ from commands.core.grammar import Target, read, split
 from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_pipeline
+from commands.setup import personal_tokens
+from commands.setup.personal_tokens import TokenRequest
 
-USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | favourite PIPELINE [off] | --form]"
+USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | favourite PIPELINE [off] | token [new NAME [--act] | revoke NAME] | --form]"
 SWITCHES = {
     "mentions": "mentions in channels",
     "broken": "a direct message when your commit breaks a build",
@@ -53,12 +55,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """What to change, in order; empty to show the settings. `favourite` is a pipeline to keep in App Home, or to take away."""
+    """What to change, in order; empty to show the settings.
+
+    `favourite` is a pipeline to keep in App Home, or to take away. `token` is about personal tokens and nothing else.
+    """
 
     favourite: Target = field(default_factory=Target)
     keep: bool = True
     changes: tuple[Change, ...] = ()
     form: bool = False
+    token: TokenRequest | None = None
 
 
 def parse(words: str) -> Args:
@@ -70,6 +76,8 @@ def parse(words: str) -> Args:
         return Args(form=True)
     if parts[0].lower() in {Act.FAVOURITE, "favorite", "star"}:
         return _favourite(words.split(maxsplit=1)[1:])
+    if parts[0].lower() == "token":
+        return Args(token=personal_tokens.parse_request(parts[1:]))
     return Args(changes=(_change(parts[0].lower(), " ".join(parts[1:]).strip()),))
 
 
@@ -105,6 +113,8 @@ def spoken(args: Args) -> str:
     """Return arguments as one would type them."""
     if not args.favourite.empty:
         return f"favourite {args.favourite.pipeline or args.favourite.url or ''}{'' if args.keep else ' off'}"
+    if args.token is not None:
+        return args.token.spoken
     return ", ".join(f"{change.act.value} {change.value}" for change in args.changes)
 
 
@@ -159,6 +169,8 @@ async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> A
     """Show or change what the bot knows of the person."""
     if pipeline is not None:
         return await _keep_favourite(args, pipeline, context)
+    if args.token is not None:
+        return Answer(message=await personal_tokens.answer(args.token, context))
     for change in args.changes:
         await _changed(change, context)
     return Answer(message=await _shown(context))
@@ -234,6 +246,13 @@ COMMAND = Command(
     authorize=anyone,
     run=run,
     spoken=spoken,
-    acts=lambda args: bool(args.changes) or not args.favourite.empty,
-    examples=("me", "me email ana@acme.example", "me mentions off", "me hours 9-18", "me favourite web"),
+    acts=lambda args: bool(args.changes) or not args.favourite.empty or (args.token is not None and args.token.changes),
+    examples=(
+        "me",
+        "me email ana@acme.example",
+        "me mentions off",
+        "me hours 9-18",
+        "me favourite web",
+        "me token",
+    ),
 )

@@ -10,11 +10,14 @@ from datetime import timedelta
 from typing import TypeVar
 
 from bot.blocks.build import build_line
+from bot.blocks.credentials import expiry_line
 from bot.blocks.message import Block, View, actions, button, divider, header, link_button, section, sections
 from bot.blocks.message import context as small_print
 from bot.blocks.status import StatusRow, status_text
 from bot.blocks.text import code, escape, harmless, plural, when
+from bot.blocks.welcome import Step, checklist_lines
 from bot.core.models import Build, Conclusion, Ref, RefKind, spoken
+from bot.monitoring.credentials import days_left, step_of
 from bot.providers.base.provider import AnyProvider
 from bot.store.rows import LinkRow, PollTargetRow
 from commands.core.available_actions import verbs_of
@@ -34,6 +37,7 @@ FAVOURITES = 5
 WAITING = 6
 CONSIDERED = 24
 LINKS = 8
+CONNECTIONS = 10
 BANNERS = 4
 FRESH_SECONDS = 10.0
 MOST_STARTED = 48
@@ -100,7 +104,7 @@ async def home(context: Context, pages: Pages = FIRST_PAGES) -> View:
         names=await pipeline_names([*mine, *waiting], context),
         troubles=[row for row in troubles if row.connection in visible],
     )
-    blocks = _banners(parts)
+    blocks = await _banners(parts)
     if not visible or not (links or mine):
         blocks += _first_steps(parts, has_started=bool(mine))
     blocks += await _own_builds(mine, parts)
@@ -110,7 +114,12 @@ async def home(context: Context, pages: Pages = FIRST_PAGES) -> View:
     blocks += await _own_links(parts)
     blocks += [
         header("Me"),
-        actions(button("Who I am", "me"), button("My builds", "status mine"), button("Help", "help")),
+        actions(
+            button("Who I am", "me"),
+            button("My builds", "status mine"),
+            button("Help", "help"),
+            *([button("Tokens for programs", "me token")] if context.services.has_mcp else []),
+        ),
     ]
     if parts.role >= Role.ADMIN:
         blocks += _admin(parts)
@@ -278,7 +287,7 @@ async def _own_links(parts: _Home) -> list[Block]:
     return [*blocks, *turn]
 
 
-def _banners(parts: _Home) -> list[Block]:
+async def _banners(parts: _Home) -> list[Block]:
     """Return what is wrong: connections that do not answer or are used up, and paused links of one's own (of all, for admins)."""
     is_admin = parts.role >= Role.ADMIN
     lines: list[Block] = []
@@ -288,6 +297,8 @@ def _banners(parts: _Home) -> list[Block]:
         error = harmless(row.last_error, styles=False)
         fix = button("Fix", "connect") if is_admin else None
         lines.append(section(f"⚠ {what} has not answered since {since}: {error}", accessory=fix))
+    if is_admin:
+        lines += await _ending_credentials(parts)
     for name, provider in parts.visible.items():
         quota = provider.quota
         is_over = quota is not None and quota.resets_at is not None and quota.resets_at <= parts.context.now
@@ -309,35 +320,48 @@ def _banners(parts: _Home) -> list[Block]:
     return [*lines[:BANNERS], *more]
 
 
+async def _ending_credentials(parts: _Home) -> list[Block]:
+    """Return whose credentials end within 30 days, as last checked."""
+    blocks: list[Block] = []
+    now = parts.context.now
+    for name, health in (await parts.context.store.health.all()).items():
+        if name not in parts.visible or health.expires_at is None or step_of(health.expires_at, now) is None:
+            continue
+        days = days_left(health.expires_at, now)
+        blocks.append(section(f"⚠ {expiry_line(name, parts.visible[name].label, health.expires_at, days)}"))
+    return blocks
+
+
 def _first_steps(parts: _Home, *, has_started: bool) -> list[Block]:
-    done = {True: "✓", False: "◌"}
-    command = parts.context.command
-    steps = (
-        (bool(parts.visible), f"Connect a CI system: {code(f'{command} connect')}"),
-        (bool(parts.links), f"Link a pipeline in a channel: {code(f'{command} link <URL>')}"),
-        (has_started, f"Start a build: {code(f'{command} run <pipeline>@main')}"),
-    )
+    steps = ((Step.CONNECT, bool(parts.visible)), (Step.LINK, bool(parts.links)), (Step.RUN, has_started))
+    done = {step for step, is_done in steps if is_done}
     row = [button("Connect a CI system", "connect")] if not parts.visible else []
     row += [button("Start a build", "run --form")] if parts.links and not has_started else []
-    text = "\n".join(f"{done[is_done]} {words}" for is_done, words in steps)
+    text = "\n".join(checklist_lines(parts.context.command, done))
     return [header("Three steps"), section(text), actions(*row, button("Help", "help")), divider()]
 
 
 def _admin(parts: _Home) -> list[Block]:
-    """Return the connections with their health, and where roles and the audit are."""
+    """Return the connections with their health and credentials, and where roles, the audit and feeds are."""
     failing = {row.connection for row in parts.troubles}
-    lines = []
-    for name, provider in parts.visible.items():
+    shown, turn = _page(list(parts.visible.items()), "connections", CONNECTIONS, parts)
+    rows: list[Block] = []
+    for name, provider in shown:
         state = "✕ failing" if name in failing else "✓"
         left = f" · {provider.quota.remaining} of {provider.quota.limit} requests left" if provider.quota else ""
-        lines.append(f"{state} {code(name)} {escape(provider.label)}{left}")
-    shown, turn = _page(lines, "connections", 15, parts)
+        is_ours = parts.context.services.connections.from_slack(name)
+        renew = [button("New credentials", f"credentials {name}")] if is_ours else []
+        rows += [
+            section(f"{state} {code(name)} {escape(provider.label)}{left}"),
+            actions(button("Test", f"credentials {name} --test"), *renew),
+        ]
     return [
         header("Admin"),
-        *sections(shown or ["No CI system is connected."]),
+        *(rows or [section("No CI system is connected.")]),
         *turn,
         actions(
             button("Connect a CI system", "connect"),
+            button("Check up", "doctor"),
             button("Roles", "access"),
             button("Audit", "audit"),
             button("Feeds", "feeds"),

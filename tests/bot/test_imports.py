@@ -15,6 +15,8 @@ LATER = (
     "cryptography",
     "jwt",
     "mako",
+    "mcp",
+    "mcp_types",
     "playground",
     "stamina",
     "tenacity",

@@ -60,7 +60,7 @@ from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
-from bot.slack.sender import SlackError
+from bot.slack.sender import SlackError, TokenReport
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 TEAM, CHANNEL, USER, ADMIN = "T1", "C1", "U1", "UADMIN"
@@ -548,6 +548,11 @@ class FakeConnections:
         self.kept[name] = dict(settings)
         return provider
 
+    async def renew(self, *, team: str, name: str, settings: Mapping[str, object]) -> FakeProvider:
+        """Change what is kept of a connection made in Slack."""
+        self.kept[name] = {**self.kept[name], **settings}
+        return self.open[name]
+
     async def remove(self, *, team: str, name: str) -> None:
         """Forget a connection made in Slack."""
         if name not in self.made:
@@ -587,6 +592,9 @@ class RecordingSender:
     response_urls_work: bool = True
     outside: set[str] = field(default_factory=set)
     short: set[str] = field(default_factory=set)
+    scopes: frozenset[str] = frozenset()
+    at: datetime | None = None
+    channels: dict[str, dict[str, Any]] = field(default_factory=dict)
     private: set[str] = field(default_factory=set)
     unknown_blocks: set[str] = field(default_factory=set)
 
@@ -646,6 +654,12 @@ class RecordingSender:
         self._note("response_url", {"url": url, "public": public, "replace": replace}, message)
         return self.response_urls_work and not self._refuses(message)
 
+    async def token_report(self, team: str) -> TokenReport:
+        """Return the scopes of the token, and no time."""
+        if "auth.test" in self.refusals:
+            raise SlackError(self.refusals["auth.test"])
+        return TokenReport(scopes=self.scopes, at=self.at)
+
     async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:
         """Call a Web API method."""
         self._note(method, {"team": team, **arguments})
@@ -676,7 +690,8 @@ class RecordingSender:
                 return {"ok": True, "members": self.members.get(str(given["channel"]), everybody)}
             case "conversations.info":
                 private = given["channel"] in self.private
-                return {"ok": True, "channel": {"id": given["channel"], "is_private": private, "is_member": True}}
+                described = {"id": given["channel"], "is_private": private, "is_member": True}
+                return {"ok": True, "channel": described | self.channels.get(str(given["channel"]), {})}
             case "conversations.open":
                 return {"ok": True, "channel": {"id": f"D{given['users']}"}}
             case _:

@@ -6,10 +6,17 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bot.app import introduced, opened
+from bot.app import App, introduced, opened
+from bot.core import clock
 from bot.security.vault import new_key
 from bot.settings import Settings
+from commands.core import first_steps
+from commands.core.context import Context
 from playground import Playground
+
+
+def _context(app: App, team: str) -> Context:
+    return Context(services=app.services, team=team, channel="C1", user="U1", now=clock.now())
 
 
 async def test_install_use_and_remove(tmp_path: Path) -> None:
@@ -53,6 +60,11 @@ async def test_install_use_and_remove(tmp_path: Path) -> None:
             assert token.startswith("xox")
             welcomed = [call for call in playground.calls if call.method == "chat.postMessage"]
             assert "Three steps" in str(welcomed[0].args["text"])
+            assert "◌ Connect a CI system" in str(welcomed[0].args["text"])
+            await first_steps.tick_off("connect", _context(app, team))
+            [edited] = [call for call in playground.calls if call.method == "chat.update"]
+            assert "✓ Connect a CI system" in str(edited.args["text"])
+            assert "◌ Start a build" in str(edited.args["text"])
             engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'oauth.db'}")
             async with engine.connect() as db:
                 stored = (await db.execute(text("select * from install"))).all()

@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
-
 from bot.store import schema
 from tests.e2e.stage import Stage
 
@@ -67,6 +65,7 @@ async def test_the_doctor_says_what_is_wrong(stage: Stage, tmp_path: Path) -> No
     code, out, err = await buildbell("doctor", cwd=tmp_path, **known)
     assert code == 0, out + err
     assert "demo-buildkite (Buildkite)" in out
+    assert out.splitlines()[-1].startswith("Everything works.")
     config = tmp_path / "bell.toml"
     config.write_text(config.read_text(encoding="utf-8").replace("token = ", 'token = "wrong" # '), encoding="utf-8")
     code, out, _ = await buildbell("doctor", cwd=tmp_path, **known)
@@ -75,6 +74,31 @@ async def test_the_doctor_says_what_is_wrong(stage: Stage, tmp_path: Path) -> No
     code, out, _ = await buildbell("doctor", cwd=tmp_path, **{**known, "SLACK_BOT_TOKEN": "xoxb-other"})
     assert code == 1
     assert "does not accept SLACK_BOT_TOKEN" in out
+    assert out.splitlines()[-1] == "1 problem and 1 warning. Begin with: Slack."
+
+
+async def test_the_doctor_frightens_nobody_before_the_first_start(stage: Stage, tmp_path: Path) -> None:
+    fresh = {**environment(stage, tmp_path), "DATABASE_URL": f"sqlite:///{tmp_path / 'fresh.db'}"}
+    code, out, err = await buildbell("doctor", cwd=tmp_path, **fresh)
+    assert code == 0, out + err
+    assert err == ""
+    assert "NO " not in out
+    assert f"ok  database: empty; `buildbell serve` brings it to {schema.newest()}" in out
+    assert "demo-buildkite (Buildkite)" in out
+    assert out.splitlines()[-1].startswith("Everything works.")
+    code, out, _ = await buildbell("doctor", cwd=tmp_path, SLACK_API_URL=fresh["SLACK_API_URL"])
+    assert code == 1
+    assert "NO  settings: SLACK_BOT_TOKEN is missing" in out
+    assert "Begin with: settings." in out
+
+
+async def test_the_doctor_in_slack_names_the_channel_it_cannot_post_to(stage: Stage) -> None:
+    await stage.says("link demo-buildkite:web --default", "web")
+    await stage.sees("is linked", "web")
+    await stage.says("doctor", "web")
+    shown = await stage.sees("demo-buildkite (Buildkite)", "web")
+    assert "1 linked channel reachable" in shown
+    assert "all scopes granted" in shown
 
 
 async def test_settings_problems_are_listed_together(tmp_path: Path) -> None:
@@ -92,8 +116,7 @@ async def test_settings_problems_are_listed_together(tmp_path: Path) -> None:
 async def test_migrate_and_manifest(tmp_path: Path) -> None:
     code, out, err = await buildbell("migrate", cwd=tmp_path, DATABASE_URL=f"sqlite:///{tmp_path / 'm.db'}")
     assert code == 0, err
-    newest = ScriptDirectory.from_config(schema.config()).get_current_head()
-    assert f"The database is at {newest}" in out
+    assert f"The database is at {schema.newest()}." in out
     code, out, _ = await buildbell("manifest", "--url", "https://bell.example", cwd=tmp_path)
     assert code == 0
     assert json.loads(out)["features"]["slash_commands"][0]["url"] == "https://bell.example/slack/events"

@@ -24,6 +24,16 @@ class ConnectionTable(TableBase, table=True):
     last_error: str = ""
 
 
+class ConnectionHealthTable(TableBase, table=True):
+    """Rows of `connection_health`."""
+
+    __tablename__ = "connection_health"
+
+    connection: str = Field(primary_key=True)
+    webhook_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class PipelineTable(TableBase, table=True):
     """Rows of `pipeline`."""
 

@@ -169,6 +169,24 @@ class AuditTable(TableBase, table=True):
     source: str = ""
 
 
+class PersonalTokenTable(TableBase, table=True):
+    """Rows of `personal_token`."""
+
+    __tablename__ = "personal_token"
+    __table_args__ = (UniqueConstraint("team", "user", "name"), UniqueConstraint("digest"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    user: str
+    enterprise: str = ""
+    is_enterprise_install: bool = False
+    name: str
+    scope: str
+    digest: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class TokenTable(TableBase, table=True):
     """Rows of `token`."""
 

@@ -159,7 +159,7 @@ async def test_where_nobody_listens_nothing_was_sent(network: Network) -> None:
         alone.post(TEAM, "C1", HELLO),
         alone.call(TEAM, "users.info", {"user": "U1"}),
         alone.upload(TEAM, "C1", name="x", content=b"x", title="x"),
-        alone.scopes(TEAM),
+        alone.token_report(TEAM),
     ):
         with pytest.raises(SlackUnreachable):
             await call
@@ -392,10 +392,11 @@ async def test_a_response_url_that_works_shows_the_message(sender: Sender, slack
 
 
 async def test_the_scopes_of_the_token_are_read_from_the_headers(sender: Sender, slack: LocalSlack) -> None:
-    assert await sender.scopes(TEAM) == slack.workspace.scopes
+    report = await sender.token_report(TEAM)
+    assert report.scopes == slack.workspace.scopes
     slack.fails("auth.test", "error", error="invalid_auth")
     with pytest.raises(SlackError) as raised:
-        await sender.scopes(TEAM)
+        await sender.token_report(TEAM)
     assert raised.value.code == "invalid_auth"
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from bot.core.errors import UsageError
 from bot.store import Store
-from bot.store.rows import NewApprovalPolicy, NewVote
+from bot.store.personal_tokens import MOST
+from bot.store.rows import NewApprovalPolicy, NewPersonalToken, NewVote
+from bot.store.states import TokenScope
 from bot.store.switches import Switch
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key
@@ -129,3 +131,52 @@ async def test_a_policy_replaces_the_one_of_its_globs_and_a_vote_the_persons_own
     await store.approvals.take_back(vote)
     assert [row.user for row in await store.approvals.votes(TEAM, key(), 1)] == ["U2"]
     assert await store.prune(NOW + timedelta(days=181)) == 2
+
+
+def personal_token(name: str, user: str = "U1", scope: TokenScope = TokenScope.READ) -> NewPersonalToken:
+    return NewPersonalToken(
+        team=TEAM, user=user, name=name, scope=scope, digest=f"digest of {user} {name}", created_at=NOW
+    )
+
+
+async def test_a_personal_token_is_found_by_its_digest_until_it_is_revoked(store: Store) -> None:
+    assert await store.personal_tokens.add(personal_token("laptop", scope=TokenScope.ACT))
+    assert await store.personal_tokens.add(personal_token("laptop", user="U2"))
+    assert not await store.personal_tokens.add(personal_token("laptop"))
+    token = await store.personal_tokens.of_digest("digest of U1 laptop")
+    assert token is not None
+    assert (token.user, token.name, token.scope, token.used_at) == ("U1", "laptop", TokenScope.ACT, None)
+    assert not await store.personal_tokens.remove(TEAM, "U1", "phone")
+    assert await store.personal_tokens.remove(TEAM, "U1", "laptop")
+    assert await store.personal_tokens.of_digest("digest of U1 laptop") is None
+    assert [token.name for token in await store.personal_tokens.of_user(TEAM, "U2")] == ["laptop"]
+
+
+async def test_the_use_of_a_personal_token_is_written_once_a_minute(store: Store) -> None:
+    await store.personal_tokens.add(personal_token("laptop"))
+    for after, expected in ((0, 0), (59, 0), (60, 60)):
+        (token,) = await store.personal_tokens.of_user(TEAM, "U1")
+        await store.personal_tokens.use(token, NOW + timedelta(seconds=after))
+        (token,) = await store.personal_tokens.of_user(TEAM, "U1")
+        assert token.used_at == NOW + timedelta(seconds=expected)
+
+
+async def test_a_person_has_no_more_personal_tokens_than_they_may(store: Store) -> None:
+    for number in range(MOST):
+        assert await store.personal_tokens.add(personal_token(f"t{number}"))
+    with pytest.raises(UsageError, match="Revoke one first"):
+        await store.personal_tokens.add(personal_token("one more"))
+    assert await store.personal_tokens.add(personal_token("other", user="U2"))
+
+
+async def test_the_health_of_a_connection_is_written_a_part_at_a_time(store: Store) -> None:
+    ends = NOW + timedelta(days=9)
+    await store.health.was_checked(CONNECTION, expires_at=ends)
+    await store.health.webhooks_came([CONNECTION, "other", CONNECTION], NOW)
+    await store.health.webhooks_came([CONNECTION], NOW + timedelta(minutes=1))
+    health = await store.health.all()
+    assert health[CONNECTION].webhook_at == NOW + timedelta(minutes=1)
+    assert health[CONNECTION].expires_at == ends
+    assert (health["other"].webhook_at, health["other"].expires_at) == (NOW, None)
+    await store.health.was_checked(CONNECTION, expires_at=None)
+    assert (await store.health.all())[CONNECTION].expires_at is None

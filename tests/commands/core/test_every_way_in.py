@@ -18,7 +18,7 @@ from commands.core.memory import keep_for_undo
 from commands.core.registry import Command, Registry, anyone
 from commands.follow import digest, quiet, schedule, subscribe, unsubscribe
 from commands.registry import REGISTRY
-from commands.setup import connect, disconnect, link, product, unlink, workflow
+from commands.setup import connect, credentials, disconnect, doctor, link, product, unlink, workflow
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.modals import HEADERS
 from tests.commands.reading import Linked, Recorded, first
@@ -41,6 +41,8 @@ TYPED: dict[str, str] = {
     "unlink": "unlink app --yes",
     "connect": "connect buildkite",
     "disconnect": "disconnect works --yes",
+    "credentials": "credentials works --test",
+    "doctor": "doctor",
     "audit": "audit",
     "feeds": "feeds new",
     "export": "export",
@@ -182,7 +184,9 @@ SUBMITTED: dict[str, Callable[[Pipeline, Build, Build], object]] = {
     "link": lambda app, build, waits: link.Args(target=_target(app)),
     "unlink": lambda app, build, waits: unlink.Args(target=_target(app), confirmed=True),
     "connect": lambda app, build, waits: connect.Args(kind="buildkite", name="bk", settings={"token": "x"}),
+    "credentials": lambda app, build, waits: credentials.Args(name="works", test=True),
     "disconnect": lambda app, build, waits: disconnect.Args(name="works", confirmed=True),
+    "doctor": lambda app, build, waits: doctor.Args(),
     "workflow": lambda app, build, waits: workflow.Args(act=workflow.Act.DELETE, target=_target(app), confirm="App"),
     "product": lambda app, build, waits: product.Args(act=product.Act.DELETE, name="Works", confirm="Works"),
 }

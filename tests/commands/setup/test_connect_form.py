@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from bot.connections import Connections
+from bot.core.errors import UsageError
 from bot.providers import PROVIDERS
 from bot.security.vault import Vault, new_key
 from bot.store import Store
@@ -36,12 +37,13 @@ class Buildkite:
 
     def __init__(self) -> None:
         self.status = 200
+        self.token = TOKEN
         self.scopes = ["read_builds", "read_pipelines"]
         self.asked: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.path)
-        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        assert request.headers["authorization"] == f"Bearer {self.token}"
         if self.status != 200:
             return httpx.Response(self.status, json={"message": "no"})
         if request.url.path.endswith("/access-token"):
@@ -241,3 +243,66 @@ class TestConfigured:
         assert (await say("disconnect works --yes")).outcome == "refused"
         assert (await say("disconnect nothing --yes", user=ADMIN)).outcome == "refused"
         assert "works" in connections.open
+
+
+async def test_an_internal_address_is_offered_only_where_the_operator_allows_it(
+    modal: Modal, services: Services, real: Connections, store: Store
+) -> None:
+    modal.user = ADMIN
+    await modal.open("connect buildkite")
+    assert "internal" not in modal.fields()
+    allowing = SlackApp(replace(services, internal_addresses=True), cast("Any", modal.sender), bot_user=lambda: "UBOT")
+    real._allow_private = True
+    inside = Modal(allowing, modal.sender)
+    inside.user = ADMIN
+    assert await filled(inside, name="near", internal=["true"]) == {}
+    near = real.get(TEAM, "near")
+    assert near is not None
+    assert near.options.private_network
+    assert await filled(inside, name="far") == {}
+    far = real.get(TEAM, "far")
+    assert far is not None
+    assert not far.options.private_network
+    await allowing.settle()
+
+
+async def test_new_credentials_are_tested_before_they_take_the_place_of_the_old_ones(
+    admin: Modal, store: Store, buildkite: Buildkite, real: Connections, say: Say
+) -> None:
+    await filled(admin, name="bk")
+    (before,) = await store.connections.all()
+    await admin.open("credentials bk")
+    assert admin.fields() == ["o:token"]
+    assert await admin.submit({}) == {"o:token": "Type the new one here."}
+    buildkite.token = fresh = "bkua_abcdefghijkl"
+    buildkite.status = 401
+    errors = await admin.submit({"o:token": fresh})
+    assert "refused the credentials" in errors["o:token"] or "refused the credentials" in admin.text
+    assert (await store.connections.all()) == [before]
+    buildkite.status = 200
+    await admin.open("credentials bk")
+    assert await admin.submit({"o:token": fresh}) == {}
+    assert "`bk` (Buildkite) has new credentials: Robot" in admin.sender.last.text
+    (after,) = await store.connections.all()
+    assert after.settings != before.settings
+    assert fresh not in after.settings
+    assert (after.created_by, after.created_at) == (before.created_by, before.created_at)
+    tested = await say("credentials bk --test", user=ADMIN)
+    assert tested.outcome == "ok"
+    assert (await say("credentials bk --test")).outcome == "refused"
+    buildkite.status = 401
+    assert (await say("credentials bk --test", user=ADMIN)).outcome == "failed"
+    renewed = real.get(TEAM, "bk")
+    assert renewed is not None
+    provider_webhook = renewed.webhook_secret()
+    assert provider_webhook
+
+
+async def test_credentials_of_the_configuration_are_not_changed_in_slack(
+    admin: Modal, real: Connections, store: Store
+) -> None:
+    await filled(admin, name="bk")
+    with pytest.raises(UsageError, match="was not connected in Slack"):
+        await real.renew(team="T2", name="bk", settings={"token": "x"})
+    with pytest.raises(UsageError, match="was not connected in Slack"):
+        await real.renew(team=TEAM, name="other", settings={"token": "x"})

@@ -265,6 +265,9 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
         return str((await home(context_of(user=user, team=team, channel=""))).payload()["blocks"])
 
     assert "Three steps" in await shown()
+    assert "me token" not in await shown()
+    with_programs = context_of(user=USER, team=TEAM, channel="", services=replace(services, has_mcp=True))
+    assert "me token" in str((await home(with_programs)).payload())
     await linked()
     await recorded(works.running(app, 5, waiting=True), started_by=USER)
     await say("follow app")
@@ -274,7 +277,10 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
     assert "'text': 'Waiting for approval'" not in text
     assert "Admin" not in text
     await store.links.pause(TEAM, CHANNEL, "the channel was archived")
+    await store.health.was_checked(works.connection, expires_at=NOW + timedelta(days=7))
+    assert "The credentials of" not in await shown()
     admins = await shown(ADMIN)
+    assert "The credentials of The Works (`works`) end on 2026-03-11, in 7 days." in admins
     for part in ("'text': 'Waiting for approval'", "Admin", "the channel was archived", "The Works"):
         assert part in admins
     assert "#5" not in await shown(team="T2")

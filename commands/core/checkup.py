@@ -1,0 +1,236 @@
+"""What will go wrong, in the order in which to mend it: what `/build doctor` and `buildbell doctor` both look at."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from bot.blocks.text import plural, roughly
+from bot.core import clock
+from bot.core.errors import BotError
+from bot.manifest import SCOPES
+from bot.monitoring.credentials import days_left
+from bot.providers.base.provider import AnyProvider
+from bot.security.redaction import redact
+from bot.slack.sender import GONE, SlackError
+from bot.store.rows import LinkRow
+from commands.core.context import Services
+
+MOST_CHANNELS = 100
+CLOCK_OFF = timedelta(seconds=60)
+"""Slack and App Store Connect refuse what is signed five minutes off; a minute leaves time to mend it."""
+LATE = timedelta(minutes=5)
+EXPIRES_SOON_DAYS = 30
+
+
+class Level(IntEnum):
+    """How grave a finding is."""
+
+    FINE = 0
+    WARNING = 1
+    PROBLEM = 2
+
+    @property
+    def mark(self) -> str:
+        """Return the word of a terminal's line."""
+        return {Level.FINE: "ok ", Level.WARNING: "!! ", Level.PROBLEM: "NO "}[self]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The result of one check, and what to do about it."""
+
+    what: str
+    level: Level
+    message: str
+    fix: str = ""
+
+    @property
+    def line(self) -> str:
+        """Return the finding as one line."""
+        return f"{self.level.mark} {self.what}: {self.message}{f' → {self.fix}' if self.fix else ''}"
+
+
+def verdict(findings: Iterable[Finding]) -> str:
+    """Return the last line: whether anything is wrong, and what to begin with."""
+    all_findings = list(findings)
+    problems = [finding for finding in all_findings if finding.level is Level.PROBLEM]
+    warnings = [finding for finding in all_findings if finding.level is Level.WARNING]
+    if not problems and not warnings:
+        return "Everything works."
+    parts = [plural(len(problems), "problem")] if problems else []
+    parts += [plural(len(warnings), "warning")] if warnings else []
+    first = (problems or warnings)[0]
+    works = "" if problems else "Everything works. "
+    return f"{works}{' and '.join(parts)}. Begin with: {first.what}."
+
+
+async def checkup(services: Services, teams: Sequence[str], providers: Sequence[AnyProvider]) -> list[Finding]:
+    """Return the checks of Slack, linked channels, connections and the work that waits.
+
+    Costs one request for each workspace, one for each linked channel and a few for each connection; changes nothing
+    but what is known of credentials.
+    """
+    findings: list[Finding] = []
+    for team in teams:
+        findings += await _slack(services, team)
+        findings += await _channels(services, team)
+    findings += [await _credentials(services, provider) for provider in providers]
+    findings += await _webhooks(services, providers)
+    findings += await _waiting(services, [provider.connection for provider in providers])
+    return findings
+
+
+async def _slack(services: Services, team: str) -> list[Finding]:
+    what = f"Slack {team}"
+    try:
+        report = await services.sender.token_report(team)
+    except SlackError as exc:
+        fix = "copy the bot token of the app's page again, or reinstall the app"
+        return [Finding(what=what, level=Level.PROBLEM, message=str(exc), fix=fix)]
+    missing = [scope for scope in SCOPES if report.scopes and scope not in report.scopes]
+    findings = [
+        Finding(
+            what=what,
+            level=Level.PROBLEM,
+            message=f"lacks the scopes {', '.join(missing)}",
+            fix="paste the manifest (`buildbell manifest`) into the app's page again and reinstall the app",
+        )
+        if missing
+        else Finding(what=what, level=Level.FINE, message="reachable, all scopes granted")
+    ]
+    if report.at is not None and abs(off := clock.now() - report.at) > CLOCK_OFF:
+        findings.append(
+            Finding(
+                what="clock",
+                level=Level.PROBLEM,
+                message=f"this machine's clock is {roughly(abs(off.total_seconds()))} "
+                f"{'ahead of' if off > timedelta() else 'behind'} Slack's",
+                fix="synchronize it: signed requests of five minutes' difference are refused",
+            )
+        )
+    return findings
+
+
+async def _channels(services: Services, team: str) -> list[Finding]:
+    """Return the linked channels that can't get posts; one finding that all can, where all can."""
+    links: dict[str, list[LinkRow]] = {}
+    for link in await services.store.links.all(team):
+        links.setdefault(link.channel, []).append(link)
+    channels = [channel for channel in links if channel.startswith(("C", "G"))]
+    findings = [
+        finding
+        for channel in channels[:MOST_CHANNELS]
+        for finding in await _channel(services, team, channel, links[channel])
+    ]
+    if findings or not channels:
+        return findings
+    return [Finding(what="channels", level=Level.FINE, message=f"{plural(len(channels), 'linked channel')} reachable")]
+
+
+async def _channel(services: Services, team: str, channel: str, links: Sequence[LinkRow]) -> list[Finding]:
+    paused = next((link.paused_reason for link in links if link.paused_reason), "")
+    try:
+        reply = await services.sender.call(team, "conversations.info", {"channel": channel})
+    except SlackError as exc:
+        if exc.code not in GONE:
+            message = f"Slack does not describe it ({exc.code.replace('_', ' ')})"
+            return [Finding(what=f"channel {channel}", level=Level.WARNING, message=message)]
+        fix = "type `/invite @Buildbell` there, or unlink it"
+        return [Finding(what=f"channel {channel}", level=Level.PROBLEM, message="the bot can't see it", fix=fix)]
+    channel_info = reply.get("channel")
+    described = channel_info if isinstance(channel_info, dict) else {}
+    what = f"channel #{described.get('name') or channel}"
+    if described.get("is_archived"):
+        fix = "unarchive it, or link the pipelines in another channel"
+        return [Finding(what=what, level=Level.PROBLEM, message="is archived, its notifications are lost", fix=fix)]
+    if described.get("is_private") and described.get("is_member") is False:
+        message = "is private and the bot is not in it, its notifications are lost"
+        return [Finding(what=what, level=Level.PROBLEM, message=message, fix="type `/invite @Buildbell` there")]
+    if paused:
+        fix = "subscribe again there, with `subscribe`"
+        return [Finding(what=what, level=Level.PROBLEM, message=f"gets no notifications: {paused}", fix=fix)]
+    return []
+
+
+async def _credentials(services: Services, provider: AnyProvider) -> Finding:
+    what = f"{provider.connection} ({provider.label})"
+    now = services.clock()
+    try:
+        account = await provider.check()
+    except BotError as exc:
+        await services.store.health.was_checked(provider.connection, expires_at=None)
+        return Finding(what=what, level=Level.PROBLEM, message=redact(str(exc)), fix=redact(exc.hint or ""))
+    await services.store.health.was_checked(provider.connection, expires_at=account.expires_at)
+    parts = [account.name, account.detail or "", *account.warnings]
+    if account.missing:
+        message = ", ".join(part for part in [*parts, f"lacks {', '.join(account.missing)}"] if part)
+        fix = "make a token with those permissions, and put it in place of the old one"
+        return Finding(what=what, level=Level.PROBLEM, message=message, fix=fix)
+    if account.expires_at is None:
+        return Finding(what=what, level=Level.FINE, message=", ".join(part for part in parts if part))
+    left = days_left(account.expires_at, now)
+    parts.append(f"its token ends {account.expires_at:%Y-%m-%d}")
+    message = ", ".join(part for part in parts if part)
+    if left > EXPIRES_SOON_DAYS:
+        return Finding(what=what, level=Level.FINE, message=message)
+    in_days = f"make a new token: {plural(left, 'day')} left"
+    return Finding(what=what, level=Level.WARNING, message=message, fix=in_days)
+
+
+async def _webhooks(services: Services, providers: Sequence[AnyProvider]) -> list[Finding]:
+    """Return which connections have webhooks, and whether those come. Without them builds are polled, some seconds later.
+
+    A connection that has not been polled yet is new: nothing can be said of its webhooks.
+    """
+    health = await services.store.health.all()
+    polled = {poll_target.connection for poll_target in await services.store.polling.targets()}
+    came: list[str] = []
+    silent: list[str] = []
+    for provider in providers:
+        name = provider.connection
+        seen = health.get(name)
+        if seen is not None and seen.webhook_at is not None:
+            ago = roughly(max(0.0, (services.clock() - seen.webhook_at).total_seconds()))
+            came.append(f"{name} {ago} ago")
+        elif provider.options.webhook_secret is not None and name in polled:
+            silent.append(name)
+    findings = [Finding(what="webhooks", level=Level.FINE, message=f"came last: {', '.join(came)}")] if came else []
+    if silent:
+        where = f"{services.public_url}/hooks/NAME" if services.public_url else ""
+        fix = f"set them up there for {where}" if where else "set PUBLIC_URL, and webhooks of the CI systems to it"
+        message = f"none has come yet of {', '.join(silent)}; builds are polled"
+        findings.append(Finding(what="webhooks", level=Level.WARNING, message=message, fix=fix))
+    return findings
+
+
+async def _waiting(services: Services, connections: Sequence[str]) -> list[Finding]:
+    """Return polls that fail or are late, and notifications that wait."""
+    now = services.clock()
+    findings: list[Finding] = []
+    latest: datetime | None = None
+    for poll_target in await services.store.polling.targets():
+        if poll_target.connection not in connections:
+            continue
+        name = f"{poll_target.connection}{f' ({poll_target.part})' if poll_target.part else ''}"
+        if poll_target.failing_since is not None:
+            findings.append(
+                Finding(
+                    what=f"watching {name}",
+                    level=Level.PROBLEM,
+                    message=f"fails for {roughly((now - poll_target.failing_since).total_seconds())}: "
+                    f"{redact(poll_target.last_error)}",
+                )
+            )
+        elif latest is None or poll_target.due_at < latest:
+            latest = poll_target.due_at
+    if latest is not None and now - latest > LATE:
+        findings.append(
+            Finding(
+                what="lag",
+                level=Level.PROBLEM,
+                message=f"a poll is late by {roughly((now - latest).total_seconds())}",
+                fix="see that `buildbell serve` (or a worker) runs, and its log",
+            )
+        )
+    return findings
