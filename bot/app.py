@@ -65,6 +65,7 @@ from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
 from commands.slack.app import AT_ONCE, BESIDE_ACKS, SlackApp
 from commands.slack.events import SlackEvents
+from commands.slack.home import TURN
 
 if TYPE_CHECKING:  # needs the extra `mcp`, and is dear
     from commands.mcp.server import HttpEndpoint
@@ -226,6 +227,7 @@ class App:
             people=self.people,
             clock=now,
             refresh=self.connections.refresh,
+            policies=settings.approval_policies,
         )
         self.outbox = Outbox(
             store,
@@ -268,6 +270,7 @@ class App:
                 admins=frozenset(settings.admins),
                 members=Role.VIEW if settings.members == "viewer" else Role.RUN,
                 protected=settings.protected,
+                policies=settings.approval_policies,
             ),
             command=settings.command,
             public_url=settings.public_url,
@@ -293,7 +296,10 @@ class App:
         self.slack_events = SlackEvents(self.services, installs, self.slack_app.answer)
         callbacks = [callback for callback, _name, _words in (*GLOBAL_SHORTCUTS, *MESSAGE_SHORTCUTS)]
         self.slack_app.listen(
-            events=self.slack_events.events, shortcuts=dict.fromkeys(callbacks, self.slack_events.shortcut)
+            events=self.slack_events.events,
+            shortcuts=dict.fromkeys(callbacks, self.slack_events.shortcut),
+            actions={TURN: self.slack_events.turn_page},
+            home_pressed=self.slack_events.home_pressed,
         )
         self.schedule = Schedule(
             {

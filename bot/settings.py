@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from bot.core.errors import UsageError
+from bot.core.policies import Policy, parse_policy
 
 SLACK_API = "https://slack.com/api/"
 FILE = "buildbell.toml"
@@ -49,6 +50,7 @@ TABLES: Mapping[tuple[str, str], str] = {
     ("access", "admins"): "admins",
     ("access", "members"): "members",
     ("access", "protected"): "protected",
+    ("access", "policies"): "policies",
     ("access", "internal_addresses"): "internal_addresses",
     ("mcp", "enabled"): "mcp_enabled",
 }
@@ -91,6 +93,9 @@ class Settings(BaseModel):
     admins: tuple[str, ...] = Field(default=(), description="Slack user ids who may do everything.")
     members: Literal["viewer", "runner"] = Field(default="runner", description="What a channel's members may do.")
     protected: tuple[str, ...] = Field(default=(), description="Refs (globs) that need a grant to build.")
+    policies: tuple[str, ...] = Field(
+        default=(), description="What approvals need, such as `deploy@main no-self two comment`, in every workspace."
+    )
     internal_addresses: bool = Field(
         default=False, description="Let admins connect servers at loopback and private addresses from Slack."
     )
@@ -118,6 +123,22 @@ class Settings(BaseModel):
     @classmethod
     def _listed(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("policies")
+    @classmethod
+    def _readable_policies(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        for line in lines:
+            target, *rules = line.split() or [""]
+            try:
+                parse_policy(target, rules)
+            except UsageError as exc:
+                raise ValueError(f"`{line}`: {exc}") from None
+        return lines
+
+    @property
+    def approval_policies(self) -> tuple[Policy, ...]:
+        """Return the operator's policies of approvals."""
+        return tuple(parse_policy(target, rules) for target, *rules in (line.split() for line in self.policies))
 
     @field_validator("public_url", "slack_api_url")
     @classmethod

@@ -94,7 +94,7 @@ def _approval_rows(
             words = command("approve", build, attempt_no=attempt_no) + which
             elements.append(button(f"Approve{named}", words, style="primary"))
         if "reject" in allowed and approval.can_reject:
-            words = command("reject", build, attempt_no=attempt_no) + which
+            words = command("reject", build, attempt_no=attempt_no) + which + " --form"  # it asks for the reason
             elements.append(button(f"Reject{named}", words, style="danger"))
         if approval is approvals[0]:
             form = command("approve", build, attempt_no=attempt_no) + which + " --form"

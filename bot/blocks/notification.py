@@ -29,7 +29,7 @@ from bot.blocks.lines import (
     step_name,
     worst,
 )
-from bot.blocks.message import Block, Message, actions, button, context, section, sections
+from bot.blocks.message import Block, Message, actions, button, context, link_button, section, sections
 from bot.blocks.text import (
     AMBER,
     DOT,
@@ -61,7 +61,7 @@ from bot.blocks.text import (
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Change, Conclusion, Issue, RefKind, Status, Transition
 from bot.security.redaction import redact
 
-SUMMARY_LINES = 20
+SUMMARY_LINES = 40
 
 
 class Counts(Enum):
@@ -277,18 +277,15 @@ def summary_notification(
     now: datetime,
     reason: str = "",
     repeated: bool = False,
-    quiet: bool = False,
+    happened: str = "finished while I was away",
     facts: Mapping[BuildKey, Facts] = NO_FACTS_OF_ANY,
 ) -> Message:
-    """Return one message for several builds that finished while the bot was away, in the order given.
-
-    With `quiet` they were not missed but held back, while the channel was muted; approvals may be among them.
-    """
+    """Return one message for several builds, in the order given; `happened` ends its title: what they have in common."""
     first_builds = builds[:SUMMARY_LINES]
     named = [
         (build, labels.get((build.connection, build.pipeline), build.name or build.pipeline)) for build in first_builds
     ]
-    title = f"{plural(len(builds), 'build')} {'while this was muted' if quiet else 'finished while I was away'}"
+    title = f"{plural(len(builds), 'build')} {happened}"
     lines = [build_line(build, label=label, now=now, facts=facts.get(build.key, NO_FACTS)) for build, label in named]
     if len(builds) > len(first_builds):
         lines.append(f"… {len(builds) - len(first_builds)} more")
@@ -313,8 +310,11 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     attempt_no: int = 1,
     requester: str | None = None,
     mention: str | None = None,
-    changes_url: str | None = None,
+    going: Sequence[str] = (),
+    approvers: str = "",
+    policy: str = "",
     deadline: datetime | None = None,
+    reminder: datetime | None = None,
     decision: str | None = None,
     reason: str = "",
     repeated: bool = False,
@@ -322,7 +322,8 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
 ) -> Message:
     """Return the card of a build that waits for a person.
 
-    `requester` and `mention` are Slack ids. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
+    `requester` and `mention` are Slack ids. `going` are the lines (`Markup`) of what would go out, `approvers` says who
+    may approve in Slack (`Markup`), `policy` what else it needs. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
     line without buttons.
     """
     state_mark = mark_of(Status.IN_PROGRESS, waiting=True)
@@ -334,15 +335,17 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     questions = [line for approval in approvals[:5] for line in approval_lines(approval)]
     if len(approvals) > 5:
         questions.append(f"… {len(approvals) - 5} more")
-    going = clean_url(changes_url)
     body = lines_of(
         f"{mentioned(mention)}, your decision is needed" if mention else "",
         f"Requested by {mentioned(requester)}" if requester else "",
         commit_line(build, starter=requester or "", says_starter=False),
-        link(going, "What would go out") if going else "",
+        *(markup(line) for line in going),
         progress_line(build, usual_seconds=None, now=now, facts=facts),
         *questions,
+        f"May approve in Slack: {markup(approvers)}" if approvers else "",
+        f"Needs: {safe(policy, 200)}" if policy else "",
         f"Decide before {when(deadline)}" if deadline else "",
+        f"Reminder in the thread {when(reminder)}" if reminder and reminder > now else "",
         *note_lines(facts),
     )
     names = ", ".join(safe(step_name(approval.name), 80) for approval in approvals[:3])
@@ -361,6 +364,35 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
             *build_buttons(build, allowed=actions, attempt_no=attempt_no, approvals=approvals),
         ),
         colour=state_mark.colour,
+    )
+
+
+def reminder_notification(
+    build: Build,
+    approvals: Sequence[Approval],
+    *,
+    label: str,
+    now: datetime,
+    waiting_since: datetime | None = None,
+    approvers: str = "",
+    mention: str | None = None,
+) -> Message:
+    """Return the line below an approval's card that says that it is still open, and for whom it waits."""
+    names = ", ".join(safe(step_name(approval.name), 80) for approval in approvals[:3])
+    since = f" for {duration(elapsed(waiting_since, now))}" if waiting_since else ""
+    what = f"{safe(label, 120)} {safe(build.label or f'#{build.number}' if build.number else '', 40)}".strip()
+    line = f"⏸ {bold(what, 160)} has waited{since}{f' for {names}' if names else ''}"
+    asked = f"{mentioned(mention)}, your decision is needed" if mention else ""
+    may = f"May approve in Slack: {markup(approvers)}" if approvers else ""
+    return Message(text=f"{what} still waits for approval", blocks=(section(lines_of(line, asked, may)),))
+
+
+def decided_notification(build: Build, lines: Sequence[str], *, label: str) -> Message:
+    """Return the direct message for who started a build about a decision that others took; `lines` are `Markup`."""
+    title = f"{first_line(build, label=label, mark=mark(build))}"
+    return Message(
+        text=". ".join((spelled(build, label=label, word=mark(build).word), *lines)),
+        blocks=(section("\n".join((title, *lines))), actions(link_button("Open", build.web_url))),
     )
 
 

@@ -12,6 +12,7 @@ from bot.core.models import Build, BuildKey, Conclusion, Ref, RefKind, Status, s
 MOST_ROWS = 15
 MOST_OPEN = 4
 SPARKS = 10
+FAVOURITE = "★ Add to my Home"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,22 +59,25 @@ def status_message(channel_name: str, rows: Sequence[StatusRow], now: datetime) 
     for row in first_rows:
         if blocks:
             blocks.append(divider())
-        blocks.append(section(_row(row, now), accessory=None if lone else menu(_offers(row))))
+        blocks.append(section(status_text(row, now), accessory=None if lone else menu(_offers(row))))
     if len(rows) > len(first_rows):
         blocks.append(context(f"… {plural(len(rows) - len(first_rows), 'more pipeline')}: `list links` shows them"))
-    offered = [button(label, words) for label, words in _offers(first_rows[0])[:3]] if lone else []
+    offers = _offers(first_rows[0])
+    offered = [button(label, words) for label, words in offers if label != FAVOURITE] if lone else []
+    star = [menu([(label, words) for label, words in offers if label == FAVOURITE])] if lone else []
     opened = [link_button("Open", first_rows[0].recent[0].web_url)] if lone and first_rows[0].recent else []
     more = [] if lone else [button("Everything", "status all")]
     words = [_words(row) for row in first_rows[:3]]
     return Message(
         text=". ".join([f"Builds in {safe(channel_label, 80)}", *words]),
         blocks=(section(f"*Builds in {safe(channel_label, 80)}*"),),
-        attached=(*blocks, actions(*opened, *offered, *more, button("Help", "help"))),
+        attached=(*blocks, actions(*opened, *offered, *more, button("Help", "help"), *star)),
         colour=_colour(rows),
     )
 
 
-def _row(row: StatusRow, now: datetime) -> str:
+def status_text(row: StatusRow, now: datetime) -> str:
+    """Return how one pipeline stands: what is open, the last result, the last ten as shapes."""
     last = row.recent[0] if row.recent else None
     running = sum(1 for build in row.open if build.status is Status.IN_PROGRESS and not build.waiting)
     waiting = sum(1 for build in row.open if build.waiting)
@@ -122,6 +126,7 @@ def _offers(row: StatusRow) -> list[tuple[str, str]]:
     if "logs" in row.actions:
         offers.append(("Logs", f"logs {target}"))
     offers.append(("Builds", f"list builds {target}"))
+    offers.append((FAVOURITE, f"me favourite {spoken(row.connection, row.pipeline)}"))
     return offers
 
 

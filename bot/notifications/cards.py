@@ -12,7 +12,7 @@ from statistics import median
 from bot.blocks.available_actions import available_actions
 from bot.blocks.build import build_card, commit_card, short_card, signal_over
 from bot.blocks.lines import NO_FACTS, Facts, Note
-from bot.blocks.message import Message, context, sections
+from bot.blocks.message import Message, actions, button, context, sections
 from bot.blocks.notification import (
     NEW_BREAKAGE,
     NO_FAILURES,
@@ -20,19 +20,25 @@ from bot.blocks.notification import (
     Failures,
     approval_notification,
     branch_changed,
+    decided_notification,
     escalation_notification,
     green_again,
     notification,
     outage_notification,
     outage_over,
     red_standing,
+    reminder_notification,
     summary_notification,
 )
-from bot.blocks.text import DOT, Markup, clean_url, link, mark, markup, mention, since, when
+from bot.blocks.text import DOT, Markup, clean_url, link, mark, markup, mention, safe, since, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Ref, RefKind, Status
+from bot.core.policies import Policy
+from bot.notifications.approval_context import ApprovalContext
+from bot.notifications.approval_policies import breach, policy_of
 from bot.notifications.commit_cards import commit_of
+from bot.notifications.decisions import REMIND_AFTER
 from bot.notifications.failures import flakiness, unpack_failures
 from bot.notifications.filters import filter_of
 from bot.notifications.notification import AUTHOR, Event, Extra
@@ -101,6 +107,7 @@ class Cards:
 
     `provider_of` returns a connection (by workspace and name) where the workspace may see it; `refresh` reads the
     connections anew, for one that another process has just made. With `offers` false no card has buttons of a build.
+    `policies` are the operator's, of approvals.
     """
 
     def __init__(
@@ -112,6 +119,7 @@ class Cards:
         clock: Clock,
         refresh: Callable[[], Awaitable[None]] = _no_refresh,
         offers: bool = True,
+        policies: Sequence[Policy] = (),
     ) -> None:
         self._store = store
         self._provider_of = provider_of
@@ -119,6 +127,8 @@ class Cards:
         self._clock = clock
         self._refresh = refresh
         self._offers = offers
+        self._policies = policies
+        self._context = ApprovalContext(store, people)
 
     async def draw(self, row: NewNotification, *, repeated: bool) -> Drawn | None:
         """Draw a notification as of now; None if its build or connection is gone."""
@@ -130,7 +140,8 @@ class Cards:
             case Event.SUMMARY:
                 return await self._summary(row, extra, repeated=repeated)
             case Event.DIGEST | Event.UNDRAWABLE | Event.CORRECTED:
-                digest = Message(text=extra.text, blocks=sections(extra.lines))
+                tune = (actions(button("Tune noise", "stats --noise")),) if event is Event.DIGEST else ()
+                digest = Message(text=extra.text, blocks=(*sections(extra.lines), *tune))
                 return Drawn(message=_marked(digest, repeated=repeated))
             case Event.BRANCH_CHANGED:
                 label = await self._label(row, None)
@@ -177,6 +188,10 @@ class Cards:
         match event:
             case Event.BLOCKED:
                 return await self._blocked(subject)
+            case Event.DECIDED:
+                return await self._decided(subject)
+            case Event.REMINDER:
+                return await self._reminder(subject)
             case Event.FINISHED:
                 return await self._finished(subject)
             case Event.STARTED:
@@ -326,6 +341,7 @@ class Cards:
         mine, is_next_open = await self._own_approvals(row, subject.extra, listed)
         is_closed = bool(subject.extra.text) or bool(subject.extra.steps and listed and not mine)
         waits = build.waiting and not is_over and not is_closed
+        policy = await policy_of(build, row.team, self._store, self._policies)
         card = approval_notification(
             build,
             mine,
@@ -335,8 +351,12 @@ class Cards:
             actions=self._verbs(subject.provider, build, facts, approvals=bool(mine)),
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
+            going=await self._context.going(build, subject.provider.kind) if waits else (),
+            approvers=await self._context.approvers(row, build) if waits else "",
+            policy=policy.sentence if policy else "",
+            reminder=facts.waiting_since + REMIND_AFTER if waits and facts.waiting_since else None,
             mention=await self._mention(row, subject.extra, subject.provider, build),
-            decision=None if waits else _decision(subject.extra, facts, subject.provider, build),
+            decision=None if waits else await self._decision(subject, policy),
             reason=row.reason,
             repeated=subject.repeated,
             facts=facts,
@@ -371,6 +391,59 @@ class Cards:
         is_newest = all(other.turn < row.turn for other in others)
         unshown = [approval for approval in listed if approval.id not in {*extra.steps, *elsewhere}]
         return mine, is_newest and bool(unshown)
+
+    async def _decision(self, subject: _Subject, policy: Policy | None) -> Markup | str:
+        """Return the line that stands where an approval was open: who decided, and whether that passed a policy by."""
+        extra, facts, provider, build = subject.extra, subject.facts, subject.provider, subject.build
+        if extra.text:
+            return Markup(extra.text)
+        if facts.replaced:
+            return facts.replaced
+        votes = await self._store.approvals.votes(subject.row.team, build.key, subject.row.attempt_no)
+        if said := breach(policy, votes, build, provider.label):
+            return f"⚠ {said}"
+        return "Ended" if build.completed else f"Decided in {provider.label}"
+
+    async def _decided(self, subject: _Subject) -> Drawn | None:
+        """Draw the direct message about a decision; None where its reader decided, or a cancelled build left nothing to say."""
+        row, build, provider = subject.row, subject.build, subject.provider
+        votes = await self._store.approvals.votes(row.team, build.key, row.attempt_no)
+        others = [vote for vote in votes if vote.user != row.channel]
+        if (votes and not others) or (not votes and (subject.facts.cancelled_by or build.conclusion in NO_RESULT)):
+            return None
+        lines = [
+            Markup(
+                f"{'Approved' if vote.approve else 'Rejected'} by {mention(vote.user)}{DOT}{when(vote.at)}: "
+                f"{safe(vote.name, 80)}{f' “{safe(vote.comment, 300)}”' if vote.comment else ''}"
+            )
+            for vote in others
+        ]
+        policy = await policy_of(build, row.team, self._store, self._policies)
+        if said := breach(policy, votes, build, provider.label):
+            lines.append(safe(f"⚠ {said}", 300))
+        elif not lines:
+            lines.append(safe(f"Decided in {provider.label}", 120))
+        return Drawn(message=decided_notification(build, lines, label=subject.label))
+
+    async def _reminder(self, subject: _Subject) -> Drawn | None:
+        """Draw the reminder of an open approval, for the thread of its card, which has the buttons; None for one decided."""
+        build, facts, steps = subject.build, subject.facts, subject.extra.steps
+        listed = await self._approvals(subject.provider, build)
+        approvals = tuple(approval for approval in listed if not steps or approval.id in steps)
+        is_decided = not approvals and subject.provider.can(Capability.APPROVALS)
+        if not build.waiting or subject.is_over or facts.replaced or is_decided:
+            return None
+        return Drawn(
+            message=reminder_notification(
+                build,
+                approvals,
+                label=subject.label,
+                now=self._clock(),
+                waiting_since=facts.waiting_since,
+                approvers=await self._context.approvers(subject.row, build),
+                mention=await self._mention(subject.row, subject.extra, subject.provider, build),
+            )
+        )
 
     async def _finished(self, subject: _Subject) -> Drawn:
         row, build, facts = subject.row, subject.build, subject.facts
@@ -455,7 +528,7 @@ class Cards:
                 now=self._clock(),
                 reason=row.reason,
                 repeated=repeated,
-                quiet=extra.quiet,
+                happened=_happened(extra),
                 facts=facts,
             )
         )
@@ -574,6 +647,12 @@ class Cards:
             return ()
 
 
+def _happened(extra: Extra) -> str:
+    if extra.quiet:
+        return "while this was muted"
+    return "finished within a minute" if extra.storm else "finished while I was away"
+
+
 def _key(row: NewNotification) -> BuildKey:
     return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
 
@@ -637,15 +716,6 @@ def _standing(extra: Extra, red: RedBranchRow | None) -> Markup | str:
     if red.closed_at is not None:
         return green_again(red.closed_by, red.red_seconds)
     return red_standing(red.streak, red.since) if red.streak > red_streak(extra.transition) else ""
-
-
-def _decision(extra: Extra, facts: Facts, provider: AnyProvider, build: Build) -> Markup | str:
-    """Return the line that stands where an approval was open."""
-    if extra.text:
-        return Markup(extra.text)
-    if facts.replaced:
-        return facts.replaced
-    return "Ended" if build.completed else f"Decided in {provider.label}"
 
 
 def _with_end(build: Build, attempt: AttemptRow) -> Build:

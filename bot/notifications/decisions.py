@@ -13,7 +13,7 @@ from bot.blocks.notification import sentence_of
 from bot.core.models import Build, BuildKey, Change, Conclusion, IssueCounts, RefKind, Status, Transition
 from bot.notifications.filters import NOTHING_PENDING, Pending, filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
-from bot.notifications.quiet_hours import muted
+from bot.notifications.quiet_hours import Happening, muted
 from bot.notifications.summaries import collapse
 from bot.notifications.transitions import PastAttempt, compare
 from bot.store import Recorded
@@ -26,6 +26,8 @@ COUNTS_PATIENCE = timedelta(seconds=30)
 FAILURES_PATIENCE = timedelta(seconds=5)
 LATE_PATIENCE = timedelta(seconds=5)
 HISTORY_PATIENCE = timedelta(seconds=10)
+REMIND_AFTER = timedelta(hours=1)
+"""How long after an approval's card its thread gets one reminder, where it is still open."""
 
 STATES = {
     Verdict.POST: NotificationState.PENDING,
@@ -221,13 +223,35 @@ def decide(
     `can_list` says that it lists issues: a red build's notification waits for the first of them, at most 5 s. One whose
     ref has no history yet waits for it at most 10 s. `sees` says whether a workspace may see the connection.
     """
-    rows = [
+    rows = [row for recorded in batch for row in _decided(recorded, now, sees)]
+    rows += [
         row
         for recorded in batch
         if recorded.finished is not None or recorded.blocked
         for row in _Case.of(recorded, now, can_count=can_count, can_list=can_list).rows(sees)
     ]
     return list(collapse(rows, now))
+
+
+def _decided(recorded: Recorded, now: datetime, sees: Sees) -> Iterator[NewNotification]:
+    """Yield the direct message for who started a build whose approval is open no more: drawn from the votes of then."""
+    before, build, row = recorded.before, recorded.build, recorded.row
+    was_open = before is not None and before.waiting and not build.waiting and not recorded.reopened
+    if was_open and row.started_by and sees(row.started_team):
+        yield NewNotification(
+            team=row.started_team,
+            channel=row.started_by,
+            connection=build.connection,
+            pipeline=build.pipeline,
+            build=build.id,
+            attempt_no=recorded.attempt_no,
+            event=Event.DECIDED,
+            reason="you started it, and its approval was decided",
+            user=row.started_by,
+            due_at=now,
+            created_at=now,
+            number=build.number,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +330,7 @@ class _Case:
             decision, undecided = post(_asked(watch)), False
         elif decision.verdict is Verdict.POST and self._began_before(link.created_at):
             decision = silent(BEFORE_LINKED)
-        quiet = muted(self.recorded.mutes, link, link.channel, self.now)
+        quiet = muted(self.recorded.mutes, link, link.channel, self.now, self._happening)
         posted_because = decision.reason
         if decision.verdict is Verdict.POST and quiet and watch is None:
             decision = Decision(verdict=Verdict.HOLD, reason=quiet)
@@ -360,6 +384,16 @@ class _Case:
         links = [link for link in self.recorded.links if sees(link.team) and not self._began_before(link.created_at)]
         for team in dict.fromkeys(link.team for link in links):
             yield self._row((team, AUTHOR), post("your commit broke it"))
+
+    @property
+    def _happening(self) -> Happening:
+        return Happening(
+            build=self.recorded.build,
+            event=self.event,
+            transition=self.transition,
+            started_by=self.recorded.row.started_by,
+            pending=self.pending,
+        )
 
     def _judged(self, link: NewLink) -> Decision:
         return judge(
@@ -505,6 +539,31 @@ def next_approval_row(row: NotificationRow, now: datetime) -> NewNotification:
         ordered_at=now,
         number=row.number,
         extra=Extra(mention=Extra.of(row.extra).mention).as_json(),
+    )
+
+
+def reminder_row(row: NotificationRow, ts: str, steps: tuple[str, ...], now: datetime) -> NewNotification:
+    """Return the reminder of the approvals whose card was posted just now, in the card's thread.
+
+    `steps` are the ids of the card's approvals. It is drawn only if one of them is open then.
+    """
+    due_at = now + REMIND_AFTER
+    return NewNotification(
+        team=row.team,
+        channel=row.channel,
+        link=row.link,
+        connection=row.connection,
+        pipeline=row.pipeline,
+        build=row.build,
+        attempt_no=row.attempt_no,
+        event=Event.REMINDER,
+        turn=row.turn,
+        reason="its approval has been open for an hour",
+        extra=Extra(mention=Extra.of(row.extra).mention, steps=steps).as_json(),
+        thread=row.thread or ts,
+        due_at=due_at,
+        created_at=due_at,
+        number=row.number,
     )
 
 

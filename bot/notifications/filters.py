@@ -382,7 +382,7 @@ def judge(
         )
     if link_filter.triggers and build.trigger.value not in link_filter.triggers:
         return silent(f"it was triggered by {build.trigger.value}")
-    if link_filter.by and not _by(build, started_by, link_filter.by):
+    if link_filter.by and not is_by(build, started_by, link_filter.by):
         return silent(f"it was started by {build.triggered_by or 'somebody unknown'}")
     if event is Event.FINISHED and (small := _too_small(build, transition, link_filter, pending)):
         return silent(small)
@@ -408,7 +408,8 @@ def _too_small(build: Build, transition: Transition, link_filter: Filter, pendin
     return "" if moved else "its counts moved less than the link asks for"
 
 
-def _by(build: Build, started_by: str, people: Sequence[str]) -> bool:
+def is_by(build: Build, started_by: str, people: Sequence[str]) -> bool:
+    """Return whether a build was started by one of some people, or is their commit's; `!name` leaves somebody out."""
     author = build.author
     names = {folded(build.triggered_by or ""), folded(started_by)}
     if author is not None:

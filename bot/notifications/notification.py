@@ -44,7 +44,7 @@ class Extra:
     """What the renderer needs beside the build; kept with the row, because history moves on.
 
     `mention` is a Slack id, or `AUTHOR`. `builds` are those of a summary, as (connection, pipeline, build), and `quiet`
-    says that they were held back, not missed. `undecided` says that the issue counts or the history, once read, decide
+    says that they were held back, `storm` that they ended at once, not missed. `undecided` says that the issue counts or the history, once read, decide
     whether the link wants it. `posted_because` is the reason of one that was held
     back. `corrected` is the build whose late end changed the sentence. `steps` are the approvals that the card of an
     approval shows, by their ids: each is on one card. `in_thread` says that it goes into the thread of its red
@@ -62,6 +62,7 @@ class Extra:
     response_url: str = ""
     builds: tuple[tuple[str, str, str], ...] = ()
     quiet: bool = False
+    storm: bool = False
     in_thread: bool = False
     is_new_breakage: bool = False
     text: str = ""

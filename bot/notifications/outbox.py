@@ -213,8 +213,20 @@ class Outbox:
         if _is_person(row.channel):
             return await self._people.off_hours(row.team, row.channel, now)
         link = await self._store.links.get(row.link) if row.link else None
-        return (
-            quiet_hours.muted(await self._store.mutes.of_channel(row.team, row.channel), link, row.channel, now) or ""
+        mutes = await self._store.mutes.of_channel(row.team, row.channel)
+        happening = await self._happening(row) if any(mute.people for mute in mutes) else None
+        return quiet_hours.muted(mutes, link, row.channel, now, happening) or ""
+
+    async def _happening(self, row: NotificationRow) -> quiet_hours.Happening | None:
+        """Return what a notification is about, for mutes of a person; None where it is about no build."""
+        key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
+        stored = await self._store.builds.get(key)
+        if stored is None:
+            return None
+        build, build_row = stored
+        transition = Extra.of(row.extra).transition
+        return quiet_hours.Happening(
+            build=build, event=row.event, transition=transition, started_by=build_row.started_by
         )
 
     async def _unwanted(self, notification: NotificationRow) -> str:
@@ -230,9 +242,7 @@ class Outbox:
         return decisions.reconsidered(notification, link, entry[0], counts, started_by=entry[1].started_by)
 
     async def _gathered(self, notification: NotificationRow) -> bool:
-        """Return whether a late notification went into a summary with others that wait for its channel."""
-        if not Extra.of(notification.extra).late:
-            return False
+        """Return whether a notification went into a summary with others that wait for its channel: late ones, or a storm."""
         waiting = await self._store.notifications.pending_in(notification.team, notification.channel)
         together = gathered(notification, waiting, self._clock())
         if together is None:
@@ -309,6 +319,9 @@ class Outbox:
             return True
         if notification.event == Event.FINISHED and await self._gathered(notification):
             return True
+        if notification.event == Event.REMINDER and (why := await self._quiet(notification, self._clock())):
+            await self._store.notifications.silence(notification, why)
+            return True
         if notification.event != Event.STARTED and _is_person(notification.channel):
             why = await self._quiet(notification, self._clock())
             if why:
@@ -368,7 +381,11 @@ class Outbox:
             log.exception("a notification could not be drawn", extra={"notification": notification.id})
             await self._set_aside(notification, f"it could not be drawn: {type(exc).__name__}")
             return None
-        if drawn is None:
+        if drawn is None and notification.event == Event.DECIDED:
+            await self._store.notifications.silence(notification, "who would read it decided it, or nobody did")
+        elif drawn is None and notification.event == Event.REMINDER:
+            await self._store.notifications.silence(notification, "its approval is not open any more")
+        elif drawn is None:
             await self._store.notifications.fail(notification, "its build or connection is gone")
         return drawn
 
@@ -448,6 +465,8 @@ class Outbox:
             extra={"notification": notification.id, "kind": notification.event.value, "channel": channel},
         )
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
+        if notification.event == Event.BLOCKED and drawn is not None and drawn.live and not _is_person(channel):
+            await self._store.notifications.add([decisions.reminder_row(notification, ts, drawn.steps, now)])
 
     async def _later(
         self, notification: NotificationRow, seconds: float, *, unsure: bool, drawn: Drawn | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.blocks.text import plural
 from bot.notifications.notification import Event, Extra
@@ -10,6 +10,9 @@ from bot.store.rows import NewNotification, NotificationRow
 from bot.store.states import NotificationState
 
 MOST_LATE = 5
+MOST_AT_ONCE = 5
+MOMENT = timedelta(minutes=1)
+"""Builds that end for one channel within this time come in one message where they are more than five."""
 
 
 def collapse(rows: Sequence[NewNotification], now: datetime) -> Iterator[NewNotification]:
@@ -37,11 +40,36 @@ def gathered(
 
     `decide` sees the changes of one connection at a time: after a downtime several have late ends for the same channel.
     """
+    if not Extra.of(row.extra).late:
+        return _storm(row, waiting, now)
     late = [row, *(one for one in waiting if one.event == Event.FINISHED and Extra.of(one.extra).late)]
-    if not Extra.of(row.extra).late or len(late) <= MOST_LATE:
+    if len(late) <= MOST_LATE:
         return None
     group = sorted(late, key=lambda one: one.id or 0)
     return tuple(one.id or 0 for one in group), _told_with(len(group)), summary_row(group, _while_away(len(group)), now)
+
+
+def _storm(
+    row: NotificationRow, waiting: Sequence[NotificationRow], now: datetime
+) -> tuple[tuple[int, ...], str, NewNotification] | None:
+    """Return the builds that ended for a channel within a moment, as `gathered` does; None for five or fewer.
+
+    What somebody here started or watches is theirs and stays by itself, and so does what may turn out to be unwanted.
+    """
+    if not _is_anybodys(row):
+        return None
+    near = [other for other in waiting if _is_anybodys(other) and abs(other.created_at - row.created_at) <= MOMENT]
+    group = sorted((row, *near), key=lambda other: (other.ordered_at or other.created_at, other.id))
+    if len(group) <= MOST_AT_ONCE:
+        return None
+    reason = f"posted in one summary with {len(group) - 1} others that finished within a minute"
+    summary = summary_row(group, f"{len(group)} builds finished within a minute", now, storm=True)
+    return tuple(other.id for other in group), reason, replace(summary, build=f"storm-{group[-1].id}", attempt_no=1)
+
+
+def _is_anybodys(row: NotificationRow) -> bool:
+    extra = Extra.of(row.extra)
+    return row.event == Event.FINISHED and not row.user and not row.thread and not extra.late and not extra.undecided
 
 
 def _told_with(count: int) -> str:
@@ -53,7 +81,7 @@ def _while_away(count: int) -> str:
 
 
 def summary_row(
-    group: Sequence[NewNotification], reason: str, now: datetime, *, quiet: bool = False
+    group: Sequence[NewNotification], reason: str, now: datetime, *, quiet: bool = False, storm: bool = False
 ) -> NewNotification:
     """Return the notification that stands for several rows of one channel."""
     last = group[-1]
@@ -67,7 +95,7 @@ def summary_row(
         attempt_no=last.attempt_no,
         event=Event.SUMMARY,
         reason=reason,
-        extra=Extra(builds=tuple(builds), quiet=quiet).as_json(),
+        extra=Extra(builds=tuple(builds), quiet=quiet, storm=storm).as_json(),
         due_at=now,
         created_at=now,
     )

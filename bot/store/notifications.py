@@ -279,6 +279,22 @@ class Notifications(Repository):
         async with self._read() as db:
             return await NOTIFICATION.all(db, query.order_by(NOTIFICATION.c.id))
 
+    async def sent_by_link(self, team: str, links: Sequence[int], since: datetime) -> dict[int, int]:
+        """Return how many notifications of each link were posted since a time; links without any are left out."""
+        query = (
+            select(NOTIFICATION.c.link, func.count())
+            .where(
+                NOTIFICATION.c.team == team,
+                NOTIFICATION.c.link.in_(list(links)),
+                NOTIFICATION.c.state == SENT,
+                NOTIFICATION.c.created_at >= since,
+            )
+            .group_by(NOTIFICATION.c.link)
+        )
+        async with self._read() as db:
+            rows = (await db.execute(query)).all()
+        return {int(link): int(count) for link, count in rows}
+
     async def revise(self, notification_id: int, extra: str, now: datetime) -> None:
         """Replace what the renderer knows of a notification, and have its card drawn anew."""
         async with self._write() as db:

@@ -417,7 +417,11 @@ class GrantRow(NewGrant):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMute:
-    """Quiet: a mute until a time, or quiet hours that come back (`hours`). `target`: all, a pipeline, a person."""
+    """Quiet: a mute until a time, or quiet hours that come back (`hours`). `target`: all, a pipeline, a person.
+
+    `exceptions` is what is posted all the same, as typed (`broken@main,blocked`). `people` are the names of the person
+    that a mute is about, in Slack and in CI systems, a line each.
+    """
 
     team: str
     channel: str
@@ -425,6 +429,8 @@ class NewMute:
     until: datetime | None = None
     hours: str = ""
     tz: str = ""
+    exceptions: str = ""
+    people: str = ""
     made_by: str
     made_at: datetime
 
@@ -707,5 +713,55 @@ class NewLogFollow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFollowRow(NewLogFollow):
     """A followed log as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewApprovalPolicy:
+    """What approvals of some pipelines and refs (globs) need in a workspace, beyond the approver's role."""
+
+    team: str
+    pipelines: str = "*"
+    refs: str = "*"
+    no_self: bool = False
+    people: int = 1
+    needs_comment: bool = False
+    set_by: str
+    set_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalPolicyRow(NewApprovalPolicy):
+    """An approval policy as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVote:
+    """One person's decision about one approval of one attempt of a build, taken in Slack.
+
+    `name` is the approval's own. `salt` and `digest` stand for the values of its fields: two people approve the same.
+    """
+
+    team: str
+    connection: str
+    pipeline: str
+    build: str
+    attempt_no: int
+    approval: str
+    name: str = ""
+    user: str
+    approve: bool
+    comment: str = ""
+    salt: str = ""
+    digest: str = ""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteRow(NewVote):
+    """A vote as stored."""
 
     id: int

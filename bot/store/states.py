@@ -20,6 +20,8 @@ class NotificationEvent(StrEnum):
     STARTED = "started"
     FINISHED = "finished"
     BLOCKED = "blocked"
+    REMINDER = "reminder"
+    DECIDED = "decided"
     SUMMARY = "summary"
     OUTAGE = "outage"
     OUTAGE_OVER = "outage-over"

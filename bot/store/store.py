@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.core.clock import Clock
+from bot.store.approvals import Approvals
 from bot.store.attempts import Attempts
 from bot.store.audit import Audit
 from bot.store.bindings import Bindings
@@ -61,6 +62,7 @@ class Repositories:
         self.pipelines = Pipelines(sessions)
         self.links = Links(sessions)
         self.recording = Recording(sessions)
+        self.approvals = Approvals(sessions)
         self.attempts = Attempts(sessions)
         self.builds = Builds(sessions)
         self.polling = Polling(sessions)
@@ -139,6 +141,7 @@ class Store(Database, Repositories):
             (table("red_branch"), table("red_branch").c.opened_at < oldest),
             (table("failure"), table("failure").c.at < oldest),
             (table("audit"), table("audit").c.at < oldest),
+            (table("vote"), table("vote").c.at < oldest),
             (mute, mute.c.until <= now),
             (table("budget"), table("budget").c.at < now - BUDGETS_KEPT_FOR),
             (table("token"), table("token").c.until <= now),

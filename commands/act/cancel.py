@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bot.blocks.text import Markup, escape, harmless
 from bot.core.errors import Ambiguous, NotFound, NotLinked, ProviderError, UsageError
 from bot.core.models import Build
+from bot.core.refs import refs_of_build
 from bot.notifications.cards import CANCELLED_IT
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
@@ -17,7 +18,7 @@ from commands.core.forms import opening
 from commands.core.grammar import Target, read
 from commands.core.listings import is_built_from, unfinished_builds
 from commands.core.matches import BuildMatch, PipelineMatch
-from commands.core.permissions import Requirement, refs_of_build
+from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import match_of_build, pipelines_here, resolve_build, resolve_named_build, resolve_pipeline
 from commands.core.words import choice_label

@@ -12,6 +12,7 @@ from bot.core.errors import BotError, NotFound
 from bot.core.text import holds_name
 from bot.providers.base.capabilities import Capability
 from commands.act.decision import Args, MissingFields, Step, open_steps, place_of
+from commands.core.approval_policies import CommentNeeded, policy_here
 from commands.core.context import Context
 from commands.core.fields import PREFIX, parameter_field, parameters_given, target_of
 from commands.core.forms import FieldError, Form, Submission, Values, renewed, text
@@ -34,9 +35,9 @@ class DecideForm(Form):
         """Return the form of the step that was pressed, else of the first one open. Raises NotFound for none."""
         steps = await _open(arguments, context)
         named = arguments.get(APPROVAL, "")
-        return self._drawn(steps, _named(steps, named), arguments.get(DECISION, ""), arguments, context)
+        return await self._drawn(steps, _named(steps, named), arguments.get(DECISION, ""), arguments, context)
 
-    def _drawn(
+    async def _drawn(
         self,
         steps: Sequence[Step],
         step: Step,
@@ -48,8 +49,10 @@ class DecideForm(Form):
         can_reject = approval.can_reject and match.provider.can(Capability.REJECT)
         shown = decision if decision == REJECT and can_reject else APPROVE
         choices = [("Approve", APPROVE), *([("Reject", REJECT)] if can_reject else [])]
+        policy = await policy_here(match.build, context)
         title = f"*{escape(match.name)}*{f' · {escape(match.build.ref)}' if match.build.ref else ''}"
         lines = [title, escape(approval.name) if len(steps) == 1 else "", escape(approval.instructions or "")]
+        lines += [f"Needs: {policy.sentence}"] if policy else []
         about: list[Block] = [section("\n".join(line for line in lines if line))]
         fields: list[Block] = []
         if shown == APPROVE:
@@ -65,7 +68,7 @@ class DecideForm(Form):
                 "Comment",
                 text_field(multiline=True, initial=arguments.get(COMMENT)),
                 name=COMMENT,
-                optional=True,
+                optional=not (policy and policy.needs_comment),
                 hint="For the public line, and for the CI system where it takes one.",
             ),
             *([small_print(link(approval.url, "Open step"))] if approval.url else []),
@@ -83,7 +86,7 @@ class DecideForm(Form):
         steps = await _open(arguments, context)
         step = _named(steps, text(values, APPROVAL) or arguments.get(APPROVAL, ""))
         decision = text(values, DECISION) if field == DECISION else ""
-        return self._drawn(steps, step, decision, arguments, context)
+        return await self._drawn(steps, step, decision, arguments, context)
 
     @override
     async def submitted(self, values: Values, arguments: Mapping[str, str], context: Context) -> Submission:
@@ -108,7 +111,9 @@ class DecideForm(Form):
 
     @override
     def at_field(self, error: BotError, values: Values) -> BotError:
-        """Mark the fields that the step needs."""
+        """Mark the fields that the step needs, the comment among them."""
+        if isinstance(error, CommentNeeded):
+            return FieldError(COMMENT, "A comment is needed here.")
         if not isinstance(error, MissingFields):
             return error
         needed = {f"{PREFIX}{name}": "This one is needed." for name in error.names}

@@ -1,30 +1,42 @@
 """Decide a step that waits for a person: what `approve` and `reject` share."""
 
 import asyncio
+import hashlib
+import json
+import secrets
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bot.blocks.lines import step_name
-from bot.blocks.text import escape, when
+from bot.blocks.text import escape, plural, when
 from bot.core.errors import Ambiguous, NotFound, ProviderError, UsageError
-from bot.core.models import Approval, Ref
+from bot.core.models import Approval, BuildKey, Ref
+from bot.core.policies import Policy
+from bot.core.refs import refs_of_build
 from bot.core.text import among_names, holds_name
+from bot.notifications.approval_policies import approvers
 from bot.notifications.notification import Event, Extra
 from bot.providers.base.capabilities import Capability
+from bot.security.redaction import redact
+from bot.store.rows import NewVote
 from commands.core import actions, memory
-from commands.core.context import Answer, Context, Opening, Role
+from commands.core.approval_policies import Deciding, policy_here
+from commands.core.context import Answer, Context, Opening, Role, Source
 from commands.core.forms import opening
 from commands.core.grammar import Target, read
 from commands.core.listings import unfinished_builds
 from commands.core.matches import BuildMatch, PipelineMatch
-from commands.core.permissions import Requirement, refs_of_build
+from commands.core.permissions import Requirement
 from commands.core.resolve import match_of_build, pipelines_here, resolve_build, resolve_named_build, resolve_pipeline
 from commands.core.words import choice_label
 
 MOST_UNFLAGGED = 3
 """How many running builds are asked for approvals where no listing says that one waits."""
+
+DECIDING_SECONDS = 60.0
+MOST_COMMENT = 1000
 
 FLAGS: Final = (
     ("--comment TEXT", "why, for the public line and the CI system"),
@@ -236,6 +248,7 @@ def authorize(args: Args, step: Step, _context: Context) -> Sequence[Requirement
     match = step.match
     return (
         Requirement(
+            deciding=Deciding(build=match.build, approve=args.approve, comment=args.comment or ""),
             role=Role.APPROVE,
             doing=f"{'Approving' if args.approve else 'Rejecting'} steps of *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
@@ -267,18 +280,32 @@ async def run(args: Args, step: Step, context: Context) -> Answer:
         if args.approve and parameter.required and parameter.name not in args.fields and parameter.default is None
     ]
     if missing and context.can_open_form:
-        this = Target(pipeline=f"{match.build.connection}:{match.build.pipeline}", id=match.build.id)
-        return Answer(form=form_of(replace(args, target=this, step=approval.id), context))
+        return Answer(form=form_of(_about(args, step), context))
     if missing:
         raise MissingFields(missing, approval)
+    policy = await policy_here(match.build, context)
+    if policy and policy.needs_comment and not (args.comment or "").strip() and context.can_open_form:
+        return Answer(form=form_of(_about(args, step), context))
     if not await memory.first_click(f"{args.verb} {match.build.key} {approval.id}", context):
         return Answer(silent=True)
-    after = await match.provider.decide(
-        approval,
-        approve=args.approve,
-        fields=_with_defaults(approval, args.fields) if args.approve else {},
-        comment=_signed(args.comment, context),
-    )
+    fields = _with_defaults(approval, args.fields) if args.approve else {}
+    vote = await _vote(args, step, fields, context)
+    await context.store.approvals.vote(vote)
+    missing_people = await _people_missing(vote, policy, context)
+    if missing_people:
+        return await _voted(args, step, missing_people, context)
+    deciding = f"deciding:{context.team}:{match.build.key}:{match.attempt_no}:{approval.id}"
+    if not await context.store.tokens.add(deciding, seconds=DECIDING_SECONDS):
+        return Answer(silent=True)
+    try:
+        after = await match.provider.decide(
+            approval, approve=args.approve, fields=fields, comment=_signed(args.comment, context)
+        )
+    except BaseException:
+        await context.store.approvals.take_back(vote)
+        raise
+    finally:
+        await context.store.tokens.take(deciding)
     done = f"{'approved' if args.approve else 'rejected'} {escape(step_name(approval.name))}"
     why = f": {escape(args.comment)}" if args.comment else ""
     await _note_on_cards(args, step, context)
@@ -288,12 +315,79 @@ async def run(args: Args, step: Step, context: Context) -> Answer:
     return await actions.answered(match, context, line=line)
 
 
+def _about(args: Args, step: Step) -> Args:
+    """Return the arguments about the very step that was resolved."""
+    build = step.match.build
+    target = Target(pipeline=f"{build.connection}:{build.pipeline}", id=build.id)
+    return replace(args, target=target, step=step.approval.id)
+
+
+async def _vote(args: Args, step: Step, fields: Mapping[str, str], context: Context) -> NewVote:
+    """Return the person's decision as stored. Raises UsageError where somebody approved with other values."""
+    match, approval = step.match, step.approval
+    digest, salt = "", ""
+    if args.approve and fields:
+        votes = await context.store.approvals.votes(context.team, match.build.key, match.attempt_no)
+        others = [vote for vote in votes if vote.approve and vote.approval == approval.id and vote.user != context.user]
+        salt = others[0].salt if others else secrets.token_hex(16)
+        digest = _digest(fields, salt)
+        if others and others[0].digest != digest:
+            raise UsageError(
+                f"<@{others[0].user}> approved {approval.name} with other values.",
+                hint="Approve the same values, or reject it.",
+            )
+    return NewVote(
+        team=context.team,
+        connection=match.build.connection,
+        pipeline=match.build.pipeline,
+        build=match.build.id,
+        attempt_no=match.attempt_no,
+        approval=approval.id,
+        name=approval.name,
+        user=context.user,
+        approve=args.approve,
+        comment=redact(args.comment or "")[:MOST_COMMENT],
+        salt=salt,
+        digest=digest,
+        at=context.now,
+    )
+
+
+def _digest(fields: Mapping[str, str], salt: str) -> str:
+    """Return what stands for the values of an approval's fields, which may be secrets."""
+    text = json.dumps(sorted(fields.items())).encode()
+    return hashlib.scrypt(text, salt=bytes.fromhex(salt), n=2**14, r=8, p=1).hex()
+
+
+async def _people_missing(vote: NewVote, policy: Policy | None, context: Context) -> int:
+    """Return how many more people have to approve, this vote counted. The terminal acts for the operator, alone."""
+    if policy is None or not vote.approve or context.source is Source.TERMINAL:
+        return 0
+    key = BuildKey(connection=vote.connection, pipeline=vote.pipeline, id=vote.build)
+    votes = await context.store.approvals.votes(context.team, key, vote.attempt_no)
+    return max(policy.people - len(approvers(votes, vote.approval)), 0)
+
+
+async def _voted(args: Args, step: Step, people: int, context: Context) -> Answer:
+    """Return the answer to an approval that is not the last one needed; the cards say it too."""
+    more = f"{plural(people, 'more person has', 'more people have')} to approve"
+    why = f" (“{escape(args.comment)}”)" if args.comment else ""
+    done = f"approved {escape(step_name(step.approval.name))}{why}; {more}"
+    await actions.note_on_cards(step.match, context, did=done)
+    return await actions.answered(
+        step.match, context, line=f"{actions.actor(context)} {done} ({escape(step.match.name)})"
+    )
+
+
 async def _note_on_cards(args: Args, step: Step, context: Context) -> None:
-    """Write who decided, and when, on the cards where no step is open any more."""
-    done = "Approved" if args.approve else "Rejected"
-    text = f"{done} by {actions.actor(context)} · {when(context.now)}"
-    text += f" · “{escape(args.comment)}”" if args.comment else ""
+    """Write who decided, all who approved, and when, on the cards where no step is open any more."""
     match = step.match
+    done = "Approved" if args.approve else "Rejected"
+    votes = await context.store.approvals.votes(context.team, match.build.key, match.attempt_no)
+    before = [user for user in approvers(votes, step.approval.id) if user and user != context.user]
+    who = [*(f"<@{user}>" for user in before if args.approve), actions.actor(context)]
+    text = f"{done} by {' and '.join(who)} · {when(context.now)}"
+    text += f" · “{escape(args.comment)}”" if args.comment else ""
     for row in await context.store.notifications.of_build(match.build.key, context.team):
         extra = Extra.of(row.extra)
         if row.event != Event.BLOCKED.value or row.attempt_no != match.attempt_no or row.id is None or extra.text:

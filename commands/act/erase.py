@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from bot.blocks.text import escape
 from bot.core.errors import UsageError
+from bot.core.refs import refs_of_build
 from bot.providers.base.capabilities import Capability
 from bot.store.states import NoteKind
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
-from commands.core.permissions import Requirement, refs_of_build
+from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import resolve_build, resolve_named_build
 

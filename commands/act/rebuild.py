@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bot.blocks.text import escape
 from bot.core.models import Ref, RefKind, StartRequest, StartTarget
+from bot.core.refs import refs_of_build
 from bot.providers.base.capabilities import Capability
 from bot.store.states import NoteKind
 from commands.act.options import check_options, names_somebody_else, options_given
@@ -14,7 +15,7 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
-from commands.core.permissions import Requirement, refs_of_build, refs_of_parameters, refs_of_target
+from commands.core.permissions import Requirement, refs_of_parameters, refs_of_target
 from commands.core.registry import Command
 from commands.core.resolve import resolve_build
 

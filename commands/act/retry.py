@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bot.blocks.text import escape
 from bot.core.errors import Ambiguous, NotFound, UsageError
 from bot.core.models import Build, Conclusion, Ref, RefKind, StartRequest
+from bot.core.refs import refs_of_build
 from bot.providers.base.capabilities import Capability
 from bot.store.states import NoteKind
 from commands.act.jobs import job_named
@@ -14,7 +15,7 @@ from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.listings import recent_builds
 from commands.core.matches import BuildMatch, PipelineMatch, number_of, state_of
-from commands.core.permissions import Requirement, refs_of_build
+from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import match_of_build, resolve_build, resolve_named_build, resolve_pipeline
 

@@ -7,10 +7,11 @@ from typing import Any
 from bot.blocks.message import Block
 from bot.core.errors import UsageError
 from bot.core.models import Build
+from bot.core.refs import refs_of_build
 from bot.slack.sender import GONE, SlackError
 from bot.store.rows import LinkRow
 from commands.core.context import Context, Role, Source
-from commands.core.permissions import refs_of_build, role_of
+from commands.core.permissions import role_of
 from commands.core.resolve import match_of_link
 
 log = logging.getLogger(__name__)

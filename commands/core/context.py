@@ -10,6 +10,7 @@ from bot.blocks.message import Message
 from bot.connections import Connections
 from bot.core.clock import Clock
 from bot.core.errors import NotLinked
+from bot.core.policies import Policy
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
 from bot.slack.sender import Sender
@@ -95,6 +96,7 @@ class Access:
     admins: frozenset[str] = frozenset()
     members: Role = Role.RUN
     protected: tuple[str, ...] = ()
+    policies: tuple[Policy, ...] = ()
 
 
 async def _release_nothing() -> None:

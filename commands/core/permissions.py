@@ -16,19 +16,15 @@ from dataclasses import dataclass
 
 from bot.blocks.text import Markup, code, safe, when
 from bot.core.errors import NotAllowed
-from bot.core.models import Build, StartTarget, is_sha
+from bot.core.models import StartTarget, is_sha
+from bot.core.refs import named_refs, spellings_of
 from bot.core.text import fits_glob, folded
 from bot.slack.people import Standing
 from bot.store.rows import GrantRow, HoldRow
+from commands.core.approval_policies import Deciding, check_policy
 from commands.core.context import Context, Role, Source
 from commands.core.matches import PipelineMatch
 
-_FULL_REF = re.compile(r"^(?:refs/)?(?:(?:heads|tags)/|(?:remotes/)?origin/)")
-_PULL_REQUEST = re.compile(
-    r"^(?:refs/)?(?:remotes/[^/]{1,100}/)?(?:(?:pull|pulls|merge-requests|pull-requests|pr)/|(?:PR|MR)-)(\d{1,15})(?![^/-])",
-    re.IGNORECASE,
-)
-"""How the pull requests of code hosts are called where a branch is expected: `refs/pull/42/merge`, `PR-42`."""
 _REF_VARIABLE = re.compile(
     r"(?:CI|BUILDKITE|TRAVIS|BITBUCKET|GITHUB|CIRCLE|BUILD|SYSTEM|DRONE|GIT)[_.](?:\w{1,40}[_.])?"
     r"(?:BRANCH|TAG|REF|REF_NAME|REF_SLUG|BRANCH_NAME|SOURCEBRANCH(?:NAME)?|TARGETBRANCH)",
@@ -51,6 +47,7 @@ class Requirement:
 
     `everywhere` asks for a role that holds in every channel. The viewer's role asks only for a person who may act here.
     With `builds_a_ref`, an act whose refs are unknown counts as one on a protected ref wherever any ref is protected.
+    `deciding` is the approval that is decided: its policies are kept as well.
     With `starts`, the act starts or approves a build of the pipeline, which a hold refuses; `environments` are the texts
     that may name the environment it goes to.
     """
@@ -62,17 +59,9 @@ class Requirement:
     everywhere: bool = False
     channel: str | None = None
     builds_a_ref: bool = False
+    deciding: Deciding | None = None
     starts: bool = False
     environments: tuple[str, ...] = ()
-
-
-def refs_of_build(build: Build) -> tuple[str, ...]:
-    """Return the refs that rights on a build are judged on: its branch, its tag, its pull request (`pr:42`).
-
-    A fork's branch is left out: it has nothing but its name in common with ours.
-    """
-    branch = None if build.from_fork else build.branch
-    return _refs(branch, build.tag, build.pull_request)
 
 
 def refs_of_target(target: StartTarget) -> tuple[str, ...]:
@@ -81,16 +70,12 @@ def refs_of_target(target: StartTarget) -> tuple[str, ...]:
     A commit that is no SHA is a ref by another way: CI systems hand it to git, which takes `main`, `origin/main`, `main~0`.
     """
     commit = None if target.commit is None or is_sha(target.commit) else _REVISION.split(target.commit)[0]
-    return (*_refs(target.branch, target.tag, target.pull_request), *_refs(commit, None, None), *target.also)
+    return (*named_refs(target.branch, target.tag, target.pull_request), *named_refs(commit, None, None), *target.also)
 
 
 def refs_of_parameters(parameters: Mapping[str, str]) -> tuple[str, ...]:
     """Return the refs that values put in place of those a build has: `CI_COMMIT_BRANCH=main` makes rules take it for main's."""
     return tuple(value for name, value in parameters.items() if value and _REF_VARIABLE.fullmatch(name))
-
-
-def _refs(branch: str | None, tag: str | None, pull_request: str | None) -> tuple[str, ...]:
-    return tuple(ref for ref in (branch, tag, f"pr:{pull_request}" if pull_request else None) if ref)
 
 
 async def check(requirement: Requirement, context: Context) -> None:
@@ -147,10 +132,17 @@ def hold_words(row: HoldRow) -> Markup:
 async def check_role(requirement: Requirement, context: Context) -> None:
     """Raise NotAllowed unless the person holds the required role; a protected ref needs a grant that names it.
 
+    An approval's policies are kept by everybody, admins among them; only the terminal is the operator's own.
     Costs nothing for a member's own rights but what `People` keeps; whether somebody is an admin is asked anew.
     """
     if context.source is Source.TERMINAL:
         return
+    await _check_role(requirement, context)
+    if requirement.deciding is not None:
+        await check_policy(requirement.deciding, context)
+
+
+async def _check_role(requirement: Requirement, context: Context) -> None:
     here = context if requirement.channel is None else context.in_channel(requirement.channel)
     here = here.in_channel("") if requirement.everywhere else here
     standing = await context.services.people.standing(context.team, context.user)
@@ -242,18 +234,6 @@ async def _protected(requirement: Requirement, context: Context) -> tuple[str, .
 
 def _matches(ref: str, globs: Iterable[str]) -> bool:
     return any(fits_glob(spelling, glob) for glob in globs for spelling in spellings_of(ref))
-
-
-def spellings_of(ref: str) -> frozenset[str]:
-    """Return the names under which a ref is protected: as sent, without git's prefixes, and as the pull request it stands for."""
-    name = ref.strip().lstrip("+").strip("/")
-    spellings = {ref, name}
-    while (shorter := _FULL_REF.sub("", name)) != name:
-        name = shorter
-        spellings.add(name)
-    return frozenset(
-        spellings | {f"pr:{match[1]}" for spelling in spellings if (match := _PULL_REQUEST.match(spelling))}
-    )
 
 
 async def _members_role(context: Context, standing: Standing) -> Role | None:

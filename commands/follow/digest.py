@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.blocks.message import Message, section, sections
+from bot.blocks.message import Message, button, section, sections
+from bot.blocks.message import actions as buttons
 from bot.blocks.text import bold, escape, when
 from bot.core.errors import UsageError
 from bot.core.models import Ref, RefKind
@@ -101,8 +102,9 @@ async def digest_message(context: Context, span: timedelta) -> Message:
     for link in await context.store.links.of_channel(context.team, context.channel):
         lines += await _link_lines(link, since, context)
     title = f"Builds since {when(since)}"
+    tune = buttons(button("Tune noise", "stats --noise"))
     return Message(
-        text=title, blocks=(section(bold("Digest") + f" · {title}"), *sections(lines or ["Nothing was built."]))
+        text=title, blocks=(section(bold("Digest") + f" · {title}"), *sections(lines or ["Nothing was built."]), tune)
     )
 
 

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.blocks.text import escape, when
+from bot.blocks.text import escape, mention, when
 from bot.core.errors import UsageError
 from bot.core.recurrence import DAY_NAMES, EVERY_DAY, Daily, instant_of, parse_time_of_day, zone_of
 from bot.store.rows import NewMute
 from commands.core import actions
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
-from commands.core.grammar import ParsedArgs, Target, parse_duration, read, unexpected
+from commands.core.grammar import ParsedArgs, Target, mentioned_user, parse_duration, read, unexpected
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import card_here, resolve_pipeline
 
-USAGE = "mute [target|all] [2h | --until fri 9:00]"
+USAGE = "mute [target|@person|all] [2h | --until fri 9:00]"
 EVERYTHING = "all"
 ANYONE = timedelta(hours=8)
 USUAL = timedelta(hours=2)
@@ -35,29 +35,41 @@ class Args:
     span: timedelta | None = None
     until: str = ""
     form: bool = False
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mute:
-    """What is muted until when; `match` is None for everything in the channel."""
+    """What is muted until when: a pipeline's builds, those of a person, or (without either) everything in the channel."""
 
     match: PipelineMatch | None
     until: datetime
+    person: str = ""
+    people: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
         """Return the target as the store names it."""
-        return target_of(self.match)
+        return target_of(self.match, self.person)
 
     @property
     def label(self) -> str:
-        """Return the target as a sentence names it."""
-        return self.match.name if self.match is not None else "everything"
+        """Return the target as a sentence names it, mrkdwn."""
+        return label_of(self.match, self.person)
 
 
-def target_of(match: PipelineMatch | None) -> str:
+def target_of(match: PipelineMatch | None, person: str = "") -> str:
     """Return the target of a mute as the store names it."""
+    if person:
+        return f"user:{person}"
     return match.key if match is not None else EVERYTHING
+
+
+def label_of(match: PipelineMatch | None, person: str = "") -> str:
+    """Return the target of a mute as a sentence names it, mrkdwn."""
+    if person:
+        return f"builds of {mention(person)}"
+    return escape(match.name) if match is not None else "everything"
 
 
 def parse(words: str) -> Args:
@@ -74,8 +86,10 @@ def parse(words: str) -> Args:
         span = named.pop()
     if span is not None and until is not None:
         raise UsageError("`--for` and `--until` exclude each other.", usage=USAGE)
-    target, everything = named_target(named, parsed, USAGE)
+    person = mentioned_user(named[0]) if len(named) == 1 else None
+    target, everything = (Target(), False) if person else named_target(named, parsed, USAGE)
     return Args(
+        person=person or "",
         target=target,
         everything=everything,
         span=parse_duration(span) if span is not None else None,
@@ -95,7 +109,7 @@ def named_target(words: Sequence[str], parsed: ParsedArgs, usage: str) -> tuple[
 
 def spoken(args: Args) -> str:
     """Return arguments as one would type them."""
-    what = EVERYTHING if args.everything else args.target.pipeline or ""
+    what = f"<@{args.person}>" if args.person else EVERYTHING if args.everything else args.target.pipeline or ""
     span = f"--for {int(args.span.total_seconds() // 60)}m" if args.span is not None else ""
     until = f"--until {args.until}" if args.until else ""
     return " ".join(part for part in (what, span, until) if part)
@@ -109,10 +123,20 @@ def opens(args: Args, context: Context) -> Opening | None:
 async def resolve(args: Args, context: Context) -> Mute:
     """Return what is muted until when: what is named, else the thread's pipeline, else everything."""
     zone = await context.zone()
+    if args.person:
+        people = await names_of(args.person, context)
+        return Mute(match=None, until=_until(args, context.now, zone), person=args.person, people=people)
     return Mute(
         match=await muted_pipeline(args.target, context, everything=args.everything, verb="mute"),
         until=_until(args, context.now, zone),
     )
+
+
+async def names_of(user: str, context: Context) -> tuple[str, ...]:
+    """Return what a person is called in Slack and in CI systems, as far as is known: what their builds are found by."""
+    identities = await context.store.people.identities(context.team, user)
+    person = await context.services.people.person(context.team, user)
+    return tuple(dict.fromkeys(name for name in (user, person.email, *(row.value for row in identities)) if name))
 
 
 async def muted_pipeline(target: Target, context: Context, *, everything: bool, verb: str) -> PipelineMatch | None:
@@ -137,13 +161,15 @@ async def run(_args: Args, mute: Mute, context: Context) -> Answer:
             channel=context.channel,
             target=mute.target,
             until=mute.until,
+            people="\n".join(mute.people),
             made_by=context.user,
             made_at=context.now,
         )
     )
     end = f"unmute {mute.match.typed}" if mute.match is not None else "unmute"
+    end = f"unmute @{await context.services.people.name(context.team, mute.person)}" if mute.person else end
     return actions.public_line(
-        f"{actions.actor(context)} muted {escape(mute.label)} here until {when(mute.until)}. "
+        f"{actions.actor(context)} muted {mute.label} here until {when(mute.until)}. "
         f"What happens meanwhile comes as one summary. `{context.command} {end}` ends it.",
         pipeline=mute.match,
     )
@@ -189,6 +215,6 @@ COMMAND = Command(
         ("--form", "choose in a form"),
     ),
     acts=lambda args: not args.form,
-    examples=("mute", "mute 4h", "mute web --for 4h", "mute all --until tomorrow 9:00"),
+    examples=("mute", "mute 4h", "mute web --for 4h", "mute @ana 4h", "mute all --until tomorrow 9:00"),
     inferred="in a build's thread its pipeline, else everything, for 2 hours",
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -10,12 +11,13 @@ from bot.blocks.message import context as small_print
 from bot.blocks.text import escape, when
 from bot.core.errors import BotError, UsageError
 from bot.core.recurrence import DAY_NAMES, parse_days
+from bot.notifications.quiet_hours import parse_exceptions
 from commands.core.context import Context
 from commands.core.forms import FieldError, Form, Submission, Values, picked, text
 from commands.core.grammar import Target, parse_duration
 from commands.follow import mute, quiet
 
-TARGET, SPAN, UNTIL, HOURS, WEEKDAYS = "target", "for", "until", "hours", "days"
+TARGET, SPAN, UNTIL, HOURS, WEEKDAYS, EXCEPT = "target", "for", "until", "hours", "days", "except"
 ALL, OTHER = "all", "until"
 SPANS = (
     ("30 minutes", "30m"),
@@ -99,7 +101,8 @@ class QuietForm(Form):
     async def fill(self, arguments: Mapping[str, str], context: Context) -> View:
         """Return the form with the hours as they are."""
         mutes = await context.store.mutes.of_channel(context.team, context.channel)
-        hours = next((one.hours for one in mutes if one.hours), "")
+        set_now = next((mute for mute in mutes if mute.hours), None)
+        hours = set_now.hours if set_now else ""
         span, _, days = hours.partition(" ")
         zone = await context.zone()
         blocks = [
@@ -119,6 +122,13 @@ class QuietForm(Form):
                 optional=True,
                 hint="A night belongs to the day it begins on.",
             ),
+            input_block(
+                "Post all the same",
+                text_field(initial=(set_now.exceptions if set_now else "") or None, placeholder="broken@main, blocked"),
+                name=EXCEPT,
+                optional=True,
+                hint="Events, each with a branch after @ if you like.",
+            ),
         ]
         return self.view(blocks, arguments)
 
@@ -127,13 +137,19 @@ class QuietForm(Form):
         """Return `quiet` with the hours, or without any to end them."""
         hours = re.sub(r"(?<!\s)\s*+[-–—]++\s*+", "-", text(values, HOURS))
         days = [day for day in DAY_NAMES if day in picked(values, WEEKDAYS)]
-        if not hours and days:
+        exceptions = re.sub(r"[\s,]+", ",", text(values, EXCEPT)).strip(",")
+        if exceptions:
+            try:
+                parse_exceptions(exceptions)
+            except UsageError as exc:
+                raise FieldError(EXCEPT, _whole(exc)) from exc
+        if not hours and (days or exceptions):
             raise FieldError(HOURS, "From when to when?")
         if not hours:
             return Submission(verb="quiet", args=quiet.Args(hours=""))
         every = f" {','.join(days)}" if days and len(days) < len(DAY_NAMES) else ""
         try:
-            return Submission(verb="quiet", args=quiet.parse(f"{hours}{every}"))
+            return Submission(verb="quiet", args=replace(quiet.parse(f"{hours}{every}"), exceptions=exceptions))
         except UsageError as exc:
             raise FieldError(HOURS, _whole(exc)) from exc
 

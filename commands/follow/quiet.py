@@ -3,41 +3,47 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.blocks.text import escape
+from bot.blocks.text import code, escape
 from bot.core.errors import UsageError
 from bot.core.recurrence import parse_hours, zone_of
+from bot.notifications.quiet_hours import parse_exceptions
 from bot.store.rows import NewMute
 from commands.core import actions
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
+from commands.core.grammar import read
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
 
-USAGE = "quiet 22:00-07:00 [mon-fri] | off"
+USAGE = "quiet 22:00-07:00 [mon-fri] [--except broken@main] | off"
 TARGET = "hours"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """The hours; "" ends them, None means that none were typed."""
+    """The hours; "" ends them, None means that none were typed. `exceptions` are posted all the same."""
 
     hours: str | None
+    exceptions: str = ""
 
 
 def parse(words: str) -> Args:
     """Read the words after `quiet`. Raises UsageError."""
-    text = " ".join(words.lower().split())
-    if not text or text == "--form":
+    parsed = read(words, values=("except",), switches=("form",))
+    text = " ".join(parsed.words).lower()
+    exceptions = ",".join(parsed.flags.get("except", ()))
+    parse_exceptions(exceptions)
+    if not text or parsed.has("form"):
         return Args(hours=None)
     if text == "off":
         return Args(hours="")
     parse_hours(text)
-    return Args(hours=text)
+    return Args(hours=text, exceptions=exceptions)
 
 
 def spoken(args: Args) -> str:
     """Return arguments as one would type them."""
-    return args.hours or "off"
+    return f"{args.hours} --except {args.exceptions}" if args.exceptions else args.hours or "off"
 
 
 def opens(args: Args, context: Context) -> Opening | None:
@@ -71,14 +77,21 @@ async def run(args: Args, _resolved: None, context: Context) -> Answer:
             target=TARGET,
             hours=args.hours,
             tz=zone,
+            exceptions=args.exceptions,
             made_by=context.user,
             made_at=context.now,
         )
     )
     return actions.public_line(
         f"{actions.actor(context)} set quiet hours here: {escape(args.hours)} ({escape(zone)}). "
-        "What happens then comes as one summary."
+        f"What happens then comes as one summary{_but(args.exceptions)}."
     )
+
+
+def _but(exceptions: str) -> str:
+    named = [part.partition("@") for part in exceptions.split(",") if part]
+    words = [f"{escape(event.lower())}{f' on {code(glob)}' if glob else ''}" for event, _at, glob in named]
+    return f"; posted all the same: {', '.join(words)}" if words else ""
 
 
 COMMAND = Command(
@@ -93,6 +106,7 @@ COMMAND = Command(
     authorize=authorize,
     run=run,
     spoken=spoken,
-    examples=("quiet 22:00-07:00", "quiet 18:00-09:00 mon-fri", "quiet off"),
+    flags=(("--except EVENT[@BRANCH]", "what is posted all the same: broken@main,blocked"),),
+    examples=("quiet 22:00-07:00", "quiet 22:00-07:00 --except broken@main", "quiet 18:00-09:00 mon-fri", "quiet off"),
     inferred="a form, where no hours are typed",
 )

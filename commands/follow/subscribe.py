@@ -16,10 +16,10 @@ from commands.core.grammar import Target, read
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
+from commands.core.replay import posted, replayed
 from commands.core.resolve import resolve_pipeline
 from commands.follow.filter_words import CHANNEL_FILTERS, Conditions, check_switch, conditions_given, merged
 from commands.follow.grouping import group_others
-from commands.follow.replay import posted, replayed
 
 USAGE = "subscribe [target] [all|edges|failures|release|quiet] [--on EVENTS] [--branch GLOBS] [--preview]"
 

@@ -28,9 +28,9 @@ from commands.core.context import Context
 from commands.core.fields import target_of
 from commands.core.forms import FieldError, Form, Submission, Values, picked, renewed, text
 from commands.core.grammar import Target
+from commands.core.replay import Past, judged, posted, replayed
 from commands.core.resolve import resolve_pipeline
 from commands.follow.filter_words import merged
-from commands.follow.replay import Past, judged, posted, replayed
 from commands.follow.subscribe import Args
 
 PIPELINE, LINK, PRESET, RESULT, CHANGE = "pipeline", "link", "preset", "results", "changes"

@@ -1,4 +1,4 @@
-"""End a mute: /build unmute [target|all]."""
+"""End a mute: /build unmute [target|@person|all]."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from bot.blocks.text import escape
 from bot.core.errors import UsageError
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import Target, read
+from commands.core.grammar import Target, mentioned_user, read
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import match_of_link
-from commands.follow.mute import EVERYTHING, muted_pipeline, named_target, target_of
+from commands.follow.mute import EVERYTHING, label_of, muted_pipeline, named_target, target_of
 
-USAGE = "unmute [target|all]"
+USAGE = "unmute [target|@person|all]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,17 +23,23 @@ class Args:
 
     target: Target
     everything: bool = False
+    person: str = ""
 
 
 def parse(words: str) -> Args:
     """Read the words after `unmute`. Raises UsageError."""
     parsed = read(words)
+    person = mentioned_user(parsed.words[0]) if len(parsed.words) == 1 else None
+    if person:
+        return Args(target=Target(), person=person)
     target, everything = named_target(parsed.words, parsed, USAGE)
     return Args(target=target, everything=everything)
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch | None:
     """Return the muted pipeline, None for everything."""
+    if args.person:
+        return None
     return await muted_pipeline(args.target, context, everything=args.everything, verb="unmute")
 
 
@@ -42,15 +48,19 @@ def authorize(_args: Args, _match: PipelineMatch | None, _context: Context) -> S
     return (Requirement(role=Role.VIEW, doing="Ending a mute"),)
 
 
-async def run(_args: Args, match: PipelineMatch | None, context: Context) -> Answer:
+async def run(args: Args, match: PipelineMatch | None, context: Context) -> Answer:
     """End a mute; what was held is posted now."""
-    label = match.name if match is not None else "everything"
-    has_ended = await context.store.mutes.end(context.team, context.channel, target_of(match))
-    others = await _still_muted(match, context)
+    label = label_of(match, args.person)
+    has_ended = await context.store.mutes.end(context.team, context.channel, target_of(match, args.person))
+    others = "" if args.person else await _still_muted(match, context)
     if not has_ended:
-        raise UsageError(f"{match.name} is not muted here." if match else "This channel is not muted.", hint=others)
+        if match is None and not args.person:
+            raise UsageError("This channel is not muted.", hint=others)
+        if match is None:
+            raise UsageError(f"B{label[1:]} are not muted here.")
+        raise UsageError(f"{match.name} is not muted here.", hint=others)
     await context.services.release_held()
-    line = f"{actions.actor(context)} ended the mute of {escape(label)}"
+    line = f"{actions.actor(context)} ended the mute of {label}"
     return actions.public_line(f"{line}. {others}" if others else line, pipeline=match)
 
 

@@ -75,7 +75,7 @@ def step_blocks(step: Step, context: Context, channel: str = "") -> tuple[Block,
         judged_in(
             actions(
                 button("Approve", words_of(step, "approve"), style="primary"),
-                *([button("Reject", words_of(step, "reject"), style="danger")] if can_reject else []),
+                *([button("Reject", f"{words_of(step, 'reject')} --form", style="danger")] if can_reject else []),
                 link_button("Open step", step.approval.url or step.match.build.web_url),
             ),
             "" if channel == context.channel else channel,

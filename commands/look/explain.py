@@ -16,6 +16,8 @@ EVENTS = {
     "started": "the live card",
     "finished": "its end",
     "blocked": "its open approval",
+    "reminder": "the reminder of its approval",
+    "decided": "the decision about its approval",
     "summary": "a summary",
     "digest": "a digest",
     "corrected": "a correction of what was posted",

@@ -11,7 +11,7 @@ from bot.blocks.message import Block, Message, sections
 from bot.blocks.message import context as small_print
 from bot.blocks.text import bold, code, duration, escape, plural, when
 from bot.core.errors import ProviderError, UsageError
-from bot.core.models import Build, Job, TestCase
+from bot.core.models import Build, Conclusion, Job, TestCase
 from bot.core.recurrence import zone_of
 from bot.providers.base.capabilities import Capability
 from bot.store.rows import AttemptRow
@@ -23,6 +23,7 @@ from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_pipeline
 from commands.look.newest import FlakyTest, JobTimes, flaky_tests, job_times, newest_results, read_each
+from commands.look.noise import noise_report
 from commands.look.statistics import (
     RED,
     Tally,
@@ -35,7 +36,7 @@ from commands.look.statistics import (
     tally,
 )
 
-USAGE = "stats [target] [--since 30d] [--by branch|job|author]"
+USAGE = "stats [target] [--since 30d] [--by branch|job|author] | --noise"
 MOST_WAITS = 200
 MOST_GROUPS = 8
 MOST_LISTED = 5
@@ -59,6 +60,7 @@ class Args:
     since: timedelta
     by: By | None = None
     public: bool = False
+    noise: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class Table:
 
 def parse(words: str) -> Args:
     """Read the words after `stats`. Raises UsageError."""
-    parsed = read(words, values=("since", "by"), switches=("public",))
+    parsed = read(words, values=("since", "by"), switches=("public", "noise"))
     by_word = parsed.flag("by")
     if by_word is not None and by_word.lower() not in set(By):
         raise UsageError(f"`--by` takes `branch`, `job` or `author`, not `{by_word}`.", usage=USAGE)
@@ -82,22 +84,28 @@ def parse(words: str) -> Args:
         since=parse_duration(parsed.flag("since") or "30d"),
         by=By(by_word.lower()) if by_word is not None else None,
         public=parsed.public,
+        noise=parsed.has("noise"),
     )
 
 
-async def resolve(args: Args, context: Context) -> PipelineMatch:
-    """Return the pipeline named, else the default one."""
+async def resolve(args: Args, context: Context) -> PipelineMatch | None:
+    """Return the pipeline named, else the default one; None for the channel's noise."""
+    if args.noise:
+        return None
     pipeline = await resolve_pipeline(args.target, context, acting=False, verb="stats")
     if args.by is By.JOB:
         must_be_able(pipeline, Capability.JOBS)
     return pipeline
 
 
-async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
+async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:
     """Chart how a pipeline's stored attempts ended, ran and waited; list what is flaky and slow in its newest builds.
 
-    Costs a listing and up to twenty requests for tests and jobs; with `--by branch` and `--by author` none.
+    Without a pipeline, answer with the posts of the channel.
+    Costs a listing and up to twenty requests for tests and jobs; with `--by branch`, `--by author` and `--noise` none.
     """
+    if pipeline is None:
+        return Answer(message=await noise_report(context), public=args.public)
     since = context.now - args.since
     attempts = await context.store.attempts.since(pipeline.connection, pipeline.id, since)
     branch = args.target.ref.name if args.target.ref else ""
@@ -303,7 +311,10 @@ def summary_lines(attempts: Sequence[AttemptRow]) -> list[str]:
     red = [attempt for attempt in attempts if attempt.conclusion in RED]
     seconds = [attempt.seconds for attempt in passed if attempt.seconds is not None]
     flaky = flaky_commits(attempts)
-    lines = [f"{plural(len(attempts), 'build')} · {len(passed)} passed · {len(red)} failed · {_share(attempts)} green"]
+    cancelled = sum(1 for attempt in attempts if attempt.conclusion == Conclusion.CANCELLED.value)
+    stopped = f" · {cancelled} cancelled" if cancelled else ""
+    share = _share(attempts)
+    lines = [f"{plural(len(attempts), 'build')} · {len(passed)} passed · {len(red)} failed{stopped} · {share} green"]
     if seconds:
         lines.append(f"Usually {duration(median(seconds))}, at most {duration(max(seconds))}")
     approvals = [attempt.approval_seconds for attempt in attempts if attempt.approval_seconds >= 1]
@@ -331,8 +342,9 @@ COMMAND = Command(
     flags=(
         ("--since 30d", "how far back"),
         ("--by branch", "one table: by `branch`, `author`, or `job` (of the ten newest builds)"),
+        ("--noise", "how much is posted here, and what would be enough"),
         ("--public", "show it to the channel"),
     ),
-    examples=("stats", "stats web@main --since 7d", "stats web --by author"),
+    examples=("stats", "stats web@main --since 7d", "stats web --by author", "stats --noise"),
     inferred="the channel's default pipeline",
 )

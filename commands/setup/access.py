@@ -2,22 +2,24 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.blocks.message import Message, actions, button, section, sections
-from bot.blocks.text import code, escape
+from bot.blocks.text import code, escape, when
 from bot.core.errors import UsageError
+from bot.core.policies import NO_SELF, Policy, parse_policy
 from bot.core.text import same_name
+from bot.notifications.approval_policies import policy_of_row
 from bot.slack.sender import SlackError
-from bot.store.rows import NewGrant
+from bot.store.rows import NewApprovalPolicy, NewGrant
 from commands.core.actions import actor, public_line
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import ParsedArgs, mentioned_channel, mentioned_group, mentioned_user, read
 from commands.core.permissions import Requirement, granters, role_of
 from commands.core.registry import Command
 
-USAGE = "access [grant|revoke ROLE @user|@group|#channel [pipeline-glob] [--refs GLOB] [--everywhere] | ask ROLE [pipeline]]"
+USAGE = "access [grant|revoke ROLE @user|@group|#channel [pipeline-glob] [--refs GLOB] [--everywhere] | ask ROLE [pipeline] | policy PIPELINE[@REF] no-self|two|comment|off …]"
 ROLES = {role.word: role for role in Role}
 
 
@@ -28,11 +30,15 @@ class Act(StrEnum):
     GRANT = "grant"
     REVOKE = "revoke"
     ASK = "ask"
+    POLICY = "policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """What to change for whom. `channel` is the channel a grant counts in where it is not this one; "" everywhere."""
+    """What to change for whom. `channel` is the channel a grant counts in where it is not this one; "" everywhere.
+
+    `policy` is what approvals shall need; with `off` only what it holds for counts, and it is removed.
+    """
 
     act: Act = Act.SHOW
     role: str = ""
@@ -40,6 +46,8 @@ class Args:
     pipelines: str = "*"
     refs: str = "*"
     channel: str | None = None
+    policy: Policy = field(default_factory=Policy)
+    off: bool = False
 
 
 def parse(words: str) -> Args:
@@ -55,6 +63,8 @@ def parse(words: str) -> Args:
             pipelines=parsed.words[2] if len(parsed.words) == 3 else "*",
             refs=parsed.flag("refs") or "*",
         )
+    if act == Act.POLICY:
+        return _policy(parsed.words[1:])
     if act not in {Act.GRANT, Act.REVOKE} or len(parsed.words) not in {3, 4}:
         raise UsageError("I did not understand that.", usage=USAGE)
     return Args(
@@ -65,6 +75,16 @@ def parse(words: str) -> Args:
         refs=parsed.flag("refs") or "*",
         channel=_channel(parsed),
     )
+
+
+def _policy(words: Sequence[str]) -> Args:
+    """Read what follows `policy`; nothing shows the policies among the roles."""
+    if not words:
+        return Args()
+    target, *rules = words
+    if [rule.lower() for rule in rules] == ["off"]:
+        return Args(act=Act.POLICY, policy=parse_policy(target, [NO_SELF]), off=True)
+    return Args(act=Act.POLICY, policy=parse_policy(target, rules))
 
 
 def _role(word: str) -> str:
@@ -103,8 +123,11 @@ async def resolve(args: Args, context: Context) -> Args:
         return args
     links = await context.store.links.of_channel(context.team, context.channel)
     for link in links:
+        path = f"{link.connection}:{link.path}"
+        if args.act is Act.POLICY and same_name(link.alias, args.policy.pipelines):
+            return replace(args, policy=replace(args.policy, pipelines=path))
         if same_name(link.alias, args.pipelines):
-            return replace(args, pipelines=f"{link.connection}:{link.path}")
+            return replace(args, pipelines=path)
     return args
 
 
@@ -112,6 +135,8 @@ def authorize(_args: Args, resolved: Args, _context: Context) -> Sequence[Requir
     """Require an admin for changes. Who administers one channel only may give nothing that counts in others."""
     if resolved.act in {Act.SHOW, Act.ASK}:
         return ()
+    if resolved.act is Act.POLICY:  # it holds in every channel, else it would be passed by in another one
+        return (Requirement(role=Role.ADMIN, doing="Changing what approvals need", everywhere=True),)
     return (
         Requirement(
             role=Role.ADMIN,
@@ -133,6 +158,29 @@ async def run(_args: Args, resolved: Args, context: Context) -> Answer:
             return await _grant(resolved, context)
         case Act.REVOKE:
             return await _revoke(resolved, context)
+        case Act.POLICY:
+            return await _set_policy(resolved, context)
+
+
+async def _set_policy(args: Args, context: Context) -> Answer:
+    policy = args.policy
+    if args.off:
+        if not await context.store.approvals.remove_policy(context.team, policy.pipelines, policy.refs):
+            raise UsageError(f"There is no policy for `{policy.target}`.", hint="`access` lists them.")
+        return public_line(f"{actor(context)} removed the policy of approvals for {code(policy.target)}")
+    await context.store.approvals.set_policy(
+        NewApprovalPolicy(
+            team=context.team,
+            pipelines=policy.pipelines,
+            refs=policy.refs,
+            no_self=policy.no_self,
+            people=policy.people,
+            needs_comment=policy.needs_comment,
+            set_by=context.user,
+            set_at=context.now,
+        )
+    )
+    return public_line(f"{actor(context)} set what approvals of {code(policy.target)} need: {policy.sentence}")
 
 
 async def _grant(args: Args, context: Context) -> Answer:
@@ -219,6 +267,10 @@ async def _show(context: Context) -> Answer:
     if context.services.access.protected:
         globs = ", ".join(code(glob) for glob in context.services.access.protected)
         lines.append(f"Protected refs: {globs}")
+    policies = [(policy, "the operator") for policy in context.services.access.policies]
+    rows = await context.store.approvals.policies(context.team)
+    policies += [(policy_of_row(row), f"<@{row.set_by}> {when(row.set_at)}") for row in rows]
+    lines += [f"Approvals of {code(policy.target)}: {policy.sentence} (set by {who})" for policy, who in policies]
     return Answer(message=Message(text="\n".join(lines), blocks=sections(lines)))
 
 
@@ -258,5 +310,11 @@ COMMAND = Command(
         ("--everywhere", "in every channel, not only this one"),
     ),
     acts=lambda args: args.act is not Act.SHOW,
-    examples=("access", "access grant approver @ana deploy", "access revoke runner #random", "access ask approver"),
+    examples=(
+        "access",
+        "access grant approver @ana deploy",
+        "access revoke runner #random",
+        "access policy deploy@main no-self two comment",
+        "access ask approver",
+    ),
 )

@@ -16,9 +16,9 @@ from commands.core.grammar import Target, read, unexpected
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
+from commands.core.replay import posted, replayed
 from commands.core.resolve import resolve_pipeline
 from commands.follow.grouping import same_repository
-from commands.follow.replay import posted, replayed
 
 USAGE = "link <URL|pipeline> [as ALIAS] [--default] [--branch BRANCH] [--protected GLOBS]"
 SEED_BUILDS = 30

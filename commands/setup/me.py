@@ -2,10 +2,11 @@
 
 import json
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from bot.blocks.message import Message, sections
+from bot.blocks.message import Message, section, sections
 from bot.blocks.text import code, escape
 from bot.core.errors import UsageError
 from bot.core.recurrence import DEFAULT_ZONE
@@ -13,17 +14,22 @@ from bot.slack.people import own_settings
 from bot.store.rows import NewIdentity, NewPerson
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
-from commands.core.grammar import split
+from commands.core.grammar import Target, read, split
+from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
+from commands.core.resolve import resolve_pipeline
 from commands.setup import personal_tokens
 from commands.setup.personal_tokens import TokenRequest
 
-USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | token [new NAME [--act] | revoke NAME] | --form]"
+USAGE = "me [email ADDRESS | link KIND:HANDLE | forget VALUE | mentions on|off | broken on|off | hours 9-18|off | plain on|off | favourite PIPELINE [off] | token [new NAME [--act] | revoke NAME] | --form]"
 SWITCHES = {
     "mentions": "mentions in channels",
     "broken": "a direct message when your commit breaks a build",
     "plain": "plain text instead of coloured cards",
 }
+
+
+MOST_FAVOURITES = 30
 
 
 class Act(StrEnum):
@@ -36,6 +42,7 @@ class Act(StrEnum):
     BROKEN = "broken"
     PLAIN = "plain"
     HOURS = "hours"
+    FAVOURITE = "favourite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +55,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """What to change, in order; empty to show the settings. `token` is about personal tokens and nothing else."""
+    """What to change, in order; empty to show the settings.
 
+    `favourite` is a pipeline to keep in App Home, or to take away. `token` is about personal tokens and nothing else.
+    """
+
+    favourite: Target = field(default_factory=Target)
+    keep: bool = True
     changes: tuple[Change, ...] = ()
     form: bool = False
     token: TokenRequest | None = None
@@ -62,9 +74,20 @@ def parse(words: str) -> Args:
         return Args()
     if parts == ["--form"]:
         return Args(form=True)
+    if parts[0].lower() in {Act.FAVOURITE, "favorite", "star"}:
+        return _favourite(words.split(maxsplit=1)[1:])
     if parts[0].lower() == "token":
         return Args(token=personal_tokens.parse_request(parts[1:]))
     return Args(changes=(_change(parts[0].lower(), " ".join(parts[1:]).strip()),))
+
+
+def _favourite(rest: Sequence[str]) -> Args:
+    """Read what follows `favourite`: a pipeline, and `on` or `off`. Raises UsageError."""
+    parsed = read(rest[0] if rest else "")
+    keeps = [word.lower() for word in parsed.words[1:]]
+    if parsed.target().empty or keeps not in ([], ["on"], ["off"]):
+        raise UsageError("Which pipeline?", usage=USAGE)
+    return Args(favourite=parsed.target(), keep=keeps != ["off"])
 
 
 def _change(word: str, value: str) -> Change:
@@ -88,6 +111,8 @@ def _change(word: str, value: str) -> Change:
 
 def spoken(args: Args) -> str:
     """Return arguments as one would type them."""
+    if not args.favourite.empty:
+        return f"favourite {args.favourite.pipeline or args.favourite.url or ''}{'' if args.keep else ' off'}"
     if args.token is not None:
         return args.token.spoken
     return ", ".join(f"{change.act.value} {change.value}" for change in args.changes)
@@ -98,8 +123,11 @@ def opens(args: Args, context: Context) -> Opening | None:
     return opening("me", context) if args.form else None
 
 
-async def resolve(_args: Args, _context: Context) -> None:
-    """Resolve nothing."""
+async def resolve(args: Args, context: Context) -> PipelineMatch | None:
+    """Return the pipeline that becomes a favourite, or was one; None where none is named."""
+    if args.favourite.empty:
+        return None
+    return await resolve_pipeline(args.favourite, context, acting=True, verb="me favourite")
 
 
 def settings_of(person: NewPerson | None) -> dict[str, str]:
@@ -115,8 +143,32 @@ class ChangeError(UsageError):
         self.change = change
 
 
-async def run(args: Args, _resolved: None, context: Context) -> Answer:
+def favourites_of(settings: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return a person's favourite pipelines as (connection, pipeline), in the order they were chosen."""
+    keys = [line.partition(":") for line in settings.get(Act.FAVOURITE, "").split("\n")]
+    return [(connection, pipeline) for connection, colon, pipeline in keys if colon]
+
+
+async def _keep_favourite(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
+    settings = settings_of(await context.store.people.get(context.team, context.user))
+    key = (pipeline.connection, pipeline.id)
+    kept = [other for other in favourites_of(settings) if other != key]
+    kept += [key] if args.keep else []
+    if len(kept) > MOST_FAVOURITES:
+        raise UsageError(
+            f"You have {MOST_FAVOURITES} favourites already.",
+            hint=f"Take one away: `{context.command} me favourite NAME off`.",
+        )
+    lines = "\n".join(":".join(other) for other in kept)
+    await _changed(Change(act=Act.FAVOURITE, value=lines), context)
+    text = f"{escape(pipeline.name)} is {'one' if args.keep else 'none'} of your favourites now: see App Home."
+    return Answer(message=Message(text=text, blocks=(section(text),)))
+
+
+async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:
     """Show or change what the bot knows of the person."""
+    if pipeline is not None:
+        return await _keep_favourite(args, pipeline, context)
     if args.token is not None:
         return Answer(message=await personal_tokens.answer(args.token, context))
     for change in args.changes:
@@ -194,6 +246,13 @@ COMMAND = Command(
     authorize=anyone,
     run=run,
     spoken=spoken,
-    acts=lambda args: bool(args.changes) or (args.token is not None and args.token.changes),
-    examples=("me", "me email ana@acme.example", "me mentions off", "me hours 9-18", "me token"),
+    acts=lambda args: bool(args.changes) or not args.favourite.empty or (args.token is not None and args.token.changes),
+    examples=(
+        "me",
+        "me email ana@acme.example",
+        "me mentions off",
+        "me hours 9-18",
+        "me favourite web",
+        "me token",
+    ),
 )

@@ -31,7 +31,7 @@ from commands.setup.config import (
     changed_fields,
     normal_filters,
 )
-from commands.setup.link import check_alias, full_name, seed
+from commands.setup.link import check_alias, seed
 
 ROLES = frozenset(role.word for role in Role)
 SUBJECTS = frozenset({"user", "group", "channel"})
@@ -238,7 +238,7 @@ async def _link(
             connection=key[0],
             pipeline=details.id if details is not None else key[1],
             path=details.path if details is not None else row.path if row is not None else "",
-            name=full_name(details) if details is not None else row.name if row is not None else "",
+            name=details.full_name if details is not None else row.name if row is not None else "",
             alias=entry.alias,
             is_default=entry.default,
             default_branch=(details.default_branch or "") if details is not None else row.default_branch if row else "",

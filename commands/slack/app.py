@@ -63,6 +63,7 @@ class SlackApp:
         self._forms = services.registry.forms
         self._bot_user = bot_user
         self._tasks = Tasks()
+        self._home_pressed: Event | None = None
         self._backlog = backlog or Backlog(most=AT_ONCE, beside=BESIDE_ACKS)
         self.handled_events = {"app_mention", "message"}
         self._delivery = Delivery(services, sender)
@@ -92,8 +93,22 @@ class SlackApp:
         self.app.options(ANY)(self._options)
         self.app.view_closed(ANY)(self._acked)
 
-    def listen(self, *, events: Mapping[str, Event], shortcuts: Mapping[str, Shortcut]) -> None:
-        """Add listeners for events by name and for shortcuts by callback id."""
+    def listen(
+        self,
+        *,
+        events: Mapping[str, Event],
+        shortcuts: Mapping[str, Shortcut],
+        actions: Mapping[str, Event] | None = None,
+        home_pressed: Event | None = None,
+    ) -> None:
+        """Add listeners for events by name, for shortcuts by callback id, and for actions that are no commands (`x`, and `x:2` of one row).
+
+        `home_pressed` is called after a button in a person's App Home has acted.
+        """
+        self._home_pressed = home_pressed
+        for name, action in (actions or {}).items():
+            numbered = re.compile(rf"^{re.escape(name)}(?::\d+)?$")
+            self.app.action(numbered)(self._event_listener(name, action))
         for name, shortcut in shortcuts.items():
             self.app.shortcut(name)(self._shortcut_listener(shortcut))
         self.handled_events |= events.keys()
@@ -152,7 +167,8 @@ class SlackApp:
         view = body.get("view")
         if isinstance(view, dict):
             view_id = str(view.get("id") or "") if view.get("type") == "modal" else ""
-            self._start("button", self._delivery.answer_in_modal, text, context, view_id=view_id)
+            pressed = body if view.get("type") == "home" else None
+            self._start("button", self._answer_in_view, text, context, view_id, pressed)
         else:
             is_ephemeral = bool((body.get("container") or {}).get("is_ephemeral"))
             self._start("button", self._delivery.answer, text, context, from_ephemeral=is_ephemeral)
@@ -267,6 +283,19 @@ class SlackApp:
             raise  # the inbox has an answer given later
         except SlackError as exc:
             log.info("Slack refused while an event was handled", extra={"code": exc.code})
+
+    async def _answer_in_view(self, text: str, context: Context, view_id: str, pressed: Body | None) -> None:
+        """Answer a button of a view in a modal; one of App Home (`pressed`) has that drawn anew afterwards."""
+        await self._delivery.answer_in_modal(text, context, view_id=view_id)
+        if pressed is not None and self._home_pressed is not None:
+            # Apart from the backlog: it may wait for the time that has to pass between two Homes.
+            self._tasks.start(self._quietly(self._home_pressed, pressed), "home")
+
+    async def _quietly(self, event: Event, body: Body) -> None:
+        try:
+            await event(body)
+        except SlackError as exc:
+            log.info("Slack refused an App Home", extra={"code": exc.code})
 
     async def _finish(
         self,

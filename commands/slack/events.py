@@ -3,6 +3,7 @@
 Each handler takes an event's body; `SlackEvents.events` names them for `SlackApp.listen`.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from bot.store.switches import Switch
 from commands.core.context import Context, Services, Source
 from commands.core.memory import is_first_within
 from commands.slack import shortcuts
-from commands.slack.home import FRESH_SECONDS, home
+from commands.slack.home import FIRST_PAGES, FRESH_SECONDS, Pages, home
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,15 @@ HANDLED = {
 class SlackEvents:
     """Handlers of the events that are no commands. `answer` runs a command as if it had been typed."""
 
-    def __init__(self, services: Services, installs: Installs, answer: Answer) -> None:
+    def __init__(
+        self,
+        services: Services,
+        installs: Installs,
+        answer: Answer,
+        *,
+        pause_for: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._pause_for = pause_for
         self._services = services
         self._installs = installs
         self._answer = answer
@@ -71,10 +80,37 @@ class SlackEvents:
         if event.get("tab") not in {None, "home"} or not user:
             return
         context = self._context(body, user=user)
-        if not await is_first_within(f"home:{context.team}:{user}", FRESH_SECONDS / 10, context.store):
-            return
-        view = await home(context)
-        await self._services.sender.call(context.team, "views.publish", {"user_id": user, "view": view.payload()})
+        if await is_first_within(_fresh(context), FRESH_SECONDS, context.store):
+            await self._publish(context)
+
+    async def _publish(self, context: Context, pages: Pages = FIRST_PAGES) -> None:
+        view = await home(context, pages)
+        await self._services.sender.call(
+            context.team, "views.publish", {"user_id": context.user, "view": view.payload()}
+        )
+
+    async def turn_page(self, body: Body) -> None:
+        """Show another page of a list in a person's Home: they asked for it, so that no time has to pass."""
+        action = (body.get("actions") or [{}])[0]
+        await self._publish(self._context_of_home(body), Pages.read(str(action.get("value") or "")))
+
+    async def home_pressed(self, body: Body) -> None:
+        """Draw a Home anew after one of its buttons acted: at once, else when ten seconds have passed since the last time."""
+        context = self._context_of_home(body)
+        if not await is_first_within(_fresh(context), FRESH_SECONDS, context.store):
+            if not await is_first_within(f"later {_fresh(context)}", FRESH_SECONDS, context.store):
+                return
+            await self._pause_for(FRESH_SECONDS)
+            if not await is_first_within(_fresh(context), FRESH_SECONDS, context.store):
+                return
+            context = replace(context, now=self._services.clock())
+        await self._publish(context)
+
+    def _context_of_home(self, body: Body) -> Context:
+        view, enterprise = body.get("view") or {}, body.get("enterprise") or {}
+        team = str(view.get("app_installed_team_id") or (body.get("team") or {}).get("id") or "")
+        known = {"team_id": team, "enterprise_id": str(enterprise.get("id") or "")}
+        return self._context(known, user=str((body.get("user") or {}).get("id") or ""))
 
     async def shortcut(self, body: Body, context: Context) -> None:
         """Run the command that a shortcut stands for."""
@@ -153,6 +189,10 @@ class SlackEvents:
         tokens = (body["event"].get("tokens") or {}).get("bot") or []
         if tokens:
             await self._removed(body)
+
+
+def _fresh(context: Context) -> str:
+    return f"home:{context.team}:{context.user}"
 
 
 def _channel(body: Body) -> str:

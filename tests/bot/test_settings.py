@@ -211,3 +211,13 @@ def test_what_serving_lacks_is_reported(tmp_path: Path, environ: dict[str, str],
 
 def test_a_worker_needs_no_signing_secret(tmp_path: Path) -> None:
     assert read(tmp_path, SLACK_BOT_TOKEN="x").problems_for_serving(web=False) == []
+
+
+def test_policies_of_approvals_are_read_and_unreadable_ones_are_named(tmp_path: Path) -> None:
+    made = read(tmp_path, '[access]\npolicies = ["deploy@main no-self two", "* comment"]')
+    assert [(policy.target, policy.rules) for policy in made.approval_policies] == [
+        ("deploy@main", "no-self two"),
+        ("*", "comment"),
+    ]
+    (problem,) = refused(tmp_path, '[access]\npolicies = ["deploy five"]')
+    assert "`deploy five`: There is no rule `five`." in problem

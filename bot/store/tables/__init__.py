@@ -33,6 +33,7 @@ from bot.store.tables.channels import (
 )
 from bot.store.tables.failures import FailureTable, RedBranchTable
 from bot.store.tables.people import (
+    ApprovalPolicyTable,
     AuditTable,
     GrantTable,
     IdentityTable,
@@ -42,10 +43,12 @@ from bot.store.tables.people import (
     PersonalTokenTable,
     PersonTable,
     TokenTable,
+    VoteTable,
     WorkspaceTable,
 )
 
 __all__ = [
+    "ApprovalPolicyTable",
     "AttemptTable",
     "AuditTable",
     "BindingTable",
@@ -81,6 +84,7 @@ __all__ = [
     "TableBase",
     "TokenTable",
     "UtcDateTime",
+    "VoteTable",
     "WatchTable",
     "WorkspaceTable",
 ]

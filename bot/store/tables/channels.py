@@ -122,6 +122,8 @@ class MuteTable(TableBase, table=True):
     until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     hours: str = ""
     tz: str = ""
+    exceptions: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    people: str = Field(default="", sa_column_kwargs={"server_default": ""})
     made_by: str
     made_at: datetime = Field(sa_type=UtcDateTime)
 

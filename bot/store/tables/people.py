@@ -91,6 +91,48 @@ class GrantTable(TableBase, table=True):
     granted_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class ApprovalPolicyTable(TableBase, table=True):
+    """Rows of `approval_policy`."""
+
+    __tablename__ = "approval_policy"
+    __table_args__ = (UniqueConstraint("team", "pipelines", "refs"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    pipelines: str = "*"
+    refs: str = "*"
+    no_self: bool = False
+    people: int = 1
+    needs_comment: bool = False
+    set_by: str
+    set_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class VoteTable(TableBase, table=True):
+    """Rows of `vote`."""
+
+    __tablename__ = "vote"
+    __table_args__ = (
+        UniqueConstraint("connection", "pipeline", "build", "attempt_no", "team", "approval", "user"),
+        Index("ix_vote_at", "at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    connection: str
+    pipeline: str
+    build: str
+    attempt_no: int
+    approval: str
+    name: str = ""
+    user: str
+    approve: bool
+    comment: str = ""
+    salt: str = ""
+    digest: str = ""
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
 class LastValueTable(TableBase, table=True):
     """Rows of `last_value`."""
 

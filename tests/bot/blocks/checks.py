@@ -15,7 +15,7 @@ SPECS = Path(os.environ.get("BUILDBELL_SPECS", ROOT.parent / "shared" / "specs")
 SCHEMA = SPECS / "slack" / "block_kit.schema.json"
 
 FORM = re.compile(
-    r"<@[UW][A-Z0-9]+>|<!subteam\^S[A-Z0-9]+>"
+    r"<@[UW][A-Z0-9]+>|<!subteam\^S[A-Z0-9]+>|<#C[A-Z0-9]+>"
     r"|<!date\^\d+\^\{date_short_pretty\} \{time\}\|\d{4}-\d\d-\d\d \d\d:\d\d UTC>"
     r"|<https://ci\.example/[^<>|\s]*\|[^<>|\n]+>"
 )

@@ -21,6 +21,7 @@ from bot.core.models import (
     Transition,
     Trigger,
 )
+from bot.core.policies import Policy
 from bot.notifications.cards import Cards
 from bot.notifications.decisions import outage_row, started_row
 from bot.notifications.notification import AUTHOR, Event, Extra
@@ -29,7 +30,7 @@ from bot.notifications.summaries import summary_row
 from bot.providers.base.capabilities import Capability
 from bot.slack.people import People
 from bot.store import Store
-from bot.store.rows import NewNotification
+from bot.store.rows import NewApprovalPolicy, NewGrant, NewNotification, NewVote
 from bot.store.states import NoteKind
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
@@ -74,6 +75,12 @@ class Authors(People):
     @override
     async def may_mention(self, team: str, user: str) -> bool:
         return user != "UBO"
+
+
+def vote(user: str, **fields: Any) -> NewVote:
+    """Return an approval of the first attempt of b1."""
+    whole = {"attempt_no": 1, "approval": "g1", "name": "Deploy", "approve": True, "at": NOW, **fields}
+    return NewVote(team=TEAM, connection=CONNECTION, pipeline=PIPELINE, build="b1", user=user, **whole)
 
 
 class Desk:
@@ -371,6 +378,51 @@ async def test_an_open_approval_offers_its_buttons_until_it_is_decided(desk: Des
 async def test_who_decided_stands_on_the_card(desk: Desk) -> None:
     await desk.record(running())
     assert "Approved by @U7" in await desk.text(about(Event.BLOCKED, text="Approved by <@U7>"))
+
+
+async def test_an_open_approval_says_what_would_go_out_who_may_approve_and_what_it_needs(desk: Desk) -> None:
+    desk.cards = Cards(
+        desk.store,
+        provider_of=lambda _team, _name: desk.works,
+        people=Authors(),
+        clock=desk.clock,
+        policies=(Policy(pipelines=PIPELINE, refs="main", people=2, no_self=True),),
+    )
+    shas = ["a1b2c3d1", "b1b2c3d2", "c1b2c3d3"]
+    out, second, third = [
+        {"number": number, "commit": sha, "created_at": ago(hours=9 - number), "message": f"Change *{number}*"}
+        for number, sha in enumerate(shas, 1)
+    ]
+    await desk.record(ended("b1", **out), ended("b2", conclusion=RED, **second))
+    await desk.record(running("b3", waiting=True, **third))
+    grant: dict[str, Any] = {"team": TEAM, "granted_by": "U9", "granted_at": NOW}
+    await desk.store.grants.add(NewGrant(role="approver", subject="channel:C0SHIP", refs="main", **grant))
+    await desk.store.grants.add(NewGrant(role="approver", subject="group:S0QA", refs="release/*", **grant))
+    await desk.store.grants.add(NewGrant(role="runner", subject="group:S0DEV", **grant))
+    text = await desk.text(replace(about(Event.BLOCKED), build="b3"))
+    assert "What would go out since #1" in text
+    assert text.index("c1b2c3d") < text.index("b1b2c3d")
+    assert "a1b2c3d" not in text
+    assert "May approve in Slack: members of" in text
+    assert "a user group" not in text
+    assert "Needs: two people, not whoever started it" in text
+
+
+@pytest.mark.parametrize(
+    ("voters", "line"),
+    [([], "Decided in The Works past the policy"), (["UA"], "past the policy"), (["UA", "UB"], "Decided in The Works")],
+)
+async def test_a_decision_taken_elsewhere_that_passed_a_policy_by_is_told(
+    desk: Desk, voters: list[str], line: str
+) -> None:
+    policy = NewApprovalPolicy(team=TEAM, pipelines=PIPELINE, people=2, set_by="U9", set_at=NOW)
+    await desk.store.approvals.set_policy(policy)
+    await desk.record(running(waiting=True), running())
+    for user in voters:
+        await desk.store.approvals.vote(vote(user))
+    text = await desk.text(about(Event.BLOCKED))
+    assert line in text
+    assert ("past the policy" in text) is (len(voters) < 2)
 
 
 @pytest.mark.parametrize("can", [PLAIN, PLAIN - {Capability.APPROVALS}])

@@ -34,11 +34,11 @@ from bot.notifications.decisions import (
 )
 from bot.notifications.filters import EVENTS, PRESETS, SIGNALS, Filter, filter_of, judge, make_filter, read_filter
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict
-from bot.notifications.quiet_hours import in_quiet_hours, muted
+from bot.notifications.quiet_hours import Happening, in_quiet_hours, muted
 from bot.notifications.summaries import gathered, release
 from bot.store import Recorded
 from bot.store.mapping import values
-from bot.store.rows import AttemptRow, BuildRow, LinkRow, NewMute, NewNotification, NewWatch, NotificationRow
+from bot.store.rows import AttemptRow, BuildRow, LinkRow, MuteRow, NewMute, NewNotification, NewWatch, NotificationRow
 from bot.store.steps import pack, pack_counts
 from tests.bot.store.rows import (
     CHANNEL,
@@ -906,6 +906,113 @@ def test_a_mute_hits_its_target(target: str, quiet: bool) -> None:
     assert bool(muted([mute], followed(), CHANNEL, NOW)) is quiet
     assert muted([mute], followed(), "C2", NOW) is None
     assert muted([mute], followed(), CHANNEL, NOW + timedelta(minutes=1)) is None
+
+
+def happening(build: Build, change: Change = Change.BROKEN, **fields: Any) -> Happening:
+    event = fields.pop("event", Event.FINISHED)
+    return Happening(build=build, event=event, transition=Transition(change=change), **fields)
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "what", "quiet"),
+    [
+        ("broken@main", happening(ended(conclusion=RED)), False),
+        ("broken@main", happening(ended(conclusion=RED, branch="wip")), True),
+        ("broken@release/*", happening(ended(conclusion=RED)), True),
+        ("broken@release/*", happening(ended(conclusion=RED, branch="release/2")), False),
+        ("broken", happening(ended(conclusion=RED), Change.STILL_FAILING), True),
+        ("fixed,blocked", happening(running(waiting=True), event=Event.BLOCKED), False),
+        ("fixed,blocked@release/*", happening(running(waiting=True), event=Event.BLOCKED), True),
+        ("failures@main", happening(ended(conclusion=Conclusion.CANCELLED)), True),
+        ("", happening(ended(conclusion=RED)), True),
+        ("of another version", happening(ended(conclusion=RED)), True),
+        ("broken@main", None, True),
+    ],
+)
+def test_quiet_hours_let_their_exceptions_through(exceptions: str, what: Happening | None, quiet: bool) -> None:
+    mute = NewMute(
+        team=TEAM,
+        channel=CHANNEL,
+        target="hours",
+        hours="00:00-23:59",
+        tz="UTC",
+        exceptions=exceptions,
+        made_by="U1",
+        made_at=NOW,
+    )
+    assert bool(muted([mute], followed(), CHANNEL, NOW, what)) is quiet
+
+
+@pytest.mark.parametrize(
+    ("what", "quiet"),
+    [
+        (happening(ended(), started_by="U7"), True),
+        (happening(ended(), started_by="U8"), False),
+        (happening(ended(author=Person(login="Ana-GH"))), True),
+        (happening(ended(author=Person(email="ana@acme.example"))), True),
+        (happening(ended(triggered_by="ana-gh")), True),
+        (happening(ended(author=Person(name="Bo"))), False),
+        (None, False),
+    ],
+)
+def test_a_mute_of_a_person_hits_what_they_started_or_wrote(what: Happening | None, quiet: bool) -> None:
+    mute = NewMute(
+        team=TEAM,
+        channel=CHANNEL,
+        target="user:U7",
+        people="U7\nana-gh\nana@acme.example",
+        until=NOW + timedelta(1),
+        made_by="U1",
+        made_at=NOW,
+    )
+    assert bool(muted([mute], followed(), CHANNEL, NOW, what)) is quiet
+
+
+def test_a_broken_build_is_posted_in_quiet_hours_that_let_it_through() -> None:
+    mute = NewMute(
+        team=TEAM,
+        channel=CHANNEL,
+        target="hours",
+        hours="00:00-23:59",
+        tz="UTC",
+        exceptions="broken@main",
+        made_by="U1",
+        made_at=NOW,
+    )
+    stored = MuteRow(id=1, **values(mute))
+    broken = finished(ended(conclusion=RED), past(), links=(followed(),), mutes=(stored,))
+    green = finished(ended(), past(), links=(followed(),), mutes=(stored,))
+    assert [row.state for row in decided(broken) if row.link] == ["pending"]
+    assert [row.state for row in decided(green) if row.link] == ["held"]
+
+
+def test_more_than_five_ends_within_a_minute_become_one_summary() -> None:
+    rows = [held(f"b{n}", id=n, state="pending") for n in range(1, 7)]
+    rest = rows[1:]
+    assert gathered(rows[0], rest[:4], NOW) is None
+    together = gathered(rows[0], rest, NOW)
+    assert together is not None
+    members, reason, summary = together
+    assert members == (1, 2, 3, 4, 5, 6)
+    assert reason == "posted in one summary with 5 others that finished within a minute"
+    assert [build for _connection, _pipeline, build in Extra.of(summary.extra).builds] == [f"b{n}" for n in range(1, 7)]
+    assert Extra.of(summary.extra).storm
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"user": "U1"},
+        {"event": Event.BLOCKED},
+        {"created_at": NOW - timedelta(minutes=2)},
+        {"extra": Extra(undecided=True).as_json()},
+        {"thread": "1.1"},
+    ],
+)
+def test_what_is_somebodys_or_of_another_time_is_no_part_of_a_storm(fields: dict[str, Any]) -> None:
+    rows = [held(f"b{n}", id=n, state="pending") for n in range(1, 7)]
+    other = replace(rows[5], **fields)
+    assert gathered(rows[0], [*rows[1:5], other], NOW) is None
 
 
 def test_without_a_link_only_mutes_of_everything_hit() -> None:

@@ -16,10 +16,10 @@ from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
-from bot.store.rows import NotificationRow
+from bot.store.rows import NewMute, NewVote, NotificationRow
 from bot.store.states import NoteKind
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
 
 RED = Conclusion.FAILED
@@ -575,3 +575,92 @@ async def test_the_card_of_a_build_that_was_rebuilt_elsewhere_links_to_the_new_o
     assert "Rebuilt as #413" in text
     assert f"Open it ({page})" in text
     assert "/build" not in text
+
+
+@pytest.mark.parametrize(
+    ("voter", "lines"),
+    [
+        ("U8", ["Approved by @U8", "“go”"]),
+        ("", ["Decided in The Works"]),
+        ("U7", None),
+    ],
+)
+async def test_who_started_a_build_is_told_once_of_a_decision_that_others_took(
+    bench: Bench, voter: str, lines: list[str] | None
+) -> None:
+    await bench.start(running())
+    await bench.see(running(waiting=True))
+    if voter:
+        vote = NewVote(
+            team=TEAM,
+            connection=CONNECTION,
+            pipeline=PIPELINE,
+            build="b1",
+            attempt_no=1,
+            approval="g1",
+            name="Deploy",
+            user=voter,
+            approve=True,
+            comment="go",
+            at=NOW,
+        )
+        await bench.store.approvals.vote(vote)
+    await bench.see(running(), minutes=1)
+    await bench.see(running(jobs={"passed": 1}), minutes=1)
+    told = bench.said("U7")
+    assert len(told) == (1 if lines else 0)
+    assert all(line in told[0] for line in lines or ())
+
+
+async def test_builds_that_end_at_once_are_one_message_that_names_each(bench: Bench) -> None:
+    await bench.start(running("mine", number=600))
+    before = bench.slack.posted
+    at_once = [ended(f"s{n}", number=500 + n, completed_at=bench.clock()) for n in range(7)]
+    await bench.see(*at_once, ended("mine", number=600, completed_at=bench.clock()))
+    texts = [text for text in bench.said() if "7 builds finished within a minute" in text]
+    assert len(texts) == 1
+    assert all(f"#{500 + n}" in texts[0] for n in range(7))
+    assert bench.slack.posted - before == 2
+    assert sum("PASSED" in text for text in bench.said()) == 1
+
+
+async def test_five_builds_that_end_at_once_are_five_messages(bench: Bench) -> None:
+    await bench.see(*(ended(f"s{n}", number=500 + n, completed_at=bench.clock()) for n in range(5)))
+    assert len(bench.said()) == 5
+
+
+@pytest.mark.parametrize(("is_open", "posts"), [(True, 1), (False, 0)])
+async def test_an_approval_that_is_open_for_an_hour_is_reminded_of_once_in_its_thread(
+    bench: Bench, is_open: bool, posts: int
+) -> None:
+    bench.works.open_approvals["b1"] = (Approval(id="g1", build="b1", pipeline=PIPELINE, name="Ship"),)
+    await bench.see(running(number=412))
+    await bench.see(running(number=412, waiting=True))
+    assert "Reminder in the thread" in bench.said()[0]
+    if not is_open:
+        bench.works.open_approvals.clear()
+        await bench.see(running(number=412, raw_state="on"))
+    before = bench.slack.posted
+    bench.clock.go(minutes=59)
+    await bench.deliver()
+    assert bench.slack.posted == before
+    bench.clock.go(minutes=2)
+    await bench.deliver()
+    bench.clock.go(hours=3)
+    await bench.deliver()
+    assert bench.slack.posted - before == posts
+    if is_open:
+        assert "has waited for 1 h" in bench.said()[-1]
+        assert "Reminder in the thread" not in bench.said()[0]
+
+
+async def test_a_channel_that_is_quiet_is_reminded_of_nothing(bench: Bench) -> None:
+    bench.works.open_approvals["b1"] = (Approval(id="g1", build="b1", pipeline=PIPELINE, name="Ship"),)
+    await bench.see(running(number=412))
+    await bench.see(running(number=412, waiting=True))
+    before = bench.slack.posted
+    until = bench.clock() + timedelta(hours=9)
+    await bench.store.mutes.set(NewMute(team=TEAM, channel=CHANNEL, until=until, made_by="U1", made_at=NOW))
+    bench.clock.go(hours=2)
+    await bench.deliver()
+    assert bench.slack.posted == before

@@ -1,6 +1,7 @@
 """Presets, last used values, switches, claims, bindings and workspaces."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from bot.core.errors import UsageError
 from bot.store import Store
 from bot.store.personal_tokens import MOST
-from bot.store.rows import NewPersonalToken
+from bot.store.rows import NewApprovalPolicy, NewPersonalToken, NewVote
 from bot.store.states import TokenScope
 from bot.store.switches import Switch
 from tests.bot.store.conftest import SetClock
@@ -98,6 +99,38 @@ async def test_what_has_run_out_is_pruned(store: Store) -> None:
     await store.claims.add(TEAM, key(), "U1")
     await store.tokens.add("k", seconds=5)
     assert await store.prune(NOW + timedelta(days=7)) == 2
+
+
+async def test_a_policy_replaces_the_one_of_its_globs_and_a_vote_the_persons_own(store: Store) -> None:
+    policy = NewApprovalPolicy(team=TEAM, pipelines="app", refs="main", people=2, set_by="U1", set_at=NOW)
+    await store.approvals.set_policy(policy)
+    await store.approvals.set_policy(replace(policy, people=3, no_self=True))
+    await store.approvals.set_policy(replace(policy, team="T2"))
+    assert [(row.people, row.no_self, row.needs_comment) for row in await store.approvals.policies(TEAM)] == [
+        (3, True, False)
+    ]
+    assert await store.approvals.remove_policy(TEAM, "app", "main")
+    assert not await store.approvals.remove_policy(TEAM, "app", "main")
+    vote = NewVote(
+        team=TEAM,
+        connection=CONNECTION,
+        pipeline=PIPELINE,
+        build="b1",
+        attempt_no=1,
+        approval="g1",
+        user="U1",
+        approve=True,
+        at=NOW,
+    )
+    await store.approvals.vote(vote)
+    await store.approvals.vote(replace(vote, approve=False, comment="no"))
+    await store.approvals.vote(replace(vote, user="U2", at=NOW + timedelta(minutes=1)))
+    await store.approvals.vote(replace(vote, attempt_no=2))
+    rows = await store.approvals.votes(TEAM, key(), 1)
+    assert [(row.user, row.approve, row.comment) for row in rows] == [("U1", False, "no"), ("U2", True, "")]
+    await store.approvals.take_back(vote)
+    assert [row.user for row in await store.approvals.votes(TEAM, key(), 1)] == ["U2"]
+    assert await store.prune(NOW + timedelta(days=181)) == 2
 
 
 def personal_token(name: str, user: str = "U1", scope: TokenScope = TokenScope.READ) -> NewPersonalToken:

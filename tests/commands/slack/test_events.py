@@ -9,11 +9,13 @@ import pytest
 
 from bot.core.errors import NotFound
 from bot.core.models import Conclusion, Pipeline
+from bot.http.quota import Quota
 from bot.slack.inbox import Inbox
 from bot.slack.sender import SlackError
 from bot.store import Store
-from bot.store.rows import NewCard, NewNotification
-from bot.store.states import NotificationEvent
+from bot.store.mapping import values
+from bot.store.rows import NewCard, NewNotification, NotificationRow
+from bot.store.states import NotificationEvent, NotificationState
 from commands.core.context import Answer, Context, Services
 from commands.scheduled import ScheduledCommands
 from commands.slack.events import SlackEvents
@@ -21,7 +23,7 @@ from commands.slack.home import home
 from commands.slack.shortcuts import words_for
 from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender
-from tests.commands.reading import Linked, Recorded, Say
+from tests.commands.reading import Linked, Recorded, Say, first
 
 TS = "1770000000.000001"
 
@@ -284,6 +286,126 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
     assert "#5" not in await shown(team="T2")
     connections.open.clear()
     assert "Connect a CI system" in await shown()
+
+
+async def test_a_pressed_button_draws_home_anew_ten_seconds_after_the_last_time_at_the_earliest(
+    services: Services, installs: Installs, sender: RecordingSender, set_clock: SetClock
+) -> None:
+    async def answer(_text: str, _context: Context) -> None:
+        return
+
+    waits: list[float] = []
+
+    async def pause_for(seconds: float) -> None:
+        waits.append(seconds)
+        set_clock.go(seconds=seconds)
+
+    events = SlackEvents(services, cast("Any", installs), answer, pause_for=pause_for)
+    await events.events["app_home_opened"]({"team_id": TEAM, "event": {"user": USER, "tab": "home"}})
+    body = {"team": {"id": TEAM}, "user": {"id": USER}, "view": {"type": "home"}}
+    await events.home_pressed(body)
+    assert waits == [10.0]
+    assert len(sender.of("views.publish")) == 2
+    set_clock.go(seconds=11)
+    await events.home_pressed(body)
+    assert waits == [10.0]
+    assert len(sender.of("views.publish")) == 3
+
+
+async def test_home_shows_favourites_as_last_seen_and_runs_and_removes_them(
+    context_of: Callable[..., Context],
+    works: FakeProvider,
+    app: Pipeline,
+    linked: Linked,
+    recorded: Recorded,
+    say: Say,
+    store: Store,
+) -> None:
+    await linked(alias="ios")
+    red = {"conclusion": Conclusion.FAILED, "created_at": NOW - timedelta(minutes=30)}
+    await recorded(works.build_of(app, 4), works.build_of(app, 5, **red))
+    assert "Favourites" not in await drawn(context_of)
+    assert "ios is one of your favourites now" in first(await say("me favourite ios"))
+    await say("me star app")
+    text = await drawn(context_of)
+    assert text.count("me favourite works:p-app off") == 1
+    assert "✓✕" in text
+    assert "run works:p-app@main --form" in text
+    assert "#5" not in await drawn(context_of, user="U2")
+    await say("me favourite works:p-app off")
+    assert "Favourites" not in await drawn(context_of)
+    assert (await say("me favourite")).outcome == "refused"
+    assert (await say("me favourite nope")).outcome != "ok"
+
+
+async def test_home_counts_the_posts_of_ones_links_and_offers_edit_pause_and_resume(
+    context_of: Callable[..., Context], card: None, linked: Linked, say: Say, store: Store, app: Pipeline
+) -> None:
+    link = await linked()
+    others = await linked(replace(app, id="p-web", path="web", name="Web"), created_by="U2")
+    row = (await store.notifications.in_channel(TEAM, CHANNEL, NOW - timedelta(days=1)))[0]
+    for number in (link.id, link.id, others.id):
+        sent = replace(new_of(row), link=number, build=f"b{number}", state=NotificationState.SENT)
+        await store.notifications.add([sent])
+    text = await drawn(context_of)
+    assert "every finished build on main · 1 post in 7 days" in text
+    assert "p-web" not in text
+    await say("unsubscribe app")
+    text = await drawn(context_of)
+    assert "paused by you or others" in text
+    assert "subscribe works:p-app all" in text
+
+
+async def test_lists_of_home_are_paged_and_stay_below_a_hundred_blocks(
+    around: SlackEvents,
+    sender: RecordingSender,
+    context_of: Callable[..., Context],
+    works: FakeProvider,
+    app: Pipeline,
+    linked: Linked,
+    recorded: Recorded,
+    say: Say,
+) -> None:
+    pipelines = [works.add(f"app{n}") for n in range(20)]
+    for number, pipeline in enumerate(pipelines):
+        await linked(pipeline, created_by=ADMIN)
+        at = NOW - timedelta(minutes=90 - number)
+        await recorded(works.running(pipeline, number, waiting=True, created_at=at), started_by=ADMIN)
+        await say(f"me favourite works:p-app{number}", user=ADMIN)
+    view = (await home(context_of(user=ADMIN, channel=""))).payload()
+    assert len(view["blocks"]) < 100
+    assert "Audit" in str(view)
+    assert "App0*" in str(view)
+    assert "App19*" not in str(view)
+    (turn,) = [block for block in view["blocks"] if block.get("block_id") == "page:links"]
+    (more,) = turn["elements"]
+    body = {"team": {"id": TEAM}, "user": {"id": ADMIN}, "view": {"type": "home"}, "actions": [more]}
+    await around.turn_page(body)
+    second = sender.of("views.publish")[-1].arguments["view"]
+    (back, further) = next(block for block in second["blocks"] if block.get("block_id") == "page:links")["elements"]
+    assert (back["value"], further["value"]) == ("links=0", "links=2")
+    assert len({element["action_id"] for element in (back, further)}) == 2
+    await around.turn_page({**body, "actions": [{"value": "links=99,mine=x,=1"}]})
+    last = str(sender.of("views.publish")[-1].arguments["view"])
+    assert "Page 3 of 3" in last
+
+
+async def test_a_connection_without_requests_left_is_a_banner_until_they_come_back(
+    context_of: Callable[..., Context], works: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = Quota(limit=60, remaining=0, resets_at=NOW + timedelta(minutes=9))
+    monkeypatch.setattr(FakeProvider, "quota", property(lambda _self: quota))
+    assert "takes no more requests" in await drawn(context_of)
+    late = context_of(now=NOW + timedelta(minutes=10), channel="")
+    assert "takes no more requests" not in str((await home(late)).payload())
+
+
+async def drawn(context_of: Callable[..., Context], user: str = USER) -> str:
+    return str((await home(context_of(user=user, channel=""))).payload()["blocks"])
+
+
+def new_of(row: NotificationRow) -> NewNotification:
+    return NewNotification(**values(row))
 
 
 # the clock
