@@ -356,7 +356,7 @@ class Sender:
         }
         with faults():
             async with self._session.post(url, data=json.dumps(body), headers=JSON, proxy=self._proxy) as reply:
-                await reply.read()
+                await reply.text()  # decoded, so that a page that is not Slack's is known
         if reply.status == 429:
             raise SlackLimited(_retry_after(reply.headers))
         if reply.status >= 500 or reply.status == 408:

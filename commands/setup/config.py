@@ -11,8 +11,6 @@ from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
-import yaml
-from typing_extensions import override
 
 from bot.core.errors import UsageError
 from bot.notifications.filters import read_filter
@@ -79,17 +77,6 @@ class Difference:
     words: str
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, without anchors."""
-
-    @override
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse an alias; read anything else."""
-        if self.check_event(yaml.AliasEvent):
-            raise UsageError("Anchors and aliases (`&name`, `*name`) are not taken.", hint="Write the values out.")
-        return super().compose_node(parent, index)
-
-
 def read_documents(texts: Iterable[str]) -> Document:
     """Return one document read from texts, each a document of its own whose lists are joined. Raises UsageError."""
     parts = [_read(text) for text in texts if text.strip()]
@@ -117,13 +104,9 @@ def _read(text: str) -> Document:
             "The document holds what reads as a password or token.",
             hint="Keep secrets in the CI system. Nothing was imported.",
         )
-    try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as exc:
-        line = f" in line {exc.problem_mark.line + 1}" if exc.problem_mark is not None else ""
-        raise UsageError(f"The document is no YAML{line}: {exc.problem or exc.context}.") from exc
-    except (yaml.YAMLError, RecursionError, ValueError) as exc:
-        raise UsageError("The document is no YAML that can be read.") from exc
+    from commands.setup import yaml_text  # noqa: PLC0415 - see there
+
+    content = yaml_text.load(text)
     try:
         document = msgspec.convert(content if content is not None else {}, Document)
     except msgspec.ValidationError as exc:
@@ -152,9 +135,9 @@ def _check(document: Document) -> None:
 
 def written(document: Document) -> str:
     """Return a document as YAML, which `read_documents` reads back to the same."""
-    content = msgspec.to_builtins(document, str_keys=True)
-    text: str = yaml.safe_dump({"version": VERSION, **content}, sort_keys=False, allow_unicode=True, width=120)
-    return text
+    from commands.setup import yaml_text  # noqa: PLC0415 - see there
+
+    return yaml_text.dump({"version": VERSION, **msgspec.to_builtins(document, str_keys=True)})
 
 
 def normal_filters(words: str) -> str:

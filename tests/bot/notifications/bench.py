@@ -36,6 +36,9 @@ class Slack:
         self.messages[ts] = (channel, thread, as_text(message.payload()))
         return channel, ts
 
+    def is_short(self, _team: str) -> bool:
+        return False
+
     async def update(self, team: str, channel: str, ts: str, message: Any) -> None:
         self.edits += 1
         self.messages[ts] = (*self.messages[ts][:2], as_text(message.payload()))

@@ -664,3 +664,22 @@ async def test_a_channel_that_is_quiet_is_reminded_of_nothing(bench: Bench) -> N
     bench.clock.go(hours=2)
     await bench.deliver()
     assert bench.slack.posted == before
+
+
+async def test_each_card_of_an_approval_is_reminded_of_in_its_own_thread(bench: Bench) -> None:
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    bench.works.open_approvals["b1"] = (approval(1), approval(2))
+    await bench.see(running(number=412, waiting=True, raw_state="two"), minutes=2)
+    first, second = [ts for ts, (_channel, text) in bench.slack.messages.items() if "Gate" in text]
+    bench.clock.go(hours=2)
+    await bench.deliver()
+    reminders = [
+        (bench.slack.threads[int(float(ts)) - 1], text)
+        for ts, (_channel, text) in bench.slack.messages.items()
+        if "has waited" in text
+    ]
+    assert [(thread, "Gate 1" in text, "Gate 2" in text) for thread, text in reminders] == [
+        (first, True, False),
+        (second, False, True),
+    ]

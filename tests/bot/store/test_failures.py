@@ -123,7 +123,8 @@ async def test_a_commits_card_is_drawn_anew_at_once_or_15_seconds_after_its_last
         row = notification("commit:ab", connection="", pipeline="", channel=channel, event="commit")
         assert await store.notifications.add([row, row]) == 1
         made = card("commit:ab", ts=f"{number}.0", connection="", pipeline="", channel=channel)
-        await store.notifications.set_sent(await leased(store, number), ts=f"{number}.0", card=made, now=NOW)
+        (*_, written) = await store.notifications.of_build(commit)
+        await store.notifications.set_sent(written, ts=f"{number}.0", card=made, now=NOW)
     await store.cards.redraw_at(commit, team=TEAM, channel=CHANNEL, now=NOW, at_once=False)
     assert [one.edit_due_at for one in await store.cards.of_build(commit)] == [NOW, None]
     (claimed,) = await store.cards.claim(now=NOW, lease_seconds=60, limit=9)

@@ -120,7 +120,11 @@ def is_sample_list(builds: list[Build]) -> None:
     assert builds[0].branch == "master"
     assert builds[0].message == "Test the CI integration."
     assert builds[0].triggered_by == "root"
-    assert builds[0].details == {"stage": "test", "committed": "2015-12-24 15:51 UTC"}
+    assert builds[0].details == {
+        "stage": "test",
+        "started by": "Administrator",
+        "committed": "2015-12-24 15:51 UTC",
+    }
 
 
 def is_sample_build(build: Build) -> None:
