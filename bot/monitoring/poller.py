@@ -41,6 +41,8 @@ TICK_SECONDS = 0.5
 GONE_SECONDS = 60.0
 ENSURE_SECONDS = 300.0
 SHARE_OF_QUOTA = 0.5
+SHARE_AT_FULL_PACE = 0.75
+"""Above this share of the quota a connection with running builds is polled at its busy pace."""
 LONGEST_PAUSE_SECONDS = 900.0
 MOST_NEIGHBOURS = 5
 
@@ -57,10 +59,13 @@ def pause_seconds(pace: Pace, *, busy: bool, quota: Quota | None, spent: int, no
     """Return how long to wait before the next poll, without jitter.
 
     A poll that costs `spent` requests must leave half of the quota to others: below half, the next poll waits for
-    the reset; above, polls are spread so that they would not use more than the half.
+    the reset; above, polls are spread so that they would not use more than the half. While builds run and most of the
+    quota is left, it is spent on them at the busy pace: quiet hours have saved it for that.
     """
     seconds = pace.busy_seconds if busy else pace.idle_seconds
     if quota is None or quota.limit <= 0:
+        return seconds
+    if busy and quota.remaining >= quota.limit * SHARE_AT_FULL_PACE:
         return seconds
     free = quota.remaining - quota.limit * SHARE_OF_QUOTA
     left = (quota.resets_at - now) / timedelta(seconds=1) if quota.resets_at else 60.0

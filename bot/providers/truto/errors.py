@@ -101,6 +101,10 @@ NEVER: Mapping[Capability, tuple[str, str]] = {
         "Truto's API does not compare commits.",
         "`/build changes` lists the commits that the builds in between name.",
     ),
+    Capability.UPLOADS: (
+        "Truto does not tell what a build handed to an app store.",
+        "See it in the store's own console.",
+    ),
     Capability.PARAMETERS: (
         "Truto does not tell which parameters a build takes.",
         "Give them as KEY=VALUE where the system takes any.",

@@ -183,6 +183,7 @@ CALLS: Mapping[str, Call] = {
     "changes_unauthorized": lambda p: p.changes(None, Watched(pipelines=frozenset({BUILD, "harbor/beacon/159050"}))),
     "changes_stuck": lambda p: p.changes(STUCK, Watched(pipelines=frozenset({BUILD}), unfinished=frozenset({key(41)}))),
     "changes_cursor_unreadable": lambda p: p.changes("[]", ONE),
+    "commits": lambda p: p.commits(BUILD, "00" * 20, "b2" * 20),
     "refs": lambda p: p.refs(BUILD),
     "refs_query": lambda p: p.refs(BUILD, "ramp"),
     "parameters": lambda p: p.parameters(BUILD, branch("ramp-order")),
@@ -506,6 +507,7 @@ CASE = Case(
         "installation_repositories_list.json": OTHER_CASE,
     },
     unlisted={
+        "/repos/{owner}/{repo}/compare/{basehead}": "the description is an extract; comparing is on GitHub's page",
         "/repos/{owner}/{repo}/actions/runs/{run_id}/logs": "the description is an extract; DELETE is on GitHub's page",
         "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}": "the description is an extract; DELETE is on GitHub's page",
     },

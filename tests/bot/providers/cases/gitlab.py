@@ -127,6 +127,7 @@ CALLS: dict[str, Call] = {
     "changes_first": lambda p: p.changes(
         None, Watched(pipelines=frozenset({PROJECT}), unfinished=frozenset({key("90100")}))
     ),
+    "commits": lambda p: p.commits(PROJECT, "00" * 20, "b2" * 20),
     "refs": lambda p: p.refs(PROJECT, "main"),
     "refs_without_merge_requests": lambda p: p.refs(PROJECT),
     "parameters": lambda p: p.parameters(PROJECT, branch("main")),
@@ -427,6 +428,7 @@ CASE = Case(
     ),
     unlisted={
         "/api/graphql": "REST has no list across projects, no inputs and no code quality",
+        "/api/v4/projects/{id}/repository/compare": "the description is cut; commits can be compared",
         "/api/v4/projects/{id}/merge_requests": "the description is cut; merge requests can be built",
         "/api/v4/projects/{id}/merge_requests/{iid}": "the description is cut; it names the source branch",
         "/api/v4/projects/{id}/jobs/{job}/erase": "the description is cut; the old builds API has the same call",
