@@ -75,10 +75,15 @@ def transition_of(recorded: Recorded) -> Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What is true now of an attempt that ended earlier. `build` is as much of its build as a sentence about it needs."""
+    """What is true now of an attempt that ended earlier.
+
+    `build` is as much of its build as a sentence about it needs, `posted_build` the same as it was when the sentence was posted:
+    another one where the conclusion was corrected.
+    """
 
     transition: Transition
     build: Build
+    posted_build: Build
 
 
 Claims = Mapping[tuple[BuildKey, int], Claim]
@@ -103,7 +108,10 @@ def corrected(recorded: Sequence[Recorded]) -> Claims:
                 claims[_attempt_key(other)] = _claim(other, attempt, whole)
         if item.corrected is not None:
             transition = compare(mine, whole, target=target, target_name=target_name)
-            claims[item.build.key, item.attempt_no] = Claim(transition=transition, build=item.build)
+            posted_build = replace(item.build, conclusion=item.before.conclusion) if item.before else item.build
+            claims[item.build.key, item.attempt_no] = Claim(
+                transition=transition, build=item.build, posted_build=posted_build
+            )
     return claims
 
 
@@ -125,7 +133,7 @@ def _claim(row: AttemptRow, attempt: PastAttempt, whole: Sequence[PastAttempt]) 
         conclusion=attempt.conclusion,
         issues=attempt.counts,
     )
-    return Claim(transition=compare(attempt, whole), build=build)
+    return Claim(transition=compare(attempt, whole), build=build, posted_build=build)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,10 +158,10 @@ def corrections(rows: Sequence[NotificationRow], claims: Claims, cause: str, now
         if claim is None:
             continue
         before, after = extra.transition, _as_of_then(claim.transition, extra.transition)
-        if after == before:
+        is_other_sentence = _sentence(before, claim.posted_build) != _sentence(after, claim.build)
+        if after == before and not is_other_sentence:
             continue
         was_posted = row.state in {NotificationState.SENT, NotificationState.LEASED}
-        is_other_sentence = _sentence(before, claim.build) != _sentence(after, claim.build)
         extras[row.id] = replace(
             extra,
             transition=after,
