@@ -30,6 +30,7 @@ from bot.core.models import (
 from bot.core.text import step_name
 from bot.http.client import Query
 from bot.providers.base.convert import StateMap, repository, state_from
+from bot.providers.base.start_message import commit_message
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.urls import is_uuid
 from bot.providers.buildkite import wire
@@ -169,7 +170,7 @@ def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str])
         target_branch=(raw.pull_request.base or None) if pull_request and raw.pull_request else None,
         from_fork=is_fork(raw, repo) if pull_request else None,
         commit=raw.commit if raw.commit != "HEAD" else None,
-        message=raw.message or None,
+        message=commit_message(raw.message),
         author=author(raw),
         status=status,
         conclusion=conclusion,

@@ -6,6 +6,7 @@ from email.utils import parseaddr
 from bot.core.errors import Rejected, UsageError
 from bot.core.models import Ref, RefKind, StartRequest, StartTarget, is_sha
 from bot.providers.base.options import check_options
+from bot.providers.base.start_message import start_message
 from bot.providers.buildkite import wire
 from bot.providers.buildkite.errors import LABEL
 
@@ -53,7 +54,7 @@ def start_body(request: StartRequest) -> dict[str, object]:
     if request.parameters:
         body["env"] = dict(request.parameters)
     if request.message or request.requested_by:
-        body["message"] = request.message or f"Started from Slack by {request.requested_by}"
+        body["message"] = start_message(request)
     if request.requested_by:
         email = {"email": request.requested_by_email} if request.requested_by_email else {}
         body.setdefault("author", {"name": request.requested_by, **email})

@@ -22,6 +22,7 @@ from bot.core.models import (
 from bot.http.reply import Reply
 from bot.providers.base.convert import StateMap, state_from
 from bot.providers.base.logs import clean_log
+from bot.providers.base.start_message import commit_message
 from bot.providers.base.times import parse_time
 from bot.providers.travis import wire
 from bot.providers.travis.urls import Site
@@ -109,7 +110,7 @@ def build(raw: wire.Build, connection: str, pipeline: str, slug: str | None, sit
         pull_request=str(raw.pull_request_number) if raw.pull_request_number is not None else None,
         target_branch=branch if of_request else None,
         commit=commit.sha or None,
-        message=commit.message or None,
+        message=commit_message(commit.message),
         author=Person(name=commit.author.name) if commit.author and commit.author.name else None,
         status=status,
         conclusion=conclusion,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from bot.core.errors import Rejected, UsageError
 from bot.core.models import RefKind, StartRequest, StartTarget
 from bot.providers.base.options import check_options
+from bot.providers.base.start_message import start_message
 from bot.providers.base.times import parse_time
 from bot.providers.travis import wire
 from bot.providers.travis.convert import is_pull_request
@@ -133,7 +134,7 @@ def _words(request: StartRequest) -> Body:
     """Return the message and the variables as the body takes them."""
     body: Body = {}
     if request.message or request.requested_by:
-        body["message"] = request.message or f"Started from Slack by {request.requested_by}"
+        body["message"] = start_message(request)
     if request.parameters:
         pairs = [f"{name}={shlex.quote(value)}" for name, value in request.parameters.items()]
         body["config"] = {"env": {"global": pairs}}
