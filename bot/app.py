@@ -357,6 +357,7 @@ class App:
             else None
         )
         self._works = False
+        self._began_at = self._now()
         self._opens_socket = False
 
     def _web_dependencies(self) -> WebDependencies:
@@ -459,8 +460,8 @@ class App:
     async def _scheduler(self) -> str:
         if not self._works:
             return ""
-        last = self.poller.last_tick
-        late = last is None or self._now() - last > POLLER_LATE
+        last = self.poller.last_tick or self._began_at
+        late = self._now() - last > POLLER_LATE
         return "the poller has not run for a while" if late or not self.schedule.running else ""
 
     async def _request_polls(self, requests: Sequence[PollRequest]) -> None:
@@ -533,7 +534,7 @@ class App:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Run the worker's loops: polling, delivery and periodic jobs."""
-        self._works = True
+        self._works, self._began_at = True, self._now()
         self.schedule.start()
         loops = [self.poller.run(), self.outbox.run()]
         async with _beside(*loops):

@@ -70,7 +70,7 @@ async def test_what_a_run_handed_to_testflight_comes_onto_its_card_and_is_read_a
     await stage.until(lambda: [text for text in stage.posts("Posted because") if words in text], words)
     await stage.ci("advance", seconds=400)
     await stage.says(f"show release#{number[1]}")
-    await stage.sees(f"TestFlight: build {number[1]} (2.1.0), ready")
+    await stage.sees(f"TestFlight build {number[1]} (2.1.0), ready")
 
 
 class Ground:

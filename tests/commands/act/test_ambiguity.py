@@ -127,7 +127,7 @@ async def test_a_mistyped_dangerous_verb_is_neither_suggested_nor_taken_for_anot
 
 
 async def test_a_word_that_names_nothing_is_not_called_a_pipeline(say: Say) -> None:
-    assert "If it is a pipeline: `/build status could`." in said(await say("could you test"))
+    assert "If it is a pipeline: `/build status gizmo`." in said(await say("gizmo you test"))
 
 
 async def test_a_pipelines_name_alone_offers_to_run_it(say: Say, works: FakeProvider) -> None:

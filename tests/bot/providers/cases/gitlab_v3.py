@@ -123,6 +123,7 @@ def is_sample_list(builds: list[Build]) -> None:
     assert builds[0].details == {
         "stage": "test",
         "started by": "Administrator",
+        "artifacts": "artifacts.zip",
         "committed": "2015-12-24 15:51 UTC",
     }
 
