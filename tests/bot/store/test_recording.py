@@ -358,13 +358,28 @@ async def test_cards_follow_their_build_no_more_often_than_they_may_and_at_once_
     assert await due() == NOW + timedelta(seconds=6)
 
 
-async def test_a_card_of_a_attempt_that_is_over_stays_as_it_is(store: Store) -> None:
+async def test_the_card_of_an_attempt_that_is_over_is_drawn_anew_once_when_another_begins(store: Store) -> None:
     await store.recording.record([ended()], now=NOW)
     await store.notifications.add([notification()])
     await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(live=False), now=NOW)
     await store.recording.record([running()], now=NOW + MINUTE)
     (row,) = await store.cards.of_build(key())
+    assert row.edit_due_at == NOW + MINUTE
+    (claimed,) = await store.cards.claim(now=NOW + MINUTE, lease_seconds=60, limit=9)
+    await store.cards.set_edited(claimed, shown="x", live=False, now=NOW + MINUTE)
+    await store.recording.record([running(raw_state="x")], now=NOW + 2 * MINUTE)
+    (row,) = await store.cards.of_build(key())
     assert row.edit_due_at is None
+
+
+async def test_the_end_of_an_attempt_that_nobody_saw_running_makes_the_cards_of_the_one_before_due(
+    store: Store,
+) -> None:
+    await record_told(store, [ended(conclusion=Conclusion.FAILED, attempt=1, completed_at=ago(minutes=5))], now=NOW)
+    await store.notifications.add([notification()])
+    await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(live=False), now=NOW)
+    await store.recording.record([ended(attempt=2, completed_at=NOW)], now=NOW + MINUTE)
+    assert [row.edit_due_at for row in await store.cards.of_build(key())] == [NOW + MINUTE]
 
 
 async def test_a_change_while_a_notification_is_posted_makes_its_card_due(store: Store) -> None:
