@@ -443,15 +443,16 @@ async def _last_ends(db: AsyncConnection, rows: Iterable[NewBuild]) -> dict[Buil
 async def _wake_cards(db: AsyncConnection, entries: Sequence[_Entry], now: datetime) -> None:
     """Make the cards of changed builds due: at once for an end, else not more often than they may be edited.
 
-    A new attempt replaces what the cards of earlier ones show, even if nobody has seen it before its end.
+    A new attempt replaces what the cards of earlier ones show, even if nobody has seen it before its end; its end does so
+    again, for one of them may be drawn at this moment with the attempt as it was.
     """
     last = {entry.step.build.key: entry for entry in entries}
     due = []
     for card in CARD.made(await run(db, CARDS, keys=keys_of(last))):
         entry = last[BuildKey(connection=card.connection, pipeline=card.pipeline, id=card.build)]
         taken, previous = entry.step, entry.previous
-        is_new_attempt = previous is not None and previous.attempt_no != taken.attempt_no
-        if not card.live and card.attempt_no != taken.attempt_no and not is_new_attempt:
+        changes_all = entry.ends or (previous is not None and previous.attempt_no != taken.attempt_no)
+        if not card.live and card.attempt_no != taken.attempt_no and not changes_all:
             continue
         soon = now if taken.build.completed or not card.edited_at else max(now, card.edited_at + CARD_PAUSE)
         if card.edit_due_at is None or card.edit_due_at == card.lease_until or soon < card.edit_due_at:
