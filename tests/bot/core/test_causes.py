@@ -93,7 +93,7 @@ def test_what_the_systems_words_speak_of_is_said() -> None:
         ("at 0x7fff5fbff8a0 in main", "at 0x1 in main"),
         ("object deadbeef01 is gone", "object 0badcafe99 is gone"),
         ("see 1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b", "see 00000000-0000-4000-8000-000000000000"),
-        ("cannot open /tmp/build-81/a.log", "cannot open /home/ci/work/b.log"),
+        ("cannot open /tmp/build-81/a.log", "cannot open /srv/ci/run/b.log"),
         ("cannot open 'C:\\agent\\_work\\1\\s\\a.cs'", "cannot open 'D:\\w\\2\\s\\b.cs'"),
         ("2026-03-04T12:00:01.123Z gone", "2025-01-02 03:04:05 gone"),
         ("[12:01:02] gone", "[23:59] gone"),
