@@ -187,7 +187,7 @@ class ScheduledCommands:
                 await schedules.reschedule(row.id, following, instead_of=row.next_at)
         for digest in await digests.claimed_after(now + LATEST):
             if (following := next_due(digest, now)) < digest.next_at:
-                await digests.reschedule(digest.id or 0, following, instead_of=digest.next_at)
+                await digests.reschedule(digest.id, following, instead_of=digest.next_at)
 
     async def _digest(self, row: DigestRow, now: datetime) -> None:
         context = Context(

@@ -70,7 +70,7 @@ class Details:
         key = BuildKey(connection=attempt.connection, pipeline=attempt.pipeline, id=attempt.build)
         entry = await self._store.builds.get(key)
         if provider is None or entry is None or entry[1].attempt_no != attempt.attempt_no:
-            await self._store.attempts.give_up_counts(attempt.id or 0)
+            await self._store.attempts.give_up_counts(attempt.id)
             return
         build = entry[0]
         wait = self._wait(provider)
@@ -142,7 +142,7 @@ class Details:
     async def _try_later(self, attempt: AttemptRow, reason: str, *, final: bool = False) -> None:
         log.info("details of a build could not be read", extra={"connection": attempt.connection, "why": reason})
         if final or attempt.counts_tries >= MOST_TRIES:
-            await self._store.attempts.give_up_counts(attempt.id or 0)
+            await self._store.attempts.give_up_counts(attempt.id)
 
     async def _counts(self, provider: AnyProvider, build: Build) -> IssueCounts:
         if build.issues.known or not provider.can(Capability.COUNTS):

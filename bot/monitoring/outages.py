@@ -42,7 +42,7 @@ class Outages:
         await self._notify(
             await self._served(poll_target, provider, set()), poll_target, lambda _place: first, reason, over=False
         )
-        await self._store.polling.set_outage_notified(poll_target.id or 0, now)
+        await self._store.polling.set_outage_notified(poll_target.id, now)
         return True
 
     async def recovered(self, poll_target: PollTargetRow, provider: AnyProvider) -> bool:

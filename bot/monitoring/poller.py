@@ -207,7 +207,7 @@ class Poller:
 
     async def poll(self, poll_target: PollTargetRow) -> None:
         """Poll one claimed target: what webhook events named, and the whole where that is due."""
-        self._polling.add(poll_target.id or 0)
+        self._polling.add(poll_target.id)
         try:
             with traced(f"p{poll_target.id}-{poll_target.fence}"):
                 await self._poll(poll_target)
@@ -217,7 +217,7 @@ class Poller:
             await self._give_back(poll_target, now, now, error=poll_target.last_error or None)
             raise
         finally:
-            self._polling.discard(poll_target.id or 0)
+            self._polling.discard(poll_target.id)
 
     async def _poll(self, poll_target: PollTargetRow) -> None:
         started = self._clock()

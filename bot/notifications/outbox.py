@@ -501,10 +501,10 @@ class Outbox:
             async with asyncio.timeout(EDIT_SECONDS):
                 await self._redraw(card)
         except TimeoutError:
-            await self._store.cards.touch(card.id or 0, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            await self._store.cards.touch(card.id, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
 
     async def _redraw(self, card: CardRow) -> None:
-        number = card.id or 0
+        number = card.id
         if self._slack.is_short(card.team):  # edits go without before notifications do
             await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
             return

@@ -45,8 +45,8 @@ def gathered(
     late = [row, *(one for one in waiting if one.event == Event.FINISHED and Extra.of(one.extra).late)]
     if len(late) <= MOST_LATE:
         return None
-    group = sorted(late, key=lambda one: one.id or 0)
-    return tuple(one.id or 0 for one in group), _told_with(len(group)), summary_row(group, _while_away(len(group)), now)
+    group = sorted(late, key=lambda one: one.id)
+    return tuple(one.id for one in group), _told_with(len(group)), summary_row(group, _while_away(len(group)), now)
 
 
 def _storm(

@@ -101,7 +101,7 @@ async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> A
         text = f"{escape(pipeline.name)} with this filter: {words}. {times}"
         return Answer(message=Message(text=text, blocks=(section(text),)))
     await must_be_reachable(context, f"subscribe {pipeline.spoken()} {spoken(args)}".strip())
-    await context.store.links.update(row.id or 0, filters=new_filter.words(), subscribed=True)
+    await context.store.links.update(row.id, filters=new_filter.words(), subscribed=True)
     others = ""
     if args.conditions.get("group"):
         grouped = await group_others(row, args.conditions["group"][-1].lower(), context)

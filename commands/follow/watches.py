@@ -29,5 +29,5 @@ async def end_watches(context: Context, fits: Callable[[WatchRow], bool]) -> int
     """Delete the person's own watches that fit, and return how many these were."""
     rows = [row for row in await context.store.watches.of_user(context.team, context.user) if fits(row)]
     for row in rows:
-        await context.store.watches.delete(row.id or 0)
+        await context.store.watches.delete(row.id)
     return len(rows)
