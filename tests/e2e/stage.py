@@ -20,7 +20,7 @@ from playground import Playground
 from playground.ci import LocalCi, ci_app
 from playground.clock import Clock
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 
 
