@@ -69,6 +69,10 @@ async def ended_well(words: Sequence[str], folder: Path, environment: Mapping[st
     return out.decode()
 
 
+async def assert_runs(process: asyncio.subprocess.Process) -> None:
+    assert process.returncode is None, (await process.communicate())[0].decode()
+
+
 @asynccontextmanager
 async def started(words: Sequence[str], folder: Path, environment: Mapping[str, str], port: int) -> AsyncIterator[str]:
     """Start a process, wait until it is alive, give its address; then end it as a supervisor does, which it must survive."""
@@ -77,7 +81,7 @@ async def started(words: Sequence[str], folder: Path, environment: Mapping[str, 
     try:
         async with httpx.AsyncClient(base_url=address) as client, asyncio.timeout(PATIENCE_SECONDS):
             while True:
-                assert process.returncode is None, (await process.communicate())[0].decode()
+                await assert_runs(process)
                 try:
                     if (await client.get("/healthz")).status_code == 200:
                         break
