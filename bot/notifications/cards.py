@@ -542,7 +542,8 @@ class Cards:
         ]
         places = {(link.connection, link.pipeline): link.alias or link.name for link in links}
         newest: dict[tuple[str, str], Build] = {}
-        stored = await self._store.builds.of_commit(commit_of(row.build), sorted({link.connection for link in links}))
+        connections = sorted({link.connection for link in links})
+        stored = await self._store.builds.of_commit(commit_of(row.build), connections, has_bisections=False)
         for build in stored:
             if (build.connection, build.pipeline) in places and build.conclusion is not Conclusion.RETRIED:
                 newest.setdefault((build.connection, build.pipeline), build)

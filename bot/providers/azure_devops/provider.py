@@ -64,6 +64,7 @@ class AzureDevOps(Provider[AzureOptions]):
 
     kind = "azure_devops"
     label = LABEL
+    starts_commits = True
     default_url = SERVICES
     page = "https://learn.microsoft.com/rest/api/azure/devops"
     states = convert.STATES

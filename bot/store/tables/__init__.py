@@ -6,6 +6,7 @@ They serve migrations and Core statements; no object of these classes is ever ma
 from bot.store.tables.base import TableBase, UtcDateTime
 from bot.store.tables.builds import (
     AttemptTable,
+    BisectionTable,
     BuildTable,
     CardNoteTable,
     CardTable,
@@ -24,6 +25,7 @@ from bot.store.tables.channels import (
     DigestTable,
     FeedTable,
     HoldTable,
+    HoldWaitTable,
     LinkTable,
     MuteTable,
     PipelineTable,
@@ -52,6 +54,7 @@ __all__ = [
     "AttemptTable",
     "AuditTable",
     "BindingTable",
+    "BisectionTable",
     "BudgetTable",
     "BuildTable",
     "CardNoteTable",
@@ -65,6 +68,7 @@ __all__ = [
     "FeedTable",
     "GrantTable",
     "HoldTable",
+    "HoldWaitTable",
     "IdentityTable",
     "InboxTable",
     "InstallTable",

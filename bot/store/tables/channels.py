@@ -210,6 +210,22 @@ class HoldTable(TableBase, table=True):
     made_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class HoldWaitTable(TableBase, table=True):
+    """Rows of `hold_wait`."""
+
+    __tablename__ = "hold_wait"
+    __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "environment", "user"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    what: str = ""
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
 class FeedTable(TableBase, table=True):
     """Rows of `feed`."""
 
