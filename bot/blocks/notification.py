@@ -337,14 +337,14 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
         questions.append(f"… {len(approvals) - 5} more")
     body = lines_of(
         f"{mentioned(mention)}, your decision is needed" if mention else "",
-        f"Requested by {mentioned(requester)}" if requester else "",
+        _requested(build, requester),
         commit_line(build, starter=requester or "", says_starter=False),
         *(markup(line) for line in going),
         progress_line(build, usual_seconds=None, now=now, facts=facts),
         *questions,
         f"May approve in Slack: {markup(approvers)}" if approvers else "",
         f"Needs: {safe(policy, 200)}" if policy else "",
-        f"Decide before {when(deadline)}" if deadline else "",
+        f"Expires {when(deadline)} at the latest" if deadline else "",
         f"Reminder in the thread {when(reminder)}" if reminder and reminder > now else "",
         *note_lines(facts),
     )
@@ -374,6 +374,7 @@ def reminder_notification(
     label: str,
     now: datetime,
     waiting_since: datetime | None = None,
+    deadline: datetime | None = None,
     approvers: str = "",
     mention: str | None = None,
 ) -> Message:
@@ -384,7 +385,16 @@ def reminder_notification(
     line = f"⏸ {bold(what, 160)} has waited{since}{f' for {names}' if names else ''}"
     asked = f"{mentioned(mention)}, your decision is needed" if mention else ""
     may = f"May approve in Slack: {markup(approvers)}" if approvers else ""
-    return Message(text=f"{what} still waits for approval", blocks=(section(lines_of(line, asked, may)),))
+    ends = f"Expires {when(deadline)} at the latest" if deadline else ""
+    return Message(text=f"{what} still waits for approval", blocks=(section(lines_of(line, ends, asked, may)),))
+
+
+def _requested(build: Build, requester: str | None) -> str:
+    """Return who wants a build to go on: the person who started it in Slack, else as the CI system names them."""
+    if requester:
+        return f"Requested by {mentioned(requester)}"
+    person = build.triggered_by or (build.author.name or build.author.login if build.author else None)
+    return f"Requested by {safe(person, 60)}" if person else ""
 
 
 def decided_notification(build: Build, lines: Sequence[str], *, label: str) -> Message:

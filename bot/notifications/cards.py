@@ -38,7 +38,6 @@ from bot.core.policies import Policy
 from bot.notifications.approval_context import ApprovalContext
 from bot.notifications.approval_policies import breach, policy_of
 from bot.notifications.commit_cards import commit_of
-from bot.notifications.decisions import REMIND_AFTER
 from bot.notifications.failures import flakiness, unpack_failures
 from bot.notifications.filters import filter_of
 from bot.notifications.notification import AUTHOR, Event, Extra
@@ -190,7 +189,7 @@ class Cards:
                 return await self._blocked(subject)
             case Event.DECIDED:
                 return await self._decided(subject)
-            case Event.REMINDER:
+            case Event.REMINDER | Event.DEADLINE:
                 return await self._reminder(subject)
             case Event.FINISHED:
                 return await self._finished(subject)
@@ -342,6 +341,9 @@ class Cards:
         is_closed = bool(subject.extra.text) or bool(subject.extra.steps and listed and not mine)
         waits = build.waiting and not is_over and not is_closed
         policy = await policy_of(build, row.team, self._store, self._policies)
+        after = await self._store.settings.reminds_after(row.team, row.channel) if waits else None
+        reminder = facts.waiting_since + after if facts.waiting_since and after is not None else None
+        deadline = self._deadline(subject) if waits else None
         card = approval_notification(
             build,
             mine,
@@ -351,10 +353,11 @@ class Cards:
             actions=self._verbs(subject.provider, build, facts, approvals=bool(mine)),
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
-            going=await self._context.going(build, subject.provider.kind) if waits else (),
+            going=await self._context.going(build, subject.provider) if waits else (),
             approvers=await self._context.approvers(row, build) if waits else "",
             policy=policy.sentence if policy else "",
-            reminder=facts.waiting_since + REMIND_AFTER if waits and facts.waiting_since else None,
+            deadline=deadline,
+            reminder=reminder if deadline is None or (reminder is not None and reminder < deadline) else None,
             mention=await self._mention(row, subject.extra, subject.provider, build),
             decision=None if waits else await self._decision(subject, policy),
             reason=row.reason,
@@ -368,7 +371,14 @@ class Cards:
             moves=build.waiting and not is_over,  # another approval may open before any poll sees this one closed
             steps=tuple(approval.id for approval in mine),
             next_approval=is_next_open,
+            deadline=deadline,
         )
+
+    @staticmethod
+    def _deadline(subject: _Subject) -> datetime | None:
+        """Return when the system ends an approval that nobody has decided, at the latest, where it does."""
+        lasts, since = subject.provider.approvals_last, subject.facts.waiting_since
+        return since + lasts if lasts is not None and since is not None else None
 
     async def _own_approvals(
         self, row: NewNotification, extra: Extra, listed: Sequence[Approval]
@@ -440,6 +450,7 @@ class Cards:
                 label=subject.label,
                 now=self._clock(),
                 waiting_since=facts.waiting_since,
+                deadline=self._deadline(subject),
                 approvers=await self._context.approvers(subject.row, build),
                 mention=await self._mention(subject.row, subject.extra, subject.provider, build),
             )

@@ -21,6 +21,7 @@ class NotificationEvent(StrEnum):
     FINISHED = "finished"
     BLOCKED = "blocked"
     REMINDER = "reminder"
+    DEADLINE = "deadline"
     DECIDED = "decided"
     SUMMARY = "summary"
     OUTAGE = "outage"

@@ -46,6 +46,7 @@ from bot.store.presets import Presets
 from bot.store.recording import KEEP_DAYS, Recording
 from bot.store.red_branches import RedBranches
 from bot.store.schedules import Schedules
+from bot.store.settings import Settings
 from bot.store.switches import Switches
 from bot.store.tokens import Tokens
 from bot.store.transaction import SharedSession
@@ -78,6 +79,7 @@ class Repositories:
         self.digests = Digests(sessions)
         self.presets = Presets(sessions)
         self.last_values = LastValues(sessions)
+        self.settings = Settings(sessions)
         self.switches = Switches(sessions)
         self.claims = Claims(sessions)
         self.feeds = Feeds(sessions)

@@ -7,7 +7,7 @@ A provider overrides what its system can do and lists it in `capabilities`; what
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
@@ -96,6 +96,8 @@ class Provider(ABC, Generic[O]):
     takes_parameters: ClassVar[bool] = True
     starts_commits: ClassVar[bool] = False
     """Whether a start can name any commit of the repository, not only a ref's newest one."""
+    approvals_last: ClassVar[timedelta | None] = None
+    """After how long the system ends an approval that nobody decided, at the latest; None where it waits for ever."""
     cancels_waiting: ClassVar[bool] = True
     """Whether the system's API cancels a build that waits for approval."""
 

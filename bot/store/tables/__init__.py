@@ -20,6 +20,7 @@ from bot.store.tables.builds import (
 from bot.store.tables.channels import (
     BindingTable,
     BudgetTable,
+    ChannelSettingTable,
     ConnectionHealthTable,
     ConnectionTable,
     DigestTable,
@@ -60,6 +61,7 @@ __all__ = [
     "CardNoteTable",
     "CardTable",
     "ChainTable",
+    "ChannelSettingTable",
     "ClaimTable",
     "ConnectionHealthTable",
     "ConnectionTable",

@@ -193,6 +193,19 @@ class SwitchTable(TableBase, table=True):
     name: str
 
 
+class ChannelSettingTable(TableBase, table=True):
+    """Rows of `channel_setting`."""
+
+    __tablename__ = "channel_setting"
+    __table_args__ = (UniqueConstraint("team", "channel", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    name: str
+    value: str
+
+
 class HoldTable(TableBase, table=True):
     """Rows of `hold`."""
 

@@ -53,6 +53,7 @@ TYPED: dict[str, str] = {
     "unmute": "unmute",
     "chains": "chains remove 1",
     "hold": "hold app",
+    "approvals": "approvals --remind 30m",
     "bisect": f"bisect app --good {'1' * 40} --bad {'2' * 40}",
     "release": "release app --steal --yes",
     "claim": "claim app#2",

@@ -1,4 +1,4 @@
-"""Searches for a commit that broke a branch, the builds that serve them, who waits for a hold's end.
+"""Searches for a commit that broke a branch, the builds that serve them, who waits for a hold's end, settings of channels.
 
 Revision ID: 0014
 Revises: 0011
@@ -40,6 +40,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hold_wait")),
         sa.UniqueConstraint("team", "connection", "pipeline", "environment", "user"),
     )
+    op.create_table(
+        "channel_setting",
+        sa.Column("id", sa.Integer(), nullable=False),
+        *_texts("team", "channel", "name", "value"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_channel_setting")),
+        sa.UniqueConstraint("team", "channel", "name"),
+    )
     with op.batch_alter_table("build") as batch_op:
         batch_op.add_column(sa.Column("purpose", sa.String(), server_default="", nullable=False))
 
@@ -47,5 +54,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("build") as batch_op:
         batch_op.drop_column("purpose")
+    op.drop_table("channel_setting")
     op.drop_table("hold_wait")
     op.drop_table("bisection")
