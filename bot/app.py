@@ -60,6 +60,7 @@ from commands.chained import ChainedCommands
 from commands.core import first_steps
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
+from commands.ended_holds import EndedHolds
 from commands.followed_logs import FollowedLogs
 from commands.mcp.calls import Calls
 from commands.registry import REGISTRY
@@ -335,6 +336,7 @@ class App:
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
                 ),
+                "ended holds": (SCHEDULED_SECONDS, EndedHolds(self.services).tick),
                 "bisections": (BISECTION_SECONDS, BisectionSteps(self.services).tick),
                 "followed logs": (FOLLOWED_SECONDS, FollowedLogs(self.services).tick),
                 "chained": (

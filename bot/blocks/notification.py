@@ -313,6 +313,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     going: Sequence[str] = (),
     approvers: str = "",
     policy: str = "",
+    held: Sequence[str] = (),
     deadline: datetime | None = None,
     reminder: datetime | None = None,
     decision: str | None = None,
@@ -323,7 +324,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     """Return the card of a build that waits for a person.
 
     `requester` and `mention` are Slack ids. `going` are the lines (`Markup`) of what would go out, `approvers` says who
-    may approve in Slack (`Markup`), `policy` what else it needs. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
+    may approve in Slack (`Markup`), `policy` what else it needs, `held` (`Markup`) who keeps others from deciding. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
     line without buttons.
     """
     state_mark = mark_of(Status.IN_PROGRESS, waiting=True)
@@ -344,6 +345,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
         *questions,
         f"May approve in Slack: {markup(approvers)}" if approvers else "",
         f"Needs: {safe(policy, 200)}" if policy else "",
+        *held,
         f"Expires {when(deadline)} at the latest" if deadline else "",
         f"Reminder in the thread {when(reminder)}" if reminder and reminder > now else "",
         *note_lines(facts),
@@ -383,10 +385,10 @@ def reminder_notification(
     since = f" for {duration(elapsed(waiting_since, now))}" if waiting_since else ""
     what = f"{safe(label, 120)} {safe(build.label or f'#{build.number}' if build.number else '', 40)}".strip()
     line = f"⏸ {bold(what, 160)} has waited{since}{f' for {names}' if names else ''}"
-    asked = f"{mentioned(mention)}, your decision is needed" if mention else ""
+    call = f"{mentioned(mention)}, your decision is needed" if mention else ""
     may = f"May approve in Slack: {markup(approvers)}" if approvers else ""
     ends = f"Expires {when(deadline)} at the latest" if deadline else ""
-    return Message(text=f"{what} still waits for approval", blocks=(section(lines_of(line, ends, asked, may)),))
+    return Message(text=f"{what} still waits for approval", blocks=(section(lines_of(line, ends, call, may)),))
 
 
 def _requested(build: Build, requester: str | None) -> str:

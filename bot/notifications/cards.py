@@ -40,6 +40,7 @@ from bot.notifications.approval_policies import breach, policy_of
 from bot.notifications.commit_cards import commit_of
 from bot.notifications.failures import flakiness, unpack_failures
 from bot.notifications.filters import filter_of
+from bot.notifications.holds import hold_words, holds_of
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import MOVES_SECONDS, Drawn
 from bot.notifications.red_threads import red_streak
@@ -344,6 +345,7 @@ class Cards:
         after = await self._store.settings.reminds_after(row.team, row.channel) if waits else None
         reminder = facts.waiting_since + after if facts.waiting_since and after is not None else None
         deadline = self._deadline(subject) if waits else None
+        held = await self._holds(row, build, mine) if waits else ()
         card = approval_notification(
             build,
             mine,
@@ -356,6 +358,7 @@ class Cards:
             going=await self._context.going(build, subject.provider) if waits else (),
             approvers=await self._context.approvers(row, build) if waits else "",
             policy=policy.sentence if policy else "",
+            held=held,
             deadline=deadline,
             reminder=reminder if deadline is None or (reminder is not None and reminder < deadline) else None,
             mention=await self._mention(row, subject.extra, subject.provider, build),
@@ -373,6 +376,12 @@ class Cards:
             next_approval=is_next_open,
             deadline=deadline,
         )
+
+    async def _holds(self, row: NewNotification, build: Build, approvals: Sequence[Approval]) -> tuple[Markup, ...]:
+        """Return who keeps others from deciding these approvals."""
+        rows = await self._store.holds.of_pipeline(row.team, build.connection, build.pipeline)
+        names = [name for approval in approvals for name in (approval.name, approval.job) if name]
+        return tuple(Markup(f"On hold: {hold_words(hold)}") for hold in holds_of(rows, names))
 
     @staticmethod
     def _deadline(subject: _Subject) -> datetime | None:

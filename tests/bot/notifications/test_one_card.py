@@ -16,7 +16,7 @@ from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
-from bot.store.rows import NewMute, NewVote, NotificationRow
+from bot.store.rows import NewHold, NewMute, NewVote, NotificationRow
 from bot.store.settings import Setting
 from bot.store.states import NoteKind
 from tests.bot.store.conftest import SetClock
@@ -717,3 +717,15 @@ async def test_an_approval_that_its_system_ends_is_reminded_of_the_day_before(
     await bench.deliver()
     assert bench.slack.posted == before + 1
     assert "Expires " in bench.said()[-1]
+
+
+async def test_the_card_of_an_approval_says_who_holds_its_environment(bench: Bench) -> None:
+    place = {"team": TEAM, "connection": CONNECTION, "pipeline": PIPELINE}
+    for environment in ("gate 1", "elsewhere"):
+        await bench.store.holds.take(
+            NewHold(**place, environment=environment, user="U7", reason="audit", made_at=bench.clock())
+        )
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    assert "On hold: @U7 has held the environment gate 1" in bench.said()[0]
+    assert "elsewhere" not in bench.said()[0]
