@@ -132,7 +132,7 @@ async def run(args: Args, held: Held | tuple[Held, ...], context: Context) -> An
     return actions.public_line(f"{line}, which {holder} held.{note}", pipeline=match)
 
 
-COMMAND = Command(
+COMMAND: Command[Args, Held | tuple[Held, ...]] = Command(
     verb="release",
     usage=USAGE,
     summary="End a hold",

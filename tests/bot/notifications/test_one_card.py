@@ -720,7 +720,7 @@ async def test_an_approval_that_its_system_ends_is_reminded_of_the_day_before(
 
 
 async def test_the_card_of_an_approval_says_who_holds_its_environment(bench: Bench) -> None:
-    place = {"team": TEAM, "connection": CONNECTION, "pipeline": PIPELINE}
+    place: dict[str, Any] = {"team": TEAM, "connection": CONNECTION, "pipeline": PIPELINE}
     for environment in ("gate 1", "elsewhere"):
         await bench.store.holds.take(
             NewHold(**place, environment=environment, user="U7", reason="audit", made_at=bench.clock())
