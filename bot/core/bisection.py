@@ -103,6 +103,7 @@ class Bisection:
     parameters: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     outcome: str = ""
+    good_sha: str = ""
     tries: int = 0
     """How often in a row a step could not be taken."""
 

@@ -130,6 +130,7 @@ async def resolve(args: Args, context: Context) -> Plan | Stop | None:
         is_complete=span.is_complete,
         good=f"{good.sha[:7]}{f' ({good.words})' if good.words != good.sha[:7] else ''}",
         bad=f"{bad.sha[:7]}{f' ({bad.words})' if bad.words != bad.sha[:7] else ''}",
+        good_sha=good.sha,
         branch=span.branch,
         most=args.most,
         parameters=args.parameters,
@@ -309,7 +310,7 @@ async def _begin(plan: Plan, context: Context) -> Answer:
 def card_of(row: BisectionRow, bisection: Bisection, spoken: str) -> Message:
     """Return the card of a search; `spoken` names the pipeline wherever it is typed."""
     pairs = " ".join(shlex.quote(f"{name}={value}") for name, value in bisection.parameters.items())
-    good, bad = bisection.good.split()[0], bisection.commits[-1].sha
+    good, bad = bisection.good_sha, bisection.commits[-1].sha
     again = f"bisect {spoken} --good {good} --bad {bad} --max {bisection.most} {pairs}".strip()
     return bisection_message(
         bisection, label=row.label, user=row.user, stop=f"bisect stop {spoken}", again=again, stopped_by=row.ended_by

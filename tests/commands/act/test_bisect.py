@@ -172,6 +172,7 @@ async def test_the_limit_of_builds_ends_it_with_the_range_that_remains(
     assert started(works) == [SHAS[4]]
     assert "The limit of 1 build is reached. The first bad commit is one of the 4 commits that remain." in card(sender)
     assert "First bad commit:" not in card(sender)
+    assert f"bisect works:p-app --good {SHAS[0]} --bad {SHAS[-1]} --max 1" in card(sender)  # what Go on stands for
 
 
 @pytest.mark.usefixtures("compared")
