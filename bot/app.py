@@ -55,10 +55,12 @@ from bot.web.feeds import Feeds
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
+from commands.bisections import BisectionSteps
 from commands.chained import ChainedCommands
 from commands.core import first_steps
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
+from commands.ended_holds import EndedHolds
 from commands.followed_logs import FollowedLogs
 from commands.mcp.calls import Calls
 from commands.registry import REGISTRY
@@ -77,6 +79,7 @@ PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
 FOLLOWED_SECONDS = 5
 SCHEDULED_SECONDS = 10.0
+BISECTION_SECONDS = 2.0
 ESCALATE_SECONDS = 15.0
 SIGNALS_SECONDS = 15.0
 AGAIN_SECONDS = 3.0
@@ -333,6 +336,8 @@ class App:
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
                 ),
+                "ended holds": (SCHEDULED_SECONDS, EndedHolds(self.services).tick),
+                "bisections": (BISECTION_SECONDS, BisectionSteps(self.services).tick),
                 "followed logs": (FOLLOWED_SECONDS, FollowedLogs(self.services).tick),
                 "chained": (
                     SCHEDULED_SECONDS,

@@ -10,6 +10,7 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store, Transaction
 from bot.store.rows import RedBranchRow
+from bot.store.states import BuildPurpose
 
 
 class Recorder:
@@ -37,22 +38,24 @@ class Recorder:
                 asks_history=True,
                 asks_always=provider.can(Capability.UPLOADS),
             )
+            # A search for a commit shows its own builds: nobody else is notified of them.
+            news = [item for item in recorded if item.row.purpose is BuildPurpose.NORMAL]
             rows = decisions.decide(
-                recorded,
+                news,
                 now=now,
                 can_count=can_count,
                 can_list=can_list,
                 sees=lambda team: self._sees(team, provider.connection),
             )
             open_rows: list[RedBranchRow] = []
-            for of in red_threads.refs_of(recorded):
+            for of in red_threads.refs_of(news):
                 open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
-            planned = red_threads.plan(recorded, commit_cards.grouped(recorded, rows), open_rows, now)
+            planned = red_threads.plan(news, commit_cards.grouped(news, rows), open_rows, now)
             await tx.notifications.add(planned.rows)
             await tx.red_branches.save(planned.red, now)
-            for card in commit_cards.touched(recorded):
+            for card in commit_cards.touched(news):
                 await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
-            for item in recorded:
+            for item in news:
                 await _correct(tx, item, _called(item.build), now)
                 await _replace(tx, item, now)
                 if item.finished is not None and any(watch.build for watch in item.watches):

@@ -38,9 +38,9 @@ from bot.core.policies import Policy
 from bot.notifications.approval_context import ApprovalContext
 from bot.notifications.approval_policies import breach, policy_of
 from bot.notifications.commit_cards import commit_of
-from bot.notifications.decisions import REMIND_AFTER
 from bot.notifications.failures import flakiness, unpack_failures
 from bot.notifications.filters import filter_of
+from bot.notifications.holds import hold_words, holds_of
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import MOVES_SECONDS, Drawn
 from bot.notifications.red_threads import red_streak
@@ -190,7 +190,7 @@ class Cards:
                 return await self._blocked(subject)
             case Event.DECIDED:
                 return await self._decided(subject)
-            case Event.REMINDER:
+            case Event.REMINDER | Event.DEADLINE:
                 return await self._reminder(subject)
             case Event.FINISHED:
                 return await self._finished(subject)
@@ -342,6 +342,10 @@ class Cards:
         is_closed = bool(subject.extra.text) or bool(subject.extra.steps and listed and not mine)
         waits = build.waiting and not is_over and not is_closed
         policy = await policy_of(build, row.team, self._store, self._policies)
+        after = await self._store.settings.reminds_after(row.team, row.channel) if waits else None
+        reminder = facts.waiting_since + after if facts.waiting_since and after is not None else None
+        deadline = self._deadline(subject) if waits else None
+        held = await self._holds(row, build, mine) if waits else ()
         card = approval_notification(
             build,
             mine,
@@ -351,10 +355,12 @@ class Cards:
             actions=self._verbs(subject.provider, build, facts, approvals=bool(mine)),
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
-            going=await self._context.going(build, subject.provider.kind) if waits else (),
+            going=await self._context.going(build, subject.provider) if waits else (),
             approvers=await self._context.approvers(row, build) if waits else "",
             policy=policy.sentence if policy else "",
-            reminder=facts.waiting_since + REMIND_AFTER if waits and facts.waiting_since else None,
+            held=held,
+            deadline=deadline,
+            reminder=reminder if deadline is None or (reminder is not None and reminder < deadline) else None,
             mention=await self._mention(row, subject.extra, subject.provider, build),
             decision=None if waits else await self._decision(subject, policy),
             reason=row.reason,
@@ -368,7 +374,20 @@ class Cards:
             moves=build.waiting and not is_over,  # another approval may open before any poll sees this one closed
             steps=tuple(approval.id for approval in mine),
             next_approval=is_next_open,
+            deadline=deadline,
         )
+
+    async def _holds(self, row: NewNotification, build: Build, approvals: Sequence[Approval]) -> tuple[Markup, ...]:
+        """Return who keeps others from deciding these approvals."""
+        rows = await self._store.holds.of_pipeline(row.team, build.connection, build.pipeline)
+        names = [name for approval in approvals for name in (approval.name, approval.job) if name]
+        return tuple(Markup(f"On hold: {hold_words(hold)}") for hold in holds_of(rows, names))
+
+    @staticmethod
+    def _deadline(subject: _Subject) -> datetime | None:
+        """Return when the system ends an approval that nobody has decided, at the latest, where it does."""
+        lasts, since = subject.provider.approvals_last, subject.facts.waiting_since
+        return since + lasts if lasts is not None and since is not None else None
 
     async def _own_approvals(
         self, row: NewNotification, extra: Extra, listed: Sequence[Approval]
@@ -440,6 +459,7 @@ class Cards:
                 label=subject.label,
                 now=self._clock(),
                 waiting_since=facts.waiting_since,
+                deadline=self._deadline(subject),
                 approvers=await self._context.approvers(subject.row, build),
                 mention=await self._mention(subject.row, subject.extra, subject.provider, build),
             )
@@ -542,7 +562,8 @@ class Cards:
         ]
         places = {(link.connection, link.pipeline): link.alias or link.name for link in links}
         newest: dict[tuple[str, str], Build] = {}
-        stored = await self._store.builds.of_commit(commit_of(row.build), sorted({link.connection for link in links}))
+        connections = sorted({link.connection for link in links})
+        stored = await self._store.builds.of_commit(commit_of(row.build), connections, has_bisections=False)
         for build in stored:
             if (build.connection, build.pipeline) in places and build.conclusion is not Conclusion.RETRIED:
                 newest.setdefault((build.connection, build.pipeline), build)

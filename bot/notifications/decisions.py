@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from bot.blocks.notification import sentence_of
+from bot.blocks.text import roughly
 from bot.core.models import Build, BuildKey, Change, Conclusion, IssueCounts, RefKind, Status, Transition
 from bot.notifications.filters import NOTHING_PENDING, Pending, filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
@@ -26,8 +27,8 @@ COUNTS_PATIENCE = timedelta(seconds=30)
 FAILURES_PATIENCE = timedelta(seconds=5)
 LATE_PATIENCE = timedelta(seconds=5)
 HISTORY_PATIENCE = timedelta(seconds=10)
-REMIND_AFTER = timedelta(hours=1)
-"""How long after an approval's card its thread gets one reminder, where it is still open."""
+WARN_BEFORE = timedelta(days=1)
+"""How long before an approval's deadline its thread gets a reminder; half of what is left where that is shorter."""
 
 STATES = {
     Verdict.POST: NotificationState.PENDING,
@@ -550,12 +551,32 @@ def next_approval_row(row: NotificationRow, now: datetime) -> NewNotification:
     )
 
 
-def reminder_row(row: NotificationRow, ts: str, steps: tuple[str, ...], now: datetime) -> NewNotification:
-    """Return the reminder of the approvals whose card was posted just now, in the card's thread.
+def reminder_rows(
+    row: NotificationRow,
+    ts: str,
+    steps: tuple[str, ...],
+    now: datetime,
+    *,
+    after: timedelta | None,
+    deadline: datetime | None,
+) -> list[NewNotification]:
+    """Return the reminders of the approvals whose card was posted just now, in the card's thread: `after` a time, and before the deadline.
 
-    `steps` are the ids of the card's approvals. It is drawn only if one of them is open then.
+    `steps` are the ids of the card's approvals. Each is drawn only if one of them is open then.
     """
-    due_at = now + REMIND_AFTER
+    rows = []
+    if after is not None and (deadline is None or now + after < deadline):
+        reason = f"its approval has been open for {roughly(after / timedelta(seconds=1))}"
+        rows.append(_reminder(row, ts, steps, now + after, Event.REMINDER, reason))
+    if deadline is not None and deadline > now:
+        warned_at = deadline - min(WARN_BEFORE, (deadline - now) / 2)
+        rows.append(_reminder(row, ts, steps, warned_at, Event.DEADLINE, "its approval expires soon"))
+    return rows
+
+
+def _reminder(
+    row: NotificationRow, ts: str, steps: tuple[str, ...], due_at: datetime, event: Event, reason: str
+) -> NewNotification:
     return NewNotification(
         team=row.team,
         channel=row.channel,
@@ -564,9 +585,9 @@ def reminder_row(row: NotificationRow, ts: str, steps: tuple[str, ...], now: dat
         pipeline=row.pipeline,
         build=row.build,
         attempt_no=row.attempt_no,
-        event=Event.REMINDER,
+        event=event,
         turn=row.turn,
-        reason="its approval has been open for an hour",
+        reason=reason,
         extra=Extra(mention=Extra.of(row.extra).mention, steps=steps).as_json(),
         thread=row.thread or ts,
         due_at=due_at,

@@ -10,6 +10,7 @@ from bot.store.lookups import BUILDS, keys_of
 from bot.store.mapping import BUILD
 from bot.store.rows import BuildRow
 from bot.store.statements import Statement
+from bot.store.states import BuildPurpose
 from bot.store.steps import unpack
 
 MANY = 500
@@ -64,8 +65,13 @@ class Builds(Repository):
         ref = Ref(kind=RefKind.BRANCH, name=branch)
         return [build for build in (unpack(data) for (data,) in rows) if build.history_ref == ref][:limit]
 
-    async def of_commit(self, sha_prefix: str, connections: Sequence[str]) -> list[Build]:
-        """Return the builds of a commit, newest first; the start of its SHA is enough."""
+    async def of_commit(
+        self, sha_prefix: str, connections: Sequence[str], *, has_bisections: bool = True
+    ) -> list[Build]:
+        """Return the builds of a commit, newest first; the start of its SHA is enough.
+
+        Without `has_bisections` those that a search for a commit started are left out.
+        """
         prefix = sha_prefix.lower()
         query = (
             select(BUILD.c.data)
@@ -79,6 +85,8 @@ class Builds(Repository):
             .order_by(*NEWEST)
             .limit(MANY)
         )
+        if not has_bisections:
+            query = query.where(BUILD.c.purpose != BuildPurpose.BISECTION)
         async with self._read() as db:
             return [unpack(data) for data in await db.scalars(query)]
 

@@ -24,7 +24,7 @@ from bot.store.rows import (
     NewWatch,
     WatchRow,
 )
-from bot.store.states import NotificationEvent
+from bot.store.states import BuildPurpose, NotificationEvent
 from bot.store.steps import PreviousState, Step, pack, pack_counts, restart, step, unpack
 from bot.store.times import attempt_seconds, began_at
 
@@ -168,6 +168,7 @@ class Recording(Repository):
         now: datetime,
         before: Build | None = None,
         after_attempt: int | None = None,
+        purpose: BuildPurpose = BuildPurpose.NORMAL,
     ) -> BuildRow:
         """Write a build that a person started here, with its notifications and watches, and return its row.
 
@@ -196,6 +197,7 @@ class Recording(Repository):
                 started_by=user,
                 started_team=team,
                 started_channel=channel,
+                purpose=purpose,
             )
             number = (await self._put(db, PUT_BUILD, [row]))[0][0]
             await self._put(db, ADD_WATCH, watches)
@@ -353,6 +355,7 @@ def _row(taken: Step, old: NewBuild | None, now: datetime, last_end: datetime | 
         or began_at(build, attempt_no=taken.attempt_no, last_end=last_end, now=now),
         waiting_since=(waiting_since or now) if build.waiting else None,
         approval_seconds=approval_seconds,
+        purpose=old.purpose if old is not None else BuildPurpose.NORMAL,
     )
 
 
@@ -366,7 +369,7 @@ def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None, *
     author = build.author
     is_red = build.conclusion is not None and build.conclusion.is_red
     is_complete = build.issues.known and not is_red and (not asks_always or build.conclusion in NO_RESULT)
-    ref = build.history_ref
+    ref = build.history_ref if entry.row.purpose is BuildPurpose.NORMAL else None
     built_at = entry.row.built_at or _built_at(build, now)
     return NewAttempt(
         connection=build.connection,

@@ -7,7 +7,7 @@ connection's name, `pipeline` and `build` the ids that the provider's calls take
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.store.states import NoteKind, NotificationEvent, NotificationState, TokenScope
+from bot.store.states import BisectionState, BuildPurpose, NoteKind, NotificationEvent, NotificationState, TokenScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +139,7 @@ class NewBuild:
     began_at: datetime | None = None
     waiting_since: datetime | None = None
     approval_seconds: float = 0.0
+    purpose: BuildPurpose = BuildPurpose.NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -638,6 +639,56 @@ class NewHold:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRow(NewHold):
     """A hold as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHoldWait:
+    """Somebody whose act a hold refused, and what they wanted to do: they are notified when it ends."""
+
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    what: str = ""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldWaitRow(NewHoldWait):
+    """A wait for a hold's end as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBisection:
+    """A search for the commit that broke a pipeline, and its one card, the message `ts`.
+
+    `running` names the channel and the pipeline as long as it lasts: it is unique. `data` is the search as JSON. `ended_by`
+    is who stopped it, "" where nobody did. After `due_at` whichever process claims it takes the next step.
+    """
+
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    label: str
+    state: BisectionState = BisectionState.RUNNING
+    ended_by: str = ""
+    running: str | None
+    data: str
+    ts: str = ""
+    due_at: datetime
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BisectionRow(NewBisection):
+    """A search for a commit as stored."""
 
     id: int
 

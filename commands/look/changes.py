@@ -10,7 +10,7 @@ from bot.core.models import Build, IssueCounts
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, parse_target, read, unexpected
 from commands.core.listings import back_to_earlier
-from commands.core.matches import BuildMatch, number_of, state_of
+from commands.core.matches import BuildMatch, age_of, number_of, state_of
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
 from commands.look.commits import commit_lines, commits_between
@@ -67,14 +67,9 @@ async def resolve(args: Args, context: Context) -> Pair:
         raise UsageError(f"{match.name} and {other.name} are builds of different pipelines.")
     if other.build.id == match.build.id:
         raise UsageError(f"{match.name} can't be compared with itself.")
-    if _age(other.build) > _age(match.build):
+    if age_of(other.build) > age_of(match.build):
         match, other = other, match
     return Pair(match=match, other=other)
-
-
-def _age(build: Build) -> tuple[float, int]:
-    began = build.created_at or build.started_at or build.completed_at
-    return (began.timestamp() if began is not None else 0.0, build.number or 0)
 
 
 async def run(args: Args, pair: Pair, _context: Context) -> Answer:

@@ -60,7 +60,7 @@ from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
-from bot.slack.sender import SlackError, TokenReport
+from bot.slack.sender import SearchResult, SlackError, TokenReport
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 TEAM, CHANNEL, USER, ADMIN = "T1", "C1", "U1", "UADMIN"
@@ -91,6 +91,7 @@ class FakeProvider(Provider[FakeOptions]):
     states: ClassVar[StateMap] = {"done": (Status.COMPLETED, Conclusion.PASSED)}
     options_type = FakeOptions
     list_filters = frozenset(FilterField)
+    starts_commits = True
     start_options: ClassVar[Mapping[str, str]] = {"clean": "start from nothing"}
 
     def __init__(self, connection: str = "works", *, capabilities: frozenset[Capability] = EVERYTHING) -> None:
@@ -637,6 +638,12 @@ class RecordingSender:
         given = {"team": team, "channel": channel, "thread": thread, "key": key}
         self._note("chat.postMessage", given, message)
         return channel, f"1770000000.{len(self.said):06d}"
+
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> SearchResult:
+        """Look for a posted message by its key."""
+        self._note("conversations.history", {"team": team, "channel": channel, "thread": thread})
+        posts = [number for number, one in enumerate(self.said, 1) if one.arguments.get("key") == key]
+        return SearchResult(ts=f"1770000000.{posts[0]:06d}" if posts else None)
 
     async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
         """Replace a message."""

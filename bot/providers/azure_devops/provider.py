@@ -8,6 +8,7 @@ under the same id. Limits: 200 throughput units for an identity in any five minu
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 import httpx
@@ -64,6 +65,8 @@ class AzureDevOps(Provider[AzureOptions]):
 
     kind = "azure_devops"
     label = LABEL
+    approvals_last = timedelta(days=30)
+    starts_commits = True
     default_url = SERVICES
     page = "https://learn.microsoft.com/rest/api/azure/devops"
     states = convert.STATES

@@ -94,6 +94,10 @@ class Provider(ABC, Generic[O]):
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
     takes_message: ClassVar[bool] = True
     takes_parameters: ClassVar[bool] = True
+    starts_commits: ClassVar[bool] = False
+    """Whether a start can name any commit of the repository, not only a ref's newest one."""
+    approvals_last: ClassVar[timedelta | None] = None
+    """After how long the system ends an approval that nobody decided, at the latest; None where it waits for ever."""
     cancels_waiting: ClassVar[bool] = True
     """Whether the system's API cancels a build that waits for approval."""
 

@@ -61,6 +61,7 @@ class Bitbucket(Provider[BitbucketOptions]):
 
     kind = "bitbucket"
     label = LABEL
+    starts_commits = True
     takes_message = False
     default_url = "https://api.bitbucket.org/2.0"
     page = "https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/"

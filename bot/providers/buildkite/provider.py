@@ -62,6 +62,7 @@ class Buildkite(Provider[BuildkiteOptions]):
 
     kind = "buildkite"
     label = errors.LABEL
+    starts_commits = True
     default_url = "https://api.buildkite.com"
     page = "https://buildkite.com/docs/apis/rest-api"
     states = convert.STATES

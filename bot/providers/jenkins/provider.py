@@ -63,6 +63,7 @@ class Jenkins(Provider[JenkinsOptions]):
 
     kind = "jenkins"
     label = errors.LABEL
+    starts_commits = True
     page = "https://www.jenkins.io/doc/book/using/remote-access-api/"
     states = convert.STATES
     options_type = JenkinsOptions

@@ -390,6 +390,7 @@ def _variant(integration: Integration) -> type[Truto]:
             "capabilities": READS[integration] | PASSED_ON[integration] | {Capability.WEBHOOK},
             "start_options": start.START_OPTIONS[integration],
             "takes_message": integration in start.TAKES_MESSAGE,
+            "starts_commits": Capability.START in PASSED_ON[integration] and integration not in start.WITHOUT_COMMITS,
             "list_filters": LIST_FILTERS[integration],
             "lists_all_refs": frozenset() if integration is Integration.TRAVIS else Truto.lists_all_refs,
         },

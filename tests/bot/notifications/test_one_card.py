@@ -16,7 +16,8 @@ from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
-from bot.store.rows import NewMute, NewVote, NotificationRow
+from bot.store.rows import NewHold, NewMute, NewVote, NotificationRow
+from bot.store.settings import Setting
 from bot.store.states import NoteKind
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
@@ -683,3 +684,48 @@ async def test_each_card_of_an_approval_is_reminded_of_in_its_own_thread(bench: 
         (first, True, False),
         (second, False, True),
     ]
+
+
+@pytest.mark.parametrize(("value", "minutes", "posts"), [("1800", 31, 1), ("1800", 29, 0), ("0", 600, 0)])
+async def test_a_channel_says_when_it_is_reminded_of_an_approval(
+    bench: Bench, value: str, minutes: int, posts: int
+) -> None:
+    await bench.store.settings.set(TEAM, CHANNEL, Setting.REMIND, value)
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    before = bench.slack.posted
+    bench.clock.go(minutes=minutes)
+    await bench.deliver()
+    assert bench.slack.posted - before == posts
+    assert ("Reminder in the thread" in bench.said()[0]) is (value != "0" and posts == 0)
+
+
+async def test_an_approval_that_its_system_ends_is_reminded_of_the_day_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Works, "approvals_last", timedelta(days=30))
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    assert "Expires " in bench.said()[0]
+    bench.clock.go(hours=2)
+    await bench.deliver()
+    before = bench.slack.posted
+    bench.clock.go(days=28, hours=20)
+    await bench.deliver()
+    assert bench.slack.posted == before
+    bench.clock.go(hours=3)
+    await bench.deliver()
+    assert bench.slack.posted == before + 1
+    assert "Expires " in bench.said()[-1]
+
+
+async def test_the_card_of_an_approval_says_who_holds_its_environment(bench: Bench) -> None:
+    place: dict[str, Any] = {"team": TEAM, "connection": CONNECTION, "pipeline": PIPELINE}
+    for environment in ("gate 1", "elsewhere"):
+        await bench.store.holds.take(
+            NewHold(**place, environment=environment, user="U7", reason="audit", made_at=bench.clock())
+        )
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    assert "On hold: @U7 has held the environment gate 1" in bench.said()[0]
+    assert "elsewhere" not in bench.said()[0]
