@@ -17,7 +17,7 @@ from bot.notifications.quiet_hours import Happening, muted
 from bot.notifications.summaries import collapse
 from bot.notifications.transitions import PastAttempt, compare
 from bot.store import Recorded
-from bot.store.rows import AttemptRow, LinkRow, NewLink, NewNotification, NotificationRow, WatchRow
+from bot.store.rows import AttemptRow, BuildRow, LinkRow, NewLink, NewNotification, NotificationRow, WatchRow
 from bot.store.states import NotificationState
 
 LATE_AFTER = timedelta(minutes=10)
@@ -35,6 +35,7 @@ STATES = {
     Verdict.SILENT: NotificationState.SILENT,
 }
 NOT_YOURS = "this workspace may not see the connection any more"
+DECIDED_REASON = "you started it, and its approval was decided"
 BEFORE_LINKED = "it finished before the pipeline was linked here"
 
 Sees = Callable[[str], bool]
@@ -186,6 +187,7 @@ def _as_of_then(now: Transition, then: Transition) -> Transition:
         is_outdated=then.is_outdated,
         newer=then.newer,
         newer_conclusion=now.newer_conclusion if is_same_newer else then.newer_conclusion,
+        is_newer_by_commit=then.is_newer_by_commit,
         is_surely_first=then.is_surely_first and now.change is Change.FIRST,
         target=now.target if now.change is not then.change else then.target,
         target_conclusion=now.target_conclusion if now.change is not then.change else then.target_conclusion,
@@ -254,7 +256,8 @@ def _decided(recorded: Recorded, now: datetime, sees: Sees) -> Iterator[NewNotif
             build=build.id,
             attempt_no=recorded.attempt_no,
             event=Event.DECIDED,
-            reason="you started it, and its approval was decided",
+            turn=recorded.turn,
+            reason=DECIDED_REASON,
             user=row.started_by,
             due_at=now,
             created_at=now,
@@ -547,6 +550,28 @@ def next_approval_row(row: NotificationRow, now: datetime) -> NewNotification:
         ordered_at=now,
         number=row.number,
         extra=Extra(mention=Extra.of(row.extra).mention).as_json(),
+    )
+
+
+def decided_row(row: NotificationRow, started: BuildRow, now: datetime) -> NewNotification:
+    """Return the direct message for who started a build that an approval of it, which a card showed, is decided.
+
+    Its turn is the card's: each decision is a message of its own, once.
+    """
+    return NewNotification(
+        team=started.started_team,
+        channel=started.started_by,
+        connection=row.connection,
+        pipeline=row.pipeline,
+        build=row.build,
+        attempt_no=row.attempt_no,
+        event=Event.DECIDED,
+        turn=row.turn,
+        reason=DECIDED_REASON,
+        user=started.started_by,
+        due_at=now,
+        created_at=now,
+        number=row.number,
     )
 
 

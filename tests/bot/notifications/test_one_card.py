@@ -17,7 +17,7 @@ from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
 from bot.store.rows import NewMute, NewVote, NotificationRow
-from bot.store.states import NoteKind
+from bot.store.states import NoteKind, NotificationState
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
@@ -464,6 +464,34 @@ async def test_the_live_card_stays_one_line_until_a_poll_shows_what_came_of_a_de
     live, approved = bench.said()
     assert "RUNNING" in live
     assert lines(approved) == 1
+
+
+async def test_who_started_a_build_is_told_of_each_decision_of_each_approval_once(bench: Bench) -> None:
+    await bench.start(running(number=412), user="U7")
+    for turn in (1, 2):
+        bench.works.open_approvals["b1"] = (approval(turn),)
+        await bench.see(running(number=412, waiting=True, updated_at=bench.clock()))
+        bench.works.open_approvals.clear()
+        await bench.see(running(number=412, raw_state=f"on {turn}", updated_at=bench.clock()))
+        await bench.see(running(number=412, raw_state=f"on {turn}", updated_at=bench.clock()))
+    decided = [row for row in await bench.store.notifications.of_build(key()) if row.event == Event.DECIDED]
+    assert [(row.channel, row.turn, row.state) for row in decided] == [
+        ("U7", 1, NotificationState.SENT),
+        ("U7", 2, NotificationState.SENT),
+    ]
+
+
+async def test_a_decision_between_two_polls_is_told_while_the_next_approval_is_open(bench: Bench) -> None:
+    await bench.start(running(number=412), user="U7")
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    bench.works.open_approvals["b1"] = (approval(2),)
+    await bench.see(minutes=2)
+    await bench.see(minutes=2)
+    bench.works.open_approvals.clear()
+    await bench.see(running(number=412, raw_state="on"))
+    decided = [row for row in await bench.store.notifications.of_build(key()) if row.event == Event.DECIDED]
+    assert [(row.turn, row.state) for row in decided] == [(1, NotificationState.SENT), (2, NotificationState.SENT)]
 
 
 async def retry(bench: Bench, before: Build) -> None:
