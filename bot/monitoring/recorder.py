@@ -53,11 +53,22 @@ class Recorder:
             for card in commit_cards.touched(recorded):
                 await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
             for item in recorded:
+                await self._reopen(tx, item, now)
                 await _correct(tx, item, _called(item.build), now)
                 await _replace(tx, item, now)
                 if item.finished is not None and any(watch.build for watch in item.watches):
                     await tx.watches.end(item.build.key)
         return recorded
+
+    async def _reopen(self, tx: Transaction, item: Recorded, now: datetime) -> None:
+        """Notify the links that stayed silent for a conclusion which was wrong."""
+        if item.corrected is None:
+            return
+        rows = await tx.notifications.finished([(item.build.key, item.attempt_no)])
+        for again in decisions.reopened(rows, item, now, lambda team: self._sees(team, item.build.connection)):
+            await tx.notifications.reopen(
+                again.notification_id, state=again.state, reason=again.reason, extra=again.extra, now=now
+            )
 
     async def record_history(self, builds: Sequence[Build], newest: Build) -> None:
         """Write earlier builds of a ref that nobody is notified of, and correct the notifications of newer ones."""

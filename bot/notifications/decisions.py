@@ -174,6 +174,59 @@ def corrections(rows: Sequence[NotificationRow], claims: Claims, cause: str, now
     return Corrections(extras=extras, replies=tuple(replies))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """A notification that stayed silent for a conclusion that was wrong: it is to be posted, or held, after all."""
+
+    notification_id: int
+    state: NotificationState
+    reason: str
+    extra: str
+
+
+def reopened(rows: Sequence[NotificationRow], item: Recorded, now: datetime, sees: Sees) -> list[Reopened]:
+    """Return which silent notifications of an attempt whose conclusion was corrected their links want now.
+
+    Only what was left out for the wrong conclusion counts, and nobody is notified where something was posted already.
+    """
+    if item.corrected is None or item.before is None:
+        return []
+    mine = past_attempt(item.corrected)
+    target = past(item.target_history)
+    transition = compare(mine, (*past(item.history), mine), target=target, target_name=item.build.target_branch)
+    links = {link.id: link for link in item.links}
+    notified = {(row.team, row.channel) for row in rows if row.state != NotificationState.SILENT}
+    wanted: list[Reopened] = []
+    for row in rows:
+        link = links.get(row.link)
+        if link is None or row.state != NotificationState.SILENT or (row.team, row.channel) in notified:
+            continue
+        extra = Extra.of(row.extra)
+        wrong = replace(item.build, conclusion=item.before.conclusion)
+        starter = item.row.started_by
+        was = judge(wrong, extra.transition, link, Event.FINISHED, started_by=starter)
+        decision = judge(item.build, transition, link, Event.FINISHED, started_by=starter)
+        is_left_out = was.verdict is Verdict.SILENT and row.reason == was.reason
+        if not is_left_out or decision.verdict is not Verdict.POST or not sees(link.team):
+            continue
+        if item.corrected.completed_at < link.created_at - BEFORE_THE_LINK:
+            continue
+        happening = Happening(
+            build=item.build, event=Event.FINISHED, transition=transition, started_by=starter, pending=NOTHING_PENDING
+        )
+        quiet = muted(item.mutes, link, link.channel, now, happening)
+        notified.add((row.team, row.channel))
+        wanted.append(
+            Reopened(
+                notification_id=row.id,
+                state=STATES[Verdict.HOLD if quiet else Verdict.POST],
+                reason=quiet or decision.reason,
+                extra=replace(extra, transition=transition, undecided=False).as_json(),
+            )
+        )
+    return wanted
+
+
 def _sentence(transition: Transition, build: Build) -> str:
     return sentence_of(transition.with_counts(build.issues), build)
 

@@ -711,3 +711,21 @@ async def test_each_card_of_an_approval_is_reminded_of_in_its_own_thread(bench: 
         (first, True, False),
         (second, False, True),
     ]
+
+
+async def test_a_link_that_stayed_silent_for_a_wrong_conclusion_is_notified_once_after_the_correction(
+    bench: Bench,
+) -> None:
+    await bench.store.links.save(link(channel="C9", filters="--on failures", created_at=ago(days=9)))
+    at = bench.clock() + timedelta(seconds=20)
+    await bench.see(ended(number=412, completed_at=at))
+    assert bench.said("C9") == []
+    for _poll in range(2):
+        await bench.see(ended(number=412, conclusion=RED, completed_at=at, raw_state="failed after all"))
+    (text,) = bench.said("C9")
+    assert "FAILED" in text.upper()
+    await bench.see(ended(number=412, completed_at=at, raw_state="passed after all"))
+    await bench.see(ended(number=412, conclusion=RED, completed_at=at, raw_state="failed again"))
+    finished = [row for row in await bench.store.notifications.of_build(key()) if row.channel == "C9"]
+    assert [row.event for row in finished].count(Event.FINISHED) == 1
+    assert finished[0].state == NotificationState.SENT
