@@ -77,6 +77,13 @@ class Recorder:
             for item in await tx.recording.record(builds, now=now):
                 await _correct(tx, item, "", now)
 
+    async def recount(self, key: BuildKey, attempt_no: int) -> None:
+        """Correct what was said of newer builds before the counts of an attempt were read."""
+        async with self._store.transaction() as tx:
+            item = await tx.recording.recounted(key, attempt_no)
+            if item is not None:
+                await _correct(tx, item, "", self._clock())
+
 
 async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:
     """Correct what was said of attempts before an end was known as it is now; `cause` names its build."""

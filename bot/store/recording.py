@@ -220,6 +220,29 @@ class Recording(Repository):
         entry = _Entry(step=taken, previous=previous, row=_row(taken, old, now, None))
         await self._end_attempts(db, [entry], now, None, asks_always=False)
 
+    async def recounted(self, key: BuildKey, attempt_no: int) -> Recorded | None:
+        """Return an attempt whose counts were read after its end, with its history; None where it is not the build's last."""
+        async with self._read() as db:
+            row = (await _rows(db, [key])).get(key)
+            query = ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
+            end = await ATTEMPT.first(db, query)
+            if row is None or end is None or row.attempt_no != attempt_no:
+                return None
+            build = unpack(row.data)
+            history, target_history = await histories(db, build, end)
+            return Recorded(
+                build=build,
+                row=row,
+                before=build,
+                first_seen=False,
+                attempt_no=attempt_no,
+                finished=end,
+                reopened=False,
+                blocked=False,
+                history=history,
+                target_history=target_history,
+            )
+
     async def stop_tracking(self, key: BuildKey) -> None:
         """Stop tracking a build that the provider no longer has: its cards lose their buttons and say so."""
         now = self._clock()
