@@ -435,7 +435,7 @@ class App:
         row = await self.store.installs.get(team)
         if row is not None and row.installed_by:
             with contextlib.suppress(SlackError):
-                await first_steps.begin(team, row.installed_by, self.services)
+                await first_steps.begin(team, [row.installed_by], self.services)
 
     def _held_back(self, subject: str, purpose: Purpose, requests: int) -> None:
         """Count requests that were held back; Slack's budgets are named by their method, others by their kind."""
@@ -551,7 +551,7 @@ class App:
             self.budgets.run(),
             self._measure(),
         ]
-        if self.settings.slack_bot_token.get_secret_value() and not self.installs.single_team:
+        if self.settings.slack_bot_token.get_secret_value():
             loops.append(self._introduce())
         if self._socket is not None and web:
             self._opens_socket = True
@@ -573,7 +573,8 @@ class App:
             yield
 
     async def _introduce(self) -> None:
-        """Read the bot's own identity from Slack, again until it answers."""
+        """Read the bot's own identity from Slack, again until it answers; then greet who set the bot up."""
+        is_late = not self.installs.single_team
         while not self.installs.single_team:
             await asyncio.sleep(AGAIN_SECONDS)
             try:
@@ -582,7 +583,25 @@ class App:
                 continue
             except BotError as exc:
                 log.warning("Slack does not accept the bot", extra={"why": str(exc)})
-        log.info("Slack can be reached again")
+        if is_late:
+            log.info("Slack can be reached again")
+        await self._greet(self.installs.single_team)
+
+    async def _greet(self, team: str) -> None:
+        """Give the checklist to the first admin of the settings, else to the workspace's primary owner, once.
+
+        Tries again at the next start what Slack refuses now: nothing waits for it.
+        """
+        try:
+            await first_steps.catch_up(team, self.services)
+            if not await first_steps.is_due(team, self.services):
+                return
+            owner = await self.people.primary_owner(team)
+            await first_steps.begin(
+                team, dict.fromkeys((*self.settings.admins[:1], *filter(None, (owner,)))), self.services
+            )
+        except BotError as exc:
+            log.info("the checklist was not posted", extra={"team": team, "why": str(exc)})
 
     async def close(self) -> None:
         """Close the HTTP clients and stop background listings of pipelines."""

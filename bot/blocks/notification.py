@@ -126,7 +126,8 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     outcome = outcome_line(build)
     if standing:
         sentence = Markup(f"{sentence}{DOT}{markup(standing)}")
-    addressee = f"{DOT}{mentioned(mention)}" if mention else ""
+    called = mentioned(mention) if mention else ""
+    addressee = f"{DOT}{called}" if called and called not in sentence else ""
     behind = f"{DOT}reported late" if late else ""
     body = lines_of(
         f"*{sentence}*{addressee}{behind}",

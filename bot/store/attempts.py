@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, bindparam, select
+from sqlalchemy import Integer, bindparam, func, select
 
 from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
@@ -162,6 +162,13 @@ class Attempts(Repository):
         )
         async with self._read() as db:
             return await ATTEMPT.all(db, query)
+
+    async def last_end(self, connection: str) -> datetime | None:
+        """Return when an attempt of a connection ended last, as far as builds were recorded."""
+        ends = select(func.max(ATTEMPT.c.completed_at)).where(ATTEMPT.c.connection == connection)
+        async with self._read() as db:
+            last: datetime | None = await db.scalar(ends)
+        return last
 
     async def since(self, connection: str, pipeline: str, since: datetime) -> list[AttemptRow]:
         """Return every attempt of a pipeline that ended since a time, oldest first."""

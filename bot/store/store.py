@@ -48,6 +48,7 @@ from bot.store.schedules import Schedules
 from bot.store.switches import Switches
 from bot.store.tokens import Tokens
 from bot.store.transaction import SharedSession
+from bot.store.vitals import Vitals
 from bot.store.watches import Watches
 from bot.store.workspaces import Workspaces
 
@@ -92,6 +93,7 @@ class Repositories:
         self.inbox = Inbox(sessions)
         self.red_branches = RedBranches(sessions)
         self.failures = Failures(sessions)
+        self.vitals = Vitals(sessions)
 
 
 class Transaction(Repositories):

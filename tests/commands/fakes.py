@@ -581,10 +581,10 @@ class Said:
 
 @dataclass(slots=True)
 class RecordingSender:
-    """Slack as the bot calls it. Views open and change as in Slack; `refusals` maps a method to Slack's word."""
+    """Slack as the bot calls it. Views open and change as in Slack; `refusals` maps a method to Slack's word or fault."""
 
     said: list[Said] = field(default_factory=list)
-    refusals: dict[str, str] = field(default_factory=dict)
+    refusals: dict[str, str | SlackError] = field(default_factory=dict)
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
@@ -618,10 +618,13 @@ class RecordingSender:
 
     def _note(self, method: str, arguments: Mapping[str, Any], message: Message | None = None) -> None:
         self.said.append(Said(method, dict(arguments), message))
-        if (code := self.refusals.get(method)) is not None:
-            raise SlackError(code)
+        self._refuse(method)
         if message is not None and self._refuses(message) and method != "response_url":
             raise SlackError("invalid_blocks")
+
+    def _refuse(self, method: str) -> None:
+        if (refusal := self.refusals.get(method)) is not None:
+            raise SlackError(refusal) if isinstance(refusal, str) else refusal
 
     def _refuses(self, message: Message) -> bool:
         return any(block["type"] in self.unknown_blocks for block in (*message.blocks, *message.attached))
@@ -656,8 +659,7 @@ class RecordingSender:
 
     async def token_report(self, team: str) -> TokenReport:
         """Return the scopes of the token, and no time."""
-        if "auth.test" in self.refusals:
-            raise SlackError(self.refusals["auth.test"])
+        self._refuse("auth.test")
         return TokenReport(scopes=self.scopes, at=self.at)
 
     async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ A provider overrides what its system can do and lists it in `capabilities`; what
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
@@ -153,6 +153,11 @@ class Provider(ABC, Generic[O]):
     def quota(self) -> Quota | None:
         """Return what is left of the rate limit, as last reported."""
         return self._api.quota
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """Return how far this machine's clock is ahead of the vendor's; None where no answer was dated."""
+        return self._api.clock_ahead
 
     @property
     def budget(self) -> Budgeted:

@@ -58,8 +58,11 @@ def test_the_notification_of_a_cancelled_build_says_why_once() -> None:
     build = s.build(conclusion=Conclusion.CANCELLED, reason="superseded by a newer build", issues=IssueCounts())
     text = as_text(notification(build, transition=Transition(), reason="", **CARD).payload())
     assert text.count("superseded by a newer build") == 1
-    by_ana = notification(build, transition=Transition(), reason="", facts=Facts(cancelled_by="U7"), **CARD)
+    by_ana = notification(
+        build, transition=Transition(), reason="", facts=Facts(cancelled_by="U7"), mention="U7", **CARD
+    )
     assert "Cancelled by @U7" in as_text(by_ana.payload())
+    assert as_text(by_ana.payload()).count("@U7") == 1
 
 
 def test_the_card_and_the_notification_of_a_failed_build_say_what_the_system_means() -> None:
