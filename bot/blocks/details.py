@@ -138,6 +138,7 @@ FIELDS: Mapping[str, Callable[[Build], str]] = {
     "Label": _text("label"),
     "Attempt": _text("attempt"),
     "Name": _text("name"),
+    "Job": _text("job"),
     "Workflow": _text("workflow"),
     "Repository": _text("repo"),
     "Branch": _code("branch"),
@@ -158,6 +159,7 @@ FIELDS: Mapping[str, Callable[[Build], str]] = {
     "Issues": lambda build: _counts(build.issues),
     "Jobs": lambda build: _jobs(build.jobs),
     "Rebuilt from": _code("rebuilt_from"),
+    "First built": _time("first_built_at"),
     "Page": lambda build: link(build.web_url, "open") if build.web_url else "",
 }
 """What each line is called, and what stands on it; empty where it is unknown."""

@@ -171,7 +171,8 @@ def sentence_of(transition: Transition, build: Build, *, cancelled_by: str = "")
     sentence = _sentence(transition, build, cancelled_by)
     if not transition.is_outdated or transition.change is Change.NONE:
         return sentence
-    newest = f"a newer build, #{transition.newer}," if transition.newer is not None else "a newer build"
+    what = "the build of a newer commit" if transition.is_newer_by_commit else "a newer build"
+    newest = f"{what}, #{transition.newer}," if transition.newer is not None else what
     word = mark_of(Status.COMPLETED, transition.newer_conclusion).word.lower()
     return Markup(f"{sentence} · {newest} {word}")
 

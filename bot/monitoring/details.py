@@ -98,6 +98,7 @@ class Details:
             failures=pack_failures(failures),
             failures_total=len(failures),
         )
+        await self._recorder.recount(key, attempt.attempt_no)
         await self._read_uploads(provider, build, attempt)
 
     async def _read_uploads(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:

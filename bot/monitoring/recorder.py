@@ -56,11 +56,22 @@ class Recorder:
             for card in commit_cards.touched(news):
                 await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
             for item in news:
+                await self._reopen(tx, item, now)
                 await _correct(tx, item, _called(item.build), now)
                 await _replace(tx, item, now)
                 if item.finished is not None and any(watch.build for watch in item.watches):
                     await tx.watches.end(item.build.key)
         return recorded
+
+    async def _reopen(self, tx: Transaction, item: Recorded, now: datetime) -> None:
+        """Notify the links that stayed silent for a conclusion which was wrong."""
+        if item.corrected is None:
+            return
+        rows = await tx.notifications.finished([(item.build.key, item.attempt_no)])
+        for again in decisions.reopened(rows, item, now, lambda team: self._sees(team, item.build.connection)):
+            await tx.notifications.reopen(
+                again.notification_id, state=again.state, reason=again.reason, extra=again.extra, now=now
+            )
 
     async def record_history(self, builds: Sequence[Build], newest: Build) -> None:
         """Write earlier builds of a ref that nobody is notified of, and correct the notifications of newer ones."""
@@ -68,6 +79,13 @@ class Recorder:
         async with self._store.transaction() as tx:
             for item in await tx.recording.record(builds, now=now):
                 await _correct(tx, item, "", now)
+
+    async def recount(self, key: BuildKey, attempt_no: int) -> None:
+        """Correct what was said of newer builds before the counts of an attempt were read."""
+        async with self._store.transaction() as tx:
+            item = await tx.recording.recounted(key, attempt_no)
+            if item is not None:
+                await _correct(tx, item, "", self._clock())
 
 
 async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:

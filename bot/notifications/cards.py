@@ -59,6 +59,7 @@ from bot.store.rows import (
     NewNotification,
     NotificationRow,
     RedBranchRow,
+    VoteRow,
 )
 from bot.store.states import NoteKind, NotificationState
 from bot.store.times import of_attempt
@@ -426,7 +427,7 @@ class Cards:
     async def _decided(self, subject: _Subject) -> Drawn | None:
         """Draw the direct message about a decision; None where its reader decided, or a cancelled build left nothing to say."""
         row, build, provider = subject.row, subject.build, subject.provider
-        votes = await self._store.approvals.votes(row.team, build.key, row.attempt_no)
+        votes = await self._votes_of_turn(row, build)
         others = [vote for vote in votes if vote.user != row.channel]
         if (votes and not others) or (not votes and (subject.facts.cancelled_by or build.conclusion in NO_RESULT)):
             return None
@@ -443,6 +444,19 @@ class Cards:
         elif not lines:
             lines.append(safe(f"Decided in {provider.label}", 120))
         return Drawn(message=decided_notification(build, lines, label=subject.label))
+
+    async def _votes_of_turn(self, row: NewNotification, build: Build) -> list[VoteRow]:
+        """Return who voted on the approvals of one turn: those that its cards showed, all of the attempt where none did."""
+        votes = await self._store.approvals.votes(row.team, build.key, row.attempt_no)
+        steps = {
+            (other.turn == row.turn, step)
+            for other in await self._store.notifications.of_build(build.key, row.team)
+            if other.event == Event.BLOCKED and other.attempt_no == row.attempt_no
+            for step in Extra.of(other.extra).steps
+        }
+        if not any(is_mine for is_mine, _ in steps):
+            return [vote for vote in votes if (False, vote.approval) not in steps]
+        return [vote for vote in votes if (True, vote.approval) in steps]
 
     async def _reminder(self, subject: _Subject) -> Drawn | None:
         """Draw the reminder of an open approval, for the thread of its card, which has the buttons; None for one decided."""
@@ -649,7 +663,9 @@ class Cards:
     async def _usual(self, build: Build) -> float | None:
         """Return the median duration of the passed builds of a ref; of a pull request without any, of its target."""
         ref = build.history_ref
-        target = Ref(kind=RefKind.BRANCH, name=build.target_branch) if build.target_branch else None
+        target = None
+        if build.target_branch:
+            target = Ref(kind=RefKind.BRANCH, name=build.target_branch, job=ref.job if ref else None)
         for history in (ref, target):
             if history is None:
                 continue

@@ -529,6 +529,8 @@ class Outbox:
         if drawn.next_approval:
             await self._store.notifications.add([decisions.next_approval_row(notification, self._clock())])
             self._awake.set()
+        if notification.event == Event.BLOCKED and card.live and not drawn.live:
+            await self._tell_decided(notification)
         if drawn.waits:
             now = self._clock()
             later = now + timedelta(seconds=EDIT_AGAIN_SECONDS)
@@ -552,6 +554,18 @@ class Outbox:
             await self._store.cards.set_edited(
                 card, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at
             )
+
+    async def _tell_decided(self, notification: NotificationRow) -> None:
+        """Tell who started a build that an approval is decided whose card shows none any more, while others may be open."""
+        key = BuildKey(connection=notification.connection, pipeline=notification.pipeline, id=notification.build)
+        stored = await self._store.builds.get(key)
+        steps = Extra.of(notification.extra).steps
+        if stored is None or not steps or not stored[0].waiting or stored[1].attempt_no != notification.attempt_no:
+            return  # the poll that sees the last approval closed tells of it
+        if stored[1].started_by and stored[1].started_team == notification.team:
+            now = self._clock()
+            if await self._store.notifications.add([decisions.decided_row(notification, stored[1], now)]):
+                self._awake.set()
 
 
 def _bare(message: Message, exc: SlackError) -> Message:

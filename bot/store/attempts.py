@@ -123,7 +123,7 @@ class Attempts(Repository):
     async def of_ref(self, connection: str, pipeline: str, ref: Ref, *, limit: int = 20) -> list[AttemptRow]:
         """Return the results of a ref (nothing cancelled or skipped), the newest commit's builds first.
 
-        A retried build keeps its place, and all its attempts are listed.
+        A retried build keeps its place, and all its attempts are listed. Without a job in `ref`, those of all jobs are.
         """
         query = (
             ATTEMPT.select()
@@ -132,6 +132,7 @@ class Attempts(Repository):
                 ATTEMPT.c.pipeline == pipeline,
                 ATTEMPT.c.ref_kind == ref.kind.value,
                 ATTEMPT.c.ref_name == ref.name,
+                *((ATTEMPT.c.ref_job == ref.job,) if ref.job else ()),
                 ATTEMPT.c.conclusion.not_in(NO_RESULT),
             )
             .order_by(

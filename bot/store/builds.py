@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Integer, bindparam, select
 
-from bot.core.models import Build, BuildKey, Ref, RefKind
+from bot.core.models import Build, BuildKey, RefKind
 from bot.store.database import Repository
 from bot.store.lookups import BUILDS, keys_of
 from bot.store.mapping import BUILD
@@ -62,8 +62,7 @@ class Builds(Repository):
         rows = await self._fetch(
             OF_BRANCH, connection=connection, pipeline=pipeline, branch=branch, limit=limit * OTHER_KINDS
         )
-        ref = Ref(kind=RefKind.BRANCH, name=branch)
-        return [build for build in (unpack(data) for (data,) in rows) if build.history_ref == ref][:limit]
+        return [build for build in (unpack(data) for (data,) in rows) if _is_of_branch(build, branch)][:limit]
 
     async def of_commit(
         self, sha_prefix: str, connections: Sequence[str], *, has_bisections: bool = True
@@ -123,3 +122,8 @@ class Builds(Repository):
         )
         async with self._read() as db:
             return [unpack(data) for data in await db.scalars(query)]
+
+
+def _is_of_branch(build: Build, branch: str) -> bool:
+    ref = build.history_ref
+    return ref is not None and (ref.kind, ref.name) == (RefKind.BRANCH, branch)

@@ -344,6 +344,14 @@ class Notifications(Repository):
             due = CARD.update().where(CARD.c.notification.in_(list(extras)))
             await db.execute(due.values(edit_due_at=now))
 
+    async def reopen(
+        self, notification_id: int, *, state: NotificationState, reason: str, extra: str, now: datetime
+    ) -> None:
+        """Post, or hold, a notification after all that stayed silent; one that is not silent any more stays as it is."""
+        is_silent = and_(NOTIFICATION.c.id == notification_id, NOTIFICATION.c.state == SILENT)
+        async with self._write() as db:
+            await self._set_notification(db, is_silent, state=state, reason=reason, extra=extra, due_at=now)
+
     async def is_overtaken(self, row: NotificationRow) -> bool:
         """Return whether a later end of the same pipeline was posted to the channel already."""
         later = select(NOTIFICATION.c.id).where(

@@ -155,7 +155,7 @@ class NewAttempt:
 
     `counts` is `IssueCounts` as JSON, empty while unknown; `failures` the first `Issue`s as a JSON list, and
     `failures_total` how many there are. `ref_kind` and `ref_name` say whose history it belongs to; both are empty where
-    it belongs to none. In a history builds stand by `commit_at` (when the ref first built the commit), `built_at` (when
+    it belongs to none; `ref_job` narrows it to one job. In a history builds stand by `commit_at` (when the ref first built the commit), `built_at` (when
     the build was created) and number. `seconds` is how long it ran, without the `approval_seconds` it waited for people.
     """
 
@@ -178,6 +178,7 @@ class NewAttempt:
     seen_at: datetime
     ref_kind: str = ""
     ref_name: str = ""
+    ref_job: str = ""
     commit_at: datetime | None = None
     built_at: datetime | None = None
     approval_seconds: float = 0.0
@@ -571,6 +572,7 @@ class NewRedBranch:
     pipeline: str
     ref_kind: str
     ref_name: str
+    ref_job: str = ""
     build: str
     attempt_no: int
     streak: int = 1

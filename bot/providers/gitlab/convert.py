@@ -524,6 +524,7 @@ def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Buil
         completed_at=parse_time(raw.finished_at) if status is Status.COMPLETED else None,
         web_url=old_page(raw, project),
         details={name: value for name, value in details.items() if value},
+        job=raw.name,
     )
 
 

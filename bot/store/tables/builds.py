@@ -79,6 +79,7 @@ class AttemptTable(TableBase, table=True):
     seen_at: datetime = Field(sa_type=UtcDateTime)
     ref_kind: str = Field(default="", sa_column_kwargs={"server_default": ""})
     ref_name: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    ref_job: str = Field(default="", sa_column_kwargs={"server_default": ""})
     commit_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     built_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     approval_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})

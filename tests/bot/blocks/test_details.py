@@ -106,6 +106,8 @@ WHOLE = Build(
     jobs={"passed": 6},
     details={"coverage": "81 %", "runner": "mac-3"},
     rebuilt_from="run-880",
+    first_built_at=s.build().created_at,
+    job="unit",
 )
 
 

@@ -13,7 +13,7 @@ from bot.http.quota import Quota
 from bot.monitoring.outages import OUTAGE_AFTER
 from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Poller, pause_seconds
 from bot.notifications.failures import unpack_failures
-from bot.notifications.notification import Event
+from bot.notifications.notification import Event, Extra
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from bot.store.rows import NewMute, NotificationRow, PollTargetRow
@@ -683,6 +683,23 @@ async def test_a_test_that_did_not_fail_before_is_named_before_those_that_did(ha
     attempt = await harness.store.attempts.get(key("b2"), 1)
     assert attempt is not None
     assert [issue.message for issue in unpack_failures(attempt)] == ["new", "old"]
+
+
+async def test_counts_that_are_read_late_give_newer_builds_their_baseline(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS)
+    harness.works.read_counts |= {"b1": IssueCounts(warnings=3), "b2": IssueCounts(warnings=5)}
+    harness.works.troubles["counts"] = DOWN
+    for number in (1, 2):
+        at = harness.clock()
+        harness.works.put(ended(f"b{number}", number=number, completed_at=at, created_at=at))
+        await harness.poll_when_due()
+    await harness.tick(seconds=1)
+    (row,) = [row for row in await harness.notifications() if row.build == "b2"]
+    assert Extra.of(row.extra).transition.delta(IssueCounts(warnings=5), "warnings") is None
+    harness.works.troubles.clear()
+    await harness.tick(seconds=31)
+    (row,) = [row for row in await harness.notifications() if row.build == "b2"]
+    assert Extra.of(row.extra).transition.delta(IssueCounts(warnings=5), "warnings") == 2
 
 
 async def test_counts_that_can_not_be_read_are_tried_three_times(
