@@ -197,7 +197,7 @@ def reopened(rows: Sequence[NotificationRow], item: Recorded, now: datetime, see
     transition = compare(mine, (*past(item.history), mine), target=target, target_name=item.build.target_branch)
     links = {link.id: link for link in item.links}
     notified = {(row.team, row.channel) for row in rows if row.state != NotificationState.SILENT}
-    wanted: list[Reopened] = []
+    again: list[Reopened] = []
     for row in rows:
         link = links.get(row.link)
         if link is None or row.state != NotificationState.SILENT or (row.team, row.channel) in notified:
@@ -217,7 +217,7 @@ def reopened(rows: Sequence[NotificationRow], item: Recorded, now: datetime, see
         )
         quiet = muted(item.mutes, link, link.channel, now, happening)
         notified.add((row.team, row.channel))
-        wanted.append(
+        again.append(
             Reopened(
                 notification_id=row.id,
                 state=STATES[Verdict.HOLD if quiet else Verdict.POST],
@@ -225,7 +225,7 @@ def reopened(rows: Sequence[NotificationRow], item: Recorded, now: datetime, see
                 extra=replace(extra, transition=transition, undecided=False).as_json(),
             )
         )
-    return wanted
+    return again
 
 
 def _sentence(transition: Transition, build: Build) -> str:
