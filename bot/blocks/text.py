@@ -172,7 +172,12 @@ def clean_url(url: str | None) -> str | None:
     bare = _USER_PART.sub(r"\1", url)
     cleaned = _UNSAFE_IN_URL.sub(lambda unsafe: quote(unsafe[0], safe="", errors="replace"), bare)
     spelled = unquote(cleaned)
-    return cleaned if len(cleaned) <= URL_CHARACTERS and _masked(spelled) == spelled else None
+    return cleaned if len(cleaned) <= URL_CHARACTERS and not _has_secret(spelled) else None
+
+
+@lru_cache(maxsize=1024)
+def _has_secret(address: str) -> bool:
+    return redact(address) != address
 
 
 _USER_PART = re.compile(r"\A(https?://)[^/?#]*@", re.IGNORECASE)
