@@ -107,6 +107,10 @@ class People:
         self._standings[team, user] = (now, standing)
         return standing
 
+    def forget(self, team: str, user: str) -> None:
+        """Drop what is remembered of a person in this process."""
+        self._standings.pop((team, user), None)
+
     async def person(self, team: str, user: str) -> NewPerson:
         """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
         now = self._clock()

@@ -554,6 +554,10 @@ class FakeConnections:
         self.kept[name] = {**self.kept[name], **settings}
         return self.open[name]
 
+    def only_seen_by(self, team: str) -> tuple[str, ...]:
+        """Return the connections of the configuration that no other workspace sees."""
+        return tuple(name for name in self.open if name not in self.made) if team == self.team else ()
+
     async def remove(self, *, team: str, name: str) -> None:
         """Forget a connection made in Slack."""
         if name not in self.made:
