@@ -24,6 +24,7 @@ from bot.core.models import (
     Trigger,
 )
 from bot.providers.azure_devops import wire
+from bot.providers.azure_devops.details import build_details
 from bot.providers.azure_devops.options import LABEL
 from bot.providers.azure_devops.urls import GUID
 from bot.providers.base.convert import StateMap, state_from
@@ -191,6 +192,7 @@ def build(run: wire.BuildWire, connection: str, *, project: str, pipeline: str |
         updated_at=parse_time(run.last_changed_date)
         or latest(*map(parse_time, (run.queue_time, run.start_time, run.finish_time))),
         web_url=(run.links.web.href if run.links and run.links.web else None) or page,
+        details=build_details(run),
     )
 
 

@@ -168,6 +168,10 @@ class Provider(ABC, Generic[O]):
         """Return how many requests this connection has sent."""
         return self._api.requests
 
+    def narrows(self, build_filter: BuildFilter) -> frozenset[FilterField]:
+        """Return by which fields of a filter the vendor itself narrows its list; by the others it is narrowed here."""
+        return self.list_filters
+
     @property
     def web_homes(self) -> tuple[str, ...]:
         """Return the addresses below which this connection's pages lie; the first is where page links point."""

@@ -25,6 +25,7 @@ from bot.core.models import (
 from bot.providers.base.convert import StateMap, noreply_login, state_from, with_jobs
 from bot.providers.base.times import parse_time
 from bot.providers.bitbucket import urls, wire
+from bot.providers.bitbucket.details import build_details
 
 LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT})
 """By what Bitbucket narrows its list; also by some single states."""
@@ -183,6 +184,7 @@ def build(
         completed_at=completed_at,
         updated_at=completed_at,
         web_url=page(run, site),
+        details=build_details(run),
     )
 
 

@@ -23,6 +23,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -132,6 +133,10 @@ class Buildkite(Provider[BuildkiteOptions]):
         pages = self._api.pages(self._urls.builds(pipeline), query, ceiling=SEARCH_PAGES)
         async for build in matching(pages, self._build, convert.without_creator(build_filter)):
             yield build
+
+    @override
+    def narrows(self, build_filter: BuildFilter) -> frozenset[FilterField]:
+        return self.list_filters | ({FilterField.BY} if convert.names_creator(build_filter) else frozenset())
 
     @override
     async def account_builds(self, build_filter: BuildFilter) -> AsyncIterator[Build]:

@@ -27,6 +27,7 @@ from bot.providers.base.convert import StateMap, noreply_login, repository, stat
 from bot.providers.base.listing import parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.jenkins import wire
+from bot.providers.jenkins.details import build_details
 from bot.providers.jenkins.parameters import branch_default, definitions, kind, parameter, text_of
 from bot.providers.jenkins.urls import QUEUED, below, is_number, parent, pull_request, readable_name
 
@@ -347,6 +348,7 @@ def build(raw: wire.Run, context: ReadContext) -> Build:
         updated_at=completed or started,
         web_url=f"{context.page}{raw.number}/",
         issues=IssueCounts(test_failures=tests.fail_count, tests_total=tests.total_count) if tests else IssueCounts(),
+        details=build_details(raw, build_actions, build_causes),
     )
 
 

@@ -23,6 +23,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -42,7 +43,7 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.truto import convert, errors, proxy, start, urls, webhook
-from bot.providers.truto.client import LIST_FILTERS, LIST_OPTIONS, POLL_PAGE, READS, SHOW_OPTIONS, BuildQuery, Client
+from bot.providers.truto.client import LIST_OPTIONS, POLL_PAGE, READS, SHOW_OPTIONS, BuildQuery, Client, narrows
 from bot.providers.truto.options import LABEL, LABELS, Integration, TrutoOptions
 from bot.providers.truto.poll import Poll
 from bot.providers.truto.proxy import PASSED_ON, Call, Proxy, Started
@@ -97,6 +98,10 @@ class Truto(Provider[TrutoOptions]):
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:
         return frozenset(filter(self.can, super().accepts(build)))
+
+    @override
+    def narrows(self, build_filter: BuildFilter) -> frozenset[FilterField]:
+        return narrows(self.integration, build_filter)
 
     @override
     async def as_sent(self, pipeline: str, build: str | None, options: Mapping[str, str]) -> bytes | None:
@@ -390,7 +395,6 @@ def _variant(integration: Integration) -> type[Truto]:
             "capabilities": READS[integration] | PASSED_ON[integration] | {Capability.WEBHOOK},
             "start_options": start.START_OPTIONS[integration],
             "takes_message": integration in start.TAKES_MESSAGE,
-            "list_filters": LIST_FILTERS[integration],
             "lists_all_refs": frozenset() if integration is Integration.TRAVIS else Truto.lists_all_refs,
         },
     )
