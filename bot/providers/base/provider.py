@@ -233,6 +233,10 @@ class Provider(ABC, Generic[O]):
                 break
         raise NotFound(f"There is no build #{number} in this pipeline.", provider=self.label)
 
+    async def build_anywhere(self, uuid: str) -> Build:
+        """Return the build of a UUID, of whichever pipeline of the connection. Raises NotFound; here without a request."""
+        raise NotFound(f"{self.label} finds no build by such an id alone.", provider=self.label)
+
     async def build_by_label(self, pipeline: str, label: str) -> Build:
         """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds.
 

@@ -163,6 +163,11 @@ class Buildkite(Provider[BuildkiteOptions]):
         return await self.build(pipeline, str(number))
 
     @override
+    async def build_anywhere(self, uuid: str) -> Build:
+        """Costs up to three requests."""
+        return self._read(await self._client.build_of_uuid(None, uuid.lower()))
+
+    @override
     async def build_of_job(self, pipeline: str, job: str) -> Build:
         """Costs two requests."""
         raw = wire.JobWire.of((await self._api.get(self._urls.job(job))).raw)

@@ -169,6 +169,10 @@ class CircleCI(Provider[CircleCIOptions]):
         return await self._thorough(raw, await self._client.workflows(raw.id))
 
     @override
+    async def build_anywhere(self, uuid: str) -> Build:
+        return await self.build("", uuid)
+
+    @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:
         raw = await self._client.build_by_number(pipeline, number)
         return await self._thorough(raw, await self._client.workflows(raw.id))

@@ -204,6 +204,10 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         return await self._client.listed_build(build, pipeline)
 
     @override
+    async def build_anywhere(self, uuid: str) -> Build:
+        return await self.build("", uuid)
+
+    @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:
         """Return the build people call `#number`. Looks through at most 2,000 builds of the product.
 
