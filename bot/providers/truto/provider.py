@@ -133,6 +133,11 @@ class Truto(Provider[TrutoOptions]):
         return await self._client.build(pipeline, build)
 
     @override
+    async def build_by_number(self, pipeline: str, number: int) -> Build:
+        """Return the whole build of a number: a list's is partial. Costs a request more than the search."""
+        return await self.build(pipeline, (await super().build_by_number(pipeline, number)).id)
+
+    @override
     async def build_of_job(self, pipeline: str, job: str) -> Build:
         """Return the build that a job of GitHub or Travis CI names. Costs two requests."""
         build = None
