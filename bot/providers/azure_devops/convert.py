@@ -9,6 +9,7 @@ from bot.core.errors import UnexpectedResponse
 from bot.core.models import (
     Artifact,
     Build,
+    Commit,
     Conclusion,
     FilterField,
     Issue,
@@ -194,6 +195,13 @@ def build(run: wire.BuildWire, connection: str, *, project: str, pipeline: str |
         web_url=(run.links.web.href if run.links and run.links.web else None) or page,
         details=build_details(run),
     )
+
+
+def commit(raw: wire.ChangeWire) -> Commit:
+    """Return a commit that is new in a build."""
+    subject = (raw.message or "").strip().partition("\n")[0]
+    author = (raw.author.display_name or "") if raw.author else ""
+    return Commit(sha=raw.id or "", subject=subject, author=author, url=raw.display_uri)
 
 
 def is_of_pull_request(run: wire.BuildWire) -> bool:

@@ -177,6 +177,15 @@ class BuildWire(Camel):
     links: Links | None = msgspec.field(name="_links", default=None)
 
 
+class ChangeWire(Camel):
+    """A commit that is new in a build."""
+
+    id: str | None = None
+    message: str | None = None
+    author: Identity | None = None
+    display_uri: str | None = None
+
+
 class Run(Camel):
     """What the Pipelines API answers to a start; its id is the build's."""
 

@@ -9,6 +9,7 @@ from email.utils import parseaddr
 from bot.core.models import (
     Approval,
     Build,
+    Commit,
     Conclusion,
     FilterField,
     Issue,
@@ -241,6 +242,13 @@ def starter(creator: wire.Account | None) -> Starter | None:
             return Starter.BOT
         case _:
             return None
+
+
+def commit(raw: wire.Commit) -> Commit:
+    """Return a commit of a repository."""
+    wrote = author(raw.author)
+    subject = (raw.message or "").strip().partition("\n")[0]
+    return Commit(sha=raw.hash or "", subject=subject, author=(wrote.name or "") if wrote else "")
 
 
 def author(commit_author: wire.CommitAuthor | None) -> Person | None:

@@ -23,7 +23,6 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
-    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -72,6 +71,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     list_filters = convert.LIST_FILTERS
+    finds_builds_anywhere = takes_creators_uuid = True
     list_options: ClassVar[Mapping[str, str]] = convert.LIST_OPTIONS
     everywhere_option = convert.ALL_ORGANIZATIONS
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
@@ -135,10 +135,6 @@ class Buildkite(Provider[BuildkiteOptions]):
             yield build
 
     @override
-    def narrows(self, build_filter: BuildFilter) -> frozenset[FilterField]:
-        return self.list_filters | ({FilterField.BY} if convert.names_creator(build_filter) else frozenset())
-
-    @override
     async def account_builds(self, build_filter: BuildFilter) -> AsyncIterator[Build]:
         """Yield builds of the organization, or of all that the token's user is in. A request for each hundred."""
         route = urls.EVERY_BUILD if convert.is_everywhere(build_filter) else self._urls.all_builds()
@@ -155,17 +151,12 @@ class Buildkite(Provider[BuildkiteOptions]):
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build by its number, one request; by its UUID, which no route takes, up to six."""
         if is_uuid(build):
-            return self._read(await self._client.build_of_uuid(pipeline, build.lower()))
+            return self._read(await self._client.build_of_uuid(pipeline or None, build.lower()))
         return self._read(await self._client.build(pipeline, build))
 
     @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:
         return await self.build(pipeline, str(number))
-
-    @override
-    async def build_anywhere(self, uuid: str) -> Build:
-        """Costs up to three requests."""
-        return self._read(await self._client.build_of_uuid(None, uuid.lower()))
 
     @override
     async def build_of_job(self, pipeline: str, job: str) -> Build:
@@ -180,8 +171,6 @@ class Buildkite(Provider[BuildkiteOptions]):
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
         """Two requests a tick for the whole organization, three every fifth tick; see `Poll.changes`."""
         return await self._poll.changes(cursor, watched, self.build_or_none)
-
-    # what some can do
 
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:

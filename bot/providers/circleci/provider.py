@@ -74,6 +74,7 @@ class CircleCI(Provider[CircleCIOptions]):
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     list_filters = convert.LIST_FILTERS
+    finds_builds_anywhere = True
     takes_message = False
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 
@@ -167,10 +168,6 @@ class CircleCI(Provider[CircleCIOptions]):
         """Costs two requests, and one more for each workflow that is failing: a job of it may wait for a person."""
         raw = await self._client.build(pipeline, build)
         return await self._thorough(raw, await self._client.workflows(raw.id))
-
-    @override
-    async def build_anywhere(self, uuid: str) -> Build:
-        return await self.build("", uuid)
 
     @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:

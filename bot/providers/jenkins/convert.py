@@ -14,6 +14,7 @@ from bot.core.models import (
     Approval,
     Artifact,
     Build,
+    Commit,
     Conclusion,
     FilterField,
     IssueCounts,
@@ -382,11 +383,27 @@ def queued(raw: wire.QueueItem, context: ReadContext) -> Build:
     )
 
 
+def _changes(raw: wire.Run) -> list[wire.Change]:
+    sets = [*members(raw.change_sets, wire.ChangeSet.of), *([raw.change_set] if raw.change_set else ())]
+    return [change for each in sets for change in each.items or ()]
+
+
+def commits(raw: wire.Run) -> tuple[Commit, ...]:
+    """Return the commits that are new in a build, newest first, as far as its plugins tell them."""
+    return tuple(
+        Commit(
+            sha=change.commit_id,
+            subject=(change.msg or change.comment or "").strip().partition("\n")[0],
+            author=(change.author.full_name or "") if change.author else "",
+        )
+        for change in reversed(_changes(raw))
+        if change.commit_id
+    )
+
+
 def _change(raw: wire.Run, sha: str | None) -> wire.Change | None:
     """Return the change that the built commit is, where it is among the build's changes."""
-    sets = [*members(raw.change_sets, wire.ChangeSet.of), *([raw.change_set] if raw.change_set else ())]
-    changes = [change for each in sets for change in each.items or ()]
-    return next((change for change in changes if sha is not None and change.commit_id == sha), None)
+    return next((change for change in _changes(raw) if sha is not None and change.commit_id == sha), None)
 
 
 def _author(change: wire.Change | None) -> Person | None:

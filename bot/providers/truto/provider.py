@@ -23,7 +23,6 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
-    FilterField,
     Issue,
     IssueCounts,
     Job,
@@ -64,6 +63,7 @@ class Truto(Provider[TrutoOptions]):
     capabilities = frozenset({Capability.WEBHOOK}).union(*READS.values(), *PASSED_ON.values())
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.NEVER
     list_options: ClassVar[Mapping[str, str]] = LIST_OPTIONS
+    lists_parts = True
     show_options: ClassVar[Mapping[str, str]] = SHOW_OPTIONS
     lists_all_refs = frozenset({RefKind.BRANCH})
 
@@ -100,10 +100,6 @@ class Truto(Provider[TrutoOptions]):
         return frozenset(filter(self.can, super().accepts(build)))
 
     @override
-    def narrows(self, build_filter: BuildFilter) -> frozenset[FilterField]:
-        return narrows(self.integration, build_filter)
-
-    @override
     async def as_sent(self, pipeline: str, build: str | None, options: Mapping[str, str]) -> bytes | None:
         return await self._client.as_sent(pipeline, build, options)
 
@@ -131,11 +127,6 @@ class Truto(Provider[TrutoOptions]):
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build. Costs one request, at CircleCI one more. Raises NotFound for another pipeline's."""
         return await self._client.build(pipeline, build)
-
-    @override
-    async def build_by_number(self, pipeline: str, number: int) -> Build:
-        """Return the whole build of a number: a list's is partial. Costs a request more than the search."""
-        return await self.build(pipeline, (await super().build_by_number(pipeline, number)).id)
 
     @override
     async def build_of_job(self, pipeline: str, job: str) -> Build:
@@ -310,8 +301,6 @@ class Truto(Provider[TrutoOptions]):
         words, hint = why_not
         return Unsupported(words, provider=self.label, hint=hint)
 
-    # helpers
-
     def _require(self, capability: Capability) -> None:
         if not self.can(capability):
             raise self.unsupported(capability)
@@ -399,6 +388,7 @@ def _variant(integration: Integration) -> type[Truto]:
             "__doc__": f"One integrated account at Truto, connected to {LABELS[integration]}.",
             "capabilities": READS[integration] | PASSED_ON[integration] | {Capability.WEBHOOK},
             "start_options": start.START_OPTIONS[integration],
+            "narrows": lambda _self, build_filter: narrows(integration, build_filter),
             "takes_message": integration in start.TAKES_MESSAGE,
             "lists_all_refs": frozenset() if integration is Integration.TRAVIS else Truto.lists_all_refs,
         },

@@ -87,6 +87,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         }
     )
     with_ready_token = frozenset({Capability.COUNTS, Capability.WEBHOOK})
+    finds_builds_anywhere = True
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {
         Capability.CANCEL: ("Apple's API cannot cancel a build.", "Open it and stop it there"),
         Capability.RETRY_FAILED: (
@@ -202,10 +203,6 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         if self._ready is None:
             return await self._client.build(await self._client.run(build), pipeline)
         return await self._client.listed_build(build, pipeline)
-
-    @override
-    async def build_anywhere(self, uuid: str) -> Build:
-        return await self.build("", uuid)
 
     @override
     async def build_by_number(self, pipeline: str, number: int) -> Build:
