@@ -47,18 +47,22 @@ def _guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
     """Refuse every connection that leaves this machine."""
-    monkeypatch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
-    monkeypatch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
+        yield
 
 
-@pytest.fixture(autouse=True)
-def no_slack_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def no_slack_settings() -> Iterator[None]:
     """Hide the Slack settings of whoever runs the tests."""
-    for name in [name for name in os.environ if name.startswith("SLACK_")]:  # noqa: TID251 - to clear it
-        monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("SLACK_")]:  # noqa: TID251 - to clear it
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +78,25 @@ def no_waiting() -> Iterator[None]:
     """Repeat failed reads at once."""
     with stamina.set_testing(True, attempts=REPEATS, cap=True):
         yield
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are cores: a good part of the tests waits for other processes."""
+    return (os.cpu_count() or 1) + 1
+
+
+SLOW = (
+    "tests/torture/",
+    "tests/e2e/",
+    "tests/playground/test_page",
+    "tests/test_packaging.py",
+    "tests/bot/store/test_plans.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker ends with it alone."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

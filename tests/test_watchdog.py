@@ -13,7 +13,7 @@ from bot.providers.base.logs import cleaned_log
 from bot.providers.xcode_cloud.logs import BadBundle, bundle_tail
 from bot.security.redaction import redact
 from tests.bot.http.wire import reply
-from tests.watchdog import SECONDS, Held, watched
+from tests.watchdog import SECONDS, Held, not_the_bot, watched
 
 MEGABYTE = 1_000_000
 ATTACKS = ("eyJ-eyJ-", "https://", "\x1b]", "token=", "a@", "\x1bP", "-----BEGIN PRIVATE KEY-----")
@@ -39,6 +39,20 @@ async def test_what_holds_the_loop_is_noted_by_its_cpu_time() -> None:
     assert held.seconds >= 0.03
     assert "busy" in held.callback
     assert await noted(0.02, 0.0) == []
+
+
+async def test_what_a_stand_in_has_begun_is_left_out() -> None:
+    async def counted() -> None:
+        asyncio.get_running_loop().call_soon(sum, range(3_000_000))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    with watched(0.01) as held:
+        await counted()
+        assert len(held) == 1
+        with not_the_bot():
+            await counted()
+        assert len(held) == 1
 
 
 async def test_waiting_on_the_clock_is_no_cpu_time() -> None:

@@ -10,11 +10,14 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 SECONDS = 0.05
 """How long anything may hold the event loop."""
+_stand_in: ContextVar[bool] = ContextVar("stand_in", default=False)
+"""Set in whatever a stand-in's server has begun: its steps are a web server's, as the bot's are."""
 NOT_WATCHED = ("/tests/", "/pytest_asyncio/", "/playground/", "/asyncio/runners.py", "/bench/")
 
 
@@ -49,13 +52,14 @@ def watched(longest: float = SECONDS, *, everything: bool = False) -> Iterator[l
     run: Callable[[asyncio.Handle], None] = asyncio.Handle._run
 
     def measured(handle: asyncio.Handle) -> None:
+        context: Any = handle._context  # type: ignore[attr-defined] # in which the callback was made
         collected, began = collector.seconds, time.thread_time()
         callback: Any = handle._callback  # type: ignore[attr-defined] # None once it has run and was cancelled
         try:
             run(handle)
         finally:
             seconds = time.thread_time() - began - (collector.seconds - collected)
-            if seconds > longest and (everything or not is_tests_own(callback)):
+            if seconds > longest and (everything or not (context.get(_stand_in) or is_tests_own(callback))):
                 held.append(Held(described(callback), seconds))
 
     gc.callbacks.append(collector)
@@ -65,6 +69,16 @@ def watched(longest: float = SECONDS, *, everything: bool = False) -> Iterator[l
     finally:
         setattr(asyncio.Handle, "_run", run)  # noqa: B010 - as above
         gc.callbacks.remove(collector)
+
+
+@contextmanager
+def not_the_bot() -> Iterator[None]:
+    """Leave out all steps of the servers and tasks that are begun in the block, and of what they begin."""
+    before = _stand_in.set(True)
+    try:
+        yield
+    finally:
+        _stand_in.reset(before)
 
 
 def task_of(callback: Any) -> asyncio.Task[Any] | None:

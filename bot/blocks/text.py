@@ -20,7 +20,9 @@ from bot.core.models import Build, Conclusion, Status
 from bot.core.text import clean_message
 from bot.security.redaction import redact
 
-REMEMBERED_CHARACTERS = 300
+REMEMBERED_CHARACTERS = 3000
+URL_CHARACTERS = 3000
+"""Slack's limit for the address of a button."""
 
 GRAVE = "\N{MODIFIER LETTER GRAVE ACCENT}"
 STAR = "\N{ASTERISK OPERATOR}"
@@ -93,11 +95,14 @@ def cut(text: str, limit: int) -> str:
 
 def visible(text: str) -> str:
     """Return raw text without secrets, terminal control and the characters nobody sees, at most a message long; its lines stay."""
-    cleaned = _INVISIBLE.sub("", clean_message(text))
-    return _masked(cleaned) if len(cleaned) <= REMEMBERED_CHARACTERS else redact(cleaned)
+    return _remembered(text) if len(text) <= REMEMBERED_CHARACTERS else _cleaned(text)
 
 
-_masked = lru_cache(maxsize=4096)(redact)
+def _cleaned(text: str) -> str:
+    return redact(_INVISIBLE.sub("", clean_message(text)))
+
+
+_remembered = lru_cache(maxsize=1024)(_cleaned)
 """Names, branches and subjects are drawn again and again."""
 
 
@@ -159,10 +164,10 @@ def bold(text: str, limit: int = 200) -> Markup:
 
 def clean_url(url: str | None) -> str | None:
     """Return a web address fit for a button, None where it is no http(s) address or longer than Slack takes."""
-    if url is None or not url.lower().startswith(("http://", "https://")):
+    if url is None or len(url) > URL_CHARACTERS or not url.lower().startswith(("http://", "https://")):
         return None
-    cleaned = _UNSAFE_IN_URL.sub(lambda found: quote(found[0], safe="", errors="replace"), url)
-    return cleaned if len(cleaned) <= 3000 else None
+    cleaned = _UNSAFE_IN_URL.sub(lambda unsafe: quote(unsafe[0], safe="", errors="replace"), url)
+    return cleaned if len(cleaned) <= URL_CHARACTERS else None
 
 
 def link(url: str | None, label: str, limit: int = 200) -> Markup:

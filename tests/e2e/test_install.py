@@ -13,6 +13,7 @@ from bot.settings import Settings
 from commands.core import first_steps
 from commands.core.context import Context
 from playground import Playground
+from tests.watchdog import not_the_bot
 
 
 def _context(app: App, team: str) -> Context:
@@ -21,7 +22,8 @@ def _context(app: App, team: str) -> Context:
 
 async def test_install_use_and_remove(tmp_path: Path) -> None:
     playground = Playground(bot_url="", signing_secret="s", bot_token="xoxb-installed")
-    await playground.start()
+    with not_the_bot():
+        await playground.start()
     settings = Settings(
         slack_client_id="1.2",
         slack_client_secret="client-secret",

@@ -19,6 +19,7 @@ from commands.core.context import Context, Source
 from commands.core.executor import execute
 from playground import Playground
 from playground.ci import LocalCi, ci_app
+from tests.watchdog import not_the_bot
 
 SECRET = "workspaces-secret"
 HERE, THERE = "T0PLAYGRND", "T0OTHER"
@@ -28,7 +29,8 @@ HERE, THERE = "T0PLAYGRND", "T0OTHER"
 async def app(tmp_path: Path) -> AsyncIterator[App]:
     world = LocalCi(seed=5, speed=1.0)
     playground = Playground(bot_url="", signing_secret=SECRET, bot_token="xoxb-w", ci_app=ci_app(world))
-    await playground.start()
+    with not_the_bot():
+        await playground.start()
     connections = world.connections(playground.address)
     settings = Settings(
         slack_bot_token="xoxb-w",

@@ -594,7 +594,7 @@ async def test_a_card_that_moves_by_time_alone_is_drawn_each_minute(harness: Har
 async def test_an_edit_that_hangs_is_made_again(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await with_card(harness)
     await harness.store.cards.touch(made.id or 0, harness.clock())
-    monkeypatch.setattr("bot.notifications.outbox.WORK_SECONDS", 0.0)
+    monkeypatch.setattr("bot.notifications.outbox.EDIT_SECONDS", 0.0)
 
     async def hang(*_args: Any) -> None:
         await asyncio.Event().wait()
@@ -602,7 +602,7 @@ async def test_an_edit_that_hangs_is_made_again(harness: Harness, monkeypatch: p
     update = harness.slack.update
     monkeypatch.setattr(harness.slack, "update", hang)
     await harness.tick()
-    monkeypatch.setattr("bot.notifications.outbox.WORK_SECONDS", 60.0)
+    monkeypatch.setattr("bot.notifications.outbox.EDIT_SECONDS", 20.0)
     monkeypatch.setattr(harness.slack, "update", update)
     await harness.tick(seconds=15)
     assert await edits(harness) == 1

@@ -300,20 +300,26 @@ def parameter_names(request: httpx.Request) -> set[str]:
     return {name for name, _ in parse_qsl(request.url.query.decode(), keep_blank_values=True)}
 
 
+SOME_HOSTILE = ("../../v1/apps/9", "..", "a/../b", "%2e%2e%2fa", "a?x=1")
+"""Enough where the server has nothing: what differs there are only the routes tried after a refusal."""
+
+
 @EVERY_CASE
 async def test_hostile_id_reaches_its_own_route_or_none(case: Case) -> None:
+    harmless = {text: with_ids(case, text) for text in HARMLESS}
+    hostile = {text: with_ids(case, text) for text in HOSTILE}
     problems: list[str] = []
     with check("hostile ids", str(case)):
         for name in with_ids(case, ""):
-            for status in (404, 200):
+            for status, tried in ((404, SOME_HOSTILE), (200, HOSTILE)):
                 routes: set[tuple[str, ...]] = set()
                 names: set[str] = set()
-                for text in HARMLESS:
-                    sent, _ = await requests_of(case, with_ids(case, text)[name], status)
+                for text, calls in harmless.items():
+                    sent, _ = await requests_of(case, calls[name], status)
                     routes |= {route(request, text) for request in sent}
                     names |= set().union(*map(parameter_names, sent))
-                for text in HOSTILE:
-                    sent, odd = await requests_of(case, with_ids(case, text)[name], status)
+                for text in tried:
+                    sent, odd = await requests_of(case, hostile[text][name], status)
                     if odd is not None:
                         problems.append(f"{name}, {text[:30]!r}: {odd!r}")
                     problems += [

@@ -45,14 +45,19 @@ class Bites:
 
 
 def mouthfuls(operations: Iterable[Operation]) -> list[tuple[Operation, list[Bites]]]:
-    """Which answers of which operations to gnaw where: each member once for each kind of provider and place."""
-    found: list[tuple[Operation, list[Bites]]] = []
-    seen: set[tuple[str, str, str]] = set()
+    """Return which answers of which operations to gnaw where.
+
+    Each member is gnawed once for each kind of provider and place, in the operation that needs the fewest requests.
+    """
+    readable: list[tuple[Operation, list[Exchange]]] = []
     for operation in operations:
         try:
-            exchanges = read_exchanges(operation.file)
+            readable.append((operation, read_exchanges(operation.file)))
         except (OSError, AssertionError, msgspec.DecodeError, msgspec.ValidationError):
             continue  # its own test says what is wrong
+    chosen: list[tuple[Operation, list[Bites]]] = []
+    seen: set[tuple[str, str, str]] = set()
+    for operation, exchanges in sorted(readable, key=lambda entry: len(entry[1])):
         places: list[Bites] = []
         for n, exchange in enumerate(exchanges):
             place = exchange.request.path.partition("?")[0].rpartition("/")[2]
@@ -64,8 +69,8 @@ def mouthfuls(operations: Iterable[Operation]) -> list[tuple[Operation, list[Bit
             if fresh:
                 places.append(Bites(n, frozenset(fresh)))
         if places:
-            found.append((operation, places))
-    return found
+            chosen.append((operation, places))
+    return chosen
 
 
 OPERATIONS = [Operation(case, name, call) for case in CASES for name, call in case.calls.items()]

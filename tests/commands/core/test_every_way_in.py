@@ -113,48 +113,44 @@ def test_every_act_has_words_to_be_refused_by() -> None:
     assert {command.verb for command in ACTS} == TYPED.keys()
 
 
-@pytest.mark.parametrize("source", TEXT_SOURCES)
 @pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
-async def test_a_guest_is_refused_whatever_way_the_words_came(
-    setup: Setup, command: Command[Any, Any], source: Source
-) -> None:
-    token = await _undo_token(setup) if command.verb == "undo" else ""
-    words = f"undo {token}" if token else TYPED[command.verb]
-    handled = await setup.execute(words, source)
-    assert handled.outcome is Outcome.REFUSED, first(handled)
-    assert "You are a guest in this workspace" in first(handled)
-    assert setup.works.acts == []
-    assert [(row.verb, row.outcome, row.user, row.source) for row in await setup.audit()] == [
-        (command.verb, "refused", GUEST, source.value)
-    ]
-
-
-@pytest.mark.parametrize("channel", ["", "D1"], ids=["App Home", "a direct message"])
-@pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
-async def test_a_guest_is_refused_where_there_is_no_channel(
-    setup: Setup, command: Command[Any, Any], channel: str
-) -> None:
-    words = TYPED[command.verb]
-    if command.verb == "undo":
-        kept = {"kind": "unsubscribe", "fields": {"link": 1}}
-        words = f"undo {await keep_for_undo(kept, setup.context_of(channel=channel))}"
-    handled = await setup.execute(words.replace(" app", " works:app"), Source.BUTTON, channel=channel)
-    assert handled.outcome in {Outcome.REFUSED, Outcome.FAILED}, first(handled)
-    assert "You are a guest" in first(handled) or "not linked" in first(handled)
-    assert setup.works.acts == []
+async def test_a_guest_is_refused_whatever_way_the_words_came(setup: Setup, command: Command[Any, Any]) -> None:
+    for source in TEXT_SOURCES:
+        token = await _undo_token(setup) if command.verb == "undo" else ""
+        words = f"undo {token}" if token else TYPED[command.verb]
+        handled = await setup.execute(words, source)
+        assert handled.outcome is Outcome.REFUSED, (source, first(handled))
+        assert "You are a guest in this workspace" in first(handled), source
+        assert setup.works.acts == [], source
+    assert sorted((row.verb, row.outcome, row.user, row.source) for row in await setup.audit()) == sorted(
+        (command.verb, "refused", GUEST, source.value) for source in TEXT_SOURCES
+    )
 
 
 @pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
-@pytest.mark.parametrize("source", [Source.SLASH, Source.SCHEDULE])
+async def test_a_guest_is_refused_where_there_is_no_channel(setup: Setup, command: Command[Any, Any]) -> None:
+    for channel in ("", "D1"):  # App Home, and a direct message
+        words = TYPED[command.verb]
+        if command.verb == "undo":
+            kept = {"kind": "unsubscribe", "fields": {"link": 1}}
+            words = f"undo {await keep_for_undo(kept, setup.context_of(channel=channel))}"
+        handled = await setup.execute(words.replace(" app", " works:app"), Source.BUTTON, channel=channel)
+        assert handled.outcome in {Outcome.REFUSED, Outcome.FAILED}, (channel, first(handled))
+        assert "You are a guest" in first(handled) or "not linked" in first(handled), channel
+        assert setup.works.acts == [], channel
+
+
+@pytest.mark.parametrize("command", ACTS, ids=lambda command: command.verb)
 async def test_nobody_acts_whom_slack_does_not_report(
-    setup: Setup, sender: RecordingSender, command: Command[Any, Any], source: Source
+    setup: Setup, sender: RecordingSender, command: Command[Any, Any]
 ) -> None:
     sender.refusals["users.info"] = "internal_error"
-    token = await _undo_token(setup) if command.verb == "undo" else ""
-    handled = await setup.execute(f"undo {token}" if token else TYPED[command.verb], source)
-    assert handled.outcome is Outcome.REFUSED, first(handled)
-    assert "Try again in a minute." in first(handled)
-    assert setup.works.acts == []
+    for source in (Source.SLASH, Source.SCHEDULE):
+        token = await _undo_token(setup) if command.verb == "undo" else ""
+        handled = await setup.execute(f"undo {token}" if token else TYPED[command.verb], source)
+        assert handled.outcome is Outcome.REFUSED, (source, first(handled))
+        assert "Try again in a minute." in first(handled), source
+        assert setup.works.acts == [], source
 
 
 async def test_the_terminal_acts_with_all_rights(setup: Setup) -> None:

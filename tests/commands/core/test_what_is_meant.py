@@ -98,15 +98,38 @@ def outcome(works: FakeProvider, handled: Any) -> str:
     return str(handled.outcome)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize(("verb", "named"), MEANT)
+ACTING = [
+    (verb, named, place, meant)
+    for (verb, named), by_place in MEANT.items()
+    for place, meant in zip(PLACES, by_place, strict=True)
+    if meant not in {ASKED, MISSING, REFUSED}
+]
+
+
+def typed_as(verb: str, named: str) -> str:
+    """Return a command that asks for no confirmation."""
+    return f"{verb} {named}{' --yes' if verb in {'cancel', 'erase'} else ''}"
+
+
+@pytest.mark.parametrize(("verb", "named", "place", "meant"), ACTING)
 async def test_what_an_act_means(
-    arrange: Arrange, say: Say, works: FakeProvider, verb: str, named: str, place: str
+    arrange: Arrange, say: Say, works: FakeProvider, verb: str, named: str, place: str, meant: str
 ) -> None:
     fields = await arrange(place)
-    confirmed = " --yes" if verb in {"cancel", "erase"} else ""
-    handled = await say(f"{verb} {named}{confirmed}", **fields)
-    assert outcome(works, handled) == MEANT[verb, named][PLACES.index(place)], first(handled)
+    handled = await say(typed_as(verb, named), **fields)
+    assert outcome(works, handled) == meant, first(handled)
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_what_is_not_clear_is_asked_or_refused_and_acts_on_nothing(
+    arrange: Arrange, say: Say, works: FakeProvider, place: str
+) -> None:
+    fields = await arrange(place)
+    for (verb, named), by_place in MEANT.items():
+        meant = by_place[PLACES.index(place)]
+        if meant in {ASKED, MISSING, REFUSED}:
+            handled = await say(typed_as(verb, named), **fields)
+            assert outcome(works, handled) == meant, (verb, named, first(handled))
 
 
 def test_every_act_on_builds_is_in_the_table() -> None:
