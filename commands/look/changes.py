@@ -105,17 +105,11 @@ async def run(args: Args, pair: Pair, _context: Context) -> Answer:
         lines.append("The same commit")
     if not between.is_complete:
         page = compare_page(before, build)
-        who = match.provider.label
-        said = (
-            f"{escape(who)} compares no commits"
-            if not match.provider.can(Capability.COMMITS)
-            else "Not all can be told"
-        )
+        is_able = match.provider.can(Capability.COMMITS)
+        reason = "Not all can be told" if is_able else f"{escape(match.provider.label)} compares no commits"
         lines.append(
-            f"{said}: {link(page, 'see them all')}" if page else f"{said}: these are the ones that were built."
+            f"{reason}: {link(page, 'see them all')}" if page else f"{reason}: these are the ones that were built."
         )
-    if before.web_url and build.web_url:
-        lines.append(f"{link(before.web_url, number_of(before))} · {link(build.web_url, number_of(build))}")
     return Answer(message=Message(text=lines[0], blocks=sections(lines)), public=args.public)
 
 
