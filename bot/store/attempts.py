@@ -107,6 +107,17 @@ class Attempts(Repository):
         async with self._write() as db:
             await db.execute(later.values(counts_due_at=due_at, counts_tries=ATTEMPT.c.counts_tries - 1))
 
+    async def read_uploads_later(self, attempt_id: int, due_at: datetime) -> None:
+        """Claim an attempt once more, whose counts are read, for what it handed to an app store; counts the reads."""
+        later = ATTEMPT.update().where(ATTEMPT.c.id == attempt_id)
+        async with self._write() as db:
+            await db.execute(later.values(counts_due_at=due_at, upload_reads=ATTEMPT.c.upload_reads + 1))
+
+    async def end_uploads(self, attempt_id: int) -> None:
+        """Read no more of what an attempt handed to an app store."""
+        async with self._write() as db:
+            await db.execute(ATTEMPT.update().where(ATTEMPT.c.id == attempt_id).values(counts_due_at=None))
+
     async def give_up_counts(self, attempt_id: int) -> None:
         """Stop asking for an attempt's issue counts; its notifications wait no longer, and its cards say so."""
         async with self._write() as db:

@@ -171,6 +171,7 @@ class NewAttempt:
     counts: str = ""
     counts_due_at: datetime | None = None
     counts_tries: int = 0
+    upload_reads: int = 0
     failures: str = ""
     failures_total: int = 0
     seconds: float | None = None

@@ -72,6 +72,7 @@ class AttemptTable(TableBase, table=True):
     counts: str = ""
     counts_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     counts_tries: int = 0
+    upload_reads: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     failures: str = ""
     failures_total: int = 0
     seconds: float | None = None

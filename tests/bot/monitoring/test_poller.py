@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, St
 from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind, Outcome, TestCase
 from bot.core.workflows import Upload, UploadState
 from bot.http.quota import Quota
+from bot.monitoring.details import MOST_UPLOAD_READS
 from bot.monitoring.outages import OUTAGE_AFTER
 from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Poller, pause_seconds
 from bot.notifications.failures import unpack_failures
@@ -644,11 +646,27 @@ async def test_what_a_build_handed_to_a_store_is_read_while_its_notification_is_
     assert stored[0].details == {"TestFlight": "build 42 (2.1.0), processing"}
     (shown,) = await harness.store.cards.of_build(key())
     assert shown.edit_due_at == harness.clock()
-    await harness.tick(seconds=61)
+    await harness.tick(seconds=50)
+    assert harness.works.took("uploads") == ["b1"]
+    await harness.tick(seconds=15)  # a minute later it is still processed
+    assert harness.works.took("uploads") == ["b1", "b1"]
+    harness.works.known_uploads["b1"] = (replace(UPLOAD, state=UploadState.VALID),)
+    await harness.tick(seconds=121)
     again = await harness.store.builds.get(key())
     assert again is not None
-    assert again[0].details == stored[0].details
-    assert harness.works.took("uploads") == ["b1"]
+    assert again[0].details == {"TestFlight": "build 42 (2.1.0), ready"}
+    await harness.tick(seconds=3600)
+    assert harness.works.took("uploads") == ["b1"] * 3  # it is not asked again once it is ready
+
+
+async def test_an_upload_that_stays_in_processing_is_given_up_after_some_hours(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.UPLOADS)
+    harness.works.known_uploads["b1"] = (UPLOAD,)
+    harness.works.put(ended(issues=IssueCounts(errors=0)))
+    await harness.tick()
+    for _ in range(40):
+        await harness.tick(seconds=901)
+    assert len(harness.works.took("uploads")) == MOST_UPLOAD_READS + 1
 
 
 @pytest.mark.parametrize("conclusion", [Conclusion.CANCELLED, Conclusion.SKIPPED])
