@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from bot.blocks.buttons import build_buttons, command
-from bot.blocks.details import detail_lines
 from bot.blocks.lines import (
     NO_FACTS,
     NO_FACTS_OF_ANY,
@@ -20,6 +20,7 @@ from bot.blocks.lines import (
     first_line,
     jobs_line,
     lines_of,
+    named_details,
     note_lines,
     outcome_line,
     progress_line,
@@ -29,6 +30,8 @@ from bot.blocks.lines import (
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
 from bot.blocks.text import DOT, bold, code, escape, link, mark, markup, mention, plural, safe
 from bot.core.models import Approval, Build, BuildKey
+
+DETAILS_ON_A_CARD = 8
 
 __all__ = ["build_card", "build_line", "build_list", "commit_list", "short_card"]
 
@@ -69,7 +72,7 @@ def build_card(  # noqa: PLR0913 - all but the build are named, and each is one 
         outcome_line(build),
         commit_line(build, starter=facts.starter, says_starter=not headline),
         middle,
-        *(detail_lines(build) if with_details else ()),
+        named_details(dict(islice(build.details.items(), DETAILS_ON_A_CARD))) if with_details else "",
         *questions,
         *note_lines(facts),
         markup(note, 500) if note else "",

@@ -39,12 +39,6 @@ def all_details(
     )
 
 
-def detail_lines(build: Build) -> list[str]:
-    """Return what a build's system reports beside our fields, for its card: `coverage 81 % · runner mac-3`."""
-    shown = [f"{safe(name, 60)} {safe(text, 120)}" for name, text in list(build.details.items())[:8] if text]
-    return [DOT.join(shown)] if shown else []
-
-
 def _detail_rows(build: Build) -> list[str]:
     named = [(name, text) for name, text in build.details.items() if text]
     rows = [

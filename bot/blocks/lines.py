@@ -325,8 +325,12 @@ CARD_DETAILS = frozenset(
 def details_line(build: Build) -> str:
     """Return the larger part of what else a build's system reports: `TestFlight: build 42, processing`. Empty where nothing."""
     of_job = {"job": build.job} if build.job else {}
-    shown = of_job | {name: text for name, text in build.details.items() if name in CARD_DETAILS}
-    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in shown.items())
+    return named_details(of_job | {name: text for name, text in build.details.items() if name in CARD_DETAILS})
+
+
+def named_details(details: Mapping[str, str]) -> str:
+    """Return details that a system reports as one line: `coverage: 81 % · runner: mac-3`. Empty where none has a text."""
+    return DOT.join(f"{safe(name, 60)}: {safe(text, 200)}" for name, text in details.items() if text)
 
 
 def outcome_line(build: Build) -> str:

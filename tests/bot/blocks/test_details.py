@@ -170,5 +170,5 @@ def test_a_list_shows_the_wait_for_people_apart_from_the_time_it_ran() -> None:
 
 def test_the_card_of_show_names_what_else_the_system_reports() -> None:
     build = s.build(details={"coverage": "81 %", "runner": "<!here>"})
-    assert "coverage 81 %  ·  runner <!here>" in as_text(build_card(build, **CARD, with_details=True).payload())
+    assert "coverage: 81 %  ·  runner: <!here>" in as_text(build_card(build, **CARD, with_details=True).payload())
     assert "coverage" not in as_text(build_card(build, **CARD).payload())
