@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 
 from bot.blocks.buttons import build_buttons, command
 from bot.blocks.lines import (
@@ -17,10 +16,10 @@ from bot.blocks.lines import (
     commit_line,
     commit_words,
     counts_line,
+    details_line,
     first_line,
     jobs_line,
     lines_of,
-    named_details,
     note_lines,
     outcome_line,
     progress_line,
@@ -72,7 +71,7 @@ def build_card(  # noqa: PLR0913 - all but the build are named, and each is one 
         outcome_line(build),
         commit_line(build, starter=facts.starter, says_starter=not headline),
         middle,
-        named_details(dict(islice(build.details.items(), DETAILS_ON_A_CARD))) if with_details else "",
+        details_line(build, most=DETAILS_ON_A_CARD) if with_details else "",
         *questions,
         *note_lines(facts),
         markup(note, 500) if note else "",

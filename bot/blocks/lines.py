@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from types import MappingProxyType
 
 from bot.blocks.text import (
@@ -322,14 +323,14 @@ CARD_DETAILS = frozenset(
 """What else CI systems report of a build that is worth a line of every card; `show` has the rest."""
 
 
-def details_line(build: Build) -> str:
-    """Return the larger part of what else a build's system reports: `TestFlight: build 42, processing`. Empty where nothing."""
+def details_line(build: Build, *, most: int = 0) -> str:
+    """Return what else a build's system reports: `coverage: 81 % · runner: mac-3`. Empty where nothing.
+
+    The larger part alone, or with `most` the first so many of all.
+    """
     of_job = {"job": build.job} if build.job else {}
-    return named_details(of_job | {name: text for name, text in build.details.items() if name in CARD_DETAILS})
-
-
-def named_details(details: Mapping[str, str]) -> str:
-    """Return details that a system reports as one line: `coverage: 81 % · runner: mac-3`. Empty where none has a text."""
+    larger = {name: text for name, text in build.details.items() if name in CARD_DETAILS}
+    details = of_job | (dict(islice(build.details.items(), most)) if most else larger)
     return DOT.join(f"{safe(name, 60)}: {safe(text, 200)}" for name, text in details.items() if text)
 
 

@@ -90,7 +90,6 @@ async def run(args: Args, pair: Pair, _context: Context) -> Answer:
         f"{state_of(before)} → {state_of(build)}",
         f"{_commit(before)} → {_commit(build)}",
         *_deltas(before.issues, build.issues),
-        *(_commits(since, before) if listed is not None else ["The builds between them are not in one listing."]),
     ]
     between = await commits_between(match, before, build)
     if between.commits:
@@ -98,6 +97,8 @@ async def run(args: Args, pair: Pair, _context: Context) -> Answer:
         lines += [title if between.is_complete else f"{title} of the builds in between", *commit_lines(between.commits)]
     elif between.is_complete:
         lines.append("The same commit")
+    else:
+        lines += _commits(since, before) if listed is not None else ["The builds between them are not in one listing."]
     if not between.is_complete:
         page = compare_page(before, build)
         is_able = match.provider.can(Capability.COMMITS)

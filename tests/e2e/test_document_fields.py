@@ -104,7 +104,8 @@ DRIVES: Mapping[str, tuple[FieldDrive, ...]] = {
             ),
         ),
         FieldDrive(
-            says="show old7:quay/ferry#31", sees=("job rivets", "stage rig", "coverage 87.25 %", "runner dry-dock-2")
+            says="show old7:quay/ferry#31",
+            sees=("job: rivets", "stage: rig", "coverage: 87.25 %", "runner: dry-dock-2"),
         ),
         FieldDrive(
             says="show old7:quay/ferry#30 --all", sees=("Tag  v2.0",), hides=("Branch", "dry-dock-2", "rivets.zip")

@@ -401,7 +401,7 @@ async def test_kinds_of_refs_come_from_the_vendors_own_fields(case: Case) -> Non
                 continue
             async with opened(case, Server((*case.first, *answers))) as provider:
                 build = await provider.build(case.pipeline, case.build)
-            history = build.history_ref
+            history = build.history_ref and replace(build.history_ref, job=None)
             match kind:
                 case "branch":
                     assert build.branch

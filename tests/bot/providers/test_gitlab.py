@@ -1038,7 +1038,8 @@ async def test_v3_build_reports_coverage_runner_stage_and_the_commits_time() -> 
     async with opened(V3, old_server({"builds/7": raw})) as provider:
         build = await provider.build("31", "7")
     reported = {"stage": "test", "coverage": "91.25 %", "runner": "quay", "committed": "2015-12-24 15:51:14 UTC"}
-    assert build.details == {**({"job": build.name} if build.name else {}), **reported}
+    assert build.job == build.name
+    assert build.details == reported
 
 
 async def test_page_of_a_whole_v3_pipeline_is_no_build() -> None:

@@ -304,10 +304,10 @@ async def test_changes_list_the_commits_that_were_built_since(
     works.build_of(app, 4, conclusion=Conclusion.FAILED)
     works.build_of(app, 5)
     text = said(await say("changes app#4"))
-    assert "2 commits built since #1" in text
-    assert "Change number 2 · Mika (#2)" in text
+    assert "2 commits of the builds in between" in text
+    assert "Change number 2  ·  Mika" in text
     assert "Change number 3" not in text
     compared = said(await say("changes app#1 #5"))
     assert "App: #1 → #5" in compared
-    assert "3 commits built since #1" in compared
+    assert "3 commits of the builds in between" in compared
     assert "can't be compared with itself" in first(await say("changes app#1 #1"))

@@ -121,7 +121,6 @@ def is_sample_list(builds: list[Build]) -> None:
     assert builds[0].message == "Test the CI integration."
     assert builds[0].triggered_by == "root"
     assert builds[0].details == {
-        "job": "teaspoon",
         "stage": "test",
         "starter's name": "Administrator",
         "artifacts": "artifacts.zip (1,000 bytes)",
