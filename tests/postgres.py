@@ -19,7 +19,7 @@ from bot.core import clock
 from bot.store import Store
 
 OWNER = "buildbell"
-SPEED = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=60", "listen_addresses=")
+SPEED = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=100", "listen_addresses=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,7 +208,7 @@ class RequestSender:
         purpose = current_purpose()
         wait = self.budget.wait(self._clock().timestamp(), purpose)
         if wait > 0:
-            self.budget.held[purpose] += 1
+            self.budget.hold(self._clock().timestamp(), purpose)
             raise BudgetSpent(
                 f"{self.provider}'s request limit is nearly used up; I keep the rest for commands for {math.ceil(wait)} s.",
                 provider=self.provider,

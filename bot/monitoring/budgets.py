@@ -79,7 +79,7 @@ class SharedBudgets:
         saved = self._saved.get(subject, BudgetState())
         if state.calls or saved.calls:
             return True
-        return (state.a_minute, state.pause > 0) != (saved.a_minute, saved.pause > 0)
+        return (state.a_minute, state.pause > 0, state.short) != (saved.a_minute, saved.pause > 0, saved.short)
 
     def _say(self, budgets: Mapping[str, Budgeted], now: datetime) -> None:
         """Log the start and the end of each shortage, and what was held back in it."""
@@ -113,6 +113,9 @@ def _row(subject: str, owner: str, state: BudgetState, now: datetime) -> NewBudg
         quota=state.limit,
         remaining=state.remaining,
         resets_in=state.resets_in,
+        learned_ago=state.learned_ago,
+        short=state.short.value if state.short is not None else "",
+        short_ago=state.short_ago,
         at=now,
     )
 
@@ -125,5 +128,8 @@ def _state(row: BudgetRow, now: datetime) -> BudgetState:
         limit=row.quota,
         remaining=row.remaining,
         resets_in=row.resets_in,
+        learned_ago=row.learned_ago,
+        short=next((purpose for purpose in Purpose if purpose.value == row.short), None),
+        short_ago=row.short_ago,
         age=max((now - row.at) / timedelta(seconds=1), 0.0),
     )

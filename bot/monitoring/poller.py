@@ -9,11 +9,11 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
-from bot.core.errors import BotError, ProviderError, RateLimited
+from bot.core.errors import BotError, BudgetSpent, ProviderError, RateLimited
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.core.tasks import Tasks
 from bot.core.tracing import traced
@@ -45,6 +45,10 @@ SHARE_AT_FULL_PACE = 0.75
 """Above this share of the quota a connection with running builds is polled at its busy pace."""
 LONGEST_PAUSE_SECONDS = 900.0
 MOST_NEIGHBOURS = 5
+LEAST_SINGLY, MOST_SINGLY = 5, 40
+"""How many unfinished builds a poll may have to read one by one: fewer after one for which the budget was too small."""
+SHORT_PAUSE_SECONDS = 25.0
+"""After a poll for which the budget was too small: until about half a minute's requests are free again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +118,7 @@ class Poller:
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
         self._polling: set[int] = set()
+        self._singly: dict[int, int] = {}
         self._renewed_at = clock()
         self._jitter = random.Random()  # noqa: S311 - spreads polls, hides nothing
         self.last_tick: datetime | None = None
@@ -259,6 +264,8 @@ class Poller:
             now=now,
         )
         self._polled(provider.kind, "ok", (now - started) / timedelta(seconds=1))
+        if poll_target.id in self._singly:
+            self._singly[poll_target.id] = min(2 * self._singly[poll_target.id], MOST_SINGLY)
 
     async def _watched(self, poll_target: PollTargetRow, provider: AnyProvider) -> Watched:
         """Return what is watched of a poll target."""
@@ -267,6 +274,17 @@ class Poller:
             pipelines=frozenset(p for p in pipelines if provider.poll_target(p) == poll_target.part),
             unfinished=frozenset(key for key in unfinished if provider.poll_target(key.pipeline) == poll_target.part),
         )
+
+    def _some(self, poll_target: PollTargetRow, watched: Watched) -> Watched:
+        """Return what a poll asks for: where many builds are unfinished, other ones each time."""
+        most = self._singly.get(poll_target.id, MOST_SINGLY)
+        if len(watched.unfinished) <= most:
+            return watched
+        alone = {
+            key for key in watched.unfinished if key.pipeline not in watched.pipelines
+        }  # no list of a link has them
+        others = self._jitter.sample(sorted(watched.unfinished - alone), k=max(most - len(alone), LEAST_SINGLY))
+        return replace(watched, unfinished=frozenset(alone.union(others)))
 
     async def _gone(self, poll_target: PollTargetRow, now: datetime) -> None:
         """Leave a poll target alone whose connection this process does not know: it was taken out, or has just been made."""
@@ -317,14 +335,15 @@ class Poller:
             builds += await self._neighbours(provider, watched, builds)
         cursor: str | None = None
         if is_due and (watched.pipelines or watched.unfinished):
-            changes = await provider.changes(poll_target.cursor or None, watched)
+            some = self._some(poll_target, watched)
+            changes = await provider.changes(poll_target.cursor or None, some)
             builds += [
                 build
                 for build in changes.builds
                 if build.pipeline in watched.pipelines or build.key in watched.unfinished
             ]
             cursor = changes.cursor or ""
-            builds += await self._stragglers(provider, watched, builds)
+            builds += await self._stragglers(provider, some, builds)
         return Changes(builds=tuple(builds), cursor=cursor)
 
     async def _neighbours(self, provider: AnyProvider, watched: Watched, hinted: Sequence[Build]) -> list[Build]:
@@ -371,6 +390,9 @@ class Poller:
         seconds = min(max(self._pace.busy_seconds, failing / 4), 60.0) * self._jitter.uniform(0.9, 1.1)
         if isinstance(exc, RateLimited):
             seconds = max(seconds, min(exc.retry_after, LONGEST_PAUSE_SECONDS) * self._jitter.uniform(1.0, 1.1))
+        if isinstance(exc, BudgetSpent):
+            seconds = max(seconds, SHORT_PAUSE_SECONDS)
+            self._singly[poll_target.id] = max(self._singly.get(poll_target.id, MOST_SINGLY) // 2, LEAST_SINGLY)
         self._polled(provider.kind, type(exc).__name__ if exc else "timeout", 0.0)
         if not await self._give_back(poll_target, now, now + timedelta(seconds=seconds), error=reason):
             return

@@ -33,6 +33,9 @@ OURS = {"statement_cache_size", "prepared_statement_cache_size", "timeout", "com
 UNSPOKEN = {"channel_binding", "gssencmode", "target_session_attrs"}  # libpq's words that asyncpg has no ear for
 NUMBERS = {"statement_cache_size": int, "timeout": float, "command_timeout": float}
 
+POOLED, OVERFLOW = 5, 3
+"""How many connections to PostgreSQL a process keeps, and how many more it opens for a while. See docs/operations.md."""
+
 
 def read_url(url: str) -> URL:
     """Read a database's URL as people and hosts write it."""
@@ -88,7 +91,8 @@ def _valid_row(row: Any) -> Any:
 def _bare_engine(url: URL, pool: type[Pool] | None = None) -> AsyncEngine:
     if url.drivername == "postgresql+asyncpg":
         host, arguments = postgres_arguments(url.query)
-        engine = create_async_engine(url.set(query=host), connect_args=arguments, poolclass=pool, pool_recycle=1800)
+        sizes = {"pool_size": POOLED, "max_overflow": OVERFLOW} if pool is None else {"poolclass": pool}
+        engine = create_async_engine(url.set(query=host), connect_args=arguments, pool_recycle=1800, **sizes)
         event.listen(engine.sync_engine, "checkin", _note_use)
         event.listen(engine.sync_engine, "checkout", _ping_if_idle)
         return engine

@@ -299,6 +299,9 @@ class NewBudget:
     quota: int = 0
     remaining: int = 0
     resets_in: float = 0.0
+    learned_ago: float = 0.0
+    short: str = ""
+    short_ago: float = 0.0
     at: datetime
 
 

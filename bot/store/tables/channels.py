@@ -78,6 +78,9 @@ class BudgetTable(TableBase, table=True):
     quota: int = 0
     remaining: int = 0
     resets_in: float = 0.0
+    learned_ago: float = 0.0
+    short: str = ""
+    short_ago: float = 0.0
     at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 

@@ -1,5 +1,6 @@
 """Budgets of requests: who goes without first, what refusals teach, and what processes tell each other."""
 
+import math
 from datetime import timedelta
 
 import httpx
@@ -91,6 +92,65 @@ def test_processes_add_up_what_they_spend() -> None:
     other.learn(NOW, [one.state(NOW)])
     assert other.wait(NOW, Purpose.POLL) > 0
     assert other.wait(NOW + 60, Purpose.POLL) == 0
+
+
+def test_a_limit_is_eased_though_other_processes_knew_the_lower_one_a_moment_ago() -> None:
+    processes = [budget() for _ in range(5)]
+    processes[0].spend(NOW, 100)
+    processes[0].refuse(NOW)
+    learned = processes[0].a_minute
+    for second in range(3, 1200, 3):
+        states = [own.state(NOW + second) for own in processes]
+        for index, own in enumerate(processes):
+            own.learn(NOW + second, [*states[:index], *states[index + 1 :]])
+    assert {own.a_minute for own in processes} == {processes[0].a_minute}
+    assert processes[0].a_minute > 5 * learned
+
+
+def test_one_refusal_teaches_no_limit_below_what_went_well_and_the_second_does() -> None:
+    own = budget()
+    for second in range(60):
+        own.spend(NOW + second, 5)
+    own.wait(NOW + 90)
+    own.spend(NOW + 90)
+    own.refuse(NOW + 90)
+    assert own.a_minute >= 280
+    own.refuse(NOW + 91)
+    assert own.a_minute < 160
+
+
+def test_a_refusal_while_plenty_is_reported_as_left_teaches_only_its_wait() -> None:
+    own = budget()
+    own.report(NOW, limit=1000, remaining=900, resets_in=300)
+    own.spend(NOW, 100)
+    own.refuse(NOW, 7)
+    assert own.a_minute == math.inf
+    assert own.wait(NOW, Purpose.COMMAND) == 7
+
+
+def test_a_limit_that_is_met_again_and_again_is_tried_more_and_more_rarely() -> None:
+    own = budget()
+    met: list[float] = []
+    for second in range(3600):
+        now = NOW + second
+        while own.wait(now, Purpose.POLL) == 0:
+            own.spend(now)
+            if len(own._calls) > 200:
+                own.refuse(now)
+                met.append(now)
+    assert len(met) <= 16
+
+
+def test_counts_wait_while_polls_are_held_back_in_any_process_and_not_for_ever() -> None:
+    one, other = budget(), budget()
+    one.hold(NOW, Purpose.POLL)
+    for second in range(3, 58, 3):
+        states = one.state(NOW + second), other.state(NOW + second)
+        other.learn(NOW + second, [states[0]])
+        one.learn(NOW + second, [states[1]])
+    assert [own.wait(NOW + 57, Purpose.COUNTS) > 0 for own in (one, other)] == [True, True]
+    assert [own.wait(NOW + 57, Purpose.POLL) for own in (one, other)] == [0, 0]
+    assert [own.wait(NOW + 61, Purpose.COUNTS) for own in (one, other)] == [0, 0]
 
 
 def test_a_newer_report_of_another_process_counts_and_an_older_one_does_not() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, StoreError, Unavailable
+from bot.core.errors import AuthFailed, BudgetSpent, NotFound, ProviderError, RateLimited, StoreError, Unavailable
 from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind, Outcome, TestCase
 from bot.core.workflows import Upload, UploadState
 from bot.http.quota import Quota
@@ -788,3 +788,41 @@ async def test_the_first_failures_may_be_missing(harness: Harness) -> None:
     attempt = await harness.store.attempts.get(key(), 1)
     assert attempt is not None
     assert (attempt.failures, attempt.counts_due_at) == ("", None)
+
+
+async def test_a_poll_reads_some_of_many_unfinished_builds_and_others_the_next_time(harness: Harness) -> None:
+    await harness.follow()
+    unfinished = [running(number=number, id=f"b{number}") for number in range(100)]
+    for build in unfinished:
+        harness.works.put(build)
+    await harness.store.recording.record(unfinished, now=harness.clock())
+    harness.works.listed = False
+    seen: set[str] = set()
+    for _poll in range(30):
+        await harness.poll_when_due()
+        _cursor, watched = harness.works.looks[-1]
+        assert len(watched.unfinished) == 40
+        seen |= {build.id for build in watched.unfinished}
+    assert len(seen) == 100
+
+
+async def test_a_poll_for_which_the_budget_is_too_small_comes_later_and_smaller_until_one_succeeds(
+    harness: Harness,
+) -> None:
+    await harness.follow()
+    unfinished = [running(number=number, id=f"b{number}") for number in range(100)]
+    for build in unfinished:
+        harness.works.put(build)
+    await harness.store.recording.record(unfinished, now=harness.clock())
+    harness.works.listed = False
+    sizes: list[int] = []
+    for poll in range(12):
+        if poll < 6:
+            harness.works.troubles["changes"] = BudgetSpent("Too little is left.", provider="The Works", retry_after=1)
+        else:
+            harness.works.troubles.pop("changes", None)
+        await harness.poll_when_due()
+        sizes.append(len(harness.works.looks[-1][1].unfinished))
+        if poll < 6:
+            assert (await harness.poll_target()).due_at - harness.clock() >= timedelta(seconds=25)
+    assert sizes == [40, 20, 10, 5, 5, 5, 5, 10, 20, 40, 40, 40]
