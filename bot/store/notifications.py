@@ -249,12 +249,18 @@ class Notifications(Repository):
         async with self._read() as db:
             return await NOTIFICATION.all(db, query.order_by(NOTIFICATION.c.id))
 
-    async def gather(self, members: Sequence[int], reason: str, summary: NewNotification) -> None:
-        """Make unsent notifications silent, each with the reason, and have one summary posted instead."""
+    async def gather(
+        self, leased: NotificationRow, members: Sequence[int], reason: str, summary: NewNotification
+    ) -> None:
+        """Make a leased notification and unsent ones silent, each with the reason, and have one summary posted instead.
+
+        Where somebody else has leased the first one since, nothing is done: gathering is theirs.
+        """
         unsent = and_(NOTIFICATION.c.id.in_(members), NOTIFICATION.c.state.in_(UNSENT))
         async with self._write() as db:
-            await self._set_notification(db, unsent, state=SILENT, reason=reason, lease_until=None)
-            await self._put(db, ADD_NOTIFICATION, [summary])
+            if await self._set_notification(db, _leased(leased), state=SILENT, reason=reason, lease_until=None):
+                await self._set_notification(db, unsent, state=SILENT, reason=reason, lease_until=None)
+                await self._put(db, ADD_NOTIFICATION, [summary])
 
     async def release_leases(self, now: datetime) -> None:
         """End the leases of notifications and cards: whoever had them is gone for certain."""
