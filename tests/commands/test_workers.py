@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
 from bot.connections import Connections
-from bot.core.models import Pipeline
+from bot.core.acting import begin_act
+from bot.core.models import Build, Conclusion, Pipeline, Status
 from bot.security.vault import Vault
 from bot.slack.deliveries import Ack
 from bot.slack.inbox import LEASE, Inbox
@@ -30,6 +32,22 @@ pytestmark = pytest.mark.postgres
 
 EACH = 7
 DAILY = {"cron": "0 7 * * *", "tz": "UTC", "next_at": NOW}
+
+
+class ActingProvider(FakeProvider):
+    """A CI system whose client says when it is about to act, as the real one does."""
+
+    @override
+    async def start(self, *args: Any, **options: Any) -> Build:
+        await begin_act()
+        return await super().start(*args, **options)
+
+
+@pytest.fixture
+def works() -> FakeProvider:
+    made = ActingProvider()
+    made.add("app")
+    return made
 
 
 async def nothing(_body: Mapping[str, Any], _headers: Mapping[str, str]) -> Ack:
@@ -127,7 +145,7 @@ def schedule(number: int) -> NewSchedule:
 
 def digest(number: int) -> NewDigest:
     return NewDigest(
-        team=TEAM, channel=f"C{number}", period="daily", made_by=USER, made_at=NOW, **cast("dict[str, Any]", DAILY)
+        team=TEAM, channel=f"CD{number}", period="daily", made_by=USER, made_at=NOW, **cast("dict[str, Any]", DAILY)
     )
 
 
@@ -154,7 +172,7 @@ async def digests_of(store: Store) -> list[str]:
     return [
         row.channel
         for number in range(EACH)
-        for row in await store.notifications.in_channel(TEAM, f"C{number}", NOW - timedelta(hours=1))
+        for row in await store.notifications.in_channel(TEAM, f"CD{number}", NOW - timedelta(hours=1))
     ]
 
 
@@ -162,7 +180,10 @@ async def test_schedules_digests_and_chains_that_are_due_run_once_each(
     workers: list[Worker], works: FakeProvider, app: Pipeline
 ) -> None:
     store = workers[0].store
-    await store.recording.record([works.passed(app, 1)], now=NOW)
+    await store.recording.record(
+        [replace(works.running(app, 1), status=Status.COMPLETED, conclusion=Conclusion.PASSED, completed_at=NOW)],
+        now=NOW,
+    )
     for number in range(EACH):
         await store.schedules.add(schedule(number))
         await store.digests.set(digest(number))
@@ -170,7 +191,7 @@ async def test_schedules_digests_and_chains_that_are_due_run_once_each(
     for _turn in range(2):
         await asyncio.gather(*(worker.tick() for worker in workers))
     assert started(works) == 2 * EACH
-    assert sorted(await digests_of(store)) == [f"C{number}" for number in range(EACH)]
+    assert sorted(await digests_of(store)) == [f"CD{number}" for number in range(EACH)]
     assert await store.inbox.count_open() == 0
     assert await store.chains.of_channel(TEAM, CHANNEL) == []
 
@@ -201,6 +222,6 @@ async def test_a_digest_whose_worker_died_is_made_by_another_once(workers: list[
     row, delivery = claimed
     set_clock.go(seconds=LEASE.total_seconds())
     await asyncio.gather(other.tick(), third.tick())
-    assert await digests_of(other.store) == ["C1"]
+    assert await digests_of(other.store) == ["CD1"]
     await delivery.run(dead.scheduled._digest(row, set_clock()))
-    assert await digests_of(other.store) == ["C1"]
+    assert await digests_of(other.store) == ["CD1"]
