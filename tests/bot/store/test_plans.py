@@ -326,3 +326,13 @@ async def test_builds_are_listed_without_sorting_all_of_a_pipeline(large_store: 
     plans = [step for each in statements if each.text.startswith("SELECT") for step in await steps(large_store, each)]
     assert len([step for step in plans if "ix_build_" in step]) >= 3
     assert "USE TEMP B-TREE FOR ORDER BY" not in plans  # PostgreSQL sorts what it takes for a few rows
+
+
+async def test_posts_of_a_week_are_counted_by_their_channel_and_not_among_all_that_was_sent(large_store: Store) -> None:
+    row = await large_store.links.save(link(channel="C-plans", pipeline=PIPELINE, path=PIPELINE, name=PIPELINE))
+    with watched_statements(large_store) as statements:
+        assert await large_store.notifications.sent_by_link(TEAM, [row], SINCE) == {}
+    (counting,) = [each for each in statements if "GROUP BY" in each.text]
+    plan = " ".join(await steps(large_store, counting))
+    assert "ix_notification_channel_order" in plan or "uq_notification_once" in plan  # both begin with the channel
+    assert "ix_notification_due" not in plan
