@@ -29,7 +29,9 @@ FROM python:3.11-slim
 LABEL org.opencontainers.image.title="Buildbell" \
       org.opencontainers.image.description="One Slack bot for builds, whatever CI system runs them" \
       org.opencontainers.image.licenses="Apache-2.0"
+# HOME: a host that runs images as a user of its own choice may know no home for it.
 ENV PATH=/opt/buildbell/bin:$PATH \
+    HOME=/var/lib/buildbell \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     LOG_FORMAT=json

@@ -55,10 +55,12 @@ from bot.web.feeds import Feeds
 from bot.web.health import CachedCheck
 from bot.web.server import STOP_SECONDS, Server, make_server, raise_file_limit
 from bot.web.webhooks import PollRequest, WebhookQueue
+from commands.bisections import BisectionSteps
 from commands.chained import ChainedCommands
 from commands.core import first_steps
 from commands.core.catalogue import Catalogue
 from commands.core.context import Access, Role, Services
+from commands.ended_holds import EndedHolds
 from commands.followed_logs import FollowedLogs
 from commands.mcp.calls import Calls
 from commands.registry import REGISTRY
@@ -77,6 +79,7 @@ PRUNE_SECONDS = 3600.0
 RELEASE_SECONDS = 60.0
 FOLLOWED_SECONDS = 5
 SCHEDULED_SECONDS = 10.0
+BISECTION_SECONDS = 2.0
 ESCALATE_SECONDS = 15.0
 SIGNALS_SECONDS = 15.0
 AGAIN_SECONDS = 3.0
@@ -333,6 +336,8 @@ class App:
                     SCHEDULED_SECONDS,
                     ScheduledCommands(self.services, self.slack_app.deliver, self.inbox).tick,
                 ),
+                "ended holds": (SCHEDULED_SECONDS, EndedHolds(self.services).tick),
+                "bisections": (BISECTION_SECONDS, BisectionSteps(self.services).tick),
                 "followed logs": (FOLLOWED_SECONDS, FollowedLogs(self.services).tick),
                 "chained": (
                     SCHEDULED_SECONDS,
@@ -435,7 +440,7 @@ class App:
         row = await self.store.installs.get(team)
         if row is not None and row.installed_by:
             with contextlib.suppress(SlackError):
-                await first_steps.begin(team, row.installed_by, self.services)
+                await first_steps.begin(team, [row.installed_by], self.services)
 
     def _held_back(self, subject: str, purpose: Purpose, requests: int) -> None:
         """Count requests that were held back; Slack's budgets are named by their method, others by their kind."""
@@ -551,7 +556,7 @@ class App:
             self.budgets.run(),
             self._measure(),
         ]
-        if self.settings.slack_bot_token.get_secret_value() and not self.installs.single_team:
+        if self.settings.slack_bot_token.get_secret_value():
             loops.append(self._introduce())
         if self._socket is not None and web:
             self._opens_socket = True
@@ -573,7 +578,8 @@ class App:
             yield
 
     async def _introduce(self) -> None:
-        """Read the bot's own identity from Slack, again until it answers."""
+        """Read the bot's own identity from Slack, again until it answers; then greet who set the bot up."""
+        is_late = not self.installs.single_team
         while not self.installs.single_team:
             await asyncio.sleep(AGAIN_SECONDS)
             try:
@@ -582,7 +588,25 @@ class App:
                 continue
             except BotError as exc:
                 log.warning("Slack does not accept the bot", extra={"why": str(exc)})
-        log.info("Slack can be reached again")
+        if is_late:
+            log.info("Slack can be reached again")
+        await self._greet(self.installs.single_team)
+
+    async def _greet(self, team: str) -> None:
+        """Give the checklist to the first admin of the settings, else to the workspace's primary owner, once.
+
+        Tries again at the next start what Slack refuses now: nothing waits for it.
+        """
+        try:
+            await first_steps.catch_up(team, self.services)
+            if not await first_steps.is_due(team, self.services):
+                return
+            owner = await self.people.primary_owner(team)
+            await first_steps.begin(
+                team, dict.fromkeys((*self.settings.admins[:1], *filter(None, (owner,)))), self.services
+            )
+        except BotError as exc:
+            log.info("the checklist was not posted", extra={"team": team, "why": str(exc)})
 
     async def close(self) -> None:
         """Close the HTTP clients and stop background listings of pipelines."""

@@ -249,12 +249,20 @@ class Connections:
         return provider
 
     async def remove(self, *, team: str, name: str) -> None:
-        """Forget a connection made in Slack, with its pipelines and links."""
+        """Leave nothing of a connection made in Slack: its secrets, links, builds, cards and notifications go."""
         made = self._made.get(name)
         if made is None or made[0] != team:
             raise UsageError(f"`{name}` was not connected in Slack, so I can't disconnect it here.")
-        await self._store.connections.delete(name)
-        del self._made[name]
+        await self._store.forgetting.connection(name)
+        self._made.pop(name, None)
+
+    def only_seen_by(self, team: str) -> tuple[str, ...]:
+        """Return the connections of the configuration that no other workspace sees."""
+        return tuple(
+            name
+            for name, provider in self._configured.items()
+            if (provider.options.workspaces or (self._bindings.get(name),)) == (team,)
+        )
 
     def _sees(self, team: str, name: str, provider: AnyProvider) -> bool:
         if name in self._made and name not in self._configured:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import secrets
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,6 +50,7 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
             f"The page can't be served on port {port}: {exc.strerror or 'it is taken'}.",
             hint="Try `buildbell demo --port 0`.",
         ) from exc
+    bot_port = _free_port()
     with tempfile.TemporaryDirectory(prefix="buildbell-demo-") as folder:
         file = database or Path(folder) / "demo.db"
         settings = Settings(
@@ -56,12 +59,14 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
             slack_api_url=playground.slack_api_url,
             database_url=f"sqlite:///{file}",
             host="127.0.0.1",
-            port=0,
+            port=bot_port,
             keys=new_key(),
             watch_busy_seconds=BUSY_SECONDS,
             watch_idle_seconds=IDLE_SECONDS,
             unfurl_domains=unfurl_domains,
             internal_addresses=True,
+            public_url=f"http://127.0.0.1:{bot_port}",
+            mcp_enabled=importlib.util.find_spec("mcp") is not None,
             connections={
                 name: options
                 for name, options in local_ci.connections(playground.address).items()
@@ -70,7 +75,11 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
         )
         labels = sorted(system.label for system in local_ci.systems.values())
         serving = asyncio.ensure_future(
-            serve(settings, ready=lambda bot: _ready(playground, bot, labels, say), now=clock.utc)
+            serve(
+                settings,
+                ready=lambda bot: _ready(playground, bot, labels, say, has_mcp=settings.mcp_enabled),
+                now=clock.utc,
+            )
         )
         try:
             await serving
@@ -82,10 +91,22 @@ async def play(*, port: int, speed: float, database: Path | None, say: Callable[
             await local_ci.aclose()
 
 
-def _ready(playground: Playground, bot_port: int, systems: Sequence[str], say: Callable[[str], None]) -> None:
+def _free_port() -> int:
+    """Return a port for the bot: its public address, which messages name, has to be known before it listens."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def _ready(
+    playground: Playground, bot_port: int, systems: Sequence[str], say: Callable[[str], None], *, has_mcp: bool
+) -> None:
     playground.bot_url = f"http://127.0.0.1:{bot_port}"
     say("")
     say(f"  Buildbell's playground: {playground.address}")
     say(f"  CI systems: {', '.join(systems)}")
+    if has_mcp:
+        say(f"  For programs (MCP): {playground.bot_url}/mcp, with a token of App Home > Tokens for programs")
     say("  Type /build help in the page, or /build list pipelines. Ctrl-C ends it.")
     say("")

@@ -8,7 +8,8 @@ from bot.core.errors import BotError
 from bot.security.vault import Vault
 from bot.settings import Settings
 from bot.store import Store
-from commands.core.checkup import Finding, Level, checkup
+from commands.core import checkup
+from commands.core.checkup import Finding, Level
 
 IN_MEMORY = "sqlite://"
 
@@ -25,7 +26,7 @@ async def examine(settings: Settings) -> list[Finding]:
         if database.level is Level.PROBLEM:
             return findings
         if is_ready:
-            return findings + await _keys(app) + await _reachable(app)
+            return [*findings, await checkup.database(app.services), *await _keys(app), *await _reachable(app)]
     # `serve` will make or change the tables, which is not the doctor's to do: what needs none is looked at all the same.
     async with opened(settings.model_copy(update={"database_url": IN_MEMORY}), migrate=True) as app:
         return findings + await _reachable(app)
@@ -50,8 +51,8 @@ async def _database(app: App) -> tuple[Finding, bool]:
         return Finding(what=what, level=Level.PROBLEM, message=str(exc), fix=fix), False
     if revision == head:
         waiting = await app.store.inbox.count_open()
-        message = f"{app.store.dialect}, schema {head}, {waiting} deliveries open"
-        return Finding(what=what, level=Level.FINE, message=message), True
+        message = f"{app.store.dialect}, {head}, {waiting} deliveries open"
+        return Finding(what="schema", level=Level.FINE, message=message), True
     at = f"at {revision}" if revision else "empty"
     if app.store.dialect == "sqlite":
         return Finding(what=what, level=Level.FINE, message=f"{at}; `buildbell serve` brings it to {head}"), False
@@ -76,9 +77,7 @@ async def _keys(app: App) -> list[Finding]:
         return [Finding(what="keys", level=Level.PROBLEM, message=message, fix=fix)]
     if app.vault.can_seal:
         return [Finding(what="keys", level=Level.FINE, message=f"`{app.vault.current}` seals")]
-    message = "none: CI systems can be connected in the configuration file, but not in Slack"
-    fix = "`buildbell doctor --new-key` makes one for BUILDBELL_KEYS"
-    return [Finding(what="keys", level=Level.WARNING, message=message, fix=fix)]
+    return checkup.keys(app.services)
 
 
 def _opens(vault: Vault, sealed: str, about: str) -> bool:
@@ -104,7 +103,7 @@ async def _reachable(app: App) -> list[Finding]:
             findings.append(Finding(what=name, level=Level.PROBLEM, message="can't be opened"))
         else:
             providers.append(provider)
-    findings += await checkup(app.services, teams, providers)
+    findings += await checkup.checkup(app.services, teams, providers)
     for name in app.connections.nobodys():
         message = "belongs to no workspace, because several had the bot when it was first seen"
         findings.append(Finding(what=name, level=Level.PROBLEM, message=message, fix="name its `workspaces`"))

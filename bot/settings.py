@@ -188,11 +188,9 @@ class Settings(BaseModel):
         named = environ.get("BUILDBELL_CONFIG", "")
         path = base / (named or FILE)
         values: dict[str, Any] = {}
-        if path.exists():
+        if named or path.exists():
             values, wrong = _from_file(path)
             problems += wrong
-        elif named:
-            problems.append(f"BUILDBELL_CONFIG names {path}, which does not exist")
         problems += _from_environment(environ, values)
         problems += _read_files(values, path.parent)
         made: Settings | None = None
@@ -263,6 +261,10 @@ def _from_environment(environ: Mapping[str, str], values: dict[str, Any]) -> lis
 def _from_file(path: Path) -> tuple[dict[str, Any], list[str]]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, [f"BUILDBELL_CONFIG names {path}, which does not exist"]
+    except PermissionError:
+        return {}, [f"{path} can't be read: this user may not read it, or may not enter its folder"]
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         return {}, [f"{path.name} can't be read: {exc}"]
     values: dict[str, Any] = {"connections": {}}

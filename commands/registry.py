@@ -1,6 +1,6 @@
 """Every command, in the order of the help text, and every form."""
 
-from commands.act import approve, cancel, chains, erase, hold, rebuild, reject, release, retry, run
+from commands.act import approve, bisect, cancel, chains, erase, hold, rebuild, reject, release, retry, run
 from commands.act.cancel_form import CancelForm
 from commands.act.decide_form import DecideForm
 from commands.act.run_form import RunForm
@@ -91,6 +91,7 @@ REGISTRY = Registry(
         approve.COMMAND,
         reject.COMMAND,
         erase.COMMAND,
+        bisect.COMMAND,
         chains.COMMAND,
         hold.COMMAND,
         release.COMMAND,

@@ -1,6 +1,6 @@
 """What is shipped to run the bot with: the image, compose, systemd, Kubernetes, proxies, alerts and the dashboard.
 
-Where a checker (hadolint, systemd-analyze, nginx, caddy, promtool) is on the machine it is asked, too; what is read here holds without.
+Where a checker (hadolint, systemd-analyze, kubernetes-validate, nginx, caddy, promtool) is on the machine it is asked, too; what is read here holds without.
 """
 
 import json
@@ -216,6 +216,17 @@ def test_a_pod_has_all_it_needs(tmp_path: Path) -> None:
     assert settings.database_url == "postgresql://b@db/b"
 
 
+def test_what_compose_mounts_is_readable_for_the_containers_user_and_nobody_else() -> None:
+    """Containers keep the modes of what is mounted: a folder of its owner alone shuts the bot out."""
+    [steps] = [
+        block
+        for block in re.findall(r"```\n(.*?)```", read("docs/deploy.md"), re.DOTALL)
+        if "secrets/database_url" in block
+    ]
+    assert steps.startswith("chmod 700 .\nmkdir secrets config\n")
+    assert "chmod 755 config && chmod 644 secrets/* config/*" in steps
+
+
 def test_secrets_and_configuration_of_a_deployment_are_never_committed() -> None:
     ignored = read(".gitignore").splitlines()
     assert {"/secrets/", "/config/", ".env", "buildbell.toml"} <= set(ignored)
@@ -294,6 +305,10 @@ def test_pods_are_confined_probed_and_keep_secrets_in_files() -> None:
     [container] = pod["containers"]
     probes = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
     assert probes == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
+
+
+def test_the_schemas_of_kubernetes_take_the_example() -> None:
+    checked(program("kubernetes-validate"), "--strict", "--quiet", "deploy/kubernetes.yaml")
 
 
 def test_the_service_the_budget_and_the_spread_choose_the_pods() -> None:

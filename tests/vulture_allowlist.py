@@ -64,5 +64,6 @@ _home
 _reaction
 _archived
 _left
+_removed
 _renamed
 _revoked

@@ -15,6 +15,7 @@ _NEEDS = {
     "cancel": "cancel",
     "rebuild": "rebuild",
     "retry": "retry_failed",
+    "jobs": "jobs",
     "logs": "log",
     "tests": "tests",
     "issues": "issues",
@@ -24,8 +25,8 @@ _NEEDS = {
     "erase": "erase",
     "run": "start",
 }
-_OPEN = frozenset({"cancel", "logs", "issues", "run"})
-_ENDED = frozenset({"rebuild", "retry", "logs", "tests", "issues", "artifacts", "erase", "run"})
+_OPEN = frozenset({"cancel", "jobs", "logs", "issues", "run"})
+_ENDED = frozenset({"rebuild", "retry", "jobs", "logs", "tests", "issues", "artifacts", "erase", "run"})
 _DECISIONS = frozenset({"approve", "reject"})
 _NOT_RETRIED = frozenset({Conclusion.PASSED, Conclusion.SKIPPED, Conclusion.RETRIED})
 
@@ -47,16 +48,18 @@ class ButtonOrder:
         )
 
 
-_RUNNING = ButtonOrder(buttons=("cancel", "watch"), menu=("logs", "mute", "issues", "settings"))
-_DECIDING = ButtonOrder(buttons=(), menu=("cancel", "watch", "logs", "mute", "settings"))
+_RUNNING = ButtonOrder(buttons=("cancel", "watch"), menu=("logs", "jobs", "mute", "issues", "settings"))
+_DECIDING = ButtonOrder(buttons=(), menu=("cancel", "watch", "logs", "jobs", "mute", "settings"))
 _RED = ButtonOrder(
-    buttons=("logs", "retry", "claim", "unclaim"),
+    buttons=("logs", "retry", "claim", "unclaim", "jobs"),
     menu=("rebuild", "tests", "issues", "why", "mute", "artifacts", "settings", "erase"),
 )
 _GREEN = ButtonOrder(
-    buttons=("artifacts", "rebuild"), menu=("tests", "issues", "changes", "stats", "logs", "settings", "erase")
+    buttons=("artifacts", "rebuild", "jobs"), menu=("tests", "issues", "changes", "stats", "logs", "settings", "erase")
 )
-_OTHER = ButtonOrder(buttons=("rebuild", "retry", "logs"), menu=("artifacts", "tests", "issues", "settings", "erase"))
+_OTHER = ButtonOrder(
+    buttons=("rebuild", "retry", "logs", "jobs"), menu=("artifacts", "tests", "issues", "settings", "erase")
+)
 
 
 def available_actions(

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from bot.blocks.buttons import build_buttons, command
-from bot.blocks.details import detail_lines
 from bot.blocks.lines import (
     NO_FACTS,
     NO_FACTS_OF_ANY,
@@ -20,6 +20,7 @@ from bot.blocks.lines import (
     first_line,
     jobs_line,
     lines_of,
+    named_details,
     note_lines,
     outcome_line,
     progress_line,
@@ -29,6 +30,8 @@ from bot.blocks.lines import (
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
 from bot.blocks.text import DOT, bold, code, escape, link, mark, markup, mention, plural, safe
 from bot.core.models import Approval, Build, BuildKey
+
+DETAILS_ON_A_CARD = 8
 
 __all__ = ["build_card", "build_line", "build_list", "commit_list", "short_card"]
 
@@ -69,7 +72,7 @@ def build_card(  # noqa: PLR0913 - all but the build are named, and each is one 
         outcome_line(build),
         commit_line(build, starter=facts.starter, says_starter=not headline),
         middle,
-        *(detail_lines(build) if with_details else ()),
+        named_details(dict(islice(build.details.items(), DETAILS_ON_A_CARD))) if with_details else "",
         *questions,
         *note_lines(facts),
         markup(note, 500) if note else "",
@@ -147,10 +150,7 @@ def build_list(
     of one pipeline are of several kinds (a repository's workflows behind Truto, the jobs that are builds of an old
     GitLab), each line names its own.
     """
-    workflows: dict[tuple[str, str], set[str | None]] = {}
-    for build in builds:
-        workflows.setdefault((build.connection, build.pipeline), set()).add(build.workflow or build.name)
-    several = {pipeline for pipeline, names in workflows.items() if len(names) > 1}
+    several = _of_several_kinds(builds)
     lines = [
         build_line(
             build,
@@ -170,6 +170,16 @@ def build_list(
     return Message(text=". ".join([safe(title), *(spoken_lines or ["No builds"])]), blocks=tuple(blocks))
 
 
+def _of_several_kinds(builds: Sequence[Build]) -> set[tuple[str, str]]:
+    """Return the (connection, pipeline) of which builds of several workflows, or several jobs that are builds, are listed."""
+    workflows: dict[tuple[str, str], set[str | None]] = {}
+    for build in builds:
+        name = build.job or build.workflow or build.name
+        workflows.setdefault((build.connection, build.pipeline), set()).add(name)
+    of_jobs = {(build.connection, build.pipeline) for build in builds if build.job}
+    return of_jobs | {pipeline for pipeline, names in workflows.items() if len(names) > 1}
+
+
 def commit_list(
     builds: Sequence[Build],
     *,
@@ -184,12 +194,20 @@ def commit_list(
     systems: dict[str, list[Build]] = {}
     for build in builds:
         systems.setdefault(build.connection, []).append(build)
+    several = _of_several_kinds(builds)
     rows: list[str] = []
     for connection, mine in systems.items():
         shown = worst(mine)
         rows.append(f"{shown.shape} {bold(connection_labels.get(connection, connection), 60)}")
         rows += [
-            f"      {build_line(build, label=_label(build, labels), now=now, facts=facts.get(build.key, NO_FACTS))}"
+            "      "
+            + build_line(
+                build,
+                label=_label(build, labels),
+                now=now,
+                facts=facts.get(build.key, NO_FACTS),
+                says_workflow=(build.connection, build.pipeline) in several,
+            )
             for build in mine
         ]
     known = next((build for build in builds if build.subject), None)

@@ -17,6 +17,7 @@ _LABELS = {
     "cancel": "Cancel",
     "watch": "Watch",
     "unwatch": "Unwatch",
+    "jobs": "Jobs",
     "logs": "Logs",
     "mute": "Mute 2 h",
     "why": "Why?",

@@ -39,12 +39,6 @@ def all_details(
     )
 
 
-def detail_lines(build: Build) -> list[str]:
-    """Return what a build's system reports beside our fields, for its card: `coverage 81 % · runner mac-3`."""
-    shown = [f"{safe(name, 60)} {safe(text, 120)}" for name, text in list(build.details.items())[:8] if text]
-    return [DOT.join(shown)] if shown else []
-
-
 def _detail_rows(build: Build) -> list[str]:
     named = [(name, text) for name, text in build.details.items() if text]
     rows = [
@@ -138,6 +132,7 @@ FIELDS: Mapping[str, Callable[[Build], str]] = {
     "Label": _text("label"),
     "Attempt": _text("attempt"),
     "Name": _text("name"),
+    "Job": _text("job"),
     "Workflow": _text("workflow"),
     "Repository": _text("repo"),
     "Branch": _code("branch"),
@@ -158,6 +153,7 @@ FIELDS: Mapping[str, Callable[[Build], str]] = {
     "Issues": lambda build: _counts(build.issues),
     "Jobs": lambda build: _jobs(build.jobs),
     "Rebuilt from": _code("rebuilt_from"),
+    "First built": _time("first_built_at"),
     "Page": lambda build: link(build.web_url, "open") if build.web_url else "",
 }
 """What each line is called, and what stands on it; empty where it is unknown."""

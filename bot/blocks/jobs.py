@@ -25,11 +25,12 @@ def jobs_message(
     now: datetime,
     total: int | None = None,
     has_logs: bool = True,
+    with_details: bool = False,
     footer: str = "",
     more: tuple[str, str] | None = None,
     attempts_command: str | None = None,
 ) -> Message:
-    """Return jobs one a row, in the order given, each with a button for its log where `has_logs`.
+    """Return jobs one a row, in the order given, each with a button for its log where `has_logs`, `with_details` in full.
 
     `jobs` are those of one page and `total` counts all. `more` is the (label, command) of the next page,
     `attempts_command` the one that lists the attempts which retries replaced, too.
@@ -39,7 +40,7 @@ def jobs_message(
     summary = _summary(jobs) if count == len(jobs) else f"{count:,} in all"
     rows = [
         section(
-            job_line(job, now=now),
+            "\n".join(filter(None, (job_line(job, now=now), _details(job, now) if with_details else ""))),
             accessory=button("Log", f"{command('logs', build)} --job {shlex.quote(job.id)}")
             if has_logs and _may_have_log(job)
             else None,
@@ -82,6 +83,15 @@ def job_line(job: Job, *, now: datetime) -> str:
         _again(job) if job.retried else "",
     )
     return DOT.join(part for part in parts if part)
+
+
+def _details(job: Job, now: datetime) -> str:
+    """Return all that the CI system reports of a job beside its line, cut to what a block holds."""
+    times = {"created": job.created_at, "ready": job.runnable_at, "started": job.started_at, "ended": job.completed_at}
+    named = [f"{name} {when(at)}" for name, at in times.items() if at is not None and at <= now]
+    named += [f"state {safe(job.raw_state, 60)}"] if job.raw_state else []
+    named += [f"{safe(name, 60)} {safe(text, 160)}" for name, text in list(job.details.items())[:14] if text]
+    return DOT.join([*named, f"id {safe(job.id, 80)}"])
 
 
 def _again(job: Job) -> str:

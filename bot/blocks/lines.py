@@ -316,31 +316,21 @@ def approval_lines(approval: Approval) -> list[str]:
     return lines
 
 
-MINOR_DETAILS = frozenset(
-    {
-        "artifacts",
-        "build id",
-        "committed",
-        "creator's address",
-        "failing since",
-        "id at the CI system",
-        "name",
-        "pull request's repository",
-        "scheduled",
-        "source",
-        "started by",
-        "started by a",
-        "triggered by a step of",
-        "workflow",
-    }
+CARD_DETAILS = frozenset(
+    {"TestFlight", "coverage", "erased", "node", "runner", "stage", "started by a", "target commit", "trigger"}
 )
-"""What else CI systems report of a build that only `show` shows: too small for a card, or a person's address."""
+"""What else CI systems report of a build that is worth a line of every card; `show` has the rest."""
 
 
 def details_line(build: Build) -> str:
-    """Return what else the CI system reports of a build: `TestFlight: build 42 (2.1.0), processing`. Empty where nothing."""
-    shown = {name: text for name, text in build.details.items() if name not in MINOR_DETAILS}
-    return DOT.join(f"{safe(name, 40)}: {safe(text, 200)}" for name, text in shown.items())
+    """Return the larger part of what else a build's system reports: `TestFlight: build 42, processing`. Empty where nothing."""
+    of_job = {"job": build.job} if build.job else {}
+    return named_details(of_job | {name: text for name, text in build.details.items() if name in CARD_DETAILS})
+
+
+def named_details(details: Mapping[str, str]) -> str:
+    """Return details that a system reports as one line: `coverage: 81 % · runner: mac-3`. Empty where none has a text."""
+    return DOT.join(f"{safe(name, 60)}: {safe(text, 200)}" for name, text in details.items() if text)
 
 
 def outcome_line(build: Build) -> str:

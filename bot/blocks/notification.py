@@ -126,7 +126,8 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     outcome = outcome_line(build)
     if standing:
         sentence = Markup(f"{sentence}{DOT}{markup(standing)}")
-    addressee = f"{DOT}{mentioned(mention)}" if mention else ""
+    called = mentioned(mention) if mention else ""
+    addressee = f"{DOT}{called}" if called and called not in sentence else ""
     behind = f"{DOT}reported late" if late else ""
     body = lines_of(
         f"*{sentence}*{addressee}{behind}",
@@ -170,7 +171,8 @@ def sentence_of(transition: Transition, build: Build, *, cancelled_by: str = "")
     sentence = _sentence(transition, build, cancelled_by)
     if not transition.is_outdated or transition.change is Change.NONE:
         return sentence
-    newest = f"a newer build, #{transition.newer}," if transition.newer is not None else "a newer build"
+    what = "the build of a newer commit" if transition.is_newer_by_commit else "a newer build"
+    newest = f"{what}, #{transition.newer}," if transition.newer is not None else what
     word = mark_of(Status.COMPLETED, transition.newer_conclusion).word.lower()
     return Markup(f"{sentence} · {newest} {word}")
 
@@ -313,6 +315,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     going: Sequence[str] = (),
     approvers: str = "",
     policy: str = "",
+    held: Sequence[str] = (),
     deadline: datetime | None = None,
     reminder: datetime | None = None,
     decision: str | None = None,
@@ -323,7 +326,7 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
     """Return the card of a build that waits for a person.
 
     `requester` and `mention` are Slack ids. `going` are the lines (`Markup`) of what would go out, `approvers` says who
-    may approve in Slack (`Markup`), `policy` what else it needs. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
+    may approve in Slack (`Markup`), `policy` what else it needs, `held` (`Markup`) who keeps others from deciding. With a `decision` ("Approved by …", plain text or `Markup`) the card is one
     line without buttons.
     """
     state_mark = mark_of(Status.IN_PROGRESS, waiting=True)
@@ -337,14 +340,15 @@ def approval_notification(  # noqa: PLR0913 - all but the build and its approval
         questions.append(f"… {len(approvals) - 5} more")
     body = lines_of(
         f"{mentioned(mention)}, your decision is needed" if mention else "",
-        f"Requested by {mentioned(requester)}" if requester else "",
+        _requested(build, requester),
         commit_line(build, starter=requester or "", says_starter=False),
         *(markup(line) for line in going),
         progress_line(build, usual_seconds=None, now=now, facts=facts),
         *questions,
         f"May approve in Slack: {markup(approvers)}" if approvers else "",
         f"Needs: {safe(policy, 200)}" if policy else "",
-        f"Decide before {when(deadline)}" if deadline else "",
+        *held,
+        f"Expires {when(deadline)} at the latest" if deadline else "",
         f"Reminder in the thread {when(reminder)}" if reminder and reminder > now else "",
         *note_lines(facts),
     )
@@ -374,6 +378,7 @@ def reminder_notification(
     label: str,
     now: datetime,
     waiting_since: datetime | None = None,
+    deadline: datetime | None = None,
     approvers: str = "",
     mention: str | None = None,
 ) -> Message:
@@ -382,9 +387,18 @@ def reminder_notification(
     since = f" for {duration(elapsed(waiting_since, now))}" if waiting_since else ""
     what = f"{safe(label, 120)} {safe(build.label or f'#{build.number}' if build.number else '', 40)}".strip()
     line = f"⏸ {bold(what, 160)} has waited{since}{f' for {names}' if names else ''}"
-    asked = f"{mentioned(mention)}, your decision is needed" if mention else ""
+    call = f"{mentioned(mention)}, your decision is needed" if mention else ""
     may = f"May approve in Slack: {markup(approvers)}" if approvers else ""
-    return Message(text=f"{what} still waits for approval", blocks=(section(lines_of(line, asked, may)),))
+    ends = f"Expires {when(deadline)} at the latest" if deadline else ""
+    return Message(text=f"{what} still waits for approval", blocks=(section(lines_of(line, ends, call, may)),))
+
+
+def _requested(build: Build, requester: str | None) -> str:
+    """Return who wants a build to go on: the person who started it in Slack, else as the CI system names them."""
+    if requester:
+        return f"Requested by {mentioned(requester)}"
+    person = build.triggered_by or (build.author.name or build.author.login if build.author else None)
+    return f"Requested by {safe(person, 60)}" if person else ""
 
 
 def decided_notification(build: Build, lines: Sequence[str], *, label: str) -> Message:

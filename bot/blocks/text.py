@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import assert_never
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from bot.core.models import Build, Conclusion, Status
 from bot.core.text import clean_message
@@ -163,11 +163,24 @@ def bold(text: str, limit: int = 200) -> Markup:
 
 
 def clean_url(url: str | None) -> str | None:
-    """Return a web address fit for a button, None where it is no http(s) address or longer than Slack takes."""
+    """Return a web address fit for a button, without a user part.
+
+    None where it is no http(s) address, longer than Slack takes, or carries a secret: a branch may be called like a token.
+    """
     if url is None or len(url) > URL_CHARACTERS or not url.lower().startswith(("http://", "https://")):
         return None
-    cleaned = _UNSAFE_IN_URL.sub(lambda unsafe: quote(unsafe[0], safe="", errors="replace"), url)
-    return cleaned if len(cleaned) <= URL_CHARACTERS else None
+    bare = _USER_PART.sub(r"\1", url)
+    cleaned = _UNSAFE_IN_URL.sub(lambda unsafe: quote(unsafe[0], safe="", errors="replace"), bare)
+    spelled = unquote(cleaned)
+    return cleaned if len(cleaned) <= URL_CHARACTERS and not _has_secret(spelled) else None
+
+
+@lru_cache(maxsize=1024)
+def _has_secret(address: str) -> bool:
+    return redact(address) != address
+
+
+_USER_PART = re.compile(r"\A(https?://)[^/?#]*@", re.IGNORECASE)
 
 
 def link(url: str | None, label: str, limit: int = 200) -> Markup:

@@ -79,11 +79,15 @@ class RefKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ref:
-    """A place in a repository. `name` is a branch, a tag, a SHA or a pull request's number."""
+    """A place in a repository. `name` is a branch, a tag, a SHA or a pull request's number.
+
+    `job` narrows the history of a place to the builds of one job, where a build is no more than that.
+    """
 
     kind: RefKind
     name: str
     title: str | None = None
+    job: str | None = None
 
     @override
     def __str__(self) -> str:
@@ -199,7 +203,9 @@ class Build:
     does. `raw_state` is the vendor's own word, `reason` what it says beyond our conclusion (`errored`, `cancelled by a
     newer build`). `waiting` says that an approval is open. `jobs` counts jobs by the words of `Status` and `Conclusion`.
     `details` is what else the vendor reports, by a plain name: coverage, runner, stage. `rebuilt_from` is the id of the
-    build of the same pipeline that this one was made from, where the system tells.
+    build of the same pipeline that this one was made from, where the system tells or the bot made it, `first_built_at`
+    when that one was created, if it is of the same commit. `job` names the job of the pipeline that the build is, where it
+    is no more than one.
     """
 
     connection: str
@@ -236,12 +242,14 @@ class Build:
     jobs: Mapping[str, int] | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     rebuilt_from: str | None = None
+    first_built_at: datetime | None = None
+    job: str | None = None
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
         if self.details:
             object.__setattr__(self, "details", {name: clean_name(text) for name, text in self.details.items()})
-        _clean(self, clean_name, "name", "workflow", "triggered_by", "raw_state")
+        _clean(self, clean_name, "name", "job", "workflow", "triggered_by", "raw_state")
         _clean(self, valid, "branch", "tag", "target_branch", "repo", "web_url")
         _clean(self, clean_message, "message")
 
@@ -280,15 +288,15 @@ class Build:
         and where a fork's pull request names no number, to nothing. Systems that do not tell where a commit comes from
         still tell that a pull request triggered the build: a fork can build here in no other way, so an unknown origin
         is a push to our own repository only where no pull request is named as the cause. A build without any ref has no
-        history.
+        history. Where a build is a single job, it is compared with builds of that job alone.
         """
         if self.pull_request:
-            return Ref(kind=RefKind.PULL_REQUEST, name=self.pull_request)
+            return Ref(kind=RefKind.PULL_REQUEST, name=self.pull_request, job=self.job)
         if self.from_fork or self.trigger is Trigger.MERGE_REQUEST:
             return None
         if self.tag:
-            return Ref(kind=RefKind.TAG, name=self.tag)
-        return Ref(kind=RefKind.BRANCH, name=self.branch) if self.branch else None
+            return Ref(kind=RefKind.TAG, name=self.tag, job=self.job)
+        return Ref(kind=RefKind.BRANCH, name=self.branch, job=self.job) if self.branch else None
 
     @property
     def seconds(self) -> float | None:
@@ -756,7 +764,8 @@ class Transition:
     attempts in a row with this one while it is red; on BROKEN it counts the green ones before, on FIXED the red ones.
     `red_since` is the number of the first red build of the streak, `red_seconds` the time since its end.
     `usual_seconds` is the median duration of earlier passed attempts. `is_rerun` says that the result before this one
-    is of the same commit. `is_outdated` says that a newer build of the ref has ended: `newer` is the newest one's number.
+    is of the same commit. `is_outdated` says that a newer build of the ref has ended: `newer` is the newest one's number,
+    and `is_newer_by_commit` says that it is newer by its commit alone: this one was made after it, from an older commit.
     `target` is the branch whose counts are the baseline of a pull request without earlier builds. `is_surely_first`
     says that the CI system knows no earlier build of the ref either.
     """
@@ -773,6 +782,7 @@ class Transition:
     is_outdated: bool = False
     newer: int | None = None
     newer_conclusion: Conclusion | None = None
+    is_newer_by_commit: bool = False
     target: str | None = None
     target_conclusion: Conclusion | None = None
     is_surely_first: bool = False

@@ -6,7 +6,7 @@ every fault to one of `bot.core.errors` (`errors`); `paging` follows pages. No `
 
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 from urllib.parse import urlencode
 
@@ -77,6 +77,11 @@ class ApiClient:
     def not_before(self) -> datetime | None:
         """Return until when the vendor wants no requests."""
         return self._sender.not_before
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """Return how far this machine's clock is ahead of the vendor's; None where no answer was dated."""
+        return self._sender.clock_ahead
 
     @property
     def requests(self) -> int:

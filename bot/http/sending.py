@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cache
 from types import ModuleType
 
 import httpx
 
 from bot.core.clock import Clock
+from bot.core.clock import now as real_now
 from bot.core.errors import AuthFailed, BudgetSpent, ProviderError, RateLimited, Unavailable, UnexpectedResponse
 from bot.http.budget import Budget, BudgetState, Purpose, current_purpose
 from bot.http.errors import MapError, error_of, plain
@@ -72,6 +74,7 @@ class RequestSender:
         self.quota: Quota | None = None
         self.not_before: datetime | None = None
         self.requests = 0
+        self._dated: tuple[str, datetime] | None = None
         self.budget = Budget(least_calls=LEARN_FROM_CALLS)
         self.origin = origin_of(httpx.URL(base_url))
         self._client = client
@@ -115,7 +118,7 @@ class RequestSender:
         self.refuse_while_limited(waited)
         async with self.stream(method, url, headers, body) as response:
             reply = await self._read_whole(response, cap)
-        self._note_quota(reply)
+        self._note_headers(reply)
         log.log(
             logging.DEBUG if method in SAFE_METHODS else logging.INFO,
             "a request to a CI system",
@@ -134,14 +137,27 @@ class RequestSender:
             )
         return reply
 
-    def _note_quota(self, reply: Reply) -> None:
+    def _note_headers(self, reply: Reply) -> None:
         now = self._clock()
+        if (date := reply.headers.get("date")) and "age" not in reply.headers:  # a cache's answer is dated by its past
+            self._dated = date, real_now()
         quota = self._read_quota(reply.headers, now)
         if quota is None:
             return
         self.quota = quota
         left = (quota.resets_at - now) / timedelta(seconds=1) if quota.resets_at else None
         self.budget.report(now.timestamp(), limit=quota.limit, remaining=quota.remaining, resets_in=left)
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """Return how far this machine's clock is ahead of the vendor's, as its last answer was dated; None where none was."""
+        if self._dated is None:
+            return None
+        date, at = self._dated
+        try:
+            return at - parsedate_to_datetime(date)
+        except (TypeError, ValueError):  # no date, or one without a time zone
+            return None
 
     @property
     def held(self) -> Counter[Purpose]:

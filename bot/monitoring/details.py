@@ -21,7 +21,7 @@ from bot.core.models import (
     RefKind,
 )
 from bot.core.signatures import signature
-from bot.core.workflows import upload_details
+from bot.core.workflows import UploadState, upload_details
 from bot.http.budget import Purpose
 from bot.monitoring.recorder import Recorder
 from bot.notifications.failures import failing_tests, in_order, known_before, pack_failures
@@ -45,6 +45,8 @@ EARLIER_BUILDS = 20
 RECENT = timedelta(minutes=10)
 SHARE_LEFT = 0.2
 LATER = timedelta(seconds=20)
+MOST_UPLOAD_READS = 30
+LONGEST_UPLOAD_WAIT = timedelta(minutes=15)
 WANTED_FOR = timedelta(minutes=15)
 """How long after its end a build's details are waited for where requests are short."""
 
@@ -73,6 +75,9 @@ class Details:
             await self._store.attempts.give_up_counts(attempt)
             return
         build = entry[0]
+        if attempt.upload_reads:
+            await self._read_uploads(provider, build, attempt)
+            return
         wait = self._wait(provider)
         if wait > 0:
             await self._postpone(attempt, wait)
@@ -104,25 +109,33 @@ class Details:
         if not is_ours:
             log.warning("another process has taken over the details of a build", extra={"attempt": attempt.id})
             return
+        await self._recorder.recount(key, attempt.attempt_no)
         await self._read_uploads(provider, build, attempt)
 
     async def _read_uploads(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:
         """Read what a build handed to an app store, after its notification was released; a failure is only logged.
 
-        Costs what the provider's `uploads` costs.
+        While the store still processes it, it is read again after one minute, two, four, up to a quarter of an hour, for
+        some hours at most; each change is written onto the build's cards. Costs what the provider's `uploads` costs.
         """
         if not provider.can(Capability.UPLOADS) or build.conclusion in NO_RESULT:
             return
+        reads, is_open = attempt.upload_reads, attempt.upload_reads > 0
         try:
             async with asyncio.timeout(DETAILS_SECONDS):
                 uploads = await provider.uploads(build.pipeline, build.id)
         except (ProviderError, TimeoutError) as exc:
             log.info("uploads of a build could not be read", extra={"connection": build.connection, "why": str(exc)})
-            return
-        if uploads:
-            await self._store.attempts.set_details(
-                build.key, attempt.attempt_no, upload_details(uploads), self._clock()
-            )
+        else:
+            is_open = any(upload.state is UploadState.PROCESSING and not upload.is_expired for upload in uploads)
+            details = upload_details(uploads)
+            if uploads and any(build.details.get(name) != text for name, text in details.items()):
+                await self._store.attempts.set_details(build.key, attempt.attempt_no, details, self._clock())
+        if is_open and reads < MOST_UPLOAD_READS:
+            due_at = self._clock() + min(timedelta(minutes=2**reads), LONGEST_UPLOAD_WAIT)
+            await self._store.attempts.read_uploads_later(attempt.id, due_at)
+        elif reads:
+            await self._store.attempts.end_uploads(attempt.id)
 
     def _wait(self, provider: AnyProvider) -> float:
         """Return the seconds until details may be read: nothing of the last fifth of a quota is spent on them."""

@@ -10,6 +10,7 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store, Transaction
 from bot.store.rows import RedBranchRow
+from bot.store.states import BuildPurpose
 
 
 class Recorder:
@@ -37,27 +38,40 @@ class Recorder:
                 asks_history=True,
                 asks_always=provider.can(Capability.UPLOADS),
             )
+            # A search for a commit shows its own builds: nobody else is notified of them.
+            news = [item for item in recorded if item.row.purpose is BuildPurpose.NORMAL]
             rows = decisions.decide(
-                recorded,
+                news,
                 now=now,
                 can_count=can_count,
                 can_list=can_list,
                 sees=lambda team: self._sees(team, provider.connection),
             )
             open_rows: list[RedBranchRow] = []
-            for of in red_threads.refs_of(recorded):
+            for of in red_threads.refs_of(news):
                 open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
-            planned = red_threads.plan(recorded, commit_cards.grouped(recorded, rows), open_rows, now)
+            planned = red_threads.plan(news, commit_cards.grouped(news, rows), open_rows, now)
             await tx.notifications.add(planned.rows)
             await tx.red_branches.save(planned.red, now)
-            for card in commit_cards.touched(recorded):
+            for card in commit_cards.touched(news):
                 await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
-            for item in recorded:
+            for item in news:
+                await self._reopen(tx, item, now)
                 await _correct(tx, item, _called(item.build), now)
                 await _replace(tx, item, now)
                 if item.finished is not None and any(watch.build for watch in item.watches):
                     await tx.watches.end(item.build.key)
         return recorded
+
+    async def _reopen(self, tx: Transaction, item: Recorded, now: datetime) -> None:
+        """Notify the links that stayed silent for a conclusion which was wrong."""
+        if item.corrected is None:
+            return
+        rows = await tx.notifications.finished([(item.build.key, item.attempt_no)])
+        for again in decisions.reopened(rows, item, now, lambda team: self._sees(team, item.build.connection)):
+            await tx.notifications.reopen(
+                again.notification_id, state=again.state, reason=again.reason, extra=again.extra, now=now
+            )
 
     async def record_history(self, builds: Sequence[Build], newest: Build) -> None:
         """Write earlier builds of a ref that nobody is notified of, and correct the notifications of newer ones."""
@@ -65,6 +79,13 @@ class Recorder:
         async with self._store.transaction() as tx:
             for item in await tx.recording.record(builds, now=now):
                 await _correct(tx, item, "", now)
+
+    async def recount(self, key: BuildKey, attempt_no: int) -> None:
+        """Correct what was said of newer builds before the counts of an attempt were read."""
+        async with self._store.transaction() as tx:
+            item = await tx.recording.recounted(key, attempt_no)
+            if item is not None:
+                await _correct(tx, item, "", self._clock())
 
 
 async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:

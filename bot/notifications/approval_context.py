@@ -1,9 +1,14 @@
 """What a person who is to approve a build wants to know: what would go out, and who may approve."""
 
-from bot.blocks.text import DOT, Markup, clean_url, code, link, safe, when
-from bot.core.models import Build, RefKind, is_sha
+from cachetools import LRUCache
+
+from bot.blocks.text import DOT, Markup, clean_url, code, link, plural, safe, when
+from bot.core.errors import ProviderError
+from bot.core.models import Build, Commit, RefKind, is_sha
 from bot.core.policies import Policy
 from bot.core.refs import refs_of_build
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import AnyProvider
 from bot.security.redaction import redact
 from bot.slack.people import People
 from bot.store import Store
@@ -13,6 +18,7 @@ PASSED = "passed"
 CONSIDERED = 40
 SHOWN = 4
 MOST_NAMED = 6
+COMPARISONS = 256
 ROLES = frozenset({"approver", "admin"})
 COMPARE = {
     "github_actions": "compare/{old}...{new}",
@@ -23,13 +29,14 @@ COMPARE = {
 
 
 class ApprovalContext:
-    """Gathers it, from what is stored; asks no CI system."""
+    """Gathers it from what is stored; commits are compared by the CI system where it can, each pair once."""
 
     def __init__(self, store: Store, people: People) -> None:
         self._store = store
         self._people = people
+        self._compared: LRUCache[tuple[str, str, str, str], tuple[Commit, ...]] = LRUCache(COMPARISONS)
 
-    async def going(self, build: Build, kind: str) -> tuple[str, ...]:
+    async def going(self, build: Build, provider: AnyProvider) -> tuple[str, ...]:
         """Return lines about what would go out since the last build of the same ref that passed; none without one."""
         ref = build.history_ref
         if ref is None:
@@ -40,15 +47,29 @@ class ApprovalContext:
             return (Markup("What would go out: nothing passed on this ref before, as far as is known"),)
         if last.commit_sha and last.commit_sha == (build.commit or "").lower():
             return (Markup(f"The same commit went out as {_number(last)} {when(last.completed_at)}"),)
-        commits = await self._commits(build, last) if ref.kind is RefKind.BRANCH else ()
         since = f"since {_number(last)} ({when(last.completed_at)})"
-        url = _compare_url(build, last, kind)
-        lines = [Markup(f"{link(url, 'What would go out') if url else 'What would go out'} {since}:")]
-        shown = commits[:SHOWN] or (build,)
-        lines += [Markup(f"• {_commit(other)}") for other in shown]
-        if len(commits) > SHOWN:
-            lines.append(Markup(f"• +{len(commits) - SHOWN} more built commits"))
-        return tuple(lines)
+        url = _compare_url(build, last, provider.kind)
+        title = link(url, "What would go out") if url else "What would go out"
+        compared = await self._compare(build, last, provider)
+        built = await self._commits(build, last) if ref.kind is RefKind.BRANCH and not compared else ()
+        lines = [_commit(other) for other in compared] or [_commit_of(other) for other in built or (build,)]
+        word = "commit" if compared else "built commit"
+        shown = [Markup(f"• {line}") for line in lines[:SHOWN]]
+        if len(lines) > SHOWN:
+            shown.append(Markup(f"• +{plural(len(lines) - SHOWN, f'more {word}')}"))
+        return (Markup(f"{title} {since}: {plural(len(lines), word)}"), *shown)
+
+    async def _compare(self, build: Build, last: AttemptRow, provider: AnyProvider) -> tuple[Commit, ...]:
+        """Return the commits after the one that went out, newest first; none where the system does not compare them."""
+        if not provider.can(Capability.COMMITS) or not last.commit_sha or not build.commit:
+            return ()
+        key = (build.connection, build.pipeline, last.commit_sha, build.commit.lower())
+        if key not in self._compared:
+            try:
+                self._compared[key] = await provider.commits(build.pipeline, last.commit_sha, build.commit)
+            except ProviderError:
+                return ()
+        return self._compared[key]
 
     async def _commits(self, build: Build, last: AttemptRow) -> tuple[Build, ...]:
         """Return a build for each commit of its branch after the one that went out, the newest first."""
@@ -97,7 +118,12 @@ def _number(row: AttemptRow) -> str:
     return f"#{row.number}" if row.number is not None else "an earlier build"
 
 
-def _commit(build: Build) -> str:
+def _commit(commit: Commit) -> str:
+    words = (link(commit.url, commit.sha[:7]) if commit.url else code(commit.sha[:7]), safe(redact(commit.subject), 72))
+    return " ".join(word for word in words if word) + (f"{DOT}{safe(commit.author, 60)}" if commit.author else "")
+
+
+def _commit_of(build: Build) -> str:
     person = build.author.name or build.author.login if build.author else None
     words = (code((build.commit or "?")[:7]), safe(redact(build.subject or ""), 72))
     return " ".join(word for word in words if word) + (f"{DOT}{safe(person, 60)}" if person else "")

@@ -38,9 +38,9 @@ from bot.core.policies import Policy
 from bot.notifications.approval_context import ApprovalContext
 from bot.notifications.approval_policies import breach, policy_of
 from bot.notifications.commit_cards import commit_of
-from bot.notifications.decisions import REMIND_AFTER
 from bot.notifications.failures import flakiness, unpack_failures
 from bot.notifications.filters import filter_of
+from bot.notifications.holds import hold_words, holds_of
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import MOVES_SECONDS, Drawn
 from bot.notifications.red_threads import red_streak
@@ -59,6 +59,7 @@ from bot.store.rows import (
     NewNotification,
     NotificationRow,
     RedBranchRow,
+    VoteRow,
 )
 from bot.store.states import NoteKind, NotificationState
 from bot.store.times import of_attempt
@@ -190,7 +191,7 @@ class Cards:
                 return await self._blocked(subject)
             case Event.DECIDED:
                 return await self._decided(subject)
-            case Event.REMINDER:
+            case Event.REMINDER | Event.DEADLINE:
                 return await self._reminder(subject)
             case Event.FINISHED:
                 return await self._finished(subject)
@@ -342,6 +343,10 @@ class Cards:
         is_closed = bool(subject.extra.text) or bool(subject.extra.steps and listed and not mine)
         waits = build.waiting and not is_over and not is_closed
         policy = await policy_of(build, row.team, self._store, self._policies)
+        after = await self._store.settings.reminds_after(row.team, row.channel) if waits else None
+        reminder = facts.waiting_since + after if facts.waiting_since and after is not None else None
+        deadline = self._deadline(subject) if waits else None
+        held = await self._holds(row, build, mine) if waits else ()
         card = approval_notification(
             build,
             mine,
@@ -351,10 +356,12 @@ class Cards:
             actions=self._verbs(subject.provider, build, facts, approvals=bool(mine)),
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
-            going=await self._context.going(build, subject.provider.kind) if waits else (),
+            going=await self._context.going(build, subject.provider) if waits else (),
             approvers=await self._context.approvers(row, build) if waits else "",
             policy=policy.sentence if policy else "",
-            reminder=facts.waiting_since + REMIND_AFTER if waits and facts.waiting_since else None,
+            held=held,
+            deadline=deadline,
+            reminder=reminder if deadline is None or (reminder is not None and reminder < deadline) else None,
             mention=await self._mention(row, subject.extra, subject.provider, build),
             decision=None if waits else await self._decision(subject, policy),
             reason=row.reason,
@@ -368,7 +375,20 @@ class Cards:
             moves=build.waiting and not is_over,  # another approval may open before any poll sees this one closed
             steps=tuple(approval.id for approval in mine),
             next_approval=is_next_open,
+            deadline=deadline,
         )
+
+    async def _holds(self, row: NewNotification, build: Build, approvals: Sequence[Approval]) -> tuple[Markup, ...]:
+        """Return who keeps others from deciding these approvals."""
+        rows = await self._store.holds.of_pipeline(row.team, build.connection, build.pipeline)
+        names = [name for approval in approvals for name in (approval.name, approval.job) if name]
+        return tuple(Markup(f"On hold: {hold_words(hold)}") for hold in holds_of(rows, names))
+
+    @staticmethod
+    def _deadline(subject: _Subject) -> datetime | None:
+        """Return when the system ends an approval that nobody has decided, at the latest, where it does."""
+        lasts, since = subject.provider.approvals_last, subject.facts.waiting_since
+        return since + lasts if lasts is not None and since is not None else None
 
     async def _own_approvals(
         self, row: NewNotification, extra: Extra, listed: Sequence[Approval]
@@ -407,7 +427,7 @@ class Cards:
     async def _decided(self, subject: _Subject) -> Drawn | None:
         """Draw the direct message about a decision; None where its reader decided, or a cancelled build left nothing to say."""
         row, build, provider = subject.row, subject.build, subject.provider
-        votes = await self._store.approvals.votes(row.team, build.key, row.attempt_no)
+        votes = await self._votes_of_turn(row, build)
         others = [vote for vote in votes if vote.user != row.channel]
         if (votes and not others) or (not votes and (subject.facts.cancelled_by or build.conclusion in NO_RESULT)):
             return None
@@ -425,6 +445,19 @@ class Cards:
             lines.append(safe(f"Decided in {provider.label}", 120))
         return Drawn(message=decided_notification(build, lines, label=subject.label))
 
+    async def _votes_of_turn(self, row: NewNotification, build: Build) -> list[VoteRow]:
+        """Return who voted on the approvals of one turn: those that its cards showed, all of the attempt where none did."""
+        votes = await self._store.approvals.votes(row.team, build.key, row.attempt_no)
+        steps = {
+            (other.turn == row.turn, step)
+            for other in await self._store.notifications.of_build(build.key, row.team)
+            if other.event == Event.BLOCKED and other.attempt_no == row.attempt_no
+            for step in Extra.of(other.extra).steps
+        }
+        if not any(is_mine for is_mine, _ in steps):
+            return [vote for vote in votes if (False, vote.approval) not in steps]
+        return [vote for vote in votes if (True, vote.approval) in steps]
+
     async def _reminder(self, subject: _Subject) -> Drawn | None:
         """Draw the reminder of an open approval, for the thread of its card, which has the buttons; None for one decided."""
         build, facts, steps = subject.build, subject.facts, subject.extra.steps
@@ -440,6 +473,7 @@ class Cards:
                 label=subject.label,
                 now=self._clock(),
                 waiting_since=facts.waiting_since,
+                deadline=self._deadline(subject),
                 approvers=await self._context.approvers(subject.row, build),
                 mention=await self._mention(subject.row, subject.extra, subject.provider, build),
             )
@@ -542,7 +576,8 @@ class Cards:
         ]
         places = {(link.connection, link.pipeline): link.alias or link.name for link in links}
         newest: dict[tuple[str, str], Build] = {}
-        stored = await self._store.builds.of_commit(commit_of(row.build), sorted({link.connection for link in links}))
+        connections = sorted({link.connection for link in links})
+        stored = await self._store.builds.of_commit(commit_of(row.build), connections, has_bisections=False)
         for build in stored:
             if (build.connection, build.pipeline) in places and build.conclusion is not Conclusion.RETRIED:
                 newest.setdefault((build.connection, build.pipeline), build)
@@ -628,7 +663,9 @@ class Cards:
     async def _usual(self, build: Build) -> float | None:
         """Return the median duration of the passed builds of a ref; of a pull request without any, of its target."""
         ref = build.history_ref
-        target = Ref(kind=RefKind.BRANCH, name=build.target_branch) if build.target_branch else None
+        target = None
+        if build.target_branch:
+            target = Ref(kind=RefKind.BRANCH, name=build.target_branch, job=ref.job if ref else None)
         for history in (ref, target):
             if history is None:
                 continue

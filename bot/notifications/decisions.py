@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from bot.blocks.notification import sentence_of
+from bot.blocks.text import roughly
 from bot.core.models import Build, BuildKey, Change, Conclusion, IssueCounts, RefKind, Status, Transition
 from bot.notifications.filters import NOTHING_PENDING, Pending, filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
@@ -17,7 +18,7 @@ from bot.notifications.quiet_hours import Happening, muted
 from bot.notifications.summaries import collapse
 from bot.notifications.transitions import PastAttempt, compare
 from bot.store import Recorded
-from bot.store.rows import AttemptRow, LinkRow, NewLink, NewNotification, NotificationRow, WatchRow
+from bot.store.rows import AttemptRow, BuildRow, LinkRow, NewLink, NewNotification, NotificationRow, WatchRow
 from bot.store.states import NotificationState
 
 LATE_AFTER = timedelta(minutes=10)
@@ -26,8 +27,8 @@ COUNTS_PATIENCE = timedelta(seconds=30)
 FAILURES_PATIENCE = timedelta(seconds=5)
 LATE_PATIENCE = timedelta(seconds=5)
 HISTORY_PATIENCE = timedelta(seconds=10)
-REMIND_AFTER = timedelta(hours=1)
-"""How long after an approval's card its thread gets one reminder, where it is still open."""
+WARN_BEFORE = timedelta(days=1)
+"""How long before an approval's deadline its thread gets a reminder; half of what is left where that is shorter."""
 
 STATES = {
     Verdict.POST: NotificationState.PENDING,
@@ -35,6 +36,7 @@ STATES = {
     Verdict.SILENT: NotificationState.SILENT,
 }
 NOT_YOURS = "this workspace may not see the connection any more"
+DECIDED_REASON = "you started it, and its approval was decided"
 BEFORE_LINKED = "it finished before the pipeline was linked here"
 
 Sees = Callable[[str], bool]
@@ -173,6 +175,59 @@ def corrections(rows: Sequence[NotificationRow], claims: Claims, cause: str, now
     return Corrections(extras=extras, replies=tuple(replies))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """A notification that stayed silent for a conclusion that was wrong: it is to be posted, or held, after all."""
+
+    notification_id: int
+    state: NotificationState
+    reason: str
+    extra: str
+
+
+def reopened(rows: Sequence[NotificationRow], item: Recorded, now: datetime, sees: Sees) -> list[Reopened]:
+    """Return which silent notifications of an attempt whose conclusion was corrected their links want now.
+
+    Only what was left out for the wrong conclusion counts, and nobody is notified where something was posted already.
+    """
+    if item.corrected is None or item.before is None:
+        return []
+    mine = past_attempt(item.corrected)
+    target = past(item.target_history)
+    transition = compare(mine, (*past(item.history), mine), target=target, target_name=item.build.target_branch)
+    links = {link.id: link for link in item.links}
+    notified = {(row.team, row.channel) for row in rows if row.state != NotificationState.SILENT}
+    again: list[Reopened] = []
+    for row in rows:
+        link = links.get(row.link)
+        if link is None or row.state != NotificationState.SILENT or (row.team, row.channel) in notified:
+            continue
+        extra = Extra.of(row.extra)
+        wrong = replace(item.build, conclusion=item.before.conclusion)
+        starter = item.row.started_by
+        was = judge(wrong, extra.transition, link, Event.FINISHED, started_by=starter)
+        decision = judge(item.build, transition, link, Event.FINISHED, started_by=starter)
+        is_left_out = was.verdict is Verdict.SILENT and row.reason == was.reason
+        if not is_left_out or decision.verdict is not Verdict.POST or not sees(link.team):
+            continue
+        if item.corrected.completed_at < link.created_at - BEFORE_THE_LINK:
+            continue
+        happening = Happening(
+            build=item.build, event=Event.FINISHED, transition=transition, started_by=starter, pending=NOTHING_PENDING
+        )
+        quiet = muted(item.mutes, link, link.channel, now, happening)
+        notified.add((row.team, row.channel))
+        again.append(
+            Reopened(
+                notification_id=row.id,
+                state=STATES[Verdict.HOLD if quiet else Verdict.POST],
+                reason=quiet or decision.reason,
+                extra=replace(extra, transition=transition, undecided=False).as_json(),
+            )
+        )
+    return again
+
+
 def _sentence(transition: Transition, build: Build) -> str:
     return sentence_of(transition.with_counts(build.issues), build)
 
@@ -186,6 +241,7 @@ def _as_of_then(now: Transition, then: Transition) -> Transition:
         is_outdated=then.is_outdated,
         newer=then.newer,
         newer_conclusion=now.newer_conclusion if is_same_newer else then.newer_conclusion,
+        is_newer_by_commit=then.is_newer_by_commit,
         is_surely_first=then.is_surely_first and now.change is Change.FIRST,
         target=now.target if now.change is not then.change else then.target,
         target_conclusion=now.target_conclusion if now.change is not then.change else then.target_conclusion,
@@ -254,7 +310,8 @@ def _decided(recorded: Recorded, now: datetime, sees: Sees) -> Iterator[NewNotif
             build=build.id,
             attempt_no=recorded.attempt_no,
             event=Event.DECIDED,
-            reason="you started it, and its approval was decided",
+            turn=recorded.turn,
+            reason=DECIDED_REASON,
             user=row.started_by,
             due_at=now,
             created_at=now,
@@ -550,12 +607,54 @@ def next_approval_row(row: NotificationRow, now: datetime) -> NewNotification:
     )
 
 
-def reminder_row(row: NotificationRow, ts: str, steps: tuple[str, ...], now: datetime) -> NewNotification:
-    """Return the reminder of the approvals whose card was posted just now, in the card's thread.
+def decided_row(row: NotificationRow, started: BuildRow, now: datetime) -> NewNotification:
+    """Return the direct message for who started a build that an approval of it, which a card showed, is decided.
 
-    `steps` are the ids of the card's approvals. It is drawn only if one of them is open then.
+    Its turn is the card's: each decision is a message of its own, once.
     """
-    due_at = now + REMIND_AFTER
+    return NewNotification(
+        team=started.started_team,
+        channel=started.started_by,
+        connection=row.connection,
+        pipeline=row.pipeline,
+        build=row.build,
+        attempt_no=row.attempt_no,
+        event=Event.DECIDED,
+        turn=row.turn,
+        reason=DECIDED_REASON,
+        user=started.started_by,
+        due_at=now,
+        created_at=now,
+        number=row.number,
+    )
+
+
+def reminder_rows(
+    row: NotificationRow,
+    ts: str,
+    steps: tuple[str, ...],
+    now: datetime,
+    *,
+    after: timedelta | None,
+    deadline: datetime | None,
+) -> list[NewNotification]:
+    """Return the reminders of the approvals whose card was posted just now, in the card's thread: `after` a time, and before the deadline.
+
+    `steps` are the ids of the card's approvals. Each is drawn only if one of them is open then.
+    """
+    rows = []
+    if after is not None and (deadline is None or now + after < deadline):
+        reason = f"its approval has been open for {roughly(after / timedelta(seconds=1))}"
+        rows.append(_reminder(row, ts, steps, now + after, Event.REMINDER, reason))
+    if deadline is not None and deadline > now:
+        warned_at = deadline - min(WARN_BEFORE, (deadline - now) / 2)
+        rows.append(_reminder(row, ts, steps, warned_at, Event.DEADLINE, "its approval expires soon"))
+    return rows
+
+
+def _reminder(
+    row: NotificationRow, ts: str, steps: tuple[str, ...], due_at: datetime, event: Event, reason: str
+) -> NewNotification:
     return NewNotification(
         team=row.team,
         channel=row.channel,
@@ -564,9 +663,9 @@ def reminder_row(row: NotificationRow, ts: str, steps: tuple[str, ...], now: dat
         pipeline=row.pipeline,
         build=row.build,
         attempt_no=row.attempt_no,
-        event=Event.REMINDER,
+        event=event,
         turn=row.turn,
-        reason="its approval has been open for an hour",
+        reason=reason,
         extra=Extra(mention=Extra.of(row.extra).mention, steps=steps).as_json(),
         thread=row.thread or ts,
         due_at=due_at,

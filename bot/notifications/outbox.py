@@ -61,6 +61,9 @@ EDIT_AGAIN_SECONDS = 15.0
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
 
+REMINDERS = frozenset({Event.REMINDER, Event.DEADLINE})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
     """A notification as it is to be shown now.
@@ -68,7 +71,7 @@ class Drawn:
     `live` says that it will change again, `moves` that it does so by time alone, `card` that it shows a build. `waits`
     says that a message which stands already is to stay as it is, for another one is about to take its place. `steps` are
     the approvals that it shows, `next_approval` says that another one is open which no card shows yet.
-    `moves_after` is after how many seconds it looks another way.
+    `moves_after` is after how many seconds it looks another way, `deadline` when its approvals end by themselves.
     """
 
     message: Message
@@ -79,6 +82,7 @@ class Drawn:
     steps: tuple[str, ...] = ()
     next_approval: bool = False
     moves_after: float = MOVES_SECONDS
+    deadline: datetime | None = None
 
 
 class Draw(Protocol):
@@ -323,7 +327,7 @@ class Outbox:
             return True
         if notification.event == Event.FINISHED and await self._gathered(notification):
             return True
-        if notification.event == Event.REMINDER and (why := await self._quiet(notification, self._clock())):
+        if notification.event in REMINDERS and (why := await self._quiet(notification, self._clock())):
             await self._store.notifications.silence(notification, why)
             return True
         if notification.event != Event.STARTED and _is_person(notification.channel):
@@ -387,7 +391,7 @@ class Outbox:
             return None
         if drawn is None and notification.event == Event.DECIDED:
             await self._store.notifications.silence(notification, "who would read it decided it, or nobody did")
-        elif drawn is None and notification.event == Event.REMINDER:
+        elif drawn is None and notification.event in REMINDERS:
             await self._store.notifications.silence(notification, "its approval is not open any more")
         elif drawn is None:
             await self._store.notifications.fail(notification, "its build or connection is gone")
@@ -470,7 +474,9 @@ class Outbox:
         )
         self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
         if notification.event == Event.BLOCKED and drawn is not None and drawn.live and not _is_person(channel):
-            await self._store.notifications.add([decisions.reminder_row(notification, ts, drawn.steps, now)])
+            after = await self._store.settings.reminds_after(notification.team, notification.channel)
+            rows = decisions.reminder_rows(notification, ts, drawn.steps, now, after=after, deadline=drawn.deadline)
+            await self._store.notifications.add(rows)
 
     async def _later(
         self, notification: NotificationRow, seconds: float, *, unsure: bool, drawn: Drawn | None = None
@@ -526,6 +532,8 @@ class Outbox:
         if drawn.next_approval:
             await self._store.notifications.add([decisions.next_approval_row(notification, self._clock())])
             self._awake.set()
+        if notification.event == Event.BLOCKED and card.live and not drawn.live:
+            await self._tell_decided(notification)
         if drawn.waits:
             now = self._clock()
             later = now + timedelta(seconds=EDIT_AGAIN_SECONDS)
@@ -552,6 +560,18 @@ class Outbox:
             await self._store.cards.set_edited(
                 card, shown=drawn.message.text, live=drawn.live, now=now, again_at=again_at
             )
+
+    async def _tell_decided(self, notification: NotificationRow) -> None:
+        """Tell who started a build that an approval is decided whose card shows none any more, while others may be open."""
+        key = BuildKey(connection=notification.connection, pipeline=notification.pipeline, id=notification.build)
+        stored = await self._store.builds.get(key)
+        steps = Extra.of(notification.extra).steps
+        if stored is None or not steps or not stored[0].waiting or stored[1].attempt_no != notification.attempt_no:
+            return  # the poll that sees the last approval closed tells of it
+        if stored[1].started_by and stored[1].started_team == notification.team:
+            now = self._clock()
+            if await self._store.notifications.add([decisions.decided_row(notification, stored[1], now)]):
+                self._awake.set()
 
 
 def _bare(message: Message, exc: SlackError) -> Message:

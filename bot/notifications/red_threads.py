@@ -20,7 +20,7 @@ from bot.store.states import NotificationState
 IN_CHANNEL = (NotificationState.PENDING, NotificationState.HELD)
 """A decision that brings a notification to the channel, now or later."""
 
-Place = tuple[str, str, str, str, str, str]
+Place = tuple[str, str, str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def _step(
     transition = Extra.of(row.extra).transition
     if ref is None or not link_filter.has_branch_thread or build.conclusion in NO_RESULT or transition.is_outdated:
         return row, None
-    place = (row.team, row.channel, row.connection, row.pipeline, ref.kind.value, ref.name)
+    place = (row.team, row.channel, row.connection, row.pipeline, ref.kind.value, ref.name, ref.job or "")
     red = state.get(place)
     ended_at = row.ordered_at or now
     if build.conclusion is None:  # neither red nor green
@@ -126,6 +126,7 @@ def _opened(row: NewNotification, ref: Ref, link_filter: Filter, transition: Tra
         pipeline=row.pipeline,
         ref_kind=ref.kind.value,
         ref_name=ref.name,
+        ref_job=ref.job or "",
         build=row.build,
         attempt_no=row.attempt_no,
         streak=red_streak(transition),
@@ -167,9 +168,9 @@ def _wants_in_thread(item: Recorded, link: LinkRow) -> bool:
 
 
 def _place(row: NewRedBranch) -> Place:
-    return row.team, row.channel, row.connection, row.pipeline, row.ref_kind, row.ref_name
+    return row.team, row.channel, row.connection, row.pipeline, row.ref_kind, row.ref_name, row.ref_job
 
 
 def ref_of(row: NewRedBranch) -> Ref:
     """Return the ref of a red time."""
-    return Ref(kind=RefKind(row.ref_kind), name=row.ref_name)
+    return Ref(kind=RefKind(row.ref_kind), name=row.ref_name, job=row.ref_job or None)

@@ -99,6 +99,7 @@ def compare(
         is_outdated=newer is not None,
         newer=newer.number if newer else None,
         newer_conclusion=newer.conclusion if newer else None,
+        is_newer_by_commit=newer is not None and newer.built_at < attempt.built_at,
     )
     if attempt.conclusion is None or attempt.conclusion in NO_RESULT:
         return plain

@@ -75,9 +75,16 @@ class _Secret(StrEnum):
 _TOOLS: Mapping[str, Mapping[str, _Secret]] = {
     tool: {option: how for names, how in options.items() for option in names.split()}
     for tools, options in (
-        ("curl", {"-u --user -U --proxy-user": _Secret.AFTER_COLON, "-b --cookie": _Secret.AFTER_EQUALS}),
+        (
+            "curl",
+            {
+                "-u --user -U --proxy-user": _Secret.AFTER_COLON,
+                "-b --cookie": _Secret.AFTER_EQUALS,
+                "--oauth2-bearer": _Secret.WORD,
+            },
+        ),
         ("java", {"-auth": _Secret.AFTER_COLON}),
-        ("codecov vercel doctl", {"-t": _Secret.WORD}),
+        ("codecov vercel doctl fly flyctl", {"-t": _Secret.WORD}),
         ("netlify", {"--auth": _Secret.WORD}),
         ("browserstack", {"--key": _Secret.WORD}),
         ("db2", {"using": _Secret.WORD}),
@@ -99,7 +106,7 @@ _TOOLS: Mapping[str, Mapping[str, _Secret]] = {
         ("apksigner", {"--ks-pass --key-pass": _Secret.AFTER_PREFIX}),
         ("openssl", {"-passin -passout -pass": _Secret.AFTER_PREFIX, "-k": _Secret.WORD}),
         ("security", {"-p -P -k": _Secret.WORD}),
-        ("altool notarytool signtool twine codesign", {"-p /p": _Secret.WORD}),
+        ("altool notarytool signtool twine poetry codesign", {"-p /p": _Secret.WORD}),
         ("docker podman buildah skopeo nerdctl helm oc az crane oras cf", {"-p": _Secret.AT_LOGIN}),
     )
     for tool in tools.split()
@@ -108,7 +115,9 @@ _TOOL = re.compile(
     rf"(?<![\w./=-])(?:[\w./-]{{0,80}}/)?(?P<tool>{'|'.join(sorted(map(re.escape, _TOOLS), key=len, reverse=True))})(?:\.exe)?(?=[ \t])"
 )
 _ARGUMENT = re.compile(r"\"[^\"\n]*+\"|'[^'\n]*+'|[^\s'\"]++(?:\"[^\"\n]*+\"|'[^'\n]*+')?+|['\"]")
-_LINE = re.compile(r"[^\n]++")
+_LINE = re.compile(r"(?:[^\n\\]++|\\(?:\r?\n)?)++")
+"""A command line, with the lines that it goes on with behind a backslash."""
+_BUNDLE = re.compile(r"-[a-zA-Z]{1,10}(?P<last>[a-zA-Z])")
 
 
 def without_arguments(text: str) -> str:
@@ -138,7 +147,9 @@ def _arguments(line: str) -> str:
         at = word.end()
         text = word[0]
         tool = text.rpartition("/")[2].removesuffix(".exe")
-        if tool in _TOOLS and not pending:
+        if text == "\\":
+            pass
+        elif tool in _TOOLS and not pending:
             options, is_login = _TOOLS[tool], False
         elif text in {"|", "||", "&&", ";"}:
             options, is_login, pending = {}, False, None
@@ -156,6 +167,9 @@ def _option(text: str, options: Mapping[str, _Secret], *, is_login: bool) -> tup
     """Return an argument as it is shown, and how the next one is to be hidden."""
     name, equals, value = text.partition("=")
     how = _meant(options.get(name), is_login=is_login)
+    bundle = _BUNDLE.fullmatch(text)
+    if how is None and bundle and options.get(f"-{bundle['last']}") is _Secret.AFTER_COLON:
+        return text, _Secret.AFTER_COLON  # `-sSLu`
     if how is not None and how is not _Secret.GLUED:
         return (f"{name}={_hidden(value, how)}", None) if equals else (text, how)
     short = text[:2]

@@ -29,3 +29,17 @@ def is_telling(word: str) -> bool:
     """Return whether a word reads as a credential and no prose: it holds a figure, or capitals among small letters."""
     has_cases = any(char.isupper() for char in word) and any(char.islower() for char in word)
     return has_cases or any(char.isdigit() for char in word)
+
+
+def is_random(word: str) -> bool:
+    """Return whether a word reads as made by a machine: long, with figures strewn among letters of both cases, or many."""
+    figures = sum(char.isdigit() for char in word)
+    has_cases = any(char.isupper() for char in word) and any(char.islower() for char in word)
+    if len(word) < 8 or figures == 0 or not any(char.isalpha() for char in word):
+        return False
+    return (has_cases and (figures > 1 or len(word) > 11)) or (
+        len(word) > 19 and figures > 4 and _RANDOM.fullmatch(word) is not None
+    )
+
+
+_RANDOM = re.compile(r"[A-Za-z0-9+/=_]+")

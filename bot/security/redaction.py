@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from bot.security.command_lines import without_arguments
-from bot.security.masks import HARMLESS, MASK, is_telling, mask
+from bot.security.masks import HARMLESS, MASK, is_random, is_telling, mask
+from bot.security.secret_contexts import without_contexts
 from bot.security.secret_shapes import BARE_SHAPES, SHAPES
 
 _Match = re.Match[str]
@@ -36,7 +37,7 @@ def _redact_piece(text: str) -> str:
     text = _without_tokens(text)
     for rule, masked in _RULES:
         text = rule.sub(masked, text)
-    return without_arguments(text)
+    return without_contexts(without_arguments(text))
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -147,7 +148,7 @@ def _shape_at(text: str, start: int) -> tuple[str, int] | None:
 _ADDRESS = re.compile(r"(?<=[A-Za-z0-9])://[^\s'\"<>`]++")
 _SIGNED = re.compile(
     r"(?:signature|(?<![a-z])sig|x-amz-credential|x-goog-credential|x-amz-security-token|awsaccesskeyid|token|api_?key"
-    r"|key-pair-id|password|passwd|secret|(?<![a-z])code|access_?key)=",
+    r"|key-pair-id|password|passwd|secret|(?<![a-z])code|access_?key)=|(?<![a-z_-])key=[a-z0-9_-]{16}",
     re.IGNORECASE,
 )
 _PORT = re.compile(r"\d{1,5}(?=[/?#]|\Z)")
@@ -206,9 +207,26 @@ def _in_password(address: str, within: int, at: int) -> bool:
     return at > within and _HOST.match(address, within + 1) is None
 
 
+_HOOK_PATH = re.compile(
+    r"(?P<head>/(?:(?:web|incoming)?-?hooks?|webhooks?|services|incoming)/(?:[\w.~-]{1,60}/){0,3})(?P<value>[A-Za-z0-9_-]{16,300}+)(?=[/?#]|\Z)"
+)
+
+
+def _without_hook(base: str) -> str:
+    """Mask the part of a webhook's address that is its key."""
+    match = _HOOK_PATH.search(base)
+    if match is None or not (is_random(match["value"]) or _HOOK_KEY.fullmatch(match["value"])):
+        return base
+    return base[: match.start("value")] + mask("webhook key") + base[match.end("value") :]
+
+
+_HOOK_KEY = re.compile(r"(?=[a-z]{0,30}[0-9])[a-z0-9]{24,64}")
+
+
 def _without_query(piece: str) -> str:
     base, mark, query = piece.partition("?")
-    return f"{base}?{mask('signed query')}" if mark and _SIGNED.search(query) else piece
+    base = _without_hook(base)
+    return f"{base}?{mask('signed query')}" if mark and _SIGNED.search(query) else f"{base}{mark}{query}"
 
 
 _ORACLE = re.compile(r"(?P<head>\bjdbc:oracle:[a-z]{2,4}:)[^\s/@'\"]{1,100}/[^\s'\"]{1,200}?(?=@)")
@@ -216,12 +234,12 @@ _ORACLE = re.compile(r"(?P<head>\bjdbc:oracle:[a-z]{2,4}:)[^\s/@'\"]{1,100}/[^\s
 # headers and schemes
 
 _SCHEME = re.compile(
-    r"(?P<head>\b(?:Bearer|Basic|Token|token|ApiKey|Apikey|GenieKey|SSWS)[ \t]{1,8})(?P<word>[A-Za-z0-9+/_.~=-]{16,})"
+    r"(?P<head>\b(?:Bearer|Basic|Token|token|ApiKey|Apikey|apikey|Api-Key|api-key|GenieKey|SSWS)(?:[ \t]{1,8}|%20|\+)(?:token=\\?[\"']?)?)(?P<word>[A-Za-z0-9+/_.~=-]{16,})"
 )
 _HEADER = re.compile(
     r"(?P<head>(?<![A-Za-z0-9])(?:(?:proxy-)?authorization|(?:private|job|deploy|circle)-token|x-(?:api|auth|goog-api|gitlab|buildkite|vault"
     r"|shopify-access|figma|amz-security|sonar|rundeck-auth|jfrog-art)-?(?:key|token|api)?|dd-(?:api|application)-key|api-key"
-    r"|x-honeycomb-team|ocp-apim-subscription-key|x-functions-key|(?:x-)?apikey(?=: )|(?:set-)?cookie)['\"]?\s{0,20}:\s{0,20}['\"]?(?:(?:bearer|basic|token|digest|negotiate|apikey)\s{1,20})?)"
+    r"|x-honeycomb-team|ocp-apim-subscription-key|x-functions-key|(?:x-)?apikey(?=: )|(?:set-)?cookie)['\"]?\s{0,20}:\s{0,20}['\"]?(?:(?:bearer|basic|token|digest|negotiate|apikey)\s{1,20}(?:token=\\?[\"']?)?)?)"
     r"(?P<word>[^\s'\"]{4,}[^\r\n'\"]*)",
     re.IGNORECASE,
 )
@@ -270,7 +288,7 @@ _ADDED_MASK = re.compile(
 )
 """A command to the runner that names a secret so that it be masked; where it is printed, it was not."""
 _TOLD = re.compile(
-    r"(?P<head>\b(?:password|passphrase|passcode|token|secret|api key)(?: (?:is|was|are|generated|created|set|for \S{1,100})){1,4} ?[:=] ?)"
+    r"(?P<head>\b(?:password|passphrase|passcode|token|secret|api key)(?: (?:is|was|are|generated|created|set|entered|used|received|for \S{1,100})){1,4} ?[:=] ?)"
     r"(?P<value>[^\s'\"]{6,500}+)",
     re.IGNORECASE,
 )
@@ -304,7 +322,7 @@ _NAME = (
 )
 _QUOTED = r"\"(?:[^\"\\\r\n]|\\.){1,2000}+\"|'(?:[^'\\\r\n]|\\.){1,2000}+'|\\\"[^\"\\\r\n]{1,2000}+\\\""
 _ASSIGNED = re.compile(
-    rf"(?P<name>{_NAME})(?P<sign>(?:\\?['\"]|\])?[ \t]{{0,20}}(?:=>|:=|==?|:(?!//))[ \t]{{0,20}})"
+    rf"(?P<name>{_NAME})(?P<sign>(?:\\?['\"])?\]?[ \t]{{0,60}}(?:=>|:=|==?|:(?!//))[ \t]{{0,20}})"
     rf"(?P<value>{_QUOTED}|[^\s'\",;)&|\]}}<>`\\]{{3,}})",
     re.IGNORECASE,
 )
@@ -336,13 +354,14 @@ _ATTRIBUTE = re.compile(
     re.IGNORECASE,
 )
 _PAIR = re.compile(
-    rf"(?P<head>[\"']?name[\"']?[ \t]{{0,4}}:[ \t]{{0,4}}[\"']?[A-Za-z0-9_.-]{{0,60}}?{_NAME}[\"']?[ \t]{{0,4}},?\s{{0,40}}"
+    rf"(?P<head>[\"']?\b(?:name|key)[\"']?[ \t]{{0,4}}:[ \t]{{0,4}}[\"']?[A-Za-z0-9_.-]{{0,60}}?{_NAME}[\"']?[ \t]{{0,4}},?\s{{0,40}}"
+    r"(?:[\"']?type[\"']?[ \t]{0,4}:[ \t]{0,4}[\"']?\w{1,30}[\"']?,?\s{0,40})?"
     rf"[\"']?value[\"']?[ \t]{{0,4}}:[ \t]{{0,4}})(?P<value>{_QUOTED}|[^\s'\",;)}}\]]{{3,}})",
     re.IGNORECASE,
 )
 _FLAG = re.compile(
     r"(?P<name>(?<![^\s'\"=(])--?(?:[a-z0-9-]{0,30}-)?(?:password|passwd|passphrase|secret|token|api-?key|access-key|account-key|secret-key"
-    r"|auth-token|private-token|storepass|keypass|(?:sftp|ftp|http|proxy|user|db|admin|root|ssh|smtp|ldap|cert|webdav|become)-pass))"
+    r"|auth-token|private-token|storepass|keypass|pw|(?:sftp|ftp|http|proxy|user|db|admin|root|ssh|smtp|ldap|cert|webdav|become)-pass))"
     r"(?P<sign>[ \t]{1,20})(?P<value>\"[^\"\r\n]{1,2000}+\"|'[^'\r\n]{1,2000}+'|[^\s'\"-]\S{2,})",
     re.IGNORECASE,
 )

@@ -96,6 +96,14 @@ SHAPES: tuple[tuple[str, str, str], ...] = (
     ("Apple session", "HSARMT", "[A-Za-z0-9+/=_-]{16,}"),
     ("Mapbox token", "sk.eyJ", rf"{_LONG}{{20,2000}}\.{_LONG}{{16,}}"),
     ("age key", "AGE-SECRET-KEY-1", "[0-9A-Z]{50,}"),
+    (
+        "private key",
+        (
+            "LS0tLS1CRUdJTiBSU0Eg LS0tLS1CRUdJTiBQUklWQVRF LS0tLS1CRUdJTiBPUEVOU1NI LS0tLS1CRUdJTiBFQy LS0tLS1CRUdJTiBFTkNSWVBURUQ"
+            " LS0tLS1CRUdJTiBEU0Eg LS0tLS1CRUdJTiBQR1AgUFJJVkFURS"
+        ),
+        "[A-Za-z0-9+/=_-]{8,}",
+    ),
     ("JWT", "eyJ", rf"(?<![-]eyJ){_LONG}{{8,}}+\.eyJ{_LONG}{{4,}}+(?:\.{_LONG}*+)?"),
     (
         "encrypted token",

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -107,6 +107,10 @@ class People:
         self._standings[team, user] = (now, standing)
         return standing
 
+    def forget(self, team: str, user: str) -> None:
+        """Drop what is remembered of a person in this process."""
+        self._standings.pop((team, user), None)
+
     async def person(self, team: str, user: str) -> NewPerson:
         """Return what is known of a user; asks Slack when that is older than an hour (one request)."""
         now = self._clock()
@@ -150,24 +154,37 @@ class People:
             cached = self._admins[team] = (now, await self._listed_admins(team))
         return cached[1][:limit]
 
+    async def primary_owner(self, team: str) -> str:
+        """Return who owns the workspace in the first place, "" where Slack does not tell.
+
+        Costs a request for each 1,000 people (users.list), 5 at most. Raises SlackError.
+        """
+        async for user in self._listed(team):
+            if user.get("is_primary_owner") and not user.get("deleted"):
+                return str(user["id"])
+        return ""
+
     async def _listed_admins(self, team: str) -> tuple[str, ...]:
         admins: list[str] = []
-        cursor = ""
         try:
-            for _page in range(MOST_USERS_PAGES):
-                page = {"limit": 1000} | ({"cursor": cursor} if cursor else {})
-                answer = await self._sender.call(team, "users.list", page)
-                admins += [
-                    str(user["id"])
-                    for user in answer.get("members") or ()
-                    if not user.get("is_bot") and _standing(user, team).is_admin
-                ]
-                cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
-                if not cursor:
-                    break
+            async for user in self._listed(team):
+                if not user.get("is_bot") and _standing(user, team).is_admin:
+                    admins.append(str(user["id"]))  # noqa: PERF401 - those listed before a fault are kept
         except SlackError as exc:
             log.info("Slack did not list its people", extra={"code": exc.code})
         return tuple(admins)
+
+    async def _listed(self, team: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the people of a workspace as Slack lists them, 5,000 at most. Raises SlackError."""
+        cursor = ""
+        for _page in range(MOST_USERS_PAGES):
+            page = {"limit": 1000} | ({"cursor": cursor} if cursor else {})
+            answer = await self._sender.call(team, "users.list", page)
+            for user in answer.get("members") or ():
+                yield user
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return
 
     async def name(self, team: str, user: str) -> str:
         """Return a person's name, or their id."""

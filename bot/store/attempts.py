@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, select, true
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select, true
 
 from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
@@ -113,6 +113,17 @@ class Attempts(Repository):
         async with self._write() as db:
             await db.execute(later.values(counts_due_at=due_at, counts_tries=ATTEMPT.c.counts_tries - 1))
 
+    async def read_uploads_later(self, attempt_id: int, due_at: datetime) -> None:
+        """Claim an attempt once more, whose counts are read, for what it handed to an app store; counts the reads."""
+        later = ATTEMPT.update().where(ATTEMPT.c.id == attempt_id)
+        async with self._write() as db:
+            await db.execute(later.values(counts_due_at=due_at, upload_reads=ATTEMPT.c.upload_reads + 1))
+
+    async def end_uploads(self, attempt_id: int) -> None:
+        """Read no more of what an attempt handed to an app store."""
+        async with self._write() as db:
+            await db.execute(ATTEMPT.update().where(ATTEMPT.c.id == attempt_id).values(counts_due_at=None))
+
     async def give_up_counts(self, claimed: AttemptRow) -> None:
         """Stop asking for a claimed attempt's issue counts; its notifications wait no longer, and its cards say so."""
         async with self._write() as db:
@@ -129,7 +140,7 @@ class Attempts(Repository):
     async def of_ref(self, connection: str, pipeline: str, ref: Ref, *, limit: int = 20) -> list[AttemptRow]:
         """Return the results of a ref (nothing cancelled or skipped), the newest commit's builds first.
 
-        A retried build keeps its place, and all its attempts are listed.
+        A retried build keeps its place, and all its attempts are listed. Without a job in `ref`, those of all jobs are.
         """
         query = (
             ATTEMPT.select()
@@ -138,6 +149,7 @@ class Attempts(Repository):
                 ATTEMPT.c.pipeline == pipeline,
                 ATTEMPT.c.ref_kind == ref.kind.value,
                 ATTEMPT.c.ref_name == ref.name,
+                *((ATTEMPT.c.ref_job == ref.job,) if ref.job else ()),
                 ATTEMPT.c.conclusion.not_in(NO_RESULT),
             )
             .order_by(
@@ -167,6 +179,13 @@ class Attempts(Repository):
         )
         async with self._read() as db:
             return await ATTEMPT.all(db, query)
+
+    async def last_end(self, connection: str) -> datetime | None:
+        """Return when an attempt of a connection ended last, as far as builds were recorded."""
+        ends = select(func.max(ATTEMPT.c.completed_at)).where(ATTEMPT.c.connection == connection)
+        async with self._read() as db:
+            last: datetime | None = await db.scalar(ends)
+        return last
 
     async def since(self, connection: str, pipeline: str, since: datetime) -> list[AttemptRow]:
         """Return every attempt of a pipeline that ended since a time, oldest first."""

@@ -4,12 +4,13 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Integer, bindparam, select
 
-from bot.core.models import Build, BuildKey, Ref, RefKind
+from bot.core.models import Build, BuildKey, RefKind
 from bot.store.database import Repository
 from bot.store.lookups import BUILDS, keys_of
 from bot.store.mapping import BUILD
 from bot.store.rows import BuildRow
 from bot.store.statements import Statement
+from bot.store.states import BuildPurpose
 from bot.store.steps import unpack
 
 MANY = 500
@@ -61,11 +62,15 @@ class Builds(Repository):
         rows = await self._fetch(
             OF_BRANCH, connection=connection, pipeline=pipeline, branch=branch, limit=limit * OTHER_KINDS
         )
-        ref = Ref(kind=RefKind.BRANCH, name=branch)
-        return [build for build in (unpack(data) for (data,) in rows) if build.history_ref == ref][:limit]
+        return [build for build in (unpack(data) for (data,) in rows) if _is_of_branch(build, branch)][:limit]
 
-    async def of_commit(self, sha_prefix: str, connections: Sequence[str]) -> list[Build]:
-        """Return the builds of a commit, newest first; the start of its SHA is enough."""
+    async def of_commit(
+        self, sha_prefix: str, connections: Sequence[str], *, has_bisections: bool = True
+    ) -> list[Build]:
+        """Return the builds of a commit, newest first; the start of its SHA is enough.
+
+        Without `has_bisections` those that a search for a commit started are left out.
+        """
         prefix = sha_prefix.lower()
         query = (
             select(BUILD.c.data)
@@ -79,6 +84,8 @@ class Builds(Repository):
             .order_by(*NEWEST)
             .limit(MANY)
         )
+        if not has_bisections:
+            query = query.where(BUILD.c.purpose != BuildPurpose.BISECTION)
         async with self._read() as db:
             return [unpack(data) for data in await db.scalars(query)]
 
@@ -115,3 +122,8 @@ class Builds(Repository):
         )
         async with self._read() as db:
             return [unpack(data) for data in await db.scalars(query)]
+
+
+def _is_of_branch(build: Build, branch: str) -> bool:
+    ref = build.history_ref
+    return ref is not None and (ref.kind, ref.name) == (RefKind.BRANCH, branch)

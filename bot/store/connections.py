@@ -1,7 +1,7 @@
 """Connections and what can be built through them."""
 
 from bot.store.database import Repository, put
-from bot.store.mapping import CONNECTION, PIPELINE, POLL_TARGET
+from bot.store.mapping import CONNECTION
 from bot.store.rows import ConnectionRow
 
 PUT_CONNECTION = put("connection", key=("name",), keep=("down_since", "notified_at", "last_error"), returning=("name",))
@@ -19,14 +19,3 @@ class Connections(Repository):
         """Write a connection made in Slack; its health stays as it is known."""
         async with self._write() as db:
             await self._put(db, PUT_CONNECTION, [row])
-
-    async def delete(self, name: str) -> None:
-        """Forget a connection, its pipelines and its poll targets."""
-        deletions = (
-            CONNECTION.delete().where(CONNECTION.c.name == name),
-            PIPELINE.delete().where(PIPELINE.c.connection == name),
-            POLL_TARGET.delete().where(POLL_TARGET.c.connection == name),
-        )
-        async with self._write() as db:
-            for statement in deletions:
-                await db.execute(statement)

@@ -28,7 +28,7 @@ async def histories(db: AsyncConnection, build: Build, finished: AttemptRow) -> 
     after = await _after(db, finished, ref)
     target: Rows = ()
     if ref.kind is RefKind.PULL_REQUEST and build.target_branch and not others:
-        target = await _before(db, finished, Ref(kind=RefKind.BRANCH, name=build.target_branch))
+        target = await _before(db, finished, Ref(kind=RefKind.BRANCH, name=build.target_branch, job=ref.job))
     return (*before, *after), target
 
 
@@ -39,7 +39,7 @@ async def _before(db: AsyncConnection, finished: AttemptRow, ref: Ref) -> Rows:
         query = (
             ATTEMPT.select()
             .where(
-                *_of_ref(finished, ref.kind, ref.name),
+                *_of_ref(finished, ref),
                 ATTEMPT.c.commit_at <= finished.commit_at,
                 ATTEMPT.c.conclusion.not_in(NO_RESULT),
                 ATTEMPT.c.id != finished.id,
@@ -58,7 +58,7 @@ async def _after(db: AsyncConnection, finished: AttemptRow, ref: Ref) -> Rows:
     query = (
         ATTEMPT.select()
         .where(
-            *_of_ref(finished, ref.kind, ref.name),
+            *_of_ref(finished, ref),
             ATTEMPT.c.commit_at > finished.commit_at,
             ATTEMPT.c.conclusion.not_in(NO_RESULT),
         )
@@ -75,9 +75,10 @@ async def place_by_commit(db: AsyncConnection, rows: Sequence[NewAttempt]) -> li
         if not row.ref_kind or not row.commit_sha:
             placed.append(row)
             continue
-        same = (*_of_ref(row, RefKind(row.ref_kind), row.ref_name), ATTEMPT.c.commit_sha == row.commit_sha)
+        ref = Ref(kind=RefKind(row.ref_kind), name=row.ref_name, job=row.ref_job or None)
+        same = (*_of_ref(row, ref), ATTEMPT.c.commit_sha == row.commit_sha)
         first: datetime | None = await db.scalar(select(func.min(ATTEMPT.c.commit_at)).where(*same))
-        mates = [mate.built_at for mate in rows if _is_same_commit(mate, row) and mate.built_at is not None]
+        mates = [mate.commit_at for mate in rows if _is_same_commit(mate, row) and mate.commit_at is not None]
         times = [*mates, *([first] if first is not None else [])]
         commit_at = min(times)
         placed.append(replace(row, commit_at=commit_at))
@@ -88,15 +89,16 @@ async def place_by_commit(db: AsyncConnection, rows: Sequence[NewAttempt]) -> li
 
 
 def _is_same_commit(row: NewAttempt, other: NewAttempt) -> bool:
-    names = ("connection", "pipeline", "ref_kind", "ref_name", "commit_sha")
+    names = ("connection", "pipeline", "ref_kind", "ref_name", "ref_job", "commit_sha")
     return all(getattr(row, name) == getattr(other, name) for name in names)
 
 
-def _of_ref(row: NewAttempt, kind: RefKind, name: str) -> tuple[ColumnElement[bool], ...]:
+def _of_ref(row: NewAttempt, ref: Ref) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that an attempt belongs to the history of a ref of the same pipeline."""
     return (
         ATTEMPT.c.connection == row.connection,
         ATTEMPT.c.pipeline == row.pipeline,
-        ATTEMPT.c.ref_kind == kind.value,
-        ATTEMPT.c.ref_name == name,
+        ATTEMPT.c.ref_kind == ref.kind.value,
+        ATTEMPT.c.ref_name == ref.name,
+        ATTEMPT.c.ref_job == (ref.job or ""),
     )

@@ -1,13 +1,16 @@
 """Who keeps others from starting and approving builds of which pipeline."""
 
-from sqlalchemy import ColumnElement, or_
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, or_, select
 
 from bot.store.database import Repository, put, required
-from bot.store.mapping import HOLD
-from bot.store.rows import HoldRow, NewHold
+from bot.store.mapping import HOLD, HOLD_WAIT
+from bot.store.rows import HoldRow, HoldWaitRow, NewHold, NewHoldWait
 
 KEY = ("team", "connection", "pipeline", "environment")
 PUT_HOLD = put("hold", key=KEY)
+PUT_WAIT = put("hold_wait", key=(*KEY, "user"))
 
 
 class Holds(Repository):
@@ -54,6 +57,29 @@ class Holds(Repository):
         deletion = HOLD.delete().where(HOLD.c.id == row.id, HOLD.c.user == row.user)
         async with self._write() as db:
             return bool((await db.execute(deletion)).rowcount)
+
+    async def take_ended(self, now: datetime, *, limit: int) -> list[HoldRow]:
+        """Take away holds whose time is over, and return them: whoever takes one says so."""
+        over = select(HOLD.c.id).where(HOLD.c.until <= now).order_by(HOLD.c.until).limit(limit)
+        deletion = HOLD.delete().where(HOLD.c.id.in_(over.with_for_update(skip_locked=True)))
+        async with self._write() as db:
+            return await HOLD.all(db, deletion.returning(*HOLD.columns))
+
+    async def wait(self, row: NewHoldWait) -> None:
+        """Note that somebody waits for the end of a hold; their newest wish counts."""
+        async with self._write() as db:
+            await self._put(db, PUT_WAIT, [row])
+
+    async def take_waits(self, row: HoldRow) -> list[HoldWaitRow]:
+        """Take away who waits for the end of a hold, and return them."""
+        deletion = HOLD_WAIT.delete().where(
+            HOLD_WAIT.c.team == row.team,
+            HOLD_WAIT.c.connection == row.connection,
+            HOLD_WAIT.c.pipeline == row.pipeline,
+            HOLD_WAIT.c.environment == row.environment,
+        )
+        async with self._write() as db:
+            return await HOLD_WAIT.all(db, deletion.returning(*HOLD_WAIT.columns))
 
     def _lasts(self) -> ColumnElement[bool]:
         return or_(HOLD.c.until.is_(None), HOLD.c.until > self._clock())

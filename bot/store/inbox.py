@@ -217,6 +217,14 @@ class Inbox(Repository):
         async with self._read() as db:
             return int(await db.scalar(select(func.count()).where(INBOX.c.closed_at.is_(None))) or 0)
 
+    async def oldest_open(self) -> datetime | None:
+        """Return when the oldest delivery that is not closed came, None where all are."""
+        async with self._read() as db:
+            oldest: datetime | None = await db.scalar(
+                select(func.min(INBOX.c.received_at)).where(INBOX.c.closed_at.is_(None))
+            )
+        return oldest
+
     async def drain(self) -> None:
         """Wait until every write that was asked for is committed."""
         await self._group.drain()

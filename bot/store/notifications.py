@@ -1,6 +1,7 @@
 """Notifications on their way to Slack, in order, each once; and the cards that they become."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -78,6 +79,14 @@ def _claim() -> Update:
 CLAIM = Statement(_claim())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How many notifications wait longer than they should, and since when the oldest does."""
+
+    count: int
+    since: datetime | None
+
+
 class Notifications(Repository):
     """Notifications on their way out, in order, each once."""
 
@@ -123,6 +132,16 @@ class Notifications(Repository):
         async with self._read() as db:
             oldest: datetime | None = await db.scalar(due)
         return oldest
+
+    async def waiting(self, teams: Collection[str], now: datetime) -> Waiting:
+        """Return what of some workspaces is overdue or was refused before, and since when the oldest of it waits."""
+        row = NOTIFICATION.c
+        waits = select(func.count(), func.min(func.coalesce(row.first_tried_at, row.due_at))).where(
+            row.state == PENDING, row.team.in_(list(teams)), or_(row.due_at <= now, row.tries > 0)
+        )
+        async with self._read() as db:
+            count, since = (await db.execute(waits)).one()
+        return Waiting(count=count, since=since)
 
     async def set_sent(
         self, leased: NotificationRow, *, ts: str, card: NewCard | None, now: datetime, extra: str = ""
@@ -335,6 +354,14 @@ class Notifications(Repository):
                 await self._set_notification(db, NOTIFICATION.c.id == notification_id, extra=extra, moved=True)
             due = CARD.update().where(CARD.c.notification.in_(list(extras)))
             await db.execute(due.values(edit_due_at=now))
+
+    async def reopen(
+        self, notification_id: int, *, state: NotificationState, reason: str, extra: str, now: datetime
+    ) -> None:
+        """Post, or hold, a notification after all that stayed silent; one that is not silent any more stays as it is."""
+        is_silent = and_(NOTIFICATION.c.id == notification_id, NOTIFICATION.c.state == SILENT)
+        async with self._write() as db:
+            await self._set_notification(db, is_silent, state=state, reason=reason, extra=extra, due_at=now)
 
     async def is_overtaken(self, row: NotificationRow) -> bool:
         """Return whether a later end of the same pipeline was posted to the channel already."""

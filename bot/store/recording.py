@@ -24,7 +24,7 @@ from bot.store.rows import (
     NewWatch,
     WatchRow,
 )
-from bot.store.states import NotificationEvent
+from bot.store.states import BuildPurpose, NotificationEvent
 from bot.store.steps import PreviousState, Step, pack, pack_counts, restart, step, unpack
 from bot.store.times import attempt_seconds, began_at
 
@@ -64,7 +64,7 @@ class Recorded:
     `build` is the polled build with what was known before filled in. `finished` is the attempt whose end this is.
     `history` holds the results of its ref, those of newer builds and of its own earlier attempts among them, and
     `target_history` those of the branch that a pull request goes to. `blocked` says that an approval has just opened,
-    the `turn`-th of its attempt. `corrected` is the attempt where its end had been written with another conclusion.
+    the `turn`-th of its attempt; where one was open before and none is now, that was the `turn`-th. `corrected` is the attempt where its end had been written with another conclusion.
     `needs_history` says that the store knows no earlier build of the ref, but the CI system may.
     """
 
@@ -168,6 +168,7 @@ class Recording(Repository):
         now: datetime,
         before: Build | None = None,
         after_attempt: int | None = None,
+        purpose: BuildPurpose = BuildPurpose.NORMAL,
     ) -> BuildRow:
         """Write a build that a person started here, with its notifications and watches, and return its row.
 
@@ -196,6 +197,7 @@ class Recording(Repository):
                 started_by=user,
                 started_team=team,
                 started_channel=channel,
+                purpose=purpose,
             )
             number = (await self._put(db, PUT_BUILD, [row]))[0][0]
             await self._put(db, ADD_WATCH, watches)
@@ -219,6 +221,29 @@ class Recording(Repository):
         taken = replace(whole, attempt_no=attempt_no)
         entry = _Entry(step=taken, previous=previous, row=_row(taken, old, now, None))
         await self._end_attempts(db, [entry], now, None, asks_always=False)
+
+    async def recounted(self, key: BuildKey, attempt_no: int) -> Recorded | None:
+        """Return an attempt whose counts were read after its end, with its history; None where it is not the build's last."""
+        async with self._read() as db:
+            row = (await _rows(db, [key])).get(key)
+            query = ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
+            end = await ATTEMPT.first(db, query)
+            if row is None or end is None or row.attempt_no != attempt_no:
+                return None
+            build = unpack(row.data)
+            history, target_history = await histories(db, build, end)
+            return Recorded(
+                build=build,
+                row=row,
+                before=build,
+                first_seen=False,
+                attempt_no=attempt_no,
+                finished=end,
+                reopened=False,
+                blocked=False,
+                history=history,
+                target_history=target_history,
+            )
 
     async def stop_tracking(self, key: BuildKey) -> None:
         """Stop tracking a build that the provider no longer has: its cards lose their buttons and say so."""
@@ -353,6 +378,7 @@ def _row(taken: Step, old: NewBuild | None, now: datetime, last_end: datetime | 
         or began_at(build, attempt_no=taken.attempt_no, last_end=last_end, now=now),
         waiting_since=(waiting_since or now) if build.waiting else None,
         approval_seconds=approval_seconds,
+        purpose=old.purpose if old is not None else BuildPurpose.NORMAL,
     )
 
 
@@ -366,7 +392,7 @@ def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None, *
     author = build.author
     is_red = build.conclusion is not None and build.conclusion.is_red
     is_complete = build.issues.known and not is_red and (not asks_always or build.conclusion in NO_RESULT)
-    ref = build.history_ref
+    ref = build.history_ref if entry.row.purpose is BuildPurpose.NORMAL else None
     built_at = entry.row.built_at or _built_at(build, now)
     return NewAttempt(
         connection=build.connection,
@@ -385,7 +411,8 @@ def _attempt_row(entry: _Entry, now: datetime, counts_after: timedelta | None, *
         seen_at=now,
         ref_kind=ref.kind.value if ref else "",
         ref_name=ref.name if ref else "",
-        commit_at=built_at,
+        ref_job=(ref.job or "") if ref else "",
+        commit_at=min(built_at, build.first_built_at or built_at),
         built_at=built_at,
         approval_seconds=entry.row.approval_seconds,
     )
@@ -490,7 +517,7 @@ async def _with_context(db: AsyncConnection, recorded: Sequence[Recorded]) -> li
         whole.append(
             replace(
                 item,
-                turn=await _turn(db, item) if item.blocked else 1,
+                turn=await _turn(db, item),
                 history=history,
                 target_history=target_history,
                 links=mine,
@@ -502,14 +529,17 @@ async def _with_context(db: AsyncConnection, recorded: Sequence[Recorded]) -> li
 
 
 async def _turn(db: AsyncConnection, item: Recorded) -> int:
-    """Return how many approvals of an attempt there have been with the one that has just opened."""
+    """Return which approval of an attempt has just opened, else which was decided last; counted from 1."""
+    was_waiting = item.before is not None and item.before.waiting
+    if not item.blocked and not was_waiting:
+        return 1
     query = select(func.max(NOTIFICATION.c.turn)).where(
         *of_build(NOTIFICATION.c, item.build.key),
         NOTIFICATION.c.attempt_no == item.attempt_no,
         NOTIFICATION.c.event == NotificationEvent.BLOCKED,
     )
     latest: int | None = await db.scalar(query)
-    return (latest or 0) + 1
+    return (latest or 0) + 1 if item.blocked else latest or 1
 
 
 async def _due_for_history(db: AsyncConnection, recorded: Sequence[Recorded], now: datetime) -> list[Recorded]:

@@ -35,6 +35,7 @@ class RedBranches(Repository):
             RED_BRANCH.c.pipeline == pipeline,
             RED_BRANCH.c.ref_kind == ref.kind.value,
             RED_BRANCH.c.ref_name == ref.name,
+            RED_BRANCH.c.ref_job == (ref.job or ""),
             RED_BRANCH.c.closed_at.is_(None),
         )
         async with self._read() as db:
@@ -150,6 +151,7 @@ def _of_ref_of(team: str, key: BuildKey) -> Iterable[ColumnElement[bool]]:
             *of_build(attempt, key),
             attempt.ref_kind == RED_BRANCH.c.ref_kind,
             attempt.ref_name == RED_BRANCH.c.ref_name,
+            attempt.ref_job == RED_BRANCH.c.ref_job,
         )
         .exists()
     )

@@ -7,7 +7,7 @@ connection's name, `pipeline` and `build` the ids that the provider's calls take
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.store.states import NoteKind, NotificationEvent, NotificationState, TokenScope
+from bot.store.states import BisectionState, BuildPurpose, NoteKind, NotificationEvent, NotificationState, TokenScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +139,7 @@ class NewBuild:
     began_at: datetime | None = None
     waiting_since: datetime | None = None
     approval_seconds: float = 0.0
+    purpose: BuildPurpose = BuildPurpose.NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ class NewAttempt:
 
     `counts` is `IssueCounts` as JSON, empty while unknown; `failures` the first `Issue`s as a JSON list, and
     `failures_total` how many there are. `ref_kind` and `ref_name` say whose history it belongs to; both are empty where
-    it belongs to none. In a history builds stand by `commit_at` (when the ref first built the commit), `built_at` (when
+    it belongs to none; `ref_job` narrows it to one job. In a history builds stand by `commit_at` (when the ref first built the commit), `built_at` (when
     the build was created) and number. `seconds` is how long it ran, without the `approval_seconds` it waited for people.
     """
 
@@ -170,6 +171,7 @@ class NewAttempt:
     counts: str = ""
     counts_due_at: datetime | None = None
     counts_tries: int = 0
+    upload_reads: int = 0
     failures: str = ""
     failures_total: int = 0
     seconds: float | None = None
@@ -177,6 +179,7 @@ class NewAttempt:
     seen_at: datetime
     ref_kind: str = ""
     ref_name: str = ""
+    ref_job: str = ""
     commit_at: datetime | None = None
     built_at: datetime | None = None
     approval_seconds: float = 0.0
@@ -570,6 +573,7 @@ class NewRedBranch:
     pipeline: str
     ref_kind: str
     ref_name: str
+    ref_job: str = ""
     build: str
     attempt_no: int
     streak: int = 1
@@ -638,6 +642,56 @@ class NewHold:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRow(NewHold):
     """A hold as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHoldWait:
+    """Somebody whose act a hold refused, and what they wanted to do: they are notified when it ends."""
+
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    what: str = ""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldWaitRow(NewHoldWait):
+    """A wait for a hold's end as stored."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBisection:
+    """A search for the commit that broke a pipeline, and its one card, the message `ts`.
+
+    `running` names the channel and the pipeline as long as it lasts: it is unique. `data` is the search as JSON. `ended_by`
+    is who stopped it, "" where nobody did. After `due_at` whichever process claims it takes the next step.
+    """
+
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    label: str
+    state: BisectionState = BisectionState.RUNNING
+    ended_by: str = ""
+    running: str | None
+    data: str
+    ts: str = ""
+    due_at: datetime
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BisectionRow(NewBisection):
+    """A search for a commit as stored."""
 
     id: int
 

@@ -21,6 +21,7 @@ class NotificationEvent(StrEnum):
     FINISHED = "finished"
     BLOCKED = "blocked"
     REMINDER = "reminder"
+    DEADLINE = "deadline"
     DECIDED = "decided"
     SUMMARY = "summary"
     OUTAGE = "outage"
@@ -50,3 +51,18 @@ class NoteKind(StrEnum):
     ACT = "act"
     CANCELLED = "cancelled"
     REPLACED = "replaced"
+
+
+class BuildPurpose(StrEnum):
+    """What a build is for: one of a BISECTION is no news to anybody but its search, and no part of its branch's history."""
+
+    NORMAL = ""
+    BISECTION = "bisection"
+
+
+class BisectionState(StrEnum):
+    """How far a search for a commit has come."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    ENDED = "ended"

@@ -29,6 +29,7 @@ LASTING = (
     "created_at",
     "web_url",
     "rebuilt_from",
+    "first_built_at",
 )
 """What does not change in a build's life: a list that leaves it out takes nothing away from a fuller answer."""
 

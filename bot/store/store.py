@@ -12,6 +12,7 @@ from bot.store.approvals import Approvals
 from bot.store.attempts import Attempts
 from bot.store.audit import Audit
 from bot.store.bindings import Bindings
+from bot.store.bisections import Bisections
 from bot.store.budgets import KEPT_FOR as BUDGETS_KEPT_FOR
 from bot.store.budgets import Budgets
 from bot.store.builds import Builds
@@ -45,9 +46,11 @@ from bot.store.presets import Presets
 from bot.store.recording import KEEP_DAYS, Recording
 from bot.store.red_branches import RedBranches
 from bot.store.schedules import Schedules
+from bot.store.settings import Settings
 from bot.store.switches import Switches
 from bot.store.tokens import Tokens
 from bot.store.transaction import SharedSession
+from bot.store.vitals import Vitals
 from bot.store.watches import Watches
 from bot.store.workspaces import Workspaces
 
@@ -77,10 +80,12 @@ class Repositories:
         self.digests = Digests(sessions)
         self.presets = Presets(sessions)
         self.last_values = LastValues(sessions)
+        self.settings = Settings(sessions)
         self.switches = Switches(sessions)
         self.claims = Claims(sessions)
         self.feeds = Feeds(sessions)
         self.chains = Chains(sessions)
+        self.bisections = Bisections(sessions)
         self.log_follows = LogFollows(sessions)
         self.holds = Holds(sessions)
         self.tokens = Tokens(sessions)
@@ -92,6 +97,7 @@ class Repositories:
         self.inbox = Inbox(sessions)
         self.red_branches = RedBranches(sessions)
         self.failures = Failures(sessions)
+        self.vitals = Vitals(sessions)
 
 
 class Transaction(Repositories):
@@ -148,7 +154,8 @@ class Store(Database, Repositories):
             (table("budget"), table("budget").c.at < now - BUDGETS_KEPT_FOR),
             (table("token"), table("token").c.until <= now),
             (table("claim"), table("claim").c.until <= now),
-            (table("hold"), table("hold").c.until <= now),
+            (table("bisection"), and_(table("bisection").c.running.is_(None), table("bisection").c.made_at < oldest)),
+            (table("hold_wait"), table("hold_wait").c.at < oldest),
             (table("last_value"), table("last_value").c.used_at <= now - LAST_VALUES_KEPT_FOR),
             (table("inbox"), table("inbox").c.closed_at < now - INBOX_KEPT_FOR),
         )

@@ -8,18 +8,21 @@ from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, code, escape, safe, when
 from bot.core.errors import UsageError
 from bot.core.text import folded
+from bot.notifications.holds import MOST_REASON, hold_words
 from bot.security.redaction import redact
 from bot.store.rows import HoldRow, NewHold
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import ParsedArgs, Target, parse_duration, read
 from commands.core.matches import PipelineMatch
-from commands.core.permissions import MOST_REASON, Requirement, hold_words
+from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import resolve_pipeline
+from commands.core.resolve import pipelines_here, resolve_pipeline
 
-USAGE = "hold [pipeline] [--env NAME] [--for 2h] [reason…]"
+USAGE = "hold [pipeline|all] [--env NAME] [--for 2h] [reason…]"
 MOST_NAME = 100
+ALL = "all"
+"""Stands for every pipeline of the channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +40,11 @@ def parse(words: str) -> Args:
     parsed = read(words, values=("env", "for"))
     if not parsed.words and not parsed.flags:
         return Args()
-    target = parsed.target()
+    is_all = parsed.words[:1] == (ALL,)
+    target = Target(scope=ALL) if is_all else parsed.target()
     must_name_pipeline(target, "hold", USAGE)
+    if is_all and not parsed.has("env"):
+        raise UsageError("`hold all` is about an environment.", hint="Name it: `hold all --env NAME`.", usage=USAGE)
     span = parsed.flag("for")
     return Args(
         target=target,
@@ -72,25 +78,75 @@ def spoken(args: Args) -> str:
     return f"{named}{f' --env {args.environment}' if args.environment else ''} {args.reason}".strip()
 
 
-async def resolve(args: Args, context: Context) -> PipelineMatch | None:
-    """Return the pipeline to hold, None where holds are listed."""
+async def resolve(args: Args, context: Context) -> PipelineMatch | tuple[PipelineMatch, ...] | None:
+    """Return the pipeline to hold, all of the channel where only an environment is named, None where holds are listed."""
     if args.target is None:
         return None
+    if args.target.scope == ALL or (args.target.empty and args.environment):
+        pipelines = tuple(await pipelines_here(context))
+        if not pipelines:
+            raise UsageError("No pipeline is linked here.", hint="Name one: `hold PIPELINE --env NAME`.")
+        return pipelines
     return await resolve_pipeline(args.target, context, acting=True, verb="hold")
 
 
-def authorize(_args: Args, match: PipelineMatch | None, _context: Context) -> Sequence[Requirement]:
-    """Require the runner's role on the pipeline; the list is open to everybody."""
-    if match is None:
-        return ()
-    return (Requirement(role=Role.RUN, doing=f"Holding *{escape(match.name)}*", pipeline=match),)
+def authorize(
+    _args: Args, match: PipelineMatch | tuple[PipelineMatch, ...] | None, _context: Context
+) -> Sequence[Requirement]:
+    """Require the runner's role on each pipeline; the list is open to everybody."""
+    return [
+        Requirement(role=Role.RUN, doing=f"Holding *{escape(pipeline.name)}*", pipeline=pipeline)
+        for pipeline in _each(match)
+    ]
 
 
-async def run(args: Args, match: PipelineMatch | None, context: Context) -> Answer:
+def _each(match: PipelineMatch | tuple[PipelineMatch, ...] | None) -> tuple[PipelineMatch, ...]:
+    return match if isinstance(match, tuple) else (match,) if match is not None else ()
+
+
+async def run(args: Args, match: PipelineMatch | tuple[PipelineMatch, ...] | None, context: Context) -> Answer:
     """Hold a pipeline, or say who holds it; list the holds of the workspace where nothing is named."""
     if match is None:
         return await _list(context)
-    row = await context.store.holds.take(
+    if isinstance(match, tuple):
+        return await _hold_all(args, match, context)
+    row = await _take(args, match, context)
+    if row.user != context.user:
+        raise UsageError(
+            f"{match.name} is held already: {hold_words(row)}.",
+            hint=f"`/build release {match.typed} --steal` ends that hold, and tells its holder.",
+        )
+    return actions.public_line(
+        f"{actions.actor(context)} holds {escape(match.name)}{place_words(row)}{_end_words(row)}. "
+        f"Others can neither start nor approve builds of it. `{context.command} release {match.typed}` ends the hold.",
+        pipeline=match,
+    )
+
+
+async def _hold_all(args: Args, pipelines: Sequence[PipelineMatch], context: Context) -> Answer:
+    """Hold an environment in every pipeline of the channel; those that somebody else holds stay theirs."""
+    rows = [(pipeline, await _take(args, pipeline, context)) for pipeline in pipelines]
+    own = [(pipeline, row) for pipeline, row in rows if row.user == context.user]
+    others = [f"{escape(pipeline.name)}: {hold_words(row)}." for pipeline, row in rows if row.user != context.user]
+    if not own:
+        raise UsageError(f"All of them are held already. {' '.join(others)}")
+    names = ", ".join(escape(pipeline.name) for pipeline, _row in own)
+    row = own[0][1]
+    text = (
+        f"{actions.actor(context)} holds the environment {code(args.environment)} of {names}{_end_words(row)}. "
+        "Others can neither start nor approve what names it. "
+        f"`{context.command} release --env {args.environment}` ends the hold."
+    )
+    return actions.public_line(" ".join([text, *others]))
+
+
+def _end_words(row: HoldRow) -> str:
+    until = f" until {when(row.until)}" if row.until is not None else ""
+    return f"{until}{f' ({safe(row.reason)})' if row.reason else ''}"
+
+
+async def _take(args: Args, match: PipelineMatch, context: Context) -> HoldRow:
+    return await context.store.holds.take(
         NewHold(
             team=context.team,
             connection=match.connection,
@@ -101,18 +157,6 @@ async def run(args: Args, match: PipelineMatch | None, context: Context) -> Answ
             until=context.now + args.span if args.span is not None else None,
             made_at=context.now,
         )
-    )
-    if row.user != context.user:
-        raise UsageError(
-            f"{match.name} is held already: {hold_words(row)}.",
-            hint=f"`/build release {match.typed} --steal` ends that hold, and tells its holder.",
-        )
-    until = f" until {when(row.until)}" if row.until is not None else ""
-    why = f" ({safe(row.reason)})" if row.reason else ""
-    return actions.public_line(
-        f"{actions.actor(context)} holds {escape(match.name)}{place_words(row)}{until}{why}. "
-        f"Others can neither start nor approve builds of it. `{context.command} release {match.typed}` ends the hold.",
-        pipeline=match,
     )
 
 
@@ -146,9 +190,17 @@ COMMAND = Command(
     spoken=spoken,
     acts=lambda args: args.target is not None,
     flags=(
-        ("--env NAME", "only what names this environment: approval steps, values of parameters, a job to retry"),
+        (
+            "--env NAME",
+            "only what names this environment: approval steps, values of parameters, a job to retry; with `all`, of each pipeline of the channel",
+        ),
         ("--for 2h", "end by itself; without it the hold lasts until it is released"),
     ),
-    examples=("hold", "hold web --for 2h checkout is down", "hold deploy --env production release 4.2"),
+    examples=(
+        "hold",
+        "hold web --for 2h checkout is down",
+        "hold deploy --env production release 4.2",
+        "hold all --env production --for 1h audit",
+    ),
     inferred="the list of holds",
 )

@@ -12,13 +12,18 @@ _AUTHORS = ("author", "committer", "requested_for", "requestedfor", "creator")
 
 
 def options_given(parsed: ParsedArgs, usage: str) -> dict[str, str]:
-    """Return `--option NAME=VALUE` pairs, `--clean` as `clean=true`. Raises UsageError for what is no pair."""
+    """Return `--option NAME=VALUE` pairs, `--clean` as `clean=true`. Raises UsageError for what is no pair.
+
+    An option that is given several times is a list, as if its values stood in one with commas between.
+    """
     options: dict[str, str] = {}
     for pair in parsed.flags.get("option", ()):
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise UsageError(f"`--option` takes NAME=VALUE, not `{pair}`.", usage=usage)
-        options[name] = value
+        if name in options and "." in name and options[name] != value:
+            raise UsageError(f"`--option {name}=…` is given twice, with two values.", usage=usage)
+        options[name] = value if options.get(name, value) == value else f"{options[name]},{value}"
     if parsed.has("clean"):
         options["clean"] = "true"
     return options

@@ -110,7 +110,8 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
         requested_by=await context.name() or None,
         requested_by_email=await context.email() or None,
     )
-    after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
+    made = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
+    after = actions.made_from(made, match.build)
     new = f" as #{after.number}" if after.number is not None and after.number != match.build.number else ""
     old = actions.number_words(match.build)
     headline = f"{actions.actor(context)} rebuilt {old} of {escape(match.pipeline.name)}{new}"

@@ -1,25 +1,22 @@
 """End a hold: /build release PIPELINE [--env NAME] [--steal]."""
 
-import logging
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.blocks.message import Message, section
 from bot.blocks.text import Markup, escape
 from bot.core.errors import Ambiguous, UsageError
-from bot.slack.sender import SlackError
+from bot.notifications.holds import hold_words
 from bot.store.rows import HoldRow
 from commands.act.hold import environment_in, must_name_pipeline, place_words
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
+from commands.core.holds import notify_holder, notify_waiters
 from commands.core.matches import PipelineMatch
-from commands.core.permissions import Requirement, hold_words
+from commands.core.permissions import Requirement
 from commands.core.registry import Command
-from commands.core.resolve import resolve_pipeline
-
-log = logging.getLogger(__name__)
+from commands.core.resolve import pipelines_here, resolve_pipeline
 
 USAGE = "release [pipeline] [--env NAME] [--steal]"
 
@@ -55,8 +52,13 @@ def parse(words: str) -> Args:
     )
 
 
-async def resolve(args: Args, context: Context) -> Held:
-    """Return the hold that is named, else the pipeline's only one. Raises Ambiguous where there are several."""
+async def resolve(args: Args, context: Context) -> Held | tuple[Held, ...]:
+    """Return the hold that is named, else the pipeline's only one. Raises Ambiguous where there are several.
+
+    Where only an environment is named: the person's own holds of it in all of the channel's pipelines.
+    """
+    if args.target.empty and args.environment and len(own := await _own(args.environment, context)) > 1:
+        return own
     match = await resolve_pipeline(args.target, context, acting=True, verb="release")
     rows = await context.store.holds.of_pipeline(context.team, match.connection, match.id)
     fits = [row for row in rows if not args.environment or row.environment == args.environment]
@@ -74,14 +76,35 @@ async def resolve(args: Args, context: Context) -> Held:
     )
 
 
-def authorize(_args: Args, held: Held, context: Context) -> Sequence[Requirement]:
+async def _own(environment: str, context: Context) -> tuple[Held, ...]:
+    held = [
+        Held(match=match, row=row)
+        for match in await pipelines_here(context)
+        for row in await context.store.holds.of_pipeline(context.team, match.connection, match.id)
+        if row.environment == environment and row.user == context.user
+    ]
+    return tuple(held)
+
+
+def authorize(_args: Args, held: Held | tuple[Held, ...], context: Context) -> Sequence[Requirement]:
     """Require the runner's role to end somebody else's hold; one's own may always be ended."""
+    if isinstance(held, tuple):
+        return [
+            Requirement(role=Role.VIEW, doing=f"Releasing *{escape(each.match.name)}*", pipeline=each.match)
+            for each in held
+        ]
     role = Role.VIEW if held.row.user == context.user else Role.RUN
     return (Requirement(role=role, doing=f"Releasing *{escape(held.match.name)}*", pipeline=held.match),)
 
 
-async def run(args: Args, held: Held, context: Context) -> Answer:
-    """End the hold. Somebody else's takes `--steal` and a confirmation, and its holder is told."""
+async def run(args: Args, held: Held | tuple[Held, ...], context: Context) -> Answer:
+    """End the hold. Somebody else's takes `--steal` and a confirmation, and its holder is told; so is who waited for it."""
+    if isinstance(held, tuple):
+        ended = [each for each in held if await context.store.holds.release(each.row)]
+        for each in ended:
+            await notify_waiters(each.row, context.services, but=context.user)
+        names = ", ".join(escape(each.match.name) for each in ended)
+        return actions.public_line(f"{actions.actor(context)} released {names}{place_words(held[0].row)}")
     match, row = held.match, held.row
     is_own = row.user == context.user
     words = f"release {match.spoken()}{f' --env {shlex.quote(row.environment)}' if row.environment else ''} --steal"
@@ -99,28 +122,17 @@ async def run(args: Args, held: Held, context: Context) -> Answer:
         )
     if not await context.store.holds.release(row):
         raise UsageError(f"{match.name} is not on hold any more.")
+    await notify_waiters(row, context.services, but=context.user)
     line = f"{actions.actor(context)} released {escape(match.name)}{place_words(row)}"
     if is_own:
         return actions.public_line(line, pipeline=match)
     holder = f"<@{row.user}>" if row.user else "the terminal"
-    note = "" if await _told(row, match, context) else " I could not reach them."
+    what = f"was released by {actions.actor(context)} in {context.here}."
+    note = "" if await notify_holder(row, what, context.services) else " I could not reach them."
     return actions.public_line(f"{line}, which {holder} held.{note}", pipeline=match)
 
 
-async def _told(row: HoldRow, match: PipelineMatch, context: Context) -> bool:
-    """Send the holder a direct message about the end of their hold; return whether that went well."""
-    if not row.user:
-        return True
-    text = f"{actions.actor(context)} released your hold of {escape(match.name)}{place_words(row)} in {context.here}."
-    try:
-        await context.services.sender.post(context.team, row.user, Message(text=text, blocks=(section(text),)))
-    except SlackError as exc:
-        log.info("the holder of a pipeline could not be told", extra={"code": exc.code})
-        return False
-    return True
-
-
-COMMAND = Command(
+COMMAND: Command[Args, Held | tuple[Held, ...]] = Command(
     verb="release",
     usage=USAGE,
     summary="End a hold",
@@ -135,7 +147,7 @@ COMMAND = Command(
         ("--env NAME", "the hold of this environment"),
         ("--steal", "end somebody else's hold, after a question; its holder is told"),
     ),
-    examples=("release web", "release deploy --env production", "release web --steal"),
+    examples=("release web", "release deploy --env production", "release --env production", "release web --steal"),
     inferred="the channel's default pipeline",
     is_dangerous=True,
 )

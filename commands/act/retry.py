@@ -146,7 +146,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
         did += f" as {actions.number_words(after)}"
     kind = NoteKind.ACT if same else NoteKind.REPLACED
     await actions.note_on_cards(match, context, did=did, kind=kind, by=None if same else after)
-    shown = actions.as_reopened(after) if same else after
+    shown = actions.as_reopened(after) if same else actions.made_from(after, build)
     has_card = same and await actions.is_pressed_on_card(build, context)
     retried = match if same else None
     return await actions.announce(shown, match.pipeline, context, headline=headline, retried=retried, has_card=has_card)
@@ -161,7 +161,7 @@ async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
         question = f"{refusal} Rebuild all of {number} instead?"
         return actions.asks_first(question, "", f"rebuild {match.spoken}", yes="Rebuild", danger=False)
     request = StartRequest(requested_by=await context.name() or None, requested_by_email=await context.email() or None)
-    after = await match.provider.rebuild(match.build.pipeline, match.build.id, request)
+    after = actions.made_from(await match.provider.rebuild(match.build.pipeline, match.build.id, request), match.build)
     headline = f"{actions.actor(context)} rebuilt {number} of {escape(match.pipeline.name)}"
     if after.key != match.build.key:
         did = f"rebuilt it as {actions.number_words(after)}"

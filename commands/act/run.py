@@ -302,10 +302,11 @@ async def _check_then(then: str, context: Context) -> None:
         raise UsageError("`--form`, `--dry-run`, `--when` and `--forget-preset` can't be chained.")
     parameters = getattr(chained.args, "parameters", {})
     if chained.pipeline is not None and parameters:
-        _must_hold_no_secret(parameters, (await parameters_of(chained.pipeline, None))[0])
+        must_hold_no_secret(parameters, (await parameters_of(chained.pipeline, None))[0])
 
 
-def _must_hold_no_secret(values: Iterable[str], known: Iterable[Parameter]) -> None:
+def must_hold_no_secret(values: Iterable[str], known: Iterable[Parameter]) -> None:
+    """Raise UsageError where values are of parameters that hold secrets: a command that runs later is kept."""
     secret = sorted(secret_names(known) & set(values))
     if secret:
         names = ", ".join(f"`{name}`" for name in secret)
@@ -328,7 +329,7 @@ async def _when_green(args: Args, start: Start, context: Context) -> Answer:
     if len(pipelines) > 1:
         names = ", ".join(f"`{name_of(build, pipeline.name)}`" for build, pipeline in pipelines.values())
         raise UsageError(f"Several builds of `{start.ref}` are running: {names}. Nothing was started.")
-    _must_hold_no_secret(start.request.parameters, (await parameters_of(start.match, start.ref))[0])
+    must_hold_no_secret(start.request.parameters, (await parameters_of(start.match, start.ref))[0])
     words = _again(args, start)
     await check_chained(words, context)
     (build, pipeline) = next(iter(pipelines.values()))

@@ -8,6 +8,7 @@ from bot.blocks.message import context as small_print
 from bot.blocks.text import Markup, escape, mention
 from bot.core.errors import UsageError
 from bot.core.models import Build, Status
+from bot.core.text import folded
 from bot.core.tracing import current_trace
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
@@ -131,6 +132,15 @@ async def announce(
     if note:
         return replace(started, silent=False, message=Message(text=note, blocks=(section(note),)))
     return started
+
+
+def made_from(after: Build, before: Build) -> Build:
+    """Return a new build with what is known of the one it repeats: in a history they stand together, by their commit."""
+    if after.key == before.key or after.pipeline != before.pipeline:
+        return after
+    is_same_commit = bool(after.commit and before.commit) and folded(after.commit or "") == folded(before.commit or "")
+    first_built_at = before.first_built_at or before.created_at if is_same_commit else None
+    return replace(after, rebuilt_from=after.rebuilt_from or before.id, first_built_at=first_built_at)
 
 
 async def poll_again(build: Build, pipeline: PipelineMatch, context: Context) -> None:

@@ -20,7 +20,15 @@ MOST_CHANNELS = 100
 CLOCK_OFF = timedelta(seconds=60)
 """Slack and App Store Connect refuse what is signed five minutes off; a minute leaves time to mend it."""
 LATE = timedelta(minutes=5)
+WEBHOOKS_SILENT = timedelta(days=1)
+"""Builds that end this long after the last webhook came without one."""
+SLOW_WRITE_SECONDS = 2.0
+SCARCE_BYTES = 500 * 1024 * 1024
+MEGABYTE = 1024 * 1024
 EXPIRES_SOON_DAYS = 30
+
+
+CLOCK = "clock"
 
 
 class Level(IntEnum):
@@ -51,6 +59,14 @@ class Finding:
         return f"{self.level.mark} {self.what}: {self.message}{f' → {self.fix}' if self.fix else ''}"
 
 
+NO_KEYS = Finding(
+    what="keys",
+    level=Level.WARNING,
+    message="none: CI systems can be connected in the configuration file, but not in Slack",
+    fix="`buildbell doctor --new-key` makes one for BUILDBELL_KEYS",
+)
+
+
 def verdict(findings: Iterable[Finding]) -> str:
     """Return the last line: whether anything is wrong, and what to begin with."""
     all_findings = list(findings)
@@ -76,9 +92,40 @@ async def checkup(services: Services, teams: Sequence[str], providers: Sequence[
         findings += await _slack(services, team)
         findings += await _channels(services, team)
     findings += [await _credentials(services, provider) for provider in providers]
+    if not any(finding.what == CLOCK for finding in findings):
+        findings += _vendor_clocks(providers)
     findings += await _webhooks(services, providers)
-    findings += await _waiting(services, [provider.connection for provider in providers])
+    findings += await _polls(services, [provider.connection for provider in providers])
+    findings += await _queues(services, teams)
     return findings
+
+
+def keys(services: Services) -> list[Finding]:
+    """Return a finding where there is no key to seal secrets with."""
+    return [] if services.can_seal else [NO_KEYS]
+
+
+async def database(services: Services) -> Finding:
+    """Return whether the database has room and lets the bot write."""
+    what = "database"
+    try:
+        report = await services.store.vitals.report()
+    except BotError as exc:
+        fix = exc.hint or "end what holds it: a second bot on the same file, or a long transaction"
+        return Finding(what=what, level=Level.PROBLEM, message=str(exc), fix=fix)
+    size = f"{max(1, round(report.size / MEGABYTE)):,} MB"
+    if report.free is not None and report.free < SCARCE_BYTES:
+        message = f"its disk has {report.free // MEGABYTE} MB left, it takes {size}"
+        return Finding(what=what, level=Level.PROBLEM, message=message, fix="make room: a full disk stops everything")
+    if report.blocked:
+        message = f"{plural(report.blocked, 'session')} of it wait for a lock"
+        fix = "find who holds it in pg_stat_activity, such as a backup or a forgotten transaction"
+        return Finding(what=what, level=Level.WARNING, message=message, fix=fix)
+    if report.write_seconds > SLOW_WRITE_SECONDS:
+        message = f"a write waited {roughly(report.write_seconds)} for its turn"
+        fix = "see what else writes to it, and whether its disk is slow"
+        return Finding(what=what, level=Level.WARNING, message=message, fix=fix)
+    return Finding(what=what, level=Level.FINE, message=f"answers, takes {size}")
 
 
 async def _slack(services: Services, team: str) -> list[Finding]:
@@ -102,7 +149,7 @@ async def _slack(services: Services, team: str) -> list[Finding]:
     if report.at is not None and abs(off := clock.now() - report.at) > CLOCK_OFF:
         findings.append(
             Finding(
-                what="clock",
+                what=CLOCK,
                 level=Level.PROBLEM,
                 message=f"this machine's clock is {roughly(abs(off.total_seconds()))} "
                 f"{'ahead of' if off > timedelta() else 'behind'} Slack's",
@@ -150,6 +197,9 @@ async def _channel(services: Services, team: str, channel: str, links: Sequence[
     if paused:
         fix = "subscribe again there, with `subscribe`"
         return [Finding(what=what, level=Level.PROBLEM, message=f"gets no notifications: {paused}", fix=fix)]
+    if described.get("is_member") is False:
+        message = "the bot is not in it: after a lost answer a notification may come twice"
+        return [Finding(what=what, level=Level.WARNING, message=message, fix="type `/invite @Buildbell` there")]
     return []
 
 
@@ -187,15 +237,22 @@ async def _webhooks(services: Services, providers: Sequence[AnyProvider]) -> lis
     polled = {poll_target.connection for poll_target in await services.store.polling.targets()}
     came: list[str] = []
     silent: list[str] = []
+    stopped: list[str] = []
     for provider in providers:
         name = provider.connection
         seen = health.get(name)
         if seen is not None and seen.webhook_at is not None:
             ago = roughly(max(0.0, (services.clock() - seen.webhook_at).total_seconds()))
-            came.append(f"{name} {ago} ago")
+            last_end = await services.store.attempts.last_end(name)
+            missed = last_end is not None and last_end - seen.webhook_at > WEBHOOKS_SILENT
+            (stopped if missed else came).append(f"{name} {ago} ago")
         elif provider.options.webhook_secret is not None and name in polled:
             silent.append(name)
     findings = [Finding(what="webhooks", level=Level.FINE, message=f"came last: {', '.join(came)}")] if came else []
+    if stopped:
+        message = f"came last: {', '.join(stopped)}; builds have ended since, and are polled"
+        fix = "see the deliveries in the CI system's settings of the webhook, and that its secret is the connection's"
+        findings.append(Finding(what="webhooks", level=Level.WARNING, message=message, fix=fix))
     if silent:
         where = f"{services.public_url}/hooks/NAME" if services.public_url else ""
         fix = f"set them up there for {where}" if where else "set PUBLIC_URL, and webhooks of the CI systems to it"
@@ -204,8 +261,8 @@ async def _webhooks(services: Services, providers: Sequence[AnyProvider]) -> lis
     return findings
 
 
-async def _waiting(services: Services, connections: Sequence[str]) -> list[Finding]:
-    """Return polls that fail or are late, and notifications that wait."""
+async def _polls(services: Services, connections: Sequence[str]) -> list[Finding]:
+    """Return polls that fail or are late."""
     now = services.clock()
     findings: list[Finding] = []
     latest: datetime | None = None
@@ -233,4 +290,50 @@ async def _waiting(services: Services, connections: Sequence[str]) -> list[Findi
                 fix="see that `buildbell serve` (or a worker) runs, and its log",
             )
         )
+    return findings
+
+
+async def _queues(services: Services, teams: Sequence[str]) -> list[Finding]:
+    """Return what waits too long to be posted, or to be done."""
+    now = services.clock()
+    findings: list[Finding] = []
+    waiting = await services.store.notifications.waiting(teams, now)
+    if waiting.since is not None and now - waiting.since > LATE:
+        findings.append(
+            Finding(
+                what="notifications",
+                level=Level.PROBLEM,
+                message=f"{waiting.count} not posted, the oldest for {roughly((now - waiting.since).total_seconds())}",
+                fix="see that a worker runs, and what its log says of Slack's refusals",
+            )
+        )
+    oldest = await services.store.inbox.oldest_open()
+    if oldest is not None and now - oldest > LATE:
+        findings.append(
+            Finding(
+                what="inbox",
+                level=Level.PROBLEM,
+                message=f"something that Slack delivered is not done for {roughly((now - oldest).total_seconds())}",
+                fix="see that `buildbell serve` runs, and its log",
+            )
+        )
+    return findings
+
+
+def _vendor_clocks(providers: Sequence[AnyProvider]) -> list[Finding]:
+    """Return the CI systems whose clocks differ from this machine's, as their answers to the check were dated."""
+    findings: list[Finding] = []
+    for provider in providers:
+        ahead = provider.clock_ahead
+        if ahead is not None and abs(ahead) > CLOCK_OFF:
+            findings.append(
+                Finding(
+                    what=CLOCK,
+                    level=Level.WARNING,
+                    message=f"the one of {provider.connection} ({provider.label}) is "
+                    f"{roughly(abs(ahead.total_seconds()))} {'behind' if ahead > timedelta() else 'ahead of'} this "
+                    "machine's",
+                    fix="synchronize that server: the times of its builds are wrong, and signed requests may be refused",
+                )
+            )
     return findings

@@ -63,7 +63,7 @@ class _Progress:
     command: Command[Any, Any] | None = None
     changes: bool = True
     match: PipelineMatch | BuildMatch | None = None
-    recorded: Callable[[], str] | None = None
+    recorded: Callable[[], str | None] | None = None
 
     @property
     def verb(self) -> str:
@@ -245,7 +245,8 @@ async def _audit(
 ) -> None:
     """Write the audit row; where that fails the person still gets their answer, and the log says so."""
     connection, pipeline, build = _subject(progress.match, answer)
-    words = progress.words if progress.recorded is None else f"{progress.verb} {progress.recorded()}"
+    recorded = progress.recorded() if progress.recorded is not None else None
+    words = progress.words if recorded is None else f"{progress.verb} {recorded}"
     row = NewAudit(
         at=context.now,
         team=context.team,

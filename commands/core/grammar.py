@@ -49,6 +49,7 @@ _UNSEEN_EDGE = re.compile(rf"(?<!\S)[{_EDGES}]++|[{_EDGES}]++(?!\S)")
 _UNSEEN_INSIDE = re.compile(rf"[{_EDGES}]++(?=[@#:]|\Z)|(?<=[@#:])[{_EDGES}]++")
 _VALUE = re.compile(r"(?<!\S)[A-Za-z_][\w.\-]*=\S*+")
 _TIME = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d|w)$", re.ASCII)
+NO_ALIASES: Mapping[str, str] = {}
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -391,9 +392,17 @@ def split(text: str) -> list[str]:
 
 
 def read(
-    text: str, *, values: Sequence[str] = (), switches: Sequence[str] = (), parameters: bool = False
+    text: str,
+    *,
+    values: Sequence[str] = (),
+    switches: Sequence[str] = (),
+    parameters: bool = False,
+    aliases: Mapping[str, str] = NO_ALIASES,
 ) -> ParsedArgs:
-    """Return the words of a command, its flags (`values` take one, `switches` none) and, if wanted, its parameters."""
+    """Return the words of a command, its flags (`values` take one, `switches` none) and, if wanted, its parameters.
+
+    `aliases` are other names of flags.
+    """
     value_flags = (*TARGET_FLAGS, *values)
     plain_words: list[str] = []
     pairs: dict[str, str] = {}
@@ -414,7 +423,7 @@ def read(
             pairs[name] = value
         elif word.startswith("--") or word == "-n":
             name, equals, value = ("n", "", "") if word == "-n" else word[2:].partition("=")
-            name = _flag(name.lower(), value_flags, switches)
+            name = _flag(aliases.get(name.lower(), name.lower()), value_flags, switches)
             if name in switches:
                 if equals:
                     raise UsageError(f"`--{name}` takes no value.")

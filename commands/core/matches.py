@@ -107,3 +107,9 @@ def state_of(build: Build) -> str:
     if build.waiting and not build.completed:
         return "waiting for approval"
     return build.conclusion.value if build.conclusion else build.status.value.replace("_", " ")
+
+
+def age_of(build: Build) -> tuple[float, int]:
+    """Return what orders builds from the oldest to the newest: when they were created, then their number."""
+    began = build.created_at or build.started_at or build.completed_at
+    return (began.timestamp() if began is not None else 0.0, build.number or 0)

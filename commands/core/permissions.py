@@ -14,13 +14,13 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.blocks.text import Markup, code, safe, when
 from bot.core.errors import NotAllowed
 from bot.core.models import StartTarget, is_sha
 from bot.core.refs import named_refs, spellings_of
-from bot.core.text import fits_glob, folded
+from bot.core.text import fits_glob
+from bot.notifications.holds import hold_words, holds_of
 from bot.slack.people import Standing
-from bot.store.rows import GrantRow, HoldRow
+from bot.store.rows import GrantRow, HoldRow, NewHoldWait
 from commands.core.approval_policies import Deciding, check_policy
 from commands.core.context import Context, Role, Source
 from commands.core.matches import PipelineMatch
@@ -34,9 +34,7 @@ _REF_VARIABLE = re.compile(
 _REVISION = re.compile(r"[~^:]|@\{")
 """Where git's words for a revision leave the ref's name."""
 _ROLES = {role.word: role for role in Role}
-_WORD = re.compile(r"[^\W_]+")
 MOST_NAMED = 3
-MOST_REASON = 200
 UNKNOWN_REF = "(unknown ref)"
 """Stands for what will be built where the provider does not report it; no grant can name it."""
 
@@ -90,11 +88,28 @@ async def check(requirement: Requirement, context: Context) -> None:
     if hold is not None:
         typed = requirement.pipeline.typed
         place = f" --env {shlex.quote(hold.environment)}" if hold.environment else ""
+        await _wait(hold, requirement, context)
         raise NotAllowed(
             f"{requirement.doing} is on hold: {hold_words(hold)}. Nothing was started.",
             hint=f"`/build release {shlex.quote(typed)}{place}` ends the hold; "
             "`--steal` takes it from somebody else, who is told.",
         )
+
+
+async def _wait(hold: HoldRow, requirement: Requirement, context: Context) -> None:
+    """Note that a person waits for a hold's end; what a schedule wanted is nobody's to be called for."""
+    if not context.user or context.source in {Source.SCHEDULE, Source.TERMINAL}:
+        return
+    row = NewHoldWait(
+        team=hold.team,
+        connection=hold.connection,
+        pipeline=hold.pipeline,
+        environment=hold.environment,
+        user=context.user,
+        what=requirement.doing.replace("*", ""),
+        at=context.now,
+    )
+    await context.store.holds.wait(row)
 
 
 async def hold_against(pipeline: PipelineMatch, environments: Sequence[str], context: Context) -> HoldRow | None:
@@ -103,30 +118,9 @@ async def hold_against(pipeline: PipelineMatch, environments: Sequence[str], con
     A hold of the whole pipeline stops every start; that of an environment stops an act that names it. The holder may act
     in person: what runs later in their name (a schedule, a chained command) waits for the release as everybody does.
     """
-    for row in await context.store.holds.of_pipeline(context.team, pipeline.connection, pipeline.id):
-        if row.user == context.user and context.source is not Source.SCHEDULE:
-            continue
-        if not row.environment or any(_names(text, row.environment) for text in environments):
-            return row
-    return None
-
-
-def _names(text: str, environment: str) -> bool:
-    """Return whether a text names an environment as a word of its own: `Deploy to production`, `deploy-production`."""
-    return f" {_words(environment)} " in f" {_words(text)} "
-
-
-def _words(text: str) -> str:
-    return " ".join(_WORD.findall(folded(text)))
-
-
-def hold_words(row: HoldRow) -> Markup:
-    """Return who holds what since when, until when and why, as a clause of mrkdwn."""
-    holder = f"<@{row.user}>" if row.user else "the terminal"
-    what = f"the environment {code(row.environment)}" if row.environment else "it"
-    until = f" until {when(row.until)}" if row.until is not None else ""
-    why = f" ({safe(row.reason, MOST_REASON)})" if row.reason else ""
-    return Markup(f"{holder} has held {what} since {when(row.made_at)}{until}{why}")
+    rows = await context.store.holds.of_pipeline(context.team, pipeline.connection, pipeline.id)
+    is_person = context.source is not Source.SCHEDULE
+    return next((row for row in holds_of(rows, environments) if not (is_person and row.user == context.user)), None)
 
 
 async def check_role(requirement: Requirement, context: Context) -> None:

@@ -52,7 +52,7 @@ class Command(Generic[A, R]):
     resolve: Callable[[A, Context], Awaitable[R | Answer]] = nothing_to_resolve  # type: ignore[assignment]
     opens: Callable[[A, Context], Opening | None] = lambda _args, _context: None
     spoken: Callable[[A], str] = lambda _args: ""
-    recorded: Callable[[A, R], str] | None = None
+    recorded: Callable[[A, R], str | None] | None = None
     aliases: tuple[str, ...] = ()
     flags: tuple[tuple[str, str], ...] = ()
     examples: tuple[str, ...] = ()

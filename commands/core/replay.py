@@ -35,10 +35,10 @@ async def replayed(link: LinkRow, context: Context, *, starters: bool = False) -
     attempts = await context.store.attempts.since(link.connection, link.pipeline, context.now - WINDOW - BASELINE)
     listed = await context.store.builds.of_pipeline(link.connection, link.pipeline, limit=len(attempts) + 1)
     builds = {build.id: build for build in listed}
-    earlier: dict[tuple[str, str], list[AttemptRow]] = {}
+    earlier: dict[tuple[str, str, str], list[AttemptRow]] = {}
     pasts: list[Past] = []
     for attempt in attempts:
-        before = earlier.setdefault((attempt.ref_kind, attempt.ref_name), [])
+        before = earlier.setdefault((attempt.ref_kind, attempt.ref_name, attempt.ref_job), [])
         if attempt.completed_at >= context.now - WINDOW:
             build, starter = builds.get(attempt.build), ""
             if build is None or starters:

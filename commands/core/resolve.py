@@ -13,10 +13,11 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from bot.blocks.text import code, plural
-from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, UsageError
+from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
 from bot.core.models import SHORT_KINDS, Build, Conclusion, Page, Ref, RefKind, spoken
 from bot.core.text import among_names, folded, holds_name
 from bot.providers.base.provider import AnyProvider
+from bot.providers.base.urls import is_uuid
 from bot.store.rows import CardRow, LinkRow, PipelineRow
 from commands.core.context import Context
 from commands.core.grammar import Target
@@ -288,7 +289,13 @@ async def resolve_build(
     named = await resolve_named_build(target, context, acting=acting, verb=verb)
     if named is not None:
         return named
-    pipeline = await resolve_pipeline(target, context, acting=acting, verb=verb)
+    try:
+        pipeline = await resolve_pipeline(target, context, acting=acting, verb=verb)
+    except (NotFound, NotLinked):
+        build = await _build_of_uuid(target, context)
+        if build is None:
+            raise
+        return await match_of_build(build, context, verb=verb)
     ref = target.ref
     if acting and ref is None and target.build is None and default == "last" and pipeline.branch:
         ref = Ref(kind=RefKind.BRANCH, name=pipeline.branch)
@@ -417,6 +424,24 @@ async def match_of_build(
     stored = await context.store.builds.get(build.key)
     attempt_no = stored[1].attempt_no if stored else build.attempt or 1
     return BuildMatch(pipeline=own, build=build, attempt_no=attempt_no)
+
+
+async def _build_of_uuid(target: Target, context: Context) -> Build | None:
+    """Return the build whose UUID stands where a pipeline's name does, None where there is none.
+
+    Costs what the `build_anywhere` of the connections costs: of the one named before a colon, else of all.
+    """
+    name = target.pipeline or ""
+    connection, _, uuid = name.rpartition(":")
+    if target.names_build or target.ref is not None or not is_uuid(uuid):
+        return None
+    named = _provider_called(connection, context) if connection else None
+    for provider in [named] if named is not None else context.providers():
+        try:
+            return await provider.build_anywhere(uuid)
+        except ProviderError:
+            continue
+    return None
 
 
 async def _build_of_page(provider: AnyProvider, page: Page, context: Context) -> Build | None:

@@ -2,6 +2,7 @@
 
 from bot.notifications.filters import filter_of
 from bot.store.rows import LinkRow
+from commands.core.commit_ranges import same_name
 from commands.core.context import Context
 from commands.core.listings import RECENT
 from commands.follow.filter_words import merged
@@ -42,4 +43,4 @@ async def _commits(link: LinkRow, context: Context) -> set[str]:
 
 async def _repository(link: LinkRow, context: Context) -> str:
     row = await context.store.pipelines.get(link.connection, link.pipeline)
-    return row.repository.lower().strip("/").removesuffix(".git") if row is not None else ""
+    return same_name(row.repository) if row is not None else ""

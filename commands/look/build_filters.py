@@ -43,6 +43,25 @@ FLAGS = (
     ("--meta KEY=VALUE", "with this meta-data (Buildkite)"),
     ("--option NAME=VALUE", "what else the CI system's list takes; see its page in the documentation"),
 )
+ALIASES: Mapping[str, str] = {
+    "author": "by",
+    "created-from": "since",
+    "created-to": "until",
+    "created_from": "since",
+    "created_to": "until",
+    "creator": "by",
+    "finished-from": "finished-since",
+    "finished_from": "finished-since",
+    "meta-data": "meta",
+    "meta_data": "meta",
+    "ref": "branch",
+    "scope": "state",
+    "sha": "commit",
+    "started_at": "since",
+    "completed_at": "finished-since",
+    "status": "state",
+}
+"""What CI systems call these filters."""
 _KEPT_IN_PAGES = (*VALUES, "all", "public")
 
 
@@ -158,7 +177,7 @@ def check_list_options(options: Mapping[str, str], provider: AnyProvider) -> Non
 
 def narrowed_here(query: BuildFilter, provider: AnyProvider) -> str:
     """Return a sentence on what the bot looks for itself among the newest builds, "" where the vendor does all."""
-    flags = [f"--{name}" for name in FilterField if name in query.fields - provider.list_filters]
+    flags = [f"--{name}" for name in FilterField if name in query.fields - provider.narrows(query)]
     return (
         f"{provider.label} does not filter by {', '.join(flags)}: I looked through its newest builds." if flags else ""
     )

@@ -166,6 +166,9 @@ async def _of_pipelines(provider: AnyProvider, query: BuildFilter, context: Cont
     """Return the builds of the pipelines that are linked somewhere in the workspace, then of others in the catalogue."""
     links = await context.store.links.all(context.team)
     rows = await context.services.catalogue.rows([provider])
+    if not rows:
+        await context.services.catalogue.refresh([provider])
+        rows = await context.services.catalogue.rows([provider])
     linked = [link.pipeline for link in links if link.connection == provider.connection]
     pipelines = list(dict.fromkeys([*linked, *(row.pipeline for row in rows)]))
     polled = pipelines[:MOST_PIPELINES]

@@ -7,10 +7,12 @@ from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, code, escape, link, plural
 from bot.core.errors import UsageError
 from bot.core.models import Build, IssueCounts
+from bot.providers.base.capabilities import Capability
+from bot.providers.base.compare import compare_page
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, parse_target, read, unexpected
 from commands.core.listings import back_to_earlier
-from commands.core.matches import BuildMatch, number_of, state_of
+from commands.core.matches import BuildMatch, age_of, number_of, state_of
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
 from commands.look.commits import commit_lines, commits_between
@@ -67,14 +69,9 @@ async def resolve(args: Args, context: Context) -> Pair:
         raise UsageError(f"{match.name} and {other.name} are builds of different pipelines.")
     if other.build.id == match.build.id:
         raise UsageError(f"{match.name} can't be compared with itself.")
-    if _age(other.build) > _age(match.build):
+    if age_of(other.build) > age_of(match.build):
         match, other = other, match
     return Pair(match=match, other=other)
-
-
-def _age(build: Build) -> tuple[float, int]:
-    began = build.created_at or build.started_at or build.completed_at
-    return (began.timestamp() if began is not None else 0.0, build.number or 0)
 
 
 async def run(args: Args, pair: Pair, _context: Context) -> Answer:
@@ -101,8 +98,13 @@ async def run(args: Args, pair: Pair, _context: Context) -> Answer:
         lines += [title if between.is_complete else f"{title} of the builds in between", *commit_lines(between.commits)]
     elif between.is_complete:
         lines.append("The same commit")
-    if before.web_url and build.web_url:
-        lines.append(f"{link(before.web_url, number_of(before))} · {link(build.web_url, number_of(build))}")
+    if not between.is_complete:
+        page = compare_page(before, build)
+        is_able = match.provider.can(Capability.COMMITS)
+        reason = "Not all can be told" if is_able else f"{escape(match.provider.label)} compares no commits"
+        lines.append(
+            f"{reason}: {link(page, 'see them all')}" if page else f"{reason}: these are the ones that were built."
+        )
     return Answer(message=Message(text=lines[0], blocks=sections(lines)), public=args.public)
 
 

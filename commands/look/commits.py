@@ -1,5 +1,6 @@
 """The commits between two builds: from the CI system where it compares, else from the builds in between."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from commands.core.listings import RECENT
 from commands.core.matches import BuildMatch
 
 SHOWN = 10
+MOST_BUILDS_READ = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,9 @@ class Commits:
 
 
 async def commits_between(match: BuildMatch, before: Build, after: Build) -> Commits:
-    """Return what was committed after one build up to another of the same ref. Costs one comparison, else one listing.
+    """Return what was committed after one build up to another of the same ref.
+
+    Costs one comparison; where the system has none, one listing, and what it counts as new in each of ten builds.
 
     It is complete and empty where both have the same commit.
     """
@@ -36,7 +40,20 @@ async def commits_between(match: BuildMatch, before: Build, after: Build) -> Com
             compared = ()
         if compared:
             return Commits(commits=compared, is_complete=True)
-    return Commits(commits=commits_of(await _builds_between(match, before, after)))
+    builds = await _builds_between(match, before, after)
+    reported = await _reported(match, builds[:MOST_BUILDS_READ])
+    if reported:
+        return Commits(commits=reported, is_complete=len(builds) <= MOST_BUILDS_READ)
+    return Commits(commits=commits_of(builds))
+
+
+async def _reported(match: BuildMatch, builds: Sequence[Build]) -> tuple[Commit, ...]:
+    """Return the commits that the CI system itself counts as new in builds, newest first, each once."""
+    try:
+        lists = await asyncio.gather(*(match.provider.commits_of(build.pipeline, build.id) for build in builds))
+    except ProviderError:
+        return ()
+    return tuple({commit.sha: commit for commits in lists for commit in commits if commit.sha}.values())
 
 
 def commits_of(builds: Iterable[Build]) -> tuple[Commit, ...]:

@@ -14,7 +14,7 @@ from commands.core.matches import BuildMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import resolve_build
 
-USAGE = "jobs [target] [pattern] [--all-attempts]"
+USAGE = "jobs [target] [pattern] [--all-attempts] [--all]"
 MOST_SKIPPED = 10_000
 
 
@@ -25,13 +25,14 @@ class Args:
     target: Target
     pattern: str = ""
     all_attempts: bool = False
+    everything: bool = False
     skip: int = 0
     public: bool = False
 
 
 def parse(words: str) -> Args:
     """Read the words after `jobs`. Raises UsageError."""
-    return of_words(read(words, values=("skip",), switches=("all-attempts", "public")))
+    return of_words(read(words, values=("skip",), switches=("all-attempts", "all", "public")))
 
 
 def of_words(parsed: ParsedArgs) -> Args:
@@ -40,6 +41,7 @@ def of_words(parsed: ParsedArgs) -> Args:
         target=parsed.target(),
         pattern=" ".join(parsed.words[1:]),
         all_attempts=parsed.has("all-attempts"),
+        everything=parsed.has("all"),
         skip=parsed.number("skip", default=0, most=MOST_SKIPPED),
         public=parsed.public,
     )
@@ -63,6 +65,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     jobs = fitting if args.all_attempts else [job for job in fitting if not job.retried]
     page = jobs[args.skip : args.skip + PAGE]
     words = command("jobs", build) + (" --all-attempts" if args.all_attempts else "")
+    words += " --all" if args.everything else ""
     left = len(jobs) - args.skip - len(page)
     may_have_earlier = len(fitting) > len(jobs) or (match.attempt_no > 1 and not args.all_attempts)
     message = jobs_message(
@@ -72,6 +75,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
         now=context.now,
         total=len(jobs),
         has_logs=match.provider.can(Capability.LOG),
+        with_details=args.everything,
         footer=_footer(args, shown=len(page), total=len(jobs)),
         more=(f"{min(left, PAGE)} more", f"{words} --skip {args.skip + PAGE}")
         if left > 0 and not args.pattern
@@ -114,6 +118,7 @@ COMMAND = Command(
     run=run,
     flags=(
         ("--all-attempts", "also jobs that a retry replaced"),
+        ("--all", "what else the CI system reports of each: command, exit status, host, times"),
         ("--skip 40", "the next page"),
         ("--public", "show it to the channel"),
     ),

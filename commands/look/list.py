@@ -58,6 +58,8 @@ ALIASES = {
     "repos": Kind.REPOSITORIES,
     "repository": Kind.REPOSITORIES,
     "refs": Kind.REFERENCES,
+    "tag": Kind.BRANCHES,
+    "tags": Kind.BRANCHES,
     "workflow": Kind.PIPELINES,
     "workflows": Kind.PIPELINES,
     "xcodes": Kind.VERSIONS,
@@ -91,7 +93,7 @@ class ConnectionsMatch:
 def parse(words: str) -> Args:
     """Read the words after `list`. Raises UsageError."""
     switches = ("public", "refresh", "all", "all-attempts")
-    parsed = read(words, values=(*build_filters.VALUES, "connection"), switches=switches)
+    parsed = read(words, values=(*build_filters.VALUES, "connection"), switches=switches, aliases=build_filters.ALIASES)
     word = parsed.words[0].lower() if parsed.words else Kind.LINKS.value
     kind = ALIASES.get(word)
     kind = kind or next((kind for kind in Kind if kind.startswith(word) or word == kind.removesuffix("s")), None)

@@ -115,7 +115,10 @@ def _lines(queue: Queue, now: datetime) -> list[str]:
     counts += [f"{approval} waiting for approval"] if approval else []
     counts += [f"the wait is {queue.usual}"] if queue.usual else []
     lines = [f"{name}: {', '.join(counts)}"]
-    lines += [f"• {_named(build)}{_since(build.created_at, now, 'waiting')}" for build in queued[:MOST_LISTED]]
+    lines += [
+        f"{place}. {_named(build)}{_since(build.created_at, now, 'waiting')}"
+        for place, build in enumerate(queued[:MOST_LISTED], 1)
+    ]
     if len(queued) > MOST_LISTED:
         lines.append(f"… {len(queued) - MOST_LISTED} more queued")
     for build in running[:MOST_LISTED]:

@@ -13,8 +13,8 @@ from bot.blocks.workflow import (
     repository_lines,
 )
 from bot.core.errors import NotLinked, UsageError
-from bot.core.text import holds_name
-from bot.providers.base.admin import PipelineAdmin
+from bot.core.models import Pipeline
+from bot.core.text import among_names, holds_name
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from commands.core.context import Context
@@ -57,13 +57,17 @@ async def sources_message(kind: Sources, words: str, provider: AnyProvider) -> M
     if kind is Sources.REPOSITORIES:
         repositories = [known for known in await admin.repositories() if not words or holds_name(known.path, words)]
         return listing(title, repository_lines(repositories), none="none found")
-    repository, default = await _repository(words, admin)
+    repository, default = await _repository(words, provider)
     title = f"{'Pull requests' if kind is Sources.PULLS else 'References'} of {safe(repository, 120)}"
     if kind is Sources.PULLS:
         requests = await admin.pull_requests(repository)
         opened = [request for request in requests if not request.is_closed]
         return listing(title, pull_request_lines(opened), none="none open")
     return listing(title, reference_lines(await admin.references(repository), default=default), none="none found")
+
+
+def _is_called(pipeline: Pipeline, words: str) -> bool:
+    return among_names(words, (pipeline.name, pipeline.path, pipeline.id))
 
 
 async def _products(words: str, provider: AnyProvider) -> list[str]:
@@ -75,10 +79,13 @@ async def _products(words: str, provider: AnyProvider) -> list[str]:
     return product_lines([known for known in products if not words or holds_name(known.name, words)], counts)
 
 
-async def _repository(words: str, admin: PipelineAdmin) -> tuple[str, str | None]:
-    """Return the path and the default branch of the repository that words mean, or of the only one."""
-    offered = await admin.repositories()
+async def _repository(words: str, provider: AnyProvider) -> tuple[str, str | None]:
+    """Return the path and the default branch of the repository that words mean: by its own name or a pipeline's."""
+    offered = await provider.pipeline_admin().repositories()
     fitting = [known for known in offered if not words or known.id == words or holds_name(known.path, words)]
+    if words and not fitting:
+        built = {pipeline.repository async for pipeline in provider.pipelines() if _is_called(pipeline, words)}
+        fitting = [known for known in offered if known.path in built]
     exact = [known for known in fitting if known.path.casefold() == words.casefold()]
     chosen = exact or fitting
     if len(chosen) != 1:

@@ -9,6 +9,7 @@ from bot.blocks.message import context as small_print
 from bot.blocks.status import StatusRow, status_message
 from bot.core.errors import NotLinked, ProviderError, UsageError
 from bot.core.models import Build, BuildFilter, Conclusion, Ref, RefKind, is_sha
+from bot.notifications.holds import hold_words
 from bot.providers.base.provider import AnyProvider
 from bot.store.rows import LinkRow
 from commands.core.actions import noted
@@ -17,7 +18,6 @@ from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.listings import pipeline_names, recent_builds
 from commands.core.matches import PipelineMatch
-from commands.core.permissions import hold_words
 from commands.core.registry import Command, anyone
 from commands.core.resolve import match_of_link, resolve_pipeline
 from commands.core.stories import stories_of

@@ -7,15 +7,15 @@ from bot.blocks.message import Message, actions, button, section, sections
 from bot.blocks.message import context as small_print
 from bot.blocks.text import bold, code, escape, plural, safe, when
 from bot.core.causes import Cause, Diagnosis, diagnose, failed_tests
-from bot.core.errors import ProviderError, UsageError
-from bot.core.models import Build, BuildFilter, Conclusion, Issue, IssueKind, Job
+from bot.core.errors import UsageError
+from bot.core.models import Build, BuildFilter, Conclusion, Issue
 from bot.core.signatures import signature
-from bot.providers.base.capabilities import Capability
 from bot.security.redaction import redact
 from bot.store.rows import FailureRow
 from commands.core.actions import noted
 from commands.core.available_actions import verbs_of
 from commands.core.context import Answer, Context, Role
+from commands.core.failures import failures_of, red_jobs_of
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch, number_of
 from commands.core.registry import Command, anyone
@@ -61,10 +61,10 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     build = await with_counts(match)
     if build.conclusion is None or not build.conclusion.is_red:
         raise UsageError(f"{match.name} did not fail.")
-    issues = await _issues(match)
+    issues = await failures_of(match)
     history = await _history(match, context)
     diagnosis = diagnose(
-        build, issues, await _red_jobs(match), same_commit_passed=history.same_commit_passed is not None
+        build, issues, await red_jobs_of(match), same_commit_passed=history.same_commit_passed is not None
     )
     kind = cause_words(diagnosis, build, issues, history.same_commit_passed)
     lines = [f"*Likely:* {kind}"]
@@ -165,27 +165,6 @@ async def _suspects(match: BuildMatch, history: History) -> list[str]:
 
 def _spoken(match: BuildMatch, build: Build) -> str:
     return replace(match, build=build).spoken
-
-
-async def _issues(match: BuildMatch) -> tuple[Issue, ...]:
-    if not match.provider.can(Capability.ISSUES):
-        return ()
-    try:
-        issues = await match.provider.issues(match.build.pipeline, match.build.id)
-    except ProviderError:
-        return ()
-    order = (IssueKind.TEST_FAILURE, IssueKind.ERROR)
-    return tuple(sorted((issue for issue in issues if issue.kind in order), key=lambda issue: order.index(issue.kind)))
-
-
-async def _red_jobs(match: BuildMatch) -> tuple[Job, ...]:
-    if not match.provider.can(Capability.JOBS):
-        return ()
-    try:
-        jobs = await match.provider.jobs(match.build.pipeline, match.build.id)
-    except ProviderError:
-        return ()
-    return tuple(job for job in jobs if job.conclusion is not None and job.conclusion.is_red and not job.retried)
 
 
 async def _history(match: BuildMatch, context: Context) -> History:

@@ -14,7 +14,7 @@ from bot.store.states import TokenScope
 from commands.core.context import Answer, Context, Services, Source
 from commands.core.executor import Handled, Outcome, execute
 from commands.mcp.tools import CHANNEL, CONFIRM, TOOLS, Tool
-from commands.setup.personal_tokens import digest_of
+from commands.setup.personal_tokens import digest_of, end_of
 
 MOST_CHARACTERS = 30_000
 _CHANNEL = re.compile(r"[CGD][A-Z0-9]{5,30}")
@@ -52,9 +52,13 @@ class Calls:
         self._deliver = deliver
 
     async def owner(self, secret: str) -> PersonalTokenRow | None:
-        """Return the token of a secret; None where there is none, it was revoked, or its owner is deactivated."""
+        """Return the token of a secret; None where there is none, it was revoked or has ended, or its owner is deactivated."""
         token = await self._services.store.personal_tokens.of_digest(digest_of(secret)) if secret else None
-        if token is None or (await self._services.people.standing(token.team, token.user)).is_deactivated:
+        if (
+            token is None
+            or end_of(token) <= self._services.clock()
+            or (await self._services.people.standing(token.team, token.user)).is_deactivated
+        ):
             return None
         return token
 

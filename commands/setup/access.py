@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.blocks.message import Message, actions, button, section, sections
-from bot.blocks.text import code, escape, when
+from bot.blocks.text import Markup, code, escape, plural, when
 from bot.core.errors import UsageError
 from bot.core.policies import NO_SELF, Policy, parse_policy
 from bot.core.text import same_name
 from bot.notifications.approval_policies import policy_of_row
 from bot.slack.sender import SlackError
 from bot.store.rows import NewApprovalPolicy, NewGrant
-from commands.core.actions import actor, public_line
+from commands.core.actions import actor, asks_first, public_line
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import ParsedArgs, mentioned_channel, mentioned_group, mentioned_user, read
 from commands.core.permissions import Requirement, granters, role_of
 from commands.core.registry import Command
 
-USAGE = "access [grant|revoke ROLE @user|@group|#channel [pipeline-glob] [--refs GLOB] [--everywhere] | ask ROLE [pipeline] | policy PIPELINE[@REF] no-self|two|comment|off …]"
+USAGE = "access [grant|revoke ROLE @user|@group|#channel [pipeline-glob] [--refs GLOB] [--everywhere] | ask ROLE [pipeline] | policy PIPELINE[@REF] no-self|two|comment|off … | forget @user]"
 ROLES = {role.word: role for role in Role}
 
 
@@ -31,13 +31,15 @@ class Act(StrEnum):
     REVOKE = "revoke"
     ASK = "ask"
     POLICY = "policy"
+    FORGET = "forget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
     """What to change for whom. `channel` is the channel a grant counts in where it is not this one; "" everywhere.
 
-    `policy` is what approvals shall need; with `off` only what it holds for counts, and it is removed.
+    `policy` is what approvals shall need; with `off` only what it holds for counts, and it is removed. `confirmed` is
+    said by the button below the question what `forget` removes.
     """
 
     act: Act = Act.SHOW
@@ -48,14 +50,17 @@ class Args:
     channel: str | None = None
     policy: Policy = field(default_factory=Policy)
     off: bool = False
+    confirmed: bool = False
 
 
 def parse(words: str) -> Args:
     """Read the words after `access`. Raises UsageError."""
-    parsed = read(words, values=("refs", "in"), switches=("everywhere",))
+    parsed = read(words, values=("refs", "in"), switches=("everywhere", "yes"))
     if not parsed.words:
         return Args()
     act = parsed.words[0].lower()
+    if act == Act.FORGET and len(parsed.words) == 2:
+        return Args(act=Act.FORGET, subject=_person(parsed.words[1]), confirmed=parsed.has("yes"))
     if act == Act.ASK and len(parsed.words) in {2, 3}:
         return Args(
             act=Act.ASK,
@@ -105,6 +110,13 @@ def _subject(word: str) -> str:
     raise UsageError(f"`{word}` is no person, group or channel.", hint="Mention one: @ana, @mobile-team or #ios.")
 
 
+def _person(word: str) -> str:
+    user = mentioned_user(word)
+    if not user:
+        raise UsageError(f"`{word}` is no person.", hint="Mention somebody: @ana.", usage=USAGE)
+    return user
+
+
 def _channel(parsed: ParsedArgs) -> str | None:
     named = parsed.flag("in")
     if parsed.has("everywhere"):
@@ -119,7 +131,7 @@ def _channel(parsed: ParsedArgs) -> str | None:
 
 async def resolve(args: Args, context: Context) -> Args:
     """Return the arguments with a channel's alias replaced by the pipeline it stands for now: aliases can be moved."""
-    if args.act in {Act.SHOW, Act.ASK}:
+    if args.act in {Act.SHOW, Act.ASK, Act.FORGET}:
         return args
     links = await context.store.links.of_channel(context.team, context.channel)
     for link in links:
@@ -135,6 +147,8 @@ def authorize(_args: Args, resolved: Args, _context: Context) -> Sequence[Requir
     """Require an admin for changes. Who administers one channel only may give nothing that counts in others."""
     if resolved.act in {Act.SHOW, Act.ASK}:
         return ()
+    if resolved.act is Act.FORGET:
+        return (Requirement(role=Role.ADMIN, doing="Deleting what I know of a person", everywhere=True),)
     if resolved.act is Act.POLICY:  # it holds in every channel, else it would be passed by in another one
         return (Requirement(role=Role.ADMIN, doing="Changing what approvals need", everywhere=True),)
     return (
@@ -160,6 +174,48 @@ async def run(_args: Args, resolved: Args, context: Context) -> Answer:
             return await _revoke(resolved, context)
         case Act.POLICY:
             return await _set_policy(resolved, context)
+        case Act.FORGET:
+            return await _forget(resolved, context)
+
+
+BELONGINGS = {
+    "grant": "grant",
+    "watch": "watch",
+    "schedule": "schedule",
+    "chain": "waiting command",
+    "claim": "claim",
+    "vote": "vote",
+    "personal_token": "personal token",
+    "last_value": "remembered value",
+}
+"""What a person loses who is forgotten, by table: the rest is what the bot knows of them."""
+
+
+async def _forget(args: Args, context: Context) -> Answer:
+    """Delete what is stored of a person, having said what that is and asked."""
+    if not args.confirmed:
+        counts = await context.store.forgetting.belongings(context.team, args.subject)
+        lost = [plural(counts[name], words) for name, words in BELONGINGS.items() if counts[name]]
+        effect = (
+            f"{'I delete ' + ', '.join(lost) + ', and ' if lost else 'I delete '}all settings and direct messages of theirs that I know. "
+            "Their id, name and addresses are replaced in builds, cards and the audit, which stay. This can't be undone; "
+            "a CI system that names them in a commit brings that name back with the next build."
+        )
+        return asks_first(
+            Markup(f"Forget {_who(f'user:{args.subject}')}?"),
+            effect,
+            f"access forget <@{args.subject}>",
+            yes="Forget them",
+        )
+    count = await context.store.forgetting.person(context.team, args.subject)
+    context.services.people.forget(context.team, args.subject)
+    text = f"Done: {plural(count, 'row')} deleted or changed. My messages in Slack stay: delete them there."
+    return Answer(message=Message(text=text, blocks=(section(text),)), replace=True)
+
+
+def recorded(args: Args, _resolved: Args) -> str | None:
+    """Return words for the audit without whoever is being forgotten; None where the typed words may stay."""
+    return "forget somebody" if args.act is Act.FORGET else None
 
 
 async def _set_policy(args: Args, context: Context) -> Answer:
@@ -310,11 +366,13 @@ COMMAND = Command(
         ("--everywhere", "in every channel, not only this one"),
     ),
     acts=lambda args: args.act is not Act.SHOW,
+    recorded=recorded,
     examples=(
         "access",
         "access grant approver @ana deploy",
         "access revoke runner #random",
         "access policy deploy@main no-self two comment",
         "access ask approver",
+        "access forget @ana",
     ),
 )

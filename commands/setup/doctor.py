@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bot.blocks.message import Message, sections
 from bot.blocks.text import harmless
-from commands.core.checkup import Level, checkup, verdict
+from commands.core.checkup import Level, checkup, database, keys, verdict
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import read, unexpected
 from commands.core.permissions import Requirement
@@ -39,7 +39,9 @@ def authorize(_args: Args, _resolved: None, _context: Context) -> Sequence[Requi
 
 async def run(_args: Args, _resolved: None, context: Context) -> Answer:
     """Check Slack, the linked channels, the connections and what waits; the worst first, one line at the end."""
-    findings = await checkup(context.services, [context.team], context.providers())
+    services = context.services
+    findings = [await database(services), *keys(services)]
+    findings += await checkup(services, [context.team], context.providers())
     lines = [
         f"{MARKS[finding.level]} *{harmless(finding.what, styles=False)}*: {harmless(finding.message)}"
         f"{f' → {harmless(finding.fix)}' if finding.fix else ''}"

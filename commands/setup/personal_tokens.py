@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.blocks.message import Block, Message, actions, button, section
@@ -21,6 +22,8 @@ PREFIX = "bbp_"
 SECRET_BYTES = 32
 SHOWN_TO_ONE_PERSON = frozenset({Source.SLASH, Source.BUTTON, Source.MODAL})
 """Where an answer is seen by the person alone and is not kept: in a conversation a token would stay."""
+LIFETIME = timedelta(days=180)
+"""After that a token counts for nothing: a forgotten one is not good for ever."""
 SCOPES = {TokenScope.READ: "reads only", TokenScope.ACT: "reads and acts"}
 
 
@@ -68,6 +71,11 @@ def parse_request(words: list[str]) -> TokenRequest:
             raise UsageError("A name is up to 40 letters, digits, `-`, `_` and `.`.", usage=USAGE)
 
 
+def end_of(token: NewPersonalToken) -> datetime:
+    """Return when a token ends."""
+    return token.created_at + LIFETIME
+
+
 def digest_of(secret: str) -> str:
     """Return what the store keeps of a token."""
     return hashlib.sha256(secret.encode()).hexdigest()
@@ -112,8 +120,10 @@ async def _made(request: TokenRequest, context: Context) -> Message:
     )
     if not await context.store.personal_tokens.add(row):
         raise UsageError(f"You have a token called `{request.name}` already.", hint="Revoke it, or take another name.")
-    line = f"Your new token {code(request.name)} {SCOPES[request.scope]}. It is shown this once: copy it now."
+    line = f"Your new token {code(request.name)} {SCOPES[request.scope]}. It ends {when(end_of(row))}. It is shown this once: copy it now."
     rights = "A program that holds it may do what you may do, and the audit log says so under your name."
+    if context.services.public_url:
+        rights += f" It connects to {escape(context.services.public_url)}/mcp"
     return Message(
         text=line,
         blocks=(
@@ -131,9 +141,10 @@ def _listed(tokens: list[PersonalTokenRow], context: Context) -> Message:
     ]
     for token in tokens:
         used = f"last used {when(token.used_at)}" if token.used_at else "never used"
+        ends = f"{'ended' if end_of(token) <= context.now else 'ends'} {when(end_of(token))}"
         blocks += [
             section(
-                f"{code(token.name)} · {SCOPES[token.scope]} · made {when(token.created_at)} · {used}",
+                f"{code(token.name)} · {SCOPES[token.scope]} · made {when(token.created_at)} · {ends} · {used}",
                 accessory=button("Revoke", f"{COMMAND_WORDS} revoke {token.name}", style="danger"),
             )
         ]

@@ -21,6 +21,9 @@ from commands.slack.home import FIRST_PAGES, FRESH_SECONDS, Pages, home
 
 log = logging.getLogger(__name__)
 
+SAME_SECOND = 1.0
+"""Slack tells when an event happened to the second."""
+
 Body = Mapping[str, Any]
 Handler = Callable[[Body], Awaitable[None]]
 
@@ -183,12 +186,30 @@ class SlackEvents:
         log.info("a channel was renamed", extra={"channel": _channel(body)})
 
     async def _removed(self, body: Body) -> None:
-        await self._installs.end(str(body.get("team_id") or ""), str(body.get("enterprise_id") or ""))
+        team = str(body.get("team_id") or "")
+        if await self._is_over(body):
+            return
+        await self._ended(body)
+        if team:
+            own = self._services.connections.only_seen_by(team)
+            await self._services.store.forgetting.workspace(team, connections=own)
+            log.info("a workspace that removed the bot was forgotten", extra={"team": team})
 
     async def _revoked(self, body: Body) -> None:
         tokens = (body["event"].get("tokens") or {}).get("bot") or []
-        if tokens:
-            await self._removed(body)
+        if tokens and not await self._is_over(body):
+            await self._ended(body)
+
+    async def _ended(self, body: Body) -> None:
+        await self._installs.end(str(body.get("team_id") or ""), str(body.get("enterprise_id") or ""))
+
+    async def _is_over(self, body: Body) -> bool:
+        """Return whether the bot was installed again since: an event that comes late is about the time before."""
+        happened, team = body.get("event_time"), str(body.get("team_id") or "")
+        if not isinstance(happened, int) or not team:
+            return False
+        install = await self._services.store.installs.get(team)
+        return install is not None and install.installed_at.timestamp() > happened + SAME_SECOND
 
 
 def _fresh(context: Context) -> str:

@@ -349,6 +349,8 @@ class Buildkite(System):
             outcome = Outcome.FAIL
         else:
             commit = match[0]
+            if revision != "HEAD" and repo.breaking:
+                outcome = Outcome.TEST_FAILURE if repo.is_broken(commit) else Outcome.PASS
         build = self.simulation.start(
             pipeline,
             commit=commit,

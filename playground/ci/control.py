@@ -200,6 +200,8 @@ class Control:
         )
         branch = str(body.get("branch") or pipeline.repo.default_branch)
         commit = ci.commit(pipeline.repo, branch, str(body.get("message") or "Try something new"), author)
+        if body.get("breaks") is True:
+            pipeline.repo.breaking.add(commit.sha)
         pull = next((it for it in pipeline.repo.pulls.values() if it.branch == branch and not it.closed), None)
         by_pull = pull is not None and Source.PULL in pipeline.sources
         build = ci.start(

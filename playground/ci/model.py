@@ -151,6 +151,8 @@ class Repo:
     tags: dict[str, Commit] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
+    breaking: set[str] = field(default_factory=set)
+    """Commits that broke what passed before: builds of them and of their descendants fail."""
 
     @property
     def slug(self) -> str:
@@ -168,6 +170,15 @@ class Repo:
                 if sha.startswith(ref.lower()):
                     return commit, False
         return None
+
+    def is_broken(self, commit: Commit) -> bool:
+        """Return whether a commit, or one before it, broke what passed before."""
+        current: Commit | None = commit
+        while current is not None:
+            if current.sha in self.breaking:
+                return True
+            current = self.commits.get(current.parent)
+        return False
 
     def ref_uid(self, kind: str, name: str) -> str:
         """Return a UUID for a branch or tag that stays the same as long as its name."""

@@ -221,3 +221,16 @@ def test_policies_of_approvals_are_read_and_unreadable_ones_are_named(tmp_path: 
     ]
     (problem,) = refused(tmp_path, '[access]\npolicies = ["deploy five"]')
     assert "`deploy five`: There is no rule `five`." in problem
+
+
+def test_a_configuration_that_may_not_be_read_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "buildbell.toml").write_text("")
+
+    def refused(_path: Path, *_arguments: object, **_options: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    with pytest.raises(UsageError, match="may not enter its folder"):
+        Settings.read({"BUILDBELL_CONFIG": "buildbell.toml"}, folder=tmp_path)

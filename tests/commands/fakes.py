@@ -60,7 +60,7 @@ from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import Options
 from bot.providers.base.provider import Provider
 from bot.providers.base.webhooks import same_secret
-from bot.slack.sender import SlackError, TokenReport
+from bot.slack.sender import SearchResult, SlackError, TokenReport
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 TEAM, CHANNEL, USER, ADMIN = "T1", "C1", "U1", "UADMIN"
@@ -91,6 +91,7 @@ class FakeProvider(Provider[FakeOptions]):
     states: ClassVar[StateMap] = {"done": (Status.COMPLETED, Conclusion.PASSED)}
     options_type = FakeOptions
     list_filters = frozenset(FilterField)
+    starts_commits = True
     start_options: ClassVar[Mapping[str, str]] = {"clean": "start from nothing"}
 
     def __init__(self, connection: str = "works", *, capabilities: frozenset[Capability] = EVERYTHING) -> None:
@@ -553,6 +554,10 @@ class FakeConnections:
         self.kept[name] = {**self.kept[name], **settings}
         return self.open[name]
 
+    def only_seen_by(self, team: str) -> tuple[str, ...]:
+        """Return the connections of the configuration that no other workspace sees."""
+        return tuple(name for name in self.open if name not in self.made) if team == self.team else ()
+
     async def remove(self, *, team: str, name: str) -> None:
         """Forget a connection made in Slack."""
         if name not in self.made:
@@ -581,10 +586,10 @@ class Said:
 
 @dataclass(slots=True)
 class RecordingSender:
-    """Slack as the bot calls it. Views open and change as in Slack; `refusals` maps a method to Slack's word."""
+    """Slack as the bot calls it. Views open and change as in Slack; `refusals` maps a method to Slack's word or fault."""
 
     said: list[Said] = field(default_factory=list)
-    refusals: dict[str, str] = field(default_factory=dict)
+    refusals: dict[str, str | SlackError] = field(default_factory=dict)
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
@@ -618,10 +623,13 @@ class RecordingSender:
 
     def _note(self, method: str, arguments: Mapping[str, Any], message: Message | None = None) -> None:
         self.said.append(Said(method, dict(arguments), message))
-        if (code := self.refusals.get(method)) is not None:
-            raise SlackError(code)
+        self._refuse(method)
         if message is not None and self._refuses(message) and method != "response_url":
             raise SlackError("invalid_blocks")
+
+    def _refuse(self, method: str) -> None:
+        if (refusal := self.refusals.get(method)) is not None:
+            raise SlackError(refusal) if isinstance(refusal, str) else refusal
 
     def _refuses(self, message: Message) -> bool:
         return any(block["type"] in self.unknown_blocks for block in (*message.blocks, *message.attached))
@@ -634,6 +642,12 @@ class RecordingSender:
         given = {"team": team, "channel": channel, "thread": thread, "key": key}
         self._note("chat.postMessage", given, message)
         return channel, f"1770000000.{len(self.said):06d}"
+
+    async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> SearchResult:
+        """Look for a posted message by its key."""
+        self._note("conversations.history", {"team": team, "channel": channel, "thread": thread})
+        posts = [number for number, one in enumerate(self.said, 1) if one.arguments.get("key") == key]
+        return SearchResult(ts=f"1770000000.{posts[0]:06d}" if posts else None)
 
     async def update(self, team: str, channel: str, ts: str, message: Message) -> None:
         """Replace a message."""
@@ -656,8 +670,7 @@ class RecordingSender:
 
     async def token_report(self, team: str) -> TokenReport:
         """Return the scopes of the token, and no time."""
-        if "auth.test" in self.refusals:
-            raise SlackError(self.refusals["auth.test"])
+        self._refuse("auth.test")
         return TokenReport(scopes=self.scopes, at=self.at)
 
     async def call(self, team: str, method: str, arguments: Mapping[str, object]) -> Mapping[str, Any]:

@@ -99,7 +99,7 @@ DOCUMENTS: dict[str, tuple[str, ...]] = {
         "truto_ignore_remote_data",
         "truto_exclude_fields",
         "remote_query",
-        "next_cursor",
+        "result, next_cursor",
         "id, number, attempts",
         "build, workflow, name",
         "branch, commit, repo",

@@ -1,13 +1,14 @@
 """The whole product on loopback: the playground's Slack and CI systems, and the bot against them over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 import httpx
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.app import serve
@@ -22,6 +23,7 @@ from playground.clock import Clock
 from tests.watchdog import not_the_bot
 
 PATIENCE_SECONDS = 60.0
+NO_SERVERS: Mapping[str, tuple[ASGIApp, Mapping[str, object]]] = {}
 LOOK_SECONDS = 0.02
 
 
@@ -85,6 +87,15 @@ class Stage:
         """Return every message of a channel, ephemeral ones too, as text, oldest first."""
         found = self.playground.workspace.messages.get(self.channels[channel], {})
         return [as_text(self._payload(message)) for message in found.values()]
+
+    def snapshot(self, channel: str = "ios") -> dict[str, str]:
+        """Return the messages of a channel as text, by their time stamps."""
+        messages = self.playground.workspace.messages.get(self.channels[channel], {})
+        return {ts: as_text(self._payload(message)) for ts, message in messages.items()}
+
+    def fresh(self, before: Mapping[str, str], channel: str = "ios") -> list[str]:
+        """Return the messages that came or changed since a snapshot."""
+        return [text for ts, text in self.snapshot(channel).items() if before.get(ts) != text]
 
     def _payload(self, message: Any) -> dict[str, Any]:
         return {"text": message.text, "blocks": message.blocks or [], "attachments": message.attachments or []}
@@ -160,13 +171,19 @@ async def staged(
     database: str = "",
     clock: Clock | None = None,
     seed: int = 11,
+    servers: Mapping[str, tuple[ASGIApp, Mapping[str, object]]] = NO_SERVERS,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
-    """Set everything up on free ports, the bot running, all on one clock; take it down at the end."""
+    """Set everything up on free ports, the bot running, all on one clock; take it down at the end.
+
+    `servers` are further CI systems by the name of their connection, each with the connection's options but its `url`.
+    """
     world = LocalCi(seed=seed, speed=1.0, clock=clock)
     requests: list[str] = []
     systems = ci_app(world)
     systems.add_middleware(Recorder, requests=requests)
+    for name, (server, _options) in servers.items():
+        systems.router.routes.insert(0, Mount(f"/servers/{name}", server))
     playground = Playground(
         bot_url="",
         signing_secret="e2e-signing-secret",
@@ -196,6 +213,10 @@ async def staged(
                 name: options
                 for name, options in world.connections(playground.address).items()
                 if options["kind"] in PROVIDERS
+            }
+            | {
+                name: {"url": f"{playground.address}/servers/{name}", "private_network": True, **options}
+                for name, (_server, options) in servers.items()
             },
             **settings,
         ),

@@ -5,8 +5,9 @@ reaches it and the test that drives it; here the table is held to the commands, 
 """
 
 import ast
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -172,6 +173,13 @@ async def test_each_of_trutos_parameters_is_reached_by_a_command(stage: Stage) -
         await driven(stage, drive)
 
 
+async def test_the_actions_of_a_run_are_its_jobs(stage: Stage) -> None:
+    await stage.says("link demo-xcode:Nightly as web --default")
+    await stage.sees("Here it is called web")
+    await driven(stage, Drive(says="jobs web", asks="GET .*/v1/ciBuildRuns/[^/]+/actions", sees="Build - iOS"))
+    await driven(stage, Drive(says="list tags web", asks="GET .*/gitReferences", sees="tag:"))
+
+
 # the table
 
 
@@ -231,3 +239,146 @@ def test_each_test_of_the_table_exists() -> None:
         if (parts := row.test.partition("::"))[2] not in names_of_tests(parts[0])
     ]
     assert not missing
+
+
+FOLDER = Path(
+    os.environ.get("BUILDBELL_SEEDS") or ROOT.parent / "shared" / "seeds"  # noqa: TID251 - tests read the environment themselves
+)
+BY_DOCUMENT = {
+    "Xcode Cloud: build runs": "000",
+    "Xcode Cloud: workflows and builds": "001",
+    "GitLab: builds (API v3)": "002",
+    "Truto: builds": "003",
+    "Buildkite: builds": "004",
+}
+OPERATION = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (/\S+)", re.MULTILINE)
+CURL = re.compile(r"-X (GET|POST|PUT|DELETE) \"https?://[^/\"]+(/[^\"?]+)\"")
+APPLE_PAGE = re.compile(
+    r"(?<=[/(-])(get|post|patch|delete)-v1-([a-z]+)(?:-_id_)?(?:-(relationships))?(?:-([a-z]+))?\b", re.IGNORECASE
+)
+PROPERTY = re.compile(r"<tr>\s*<th><code>([a-z_]+)</code></th>")
+MEMBER = re.compile(r"^ {0,8}\"([a-z_]+)\":", re.MULTILINE)
+STRAIGHT = re.compile(r"^([a-z_]+?)(?:string|integer|object|boolean|Record)", re.MULTILINE)
+OBJECT = re.compile(r"\[object (\w+)\]")
+SCOPE = re.compile(r"Required scope: `(\w+)`")
+STATES_OF_SCOPE = re.compile(r"one or array of: (.+?);")
+ELSEWHERE: Mapping[str, str] = {
+    # of the table of contents of Apple's document: objects that stand for operations
+    "CiBuildRun": "GET /v1/ciBuildRuns/{id}",
+    "CiBuildRunResponse": "GET /v1/ciBuildRuns/{id}",
+    "CiBuildActionsResponse": "GET /v1/ciBuildRuns/{id}/actions",
+    "CiBuildRunActionsLinkagesResponse": "GET /v1/ciBuildRuns/{id}/relationships/actions",
+    "CiBuildRunBuildsLinkagesResponse": "GET /v1/ciBuildRuns/{id}/relationships/builds",
+}
+IGNORED_MEMBERS = frozenset(
+    # profiles, pipelines' settings, ids of another API: see tests/bot/providers/ignored_fields.py
+    {
+        *(
+            "graphql_id",
+            "avatar_url",
+            "step",
+            "signature",
+            "value",
+            "algorithm",
+            "signed_fields",
+            "settings",
+            "provider",
+        ),
+        *(
+            "bio",
+            "is_admin",
+            "linkedin",
+            "skype",
+            "twitter",
+            "web_url",
+            "website_url",
+            "url",
+            "email",
+            "errors",
+            "message",
+        ),
+        *(
+            "cluster_id",
+            "cluster_url",
+            "cluster_queue_id",
+            "cluster_queue_url",
+            "agent_query_rules",
+            "connection_state",
+        ),
+        *("hostname", "ip_address", "user_agent", "command", "webhook_url", "slug", "repository", "name", "builds_url"),
+        *(
+            "badge_url",
+            "branch_configuration",
+            "default_branch",
+            "jobs",
+            "download_url",
+            "short_id",
+            "title",
+            "filename",
+        ),
+        *(
+            "size",
+            "username",
+            "author_email",
+            "author_name",
+            "state",
+            "number",
+            "job_id",
+            "retry_type",
+            "id",
+            "created_at",
+        ),
+        *("skip_queued_branch_builds", "skip_queued_branch_builds_filter", "cancel_running_branch_builds"),
+        *("cancel_running_branch_builds_filter", "scheduled_builds_count", "running_builds_count", "type", "query"),
+        *("scheduled_jobs_count", "running_jobs_count", "waiting_jobs_count", "label", "hostname", "branch", "author"),
+    }
+)
+
+
+def text_of(document: str) -> str:
+    """Return the text of a document. Skips where it is not there."""
+    found = sorted(FOLDER.glob(f"{BY_DOCUMENT[document]}_*"))
+    if not found:
+        pytest.skip(f"the documents are not there ({FOLDER.name}); set BUILDBELL_SEEDS to their folder")
+    return found[0].read_text(errors="replace")
+
+
+def described(document: str) -> Iterator[str]:
+    """Yield what a document describes: operations, parameters, members of answers, scopes, states."""
+    text = text_of(document)
+    for method, path in (*OPERATION.findall(text), *CURL.findall(text)):
+        plain = path.replace("{org.slug}", "{org}").replace("{pipeline.slug}", "{pipeline}").rstrip("\\")
+        yield f"{method} {plain}"
+    if document.startswith("Xcode"):
+        for method, resource, relationships, last in APPLE_PAGE.findall(text):
+            whole = {"cibuildruns": "ciBuildRuns", "ciproducts": "ciProducts", "ciworkflows": "ciWorkflows"}.get(
+                resource.lower()
+            )
+            if whole is not None:
+                is_list = not last and (resource.lower(), method.lower()) in {
+                    ("ciproducts", "get"),
+                    ("cibuildruns", "post"),
+                    ("ciworkflows", "post"),
+                }
+                parts = [part for part in (None if is_list else "{id}", relationships or None, last or None) if part]
+                yield " ".join((method.upper(), "/".join(("/v1", whole, *parts))))
+    yield from (ELSEWHERE.get(name, name) for name in OBJECT.findall(text))
+    yield from SCOPE.findall(text)
+    yield from (state for states in STATES_OF_SCOPE.findall(text) for state in re.findall(r"`(\w+)`", states))
+    yield from PROPERTY.findall(text)
+    if document.startswith("Truto"):
+        yield from STRAIGHT.findall(text)
+    yield from (name for name in MEMBER.findall(text) if name not in IGNORED_MEMBERS)
+
+
+@pytest.mark.parametrize("document", sorted(BY_DOCUMENT))
+def test_the_table_names_everything_that_the_document_describes(document: str) -> None:
+    system = document.partition(":")[0]  # two documents are about Xcode Cloud
+    names = [row.name for row in rows() if row.document.partition(":")[0] == system]
+    words = {word for name in names for word in re.findall(r"[A-Za-z_]\w*", name)}
+    missing = {
+        part
+        for part in described(document)
+        if not (part in names or part in words or any(name.startswith(part) for name in names))
+    }
+    assert sorted(missing) == []

@@ -13,6 +13,7 @@ from bot.settings import Settings
 from commands.core import first_steps
 from commands.core.context import Context
 from playground import Playground
+from tests.e2e.stage import Stage
 from tests.watchdog import not_the_bot
 
 
@@ -76,3 +77,30 @@ async def test_install_use_and_remove(tmp_path: Path) -> None:
             assert await app.installs.teams() == ()
     finally:
         await playground.stop()
+
+
+def _checklists(stage: Stage) -> list[tuple[str, str]]:
+    """Return (receiver, text) of each message that begins a checklist."""
+    return [
+        (str(call.args["channel"]), str(call.args["text"]))
+        for call in stage.playground.calls
+        if call.method == "chat.postMessage" and "Three steps" in str(call.args.get("text"))
+    ]
+
+
+async def test_a_single_workspace_gets_the_checklist_at_the_first_start_and_no_other(stage: Stage) -> None:
+    [(receiver, text)] = await stage.until(lambda: _checklists(stage), "the checklist")
+    owners = [user.id for user in stage.playground.workspace.users.values() if user.is_owner]
+    assert [receiver] == owners
+    assert (text.count("✓"), text.count("◌")) == (1, 2)
+    await stage.stop_bot()
+    stage.settings = stage.settings.model_copy(update={"admins": (stage.me,)})
+    await stage.start_bot()
+    await stage.says("link demo-buildkite:web as web")
+    await stage.until(
+        lambda: [
+            call for call in stage.playground.calls if call.method == "chat.update" and "◌ Start" in str(call.args)
+        ],
+        "the second step ticked off",
+    )
+    assert len(_checklists(stage)) == 1

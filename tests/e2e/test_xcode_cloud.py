@@ -69,6 +69,9 @@ async def test_what_a_run_handed_to_testflight_comes_onto_its_card_and_is_read_a
     words = f"TestFlight: build {number[1]} (2.1.0), processing"
     await stage.until(lambda: [text for text in stage.posts("Posted because") if words in text], words)
     await stage.ci("advance", seconds=400)
+    # the store is asked again until it is done, and the card edited
+    ready = f"TestFlight: build {number[1]} (2.1.0), ready"
+    await stage.until(lambda: [text for text in stage.posts("Posted because") if ready in text], ready)
     await stage.says(f"show release#{number[1]}")
     await stage.sees(f"TestFlight build {number[1]} (2.1.0), ready")
 

@@ -310,6 +310,14 @@ class Client:
         page = self.page(project, str(run.id))
         return convert.build(run, self._connection, project=project, pipeline=pipeline, page=page)
 
+    async def changes_of(self, pipeline: str, build: str) -> list[wire.ChangeWire]:
+        """Return the first hundred commits that are new in a build, newest first. Costs one request."""
+        named = urls.parse_pipeline(pipeline, "")
+        if named is None:
+            raise self.no_pipeline(pipeline)
+        reply = await self.get(build_path(named.project, build, "changes"), {"$top": 100})
+        return list(parse_items(reply.items("value"), wire.ChangeWire.of))
+
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build without what only its timeline reports. Costs one request.
 

@@ -9,6 +9,7 @@ from bot.core.errors import UnexpectedResponse
 from bot.core.models import (
     Artifact,
     Build,
+    Commit,
     Conclusion,
     FilterField,
     Issue,
@@ -24,6 +25,7 @@ from bot.core.models import (
     Trigger,
 )
 from bot.providers.azure_devops import wire
+from bot.providers.azure_devops.details import build_details
 from bot.providers.azure_devops.options import LABEL
 from bot.providers.azure_devops.urls import GUID
 from bot.providers.base.convert import StateMap, state_from
@@ -191,7 +193,15 @@ def build(run: wire.BuildWire, connection: str, *, project: str, pipeline: str |
         updated_at=parse_time(run.last_changed_date)
         or latest(*map(parse_time, (run.queue_time, run.start_time, run.finish_time))),
         web_url=(run.links.web.href if run.links and run.links.web else None) or page,
+        details=build_details(run),
     )
+
+
+def commit(raw: wire.ChangeWire) -> Commit:
+    """Return a commit that is new in a build."""
+    subject = (raw.message or "").strip().partition("\n")[0]
+    author = (raw.author.display_name or "") if raw.author else ""
+    return Commit(sha=raw.id or "", subject=subject, author=author, url=raw.display_uri)
 
 
 def is_of_pull_request(run: wire.BuildWire) -> bool:

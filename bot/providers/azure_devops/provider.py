@@ -8,6 +8,7 @@ under the same id. Limits: 200 throughput units for an identity in any five minu
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 import httpx
@@ -23,6 +24,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    Commit,
     Issue,
     IssueCounts,
     IssueKind,
@@ -42,7 +44,7 @@ from bot.core.models import (
 )
 from bot.http.client import ApiClient
 from bot.http.reply import Reply
-from bot.providers.azure_devops import auth, client, convert, stages, start, urls, webhook, wire
+from bot.providers.azure_devops import auth, client, convert, errors, stages, start, urls, webhook, wire
 from bot.providers.azure_devops.client import REFUSED, Client
 from bot.providers.azure_devops.options import LABEL, SERVICES, AzureOptions
 from bot.providers.azure_devops.poll import Poll
@@ -64,24 +66,13 @@ class AzureDevOps(Provider[AzureOptions]):
 
     kind = "azure_devops"
     label = LABEL
+    approvals_last = timedelta(days=30)
+    starts_commits = True
     default_url = SERVICES
     page = "https://learn.microsoft.com/rest/api/azure/devops"
     states = convert.STATES
     options_type = AzureOptions
-    refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {
-        Capability.RETRY_ALL: (
-            "Azure DevOps runs only failed jobs of a completed build again.",
-            "To run all of them, build the same again: `/build rebuild`.",
-        ),
-        Capability.ERASE: (
-            "Azure DevOps deletes a build as a whole and keeps or drops logs by its retention rules.",
-            "Delete the build on its page.",
-        ),
-        Capability.PIPELINE_ADMIN: (
-            "Azure DevOps' pipelines are managed on their own pages.",
-            "Open the pipeline there and choose Edit or Settings.",
-        ),
-    }
+    refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     capabilities = (
         frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS, Capability.COMMITS}
     )
@@ -305,6 +296,10 @@ class AzureDevOps(Provider[AzureOptions]):
         address = await (self._client.signed_address if is_signed else self._client.zip_address)(artifact)
         async for chunk in self._api.download(address, credentials=not is_signed):
             yield chunk
+
+    @override
+    async def commits_of(self, pipeline: str, build: str) -> tuple[Commit, ...]:
+        return tuple(map(convert.commit, await self._client.changes_of(pipeline, build)))
 
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:

@@ -117,6 +117,28 @@ class Validation(Camel):
     message: str | None = None
 
 
+class AgentPool(Camel):
+    """Where agents come from."""
+
+    name: str | None = None
+    is_hosted: bool | None = None
+
+
+class AgentQueue(Camel):
+    """The queue a build waits in, and the pool behind it."""
+
+    name: str | None = None
+    pool: AgentPool | None = None
+
+
+class TriggeringBuild(Camel):
+    """The build whose end started another."""
+
+    id: int | None = None
+    build_number: str | None = None
+    definition: Definition | None = None
+
+
 class BuildWire(Camel):
     """A build.
 
@@ -140,11 +162,28 @@ class BuildWire(Camel):
     repository: Repository | None = None
     requested_for: Identity | None = None
     requested_by: Identity | None = None
+    last_changed_by: Identity | None = None
+    tags: list[str] | None = None
+    queue: AgentQueue | None = None
+    priority: str | None = None
+    retained_by_release: bool | None = None
+    keep_forever: bool | None = None
+    deleted: bool | None = None
+    triggered_by_build: TriggeringBuild | None = None
     trigger_info: dict[str, object] | None = None
     parameters: str | None = None
     template_parameters: dict[str, object] | None = None
     validation_results: list[Validation] | None = None
     links: Links | None = msgspec.field(name="_links", default=None)
+
+
+class ChangeWire(Camel):
+    """A commit that is new in a build."""
+
+    id: str | None = None
+    message: str | None = None
+    author: Identity | None = None
+    display_uri: str | None = None
 
 
 class Run(Camel):

@@ -7,7 +7,7 @@ A provider overrides what its system can do and lists it in `capabilities`; what
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
@@ -90,10 +90,20 @@ class Provider(ABC, Generic[O]):
     """What `as_sent` takes for a single build, as `--option NAME=VALUE`."""
     everywhere_option: ClassVar[str] = ""
     """Which of these makes `account_builds` list what lies beyond the connection's own account, too."""
+    finds_builds_anywhere: ClassVar[bool] = False
+    """Whether `build` finds a UUID in an empty pipeline: in whichever it is of."""
+    takes_creators_uuid: ClassVar[bool] = False
+    """Whether the vendor narrows its lists by the UUID of who made a build, if not by names."""
+    lists_parts: ClassVar[bool] = False
+    """Whether a list leaves out fields, so that a build found in one is read whole."""
     lists_all_refs: frozenset[RefKind] = frozenset({RefKind.BRANCH, RefKind.TAG})
     """Kinds of refs of which `refs` finds every one, so that a name it does not find does not exist."""
     takes_message: ClassVar[bool] = True
     takes_parameters: ClassVar[bool] = True
+    starts_commits: ClassVar[bool] = False
+    """Whether a start can name any commit of the repository, not only a ref's newest one."""
+    approvals_last: ClassVar[timedelta | None] = None
+    """After how long the system ends an approval that nobody decided, at the latest; None where it waits for ever."""
     cancels_waiting: ClassVar[bool] = True
     """Whether the system's API cancels a build that waits for approval."""
 
@@ -155,6 +165,11 @@ class Provider(ABC, Generic[O]):
         return self._api.quota
 
     @property
+    def clock_ahead(self) -> timedelta | None:
+        """Return how far this machine's clock is ahead of the vendor's; None where no answer was dated."""
+        return self._api.clock_ahead
+
+    @property
     def budget(self) -> Budgeted:
         """Return the account's budget of requests, which processes share."""
         return self._api.budget
@@ -167,6 +182,11 @@ class Provider(ABC, Generic[O]):
     def requests(self) -> int:
         """Return how many requests this connection has sent."""
         return self._api.requests
+
+    def narrows(self, build_filter: BuildFilter) -> frozenset[FilterField]:
+        """Return by which fields of a filter the vendor itself narrows its list; by the others it is narrowed here."""
+        by_uuid = self.takes_creators_uuid and any(is_uuid(part) for part in build_filter.by)
+        return self.list_filters | {FilterField.BY} if by_uuid else self.list_filters
 
     @property
     def web_homes(self) -> tuple[str, ...]:
@@ -224,10 +244,16 @@ class Provider(ABC, Generic[O]):
         """Return the build people call `#number`. The plain version looks through the newest 300 builds."""
         async for build in self.builds(pipeline, BuildFilter(limit=300)):
             if build.number == number:
-                return build
+                return await self.build(pipeline, build.id) if self.lists_parts else build
             if build.number is not None and build.number < number:
                 break
         raise NotFound(f"There is no build #{number} in this pipeline.", provider=self.label)
+
+    async def build_anywhere(self, uuid: str) -> Build:
+        """Return the build of a UUID, of whichever pipeline of the connection. Raises NotFound."""
+        if self.finds_builds_anywhere:
+            return await self.build("", uuid)
+        raise NotFound(f"{self.label} finds no build by such an id alone.", provider=self.label)
 
     async def build_by_label(self, pipeline: str, label: str) -> Build:
         """Return the build whose label (a number that is a text) people type. Looks through the newest 300 builds.
@@ -375,6 +401,10 @@ class Provider(ABC, Generic[O]):
     async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
         """Return the commits after one commit up to another, newest first; both are whole SHAs."""
         raise self.unsupported(Capability.COMMITS)
+
+    async def commits_of(self, pipeline: str, build: str) -> tuple[Commit, ...]:
+        """Return the commits that are new in a build by the vendor's own account, newest first; none where it gives none."""
+        return ()
 
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         """Return the steps of a build that wait for a person now."""

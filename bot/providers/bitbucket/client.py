@@ -242,6 +242,12 @@ class Client:
         """Return a commit, by its whole hash or the beginning of it. Costs one request."""
         return wire.Commit.of((await self._api.get(self.path(pipeline, "commit", commit))).raw)
 
+    async def commits_between(self, pipeline: str, base: str, head: str) -> list[wire.Commit]:
+        """Return the newest hundred commits up to one that another does not hold. Costs one request."""
+        query: Query = {"include": head, "exclude": base, "pagelen": PER_PAGE}
+        reply = await self._api.get(self.path(pipeline, "commits"), query)
+        return list(parse_items(reply.items("values"), wire.Commit.of))
+
     async def full_commit(self, pipeline: str, commit: str) -> str:
         """Return a commit's whole hash: Bitbucket starts no other. Costs one request for a short one."""
         if len(commit) == 40:

@@ -9,6 +9,7 @@ from email.utils import parseaddr
 from bot.core.models import (
     Approval,
     Build,
+    Commit,
     Conclusion,
     FilterField,
     Issue,
@@ -25,6 +26,7 @@ from bot.core.models import (
 from bot.providers.base.convert import StateMap, noreply_login, state_from, with_jobs
 from bot.providers.base.times import parse_time
 from bot.providers.bitbucket import urls, wire
+from bot.providers.bitbucket.details import build_details
 
 LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT})
 """By what Bitbucket narrows its list; also by some single states."""
@@ -183,6 +185,7 @@ def build(
         completed_at=completed_at,
         updated_at=completed_at,
         web_url=page(run, site),
+        details=build_details(run),
     )
 
 
@@ -239,6 +242,13 @@ def starter(creator: wire.Account | None) -> Starter | None:
             return Starter.BOT
         case _:
             return None
+
+
+def commit(raw: wire.Commit) -> Commit:
+    """Return a commit of a repository."""
+    wrote = author(raw.author)
+    subject = (raw.message or "").strip().partition("\n")[0]
+    return Commit(sha=raw.hash or "", subject=subject, author=(wrote.name or "") if wrote else "")
 
 
 def author(commit_author: wire.CommitAuthor | None) -> Person | None:

@@ -23,6 +23,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    Commit,
     Issue,
     IssueCounts,
     IssueKind,
@@ -61,6 +62,7 @@ class Bitbucket(Provider[BitbucketOptions]):
 
     kind = "bitbucket"
     label = LABEL
+    starts_commits = True
     takes_message = False
     default_url = "https://api.bitbucket.org/2.0"
     page = "https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/"
@@ -99,9 +101,7 @@ class Bitbucket(Provider[BitbucketOptions]):
             "A webhook of the workspace makes up for it.",
         ),
     }
-    capabilities = (
-        frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS, Capability.COMMITS}
-    )
+    capabilities = frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS}
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     list_filters = convert.LIST_FILTERS
 
@@ -284,6 +284,11 @@ class Bitbucket(Provider[BitbucketOptions]):
             job=job.name,
             url=job.web_url,
         )
+
+    @override
+    async def commits(self, pipeline: str, base: str, head: str) -> tuple[Commit, ...]:
+        """Costs one request."""
+        return tuple(map(convert.commit, await self._client.commits_between(pipeline, base, head)))
 
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:

@@ -135,6 +135,13 @@ class Variable(Wire):
     secured: bool | None = None
 
 
+class ConfigurationSource(Wire):
+    """Where the yml of a pipeline came from."""
+
+    source: str | None = None
+    uri: str | None = None
+
+
 class PipelineRun(Wire):
     """A pipeline in Bitbucket's sense: our build."""
 
@@ -150,7 +157,11 @@ class PipelineRun(Wire):
     created_on: str | None = None
     completed_on: str | None = None
     run_number: int | None = None
+    run_creation_date: str | None = None
     duration_in_seconds: float | None = None
+    build_seconds_used: float | None = None
+    expired: bool | None = None
+    configuration_sources: list[ConfigurationSource] | None = None
 
 
 class Step(Wire):

@@ -72,12 +72,13 @@ class BuildkiteClient:
                 raise
             return await self.build(pipeline, build)
 
-    async def build_of_uuid(self, pipeline: str, uuid: str) -> wire.BuildWire:
+    async def build_of_uuid(self, pipeline: str | None, uuid: str) -> wire.BuildWire:
         """Return the build of a UUID, which no route takes: looked for among the newest of pipeline and organization.
 
-        Costs up to six requests. Raises NotFound.
+        Costs up to six requests, three where no pipeline is named. Raises NotFound.
         """
-        for route in (self._urls.builds(pipeline), self._urls.all_builds()):
+        of_pipeline = [self._urls.builds(pipeline)] if pipeline is not None else []
+        for route in (*of_pipeline, self._urls.all_builds()):
             async for page in self._api.pages(route, {**LEAN, "per_page": PER_PAGE}, ceiling=UUID_PAGES):
                 for raw in parse_items(page, wire.BuildWire.of):
                     if raw.id.lower() == uuid:

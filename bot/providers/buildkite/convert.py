@@ -34,6 +34,7 @@ from bot.providers.base.start_message import commit_message
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.urls import is_uuid
 from bot.providers.buildkite import wire
+from bot.providers.buildkite.details import build_details, job_details
 from bot.providers.buildkite.options import NEEDED_SCOPES
 from bot.providers.buildkite.urls import place_of
 
@@ -191,27 +192,6 @@ def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str])
     )
 
 
-def build_details(raw: wire.BuildWire) -> dict[str, str]:
-    """Return the rest of what Buildkite reports about a build, by a plain name.
-
-    Its variables and meta-data are left out: they may hold secrets.
-    """
-    scheduled, failing = parse_time(raw.scheduled_at), parse_time(raw.failing_at)
-    origin, request = raw.triggered_from, raw.pull_request
-    creator = raw.creator.email if raw.creator and raw.creator.name else None
-    of_trigger = origin.build_pipeline_slug if origin else None
-    details = {
-        "triggered by a step of": f"{of_trigger} #{origin.build_number}" if origin and of_trigger else None,
-        "scheduled": f"{scheduled:%Y-%m-%d %H:%M:%S} UTC" if scheduled else None,
-        "failing since": f"{failing:%Y-%m-%d %H:%M:%S} UTC" if failing else None,
-        "source": raw.source,
-        "creator's address": creator,
-        "pull request's repository": request.repository if request and request.id else None,
-        "build id": raw.id,
-    }
-    return {name: text for name, text in details.items() if text}
-
-
 def with_organization(build: Build, raw: wire.BuildWire, own: str) -> Build:
     """Return a build of another organization with that one's name before its pipeline's slug; an own one as it is.
 
@@ -333,19 +313,6 @@ def job_variant(raw: wire.JobWire) -> str | None:
     of_group = raw.parallel_group_index is not None and raw.parallel_group_total
     place = f"{(raw.parallel_group_index or 0) + 1} of {raw.parallel_group_total}" if of_group else ""
     return ", ".join(part for part in (values, place) if part) or None
-
-
-def job_details(raw: wire.JobWire) -> dict[str, str]:
-    """Return the rest of what Buildkite reports about a job, by a plain name."""
-    scheduled = parse_time(raw.scheduled_at)
-    source = raw.retry_source
-    details = {
-        "scheduled": f"{scheduled:%Y-%m-%d %H:%M:%S} UTC" if scheduled else None,
-        "retry": (source.retry_type if source else None) or raw.retry_type,
-        "retry of": source.job_id if source else None,
-        "exit status": None if raw.exit_status is None else str(raw.exit_status),
-    }
-    return {name: text for name, text in details.items() if text}
 
 
 def job_name(raw: wire.JobWire) -> str:
@@ -496,8 +463,12 @@ def list_query(build_filter: BuildFilter, most: int) -> Query:
 
 def without_creator(build_filter: BuildFilter) -> BuildFilter:
     """Return a filter without the user whom Buildkite looks for by UUID: a build names its creator in words."""
-    names_id = any(is_uuid(part) for part in build_filter.by)
-    return replace(build_filter, by=frozenset()) if names_id else build_filter
+    return replace(build_filter, by=frozenset()) if names_creator(build_filter) else build_filter
+
+
+def names_creator(build_filter: BuildFilter) -> bool:
+    """Return whether a filter names a user of Buildkite by UUID, as the list takes it."""
+    return any(is_uuid(part) for part in build_filter.by)
 
 
 def is_everywhere(build_filter: BuildFilter) -> bool:

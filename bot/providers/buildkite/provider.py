@@ -62,6 +62,7 @@ class Buildkite(Provider[BuildkiteOptions]):
 
     kind = "buildkite"
     label = errors.LABEL
+    starts_commits = True
     default_url = "https://api.buildkite.com"
     page = "https://buildkite.com/docs/apis/rest-api"
     states = convert.STATES
@@ -71,6 +72,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     list_filters = convert.LIST_FILTERS
+    finds_builds_anywhere = takes_creators_uuid = True
     list_options: ClassVar[Mapping[str, str]] = convert.LIST_OPTIONS
     everywhere_option = convert.ALL_ORGANIZATIONS
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
@@ -150,7 +152,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     async def build(self, pipeline: str, build: str) -> Build:
         """Return a build by its number, one request; by its UUID, which no route takes, up to six."""
         if is_uuid(build):
-            return self._read(await self._client.build_of_uuid(pipeline, build.lower()))
+            return self._read(await self._client.build_of_uuid(pipeline or None, build.lower()))
         return self._read(await self._client.build(pipeline, build))
 
     @override
@@ -170,8 +172,6 @@ class Buildkite(Provider[BuildkiteOptions]):
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
         """Two requests a tick for the whole organization, three every fifth tick; see `Poll.changes`."""
         return await self._poll.changes(cursor, watched, self.build_or_none)
-
-    # what some can do
 
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:

@@ -49,6 +49,7 @@ class PullRequest(Wire):
 class Origin(Wire):
     """The build that a rebuild was made from, or that a trigger step belongs to."""
 
+    id: str | None = None
     number: int | None = None
     build_number: int | None = None
     build_pipeline_slug: str | None = None
@@ -122,6 +123,8 @@ class Agent(Wire):
 
     name: str | None = None
     hostname: str | None = None
+    connection_state: str | None = None
+    user_agent: str | None = None
 
 
 class RetrySource(Wire):
@@ -151,6 +154,10 @@ class JobWire(Wire):
     retry_type: str | None = None
     parallel_group_index: int | None = None
     parallel_group_total: int | None = None
+    command: str | None = None
+    artifact_paths: str | None = None
+    agent_query_rules: list[str] | None = None
+    cluster_queue_id: str | None = None
     matrix: object = None
     exit_status: int | None = None
     signal_reason: str | None = None

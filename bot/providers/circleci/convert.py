@@ -27,6 +27,7 @@ from bot.core.models import (
 from bot.providers.base.convert import StateMap, noreply_login, repository, state_from
 from bot.providers.base.times import latest, parse_time
 from bot.providers.circleci import urls, wire
+from bot.providers.circleci.details import build_details
 from bot.providers.circleci.errors import LABEL
 from bot.providers.circleci.urls import Urls
 
@@ -334,6 +335,7 @@ def build(
             *(parse_time(time) for workflow in workflows for time in (workflow.created_at, workflow.stopped_at)),
         ),
         web_url=pages.build_page(slug, raw.number),
+        details=build_details(raw),
     )
 
 

@@ -74,6 +74,7 @@ class CircleCI(Provider[CircleCIOptions]):
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
     list_filters = convert.LIST_FILTERS
+    finds_builds_anywhere = True
     takes_message = False
     lists_all_refs = frozenset[RefKind]()  # they are read from builds
 

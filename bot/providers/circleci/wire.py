@@ -57,6 +57,7 @@ class TriggerWire(Wire):
 
     type: str | None = None
     actor: Actor | None = None
+    received_at: str | None = None
 
 
 class AuthorWire(Wire):
@@ -78,6 +79,7 @@ class CommitWire(Wire):
 class Vcs(Wire):
     """What was built; missing for projects of the GitHub App, GitLab and Bitbucket Data Center."""
 
+    provider_name: str | None = None
     revision: str | None = None
     branch: str | None = None
     tag: str | None = None

@@ -32,6 +32,7 @@ from bot.providers.base.convert import StateMap, noreply_login, state_from, with
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.urls import web_page
 from bot.providers.github_actions import wire
+from bot.providers.github_actions.details import build_details
 from bot.providers.github_actions.urls import WORKFLOWS
 
 LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT, FilterField.SINCE, FilterField.UNTIL})
@@ -172,6 +173,7 @@ def build(run: wire.Run, connection: str, pipeline: str) -> Build:
         completed_at=parse_time(run.updated_at) if status is Status.COMPLETED else None,
         updated_at=parse_time(run.updated_at),
         web_url=run.html_url,
+        details=build_details(run),
     )
 
 

@@ -6,6 +6,7 @@ up to 12,500 for an App's installation (unchanged lists are free), bursts limite
 """
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 import httpx
@@ -57,6 +58,7 @@ class GitHubActions(Provider[GitHubOptions]):
 
     kind = "github_actions"
     label = LABEL
+    approvals_last = timedelta(days=30)
     takes_message = False
     default_url = "https://api.github.com"
     page = "https://docs.github.com/en/rest/actions"

@@ -49,6 +49,8 @@ class Commit(Wire):
 
     message: str | None = None
     author: GitPerson | None = None
+    committer: GitPerson | None = None
+    timestamp: str | None = None
 
 
 class CommitWire(Wire):
@@ -84,6 +86,13 @@ class HeadRepository(Wire):
     full_name: str | None = None
 
 
+class ReferencedWorkflow(Wire):
+    """A workflow of another file, or repository, that a run calls."""
+
+    path: str | None = None
+    sha: str | None = None
+
+
 class Run(Wire):
     """A run of a workflow; `run_started_at` begins anew with each attempt, `updated_at` moves after the end, too."""
 
@@ -104,6 +113,7 @@ class Run(Wire):
     check_suite_id: int | None = None
     repository: Repository | None = None
     head_repository: HeadRepository | None = None
+    referenced_workflows: list[ReferencedWorkflow] | None = None
     actor: User | None = None
     triggering_actor: User | None = None
     created_at: str | None = None

@@ -33,6 +33,7 @@ from bot.providers.base.listing import parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.base.urls import web_page
 from bot.providers.gitlab import wire
+from bot.providers.gitlab.details import build_details, old_details
 
 STATES: Final[StateMap] = MappingProxyType(
     {  # pipelines and jobs share the words; GraphQL sends them in capitals
@@ -189,6 +190,7 @@ def build(raw: wire.PipelineRun, *, connection: str, pipeline: str, root: str) -
             errors=0 if clean and (group == "success" or group in WITH_WARNINGS) else None,
             warnings=0 if clean and group == "success" else None,
         ),
+        details=build_details(raw),
     )
 
 
@@ -490,17 +492,6 @@ def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Buil
     word = (raw.status or "").lower()
     status, conclusion = state_from(word, STATES, finished=raw.finished_at is not None)
     login = (raw.user.username or raw.user.name) if raw.user else None
-    runner = (raw.runner.description or raw.runner.name) if raw.runner else None
-    committed = parse_time(raw.commit.created_at) if raw.commit else None
-    details = {
-        "stage": raw.stage,
-        "started by": raw.user.name if raw.user and raw.user.username else None,
-        "artifacts": raw.artifacts_file.filename if raw.artifacts_file else None,
-        "coverage": None if raw.coverage is None else f"{raw.coverage:g} %",
-        "runner": runner,
-        "committed": f"{committed:%Y-%m-%d %H:%M} UTC" if committed else None,
-        "erased": f"{erased:%Y-%m-%d %H:%M} UTC" if (erased := parse_time(raw.erased_at)) else None,
-    }
     return Build(
         connection=connection,
         pipeline=project.id,
@@ -523,7 +514,8 @@ def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Buil
         started_at=parse_time(raw.started_at),
         completed_at=parse_time(raw.finished_at) if status is Status.COMPLETED else None,
         web_url=old_page(raw, project),
-        details={name: value for name, value in details.items() if value},
+        details=old_details(raw),
+        job=raw.name,
     )
 
 

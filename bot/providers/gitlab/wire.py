@@ -19,6 +19,7 @@ class Detailed(Wire):
     """The state as the page words it; its group distinguishes a pass with warnings."""
 
     group: str | None = None
+    label: str | None = None
 
 
 class PipelineRun(Wire):
@@ -37,6 +38,11 @@ class PipelineRun(Wire):
     updated_at: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    committed_at: str | None = None
+    before_sha: str | None = None
+    duration: float | None = None
+    queued_duration: float | None = None
+    coverage: str | float | None = None
     web_url: str | None = None
     yaml_errors: str | None = None
     user: User | None = None

@@ -14,6 +14,7 @@ from bot.core.models import (
     Approval,
     Artifact,
     Build,
+    Commit,
     Conclusion,
     FilterField,
     IssueCounts,
@@ -27,6 +28,7 @@ from bot.providers.base.convert import StateMap, noreply_login, repository, stat
 from bot.providers.base.listing import parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.jenkins import wire
+from bot.providers.jenkins.details import build_details
 from bot.providers.jenkins.parameters import branch_default, definitions, kind, parameter, text_of
 from bot.providers.jenkins.urls import QUEUED, below, is_number, parent, pull_request, readable_name
 
@@ -347,6 +349,7 @@ def build(raw: wire.Run, context: ReadContext) -> Build:
         updated_at=completed or started,
         web_url=f"{context.page}{raw.number}/",
         issues=IssueCounts(test_failures=tests.fail_count, tests_total=tests.total_count) if tests else IssueCounts(),
+        details=build_details(raw, build_actions, build_causes),
     )
 
 
@@ -380,11 +383,27 @@ def queued(raw: wire.QueueItem, context: ReadContext) -> Build:
     )
 
 
+def _changes(raw: wire.Run) -> list[wire.Change]:
+    sets = [*members(raw.change_sets, wire.ChangeSet.of), *([raw.change_set] if raw.change_set else ())]
+    return [change for each in sets for change in each.items or ()]
+
+
+def commits(raw: wire.Run) -> tuple[Commit, ...]:
+    """Return the commits that are new in a build, newest first, as far as its plugins tell them."""
+    return tuple(
+        Commit(
+            sha=change.commit_id,
+            subject=(change.msg or change.comment or "").strip().partition("\n")[0],
+            author=(change.author.full_name or "") if change.author else "",
+        )
+        for change in reversed(_changes(raw))
+        if change.commit_id
+    )
+
+
 def _change(raw: wire.Run, sha: str | None) -> wire.Change | None:
     """Return the change that the built commit is, where it is among the build's changes."""
-    sets = [*members(raw.change_sets, wire.ChangeSet.of), *([raw.change_set] if raw.change_set else ())]
-    changes = [change for each in sets for change in each.items or ()]
-    return next((change for change in changes if sha is not None and change.commit_id == sha), None)
+    return next((change for change in _changes(raw) if sha is not None and change.commit_id == sha), None)
 
 
 def _author(change: wire.Change | None) -> Person | None:

@@ -23,6 +23,7 @@ from bot.core.models import (
     Build,
     BuildFilter,
     Changes,
+    Commit,
     Conclusion,
     Issue,
     IssueCounts,
@@ -63,6 +64,7 @@ class Jenkins(Provider[JenkinsOptions]):
 
     kind = "jenkins"
     label = errors.LABEL
+    starts_commits = True
     page = "https://www.jenkins.io/doc/book/using/remote-access-api/"
     states = convert.STATES
     options_type = JenkinsOptions
@@ -146,8 +148,6 @@ class Jenkins(Provider[JenkinsOptions]):
     async def changes(self, cursor: str | None, watched: Watched) -> Changes:
         """One request a tick for the whole server; see `Poll.changes`."""
         return await self._poll.changes(cursor, watched, self.build_or_none)
-
-    # what some can do
 
     @override
     async def refs(self, pipeline: str, query: str | None = None) -> AsyncIterator[Ref]:
@@ -272,6 +272,10 @@ class Jenkins(Provider[JenkinsOptions]):
     @override
     def download(self, artifact: Artifact) -> AsyncIterator[bytes]:
         return self._api.download(urls.artifact_path(artifact.pipeline, artifact.build, artifact.id))
+
+    @override
+    async def commits_of(self, pipeline: str, build: str) -> tuple[Commit, ...]:
+        return convert.commits(wire.Run.of(await self._server.of_build(pipeline, build, wire.RUN)))
 
     @override
     async def tests(self, pipeline: str, build: str) -> tuple[TestCase, ...]:

@@ -12,7 +12,8 @@ _GIT = "lastBuiltRevision[SHA1,branch[name]],remoteUrls"
 _CAUSES = "causes[_class,shortDescription,userId,userName,upstreamProject,upstreamBuild]"
 _CHANGES = "items[commitId,msg,comment,authorEmail,author[fullName]]"
 RUN = (
-    "_class,number,displayName,timestamp,duration,building,inProgress,result,queueId,"
+    "_class,number,displayName,description,timestamp,duration,estimatedDuration,building,inProgress,result,queueId,"
+    "keepLog,builtOn,culprits[fullName],"
     f"actions[_class,{_CAUSES},parameters[_class,name,value],{_GIT},failCount,skipCount,totalCount,waitingForInput],"
     f"changeSets[{_CHANGES}],changeSet[{_CHANGES}]"
 )
@@ -179,6 +180,12 @@ class Run(Wire, rename="camel"):
     in_progress: bool | None = None
     result: str | None = None
     queue_id: int | None = None
+    display_name: str | None = None
+    description: str | None = None
+    estimated_duration: int | None = None
+    keep_log: bool | None = None
+    built_on: str | None = None
+    culprits: list[Author] | None = None
     actions: list[msgspec.Raw] | None = None
     change_sets: list[msgspec.Raw] | None = None
     change_set: ChangeSet | None = None

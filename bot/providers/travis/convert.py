@@ -25,6 +25,7 @@ from bot.providers.base.logs import clean_log
 from bot.providers.base.start_message import commit_message
 from bot.providers.base.times import parse_time
 from bot.providers.travis import wire
+from bot.providers.travis.details import build_details
 from bot.providers.travis.urls import Site
 
 LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.STATE})
@@ -123,6 +124,7 @@ def build(raw: wire.Build, connection: str, pipeline: str, slug: str | None, sit
         completed_at=parse_time(raw.finished_at) if status is Status.COMPLETED else None,
         updated_at=parse_time(raw.updated_at),
         web_url=site.page(slug, host, "builds", str(raw.id)),
+        details=build_details(raw),
     )
 
 

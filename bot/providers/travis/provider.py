@@ -58,6 +58,7 @@ class Travis(Provider[TravisOptions]):
 
     kind = "travis"
     label = LABEL
+    starts_commits = True
     default_url = "https://api.travis-ci.com"
     page = "https://developer.travis-ci.com/"
     states = convert.STATES

@@ -54,6 +54,16 @@ class Commit(Wire):
     sha: str | None = None
     message: str | None = None
     author: Named | None = None
+    committed_at: str | None = None
+    compare_url: str | None = None
+    ref: str | None = None
+
+
+class Stage(Wire):
+    """A stage of a build, in short."""
+
+    name: str | None = None
+    state: str | None = None
 
 
 class Build(Wire):
@@ -64,6 +74,12 @@ class Build(Wire):
     number: str | int | None = None
     event_type: str | None = None
     pull_request_number: int | None = None
+    pull_request_title: str | None = None
+    previous_state: str | None = None
+    duration: float | None = None
+    private: bool | None = None
+    priority: bool | None = None
+    stages: list[Stage] | None = None
     repository: Repository | None = None
     branch: Named | None = None
     tag: Named | None = None

@@ -46,6 +46,9 @@ LIST_OPTIONS: Mapping[str, str] = {
     **SHOW_OPTIONS,
     "status": "a status in Truto's word or the system's own",
     "conclusion": "a conclusion in Truto's word or the system's own",
+    "started_at": "a time of the start, as Truto takes it",
+    "completed_at": "a time of the end, as Truto takes it",
+    "repo": "a repository to narrow the list to",
     "truto_key_by": "the field by which the answer's list becomes an object",
     "truto_ignore_limit": "true to have all builds in one answer",
 }
@@ -58,10 +61,6 @@ BRANCH_QUERY: Mapping[Integration, tuple[str, str]] = {
     Integration.TRAVIS: ("branch.name", ""),
 }
 """How the system itself narrows builds to a branch (Truto's own list can't), and what stands before the name."""
-LIST_FILTERS: Mapping[Integration, frozenset[FilterField]] = {
-    integration: frozenset({FilterField.BRANCH} if integration in BRANCH_QUERY else ()) for integration in Integration
-}
-"""By what lists are narrowed before they come here; times and states only partly."""
 COMMIT_QUERY: Mapping[Integration, str] = {
     Integration.BITBUCKET: "target.commit.hash",
     Integration.GITHUB: "head_sha",
@@ -95,13 +94,17 @@ class ResponseFormat(StrEnum):
 class BuildQuery:
     """What to ask the list of builds for; what names a pipeline (`owner`, `repo_id`, …) is added by the client.
 
-    `remote` goes to the system behind Truto untouched. `key_by` makes the answer's list an object.
+    `remote` goes to the system behind Truto untouched, `raw_started_at` and `raw_completed_at` to Truto. `key_by` makes
+    the answer's list an object.
     """
 
     status: str | None = None
     conclusion: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    raw_started_at: str | None = None
+    raw_completed_at: str | None = None
+    repo: str | None = None
     limit: int | None = None
     response_format: ResponseFormat | None = None
     key_by: str | None = None
@@ -115,8 +118,9 @@ class BuildQuery:
         return {
             "status": self.status,
             "conclusion": self.conclusion,
-            "started_at": _timestamp(self.started_at),
-            "completed_at": _timestamp(self.completed_at),
+            "started_at": self.raw_started_at or _timestamp(self.started_at),
+            "completed_at": self.raw_completed_at or _timestamp(self.completed_at),
+            **({"repo": self.repo} if self.repo else {}),
             "limit": self.limit,
             "truto_response_format": self.response_format,
             "truto_key_by": self.key_by,
@@ -135,7 +139,7 @@ def query_for(integration: Integration, build_filter: BuildFilter) -> BuildQuery
         remote[name] = f"{prefix}{build_filter.branch}"
     if build_filter.commit and len(build_filter.commit) == 40 and integration in COMMIT_QUERY:
         remote[COMMIT_QUERY[integration]] = build_filter.commit.lower()
-    state = next(iter(build_filter.states)) if len(build_filter.states) == 1 else None
+    state = unified_state(next(iter(build_filter.states))) if len(build_filter.states) == 1 else None
     if integration is Integration.CIRCLECI:
         state = None  # its builds come without their ends, and Truto can't narrow by what it does not know
     narrows_here = bool(build_filter.fields)
@@ -146,6 +150,9 @@ def query_for(integration: Integration, build_filter: BuildFilter) -> BuildQuery
         or (state if state in set(Conclusion) and integration in TAKES_CONCLUSION else None),
         started_at=build_filter.since if integration in TAKES_STARTED_AT else None,
         completed_at=build_filter.finished_since if integration in TAKES_COMPLETED_AT else None,
+        raw_started_at=options.get("started_at"),
+        raw_completed_at=options.get("completed_at"),
+        repo=options.get("repo"),
         limit=PER_PAGE if narrows_here else min(max(build_filter.limit, 1), PER_PAGE),
         response_format=_response_format(options),
         key_by=options.get("truto_key_by"),
@@ -154,6 +161,27 @@ def query_for(integration: Integration, build_filter: BuildFilter) -> BuildQuery
         exclude_fields=_names(options.get("truto_exclude_fields")),
         remote={**remote, **remote_query(options)},
     )
+
+
+def unified_state(word: str) -> str:
+    """Return Truto's word for a state; a system's own word in the unified one that stands for it, where it has one."""
+    own = next((state for raw, state in convert.STATES.items() if raw.lower() == word), None)
+    if word in set(Status) | set(Conclusion) or own is None:
+        return word
+    return (own[1] or own[0]).value
+
+
+def narrows(integration: Integration, build_filter: BuildFilter) -> frozenset[FilterField]:
+    """Return by which fields of a filter Truto, or the system behind it, narrows the list of builds."""
+    query = query_for(integration, build_filter)
+    at_vendor = {
+        FilterField.BRANCH: bool(build_filter.branch) and integration in BRANCH_QUERY,
+        FilterField.COMMIT: COMMIT_QUERY.get(integration) in query.remote,
+        FilterField.STATE: bool(query.status or query.conclusion),
+        FilterField.SINCE: query.started_at is not None,
+        FilterField.FINISHED_SINCE: query.completed_at is not None,
+    }
+    return frozenset(name for name, is_narrowed in at_vendor.items() if is_narrowed)
 
 
 def _response_format(options: Mapping[str, str]) -> ResponseFormat | None:
@@ -200,6 +228,10 @@ def next_page(reply: Reply) -> str | None:
 
 def _timestamp(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
+
+
+def _workspace(name: str) -> Pipeline:
+    return Pipeline(id=name, path=name, name=f"all of {name}")
 
 
 class Client:
@@ -277,7 +309,7 @@ class Client:
         part, home = folded(query), await self.named_pipeline(self._options.home)
         if part in folded(f"{home.path} {home.name}"):
             yield home
-        async for pipeline in self._listed_pipelines():
+        async for pipeline in self._others():
             is_other = home.id != pipeline.id and home.path != pipeline.path
             if is_other and part in folded(f"{pipeline.path} {pipeline.name}"):
                 yield pipeline
@@ -294,17 +326,33 @@ class Client:
             raise
 
     async def named_pipeline(self, name: str) -> Pipeline:
-        """Return the pipeline whose id is `name`. Costs one request."""
-        if self.integration is Integration.AZURE and name == self._options.workspace_id:
-            await self._api.get(unified("repos"), {**self._scope, "limit": 1})
-            return Pipeline(id=name, path=name, name=f"all of {name}")
+        """Return the pipeline whose id is `name`. Costs one request; two for that of the options where Truto tells no more."""
+        is_workspace = self.integration is Integration.AZURE and name == self._options.workspace_id
         key = name.removeprefix(f"{self._options.owner}/") if self.integration is Integration.GITHUB else name
-        reply = await self._api.get(unified(self._resource, key), self._scope)
+        try:
+            if is_workspace:
+                await self._api.get(unified("repos"), {**self._scope, "limit": 1})
+                return _workspace(name)
+            reply = await self._api.get(unified(self._resource, key), self._scope)
+        except (NotFound, Rejected):
+            if folded(key) != folded(self._options.home):
+                raise
+            # not every account may read repositories: that its builds can be listed is proof enough
+            await self._api.get(unified("builds"), {**self._context(self._options.home), "limit": 1})
+            return _workspace(name) if is_workspace else Pipeline(id=key, path=key, name=key)
         pipeline = convert.pipeline(wire.NamedWire.of(reply.raw), self.integration, self._options.group)
         if pipeline is None:
             raise UnexpectedResponse(f"Truto sent {key} without id and name.", provider=LABEL)
         # what was asked for is what the list of builds takes, whatever other name the object has
         return replace(pipeline, id=key)
+
+    async def _others(self) -> AsyncIterator[Pipeline]:
+        """Yield what Truto lists; nothing where the account may not read that."""
+        try:
+            async for pipeline in self._listed_pipelines():
+                yield pipeline
+        except (NotFound, Rejected):
+            return
 
     async def _listed_pipelines(self) -> AsyncIterator[Pipeline]:
         if self.integration is Integration.CIRCLECI:
@@ -371,6 +419,8 @@ class Client:
     async def _admitted(self, pipeline: str, query: BuildQuery, build_filter: BuildFilter) -> AsyncIterator[Build]:
         left = build_filter.limit
         yielded: set[str] = set()
+        states = build_filter.states | {unified_state(state) for state in build_filter.states}
+        build_filter = replace(build_filter, states=states)
         async with aclosing(self.listed_builds(pipeline, query)) as builds:
             async for listed in builds:
                 if build_filter.is_past(listed):
@@ -423,7 +473,10 @@ class Client:
         """Return a build with its end from its jobs, where the system's builds report only that they were set up."""
         if self.integration is not Integration.CIRCLECI or build.raw_state != convert.SET_UP:
             return build
-        return convert.from_jobs(build, await self.jobs(build.pipeline, build.id))
+        try:
+            return convert.from_jobs(build, await self.jobs(build.pipeline, build.id))
+        except (NotFound, Rejected):
+            return build  # its jobs can't be read: how it ended is not known
 
     async def jobs(self, pipeline: str, build: str) -> tuple[Job, ...]:
         """Return a build's jobs. One request a page."""

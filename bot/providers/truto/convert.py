@@ -191,7 +191,7 @@ def build(raw: wire.BuildWire, place: Place) -> Build:
     stands = standing(raw, remote)
     why = trigger(raw.trigger or remote.text("trigger"))
     source = source_of(raw, remote, why)
-    number = number_of(raw, remote)
+    number, workflow = number_of(raw, remote), workflow_of(raw, remote)
     author, email = remote.text("author"), remote.text("email")
     starter_name = raw.triggered_by or remote.text("triggered_by")
     return Build(
@@ -202,7 +202,7 @@ def build(raw: wire.BuildWire, place: Place) -> Build:
         label=label_of(raw, remote),
         attempt=raw.attempts,
         name=raw.name or remote.text("name"),
-        workflow=workflow_of(raw, remote),
+        workflow=workflow,
         repo=raw.repo or remote.text("repo"),
         branch=source.branch,
         tag=source.tag,
@@ -225,16 +225,18 @@ def build(raw: wire.BuildWire, place: Place) -> Build:
         updated_at=parse_time(raw.updated_at) or remote.when("updated_at"),
         web_url=remote.link(*REMOTE[place.integration].get("web_url", ()))
         or build_page(place, str(raw.id), number, remote.text("repo")),
-        details=build_details(raw, why),
+        details=build_details(raw, why, workflow),
     )
 
 
-def build_details(raw: wire.BuildWire, why: Trigger) -> dict[str, str]:
-    """Return what Truto says of a build beyond our fields: the system's own id, its workflow, a trigger of its own."""
+def build_details(raw: wire.BuildWire, why: Trigger, workflow: str | None) -> dict[str, str]:
+    """Return what Truto says of a build beyond our fields: the system's own ids, a trigger of its own.
+
+    `workflow` is what the build calls its workflow.
+    """
     details = {
         "id at the CI system": str(raw.build) if raw.build is not None and str(raw.build) != str(raw.id) else None,
-        "workflow": raw.workflow,
-        "name": raw.name,
+        "id of the workflow": raw.workflow if raw.workflow != workflow else None,
         "trigger": raw.trigger if why is Trigger.UNKNOWN else None,
         "started by a": raw.triggered_by_type if raw.triggered_by_type not in {"user", "bot"} else None,
     }

@@ -42,7 +42,7 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.truto import convert, errors, proxy, start, urls, webhook
-from bot.providers.truto.client import LIST_FILTERS, LIST_OPTIONS, POLL_PAGE, READS, SHOW_OPTIONS, BuildQuery, Client
+from bot.providers.truto.client import LIST_OPTIONS, POLL_PAGE, READS, SHOW_OPTIONS, BuildQuery, Client, narrows
 from bot.providers.truto.options import LABEL, LABELS, Integration, TrutoOptions
 from bot.providers.truto.poll import Poll
 from bot.providers.truto.proxy import PASSED_ON, Call, Proxy, Started
@@ -63,6 +63,7 @@ class Truto(Provider[TrutoOptions]):
     capabilities = frozenset({Capability.WEBHOOK}).union(*READS.values(), *PASSED_ON.values())
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.NEVER
     list_options: ClassVar[Mapping[str, str]] = LIST_OPTIONS
+    lists_parts = True
     show_options: ClassVar[Mapping[str, str]] = SHOW_OPTIONS
     lists_all_refs = frozenset({RefKind.BRANCH})
 
@@ -300,8 +301,6 @@ class Truto(Provider[TrutoOptions]):
         words, hint = why_not
         return Unsupported(words, provider=self.label, hint=hint)
 
-    # helpers
-
     def _require(self, capability: Capability) -> None:
         if not self.can(capability):
             raise self.unsupported(capability)
@@ -389,8 +388,9 @@ def _variant(integration: Integration) -> type[Truto]:
             "__doc__": f"One integrated account at Truto, connected to {LABELS[integration]}.",
             "capabilities": READS[integration] | PASSED_ON[integration] | {Capability.WEBHOOK},
             "start_options": start.START_OPTIONS[integration],
+            "narrows": lambda _self, build_filter: narrows(integration, build_filter),
             "takes_message": integration in start.TAKES_MESSAGE,
-            "list_filters": LIST_FILTERS[integration],
+            "starts_commits": Capability.START in PASSED_ON[integration] and integration not in start.WITHOUT_COMMITS,
             "lists_all_refs": frozenset() if integration is Integration.TRAVIS else Truto.lists_all_refs,
         },
     )

@@ -7,6 +7,7 @@ matched here. Facts: Apple's OpenAPI document 4.4.1, checked 2026-11; lists of a
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Generic, TypeVar
 
 import msgspec
@@ -397,6 +398,15 @@ class Client:
                 products[product.id] = product
         return products
 
+    async def _read_repositories_or_none(self) -> Mapping[str, Repository]:
+        """Return the repositories; none where the key may not read them: workflows are known without."""
+        try:
+            return await self._read_repositories()
+        except (AuthFailed, NotFound) as exc:
+            if exc.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+                raise
+            return {}
+
     async def _read_repositories(self) -> Mapping[str, Repository]:
         repositories: dict[str, Repository] = {}
         async for page in self.listing(urls.REPOSITORIES, REPOSITORIES):
@@ -406,7 +416,7 @@ class Client:
         return repositories
 
     async def _read_workflows(self) -> Mapping[str, Workflow]:
-        repositories = await self._repositories.get(self._read_repositories)
+        repositories = await self._repositories.get(self._read_repositories_or_none)
         workflows: dict[str, Workflow] = {}
         for product in (await self.products()).values():
             if self._ready is not None and _uncovered(self._ready, _reads_of(product.id)):

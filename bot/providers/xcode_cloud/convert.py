@@ -25,6 +25,7 @@ from bot.core.models import (
 )
 from bot.providers.base.convert import StateMap, state_from
 from bot.providers.base.times import latest, parse_time
+from bot.providers.xcode_cloud.details import run_details
 from bot.providers.xcode_cloud.urls import Site
 from bot.providers.xcode_cloud.wire import (
     ActionAttributes,
@@ -311,14 +312,8 @@ def build(
         updated_at=latest(created, started, finished),
         web_url=site.page(product.app if product is not None else None, run.id),
         issues=counts(attributes.issue_counts),
-        details=_details(attributes),
+        details=run_details(attributes),
     )
-
-
-def _details(attributes: RunAttributes) -> dict[str, str]:
-    """Return what else Apple reports of a run: the commit of the branch that a pull request goes to."""
-    target = attributes.destination_commit
-    return {"target commit": target.commit_sha.lower()[:8]} if target is not None and target.commit_sha else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

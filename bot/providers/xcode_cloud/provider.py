@@ -87,6 +87,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
         }
     )
     with_ready_token = frozenset({Capability.COUNTS, Capability.WEBHOOK})
+    finds_builds_anywhere = True
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {
         Capability.CANCEL: ("Apple's API cannot cancel a build.", "Open it and stop it there"),
         Capability.RETRY_FAILED: (

@@ -407,6 +407,8 @@ class Commit(Wire, rename="camel"):
     commit_sha: str | None = None
     message: str | None = None
     author: Author | None = None
+    committer: Author | None = None
+    web_url: str | None = None
 
 
 class Counts(Wire, rename="camel"):

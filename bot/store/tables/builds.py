@@ -43,6 +43,7 @@ class BuildTable(TableBase, table=True):
     began_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     waiting_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     approval_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    purpose: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class AttemptTable(TableBase, table=True):
@@ -71,6 +72,7 @@ class AttemptTable(TableBase, table=True):
     counts: str = ""
     counts_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     counts_tries: int = 0
+    upload_reads: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     failures: str = ""
     failures_total: int = 0
     seconds: float | None = None
@@ -78,6 +80,7 @@ class AttemptTable(TableBase, table=True):
     seen_at: datetime = Field(sa_type=UtcDateTime)
     ref_kind: str = Field(default="", sa_column_kwargs={"server_default": ""})
     ref_name: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    ref_job: str = Field(default="", sa_column_kwargs={"server_default": ""})
     commit_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     built_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     approval_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
@@ -281,3 +284,25 @@ class LogFollowTable(TableBase, table=True):
     label: str
     due_at: datetime = Field(sa_type=UtcDateTime, index=True)
     until: datetime = Field(sa_type=UtcDateTime)
+
+
+class BisectionTable(TableBase, table=True):
+    """Rows of `bisection`."""
+
+    __tablename__ = "bisection"
+    __table_args__ = (UniqueConstraint("running"), Index("ix_bisection_due", "state", "due_at"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    user: str
+    connection: str
+    pipeline: str
+    label: str
+    state: str
+    ended_by: str = ""
+    running: str | None = None
+    data: str
+    ts: str = ""
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    made_at: datetime = Field(sa_type=UtcDateTime)

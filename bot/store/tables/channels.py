@@ -193,6 +193,19 @@ class SwitchTable(TableBase, table=True):
     name: str
 
 
+class ChannelSettingTable(TableBase, table=True):
+    """Rows of `channel_setting`."""
+
+    __tablename__ = "channel_setting"
+    __table_args__ = (UniqueConstraint("team", "channel", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    channel: str
+    name: str
+    value: str
+
+
 class HoldTable(TableBase, table=True):
     """Rows of `hold`."""
 
@@ -208,6 +221,22 @@ class HoldTable(TableBase, table=True):
     reason: str = ""
     until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class HoldWaitTable(TableBase, table=True):
+    """Rows of `hold_wait`."""
+
+    __tablename__ = "hold_wait"
+    __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "environment", "user"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    team: str
+    connection: str
+    pipeline: str
+    environment: str = ""
+    user: str
+    what: str = ""
+    at: datetime = Field(sa_type=UtcDateTime)
 
 
 class FeedTable(TableBase, table=True):

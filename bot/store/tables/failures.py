@@ -26,6 +26,7 @@ class RedBranchTable(TableBase, table=True):
     pipeline: str
     ref_kind: str
     ref_name: str
+    ref_job: str = Field(default="", sa_column_kwargs={"server_default": ""})
     build: str
     attempt_no: int
     streak: int = 1

@@ -25,15 +25,19 @@ def offered(build: dict[str, Any], able: AbstractSet[str] = EVERYTHING, **fields
 @pytest.mark.parametrize(
     ("build", "fields", "verbs"),
     [
-        ({"status": Status.QUEUED, "conclusion": None}, {}, {"cancel", "watch", "logs", "issues"}),
-        (RUNNING, {}, {"cancel", "watch", "logs", "issues"}),
-        (RUNNING | {"waiting": True}, {}, {"cancel", "watch", "logs", "issues", "approve", "reject"}),
-        (RUNNING | {"waiting": True}, {"cancels_waiting": False}, {"watch", "logs", "issues", "approve", "reject"}),
-        (RUNNING | {"waiting": True}, {"has_approvals": False}, {"cancel", "watch", "logs", "issues"}),
+        ({"status": Status.QUEUED, "conclusion": None}, {}, {"cancel", "watch", "jobs", "logs", "issues"}),
+        (RUNNING, {}, {"cancel", "watch", "jobs", "logs", "issues"}),
+        (RUNNING | {"waiting": True}, {}, {"cancel", "watch", "jobs", "logs", "issues", "approve", "reject"}),
+        (
+            RUNNING | {"waiting": True},
+            {"cancels_waiting": False},
+            {"watch", "jobs", "logs", "issues", "approve", "reject"},
+        ),
+        (RUNNING | {"waiting": True}, {"has_approvals": False}, {"cancel", "watch", "jobs", "logs", "issues"}),
         (
             FAILED,
             {},
-            {"retry", "rebuild", "logs", "tests", "issues", "artifacts", "erase", "changes", "why", "claim"},
+            {"retry", "rebuild", "jobs", "logs", "tests", "issues", "artifacts", "erase", "changes", "why", "claim"},
         ),
         (
             FAILED | {"waiting": True},
@@ -43,6 +47,7 @@ def offered(build: dict[str, Any], able: AbstractSet[str] = EVERYTHING, **fields
                 "reject",
                 "retry",
                 "rebuild",
+                "jobs",
                 "logs",
                 "tests",
                 "issues",
@@ -56,12 +61,12 @@ def offered(build: dict[str, Any], able: AbstractSet[str] = EVERYTHING, **fields
         (
             {"status": Status.COMPLETED, "conclusion": Conclusion.PASSED},
             {},
-            {"rebuild", "logs", "tests", "issues", "artifacts", "erase", "changes"},
+            {"rebuild", "jobs", "logs", "tests", "issues", "artifacts", "erase", "changes"},
         ),
         (
             {"status": Status.COMPLETED, "conclusion": Conclusion.CANCELLED},
             {},
-            {"retry", "rebuild", "logs", "tests", "issues", "artifacts", "erase", "changes"},
+            {"retry", "rebuild", "jobs", "logs", "tests", "issues", "artifacts", "erase", "changes"},
         ),
         (FAILED, {"is_replaced": True}, set()),
         ({"status": Status.COMPLETED, "conclusion": Conclusion.RETRIED}, {}, set()),

@@ -227,6 +227,17 @@ def test_commands_name_the_build_and_acting_ones_the_attempt() -> None:
             {},
             "Newly broken · a newer build failed",
         ),
+        (
+            Transition(
+                change=Change.STILL_PASSING,
+                is_outdated=True,
+                newer=9,
+                newer_conclusion=Conclusion.PASSED,
+                is_newer_by_commit=True,
+            ),
+            {},
+            "Still green · the build of a newer commit, #9, passed",
+        ),
         (Transition(), {"conclusion": Conclusion.SKIPPED}, "Skipped"),
         (Transition(), {"conclusion": None}, "Ended in a state that counts as neither passed nor failed"),
         (Transition(), {}, "No earlier result to compare with"),

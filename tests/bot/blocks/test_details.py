@@ -58,8 +58,11 @@ def test_the_notification_of_a_cancelled_build_says_why_once() -> None:
     build = s.build(conclusion=Conclusion.CANCELLED, reason="superseded by a newer build", issues=IssueCounts())
     text = as_text(notification(build, transition=Transition(), reason="", **CARD).payload())
     assert text.count("superseded by a newer build") == 1
-    by_ana = notification(build, transition=Transition(), reason="", facts=Facts(cancelled_by="U7"), **CARD)
+    by_ana = notification(
+        build, transition=Transition(), reason="", facts=Facts(cancelled_by="U7"), mention="U7", **CARD
+    )
     assert "Cancelled by @U7" in as_text(by_ana.payload())
+    assert as_text(by_ana.payload()).count("@U7") == 1
 
 
 def test_the_card_and_the_notification_of_a_failed_build_say_what_the_system_means() -> None:
@@ -103,6 +106,8 @@ WHOLE = Build(
     jobs={"passed": 6},
     details={"coverage": "81 %", "runner": "mac-3"},
     rebuilt_from="run-880",
+    first_built_at=s.build().created_at,
+    job="unit",
 )
 
 
@@ -165,5 +170,5 @@ def test_a_list_shows_the_wait_for_people_apart_from_the_time_it_ran() -> None:
 
 def test_the_card_of_show_names_what_else_the_system_reports() -> None:
     build = s.build(details={"coverage": "81 %", "runner": "<!here>"})
-    assert "coverage 81 %  ·  runner <!here>" in as_text(build_card(build, **CARD, with_details=True).payload())
+    assert "coverage: 81 %  ·  runner: <!here>" in as_text(build_card(build, **CARD, with_details=True).payload())
     assert "coverage" not in as_text(build_card(build, **CARD).payload())

@@ -1,7 +1,7 @@
 """Every renderer with hostile words in every field: nothing pings, nothing links elsewhere, nothing is too long."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -271,6 +271,36 @@ def test_hostile_words_stay_words(name: str, x: str) -> None:
 @pytest.mark.parametrize("x", EVIL, ids=range(len(EVIL)))
 def test_the_known_attacks_stay_words(name: str, x: str) -> None:
     check(RENDERERS[name](x).payload())
+
+
+SECRET = "q7Lw9Zt2Kx4Vb8Nm5s3D"
+NAMED_LIKE_SECRETS = (
+    f"fix/ghp_{SECRET}",
+    f"https://ana:{SECRET}@git.example/x",
+    f"revert token={SECRET}",
+    f"Ana <ana:{SECRET}@mail.example>",
+)
+
+
+def shown_to_people(node: Any) -> Iterator[str]:
+    """Every text and address of a payload; not the commands behind buttons, which name a branch as it is called."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if isinstance(value, str):
+                if key in {"text", "url", "alt_text", "title"}:
+                    yield value
+            else:
+                yield from shown_to_people(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from shown_to_people(value)
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+@pytest.mark.parametrize("x", NAMED_LIKE_SECRETS)
+def test_a_secret_in_a_name_a_branch_or_an_address_is_shown_nowhere(name: str, x: str) -> None:
+    payload = RENDERERS[name](x).payload()
+    assert [text for text in shown_to_people(payload) if SECRET in text] == []
 
 
 LIVE = re.compile(r"(?<![\w\xad*])\*(?!\xad)all|(?<![\w\xad])_(?!\xad)x|(?<![\w\xad~])~(?!\xad)y|(?m:^&gt;)")

@@ -5,7 +5,7 @@ import gzip
 import re
 from collections.abc import AsyncIterator, Generator
 from contextlib import aclosing, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import msgspec
@@ -52,6 +52,28 @@ def test_addresses_keep_their_quoted_parts_and_repeat_lists() -> None:
     assert api.url("b", {"s": ["x", "y"], "n": 3, "on": True, "gone": None}) == f"{BASE}/b?s=x&s=y&n=3&on=true"
     assert api.url("b?page=2", {"q": "a b&c"}) == f"{BASE}/b?page=2&q=a+b%26c"
     assert api.url("https://files.example/x", {}) == "https://files.example/x"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Date": "Tue, 03 Mar 2026 12:05:00 GMT"}, 300),
+        ({"Date": "Tue, 03 Mar 2026 12:11:00 GMT"}, -60),
+        ({"Date": "Tue, 03 Mar 2026 12:05:00 GMT", "Age": "300"}, None),
+        ({"Date": "yesterday"}, None),
+        ({"Date": "Tue, 03 Mar 2026 12:05:00 -0000"}, None),
+        ({}, None),
+    ],
+)
+async def test_how_far_this_machines_clock_is_ahead_is_read_from_the_last_answer(
+    api_over: Make, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], seconds: int | None
+) -> None:
+    monkeypatch.setattr("bot.http.sending.real_now", lambda: datetime(2026, 3, 3, 12, 10, tzinfo=UTC))
+    api = api_over(Wire(httpx.Response(200, json={}, headers=headers)))
+    assert api.clock_ahead is None
+    await api.get("x")
+    ahead = api.clock_ahead
+    assert (None if ahead is None else ahead.total_seconds()) == seconds
 
 
 async def test_a_request_carries_credentials_and_headers_that_may_be_replaced_whatever_their_case(

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +11,11 @@ from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, St
 from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind, Outcome, TestCase
 from bot.core.workflows import Upload, UploadState
 from bot.http.quota import Quota
+from bot.monitoring.details import MOST_UPLOAD_READS
 from bot.monitoring.outages import OUTAGE_AFTER
 from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Poller, pause_seconds
 from bot.notifications.failures import unpack_failures
-from bot.notifications.notification import Event
+from bot.notifications.notification import Event, Extra
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from bot.store.rows import NewMute, NotificationRow, PollTargetRow
@@ -644,11 +646,27 @@ async def test_what_a_build_handed_to_a_store_is_read_while_its_notification_is_
     assert stored[0].details == {"TestFlight": "build 42 (2.1.0), processing"}
     (shown,) = await harness.store.cards.of_build(key())
     assert shown.edit_due_at == harness.clock()
-    await harness.tick(seconds=61)
+    await harness.tick(seconds=50)
+    assert harness.works.took("uploads") == ["b1"]
+    await harness.tick(seconds=15)  # a minute later it is still processed
+    assert harness.works.took("uploads") == ["b1", "b1"]
+    harness.works.known_uploads["b1"] = (replace(UPLOAD, state=UploadState.VALID),)
+    await harness.tick(seconds=121)
     again = await harness.store.builds.get(key())
     assert again is not None
-    assert again[0].details == stored[0].details
-    assert harness.works.took("uploads") == ["b1"]
+    assert again[0].details == {"TestFlight": "build 42 (2.1.0), ready"}
+    await harness.tick(seconds=3600)
+    assert harness.works.took("uploads") == ["b1"] * 3  # it is not asked again once it is ready
+
+
+async def test_an_upload_that_stays_in_processing_is_given_up_after_some_hours(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS, Capability.UPLOADS)
+    harness.works.known_uploads["b1"] = (UPLOAD,)
+    harness.works.put(ended(issues=IssueCounts(errors=0)))
+    await harness.tick()
+    for _ in range(40):
+        await harness.tick(seconds=901)
+    assert len(harness.works.took("uploads")) == MOST_UPLOAD_READS + 1
 
 
 @pytest.mark.parametrize("conclusion", [Conclusion.CANCELLED, Conclusion.SKIPPED])
@@ -683,6 +701,23 @@ async def test_a_test_that_did_not_fail_before_is_named_before_those_that_did(ha
     attempt = await harness.store.attempts.get(key("b2"), 1)
     assert attempt is not None
     assert [issue.message for issue in unpack_failures(attempt)] == ["new", "old"]
+
+
+async def test_counts_that_are_read_late_give_newer_builds_their_baseline(harness: Harness) -> None:
+    await counting(harness, Capability.COUNTS)
+    harness.works.read_counts |= {"b1": IssueCounts(warnings=3), "b2": IssueCounts(warnings=5)}
+    harness.works.troubles["counts"] = DOWN
+    for number in (1, 2):
+        at = harness.clock()
+        harness.works.put(ended(f"b{number}", number=number, completed_at=at, created_at=at))
+        await harness.poll_when_due()
+    await harness.tick(seconds=1)
+    (row,) = [row for row in await harness.notifications() if row.build == "b2"]
+    assert Extra.of(row.extra).transition.delta(IssueCounts(warnings=5), "warnings") is None
+    harness.works.troubles.clear()
+    await harness.tick(seconds=31)
+    (row,) = [row for row in await harness.notifications() if row.build == "b2"]
+    assert Extra.of(row.extra).transition.delta(IssueCounts(warnings=5), "warnings") == 2
 
 
 async def test_counts_that_can_not_be_read_are_tried_three_times(

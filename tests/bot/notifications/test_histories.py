@@ -24,6 +24,8 @@ from tests.bot.works import Works
 
 ENDS = {"g": Conclusion.PASSED, "r": Conclusion.FAILED, "t": Conclusion.TIMEOUT, "c": Conclusion.CANCELLED}
 ORDINALS = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 5: "5th", 6: "6th", 7: "7th"}
+NEWER_AS_COMMIT, NEWER_AS_BUILD = " · the build of a newer commit, ", " · a newer build, "
+"""A build that was made earlier is newer by its commit where this one is a rebuild of an older one."""
 numbers = itertools.count(1)
 
 
@@ -207,10 +209,11 @@ class Scene:
             build = replace(
                 build_of(self.walk, end.build, self.pipeline), status=Status.COMPLETED, conclusion=ENDS[end.word]
             )
-            text, _, suffix = str(sentence_of(extra.transition, build)).partition(" · a newer build")
+            newer = NEWER_AS_COMMIT if (end.outdated_by or 0) < end.build else NEWER_AS_BUILD
+            text, _, suffix = str(sentence_of(extra.transition, build)).partition(newer)
             assert text == self.walk.sentence(end)
             if end.outdated_by is not None and end.word != "c":
-                assert suffix.startswith(f", #{end.outdated_by}, ")
+                assert suffix.startswith(f"#{end.outdated_by}, ")
             self.follow(row, extra, text)
             if not row.ts:
                 await self.store.notifications.set_sent(row, ts=f"{row.id}.0", card=None, now=self.clock())

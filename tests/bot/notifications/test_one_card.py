@@ -16,8 +16,9 @@ from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
-from bot.store.rows import NewMute, NewVote, NotificationRow
-from bot.store.states import NoteKind
+from bot.store.rows import NewHold, NewMute, NewVote, NotificationRow
+from bot.store.settings import Setting
+from bot.store.states import NoteKind, NotificationState
 from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
@@ -466,6 +467,34 @@ async def test_the_live_card_stays_one_line_until_a_poll_shows_what_came_of_a_de
     assert lines(approved) == 1
 
 
+async def test_who_started_a_build_is_told_of_each_decision_of_each_approval_once(bench: Bench) -> None:
+    await bench.start(running(number=412), user="U7")
+    for turn in (1, 2):
+        bench.works.open_approvals["b1"] = (approval(turn),)
+        await bench.see(running(number=412, waiting=True, updated_at=bench.clock()))
+        bench.works.open_approvals.clear()
+        await bench.see(running(number=412, raw_state=f"on {turn}", updated_at=bench.clock()))
+        await bench.see(running(number=412, raw_state=f"on {turn}", updated_at=bench.clock()))
+    decided = [row for row in await bench.store.notifications.of_build(key()) if row.event == Event.DECIDED]
+    assert [(row.channel, row.turn, row.state) for row in decided] == [
+        ("U7", 1, NotificationState.SENT),
+        ("U7", 2, NotificationState.SENT),
+    ]
+
+
+async def test_a_decision_between_two_polls_is_told_while_the_next_approval_is_open(bench: Bench) -> None:
+    await bench.start(running(number=412), user="U7")
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    bench.works.open_approvals["b1"] = (approval(2),)
+    await bench.see(minutes=2)
+    await bench.see(minutes=2)
+    bench.works.open_approvals.clear()
+    await bench.see(running(number=412, raw_state="on"))
+    decided = [row for row in await bench.store.notifications.of_build(key()) if row.event == Event.DECIDED]
+    assert [(row.turn, row.state) for row in decided] == [(1, NotificationState.SENT), (2, NotificationState.SENT)]
+
+
 async def retry(bench: Bench, before: Build) -> None:
     """Retry a build by a typed command, as commands do."""
     again = replace(before, status=Status.IN_PROGRESS, conclusion=None, completed_at=None)
@@ -683,3 +712,66 @@ async def test_each_card_of_an_approval_is_reminded_of_in_its_own_thread(bench: 
         (first, True, False),
         (second, False, True),
     ]
+
+
+@pytest.mark.parametrize(("value", "minutes", "posts"), [("1800", 31, 1), ("1800", 29, 0), ("0", 600, 0)])
+async def test_a_channel_says_when_it_is_reminded_of_an_approval(
+    bench: Bench, value: str, minutes: int, posts: int
+) -> None:
+    await bench.store.settings.set(TEAM, CHANNEL, Setting.REMIND, value)
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    before = bench.slack.posted
+    bench.clock.go(minutes=minutes)
+    await bench.deliver()
+    assert bench.slack.posted - before == posts
+    assert ("Reminder in the thread" in bench.said()[0]) is (value != "0" and posts == 0)
+
+
+async def test_an_approval_that_its_system_ends_is_reminded_of_the_day_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Works, "approvals_last", timedelta(days=30))
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    assert "Expires " in bench.said()[0]
+    bench.clock.go(hours=2)
+    await bench.deliver()
+    before = bench.slack.posted
+    bench.clock.go(days=28, hours=20)
+    await bench.deliver()
+    assert bench.slack.posted == before
+    bench.clock.go(hours=3)
+    await bench.deliver()
+    assert bench.slack.posted == before + 1
+    assert "Expires " in bench.said()[-1]
+
+
+async def test_the_card_of_an_approval_says_who_holds_its_environment(bench: Bench) -> None:
+    place: dict[str, Any] = {"team": TEAM, "connection": CONNECTION, "pipeline": PIPELINE}
+    for environment in ("gate 1", "elsewhere"):
+        await bench.store.holds.take(
+            NewHold(**place, environment=environment, user="U7", reason="audit", made_at=bench.clock())
+        )
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    assert "On hold: @U7 has held the environment gate 1" in bench.said()[0]
+    assert "elsewhere" not in bench.said()[0]
+
+
+async def test_a_link_that_stayed_silent_for_a_wrong_conclusion_is_notified_once_after_the_correction(
+    bench: Bench,
+) -> None:
+    await bench.store.links.save(link(channel="C9", filters="--on failures", created_at=ago(days=9)))
+    at = bench.clock() + timedelta(seconds=20)
+    await bench.see(ended(number=412, completed_at=at))
+    assert bench.said("C9") == []
+    for _poll in range(2):
+        await bench.see(ended(number=412, conclusion=RED, completed_at=at, raw_state="failed after all"))
+    (text,) = bench.said("C9")
+    assert "FAILED" in text.upper()
+    await bench.see(ended(number=412, completed_at=at, raw_state="passed after all"))
+    await bench.see(ended(number=412, conclusion=RED, completed_at=at, raw_state="failed again"))
+    finished = [row for row in await bench.store.notifications.of_build(key()) if row.channel == "C9"]
+    assert [row.event for row in finished].count(Event.FINISHED) == 1
+    assert finished[0].state == NotificationState.SENT

@@ -61,6 +61,15 @@ def after(words: str, counts: IssueCounts | None = None) -> Transition:
     return compare(replace(last, counts=counts or IssueCounts()), history)
 
 
+def test_a_newer_commit_that_was_built_before_is_not_called_a_newer_build() -> None:
+    older, newer = attempt(1, "r", commit="a"), attempt(2, "g", commit="b")
+    rebuilt = attempt(3, "r", commit="a", commit_at=1)
+    transition = compare(rebuilt, [older, newer])
+    assert (transition.is_outdated, transition.newer, transition.is_newer_by_commit) == (True, 2, True)
+    late = compare(attempt(1, "r", ended=9), [newer])
+    assert (late.is_outdated, late.newer, late.is_newer_by_commit) == (True, 2, False)
+
+
 @dataclass(frozen=True)
 class Case:
     words: str

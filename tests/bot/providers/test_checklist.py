@@ -45,7 +45,7 @@ PACKAGE = Path(__file__).parents[3] / "bot" / "providers"
 
 REQUIRED = frozenset({"__init__", "provider", "options", "wire", "convert", "urls", "start", "poll", "webhook"})
 WHERE_NEEDED = frozenset(
-    {"auth", "graphql", "admin", "logs", "stages", "parameters", "proxy", "annotations", "errors", "client"}
+    {"auth", "graphql", "admin", "logs", "stages", "parameters", "proxy", "annotations", "errors", "client", "details"}
 )
 VARIANTS = {"gitlab": frozenset({"v3", "server"})}
 """Second classes for old APIs, chosen by `Provider.variant`, and what both classes share."""

@@ -63,6 +63,14 @@ async def test_who_administers_the_workspace(people: People, slack: LocalSlack) 
     assert not await People(people._store, people._sender, lambda: NOW + timedelta(hours=2)).is_admin(TEAM, boss.id)
 
 
+async def test_the_primary_owner_is_who_slack_says(people: People, slack: LocalSlack) -> None:
+    owners = [user for user in slack.workspace.users.values() if user.is_owner]
+    assert [await people.primary_owner(TEAM)] == [user.id for user in owners]
+    for owner in owners:
+        owner.deleted = True
+    assert not await people.primary_owner(TEAM)
+
+
 async def test_time_zones_are_slacks_or_utc(people: People, slack: LocalSlack) -> None:
     assert await people.zone(TEAM, slack.ana) == slack.workspace.users[slack.ana].tz
     assert await people.zone(TEAM, "UNOBODY") == "UTC"

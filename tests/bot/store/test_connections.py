@@ -25,7 +25,7 @@ async def test_a_deleted_connection_takes_its_pipelines_and_poll_targets_with_it
         await store.connections.save(ConnectionRow(name=name, kind="gitlab", created_at=NOW))
         await store.pipelines.save(name, [pipeline("app")], NOW)
         await store.polling.ensure(name, "", now=NOW)
-    await store.connections.delete("a")
+    await store.forgetting.connection("a")
     assert [row.name for row in await store.connections.all()] == ["b"]
     assert [row.connection for row in await store.pipelines.all()] == ["b"]
     assert [row.connection for row in await store.polling.targets()] == ["b"]

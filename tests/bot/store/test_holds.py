@@ -33,7 +33,8 @@ async def test_a_hold_that_is_over_is_free_to_take_and_is_forgotten(store: Store
     assert await store.holds.of_team(TEAM) == []
     assert (await store.holds.take(replace(HOLD, user="U2", until=set_clock.now + timedelta(hours=1)))).user == "U2"
     set_clock.go(hours=1)
-    assert await store.prune(set_clock.now) == 1
+    assert [row.user for row in await store.holds.take_ended(set_clock.now, limit=9)] == ["U2"]
+    assert await store.holds.take_ended(set_clock.now, limit=9) == []
 
 
 async def test_a_hold_is_released_once_and_only_as_it_was_read(store: Store) -> None:

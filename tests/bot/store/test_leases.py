@@ -20,7 +20,7 @@ from bot.slack import inbox
 from bot.store import Store
 from bot.store.database import Repository
 from bot.store.inbox import InboxKind, InboxState, NewDelivery, Step
-from bot.store.rows import NewChain, NewDigest, NewLogFollow, NewSchedule
+from bot.store.rows import NewBisection, NewChain, NewDigest, NewLogFollow, NewSchedule
 from bot.store.tables import TableBase
 from commands.look.logs import FOLLOW_EVERY
 from tests.bot.store.conftest import SetClock
@@ -259,6 +259,29 @@ async def claim_pipelines(store: Store, _owner: str, limit: int) -> Claimed:
     return [(row, row) for row in await store.pipelines.claim_stale(store.clock(), HOUR, limit)]
 
 
+async def make_bisections(store: Store) -> None:
+    for n in range(ROWS):
+        await store.bisections.add(
+            NewBisection(
+                team=TEAM,
+                channel=CHANNEL,
+                user="U1",
+                connection=CONNECTION,
+                pipeline=f"p{n}",
+                label="App",
+                running=f"p{n}",
+                data="{}",
+                due_at=NOW,
+                made_at=NOW,
+            )
+        )
+
+
+async def claim_bisections(store: Store, _owner: str, limit: int) -> Claimed:
+    rows = await store.bisections.claim(store.clock(), again=HOUR, limit=limit)
+    return [(row.id, row) for row in rows]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """One claim: the table, how rows are made and claimed, and what a worker that wakes up late would write."""
@@ -286,6 +309,7 @@ CLAIMS = {
     "schedules.claim": Claim(table="schedule", make=make_schedules, claim=claim_schedules),
     "digests.claim": Claim(table="digest", make=make_digests, claim=claim_digests),
     "chains.claim": Claim(table="chain", make=make_chains, claim=claim_chain),
+    "bisections.claim": Claim(table="bisection", make=make_bisections, claim=claim_bisections),
     "pipelines.claim_stale": Claim(table="pipeline", make=make_pipelines, claim=claim_pipelines),
 }
 LEASED = {name: claim for name, claim in CLAIMS.items() if claim.change is not None}

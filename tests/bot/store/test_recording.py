@@ -275,6 +275,27 @@ async def test_an_old_commit_that_is_rebuilt_stands_where_its_branch_first_built
     assert [row.build for row in item.history] == ["two", "again", "one"]
 
 
+async def test_a_rebuild_of_a_commit_that_was_built_before_anybody_looked_stands_by_its_first_build(
+    store: Store,
+) -> None:
+    await store.recording.record([ended("two", commit="b2", completed_at=ago(minutes=40))], now=NOW)
+    again = ended("again", commit="a1", completed_at=ago(minutes=5), first_built_at=ago(days=2))
+    (item,) = await store.recording.record([again], now=NOW)
+    assert item.finished is not None
+    assert item.finished.commit_at == ago(days=2)
+    assert [row.build for row in await store.attempts.of_ref(CONNECTION, PIPELINE, MAIN)] == ["two", "again"]
+
+
+async def test_a_build_that_is_one_job_is_compared_with_builds_of_that_job(store: Store) -> None:
+    for number, job in enumerate(("unit", "lint", "unit"), 1):
+        await store.recording.record([ended(f"b{number}", job=job, completed_at=ago(minutes=9 - number))], now=NOW)
+    (item,) = await store.recording.record([ended("b4", job="lint")], now=NOW)
+    assert [row.build for row in item.history] == ["b2"]
+    of_unit = await store.attempts.of_ref(CONNECTION, PIPELINE, replace(MAIN, job="unit"))
+    assert [row.build for row in of_unit] == ["b3", "b1"]
+    assert len(await store.attempts.of_ref(CONNECTION, PIPELINE, MAIN)) == 4
+
+
 async def test_a_commit_s_place_moves_back_when_an_earlier_build_of_it_ends_later(store: Store) -> None:
     await store.recording.record([ended("again", commit="a1", completed_at=ago(minutes=20))], now=NOW)
     await store.recording.record([ended("two", commit="b2", completed_at=ago(minutes=40))], now=NOW)

@@ -3,9 +3,11 @@
 import pytest
 
 from bot.core.models import Approval, Conclusion, Pipeline
-from commands.core.context import Source
+from bot.store import Store
+from commands.core.context import Services, Source
+from commands.ended_holds import EndedHolds
 from tests.commands.conftest import SetClock
-from tests.commands.fakes import ADMIN, USER, FakeProvider, RecordingSender
+from tests.commands.fakes import ADMIN, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
 
 BO = "U2"
@@ -116,7 +118,7 @@ async def test_somebody_elses_hold_takes_steal_and_a_confirmation_and_its_holder
     assert first(done) == f"<@{BO}> released App, which <@{USER}> held."
     posted = sender.of("chat.postMessage")[-1]
     assert posted.arguments["channel"] == USER
-    assert f"<@{BO}> released your hold of App" in posted.text
+    assert f"Your hold of *App* was released by <@{BO}>" in posted.text
     assert first(await say("hold")) == "Nothing is on hold."
 
 
@@ -163,3 +165,49 @@ async def test_several_held_environments_are_asked_about(say: Say, linked: Linke
 async def test_words_that_name_no_pipeline_are_refused(say: Say, linked: Linked, words: str) -> None:
     await linked()
     assert (await say(words)).outcome == "refused"
+
+
+async def test_an_environment_is_held_across_the_channels_pipelines_and_released_at_once(
+    say: Say, works: FakeProvider, linked: Linked, store: Store
+) -> None:
+    await linked()
+    await linked(works.add("deploy"))
+    held = first(await say("hold all --env production --for 2h release day"))
+    assert "holds the environment `production` of App, Deploy" in held
+    assert len(await store.holds.of_team(TEAM)) == 2
+    assert "on hold" in first(await say("run deploy TARGET=production", user=BO))
+    assert (await say("run deploy TARGET=staging", user=BO)).outcome == "ok"
+    assert "held already" in first(await say("hold --env production", user=BO))
+    assert first(await say("release --env production")) == f"<@{USER}> released App, Deploy for `production`"
+    assert await store.holds.of_team(TEAM) == []
+
+
+async def test_the_end_of_a_hold_is_said_to_its_holder_and_to_who_waited(
+    say: Say, linked: Linked, services: Services, sender: RecordingSender, set_clock: SetClock
+) -> None:
+    await linked()
+    await say("hold app --for 2h")
+    await say("run app", user=BO)
+    await say("run app", user=BO)
+    ended = EndedHolds(services)
+    set_clock.go(minutes=119)
+    await ended.tick()
+    assert sender.of("chat.postMessage") == []
+    set_clock.go(minutes=2)
+    await ended.tick()
+    await ended.tick()
+    posts = [(call.arguments["channel"], call.message and call.message.text) for call in sender.of("chat.postMessage")]
+    assert posts == [
+        (USER, "Your hold of *App* has ended, as you said."),
+        (BO, "*App* is not on hold any more. You wanted: Starting builds of App"),
+    ]
+
+
+async def test_a_release_is_said_to_who_waited_but_not_to_who_released(
+    say: Say, linked: Linked, sender: RecordingSender
+) -> None:
+    await linked()
+    await say("hold app")
+    await say("run app", user=BO)
+    await say("release app")
+    assert [call.arguments["channel"] for call in sender.of("chat.postMessage")] == [BO]

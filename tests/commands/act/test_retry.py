@@ -137,6 +137,17 @@ async def test_a_rebuild_of_another_commit_says_so(
     assert "at the branch's present commit bbbbbbbb, not aaaaaaaa" in said
 
 
+async def test_a_rebuild_of_the_same_commit_keeps_the_place_of_the_build_that_it_repeats(
+    say: Say, works: FakeProvider, app: Pipeline, store: Store
+) -> None:
+    old = works.build_of(app, 5)
+    await say("rebuild app#5", source=Source.BUTTON)
+    stored = await store.builds.get(works.history[app.id][0].key)
+    assert stored is not None
+    assert stored[0].id != old.id
+    assert (stored[0].rebuilt_from, stored[0].first_built_at) == (old.id, old.created_at)
+
+
 async def test_a_rebuild_is_announced_once_and_a_second_click_starts_nothing(
     say: Say, works: FakeProvider, app: Pipeline, store: Store
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.core.models import Approval, Build, Conclusion, Pipeline
+from bot.core.models import Approval, Build, Commit, Conclusion, Pipeline
 from bot.store import Store
 from bot.store.rows import AuditRow, NewHold
 from commands.act import cancel, decision, erase, rebuild, retry, run
@@ -53,6 +53,8 @@ TYPED: dict[str, str] = {
     "unmute": "unmute",
     "chains": "chains remove 1",
     "hold": "hold app",
+    "approvals": "approvals --remind 30m",
+    "bisect": f"bisect app --good {'1' * 40} --bad {'2' * 40}",
     "release": "release app --steal --yes",
     "claim": "claim app#2",
     "unclaim": "unclaim app#2",
@@ -94,6 +96,7 @@ async def setup(
     context_of: Callable[..., Context],
 ) -> Setup:
     sender.person(GUEST, "Gus", is_restricted=True)
+    works.compared["1" * 40, "2" * 40] = (Commit(sha="2" * 40),)
     await linked()
     build = works.build_of(app, 2, conclusion=Conclusion.FAILED)
     waits = works.running(app, 3, waiting=True)

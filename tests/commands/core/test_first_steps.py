@@ -3,9 +3,11 @@
 import pytest
 
 from bot.core.models import Conclusion, Pipeline
+from bot.slack.sender import SlackError, SlackUnreachable, SlackUnsure
 from bot.store import Store
 from commands.core import first_steps
 from commands.core.context import Services
+from tests.commands.conftest import SetClock
 from tests.commands.fakes import TEAM, USER, FakeConnections, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say
 
@@ -23,7 +25,7 @@ async def test_steps_are_ticked_off_as_people_do_them(
     store: Store,
 ) -> None:
     connections.open.clear()
-    await first_steps.begin(TEAM, USER, services)
+    await first_steps.begin(TEAM, [USER], services)
     posted = sender.of("chat.postMessage")[-1]
     assert posted.arguments["channel"] == USER
     assert posted.message is not None
@@ -48,14 +50,68 @@ async def test_steps_are_ticked_off_as_people_do_them(
     assert await store.tokens.value(f"first-steps:{TEAM}") is None
 
 
-async def test_what_stands_already_is_ticked_from_the_beginning(
+async def test_a_connection_that_stands_already_is_ticked_from_the_beginning(
+    services: Services, sender: RecordingSender
+) -> None:
+    await first_steps.begin(TEAM, [USER], services)
+    message = sender.of("chat.postMessage")[-1].message
+    assert message is not None
+    assert (message.text.count("✓"), message.text.count("◌")) == (1, 2)
+
+
+async def test_a_workspace_whose_channels_follow_builds_already_gets_no_checklist(
     services: Services, sender: RecordingSender, linked: Linked
 ) -> None:
     await linked()
-    await first_steps.begin(TEAM, USER, services)
-    message = sender.of("chat.postMessage")[-1].message
-    assert message is not None
-    assert (message.text.count("✓"), message.text.count("◌")) == (2, 1)
+    assert not await first_steps.begin(TEAM, [USER], services)
+    assert sender.of("chat.postMessage") == []
+
+
+async def test_a_workspace_gets_the_checklist_once_for_good(
+    services: Services, sender: RecordingSender, set_clock: SetClock
+) -> None:
+    assert await first_steps.begin(TEAM, [USER], services)
+    assert not await first_steps.begin(TEAM, ["U2"], services)
+    set_clock.go(days=400)
+    await services.store.prune(set_clock.now)
+    assert not await first_steps.begin(TEAM, [USER], services)
+    assert len(sender.of("chat.postMessage")) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "posts", "is_due"),
+    [
+        (SlackError("channel_not_found"), [USER, "U2"], True),
+        (SlackUnreachable(), [USER], True),
+        (SlackUnsure(), [USER], False),
+    ],
+    ids=["somebody else", "later", "perhaps posted"],
+)
+async def test_only_what_certainly_was_not_posted_is_posted_again(
+    services: Services, sender: RecordingSender, error: SlackError, posts: list[str], is_due: bool
+) -> None:
+    sender.refusals["chat.postMessage"] = error
+    if type(error) is SlackUnreachable:
+        with pytest.raises(SlackUnreachable):
+            await first_steps.begin(TEAM, [USER, "U2"], services)
+    else:
+        assert not await first_steps.begin(TEAM, [USER, "U2"], services)
+    assert [call.arguments["channel"] for call in sender.of("chat.postMessage")] == posts
+    assert await first_steps.is_due(TEAM, services) is is_due
+
+
+async def test_what_was_done_in_no_command_is_ticked_at_the_next_start(
+    services: Services, connections: FakeConnections, sender: RecordingSender, works: FakeProvider
+) -> None:
+    connections.open.clear()
+    await first_steps.begin(TEAM, [USER], services)
+    await first_steps.catch_up(TEAM, services)
+    assert edits(sender) == []
+    connections.open[works.connection] = works
+    await first_steps.catch_up(TEAM, services)
+    await first_steps.catch_up(TEAM, services)
+    (text,) = edits(sender)
+    assert (text.count("✓"), text.count("◌")) == (1, 2)
 
 
 @pytest.mark.parametrize("words", ["retry #9", "retry"])
@@ -69,8 +125,8 @@ async def test_what_fails_ticks_nothing_and_a_refusal_of_slack_stops_no_command(
     app: Pipeline,
     words: str,
 ) -> None:
+    await first_steps.begin(TEAM, [USER], services)
     await linked()
-    await first_steps.begin(TEAM, USER, services)
     assert (await say(words)).outcome != "ok"
     assert edits(sender) == []
     await recorded(works.build_of(app, 5, conclusion=Conclusion.FAILED))

@@ -55,7 +55,7 @@ MEANT: dict[tuple[str, str], tuple[str, str, str, str, str]] = {
     ("erase", "mine"): ("erase b3",) * 5,
 }
 
-NOT_ON_BUILDS = {"hold", "release", "chains"}
+NOT_ON_BUILDS = {"hold", "release", "chains", "bisect"}
 """Acts on a pipeline as a whole, and on what waits for a build."""
 
 

@@ -281,8 +281,8 @@ async def test_a_queue_shows_who_waits_longest_first_and_what_runs(
     assert text.splitlines() == [
         "2 builds waiting in App",
         "*App*: 2 queued, 1 running, 1 waiting for approval, the wait is usually 1 m, p90 1 m",
-        "• #8 on main, waiting for 25 m",
-        "• #7 on main, waiting for 3 m",
+        "1. #8 on main, waiting for 25 m",
+        "2. #7 on main, waiting for 3 m",
         "▶ #6 on main, running for 4 m on mac-3",
     ]
 

@@ -66,7 +66,7 @@ async def test_show_lists_every_field_on_request(say: Say, works: FakeProvider, 
     await linked()
     works.build_of(app, 7, details={"coverage": "81 %"}, target_branch="main")
     card, everything = said(await say("show #7")), said(await say("show #7 --all"))
-    assert "coverage 81 %" in card
+    assert "coverage: 81 %" in card
     assert "*Coverage*  81 %" in everything
     assert "*Target branch*  `main`" in everything
     assert "*Target branch*" not in card

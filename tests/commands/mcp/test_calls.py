@@ -10,6 +10,7 @@ from bot.store import Store
 from bot.store.rows import NewGrant, PersonalTokenRow
 from commands.core.context import Access, Answer, Context, Role, Services, Source
 from commands.mcp.calls import Calls
+from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
 
@@ -100,6 +101,16 @@ async def test_tokens_are_made_only_where_the_operator_wants_them(say: Say, serv
     handled = await say("me token new laptop", services=replace(services, has_mcp=False))
     assert "switched off" in first(handled)
     assert await store.personal_tokens.of_user(TEAM, USER) == []
+
+
+async def test_a_token_ends_by_itself(say: Say, calls: Calls, set_clock: SetClock) -> None:
+    secret = await secret_of(say, "laptop")
+    assert "ends <!date" in said(await say("me token"))
+    set_clock.go(days=179)
+    assert await calls.owner(secret) is not None
+    set_clock.go(days=1)
+    assert await calls.owner(secret) is None
+    assert "ended <!date" in said(await say("me token"))
 
 
 async def test_the_token_of_a_deactivated_person_counts_for_nothing(

@@ -23,8 +23,9 @@ def test_a_tool_is_a_command_with_its_rights(tool: Tool) -> None:
     line = tool.line({})
     command, words = REGISTRY.split(line)
     assert command.verb == tool.verb
-    assert command.parse(words) is not None
-    assert (tool.scope is TokenScope.READ) == command.reads
+    args = command.parse(words)
+    assert args is not None
+    assert (tool.scope is TokenScope.READ) == (not command.changes(args))
     assert jsonschema_rs.meta.is_valid({"$schema": "https://json-schema.org/draft/2020-12/schema"} | tool.schema)
 
 

@@ -1,20 +1,25 @@
 """The doctor names each thing that will go wrong with what to do about it, and ends with one line."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from bot.core import clock
-from bot.core.errors import AuthFailed
-from bot.core.models import Account
+from bot.core.errors import AuthFailed, StoreError
+from bot.core.models import Account, Pipeline
 from bot.manifest import SCOPES
 from bot.store import Store
-from commands.core.checkup import Finding, Level, checkup, verdict
+from bot.store.inbox import InboxKind, NewDelivery
+from bot.store.rows import NewNotification
+from bot.store.states import NotificationEvent
+from bot.store.vitals import DatabaseReport, Vitals
+from commands.core.checkup import Finding, Level, checkup, database, keys, verdict
 from commands.core.context import Services
 from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, FakeOptions, FakeProvider, RecordingSender
-from tests.commands.reading import Linked, Say, first, said
+from tests.commands.reading import Linked, Recorded, Say, first, said
 
 Look = Callable[[], Awaitable[Mapping[str, Finding]]]
 
@@ -135,6 +140,112 @@ async def test_a_poll_that_is_late_means_that_nobody_polls(look: Look, store: St
     assert (await look())["lag"].message == "a poll is late by 10 m"
 
 
+async def test_webhooks_that_stopped_coming_while_builds_went_on_are_a_warning(
+    look: Look, works: FakeProvider, app: Pipeline, store: Store, recorded: Recorded
+) -> None:
+    works.options = FakeOptions(webhook_secret="s")
+    await store.health.webhooks_came(["works"], NOW - timedelta(hours=40))
+    await recorded(works.build_of(app, 5, completed_at=NOW - timedelta(hours=20)))
+    assert (await look())["webhooks"].level is Level.FINE
+    await recorded(works.build_of(app, 6, completed_at=NOW - timedelta(hours=2)))
+    finding = (await look())["webhooks"]
+    assert finding.level is Level.WARNING
+    assert finding.message.startswith("came last: works 1 d")
+    assert "builds have ended since" in finding.message
+
+
+async def test_a_public_channel_without_the_bot_is_a_warning(
+    look: Look, sender: RecordingSender, linked: Linked
+) -> None:
+    await linked()
+    sender.channels[CHANNEL] = {"name": "ios", "is_member": False}
+    finding = (await look())["channel #ios"]
+    assert (finding.level, finding.fix) == (Level.WARNING, "type `/invite @Buildbell` there")
+
+
+async def test_what_waits_long_to_be_posted_or_done_is_a_problem(
+    look: Look, store: Store, linked: Linked, set_clock: SetClock
+) -> None:
+    link = await linked()
+    notification = NewNotification(
+        team=TEAM,
+        channel=CHANNEL,
+        link=link.id,
+        connection="works",
+        pipeline="app",
+        build="b1",
+        attempt_no=1,
+        event=NotificationEvent.FINISHED,
+        due_at=set_clock.now,
+        created_at=set_clock.now,
+    )
+    await store.notifications.add([notification])
+    await store.inbox.receive(
+        NewDelivery(
+            key="k1",
+            kind=InboxKind.COMMAND,
+            body="",
+            owner="a",
+            now=set_clock.now,
+            lease_until=set_clock.now + timedelta(seconds=15),
+        )
+    )
+    set_clock.go(minutes=4)
+    findings = await look()
+    assert not {"notifications", "inbox"} & set(findings)
+    set_clock.go(minutes=6)
+    findings = await look()
+    assert findings["notifications"].message == "1 not posted, the oldest for 10 m"
+    assert findings["inbox"].message == "something that Slack delivered is not done for 10 m"
+    assert {findings[what].level for what in ("notifications", "inbox")} == {Level.PROBLEM}
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(300, "5 m behind"), (-300, "5 m ahead of"), (20, "")])
+async def test_a_ci_systems_clock_that_differs_is_named_where_this_machines_is_right(
+    look: Look, sender: RecordingSender, monkeypatch: pytest.MonkeyPatch, seconds: int, words: str
+) -> None:
+    monkeypatch.setattr(FakeProvider, "clock_ahead", timedelta(seconds=seconds))
+    findings = await look()
+    assert (words in findings["clock"].message) if words else "clock" not in findings
+    sender.at = clock.now() - timedelta(seconds=300)
+    assert "Slack's" in (await look())["clock"].message
+
+
+@pytest.mark.parametrize(
+    ("report", "level", "words"),
+    [
+        (DatabaseReport(size=3_000_000), Level.FINE, "answers, takes 3 MB"),
+        (DatabaseReport(size=3_000_000, free=10**8), Level.PROBLEM, "its disk has 95 MB left, it takes 3 MB"),
+        (DatabaseReport(size=1, blocked=2), Level.WARNING, "2 sessions of it wait for a lock"),
+        (DatabaseReport(size=1, write_seconds=4.0), Level.WARNING, "a write waited 4 s for its turn"),
+    ],
+)
+async def test_a_database_without_room_or_held_by_others_is_named(
+    services: Services, monkeypatch: pytest.MonkeyPatch, report: DatabaseReport, level: Level, words: str
+) -> None:
+    async def reported(_vitals: Vitals) -> DatabaseReport:
+        return report
+
+    monkeypatch.setattr(Vitals, "report", reported)
+    finding = await database(services)
+    assert (finding.level, finding.message) == (level, words)
+
+
+async def test_a_database_that_stays_locked_is_a_problem(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def locked(_vitals: Vitals) -> DatabaseReport:
+        raise StoreError("The database is locked.")
+
+    monkeypatch.setattr(Vitals, "report", locked)
+    finding = await database(services)
+    assert (finding.level, finding.message) == (Level.PROBLEM, "The database is locked.")
+
+
+async def test_missing_keys_are_a_warning_in_slack_too(say: Say, services: Services) -> None:
+    assert keys(replace(services, can_seal=True)) == []
+    assert keys(replace(services, can_seal=False))[0].level is Level.WARNING
+    assert "*database*: answers" in said(await say("doctor", user=ADMIN))
+
+
 async def test_the_command_shows_the_worst_first_and_is_for_admins(
     say: Say, linked: Linked, sender: RecordingSender
 ) -> None:
@@ -142,7 +253,7 @@ async def test_the_command_shows_the_worst_first_and_is_for_admins(
     assert (await say("doctor")).outcome == "refused"
     sender.channels[CHANNEL] = {"name": "ios", "is_archived": True}
     handled = await say("doctor", user=ADMIN)
-    assert first(handled) == "1 problem. Begin with: channel #ios."
+    assert first(handled) == "1 problem and 1 warning. Begin with: channel #ios."
     shown = said(handled)
     assert shown.index("channel #ios") < shown.index("The Works")
 

@@ -125,3 +125,16 @@ async def test_nobody_takes_or_forgets_what_is_somebody_elses(say: Say, store: S
 )
 async def test_what_me_does_not_understand_is_refused(say: Say, words: str) -> None:
     assert (await say(words)).outcome == "refused"
+
+
+async def test_a_person_is_forgotten_by_an_admin_who_was_asked_first(say: Say, store: Store) -> None:
+    await say("access grant approver <@U0BEN88> deploy", user=ADMIN)
+    assert (await say("access forget <@U0BEN88> --yes")).outcome == "refused"
+    question = said(await say("access forget <@U0BEN88>", user=ADMIN))
+    assert "1 grant" in question
+    assert "access forget <@U0BEN88> --yes" in question
+    assert len(await grants(store)) == 1
+    assert (await say("access forget <@U0BEN88> --yes", user=ADMIN)).outcome == "ok"
+    assert await grants(store) == []
+    assert "U0BEN88" not in str([row.words + row.detail for row in await store.audit.since(TEAM, since=NOW)])
+    assert (await say("access forget ben", user=ADMIN)).outcome == "refused"

@@ -14,7 +14,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.sender import SlackError
 from bot.store import Store
 from bot.store.mapping import values
-from bot.store.rows import NewCard, NewNotification, NotificationRow
+from bot.store.rows import NewCard, NewInstall, NewNotification, NotificationRow
 from bot.store.states import NotificationEvent, NotificationState
 from commands.core.context import Answer, Context, Services
 from commands.scheduled import ScheduledCommands
@@ -153,6 +153,30 @@ async def test_an_uninstalled_app_is_forgotten(happens: Happens, installs: Insta
     await happens("tokens_revoked", tokens={"bot": ["UBOT"]})
     await happens("app_uninstalled")
     assert installs.ended == [TEAM, TEAM]
+
+
+async def test_removing_the_app_deletes_what_is_stored_of_the_workspace_and_losing_its_token_does_not(
+    happens: Happens, store: Store, linked: Linked
+) -> None:
+    await linked()
+    await happens("tokens_revoked", tokens={"bot": ["UBOT"]})
+    assert len(await store.links.all(TEAM)) == 1
+    await happens("app_uninstalled", team="T2")
+    assert len(await store.links.all(TEAM)) == 1
+    await happens("app_uninstalled")
+    assert await store.links.all(TEAM) == []
+
+
+async def test_an_event_from_before_the_app_was_installed_again_deletes_nothing(
+    around: SlackEvents, installs: Installs, store: Store, linked: Linked
+) -> None:
+    await linked()
+    await store.installs.save(NewInstall(team=TEAM, bot_token="sealed", installed_at=NOW))
+    for event in ({"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": {"bot": ["UBOT"]}}):
+        before = {"team_id": TEAM, "event_time": int(NOW.timestamp()) - 60, "event": event}
+        await around.events[str(event["type"])](before)
+    assert installs.ended == []
+    assert len(await store.links.all(TEAM)) == 1
 
 
 # reactions

@@ -83,6 +83,12 @@ class Version:
         names = {self.id, self.name, self.version, short, short.split(" ")[-1]}
         return among_names(words.strip(), names)
 
+    def begins(self, words: str) -> bool:
+        """Return whether words are one of this version's names, or the first of its numbers: `15` of 15.6."""
+        parts = self.name.partition("(")[0].split()
+        major = {part.partition(".")[0] for part in parts if part[:1].isdecimal()}
+        return among_names(words.strip(), {*parts[1:], *major})
+
 
 class WorkflowAdmin(AppleInventory, PipelineAdmin):
     """Xcode Cloud's workflows, managed."""
@@ -401,6 +407,8 @@ def _chosen(versions: Sequence[Version], words: str, what: str) -> Version:
     if versions and words.strip().casefold() in {LATEST, ""}:
         return versions[0]
     match = next((version for version in versions if version.is_called(words)), None)
+    # `15` and `Sequoia` mean the newest macOS Sequoia 15.x
+    match = match or next((version for version in versions if version.begins(words)), None)
     if match is None:
         raise UsageError(
             f"There is no {what} called `{words}`.", hint=offer([LATEST, *(version.name for version in versions)])

@@ -119,6 +119,7 @@ CALLS: Mapping[str, Call] = {
     "builds_timeout": lambda p: p.builds(FERRY, BuildFilter(states=frozenset({"timeout"}))),
     "builds_waiting": lambda p: p.builds(FERRY, BuildFilter(states=frozenset({"blocked"}))),
     "build": lambda p: p.build(FERRY, "482"),
+    "commits_of": lambda p: p.commits_of(FERRY, "482"),
     "build_waiting": lambda p: p.build(FERRY, "483"),
     "build_timed_out": lambda p: p.build(FERRY, "484"),
     "build_queued": lambda p: p.build(FERRY, "485"),

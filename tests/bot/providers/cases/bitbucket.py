@@ -114,6 +114,7 @@ CALLS: Mapping[str, Call] = {
     "builds_passed": lambda p: p.builds(FERRY, BuildFilter(states=frozenset({"passed"}))),
     "builds_commit": lambda p: p.builds(FERRY, BuildFilter(commit=OTHER_SHA)),
     "build": lambda p: p.build(FERRY, run_id(41)),
+    "commits": lambda p: p.commits(FERRY, "00" * 20, "b2" * 20),
     "build_paused": lambda p: p.build(FERRY, run_id(42)),
     "build_halted": lambda p: p.build(FERRY, run_id(42)),
     "build_queued": lambda p: p.build(FERRY, run_id(43)),
@@ -405,6 +406,8 @@ CASE = Case(
         "user_workspaces_list.json": "the workspace is an option",
     },
     unlisted={
+        "/2.0/repositories/{workspace}/{repository}/commits": "the subset of the description leaves it out;"
+        " https://developer.atlassian.com/cloud/bitbucket/rest/api-group-commits/ has it",
         "/2.0/repositories/{workspace}/{repository}/pullrequests/{id}": "the subset of the description leaves it out;"
         " https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pullrequests/ has it",
     },

@@ -121,10 +121,11 @@ def is_sample_list(builds: list[Build]) -> None:
     assert builds[0].message == "Test the CI integration."
     assert builds[0].triggered_by == "root"
     assert builds[0].details == {
+        "job": "teaspoon",
         "stage": "test",
-        "started by": "Administrator",
-        "artifacts": "artifacts.zip",
-        "committed": "2015-12-24 15:51 UTC",
+        "starter's name": "Administrator",
+        "artifacts": "artifacts.zip (1,000 bytes)",
+        "committed": "2015-12-24 15:51:14 UTC",
     }
 
 

@@ -139,6 +139,7 @@ CALLS: Mapping[str, Call] = {
     "builds_other_branch_missing": lambda p: p.builds(MAIN, BuildFilter(branch="feature/glow")),
     "builds_plain_branch": lambda p: p.builds(SWEEP, BuildFilter(branch="winter")),
     "build": lambda p: p.build(MAIN, "41"),
+    "commits_of": lambda p: p.commits_of(MAIN, "41"),
     "build_waiting": lambda p: p.build(MAIN, "42"),
     "build_pull_request": lambda p: p.build("lamps/beacon/PR-12", "3"),
     "build_branch": lambda p: p.build(GLOW, "7"),
