@@ -4,10 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import cores, requests, start, worker
+from bench import cores, growth, requests, start, ticks, worker
 from bench.table import Line, show
 
-ROWS = {row.name: row for row in (*requests.ROWS, *start.ROWS, *worker.ROWS)}
+ROWS = {row.name: row for row in (*requests.ROWS, *start.ROWS, *worker.ROWS, *growth.ROWS, *ticks.ROWS)}
 
 
 def main(names: list[str]) -> None:

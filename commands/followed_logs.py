@@ -35,13 +35,13 @@ class FollowedLogs:
         except (ProviderError, SlackPassing, TimeoutError) as exc:
             log.info("a followed log waits", extra={"follow": row.id, "why": str(exc)})
             if self._services.clock() >= row.until:
-                await self._services.store.log_follows.remove(row.id)
+                await self._services.store.log_follows.remove(row)
         except SlackError as exc:
             log.info("a followed log is not followed any more", extra={"follow": row.id, "code": exc.code})
-            await self._services.store.log_follows.remove(row.id)
+            await self._services.store.log_follows.remove(row)
         except Exception:
             log.exception("a followed log could not be edited", extra={"follow": row.id})
-            await self._services.store.log_follows.remove(row.id)
+            await self._services.store.log_follows.remove(row)
 
     async def _edit(self, row: LogFollowRow) -> None:
         now = self._services.clock()
@@ -49,7 +49,7 @@ class FollowedLogs:
         key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
         build = await provider.build_or_none(key) if provider is not None else None
         if provider is None or build is None:
-            await self._services.store.log_follows.remove(row.id)
+            await self._services.store.log_follows.remove(row)
             return
         jobs = await provider.jobs(row.pipeline, row.build)
         job = next((job for job in jobs if job.id == row.job), None)
@@ -61,11 +61,13 @@ class FollowedLogs:
                 if not ends:
                     return  # it has written nothing yet
                 text = None
+            if self._services.clock() >= row.due_at:
+                return  # this process was away for a while: whoever claims it now edits it
             if text is not None:
                 message = followed(text, job, build, label=row.label, now=now, ends=ends)
                 await self._services.sender.update(row.team, row.channel, row.ts, message)
         if ends:
-            await self._services.store.log_follows.remove(row.id)
+            await self._services.store.log_follows.remove(row)
 
 
 def _ends(job: Job | None, until: datetime, now: datetime) -> bool:

@@ -72,7 +72,7 @@ class Details:
         key = BuildKey(connection=attempt.connection, pipeline=attempt.pipeline, id=attempt.build)
         entry = await self._store.builds.get(key)
         if provider is None or entry is None or entry[1].attempt_no != attempt.attempt_no:
-            await self._store.attempts.give_up_counts(attempt.id)
+            await self._store.attempts.give_up_counts(attempt)
             return
         build = entry[0]
         if attempt.upload_reads:
@@ -94,15 +94,21 @@ class Details:
         except (ProviderError, TimeoutError) as exc:
             await self._try_later(attempt, str(exc), final=isinstance(exc, NotFound))
             return
-        await self._store.failures.add(failure_rows(attempt, failures))
-        await self._store.attempts.set_counts(
-            key,
-            attempt.attempt_no,
-            counts,
-            self._clock(),
-            failures=pack_failures(failures),
-            failures_total=len(failures),
-        )
+        async with self._store.transaction() as tx:
+            is_ours = await tx.attempts.set_counts(
+                key,
+                attempt.attempt_no,
+                counts,
+                self._clock(),
+                failures=pack_failures(failures),
+                failures_total=len(failures),
+                claimed=attempt,
+            )
+            if is_ours:
+                await tx.failures.add(failure_rows(attempt, failures))
+        if not is_ours:
+            log.warning("another process has taken over the details of a build", extra={"attempt": attempt.id})
+            return
         await self._recorder.recount(key, attempt.attempt_no)
         await self._read_uploads(provider, build, attempt)
 
@@ -148,14 +154,14 @@ class Details:
             log.info(
                 "details of a build are not read: too few requests are left", extra={"connection": attempt.connection}
             )
-            await self._store.attempts.give_up_counts(attempt.id)
+            await self._store.attempts.give_up_counts(attempt)
             return
-        await self._store.attempts.postpone_counts(attempt.id, due_at)
+        await self._store.attempts.postpone_counts(attempt, due_at)
 
     async def _try_later(self, attempt: AttemptRow, reason: str, *, final: bool = False) -> None:
         log.info("details of a build could not be read", extra={"connection": attempt.connection, "why": reason})
         if final or attempt.counts_tries >= MOST_TRIES:
-            await self._store.attempts.give_up_counts(attempt.id)
+            await self._store.attempts.give_up_counts(attempt)
 
     async def _counts(self, provider: AnyProvider, build: Build) -> IssueCounts:
         if build.issues.known or not provider.can(Capability.COUNTS):

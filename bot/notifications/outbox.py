@@ -188,6 +188,10 @@ class Outbox:
         lease_until = now + timedelta(seconds=LEASE_SECONDS)
         return bool(await self._store.notifications.renew(self._owner, [notification.id], lease_until))
 
+    def _is_overdue(self, card: CardRow) -> bool:
+        """Return whether the lease of a card is over, or nearly: whoever claims it then edits it."""
+        return card.lease_until is not None and card.lease_until - self._clock() <= timedelta(seconds=MARGIN_SECONDS)
+
     async def settle(self) -> None:
         """Wait until everything started has ended."""
         await self._tasks.drain()
@@ -251,7 +255,7 @@ class Outbox:
         together = gathered(notification, waiting, self._clock())
         if together is None:
             return False
-        await self._store.notifications.gather(*together)
+        await self._store.notifications.gather(notification, *together)
         return True
 
     async def _address(self, notification: NotificationRow) -> None:
@@ -507,12 +511,11 @@ class Outbox:
             async with asyncio.timeout(EDIT_SECONDS):
                 await self._redraw(card)
         except TimeoutError:
-            await self._store.cards.touch(card.id, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            await self._store.cards.postpone(card, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
 
     async def _redraw(self, card: CardRow) -> None:
-        number = card.id
         if self._slack.is_short(card.team):  # edits go without before notifications do
-            await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            await self._store.cards.postpone(card, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
             return
         notification = await self._store.notifications.get(card.notification)
         try:
@@ -524,7 +527,7 @@ class Outbox:
             await self._store.cards.set_edited(card, shown=card.shown, live=card.live, now=self._clock())
             return
         if drawn is None or notification is None:
-            await self._store.cards.delete(number)
+            await self._store.cards.delete(card)
             return
         if drawn.next_approval:
             await self._store.notifications.add([decisions.next_approval_row(notification, self._clock())])
@@ -536,18 +539,21 @@ class Outbox:
             later = now + timedelta(seconds=EDIT_AGAIN_SECONDS)
             await self._store.cards.set_edited(card, shown=card.shown, live=True, now=now, again_at=later)
             return
+        if self._is_overdue(card):
+            log.warning("a card is not edited: its lease has ended", extra={"card": card.id})
+            return
         try:
             await self._update(card, drawn.message)
         except SlackLimited as exc:
-            await self._store.cards.touch(number, self._clock() + timedelta(seconds=exc.retry_after))
+            await self._store.cards.postpone(card, self._clock() + timedelta(seconds=exc.retry_after))
         except (SlackUnsure, SlackUnreachable):
-            await self._store.cards.touch(number, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
+            await self._store.cards.postpone(card, self._clock() + timedelta(seconds=EDIT_AGAIN_SECONDS))
         except SlackError as exc:
             if exc.code in FINAL | UNEDITABLE:
                 log.info("a card cannot be edited any more", extra={"code": exc.code})
-                await self._store.cards.delete(number)
+                await self._store.cards.delete(card)
             else:
-                await self._store.cards.touch(number, self._clock() + timedelta(seconds=RETRY_SECONDS[-1]))
+                await self._store.cards.postpone(card, self._clock() + timedelta(seconds=RETRY_SECONDS[-1]))
         else:
             now = self._clock()
             again_at = now + timedelta(seconds=drawn.moves_after) if drawn.moves else None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, bindparam, func, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select, true
 
 from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
@@ -47,14 +47,19 @@ class Attempts(Repository):
         *,
         failures: str = "",
         failures_total: int = 0,
-    ) -> None:
-        """Write the issue counts and first failures of an attempt; its waiting notifications become due, its cards are edited."""
+        claimed: AttemptRow | None = None,
+    ) -> bool:
+        """Write the issue counts and first failures of an attempt; its waiting notifications become due, its cards are edited.
+
+        Return False where there is no such attempt, or where it was `claimed` and another process has claimed it since.
+        """
         async with self._write() as db:
             await self._own(db, {key.connection})
             mine = (*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
-            ended: str | None = await db.scalar(select(ATTEMPT.c.counts).where(*mine))
+            fence = _fenced(claimed) if claimed is not None else true()
+            ended: str | None = await db.scalar(select(ATTEMPT.c.counts).where(*mine, fence))
             if ended is None:
-                return
+                return False
             await db.execute(
                 ATTEMPT.update()
                 .where(*mine)
@@ -74,6 +79,7 @@ class Attempts(Repository):
             await release_waiting(db, key, attempt_no, now)
             await redraw_cards(db, key, attempt_no, now)
             await mark_moved(db, {key})
+        return True
 
     async def set_details(self, key: BuildKey, attempt_no: int, details: Mapping[str, str], now: datetime) -> None:
         """Add to what else is known of a build in an attempt, and have its cards edited."""
@@ -101,9 +107,9 @@ class Attempts(Repository):
         async with self._write() as db:
             await db.execute(claimed.values(counts_due_at=now))
 
-    async def postpone_counts(self, attempt_id: int, due_at: datetime) -> None:
-        """Ask for an attempt's issue counts at a later time; the claim that is given back was no try."""
-        later = ATTEMPT.update().where(ATTEMPT.c.id == attempt_id, ATTEMPT.c.counts_due_at.is_not(None))
+    async def postpone_counts(self, claimed: AttemptRow, due_at: datetime) -> None:
+        """Ask for a claimed attempt's issue counts at a later time; the claim that is given back was no try."""
+        later = ATTEMPT.update().where(_fenced(claimed), ATTEMPT.c.counts_due_at.is_not(None))
         async with self._write() as db:
             await db.execute(later.values(counts_due_at=due_at, counts_tries=ATTEMPT.c.counts_tries - 1))
 
@@ -118,10 +124,10 @@ class Attempts(Repository):
         async with self._write() as db:
             await db.execute(ATTEMPT.update().where(ATTEMPT.c.id == attempt_id).values(counts_due_at=None))
 
-    async def give_up_counts(self, attempt_id: int) -> None:
-        """Stop asking for an attempt's issue counts; its notifications wait no longer, and its cards say so."""
+    async def give_up_counts(self, claimed: AttemptRow) -> None:
+        """Stop asking for a claimed attempt's issue counts; its notifications wait no longer, and its cards say so."""
         async with self._write() as db:
-            given_up = ATTEMPT.update().where(ATTEMPT.c.id == attempt_id)
+            given_up = ATTEMPT.update().where(_fenced(claimed))
             given_up = given_up.values(counts_due_at=None, counts_tries=COUNTS_GIVEN_UP).returning(*ATTEMPT.columns)
             row = await ATTEMPT.first(db, given_up)
             if row is None:
@@ -190,3 +196,12 @@ class Attempts(Repository):
         )
         async with self._read() as db:
             return await ATTEMPT.all(db, query)
+
+
+def _fenced(claimed: AttemptRow) -> ColumnElement[bool]:
+    """Return the condition that nobody has claimed an attempt since: each claim counts a try and moves the time on."""
+    return and_(
+        ATTEMPT.c.id == claimed.id,
+        ATTEMPT.c.counts_due_at == claimed.counts_due_at,
+        ATTEMPT.c.counts_tries == claimed.counts_tries,
+    )

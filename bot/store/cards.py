@@ -57,7 +57,7 @@ class Cards(Repository):
         async with self._write() as db:
             untouched = CARD.c.edit_due_at == CARD.c.lease_until
             due = case((untouched, again_at), else_=CARD.c.edit_due_at)
-            edited = CARD.update().where(CARD.c.id == leased.id, CARD.c.lease_until == leased.lease_until)
+            edited = CARD.update().where(_fenced(leased))
             changed = await db.execute(
                 edited.values(shown=shown, live=live, edited_at=now, edit_due_at=due, lease_until=None)
             )
@@ -75,10 +75,11 @@ class Cards(Repository):
                 due = due.where(not_(recent))
             await db.execute(due.values(edit_due_at=now))
 
-    async def touch(self, card_id: int, due_at: datetime) -> None:
-        """Make a card due at a time, whoever had it."""
+    async def postpone(self, leased: CardRow, due_at: datetime) -> None:
+        """Give a leased card back, to be edited at a time. One that somebody else has leased since stays theirs."""
+        given_back = CARD.update().where(_fenced(leased)).values(edit_due_at=due_at, lease_until=None)
         async with self._write() as db:
-            await self._set_card(db, card_id, edit_due_at=due_at, lease_until=None)
+            await db.execute(given_back)
 
     async def note(
         self,
@@ -132,9 +133,9 @@ class Cards(Repository):
         due = CARD.update().where(*of_build(CARD.c, key), CARD.c.team == team).values(edit_due_at=at)
         return (await db.execute(due)).rowcount
 
-    async def delete(self, card_id: int) -> None:
-        """Forget a card whose message is gone."""
-        deletion = CARD.delete().where(CARD.c.id == card_id)
+    async def delete(self, leased: CardRow) -> None:
+        """Forget a leased card whose message is gone."""
+        deletion = CARD.delete().where(_fenced(leased))
         async with self._write() as db:
             await db.execute(deletion)
 
@@ -154,3 +155,8 @@ class Cards(Repository):
     ) -> None:
         changed = CARD.update().where(CARD.c.id == card_id).values(**fields)
         await db.execute(changed)
+
+
+def _fenced(leased: CardRow) -> ColumnElement[bool]:
+    """Return the condition that nobody has leased a card since."""
+    return and_(CARD.c.id == leased.id, CARD.c.lease_until == leased.lease_until)

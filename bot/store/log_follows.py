@@ -39,7 +39,8 @@ class LogFollows(Repository):
         async with self._write() as db:
             return await LOG_FOLLOW.all(db, claimed.returning(*LOG_FOLLOW.columns))
 
-    async def remove(self, follow_id: int) -> None:
-        """Stop following a log."""
+    async def remove(self, claimed: LogFollowRow) -> None:
+        """Stop following a claimed log. One that another process has claimed since stays."""
+        row = LOG_FOLLOW.c
         async with self._write() as db:
-            await db.execute(LOG_FOLLOW.delete().where(LOG_FOLLOW.c.id == follow_id))
+            await db.execute(LOG_FOLLOW.delete().where(row.id == claimed.id, row.due_at == claimed.due_at))

@@ -13,7 +13,7 @@ from bot.store.database import Repository, put
 from bot.store.lookups import of_build
 from bot.store.mapping import CARD, NOTIFICATION, values
 from bot.store.recording import ADD_NOTIFICATION
-from bot.store.rows import NewCard, NewNotification, NotificationRow
+from bot.store.rows import LinkRow, NewCard, NewNotification, NotificationRow
 from bot.store.statements import Statement
 from bot.store.states import NotificationEvent, NotificationState
 from bot.store.tables import UtcDateTime
@@ -268,12 +268,18 @@ class Notifications(Repository):
         async with self._read() as db:
             return await NOTIFICATION.all(db, query.order_by(NOTIFICATION.c.id))
 
-    async def gather(self, members: Sequence[int], reason: str, summary: NewNotification) -> None:
-        """Make unsent notifications silent, each with the reason, and have one summary posted instead."""
+    async def gather(
+        self, leased: NotificationRow, members: Sequence[int], reason: str, summary: NewNotification
+    ) -> None:
+        """Make a leased notification and unsent ones silent, each with the reason, and have one summary posted instead.
+
+        Where somebody else has leased the first one since, nothing is done: gathering is theirs.
+        """
         unsent = and_(NOTIFICATION.c.id.in_(members), NOTIFICATION.c.state.in_(UNSENT))
         async with self._write() as db:
-            await self._set_notification(db, unsent, state=SILENT, reason=reason, lease_until=None)
-            await self._put(db, ADD_NOTIFICATION, [summary])
+            if await self._set_notification(db, _leased(leased), state=SILENT, reason=reason, lease_until=None):
+                await self._set_notification(db, unsent, state=SILENT, reason=reason, lease_until=None)
+                await self._put(db, ADD_NOTIFICATION, [summary])
 
     async def release_leases(self, now: datetime) -> None:
         """End the leases of notifications and cards: whoever had them is gone for certain."""
@@ -298,14 +304,19 @@ class Notifications(Repository):
         async with self._read() as db:
             return await NOTIFICATION.all(db, query.order_by(NOTIFICATION.c.id))
 
-    async def sent_by_link(self, team: str, links: Sequence[int], since: datetime) -> dict[int, int]:
-        """Return how many notifications of each link were posted since a time; links without any are left out."""
+    async def sent_by_link(self, team: str, links: Sequence[LinkRow], since: datetime) -> dict[int, int]:
+        """Return how many notifications of each link its channel got since a time; links without any are left out."""
+        # By the channels and from the first id of that time on: else all that was ever sent is read.
+        first = select(NOTIFICATION.c.id).where(NOTIFICATION.c.created_at >= since)
+        first = first.order_by(NOTIFICATION.c.created_at, NOTIFICATION.c.id).limit(1)
         query = (
             select(NOTIFICATION.c.link, func.count())
             .where(
                 NOTIFICATION.c.team == team,
-                NOTIFICATION.c.link.in_(list(links)),
+                NOTIFICATION.c.channel.in_({link.channel for link in links}),
+                NOTIFICATION.c.link.in_([link.id for link in links]),
                 NOTIFICATION.c.state == SENT,
+                NOTIFICATION.c.id >= first.scalar_subquery(),
                 NOTIFICATION.c.created_at >= since,
             )
             .group_by(NOTIFICATION.c.link)

@@ -182,15 +182,17 @@ class Polling(Repository):
         """Return the builds that webhook events named, as (pipeline, build), and forget them.
 
         Nothing is asked for a target that had none when it was claimed: what came since makes it due at its release.
+        Where another worker has claimed the target since, they are that one's.
         """
         if poll_target.hints == NO_HINTS:
             return []
-        kept = select(T.hints).where(T.id == poll_target.id).with_for_update()
+        ours = and_(T.id == poll_target.id, T.fence == poll_target.fence)
+        kept = select(T.hints).where(ours).with_for_update()
         async with self._write() as db:
             hints: str | None = await db.scalar(kept)
             if hints is None or hints == NO_HINTS:
                 return []
-            await db.execute(POLL_TARGET.update().where(T.id == poll_target.id).values(hints=NO_HINTS))
+            await db.execute(POLL_TARGET.update().where(ours).values(hints=NO_HINTS))
         return _hints.decode(hints)
 
     async def targets(self) -> list[PollTargetRow]:

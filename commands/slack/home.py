@@ -268,9 +268,7 @@ async def _own_links(parts: _Home) -> list[Block]:
     if not links:
         return []
     shown, turn = _page(links, "links", LINKS, parts)
-    posts = await context.store.notifications.sent_by_link(
-        context.team, [link.id for link in shown], context.now - POSTS_SINCE
-    )
+    posts = await context.store.notifications.sent_by_link(context.team, shown, context.now - POSTS_SINCE)
     blocks: list[Block] = [header("Channels I set up")]
     for link in shown:
         target = spoken(link.connection, link.pipeline)

@@ -1,6 +1,7 @@
 """A followed log is one message in the build's thread, edited at most every 15 s until its job ends."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,28 @@ async def test_another_process_goes_on_after_a_restart_and_two_do_not_both_edit(
     await FollowedLogs(services).tick()
     await FollowedLogs(services).tick()
     assert len(sender.of("chat.update")) == 1
+
+
+@pytest.mark.usefixtures("job")
+async def test_who_was_away_until_the_next_edit_was_due_leaves_it_to_another(
+    say: Say, works: FakeProvider, services: Services, store: Store, sender: RecordingSender, set_clock: SetClock
+) -> None:
+    await say("logs #5 --follow")
+    set_clock.go(seconds=15)
+    end(works)
+    read = works.log
+
+    async def slow(job: Job, **options: Any) -> Log:
+        set_clock.go(seconds=15)
+        return await read(job, **options)
+
+    works.log = slow  # type: ignore[method-assign]
+    await FollowedLogs(services).tick()
+    assert sender.of("chat.update") == []
+    assert len(await store.log_follows.of_channel(TEAM, CHANNEL)) == 1
+    works.log = read  # type: ignore[method-assign]
+    await FollowedLogs(services).tick()
+    assert "The job has ended: failed" in sender.of("chat.update")[-1].text
 
 
 @pytest.mark.usefixtures("job")

@@ -261,7 +261,7 @@ async def test_counts_that_may_still_come_are_announced_and_unknown_ones_are_no_
     assert "0 errors" not in text
     attempt_no = await desk.store.attempts.get(key(), 1)
     assert attempt_no is not None
-    await desk.store.attempts.give_up_counts(attempt_no.id or 0)
+    await desk.store.attempts.give_up_counts(attempt_no)
     text = await desk.text(about())
     assert "counting issues" not in text
     assert "errors" not in text

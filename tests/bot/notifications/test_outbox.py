@@ -18,7 +18,7 @@ from bot.slack.sender import SearchResult, SlackError, SlackLimited, SlackUnreac
 from bot.store import Store
 from bot.store.rows import CardRow, NewMute, NotificationRow
 from tests.bot.store.conftest import SetClock
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, notification, running
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, make_due, notification, running
 
 
 class Channels:
@@ -399,6 +399,26 @@ async def test_a_text_that_slack_finds_unfit_is_set_aside(harness: Harness) -> N
     assert [text for _channel, text, *_rest in harness.slack.posts] == ["undrawable-1"]
 
 
+async def test_who_was_away_for_longer_than_a_cards_lease_leaves_the_edit_to_another(harness: Harness) -> None:
+    made = await with_card(harness)
+    await make_due(harness.store, made.id, harness.clock())
+    plain = harness.draws
+
+    def paused(row: NotificationRow, repeated: bool) -> Drawn:
+        harness.clock.go(seconds=LEASE_SECONDS)
+        return harness.plain(row, repeated)
+
+    harness.draws = paused
+    edits = list(harness.slack.edits)
+    await harness.outbox.tick()
+    await harness.outbox.settle()
+    assert harness.slack.edits == edits
+    harness.draws = plain
+    await harness.outbox.tick()
+    await harness.outbox.settle()
+    assert len(harness.slack.edits) == len(edits) + 1
+
+
 async def test_a_card_that_cannot_be_drawn_stays_as_it_is(harness: Harness) -> None:
     made = await with_card(harness)
 
@@ -406,7 +426,7 @@ async def test_a_card_that_cannot_be_drawn_stays_as_it_is(harness: Harness) -> N
         raise ValueError(row.build)
 
     harness.draws = fail
-    await harness.store.cards.touch(made.id or 0, harness.clock())
+    await make_due(harness.store, made.id, harness.clock())
     await harness.tick(hours=1)
     (kept,) = await harness.store.cards.of_build(key())
     assert (kept.edit_due_at, harness.slack.edits) == (None, [])
@@ -513,7 +533,7 @@ async def test_blocks_that_slack_finds_unfit_are_left_out(harness: Harness) -> N
     await harness.tick()
     assert await harness.said() == ["b1"]
     (shown,) = await harness.store.cards.of_build(key())
-    await harness.store.cards.touch(shown.id or 0, harness.clock())
+    await make_due(harness.store, shown.id, harness.clock())
     harness.slack.fails("update", SlackError("msg_blocks_too_long"))
     await harness.tick()
     assert harness.slack.edits == [("1.0", "b1 (bare)")]
@@ -593,7 +613,7 @@ async def test_a_card_that_moves_by_time_alone_is_drawn_each_minute(harness: Har
 
 async def test_an_edit_that_hangs_is_made_again(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await with_card(harness)
-    await harness.store.cards.touch(made.id or 0, harness.clock())
+    await make_due(harness.store, made.id, harness.clock())
     monkeypatch.setattr("bot.notifications.outbox.EDIT_SECONDS", 0.0)
 
     async def hang(*_args: Any) -> None:
@@ -611,7 +631,7 @@ async def test_an_edit_that_hangs_is_made_again(harness: Harness, monkeypatch: p
 @pytest.mark.parametrize("code", ["message_not_found", "cant_update_message", "channel_not_found"])
 async def test_a_card_whose_message_is_gone_is_forgotten(harness: Harness, code: str) -> None:
     made = await with_card(harness)
-    await harness.store.cards.touch(made.id or 0, harness.clock())
+    await make_due(harness.store, made.id, harness.clock())
     harness.slack.fails("update", SlackError(code))
     await harness.tick()
     assert await harness.store.cards.of_build(key()) == []
@@ -619,7 +639,7 @@ async def test_a_card_whose_message_is_gone_is_forgotten(harness: Harness, code:
 
 async def test_a_card_with_nothing_left_to_show_is_forgotten(harness: Harness) -> None:
     made = await with_card(harness)
-    await harness.store.cards.touch(made.id or 0, harness.clock())
+    await make_due(harness.store, made.id, harness.clock())
     harness.draws = lambda _row, _repeated: None
     await harness.tick()
     assert await harness.store.cards.of_build(key()) == []
@@ -845,7 +865,7 @@ async def test_edits_wait_while_a_workspace_takes_few_posts_and_notifications_do
     await harness.tick()
     harness.slack.short = {TEAM}
     await store.notifications.add([notification("b2", event="started")])
-    await store.cards.touch(1, set_clock())
+    await make_due(store, 1, set_clock())
     await harness.tick()
     assert (await harness.said(), harness.slack.edits) == (["b1", "b2"], [])
     await harness.tick(minutes=2)

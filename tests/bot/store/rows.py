@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.core.models import Build, BuildKey, Conclusion, Status
 from bot.store import Recorded, Store
+from bot.store.mapping import CARD
 from bot.store.rows import CardRow, LinkRow, NotificationRow, WatchRow
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -125,3 +126,9 @@ async def leased(store: Store, number: int) -> NotificationRow:
     row = await store.notifications.get(number)
     assert row is not None
     return row
+
+
+async def make_due(store: Store, card_id: int, at: datetime) -> None:
+    """Let a card, which nobody has leased, be due for an edit."""
+    async with store.write() as db:
+        await db.execute(CARD.update().where(CARD.c.id == card_id).values(edit_due_at=at, lease_until=None))

@@ -6,7 +6,7 @@ import pytest
 
 from bot.store import Store
 from bot.store.rows import CardRow, NotificationRow
-from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, card, ended, key, leased, notification
+from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, card, ended, key, leased, make_due, notification
 
 MINUTE = timedelta(minutes=1)
 
@@ -221,7 +221,7 @@ async def test_a_notification_is_readdressed_unless_its_new_reader_was_notified(
 
 async def test_leases_of_one_who_is_gone_are_ended(store: Store) -> None:
     number = await with_card(store)
-    await store.cards.touch(number, NOW)
+    await make_due(store, number, NOW)
     await claim_cards(store)
     await store.notifications.add([notification("b2")])
     await claim(store)
@@ -243,7 +243,7 @@ async def test_notifications_are_found_by_build_and_by_channel(store: Store) -> 
 async def test_a_due_card_is_leased_once_and_edited(store: Store, other: Store) -> None:
     number = await with_card(store)
     assert await claim_cards(store) == []
-    await store.cards.touch(number, NOW)
+    await make_due(store, number, NOW)
     (row,) = await claim_cards(store)
     assert row.id == number
     assert await claim_cards(other) == []
@@ -261,7 +261,7 @@ async def test_a_due_card_is_leased_once_and_edited(store: Store, other: Store) 
 
 async def test_a_card_that_a_late_edit_may_have_put_back_is_edited_once_more(store: Store, other: Store) -> None:
     number = await with_card(store)
-    await store.cards.touch(number, NOW)
+    await make_due(store, number, NOW)
     (late,) = await claim_cards(store)
     (ours,) = await claim_cards(other, late=MINUTE)
     await other.cards.set_edited(ours, shown="Passed", live=False, now=NOW + MINUTE)
@@ -272,7 +272,7 @@ async def test_a_card_that_a_late_edit_may_have_put_back_is_edited_once_more(sto
 
 async def test_a_card_may_be_drawn_anew_when_nothing_happens(store: Store) -> None:
     number = await with_card(store)
-    await store.cards.touch(number, NOW)
+    await make_due(store, number, NOW)
     (leased_card,) = await claim_cards(store)
     await store.cards.set_edited(leased_card, shown="Running", live=True, now=NOW, again_at=NOW + MINUTE)
     assert await claim_cards(store) == []
@@ -281,7 +281,7 @@ async def test_a_card_may_be_drawn_anew_when_nothing_happens(store: Store) -> No
 
 async def test_a_change_during_an_edit_is_not_dropped_with_it(store: Store) -> None:
     number = await with_card(store)
-    await store.cards.touch(number, NOW)
+    await make_due(store, number, NOW)
     (leased_card,) = await claim_cards(store)
     await store.recording.record([ended()], now=NOW)
     assert await claim_cards(store) == []
@@ -291,14 +291,16 @@ async def test_a_change_during_an_edit_is_not_dropped_with_it(store: Store) -> N
 
 async def test_a_card_whose_editor_went_away_is_edited_by_another(store: Store) -> None:
     number = await with_card(store)
-    await store.cards.touch(number, NOW)
+    await make_due(store, number, NOW)
     await claim_cards(store)
     assert await claim_cards(store, late=timedelta(seconds=59)) == []
     assert [row.id for row in await claim_cards(store, late=MINUTE)] == [number]
 
 
 async def test_a_dropped_card_is_gone(store: Store) -> None:
-    await store.cards.delete(await with_card(store))
+    await make_due(store, await with_card(store), NOW)
+    (row,) = await claim_cards(store)
+    await store.cards.delete(row)
     assert await store.cards.of_build(key()) == []
 
 

@@ -1,20 +1,38 @@
 """The queries that are asked often find their rows by an index, among a hundred thousand others, on both databases."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Boolean, Float, Integer, text
 
-from bot.core.models import Ref, RefKind
+from bot.app import App
+from bot.core.models import Pipeline, Ref, RefKind
+from bot.http.transport import Network
+from bot.security.vault import Vault
+from bot.settings import Settings
+from bot.slack.installs import Installs
+from bot.slack.people import People
+from bot.slack.sender import Sender
 from bot.store import Store
 from bot.store.database import table
 from bot.store.steps import pack
 from bot.store.tables import UtcDateTime
-from tests.bot.store.conftest import BOTH
-from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ended, key
+from commands.core.catalogue import Catalogue
+from commands.core.context import Context, Services
+from commands.core.executor import execute
+from commands.follow.digest import digest_message
+from commands.registry import REGISTRY
+from commands.slack.home import home
+from tests.bot.monitoring.test_poller import Harness as PollerHarness
+from tests.bot.store.conftest import BOTH, SetClock
+from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ended, key, link, notification
 from tests.bot.store.statements import Statement, watched_statements
+from tests.commands.fakes import FakeConnections, FakeProvider, RecordingSender
 from tests.postgres import PostgresServer
 
 Ask = Callable[[Store], Awaitable[object]]
@@ -46,6 +64,13 @@ LARGE: dict[str, dict[str, str]] = {
     "identity": {"value": "'v' || n", "user": "'U' || n % 900"},
     "link": {"pipeline": "'p' || n", "channel": "'C' || n % 3000"},
     "inbox": {"key": "'k' || n"},
+    "failure": {
+        "pipeline": "'p' || n % 500",
+        "build": "'b' || n",
+        "signature": "'s' || n % 9000",
+        "ref_name": "'br' || n % 7",
+    },
+    "card_note": {"pipeline": "'p' || n % 500", "build": "'b' || n"},
 }
 QUERIES: dict[str, Ask] = {
     "builds somebody started": lambda store: store.builds.started_by(TEAM, "U1", 10),
@@ -86,7 +111,7 @@ QUERIES: dict[str, Ask] = {
 }
 
 
-def filled(name: str, dialect: str) -> str:
+def filled(name: str, dialect: str, count: int = ROWS) -> str:
     """Return the statement that fills a table with rows, by the number `n` of each; one in 200 is of our connection."""
     lite = dialect == "sqlite"
     at = NOW.strftime("%Y-%m-%d %H:%M:%S")
@@ -116,9 +141,9 @@ def filled(name: str, dialect: str) -> str:
                 expression = "''"
         columns[column.name] = expression
     names = ", ".join(f'"{column}"' for column in columns)
-    numbers = f"(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {ROWS}) SELECT n FROM c)"  # noqa: S608 - texts of this module
+    numbers = f"(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count}) SELECT n FROM c)"  # noqa: S608 - texts of this module
     if not lite:
-        numbers = f"generate_series(1, {ROWS}) AS c(n)"
+        numbers = f"generate_series(1, {count}) AS c(n)"
     return f'INSERT INTO "{name}" ({names}) SELECT {", ".join(columns.values())} FROM {numbers}'  # noqa: S608 - texts of this module
 
 
@@ -165,19 +190,132 @@ def is_whole_table(step: str) -> bool:
     return words[:3] == ["Seq", "Scan", "on"] and words[3] in LARGE
 
 
+async def whole_tables(store: Store, statements: Sequence[Statement]) -> list[tuple[str, str]]:
+    """Return the steps that read the whole of a large table, each with its statement."""
+    asked = {
+        statement.text: statement
+        for statement in statements
+        if statement.text.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "WITH"))
+        and "advisory" not in statement.text
+    }
+    assert asked
+    return [
+        (step, sql)
+        for sql, statement in asked.items()
+        for step in await steps(store, statement)
+        if is_whole_table(step)
+    ]
+
+
 @pytest.mark.parametrize("name", QUERIES)
 async def test_a_query_reads_no_whole_table(large_store: Store, name: str) -> None:
     with watched_statements(large_store) as statements:
         await QUERIES[name](large_store)
-    plans = [
-        (step, statement.text)
-        for statement in statements
-        if statement.text.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE"))
-        and "advisory" not in statement.text
-        for step in await steps(large_store, statement)
-    ]
-    assert plans
-    assert [plan for plan in plans if is_whole_table(plan[0])] == []
+    assert await whole_tables(large_store, statements) == []
+
+
+async def app_on(store: Store, stack: AsyncExitStack) -> App:
+    """Return the whole bot on a store, with no way to Slack."""
+    settings = Settings.model_validate(
+        {
+            "slack_bot_token": "xoxb-plans",
+            "slack_signing_secret": "plans",
+            "slack_api_url": "http://127.0.0.1:9/api/",
+            "connections": {},
+        }
+    )
+    network = await stack.enter_async_context(Network())
+    installs = Installs(
+        store,
+        session=network.session,
+        api_url=settings.slack_api_url,
+        clock=store.clock,
+        vault=Vault.empty,
+        single_token="xoxb-plans",
+        client_id="",
+        client_secret="",
+    )
+    sender = Sender(installs.token, session=network.session, api_url=settings.slack_api_url, clock=store.clock)
+    app = App(
+        settings, store=store, network=network, vault=Vault.empty, installs=installs, sender=sender, now=store.clock
+    )
+    stack.push_async_callback(app.close)
+    return app
+
+
+async def test_what_a_worker_does_by_itself_reads_no_whole_table(large_store: Store) -> None:
+    """All periodic work, whatever its statements are: a new one cannot be forgotten here."""
+    await large_store.notifications.add([notification("b7", pipeline=PIPELINE, channel="C-plans")])
+    await large_store.polling.ensure(CONNECTION, "", now=NOW)
+    async with AsyncExitStack() as stack:
+        app = await app_on(large_store, stack)
+        with watched_statements(large_store) as statements:
+            for _seconds, tick in app.schedule._ticks.values():
+                await tick()
+            app.poller._ensure_at = NOW + timedelta(hours=1)  # once in five minutes all links are read
+            await app.poller.tick()
+            await app.poller.settle()
+            await app.outbox.tick()
+            await app.outbox.settle()
+            await app.inbox.tick()
+            await app.inbox.settle()
+            await app.budgets.share()
+            await app.store.inbox.count_open()
+            await app.store.notifications.oldest_due(NOW)
+    assert len({statement.text for statement in statements}) > 40
+    plans = await whole_tables(large_store, statements)
+    # Every quarter of a minute the stopwatch reads which links want its signals.
+    assert [plan for plan in plans if not plan[1].endswith("FROM link ORDER BY link.id")] == []
+
+
+async def shown(store: Store, words: str) -> None:
+    """Show what a person asked for, or App Home (""), where a pipeline with many builds is linked."""
+    works, sender = FakeProvider(CONNECTION), RecordingSender()
+    works.put(works.running(works.add(PIPELINE, id=PIPELINE), 7))
+    sender.person("U1", "Ana")
+    services = Services(
+        store=store,
+        connections=cast("Any", FakeConnections(works)),
+        people=People(store, cast("Any", sender), store.clock),
+        sender=cast("Any", sender),
+        clock=store.clock,
+        registry=REGISTRY,
+        catalogue=Catalogue(store, store.clock),
+    )
+    context = Context(services=services, team=TEAM, channel="C-plans", user="U1", now=NOW)
+    if words == "digest":
+        await digest_message(context, timedelta(days=7))
+    elif words:
+        assert (await execute(words, context)).outcome == "ok"
+    else:
+        await home(context)
+    await services.catalogue.close()
+
+
+@pytest.mark.parametrize("words", ["status", "status p7", "last", "digest", "explain", ""])
+async def test_what_people_look_at_reads_no_whole_table(large_store: Store, words: str) -> None:
+    await large_store.pipelines.save(CONNECTION, [Pipeline(id=PIPELINE, path=PIPELINE, name=PIPELINE)], NOW)
+    await large_store.links.save(link(channel="C-plans", pipeline=PIPELINE, path=PIPELINE, name=PIPELINE))
+    with watched_statements(large_store) as statements:
+        await shown(large_store, words)
+    assert await whole_tables(large_store, statements) == []
+
+
+async def test_a_poll_that_finds_news_reads_no_whole_table(large_store: Store) -> None:
+    clock = SetClock()
+    harness = PollerHarness(large_store, clock)
+    harness.works.history = defaultdict(list)
+    await large_store.links.save(link(channel="C-polls", pipeline=PIPELINE, path=PIPELINE, name=PIPELINE))
+    await large_store.polling.ensure(CONNECTION, "", now=NOW)
+    harness.works.put(ended("news", pipeline=PIPELINE, number=200_001))
+    harness.poller._ensure_at = NOW + timedelta(hours=1)
+    with watched_statements(large_store) as statements:
+        await large_store.polling.request(CONNECTION, "", [(PIPELINE, "news")], full=True, now=NOW)
+        for _turn in range(3):
+            await harness.tick(seconds=10)
+    assert len(await large_store.notifications.of_build(key("news"))) <= 1
+    assert await large_store.builds.by_number(CONNECTION, PIPELINE, 200_001) is not None
+    assert await whole_tables(large_store, statements) == []
 
 
 async def test_builds_are_listed_without_sorting_all_of_a_pipeline(large_store: Store) -> None:
@@ -188,3 +326,13 @@ async def test_builds_are_listed_without_sorting_all_of_a_pipeline(large_store: 
     plans = [step for each in statements if each.text.startswith("SELECT") for step in await steps(large_store, each)]
     assert len([step for step in plans if "ix_build_" in step]) >= 3
     assert "USE TEMP B-TREE FOR ORDER BY" not in plans  # PostgreSQL sorts what it takes for a few rows
+
+
+async def test_posts_of_a_week_are_counted_by_their_channel_and_not_among_all_that_was_sent(large_store: Store) -> None:
+    row = await large_store.links.save(link(channel="C-plans", pipeline=PIPELINE, path=PIPELINE, name=PIPELINE))
+    with watched_statements(large_store) as statements:
+        assert await large_store.notifications.sent_by_link(TEAM, [row], SINCE) == {}
+    (counting,) = [each for each in statements if "GROUP BY" in each.text]
+    plan = " ".join(await steps(large_store, counting))
+    assert "ix_notification_channel_order" in plan or "uq_notification_once" in plan  # both begin with the channel
+    assert "ix_notification_due" not in plan

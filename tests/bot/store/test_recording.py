@@ -498,8 +498,8 @@ async def test_counts_are_given_up_and_the_notification_waits_no_longer(store: S
     (row,) = await store.attempts.claim_uncounted(NOW, 9)
     assert row.id is not None
     set_clock.go(seconds=1)
-    await store.attempts.give_up_counts(row.id)
-    await store.attempts.give_up_counts(999)
+    await store.attempts.give_up_counts(row)
+    await store.attempts.give_up_counts(replace(row, id=999))
     assert await store.attempts.claim_uncounted(NOW + timedelta(days=1), 9) == []
     assert (await store.notifications.of_build(key()))[0].due_at == NOW + timedelta(seconds=1)
 
@@ -509,7 +509,7 @@ async def test_cards_learn_that_no_counts_will_come(store: Store) -> None:
     await store.notifications.set_sent(await leased(store, 1), ts="1.1", card=card(), now=NOW)
     (row,) = await store.attempts.claim_uncounted(NOW, 9)
     assert row.id is not None
-    await store.attempts.give_up_counts(row.id)
+    await store.attempts.give_up_counts(row)
     assert [made.edit_due_at for made in await store.cards.of_build(key())] == [NOW]
 
 
