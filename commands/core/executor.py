@@ -173,6 +173,15 @@ def _parsed(request: str | Submission, context: Context, progress: _Progress) ->
     return progress.command.parse(words)
 
 
+def may_change(text: str, context: Context) -> bool:
+    """Return whether a line names a command that changes something. Never raises."""
+    try:
+        command, _words = context.services.registry.split(clean(text), context.command)
+    except BotError:
+        return False
+    return not command.reads
+
+
 def _match_of(resolved: object) -> PipelineMatch | BuildMatch | None:
     """Return the match that a resolution is about, for the audit row: itself, or its `match`."""
     subject = getattr(resolved, "match", resolved)
