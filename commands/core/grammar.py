@@ -48,6 +48,8 @@ _EDGES = "\u200b\u200e\u200f\u2060\ufeff"
 _UNSEEN_EDGE = re.compile(rf"(?<!\S)[{_EDGES}]++|[{_EDGES}]++(?!\S)")
 _UNSEEN_INSIDE = re.compile(rf"[{_EDGES}]++(?=[@#:]|\Z)|(?<=[@#:])[{_EDGES}]++")
 _VALUE = re.compile(r"(?<!\S)[A-Za-z_][\w.\-]*=\S*+")
+_PIECE = re.compile(r"""\s+|(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|["'\\])+""", re.DOTALL)
+"""The spaces of a line, and its words with their quotations whole."""
 _TIME = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d|w)$", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -431,6 +433,20 @@ def read(
         else:
             plain_words.append(word)
     return ParsedArgs(words=tuple(plain_words), parameters=pairs, flags=flags)
+
+
+def without_switch(text: str, name: str) -> tuple[str, bool]:
+    """Return a line without the switch `--name`, and whether it stood there: as a word, unquoted, before a bare `--`."""
+    words, dashes, after = _before_parameters(text)
+    kept = [part for part in words if part.lower() != f"--{name}"]
+    return "".join([*kept, dashes, after]).strip(), len(kept) < len(words)
+
+
+def _before_parameters(text: str) -> tuple[list[str], str, str]:
+    """Return the words and the spaces of a line as they stand, a bare `--`, and what follows it."""
+    parts = [match[0] for match in _PIECE.finditer(text)]
+    end = parts.index("--") if "--" in parts else len(parts)
+    return parts[:end], "--" if end < len(parts) else "", "".join(parts[end + 1 :])
 
 
 def _flag(name: str, values: Sequence[str], switches: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ class Command(Generic[A, R]):
     """One verb, in the steps of the executor.
 
     `parse` reads the words after the verb into the command's own typed arguments. `opens` says whether they ask for a
-    form. `resolve` turns targets into matches; it may return an Answer where it has to ask which. `authorize` lists what
+    form by themselves, `form` is the one that `--form` opens, with what the other words say in it. `resolve` turns targets into matches; it may return an Answer where it has to ask which. `authorize` lists what
     the person must hold; only the executor checks it. `run` acts. `spoken` gives arguments back as words, for the
     audit of forms; `recorded` says what was resolved as words, for the audit, where typed words hold ids or secrets; it is
     asked once the command has ended. `form_role` is the least role that may open the form, `role` where it is None. `role` is the least role that the help shows the verb to; `acts` says whether given arguments
@@ -51,6 +51,7 @@ class Command(Generic[A, R]):
     run: Callable[[A, R, Context], Awaitable[Answer]]
     resolve: Callable[[A, Context], Awaitable[R | Answer]] = nothing_to_resolve  # type: ignore[assignment]
     opens: Callable[[A, Context], Opening | None] = lambda _args, _context: None
+    form: Callable[[A, Context], Opening] | None = None
     spoken: Callable[[A], str] = lambda _args: ""
     recorded: Callable[[A, R], str] | None = None
     aliases: tuple[str, ...] = ()

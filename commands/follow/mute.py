@@ -74,7 +74,10 @@ def label_of(match: PipelineMatch | None, person: str = "") -> str:
 
 def parse(words: str) -> Args:
     """Read the words after `mute`. Raises UsageError."""
-    parsed = read(words, values=("for", "until"), switches=("form",))
+    parsed = read(
+        words,
+        values=("for", "until"),
+    )
     span, until = parsed.flag("for"), parsed.flag("until")
     named = list(parsed.words)
     if until is not None:
@@ -94,7 +97,6 @@ def parse(words: str) -> Args:
         everything=everything,
         span=parse_duration(span) if span is not None else None,
         until=until or "",
-        form=parsed.has("form"),
     )
 
 
@@ -115,9 +117,13 @@ def spoken(args: Args) -> str:
     return " ".join(part for part in (what, span, until) if part)
 
 
-def opens(args: Args, context: Context) -> Opening | None:
-    """Return the form where it was asked for."""
-    return opening("mute", context) if args.form else None
+def form(args: Args, context: Context) -> Opening:
+    """Return the form with what was typed in it. Raises UsageError where a person was named, whom it does not ask for."""
+    if args.person:
+        raise UsageError("The form is about pipelines. To mute a person leave `--form` out.", usage=USAGE)
+    span = f"{int(args.span.total_seconds() // 60)}m" if args.span is not None else ""
+    what = args.target.pipeline or args.target.url or ""
+    return opening("mute", context, target=what, span=span, until=args.until)
 
 
 async def resolve(args: Args, context: Context) -> Mute:
@@ -204,7 +210,7 @@ COMMAND = Command(
     role=Role.VIEW,
     group="Follow",
     parse=parse,
-    opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,
@@ -214,7 +220,7 @@ COMMAND = Command(
         ("--until fri 9:00", "until when, in your time zone"),
         ("--form", "choose in a form"),
     ),
-    acts=lambda args: not args.form,
+    acts=lambda _args: True,
     examples=("mute", "mute 4h", "mute web --for 4h", "mute @ana 4h", "mute all --until tomorrow 9:00"),
     inferred="in a build's thread its pipeline, else everything, for 2 hours",
 )
