@@ -15,6 +15,7 @@ def parse(words: str) -> Args:
 
 COMMAND = Command(
     verb="approve",
+    names_target=True,
     usage=USAGE,
     summary="Let a waiting step go on",
     role=Role.APPROVE,

@@ -297,6 +297,7 @@ def _because(reason: str) -> str:
 
 COMMAND = Command(
     verb="cancel",
+    names_target=True,
     usage=USAGE,
     summary="Stop a running build",
     role=Role.RUN,

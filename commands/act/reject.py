@@ -15,6 +15,7 @@ def parse(words: str) -> Args:
 
 COMMAND = Command(
     verb="reject",
+    names_target=True,
     usage=USAGE,
     summary="Refuse a waiting step",
     role=Role.APPROVE,

@@ -122,6 +122,7 @@ async def _told(row: HoldRow, match: PipelineMatch, context: Context) -> bool:
 
 COMMAND = Command(
     verb="release",
+    names_target=True,
     usage=USAGE,
     summary="End a hold",
     role=Role.RUN,

@@ -427,6 +427,7 @@ def _dry(start: Start, unchecked: str) -> Message:
 
 COMMAND = Command(
     verb="run",
+    names_target=True,
     usage=USAGE,
     summary="Start a build",
     role=Role.RUN,

@@ -11,8 +11,9 @@ from bot.core.recurrence import DAY_NAMES, EVERY_DAY, Daily, instant_of, parse_t
 from bot.store.rows import NewMute
 from commands.core import actions
 from commands.core.context import Answer, Context, Opening, Role
+from commands.core.durations import parse_duration, span_at_end
 from commands.core.forms import opening
-from commands.core.grammar import ParsedArgs, Target, mentioned_user, parse_duration, read, unexpected
+from commands.core.grammar import ParsedArgs, Target, mentioned_user, read, unexpected
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
@@ -23,7 +24,6 @@ EVERYTHING = "all"
 ANYONE = timedelta(hours=8)
 USUAL = timedelta(hours=2)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}", re.ASCII)
-_SPAN = re.compile(r"\d{1,9}(?:\.\d+)?(?:m|min|h|d|w)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,6 @@ class Args:
     everything: bool = False
     span: timedelta | None = None
     until: str = ""
-    form: bool = False
     person: str = ""
 
 
@@ -85,8 +84,8 @@ def parse(words: str) -> Args:
         clock = next((word for word in named if _CLOCK.fullmatch(word)), "")
         named = [word for word in named if word != clock]
         until = f"{until} {clock}".strip()
-    elif span is None and named and _SPAN.fullmatch(named[-1]):
-        span = named.pop()
+    elif span is None:
+        named, span = span_at_end(named)
     if span is not None and until is not None:
         raise UsageError("`--for` and `--until` exclude each other.", usage=USAGE)
     person = mentioned_user(named[0]) if len(named) == 1 else None
@@ -205,6 +204,7 @@ def at(words: str, now: datetime, zone: str) -> datetime:
 
 COMMAND = Command(
     verb="mute",
+    names_target=True,
     usage=USAGE,
     summary="Hold notifications for a while",
     role=Role.VIEW,

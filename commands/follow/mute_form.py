@@ -14,9 +14,10 @@ from bot.core.errors import BotError, UsageError
 from bot.core.recurrence import DAY_NAMES, parse_days
 from bot.notifications.quiet_hours import parse_exceptions
 from commands.core.context import Context
+from commands.core.durations import parse_duration
 from commands.core.fields import target_of
 from commands.core.forms import FieldError, Form, Submission, Values, picked, text
-from commands.core.grammar import Target, parse_duration
+from commands.core.grammar import Target
 from commands.core.resolve import resolve_pipeline
 from commands.follow import mute, quiet
 

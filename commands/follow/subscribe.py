@@ -135,6 +135,7 @@ async def _switch_reactions(on: bool, context: Context) -> Answer:  # noqa: FBT0
 
 COMMAND = Command(
     verb="subscribe",
+    names_target=True,
     usage=USAGE,
     summary="Choose this channel's notifications",
     role=Role.RUN,

@@ -86,6 +86,7 @@ def step_blocks(step: Step, context: Context, channel: str = "") -> tuple[Block,
 
 COMMAND = Command(
     verb="approvals",
+    names_target=True,
     usage=USAGE,
     summary="Steps that wait for approval",
     role=Role.VIEW,

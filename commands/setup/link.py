@@ -172,6 +172,7 @@ async def seed(pipeline: PipelineMatch, details: Pipeline, context: Context) -> 
 
 COMMAND = Command(
     verb="link",
+    names_target=True,
     usage=USAGE,
     summary="Follow a pipeline in this channel",
     role=Role.RUN,
