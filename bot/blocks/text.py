@@ -219,6 +219,11 @@ def roughly(seconds: float) -> str:
     return f"{round(seconds / 60)} m" if 60 <= seconds < 3570 else duration(seconds)
 
 
+def age(at: datetime, now: datetime) -> str:
+    """Return how long ago a time is, as roughly as people say it: `40 s`, `9 m`, `2 h`, `2 h 10 m`."""
+    return roughly(since(at, now)).removesuffix(" 00 m")
+
+
 def when(at: datetime) -> Markup:
     """Return a time that each reader sees in their own time zone."""
     spelled = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -365,6 +365,16 @@ class Sender:
             log.warning("Slack does not take an answer through its response_url", extra={"status": reply.status})
         return reply.status == 200
 
+    async def withdraw(self, url: str) -> None:
+        """Delete the message whose button was pressed, through its response_url, as far as Slack takes it."""
+        with faults():
+            async with self._session.post(
+                url, data=json.dumps({"delete_original": True}), headers=JSON, proxy=self._proxy
+            ) as reply:
+                await reply.text()
+        if reply.status != 200:
+            log.info("Slack does not delete a message that was used", extra={"status": reply.status})
+
     async def _client(self, team: str) -> AsyncWebClient:
         token = await self._token(team)
         client = self._clients.get((team, token))

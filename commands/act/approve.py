@@ -15,12 +15,13 @@ def parse(words: str) -> Args:
 
 COMMAND = Command(
     verb="approve",
+    names_target=True,
     usage=USAGE,
     summary="Let a waiting step go on",
     role=Role.APPROVE,
     group="Act",
     parse=parse,
-    opens=decision.opens,
+    form=decision.form_of,
     resolve=decision.resolve,
     authorize=decision.authorize,
     run=decision.run,

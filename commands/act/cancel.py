@@ -35,7 +35,6 @@ class Args:
     mine: bool = False
     reason: str = ""
     confirmed: bool = False
-    form: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ class Stop:
 
 def parse(words: str) -> Args:
     """Read the words after `cancel`. Raises UsageError."""
-    parsed = read(words, values=("reason",), switches=("yes", "form"))
+    parsed = read(words, values=("reason",), switches=("yes",))
     target = parsed.only_target(USAGE)
     is_mine = target.scope == "mine"
     return Args(
@@ -60,7 +59,6 @@ def parse(words: str) -> Args:
         mine=is_mine,
         reason=parsed.flag("reason") or "",
         confirmed=parsed.has("yes"),
-        form=parsed.has("form"),
     )
 
 
@@ -70,9 +68,11 @@ def spoken(args: Args) -> str:
     return f"{'mine' if args.mine else ', '.join(named)}{_because(args.reason)}"
 
 
-def opens(args: Args, context: Context) -> Opening | None:
-    """Return the form where it was asked for."""
-    return opening("cancel", context, reason=args.reason) if args.form else None
+def form(args: Args, context: Context) -> Opening:
+    """Return the form, which lists what runs. Raises UsageError where a build was named."""
+    if args.targets:
+        raise UsageError("The form lists every build that runs here: name none, or leave `--form` out.", usage=USAGE)
+    return opening("cancel", context, reason=args.reason)
 
 
 async def resolve(args: Args, context: Context) -> Stop | Answer:
@@ -297,12 +297,13 @@ def _because(reason: str) -> str:
 
 COMMAND = Command(
     verb="cancel",
+    names_target=True,
     usage=USAGE,
     summary="Stop a running build",
     role=Role.RUN,
     group="Act",
     parse=parse,
-    opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,

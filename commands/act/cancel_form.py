@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from bot.blocks.message import Block, View, checkboxes, input_block, section, text_field
 from bot.blocks.message import context as small_print
-from bot.blocks.text import plural, roughly, since
+from bot.blocks.text import plural
 from bot.core.errors import BotError, NotLinked, UsageError
 from bot.core.models import Build
 from bot.providers.base.capabilities import Capability
@@ -16,6 +16,7 @@ from commands.core.forms import FieldError, Form, Submission, Values, picked, te
 from commands.core.grammar import Target
 from commands.core.listings import pipeline_names
 from commands.core.matches import name_of
+from commands.core.words import standing
 
 BUILDS, REASON = "builds", "reason"
 EACH = 10
@@ -104,11 +105,10 @@ def _target(value: str) -> Target:
 
 
 def _label(build: Build, names: Mapping[tuple[str, str], str], context: Context) -> str:
-    began = build.started_at or build.created_at
     parts = (
         name_of(build, names[build.connection, build.pipeline]),
         build.ref,
-        roughly(since(began, context.now)) if began else None,
+        standing(build, context.now),
         build.triggered_by or (build.author.name if build.author else None),
     )
     return " · ".join(part for part in parts if part)

@@ -54,7 +54,6 @@ class Args:
     step: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     comment: str | None = None
-    form: bool = False
 
     @property
     def verb(self) -> str:
@@ -73,14 +72,13 @@ class Step:
 
 def parse(words: str, *, approve: bool) -> Args:
     """Read the words after `approve` or `reject`. Raises UsageError."""
-    parsed = read(words, values=("comment", "step"), switches=("yes", "form"), parameters=approve)
+    parsed = read(words, values=("comment", "step"), switches=("yes",), parameters=approve)
     return Args(
         target=parsed.target(),
         approve=approve,
         step=parsed.flag("step") or " ".join(parsed.words[1:]),
         fields=dict(parsed.parameters),
         comment=parsed.flag("comment"),
-        form=parsed.has("form"),
     )
 
 
@@ -100,11 +98,6 @@ def recorded(args: Args, step: Step) -> str:
     comment = f" --comment {shlex.quote(args.comment)}" if args.comment else ""
     fields = "".join(f" {name}=…" for name in args.fields)
     return f"{match.pipeline.typed}{number} --step {shlex.quote(step.approval.name)}{comment}{fields}"
-
-
-def opens(args: Args, context: Context) -> Opening | None:
-    """Return the form where it was asked for."""
-    return form_of(args, context) if args.form else None
 
 
 def form_of(args: Args, context: Context) -> Opening:

@@ -100,6 +100,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="erase",
+    names_target=True,
     usage=USAGE,
     summary="Delete a build's logs and artifacts",
     role=Role.APPROVE,

@@ -13,7 +13,8 @@ from bot.security.redaction import redact
 from bot.store.rows import HoldRow, NewHold
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import ParsedArgs, Target, parse_duration, read
+from commands.core.durations import parse_duration, span_at_start
+from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
@@ -45,12 +46,14 @@ def parse(words: str) -> Args:
     must_name_pipeline(target, "hold", USAGE)
     if is_all and not parsed.has("env"):
         raise UsageError("`hold all` is about an environment.", hint="Name it: `hold all --env NAME`.", usage=USAGE)
-    span = parsed.flag("for")
+    span, reason = parsed.flag("for"), list(parsed.words[1:])
+    if span is None:
+        span, reason = span_at_start(reason)
     return Args(
         target=target,
         environment=environment_in(parsed),
         span=parse_duration(span) if span is not None else None,
-        reason=redact(" ".join(parsed.words[1:]))[:MOST_REASON],
+        reason=redact(" ".join(reason))[:MOST_REASON],
     )
 
 
@@ -179,6 +182,7 @@ def place_words(row: HoldRow) -> str:
 
 COMMAND = Command(
     verb="hold",
+    names_target=True,
     usage=USAGE,
     summary="Keep others from starting or approving builds of a pipeline",
     role=Role.RUN,

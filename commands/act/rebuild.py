@@ -124,6 +124,7 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="rebuild",
+    names_target=True,
     usage=USAGE,
     summary="Build the same again, as a new build",
     role=Role.RUN,

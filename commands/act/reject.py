@@ -15,12 +15,13 @@ def parse(words: str) -> Args:
 
 COMMAND = Command(
     verb="reject",
+    names_target=True,
     usage=USAGE,
     summary="Refuse a waiting step",
     role=Role.APPROVE,
     group="Act",
     parse=parse,
-    opens=decision.opens,
+    form=decision.form_of,
     resolve=decision.resolve,
     authorize=decision.authorize,
     run=decision.run,

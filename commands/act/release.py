@@ -134,6 +134,7 @@ async def run(args: Args, held: Held | tuple[Held, ...], context: Context) -> An
 
 COMMAND: Command[Args, Held | tuple[Held, ...]] = Command(
     verb="release",
+    names_target=True,
     usage=USAGE,
     summary="End a hold",
     role=Role.RUN,

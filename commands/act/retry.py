@@ -179,6 +179,7 @@ def _must_have_failed(match: BuildMatch, context: Context) -> None:
 
 COMMAND = Command(
     verb="retry",
+    names_target=True,
     usage=USAGE,
     summary="Run the failed jobs of a build again",
     role=Role.RUN,

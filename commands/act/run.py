@@ -44,7 +44,6 @@ class Args:
     keep_values: bool = False
     watch: bool = True
     dry_run: bool = False
-    form: bool = False
     then: str = ""
     when_green: bool = False
 
@@ -69,7 +68,7 @@ def parse(words: str) -> Args:
     parsed = read(
         words,
         values=("message", "commit", "option", "preset", "forget-preset", "then", "when"),
-        switches=("watch", "no-watch", "dry-run", "clean", "form", "yes"),
+        switches=("watch", "no-watch", "dry-run", "clean", "yes"),
         parameters=True,
     )
     if len(parsed.words) > 1:
@@ -79,8 +78,8 @@ def parse(words: str) -> Args:
     when = parsed.flag("when")
     if when is not None and when.lower() != "green":
         raise UsageError(f"`--when` takes `green`, not `{when}`.", usage=USAGE)
-    if (when is not None or parsed.has("then")) and (parsed.has("form") or parsed.has("forget-preset")):
-        raise UsageError("`--then` and `--when` are about a build that starts without a form.", usage=USAGE)
+    if (when is not None or parsed.has("then")) and parsed.has("forget-preset"):
+        raise UsageError("`--then` and `--when` are about a build that starts.", usage=USAGE)
     if target.build is not None:
         raise UsageError("`run` starts a new build.", hint="To build an old one again: `/build rebuild #412`.")
     return Args(
@@ -93,7 +92,6 @@ def parse(words: str) -> Args:
         forget_preset=parsed.flag("forget-preset") or "",
         watch=not parsed.has("no-watch"),
         dry_run=parsed.has("dry-run"),
-        form=parsed.has("form"),
         then=parsed.flag("then") or "",
         when_green=when is not None,
     )
@@ -129,14 +127,21 @@ def recorded(args: Args, start: Start) -> str:
     return " ".join([*words, *(["--dry-run"] if args.dry_run else [])])
 
 
-def opens(args: Args, context: Context) -> Opening | None:
-    """Return the form where it was asked for."""
-    if not args.form:
-        return None
-    named = args.target.pipeline or args.target.url or ""
-    options = json.dumps(dict(args.options)) if args.options else ""
-    ref = str(args.target.ref or "")
-    return opening("run", context, pipeline=named, ref=ref, preset=args.preset, options=options)
+def form(args: Args, context: Context) -> Opening:
+    """Return the form with what was typed in it. Raises UsageError for flags about a build that starts without one."""
+    if args.then or args.when_green or args.dry_run or args.forget_preset:
+        raise UsageError("`--then`, `--when`, `--dry-run` and `--forget-preset` go without a form.", usage=USAGE)
+    return opening(
+        "run",
+        context,
+        pipeline=args.target.pipeline or args.target.url or "",
+        ref=str(args.target.ref or ""),
+        preset=args.preset,
+        parameters=json.dumps(dict(args.parameters)) if args.parameters else "",
+        options=json.dumps(dict(args.options)) if args.options else "",
+        commit=args.commit or "",
+        message=args.message or "",
+    )
 
 
 async def resolve(args: Args, context: Context) -> Start:
@@ -297,7 +302,7 @@ async def _check_then(then: str, context: Context) -> None:
     """Raise what would refuse a chained command now, and UsageError for values that may not be kept."""
     chained = await check_chained(then, context)
     if isinstance(chained.args, Args) and (
-        chained.args.form or chained.args.dry_run or chained.args.forget_preset or chained.args.when_green
+        chained.args.dry_run or chained.args.forget_preset or chained.args.when_green
     ):
         raise UsageError("`--form`, `--dry-run`, `--when` and `--forget-preset` can't be chained.")
     parameters = getattr(chained.args, "parameters", {})
@@ -423,12 +428,13 @@ def _dry(start: Start, unchecked: str) -> Message:
 
 COMMAND = Command(
     verb="run",
+    names_target=True,
     usage=USAGE,
     summary="Start a build",
     role=Role.RUN,
     group="Act",
     parse=parse,
-    opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,

@@ -10,6 +10,7 @@ from bot.security.redaction import redact
 from bot.store.rows import ChainRow, NewChain
 from commands.core.actions import poll_again
 from commands.core.context import Answer, Context, Source
+from commands.core.grammar import without_switch
 from commands.core.matches import BuildMatch, PipelineMatch, name_of
 from commands.core.permissions import check_role
 from commands.core.registry import Command
@@ -36,6 +37,12 @@ class Chained:
         return subject if isinstance(subject, PipelineMatch) else None
 
 
+def must_ask_no_form(words: str, done: str) -> None:
+    """Raise UsageError where words of a command that runs later ask for a form."""
+    if without_switch(words, "form")[1]:
+        raise UsageError(f"`--form` can't be {done}.", hint="Name everything in the command itself.")
+
+
 async def check_chained(text: str, context: Context) -> Chained:
     """Return what a command means now. Raises what would refuse it now, a hold aside: it is judged again when it runs.
 
@@ -50,6 +57,7 @@ async def check_chained(text: str, context: Context) -> Chained:
             "That command holds what reads as a password or token, and a chained command is kept.",
             hint="Keep the secret in the CI system, and chain the command without it.",
         )
+    must_ask_no_form(words, "chained")
     args = command.parse(words.strip())
     alone = replace(context, source=Source.SCHEDULE, thread="", message="", trigger="", response_url="")
     resolved = await command.resolve(args, alone)

@@ -13,14 +13,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from bot.blocks.error import error_message, surprise_message
-from bot.blocks.message import Message, View
+from bot.blocks.message import Message, View, actions, button, section
 from bot.core.errors import Ambiguous, BotError, NotAllowed, NotLinked, ProviderError, UsageError
 from bot.security.redaction import redact
 from bot.store.rows import NewAudit
 from commands.core.context import Answer, Context, Source
 from commands.core.first_steps import tick_off
 from commands.core.forms import Form, Submission, Values
-from commands.core.grammar import clean
+from commands.core.grammar import clean, without_switch
 from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.permissions import check, may_somewhere
 from commands.core.registry import Command
@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 KEPT_WORDS = 300
+PRESSABLE = frozenset({Source.SLASH, Source.BUTTON, Source.MENTION, Source.DIRECT, Source.SHORTCUT})
+"""Where an answer can hold a button that opens a form."""
 AS_WRITTEN = frozenset({Source.BUTTON, Source.SCHEDULE, Source.MCP})
 """Where the words are ours, or were cleaned when they were stored."""
 
@@ -62,6 +64,7 @@ class _Progress:
     words: str
     command: Command[Any, Any] | None = None
     changes: bool = True
+    wants_form: bool = False
     match: PipelineMatch | BuildMatch | None = None
     recorded: Callable[[], str | None] | None = None
 
@@ -130,6 +133,8 @@ async def _run(request: str | Submission, context: Context, progress: _Progress)
             f"{_doing(command)} changes something, and this token may only read. Nothing was done.",
             hint=f"A token that may act: `{context.command} me token new NAME --act`.",
         )
+    if progress.wants_form:
+        return await _form(command, args, context)
     opening = command.opens(args, context) if context.can_open_form else None
     if opening is not None:
         role = command.role if command.form_role is None else command.form_role
@@ -170,7 +175,38 @@ def _parsed(request: str | Submission, context: Context, progress: _Progress) ->
     typed = request if context.source in AS_WRITTEN else clean(request)
     progress.command, words = registry.split(typed, context.command)
     progress.changes = not progress.command.reads
+    if progress.command.form is not None:
+        words, progress.wants_form = without_switch(words, "form")
     return progress.command.parse(words)
+
+
+async def _form(command: Command[Any, Any], args: Any, context: Context) -> Answer:
+    """Return the form that was asked for; where none can be opened, a button that opens it. Raises UsageError."""
+    if command.form is None:
+        raise UsageError(f"`{command.verb}` has no form.", usage=command.usage)
+    await may_somewhere(command.role if command.form_role is None else command.form_role, _doing(command), context)
+    opening = command.form(args, context)
+    if context.can_open_form:
+        return Answer(form=opening)
+    if context.source not in PRESSABLE:
+        raise UsageError("A form can't be opened from here. Nothing was done.", usage=command.usage)
+    text = f"The form of `{command.verb}` opens with a press. Nothing was done yet."
+    button_words = f"{command.verb} {command.spoken(args)} --form"
+    return Answer(
+        message=Message(
+            text=text, blocks=(section(text), actions(button("Open the form", button_words, style="primary")))
+        ),
+        is_question=True,
+    )
+
+
+def may_change(text: str, context: Context) -> bool:
+    """Return whether a line names a command that changes something. Never raises."""
+    try:
+        command, _words = context.services.registry.split(clean(text), context.command)
+    except BotError:
+        return False
+    return not command.reads
 
 
 def _match_of(resolved: object) -> PipelineMatch | BuildMatch | None:

@@ -10,11 +10,11 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from bot.core.errors import UsageError
 from bot.core.models import Ref, parse_ref
+from commands.core.durations import is_span
 
 _FORM = re.compile(r"<([^<>\s][^<>]*)>")
 _MENTION = re.compile(r"^<([@#])([A-Z0-9]+)(?:\|([^>]*))?>")
@@ -25,7 +25,6 @@ _PARAMETER = re.compile(r"^([A-Za-z_][\w.\-]*)=(.*)$", re.DOTALL)
 _BUILD = re.compile(r"#([A-Za-z0-9][\w.+-]*|-\d+)$", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
 _DIGITS = re.compile(r"-?\d+", re.ASCII)
-_LONGEST = timedelta(days=3660)
 _BUILD_WORDS = frozenset({"last", "running", "failed", "green"})
 _LONG_DASH = re.compile(r"(?<!\S)[—–](?=[A-Za-z]|\s+[A-Za-z_][\w.\-]*=)")
 _OPENED = {
@@ -48,9 +47,9 @@ _EDGES = "\u200b\u200e\u200f\u2060\ufeff"
 _UNSEEN_EDGE = re.compile(rf"(?<!\S)[{_EDGES}]++|[{_EDGES}]++(?!\S)")
 _UNSEEN_INSIDE = re.compile(rf"[{_EDGES}]++(?=[@#:]|\Z)|(?<=[@#:])[{_EDGES}]++")
 _VALUE = re.compile(r"(?<!\S)[A-Za-z_][\w.\-]*=\S*+")
-_TIME = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d|w)$", re.ASCII)
 NO_ALIASES: Mapping[str, str] = {}
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_PIECE = re.compile(r"""\s+|(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|["'\\])+""", re.DOTALL)
+"""The spaces of a line, and its words with their quotations whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +154,7 @@ class ParsedArgs:
         return self.has("public")
 
 
+SPAN_FLAGS = frozenset({"for", "since"})
 TARGET_FLAGS = ("pipeline", "ref", "build", "id", "attempt")
 
 
@@ -434,12 +434,29 @@ def read(
                     raise UsageError(f"`--{name}` needs a value.", hint=f"One that begins with dashes: `--{name}=…`.")
                 value = words[position]
                 position += 1
+                if name in SPAN_FLAGS and not is_span([value]) and is_span([value, *words[position : position + 1]]):
+                    value = f"{value} {words[position]}"  # `--for 2 hours`
+                    position += 1
             flags[name] = (*flags.get(name, ()), value)
         elif parameters and not word.startswith(("http://", "https://")) and (pair := _PARAMETER.match(word)):
             pairs[pair[1]] = pair[2]
         else:
             plain_words.append(word)
     return ParsedArgs(words=tuple(plain_words), parameters=pairs, flags=flags)
+
+
+def without_switch(text: str, name: str) -> tuple[str, bool]:
+    """Return a line without the switch `--name`, and whether it stood there: as a word, unquoted, before a bare `--`."""
+    words, dashes, after = _before_parameters(text)
+    kept = [part for part in words if part.lower() != f"--{name}"]
+    return "".join([*kept, dashes, after]).strip(), len(kept) < len(words)
+
+
+def _before_parameters(text: str) -> tuple[list[str], str, str]:
+    """Return the words and the spaces of a line as they stand, a bare `--`, and what follows it."""
+    parts = [match[0] for match in _PIECE.finditer(text)]
+    end = parts.index("--") if "--" in parts else len(parts)
+    return parts[:end], "--" if end < len(parts) else "", "".join(parts[end + 1 :])
 
 
 def _flag(name: str, values: Sequence[str], switches: Sequence[str]) -> str:
@@ -472,30 +489,3 @@ def parse_target(word: str) -> Target:
     if sign and not ref:
         raise UsageError("A ref is missing after `@`.", hint="Write `nightly@main`, `@tag:v1.4` or `@pr:42`.")
     return Target(pipeline=name or None, ref=parse_ref(ref) if ref else None, build=build)
-
-
-def parse_moment(words: str) -> timedelta | datetime:
-    """Read a time in the past: `3d` (that long ago), `2026-08-01`, `2026-08-01T10:30`, with a zone or without.
-
-    A time without a zone is naive: it is meant in the person's own. Raises UsageError.
-    """
-    text = words.strip()
-    try:
-        return datetime.fromisoformat(text.replace(" ", "T").upper())
-    except ValueError:
-        pass
-    try:
-        return parse_duration(text)
-    except UsageError as exc:
-        hint = "Write `30m`, `3d`, `2026-08-01` or `2026-08-01T10:30`."
-        raise UsageError(f"I don't understand the time `{words}`.", hint=hint) from exc
-
-
-def parse_duration(words: str) -> timedelta:
-    """Read `30m`, `2h`, `3d`, `1w`; ten years at most. Raises UsageError."""
-    match = _TIME.match(words.strip().lower())
-    if match is None or float(match[1]) <= 0:
-        raise UsageError(f"I don't understand the time `{words}`.", hint="Write `30m`, `2h` or `3d`.")
-    if (seconds := float(match[1]) * _UNITS[match[2]]) > _LONGEST / timedelta(seconds=1):
-        raise UsageError(f"`{words}` is longer than ten years.")
-    return timedelta(seconds=seconds)

@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot.core.models import Build, Ref, spoken
 from bot.providers.base.provider import AnyProvider
@@ -51,12 +52,16 @@ class PipelineMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildMatch:
-    """A build with the pipeline it belongs to. `job` is the id of the job whose page was pasted."""
+    """A build with the pipeline it belongs to. `job` is the id of the job whose page was pasted.
+
+    `waiting_since` is when its open approval was first seen, where it was.
+    """
 
     pipeline: PipelineMatch
     build: Build
     attempt_no: int = 1
     job: str = ""
+    waiting_since: datetime | None = None
 
     @property
     def provider(self) -> AnyProvider:

@@ -10,13 +10,12 @@ from bot.core.models import is_sha
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import Form
 from commands.core.permissions import Requirement
+from commands.core.phrases import plain_target, without_politeness
 
 A = TypeVar("A")
 R = TypeVar("R")
 
 NEAR = 0.6
-POLITE = frozenset({"please", "pls", "hey", "hi", "hello"})
-"""Words before a command that mean nothing, as people say them in mentions."""
 
 
 async def nothing_to_resolve(_args: Any, _context: Context) -> None:
@@ -33,12 +32,13 @@ class Command(Generic[A, R]):
     """One verb, in the steps of the executor.
 
     `parse` reads the words after the verb into the command's own typed arguments. `opens` says whether they ask for a
-    form. `resolve` turns targets into matches; it may return an Answer where it has to ask which. `authorize` lists what
+    form by themselves, `form` is the one that `--form` opens, with what the other words say in it. `resolve` turns targets into matches; it may return an Answer where it has to ask which. `authorize` lists what
     the person must hold; only the executor checks it. `run` acts. `spoken` gives arguments back as words, for the
     audit of forms; `recorded` says what was resolved as words, for the audit, where typed words hold ids or secrets; it is
     asked once the command has ended. `form_role` is the least role that may open the form, `role` where it is None. `role` is the least role that the help shows the verb to; `acts` says whether given arguments
     change something that a viewer may change (their watch, a mute). `is_dangerous` verbs stop, erase or approve:
-    they are never guessed from a typing mistake.
+    they are never guessed from a typing mistake. `names_target` says that the words after the verb begin with a build or
+    a pipeline, which may be said in several (`the last build`).
     """
 
     verb: str
@@ -51,6 +51,7 @@ class Command(Generic[A, R]):
     run: Callable[[A, R, Context], Awaitable[Answer]]
     resolve: Callable[[A, Context], Awaitable[R | Answer]] = nothing_to_resolve  # type: ignore[assignment]
     opens: Callable[[A, Context], Opening | None] = lambda _args, _context: None
+    form: Callable[[A, Context], Opening] | None = None
     spoken: Callable[[A], str] = lambda _args: ""
     recorded: Callable[[A, R], str | None] | None = None
     aliases: tuple[str, ...] = ()
@@ -59,6 +60,7 @@ class Command(Generic[A, R]):
     inferred: str = ""
     acts: Callable[[A], bool] | None = None
     is_dangerous: bool = False
+    names_target: bool = False
     form_role: Role | None = None
 
     @property
@@ -103,15 +105,14 @@ class Registry:
 
         Raises UsageError for a first word that is neither, with the verb that was probably meant.
         """
+        text = without_politeness(text) or text
         head, *more = text.split(maxsplit=1) or [""]
         rest = more[0].strip() if more else ""
-        if head.lower().rstrip(",") in POLITE and rest:
-            return self.split(rest, slash)
         if not head:
             return self.commands[0], ""
         command = self.find(head)
         if command is not None:
-            return command, rest
+            return command, plain_target(rest) if command.names_target else rest
         if looks_like_a_target(head):
             return self.commands[0], text.strip()
         raise self._unknown(head, rest, slash)

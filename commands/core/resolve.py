@@ -344,7 +344,8 @@ async def _which_build(target: Target, context: Context, verb: str) -> BotError:
     for pipeline in pipelines[:MOST_CHOICES]:
         builds = await context.store.builds.of_pipeline(pipeline.connection, pipeline.id, limit=MOST_CHOICES)
         newest = next((build for build in builds if _suits(build, verb)), None)
-        matches += [BuildMatch(pipeline=pipeline, build=newest)] if newest is not None else []
+        if newest is not None:
+            matches.append(await match_of_build(newest, context, within=pipeline, verb=verb))
     return Ambiguous(
         f"{NO_CARD} Which build?",
         choices=_choices(matches, target, context, verb),
@@ -422,8 +423,10 @@ async def match_of_build(
             choices=((f"Use {match.name}", f"{verb} {match.spoken}"),),
         )
     stored = await context.store.builds.get(build.key)
-    attempt_no = stored[1].attempt_no if stored else build.attempt or 1
-    return BuildMatch(pipeline=own, build=build, attempt_no=attempt_no)
+    if stored is None:
+        return BuildMatch(pipeline=own, build=build, attempt_no=build.attempt or 1)
+    row = stored[1]
+    return BuildMatch(pipeline=own, build=build, attempt_no=row.attempt_no, waiting_since=row.waiting_since)
 
 
 async def _build_of_uuid(target: Target, context: Context) -> Build | None:

@@ -34,6 +34,7 @@ async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="claim",
+    names_target=True,
     usage=USAGE,
     summary="Say that you are on it",
     role=Role.VIEW,

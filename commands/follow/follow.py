@@ -67,6 +67,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="follow",
+    names_target=True,
     usage=USAGE,
     summary="Notifications of a pipeline by direct message",
     role=Role.VIEW,

@@ -11,8 +11,9 @@ from bot.core.recurrence import DAY_NAMES, EVERY_DAY, Daily, instant_of, parse_t
 from bot.store.rows import NewMute
 from commands.core import actions
 from commands.core.context import Answer, Context, Opening, Role
+from commands.core.durations import parse_duration, span_at_end
 from commands.core.forms import opening
-from commands.core.grammar import ParsedArgs, Target, mentioned_user, parse_duration, read, unexpected
+from commands.core.grammar import ParsedArgs, Target, mentioned_user, read, unexpected
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
@@ -23,7 +24,6 @@ EVERYTHING = "all"
 ANYONE = timedelta(hours=8)
 USUAL = timedelta(hours=2)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}", re.ASCII)
-_SPAN = re.compile(r"\d{1,9}(?:\.\d+)?(?:m|min|h|d|w)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,6 @@ class Args:
     everything: bool = False
     span: timedelta | None = None
     until: str = ""
-    form: bool = False
     person: str = ""
 
 
@@ -74,7 +73,10 @@ def label_of(match: PipelineMatch | None, person: str = "") -> str:
 
 def parse(words: str) -> Args:
     """Read the words after `mute`. Raises UsageError."""
-    parsed = read(words, values=("for", "until"), switches=("form",))
+    parsed = read(
+        words,
+        values=("for", "until"),
+    )
     span, until = parsed.flag("for"), parsed.flag("until")
     named = list(parsed.words)
     if until is not None:
@@ -82,8 +84,8 @@ def parse(words: str) -> Args:
         clock = next((word for word in named if _CLOCK.fullmatch(word)), "")
         named = [word for word in named if word != clock]
         until = f"{until} {clock}".strip()
-    elif span is None and named and _SPAN.fullmatch(named[-1]):
-        span = named.pop()
+    elif span is None:
+        named, span = span_at_end(named)
     if span is not None and until is not None:
         raise UsageError("`--for` and `--until` exclude each other.", usage=USAGE)
     person = mentioned_user(named[0]) if len(named) == 1 else None
@@ -94,7 +96,6 @@ def parse(words: str) -> Args:
         everything=everything,
         span=parse_duration(span) if span is not None else None,
         until=until or "",
-        form=parsed.has("form"),
     )
 
 
@@ -115,9 +116,13 @@ def spoken(args: Args) -> str:
     return " ".join(part for part in (what, span, until) if part)
 
 
-def opens(args: Args, context: Context) -> Opening | None:
-    """Return the form where it was asked for."""
-    return opening("mute", context) if args.form else None
+def form(args: Args, context: Context) -> Opening:
+    """Return the form with what was typed in it. Raises UsageError where a person was named, whom it does not ask for."""
+    if args.person:
+        raise UsageError("The form is about pipelines. To mute a person leave `--form` out.", usage=USAGE)
+    span = f"{int(args.span.total_seconds() // 60)}m" if args.span is not None else ""
+    what = args.target.pipeline or args.target.url or ""
+    return opening("mute", context, target=what, span=span, until=args.until)
 
 
 async def resolve(args: Args, context: Context) -> Mute:
@@ -199,12 +204,13 @@ def at(words: str, now: datetime, zone: str) -> datetime:
 
 COMMAND = Command(
     verb="mute",
+    names_target=True,
     usage=USAGE,
     summary="Hold notifications for a while",
     role=Role.VIEW,
     group="Follow",
     parse=parse,
-    opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,
@@ -214,7 +220,7 @@ COMMAND = Command(
         ("--until fri 9:00", "until when, in your time zone"),
         ("--form", "choose in a form"),
     ),
-    acts=lambda args: not args.form,
+    acts=lambda _args: True,
     examples=("mute", "mute 4h", "mute web --for 4h", "mute @ana 4h", "mute all --until tomorrow 9:00"),
     inferred="in a build's thread its pipeline, else everything, for 2 hours",
 )

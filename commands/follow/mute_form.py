@@ -3,18 +3,22 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from typing_extensions import override
 
 from bot.blocks.message import View, input_block, multi_select, select, text_field
 from bot.blocks.message import context as small_print
-from bot.blocks.text import escape, when
+from bot.blocks.text import duration, escape, when
 from bot.core.errors import BotError, UsageError
 from bot.core.recurrence import DAY_NAMES, parse_days
 from bot.notifications.quiet_hours import parse_exceptions
 from commands.core.context import Context
+from commands.core.durations import parse_duration
+from commands.core.fields import target_of
 from commands.core.forms import FieldError, Form, Submission, Values, picked, text
-from commands.core.grammar import Target, parse_duration
+from commands.core.grammar import Target
+from commands.core.resolve import resolve_pipeline
 from commands.follow import mute, quiet
 
 TARGET, SPAN, UNTIL, HOURS, WEEKDAYS, EXCEPT = "target", "for", "until", "hours", "days", "except"
@@ -28,6 +32,8 @@ SPANS = (
     ("1 day (admins)", "1d"),
     ("until the time below", OTHER),
 )
+MINUTES = frozenset({30, 60, 120, 240, 480, 1440})
+"""The lengths that are offered, in minutes."""
 DAY_LABELS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -52,12 +58,18 @@ class MuteForm(Form):
             for one in mutes
             if one.until is not None and one.until > context.now
         ]
+        span, until = arguments.get(SPAN) or "2h", arguments.get(UNTIL, "")
+        offered = [
+            *SPANS[:-1],
+            *([(duration(minutes * 60), span)] if (minutes := _minutes(span)) not in MINUTES else []),
+        ]
+        spans = [*offered, SPANS[-1]]
         blocks = [
-            input_block("What", select(listed, initial=ALL), name=TARGET),
-            input_block("How long", select(SPANS, initial="2h"), name=SPAN),
+            input_block("What", select(listed, initial=await _named(arguments, context) or ALL), name=TARGET),
+            input_block("How long", select(spans, initial=OTHER if until else _offered(span)), name=SPAN),
             input_block(
                 "Until",
-                text_field(placeholder="fri 9:00, tomorrow 9:00, 18:00"),
+                text_field(initial=until or None, placeholder="fri 9:00, tomorrow 9:00, 18:00"),
                 name=UNTIL,
                 optional=True,
                 hint=f"In your time zone, {zone}. What happens meanwhile comes as one summary.",
@@ -90,6 +102,26 @@ class MuteForm(Form):
         return error
 
 
+def _offered(span: str) -> str:
+    """Return the value that the list has for a length: its own of the usual ones, else the length as typed."""
+    return next((value for _label, value in SPANS[:-1] if _minutes(value) == _minutes(span)), span)
+
+
+def _minutes(span: str) -> int:
+    return int(parse_duration(span) / timedelta(minutes=1))
+
+
+async def _named(arguments: Mapping[str, str], context: Context) -> str:
+    """Return the key of the linked pipeline that was typed, "" where none was. Raises UsageError for another."""
+    target = target_of(arguments.get(TARGET, ""))
+    if target.empty:
+        return ""
+    pipeline = await resolve_pipeline(target, context, acting=True, verb="mute")
+    if pipeline.link is None:
+        raise UsageError(f"{pipeline.name} is not linked to {context.here}.")
+    return pipeline.key
+
+
 class QuietForm(Form):
     """Quiet hours."""
 
@@ -102,7 +134,8 @@ class QuietForm(Form):
         """Return the form with the hours as they are."""
         mutes = await context.store.mutes.of_channel(context.team, context.channel)
         set_now = next((mute for mute in mutes if mute.hours), None)
-        hours = set_now.hours if set_now else ""
+        hours = arguments.get(HOURS) or (set_now.hours if set_now else "")
+        exceptions = arguments.get("exceptions") or (set_now.exceptions if set_now else "")
         span, _, days = hours.partition(" ")
         zone = await context.zone()
         blocks = [
@@ -124,7 +157,7 @@ class QuietForm(Form):
             ),
             input_block(
                 "Post all the same",
-                text_field(initial=(set_now.exceptions if set_now else "") or None, placeholder="broken@main, blocked"),
+                text_field(initial=exceptions or None, placeholder="broken@main, blocked"),
                 name=EXCEPT,
                 optional=True,
                 hint="Events, each with a branch after @ if you like.",

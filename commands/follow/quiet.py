@@ -29,11 +29,14 @@ class Args:
 
 def parse(words: str) -> Args:
     """Read the words after `quiet`. Raises UsageError."""
-    parsed = read(words, values=("except",), switches=("form",))
+    parsed = read(
+        words,
+        values=("except",),
+    )
     text = " ".join(parsed.words).lower()
     exceptions = ",".join(parsed.flags.get("except", ()))
     parse_exceptions(exceptions)
-    if not text or parsed.has("form"):
+    if not text:
         return Args(hours=None)
     if text == "off":
         return Args(hours="")
@@ -48,7 +51,12 @@ def spoken(args: Args) -> str:
 
 def opens(args: Args, context: Context) -> Opening | None:
     """Return the form where no hours were typed."""
-    return opening("quiet", context) if args.hours is None else None
+    return form(args, context) if args.hours is None else None
+
+
+def form(args: Args, context: Context) -> Opening:
+    """Return the form with the hours that were typed, else with those that hold."""
+    return opening("quiet", context, hours=args.hours or "", exceptions=args.exceptions)
 
 
 async def resolve(_args: Args, _context: Context) -> None:
@@ -102,11 +110,15 @@ COMMAND = Command(
     group="Follow",
     parse=parse,
     opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,
     spoken=spoken,
-    flags=(("--except EVENT[@BRANCH]", "what is posted all the same: broken@main,blocked"),),
+    flags=(
+        ("--form", "fill in a form, which opens by itself where no hours are typed"),
+        ("--except EVENT[@BRANCH]", "what is posted all the same: broken@main,blocked"),
+    ),
     examples=("quiet 22:00-07:00", "quiet 22:00-07:00 --except broken@main", "quiet 18:00-09:00 mon-fri", "quiet off"),
     inferred="a form, where no hours are typed",
 )

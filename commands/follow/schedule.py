@@ -64,7 +64,7 @@ def parse(words: str) -> Args:
     verb = parts[0].lower() if parts else "list"
     if verb == "list":
         return Args(act=Act.LIST)
-    if verb == "--form":
+    if verb == "--form" and len(parts) == 1:
         return Args(act=Act.FORM)
     if verb in {Act.REMOVE, Act.RESTORE}:
         confirmed = parts[2:] == ["--yes"]
@@ -238,6 +238,7 @@ COMMAND = Command(
     authorize=authorize,
     run=run,
     spoken=spoken,
+    flags=(("--form", "fill in a form; it shows the next times"),),
     acts=lambda args: args.act in {Act.ADD, Act.REMOVE, Act.RESTORE},
     examples=(
         'schedule "weekdays 7:00" run nightly@main',

@@ -11,6 +11,7 @@ from bot.core.models import Parameter, Ref, RefKind
 from bot.providers.base.capabilities import Capability
 from commands.act import rebuild, retry, run
 from commands.core import actions
+from commands.core.chains import must_ask_no_form
 from commands.core.context import Context, Source
 from commands.core.grammar import Target
 from commands.core.listings import LISTING_SECONDS, closest_refs, closest_words
@@ -40,6 +41,7 @@ def parse_command(text: str) -> tuple[Command[Any, Any], Any]:
     fits = [known for known in SCHEDULABLE if verb.lower() in {known.verb, *known.aliases}]
     if not fits:
         raise UsageError(f"I can't schedule `{verb or 'nothing'}`.", hint=f"I can schedule {', '.join(ALLOWED)}.")
+    must_ask_no_form(words, "scheduled")
     args = fits[0].parse(words.strip())
     if isinstance(args, digest.Args) and args.act is not digest.Act.NOW:
         raise UsageError(
@@ -53,7 +55,7 @@ def parse_command(text: str) -> tuple[Command[Any, Any], Any]:
 def _only_now(args: Any) -> str:
     """Return the flag that means something only while a person is present, "" where none was given."""
     if isinstance(args, run.Args):
-        given = {"form": args.form, "forget-preset": bool(args.forget_preset), "dry-run": args.dry_run}
+        given = {"forget-preset": bool(args.forget_preset), "dry-run": args.dry_run}
         given |= {"then": bool(args.then), "when": args.when_green}
         return next((flag for flag, is_given in given.items() if is_given), "")
     target = getattr(args, "target", None)

@@ -1,5 +1,6 @@
 """Choose what a channel is notified about: /build subscribe [target] [filters]."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -59,7 +60,16 @@ def opens(args: Args, context: Context) -> Opening | None:
     """Return the form where no filter was typed."""
     if args.conditions or args.preview or args.reactions is not None:
         return None
-    return opening("subscribe", context, pipeline=args.target.pipeline or args.target.url or "")
+    return form(args, context)
+
+
+def form(args: Args, context: Context) -> Opening:
+    """Return the form with the filters that were typed in it. Raises UsageError for what it does not ask for."""
+    if args.reactions is not None or args.preview:
+        raise UsageError("`--reactions` and `--preview` go without a form.", usage=USAGE)
+    named = args.target.pipeline or args.target.url or ""
+    conditions = json.dumps({name: list(values) for name, values in args.conditions.items()}) if args.conditions else ""
+    return opening("subscribe", context, pipeline=named, conditions=conditions)
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch | None:
@@ -125,18 +135,21 @@ async def _switch_reactions(on: bool, context: Context) -> Answer:  # noqa: FBT0
 
 COMMAND = Command(
     verb="subscribe",
+    names_target=True,
     usage=USAGE,
     summary="Choose this channel's notifications",
     role=Role.RUN,
     group="Follow",
     parse=parse,
     opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,
     spoken=spoken,
     aliases=("sub", "settings"),
     flags=(
+        ("--form", "choose in a form, which opens by itself where no filter is typed"),
         ("--on EVENTS", "a preset or events: passed, failed, broken, fixed, blocked, stuck, slow, queued-long, …"),
         ("--branch GLOBS", "branches such as main,release/*; !glob leaves out"),
         ("--trigger WORDS", "push, merge_request, api, cron, web"),

@@ -1,5 +1,6 @@
 """The form for a channel's notifications of a pipeline, with a preview of what it would have posted in the last days."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 
@@ -30,13 +31,13 @@ from commands.core.forms import FieldError, Form, Submission, Values, picked, re
 from commands.core.grammar import Target
 from commands.core.replay import Past, judged, posted, replayed
 from commands.core.resolve import resolve_pipeline
-from commands.follow.filter_words import merged
+from commands.follow.filter_words import Conditions, merged
 from commands.follow.subscribe import Args
 
 PIPELINE, LINK, PRESET, RESULT, CHANGE = "pipeline", "link", "preset", "results", "changes"
 BRANCH, TRIGGER, MENTION, PERSON = "branch", "trigger", "mention", "person"
 THREAD, ESCALATE, SIGNAL, GROUP = "thread", "escalate", "signals", "group"
-CHOSEN = "chosen"
+CHOSEN, CONDITIONS = "chosen", "conditions"
 AUTHOR, NOBODY, SOMEBODY = "author", "none", "person"
 PRESET_WORDS = {
     "all": "Every finished build",
@@ -117,7 +118,8 @@ class SubscribeForm(Form):
             chosen = pipeline.link or chosen
         else:
             chosen = next((link for link in links if link.is_default), chosen)
-        before = filter_of(chosen)
+        typed: Conditions = json.loads(arguments.get(CONDITIONS) or "{}")
+        before = merged(filter_of(chosen), typed)
         return await self._drawn(links, chosen, before, arguments, context)
 
     @override

@@ -33,6 +33,7 @@ async def run(_args: Args, match: BuildMatch, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="unclaim",
+    names_target=True,
     usage=USAGE,
     summary="Give it back",
     role=Role.VIEW,

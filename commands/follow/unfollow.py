@@ -38,6 +38,7 @@ async def run(_args: Args, pipeline: PipelineMatch | None, context: Context) -> 
 
 COMMAND = Command(
     verb="unfollow",
+    names_target=True,
     usage=USAGE,
     summary="Stop following",
     role=Role.VIEW,

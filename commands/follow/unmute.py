@@ -79,6 +79,7 @@ async def _still_muted(match: PipelineMatch | None, context: Context) -> str:
 
 COMMAND = Command(
     verb="unmute",
+    names_target=True,
     usage=USAGE,
     summary="End a mute",
     role=Role.VIEW,

@@ -65,6 +65,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="unsubscribe",
+    names_target=True,
     usage=USAGE,
     summary="End the notifications of a pipeline",
     role=Role.RUN,

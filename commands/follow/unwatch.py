@@ -38,6 +38,7 @@ async def run(_args: Args, match: BuildMatch | None, context: Context) -> Answer
 
 COMMAND = Command(
     verb="unwatch",
+    names_target=True,
     usage=USAGE,
     summary="Stop watching",
     role=Role.VIEW,

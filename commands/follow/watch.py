@@ -1,5 +1,6 @@
 """Be notified of the end of one build: /build watch [target]."""
 
+import re
 from dataclasses import dataclass
 
 from bot.blocks.message import Message, section
@@ -13,6 +14,11 @@ from commands.core.permissions import Requirement
 from commands.core.registry import Command
 from commands.core.resolve import resolve_build
 
+_ME = re.compile(r"^me\b\s*(?:(?:about|of|on)\s+)?", re.IGNORECASE)
+_REMINDED = re.compile(
+    r"(?:^|\s+)when\s+(?:it|this|that)(?:\s+is|'s|’s)?\s+(?:ends|ended|done|finishes|finished|over)$", re.IGNORECASE
+)
+"""`me about web when it is done`: what people say around the build after `remind`."""
 USAGE = "watch [target] [--here]"
 
 
@@ -26,7 +32,7 @@ class Args:
 
 def parse(words: str) -> Args:
     """Read the words after `watch`. Raises UsageError."""
-    parsed = read(words, switches=("here",))
+    parsed = read(_REMINDED.sub("", _ME.sub("", words)), switches=("here",))
     return Args(target=parsed.only_target(USAGE), here=parsed.has("here"))
 
 
@@ -82,6 +88,8 @@ def watch_answer(text: str, match: BuildMatch) -> Answer:
 
 COMMAND = Command(
     verb="watch",
+    aliases=("remind",),
+    names_target=True,
     usage=USAGE,
     summary="Notify me when a build ends",
     role=Role.VIEW,

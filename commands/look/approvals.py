@@ -14,7 +14,8 @@ from commands.act.decision import Step, open_steps, waiting_steps, words_of
 from commands.core.actions import actor, public_line
 from commands.core.channel import channel_to_decide_in, judged_in
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import Target, parse_duration, read
+from commands.core.durations import parse_duration
+from commands.core.grammar import Target, read
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
 from commands.core.registry import Command
@@ -137,6 +138,7 @@ def step_blocks(step: Step, context: Context, channel: str = "") -> tuple[Block,
 
 COMMAND = Command(
     verb="approvals",
+    names_target=True,
     usage=USAGE,
     summary="Steps that wait for approval",
     role=Role.VIEW,

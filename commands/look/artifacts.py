@@ -129,6 +129,7 @@ def _label(file: Artifact) -> str:
 
 COMMAND = Command(
     verb="artifacts",
+    names_target=True,
     usage=USAGE,
     summary="Files of a build",
     role=Role.VIEW,

@@ -13,7 +13,8 @@ from bot.providers.base.options import check_options, names_option
 from bot.providers.base.provider import AnyProvider
 from commands.act.options import names_of, options_given
 from commands.core.context import Context
-from commands.core.grammar import TARGET_FLAGS, ParsedArgs, mentioned_user, parse_moment
+from commands.core.durations import parse_moment
+from commands.core.grammar import TARGET_FLAGS, ParsedArgs, mentioned_user
 
 STATES = (
     "queued",

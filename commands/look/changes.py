@@ -140,6 +140,7 @@ def _deltas(before: IssueCounts, after: IssueCounts) -> list[str]:
 
 COMMAND = Command(
     verb="changes",
+    names_target=True,
     usage=USAGE,
     summary="Commits and counts since the build before, or another one",
     role=Role.VIEW,

@@ -96,6 +96,7 @@ async def _nothing_decided(match: BuildMatch, context: Context) -> str:
 
 COMMAND = Command(
     verb="explain",
+    names_target=True,
     usage=USAGE,
     summary="Why something was posted, or not",
     role=Role.VIEW,

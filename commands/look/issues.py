@@ -97,6 +97,7 @@ def _identity(issue: Issue) -> tuple[IssueKind, str, str]:
 
 COMMAND = Command(
     verb="issues",
+    names_target=True,
     usage=USAGE,
     summary="Errors and warnings of a build",
     role=Role.VIEW,

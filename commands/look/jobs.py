@@ -108,6 +108,7 @@ def _footer(args: Args, *, shown: int, total: int) -> str:
 
 COMMAND = Command(
     verb="jobs",
+    names_target=True,
     usage=USAGE,
     summary="Every job: state, time, wait, runner",
     role=Role.VIEW,

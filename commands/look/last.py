@@ -53,6 +53,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="last",
+    names_target=True,
     usage=USAGE,
     summary="The newest builds of a pipeline",
     role=Role.VIEW,

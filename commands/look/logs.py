@@ -238,6 +238,7 @@ async def _telling_job(match: BuildMatch) -> Job:
 
 COMMAND = Command(
     verb="logs",
+    names_target=True,
     usage=USAGE,
     summary="Errors of the last failed build",
     role=Role.VIEW,

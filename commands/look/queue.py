@@ -138,6 +138,7 @@ def _since(at: datetime | None, now: datetime, word: str) -> str:
 
 COMMAND = Command(
     verb="queue",
+    names_target=True,
     usage=USAGE,
     summary="What waits for its turn, and for how long",
     role=Role.VIEW,

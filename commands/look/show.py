@@ -91,6 +91,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="show",
+    names_target=True,
     usage=USAGE,
     summary="One build's full card",
     role=Role.VIEW,

@@ -17,7 +17,8 @@ from bot.providers.base.capabilities import Capability
 from bot.store.rows import AttemptRow
 from commands.core.actions import must_be_able, noted
 from commands.core.context import Answer, Context, Role
-from commands.core.grammar import Target, parse_duration, read
+from commands.core.durations import parse_duration
+from commands.core.grammar import Target, read
 from commands.core.listings import recent_builds
 from commands.core.matches import PipelineMatch
 from commands.core.registry import Command, anyone
@@ -331,6 +332,7 @@ def _share(attempts: Sequence[AttemptRow]) -> str:
 
 COMMAND = Command(
     verb="stats",
+    names_target=True,
     usage=USAGE,
     summary="How often it is green, and how long it takes",
     role=Role.VIEW,

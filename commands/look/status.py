@@ -205,6 +205,7 @@ async def _commit(sha: str, context: Context, *, public: bool) -> Answer:
 
 COMMAND = Command(
     verb="status",
+    names_target=True,
     usage=USAGE,
     summary="What is running, and the last results",
     role=Role.VIEW,

@@ -121,6 +121,7 @@ def _identity(test: TestCase) -> tuple[str, str]:
 
 COMMAND: Command[Args, BuildMatch | PipelineMatch] = Command(
     verb="tests",
+    names_target=True,
     usage=USAGE,
     summary="Failed and slow tests",
     role=Role.VIEW,

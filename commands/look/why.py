@@ -203,6 +203,7 @@ def _passed_same(build: Build, other: Build) -> bool:
 
 COMMAND = Command(
     verb="why",
+    names_target=True,
     usage=USAGE,
     summary="Why a build failed",
     role=Role.VIEW,

@@ -12,7 +12,8 @@ from bot.blocks.text import code, markup, when
 from bot.core.errors import UsageError
 from bot.store.rows import AuditRow
 from commands.core.context import Answer, Context, File, Role, Source
-from commands.core.grammar import mentioned_user, parse_duration, read
+from commands.core.durations import parse_duration
+from commands.core.grammar import mentioned_user, read
 from commands.core.permissions import Requirement, role_of
 from commands.core.registry import Command
 

@@ -48,7 +48,12 @@ def spoken(args: Args) -> str:
 
 def opens(args: Args, context: Context) -> Opening | None:
     """Return the form: a typed command has no settings."""
-    return opening("connect", context, kind=args.kind) if not args.name else None
+    return form(args, context) if not args.name else None
+
+
+def form(args: Args, context: Context) -> Opening:
+    """Return the form of a kind, or of one to choose."""
+    return opening("connect", context, kind=args.kind)
 
 
 async def resolve(_args: Args, _context: Context) -> None:
@@ -144,6 +149,7 @@ COMMAND = Command(
     group="Set up",
     parse=parse,
     opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,

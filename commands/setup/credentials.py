@@ -44,7 +44,14 @@ def spoken(args: Args) -> str:
 
 def opens(args: Args, context: Context) -> Opening | None:
     """Return the form for new credentials: a typed command holds none."""
-    return None if args.test or args.settings else opening("credentials", context, connection=args.name)
+    return None if args.test or args.settings else form(args, context)
+
+
+def form(args: Args, context: Context) -> Opening:
+    """Return the form of a connection. Raises UsageError where a test was asked for."""
+    if args.test:
+        raise UsageError("`--test` goes without a form.", usage=USAGE)
+    return opening("credentials", context, connection=args.name)
 
 
 async def resolve(args: Args, context: Context) -> AnyProvider:
@@ -94,11 +101,15 @@ COMMAND = Command(
     group="Set up",
     parse=parse,
     opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,
     spoken=spoken,
-    flags=(("--test", "ask the CI system whose they are, and change nothing"),),
+    flags=(
+        ("--test", "ask the CI system whose they are, and change nothing"),
+        ("--form", "the form for new ones, which opens by itself"),
+    ),
     examples=("credentials gitlab --test", "credentials gitlab"),
     inferred="opens a form; tokens are never typed in a command",
 )

@@ -43,7 +43,12 @@ def parse(words: str) -> Args:
 
 def opens(args: Args, context: Context) -> Opening | None:
     """Return the form, unless a difference is to be applied or a document came."""
-    return None if args.apply or args.texts else opening("import", context)
+    return None if args.apply or args.texts else form(args, context)
+
+
+def form(_args: Args, context: Context) -> Opening:
+    """Return the form that a document is pasted into."""
+    return opening("import", context)
 
 
 def authorize(_args: Args, _resolved: None, _context: Context) -> Sequence[Requirement]:
@@ -115,6 +120,7 @@ COMMAND = Command(
     group="Set up",
     parse=parse,
     opens=opens,
+    form=form,
     authorize=authorize,
     run=run,
     examples=("import",),

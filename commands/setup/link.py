@@ -69,7 +69,16 @@ def spoken(args: Args) -> str:
 
 def opens(args: Args, context: Context) -> Opening | None:
     """Return the form where no pipeline was named."""
-    return opening("link", context) if args.target.empty else None
+    return form(args, context) if args.target.empty else None
+
+
+def form(args: Args, context: Context) -> Opening:
+    """Return the form with what was typed in it. Raises UsageError for what it does not ask for."""
+    if args.protected is not None:
+        raise UsageError("`--protected` goes without a form.", usage=USAGE)
+    named = args.target.pipeline or args.target.url or ""
+    default = "true" if args.is_default else ""
+    return opening("link", context, pipeline=named, alias=args.alias, branch=args.branch, default=default)
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch:
@@ -163,17 +172,20 @@ async def seed(pipeline: PipelineMatch, details: Pipeline, context: Context) -> 
 
 COMMAND = Command(
     verb="link",
+    names_target=True,
     usage=USAGE,
     summary="Follow a pipeline in this channel",
     role=Role.RUN,
     group="Set up",
     parse=parse,
     opens=opens,
+    form=form,
     resolve=resolve,
     authorize=authorize,
     run=run,
     spoken=spoken,
     flags=(
+        ("--form", "search in a form, which opens by itself where nothing is named"),
         ("--default", "use it as this channel's default pipeline"),
         ("--branch BRANCH", "follow another branch than the default one"),
         ("--protected GLOBS", "refs that need a grant to build, such as main,release/*"),

@@ -7,9 +7,11 @@ from typing_extensions import override
 from bot.blocks.message import View, checkboxes, input_block, text_field
 from bot.core.errors import BotError, NotLinked, UsageError
 from commands.core.context import Context
-from commands.core.fields import pipeline_field, pipeline_options
+from commands.core.fields import pipeline_field, pipeline_options, target_of
 from commands.core.forms import FieldError, Form, Submission, Values, picked, renewed, text
 from commands.core.grammar import Target
+from commands.core.matches import PipelineMatch
+from commands.core.resolve import resolve_pipeline
 from commands.setup.link import Args, check_alias
 
 PIPELINE, ADDRESS, ALIAS, BRANCH, DEFAULT = "pipeline", "address", "alias", "branch", "default"
@@ -29,22 +31,30 @@ class LinkForm(Form):
             raise NotLinked(
                 "No CI system is connected to this workspace yet.", hint=f"An admin can: {context.command} connect"
             )
-        return await self._drawn("", arguments, context)
+        target = target_of(arguments.get(PIPELINE, ""))
+        if target.empty:
+            return await self._drawn("", arguments, context)
+        pipeline = await resolve_pipeline(target, context, acting=True, verb="link")
+        return await self._drawn(pipeline.key, arguments, context, pipeline)
 
-    async def _drawn(self, chosen: str, arguments: Mapping[str, str], context: Context) -> View:
+    async def _drawn(
+        self, chosen: str, arguments: Mapping[str, str], context: Context, named: PipelineMatch | None = None
+    ) -> View:
         connection, _, pipeline = chosen.partition(":")
         row = await context.store.pipelines.get(connection, pipeline) if pipeline else None
         links = await context.store.links.of_channel(context.team, context.channel)
-        is_first = not links
+        is_default = not links or bool(arguments.get(DEFAULT))
         branch = input_block(
             "Branch to follow",
-            text_field(placeholder=(row.default_branch if row else "") or "the default branch"),
+            text_field(
+                initial=arguments.get(BRANCH), placeholder=(row.default_branch if row else "") or "the default branch"
+            ),
             name=BRANCH,
             optional=True,
             hint="Default: the pipeline's own.",
         )
         blocks = [
-            pipeline_field(None, name=PIPELINE, optional=True),
+            pipeline_field(named, name=PIPELINE, optional=True),
             input_block(
                 "… or the address of one of its pages",
                 text_field(placeholder="https://"),
@@ -53,7 +63,9 @@ class LinkForm(Form):
             ),
             input_block(
                 "Alias",
-                text_field(placeholder=row.name.lower().replace(" ", "-") if row else "web"),
+                text_field(
+                    initial=arguments.get(ALIAS), placeholder=row.name.lower().replace(" ", "-") if row else "web"
+                ),
                 name=ALIAS,
                 optional=True,
                 hint="A short name in this channel.",
@@ -61,7 +73,9 @@ class LinkForm(Form):
             *renewed([branch], chosen),
             input_block(
                 "Default",
-                checkboxes([("Use as this channel's default pipeline", "true")], initial=("true",) if is_first else ()),
+                checkboxes(
+                    [("Use as this channel's default pipeline", "true")], initial=("true",) if is_default else ()
+                ),
                 name=DEFAULT,
                 optional=True,
             ),

@@ -63,7 +63,6 @@ class Args:
     favourite: Target = field(default_factory=Target)
     keep: bool = True
     changes: tuple[Change, ...] = ()
-    form: bool = False
     token: TokenRequest | None = None
 
 
@@ -72,8 +71,6 @@ def parse(words: str) -> Args:
     parts = split(words)
     if not parts:
         return Args()
-    if parts == ["--form"]:
-        return Args(form=True)
     if parts[0].lower() in {Act.FAVOURITE, "favorite", "star"}:
         return _favourite(words.split(maxsplit=1)[1:])
     if parts[0].lower() == "token":
@@ -118,9 +115,11 @@ def spoken(args: Args) -> str:
     return ", ".join(f"{change.act.value} {change.value}" for change in args.changes)
 
 
-def opens(args: Args, context: Context) -> Opening | None:
-    """Return the form where it was asked for."""
-    return opening("me", context) if args.form else None
+def form(args: Args, context: Context) -> Opening:
+    """Return the form. Raises UsageError where a change was typed."""
+    if args != Args():
+        raise UsageError("The form asks for everything: leave the other words out.", usage=USAGE)
+    return opening("me", context)
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch | None:
@@ -241,12 +240,13 @@ COMMAND = Command(
     role=Role.VIEW,
     group="Set up",
     parse=parse,
-    opens=opens,
+    form=form,
     resolve=resolve,
     authorize=anyone,
     run=run,
     spoken=spoken,
     acts=lambda args: bool(args.changes) or not args.favourite.empty or (args.token is not None and args.token.changes),
+    flags=(("--form", "fill in a form"),),
     examples=(
         "me",
         "me email ana@acme.example",

@@ -71,6 +71,7 @@ async def run(args: Args, pipeline: PipelineMatch, context: Context) -> Answer:
 
 COMMAND = Command(
     verb="unlink",
+    names_target=True,
     usage=USAGE,
     summary="Stop following a pipeline",
     role=Role.RUN,

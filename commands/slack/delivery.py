@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 from bot.blocks.message import Message, View, section
 from bot.blocks.plain import plainly
-from bot.blocks.text import escape
+from bot.blocks.text import escape, mention
 from bot.core.errors import BotError
 from bot.slack.inbox import begin_answer
-from bot.slack.sender import GONE, Sender, SlackError, SlackPassing, SlackUnsure
+from bot.slack.sender import GONE, Sender, SlackError, SlackPassing
 from commands.core import executor
 from commands.core.context import Answer, Context, File, Opening, Services, Source
 from commands.core.executor import Handled
@@ -30,6 +30,14 @@ NO_CHARTS_SECONDS = 7 * 86_400.0
 """How long a workspace that refused charts is not sent any: Slack hands new blocks out workspace by workspace."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """Where a message stands."""
+
+    channel: str
+    ts: str
+
+
 class Delivery:
     """Delivers what commands answer."""
 
@@ -40,15 +48,16 @@ class Delivery:
     async def answer(self, text: str, context: Context, *, from_ephemeral: bool = False) -> None:
         """Run a command and deliver its answer. Raises SlackPassing where Slack may take it later, no other refusal."""
         work = asyncio.ensure_future(executor.execute(text, context))
-        asked_for_patience = await self._ask_for_patience(context, work)
+        waiting = await self._say_that_it_takes_time(text, context, work)
         handled = await work
-        answer = replace(handled.answer, replace=True) if asked_for_patience else handled.answer
         try:
-            await self.deliver(context, answer, from_ephemeral=from_ephemeral or asked_for_patience)
+            await self.deliver(context, handled.answer, from_ephemeral=from_ephemeral)
         except SlackPassing:
             raise
         except SlackError as exc:
             log.warning("an answer could not be delivered", extra={"code": exc.code, "verb": handled.verb})
+        finally:
+            await self._take_back(waiting, context)
 
     async def answer_in_modal(self, text: str, context: Context, *, view_id: str) -> None:
         """Run a command whose button stood in App Home or in a modal, and show its answer in a modal.
@@ -96,7 +105,7 @@ class Delivery:
             await self._upload(context, answer.file)
         if from_ephemeral and (answer.public or answer.silent) and context.response_url:
             with contextlib.suppress(SlackPassing):
-                await self._sender.respond(context.response_url, Message(text="Done."), replace=True)
+                await self._sender.withdraw(context.response_url)
         if answer.message is None or answer.silent:
             return
         message = answer.message if answer.public else await self._as_preferred(context, answer.message)
@@ -236,18 +245,36 @@ class Delivery:
         channel: Any = opened.get("channel") or {}
         return str(channel.get("id") or context.user)
 
-    async def _ask_for_patience(self, context: Context, work: asyncio.Future[Handled]) -> bool:
-        """Say after a few seconds that a slash command is being worked on; return whether that was said."""
-        if context.source is not Source.SLASH or not context.response_url:
-            return False
+    async def _say_that_it_takes_time(
+        self, text: str, context: Context, work: asyncio.Future[Handled]
+    ) -> Posted | None:
+        """Post after a few seconds that a slash command is being worked on; return that message, to be deleted.
+
+        A message for one person only cannot be taken away again, so a channel is told of acts alone, whose effect it
+        sees too; a direct message of everything.
+        """
+        if context.source is not Source.SLASH or not context.channel:
+            return None
         done, _waiting = await asyncio.wait({work}, timeout=PATIENCE_SECONDS)
-        if done:
-            return False
-        waiting = Message(text="The CI system takes its time. The answer will appear here.")
+        if done or not (context.is_direct or executor.may_change(text, context)):
+            return None
+        line = escape("The CI system takes its time. The answer follows.")
+        words = line if context.is_direct else f"{mention(context.user)} {line}"
         try:
-            return await self._sender.respond(context.response_url, waiting)
-        except SlackPassing as exc:
-            return isinstance(exc, SlackUnsure)
+            channel, ts = await self._sender.post(context.team, context.channel, Message(text=words))
+        except SlackError as exc:
+            log.info("nobody could be told to wait", extra={"code": exc.code})
+            return None
+        return Posted(channel=channel, ts=ts)
+
+    async def _take_back(self, posted: Posted | None, context: Context) -> None:
+        """Delete the message that said to wait; where Slack refuses, only the log says so."""
+        if posted is None:
+            return
+        try:
+            await self._sender.call(context.team, "chat.delete", {"channel": posted.channel, "ts": posted.ts})
+        except SlackError as exc:
+            log.info("a message that said to wait stays", extra={"code": exc.code})
 
 
 def _told_again(answer: Answer) -> str:

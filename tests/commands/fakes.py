@@ -4,6 +4,7 @@
 `RecordingSender` stands where `bot.slack.sender.Sender` does: it answers like Slack and keeps every call.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -81,7 +82,7 @@ class FakeProvider(Provider[FakeOptions]):
     """A CI system in memory. Pages are `https://ci.example/<connection>/<path>/builds/<number>`.
 
     `acts` lists what was changed, as (verb, pipeline or build id, details). `troubles` maps a method's name to the
-    error it raises. `after` says how a cancelled, retried or decided build looks; the plain effect otherwise.
+    error it raises, `gates` to an event that it waits for. `after` says how a cancelled, retried or decided build looks; the plain effect otherwise.
     """
 
     kind = "works"
@@ -118,6 +119,7 @@ class FakeProvider(Provider[FakeOptions]):
         self.secret_text = "hush"
         self.troubles: dict[str, BotError] = {}
         self.acts: list[tuple[str, str, Any]] = []
+        self.gates: dict[str, asyncio.Event] = {}
 
     # what tests put in
 
@@ -235,6 +237,8 @@ class FakeProvider(Provider[FakeOptions]):
     async def cancel(self, pipeline: str, build: str) -> Build:
         self._need(Capability.CANCEL)
         self._trouble("cancel")
+        if "cancel" in self.gates:
+            await self.gates["cancel"].wait()
         self._did("cancel", build)
         before = await self.build(pipeline, build)
         return self.put(
@@ -602,6 +606,7 @@ class RecordingSender:
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)
     private: set[str] = field(default_factory=set)
     unknown_blocks: set[str] = field(default_factory=set)
+    posted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def is_short(self, team: str) -> bool:
         """Return whether a test lets a workspace take few posts."""
@@ -641,6 +646,7 @@ class RecordingSender:
         message.payload()
         given = {"team": team, "channel": channel, "thread": thread, "key": key}
         self._note("chat.postMessage", given, message)
+        self.posted.set()
         return channel, f"1770000000.{len(self.said):06d}"
 
     async def find(self, team: str, channel: str, key: str, since: datetime, *, thread: str = "") -> SearchResult:
@@ -667,6 +673,10 @@ class RecordingSender:
         """Answer through a response_url."""
         self._note("response_url", {"url": url, "public": public, "replace": replace}, message)
         return self.response_urls_work and not self._refuses(message)
+
+    async def withdraw(self, url: str) -> None:
+        """Delete the message whose button was pressed."""
+        self._note("response_url", {"url": url, "delete": True})
 
     async def token_report(self, team: str) -> TokenReport:
         """Return the scopes of the token, and no time."""

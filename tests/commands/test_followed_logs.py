@@ -91,7 +91,7 @@ async def test_who_was_away_until_the_next_edit_was_due_leaves_it_to_another(
         set_clock.go(seconds=15)
         return await read(job, **options)
 
-    works.log = slow  # type: ignore[method-assign]
+    works.log = slow  # type: ignore[method-assign,assignment]
     await FollowedLogs(services).tick()
     assert sender.of("chat.update") == []
     assert len(await store.log_follows.of_channel(TEAM, CHANNEL)) == 1

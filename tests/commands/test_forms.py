@@ -181,7 +181,8 @@ async def test_no_form_opens_from_a_form_or_without_a_trigger(
 ) -> None:
     await modal.open("run app --form", trigger_id="")
     assert not sender.of("views.open")
-    assert works.acts
+    assert not works.acts
+    assert "Open the form" in sender.last.text
 
 
 def test_arguments_travel_and_foreign_metadata_holds_none() -> None:

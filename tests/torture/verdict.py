@@ -22,7 +22,6 @@ COARSE = {"github_actions"}
 """Systems that give ends in whole seconds: within one of them the number of the build decides."""
 REPEATED = "Possibly repeated"
 LENGTH = 300
-PATIENCE = "takes its time"
 
 
 @dataclass(slots=True)
@@ -232,9 +231,8 @@ def _read(body: bytes) -> tuple[str, str]:
 
 
 def _is_interim(body: bytes) -> bool:
-    """Return whether a response is no answer: the request for patience, or what replaces it where the answer is public."""
-    response = json.loads(body)
-    return PATIENCE in response["text"] or (response["replace_original"] and response["text"] == "Done.")
+    """Return whether a response is no answer: it takes a used message away."""
+    return bool(json.loads(body).get("delete_original"))
 
 
 def _messages(load: Load) -> Iterator[Message]:

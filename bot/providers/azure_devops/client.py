@@ -187,7 +187,7 @@ class Client:
         """Return a definition as a pipeline."""
         return convert.pipeline(
             definition,
-            urls.pipeline_page(self._api.base_url, project, definition.id),
+            urls.pipeline_page(urls.site(self._options), project, definition.id),
             project=project,
             single_project=bool(self._options.project),
             with_folder=with_folder,
@@ -302,7 +302,7 @@ class Client:
 
     def page(self, project: str, build: str, **view: str) -> str:
         """Return the address of a build's page; see `urls.build_page`."""
-        return urls.build_page(self._api.base_url, project, build, **view)
+        return urls.build_page(urls.site(self._options), project, build, **view)
 
     def read(self, payload: msgspec.Raw, project: str, pipeline: str | None = None) -> Build:
         """Return a build from JSON. Raises UnexpectedResponse for what does not read."""

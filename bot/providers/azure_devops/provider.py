@@ -361,7 +361,7 @@ class AzureDevOps(Provider[AzureOptions]):
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        return urls.parse_url(url, self.options)
+        return urls.parse_url(url, self.options, *self.web_homes)
 
     @override
     def parse_webhook(

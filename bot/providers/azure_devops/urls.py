@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from bot.core.errors import NotFound
 from bot.core.models import Page
 from bot.providers.azure_devops.options import LABEL, SERVICES, AzureOptions
-from bot.providers.base.urls import page_below, page_segments, path, web_page
+from bot.providers.base.urls import page_below, page_segments, path, site_of, web_page
 
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 TEST_RESULTS = "https://vstmr.dev.azure.com"
@@ -27,6 +27,11 @@ def is_number(text: str) -> bool:
 def base_url(options: AzureOptions) -> str:
     """Return the API's root: the organization, or the collection of a server."""
     return web_page(options.url or SERVICES, options.organization)
+
+
+def site(options: AzureOptions) -> str:
+    """Return where the pages of the organization or the collection lie."""
+    return web_page(site_of(options.web_url, options.url, SERVICES), options.organization)
 
 
 def projects_path(project: str | None = None) -> str:
@@ -93,19 +98,19 @@ def pipeline_page(root: str, project: str, definition: int) -> str:
     return f"{page}?{urlencode({'definitionId': definition})}"
 
 
-def parse_url(url: str, options: AzureOptions) -> Page | None:
+def parse_url(url: str, options: AzureOptions, *homes: str) -> Page | None:
     """Return what an address shows: a build, one of its jobs, or a pipeline; None outside the connection.
 
     Builds are recognized by `buildId`, in the query or (older servers) in the fragment, whatever the page shows of them: its
     summary, a job's log, tests, artifacts. API addresses that hooks and answers carry are read as well.
     """
     organization = options.organization.lower()
-    site = f"https://{organization}.visualstudio.com"
-    page = page_below(url, options.url, SERVICES, site)
+    own_host = f"https://{organization}.visualstudio.com"
+    page = page_below(url, *homes, own_host)
     if page is None:
         return None
     segments = list(page_segments(page))
-    if page.hostname != urlsplit(site).hostname:
+    if page.hostname != urlsplit(own_host).hostname:
         if not segments or segments.pop(0).lower() != organization:
             return None
     elif segments and segments[0].lower() == "defaultcollection":

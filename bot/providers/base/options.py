@@ -14,6 +14,11 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
 
     url: str = Field(default="", description="Base URL of the CI system, where it is not the vendor's own.")
+    web_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Where its pages for people lie, for links; by default the vendor's site, or beside `url`.",
+    )
     webhook_secret: SecretStr | None = Field(
         default=None, description="What webhooks are signed with, or the last part of their address."
     )

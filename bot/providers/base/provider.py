@@ -57,7 +57,7 @@ from bot.providers.base.convert import StateMap
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import O, Options, check_options
 from bot.providers.base.send_once import read_back, send_once
-from bot.providers.base.urls import is_uuid
+from bot.providers.base.urls import is_uuid, site_of
 from bot.providers.base.webhooks import same_secret
 from bot.providers.base.wire import LABELS
 
@@ -76,6 +76,12 @@ class Provider(ABC, Generic[O]):
     kind: ClassVar[str]
     label: ClassVar[str]
     default_url: ClassVar[str] = ""
+    default_site: ClassVar[str] = ""
+    """Where the vendor's own pages lie; empty where that is `default_url`, or everybody has a server of their own."""
+    other_sites: ClassVar[tuple[str, ...]] = ()
+    """Further addresses of the vendor's own, of its API too: a connection whose `url` is one has the vendor's pages."""
+    api_suffix: ClassVar[str] = ""
+    """The last part of the API's root at a server of one's own; its pages lie beside it."""
     page: ClassVar[str]
     states: ClassVar[StateMap]
     options_type: ClassVar[type[Options]]
@@ -140,6 +146,15 @@ class Provider(ABC, Generic[O]):
         return (options.url or cls.default_url).rstrip("/")
 
     @classmethod
+    def site(cls, options: O) -> str:
+        """Return where the connection's pages for people lie; every link to a page that is built here begins with it.
+
+        That is `web_url`, else the vendor's own site, else beside a `url` that is none of the vendor's addresses.
+        """
+        vendor = cls.default_site or cls.default_url
+        return site_of(options.web_url, options.url, vendor, cls.default_url, *cls.other_sites, suffix=cls.api_suffix)
+
+    @classmethod
     def credential_origins(cls, options: O) -> tuple[str, ...]:
         """Return the origins beside the API's root that get the credentials, too."""
         return ()
@@ -191,7 +206,8 @@ class Provider(ABC, Generic[O]):
     @property
     def web_homes(self) -> tuple[str, ...]:
         """Return the addresses below which this connection's pages lie; the first is where page links point."""
-        return (self.options.url or self.default_url,)
+        own = (self.site(self.options), self.options.url)
+        return tuple(dict.fromkeys((*own, self.default_site or self.default_url, *self.other_sites)))
 
     def accepts(self, build: Build) -> frozenset[Capability]:
         """Return the capabilities that the vendor accepts for a build as it stands: which buttons make sense.

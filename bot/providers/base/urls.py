@@ -70,6 +70,19 @@ def page_below(url: str, *homes: str) -> SplitResult | None:
     return None
 
 
+def site_of(web_url: str, url: str, vendor: str, *others: str, suffix: str = "") -> str:
+    """Return where a connection's pages for people lie, without a slash at the end: links to pages begin with it.
+
+    `web_url` and `url` are the connection's options, empty where they are not set; `vendor` is the vendor's own site,
+    `others` are further addresses of the vendor's, its API among them. A `url` that is none of them has its pages beside
+    it: `suffix` is the last part of the API's root there.
+    """
+    if web_url:
+        return web_url.rstrip("/")
+    own = url.rstrip("/").removesuffix(suffix)
+    return vendor if own in {"", vendor, *others} else own
+
+
 def page_segments(page: SplitResult) -> tuple[str, ...]:
     """Return the decoded segments of a page's path, empty ones left out."""
     return tuple(unquote(part) for part in page.path.split("/") if part)

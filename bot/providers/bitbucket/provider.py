@@ -65,6 +65,9 @@ class Bitbucket(Provider[BitbucketOptions]):
     starts_commits = True
     takes_message = False
     default_url = "https://api.bitbucket.org/2.0"
+    default_site = urls.SITE
+    other_sites = urls.OTHER_SITES
+    api_suffix = urls.API_VERSION
     page = "https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/"
     states = convert.STATES
     options_type = BitbucketOptions
@@ -127,11 +130,6 @@ class Bitbucket(Provider[BitbucketOptions]):
     def quota(self) -> Quota:
         """Return what is left of the hour's requests, as Bitbucket reports or else as counted here."""
         return self._meter.quota(self._api.requests, self._api.quota, self._clock())
-
-    @property
-    @override
-    def web_homes(self) -> tuple[str, ...]:
-        return urls.homes(self.options)
 
     @override
     async def check(self) -> Account:
@@ -305,7 +303,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         """
         run = await self._client.run(pipeline, build)
         failed = [step for step in await self._client.steps_of(run, pipeline) if convert.has_failed(step)]
-        page = convert.page(run, urls.site(self.options))
+        page = convert.page(run, self.site(self.options))
         issues = [convert.step_issue(step, page) for step in failed]
         if why := convert.reason(run.state):
             issues.append(Issue(kind=IssueKind.ERROR, message=why, url=page))
@@ -350,7 +348,7 @@ class Bitbucket(Provider[BitbucketOptions]):
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        return urls.parse_url(url, self.options)
+        return urls.parse_url(url, self.options, *self.web_homes)
 
     @override
     def parse_webhook(
@@ -359,7 +357,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         """Return the repository that a commit's status names, or the run whose trace ended."""
         if not webhook.is_signed(headers, body, self.webhook_secret()):
             raise AuthFailed("The webhook's signature does not fit.", provider=self.label, status=401)
-        return webhook.parse_event(headers, body, self.options.workspace, urls.site(self.options))
+        return webhook.parse_event(headers, body, self.options.workspace, self.site(self.options))
 
     # helpers
 

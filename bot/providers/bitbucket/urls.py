@@ -5,11 +5,11 @@ from urllib.parse import unquote
 
 from bot.core.errors import NotFound
 from bot.core.models import Page
-from bot.providers.base.urls import page_below, page_segments, path, web_page
+from bot.providers.base.urls import page_below, page_segments, path, site_of, web_page
 from bot.providers.bitbucket.options import BitbucketOptions
 
 SITE = "https://bitbucket.org"
-HOMES = (SITE, "https://www.bitbucket.org", "https://api.bitbucket.org")
+OTHER_SITES = ("https://www.bitbucket.org", "https://api.bitbucket.org")
 API_VERSION = "/2.0"
 """The last part of the API's root; pages lie beside it."""
 _UUID = re.compile(r"\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", re.IGNORECASE)
@@ -63,23 +63,16 @@ def is_pipelines_page(url: str | None, site: str = SITE) -> bool:
 
 
 def site(options: BitbucketOptions) -> str:
-    """Return where the connection's pages lie: at Bitbucket's own site, or beside its `url` where that is another API."""
-    own = options.url.rstrip("/").removesuffix(API_VERSION)
-    return SITE if own in {"", *HOMES} else own
+    """Return where the connection's pages lie."""
+    return site_of(options.web_url, options.url, SITE, *OTHER_SITES, suffix=API_VERSION)
 
 
-def homes(options: BitbucketOptions) -> tuple[str, ...]:
-    """Return the addresses below which the connection's pages lie: Bitbucket's own, and one beside its `url`."""
-    own = site(options)
-    return HOMES if own in HOMES else (*HOMES, own)
-
-
-def parse_url(url: str, options: BitbucketOptions) -> Page | None:
+def parse_url(url: str, options: BitbucketOptions, *homes: str) -> Page | None:
     """Return what an address shows: a run by its number, one of its steps, or a repository.
 
-    Pages at Bitbucket's own hosts are read, those below the connection's `url`, and addresses of the API.
+    Pages below `homes` are read, and addresses of the API there.
     """
-    page = page_below(url, *homes(options))
+    page = page_below(url, *homes)
     if page is None:
         return None
     segments = list(page_segments(page))

@@ -64,6 +64,8 @@ class Buildkite(Provider[BuildkiteOptions]):
     label = errors.LABEL
     starts_commits = True
     default_url = "https://api.buildkite.com"
+    default_site = urls.SITE
+    other_sites = ("https://www.buildkite.com",)
     page = "https://buildkite.com/docs/apis/rest-api"
     states = convert.STATES
     options_type = BuildkiteOptions
@@ -81,7 +83,7 @@ class Buildkite(Provider[BuildkiteOptions]):
         self, api: ApiClient, options: BuildkiteOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
-        self._urls = urls.Urls(options.organization)
+        self._urls = urls.Urls(options.organization, self.site(options))
         self._client = BuildkiteClient(api, self._urls)
         self._poll = Poll(self._client, self._build, clock)
         self._repositories: LRUCache[str, str] = LRUCache(REPOSITORIES_KEPT)
@@ -93,11 +95,6 @@ class Buildkite(Provider[BuildkiteOptions]):
 
     map_error = staticmethod(errors.map_error)
     read_quota = staticmethod(errors.read_quota)
-
-    @property
-    @override
-    def web_homes(self) -> tuple[str, ...]:
-        return (urls.WEB, "https://www.buildkite.com", self.options.url)
 
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from bot.core.models import Page
 from bot.providers.base.urls import is_uuid, page_below, page_segments, path, web_page
 
-WEB = "https://buildkite.com"
+SITE = "https://buildkite.com"
 TOKEN = path("v2", "access-token")
 EVERY_BUILD = path("v2", "builds")
 """The route of the builds of all organizations that the token's user is in."""
@@ -34,9 +34,10 @@ def place_of(url: str | None) -> BuildPlace | None:
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """The addresses of one organization. Every segment is escaped; NotFound where one could reach another route."""
+    """The addresses of one organization, with pages below `site`. Every segment is escaped; NotFound where one could reach another route."""
 
     organization: str
+    site: str = SITE
 
     def pipelines(self) -> str:
         """Return the route of all pipelines."""
@@ -77,7 +78,7 @@ class Urls:
 
     def build_page(self, pipeline: str, build: str, job: str | None = None) -> str:
         """Return the page of a build, at one of its jobs where that is named."""
-        page = web_page(WEB, self.organization, pipeline, "builds", build)
+        page = web_page(self.site, self.organization, pipeline, "builds", build)
         return f"{page}#{job}" if job else page
 
     def parse(self, url: str, *homes: str) -> Page | None:

@@ -67,6 +67,8 @@ class CircleCI(Provider[CircleCIOptions]):
     kind = "circleci"
     label = errors.LABEL
     default_url = urls.CLOUD
+    default_site = urls.CLOUD_PAGES
+    other_sites = (urls.CLOUD, "https://www.circleci.com")
     page = "https://circleci.com/docs/api/v2"
     states = convert.STATES
     options_type = CircleCIOptions
@@ -82,7 +84,7 @@ class CircleCI(Provider[CircleCIOptions]):
         self, api: ApiClient, options: CircleCIOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
-        self._urls = urls.Urls(urls.short(options.organization), self.web_homes[0])
+        self._urls = urls.Urls(urls.short(options.organization), self.site(options))
         self._client = CircleCIClient(api, self._urls, self.send_once)
         self._starts = start.Starts(api, self._urls, self._client, clock)
         self._poll = Poll(self._client, self._thorough, clock, connection=connection)
@@ -103,7 +105,8 @@ class CircleCI(Provider[CircleCIOptions]):
     @property
     @override
     def web_homes(self) -> tuple[str, ...]:
-        return urls.web_homes(self.base_url(self.options))
+        is_cloud = urls.is_cloud(self.base_url(self.options))
+        return super().web_homes if is_cloud else (self.site(self.options), self.options.url)
 
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:

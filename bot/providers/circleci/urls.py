@@ -12,7 +12,7 @@ from bot.providers.base.urls import page_below, page_segments, path, web_page
 from bot.providers.circleci.errors import LABEL
 
 CLOUD = "https://circleci.com"
-CLOUD_PAGES = ("https://app.circleci.com", "https://circleci.com", "https://www.circleci.com")
+CLOUD_PAGES = "https://app.circleci.com"
 LONG = {"gh": "github", "bb": "bitbucket", "circleci": "circleci"}
 SHORT = {**{long: short for short, long in LONG.items()}, "gh": "gh", "bb": "bb"}
 ME = path("api", "v2", "me")
@@ -69,11 +69,6 @@ def v1_slug(vcs_type: str | None, username: str | None, reponame: str | None, vc
 def is_cloud(url: str) -> bool:
     """Return whether an API root is CircleCI's own."""
     return url.rstrip("/") == CLOUD
-
-
-def web_homes(url: str) -> tuple[str, ...]:
-    """Return where people's pages lie: beside the API on a server of one's own, apart from it in the cloud."""
-    return CLOUD_PAGES if not url or is_cloud(url) else (url.rstrip("/"),)
 
 
 def is_number(text: str) -> bool:

@@ -61,6 +61,8 @@ class GitHubActions(Provider[GitHubOptions]):
     approvals_last = timedelta(days=30)
     takes_message = False
     default_url = "https://api.github.com"
+    default_site = "https://github.com"
+    api_suffix = "/api/v3"
     page = "https://docs.github.com/en/rest/actions"
     states = convert.STATES
     options_type = GitHubOptions
@@ -117,7 +119,7 @@ class GitHubActions(Provider[GitHubOptions]):
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         if options.is_app:
             self.capabilities = self.capabilities - {Capability.REJECT}
-        self._web = urls.web(self.base_url(options))
+        self._web = self.site(options)
         self._client = Client(api, options, connection=connection, clock=clock)
         self._poll = Poll(api, self._client)
         self._annotations = Annotations(api, self._client, clock=clock)
@@ -148,13 +150,19 @@ class GitHubActions(Provider[GitHubOptions]):
             errors.VERSION_HEADER: options.api_version,
         }
 
+    @override
+    @classmethod
+    def site(cls, options: GitHubOptions) -> str:
+        return options.web_url.rstrip("/") or urls.tenant_site(options.url) or super().site(options)
+
     map_error = staticmethod(errors.map_error)
     read_quota = staticmethod(errors.read_quota)
 
     @property
     @override
     def web_homes(self) -> tuple[str, ...]:
-        return self._web, self.options.url
+        is_server = self.options.url.rstrip("/").endswith(self.api_suffix) or urls.tenant_site(self.options.url)
+        return (self._web, self.options.url) if is_server else super().web_homes
 
     @override
     async def check(self) -> Account:

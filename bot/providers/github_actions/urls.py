@@ -62,15 +62,12 @@ def is_exact(workflow: str) -> bool:
     return _is_number(workflow) or (workflow.endswith((".yml", ".yaml")) and "/" not in workflow)
 
 
-def web(base_url: str) -> str:
-    """Return where the web pages of an API are: beside it on a server, else at github.com or the tenant's own host."""
-    address = urlsplit(base_url)
-    host = address.hostname or ""
+def tenant_site(base_url: str) -> str | None:
+    """Return where the pages of a tenant's own API at ghe.com lie, None for another API."""
+    host = urlsplit(base_url).hostname or ""
     if host.startswith("api.") and host.endswith(".ghe.com"):
         return f"https://{host.removeprefix('api.')}"
-    if address.path.rstrip("/").endswith("/api/v3"):
-        return f"{address.scheme}://{address.netloc}{address.path.rstrip('/').removesuffix('/api/v3')}"
-    return "https://github.com"  # its own API, or a proxy before it
+    return None
 
 
 def run_page(home: str, at: Location, run: str) -> str:

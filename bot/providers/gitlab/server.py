@@ -54,7 +54,7 @@ class GitLabServer(Provider[GitLabOptions]):
     @property
     def root(self) -> str:
         """Return the address of the server's pages."""
-        return (self.options.url or self.default_url).rstrip("/")
+        return self.site(self.options)
 
     async def tail(self, route: str, job: Job, tail_bytes: int) -> Log:
         """Return the end of a trace, whole lines, without colours and the runner's own marks. Raises NotFound for none."""

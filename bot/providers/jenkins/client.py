@@ -54,8 +54,9 @@ class Server:
     branches of a multibranch project. Both forget what was used longest ago.
     """
 
-    def __init__(self, api: ApiClient, *, connection: str, user: str) -> None:
+    def __init__(self, api: ApiClient, *, connection: str, user: str, site: str) -> None:
         self.api = api
+        self._site = site
         self.user = user
         self.aliases: LRUCache[tuple[str, int], int | None] = LRUCache(REMEMBERED)
         self.branch_jobs: LRUCache[str, bool] = LRUCache(BRANCH_JOBS)
@@ -157,7 +158,7 @@ class Server:
 
     def page(self, full_name: str) -> str:
         """Return a job's page."""
-        return urls.job_page(self.api.base_url, full_name)
+        return urls.job_page(self._site, full_name)
 
     def build_page(self, full_name: str, number: str) -> str:
         """Return a build's page."""

@@ -78,7 +78,7 @@ class Jenkins(Provider[JenkinsOptions]):
         self, api: ApiClient, options: JenkinsOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
-        self._server = Server(api, connection=connection, user=options.user)
+        self._server = Server(api, connection=connection, user=options.user, site=self.site(options))
         self._catalogue = Catalogue(self._server)
         self._queue = Queue(self._server, clock=clock, sleep=sleep)
         self._stages = Stages(api, clock)

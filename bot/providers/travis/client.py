@@ -72,7 +72,7 @@ class Client:
         self._connection = connection
         self._clock = clock
         self._sleep = sleep
-        self._site = urls.site_of(options)
+        self._site = urls.site(options)
         self._slugs: LRUCache[str, str] = LRUCache(SLUGS_KEPT)
         self._posting = asyncio.Lock()
         self._posted_at: datetime | None = None

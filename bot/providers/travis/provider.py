@@ -59,7 +59,10 @@ class Travis(Provider[TravisOptions]):
     kind = "travis"
     label = LABEL
     starts_commits = True
-    default_url = "https://api.travis-ci.com"
+    default_url = urls.API
+    default_site = urls.SITE
+    other_sites = urls.OTHER_SITES
+    api_suffix = urls.API_FOLDER
     page = "https://developer.travis-ci.com/"
     states = convert.STATES
     options_type = TravisOptions
@@ -127,11 +130,6 @@ class Travis(Provider[TravisOptions]):
     @classmethod
     def headers(cls, options: TravisOptions) -> Mapping[str, str]:
         return {"Travis-API-Version": "3"}
-
-    @property
-    @override
-    def web_homes(self) -> tuple[str, ...]:
-        return urls.homes(self.options)
 
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:
@@ -290,7 +288,7 @@ class Travis(Provider[TravisOptions]):
 
     @override
     def parse_url(self, url: str) -> Page | None:
-        return urls.parse_url(url, self.options)
+        return urls.parse_url(url, self.options, *self.web_homes)
 
     @override
     def parse_webhook(

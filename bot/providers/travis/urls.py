@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from bot.core.errors import NotFound
 from bot.core.models import Page
-from bot.providers.base.urls import page_below, page_segments, path, web_page
+from bot.providers.base.urls import page_below, page_segments, path, site_of, web_page
 from bot.providers.travis.options import LABEL, TravisOptions
 
-WEB = "https://app.travis-ci.com"
-HOMES = (WEB, "https://www.app.travis-ci.com", "https://travis-ci.com", "https://www.travis-ci.com")
+SITE = "https://app.travis-ci.com"
+OTHER_SITES = ("https://www.app.travis-ci.com", "https://travis-ci.com", "https://www.travis-ci.com")
+API = "https://api.travis-ci.com"
 API_FOLDER = "/api"
 """The last part of the API's root at an installation of one's own; its pages lie beside it."""
 CODE_HOSTS: Mapping[str, str] = {
@@ -86,29 +87,19 @@ def code_host(vcs_type: str | None) -> str:
     return CODE_HOSTS.get(word[0].lower() if word else "", "github")
 
 
-def own_root(options: TravisOptions) -> str:
-    """Return the root of an installation's pages, empty for travis-ci.com."""
-    return options.url.rstrip("/").removesuffix(API_FOLDER)
-
-
-def site_of(options: TravisOptions) -> Site:
+def site(options: TravisOptions) -> Site:
     """Return where the connection's pages lie."""
-    own = own_root(options)
-    return Site(root=own or WEB, with_host=not own)
+    is_vendors = site_of("", options.url, SITE, API, *OTHER_SITES, suffix=API_FOLDER) == SITE
+    root = site_of(options.web_url, options.url, SITE, API, *OTHER_SITES, suffix=API_FOLDER)
+    return Site(root=root, with_host=is_vendors)
 
 
-def homes(options: TravisOptions) -> tuple[str, ...]:
-    """Return the addresses below which the connection's pages lie; page links point to the first."""
-    own = own_root(options)
-    return (own, *HOMES) if own else HOMES
-
-
-def parse_url(url: str, options: TravisOptions) -> Page | None:
+def parse_url(url: str, options: TravisOptions, *homes: str) -> Page | None:
     """Return what an address shows: a build, a job (which does not name its build) or a repository.
 
     Pages of other owners are none of the connection's.
     """
-    page = page_below(url, *homes(options))
+    page = page_below(url, *homes)
     if page is None:
         return None
     segments = page_segments(page)

@@ -20,7 +20,7 @@ from bot.providers.base.urls import check_segment
 from bot.providers.truto import convert, wire
 from bot.providers.truto.errors import RECONNECT
 from bot.providers.truto.options import LABEL, LABELS, Integration, TrutoOptions, integration_of
-from bot.providers.truto.urls import Place, account_path, unified
+from bot.providers.truto.urls import Place, account_path, site, unified
 
 PER_PAGE = 50
 POLL_PAGE = 10
@@ -251,6 +251,7 @@ class Client:
             integration=self.integration,
             pipeline=pipeline,
             owner=self._options.group,
+            site=site(self._options),
         )
 
     # the account

@@ -56,7 +56,7 @@ class Truto(Provider[TrutoOptions]):
 
     kind = "truto"
     label = LABEL
-    default_url = "https://api.truto.one"
+    default_url = urls.API
     page = "https://truto.one/docs/api-reference/unified-ci-cd-api/"
     states = convert.STATES
     options_type = TrutoOptions
@@ -93,7 +93,7 @@ class Truto(Provider[TrutoOptions]):
     @property
     @override
     def web_homes(self) -> tuple[str, ...]:
-        return urls.homes(self.integration, self.options.url)
+        return urls.homes(self.options)
 
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:
@@ -273,7 +273,7 @@ class Truto(Provider[TrutoOptions]):
     @override
     def parse_url(self, url: str) -> Page | None:
         """Read the pages of the system behind Truto, which has none. Those of a Jenkins only below `url`."""
-        return urls.parse_url(url, self._client.place(self.options.home), self.options.url)
+        return urls.parse_url(url, self._client.place(self.options.home), *self.web_homes)
 
     @override
     def parse_webhook(

@@ -7,9 +7,10 @@ from urllib.parse import SplitResult, parse_qs
 
 from bot.core.errors import NotFound
 from bot.core.models import Page
-from bot.providers.base.urls import page_below, page_segments, path, web_page
-from bot.providers.truto.options import Integration
+from bot.providers.base.urls import page_below, page_segments, path, site_of, web_page
+from bot.providers.truto.options import Integration, TrutoOptions
 
+API = "https://api.truto.one"
 SITES: Mapping[Integration, str] = {
     Integration.AZURE: "https://dev.azure.com",
     Integration.BITBUCKET: "https://bitbucket.org",
@@ -26,12 +27,13 @@ _STEP = re.compile(r"\{[0-9a-f-]{4,40}\}", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A pipeline of a connection: where an object comes from, and where a request goes."""
+    """A pipeline of a connection: where an object comes from, where a request goes, and below which site its pages lie."""
 
     connection: str
     integration: Integration
     pipeline: str
     owner: str = ""
+    site: str = ""
 
     @property
     def is_whole_workspace(self) -> bool:
@@ -84,19 +86,24 @@ def build_page(place: Place, build: str, number: int | None, repository: str | N
         case _:
             return None
     try:
-        return web_page(SITES[place.integration], *segments)
+        return web_page(place.site or SITES[place.integration], *segments)
     except NotFound:
         return None
 
 
-def homes(integration: Integration, url: str) -> tuple[str, ...]:
-    """Return the addresses below which the connection's pages lie: the system's own, and the connection's `url`."""
-    return tuple(filter(None, (SITES.get(integration, ""), url)))
+def site(options: TrutoOptions) -> str:
+    """Return where the pages of the system behind Truto lie, "" where that is not known, as of a Jenkins."""
+    return site_of(options.web_url, options.url, SITES.get(options.integration, ""), API)
 
 
-def parse_url(url: str, home: Place, own_url: str) -> Page | None:
+def homes(options: TrutoOptions) -> tuple[str, ...]:
+    """Return the addresses below which the connection's pages lie."""
+    return tuple(dict.fromkeys(filter(None, (site(options), SITES.get(options.integration, ""), options.url))))
+
+
+def parse_url(url: str, home: Place, *homes: str) -> Page | None:
     """Return what a page shows, None where it is not one of the connection's. `home` is the pipeline of the options."""
-    page = page_below(url, *homes(home.integration, own_url))
+    page = page_below(url, *homes)
     return _READERS[home.integration](page, page_segments(page), home) if page else None
 
 

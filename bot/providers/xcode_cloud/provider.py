@@ -66,6 +66,8 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     takes_message = False
     takes_parameters = False
     default_url = "https://api.appstoreconnect.apple.com"
+    default_site = urls.APP_STORE_CONNECT
+    api_suffix = "/v1"
     page = "docs/providers/xcode_cloud.md"
     states: ClassVar[StateMap] = convert.STATES
     options_type = XcodeCloudOptions
@@ -120,9 +122,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     ) -> None:
         super().__init__(api, options, connection=connection, clock=clock, sleep=sleep)
         self._ready = options.ready
-        base = self.base_url(options)
-        root = base if base.startswith("http://") else urls.APP_STORE_CONNECT
-        self._site = urls.Site(team=options.link_team, root=root)
+        self._site = urls.Site(team=options.link_team, root=self.site(options))
         self._client = Client(api, clock, self._ready, connection=connection, site=self._site)
         self._starter = Starter(api, self._client, sleep=sleep)
         if self._ready is not None:
@@ -139,7 +139,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @classmethod
     @override
     def base_url(cls, options: XcodeCloudOptions) -> str:
-        return super().base_url(options).removesuffix("/v1")
+        return super().base_url(options).removesuffix(cls.api_suffix)
 
     map_error = staticmethod(errors.map_error)
     read_quota = staticmethod(errors.read_quota)
@@ -147,7 +147,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     @property
     @override
     def web_homes(self) -> tuple[str, ...]:
-        return self._site.root, self.base_url(self.options) if self.options.url else ""
+        return self._site.root, self.options.url
 
     @override
     async def check(self) -> Account:

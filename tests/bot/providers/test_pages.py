@@ -1,15 +1,20 @@
 """Which pasted addresses belong to a connection: the vendor's pages, and those below the connection's own `url`."""
 
+import json
+
 import httpx
 import pytest
 
+from bot.core.errors import BotError
 from bot.core.models import Page
 from bot.providers.base.urls import page_below
-from tests.bot.providers.case import Case, opened
+from tests.bot.providers.case import Call, Case, cases, opened, result_of
 from tests.bot.providers.cases import bitbucket, buildkite, github_actions, xcode_cloud
+from tests.bot.providers.replay import Replay, as_json, read_exchanges
 
 OWN = "http://127.0.0.1:4500/ci/system"
 RUN = "9e1f4a30-5b7c-4d2e-a1b3-000000000207"
+CASES = cases()[0]
 SILENT = httpx.MockTransport(lambda _request: httpx.Response(404))
 
 
@@ -41,6 +46,63 @@ def test_the_query_and_the_fragment_are_kept() -> None:
     address = page_below("https://ci.example/a?sid=1#job", "https://ci.example")
     assert address is not None
     assert (address.query, address.fragment) == ("sid=1", "job")
+
+
+EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=str)
+READS = [
+    (case, name, call)
+    for case in CASES
+    for name, call in case.calls.items()
+    if (case.payloads / f"{name}.json").exists()
+]
+READ_NAMES = frozenset({"pipelines", "pipeline", "builds", "build", "jobs", "approvals", "issues", "artifacts"})
+
+
+@EVERY_CASE
+async def test_links_to_pages_stand_beside_a_url_that_is_not_the_vendors(case: Case) -> None:
+    async with opened(case, SILENT, {"url": OWN, "private_network": True}) as provider:
+        assert provider.site(provider.options) == OWN
+        assert provider.web_homes[0] == OWN
+
+
+@EVERY_CASE
+async def test_an_api_root_is_no_part_of_the_pages_beside_it(case: Case) -> None:
+    suffix = case.provider_class.api_suffix
+    async with opened(case, SILENT, {"url": f"{OWN}{suffix}/", "private_network": True}) as provider:
+        assert provider.site(provider.options) == OWN
+
+
+@pytest.mark.parametrize(("case", "name", "call"), [
+    pytest.param(case, name, call, id=f"{case}-{name}")
+    for case, name, call in READS if name.partition("_")[0] in READ_NAMES
+])  # fmt: skip
+async def test_no_link_that_is_built_here_leads_past_the_site_of_the_connection(
+    case: Case, name: str, call: Call
+) -> None:
+    exchanges = read_exchanges(case.payloads / f"{name}.json")
+    vendor = case.provider_class.default_site or case.provider_class.default_url or "https://buildkite.com"
+    if any(vendor in json.dumps([exchange.body, exchange.headers], default=str) for exchange in exchanges):
+        pytest.skip("the answers name the vendor's pages themselves")
+    async with opened(
+        case, Replay(exchanges, case.origin, lenient=True), {"web_url": "https://pages.example/"}
+    ) as provider:
+        assert provider.site(provider.options) == "https://pages.example"
+        try:
+            read = json.dumps(as_json(await result_of(call(provider))))
+        except BotError as exc:
+            read = f"{exc} {exc.hint}"
+        assert f'"{vendor}' not in read
+
+
+async def test_the_page_of_a_step_that_waits_is_the_stand_ins_own() -> None:
+    exchanges = read_exchanges(buildkite.CASE.payloads / "approvals.json")
+    unnamed = json.loads(json.dumps(exchanges[0].body).replace('"web_url"', '"another_url"'))
+    answer = httpx.MockTransport(lambda _request: httpx.Response(200, json=unnamed))
+    async with opened(buildkite.CASE, answer, {"url": OWN, "private_network": True}) as provider:
+        approvals = await result_of(buildkite.CASE.calls["approvals"](provider))
+        assert isinstance(approvals, tuple)
+        assert approvals
+        assert all(approval.url.startswith(f"{OWN}/harbor/") for approval in approvals)
 
 
 @pytest.mark.parametrize(

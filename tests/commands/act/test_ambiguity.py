@@ -21,17 +21,17 @@ def wait(works: FakeProvider, pipeline: Pipeline, number: int, *steps: str) -> B
 
 
 async def test_several_waiting_builds_are_offered_with_branch_commit_and_age(
-    say: Say, works: FakeProvider, app: Pipeline, linked: Linked
+    say: Say, works: FakeProvider, app: Pipeline, linked: Linked, store: Store
 ) -> None:
     await linked()
     wait(works, app, 8)
-    wait(works, app, 9)
+    await store.recording.record([wait(works, app, 9)], now=NOW - timedelta(minutes=3))
     handled = await say("approve app", user=ADMIN)
     assert works.acts == []
     assert handled.outcome is Outcome.ASKED
     assert buttons(handled) == {
-        "App #9 · Production · main · Change number 9 · 5 m": "approve works:p-app#9 --step b9-Production",
-        "App #8 · Production · main · Change number 8 · 5 m": "approve works:p-app#8 --step b8-Production",
+        "App #9 · Production · main · Change number 9 · waiting 3 m": "approve works:p-app#9 --step b9-Production",
+        "App #8 · Production · main · Change number 8 · waiting for approval": "approve works:p-app#8 --step b8-Production",
     }
 
 

@@ -14,7 +14,7 @@ from commands.core.context import Context, Source
 from commands.core.grammar import Target
 from commands.core.resolve import resolve_pipeline
 from tests.commands.fakes import ADMIN, CHANNEL, EVERYTHING, NOW, TEAM, USER, FakeProvider
-from tests.commands.reading import Say, first, said
+from tests.commands.reading import Say, buttons, first, said
 
 
 async def test_a_build_starts_with_what_was_typed_and_its_card_is_posted(
@@ -104,7 +104,7 @@ async def test_presets_fill_in_what_was_not_typed_and_are_forgotten_on_request(
 
 async def test_the_form_opens_where_it_can(say: Say) -> None:
     assert (await say("run app --form", trigger="t1")).answer.form is not None
-    assert (await say("run app --form")).answer.form is None
+    assert buttons(await say("run app --form")) == {"Open the form": "run app --form"}
 
 
 async def test_one_pipeline_follows_another_workspace_never(say: Say, works: FakeProvider) -> None:

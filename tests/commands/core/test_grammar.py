@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.errors import UsageError
 from bot.core.models import Ref, RefKind, spoken
+from commands.core.durations import parse_duration
 from commands.core.grammar import (
     ParsedArgs,
     Target,
@@ -17,7 +18,6 @@ from commands.core.grammar import (
     mentioned_channel,
     mentioned_group,
     mentioned_user,
-    parse_duration,
     parse_target,
     plain,
     read,
