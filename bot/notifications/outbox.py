@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -162,11 +162,13 @@ class Outbox:
         if not capacity:
             return False
         due = await self._store.notifications.claim(self._owner, now=now, lease_seconds=LEASE_SECONDS, limit=capacity)
+        earlier = {notification.id: await self._claim_earlier(notification, now) for notification in due}
         left = capacity - len(due)
         cards = await self._store.cards.claim(now=now, lease_seconds=LEASE_SECONDS, limit=left) if left else []
         for notification in due:
             self._leases[notification.id] = now + timedelta(seconds=LEASE_SECONDS)
-            self._tasks.start(self._then_wake(self._deliver(notification)), f"deliver {notification.id}")
+            delivery = self._deliver(notification, earlier[notification.id])
+            self._tasks.start(self._then_wake(delivery), f"deliver {notification.id}")
         for card in cards:
             self._tasks.start(self._then_wake(self._edit(card)), f"edit {card.id}")
         return bool(due or cards)
@@ -275,10 +277,13 @@ class Outbox:
         elif not await self._store.notifications.readdress(notification, user, self._clock()):
             await self._store.notifications.silence(notification, f"<@{user}> gets it anyway")
 
-    async def _deliver(self, notification: NotificationRow) -> None:
+    async def _deliver(self, notification: NotificationRow, earlier: Sequence[CardRow]) -> None:
+        """Deliver a notification, after the edits of its build's earlier cards."""
         with traced(Extra.of(notification.extra).trace or key_of(notification)):
             try:
                 async with asyncio.timeout(WORK_SECONDS):
+                    for card in earlier:
+                        await self._edit(card)
                     await self._try(notification)
             except TimeoutError:
                 await self._later(notification, self._pause(notification), unsure=True)
@@ -505,6 +510,15 @@ class Outbox:
         await self._store.notifications.fail(notification, f"Slack refused: {exc.code}")
         log.warning("Slack will not take a notification", extra={"code": exc.code, "channel": notification.channel})
         await self._undelivered(notification, exc, drawn)
+
+    async def _claim_earlier(self, notification: NotificationRow, now: datetime) -> list[CardRow]:
+        """Lease the cards of a build's earlier attempts that are edited before the next one's is posted: one full card at a time."""
+        if notification.event != Event.STARTED or notification.attempt_no == 1:
+            return []
+        key = BuildKey(connection=notification.connection, pipeline=notification.pipeline, id=notification.build)
+        return await self._store.cards.claim_of_build(
+            key, team=notification.team, channel=notification.channel, now=now, lease_seconds=LEASE_SECONDS
+        )
 
     async def _edit(self, card: CardRow) -> None:
         try:

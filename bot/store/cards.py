@@ -46,6 +46,21 @@ class Cards(Repository):
         rows = await self._fetch(CLAIM, writes=True, now=now, until=now + timedelta(seconds=lease_seconds), limit=limit)
         return sorted(CARD.made(rows), key=lambda card: card.id)
 
+    async def claim_of_build(
+        self, key: BuildKey, *, team: str, channel: str, now: datetime, lease_seconds: float
+    ) -> list[CardRow]:
+        """Lease the cards of one build in one channel that are to be edited now or soon, as `claim` does."""
+        until = now + timedelta(seconds=lease_seconds)
+        leasing = (
+            CARD.update()
+            .where(*of_build(CARD.c, key), CARD.c.team == team, CARD.c.channel == channel)
+            .where(CARD.c.edit_due_at.is_not(None), or_(CARD.c.lease_until.is_(None), CARD.c.lease_until <= now))
+            .values(edit_due_at=until, edited_at=now, lease_until=until)
+            .returning(*CARD.columns)
+        )
+        async with self._write() as db:
+            return sorted(await CARD.all(db, leasing), key=lambda card: card.id)
+
     async def set_edited(
         self, leased: CardRow, *, shown: str, live: bool, now: datetime, again_at: datetime | None = None
     ) -> None:

@@ -33,12 +33,14 @@ class Slack:
         self.messages: dict[str, tuple[str, str]] = {}
         self.threads: list[str] = []
         self.posted = 0
+        self.most_full = 0
 
     async def post(self, team: str, channel: str, message: Any, *, thread: str = "", key: str = "") -> tuple[str, str]:
         self.posted += 1
         self.threads.append(thread)
         ts = f"{self.posted}.0"
         self.messages[ts] = (channel, as_text(message.payload()))
+        self._count()
         return channel, ts
 
     def is_short(self, _team: str) -> bool:
@@ -46,6 +48,12 @@ class Slack:
 
     async def update(self, team: str, channel: str, ts: str, message: Any) -> None:
         self.messages[ts] = (channel, as_text(message.payload()))
+        self._count()
+
+    def _count(self) -> None:
+        """Note how many cards with buttons stand in the channel after each call."""
+        full = [text for channel, text in self.messages.values() if channel == CHANNEL and "/build " in text]
+        self.most_full = max(self.most_full, len(full))
 
     async def find(self, *_args: Any, **_kwargs: Any) -> SearchResult:
         return SearchResult(ts=None)
@@ -288,6 +296,25 @@ async def test_the_live_card_is_never_a_full_finished_card_beside_the_notificati
     await bench.deliver()
     assert lines(bench.said()[0]) == 1
     assert len(full_cards(bench)) == 1
+
+
+async def test_no_moment_shows_two_full_cards_of_a_build_that_is_run_again(bench: Bench) -> None:
+    await bench.see(ended(number=412, conclusion=RED, completed_at=bench.clock()))
+    bench.slack.most_full = 0
+    bench.clock.go(minutes=1)
+    again = running(number=412)
+    card = started_row(
+        again, team=TEAM, channel=CHANNEL, user="U7", headline="again", response_url="", thread="", now=bench.clock()
+    )
+    place = {"team": TEAM, "channel": CHANNEL, "user": "U7"}
+    await bench.store.recording.record_start(
+        again, **place, notifications=[card], watches=[], now=bench.clock(), after_attempt=1
+    )
+    await bench.deliver()
+    old, new = bench.said()
+    assert "Attempt 2 has replaced it" in old
+    assert "RUNNING" in new
+    assert bench.slack.most_full == 1
 
 
 async def test_an_end_that_nobody_is_notified_of_is_shown_by_the_live_card(bench: Bench) -> None:

@@ -83,6 +83,16 @@ async def claim_cards(store: Store, _owner: str, limit: int) -> Claimed:
     return [(row.id, row) for row in rows]
 
 
+async def claim_cards_of_builds(store: Store, _owner: str, limit: int) -> Claimed:
+    rows = []
+    for n in range(ROWS):
+        if len(rows) < limit:
+            rows += await store.cards.claim_of_build(
+                key(f"b{n}"), team=TEAM, channel=CHANNEL, now=store.clock(), lease_seconds=outbox.LEASE_SECONDS
+            )
+    return [(row.id, row) for row in rows]
+
+
 async def change_card(store: Store, row: Any) -> None:
     await store.cards.postpone(row, store.clock() + HOUR)
     await store.cards.delete(row)
@@ -298,6 +308,7 @@ CLAIMS = {
         table="notification", make=make_notifications, claim=claim_notifications, change=change_notification
     ),
     "cards.claim": Claim(table="card", make=make_cards, claim=claim_cards, change=change_card),
+    "cards.claim_of_build": Claim(table="card", make=make_cards, claim=claim_cards_of_builds, change=change_card),
     "polling.claim": Claim(
         table="poll_target", make=make_poll_targets, claim=claim_poll_targets, change=change_poll_target
     ),
