@@ -189,6 +189,14 @@ class Budget:
         self.a_minute = max(min(self.a_minute, max(calls - 1, proven)), LEAST_A_MINUTE)
         self._changed_at = now
 
+    def left(self, now: float) -> tuple[int, int] | None:
+        """Return the learned limit of requests a minute and how many of them are left, None where none was learned."""
+        self._pass(now)
+        if math.isinf(self.a_minute):
+            return None
+        limit = int(self.a_minute)
+        return limit, max(limit - len(self._calls) - self._others(now), 0)
+
     def state(self, now: float) -> BudgetState:
         """Return what to tell other processes."""
         self._pass(now)

@@ -70,8 +70,8 @@ class ApiClient:
 
     @property
     def quota(self) -> Quota | None:
-        """Return what is left of the vendor's limit, as last reported."""
-        return self._sender.quota
+        """Return what is left of the vendor's limit, as last reported or as its refusals taught."""
+        return self._sender.allowance
 
     @property
     def not_before(self) -> datetime | None:

@@ -149,6 +149,18 @@ class RequestSender:
         self.budget.report(now.timestamp(), limit=quota.limit, remaining=quota.remaining, resets_in=left)
 
     @property
+    def allowance(self) -> Quota | None:
+        """Return what is left by the vendor's report or by the limit that its refusals taught, whichever is the smaller share."""
+        left = self.budget.left(self._clock().timestamp())
+        if left is None:
+            return self.quota
+        learned = Quota(limit=left[0], remaining=left[1])
+        reported = self.quota
+        if reported is None or reported.limit <= 0:
+            return learned
+        return min(reported, learned, key=lambda quota: quota.remaining / quota.limit)
+
+    @property
     def clock_ahead(self) -> timedelta | None:
         """Return how far this machine's clock is ahead of the vendor's, as its last answer was dated; None where none was."""
         if self._dated is None:

@@ -21,6 +21,8 @@ UNFINISHED = re.compile(r"\b(RUNNING|QUEUED|WAITING)\b")
 COARSE = {"github_actions"}
 """Systems that give ends in whole seconds: within one of them the number of the build decides."""
 REPEATED = "Possibly repeated"
+MORE = re.compile(r"… (\d+) more")
+"""How a summary counts the builds that it does not name."""
 LENGTH = 300
 
 
@@ -116,6 +118,7 @@ def _label(end: End) -> str:
 
 
 def _judge_notifications(load: Load, posted: Mapping[str, list[Posted]], verdict: Verdict) -> None:
+    unnamed: dict[str, list[str]] = defaultdict(list)
     for name, channels in load.followers.items():
         pipeline = load.pipeline(name)
         builds = [build for build in load.builds if build.pipeline is pipeline]
@@ -134,7 +137,7 @@ def _judge_notifications(load: Load, posted: Mapping[str, list[Posted]], verdict
                 if not told and summaries:
                     verdict.in_summaries += 1
                 elif not told:
-                    verdict.lost.append(f"{_label(end)} in #{channel}")
+                    unnamed[channel].append(f"{_label(end)} in #{channel}")
                 elif len(told) > 1:
                     if any(REPEATED.lower() in post.text.lower() for post in told):
                         verdict.said_repeated += 1
@@ -142,6 +145,21 @@ def _judge_notifications(load: Load, posted: Mapping[str, list[Posted]], verdict
                 else:
                     order.append((float(told[0].message.ts), end))
             verdict.disordered += _disordered(order, channel)
+    for channel, posts in posted.items():
+        _judge_unnamed(channel, posts, unnamed[channel], verdict)
+
+
+def _judge_unnamed(channel: str, posts: Sequence[Posted], unnamed: Sequence[str], verdict: Verdict) -> None:
+    """Compare the builds that no message of a channel names with how many more its summaries count."""
+    counted = sum(int(more) for post in posts if post.event == "summary" for more in MORE.findall(post.text))
+    if len(unnamed) > counted:
+        verdict.lost += [*unnamed, *([f"{counted} of these are in summaries of #{channel}"] if counted else [])]
+    else:
+        verdict.in_summaries += len(unnamed)
+    if len(unnamed) < counted:
+        verdict.twice.append(
+            f"summaries in #{channel} count {counted} more builds, and {len(unnamed)} are named nowhere"
+        )
 
 
 def _disordered(order: list[tuple[float, End]], channel: str) -> Iterator[str]:

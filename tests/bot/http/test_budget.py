@@ -119,6 +119,15 @@ def test_one_refusal_teaches_no_limit_below_what_went_well_and_the_second_does()
     assert own.a_minute < 160
 
 
+def test_what_is_left_of_a_learned_limit_is_known() -> None:
+    own = budget()
+    assert own.left(NOW) is None
+    own.spend(NOW, 200)
+    own.refuse(NOW)
+    assert own.left(NOW) == (199, 0)
+    assert own.left(NOW + 60) == (199, 199)
+
+
 def test_a_refusal_while_plenty_is_reported_as_left_teaches_only_its_wait() -> None:
     own = budget()
     own.report(NOW, limit=1000, remaining=900, resets_in=300)
