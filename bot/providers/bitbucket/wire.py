@@ -139,7 +139,6 @@ class ConfigurationSource(Wire):
     """Where the yml of a pipeline came from."""
 
     source: str | None = None
-    uri: str | None = None
 
 
 class PipelineRun(Wire):

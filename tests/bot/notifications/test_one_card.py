@@ -306,7 +306,7 @@ async def test_no_moment_shows_two_full_cards_of_a_build_that_is_run_again(bench
     card = started_row(
         again, team=TEAM, channel=CHANNEL, user="U7", headline="again", response_url="", thread="", now=bench.clock()
     )
-    place = {"team": TEAM, "channel": CHANNEL, "user": "U7"}
+    place: dict[str, Any] = {"team": TEAM, "channel": CHANNEL, "user": "U7"}
     await bench.store.recording.record_start(
         again, **place, notifications=[card], watches=[], now=bench.clock(), after_attempt=1
     )

@@ -84,7 +84,7 @@ async def claim_cards(store: Store, _owner: str, limit: int) -> Claimed:
 
 
 async def claim_cards_of_builds(store: Store, _owner: str, limit: int) -> Claimed:
-    rows = []
+    rows: list[Any] = []
     for n in range(ROWS):
         if len(rows) < limit:
             rows += await store.cards.claim_of_build(
