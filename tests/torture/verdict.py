@@ -229,9 +229,14 @@ def _judge_answers(
         answers += [text for text in others if request.mark in text]
         repeated = sum(REPEATED in text for text in answers)
         verdict.said_repeated += repeated
-        verdict.explained += sum("restarted" in text for text in answers) - repeated
+        verdict.explained += sum("restarted" in text for text in answers)
         if not answers and not _is_shown(load, request, posted) and not request.is_refused:
-            verdict.unanswered.append(f"`{request.words}` ({request.deed}) in #{request.channel}")
+            statuses = [call.status for call in acted if call.path.rpartition("/")[2] in keys]
+            builds = sum(build.env.get("MARK") == request.mark for build in load.builds)
+            verdict.unanswered.append(
+                f"`{request.words}` ({request.deed}) in #{request.channel}: {builds} builds,"
+                f" its address was called with {statuses}, delivered {sorted(urls)}"
+            )
         if len(answers) - repeated > 1:
             verdict.answered_twice.append(f"`{request.words}` ({request.deed}): {answers}")
 
