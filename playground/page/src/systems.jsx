@@ -129,7 +129,7 @@ export function Systems({ state, tell }) {
       {systems === false && <p className="empty">No CI systems run in this playground. Buildbell can be tried all the same.</p>}
       {systems && (
         <>
-          <div className="row" role="group" aria-label="Clock">
+          <div className="row wrap" role="group" aria-label="Clock">
             <span>Clock <strong>{dateText("{time_secs}", new Date(systems.now).getTime() / 1000, systems.now)}</strong></span>
             <span className="grow" />
             {[[60, "+1 min"], [600, "+10 min"], [3600, "+1 h"]].map(([seconds, label]) => (
