@@ -280,11 +280,11 @@ class Poller:
         most = self._singly.get(poll_target.id, MOST_SINGLY)
         if len(watched.unfinished) <= most:
             return watched
-        alone = {
-            key for key in watched.unfinished if key.pipeline not in watched.pipelines
-        }  # no list of a link has them
-        others = self._jitter.sample(sorted(watched.unfinished - alone), k=max(most - len(alone), LEAST_SINGLY))
-        return replace(watched, unfinished=frozenset(alone.union(others)))
+        of_links = sorted(key for key in watched.unfinished if key.pipeline in watched.pipelines)
+        alone = sorted(watched.unfinished.difference(of_links))  # no list of a link has them: they come first
+        first = self._jitter.sample(alone, k=min(len(alone), most))
+        then = self._jitter.sample(of_links, k=min(len(of_links), max(most - len(first), LEAST_SINGLY)))
+        return replace(watched, unfinished=frozenset((*first, *then)))
 
     async def _gone(self, poll_target: PollTargetRow, now: datetime) -> None:
         """Leave a poll target alone whose connection this process does not know: it was taken out, or has just been made."""

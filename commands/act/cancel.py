@@ -15,15 +15,16 @@ from bot.store.states import NoteKind
 from commands.core import actions, memory
 from commands.core.context import Answer, Context, Opening, Role
 from commands.core.forms import opening
-from commands.core.grammar import Target, read
+from commands.core.grammar import Target, read, unexpected
 from commands.core.listings import is_built_from, unfinished_builds
 from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.permissions import Requirement
-from commands.core.registry import Command
+from commands.core.phrases import reason_in
+from commands.core.registry import Command, looks_like_a_target
 from commands.core.resolve import match_of_build, pipelines_here, resolve_build, resolve_named_build, resolve_pipeline
 from commands.core.words import choice_label
 
-USAGE = "cancel [target|mine] [--reason TEXT]"
+USAGE = "cancel [target|mine] [reason…] [--reason TEXT]"
 MOST_OWN = 50
 
 
@@ -52,12 +53,15 @@ class Stop:
 def parse(words: str) -> Args:
     """Read the words after `cancel`. Raises UsageError."""
     parsed = read(words, values=("reason",), switches=("yes",))
-    target = parsed.only_target(USAGE)
+    more = parsed.words[1:]
+    if more and (parsed.has("reason") or more[0].isdigit() or looks_like_a_target(more[0])):
+        raise unexpected(more[0], parsed.words[0], USAGE)
+    target = parsed.target()
     is_mine = target.scope == "mine"
     return Args(
         targets=() if is_mine or target.empty else (target,),
         mine=is_mine,
-        reason=parsed.flag("reason") or "",
+        reason=parsed.flag("reason") or reason_in(more),
         confirmed=parsed.has("yes"),
     )
 

@@ -7,6 +7,7 @@ import secrets
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Final
 
 from bot.blocks.lines import step_name
@@ -15,7 +16,7 @@ from bot.core.errors import Ambiguous, NotFound, ProviderError, UsageError
 from bot.core.models import Approval, BuildKey, Ref
 from bot.core.policies import Policy
 from bot.core.refs import refs_of_build
-from bot.core.text import among_names, holds_name
+from bot.core.text import among_names, folded, holds_name
 from bot.notifications.approval_policies import approvers
 from bot.notifications.notification import Event, Extra
 from bot.providers.base.capabilities import Capability
@@ -29,6 +30,7 @@ from commands.core.grammar import Target, read
 from commands.core.listings import unfinished_builds
 from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.permissions import Requirement
+from commands.core.phrases import reason_in
 from commands.core.resolve import match_of_build, pipelines_here, resolve_build, resolve_named_build, resolve_pipeline
 from commands.core.words import choice_label
 
@@ -47,11 +49,12 @@ INFERRED: Final = "the only step that waits in this channel's pipelines; of seve
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Args:
-    """Which step of which build, and how it is decided."""
+    """Which step of which build, and how it is decided. `words` follow the target: a step's name, a comment, or both."""
 
     target: Target
     approve: bool
     step: str = ""
+    words: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
     comment: str | None = None
 
@@ -63,11 +66,15 @@ class Args:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step that waits, and the build it belongs to. `others` are the ids of the build's other open steps."""
+    """A step that waits, and the build it belongs to. `others` are the ids of the build's other open steps.
+
+    `comment` are the words after the target that name no step.
+    """
 
     match: BuildMatch
     approval: Approval
     others: frozenset[str] = frozenset()
+    comment: str = ""
 
 
 def parse(words: str, *, approve: bool) -> Args:
@@ -76,7 +83,8 @@ def parse(words: str, *, approve: bool) -> Args:
     return Args(
         target=parsed.target(),
         approve=approve,
-        step=parsed.flag("step") or " ".join(parsed.words[1:]),
+        step=parsed.flag("step") or "",
+        words=parsed.words[1:],
         fields=dict(parsed.parameters),
         comment=parsed.flag("comment"),
     )
@@ -87,6 +95,7 @@ def spoken(args: Args) -> str:
     target = args.target
     named = f"{target.pipeline or target.url or ''}{f'#{target.build}' if target.build else ''}"
     words = [named, f"--id {target.id}" if target.id else "", f"--step {shlex.quote(args.step)}" if args.step else ""]
+    words += [shlex.quote(word) for word in args.words]
     words += [f"{name}=…" for name in args.fields]
     return " ".join(word for word in words if word)
 
@@ -95,7 +104,8 @@ def recorded(args: Args, step: Step) -> str:
     """Return the decision in words that people read: the build and the step by name, no values of fields."""
     match = step.match
     number = match.number if match.number.startswith("#") else f" --id {match.build.id}"
-    comment = f" --comment {shlex.quote(args.comment)}" if args.comment else ""
+    why = args.comment or step.comment
+    comment = f" --comment {shlex.quote(why)}" if why else ""
     fields = "".join(f" {name}=…" for name in args.fields)
     return f"{match.pipeline.typed}{number} --step {shlex.quote(step.approval.name)}{comment}{fields}"
 
@@ -108,7 +118,7 @@ def form_of(args: Args, context: Context) -> Opening:
         pipeline=args.target.pipeline or args.target.url or "",
         build=args.target.id or "",
         number=args.target.build or "",
-        approval=args.step,
+        approval=args.step or " ".join(args.words),
         decision=args.verb,
         comment=args.comment or "",
     )
@@ -117,7 +127,9 @@ def form_of(args: Args, context: Context) -> Opening:
 async def resolve(args: Args, context: Context) -> Step:
     """Return the step that was named, else the only one that waits. Raises Ambiguous where several do."""
     steps = await open_steps(args.target, context, verb=args.verb)
-    fits = _fitting(steps, args.step)
+    name, comment = _step_and_comment(args, [step.approval for step in steps])
+    args = replace(args, step=name, comment=args.comment or comment or None)
+    fits = _fitting(steps, name)
     if not fits:
         raise await _nothing_waits(args, steps, context)
     if len(fits) > 1:
@@ -133,7 +145,7 @@ async def resolve(args: Args, context: Context) -> Step:
                 for step in fits
             ),
         )
-    step = fits[0]
+    step = replace(fits[0], comment=comment)
     capability = Capability.DECIDE if args.approve else Capability.REJECT
     actions.must_be_able(step.match.pipeline, capability, step.match.build)
     if not args.approve and not step.approval.can_reject:
@@ -196,6 +208,28 @@ async def _steps_of(match: BuildMatch) -> list[Step]:
     return [Step(match=match, approval=approval, others=ids - {approval.id}) for approval in approvals]
 
 
+def _step_and_comment(args: Args, approvals: Sequence[Approval]) -> tuple[str, str]:
+    """Return the step's name and the comment that the words after a target hold.
+
+    They begin with the whole name of a step that waits, or are a part of one; else they are why it is rejected. One word
+    alone that is nearly a step's name is taken for that, so that a typing mistake decides no other step; for the same
+    reason words that name no step approve none.
+    """
+    words = list(args.words)
+    if args.step or not words:
+        return args.step, reason_in(words)
+    names = [name for approval in approvals for name in (approval.name, approval.id)]
+    for count in range(len(words), 0, -1):
+        if among_names(" ".join(words[:count]), names):
+            return " ".join(words[:count]), reason_in(words[count:])
+    whole = " ".join(words)
+    is_part = any(holds_name(name, whole) for name in names)
+    is_near = len(words) == 1 and bool(get_close_matches(folded(whole), [folded(name) for name in names]))
+    if args.approve or is_part or is_near or args.comment or not approvals:
+        return whole, ""
+    return "", reason_in(words)
+
+
 def _fitting(steps: Sequence[Step], name: str) -> list[Step]:
     """Return the steps that a name or an id fits, the exact ones where there are some; all without a name."""
     if not name:
@@ -236,8 +270,14 @@ def _words(step: Step, args: Args) -> str:
     return f"{words_of(step, args.verb)}{comment}{fields}"
 
 
+def _with_comment(args: Args, step: Step) -> Args:
+    """Return the arguments with the comment that stood among the words."""
+    return replace(args, step=step.approval.id, words=(), comment=args.comment or step.comment or None)
+
+
 def authorize(args: Args, step: Step, _context: Context) -> Sequence[Requirement]:
     """Require the approver's role on the build's own pipeline and refs; to approve, also that nobody holds it."""
+    args = _with_comment(args, step)
     match = step.match
     return (
         Requirement(
@@ -265,6 +305,7 @@ class MissingFields(UsageError):
 
 async def run(args: Args, step: Step, context: Context) -> Answer:
     """Approve or reject the step, and say so in public."""
+    args = _with_comment(args, step)
     match, approval = step.match, step.approval
     actions.check_attempt(match, args.target.attempt)
     missing = [

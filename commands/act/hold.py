@@ -17,6 +17,7 @@ from commands.core.durations import parse_duration, span_at_start
 from commands.core.grammar import ParsedArgs, Target, read
 from commands.core.matches import PipelineMatch
 from commands.core.permissions import Requirement
+from commands.core.phrases import reason_in
 from commands.core.registry import Command
 from commands.core.resolve import pipelines_here, resolve_pipeline
 
@@ -53,7 +54,7 @@ def parse(words: str) -> Args:
         target=target,
         environment=environment_in(parsed),
         span=parse_duration(span) if span is not None else None,
-        reason=redact(" ".join(reason))[:MOST_REASON],
+        reason=redact(reason_in(reason))[:MOST_REASON],
     )
 
 

@@ -7,20 +7,31 @@ meanwhile share it, and after one there is a pause: a mistyped name does not lis
 import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 
 from bot.core.clock import Clock
 from bot.core.errors import BotError, ProviderError
 from bot.core.models import Pipeline
+from bot.core.text import folded
 from bot.providers.base.provider import AnyProvider
 from bot.store import Store
 from bot.store.rows import PipelineRow
 
 LISTING_SECONDS = 20.0
 MOST_PIPELINES = 5000
+MOST_NEAR = 3
+NEAR = 0.4
 PAUSE = timedelta(minutes=10)
 """How long a listing counts as fresh, whoever asks."""
 PAUSE_ON_REQUEST = timedelta(seconds=30)
 """How long after one that somebody asked for until the next such one."""
+
+
+def nearest(name: str, rows: Iterable[PipelineRow]) -> list[PipelineRow]:
+    """Return the pipelines whose name or path is nearest to a word that fits none, the best first."""
+    by_spelling = {folded(spelling): row for row in rows for spelling in (row.path, row.name)}
+    near = get_close_matches(folded(name), by_spelling, n=MOST_NEAR, cutoff=NEAR)
+    return list({(row.connection, row.pipeline): row for row in (by_spelling[spelling] for spelling in near)}.values())
 
 
 class Catalogue:

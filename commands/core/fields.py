@@ -20,6 +20,7 @@ from bot.core.text import folded
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.options import names_option
 from bot.providers.base.provider import AnyProvider
+from commands.core.catalogue import nearest
 from commands.core.context import Context
 from commands.core.forms import FieldError, Values, text
 from commands.core.grammar import Target
@@ -185,7 +186,7 @@ def _is_switch(option: str, words: str) -> bool:
 async def pipeline_options(typed: str, context: Context) -> list[tuple[str, str]]:
     """Return the pipelines of every connection that fit what is typed, those linked to the channel first.
 
-    The list is the CI systems' whole catalogue; where it was not listed yet, that is awaited briefly.
+    Where none fits, those with the nearest names. The list is the CI systems' whole catalogue; where it was not listed yet, that is awaited briefly.
     """
     providers = context.providers()
     catalogue = context.services.catalogue
@@ -195,12 +196,14 @@ async def pipeline_options(typed: str, context: Context) -> list[tuple[str, str]
         for row in await context.store.links.of_channel(context.team, context.channel)
     }
     part = folded(typed)
+    listed = [row for row in await catalogue.rows(providers) if row.enabled]
     rows = [
         row
-        for row in await catalogue.rows(providers)
-        if row.enabled
-        and part in folded(f"{row.connection}:{row.path} {row.name} {aliases.get((row.connection, row.pipeline), '')}")
+        for row in listed
+        if part in folded(f"{row.connection}:{row.path} {row.name} {aliases.get((row.connection, row.pipeline), '')}")
     ]
+    if not rows:
+        rows = nearest(typed, listed)
     rows.sort(key=lambda row: ((row.connection, row.pipeline) not in aliases, folded(row.name)))
     return [(f"{row.name} ({row.connection})", f"{row.connection}:{row.pipeline}") for row in rows[:MOST_CHOICES]]
 

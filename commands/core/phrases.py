@@ -4,12 +4,13 @@ Nothing here makes one verb another: a phrase only says which build or pipeline 
 """
 
 import re
+from collections.abc import Sequence
 
 _POLITE = r"(?:please|pls|plz|thanks|thank\s+you|thx)"
 _POLITE_START = re.compile(
     rf"^(?:(?:{_POLITE}|hey|hi|hello|can\s+you|could\s+you|would\s+you)\b[\s,]*)+", re.IGNORECASE
 )
-_POLITE_END = re.compile(rf"(?:^|[\s,]+){_POLITE}[\s.!]*$", re.IGNORECASE)
+_POLITE_END = re.compile(rf"(?:^|[\s,]){_POLITE}[\s.!]*+$", re.IGNORECASE)
 _NOUN = r"(?:builds?|one|run|pipeline|job)"
 _PLACES = (
     (re.compile(r"^(?:the\s+)?(?:build|run)\s+#?(\d+)(?=\s|$)", re.IGNORECASE), r"#\1"),
@@ -32,9 +33,15 @@ _PLACES = (
 def without_politeness(text: str) -> str:
     """Return a line without words of politeness before it and after it; what stands in quotes is left alone."""
     begun = _POLITE_START.sub("", text.strip())
-    line = _POLITE_END.sub("", begun).strip()
+    line = _POLITE_END.sub("", begun).rstrip(" ,\t\n")
     ends_with_flag = line.rsplit(maxsplit=1)[-1:] and line.rsplit(maxsplit=1)[-1].startswith("-")
     return begun if ends_with_flag else line
+
+
+def reason_in(words: Sequence[str]) -> str:
+    """Return the reason that words after a target give, without the word that leads to it."""
+    begins = 1 if words and words[0].lower().rstrip(":,") in {"because", "since", "reason"} else 0
+    return " ".join(words[begins:])
 
 
 def plain_target(words: str) -> str:

@@ -10,15 +10,15 @@ provider returned. A number or id that turns out to be another pipeline's is ref
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from bot.blocks.text import code, plural
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
 from bot.core.models import SHORT_KINDS, Build, Conclusion, Page, Ref, RefKind, spoken
-from bot.core.text import among_names, folded, holds_name
+from bot.core.text import among_names, holds_name
 from bot.providers.base.provider import AnyProvider
 from bot.providers.base.urls import is_uuid
 from bot.store.rows import CardRow, LinkRow, PipelineRow
+from commands.core.catalogue import nearest
 from commands.core.context import Context
 from commands.core.grammar import Target
 from commands.core.listings import is_built_from, recent_builds
@@ -228,11 +228,8 @@ async def _nearest(name: str, providers: Sequence[AnyProvider], context: Context
             "No CI system is connected to this workspace yet.",
             hint=f"An admin can add one to buildbell.toml or with `{context.command} connect`.",
         )
-    names: dict[str, str] = {}
-    for row in await context.services.catalogue.rows(providers):
-        for spelling in (row.path, row.name):
-            names[folded(spelling)] = f"{row.connection}:{row.path}"
-    near = list(dict.fromkeys(names[match] for match in get_close_matches(folded(name), names, n=3, cutoff=0.4)))
+    rows = nearest(name, await context.services.catalogue.rows(providers))
+    near = [f"{row.connection}:{row.path}" for row in rows]
     hint = f"Closest: {', '.join(f'`{match}`' for match in near)}." if near else None
     choices = (("Refresh the list", "list pipelines --refresh"),)
     message = f"No pipeline called `{name}`."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.blocks.text import escape
+from bot.blocks.text import escape, when
 from bot.core.errors import UsageError
 from bot.store.rows import NewLink
 from commands.core import actions, memory
@@ -38,7 +38,19 @@ async def resolve(args: Args, context: Context) -> dict[str, Any]:
     kept = await memory.kept_for_undo(args.token, context)
     if kept is None:
         raise UsageError("That can't be undone any more.", hint="What is removed is kept for a day.")
+    if kept["kind"] == "unlink":
+        await _must_be_unlinked(dict(kept["fields"]), context)
     return dict(kept)
+
+
+async def _must_be_unlinked(fields: dict[str, Any], context: Context) -> None:
+    """Raise UsageError where somebody has linked the pipeline anew: the newer link stays as it is."""
+    for link in await context.store.links.of_channel(context.team, str(fields["channel"])):
+        if (link.connection, link.pipeline) == (fields["connection"], fields["pipeline"]):
+            raise UsageError(
+                f"{link.alias or link.name} is already linked again by <@{link.created_by}>, {when(link.created_at)}.",
+                hint="Nothing was changed.",
+            )
 
 
 def authorize(_args: Args, _kept: dict[str, Any], _context: Context) -> Sequence[Requirement]:
@@ -56,6 +68,8 @@ async def run(args: Args, kept: dict[str, Any], context: Context) -> Answer:
         return actions.public_line(
             f"{actions.actor(context)} subscribed this channel to {escape(link.alias or link.name)} again"
         )
+    others = await context.store.links.of_channel(context.team, str(fields["channel"]))
+    fields["is_default"] = bool(fields["is_default"]) and not any(link.is_default for link in others)
     fields["created_at"] = datetime.fromisoformat(str(fields["created_at"]))
     row = await context.store.links.save(NewLink(**fields))
     provider = context.provider(row.connection)

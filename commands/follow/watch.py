@@ -16,7 +16,7 @@ from commands.core.resolve import resolve_build
 
 _ME = re.compile(r"^me\b\s*(?:(?:about|of|on)\s+)?", re.IGNORECASE)
 _REMINDED = re.compile(
-    r"(?:^|\s+)when\s+(?:it|this|that)(?:\s+is|'s|’s)?\s+(?:ends|ended|done|finishes|finished|over)$", re.IGNORECASE
+    r"(?:^|\s)when\s++(?:it|this|that)(?:\s++is|'s|’s)?+\s++(?:ends|ended|done|finishes|finished|over)$", re.IGNORECASE
 )
 """`me about web when it is done`: what people say around the build after `remind`."""
 USAGE = "watch [target] [--here]"

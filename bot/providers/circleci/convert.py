@@ -33,6 +33,8 @@ from bot.providers.circleci.urls import Urls
 
 LIST_FILTERS = frozenset({FilterField.BRANCH})
 """By what CircleCI narrows its list of pipelines."""
+BEFORE_WORKFLOWS = frozenset({"setup-pending", "pending", "created"})
+"""States of a pipeline that has no workflow to cancel or to run again."""
 STATES: StateMap = {
     # a pipeline's own
     "setup-pending": (Status.QUEUED, None),

@@ -57,8 +57,6 @@ PROJECT_PAGES = 3
 MOST_PROJECTS = 50
 MOST_JOBS = 40
 """Of how many jobs the tests and artifacts are read; broken jobs come first."""
-BEFORE_WORKFLOWS = frozenset({"setup-pending", "pending", "created"})
-"""States of a pipeline that has no workflow to cancel or to run again."""
 
 
 class CircleCI(Provider[CircleCIOptions]):
@@ -112,9 +110,9 @@ class CircleCI(Provider[CircleCIOptions]):
     def accepts(self, build: Build) -> frozenset[Capability]:
         """CircleCI acts on workflows: none is there before a build is set up, nor where its configuration failed."""
         accepted = super().accepts(build)
-        if build.raw_state in BEFORE_WORKFLOWS:
+        if build.raw_state in convert.BEFORE_WORKFLOWS:
             accepted -= {Capability.CANCEL}
-        if build.raw_state in BEFORE_WORKFLOWS | {"errored"}:
+        if build.raw_state in convert.BEFORE_WORKFLOWS | {"errored"}:
             accepted -= {Capability.RETRY_ALL, Capability.RETRY_FAILED, Capability.RETRY_JOB}
         return accepted
 

@@ -5,6 +5,7 @@ not reported in advance), answer 403 or 429.
 """
 
 import email.utils
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import httpx
@@ -14,11 +15,45 @@ from bot.core.models import Approval
 from bot.http.errors import message_of
 from bot.http.quota import Quota, retry_after
 from bot.http.reply import Reply
+from bot.providers.base.capabilities import Capability
 
 LABEL = "GitHub Actions"
 VERSION_HEADER = "x-github-api-version"
 SECONDARY_SECONDS = 60.0
 """How long to wait where GitHub does not say: at least a minute."""
+CANNOT = frozenset(
+    {
+        Capability.LIVE_LOG,
+        Capability.TESTS,
+        Capability.PIPELINE_ADMIN,
+        Capability.ACCOUNT_POLL,
+        Capability.ERASE_JOB,
+        Capability.UPLOADS,
+    }
+)
+"""What GitHub Actions has no way to do."""
+REFUSALS: Mapping[Capability, tuple[str, str]] = {
+    Capability.REJECT: (
+        "A GitHub App can't review a deployment: GitHub's reviewers are people and teams.",
+        "A reviewer decides on the run's page, or the run is cancelled.",
+    ),
+    Capability.LIVE_LOG: (
+        "GitHub hands out a job's log only after the job has ended.",
+        "Watch it on the job's page.",
+    ),
+    Capability.TESTS: (
+        "GitHub Actions knows no tests, only jobs and their annotations.",
+        "See what failed with `/build issues`, or read the report among the artifacts.",
+    ),
+    Capability.PIPELINE_ADMIN: (
+        "GitHub's workflows are files of the repository, and I don't change those.",
+        "Edit the file under .github/workflows; a workflow is switched off on its page under Actions.",
+    ),
+    Capability.ACCOUNT_POLL: (
+        "GitHub has no list of all runs of an owner, so each watched repository is asked by itself.",
+        "With a webhook for `workflow_run` changes are known at once.",
+    ),
+}
 
 
 def map_error(reply: Reply) -> ProviderError | None:

@@ -66,52 +66,8 @@ class GitHubActions(Provider[GitHubOptions]):
     page = "https://docs.github.com/en/rest/actions"
     states = convert.STATES
     options_type = GitHubOptions
-    capabilities = frozenset(
-        {
-            Capability.REFS,
-            Capability.PARAMETERS,
-            Capability.START,
-            Capability.CANCEL,
-            Capability.REBUILD,
-            Capability.RETRY_ALL,
-            Capability.RETRY_FAILED,
-            Capability.RETRY_JOB,
-            Capability.ERASE,
-            Capability.JOBS,
-            Capability.LOG,
-            Capability.ARTIFACTS,
-            Capability.DOWNLOAD,
-            Capability.ISSUES,
-            Capability.COUNTS,
-            Capability.COMMITS,
-            Capability.APPROVALS,
-            Capability.DECIDE,
-            Capability.REJECT,
-            Capability.WEBHOOK,
-        }
-    )
-    refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {
-        Capability.REJECT: (
-            "A GitHub App can't review a deployment: GitHub's reviewers are people and teams.",
-            "A reviewer decides on the run's page, or the run is cancelled.",
-        ),
-        Capability.LIVE_LOG: (
-            "GitHub hands out a job's log only after the job has ended.",
-            "Watch it on the job's page.",
-        ),
-        Capability.TESTS: (
-            "GitHub Actions knows no tests, only jobs and their annotations.",
-            "See what failed with `/build issues`, or read the report among the artifacts.",
-        ),
-        Capability.PIPELINE_ADMIN: (
-            "GitHub's workflows are files of the repository, and I don't change those.",
-            "Edit the file under .github/workflows; a workflow is switched off on its page under Actions.",
-        ),
-        Capability.ACCOUNT_POLL: (
-            "GitHub has no list of all runs of an owner, so each watched repository is asked by itself.",
-            "With a webhook for `workflow_run` changes are known at once.",
-        ),
-    }
+    capabilities = frozenset(Capability) - errors.CANNOT
+    refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
 
     def __init__(
         self, api: ApiClient, options: GitHubOptions, *, connection: str, clock: Clock, sleep: Sleep = sleep

@@ -826,3 +826,20 @@ async def test_a_poll_for_which_the_budget_is_too_small_comes_later_and_smaller_
         if poll < 6:
             assert (await harness.poll_target()).due_at - harness.clock() >= timedelta(seconds=25)
     assert sizes == [40, 20, 10, 5, 5, 5, 5, 10, 20, 40, 40, 40]
+
+
+async def test_where_most_unfinished_builds_are_of_pipelines_without_a_link_they_come_first(harness: Harness) -> None:
+    await harness.follow()
+    alone = [running(number=number, id=f"a{number}", pipeline="other") for number in range(60)]
+    linked = [running(number=number, id=f"b{number}") for number in range(3)]
+    harness.works.history["other"] = []
+    for build in (*alone, *linked):
+        harness.works.put(build)
+    await harness.store.recording.record([*alone, *linked], now=harness.clock())
+    for build in alone:
+        await harness.store.watches.add(watch(build.id, pipeline="other"))
+    harness.works.listed = False
+    await harness.poll_when_due()
+    unfinished = harness.works.looks[-1][1].unfinished
+    assert sum(key.pipeline == "other" for key in unfinished) == 40
+    assert sum(key.pipeline == PIPELINE for key in unfinished) == 3

@@ -139,7 +139,7 @@ async def test_after_stopping_the_build_is_polled_again(
     assert await store.polling.take_hints(poll_target) == [(app.id, "b7")]
 
 
-@pytest.mark.parametrize("words", ["cancel a b", "cancel --reason"])
+@pytest.mark.parametrize("words", ["cancel #3 #4", "cancel --reason"])
 async def test_words_that_make_no_sense_are_refused(say: Say, words: str) -> None:
     assert (await say(words)).outcome == "refused"
 

@@ -76,7 +76,6 @@ def test_every_parameter_of_a_start_arrives_as_passed(pipeline: str, value: str,
     args = REGISTRY.split(line)[0].parse(line.removeprefix("run "))
     assert args.target.pipeline == pipeline
     assert args.parameters == {key: value}
-    assert not args.form
 
 
 @pytest.mark.parametrize(
