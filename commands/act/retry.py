@@ -120,6 +120,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     """Retry in the same build where the provider can; else offer to rebuild."""
     provider, build = match.provider, match.build
     actions.check_attempt(match, args.target.attempt)
+    await _must_accept(args, match)
     number = actions.number_words(build)
     if args.failed_only and provider.can(Capability.RETRY_FAILED):
         _must_have_failed(match, context)
@@ -167,6 +168,30 @@ async def _rebuilt(args: Args, match: BuildMatch, context: Context) -> Answer:
         did = f"rebuilt it as {actions.number_words(after)}"
         await actions.note_on_cards(match, context, did=did, kind=NoteKind.REPLACED, by=after)
     return await actions.announce(after, match.pipeline, context, headline=headline)
+
+
+async def _must_accept(args: Args, match: BuildMatch) -> None:
+    """Raise Ambiguous for a build that still runs, unless its CI system runs failed jobs again meanwhile and one failed.
+
+    Costs the list of jobs, where the CI system does.
+    """
+    build = match.build
+    needed = Capability.RETRY_FAILED if args.failed_only else Capability.RETRY_ALL
+    if build.completed or args.job is not None:
+        return
+    if needed in match.provider.accepts(build):
+        jobs = await match.provider.jobs(build.pipeline, build.id)
+        ended_badly = (job.conclusion is not None and job.conclusion.is_red and not job.retried for job in jobs)
+        if not args.failed_only or any(ended_badly):
+            return
+    choices = [(f"Watch {match.number}", f"watch {match.spoken}")]
+    if match.provider.can(Capability.CANCEL) and (match.provider.cancels_waiting or not build.waiting):
+        choices.append((f"Cancel {match.number}", f"cancel {match.spoken}"))
+    raise Ambiguous(
+        f"{match.name} is still {state_of(build)}. Nothing was retried.",
+        choices=tuple(choices),
+        hint="It can be retried once it has ended.",
+    )
 
 
 def _must_have_failed(match: BuildMatch, context: Context) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.blocks.text import escape, mention, when
@@ -89,6 +89,8 @@ def parse(words: str) -> Args:
     if span is not None and until is not None:
         raise UsageError("`--for` and `--until` exclude each other.", usage=USAGE)
     person = mentioned_user(named[0]) if len(named) == 1 else None
+    if span is not None:
+        parsed = replace(parsed, flags={**parsed.flags, "for": (span,)})  # a question which pipeline repeats it
     target, everything = (Target(), False) if person else named_target(named, parsed, USAGE)
     return Args(
         person=person or "",

@@ -98,8 +98,13 @@ class Buildkite(Provider[BuildkiteOptions]):
 
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:
-        """Buildkite stops scheduled, running and failing builds only; one that is just blocked it refuses to stop."""
+        """Buildkite stops scheduled, running and failing builds only; one that is just blocked it refuses to stop.
+
+        The failed jobs of a build that is failing run again while its others go on.
+        """
         accepted = super().accepts(build)
+        if build.raw_state == "failing":
+            accepted |= {Capability.RETRY_FAILED}
         return accepted if build.raw_state in convert.CANCELLABLE else accepted - {Capability.CANCEL}
 
     # what every system can do

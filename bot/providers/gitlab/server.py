@@ -8,9 +8,10 @@ from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
 from bot.core.errors import NotFound
-from bot.core.models import Job, Log
+from bot.core.models import Build, Job, Log
 from bot.http.client import ApiClient
 from bot.providers.base.auth import Bearer
+from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.gitlab import convert, errors
@@ -50,6 +51,12 @@ class GitLabServer(Provider[GitLabOptions]):
 
     map_error = staticmethod(errors.map_error)
     read_quota = staticmethod(errors.read_quota)
+
+    @override
+    def accepts(self, build: Build) -> frozenset[Capability]:
+        """GitLab runs the failed jobs of a pipeline again while its others go on."""
+        accepted = super().accepts(build)
+        return accepted if build.completed else accepted | ({Capability.RETRY_FAILED} & self.capabilities)
 
     @property
     def root(self) -> str:

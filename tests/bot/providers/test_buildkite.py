@@ -402,7 +402,7 @@ async def test_retried_jobs_are_listed_and_marked() -> None:
         ("scheduled", False, True, False, False),
         ("running", False, True, False, False),
         ("running", True, True, True, False),
-        ("failing", False, True, False, False),
+        ("failing", False, True, False, True),
         ("passed", True, False, True, False),
         ("blocked", True, False, True, False),
         ("failed", True, False, True, True),

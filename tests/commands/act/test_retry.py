@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.models import Conclusion, Job, Pipeline, Status
+from bot.core.models import Build, Conclusion, Job, Pipeline, Status
 from bot.providers.base.capabilities import Capability
+from bot.providers.base.provider import Provider
 from bot.store import Store
 from commands.core.context import Source
 from tests.commands.fakes import EVERYTHING, FakeProvider
@@ -158,3 +159,68 @@ async def test_a_rebuild_is_announced_once_and_a_second_click_starts_nothing(
     assert await store.notifications.of_build(build.key) == []
     assert [row.event for row in await store.notifications.of_build(works.history[app.id][0].key)] == ["started"]
     assert "Unexpected `x`" in first(await say("rebuild #5 x"))
+
+
+def accepts_while_running(provider: FakeProvider, build: Build) -> frozenset[Capability]:
+    """Let a CI system run the failed jobs of a running build again."""
+    return Provider.accepts(provider, build) | {Capability.RETRY_FAILED}
+
+
+@pytest.mark.parametrize("words", ["retry app#6", "retry app#6 --all"])
+async def test_a_running_build_is_not_retried_but_can_be_watched_or_cancelled(
+    words: str, say: Say, works: FakeProvider, app: Pipeline, linked: Linked
+) -> None:
+    await linked()
+    works.running(app, 6)
+    handled = await say(words)
+    assert works.acts == []
+    assert "App #6 is still in progress. Nothing was retried." in first(handled)
+    assert buttons(handled) == {"Watch #6": "watch works:p-app#6", "Cancel #6": "cancel works:p-app#6"}
+
+
+async def test_a_build_that_waits_where_waiting_ones_cannot_be_cancelled_can_be_watched_only(
+    say: Say, works: FakeProvider, app: Pipeline, linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeProvider, "cancels_waiting", False)
+    await linked()
+    works.running(app, 6, waiting=True)
+    assert list(buttons(await say("retry app#6"))) == ["Watch #6"]
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "retried", "acts"),
+    [
+        (Conclusion.FAILED, False, [("retry", "b6", "failed")]),
+        (Conclusion.FAILED, True, []),
+        (Conclusion.PASSED, False, []),
+        (None, False, []),
+    ],
+)
+async def test_where_the_system_can_the_failed_jobs_of_a_running_build_run_again(
+    conclusion: Conclusion | None,
+    retried: bool,
+    acts: list[tuple[str, str, str]],
+    say: Say,
+    works: FakeProvider,
+    app: Pipeline,
+    linked: Linked,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FakeProvider, "accepts", accepts_while_running)
+    await linked()
+    build = works.running(app, 6)
+    status = Status.COMPLETED if conclusion else Status.IN_PROGRESS
+    works.known_jobs[build.id] = (
+        Job(
+            id="j1",
+            build=build.id,
+            pipeline=app.id,
+            name="test",
+            status=status,
+            conclusion=conclusion,
+            retried=retried,
+        ),
+    )
+    handled = await say("retry app#6")
+    assert works.acts == acts
+    assert (handled.answer.message is None) == bool(acts)

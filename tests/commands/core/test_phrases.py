@@ -149,3 +149,9 @@ async def test_a_hold_takes_its_length_before_its_reason(say: Say, app: Pipeline
     command, rest = REGISTRY.split("hold the app for 2 hours the shop is down")
     args = command.parse(rest)
     assert (args.target.pipeline, args.span, args.reason) == ("app", 2 * HOUR, "the shop is down")
+
+
+async def test_a_question_which_pipeline_keeps_the_length_of_time(say: Say, linked: Linked) -> None:
+    await linked()
+    handled = await say("mute it for 30 minutes", user=ADMIN)
+    assert buttons(handled) == {"App": "mute works:p-app --for='30 minutes'"}
