@@ -98,13 +98,9 @@ class Buildkite(Provider[BuildkiteOptions]):
 
     @override
     def accepts(self, build: Build) -> frozenset[Capability]:
-        """Buildkite stops scheduled, running and failing builds only; one that is just blocked it refuses to stop.
-
-        The failed jobs of a build that is failing run again while its others go on.
-        """
-        accepted = super().accepts(build)
-        if build.raw_state == "failing":
-            accepted |= {Capability.RETRY_FAILED}
+        """Buildkite stops scheduled, running and failing builds only; the failed jobs of a failing one run again meanwhile."""
+        failing = {Capability.RETRY_FAILED} if build.raw_state == "failing" else frozenset()
+        accepted = super().accepts(build) | failing
         return accepted if build.raw_state in convert.CANCELLABLE else accepted - {Capability.CANCEL}
 
     # what every system can do
