@@ -18,6 +18,8 @@ from commands.registry import REGISTRY
 from commands.setup.help import GROUPS
 
 HERE = Path(__file__).resolve().parent
+SCOPES_BEGIN = "<!-- The scopes: made by docs/build.py from the provider's options or auth; change them there. -->"
+SCOPES_END = "<!-- The end of the scopes. -->"
 MADE = "<!-- Made by docs/build.py from the code; change it there. -->"
 
 CAPABILITIES: tuple[tuple[Capability, str], ...] = (
@@ -143,6 +145,19 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def scopes(page: str, kind: str) -> str:
+    """Return a provider's page with the table of its scopes, between the marks, made anew."""
+    table = ["| scope or right | for |", "|---|---|"]
+    for scope in PROVIDERS[kind].scopes:
+        names = " or ".join(f"`{name}`" for name in scope.name.split(" or "))
+        table.append(f"| {names} | {_cell(scope.purpose)}{'; may be left out' if scope.optional else ''} |")
+    before, begin, rest = page.partition(SCOPES_BEGIN)
+    _old, end, after = rest.partition(SCOPES_END)
+    if not begin or not end:
+        raise SystemExit(f"docs/providers/{kind}.md has no place for its scopes: {SCOPES_BEGIN} {SCOPES_END}")
+    return "".join((before, begin, "\n\n", "\n".join(table), "\n\n", end, after))
+
+
 PAGES = {"commands.md": commands, "settings.md": settings, "providers/README.md": systems}
 
 
@@ -152,8 +167,12 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     stale = []
-    for name, page in PAGES.items():
-        path, text = HERE / name, "\n".join(page()) + "\n"
+    pages = {name: "\n".join(page()) + "\n" for name, page in PAGES.items()}
+    for kind in PROVIDERS:
+        name = f"providers/{kind}.md"
+        pages[name] = scopes((HERE / name).read_text(encoding="utf-8"), kind)
+    for name, text in pages.items():
+        path = HERE / name
         if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
             stale.append(name)
         elif not check:

@@ -214,8 +214,9 @@ async def _credentials(services: Services, provider: AnyProvider) -> Finding:
     await services.store.health.was_checked(provider.connection, expires_at=account.expires_at)
     parts = [account.name, account.detail or "", *account.warnings]
     if account.missing:
-        message = ", ".join(part for part in [*parts, f"lacks {', '.join(account.missing)}"] if part)
-        fix = "make a token with those permissions, and put it in place of the old one"
+        lacks = [f"{scope.name} ({scope.purpose})" for scope in account.missing]
+        message = ", ".join(part for part in [*parts, f"lacks {', '.join(lacks)}"] if part)
+        fix = "make a token with those scopes, and put it in place of the old one"
         return Finding(what=what, level=Level.PROBLEM, message=message, fix=fix)
     if account.expires_at is None:
         return Finding(what=what, level=Level.FINE, message=", ".join(part for part in parts if part))

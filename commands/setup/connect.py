@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot.blocks.credentials import scope_lines
 from bot.blocks.message import Block, Message, section
 from bot.blocks.message import context as small_print
 from bot.blocks.text import code, escape, harmless, plural, when
@@ -114,9 +115,7 @@ def _connected(
     name = provider.connection
     whose = f"{escape(account.name)}{f' ({escape(account.detail)})' if account.detail else ''}"
     lines = [f"✓ Connected {code(name)}: {escape(provider.label)} as {whose}."]
-    if account.missing:
-        lacks = ", ".join(code(scope) for scope in account.missing)
-        lines.append(f"⚠ It lacks {lacks}; what needs that will not work.")
+    lines += scope_lines(account, provider.label, provider.scopes)
     lines += [f"⚠ {harmless(warning)}" for warning in account.warnings]
     if account.expires_at:
         lines.append(f"The token expires {when(account.expires_at)}.")

@@ -9,6 +9,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from typing_extensions import override
 
+from bot.blocks.credentials import scope_list
 from bot.blocks.message import Block, View, checkboxes, input_block, select, text_field
 from bot.blocks.message import context as small_print
 from bot.core.errors import AuthFailed, BotError, NotFound, ProviderError, Unavailable, UsageError
@@ -64,8 +65,9 @@ class ConnectForm(Form):
             inside = checkboxes([("The server has an internal address", "true")])
             hint = "For a server in your own network, which the bot reaches and the internet does not."
             fields.append(input_block("Network", inside, name=INTERNAL, hint=hint, optional=True))
+        needs = [f"The credentials need {scope_list(scopes)}."] if (scopes := PROVIDERS[kind].scopes) else []
         note = "We test the credentials before saving them."
-        return self.view([system, *renewed(fields, kind), small_print(OPENLY, note)], {**arguments, KIND: kind})
+        return self.view([system, *renewed(fields, kind), small_print(*needs, OPENLY, note)], {**arguments, KIND: kind})
 
     @override
     async def changed(self, field: str, values: Values, arguments: Mapping[str, str], context: Context) -> View | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot.blocks.credentials import scope_lines
 from bot.blocks.message import Message, section
 from bot.blocks.text import code, escape, when
 from bot.core.errors import UsageError
@@ -82,10 +83,7 @@ async def run(args: Args, provider: AnyProvider, context: Context) -> Answer:
 def _described(provider: AnyProvider, account: Account, done: str) -> Message:
     whose = f"{escape(account.name)}{f' ({escape(account.detail)})' if account.detail else ''}"
     lines = [f"✓ {code(provider.connection)} ({escape(provider.label)}) {done}: {whose}."]
-    if account.missing:
-        lines.append(
-            f"⚠ They lack {', '.join(code(scope) for scope in account.missing)}; what needs that will not work."
-        )
+    lines += scope_lines(account, provider.label, provider.scopes)
     lines += [f"⚠ {escape(warning)}" for warning in account.warnings]
     if account.expires_at is not None:
         lines.append(f"They end {when(account.expires_at)}.")

@@ -4,7 +4,17 @@ Every field but a key may be unknown. Unknown is `None`, never zero and never a 
 """
 
 from bot.core.models.builds import ISSUE_COUNTS, Build, BuildKey, Commit, IssueCounts, Job, Person
-from bot.core.models.listings import Account, BuildFilter, Changes, FilterField, Page, Pipeline, Watched, WebhookEvent
+from bot.core.models.listings import (
+    Account,
+    BuildFilter,
+    Changes,
+    FilterField,
+    Page,
+    Pipeline,
+    Scope,
+    Watched,
+    WebhookEvent,
+)
 from bot.core.models.refs import Ref, RefKind, is_sha, parse_ref, spoken
 from bot.core.models.results import Artifact, Issue, IssueKind, Log, Outcome, TestCase
 from bot.core.models.starts import Approval, Parameter, ParameterType, StartRequest, StartTarget
@@ -39,6 +49,7 @@ __all__ = [
     "Pipeline",
     "Ref",
     "RefKind",
+    "Scope",
     "StartRequest",
     "StartTarget",
     "Starter",

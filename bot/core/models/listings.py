@@ -146,12 +146,27 @@ def _lies_within(at: datetime | None, since: datetime | None, until: datetime | 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """A right that credentials may have: `purpose` completes "is for". `also` spells or includes it elsewhere."""
+
+    name: str
+    purpose: str
+    also: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What a check of a connection found: whose token it is, what it lacks, when it ends."""
+    """What a check of a connection found: whose token it is, which scopes it has and lacks, when it ends.
+
+    All three tuples of scopes are empty where the system does not report scopes. `without` are optional ones.
+    """
 
     name: str
     detail: str | None = None
-    missing: tuple[str, ...] = ()
+    granted: tuple[Scope, ...] = ()
+    missing: tuple[Scope, ...] = ()
+    without: tuple[Scope, ...] = ()
     warnings: tuple[str, ...] = ()
     expires_at: datetime | None = None
 

@@ -32,6 +32,7 @@ from bot.core.models import (
     Pipeline,
     Ref,
     RefKind,
+    Scope,
     TestCase,
 )
 from bot.core.text import holds_name, same_name
@@ -40,7 +41,7 @@ from bot.http.quota import Quota, retry_after
 from bot.http.reply import Reply
 from bot.providers.azure_devops import convert, stages, start, urls, wire
 from bot.providers.azure_devops.convert import HEADS, TAGS
-from bot.providers.azure_devops.options import LABEL, AzureOptions
+from bot.providers.azure_devops.options import BUILD, LABEL, AzureOptions
 from bot.providers.azure_devops.stages import TimelineTree
 from bot.providers.azure_devops.start import StartBody
 from bot.providers.azure_devops.urls import PipelinePath, build_path, project_path
@@ -120,12 +121,12 @@ class Client:
         else:
             listed = await self.get(urls.projects_path(), {"$top": 1})
             project = next((item.id for item in parse_items(listed.items("value"), wire.Project.of)), "")
-        missing: tuple[str, ...] = ()
+        missing: tuple[Scope, ...] = ()
         if project:
             try:
                 await self.get(project_path(project, "build", "definitions"), {"$top": 1})
             except (AuthFailed, NotFound):
-                missing = ("Build (read & execute)",)
+                missing = (BUILD,)
         try:
             user = await self.user()
         except REFUSED:

@@ -4,10 +4,20 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from bot.core.models import Scope
 from bot.providers.base.options import Options
 
 LABEL = "Azure DevOps"
 SERVICES = "https://dev.azure.com"
+
+BUILD = Scope(name="Build (read & execute)", purpose="builds, logs, artifacts, notifications; start, cancel, retry")
+SCOPES = (
+    BUILD,
+    Scope(name="Project and Team (read)", purpose="finding projects"),
+    Scope(name="Test Management (read)", purpose="tests and failed tests", optional=True),
+    Scope(name="Code (read)", purpose="branches and tags of Azure Repos", optional=True),
+    Scope(name="Pipeline Resources (use)", purpose="approvals", optional=True),
+)
 
 
 class AzureOptions(Options):

@@ -46,7 +46,7 @@ from bot.http.client import ApiClient
 from bot.http.reply import Reply
 from bot.providers.azure_devops import auth, client, convert, errors, stages, start, urls, webhook, wire
 from bot.providers.azure_devops.client import REFUSED, Client
-from bot.providers.azure_devops.options import LABEL, SERVICES, AzureOptions
+from bot.providers.azure_devops.options import LABEL, SCOPES, SERVICES, AzureOptions
 from bot.providers.azure_devops.poll import Poll
 from bot.providers.azure_devops.start import StartBody
 from bot.providers.azure_devops.urls import build_path
@@ -72,6 +72,7 @@ class AzureDevOps(Provider[AzureOptions]):
     page = "https://learn.microsoft.com/rest/api/azure/devops"
     states = convert.STATES
     options_type = AzureOptions
+    scopes = SCOPES
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     capabilities = (
         frozenset(Capability) - refusals.keys() - {Capability.ERASE_JOB, Capability.UPLOADS, Capability.COMMITS}

@@ -40,6 +40,7 @@ from bot.core.models import (
     Pipeline,
     Ref,
     RefKind,
+    Scope,
     StartRequest,
     StartTarget,
     TestCase,
@@ -85,6 +86,8 @@ class Provider(ABC, Generic[O]):
     page: ClassVar[str]
     states: ClassVar[StateMap]
     options_type: ClassVar[type[Options]]
+    scopes: ClassVar[tuple[Scope, ...]] = ()
+    """What the credentials need: the only such list, for the checks, the messages and the provider's page."""
     capabilities: frozenset[Capability] = frozenset()
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {}
     start_options: ClassVar[Mapping[str, str]] = {}

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,9 +30,10 @@ from bot.http.client import ApiClient, Query
 from bot.http.quota import Quota
 from bot.http.reply import Reply
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
+from bot.providers.base.scopes import ComparedScopes, compare_scopes
 from bot.providers.base.times import parse_time
 from bot.providers.bitbucket import convert, parameters, urls, wire
-from bot.providers.bitbucket.options import LABEL, BitbucketOptions
+from bot.providers.bitbucket.options import LABEL, READ_USER, SCOPES, BitbucketOptions
 
 PER_PAGE = 100
 POLL_PAGE = 30
@@ -47,13 +48,6 @@ NEWEST_FIRST: Query = {"sort": "-created_on"}  # the oldest come first without i
 GONE = (NotFound, Rejected, UnexpectedResponse)
 REFUSED = (AuthFailed, *GONE)
 """How what only adds to a build is refused; the build is returned without it."""
-
-NEEDED_SCOPES: Mapping[str, frozenset[str]] = {
-    "read repositories": frozenset({"read:repository:bitbucket", "repository", "repository:write", "repository:admin"}),
-    "read pipelines": frozenset({"read:pipeline:bitbucket", "pipeline", "pipeline:write"}),
-    "write pipelines": frozenset({"write:pipeline:bitbucket", "pipeline:write"}),
-}
-"""What is needed, and the scopes that grant it: API tokens and access tokens spell them differently."""
 
 # the hour's allowance
 
@@ -179,10 +173,14 @@ class Client:
                 hint="`workspace` is the slug in bitbucket.org/SLUG; the token must be made for it.",
             ) from exc
         granted = frozenset(scope.strip() for scope in reply.headers.get("x-oauth-scopes", "").split(",")) - {""}
+        asked_of_it = [scope for scope in SCOPES if self._options.email or scope is not READ_USER]
+        scopes = compare_scopes(asked_of_it, granted) if granted else ComparedScopes()
         return Account(
             name=name,
             detail=self._options.workspace,
-            missing=tuple(need for need, scopes in NEEDED_SCOPES.items() if granted and not granted & scopes),
+            granted=scopes.granted,
+            missing=scopes.missing,
+            without=scopes.without,
             warnings=() if reply.items("values") else ("The token sees no repository in this workspace.",),
         )
 

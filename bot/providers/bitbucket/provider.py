@@ -50,7 +50,7 @@ from bot.providers.base.provider import Provider
 from bot.providers.bitbucket import client, convert, parameters, start, urls, webhook
 from bot.providers.bitbucket.auth import TokenAuth
 from bot.providers.bitbucket.client import Client, RequestMeter
-from bot.providers.bitbucket.options import LABEL, NO_ARTIFACTS, BitbucketOptions
+from bot.providers.bitbucket.options import LABEL, NO_ARTIFACTS, SCOPES, BitbucketOptions
 from bot.providers.bitbucket.poll import Poll
 from bot.providers.bitbucket.start import Body
 
@@ -71,6 +71,7 @@ class Bitbucket(Provider[BitbucketOptions]):
     page = "https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/"
     states = convert.STATES
     options_type = BitbucketOptions
+    scopes = SCOPES
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = {
         Capability.RETRY_FAILED: (
             "Bitbucket's API cannot run the failed steps again.",

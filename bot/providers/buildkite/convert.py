@@ -30,12 +30,13 @@ from bot.core.models import (
 from bot.core.text import step_name
 from bot.http.client import Query
 from bot.providers.base.convert import StateMap, repository, state_from
+from bot.providers.base.scopes import compare_scopes
 from bot.providers.base.start_message import commit_message
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.urls import is_uuid
 from bot.providers.buildkite import wire
 from bot.providers.buildkite.details import build_details, job_details
-from bot.providers.buildkite.options import NEEDED_SCOPES
+from bot.providers.buildkite.options import SCOPES
 from bot.providers.buildkite.urls import place_of
 
 LIST_FILTERS = frozenset(FilterField) - {FilterField.BY, FilterField.FINISHED_UNTIL}
@@ -107,17 +108,17 @@ _FORK_BRANCH = re.compile(r"^([A-Za-z0-9][A-Za-z0-9-]{0,38}):(.+)$")
 
 def account(token: wire.Token, organization: str, now: datetime) -> Account:
     """Return whose token it is, which scopes it lacks and whether it ends within two weeks."""
-    granted = frozenset(token.scopes)
+    scopes = compare_scopes(SCOPES, token.scopes)
     warnings = []
-    if "read_suites" not in granted:
-        warnings.append("Without the scope read_suites I can't count test failures.")
     ends = parse_time(token.expires_at)
     if ends is not None and ends - now < EXPIRY_WARNING:
         warnings.append(f"The token ends on {ends:%Y-%m-%d}.")
     return Account(
         name=(token.user.name or token.user.email if token.user else None) or "a token",
         detail=organization,
-        missing=tuple(scope for scope in NEEDED_SCOPES if scope not in granted),
+        granted=scopes.granted,
+        missing=scopes.missing,
+        without=scopes.without,
         warnings=tuple(warnings),
         expires_at=ends,
     )

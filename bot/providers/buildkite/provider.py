@@ -48,7 +48,7 @@ from bot.providers.base.provider import Provider
 from bot.providers.base.urls import is_uuid
 from bot.providers.buildkite import convert, errors, start, urls, webhook, wire
 from bot.providers.buildkite.client import LEAN, PER_PAGE, BuildkiteClient
-from bot.providers.buildkite.options import BuildkiteOptions
+from bot.providers.buildkite.options import SCOPES, BuildkiteOptions
 from bot.providers.buildkite.poll import Poll
 
 BROKEN_JOBS: Query = {"state[]": convert.BROKEN, "include_retried_jobs": False}
@@ -69,6 +69,7 @@ class Buildkite(Provider[BuildkiteOptions]):
     page = "https://buildkite.com/docs/apis/rest-api"
     states = convert.STATES
     options_type = BuildkiteOptions
+    scopes = SCOPES
     cancels_waiting = False
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS

@@ -2,7 +2,13 @@
 
 from pydantic import Field, SecretStr
 
+from bot.core.models import Scope
 from bot.providers.base.options import Options
+
+SCOPES = (
+    Scope(name="read access to the project", purpose="builds, logs, artifacts, tests, notifications"),
+    Scope(name="write access to the project", purpose="start, cancel, rerun, approve"),
+)
 
 
 class CircleCIOptions(Options):

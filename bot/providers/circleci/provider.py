@@ -1,9 +1,8 @@
 """CircleCI, API v2, with three reads of v1.1 for what v2 lacks: followed projects, recent jobs, steps and their output.
 
 Pages: https://circleci.com/docs/api/v2 and https://circleci.com/docs/outbound-webhooks-reference, read in August 2026.
-A pipeline with its workflows is one build, whose id is the pipeline's UUID; the newest workflow of each name gives the
-result, so a rerun is another attempt of the same build. A project's short slug (`gh/acme/web`) is the pipeline's id.
-Limits are not published; a page holds some 20 items.
+A pipeline with its workflows is one build, its id the pipeline's UUID; the newest workflow of each name gives the
+result: a rerun is another attempt. A project's short slug (`gh/acme/web`) is the pipeline's id. No limits published.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -47,7 +46,7 @@ from bot.providers.base.provider import Provider
 from bot.providers.circleci import convert, errors, start, urls, webhook, wire
 from bot.providers.circleci.client import CircleCIClient, all_of
 from bot.providers.circleci.logs import log_of
-from bot.providers.circleci.options import CircleCIOptions
+from bot.providers.circleci.options import SCOPES, CircleCIOptions
 from bot.providers.circleci.poll import Poll
 from bot.providers.circleci.start import Source
 
@@ -70,6 +69,7 @@ class CircleCI(Provider[CircleCIOptions]):
     page = "https://circleci.com/docs/api/v2"
     states = convert.STATES
     options_type = CircleCIOptions
+    scopes = SCOPES
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS

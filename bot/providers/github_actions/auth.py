@@ -21,10 +21,11 @@ from typing_extensions import override
 
 from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited, Unavailable
-from bot.core.models import Account
+from bot.core.models import Account, Scope
 from bot.http.client import ApiClient
 from bot.http.errors import message_of
 from bot.http.reply import Reply
+from bot.providers.base.scopes import ComparedScopes, compare_scopes
 from bot.providers.base.times import parse_time
 from bot.providers.base.urls import path
 from bot.providers.github_actions import errors, wire
@@ -37,7 +38,27 @@ EARLY = timedelta(minutes=5)
 SHORTEST_LIFE = timedelta(minutes=1)
 REFRESH_SECONDS = 30.0
 EXPIRY_WARNING = timedelta(days=14)
-APP_NEEDS = {"actions": "write", "contents": "read", "checks": "read", "deployments": "read"}
+PERMISSIONS = (
+    Scope(name="actions: write", purpose="runs, logs, artifacts, notifications; start, cancel, run again"),
+    Scope(
+        name="contents: read",
+        purpose="branches, and the inputs that a workflow takes",
+        also=("contents: write",),
+    ),
+    Scope(
+        name="checks: read",
+        purpose="counts of errors and warnings; an App can have it, a token cannot",
+        also=("checks: write",),
+    ),
+    Scope(
+        name="deployments: read",
+        purpose="builds that wait for the approval of an environment",
+        also=("deployments: write",),
+    ),
+)
+"""Of a GitHub App or a fine-grained token, in GitHub's words with their level."""
+CLASSIC = (Scope(name="repo", purpose="everything, with a classic token"),)
+SCOPES = (*PERMISSIONS, *CLASSIC)
 
 _PEM = re.compile(r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----((?:[^-]|-(?!----))*+)-----END \1-----", re.DOTALL)
 
@@ -186,7 +207,7 @@ class Identity:
         user = wire.User.of(reply.raw)
         self._login = user.login or ""
         owner = self._owner
-        missing, warnings = _scopes(reply.headers)
+        scopes, warnings = _scopes(reply.headers)
         ends = parse_time(reply.headers.get("github-authentication-token-expiration"))
         if ends is not None and ends - self._clock() < EXPIRY_WARNING:
             warnings.append(f"The token ends on {ends:%Y-%m-%d}.")
@@ -197,7 +218,8 @@ class Identity:
         return Account(
             name=self._login or user.name or "a token",
             detail=owner,
-            missing=missing,
+            granted=scopes.granted,
+            missing=scopes.missing,
             warnings=tuple(warnings),
             expires_at=ends,
         )
@@ -218,13 +240,13 @@ class Identity:
         warnings = []
         if account and account.lower() != owner.lower():
             warnings.append(f"The App is installed at {account}, not at {owner}.")
-        granted = installed.permissions or {}
+        granted = [f"{name}: {level}" for name, level in (installed.permissions or {}).items()]
+        scopes = compare_scopes(PERMISSIONS, granted)
         return Account(
             name=app.name or app.slug or "a GitHub App",
             detail=account or owner,
-            missing=tuple(
-                f"{name}: {level}" for name, level in APP_NEEDS.items() if granted.get(name) not in {level, "write"}
-            ),
+            granted=scopes.granted,
+            missing=scopes.missing,
             warnings=tuple(warnings),
         )
 
@@ -236,16 +258,16 @@ class Identity:
         return True
 
 
-def _scopes(headers: httpx.Headers) -> tuple[tuple[str, ...], list[str]]:
-    """Return what a classic token lacks, and what to know of a fine-grained one: it does not report its rights."""
-    scopes = {scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",")} - {""}
-    if not scopes:
-        return (), ["A fine-grained token can't read annotations, so issues are counted from the logs of failed jobs."]
-    if "repo" in scopes:
-        return (), []
-    if "public_repo" in scopes:
-        return (), ["With the scope public_repo I see public repositories only."]
-    return ("repo",), []
+def _scopes(headers: httpx.Headers) -> tuple[ComparedScopes, list[str]]:
+    """Return what a classic token has and lacks, and what to know of a fine-grained one: it does not report its rights."""
+    granted = {scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",")} - {""}
+    if not granted:
+        return ComparedScopes(), [
+            "A fine-grained token can't read annotations, so issues are counted from the logs of failed jobs."
+        ]
+    if "public_repo" in granted and "repo" not in granted:
+        return ComparedScopes(), ["With the scope public_repo I see public repositories only."]
+    return compare_scopes(CLASSIC, granted), []
 
 
 def _no_token(reply: Reply) -> ProviderError:

@@ -45,7 +45,7 @@ from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
 from bot.providers.github_actions import convert, errors, logs, parameters, start, urls, webhook, wire
 from bot.providers.github_actions.annotations import Annotations
-from bot.providers.github_actions.auth import AppAuth, Identity, signing_key
+from bot.providers.github_actions.auth import SCOPES, AppAuth, Identity, signing_key
 from bot.providers.github_actions.client import ARTIFACT_PAGES, Client
 from bot.providers.github_actions.convert import PER_PAGE
 from bot.providers.github_actions.errors import LABEL
@@ -66,6 +66,7 @@ class GitHubActions(Provider[GitHubOptions]):
     page = "https://docs.github.com/en/rest/actions"
     states = convert.STATES
     options_type = GitHubOptions
+    scopes = SCOPES
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
 

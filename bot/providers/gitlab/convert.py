@@ -30,10 +30,12 @@ from bot.core.models import (
 )
 from bot.providers.base.convert import StateMap, state_from
 from bot.providers.base.listing import parse_items
+from bot.providers.base.scopes import ComparedScopes, compare_scopes
 from bot.providers.base.times import parse_time
 from bot.providers.base.urls import web_page
 from bot.providers.gitlab import wire
 from bot.providers.gitlab.details import build_details, old_details
+from bot.providers.gitlab.options import SCOPES
 
 STATES: Final[StateMap] = MappingProxyType(
     {  # pipelines and jobs share the words; GraphQL sends them in capitals
@@ -119,16 +121,14 @@ def commit(sent: wire.Commit) -> Commit:
 
 def account(token: wire.Token, user: wire.User, version: str | None, now: datetime) -> Account:
     """Return whose token it is, which scopes it lacks and whether it ends within two weeks."""
-    scopes = token.scopes or []
-    missing: tuple[str, ...] = () if not scopes or "api" in scopes else ("api (start, cancel, retry, approve)",)
-    if scopes and not {"api", "read_api"} & set(scopes):
-        missing = ("read_api (watch)", *missing)
+    scopes = compare_scopes(SCOPES, token.scopes) if token.scopes else ComparedScopes()
     ends = parse_time(token.expires_at)
     warnings = (f"The token ends on {ends:%d %B %Y}.",) if ends and ends - now < EXPIRY_WARNING else ()
     return Account(
         name=user.username or user.name or token.name or "unknown",
         detail=f"GitLab {version}" if version else None,
-        missing=missing,
+        granted=scopes.granted,
+        missing=scopes.missing,
         warnings=warnings,
         expires_at=ends,
     )

@@ -5,9 +5,19 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from bot.core.models import Scope
 from bot.providers.base.options import Options
 
 _API_TAIL = re.compile(r"/+(?:api(?:/(?:v\d+|graphql))?/*)?$")
+
+SCOPES = (
+    Scope(
+        name="read_api",
+        purpose="builds, jobs, logs, artifacts, tests, counts, notifications (with the role Reporter)",
+        also=("api",),
+    ),
+    Scope(name="api", purpose="start, cancel, retry, rebuild, approvals, erase (with the role Developer)"),
+)
 
 
 class GitLabOptions(Options):

@@ -18,7 +18,7 @@ from bot.providers.gitlab import convert, errors
 from bot.providers.gitlab.auth import PrivateToken
 from bot.providers.gitlab.client import GitLabClient
 from bot.providers.gitlab.logs import plain_log
-from bot.providers.gitlab.options import GitLabOptions
+from bot.providers.gitlab.options import SCOPES, GitLabOptions
 
 
 class GitLabServer(Provider[GitLabOptions]):
@@ -31,6 +31,7 @@ class GitLabServer(Provider[GitLabOptions]):
     page = "https://docs.gitlab.com/api/pipelines/"
     states = convert.STATES
     options_type = GitLabOptions
+    scopes = SCOPES
     start_options: ClassVar[Mapping[str, str]] = {}
 
     def __init__(

@@ -2,7 +2,16 @@
 
 from pydantic import Field, SecretStr
 
+from bot.core.models import Scope
 from bot.providers.base.options import Options
+
+SCOPES = (
+    Scope(name="Overall/Read", purpose="signing in"),
+    Scope(name="Job/Read", purpose="jobs, builds, logs, artifacts, tests, warnings, notifications"),
+    Scope(name="Job/Build", purpose="start, rebuild, input steps"),
+    Scope(name="Job/Cancel", purpose="cancel, taking items out of the queue, aborting input steps"),
+    Scope(name="Run/Replay", purpose="rebuilding pipelines by replay", optional=True),
+)
 
 
 class JenkinsOptions(Options):

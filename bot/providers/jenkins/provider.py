@@ -2,9 +2,9 @@
 
 Pages: https://www.jenkins.io/doc/book/using/remote-access-api/ and the pages and sources of core 2.541 and of the
 plugins (Pipeline: Stage View, Pipeline Graph View, Blue Ocean, Input Step, JUnit, Warnings, Rebuilder, Notification),
-read in August 2026. A pipeline is a job, its id the job's full name; a branch of a multibranch project is a job of its
-own. A build's id is its number, or `queue-912` while it waits. No rate limits, no conditional requests; what goes beyond
-core may be missing with its plugin.
+read in August 2026. A pipeline is a job, its id the full name; a branch of a multibranch project is a job, too. A
+build's id is its number, or `queue-912` while it waits. No rate limits, no conditional requests; what plugins add may
+be missing.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -48,10 +48,9 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
 from bot.providers.jenkins import annotations, convert, errors, parameters, stages, start, urls, webhook, wire
-from bot.providers.jenkins.annotations import Reports
 from bot.providers.jenkins.client import Catalogue, Server, Stops, data
 from bot.providers.jenkins.logs import Logs
-from bot.providers.jenkins.options import JenkinsOptions
+from bot.providers.jenkins.options import SCOPES, JenkinsOptions
 from bot.providers.jenkins.poll import Poll
 from bot.providers.jenkins.stages import Stages
 from bot.providers.jenkins.start import Again, Queue
@@ -68,6 +67,7 @@ class Jenkins(Provider[JenkinsOptions]):
     page = "https://www.jenkins.io/doc/book/using/remote-access-api/"
     states = convert.STATES
     options_type = JenkinsOptions
+    scopes = SCOPES
     capabilities = frozenset(Capability) - errors.CANNOT
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.REFUSALS
     start_options: ClassVar[Mapping[str, str]] = start.START_OPTIONS
@@ -83,7 +83,7 @@ class Jenkins(Provider[JenkinsOptions]):
         self._queue = Queue(self._server, clock=clock, sleep=sleep)
         self._stages = Stages(api, clock)
         self._logs = Logs(api, self._stages)
-        self._reports = Reports(self._server)
+        self._reports = annotations.Reports(self._server)
         self._poll = Poll(self._server, read=self.build, convert=self._server.build, clock=clock)
         self._stops = Stops(self._server, clock=clock, sleep=sleep)
 

@@ -2,9 +2,15 @@
 
 from pydantic import Field, SecretStr
 
+from bot.core.models import Scope
 from bot.providers.base.options import Options
 
 LABEL = "Travis CI"
+
+SCOPES = (
+    Scope(name="read access to the repository", purpose="builds, jobs, logs, notifications"),
+    Scope(name="write access to the repository", purpose="start, cancel, restart"),
+)
 
 
 class TravisOptions(Options):

@@ -44,7 +44,7 @@ from bot.providers.base.provider import Provider
 from bot.providers.travis import client, convert, start, urls, webhook, wire
 from bot.providers.travis.auth import TokenAuth
 from bot.providers.travis.client import PER_PAGE, Client
-from bot.providers.travis.options import LABEL, TravisOptions
+from bot.providers.travis.options import LABEL, SCOPES, TravisOptions
 from bot.providers.travis.poll import Poll
 from bot.providers.travis.start import Body
 
@@ -66,6 +66,7 @@ class Travis(Provider[TravisOptions]):
     page = "https://developer.travis-ci.com/"
     states = convert.STATES
     options_type = TravisOptions
+    scopes = SCOPES
     capabilities = frozenset(
         {
             Capability.REFS,

@@ -10,16 +10,17 @@ import httpx
 import msgspec
 
 from bot.core.errors import AuthFailed, NotFound, Rejected, UnexpectedResponse, UsageError
-from bot.core.models import Account, Artifact, Build, BuildFilter, Conclusion, FilterField, Job, Pipeline, Status
+from bot.core.models import Account, Artifact, Build, BuildFilter, Conclusion, FilterField, Job, Pipeline, Scope, Status
 from bot.core.text import among_names, folded
 from bot.http.client import ApiClient, Query
 from bot.http.reply import Reply
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
+from bot.providers.base.scopes import compare_scopes
 from bot.providers.base.urls import check_segment
 from bot.providers.truto import convert, wire
 from bot.providers.truto.errors import RECONNECT
-from bot.providers.truto.options import LABEL, LABELS, Integration, TrutoOptions, integration_of
+from bot.providers.truto.options import LABEL, LABELS, SCOPES, Integration, TrutoOptions, integration_of
 from bot.providers.truto.urls import Place, account_path, site, unified
 
 PER_PAGE = 50
@@ -288,9 +289,9 @@ class Client:
         offered = wire.CapabilitiesWire.of((await self._api.get(route, {"type": "unified"})).raw).unified or ()
         builds = [resource for resource in offered if (resource.model, resource.resource) == ("ci-cd", "builds")]
         methods = (builds[0].methods if builds else None) or ()
-        missing = [f"builds: {method}" for method in ("list", "get") if method not in methods]
+        scopes = compare_scopes(SCOPES, [f"builds: {method}" for method in methods])
         forbidden = account.last_forbidden_error
-        missing += (forbidden.missing_scopes if forbidden else None) or ()
+        refused = (forbidden.missing_scopes if forbidden else None) or ()
         newest = BuildQuery(limit=1, ignore_remote_data=True)
         await self._api.get(unified("builds"), {**self._context(self._options.home), **newest.pairs()})
         warnings = ["A sandbox account takes no changes: I can only read."] if account.is_sandbox else []
@@ -299,7 +300,11 @@ class Client:
         return Account(
             name=f"{self.system} by Truto",
             detail=account.tenant_id,
-            missing=tuple(missing),
+            granted=scopes.granted,
+            missing=(
+                *scopes.missing,
+                *(Scope(name=name, purpose=f"what {self.system} refused last") for name in refused),
+            ),
             warnings=tuple(warnings),
         )
 

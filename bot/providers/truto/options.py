@@ -6,9 +6,15 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from bot.core.models import Scope
 from bot.providers.base.options import Options
 
 LABEL = "Truto"
+
+SCOPES = (
+    Scope(name="builds: list", purpose="lists of builds and notifications"),
+    Scope(name="builds: get", purpose="one build with its state"),
+)
 
 
 class Integration(StrEnum):

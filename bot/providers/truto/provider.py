@@ -1,10 +1,9 @@
 """Truto, the unified CI/CD API: one API in front of six CI systems.
 
-Pages: https://truto.one/docs/api-reference/unified-ci-cd-api/ and Truto's pages on the proxy and custom APIs, errors and
-webhooks, read in August 2026. A connection is one integrated account: one tenant's connection to one CI system, and each
-system has a class of its own (`Truto.variant`). Reading goes through the unified model; what acts is a request of the
-system's own that Truto passes on. Limits: 50 requests in 10 seconds for an account, 500 for a token, and those of the
-system behind it.
+Pages: https://truto.one/docs/api-reference/unified-ci-cd-api/ and Truto's pages on the proxy and custom APIs, errors
+and webhooks, read in August 2026. A connection is one integrated account: one tenant's of one CI system; each system
+has its class (`Truto.variant`). Reading goes through the unified model; what acts is a request of the system's own
+that Truto passes on. Limits: 50 requests in 10 seconds for an account, 500 for a token, and the system's own.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -43,7 +42,7 @@ from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.truto import convert, errors, proxy, start, urls, webhook
 from bot.providers.truto.client import LIST_OPTIONS, POLL_PAGE, READS, SHOW_OPTIONS, BuildQuery, Client, narrows
-from bot.providers.truto.options import LABEL, LABELS, Integration, TrutoOptions
+from bot.providers.truto.options import LABEL, LABELS, SCOPES, Integration, TrutoOptions
 from bot.providers.truto.poll import Poll
 from bot.providers.truto.proxy import PASSED_ON, Call, Proxy, Started
 
@@ -60,6 +59,7 @@ class Truto(Provider[TrutoOptions]):
     page = "https://truto.one/docs/api-reference/unified-ci-cd-api/"
     states = convert.STATES
     options_type = TrutoOptions
+    scopes = SCOPES
     capabilities = frozenset({Capability.WEBHOOK}).union(*READS.values(), *PASSED_ON.values())
     refusals: ClassVar[Mapping[Capability, tuple[str, str]]] = errors.NEVER
     list_options: ClassVar[Mapping[str, str]] = LIST_OPTIONS

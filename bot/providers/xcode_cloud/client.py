@@ -15,7 +15,7 @@ from cachetools import LRUCache, TTLCache
 
 from bot.core.clock import Clock
 from bot.core.errors import Ambiguous, AuthFailed, NotFound, ProviderError, UnexpectedResponse
-from bot.core.models import Account, Build, BuildFilter
+from bot.core.models import Account, Build, BuildFilter, Scope
 from bot.core.text import folded, same_name
 from bot.http.client import ApiClient, Query
 from bot.providers.base.listing import SEARCH_PAGES, matching, parse_items
@@ -383,7 +383,7 @@ class Client:
         return Account(
             name="Ready-made token",
             detail=f"{len(products) - len(out_of_reach)} of {len(products)} products",
-            missing=tuple(f"scope for {name}" for name in out_of_reach),
+            missing=tuple(Scope(name=f"scope for {name}", purpose=f"the builds of {name}") for name in out_of_reach),
             warnings=tuple(warnings),
             expires_at=ready.expires_at,
         )

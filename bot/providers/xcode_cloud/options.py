@@ -7,10 +7,19 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from bot.core.models import Scope
 from bot.providers.base.options import Options
 from bot.providers.xcode_cloud.auth import ReadyToken, signing_key
 
 LABEL = "Xcode Cloud"
+
+SCOPES = (
+    Scope(name="a key of any role", purpose="builds, jobs, logs, artifacts, tests, issues, notifications"),
+    Scope(
+        name="role Admin",
+        purpose="start, rebuild, and changes of workflows (Apple does not document which smaller role is enough)",
+    ),
+)
 
 
 class XcodeCloudOptions(Options):

@@ -46,7 +46,7 @@ from bot.providers.xcode_cloud import convert, errors, logs, poll, urls, webhook
 from bot.providers.xcode_cloud.admin import WorkflowAdmin, uploads
 from bot.providers.xcode_cloud.auth import USE_A_KEY, KeyAuth, TokenAuth, signing_key
 from bot.providers.xcode_cloud.client import ACTIONS, ARTIFACTS, DETAIL_PAGES, ISSUES, PAGE_SIZE, TESTS, Client
-from bot.providers.xcode_cloud.options import LABEL, XcodeCloudOptions
+from bot.providers.xcode_cloud.options import LABEL, SCOPES, XcodeCloudOptions
 from bot.providers.xcode_cloud.start import NO_PARAMETERS, OPTIONS, Starter
 from bot.providers.xcode_cloud.wire import Listing
 
@@ -71,6 +71,7 @@ class XcodeCloud(Provider[XcodeCloudOptions]):
     page = "docs/providers/xcode_cloud.md"
     states: ClassVar[StateMap] = convert.STATES
     options_type = XcodeCloudOptions
+    scopes = SCOPES
     capabilities = frozenset(
         {
             Capability.REFS,

@@ -117,8 +117,12 @@ async def test_an_account_is_checked_kept_sealed_and_described(
     said = admin.sender.last
     assert said.method == "chat.postEphemeral"
     assert "Connected `bk`: Buildkite" in said.text
-    assert "It lacks" in said.text
-    assert "`write_builds`" in said.text
+    assert "Scopes: `read_pipelines`, `read_builds`." in said.text
+    assert (
+        "Scope `write_builds` is missing. Does not work without it: start, cancel, rebuild, retry, unblock."
+        in said.text
+    )
+    assert "Optional scopes it does without: `read_suites` for tests and failed tests (Test Engine)." in said.text
     assert "I see 1 pipeline." in said.text
     (row,) = await store.connections.all()
     assert (row.name, row.kind, row.team, row.created_by) == ("bk", "buildkite", TEAM, ADMIN)

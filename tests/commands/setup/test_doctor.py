@@ -8,7 +8,7 @@ import pytest
 
 from bot.core import clock
 from bot.core.errors import AuthFailed, StoreError
-from bot.core.models import Account, Pipeline
+from bot.core.models import Account, Pipeline, Scope
 from bot.manifest import SCOPES
 from bot.store import Store
 from bot.store.inbox import InboxKind, NewDelivery
@@ -95,13 +95,13 @@ async def test_credentials_that_fail_lack_something_or_end_soon_are_named(
     finding = (await look())[what]
     assert (finding.level, finding.fix) == (Level.PROBLEM, "Make a new token.")
     works.troubles.clear()
-    account = Account(name="bell", missing=("read_builds",))
+    account = Account(name="bell", missing=(Scope(name="read_builds", purpose="builds and jobs"),))
 
     async def checked() -> Account:
         return account
 
     monkeypatch.setattr(works, "check", checked)
-    assert (await look())[what].message == "bell, lacks read_builds"
+    assert (await look())[what].message == "bell, lacks read_builds (builds and jobs)"
     account = Account(name="bell", expires_at=NOW + timedelta(days=7))
     finding = (await look())[what]
     assert (finding.level, finding.fix) == (Level.WARNING, "make a new token: 7 days left")

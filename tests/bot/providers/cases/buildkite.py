@@ -229,7 +229,9 @@ SAMPLES: Mapping[str, Sample] = {
     "access_token_get.json": Sample(
         call=lambda p: p.check(),
         also=("check",),
-        facts=as_facts(lambda it: "write_builds" in it.missing and it.expires_at.year == 2025 and it.name),
+        facts=as_facts(
+            lambda it: "write_builds" in {scope.name for scope in it.missing} and it.expires_at.year == 2025 and it.name
+        ),
     ),
     "pipelines_list.json": Sample(
         call=lambda p: p.pipelines(),
