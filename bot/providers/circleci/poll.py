@@ -88,7 +88,9 @@ class Poll:
         )
         singly = await read_some(missing, build_or_none, at_once=AT_ONCE)
         builds |= {build.id: build for build in singly.results if build is not None}
-        recent = await self._recent_runs(names) if not reading.left else set()
+        is_short = first_error(reading.error, singly.error) is not None or bool(reading.left)
+        listing = await read_some([] if is_short else [names], self._recent_runs)
+        recent = {run for runs_listed in listing.results for run in runs_listed}
         unknown = recent - runs - state.runs if state.runs is not None else set()
         known = frozenset(builds)
 
@@ -107,14 +109,14 @@ class Poll:
                 if raw.id not in left and (parse_time(raw.created_at) or moved) >= moved - OVERLAP
             ),
             runs=frozenset((recent | runs) - (unknown - {run for run, _ in reruns.answers}))
-            if not reading.left
+            if listing.answers
             else state.runs and state.runs | runs,
         )
         # a project is watched under one spelling of its name
         changed = (
             replace(build, pipeline=names.get(urls.fold(build.pipeline), build.pipeline)) for build in builds.values()
         )
-        held = first_error(reading.error, singly.error, reruns.error)
+        held = first_error(reading.error, singly.error, listing.error, reruns.error)
         return Changes(builds=tuple(changed), cursor=following.encode(), held=held)
 
     async def _read(self, raw: wire.PipelineWire) -> tuple[Build, list[str]]:
