@@ -133,6 +133,7 @@ class Delivery:
         self.is_started = True
         try:
             with self.current():
+                log.info("a delivery is begun", extra={"delivery": self.id, "kind": self.kind.value})
                 await work
         except TakenOverError:
             log.warning("another process has taken over a delivery", extra={"delivery": self.id})

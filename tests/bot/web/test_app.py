@@ -81,7 +81,7 @@ class WebHarness:
                 provider_of=self.provider_of,
                 webhooks=self.queue,
                 checks={name: self.check(name) for name in ("database", "slack")},
-                metrics=lambda: (b"buildbell_polls_total 1\n", "text/plain; version=0.0.4"),
+                metrics=self.metrics,
                 clock=self.clock,
                 oauth=cast("Any", self) if self.oauth else None,
                 installed=self.after,
@@ -96,6 +96,9 @@ class WebHarness:
         self.headers.append(headers)
         self.fallbacks.append(fallback)
         return self.reply
+
+    async def metrics(self) -> tuple[bytes, str]:
+        return b"buildbell_polls_total 1\n", "text/plain; version=0.0.4"
 
     async def provider_of(self, name: str) -> AnyProvider | None:
         return self.works if name == "works" else None
