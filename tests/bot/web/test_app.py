@@ -176,9 +176,10 @@ async def test_a_command_is_handed_on_whatever_its_words(harness: WebHarness, te
 
 
 async def test_a_click_is_read_from_its_payload(harness: WebHarness) -> None:
-    click = {"type": "block_actions", "user": {"id": "U1"}, "team": None, "actions": [{"action_id": "build.cancel"}]}
+    click = {"type": "block_actions", "user": {"id": "U1"}, "actions": [{"action_id": "build.cancel"}]}
+    whole = {**click, "team": None, "response_urls": 7, "workflow": {"step": {}}}
     harness.reply = Ack(body='{"a": 1}', content_type="application/json")
-    answer = await harness.send(urlencode({"payload": json.dumps(click)}).encode())
+    answer = await harness.send(urlencode({"payload": json.dumps(whole)}).encode())
     assert (answer.json(), answer.headers["content-type"]) == ({"a": 1}, "application/json")
     assert harness.received == [click]
 
