@@ -18,6 +18,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from bot.connections import Connections
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS
@@ -124,11 +125,11 @@ BODIES: dict[str, dict[str, Any]] = {
         },
     },
 }
-WAYS_TO_THE_PERSON = {
+WAYS_TO_THE_PERSON: dict[str, tuple[str, ...]] = {
     "command": ("user_id",),
     "event_callback": ("event", "user"),
 }
-WAYS_TO_THE_WORKSPACE = {
+WAYS_TO_THE_WORKSPACE: dict[str, list[tuple[str, ...]]] = {
     "command": [("team_id",)],
     "event_callback": [("team_id",)],
     "view_submission": [("team", "id"), ("user", "team_id"), ("view", "app_installed_team_id")],
@@ -240,6 +241,7 @@ class Errors(logging.Handler):
         super().__init__(logging.ERROR)
         self.lines: list[str] = []
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(self.format(record))
 
