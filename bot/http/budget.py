@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from bot.http.quota import Quota
+
 WINDOW_SECONDS = 60.0
 LEAST_A_MINUTE = 20
 FIRST_EASE_SECONDS = 75.0
@@ -108,6 +110,11 @@ class Budgeted(Protocol):
     @property
     def held(self) -> Counter[Purpose]:
         """How many requests were held back, by purpose."""
+        ...
+
+    @property
+    def allowance(self) -> Quota | None:
+        """What is left of the reported or learned limit, None where none is known."""
         ...
 
     def state(self) -> BudgetState:
