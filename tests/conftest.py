@@ -1,5 +1,6 @@
 """What every test runs under: no network beyond this machine, no Slack settings, no waiting between repeats."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -10,10 +11,19 @@ import pytest
 import stamina
 from hypothesis import HealthCheck, settings
 
-from tests.postgres import bare_postgres_url, migrated_postgres, postgres_server, postgres_url
+from tests.databases import kept_sqlite, migrated_sqlite, sqlite_url
+from tests.postgres import bare_postgres_url, kept_postgres, postgres_server, postgres_url
 from tests.watchdog import SECONDS, watched
 
-__all__ = ["bare_postgres_url", "migrated_postgres", "postgres_server", "postgres_url"]
+__all__ = [
+    "bare_postgres_url",
+    "kept_postgres",
+    "kept_sqlite",
+    "migrated_sqlite",
+    "postgres_server",
+    "postgres_url",
+    "sqlite_url",
+]
 
 REPEATS = 3
 
@@ -78,6 +88,12 @@ def no_waiting() -> Iterator[None]:
     """Repeat failed reads at once."""
     with stamina.set_testing(True, attempts=REPEATS, cap=True):
         yield
+
+
+def pytest_collection_finish() -> None:
+    """Take the suite itself out of what the garbage collector looks through during the tests: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:

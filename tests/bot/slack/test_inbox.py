@@ -19,7 +19,7 @@ from bot.slack.sender import SlackLimited, SlackPassing, SlackUnreachable, Slack
 from bot.store import Store
 from bot.store.inbox import InboxKind
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT, changed
-from tests.bot.store.conftest import SetClock
+from tests.set_clock import SetClock
 
 Work = Callable[[Mapping[str, Any]], Awaitable[None]]
 ERRORS = Ack(200, '{"response_action": "errors", "errors": {"ref": "no"}}', "application/json")

@@ -23,7 +23,6 @@ from bot.store.inbox import InboxKind, InboxState, NewDelivery, Step
 from bot.store.rows import NewBisection, NewChain, NewDigest, NewLogFollow, NewSchedule
 from bot.store.tables import TableBase
 from commands.look.logs import FOLLOW_EVERY
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -40,6 +39,8 @@ from tests.bot.store.rows import (
     notification,
     record_told,
 )
+from tests.databases import store_on
+from tests.set_clock import SetClock
 
 ROWS = 9
 WORKERS = 3
@@ -344,7 +345,7 @@ def test_every_claim_and_every_table_with_a_lease_is_named_here(store: Store) ->
 @pytest.fixture
 async def workers(database_url: str, set_clock: SetClock) -> AsyncGenerator[list[Store]]:
     """Return the stores of three workers on one database."""
-    stores = [await Store.open(database_url, clock=set_clock) for _ in range(WORKERS)]
+    stores = [store_on(database_url, set_clock, process=number) for number in range(WORKERS)]
     yield stores
     for each in stores:
         await each.close()

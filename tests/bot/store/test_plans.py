@@ -29,11 +29,12 @@ from commands.follow.digest import digest_message
 from commands.registry import REGISTRY
 from commands.slack.home import home
 from tests.bot.monitoring.test_poller import Harness as PollerHarness
-from tests.bot.store.conftest import BOTH, SetClock
+from tests.bot.store.conftest import BOTH
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ended, key, link, notification
 from tests.bot.store.statements import Statement, watched_statements
 from tests.commands.fakes import FakeConnections, FakeProvider, RecordingSender
 from tests.postgres import PostgresServer
+from tests.set_clock import SetClock
 
 Ask = Callable[[Store], Awaitable[object]]
 SINCE = NOW - timedelta(days=7)
