@@ -19,7 +19,6 @@ from bot.notifications.notification import Event, Extra
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from bot.store.rows import NewMute, NotificationRow, PollTargetRow
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -36,6 +35,7 @@ from tests.bot.store.rows import (
     watch,
 )
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 RED = Conclusion.FAILED
 PACE = Pace(busy_seconds=10, idle_seconds=60)

@@ -12,8 +12,8 @@ from bot.core.models import Build, Conclusion, Status
 from bot.store import Store
 from bot.store.rows import NewMute
 from tests.bot.notifications.bench import GREEN, RED, Bench, made_bench
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, NOW, PIPELINE, TEAM, ago, ended, link, running, watch
+from tests.set_clock import SetClock
 
 SHA = "a1b2c3d4" * 5
 OTHER = "mill"

@@ -22,9 +22,9 @@ from bot.slack.sender import Sender
 from bot.store import Store
 from bot.store.rows import NewNotification, NotificationRow
 from tests.bot.notifications.test_outbox import Recipients
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW, TEAM, card, leased, make_due, notification
 from tests.playground.serving import serving
+from tests.set_clock import SetClock
 
 A_MINUTE = 90
 CHANNELS = 50

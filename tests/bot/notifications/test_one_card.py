@@ -19,9 +19,9 @@ from bot.store import Store
 from bot.store.rows import NewHold, NewMute, NewVote, NotificationRow
 from bot.store.settings import Setting
 from bot.store.states import NoteKind, NotificationState
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 RED = Conclusion.FAILED
 

@@ -7,8 +7,8 @@ import pytest
 from bot.store import Store
 from bot.store.rows import NewMute
 from tests.bot.notifications.bench import GREEN, RED, made_bench
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, key, link, watch
+from tests.set_clock import SetClock
 
 
 @pytest.mark.parametrize("filters", ["--on edges", "--on failures", "--on all --thread branch"])

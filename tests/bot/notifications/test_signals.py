@@ -12,8 +12,8 @@ from bot.notifications.signals import Usual, p95, signals, usual
 from bot.store import Store
 from bot.store.rows import NewMute
 from tests.bot.notifications.bench import Bench, made_bench
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, ended, running
+from tests.set_clock import SetClock
 
 TEN = Usual(run_seconds=600.0, wait_seconds=60.0)
 

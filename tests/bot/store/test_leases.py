@@ -24,7 +24,6 @@ from bot.store.rows import NewBisection, NewChain, NewDigest, NewLogFollow, NewS
 from bot.store.tables import TableBase
 from commands.bisections import LEASE as BISECTION_LEASE
 from commands.look.logs import FOLLOW_EVERY
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -41,6 +40,8 @@ from tests.bot.store.rows import (
     notification,
     record_told,
 )
+from tests.databases import store_on
+from tests.set_clock import SetClock
 
 ROWS = 9
 WORKERS = 3
@@ -353,7 +354,7 @@ def test_every_claim_and_every_table_with_a_lease_is_named_here(store: Store) ->
 @pytest.fixture
 async def workers(database_url: str, set_clock: SetClock) -> AsyncGenerator[list[Store]]:
     """Return the stores of three workers on one database."""
-    stores = [await Store.open(database_url, clock=set_clock) for _ in range(WORKERS)]
+    stores = [store_on(database_url, set_clock, process=number) for number in range(WORKERS)]
     yield stores
     for each in stores:
         await each.close()
