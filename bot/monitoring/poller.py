@@ -243,7 +243,7 @@ class Poller:
             return
         if poll_target.failing_since is not None and await self._outages.recovered(poll_target, provider):
             self._wake_outbox()  # posted before what finished meanwhile
-        await self.record(changes.builds, provider)
+        await self.record(changes.builds, provider, claimed=poll_target)
         watched = await self._watched(poll_target, provider)
         if not watched.pipelines and not watched.unfinished:
             await self._drop(poll_target, provider)
@@ -381,9 +381,11 @@ class Poller:
                 await self._store.recording.stop_tracking(key)
         return [build for build in read.results if build is not None], read.error
 
-    async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
+    async def record(
+        self, builds: Sequence[Build], provider: AnyProvider, *, claimed: PollTargetRow | None = None
+    ) -> list[Recorded]:
         """Persist polled builds with the notifications they cause; details of attempts that ended are read soon."""
-        recorded = await self._recorder.record(builds, provider)
+        recorded = await self._recorder.record(builds, provider, claimed=claimed)
         if recorded:
             self._wake_outbox()
         if any(item.finished is not None for item in recorded):

@@ -1,5 +1,6 @@
 """Persist polled builds, their attempts and the notifications they cause, in one transaction."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -9,8 +10,10 @@ from bot.notifications import commit_cards, decisions, red_threads
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store, Transaction
-from bot.store.rows import RedBranchRow
+from bot.store.rows import PollTargetRow, RedBranchRow
 from bot.store.states import BuildPurpose
+
+log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -21,9 +24,12 @@ class Recorder:
         self._clock = clock
         self._sees = sees
 
-    async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
+    async def record(
+        self, builds: Sequence[Build], provider: AnyProvider, *, claimed: PollTargetRow | None = None
+    ) -> list[Recorded]:
         """Write polled builds with their notifications and return what was new, oldest end first.
 
+        Where the poll target that they were polled by (`claimed`) was deleted or taken over meanwhile, nothing is written.
         An end that changes the comparison of newer builds corrects their notifications and cards.
         """
         if not await self._store.recording.has_news(builds):
@@ -31,6 +37,9 @@ class Recorder:
         now = self._clock()
         can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
         async with self._store.transaction() as tx:
+            if claimed is not None and not await tx.polling.is_held(claimed):
+                log.info("a poll came too late", extra={"connection": claimed.connection, "part": claimed.part})
+                return []
             recorded = await tx.recording.record(
                 builds,
                 now=now,
@@ -77,6 +86,8 @@ class Recorder:
         """Write earlier builds of a ref that nobody is notified of, and correct the notifications of newer ones."""
         now = self._clock()
         async with self._store.transaction() as tx:
+            if not await tx.builds.is_tracked(newest.key):
+                return
             for item in await tx.recording.record(builds, now=now):
                 await _correct(tx, item, "", now)
 

@@ -6,7 +6,7 @@ Everything is done in small transactions, so that nobody else waits, and can be 
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, Table, TypeDecorator, and_, delete, false, func, or_, select, update
@@ -46,7 +46,7 @@ class Forgetting(Repository):
         people but what Slack delivered in the last minutes.
         """
         words = await self._words(team, user)
-        count = await self._delete_all(_theirs(team, user))
+        count = await self._delete_all(list(_theirs(team, user)))
         for rows in TableBase.metadata.sorted_tables:
             count += await self._rename(rows, words)
         return count
@@ -54,13 +54,14 @@ class Forgetting(Repository):
     async def connection(self, name: str) -> int:
         """Leave nothing of a connection but the audit, and return how many rows were deleted.
 
-        Its sealed settings go first. Grants, policies, mutes and schedules that name it go as well: a later
+        Its sealed settings go first, then what polls claim: one that is under way writes nothing any more. Grants, policies, mutes and schedules that name it go as well: a later
         connection of this name inherits nothing.
         """
         named = f"{name}:"
         tables = TableBase.metadata.tables
         conditions: list[tuple[Table, ColumnElement[bool]]] = [
             (tables["connection"], tables["connection"].c.name == name),
+            (tables["poll_target"], tables["poll_target"].c.connection == name),
             *(
                 (rows, rows.c.connection == name)
                 for rows in TableBase.metadata.sorted_tables
@@ -106,7 +107,14 @@ class Forgetting(Repository):
         started = {"started_by": "", "started_team": "", "started_channel": ""}
         return count + await self._change(build, build.c.started_team == team, started)
 
-    async def _delete_all(self, conditions: Iterable[tuple[Table, ColumnElement[bool]]]) -> int:
+    async def _delete_all(self, conditions: Sequence[tuple[Table, ColumnElement[bool]]]) -> int:
+        """Delete what fits the conditions, again until nothing does: what is under way may write meanwhile."""
+        count = 0
+        while deleted := await self._delete_once(conditions):
+            count += deleted
+        return count
+
+    async def _delete_once(self, conditions: Iterable[tuple[Table, ColumnElement[bool]]]) -> int:
         count = 0
         for rows, condition in conditions:
             (key,) = rows.primary_key

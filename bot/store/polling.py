@@ -195,6 +195,12 @@ class Polling(Repository):
             await db.execute(POLL_TARGET.update().where(ours).values(hints=NO_HINTS))
         return _hints.decode(hints)
 
+    async def is_held(self, poll_target: PollTargetRow) -> bool:
+        """Return whether a claimed poll target is there and nobody else's; in a transaction it is not deleted before the end."""
+        ours = select(T.id).where(T.id == poll_target.id, T.fence == poll_target.fence)
+        async with self._write() as db:
+            return await db.scalar(ours.with_for_update(read=True, key_share=True)) is not None
+
     async def targets(self) -> list[PollTargetRow]:
         """Return every poll target, by connection and part."""
         async with self._read() as db:
