@@ -47,10 +47,8 @@ from bot.notifications.red_threads import red_streak
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
-from bot.store import Store, unpack_counts
-from bot.store.attempts import COUNTS_GIVEN_UP
-from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
-from bot.store.recording import CARD_PAUSE
+from bot.store import Store, retention, unpack_counts
+from bot.store.recorded import CARD_PAUSE, COUNTS_GIVEN_UP
 from bot.store.rows import (
     AttemptRow,
     BuildRow,
@@ -714,7 +712,7 @@ def _facts(
         if note.kind in {NoteKind.ACT, NoteKind.CANCELLED}
     ]
     if claim is not None and is_current:
-        acts.append(Note(text="is on it", at=claim.until - CLAIM_KEPT_FOR, user=claim.user))
+        acts.append(Note(text="is on it", at=claim.until - retention.CLAIMS, user=claim.user))
     return Facts(
         starter=stored.started_by if stored.started_team == row.team and is_current else "",
         cancelled_by=cancelled,

@@ -12,11 +12,11 @@ from bot.core.models import Build, BuildFilter, Changes, Conclusion, IssueCounts
 from bot.monitoring.poller import LEASE_SECONDS
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
-from bot.store.tables import TableBase
+from bot.store.tables import metadata
 from tests.bot.monitoring.test_poller import Harness
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CONNECTION, NOW, PIPELINE, TEAM, ago, ended, running
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 ANSWERS = ("changes", "build", "counts", "builds")
 
@@ -62,7 +62,7 @@ async def left_behind(store: Store) -> list[str]:
     """Return each row of the database that names the connection."""
     rows: list[str] = []
     async with store.read() as db:
-        for table in TableBase.metadata.sorted_tables:
+        for table in metadata().sorted_tables:
             found = await db.execute(select(table))
             rows += [f"{table.name}: {row}" for row in map(tuple, found) if CONNECTION in map(str, row)]
     return rows

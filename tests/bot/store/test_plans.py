@@ -20,7 +20,7 @@ from bot.slack.installs import Installs
 from bot.slack.people import People
 from bot.slack.sender import Sender
 from bot.store import Store
-from bot.store.database import table
+from bot.store.tables import table
 from bot.store.steps import pack
 from bot.store.tables import UtcDateTime
 from commands.core.catalogue import Catalogue
