@@ -5,16 +5,17 @@ that takes over looks for a build of that commit before it starts another.
 """
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from bot.blocks.text import plural
 from bot.core.bisection import Bisection, Result, Step
 from bot.core.causes import Cause, diagnose
-from bot.core.errors import BotError, ProviderError, RateLimited, Unavailable
+from bot.core.errors import BotError, ProviderError, RateLimited, StoreError, Unavailable
 from bot.core.models import Build, BuildFilter, BuildKey, Status, Trigger, spoken
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SlackError, SlackPassing
@@ -31,7 +32,8 @@ from commands.core.resolve import pipeline_by_key
 log = logging.getLogger(__name__)
 
 BATCH = 10
-LEASE = timedelta(minutes=2)
+LEASE = timedelta(seconds=30)
+RENEW_SECONDS = 10.0
 PAUSE = timedelta(seconds=2)
 """How often the stored build of a step is read."""
 UNSEEN = timedelta(seconds=20)
@@ -41,6 +43,10 @@ MOST_TRIES = 10
 LONGEST_BUILD = timedelta(hours=6)
 SECONDS = 60.0
 MARGIN = timedelta(minutes=1)
+
+
+class TakenOverError(Exception):
+    """Another process has claimed this search since: whatever would follow is that one's to do."""
 
 
 class BisectionSteps:
@@ -55,9 +61,12 @@ class BisectionSteps:
         await asyncio.gather(*(self._guarded(row) for row in rows))
 
     async def _guarded(self, row: BisectionRow) -> None:
+        renewing = asyncio.ensure_future(self._renew(row))
         try:
             async with asyncio.timeout(SECONDS):
                 await _Run(row, self._services).step()
+        except TakenOverError:
+            log.warning("another process has taken over a search for a commit", extra={"bisection": row.id})
         except (SlackPassing, TimeoutError) as exc:
             log.info("a search for a commit waits", extra={"bisection": row.id, "why": str(exc)})
         except SlackError as exc:
@@ -65,6 +74,15 @@ class BisectionSteps:
             await self._services.store.bisections.end(row, data=row.data)
         except Exception:
             log.exception("a search for a commit broke", extra={"bisection": row.id})
+        finally:
+            renewing.cancel()
+
+    async def _renew(self, row: BisectionRow) -> None:
+        """Keep a step from other processes as long as it lasts."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with contextlib.suppress(StoreError):
+                await self._services.store.bisections.renew(row, self._services.clock() + LEASE)
 
 
 class _Run:
@@ -254,12 +272,16 @@ class _Run:
         self._bisection = bisection
         data = msgspec.json.encode(bisection).decode()
         due_at = self._services.clock() + due
-        await self._store.bisections.save(self._row, data=data, ts=self._row.ts, due_at=due_at)
+        await self._save(data, due_at)
         if edit or not self._row.ts:
             ts = await self._show()
             if ts != self._row.ts:
                 self._row = replace(self._row, ts=ts)
-                await self._store.bisections.save(self._row, data=data, ts=ts, due_at=due_at)
+                await self._save(data, due_at)
+
+    async def _save(self, data: str, due_at: datetime) -> None:
+        if not await self._store.bisections.save(self._row, data=data, ts=self._row.ts, due_at=due_at):
+            raise TakenOverError
 
     async def _end(self, outcome: str = "") -> None:
         """Show the end, then write it: where Slack does not take it now, the next turn shows it."""

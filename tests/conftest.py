@@ -26,9 +26,13 @@ __all__ = [
 
 REPEATS = 3
 
+FUZZ = int(os.environ.get("BUILDBELL_FUZZ", "1"))  # noqa: TID251 - no setting of the bot
+"""How many times as many examples to try as usual."""
+
 # No example is judged by the clock: a loaded machine is slow, not wrong. In CI every run tries the same examples.
 settings.register_profile(
     "buildbell",
+    max_examples=100 * FUZZ,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize="CI" in os.environ,  # noqa: TID251 - no setting of the bot

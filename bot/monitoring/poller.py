@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
-from bot.core.errors import BotError, BudgetSpent, ProviderError, RateLimited
+from bot.core.errors import BotError, BudgetSpent, ProviderError, RateLimited, Unavailable
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.core.tasks import Tasks
 from bot.core.tracing import traced
@@ -25,6 +25,7 @@ from bot.monitoring.details import Details
 from bot.monitoring.outages import Outages
 from bot.monitoring.recorder import Recorder
 from bot.providers.base.capabilities import Capability
+from bot.providers.base.partial import first_error, read_some
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store
 from bot.store.rows import AttemptRow, PollTargetRow
@@ -249,8 +250,10 @@ class Poller:
             return
         now = self._clock()
         polled = changes.cursor is not None or poll_target.poll_at <= started
-        is_busy = bool(watched.unfinished)
+        is_busy = bool(watched.unfinished) or (changes.held is not None and not polled)
         seconds = pause_seconds(self._pace, busy=is_busy, quota=provider.quota, spent=spent.requests, now=now)
+        if isinstance(changes.held, RateLimited):
+            seconds = max(seconds, self._quiet_seconds(poll_target, changes.held))
         seconds *= self._jitter.uniform(0.9, 1.1)
         next_at = now + timedelta(seconds=seconds)
         poll_at = next_at if polled else min(poll_target.poll_at, next_at)
@@ -263,8 +266,8 @@ class Poller:
             error=None,
             now=now,
         )
-        self._polled(provider.kind, "ok", (now - started) / timedelta(seconds=1))
-        if poll_target.id in self._singly:
+        self._polled(provider.kind, "ok" if changes.held is None else "partial", (now - started) / timedelta(seconds=1))
+        if poll_target.id in self._singly and changes.held is None:
             self._singly[poll_target.id] = min(2 * self._singly[poll_target.id], MOST_SINGLY)
 
     async def _watched(self, poll_target: PollTargetRow, provider: AnyProvider) -> Watched:
@@ -325,26 +328,26 @@ class Poller:
         if not hints and not is_due:
             return Changes(builds=(), cursor=None)
         watched = await self._watched(poll_target, provider)
-        builds: list[Build] = []
-        for pipeline, id_ in hints:
-            key = BuildKey(connection=poll_target.connection, pipeline=pipeline, id=id_)
-            build = await provider.build_or_none(key) if await self._matters(key, watched) else None
-            if build is not None:
-                builds.append(build)
+        keys = [BuildKey(connection=poll_target.connection, pipeline=pipeline, id=id_) for pipeline, id_ in hints]
+        hinted = await read_some([key for key in keys if await self._matters(key, watched)], provider.build_or_none)
+        builds = [build for build in hinted.results if build is not None]
         if not is_due:
             builds += await self._neighbours(provider, watched, builds)
-        cursor: str | None = None
-        if is_due and (watched.pipelines or watched.unfinished):
-            some = self._some(poll_target, watched)
-            changes = await provider.changes(poll_target.cursor or None, some)
-            builds += [
-                build
-                for build in changes.builds
-                if build.pipeline in watched.pipelines or build.key in watched.unfinished
-            ]
-            cursor = changes.cursor or ""
-            builds += await self._stragglers(provider, some, builds)
-        return Changes(builds=tuple(builds), cursor=cursor)
+            # what had no budget is read at the next poll, which finds it by itself
+            return Changes(builds=tuple(builds), cursor=None, held=hinted.error)
+        if not watched.pipelines and not watched.unfinished:
+            return Changes(builds=tuple(builds), cursor=None)
+        some = self._some(poll_target, watched)
+        changes = await provider.changes(poll_target.cursor or None, some)
+        builds += [
+            build for build in changes.builds if build.pipeline in watched.pipelines or build.key in watched.unfinished
+        ]
+        stragglers, error = await self._stragglers(provider, some, builds)
+        builds += stragglers
+        held = first_error(changes.held, error)
+        if not builds and isinstance(held, Unavailable):
+            raise held
+        return Changes(builds=tuple(builds), cursor=changes.cursor or "", held=held)
 
     async def _neighbours(self, provider: AnyProvider, watched: Watched, hinted: Sequence[Build]) -> list[Build]:
         """Return builds of the same pipelines that ran at the last poll, where a webhook event named the end of one.
@@ -353,8 +356,8 @@ class Poller:
         """
         ended = {build.pipeline for build in hinted if build.completed}
         missing = sorted({key for key in watched.unfinished if key.pipeline in ended} - {build.key for build in hinted})
-        read = [await provider.build_or_none(key) for key in missing[:MOST_NEIGHBOURS]]
-        return [build for build in read if build is not None and build.completed]
+        read = await read_some(missing[:MOST_NEIGHBOURS], provider.build_or_none)
+        return [build for build in read.results if build is not None and build.completed]
 
     async def _matters(self, key: BuildKey, watched: Watched) -> bool:
         """Return whether a build that a webhook event names is tracked: webhooks of a whole account name all its builds."""
@@ -362,16 +365,21 @@ class Poller:
             return True
         return await self._store.builds.get(key) is not None
 
-    async def _stragglers(self, provider: AnyProvider, watched: Watched, seen: Sequence[Build]) -> list[Build]:
-        """Return unfinished builds that a poll of finished and active builds no longer lists: they ended between two polls."""
+    async def _stragglers(
+        self, provider: AnyProvider, watched: Watched, seen: Sequence[Build]
+    ) -> tuple[list[Build], ProviderError | None]:
+        """Return unfinished builds that a poll of finished and active builds no longer lists, and why not all were read.
+
+        They ended between two polls.
+        """
         if not provider.can(Capability.ACCOUNT_POLL):
-            return []
+            return [], None
         missing = sorted(watched.unfinished - {build.key for build in seen})[:BATCH]
-        answers = [await provider.build_or_none(key) for key in missing]
-        gone = [key for key, build in zip(missing, answers, strict=True) if build is None]
-        for key in gone:
-            await self._store.recording.stop_tracking(key)
-        return [build for build in answers if build is not None]
+        read = await read_some(missing, provider.build_or_none)
+        for key, build in read.answers:
+            if build is None:
+                await self._store.recording.stop_tracking(key)
+        return [build for build in read.results if build is not None], read.error
 
     async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
         """Persist polled builds with the notifications they cause; details of attempts that ended are read soon."""
@@ -382,6 +390,14 @@ class Poller:
             self._awake.set()  # their details are due now
         return recorded
 
+    def _quiet_seconds(self, poll_target: PollTargetRow, exc: RateLimited) -> float:
+        """Return how long to leave a connection alone after a limit; the next polls read fewer builds singly."""
+        seconds = min(exc.retry_after, LONGEST_PAUSE_SECONDS) * self._jitter.uniform(1.0, 1.1)
+        if isinstance(exc, BudgetSpent):
+            seconds = max(seconds, SHORT_PAUSE_SECONDS)
+            self._singly[poll_target.id] = max(self._singly.get(poll_target.id, MOST_SINGLY) // 2, LEAST_SINGLY)
+        return seconds
+
     async def _failed(
         self, poll_target: PollTargetRow, provider: AnyProvider, reason: str, exc: BotError | None
     ) -> None:
@@ -389,10 +405,7 @@ class Poller:
         failing = (now - (poll_target.failing_since or now)) / timedelta(seconds=1)
         seconds = min(max(self._pace.busy_seconds, failing / 4), 60.0) * self._jitter.uniform(0.9, 1.1)
         if isinstance(exc, RateLimited):
-            seconds = max(seconds, min(exc.retry_after, LONGEST_PAUSE_SECONDS) * self._jitter.uniform(1.0, 1.1))
-        if isinstance(exc, BudgetSpent):
-            seconds = max(seconds, SHORT_PAUSE_SECONDS)
-            self._singly[poll_target.id] = max(self._singly.get(poll_target.id, MOST_SINGLY) // 2, LEAST_SINGLY)
+            seconds = max(seconds, self._quiet_seconds(poll_target, exc))
         self._polled(provider.kind, type(exc).__name__ if exc else "timeout", 0.0)
         if not await self._give_back(poll_target, now, now + timedelta(seconds=seconds), error=reason):
             return

@@ -381,7 +381,7 @@ class Cards:
     async def _holds(self, row: NewNotification, build: Build, approvals: Sequence[Approval]) -> tuple[Markup, ...]:
         """Return who keeps others from deciding these approvals."""
         rows = await self._store.holds.of_pipeline(row.team, build.connection, build.pipeline)
-        names = [name for approval in approvals for name in (approval.name, approval.job) if name]
+        names = [approval.name for approval in approvals if approval.name]
         return tuple(Markup(f"On hold: {hold_words(hold)}") for hold in holds_of(rows, names))
 
     @staticmethod

@@ -81,7 +81,7 @@ async def resolve(args: Args, context: Context) -> PipelineMatch | None:
 
 async def linked_pipeline(target: Target, context: Context, verb: str) -> PipelineMatch:
     """Return the pipeline named. Raises UsageError where it is not linked to this channel."""
-    pipeline = await resolve_pipeline(target, context, acting=True, verb=verb)
+    pipeline = await resolve_pipeline(target.of_pipeline(verb), context, acting=True, verb=verb)
     if pipeline.link is None:
         raise UsageError(
             f"{pipeline.name} is not linked to {context.here}.",

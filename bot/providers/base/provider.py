@@ -349,10 +349,10 @@ class Provider(ABC, Generic[O]):
         also = (option,) if option and option != branch else ()
         return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=pull_request, also=also)
 
-    def rebuild_target(self, request: StartRequest) -> StartTarget:
+    async def rebuild_target(self, pipeline: str, request: StartRequest) -> StartTarget:
         """Return what the values of `request` make a rebuild build that the old build's own refs don't say.
 
-        Where values or options of a system choose a ref, its adapter names it here: rights are judged on both. No request.
+        Where values or options of a system choose a ref, its adapter names it here: rights are judged on both.
         """
         return StartTarget(branch=request.options.get("branch"))
 

@@ -345,7 +345,6 @@ def approval(steps: Iterable[wire.Step], build: Build) -> Approval | None:
         build=build.id,
         pipeline=build.pipeline,
         name=step_name(step),
-        job=step.uuid,
         instructions="Bitbucket's API cannot run a manual step. Open its page and run it there."
         if manual
         else "Bitbucket has halted this step, and its API cannot resume it. Open its page: it says why.",

@@ -476,7 +476,6 @@ def approval(raw: wire.JobWire, workflow: wire.Workflow, parent: wire.PipelineWi
         build=parent.id,
         pipeline=slug,
         name=raw.name or "an approval without a name",
-        job=job_id(raw),
         url=pages.workflow_page(slug, parent.number, workflow.id),
     )
 

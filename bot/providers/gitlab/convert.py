@@ -471,7 +471,6 @@ def approval(raw: wire.JobRun, deployment: wire.Deployment | None, *, build: str
         build=build,
         pipeline=pipeline,
         name=raw.name or str(raw.id),
-        job=str(raw.id),
         can_reject=deployment is not None,
         instructions=f"Deployment to {place}" if place else None,
         url=raw.web_url,

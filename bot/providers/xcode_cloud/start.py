@@ -48,8 +48,9 @@ class Starter:
         wanted = await self._ref_to_build(pipeline, request.ref)
         source = await self._listed(pipeline, wanted)
         ref = source.ref if source is not None else wanted
+        own = source.branch if source is not None and source.from_fork is False else None
         return StartTarget(
-            branch=ref.name if ref.kind is RefKind.BRANCH else None,
+            branch=ref.name if ref.kind is RefKind.BRANCH else own,
             tag=ref.name if ref.kind is RefKind.TAG else None,
             pull_request=ref.name if ref.kind is RefKind.PULL_REQUEST else None,
         )

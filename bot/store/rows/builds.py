@@ -247,7 +247,8 @@ class NewBisection:
     """A search for the commit that broke a pipeline, and its one card, the message `ts`.
 
     `running` names the channel and the pipeline as long as it lasts: it is unique. `data` is the search as JSON. `ended_by`
-    is who stopped it, "" where nobody did. After `due_at` whichever process claims it takes the next step.
+    is who stopped it, "" where nobody did. After `due_at` whichever process claims it takes the next step; each claim counts
+    `fence` up.
     """
 
     team: str
@@ -262,6 +263,7 @@ class NewBisection:
     data: str
     ts: str = ""
     due_at: datetime
+    fence: int = 0
     made_at: datetime
 
 

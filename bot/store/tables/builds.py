@@ -305,4 +305,5 @@ class BisectionTable(TableBase, table=True):
     data: str
     ts: str = ""
     due_at: datetime = Field(sa_type=UtcDateTime)
+    fence: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     made_at: datetime = Field(sa_type=UtcDateTime)

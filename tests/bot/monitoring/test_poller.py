@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.core.errors import AuthFailed, BudgetSpent, NotFound, ProviderError, RateLimited, StoreError, Unavailable
-from bot.core.models import BuildKey, Conclusion, Issue, IssueCounts, IssueKind, Outcome, TestCase
+from bot.core.models import BuildKey, Changes, Conclusion, Issue, IssueCounts, IssueKind, Outcome, TestCase, Watched
 from bot.core.workflows import Upload, UploadState
 from bot.http.quota import Quota
 from bot.monitoring.details import MOST_UPLOAD_READS
@@ -826,6 +826,41 @@ async def test_a_poll_for_which_the_budget_is_too_small_comes_later_and_smaller_
         if poll < 6:
             assert (await harness.poll_target()).due_at - harness.clock() >= timedelta(seconds=25)
     assert sizes == [40, 20, 10, 5, 5, 5, 5, 10, 20, 40, 40, 40]
+
+
+async def test_what_a_poll_has_read_before_its_budget_ended_is_recorded_and_the_rest_is_read_later(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.follow()
+    changes = harness.works.changes
+    spent = BudgetSpent("Too little is left.", provider="The Works", retry_after=1)
+
+    async def partly(cursor: str | None, watched: Watched) -> Changes:
+        return replace(await changes(cursor, watched), cursor="halfway", held=spent)
+
+    monkeypatch.setattr(harness.works, "changes", partly)
+    harness.works.put(ended(RED, number=1))
+    await harness.tick()
+    poll_target = await harness.poll_target()
+    assert len(await harness.notifications()) == 1
+    assert poll_target.cursor == "halfway"
+    assert poll_target.failing_since is None
+    assert poll_target.due_at - harness.clock() >= timedelta(seconds=20)
+    assert harness.polls == [(harness.works.kind, "partial")]
+
+
+async def test_a_poll_that_read_nothing_because_the_system_is_away_has_failed(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.follow()
+
+    async def nothing(_cursor: str | None, _watched: Watched) -> Changes:
+        return Changes(builds=(), cursor="lost", held=DOWN)
+
+    monkeypatch.setattr(harness.works, "changes", nothing)
+    await harness.tick()
+    poll_target = await harness.poll_target()
+    assert (poll_target.cursor, poll_target.failing_since) == ("", harness.clock())
 
 
 async def test_where_most_unfinished_builds_are_of_pipelines_without_a_link_they_come_first(harness: Harness) -> None:

@@ -462,11 +462,23 @@ async def test_an_ack_that_failed_lets_the_delivery_come_again(stage: Stage) -> 
 
 async def test_what_leaves_nothing_to_do_is_handed_on_without_a_row(stage: Stage) -> None:
     stage.first.background = False
-    for body in ({"type": "block_suggestion"}, {"type": "event_callback", "event": {"type": "team_join"}}):
+    person = {"user": {"id": "U1"}, "team": {"id": "T1"}}
+    joined = {"type": "event_callback", "team_id": "T1", "event": {"type": "team_join"}}
+    for body in ({"type": "block_suggestion", **person}, joined):
         assert (await stage.first.take(body)).status == 200
     assert len(stage.first.received) == 2
     async with stage.store.read() as db:
         assert (await db.exec_driver_sql("SELECT count(*) FROM inbox")).scalar() == 0
+
+
+@pytest.mark.parametrize(
+    "body", [COMMAND, CLICK, FORM, SHORTCUT, MENTION], ids=lambda body: body.get("type", "command")
+)
+async def test_what_does_not_say_who_sent_it_is_refused_and_left_alone(stage: Stage, body: dict[str, Any]) -> None:
+    for name in ("team_id", "user_id", "team", "user"):
+        if name in body:
+            assert (await stage.first.take({**body, name: None})).status == 400
+    assert stage.first.received == []
 
 
 async def test_work_that_breaks_is_closed_and_reported_to_the_log(

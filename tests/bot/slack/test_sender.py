@@ -16,6 +16,7 @@ from bot.http.budget import BudgetState
 from bot.http.transport import Network
 from bot.slack import sender as module
 from bot.slack.installs import NotInstalled
+from bot.slack.limiter import Limiter
 from bot.slack.sender import (
     MOST_WAIT_SECONDS,
     SearchResult,
@@ -264,7 +265,7 @@ async def test_no_post_waits_for_an_edit(sender: Sender, slack: LocalSlack, time
 
 
 async def test_a_workspace_s_limit_is_learned_from_its_refusals(timer: Timer) -> None:
-    limiter = module.Limiter(timer)
+    limiter = Limiter(timer)
     for _call in range(300):
         assert limiter.wait() == 0
         limiter.spend()
@@ -281,7 +282,7 @@ async def test_a_workspace_s_limit_is_learned_from_its_refusals(timer: Timer) ->
 
 
 async def test_a_refusal_below_what_one_channel_is_allowed_teaches_nothing_about_the_workspace(timer: Timer) -> None:
-    limiter = module.Limiter(timer)
+    limiter = Limiter(timer)
     limiter.spend(5)
     limiter.refused(30)
     assert limiter.wait() == 0

@@ -13,6 +13,7 @@ from sqlalchemy import Boolean, Float, Integer, text
 from bot.app import App
 from bot.core.models import Pipeline, Ref, RefKind
 from bot.http.transport import Network
+from bot.metrics import Metrics
 from bot.security.vault import Vault
 from bot.settings import Settings
 from bot.slack.installs import Installs
@@ -239,7 +240,14 @@ async def app_on(store: Store, stack: AsyncExitStack) -> App:
     )
     sender = Sender(installs.token, session=network.session, api_url=settings.slack_api_url, clock=store.clock)
     app = App(
-        settings, store=store, network=network, vault=Vault.empty, installs=installs, sender=sender, now=store.clock
+        settings,
+        store=store,
+        network=network,
+        vault=Vault.empty,
+        installs=installs,
+        sender=sender,
+        metrics=Metrics.make(),
+        now=store.clock,
     )
     stack.push_async_callback(app.close)
     return app
@@ -262,8 +270,7 @@ async def test_what_a_worker_does_by_itself_reads_no_whole_table(large_store: St
             await app.inbox.tick()
             await app.inbox.settle()
             await app.budgets.share()
-            await app.store.inbox.count_open()
-            await app.store.notifications.oldest_due(NOW)
+            await app.measure_waiting()
     assert len({statement.text for statement in statements}) > 40
     plans = await whole_tables(large_store, statements)
     # Every quarter of a minute the stopwatch reads which links want its signals.
