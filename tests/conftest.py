@@ -11,7 +11,7 @@ import pytest
 import stamina
 from hypothesis import HealthCheck, settings
 
-from tests.databases import kept_sqlite, migrated_sqlite, sqlite_url
+from tests.databases import kept_sqlite, sqlite_url
 from tests.postgres import bare_postgres_url, kept_postgres, postgres_server, postgres_url
 from tests.watchdog import SECONDS, watched
 
@@ -19,7 +19,6 @@ __all__ = [
     "bare_postgres_url",
     "kept_postgres",
     "kept_sqlite",
-    "migrated_sqlite",
     "postgres_server",
     "postgres_url",
     "sqlite_url",

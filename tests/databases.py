@@ -4,9 +4,10 @@ A process of the test run keeps one SQLite file and one PostgreSQL database, and
 engines on them stay, and with them the statements that SQLAlchemy has compiled; the connections are a test's own.
 """
 
-import shutil
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -34,14 +35,25 @@ def store_on(url: str, now: Clock, *, process: int = 0) -> Store:
     return Store(engine, keepers=keepers, clock=now, single=single)
 
 
-@pytest.fixture(scope="session")
-async def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with our tables and nothing in them, to be copied and never opened."""
-    path = tmp_path_factory.mktemp("migrated") / "store.db"
-    store = await Store.open(f"sqlite:///{path}", clock=clock.now)
-    await store.migrate()
-    await store.close()
-    return path
+@dataclass
+class Template:
+    """The content of a SQLite file with our tables and nothing in them, made once."""
+
+    content: bytes = b""
+
+    async def copy_to(self, path: Path) -> None:
+        """Write it to a new file."""
+        if not self.content:
+            with TemporaryDirectory() as folder:
+                file = Path(folder) / "store.db"
+                store = await Store.open(f"sqlite:///{file}", clock=clock.now)
+                await store.migrate()
+                await store.close()
+                self.content = file.read_bytes()
+        path.write_bytes(self.content)  # noqa: ASYNC240 - a test waits for it anyway
+
+
+MIGRATED = Template()
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +63,9 @@ def kept_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sqlite_url(migrated_sqlite: Path, kept_sqlite: Path) -> str:
+async def sqlite_url(kept_sqlite: Path) -> str:
     """Return the URL of a database with our tables, empty."""
     for suffix in ("", *SIDE_FILES):  # a new file: what an earlier test has left open must not write into it
         kept_sqlite.with_name(f"{kept_sqlite.name}{suffix}").unlink(missing_ok=True)
-    shutil.copy(migrated_sqlite, kept_sqlite)
+    await MIGRATED.copy_to(kept_sqlite)
     return f"sqlite:///{kept_sqlite}"
