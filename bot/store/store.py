@@ -19,6 +19,7 @@ from bot.store.builds import Builds
 from bot.store.cards import Cards
 from bot.store.chains import Chains
 from bot.store.claims import Claims
+from bot.store.commit_rows import CommitRows
 from bot.store.connections import Connections
 from bot.store.database import Database, Sessions, table
 from bot.store.digests import Digests
@@ -83,6 +84,7 @@ class Repositories:
         self.settings = Settings(sessions)
         self.switches = Switches(sessions)
         self.claims = Claims(sessions)
+        self.commit_rows = CommitRows(sessions)
         self.feeds = Feeds(sessions)
         self.chains = Chains(sessions)
         self.bisections = Bisections(sessions)
@@ -154,6 +156,7 @@ class Store(Database, Repositories):
             (table("budget"), table("budget").c.at < now - BUDGETS_KEPT_FOR),
             (table("token"), table("token").c.until <= now),
             (table("claim"), table("claim").c.until <= now),
+            (table("commit_row"), table("commit_row").c.built_at < oldest),
             (table("bisection"), and_(table("bisection").c.running.is_(None), table("bisection").c.made_at < oldest)),
             (table("hold_wait"), table("hold_wait").c.at < oldest),
             (table("last_value"), table("last_value").c.used_at <= now - LAST_VALUES_KEPT_FOR),
