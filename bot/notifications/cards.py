@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from bot.blocks.build import build_card, short_card, signal_over
+from bot.blocks.escalation import escalation_notification, escalation_over
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, actions, button, context, sections
 from bot.blocks.notification import (
@@ -20,7 +21,6 @@ from bot.blocks.notification import (
     approval_notification,
     branch_changed,
     decided_notification,
-    escalation_notification,
     green_again,
     notification,
     outage_notification,
@@ -146,7 +146,7 @@ class Cards:
                 builds = await self._commits.drawn(row)
                 return builds and replace(builds, message=_marked(builds.message, repeated=repeated))
             case Event.ESCALATED | Event.UNFIXED:
-                return await self._escalation(row, extra, event, repeated=repeated)
+                return await self._escalation(row, extra, repeated=repeated)
             case _:
                 return await self._build(row, extra, event, repeated=repeated)
 
@@ -554,25 +554,32 @@ class Cards:
             )
         )
 
-    async def _escalation(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
-        """Draw the call for somebody to look after a red branch; None where it is green again."""
+    async def _escalation(self, row: NewNotification, extra: Extra, *, repeated: bool) -> Drawn | None:
+        """Draw the call for somebody to look after a red branch; None where it was green before the call was posted."""
         red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
         entry = await self._store.builds.get(_key(row))
         provider = await self._provider(row)
-        if red is None or entry is None or provider is None or red.closed_at is not None:
+        if red is None or entry is None or provider is None:
             return None
-        build = entry[0]
-        facts = Facts(is_claimed=event is Event.UNFIXED)
+        build, label = entry[0], await self._label(row, entry[0])
+        if red.closed_at is not None:
+            if not isinstance(row, NotificationRow) or row.state != NotificationState.SENT:
+                return None
+            over = escalation_over(build, label=label, by=red.closed_by, red_seconds=red.red_seconds)
+            return Drawn(message=_marked(over, repeated=repeated), card=True)
+        first = await self._store.builds.by_number(row.connection, row.pipeline, red.since) if red.since else None
+        since_when = first.completed_at if first is not None and first.completed_at is not None else red.opened_at
         message = escalation_notification(
             build,
-            label=await self._label(row, build),
-            red_seconds=since(red.opened_at, row.created_at),
+            label=label,
+            red_seconds=since(min(since_when, red.opened_at), row.created_at),
             streak=red.streak,
             claimed_by=red.claimed_by,
             mention=await self._mention(row, extra, provider, build),
-            actions=self._verbs(provider, build, facts, approvals=False) & ESCALATION_VERBS,
+            actions=self._verbs(provider, build, Facts(is_claimed=bool(red.claimed_by)), approvals=False)
+            & ESCALATION_VERBS,
         )
-        return Drawn(message=_marked(message, repeated=repeated))
+        return Drawn(message=_marked(message, repeated=repeated), live=True, card=True)
 
     def _outage(self, row: NewNotification, extra: Extra, event: Event) -> Message:
         provider = self._provider_of(row.team, row.connection)
