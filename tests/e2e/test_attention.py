@@ -1,45 +1,15 @@
 """What asks for attention and what spares it, over HTTP: signals, escalation, quiet hours, storms, the noise report."""
 
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from functools import partial
-from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
-
-from bot import app
-from bot.blocks.plain import as_text
-from tests.e2e.stage import Stage, staged
+from tests.e2e.channel import ends, has_posts, linked, posted, push
+from tests.e2e.stage import Stage
 
 HOUR = 3600
 CALL = "has been red for"
-INTERVALS = ("RELEASE_SECONDS", "ESCALATE_SECONDS", "SIGNALS_SECONDS")
-
-
-@pytest.fixture
-async def prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    """A stage whose bot does its regular work without the wait between."""
-    for name in INTERVALS:
-        monkeypatch.setattr(app, name, 0.5)
-    async with staged(tmp_path) as made:
-        yield made
-
-
-def posted(stage: Stage, channel: str = "web", *, in_thread: bool = False) -> list[str]:
-    """Return what everybody in a channel sees of the bot's messages, oldest first: in the channel, or in its threads."""
-    messages: list[Any] = list(stage.playground.workspace.messages.get(stage.channels[channel], {}).values())
-    return [
-        as_text({"text": message.text, "blocks": message.blocks or [], "attachments": message.attachments or []})
-        for message in messages
-        if not message.ephemeral_to and message.is_root is not in_thread
-    ]
-
-
-def has_posts(stage: Stage, count: int) -> bool:
-    return len(posted(stage)) == count
 
 
 def is_held(stage: Stage, number: int) -> bool:
@@ -47,27 +17,6 @@ def is_held(stage: Stage, number: int) -> bool:
     with closing(sqlite3.connect(stage.settings.database_url.removeprefix("sqlite:///"))) as db:
         query = "SELECT count(*) FROM notification WHERE number = ? AND state = 'held'"
         return bool(db.execute(query, (number,)).fetchone()[0])
-
-
-async def linked(stage: Stage, filters: str, pipeline: str = "web") -> int:
-    """Link a pipeline to #web with a filter and return how many posts stand there then."""
-    await stage.says(f"link demo-buildkite:{pipeline}", "web")
-    await stage.sees("is linked", "web")
-    await stage.says(f"subscribe {pipeline} {filters}", "web")
-    await stage.sees("set the notifications", "web")
-    return len(posted(stage))
-
-
-async def push(stage: Stage, outcome: str = "pass", pipeline: str = "web", branch: str = "main") -> dict[str, Any]:
-    return await stage.ci("push", system="buildkite", pipeline=pipeline, branch=branch, outcome=outcome)
-
-
-async def ends(stage: Stage, outcome: str = "pass", pipeline: str = "web", branch: str = "main") -> dict[str, Any]:
-    """Push a commit and let its build end."""
-    pushed = await push(stage, outcome, pipeline, branch)
-    await stage.ci("advance", seconds=6)
-    await stage.ci("finish", system="buildkite", build=pushed["id"], outcome=outcome)
-    return pushed
 
 
 async def test_a_build_that_waits_and_hangs_is_one_post_with_a_reply_and_one_line_at_its_end(prompt: Stage) -> None:
@@ -164,3 +113,23 @@ async def test_many_ends_within_a_minute_are_one_message(prompt: Stage) -> None:
     summary = await prompt.sees("8 builds finished within a minute", "web")
     assert all(f"#{build['number']} " in summary for build in pushed)
     assert len(posted(prompt)) == before + 1
+
+
+async def test_the_noise_report_says_what_only_changes_would_have_posted_and_its_button_sets_that(
+    prompt: Stage,
+) -> None:
+    await linked(prompt, "all")
+    # The history has seven builds, three of them changes.
+    pushed = [await ends(prompt, outcome) for outcome in (*["pass"] * 22, "fail", "pass")]
+    await prompt.until(
+        lambda: all(any(f"#{build['number']} " in text for text in posted(prompt)) for build in pushed), "every end"
+    )
+    await prompt.says("stats --noise", "web")
+    await prompt.sees("Only changes: would have posted 6 instead of 31", "web")
+    await prompt.press("Only changes", "would have posted 6 instead of 31", "web")
+    await prompt.sees("changes only (broken, fixed, waiting for approval, stuck) on main", "web")
+    before = len(posted(prompt))
+    await ends(prompt, "pass")
+    await ends(prompt, "fail")
+    await prompt.until(partial(has_posts, prompt, before + 1), "the failure")
+    assert "Newly broken" in posted(prompt)[-1]
