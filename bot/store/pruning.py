@@ -40,6 +40,7 @@ class Pruning(Repository):
             (table("budget"), table("budget").c.at < now - retention.BUDGETS),
             (table("token"), table("token").c.until <= now),
             (table("claim"), table("claim").c.until <= now),
+            (table("commit_row"), table("commit_row").c.built_at < oldest),
             (table("bisection"), and_(table("bisection").c.running.is_(None), table("bisection").c.made_at < oldest)),
             (table("hold_wait"), table("hold_wait").c.at < oldest),
             (table("last_value"), table("last_value").c.used_at <= now - retention.LAST_VALUES),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bot.store.cards import Cards
     from bot.store.chains import Chains
     from bot.store.claims import Claims
+    from bot.store.commit_rows import CommitRows
     from bot.store.connections import Connections
     from bot.store.digests import Digests
     from bot.store.failures import Failures
@@ -87,6 +88,7 @@ class Repositories:
     settings: "Settings"
     switches: "Switches"
     claims: "Claims"
+    commit_rows: "CommitRows"
     feeds: "Feeds"
     chains: "Chains"
     bisections: "Bisections"

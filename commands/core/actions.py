@@ -164,20 +164,16 @@ def as_reopened(build: Build) -> Build:
 
 async def has_card_here(build: Build, context: Context) -> bool:
     """Return whether a message of this conversation is a card of a build."""
-    cards = await context.store.cards.of_build(build.key)
+    cards = await context.store.cards.showing(build.key)
     return any((card.team, card.channel) == (context.team, context.channel) for card in cards)
 
 
 async def is_pressed_on_card(build: Build, context: Context) -> bool:
-    """Return whether the act is a button of a card of this very build."""
+    """Return whether the act is a button of a card that shows this very build."""
     if context.source is not Source.BUTTON or not context.message:
         return False
-    card = await context.store.cards.at(context.team, context.channel, context.message)
-    return card is not None and (card.connection, card.pipeline, card.build) == (
-        build.connection,
-        build.pipeline,
-        build.id,
-    )
+    place = (context.team, context.channel, context.message)
+    return any((card.team, card.channel, card.ts) == place for card in await context.store.cards.showing(build.key))
 
 
 async def note_on_cards(

@@ -52,6 +52,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "notification",
         "card",
         "card_note",
+        "commit_row",
     ),
     "people": (
         "person",

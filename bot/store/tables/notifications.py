@@ -107,3 +107,25 @@ class CardNoteTable(TableBase, table=True):
     text: str
     url: str = Field(default="", sa_column_kwargs={"server_default": ""})
     at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class CommitRowTable(TableBase, table=True):
+    """Rows of `commit_row`."""
+
+    __tablename__ = "commit_row"
+    __table_args__ = (
+        UniqueConstraint("connection", "pipeline", "build"),
+        Index("ix_commit_row_card", "card"),
+        Index("ix_commit_row_pull", "pull"),
+        Index("ix_commit_row_built_at", "built_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    connection: str
+    pipeline: str
+    build: str
+    card: str
+    pull: str = ""
+    commit_sha: str
+    head_sha: str = ""
+    built_at: datetime = Field(sa_type=UtcDateTime)

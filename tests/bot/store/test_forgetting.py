@@ -7,10 +7,9 @@ from sqlalchemy import Boolean, DateTime, Float, Integer, String, Table, TypeDec
 
 from bot.core.models import Person
 from bot.store import Store
-from bot.store.tables import table
 from bot.store.mapping import AUDIT
 from bot.store.rows import NewAudit, NewGrant, NewIdentity, NewPerson, NewSchedule
-from bot.store.tables import metadata
+from bot.store.tables import metadata, table
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, link, notification, record_told, running, watch
 
 ANA = "U0ANA77"
