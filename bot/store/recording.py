@@ -139,8 +139,12 @@ class Recording(Repository):
         before: Build | None = None,
         after_attempt: int | None = None,
         purpose: BuildPurpose = BuildPurpose.NORMAL,
-    ) -> BuildRow:
+        is_presumed: bool = False,
+    ) -> BuildRow | None:
         """Write a build that a person started here, with its notifications and watches, and return its row.
+
+        A new build that is only presumed to be this start's is not taken from a start that is written already: then
+        nothing is written, and None returned.
 
         The notifications get the build's attempt number here. `after_attempt` says that an ended build runs again, and
         which attempt it was: a new one begins, even if the system still shows the old end, and even if nobody has seen
@@ -151,6 +155,8 @@ class Recording(Repository):
             await self._own(db, {build.connection})
             rows = await _rows(db, [build.key])
             old = rows.get(build.key)
+            if is_presumed and after_attempt is None and old is not None and old.started_by:
+                return None
             ends = await _last_ends(db, rows.values())
             previous = _previous(old, ends)
             had_ended = (before is not None and before.completed) or (previous is not None and previous.ended)
