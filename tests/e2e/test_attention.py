@@ -109,7 +109,9 @@ async def test_many_ends_within_a_minute_are_one_message(prompt: Stage) -> None:
     pushed = [await push(prompt, branch=f"topic/{number}") for number in range(8)]
     await prompt.ci("advance", seconds=6)
     for build in pushed:
-        prompt.world.finish(prompt.world.build("buildkite", build["id"]))
+        simulated = prompt.world.build("buildkite", build["id"])
+        assert simulated is not None
+        prompt.world.finish(simulated)
     summary = await prompt.sees("8 builds finished within a minute", "web")
     assert all(f"#{build['number']} " in summary for build in pushed)
     assert len(posted(prompt)) == before + 1
