@@ -498,7 +498,7 @@ def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Buil
         id=str(raw.id),
         number=raw.id,
         name=raw.name,
-        repo=project.path,
+        repo=project.path or None,
         branch=None if raw.tag else raw.ref,
         tag=raw.ref if raw.tag else None,
         commit=raw.commit.id if raw.commit else None,

@@ -180,8 +180,7 @@ class Starts:
     async def _ref(self, pipeline: str, ref: str, variables: list[dict[str, str]], inputs: Mapping[str, str]) -> Build:
         typed: Mapping[str, object] = {}
         if inputs:
-            project = await self._client.path(pipeline)
-            typed = await parameters.typed_inputs(self._graph, project, ref, inputs)
+            typed = await self._typed(pipeline, ref, inputs)
         whole = body(ref, variables, typed)
         newest = await self._newest(pipeline)
 
@@ -196,6 +195,14 @@ class Starts:
             )
 
         return await self._send_once(send, confirm)
+
+    async def _typed(self, pipeline: str, ref: str, inputs: Mapping[str, str]) -> Mapping[str, object]:
+        """Return inputs in their declared types; as texts where the project can't be read, which stops no start."""
+        try:
+            project = await self._client.path(pipeline)
+        except ProviderError:
+            return inputs
+        return await parameters.typed_inputs(self._graph, project, ref, inputs)
 
     async def _create(self, pipeline: str, plain: Mapping[str, object]) -> Reply:
         if self._trigger_token is not None:

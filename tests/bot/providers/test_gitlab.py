@@ -1229,3 +1229,21 @@ async def test_two_commits_are_compared_by_one_request_newest_first() -> None:
     (asked,) = server.asked
     assert asked.url.path.endswith("/repository/compare")
     assert dict(asked.url.params) == {"from": "00" * 20, "to": "b2" * 20}
+
+
+async def test_an_old_start_that_was_taken_is_not_sent_again_as_a_trigger() -> None:
+    """The pipeline was made and its builds do not show: the trigger would make a second one."""
+    posts: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if request.method == "POST":
+            posts.append(path.rpartition("/")[2])
+            return httpx.Response(201, json={"id": 900, "status": "pending"})
+        return httpx.Response(200, json=[] if path.endswith("/builds") else {"id": 31, "path_with_namespace": "a/b"})
+
+    async with opened(V3, httpx.MockTransport(answer)) as provider:
+        with pytest.raises(Unavailable, match="can't") as refused:
+            await provider.start("31", StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main")))
+    assert refused.value.acted
+    assert posts == ["pipeline"]
