@@ -24,9 +24,10 @@ from bot.core.models import (
     Status,
     Trigger,
 )
-from bot.providers.base.convert import StateMap, noreply_login, repository, state_from
+from bot.providers.base.convert import noreply_login, repository, state_from
 from bot.providers.base.listing import parse_items
 from bot.providers.base.times import parse_time
+from bot.providers.base.words import JENKINS_STATES, JENKINS_TRIGGERS
 from bot.providers.jenkins import wire
 from bot.providers.jenkins.details import build_details
 from bot.providers.jenkins.parameters import branch_default, definitions, kind, parameter, text_of
@@ -34,33 +35,8 @@ from bot.providers.jenkins.urls import QUEUED, below, is_number, parent, pull_re
 
 LIST_FILTERS = frozenset({FilterField.BRANCH})
 """By what Jenkins narrows its builds: each branch has a job of its own."""
-STATES: StateMap = {
-    "QUEUED": (Status.QUEUED, None),
-    "BUILDING": (Status.IN_PROGRESS, None),
-    "SUCCESS": (Status.COMPLETED, Conclusion.PASSED),
-    "UNSTABLE": (Status.COMPLETED, Conclusion.PARTIAL),
-    "FAILURE": (Status.COMPLETED, Conclusion.FAILED),
-    "ABORTED": (Status.COMPLETED, Conclusion.CANCELLED),
-    "NOT_BUILT": (Status.COMPLETED, Conclusion.SKIPPED),
-    "CANCELLED": (Status.COMPLETED, Conclusion.CANCELLED),
-}
-"""Jenkins' results, and our words for what has none: an item in the queue or taken out of it, a running build."""
-TRIGGERS: Mapping[str, Trigger] = {
-    "UserIdCause": Trigger.WEB,
-    "UserCause": Trigger.WEB,
-    "ReplayCause": Trigger.WEB,
-    "RestartDeclarativePipelineCause": Trigger.WEB,
-    "RebuildCause": Trigger.WEB,
-    "RemoteCause": Trigger.API,
-    "UpstreamCause": Trigger.API,
-    "BuildUpstreamCause": Trigger.API,
-    "TimerTriggerCause": Trigger.CRON,
-    "SCMTriggerCause": Trigger.PUSH,
-    "GitHubPushCause": Trigger.PUSH,
-    "GitLabWebHookCause": Trigger.PUSH,
-    "BranchEventCause": Trigger.PUSH,
-    "BranchIndexingCause": Trigger.PUSH,
-}
+STATES = JENKINS_STATES
+TRIGGERS = JENKINS_TRIGGERS
 PULL_REQUEST_NUMBERS = ("ghprbPullId", "CHANGE_ID", "gitlabMergeRequestIid", "pullRequestId", "PULL_REQUEST_ID")
 """Parameters in which plugins that build pull requests of plain jobs record the number."""
 PULL_REQUEST_REPOSITORIES = (
