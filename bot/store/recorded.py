@@ -13,6 +13,10 @@ COUNTS_GIVEN_UP = -1
 """The `counts_tries` of an attempt whose details are read no more."""
 
 
+class AlreadyStarted(Exception):
+    """Another start of this build is written already."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """The change that one poll found in a build, with the context that decisions need.

@@ -13,7 +13,7 @@ from bot.store.database import Repository, put, required, terms
 from bot.store.histories import histories, place_by_commit
 from bot.store.lookups import BUILDS, CARDS, LAST_ENDS, LINKS, MUTES, STATES, WATCHES, keys_of, of_build, run
 from bot.store.mapping import ATTEMPT, BUILD, CARD, LINK, MUTE, NOTIFICATION, WATCH, values
-from bot.store.recorded import CARD_PAUSE, Recorded
+from bot.store.recorded import CARD_PAUSE, AlreadyStarted, Recorded
 from bot.store.redraws import mark_moved, note_replaced
 from bot.store.rows import (
     AttemptRow,
@@ -140,11 +140,11 @@ class Recording(Repository):
         after_attempt: int | None = None,
         purpose: BuildPurpose = BuildPurpose.NORMAL,
         is_presumed: bool = False,
-    ) -> BuildRow | None:
+    ) -> BuildRow:
         """Write a build that a person started here, with its notifications and watches, and return its row.
 
-        A new build that is only presumed to be this start's is not taken from a start that is written already: then
-        nothing is written, and None returned.
+        Raises AlreadyStarted, and writes nothing, for a new build that is only presumed to be this start's where
+        another start of it is written already.
 
         The notifications get the build's attempt number here. `after_attempt` says that an ended build runs again, and
         which attempt it was: a new one begins, even if the system still shows the old end, and even if nobody has seen
@@ -156,7 +156,7 @@ class Recording(Repository):
             rows = await _rows(db, [build.key])
             old = rows.get(build.key)
             if is_presumed and after_attempt is None and old is not None and old.started_by:
-                return None
+                raise AlreadyStarted
             ends = await _last_ends(db, rows.values())
             previous = _previous(old, ends)
             had_ended = (before is not None and before.completed) or (previous is not None and previous.ended)

@@ -13,6 +13,7 @@ from bot.core.text import folded
 from bot.core.tracing import current_trace
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
+from bot.store.recorded import AlreadyStarted
 from bot.store.rows import NewWatch
 from bot.store.states import NoteKind
 from commands.core.context import Answer, Context, Source
@@ -115,20 +116,21 @@ async def announce(
             created_at=context.now,
         )
     ]
-    written = await context.store.recording.record_start(
-        build,
-        team=context.team,
-        channel=conversation,
-        user=context.user,
-        notifications=[] if has_card else [card],
-        watches=watches if watch else [],
-        now=context.now,
-        before=retried.build if retried else None,
-        after_attempt=retried.attempt_no if retried else None,
-        is_presumed=is_presumed(),
-    )
-    if written is None:
-        raise started_by_another(build, pipeline)
+    try:
+        await context.store.recording.record_start(
+            build,
+            team=context.team,
+            channel=conversation,
+            user=context.user,
+            notifications=[] if has_card else [card],
+            watches=watches if watch else [],
+            now=context.now,
+            before=retried.build if retried else None,
+            after_attempt=retried.attempt_no if retried else None,
+            is_presumed=is_presumed(),
+        )
+    except AlreadyStarted:
+        raise started_by_another(build, pipeline) from None
     target = pipeline.provider.poll_target(build.pipeline)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
     await poll_again(build, pipeline, context)
